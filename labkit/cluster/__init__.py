@@ -1,0 +1,29 @@
+"""The readers: an environment's folder becomes typed facts.
+
+Works without Docker, Kubernetes and networkx. Everything read has a :class:`Source`; what was
+not understood is in ``Environment.unknowns``.
+"""
+
+from __future__ import annotations
+
+from labkit.cluster.certificates import read_certificates
+from labkit.cluster.environment import read_environment
+from labkit.cluster.facts import Component, Credential, Environment, File, Node, Socket
+from labkit.cluster.kubeconfig import KubeConfig, read_kubeconfig
+from labkit.cluster.source import Setting, Source, Unknown
+
+__all__ = [
+    "Component",
+    "Credential",
+    "Environment",
+    "File",
+    "KubeConfig",
+    "Node",
+    "Setting",
+    "Socket",
+    "Source",
+    "Unknown",
+    "read_certificates",
+    "read_environment",
+    "read_kubeconfig",
+]

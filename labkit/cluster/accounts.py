@@ -1,0 +1,139 @@
+"""Accounts, groups and file permissions: sysusers.d(5) and tmpfiles.d(5)."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from labkit.cluster.source import Source, Unknown, broken
+
+__all__ = ["Account", "Group", "Permission", "permission_of", "read_sysusers", "read_tmpfiles"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user account."""
+
+    name: str
+    uid: str
+    home: str
+    shell: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group, or one more member of it."""
+
+    name: str
+    member: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Mode and owner that a line of tmpfiles.d gives to a path or a glob; "" is left as is."""
+
+    kind: str
+    path: str
+    mode: str
+    user: str
+    group: str
+    source: Source
+
+
+def _words(line: str, path: str, number: int) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise broken(path, number, f"a quote that is not closed: {line[:60]}") from error
+
+
+def read_sysusers(
+    text: str, path: str
+) -> tuple[tuple[Account, ...], tuple[Group, ...], tuple[Unknown, ...]]:
+    r"""Read a file of sysusers.d.
+
+    Examples
+    --------
+    >>> text = 'u bob 1002 "Bob" /home/bob /bin/bash\nm bob docker'
+    >>> accounts, groups, _ = read_sysusers(text, "people.conf")
+    >>> accounts[0].home, groups[0].name, groups[0].member
+    ('/home/bob', 'docker', 'bob')
+    """
+    accounts: list[Account] = []
+    groups: list[Group] = []
+    unknowns: list[Unknown] = []
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        words = _words(line, path, number)
+        kind, source = words[0].rstrip("!"), Source(path, number, line)
+        if kind not in {"u", "g", "m", "r"}:
+            unknowns.append(Unknown(path, number, line, "no kind of line of sysusers.d"))
+            continue
+        if len(words) < 2 or (kind == "m" and len(words) < 3):
+            raise broken(path, number, f"too few words for sysusers.d: {line}")
+        field = words + ["-"] * 6
+        if kind == "u":
+            accounts.append(Account(field[1], field[2], field[4], field[5], source))
+        elif kind == "g":
+            groups.append(Group(field[1], "", source))
+        elif kind == "m":
+            groups.append(Group(field[2], field[1], source))
+    return tuple(accounts), tuple(groups), tuple(unknowns)
+
+
+def read_tmpfiles(text: str, path: str) -> tuple[tuple[Permission, ...], tuple[Unknown, ...]]:
+    """Read a file of tmpfiles.d: the lines that set modes and owners.
+
+    Examples
+    --------
+    >>> [one], _ = read_tmpfiles("z /etc/etcd/pki/*.key 0600 root root", "etcd.conf")
+    >>> one.mode, one.user
+    ('0600', 'root')
+    """
+    permissions: list[Permission] = []
+    unknowns: list[Unknown] = []
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        words = _words(line, path, number)
+        kind = words[0].rstrip("!-=~^$+")
+        if len(words) < 2 or not words[1].startswith(("/", "%")):
+            raise broken(path, number, f"expected KIND /PATH MODE USER GROUP: {line}")
+        mode, user, group = ("" if word == "-" else word for word in (words + ["-"] * 3)[2:5])
+        bare = mode.lstrip("~:")
+        if bare and not re.fullmatch(r"[0-7]{3,5}", bare):
+            raise broken(path, number, f"the mode {mode!r} is not octal", "write it as 0600")
+        if len(kind) != 1 or kind not in "fFwdDevqQpLcbCxXrRzZtThHaA":
+            unknowns.append(Unknown(path, number, line, "no kind of line of tmpfiles.d"))
+        elif kind in "fFdDeqQvpCzZ":
+            source = Source(path, number, line)
+            permissions.append(Permission(kind, words[1], bare, user, group, source))
+        elif kind in "aAtThH":
+            unknowns.append(Unknown(path, number, line, "ACLs and attributes are not read"))
+    return tuple(permissions), tuple(unknowns)
+
+
+def permission_of(path: str, permissions: Iterable[Permission]) -> Permission | None:
+    """Return the line that decides on a path: the last that matches it.
+
+    Examples
+    --------
+    >>> lines, _ = read_tmpfiles("z /etc/pki/*.key 0600 root root", "x")
+    >>> permission_of("/etc/pki/ca.key", lines).mode
+    '0600'
+    """
+    found = None
+    for item in permissions:
+        same_depth = item.path.count("/") == path.count("/")
+        below = item.kind == "Z" and path.startswith(item.path.rstrip("/") + "/")
+        if (same_depth and fnmatch.fnmatchcase(path, item.path)) or below:
+            found = item
+    return found

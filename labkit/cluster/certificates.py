@@ -1,0 +1,260 @@
+"""Certificates: what a PEM file says, and the plan of which ones an environment has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from labkit.cluster.source import Source, Unknown, broken
+from labkit.cluster.yamldoc import Document, read_one
+
+__all__ = [
+    "Authority",
+    "Certificate",
+    "KeyPair",
+    "Pki",
+    "PlannedCertificate",
+    "read_certificates",
+    "read_pki",
+]
+
+USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "server", ExtendedKeyUsageOID.CLIENT_AUTH: "client"}
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What one certificate says."""
+
+    path: str
+    subject: str
+    common_name: str
+    organizations: tuple[str, ...]
+    issuer: str
+    hosts: tuple[str, ...]
+    usages: tuple[str, ...]
+    authority: bool
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A planned certificate authority."""
+
+    name: str
+    common_name: str
+    certificate: str
+    key: str
+    roles: tuple[str, ...]
+    key_nodes: tuple[str, ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCertificate:
+    """A planned certificate; ``${NODE}`` and ``${NODE_IP}`` are not yet replaced."""
+
+    name: str
+    roles: tuple[str, ...]
+    nodes: tuple[str, ...]
+    signed_by: str
+    common_name: str
+    organizations: tuple[str, ...]
+    hosts: tuple[str, ...]
+    usages: tuple[str, ...]
+    certificate: str
+    key: str
+    source: Source
+
+    @property
+    def role(self) -> str:
+        """The machines' role, where it is only one."""
+        return self.roles[0] if self.roles else ""
+
+    @property
+    def organization(self) -> str:
+        """The first organization, or the empty string."""
+        return self.organizations[0] if self.organizations else ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A planned pair of keys without a certificate, the service accounts' signing key say."""
+
+    name: str
+    roles: tuple[str, ...]
+    public: str
+    private: str
+    source: Source
+
+    @property
+    def role(self) -> str:
+        """The machines' role, where it is only one."""
+        return self.roles[0] if self.roles else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pki:
+    """The plan of an environment's keys and certificates (``pki.yaml``)."""
+
+    authorities: tuple[Authority, ...] = ()
+    certificates: tuple[PlannedCertificate, ...] = ()
+    key_pairs: tuple[KeyPair, ...] = ()
+    unknowns: tuple[Unknown, ...] = ()
+
+
+def read_certificates(data: bytes, path: str) -> tuple[Certificate, ...]:
+    """Read all certificates of a PEM file.
+
+    Raises
+    ------
+    ConfigError
+        There is none, or one is corrupt.
+
+    Examples
+    --------
+    >>> read_certificates(b"no certificate", "ca.crt")
+    Traceback (most recent call last):
+    labkit.errors.ConfigError: ca.crt: no certificate can be read here: ...
+    """
+    line = None
+    if b"-----BEGIN" in data:
+        line = data.count(b"\n", 0, data.index(b"-----BEGIN")) + 1
+    try:
+        return tuple(_facts(item, path) for item in x509.load_pem_x509_certificates(data))
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        x509.InvalidVersion,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise broken(
+            path,
+            line,
+            f"no certificate can be read here: {reason}",
+            f"openssl x509 -in {path} -noout -text",
+        ) from error
+
+
+def _facts(certificate: x509.Certificate, path: str) -> Certificate:
+    subject, extensions = certificate.subject, certificate.extensions
+    names = [str(item.value) for item in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    hosts: list[str] = []
+    usages: list[str] = []
+    authority = False
+    for extension in extensions:
+        value = extension.value
+        if isinstance(value, x509.SubjectAlternativeName):
+            hosts += [str(name) for name in value.get_values_for_type(x509.DNSName)]
+            hosts += [str(name) for name in value.get_values_for_type(x509.IPAddress)]
+        elif isinstance(value, x509.ExtendedKeyUsage):
+            usages += [USAGES.get(oid, oid.dotted_string) for oid in value]
+        elif isinstance(value, x509.BasicConstraints):
+            authority = value.ca
+    organizations = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return Certificate(
+        path=path,
+        subject=subject.rfc4514_string(),
+        # Go's pkix.Name keeps the last one
+        common_name=names[-1] if names else "",
+        organizations=tuple(str(item.value) for item in organizations),
+        issuer=certificate.issuer.rfc4514_string(),
+        hosts=tuple(hosts),
+        usages=tuple(usages),
+        authority=authority,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+    )
+
+
+def _entries(document: Document, kind: str, known: str) -> Iterable[tuple[int, list[Unknown]]]:
+    names: dict[str, int | None] = {}
+    for index, item in enumerate(document.sequence(kind)):
+        if not isinstance(item, dict):
+            raise document.broken("expected an entry with a name", kind, index)
+        name = document.text(kind, index, "name")
+        if name in names:
+            raise document.broken(
+                f"two entries named {name!r}, the first on line {names[name]}", kind, index, "name"
+            )
+        names[name] = document.line(kind, index, "name")
+        why = f"no key of an entry of {kind}"
+        yield index, list(document.unknown_keys(frozenset(known.split()), why, kind, index))
+
+
+def _roles(document: Document, *keys: str | int) -> tuple[str, ...]:
+    return document.words(*keys, "roles") or document.words(*keys, "role")
+
+
+def read_pki(text: str, path: str) -> Pki:
+    """Read the plan of keys and certificates.
+
+    Examples
+    --------
+    >>> plan = read_pki("authorities: [{name: ca, common_name: ca, certificate: /ca.crt, "
+    ...                 "key: /ca.key, roles: [master]}]", "pki.yaml")
+    >>> plan.authorities[0].roles
+    ('master',)
+    """
+    document = read_one(text, path)
+    top = frozenset({"authorities", "certificates", "key_pairs"})
+    unknowns = list(document.unknown_keys(top, "not part of a plan of keys"))
+    authorities, certificates, pairs = [], [], []
+    known = "name common_name certificate key roles role key_nodes"
+    for index, odd in _entries(document, "authorities", known):
+        at = ("authorities", index)
+        unknowns += odd
+        authorities.append(
+            Authority(
+                name=document.text(*at, "name"),
+                common_name=document.text(*at, "common_name"),
+                certificate=document.text(*at, "certificate"),
+                key=document.text(*at, "key", default=""),
+                roles=_roles(document, *at),
+                key_nodes=document.words(*at, "key_nodes"),
+                source=document.source(*at, "name"),
+            )
+        )
+    known = "name role roles nodes signed_by common_name organization hosts usages certificate key"
+    for index, odd in _entries(document, "certificates", known):
+        at = ("certificates", index)
+        unknowns += odd
+        signer = document.text(*at, "signed_by")
+        if signer not in {authority.name for authority in authorities}:
+            raise document.broken(f"signed_by: no authority named {signer!r}", *at, "signed_by")
+        certificates.append(
+            PlannedCertificate(
+                name=document.text(*at, "name"),
+                roles=_roles(document, *at),
+                nodes=document.words(*at, "nodes"),
+                signed_by=signer,
+                common_name=document.text(*at, "common_name"),
+                organizations=document.words(*at, "organization"),
+                hosts=document.words(*at, "hosts"),
+                usages=document.words(*at, "usages"),
+                certificate=document.text(*at, "certificate"),
+                key=document.text(*at, "key"),
+                source=document.source(*at, "name"),
+            )
+        )
+    for index, odd in _entries(document, "key_pairs", "name role roles public private"):
+        at = ("key_pairs", index)
+        unknowns += odd
+        pairs.append(
+            KeyPair(
+                name=document.text(*at, "name"),
+                roles=_roles(document, *at),
+                public=document.text(*at, "public"),
+                private=document.text(*at, "private"),
+                source=document.source(*at, "name"),
+            )
+        )
+    return Pki(tuple(authorities), tuple(certificates), tuple(pairs), tuple(unknowns))

@@ -1,0 +1,211 @@
+"""The components' own configuration files, as settings by dotted key."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+from labkit.cluster.known_keys import KUBE_PROXY_KEYS, KUBELET_KEYS
+from labkit.cluster.source import Setting, Source, Unknown, broken
+from labkit.cluster.yamldoc import Document, as_text, read_one
+
+__all__ = [
+    "Settings",
+    "read_containerd_config",
+    "read_docker_config",
+    "read_etcd_config",
+    "read_kube_proxy_config",
+    "read_kubelet_config",
+    "read_scheduler_config",
+]
+
+Settings = list[tuple[str, Setting]]
+# These may hold any key
+OPEN = frozenset(
+    [
+        "featureGates",
+        "evictionHard",
+        "evictionSoft",
+        "evictionSoftGracePeriod",
+        "evictionMinimumReclaim",
+        "kubeReserved",
+        "systemReserved",
+        "qosReserved",
+        "cpuManagerPolicyOptions",
+        "topologyManagerPolicyOptions",
+        "staticPodURLHeader",
+        "registerWithTaints",
+        "logging",
+        "tracing",
+    ]
+)
+CONTAINERD_GRPC = ("plugins", "io.containerd.server.v1.grpc")
+
+
+def _leaves(document: Document, *at: str | int) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    value = document.get(*at) if at else document.value
+    if isinstance(value, dict) and value:
+        for key in document.mapping(*at):
+            yield from _leaves(document, *at, key)
+    elif value is not None and not isinstance(value, dict):
+        yield at, value
+
+
+def _flat(document: Document) -> Settings:
+    result: Settings = []
+    for keys, value in _leaves(document):
+        name = ".".join(map(str, keys))
+        if isinstance(value, list):
+            words = [as_text(item) for item in value if not isinstance(item, (dict, list))]
+            source = Source(document.path, document.line(*keys), f"{name}: {','.join(words)}")
+            result.append((name, Setting(",".join(words), source)))
+        else:
+            result.append((name, Setting(as_text(value), document.source(*keys))))
+    return result
+
+
+def _component(
+    text: str, path: str, kind: str, known: frozenset[str] | None
+) -> tuple[Settings, list[Unknown]]:
+    document = read_one(text, path)
+    if document.get("kind") != kind:
+        found = document.get("kind", default="absent")
+        raise broken(path, document.line("kind"), f"its kind is {found}, not {kind}")
+    unknowns: list[Unknown] = []
+    if known is not None:
+        why = f"no key of {kind} that labkit knows"
+        unknowns += document.unknown_keys(known, why)
+        for key in ("authentication", "authorization", "clientConnection"):
+            unknowns += document.unknown_keys(known, why, key)
+            for name, inner in document.mapping(key).items():
+                if isinstance(inner, dict):
+                    unknowns += document.unknown_keys(known, why, key, name)
+    return _flat(document), unknowns
+
+
+def read_kubelet_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
+    """Read a KubeletConfiguration.
+
+    Examples
+    --------
+    >>> text = "{kind: KubeletConfiguration, readOnlyPort: 10255}"
+    >>> settings, _ = read_kubelet_config(text, "k.yaml")
+    >>> dict(settings)["readOnlyPort"].source.text
+    'readOnlyPort: 10255'
+    """
+    return _component(text, path, "KubeletConfiguration", KUBELET_KEYS)
+
+
+def read_kube_proxy_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
+    """Read a KubeProxyConfiguration.
+
+    Examples
+    --------
+    >>> settings, _ = read_kube_proxy_config(
+    ...     "{kind: KubeProxyConfiguration, clientConnection: {kubeconfig: /k}}", "p.yaml")
+    >>> dict(settings)["clientConnection.kubeconfig"].value
+    '/k'
+    """
+    return _component(text, path, "KubeProxyConfiguration", KUBE_PROXY_KEYS)
+
+
+def read_scheduler_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
+    """Read a KubeSchedulerConfiguration, of which only the clientConnection matters here."""
+    return _component(text, path, "KubeSchedulerConfiguration", None)
+
+
+def read_etcd_config(text: str, path: str) -> Settings:
+    """Read etcd's own YAML file, as the flags that its keys stand for.
+
+    Examples
+    --------
+    >>> dict(read_etcd_config("peer-transport-security: {client-cert-auth: true}", "e.yaml")
+    ...     )["peer-client-cert-auth"].value
+    'true'
+    """
+    prefixes = {"client-transport-security.": "", "peer-transport-security.": "peer-"}
+    names = {"peer-allowed-cn": "peer-cert-allowed-cn"}
+    names["peer-allowed-hostname"] = "peer-cert-allowed-hostname"
+    result: Settings = []
+    for name, setting in _flat(read_one(text, path)):
+        flag = name
+        for prefix, replacement in prefixes.items():
+            if name.startswith(prefix):
+                flag = replacement + name.removeprefix(prefix)
+        flag = names.get(flag, flag)
+        result.append(("peer-auto-tls" if flag == "peer-auto-tls" else flag, setting))
+    return result
+
+
+def read_docker_config(text: str, path: str) -> Settings:
+    """Read dockerd's daemon.json, as the flags that its keys stand for.
+
+    Examples
+    --------
+    >>> dict(read_docker_config('{"hosts": ["fd://"]}', "daemon.json"))["host"].value
+    'fd://'
+    """
+    try:
+        json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None)
+        raise broken(
+            path, line, f"no valid JSON: {error}", f"python3 -m json.tool {path}"
+        ) from error
+    plural = {"hosts": "host", "authorization-plugins": "authorization-plugin"}
+    # JSON may be indented by tabs, YAML may not; inside JSON's strings there are none
+    document = read_one(text.replace("\t", " ") or "{}", path)
+    result: Settings = []
+    for name, setting in _flat(document):
+        if name in plural:
+            for value in setting.value.split(","):
+                source = Source(path, setting.source.line, f"{name}: {value}")
+                result.append((plural[name], Setting(value, source)))
+        else:
+            result.append((name, setting))
+    return result
+
+
+def read_containerd_config(text: str, path: str) -> Settings:
+    r"""Read where containerd's config.toml has it listen, and who owns the socket.
+
+    Examples
+    --------
+    >>> dict(read_containerd_config("[grpc]\n  gid = 0\n", "config.toml"))["grpc.gid"].source.line
+    2
+    """
+    try:
+        value = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        match = re.search(r"line (\d+)", str(error))
+        line = int(match[1]) if match else None
+        raise broken(path, line, f"no valid TOML: {error}") from error
+    plugins = value.get(CONTAINERD_GRPC[0], {})
+    newer = plugins.get(CONTAINERD_GRPC[1], {}) if isinstance(plugins, dict) else {}
+    result: Settings = []
+    for table, header in ((value.get("grpc", {}), "grpc"), (newer, CONTAINERD_GRPC[1])):
+        if not isinstance(table, dict):
+            raise broken(path, None, f"{header} must be a table")
+        for key, item in table.items():
+            if not isinstance(item, (dict, list)):
+                line = _toml_line(text, header, key)
+                source = Source(path, line, f"{key} = {json.dumps(item, default=str)}")
+                result.append((f"grpc.{key}", Setting(as_text(item), source)))
+    return result
+
+
+def _toml_line(text: str, table: str, key: str) -> int | None:
+    """Find the line of a key: tomllib keeps none."""
+    inside = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            inside = table in stripped.strip("[] ").replace("'", "").replace('"', "").split(
+                "."
+            ) or (stripped.strip("[] ").replace('"', "").replace("'", "").endswith(table))
+        elif inside and re.match(rf"[\"']?{re.escape(key)}[\"']?\s*=", stripped):
+            return number
+    return None

@@ -1,0 +1,132 @@
+"""Who holds what: the credentials on each machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from labkit.cluster.certificates import Certificate, Pki, read_certificates
+from labkit.cluster.facts import Component, Credential, Node
+from labkit.cluster.kubeconfig import KubeConfig
+
+__all__ = ["read_credentials"]
+
+# Flags that name a client's certificate and its key
+CLIENT_FLAGS = {
+    "kube-apiserver": (
+        ("etcd-certfile", "etcd-keyfile"),
+        ("kubelet-client-certificate", "kubelet-client-key"),
+    ),
+    "flanneld": (("etcd-certfile", "etcd-keyfile"),),
+    "etcd": (
+        ("peer-client-cert-file", "peer-client-key-file"),
+        ("peer-cert-file", "peer-key-file"),
+    ),
+}
+
+
+def _fill(text: str, node: Node) -> str:
+    address = node.address or node.name
+    return text.replace("${NODE}", node.name).replace("${NODE_IP}", address)
+
+
+def read_credentials(
+    nodes: Iterable[Node],
+    pki: Pki,
+    certificates: Mapping[tuple[str, str], tuple[Certificate, ...]],
+    kubeconfigs: Iterable[KubeConfig],
+    components: Iterable[Component],
+) -> tuple[Credential, ...]:
+    """Join the plan, the files and the kubeconfigs to one list of credentials.
+
+    A certificate of the plan keeps its planned name; one that only a kubeconfig or a flag
+    names is called after the kubeconfig's user, or after its file.
+    """
+    machines = {node.name: node for node in nodes}
+    found: dict[tuple[str, str], Credential] = {}
+    paths: set[tuple[str, str]] = set()
+    for planned in pki.certificates:
+        for node in machines.values():
+            if node.role not in planned.roles and node.name not in planned.nodes:
+                continue
+            if planned.nodes and node.name not in planned.nodes:
+                continue
+            paths.add((node.name, planned.certificate))
+            found[planned.name, node.name] = Credential(
+                name=planned.name,
+                node=node.name,
+                kind="certificate",
+                certificate=planned.certificate,
+                key=planned.key,
+                common_name=_fill(planned.common_name, node),
+                organizations=tuple(_fill(item, node) for item in planned.organizations),
+                signed_by=planned.signed_by,
+                usages=planned.usages,
+                hosts=tuple(_fill(item, node) for item in planned.hosts),
+                kubeconfig="",
+                source=planned.source,
+            )
+    for config in kubeconfigs:
+        if not config.method or (config.node, config.certificate) in paths:
+            continue
+        name = config.user
+        if (name, config.node) in found:
+            # two files, one user's name: the file tells them apart
+            name = f"{config.user}:{config.path}"
+        facts = certificates.get((config.node, config.certificate), ())
+        if config.certificate_data:
+            facts = read_certificates(config.certificate_data, config.user_source.source.path)
+        paths.add((config.node, config.certificate or config.path))
+        found[name, config.node] = _credential(
+            name, config.method, config.certificate, config.key, facts, config
+        )
+    for component in components:
+        for certificate_flag, key_flag in CLIENT_FLAGS.get(component.kind, ()):
+            setting = component.given(certificate_flag)
+            if not setting or not setting.value or (component.node, setting.value) in paths:
+                continue
+            paths.add((component.node, setting.value))
+            facts = certificates.get((component.node, setting.value), ())
+            name = setting.value.rpartition("/")[2].rpartition(".")[0] or setting.value
+            if (name, component.node) in found:
+                name = setting.value
+            item = facts[0] if facts else None
+            found[name, component.node] = Credential(
+                name=name,
+                node=component.node,
+                kind="certificate",
+                certificate=setting.value,
+                key=component.setting(key_flag).value,
+                common_name=item.common_name if item else "",
+                organizations=item.organizations if item else (),
+                signed_by=item.issuer if item else "",
+                usages=item.usages if item else (),
+                hosts=item.hosts if item else (),
+                kubeconfig="",
+                source=setting.source,
+            )
+    return tuple(found.values())
+
+
+def _credential(
+    name: str,
+    kind: str,
+    certificate: str,
+    key: str,
+    facts: tuple[Certificate, ...],
+    config: KubeConfig,
+) -> Credential:
+    item = facts[0] if facts else None
+    return Credential(
+        name=name,
+        node=config.node,
+        kind=kind,
+        certificate=certificate,
+        key=key,
+        common_name=item.common_name if item else "",
+        organizations=item.organizations if item else (),
+        signed_by=item.issuer if item else "",
+        usages=item.usages if item else (),
+        hosts=item.hosts if item else (),
+        kubeconfig=config.path,
+        source=config.user_source.source,
+    )

@@ -1,0 +1,169 @@
+"""What a component does where a flag is absent, as far as a claim of the model depends on it.
+
+Each table names the page of the reference that says so. The kubelet has two sets: with a
+configuration file it applies other defaults than without one.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DEFAULTS",
+    "ENVIRONMENT_PREFIXES",
+    "KUBELET_FLAGS",
+    "KUBELET_FLAG_DEFAULTS",
+    "REFERENCES",
+]
+
+REFERENCES = {
+    "kube-apiserver": "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/",
+    "kube-controller-manager": (
+        "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/"
+    ),
+    "kube-scheduler": "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-scheduler/",
+    "kube-proxy": "https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/",
+    "kubelet": "https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/",
+    "kubectl-proxy": "https://kubernetes.io/docs/reference/kubectl/generated/kubectl_proxy/",
+    "etcd": "https://etcd.io/docs/v3.6/op-guide/configuration/",
+    "flanneld": "https://github.com/flannel-io/flannel/blob/master/Documentation/configuration.md",
+    "dockerd": "https://docs.docker.com/reference/cli/dockerd/",
+    "containerd": "https://github.com/containerd/containerd/blob/main/docs/man/containerd-config.toml.5.md",
+}
+
+DEFAULTS: dict[str, dict[str, str]] = {
+    "kube-apiserver": {
+        "bind-address": "0.0.0.0",
+        "secure-port": "6443",
+        "tls-min-version": "VersionTLS12",
+        "anonymous-auth": "true",
+        "authorization-mode": "AlwaysAllow",
+        "authorization-policy-file": "",
+        "authorization-config": "",
+        "authentication-config": "",
+        "client-ca-file": "",
+        "token-auth-file": "",
+        "etcd-servers": "",
+        "etcd-cafile": "",
+        "etcd-certfile": "",
+        "etcd-keyfile": "",
+        "encryption-provider-config": "",
+        "kubelet-certificate-authority": "",
+        "kubelet-client-certificate": "",
+        "kubelet-client-key": "",
+        # went away in 1.24; see "unknown flags" of the model
+        "insecure-port": "0",
+    },
+    "kube-controller-manager": {
+        "kubeconfig": "",
+        "master": "",
+        "bind-address": "0.0.0.0",
+        "secure-port": "10257",
+        "tls-min-version": "VersionTLS12",
+    },
+    "kube-scheduler": {
+        "kubeconfig": "",
+        "master": "",
+        "config": "",
+        "bind-address": "0.0.0.0",
+        "secure-port": "10259",
+        "tls-min-version": "VersionTLS12",
+    },
+    "kube-proxy": {"kubeconfig": "", "master": "", "config": ""},
+    # with --config; names are the keys of KubeletConfiguration
+    "kubelet": {
+        "kubeconfig": "",
+        "bootstrap-kubeconfig": "",
+        "config": "",
+        "config-dir": "",
+        "enableServer": "true",
+        "address": "0.0.0.0",
+        "port": "10250",
+        "readOnlyPort": "0",
+        "tlsMinVersion": "VersionTLS12",
+        "tlsCertFile": "",
+        "authentication.anonymous.enabled": "false",
+        "authentication.webhook.enabled": "true",
+        "authentication.x509.clientCAFile": "",
+        "authorization.mode": "Webhook",
+        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+    },
+    "kubectl-proxy": {
+        "kubeconfig": "",
+        "address": "127.0.0.1",
+        "port": "8001",
+        "unix-socket": "",
+        "accept-hosts": r"^localhost$,^127\.0\.0\.1$,^\[::1\]$",
+    },
+    "etcd": {
+        "name": "default",
+        "config-file": "",
+        "listen-client-urls": "http://localhost:2379",
+        "listen-client-http-urls": "",
+        "listen-peer-urls": "http://localhost:2380",
+        "advertise-client-urls": "http://localhost:2379",
+        "initial-advertise-peer-urls": "http://localhost:2380",
+        "initial-cluster": "",
+        "cert-file": "",
+        "client-cert-auth": "false",
+        "trusted-ca-file": "",
+        "auto-tls": "false",
+        "peer-cert-file": "",
+        "peer-key-file": "",
+        "peer-client-cert-file": "",
+        "peer-client-cert-auth": "false",
+        "peer-trusted-ca-file": "",
+        "peer-auto-tls": "false",
+        "peer-cert-allowed-cn": "",
+        "peer-cert-allowed-hostname": "",
+        "tls-min-version": "TLS1.2",
+    },
+    "flanneld": {
+        "etcd-endpoints": "http://127.0.0.1:4001,http://127.0.0.1:2379",
+        "etcd-prefix": "/coreos.com/network",
+        "etcd-cafile": "",
+        "etcd-certfile": "",
+        "etcd-keyfile": "",
+        "kube-subnet-mgr": "false",
+    },
+    "dockerd": {
+        "host": "unix:///var/run/docker.sock",
+        "tls": "false",
+        "tlsverify": "false",
+        "group": "docker",
+        "authorization-plugin": "",
+        "config-file": "/etc/docker/daemon.json",
+    },
+    "containerd": {
+        "config": "/etc/containerd/config.toml",
+        "address": "/run/containerd/containerd.sock",
+        "grpc.address": "/run/containerd/containerd.sock",
+        "grpc.uid": "0",
+        "grpc.gid": "0",
+        "grpc.tcp_address": "",
+    },
+}
+
+# The kubelet's flags that stand for a key of its configuration; a flag wins over the file.
+KUBELET_FLAGS = {
+    "address": "address",
+    "anonymous-auth": "authentication.anonymous.enabled",
+    "authentication-token-webhook": "authentication.webhook.enabled",
+    "authorization-mode": "authorization.mode",
+    "client-ca-file": "authentication.x509.clientCAFile",
+    "container-runtime-endpoint": "containerRuntimeEndpoint",
+    "enable-server": "enableServer",
+    "port": "port",
+    "read-only-port": "readOnlyPort",
+    "tls-cert-file": "tlsCertFile",
+    "tls-min-version": "tlsMinVersion",
+}
+
+# Without --config the kubelet keeps its defaults of old (cmd/kubelet/app/options/options.go).
+KUBELET_FLAG_DEFAULTS = {
+    "readOnlyPort": "10255",
+    "authentication.anonymous.enabled": "true",
+    "authentication.webhook.enabled": "false",
+    "authorization.mode": "AlwaysAllow",
+}
+
+# Components that read a flag from the environment where the command line lacks it.
+ENVIRONMENT_PREFIXES = {"etcd": "ETCD_", "flanneld": "FLANNELD_"}

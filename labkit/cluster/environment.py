@@ -1,0 +1,310 @@
+"""An environment's folder, read into facts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from labkit.cluster.accounts import (
+    Account,
+    Group,
+    Permission,
+    read_sysusers,
+    read_tmpfiles,
+)
+from labkit.cluster.certificates import Certificate, Pki, read_certificates, read_pki
+from labkit.cluster.components import read_components
+from labkit.cluster.credentials import read_credentials
+from labkit.cluster.facts import Component, Environment, File, Node
+from labkit.cluster.kubeconfig import KubeConfig, looks_like_kubeconfig, read_kubeconfig
+from labkit.cluster.policies import (
+    AbacRule,
+    Encryption,
+    Rbac,
+    read_abac,
+    read_encryption,
+    read_etcd_auth,
+    read_rbac,
+)
+from labkit.cluster.source import Source, Unknown, broken, decode
+from labkit.cluster.topology import Topology, read_topology
+from labkit.cluster.yamldoc import read_one
+from labkit.errors import ConfigError
+from labkit.paths import environments_dir
+
+__all__ = ["read_environment"]
+
+KEYS = frozenset({"name", "description", "extends", "topology", "bootstrap_kubeconfig"})
+CERTIFICATES = (".crt", ".pem", ".cert", ".cer")
+KUBECONFIGS = (".conf", ".kubeconfig", ".yaml", ".yml", "/config")
+# Folders beside the roles' that hold no machine's files
+OTHER_FOLDERS = frozenset({"manifests"})
+
+
+def read_environment(folder: Path | str) -> Environment:
+    """Read the facts of one cluster's configuration.
+
+    Parameters
+    ----------
+    folder : path or str
+        The environment's folder; a bare name is looked up among the kit's own.
+
+    Returns
+    -------
+    Environment
+        Nodes, components, credentials and policies, and in ``unknowns`` what was not
+        understood.
+
+    Raises
+    ------
+    ConfigError
+        A file is missing or malformed, or contradicts another.
+
+    Examples
+    --------
+    >>> environment = read_environment("insecure")
+    >>> [node.name for node in environment.nodes][:3]
+    ['etcd1', 'etcd2', 'etcd3']
+    """
+    path = _find(folder)
+    base = path.parent
+    unknowns: list[Unknown] = []
+    main = _text(path / "environment.yaml", base, "every environment has one")
+    document = read_one(main, _shown(path / "environment.yaml", base))
+    unknowns += document.unknown_keys(KEYS, "no key of an environment")
+    layers = _layers(path, base, ())
+    topology_path = path / document.text("topology", default="topology.yaml")
+    hint = f"name the file of nodes as topology in {_shown(path, base)}/environment.yaml"
+    topology = read_topology(_text(topology_path, base, hint), _shown(topology_path, base))
+    unknowns += topology.unknowns
+    roles = dict(topology.roles)
+    for layer in layers:
+        unknowns += _strange(layer, base, frozenset(roles))
+    nodes = _nodes(topology, layers, base, unknowns)
+
+    components: list[Component] = []
+    for node in nodes:
+        found, odd = read_components(node)
+        components += found
+        unknowns += odd
+    pki = Pki()
+    if file := _layered(layers, base, "pki.yaml"):
+        pki = read_pki(file.read_text(), file.source)
+        unknowns += pki.unknowns
+    certificates = {
+        (node.name, machine_path): read
+        for node in nodes
+        for machine_path, read in _certificates(node)
+    }
+    kubeconfigs = tuple(_people(nodes, components, unknowns))
+    clients = [item.kubeconfig for item in components if item.kubeconfig]
+    credentials = read_credentials(nodes, pki, certificates, [*clients, *kubeconfigs], components)
+    abac, encryption = _policies(nodes, components, unknowns)
+    manifests = _manifests(layers, base)
+    auth_file = _layered(layers, base, "etcd-auth.yaml")
+    auth = read_etcd_auth(auth_file.read_text(), auth_file.source) if auth_file else None
+    absent = Source(_shown(path / "etcd-auth.yaml", base), None, "etcd-auth.yaml absent", True)
+    return Environment(
+        name=document.text("name", default=path.name),
+        description=document.text("description", default=""),
+        folder=path,
+        layers=layers,
+        roles=roles,
+        nodes=nodes,
+        components=tuple(components),
+        credentials=credentials,
+        pki=pki,
+        certificate_files=tuple(item for read in certificates.values() for item in read),
+        kubeconfigs=kubeconfigs,
+        abac=abac,
+        encryption=encryption,
+        rbac=_rbac(manifests),
+        etcd_auth=auth,
+        etcd_auth_source=auth.source if auth else absent,
+        manifests=manifests,
+        secrets=topology.secrets,
+        bootstrap_kubeconfig=document.text("bootstrap_kubeconfig", default=""),
+        unknowns=tuple(dict.fromkeys(unknowns)),
+    )
+
+
+def _find(folder: Path | str) -> Path:
+    path = Path(folder)
+    if not path.is_dir() and isinstance(folder, str) and len(path.parts) == 1:
+        path = environments_dir() / folder
+    if not path.is_dir():
+        known: list[str] = []
+        if len(Path(folder).parts) == 1:
+            known = sorted(p.parent.name for p in environments_dir().glob("*/environment.yaml"))
+        hint = f"one of {', '.join(known)}, or a folder" if known else "give the folder's path"
+        raise ConfigError(f"no environment at {folder}", hint=hint)
+    return path.resolve()
+
+
+def _shown(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path, base)).as_posix()
+
+
+def _text(path: Path, base: Path, hint: str) -> str:
+    try:
+        return decode(path.read_bytes(), _shown(path, base))
+    except OSError as error:
+        raise broken(_shown(path, base), None, f"cannot be read: {error.strerror}", hint) from error
+
+
+def _layers(path: Path, base: Path, seen: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return an environment's layers, what it extends before itself."""
+    if path in seen:
+        raise ConfigError(f"{_shown(path, base)}: extends itself", hint="break the circle")
+    file = path / "environment.yaml"
+    result: list[Path] = []
+    if file.exists():
+        document = read_one(_text(file, base, "chmod +r"), _shown(file, base))
+        for name in document.words("extends"):
+            other = (path / name).resolve()
+            if not other.is_dir():
+                raise document.broken(f"extends {name!r}: no such folder", "extends")
+            result += _layers(other, base, (*seen, path))
+    return tuple(dict.fromkeys([*result, path]))
+
+
+def _strange(layer: Path, base: Path, roles: frozenset[str]) -> Iterable[Unknown]:
+    """Report folders that are no role's: a slip of the pen would be lost silently."""
+    for folder in sorted(layer.iterdir()):
+        if folder.is_dir() and folder.name not in roles | OTHER_FOLDERS:
+            why = "no role of the topology has this name: its files are on no machine"
+            yield Unknown(_shown(folder, base), None, folder.name, why)
+
+
+def _layered(layers: tuple[Path, ...], base: Path, name: str) -> File | None:
+    """Return a file of the last layer that has it."""
+    for layer in reversed(layers):
+        if (layer / name).is_file():
+            return File(layer / name, layer.name, _shown(layer / name, base))
+    return None
+
+
+def _nodes(
+    topology: Topology, layers: tuple[Path, ...], base: Path, unknowns: list[Unknown]
+) -> tuple[Node, ...]:
+    files: dict[str, dict[str, File]] = {}
+    zones = dict(topology.roles)
+    for role in zones:
+        files[role] = {}
+        for layer in layers:
+            for path in sorted((layer / role).rglob("*")):
+                if path.is_file():
+                    machine_path = "/" + path.relative_to(layer / role).as_posix()
+                    files[role][machine_path] = File(path, layer.name, _shown(path, base))
+    nodes = []
+    for machine in topology.machines:
+        accounts: list[Account] = []
+        groups: list[Group] = []
+        permissions: list[Permission] = []
+        for name, file in sorted(files[machine.role].items()):
+            if not name.endswith(".conf"):
+                continue
+            if "/sysusers.d/" in name:
+                some, more, odd = read_sysusers(file.read_text(), file.source)
+                accounts += some
+                groups += more
+                unknowns += odd
+            elif "/tmpfiles.d/" in name:  # noqa: S108
+                lines, odd = read_tmpfiles(file.read_text(), file.source)
+                permissions += lines
+                unknowns += odd
+        nodes.append(
+            Node(
+                name=machine.name,
+                role=machine.role,
+                zone=zones[machine.role],
+                host=machine.host,
+                address=machine.address,
+                files=files[machine.role],
+                accounts=tuple(accounts),
+                groups=tuple(groups),
+                permissions=tuple(permissions),
+            )
+        )
+    return tuple(nodes)
+
+
+def _certificates(node: Node) -> Iterable[tuple[str, tuple[Certificate, ...]]]:
+    for path, file in sorted(node.files.items()):
+        if path.endswith(CERTIFICATES):
+            data = file.read_bytes()
+            # a .pem may as well be a key
+            if b"CERTIFICATE" in data or not path.endswith(".pem"):
+                yield path, read_certificates(data, file.source)
+
+
+def _people(
+    nodes: Iterable[Node], components: Iterable[Component], unknowns: list[Unknown]
+) -> Iterable[KubeConfig]:
+    """Yield the kubeconfigs that no component uses: people's.
+
+    ``kubectl proxy`` is a person's tool: the file that it uses is still that person's.
+    """
+    used = {
+        (component.node, component.kubeconfig.path)
+        for component in components
+        if component.kubeconfig and component.kind != "kubectl-proxy"
+    }
+    for node in nodes:
+        for path, file in sorted(node.files.items()):
+            if not path.endswith(KUBECONFIGS) or (node.name, path) in used:
+                continue
+            text = file.read_bytes().decode("utf-8", errors="replace")
+            if looks_like_kubeconfig(text):
+                config = read_kubeconfig(
+                    file.read_text(), file.source, machine_path=path, node=node.name
+                )
+                unknowns += config.unknowns
+                yield config
+
+
+def _policies(
+    nodes: Iterable[Node], components: Iterable[Component], unknowns: list[Unknown]
+) -> tuple[dict[str, tuple[AbacRule, ...]], dict[str, Encryption]]:
+    """Read the policy and encryption files that apiservers name, by component."""
+    files = {node.name: node.files for node in nodes}
+    abac: dict[str, tuple[AbacRule, ...]] = {}
+    encryption: dict[str, Encryption] = {}
+    for component in components:
+        if component.kind != "kube-apiserver":
+            continue
+        for flag in ("authorization-policy-file", "encryption-provider-config"):
+            setting = component.setting(flag)
+            if not setting.value:
+                continue
+            file = files[component.node].get(setting.value)
+            if file is None:
+                raise broken(
+                    setting.source.path,
+                    setting.source.line,
+                    f"{setting.source.text}: {component.node} has no such file",
+                )
+            if flag == "authorization-policy-file":
+                abac[component.id], odd = read_abac(file.read_text(), file.source)
+            else:
+                encryption[component.id], odd = read_encryption(file.read_text(), file.source)
+            unknowns += odd
+    return abac, encryption
+
+
+def _manifests(layers: tuple[Path, ...], base: Path) -> tuple[File, ...]:
+    files: dict[str, File] = {}
+    for layer in layers:
+        for path in sorted((layer / "manifests").glob("*")):
+            if path.suffix in {".yaml", ".yml", ".json"}:
+                files[path.name] = File(path, layer.name, _shown(path, base))
+    return tuple(files[name] for name in sorted(files))
+
+
+def _rbac(manifests: Iterable[File]) -> Rbac:
+    read = [read_rbac(file.read_text(), file.source) for file in manifests]
+    return Rbac(
+        tuple(role for item in read for role in item.roles),
+        tuple(binding for item in read for binding in item.bindings),
+    )

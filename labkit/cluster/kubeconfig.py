@@ -1,0 +1,234 @@
+"""kubeconfig files: which server a client calls, as whom, and whether it verifies it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from labkit.cluster.source import Setting, Source, Unknown, broken, is_true
+from labkit.cluster.yamldoc import Document, read_one
+
+__all__ = ["KubeConfig", "looks_like_kubeconfig", "read_kubeconfig"]
+
+MARK = re.compile(r"^[\s{,\"']*kind[\"']?\s*:\s*[\"']?Config\b", re.MULTILINE)
+CLUSTER = frozenset(
+    [
+        "server",
+        "certificate-authority",
+        "certificate-authority-data",
+        "insecure-skip-tls-verify",
+        "tls-server-name",
+        "proxy-url",
+        "disable-compression",
+        "extensions",
+    ]
+)
+USER = frozenset(
+    [
+        "client-certificate",
+        "client-certificate-data",
+        "client-key",
+        "client-key-data",
+        "token",
+        "tokenFile",
+        "username",
+        "password",
+        "exec",
+        "auth-provider",
+        "as",
+        "as-groups",
+        "as-uid",
+        "as-user-extra",
+        "extensions",
+    ]
+)
+TOP = frozenset(
+    [
+        "apiVersion",
+        "kind",
+        "current-context",
+        "clusters",
+        "contexts",
+        "users",
+        "preferences",
+        "extensions",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KubeConfig:
+    """The current context of a kubeconfig.
+
+    ``path`` is the file on the machine, ``certificate`` and ``key`` are paths there too.
+    ``authority`` is the pinned CA (its value a path, or "inline"); ``method`` is how the
+    user proves who it is: "certificate", "token", "password", "exec" or "" for not at all.
+    As text it is its path.
+    """
+
+    path: str
+    node: str
+    user: str
+    server: Setting
+    authority: Setting | None
+    skip_verify: Setting | None
+    method: str
+    user_source: Setting
+    certificate: str = ""
+    key: str = ""
+    certificate_data: bytes = field(default=b"", repr=False)
+    unknowns: tuple[Unknown, ...] = ()
+
+    def __str__(self) -> str:
+        return self.path
+
+
+def looks_like_kubeconfig(text: str) -> bool:
+    r"""Say whether a file's text claims to be a kubeconfig.
+
+    Examples
+    --------
+    >>> looks_like_kubeconfig("apiVersion: v1\nkind: Config\n")
+    True
+    """
+    return len(text) < 1_000_000 and bool(MARK.search(text))
+
+
+def _named(document: Document, kind: str, name: str, entry: str) -> tuple[str | int, ...]:
+    for index, item in enumerate(document.sequence(kind)):
+        if not isinstance(item, dict):
+            raise document.broken("expected an entry with a name", kind, index)
+        if item.get("name") == name:
+            document.mapping(kind, index, entry)
+            return (kind, index, entry)
+    raise broken(
+        document.path,
+        document.line(kind),
+        f"no entry named {name!r} in {kind}",
+        f"add it, or correct the context that names it in {document.path}",
+    )
+
+
+def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str = "") -> KubeConfig:
+    """Read a kubeconfig's current context.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's text, and its name for messages and sources.
+    machine_path : str, optional
+        Where the file is on the machine: its relative paths start there.
+    node : str, optional
+        The machine.
+
+    Examples
+    --------
+    >>> config = read_kubeconfig('''
+    ... kind: Config
+    ... current-context: lab
+    ... clusters: [{name: lab, cluster: {server: "http://localhost:8080"}}]
+    ... contexts: [{name: lab, context: {cluster: lab, user: alice}}]
+    ... users: [{name: alice, user: {}}]
+    ... ''', "config")
+    >>> config.user, config.server.value, config.method
+    ('alice', 'http://localhost:8080', '')
+    """
+    document = read_one(text, path)
+    unknowns = list(document.unknown_keys(TOP, "no key of a kubeconfig"))
+    if document.get("kind", default="Config") != "Config":
+        raise broken(path, document.line("kind"), "not a kubeconfig: its kind is not Config")
+    current = document.text("current-context", default="")
+    if not current:
+        raise broken(
+            path,
+            document.line("current-context"),
+            "no current-context",
+            f"name the context to use as current-context in {path}",
+        )
+    context = _named(document, "contexts", current, "context")
+    cluster = _named(document, "clusters", document.text(*context, "cluster"), "cluster")
+    user_name = document.text(*context, "user")
+    user = _named(document, "users", user_name, "user")
+    unknowns += document.unknown_keys(CLUSTER, "no key of a cluster", *cluster)
+    unknowns += document.unknown_keys(USER, "no key of a user", *user)
+
+    server_text = document.text(*cluster, "server")
+    try:
+        url = urlsplit(server_text)
+        good = url.scheme in {"http", "https"} and bool(url.hostname) and (url.port or 1)
+    except ValueError:
+        good = False
+    if not good:
+        raise broken(
+            path,
+            document.line(*cluster, "server"),
+            f"server {server_text!r} is no http:// or https:// URL",
+            f"write server: https://HOST:PORT in {path}",
+        )
+    base = PurePosixPath(machine_path).parent
+    authority = document.setting(*cluster, "certificate-authority-data")
+    if authority:
+        authority = Setting("inline", _hide(authority))
+    elif authority := document.setting(*cluster, "certificate-authority"):
+        authority = Setting(str(base / authority.value), authority.source)
+    skip = document.setting(*cluster, "insecure-skip-tls-verify")
+
+    data = document.text(*user, "client-certificate-data", default="")
+    pem = b""
+    if data:
+        try:
+            pem = base64.b64decode(data, validate=True)
+        except (binascii.Error, ValueError) as error:
+            line = document.line(*user, "client-certificate-data")
+            raise broken(path, line, "client-certificate-data is no base64") from error
+    named = document.text(*user, "client-certificate", default="")
+    key = document.text(*user, "client-key", default="")
+    methods = {
+        "certificate": ("client-certificate-data", "client-certificate"),
+        "token": ("token", "tokenFile"),
+        "password": ("username",),
+        "exec": ("exec", "auth-provider"),
+    }
+    method, place = "", (*user,)
+    for name, keys in methods.items():
+        present = [k for k in keys if document.get(*user, k) not in (None, "")]
+        if present:
+            method, place = name, (*user, present[0])
+            break
+    if method == "exec":
+        unknowns.append(
+            Unknown(path, document.line(*place), user_name, "a program gives the credential")
+        )
+    for key_name in ("proxy-url", "tls-server-name"):
+        if document.get(*cluster, key_name) is not None:
+            source = document.source(*cluster, key_name)
+            unknowns.append(
+                Unknown(path, source.line, key_name, "changes whom the client calls; not followed")
+            )
+    source = document.source(*place)
+    if method in {"token", "password"} or data:
+        source = _hide(Setting(method, source))
+    return KubeConfig(
+        path=machine_path,
+        node=node,
+        user=user_name,
+        server=Setting(server_text, document.source(*cluster, "server")),
+        authority=authority,
+        skip_verify=skip if skip and is_true(skip.value) else None,
+        method=method,
+        user_source=Setting(user_name, source),
+        certificate=str(base / named) if named and not pem else "",
+        key=str(base / key) if key else "",
+        certificate_data=pem,
+        unknowns=tuple(unknowns),
+    )
+
+
+def _hide(setting: Setting) -> Source:
+    """Keep where a secret stands, not the secret."""
+    source = setting.source
+    return Source(source.path, source.line, source.text.split(":")[0] + ": …")

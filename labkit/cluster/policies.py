@@ -1,0 +1,341 @@
+"""Who may do what: RBAC manifests, ABAC policy, etcd's users, encryption at rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.cluster.source import Source, Unknown, broken
+from labkit.cluster.yamldoc import Document, read_documents, read_one
+
+__all__ = [
+    "AbacRule",
+    "Binding",
+    "Encryption",
+    "EtcdAuth",
+    "EtcdPermission",
+    "Rbac",
+    "Role",
+    "Rule",
+    "read_abac",
+    "read_encryption",
+    "read_etcd_auth",
+    "read_rbac",
+]
+
+RBAC_KINDS = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
+ABAC_KEYS = frozenset(
+    ["user", "group", "readonly", "apiGroup", "namespace", "resource", "nonResourcePath"]
+)
+PROVIDERS = frozenset({"identity", "aesgcm", "aescbc", "secretbox", "kms"})
+
+
+@dataclass(frozen=True, slots=True)
+class AbacRule:
+    """One line of an ABAC policy, after the conversion of v1beta1."""
+
+    user: str
+    group: str
+    readonly: bool
+    namespace: str
+    api_group: str
+    resource: str
+    path: str
+    source: Source
+
+    @property
+    def everything(self) -> bool:
+        """Whether it allows every verb on every object."""
+        return not self.readonly and (self.namespace, self.api_group, self.resource) == (
+            "*",
+            "*",
+            "*",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a role."""
+
+    verbs: tuple[str, ...]
+    api_groups: tuple[str, ...]
+    resources: tuple[str, ...]
+    names: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A Role or ClusterRole; ``namespace`` is empty for the latter."""
+
+    name: str
+    namespace: str
+    rules: tuple[Rule, ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A RoleBinding or ClusterRoleBinding: subjects are (kind, namespace, name)."""
+
+    name: str
+    namespace: str
+    role_kind: str
+    role: str
+    subjects: tuple[tuple[str, str, str], ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Rbac:
+    """The roles and bindings that manifests add to the apiserver's own."""
+
+    roles: tuple[Role, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """For each resource, the providers of encryption at rest in their order."""
+
+    providers: tuple[tuple[str, tuple[str, ...]], ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdPermission:
+    """What an etcd role may do with a prefix, or with a single key."""
+
+    key: str
+    prefix: bool
+    access: str
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdAuth:
+    """etcd's users and roles."""
+
+    roles: tuple[tuple[str, tuple[EtcdPermission, ...]], ...]
+    users: tuple[tuple[str, tuple[str, ...]], ...]
+    source: Source
+
+
+def _line(item: dict[str, Any], name: str, path: str, number: int) -> str:
+    value = item.get(name, "")
+    if not isinstance(value, str):
+        raise broken(path, number, f"{name} must be a text, not {value!r}")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) != len(keys):
+        raise ValueError(f"a key stands twice: {', '.join(sorted(keys))}")
+    return dict(pairs)
+
+
+def read_abac(text: str, path: str) -> tuple[tuple[AbacRule, ...], tuple[Unknown, ...]]:
+    """Read an ABAC policy file: one JSON object per line.
+
+    A user or group ``*`` of v1beta1 means everybody who is authenticated
+    (pkg/apis/abac/v1beta1/conversion.go), so not the anonymous.
+
+    Examples
+    --------
+    >>> [rule], _ = read_abac('{"apiVersion": "abac.authorization.kubernetes.io/v1beta1", '
+    ...     '"kind": "Policy", "spec": {"user": "*", "resource": "*", "namespace": "*", '
+    ...     '"apiGroup": "*"}}', "abac.jsonl")
+    >>> rule.group, rule.everything
+    ('system:authenticated', True)
+    """
+    rules: list[AbacRule] = []
+    unknowns: list[Unknown] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            item = json.loads(line, object_pairs_hook=_unique)
+        except (ValueError, RecursionError) as error:
+            raise broken(path, number, f"no JSON object: {error}", "one object per line") from error
+        if not isinstance(item, dict):
+            raise broken(path, number, "no JSON object", "one object per line")
+        shown = line.strip() if len(line) < 70 else line.strip()[:69] + "…"
+        if item.get("apiVersion") != "abac.authorization.kubernetes.io/v1beta1":
+            unknowns.append(Unknown(path, number, shown, "only policies of v1beta1 are read"))
+            continue
+        spec = item.get("spec", {})
+        if not isinstance(spec, dict) or item.get("kind") != "Policy":
+            raise broken(path, number, "expected kind Policy with a spec")
+        for key in sorted(spec.keys() - ABAC_KEYS):
+            unknowns.append(Unknown(path, number, key, "no key of an ABAC policy"))
+        user, group = _line(spec, "user", path, number), _line(spec, "group", path, number)
+        if "*" in (user, group):
+            user, group = "", "system:authenticated"
+        readonly = spec.get("readonly", False)
+        if not isinstance(readonly, bool):
+            raise broken(path, number, "readonly must be true or false")
+        rules.append(
+            AbacRule(
+                user=user,
+                group=group,
+                readonly=readonly,
+                namespace=_line(spec, "namespace", path, number),
+                api_group=_line(spec, "apiGroup", path, number),
+                resource=_line(spec, "resource", path, number),
+                path=_line(spec, "nonResourcePath", path, number),
+                source=Source(path, number, shown),
+            )
+        )
+    return tuple(rules), tuple(unknowns)
+
+
+def _objects(document: Document) -> Iterator[tuple[str | int, ...]]:
+    """Yield the keys' path of each object: a list's items, or the document itself."""
+    kind = document.get("kind") if isinstance(document.value, dict) else None
+    if isinstance(kind, str) and kind.endswith("List") and document.get("items") is not None:
+        for index, item in enumerate(document.sequence("items")):
+            if isinstance(item, dict):
+                yield ("items", index)
+    elif isinstance(document.value, dict):
+        yield ()
+
+
+def read_rbac(text: str, path: str) -> Rbac:
+    """Read the roles and bindings among the objects of a manifest.
+
+    Examples
+    --------
+    >>> rbac = read_rbac("{kind: ClusterRoleBinding, apiVersion: rbac.authorization.k8s.io/v1, "
+    ...     "metadata: {name: all}, roleRef: {kind: ClusterRole, name: cluster-admin}, "
+    ...     "subjects: [{kind: Group, name: 'system:authenticated'}]}", "rbac.yaml")
+    >>> rbac.bindings[0].subjects
+    (('Group', '', 'system:authenticated'),)
+    """
+    roles: list[Role] = []
+    bindings: list[Binding] = []
+    for document in read_documents(text, path):
+        for at in _objects(document):
+            kind = document.get(*at, "kind")
+            if not isinstance(kind, str) or kind not in RBAC_KINDS:
+                continue
+            name = document.text(*at, "metadata", "name")
+            namespace = document.text(*at, "metadata", "namespace", default="")
+            source = Source(path, document.line(*at, "metadata", "name"), f"{kind} {name}")
+            if kind in {"Role", "ClusterRole"}:
+                roles.append(Role(name, namespace, tuple(_rules(document, *at)), source))
+            else:
+                bindings.append(
+                    Binding(
+                        name=name,
+                        namespace=namespace if kind == "RoleBinding" else "",
+                        role_kind=document.text(*at, "roleRef", "kind"),
+                        role=document.text(*at, "roleRef", "name"),
+                        subjects=tuple(_subjects(document, *at)),
+                        source=source,
+                    )
+                )
+    return Rbac(tuple(roles), tuple(bindings))
+
+
+def _rules(document: Document, *at: str | int) -> Iterable[Rule]:
+    for index, rule in enumerate(document.sequence(*at, "rules")):
+        if not isinstance(rule, dict):
+            raise document.broken("expected a rule", *at, "rules", index)
+        here = (*at, "rules", index)
+        yield Rule(
+            document.words(*here, "verbs"),
+            document.words(*here, "apiGroups"),
+            document.words(*here, "resources"),
+            document.words(*here, "resourceNames"),
+            document.words(*here, "nonResourceURLs"),
+        )
+
+
+def _subjects(document: Document, *at: str | int) -> Iterable[tuple[str, str, str]]:
+    for index, subject in enumerate(document.sequence(*at, "subjects")):
+        if not isinstance(subject, dict):
+            raise document.broken("expected a subject", *at, "subjects", index)
+        here = (*at, "subjects", index)
+        yield (
+            document.text(*here, "kind"),
+            document.text(*here, "namespace", default=""),
+            document.text(*here, "name"),
+        )
+
+
+def read_encryption(text: str, path: str) -> tuple[Encryption, tuple[Unknown, ...]]:
+    """Read an EncryptionConfiguration: the order of providers decides how is written.
+
+    Examples
+    --------
+    >>> found, _ = read_encryption("{kind: EncryptionConfiguration, resources: [{resources: "
+    ...     "[secrets], providers: [{identity: {}}]}]}", "encryption.yaml")
+    >>> found.providers
+    (('secrets', ('identity',)),)
+    """
+    document = read_one(text, path)
+    if document.get("kind") != "EncryptionConfiguration":
+        raise broken(path, document.line("kind"), "its kind is not EncryptionConfiguration")
+    unknowns: list[Unknown] = []
+    result: list[tuple[str, tuple[str, ...]]] = []
+    for index, _ in enumerate(document.sequence("resources")):
+        at = ("resources", index)
+        document.mapping(*at)
+        names: list[str] = []
+        for position, _ in enumerate(document.sequence(*at, "providers")):
+            here = (*at, "providers", position)
+            for name in document.mapping(*here):
+                names.append(name)
+                if name not in PROVIDERS:
+                    line = document.line(*here, name)
+                    unknowns.append(Unknown(path, line, name, "no provider that labkit knows"))
+        if not names:
+            raise document.broken("no providers", *at)
+        result += [(resource, tuple(names)) for resource in document.words(*at, "resources")]
+    source = Source(path, document.line("resources"), "EncryptionConfiguration")
+    return Encryption(tuple(result), source), tuple(unknowns)
+
+
+def read_etcd_auth(text: str, path: str) -> EtcdAuth:
+    """Read etcd's users (common names of client certificates) and their roles.
+
+    Examples
+    --------
+    >>> auth = read_etcd_auth("{roles: {r: [{prefix: /a/, access: read}]}, users: {root: [root]}}",
+    ...                       "etcd-auth.yaml")
+    >>> auth.roles[0][1]
+    (EtcdPermission(key='/a/', prefix=True, access='read'),)
+    """
+    document = read_one(text, path)
+    roles: dict[str, tuple[EtcdPermission, ...]] = {"root": ()}
+    for role in document.mapping("roles"):
+        if role == "root":
+            raise document.broken("etcd makes its role root by itself", "roles", role)
+        permissions = []
+        for index, _ in enumerate(document.sequence("roles", role)):
+            at = ("roles", role, index)
+            entry = document.mapping(*at)
+            access = document.text(*at, "access")
+            if access not in {"read", "write", "readwrite"}:
+                raise document.broken(f"access {access!r}: read, write or readwrite", *at, "access")
+            if ("prefix" in entry) == ("key" in entry):
+                raise document.broken("give either a prefix or a key", *at)
+            prefix = "prefix" in entry
+            key = document.text(*at, "prefix" if prefix else "key")
+            permissions.append(EtcdPermission(key, prefix, access))
+        roles[role] = tuple(permissions)
+    users: dict[str, tuple[str, ...]] = {}
+    for user in document.mapping("users"):
+        users[user] = document.words("users", user)
+        for role in users[user]:
+            if role not in roles:
+                raise document.broken(f"no role named {role!r}", "users", user)
+    if "root" not in users:
+        raise document.broken("etcd demands a user root before auth can be enabled", "users")
+    names = ", ".join(users)
+    source = Source(path, document.line("users"), f"users: {names}")
+    # etcd makes its role root by itself
+    del roles["root"]
+    return EtcdAuth(tuple(roles.items()), tuple(users.items()), source)

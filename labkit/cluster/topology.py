@@ -1,0 +1,110 @@
+"""The machines of an environment: topology.yaml."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from labkit.cluster.source import Source, Unknown
+from labkit.cluster.yamldoc import read_one
+
+__all__ = ["Machine", "SecretSpec", "Topology", "read_topology"]
+
+ZONE = "cluster network"
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine as the topology names it."""
+
+    name: str
+    role: str
+    host: int
+    address: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSpec:
+    """A secret of a workload: which keys it has; the values are made in the lab."""
+
+    namespace: str
+    name: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Roles (in the order of start) with their trust zones, machines and secrets."""
+
+    roles: tuple[tuple[str, str], ...]
+    machines: tuple[Machine, ...]
+    secrets: tuple[SecretSpec, ...]
+    unknowns: tuple[Unknown, ...]
+
+
+def read_topology(text: str, path: str) -> Topology:
+    """Read a topology.
+
+    Raises
+    ------
+    ConfigError
+        A role is not defined, or two machines share a name or an address.
+
+    Examples
+    --------
+    >>> topology = read_topology('''
+    ... roles: {etcd: {zone: master node}}
+    ... nodes: {etcd1: {role: etcd, host: 11}}
+    ... ''', "topology.yaml")
+    >>> topology.machines[0].role
+    'etcd'
+    """
+    document = read_one(text, path)
+    top = frozenset({"roles", "nodes", "secrets"})
+    unknowns = list(document.unknown_keys(top, "not part of a topology"))
+    roles = {}
+    for role in document.mapping("roles"):
+        if role in {"manifests", "controls", "images"} or "/" in role or role.startswith("."):
+            raise document.broken(f"a role cannot be called {role!r}", "roles", role)
+        document.mapping("roles", role)
+        unknowns += document.unknown_keys(frozenset({"zone"}), "no key of a role", "roles", role)
+        roles[role] = document.text("roles", role, "zone", default=ZONE)
+    machines: list[Machine] = []
+    hosts: dict[int, str] = {}
+    for name in document.mapping("nodes"):
+        at = ("nodes", name)
+        entry = document.mapping(*at)
+        unknowns += document.unknown_keys(
+            frozenset({"role", "host", "address"}), "no key of a node", *at
+        )
+        if not NAME.match(name):
+            raise document.broken(f"{name!r} is no name of a machine (a-z, 0-9, -)", *at)
+        role = document.text(*at, "role")
+        if role not in roles:
+            raise document.broken(
+                f"unknown role {role!r} of node {name}; known: {', '.join(roles)}", *at, "role"
+            )
+        host = entry.get("host", 0)
+        if not isinstance(host, int) or isinstance(host, bool) or not 0 <= host <= 254:
+            raise document.broken(f"host of {name} must be 1 to 254, not {host!r}", *at, "host")
+        if host and host in hosts:
+            raise document.broken(f"{name} and {hosts[host]} both have host {host}", *at, "host")
+        hosts[host] = name
+        address = document.text(*at, "address", default="")
+        machines.append(Machine(name, role, host, address, document.source(*at)))
+    if not machines:
+        raise document.broken("no nodes", "nodes")
+    secrets = []
+    for index, _ in enumerate(document.sequence("secrets")):
+        here = ("secrets", index)
+        document.mapping(*here)
+        secrets.append(
+            SecretSpec(
+                document.text(*here, "namespace"),
+                document.text(*here, "name"),
+                document.words(*here, "keys"),
+            )
+        )
+    return Topology(tuple(roles.items()), tuple(machines), tuple(secrets), tuple(unknowns))

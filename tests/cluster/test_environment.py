@@ -1,0 +1,165 @@
+"""A whole folder: layers, drop-ins, what is missing and what is left unknown."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit.cluster import read_environment
+from labkit.errors import ConfigError
+
+API = "hardened/master/etc/systemd/system/kube-apiserver.service"
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_nodes_and_files(modes):
+    env = read_environment(modes / "insecure")
+    assert [(n.name, n.role, n.zone, n.host) for n in env.nodes][3] == (
+        "master",
+        "master",
+        "master node",
+        10,
+    )
+    worker = env.node("worker2")
+    assert worker.files["/etc/containerd/config.toml"].layer == "common"
+    assert worker.files["/etc/kubernetes/kubelet.yaml"].source == (
+        "insecure/worker/etc/kubernetes/kubelet.yaml"
+    )
+    assert [(g.name, g.member) for g in worker.groups if g.member] == [("docker", "bob")]
+    assert {a.name for a in worker.accounts} == {"alice", "bob"}
+    assert [s.name for s in env.secrets] == ["db-credentials", "card-processor"]
+
+
+def test_a_later_layer_overrides_by_path(modes):
+    target = modes / "insecure/worker/etc/containerd/config.toml"
+    target.parent.mkdir(parents=True)
+    target.write_text("[grpc]\ngid = 7\n")
+    env = read_environment(modes / "insecure")
+    assert env.node("worker1").files["/etc/containerd/config.toml"].layer == "insecure"
+    assert env.component("containerd@worker1").setting("grpc.gid").value == "7"
+
+
+def test_a_drop_in_replaces_the_command(modes):
+    folder = modes / "hardened/master/etc/systemd/system/kube-apiserver.service.d"
+    folder.mkdir()
+    (folder / "10-flip.conf").write_text(
+        "[Service]\nExecStart=\nExecStart=/usr/local/bin/kube-apiserver --anonymous-auth=true\n"
+    )
+    found = read_environment(modes / "hardened").component("kube-apiserver@master")
+    setting = found.setting("anonymous-auth")
+    assert (setting.value, setting.source.line) == ("true", 3)
+    assert setting.source.path.endswith("kube-apiserver.service.d/10-flip.conf")
+    assert found.setting("client-ca-file").source.default
+
+
+def test_an_empty_unit_file_masks_the_unit(modes):
+    (modes / "insecure/master/etc/systemd/system/kubectl-proxy.service").write_text("")
+    with pytest.raises(KeyError):
+        read_environment(modes / "insecure").component("kubectl-proxy@master")
+
+
+def test_etcd_reads_its_environment(modes):
+    unit = modes / "insecure/etcd/etc/systemd/system/etcd.service"
+    change(unit, "[Service]", "[Service]\nEnvironment=ETCD_CLIENT_CERT_AUTH=true ETCD_NAME=x")
+    etcd = read_environment(modes / "insecure").component("etcd@etcd1")
+    assert etcd.setting("client-cert-auth").value == "true"
+    # the command line wins
+    assert etcd.setting("name").value == "etcd1"
+
+
+def test_an_unknown_flag_is_reported_not_assumed(modes):
+    change(modes / API, "  --profiling=false", "  --profilng=false")
+    [unknown] = read_environment(modes / "hardened").unknowns
+    assert (unknown.path, unknown.line, unknown.text) == (API, 31, "--profilng=false")
+
+
+def test_a_role_folder_with_a_slip_is_reported(modes):
+    (modes / "hardened/worker").rename(modes / "hardened/wroker")
+    env = read_environment(modes / "hardened")
+    assert "hardened/wroker" in [item.path for item in env.unknowns]
+
+
+def test_what_a_shell_starts_is_reported(modes):
+    unit = modes / "insecure/worker/etc/systemd/system/flanneld.service"
+    unit.write_text("[Service]\nExecStart=/bin/sh -c 'exec flanneld'\n")
+    env = read_environment(modes / "insecure")
+    assert {item.why for item in env.unknowns} == {"what a shell or helper starts is not read"}
+
+
+BROKEN = [
+    (API, "[Service]", "[Service", r"kube-apiserver\.service:6: a section header"),
+    (API, "/usr/local/bin/kube-apiserver", "'open", r"kube-apiserver\.service:9: a quote"),
+    (API, "encryption.yaml", "none.yaml", r"kube-apiserver\.service:24: .*master has no such file"),
+    (
+        "hardened/worker/etc/kubernetes/kubelet.yaml",
+        "port: 10250",
+        "port: [",
+        r"hardened/worker/etc/kubernetes/kubelet\.yaml:\d+: no valid YAML",
+    ),
+    (
+        "hardened/master/etc/kubernetes/admin.conf",
+        "current-context: hardened",
+        "current-context: soft",
+        r"admin\.conf:9: no entry named 'soft'",
+    ),
+    (
+        "hardened/master/etc/systemd/system/kube-scheduler.service",
+        "scheduler.conf",
+        "sched.conf",
+        r"kube-scheduler\.service:8: .*no file /etc/kubernetes/sched\.conf",
+    ),
+    ("topology.yaml", "role: master,", "role: boss,", r"topology\.yaml:17: .*unknown role 'boss'"),
+    (
+        "topology.yaml",
+        "  worker2:",
+        "  worker1:",
+        r"topology\.yaml:19: 'worker1' stands here twice",
+    ),
+    (
+        "hardened/pki.yaml",
+        "signed_by: etcd-peer-ca",
+        "signed_by: nobody",
+        r"pki\.yaml:124: .*no authority named 'nobody'",
+    ),
+    ("hardened/environment.yaml", "../common", "../nowhere", r"environment\.yaml:4: extends"),
+    ("hardened/environment.yaml", "../topology", "../none", r"topology|none\.yaml: cannot be read"),
+    ("hardened/etcd-auth.yaml", "[flannel]", "[fennel]", r"etcd-auth\.yaml:12: .*'fennel'"),
+]
+
+
+@pytest.mark.parametrize(("path", "old", "new", "message"), BROKEN, ids=lambda p: str(p)[:40])
+def test_a_broken_file_gives_one_message_with_its_line(modes, path, old, new, message):
+    change(modes / path, old, new)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_environment(modes / "hardened")
+    assert caught.value.hint
+
+
+def test_a_corrupt_certificate_names_its_file(modes):
+    target = modes / "hardened/master/etc/kubernetes/pki/ca.crt"
+    target.parent.mkdir()
+    target.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    with pytest.raises(ConfigError, match=r"hardened/master/etc/kubernetes/pki/ca\.crt:1: no cert"):
+        read_environment(modes / "hardened")
+
+
+def test_bytes_that_are_no_text(modes):
+    (modes / API).write_bytes(b"[Unit]\n\xff\xfe")
+    with pytest.raises(ConfigError, match=r"kube-apiserver\.service:2: not UTF-8"):
+        read_environment(modes / "hardened")
+
+
+def test_an_unknown_environment_says_which_there_are(modes, monkeypatch):
+    monkeypatch.setenv("LABKIT_ENVIRONMENTS", str(modes))
+    with pytest.raises(ConfigError, match="one of hardened, insecure"):
+        read_environment("soft")
+
+
+def test_an_environment_that_extends_itself(modes):
+    change(modes / "hardened/environment.yaml", "../common", "../hardened")
+    with pytest.raises(ConfigError, match="extends itself"):
+        read_environment(modes / "hardened")

@@ -1,0 +1,366 @@
+"""The readers of single files: what they find, what they refuse, what they leave unknown."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit.cluster import read_certificates, read_kubeconfig
+from labkit.cluster.accounts import permission_of, read_sysusers, read_tmpfiles
+from labkit.cluster.certificates import read_pki
+from labkit.cluster.componentconfig import (
+    read_containerd_config,
+    read_docker_config,
+    read_etcd_config,
+    read_kube_proxy_config,
+    read_kubelet_config,
+    read_scheduler_config,
+)
+from labkit.cluster.flags import parse_flags
+from labkit.cluster.policies import read_abac, read_encryption, read_etcd_auth, read_rbac
+from labkit.cluster.systemd import Word
+from labkit.cluster.topology import read_topology
+from labkit.cluster.yamldoc import read_documents
+from labkit.errors import ConfigError
+
+CONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: lab
+clusters:
+  - name: lab
+    cluster: {server: "https://master:6443", certificate-authority: pki/ca.crt}
+contexts:
+  - {name: lab, context: {cluster: lab, user: bob}}
+users:
+  - name: bob
+    user: {client-certificate: pki/bob.crt, client-key: ../bob.key}
+"""
+
+
+def test_paths_of_a_kubeconfig_start_at_its_own_folder():
+    config = read_kubeconfig(CONFIG, "c", machine_path="/home/bob/.kube/config")
+    assert config.authority.value == "/home/bob/.kube/pki/ca.crt"
+    assert config.certificate == "/home/bob/.kube/pki/bob.crt"
+    assert (config.method, config.skip_verify) == ("certificate", None)
+    assert (config.server.source.line, config.server.source.text) == (
+        6,
+        "server: https://master:6443",
+    )
+
+
+def test_a_token_is_found_and_not_kept():
+    text = CONFIG.replace(
+        "client-certificate: pki/bob.crt, client-key: ../bob.key", "token: s3cr3t"
+    )
+    config = read_kubeconfig(text, "c")
+    assert config.method == "token"
+    assert "s3cr3t" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("current-context: lab", "current-context: other", r"c:7: no entry named 'other'"),
+        ("current-context: lab", "", "c: no current-context|c:1: no current-context"),
+        ("user: bob", "user: eve", r"c:9: no entry named 'eve' in users"),
+        ("https://master:6443", "master:6443", r"c:6: server 'master:6443' is no http"),
+        ("https://master:6443", "https://master:99999", r"c:6: server"),
+        ("kind: Config", "kind: Pod", "c:2: not a kubeconfig"),
+        ("clusters:", "clusters: [", "c:.*no valid YAML"),
+        ("client-key: ../bob.key", "client-certificate-data: '%%%'", "c:11: .*base64"),
+    ],
+)
+def test_a_broken_kubeconfig_names_file_and_line(old, new, message):
+    with pytest.raises(ConfigError, match=message):
+        read_kubeconfig(CONFIG.replace(old, new), "c")
+
+
+def make_certificate(**extra) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, "system:node:worker1"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
+        ]
+    )
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=10))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("worker1")]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def test_what_a_certificate_says():
+    pem = make_certificate()
+    [found] = read_certificates(pem, "a.crt")
+    assert (found.common_name, found.organizations) == ("system:node:worker1", ("system:nodes",))
+    assert (found.hosts, found.usages, found.authority) == (("worker1",), ("client",), False)
+    assert found.not_after == datetime.datetime(2026, 1, 11, tzinfo=datetime.UTC)
+    inline = CONFIG.replace(
+        "client-certificate: pki/bob.crt",
+        f"client-certificate-data: {base64.b64encode(pem).decode()}",
+    )
+    config = read_kubeconfig(inline, "c")
+    assert read_certificates(config.certificate_data, "c")[0].common_name == "system:node:worker1"
+
+
+def test_a_corrupt_certificate_names_its_file():
+    lines = make_certificate().splitlines()
+    lines[2] = b"AAAA" + lines[2][4:]
+    with pytest.raises(ConfigError, match=r"a\.crt:1: no certificate can be read here"):
+        read_certificates(b"\n".join(lines[:-2]), "a.crt")
+
+
+def flags(kind, *texts):
+    found, rest, unknowns = parse_flags(kind, [Word(t, n + 2) for n, t in enumerate(texts)], "u")
+    values = [(name, setting.value) for name, setting in found]
+    return values, [word.text for word in rest], [str(item) for item in unknowns]
+
+
+def test_flags_in_all_their_forms():
+    assert flags("etcd", "--name", "a", "-client-cert-auth", "--data-dir=x")[0] == [
+        ("name", "a"),
+        ("client-cert-auth", "true"),
+        ("data-dir", "x"),
+    ]
+    assert flags("dockerd", "-H", "fd://", "-Htcp://a:1", "--tlsverify", "-H=unix:///x")[0] == [
+        ("host", "fd://"),
+        ("host", "tcp://a:1"),
+        ("tlsverify", "true"),
+        ("host", "unix:///x"),
+    ]
+
+
+def test_an_unknown_flag_and_one_that_matters_are_reported():
+    _, _, unknowns = flags("kube-apiserver", "--insecure-port=8080", "--no-such", "--v=2")
+    assert [item.split(":", 2)[:2] for item in unknowns] == [
+        ["u", "2 --insecure-port=8080"],
+        ["u", "3 --no-such"],
+    ]
+
+
+def test_abac_star_means_the_authenticated():
+    line = (
+        '{"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy", "spec": '
+        '{"%s": "*", "namespace": "*", "resource": "*", "apiGroup": "*"%s}}'
+    )
+    text = "\n".join([line % ("user", ""), "# c", line % ("group", ', "readonly": true')])
+    rules, unknowns = read_abac(text, "a")
+    assert [(rule.group, rule.everything) for rule in rules] == [
+        ("system:authenticated", True),
+        ("system:authenticated", False),
+    ]
+    assert unknowns == ()
+    assert read_abac('{"user": "alice"}', "a")[1][0].line == 1
+    with pytest.raises(ConfigError, match="a:2: no JSON object"):
+        read_abac('\n{"user"}', "a")
+
+
+def test_rbac_of_a_list_of_objects():
+    rbac = read_rbac(
+        "{kind: List, items: [{kind: ClusterRole, metadata: {name: r}, rules: [{verbs: ['*'], "
+        "apiGroups: ['*'], resources: ['*']}]}, {kind: ConfigMap, metadata: {name: c}}]}",
+        "r",
+    )
+    assert [(role.name, role.rules[0].verbs) for role in rbac.roles] == [("r", ("*",))]
+
+
+def test_sysusers_and_tmpfiles():
+    accounts, groups, unknowns = read_sysusers(
+        'g docker -\nm bob docker\nu bob 1 "Bob, x" /home/bob /bin/sh\nk strange', "s"
+    )
+    assert [(g.name, g.member) for g in groups] == [("docker", ""), ("docker", "bob")]
+    assert (accounts[0].home, unknowns[0].line) == ("/home/bob", 4)
+    lines, _ = read_tmpfiles("z /a/*.key 0600 root root\nz /a/b.key 0644 - -\nd /c", "t")
+    assert permission_of("/a/x.key", lines).mode == "0600"
+    assert permission_of("/a/b.key", lines).mode == "0644"
+    assert permission_of("/a/deep/x.key", lines) is None
+    with pytest.raises(ConfigError, match="t:1: the mode"):
+        read_tmpfiles("z /a rwx root root", "t")
+
+
+def test_configuration_files_of_the_components():
+    settings, unknowns = read_kubelet_config(
+        "kind: KubeletConfiguration\nauthentication:\n  anonymous: {enabled: yes}\n"
+        "readonlyport: 1\n",
+        "k",
+    )
+    found = dict(settings)["authentication.anonymous.enabled"]
+    assert (found.value, found.source.line) == ("true", 3)
+    assert [(item.text, item.line) for item in unknowns] == [("readonlyport", 4)]
+    with pytest.raises(ConfigError, match="k:1: its kind is Pod"):
+        read_kubelet_config("kind: Pod", "k")
+    with pytest.raises(ConfigError, match=r"k:2: 'port' stands here twice, first on line 1"):
+        read_kubelet_config("port: 1\nport: 2\n", "k")
+    with pytest.raises(ConfigError, match="d:2: no valid JSON"):
+        read_docker_config('{"hosts":\n]', "d")
+    with pytest.raises(ConfigError, match="c:1: no valid TOML"):
+        read_containerd_config("[grpc\n", "c")
+    newer = '[plugins."io.containerd.server.v1.grpc"]\naddress = "/x.sock"\n'
+    assert dict(read_containerd_config(newer, "c"))["grpc.address"].source.line == 2
+    assert (
+        dict(read_etcd_config("peer-transport-security:\n  allowed-cn: p\n", "e"))[
+            "peer-cert-allowed-cn"
+        ].source.line
+        == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("roles: {a: {}}\nnodes: {n: {role: b}}", "t:2: .*unknown role 'b' of node n; known: a"),
+        ("roles: {a: {}}\nnodes:\n  n: {role: a}\n  n: {role: a}", "t:4: 'n' stands here twice"),
+        (
+            "roles: {a: {}}\nnodes:\n  n: {role: a, host: 5}\n  m: {role: a, host: 5}",
+            "t:4: .*m and n both have host 5",
+        ),
+        ("roles: {a: {}}\nnodes: {N_1: {role: a}}", "t:2: .*no name of a machine"),
+        ("roles: {a: {}}\nnodes: {}", "t:2: nodes: no nodes|t:2: no nodes"),
+        ("roles: [a]", "t:1: roles: expected keys and values"),
+        ("", "t:1: expected one YAML document"),
+    ],
+)
+def test_a_contradictory_topology_is_refused(text, message):
+    with pytest.raises(ConfigError, match=message):
+        read_topology(text, "t")
+
+
+READ = "file.x was read"
+READERS = (
+    read_documents,
+    read_kubeconfig,
+    read_pki,
+    read_abac,
+    read_rbac,
+    read_encryption,
+    read_etcd_auth,
+    read_sysusers,
+    read_tmpfiles,
+    read_topology,
+    read_kubelet_config,
+    read_kube_proxy_config,
+    read_scheduler_config,
+    read_etcd_config,
+    read_docker_config,
+    read_containerd_config,
+)
+WORDS = (
+    "kind roles nodes users clusters contexts name cluster user context current-context server "
+    "authorities certificates resources providers subjects rules metadata roleRef items spec "
+    "authentication anonymous enabled grpc hosts role host prefix key access secrets"
+)
+KEYS = st.sampled_from(WORDS.split())
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 400),
+    st.sampled_from(
+        [
+            "Config",
+            "KubeletConfiguration",
+            "KubeProxyConfiguration",
+            "ClusterRole",
+            "List",
+            "root",
+            "EncryptionConfiguration",
+            "ClusterRoleBinding",
+            "https://[",
+            "http://a:b",
+            "*",
+            "",
+            "a",
+        ]
+    ),
+)
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+JUNK = st.lists(
+    st.sampled_from(
+        [
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            " ",
+            "\n",
+            "- ",
+            "a",
+            "&x ",
+            "*x",
+            "<<",
+            "'",
+            '"',
+            "!",
+            "|",
+            "\t",
+            "---",
+            "2001-99-99",
+            "0x",
+            "=",
+            "/a",
+            "z ",
+            "é",
+            "\x00",
+            "1:2",
+            "~",
+        ]
+    ),
+    max_size=25,
+).map("".join)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+@settings(deadline=None)
+@given(data=st.data())
+def test_any_file_is_read_or_refused_with_its_name(reader, data):
+    text = data.draw(st.one_of(JUNK, TREES.map(json.dumps)))
+    refusal = READ
+    try:
+        reader(text, "file.x")
+    except ConfigError as error:
+        refusal = str(error)
+    assert refusal.startswith("file.x")
+    assert "next: " in refusal or refusal == READ
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60).map(lambda b: b"-----BEGIN CERTIFICATE-----\n" + b) | st.binary())
+def test_any_bytes_are_a_certificate_or_refused(data):
+    refusal = READ
+    try:
+        read_certificates(data, "file.x")
+    except ConfigError as error:
+        refusal = str(error)
+    assert refusal.startswith("file.x")
+
+
+def test_a_bomb_of_aliases_is_refused_quickly():
+    lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x]"]
+    lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    with pytest.raises(ConfigError, match="too large"):
+        read_documents("\n".join(lines), "bomb.yaml")
+    with pytest.raises(ConfigError, match=r"bomb\.yaml"):
+        read_documents("&a [*a]", "bomb.yaml")

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit.cluster.systemd import expand, merge, parse_environment, parse_unit, split
+from labkit.errors import ConfigError
+
+
+def words(text, **environment):
+    item = parse_unit(text, "x.service")[-1]
+    found, missing = expand(split(item), "x@one.service", "master", environment)
+    return [(word.text, word.line) for word in found], [name for _, name in missing]
+
+
+def test_continued_lines_keep_the_line_of_each_word():
+    text = "[Service]\nExecStart=/bin/x \\\n  --a=1 \\\n# a comment inside\n  --b=2\nType=notify\n"
+    items = parse_unit(text, "x.service")
+    assert [item.key for item in items] == ["ExecStart", "Type"]
+    assert [(w.text, w.line) for w in split(items[0])] == [
+        ("/bin/x", 2),
+        ("--a=1", 3),
+        ("--b=2", 5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("/bin/x 'a b' \"c d\"", ["/bin/x", "a b", "c d"]),
+        ('/bin/x --a="b c"', ["/bin/x", "--a=b c"]),
+        (r"/bin/x a\x20b\ttab\\", ["/bin/x", "a b\ttab\\"]),
+        # systemd warns of an escape that it does not know, and keeps it
+        (r"/bin/x --accept=^127\.0$", ["/bin/x", r"--accept=^127\.0$"]),
+        ("/bin/x ''", ["/bin/x", ""]),
+    ],
+)
+def test_quotes_and_escapes(value, expected):
+    assert [text for text, _ in words(f"[Service]\nExecStart={value}")[0]] == expected
+
+
+def test_specifiers_and_variables():
+    text = "[Service]\nExecStart=/bin/x --name=%H %n %i %p 100%% ${IP}:1 $MANY $$HOME"
+    found, missing = words(text, IP="10.0.0.1", MANY="--c --d")
+    assert [text for text, _ in found] == [
+        "/bin/x",
+        "--name=master",
+        "x@one.service",
+        "one",
+        "x",
+        "100%",
+        "10.0.0.1:1",
+        "--c",
+        "--d",
+        "$HOME",
+    ]
+    assert missing == []
+
+
+def test_a_variable_that_is_nowhere_set_is_reported():
+    assert words("[Service]\nExecStart=/bin/x ${A} $B")[1] == ["${A}", "$B"]
+
+
+def test_an_empty_assignment_resets_what_was_before():
+    unit = merge(
+        "x.service",
+        "x.service",
+        [
+            parse_unit("[Service]\nExecStart=/bin/old --a\nUser=a", "x.service"),
+            parse_unit("[Service]\nExecStart=\nExecStart=/bin/new\n", "10.conf"),
+        ],
+    )
+    [item] = unit.all("Service", "ExecStart")
+    assert (item.value, item.path, item.line) == ("/bin/new", "10.conf", 3)
+    assert unit.last("Service", "User").value == "a"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[Service]\nExecStart=/bin/x\n  --no-backslash-before\n", 3),
+        ("Type=notify\n", 1),
+        ("[Service\nType=notify\n", 1),
+    ],
+)
+def test_a_broken_unit_names_file_and_line(text, line):
+    with pytest.raises(ConfigError, match=rf"x\.service:{line}: .*\n  next: "):
+        parse_unit(text, "x.service")
+
+
+def test_an_open_quote_names_its_line():
+    [item] = parse_unit("[Service]\nExecStart=/bin/x \\\n 'open\n", "x.service")
+    with pytest.raises(ConfigError, match=r"x\.service:3: a quote"):
+        split(item)
+
+
+def test_environment_files():
+    text = "# c\nA=1\n\nB=\"two words\"\nC='x'\n"
+    expected = {"A": ("1", 2), "B": ("two words", 4), "C": ("x", 5)}
+    assert parse_environment(text, "e") == expected
+    with pytest.raises(ConfigError, match="e:1"):
+        parse_environment("export A\n", "e")
+
+
+PIECES = st.sampled_from(
+    [
+        "[",
+        "]",
+        "[Service]",
+        "\n",
+        "ExecStart=",
+        " ",
+        "\\",
+        "\\\n",
+        "'",
+        '"',
+        "%H",
+        "%",
+        "$A",
+        "${A}",
+        "--x=y",
+        "#",
+        ";",
+        "=",
+        "\\x4",
+        "\\x41",
+        "\\777",
+        "\r\n",
+        "\u2028",
+        "ä",
+        "\x00",
+    ]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=80))
+def test_any_text_is_read_or_refused(text):
+    refusal = "x.service: was read"
+    try:
+        for item in parse_unit(text, "x.service"):
+            assert 1 <= item.line <= text.count("\n") + 1
+            assert len(item.lines) == len(item.value)
+            expand(split(item), "x.service", "master", {"A": "b"})
+        parse_environment(text, "x.env")
+    except ConfigError as error:
+        refusal = str(error)
+    assert refusal.startswith(("x.service:", "x.env:"))
