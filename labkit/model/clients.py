@@ -1,0 +1,349 @@
+"""Who calls whom: the channels, from the clients' side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from labkit.cluster.facts import Component, Environment
+from labkit.cluster.kubeconfig import KubeConfig
+from labkit.cluster.source import Setting, Source, is_true
+from labkit.model.authorization import credential_of
+from labkit.model.claims import Channel, Claim, closed
+from labkit.model.listeners import Listener, listeners
+from labkit.model.places import is_loopback, node_of, url_of
+
+__all__ = ["NETWORK", "find_channels"]
+
+NETWORK = "cluster network"
+ANYONE = "anyone@network"
+ALL_OBJECTS = ("all objects", "secrets")
+DATA = {
+    "kubelet": ("pod specs", "secrets", "node status"),
+    "kube-proxy": ("services", "endpoints"),
+    "kube-scheduler": ("pod specs", "bindings"),
+    "kube-controller-manager": ("all objects", "secrets", "service account tokens"),
+    "kubectl-proxy": ALL_OBJECTS,
+    "kubectl": ALL_OBJECTS,
+}
+
+
+class _Map:
+    """The listeners of an environment, to be found by clients."""
+
+    def __init__(self, env: Environment) -> None:
+        self.env = env
+        self.all = listeners(env)
+        self.zones = {node.name: node.zone for node in env.nodes}
+
+    def at(self, host: str, port: int, here: str) -> Listener | None:
+        """Return what answers on a host's port, called from a machine."""
+        node = node_of(self.env, host, here)
+        for item in self.all:
+            # the machine's own name is not its loopback address
+            reached = is_loopback(host) or not is_loopback(item.bind)
+            if (item.node, item.port) == (node, port) and item.open and reached:
+                return item
+        return None
+
+
+def _channel(
+    client: str,
+    client_zone: str,
+    listener: Listener,
+    server_authentication: Claim,
+    credential: str | None,
+    data: tuple[str, ...],
+    protocol: str = "",
+) -> Channel:
+    place = listener.path or listener.port
+    return Channel(
+        id=f"{client} -> {listener.server}:{place}",
+        client=client,
+        server=listener.server,
+        protocol=protocol or listener.protocol,
+        port=listener.port,
+        path=listener.path,
+        open=listener.open,
+        encryption=listener.encryption,
+        server_authentication=server_authentication if listener.open else listener.encryption,
+        client_authentication=listener.client_authentication,
+        authorization=listener.authorization,
+        credential=credential if listener.open else None,
+        data=data,
+        client_zone=client_zone,
+        server_zone=listener.zone,
+    )
+
+
+def _missing(places: _Map, kind: str, url: Setting, here: str) -> Listener:
+    """Return what stands for a server that no listener of the environment is."""
+    parts, host, port = url_of(url)
+    node = node_of(places.env, host, here)
+    server = next(
+        (c.id for c in places.env.components if c.kind == kind and c.node == node),
+        f"{kind}@{node or host}",
+    )
+    if node is None:
+        claim = Claim("unknown", f"{host} is no machine of the environment", url.source)
+    else:
+        claim = closed(f"nothing on {node} answers there", url.source)
+    return Listener(
+        server=server,
+        role="missing",
+        node=node or host,
+        zone=places.zones.get(node or "", "outside"),
+        protocol=parts.scheme,
+        bind=host,
+        port=port,
+        path=None,
+        open=node is None,
+        encryption=claim,
+        client_authentication=claim,
+        authorization=claim,
+    )
+
+
+def _call(
+    places: _Map,
+    client: str,
+    here: str,
+    url: Setting,
+    kind: str,
+    trust: Claim,
+    credential: str | None,
+    data: tuple[str, ...],
+) -> Channel:
+    """Make the channel of one client to the server that its URL names."""
+    parts, host, port = url_of(url)
+    listener = places.at(host, port, here) or _missing(places, kind, url, here)
+    if parts.scheme == "http":
+        trust = Claim("none", "plain http", url.source)
+        # a credential is not sent over a connection that cannot ask for it
+        credential = None
+    if listener.open and listener.protocol != parts.scheme:
+        why = f"the client speaks {parts.scheme}, the server {listener.protocol}"
+        trust = Claim("unknown", why, url.source)
+    zone = places.zones.get(here, NETWORK)
+    return _channel(client, zone, listener, trust, credential, data)
+
+
+def _roots(source: Source, flag: str) -> Claim:
+    absent = Source(source.path, None, f"{flag} absent", default=True)
+    return Claim("verified", "by the machine's own authorities", absent)
+
+
+def _kubeconfig_trust(config: KubeConfig) -> Claim:
+    if config.skip_verify:
+        return Claim("unverified", "the client does not look", config.skip_verify.source)
+    if config.authority:
+        detail = f"by {config.authority.value}"
+        return Claim("verified", detail, config.authority.source)
+    return _roots(config.server.source, "certificate-authority")
+
+
+def _kubeconfig_channel(places: _Map, client: str, kind: str, config: KubeConfig) -> Channel:
+    credential = credential_of(places.env, config)
+    return _call(
+        places,
+        client,
+        config.node,
+        config.server,
+        "kube-apiserver",
+        _kubeconfig_trust(config),
+        credential.name if credential else None,
+        DATA[kind],
+    )
+
+
+def _people(places: _Map) -> Iterator[Channel]:
+    names: set[str] = set()
+    for config in places.env.kubeconfigs:
+        client = f"kubectl/{config.user}@{config.node}"
+        if client in names:
+            client = f"kubectl/{config.user}:{config.path}@{config.node}"
+        names.add(client)
+        yield _kubeconfig_channel(places, client, "kubectl", config)
+
+
+def _flag_trust(component: Component, flag: str) -> Claim:
+    authority = component.given(flag)
+    if authority and authority.value:
+        return Claim("verified", f"by {authority.value}", authority.source)
+    return _roots(component.source, f"--{flag}")
+
+
+def _held(env: Environment, component: Component, *flags: str) -> str | None:
+    """Return the name of the credential whose certificate the first given flag names."""
+    for flag in flags:
+        setting = component.given(flag)
+        if setting and setting.value:
+            for credential in env.credentials:
+                place = (credential.node, credential.certificate)
+                if place == (component.node, setting.value):
+                    return credential.name
+    return None
+
+
+def _apiserver_to_kubelets(places: _Map, it: Component) -> Iterator[Channel]:
+    authority = it.setting("kubelet-certificate-authority")
+    if authority.value:
+        trust = Claim("verified", f"by {authority.value}", authority.source)
+    else:
+        trust = Claim("unverified", "the apiserver does not look", authority.source)
+    credential = _held(places.env, it, "kubelet-client-certificate")
+    data = ("exec sessions", "pod logs", "node metrics")
+    for listener in places.all:
+        if listener.server.startswith("kubelet@") and listener.role == "api":
+            yield _channel(it.id, it.zone, listener, trust, credential, data)
+
+
+def _to_etcd(
+    places: _Map, it: Component, endpoints: str, flags: tuple[str, str], data: tuple[str, ...]
+) -> Iterator[Channel]:
+    authority, certificate = flags
+    for setting in it.values(endpoints):
+        yield _call(
+            places,
+            it.id,
+            it.node,
+            setting,
+            "etcd",
+            _flag_trust(it, authority),
+            _held(places.env, it, certificate),
+            data,
+        )
+
+
+def _etcd_peers(places: _Map, it: Component) -> Iterator[Channel]:
+    own = it.setting("name").value
+    authority = it.given("peer-trusted-ca-file")
+    automatic = it.setting("peer-auto-tls")
+    if is_true(automatic.value) and not it.given("peer-cert-file"):
+        # embed/config.go PeerSelfCert: such a client skips verification
+        trust = Claim("unverified", "certificates that members make themselves", automatic.source)
+    elif authority:
+        trust = Claim("verified", f"by {authority.value}", authority.source)
+    else:
+        trust = _roots(it.source, "--peer-trusted-ca-file")
+    credential = _held(places.env, it, "peer-client-cert-file", "peer-cert-file")
+    for setting in it.values("initial-cluster"):
+        name, _, url = setting.value.partition("=")
+        if name != own and url:
+            peer = Setting(url, setting.source)
+            data = ("raft log", "all objects", "secrets")
+            yield _call(places, it.id, it.node, peer, "etcd", trust, credential, data)
+
+
+def _kubelet_to_runtime(places: _Map, it: Component) -> Channel:
+    endpoint = it.setting("containerRuntimeEndpoint")
+    path = endpoint.value.removeprefix("unix://")
+    path = path.removeprefix("/var") if path.startswith("/var/run/") else path
+    trust = Claim("local", f"unix socket {path}", endpoint.source)
+    data = ("containers", "images", "secrets as environment")
+    for listener in places.all:
+        if (listener.node, listener.path, listener.open) == (it.node, path, True):
+            return _channel(it.id, it.zone, listener, trust, None, data)
+    unknown = Claim("unknown", "who serves this socket is not known", endpoint.source)
+    listener = Listener(
+        f"runtime@{it.node}",
+        "api",
+        it.node,
+        it.zone,
+        "unix",
+        "",
+        None,
+        path,
+        True,
+        trust,
+        unknown,
+        unknown,
+    )
+    return _channel(it.id, it.zone, listener, trust, None, data)
+
+
+def _from_network(places: _Map, listener: Listener, data: tuple[str, ...]) -> Channel:
+    """Make the channel of anyone on the network to a listener; its own machine's only is closed."""
+    trust = listener.encryption
+    if listener.open and is_loopback(listener.bind):
+        where = next(c for c in places.env.components if c.id == listener.server)
+        name = {"kubectl-proxy": "address", "dockerd": "host", "etcd": "listen-client-urls"}.get(
+            where.kind, "bind-address"
+        )
+        if where.kind == "kubelet":
+            name = "address"
+        source = where.setting(name).source
+        shut = closed(f"listens on {listener.bind} only", source)
+        listener = Listener(
+            server=listener.server,
+            role=listener.role,
+            node=listener.node,
+            zone=listener.zone,
+            protocol=listener.protocol,
+            bind=listener.bind,
+            port=listener.port,
+            path=None,
+            open=False,
+            encryption=shut,
+            client_authentication=shut,
+            authorization=shut,
+        )
+    elif listener.open and listener.encryption.value == "none":
+        trust = Claim("none", listener.encryption.detail, listener.encryption.source)
+    elif listener.open:
+        trust = Claim("unknown", "any client", listener.encryption.source)
+    return _channel(ANYONE, NETWORK, listener, trust, None, data)
+
+
+def _strangers(places: _Map, channels: Iterable[Channel]) -> Iterator[Channel]:
+    """Yield the channels of callers who are no component: the network's, a machine's users."""
+    used = {(channel.server, channel.port) for channel in channels}
+    proxies = {item.node for item in places.all if item.role == "proxy"}
+    for item in places.all:
+        kind = item.server.partition("@")[0].partition(".")[0]
+        if item.role == "proxy" or (
+            item.role == "insecure" and (item.open or item.node not in proxies)
+        ):
+            yield _from_network(places, item, ALL_OBJECTS)
+        elif item.role == "read-only":
+            yield _from_network(places, item, ("pod specs", "node metrics"))
+        elif kind == "dockerd" and item.protocol == "unix":
+            trust = Claim("local", "unix socket", item.encryption.source)
+            client, data = f"local-users@{item.node}", ("containers", "root on the node")
+            yield _channel(client, item.zone, item, trust, None, data)
+        elif kind == "dockerd":
+            yield _from_network(places, item, ("containers", "root on the node"))
+        elif item.role == "client" and (item.server, item.port) not in used:
+            # an etcd listener that no component uses is still one
+            yield _from_network(places, item, ALL_OBJECTS)
+
+
+def find_channels(env: Environment) -> list[Channel]:
+    """Return all channels of an environment, in a stable order.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> find_channels(read_environment("hardened"))[0].id
+    'kube-controller-manager@master -> kube-apiserver@master:6443'
+    """
+    places = _Map(env)
+    result: list[Channel] = []
+    for it in env.components:
+        if it.kubeconfig:
+            result.append(_kubeconfig_channel(places, it.id, it.kind, it.kubeconfig))
+    result += _people(places)
+    for it in env.components:
+        if it.kind == "kube-apiserver":
+            result += _apiserver_to_kubelets(places, it)
+            flags = ("etcd-cafile", "etcd-certfile")
+            result += _to_etcd(places, it, "etcd-servers", flags, ("all objects", "secrets"))
+    for it in env.components:
+        if it.kind == "etcd":
+            result += _etcd_peers(places, it)
+        elif it.kind == "flanneld" and not is_true(it.setting("kube-subnet-mgr").value):
+            data = ("overlay network", "subnet leases")
+            result += _to_etcd(places, it, "etcd-endpoints", ("etcd-cafile", "etcd-certfile"), data)
+        elif it.kind == "kubelet":
+            result.append(_kubelet_to_runtime(places, it))
+    result += _strangers(places, result)
+    return list({channel.id: channel for channel in result}.values())

@@ -1,0 +1,93 @@
+"""A model's channels as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from labkit.model import PROPERTIES, Channel, channels
+from labkit.render.groups import PROTECTIONS, protection
+
+__all__ = ["Table", "table"]
+
+HEAD = ("channel", *(name.replace("_", " ") for name in PROPERTIES))
+GAP = "  "
+# What each value means for a defender; the words stand in the cell too
+BAD = frozenset({"none", "unverified", "anonymous", "allow-all"})
+GOOD = frozenset({"tls1.2", "tls1.3", "verified", "required", "enforced", "file-mode"})
+
+
+class Table:
+    """Channels in rows, their four properties in columns; sorted by channel.
+
+    As text its columns are fixed; in a notebook it is HTML, where each cell says on hovering
+    where its value was read.
+    """
+
+    def __init__(self, rows: Iterable[Channel]) -> None:
+        self.channels = tuple(sorted(rows, key=lambda channel: channel.id))
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The cells as text, without the head."""
+        return [
+            (channel.id, *(getattr(channel, name).value for name in PROPERTIES))
+            for channel in self.channels
+        ]
+
+    def __len__(self) -> int:
+        return len(self.channels)
+
+    def __repr__(self) -> str:
+        lines = [HEAD, *self.rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+        text = [
+            GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
+        text.insert(1, GAP.join("-" * width for width in widths))
+        return "\n".join(text)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in HEAD)
+        body = "".join(self._row(channel) for channel in self.channels)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    @staticmethod
+    def _row(channel: Channel) -> str:
+        edge = PROTECTIONS[protection(channel)].colour
+        cells = [
+            f"<td style='text-align:left;border-left:4px solid {edge}'>{escape(channel.id)}</td>"
+        ]
+        for name in PROPERTIES:
+            claim = getattr(channel, name)
+            look = "mutual" if claim.value in GOOD else "closed"
+            look = "plaintext" if claim.value in BAD else look
+            colour = PROTECTIONS[look].colour
+            title = escape(f"{claim.detail}: {claim.source}", quote=True)
+            mark = f"<span style='color:{colour}'>&#9632;</span>"
+            style = "text-align:left;white-space:nowrap"
+            cells.append(f'<td style="{style}" title="{title}">{mark} {escape(claim.value)}</td>')
+        return f"<tr>{''.join(cells)}</tr>"
+
+
+def table(model: Any) -> Table:
+    """Show a model's channels as a table.
+
+    Parameters
+    ----------
+    model : networkx.MultiDiGraph or iterable of Channel
+        What :func:`labkit.model.build_model` returns, or some of its channels.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> from labkit.model import build_model
+    >>> model = build_model(read_environment("insecure"))
+    >>> len(table(model))
+    35
+    >>> table(c for c in channels(model) if c.port == 10255).rows[0][0]
+    'anyone@network -> kubelet@worker1:10255'
+    """
+    return Table(channels(model) if hasattr(model, "edges") else model)

@@ -1,0 +1,280 @@
+"""Every claim of both modes, and the line it was read on: written by hand from environments/."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit.cluster import read_environment
+from labkit.model import PROPERTIES, VALUES, build_model, channels, credential
+
+WORKERS = ("worker1", "worker2")
+MEMBERS = ("etcd1", "etcd2", "etcd3")
+
+# (value, file below environments/, line); line None: a default that is applied, with its text
+Expected = tuple[str, str, int | str]
+
+
+def insecure() -> dict[str, tuple[Expected, Expected, Expected, Expected]]:
+    units = "insecure/master/etc/systemd/system"
+    master = "insecure/master/etc/kubernetes"
+    worker = "insecure/worker/etc/kubernetes"
+    worker_units = "insecure/worker/etc/systemd/system"
+    etcd = "insecure/etcd/etc/systemd/system/etcd.service"
+    proxy = f"{units}/kubectl-proxy.service"
+    api = f"{units}/kube-apiserver.service"
+    kubelet = f"{worker}/kubelet.yaml"
+
+    def through_proxy(kubeconfig: str, line: int = 7):
+        return (
+            ("none", proxy, 8),
+            ("none", kubeconfig, line),
+            ("none", proxy, 8),
+            ("allow-all", proxy, 9),
+        )
+
+    secure = (
+        ("tls1.2", api, "--tls-min-version absent"),
+        ("unverified", f"{master}/admin.conf", 8),
+        ("anonymous", api, 16),
+        ("allow-all", f"{master}/abac.jsonl", 1),
+    )
+    table = {
+        "kube-controller-manager@master -> kubectl-proxy@master:8080": through_proxy(
+            f"{master}/controller-manager.conf"
+        ),
+        "kube-scheduler@master -> kubectl-proxy@master:8080": through_proxy(
+            f"{master}/scheduler.conf"
+        ),
+        "kubectl/alice@master -> kubectl-proxy@master:8080": through_proxy(
+            "insecure/master/home/alice/.kube/config"
+        ),
+        "anyone@network -> kubectl-proxy@master:8080": through_proxy(proxy, 8),
+        "kubectl-proxy@master -> kube-apiserver@master:6443": secure,
+        "kubectl/admin@master -> kube-apiserver@master:6443": secure,
+    }
+    for name in WORKERS:
+        table |= {
+            f"kubelet@{name} -> kubectl-proxy@master:8080": through_proxy(f"{worker}/kubelet.conf"),
+            f"kube-proxy@{name} -> kubectl-proxy@master:8080": through_proxy(
+                f"{worker}/kube-proxy.conf"
+            ),
+            f"kube-apiserver@master -> kubelet@{name}:10250": (
+                ("tls1.2", kubelet, "tlsMinVersion absent"),
+                ("unverified", api, "--kubelet-certificate-authority absent"),
+                ("anonymous", kubelet, 4),
+                ("allow-all", kubelet, 7),
+            ),
+            f"anyone@network -> kubelet@{name}:10255": (
+                ("none", kubelet, 10),
+                ("none", kubelet, 10),
+                ("none", kubelet, 10),
+                ("allow-all", kubelet, 10),
+            ),
+            f"local-users@{name} -> dockerd@{name}:/run/docker.sock": (
+                ("local", f"{worker_units}/docker.socket", 5),
+                ("local", f"{worker_units}/docker.socket", 5),
+                ("none", f"{worker_units}/docker.socket", 6),
+                ("allow-all", f"{worker_units}/docker.socket", 6),
+            ),
+            f"anyone@network -> dockerd@{name}:2375": (
+                ("none", f"{worker_units}/docker.service", 11),
+                ("none", f"{worker_units}/docker.service", 11),
+                ("none", f"{worker_units}/docker.service", 11),
+                ("allow-all", f"{worker_units}/docker.service", 11),
+            ),
+            f"kubelet@{name} -> containerd@{name}:/run/containerd/containerd.sock": containerd(
+                kubelet, 11
+            ),
+        }
+    for member in MEMBERS:
+        for client, path, line in (
+            ("kube-apiserver@master", api, 19),
+            ("flanneld@worker1", f"{worker_units}/flanneld.service", 9),
+            ("flanneld@worker2", f"{worker_units}/flanneld.service", 9),
+        ):
+            table[f"{client} -> etcd@{member}:2379"] = (
+                ("none", etcd, 11),
+                ("none", path, line),
+                ("none", etcd, 11),
+                ("allow-all", "insecure/etcd-auth.yaml", "etcd-auth.yaml absent"),
+            )
+        for other in MEMBERS:
+            if other != member:
+                table[f"etcd@{member} -> etcd@{other}:2380"] = (
+                    ("none", etcd, 13),
+                    ("none", etcd, 15),
+                    ("none", etcd, 13),
+                    ("allow-all", etcd, "--peer-cert-allowed-cn absent"),
+                )
+    return table
+
+
+def containerd(kubelet: str, line: int) -> tuple[Expected, Expected, Expected, Expected]:
+    config = "common/worker/etc/containerd/config.toml"
+    return (
+        ("local", config, 4),
+        ("local", kubelet, line),
+        ("file-mode", config, "grpc.gid absent"),
+        ("allow-all", config, "grpc.gid absent"),
+    )
+
+
+def hardened() -> dict[str, tuple[Expected, Expected, Expected, Expected]]:
+    units = "hardened/master/etc/systemd/system"
+    master = "hardened/master/etc/kubernetes"
+    worker = "hardened/worker/etc/kubernetes"
+    worker_units = "hardened/worker/etc/systemd/system"
+    etcd = "hardened/etcd/etc/systemd/system/etcd.service"
+    api = f"{units}/kube-apiserver.service"
+    kubelet = f"{worker}/kubelet.yaml"
+
+    def to_api(kubeconfig: str):
+        return (
+            ("tls1.3", api, 15),
+            ("verified", kubeconfig, 8),
+            ("required", api, 17),
+            ("enforced", api, 18),
+        )
+
+    def shut(path: str, where: int | str):
+        return (("closed", path, where),) * 4
+
+    at_api = "kube-apiserver@master:6443"
+    table = {
+        f"kube-controller-manager@master -> {at_api}": to_api(f"{master}/controller-manager.conf"),
+        f"kube-scheduler@master -> {at_api}": to_api(f"{master}/scheduler.conf"),
+        f"kubectl/admin@master -> {at_api}": to_api(f"{master}/admin.conf"),
+        f"kubectl/super-admin@master -> {at_api}": to_api(f"{master}/super-admin.conf"),
+        "anyone@network -> kube-apiserver@master:8080": shut(api, "--insecure-port absent"),
+    }
+    for name in WORKERS:
+        socket = f"{worker_units}/docker.socket"
+        table |= {
+            f"kubelet@{name} -> {at_api}": to_api(f"{worker}/kubelet.conf"),
+            f"kube-proxy@{name} -> {at_api}": to_api(f"{worker}/kube-proxy.conf"),
+            f"kube-apiserver@master -> kubelet@{name}:10250": (
+                ("tls1.3", kubelet, 13),
+                ("verified", api, 25),
+                ("required", kubelet, 4),
+                ("enforced", kubelet, 7),
+            ),
+            f"anyone@network -> kubelet@{name}:10255": shut(kubelet, 10),
+            f"local-users@{name} -> dockerd@{name}:/run/docker.sock": (
+                ("local", socket, 5),
+                ("local", socket, 5),
+                ("file-mode", socket, 6),
+                ("allow-all", socket, 6),
+            ),
+            f"anyone@network -> dockerd@{name}:2375": shut(f"{worker_units}/docker.service", 10),
+            f"kubelet@{name} -> containerd@{name}:/run/containerd/containerd.sock": containerd(
+                kubelet, 14
+            ),
+        }
+    for member in MEMBERS:
+        for client, path, line in (
+            ("kube-apiserver@master", api, 21),
+            ("flanneld@worker1", f"{worker_units}/flanneld.service", 10),
+            ("flanneld@worker2", f"{worker_units}/flanneld.service", 10),
+        ):
+            table[f"{client} -> etcd@{member}:2379"] = (
+                ("tls1.3", etcd, 24),
+                ("verified", path, line),
+                ("required", etcd, 13),
+                ("enforced", "hardened/etcd-auth.yaml", 9),
+            )
+        for other in MEMBERS:
+            if other != member:
+                table[f"etcd@{member} -> etcd@{other}:2380"] = (
+                    ("tls1.3", etcd, 24),
+                    ("verified", etcd, 20),
+                    ("required", etcd, 19),
+                    ("enforced", etcd, 23),
+                )
+    return table
+
+
+EXPECTED = {"insecure": insecure(), "hardened": hardened()}
+
+
+@pytest.mark.parametrize("mode", EXPECTED)
+def test_the_channels_are_these_and_no_others(mode):
+    found = [channel.id for channel in channels(build_model(read_environment(mode)))]
+    assert sorted(found) == sorted(EXPECTED[mode])
+
+
+@pytest.mark.parametrize("mode", EXPECTED)
+def test_every_claim_has_its_value_and_its_line(mode):
+    for channel in channels(build_model(read_environment(mode))):
+        for name, (value, path, where) in zip(PROPERTIES, EXPECTED[mode][channel.id], strict=True):
+            claim = getattr(channel, name)
+            found = claim.source.text if claim.source.default else claim.source.line
+            assert (claim.value, claim.source.path, found) == (value, path, where), (
+                f"{channel.id} {name}: {claim}"
+            )
+            assert claim.source.default is isinstance(where, str)
+            assert claim.value in VALUES[name]
+
+
+@pytest.mark.parametrize("mode", EXPECTED)
+def test_nothing_of_the_modes_is_left_unknown(mode):
+    assert read_environment(mode).unknowns == ()
+
+
+CREDENTIALS = {
+    "kube-scheduler@master -> kube-apiserver@master:6443": "system:kube-scheduler",
+    "kube-controller-manager@master -> kube-apiserver@master:6443": (
+        "system:kube-controller-manager"
+    ),
+    "kubelet@worker2 -> kube-apiserver@master:6443": "system:node:worker2",
+    "kube-proxy@worker1 -> kube-apiserver@master:6443": "system:kube-proxy",
+    "kubectl/admin@master -> kube-apiserver@master:6443": "kubernetes-admin",
+    "kubectl/super-admin@master -> kube-apiserver@master:6443": "kubernetes-super-admin",
+    "kube-apiserver@master -> kubelet@worker1:10250": "kube-apiserver-kubelet-client",
+    "kube-apiserver@master -> etcd@etcd2:2379": "kube-apiserver",
+    "etcd@etcd1 -> etcd@etcd3:2380": "etcd-peer",
+    "flanneld@worker1 -> etcd@etcd1:2379": "flanneld",
+    "local-users@worker1 -> dockerd@worker1:/run/docker.sock": None,
+    "anyone@network -> kubelet@worker1:10255": None,
+}
+
+
+def test_credentials_of_hardened():
+    graph = build_model(read_environment("hardened"))
+    by_id = {channel.id: channel for channel in channels(graph)}
+    for name, common_name in CREDENTIALS.items():
+        found = credential(graph, by_id[name])
+        assert (found and found.common_name) == common_name, name
+    found = credential(graph, by_id["kubelet@worker2 -> kube-apiserver@master:6443"])
+    assert found is not None
+    assert (found.certificate, found.key) == (
+        "/etc/kubernetes/pki/kubelet.crt",
+        "/etc/kubernetes/pki/kubelet.key",
+    )
+    assert found.organizations == ("system:nodes",)
+
+
+def test_a_plaintext_channel_carries_no_credential():
+    graph = build_model(read_environment("insecure"))
+    held = {c.credential for c in channels(graph) if c.protocol == "http"}
+    assert held == {None}
+
+
+@pytest.mark.parametrize("mode", EXPECTED)
+def test_graph_says_the_same_as_its_channels(mode):
+    graph = build_model(read_environment(mode))
+    for client, server, key, data in graph.edges(keys=True, data=True):
+        channel = data["channel"]
+        assert (client, server, key) == (channel.client, channel.server, channel.id)
+        assert [data[name] for name in PROPERTIES] == [
+            getattr(channel, name).value for name in PROPERTIES
+        ]
+        assert graph.nodes[client]["zone"] == channel.client_zone
+        assert graph.nodes[server]["zone"] == channel.server_zone
+
+
+def test_zones():
+    graph = build_model(read_environment("insecure"))
+    zones = {name: graph.nodes[name]["zone"] for name in graph}
+    assert zones["kube-apiserver@master"] == zones["etcd@etcd1"] == "master node"
+    assert zones["kubelet@worker1"] == zones["local-users@worker1"] == "worker node"
+    assert zones["anyone@network"] == "cluster network"

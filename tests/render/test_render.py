@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from labkit.cluster import read_environment
+from labkit.model import build_model, channels
+from labkit.render import PROTECTIONS, figure, mermaid, protection, table
+from labkit.render.groups import grouped
+from labkit.render.picture import _free
+from labkit.render.places import HEIGHT, WIDTH, place
+
+MODES = ("insecure", "hardened")
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {mode: build_model(read_environment(mode)) for mode in MODES}
+
+
+def test_protections_of_both_modes(models):
+    def of(mode, wanted):
+        return {protection(c) for c in channels(models[mode]) if wanted in c.id}
+
+    assert of("insecure", "-> kubectl-proxy@") == {"plaintext"}
+    assert of("insecure", "-> kube-apiserver@master:6443") == {"weak"}
+    assert of("insecure", "docker.sock") == {"weak"}
+    assert of("insecure", "containerd.sock") == {"local"}
+    assert of("hardened", "-> kube-apiserver@master:6443") == {"mutual"}
+    assert of("hardened", "-> etcd@") == {"mutual"}
+    assert of("hardened", "anyone@network") == {"closed"}
+    assert of("hardened", "docker.sock") == {"local"}
+
+
+def test_the_table_as_text(models):
+    wanted = [c for c in channels(models["insecure"]) if "worker1:1025" in c.id]
+    assert repr(table(wanted)) == "\n".join(
+        [
+            "channel                                         encryption  server authentication"
+            "  client authentication  authorization",
+            "----------------------------------------------  ----------  ---------------------"
+            "  ---------------------  -------------",
+            "anyone@network -> kubelet@worker1:10255         none        none                 "
+            "  none                   allow-all",
+            "kube-apiserver@master -> kubelet@worker1:10250  tls1.2      unverified           "
+            "  anonymous              allow-all",
+        ]
+    )
+
+
+def test_the_table_as_html_says_where_each_value_was_read(models):
+    html = table(models["hardened"])._repr_html_()
+    assert html.count("<tr>") == 1 + 34
+    assert "kube-apiserver.service:17 --anonymous-auth=false" in html
+    assert "->" not in html.replace("-&gt;", "")
+
+
+def test_equal_workers_and_members_are_one_box(models):
+    for model in models.values():
+        boxes, edges = grouped(model)
+        counts = {box.name: count for box, count in boxes.items()}
+        assert (counts["kubelet"], counts["etcd"], counts["kube-apiserver"]) == (2, 3, 1)
+        assert len(edges) <= 30
+        assert sum(len(edge.channels) for edge in edges) == len(channels(model))
+
+
+def test_a_worker_that_differs_is_not_hidden(models):
+    model = models["hardened"].copy()
+    [(client, server, key)] = [
+        edge for edge in model.edges(keys=True) if edge[2].startswith("kubelet@worker2 -> kube-api")
+    ]
+    other = next(c for c in channels(models["insecure"]) if "admin@master -> kube-api" in c.id)
+    model.edges[client, server, key]["channel"] = other
+    assert {e.protection for e in grouped(model)[1] if e.label == ":6443"} == {"mutual", "weak"}
+
+
+def test_mermaid_has_zones_colours_and_a_text_twin(models):
+    drawing = mermaid(models["insecure"], title="the insecure mode")
+    bundle = drawing._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/vnd.mermaid"}
+    source = bundle["text/vnd.mermaid"]
+    assert 'title: "the insecure mode"' in source
+    assert re.findall(r'subgraph z\d\["(.*)"\]', source) == [
+        "cluster network",
+        "master node",
+        "worker node",
+    ]
+    arrows = re.findall(r'^  n\d+ -\S+\|"\S+"\| n\d+$', source, re.MULTILINE)
+    numbers = re.findall(r"linkStyle ([\d,]+) stroke:(#\w+)", source)
+    assert sorted(int(n) for group, _ in numbers for n in group.split(",")) == list(
+        range(len(arrows))
+    )
+    assert {colour for _, colour in numbers} <= {look.colour for look in PROTECTIONS.values()}
+    assert repr(drawing) == bundle["text/plain"]
+    assert "anyone -> dockerd (2)                     :2375            plaintext" in repr(drawing)
+
+
+def test_closed_listeners_are_left_out_of_mermaid_unless_wanted(models):
+    assert "anyone" not in mermaid(models["hardened"]).source
+    assert "anyone" in mermaid(models["hardened"], closed=True).source
+
+
+def test_mermaid_draws_some_channels_and_quotes_what_it_is_given(models):
+    wanted = [c for c in channels(models["insecure"]) if c.port == 2380]
+    drawing = mermaid(models["insecure"], channels=wanted, title='a "b" <c>')
+    assert 'n0["etcd (3)"]' in drawing.source
+    assert "n1" not in drawing.source
+    assert "#quot;b#quot; #lt;c#gt;" in drawing.source
+
+
+def test_a_picture_is_the_same_every_time(models):
+    first, second = (figure(list(models.values())) for _ in range(2))
+    assert repr(first) == "<picture of insecure, hardened>"
+    data = first._repr_png_()
+    assert data.startswith(b"\x89PNG")
+    assert data == second._repr_png_()
+    assert repr(figure(models["insecure"])) == "<picture of insecure>"
+
+
+def test_no_two_boxes_of_a_picture_overlap(models):
+    for model in models.values():
+        points, frames, size = place(grouped(model)[0])
+        spots = sorted(points.values())
+        for index, (x, y) in enumerate(spots):
+            for other_x, other_y in spots[index + 1 :]:
+                assert abs(x - other_x) >= WIDTH or abs(y - other_y) >= HEIGHT
+        for left, bottom, right, top in frames.values():
+            assert 0 <= left < right <= size[0]
+            assert 0 <= bottom < top <= size[1]
+
+
+def test_a_label_takes_the_first_free_place():
+    taken = [(0.0, 0.0, 1.0, 1.0)]
+    assert _free([(0.5, 0.5), (3.0, 3.0)], ":1", taken)[:2] == (3.0, 3.0)
+
+
+def test_pyplot_is_not_touched():
+    code = (
+        "import sys\nfrom labkit.cluster import read_environment\n"
+        "from labkit.model import build_model\nfrom labkit.render import figure\n"
+        "figure(build_model(read_environment('insecure')))._repr_png_()\n"
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
