@@ -1,0 +1,12 @@
+"""A real Kubernetes cluster in local containers, in one of several modes.
+
+The host talks to it only through the Docker API; what is known of a lab stands in the labels
+of its containers, volumes and networks. Nothing in here knows of threats.
+"""
+
+from labkit.lab.doctor import Finding, doctor
+from labkit.lab.lab import Lab, Timings
+from labkit.lab.machine import Output
+from labkit.lab.status import LabStatus, list_labs
+
+__all__ = ["Finding", "Lab", "LabStatus", "Output", "Timings", "doctor", "list_labs"]

@@ -1,0 +1,62 @@
+"""Keeps what etcd holds, and puts it back. Runs inside an etcd machine, by its own Python.
+
+``keep FILE`` writes every key and value to a file; ``restore FILE`` deletes the keys that were
+not there and puts those that have changed since, so that whoever watches sees it happen.
+Revisions only grow, and nothing has to be stopped.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+#: What lives on a lease of etcd's own, or is renewed every few seconds anyway.
+PASSING = (b"/registry/events/", b"/registry/masterleases/", b"/registry/leases/")
+
+
+def etcdctl(*arguments: str, value: bytes | None = None) -> bytes:
+    argv = ["sh", "-c", 'set -a; . /etc/etcd/etcdctl.env; exec etcdctl "$@"', "etcdctl", *arguments]
+    return subprocess.run(argv, input=value, check=True, capture_output=True, timeout=30).stdout
+
+
+def read() -> tuple[int, dict[bytes, tuple[int, str]]]:
+    """Return the revision, and for every key its own revision and value (base64)."""
+    reply = json.loads(etcdctl("get", "", "--prefix", "--write-out=json"))
+    keys = {
+        base64.b64decode(kv["key"]): (kv["mod_revision"], kv.get("value", ""))
+        for kv in reply.get("kvs", [])
+    }
+    return reply["header"]["revision"], {
+        key: kept for key, kept in keys.items() if not key.startswith(PASSING)
+    }
+
+
+def keep(path: str) -> None:
+    revision, keys = read()
+    kept = {key.decode(): value for key, (_, value) in keys.items()}
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump({"revision": revision, "keys": kept}, file)
+
+
+def restore(path: str) -> None:
+    with open(path) as file:
+        kept = json.load(file)
+    _, now = read()
+    changed = [
+        (key, value)
+        for key, value in kept["keys"].items()
+        if now.get(key.encode(), (0, None))[1] != value
+    ]
+    extra = [key.decode() for key in now if key.decode() not in kept["keys"]]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(lambda key: etcdctl("del", key), extra))
+        list(pool.map(lambda kv: etcdctl("put", kv[0], value=base64.b64decode(kv[1])), changed))
+    print(len(extra), "deleted,", len(changed), "put back")
+
+
+if __name__ == "__main__":
+    {"keep": keep, "restore": restore}[sys.argv[1]](sys.argv[2])

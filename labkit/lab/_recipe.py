@@ -1,0 +1,155 @@
+"""The recipe of the images: which there are, what each is made of, and the hash of that."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.errors import ConfigError
+from labkit.paths import environments_dir
+
+__all__ = ["IMAGES", "File", "Image", "recipe_files", "recipe_hash", "recipe_tag"]
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of the recipe.
+
+    Attributes
+    ----------
+    name : str
+        Its folder under ``environments/images``, and the end of its name: ``labkit/NAME``.
+    title : str
+        What a person is told while it is made.
+    parents : tuple of str
+        The images that it is made from.
+    """
+
+    name: str
+    title: str
+    parents: tuple[str, ...] = ()
+
+
+# In an order in which each comes after its parents. Each is an image of its own, so that a
+# change in one compiles and downloads nothing that does not depend on it.
+IMAGES = {
+    image.name: image
+    for image in (
+        Image("base", "Debian base"),
+        Image("go", "Go compiler", ("base",)),
+        Image("kubernetes", "compile Kubernetes and etcd", ("go",)),
+        Image("runtime", "compile containerd, CNI plugins and flanneld", ("go",)),
+        Image("system", "Debian packages of a node", ("base",)),
+        Image("node", "node image", ("system", "kubernetes", "runtime")),
+    )
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a recipe, with all of it that counts."""
+
+    name: str
+    content: bytes
+    executable: bool
+
+
+def recipe_files(folder: Path) -> list[File]:
+    """Read the files of one image's folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A folder with a Dockerfile in it.
+
+    Returns
+    -------
+    list of File
+        In the order of their names. Hidden files and Python's caches are not part of it.
+
+    Raises
+    ------
+    ConfigError
+        There is no Dockerfile.
+
+    Examples
+    --------
+    >>> from labkit.paths import environments_dir
+    >>> [file.name for file in recipe_files(environments_dir() / "images" / "node")][0]
+    'Dockerfile'
+    """
+    if not (folder / "Dockerfile").is_file():
+        raise ConfigError(
+            f"the recipe of the images is not complete: no {folder / 'Dockerfile'}",
+            hint="git status environments/images",
+        )
+    files = []
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(p.startswith(".") or p == "__pycache__" for p in parts):
+            files.append(File("/".join(parts), path.read_bytes(), os.access(path, os.X_OK)))
+    return sorted(files, key=lambda file: file.name)
+
+
+def recipe_hash(name: str, images_dir: Path | None = None) -> str:
+    """Return the hash of an image's recipe: of its files and of the images it is made from.
+
+    Parameters
+    ----------
+    name : str
+        A name in `IMAGES`.
+    images_dir : pathlib.Path, optional
+        The folder of the recipes; the checkout's if not given.
+
+    Returns
+    -------
+    str
+        Twelve hexadecimal digits.
+
+    Examples
+    --------
+    >>> len(recipe_hash("node"))
+    12
+    """
+    images_dir = images_dir or environments_dir() / "images"
+
+    @functools.cache
+    def digest(image: str) -> str:
+        sha = hashlib.sha256()
+        # lengths go in too, so that no two different recipes give the same bytes
+        for part in (
+            *(digest(parent).encode() for parent in IMAGES[image].parents),
+            *(
+                part
+                for file in recipe_files(images_dir / image)
+                for part in (file.name.encode(), b"x" if file.executable else b"-", file.content)
+            ),
+        ):
+            sha.update(b"%d:" % len(part) + part)
+        return sha.hexdigest()
+
+    return digest(name)[:12]
+
+
+def recipe_tag(name: str) -> str:
+    """Return the tag of an image made from the recipe of this checkout.
+
+    Parameters
+    ----------
+    name : str
+        A name in `IMAGES`.
+
+    Returns
+    -------
+    str
+        ``labkit/NAME:HASH``.
+
+    Examples
+    --------
+    >>> recipe_tag("node").split(":")[0]
+    'labkit/node'
+    """
+    return f"labkit/{name}:{recipe_hash(name)}"

@@ -1,0 +1,190 @@
+"""What an operator does once, by hand, when the machines are up.
+
+That is: etcd's users and roles, flannel's network, the manifests and the workloads' secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import secrets
+import shlex
+from collections.abc import Sequence
+
+import yaml
+from docker.models.containers import Container
+
+from labkit.cluster import Environment, Node
+from labkit.lab.machine import Output, execute
+from labkit.lab.wait import wait_until
+
+__all__ = [
+    "apply_manifests",
+    "etcdctl",
+    "prepare_etcd",
+    "units",
+    "wait_for_apiserver",
+    "wait_for_etcd",
+    "wait_for_units",
+    "wait_for_workloads",
+]
+
+#: Namespaces before what is in them, secrets before the pods that mount them.
+ORDER = {"Namespace": 0, "Secret": 1}
+FLANNEL_NETWORK, FLANNEL_KEY = "flannel-network.json", "/coreos.com/network/config"
+ETCDCTL = 'set -a; . /etc/etcd/etcdctl.env; exec etcdctl "$@"'
+
+
+def etcdctl(etcd: Container, *arguments: str, timeout: float = 30) -> Output:
+    """Run etcdctl on an etcd machine as its root user.
+
+    Parameters
+    ----------
+    etcd : docker.models.containers.Container
+    *arguments : str
+    timeout : float
+        Seconds.
+
+    Returns
+    -------
+    Output
+    """
+    return execute(etcd, ["sh", "-c", ETCDCTL, "etcdctl", *arguments], timeout=timeout)
+
+
+def wait_for_etcd(etcd: Container) -> None:
+    """Wait until every member of etcd says that it is healthy.
+
+    Parameters
+    ----------
+    etcd : docker.models.containers.Container
+        One member's machine.
+    """
+    ask = ["sh", "-c", ETCDCTL, "etcdctl", "endpoint", "health", "--command-timeout=3s"]
+    wait_until(etcd, ask, unit="etcd.service", what="etcd", deadline=60)
+
+
+def prepare_etcd(etcd: Container, env: Environment) -> None:
+    """Wait for etcd, write flannel's network into it and make its users.
+
+    Parameters
+    ----------
+    etcd : docker.models.containers.Container
+        One member's machine.
+    env : Environment
+    """
+    wait_for_etcd(etcd)
+    network = next(
+        file for layer in reversed(env.layers) if (file := layer / FLANNEL_NETWORK).exists()
+    )
+    script = [f"etcdctl put {FLANNEL_KEY} {shlex.quote(network.read_text().strip())}"]
+    for role, grants in env.etcd_roles.items():
+        script.append(f"etcdctl role add {role}")
+        for grant in grants:
+            prefix = "--prefix=true " if grant.prefix else ""
+            script.append(
+                f"etcdctl role grant-permission {prefix}{role} {grant.access} {grant.key}"
+            )
+    for user, roles in env.etcd_users.items():
+        script.append(f"etcdctl user add {user} --no-password")
+        script += [f"etcdctl user grant-role {user} {role}" for role in roles]
+    if env.etcd_users:
+        script.append("etcdctl auth enable")
+    body = "set -ea; . /etc/etcd/etcdctl.env\n" + "\n".join(script)
+    execute(etcd, ["sh", "-c", body], timeout=60)
+
+
+def wait_for_apiserver(master: Container, kubeconfig: str) -> None:
+    """Wait until the apiserver says of itself that it is ready.
+
+    Parameters
+    ----------
+    master : docker.models.containers.Container
+    kubeconfig : str
+        The path of the one to ask with.
+    """
+    unit = "kube-apiserver.service"
+    wait_until(master, ["systemctl", "is-active", unit], unit=unit, what="apiserver", deadline=90)
+    ask = ["kubectl", f"--kubeconfig={kubeconfig}", "get", "--raw=/readyz"]
+    wait_until(master, ask, unit=unit, what="apiserver", deadline=60)
+
+
+def apply_manifests(master: Container, env: Environment) -> None:
+    """Apply the environment's manifests and the workloads' secrets.
+
+    Parameters
+    ----------
+    master : docker.models.containers.Container
+    env : Environment
+    """
+    documents = [d for path in env.manifests for d in yaml.safe_load_all(path.read_text()) if d]
+    documents += [_secret(s.namespace, s.name, s.keys) for s in env.secrets]
+    documents.sort(key=lambda d: ORDER.get(d["kind"], len(ORDER)))
+    pods = [d for d in documents if d["kind"] == "Pod"]
+    _apply(master, env, [d for d in documents if d["kind"] != "Pod"])
+    # A pod that comes before what the controllers put into its namespace waits long for it.
+    kubectl = f"kubectl --kubeconfig={env.bootstrap_kubeconfig}"
+    asks = [
+        f"{kubectl} --namespace={namespace} get serviceaccount/default configmap/kube-root-ca.crt"
+        for namespace in sorted({pod["metadata"]["namespace"] for pod in pods})
+    ]
+    ready = ["sh", "-c", " && ".join(asks)]
+    unit = "kube-controller-manager.service"
+    wait_until(master, ready, unit=unit, what="the namespaces' defaults", deadline=60)
+    _apply(master, env, pods)
+
+
+def _apply(master: Container, env: Environment, documents: Sequence[object]) -> None:
+    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}).encode()
+    script = (
+        "umask 077; cat >/run/labkit-apply; trap 'rm -f /run/labkit-apply' EXIT; "
+        f"kubectl --kubeconfig={env.bootstrap_kubeconfig} apply --server-side "
+        "--force-conflicts --validate=false --filename=/run/labkit-apply"
+    )
+    execute(master, ["sh", "-c", script], stdin=body, timeout=60)
+
+
+def wait_for_units(machine: Container, node: Node) -> None:
+    """Wait until every unit of a machine's role is active.
+
+    Parameters
+    ----------
+    machine : docker.models.containers.Container
+    node : Node
+    """
+    for unit in units(node):
+        ask = ["systemctl", "--quiet", "is-active", unit]
+        wait_until(machine, ask, unit=unit, what=f"{unit} on {node.name}", deadline=30)
+
+
+def units(node: Node) -> list[str]:
+    """Return the names of the systemd units that the environment gives a machine."""
+    folder = "/etc/systemd/system"
+    return sorted(
+        posixpath.basename(path) for path in node.files if posixpath.dirname(path) == folder
+    )
+
+
+def wait_for_workloads(master: Container, env: Environment) -> None:
+    """Wait until every worker is Ready and every pod of the manifests runs.
+
+    Parameters
+    ----------
+    master : docker.models.containers.Container
+    env : Environment
+    """
+    kubectl = ["kubectl", f"--kubeconfig={env.bootstrap_kubeconfig}", "wait", "--timeout=10s"]
+    workers = [f"node/{node.name}" for node in env.nodes if node.role == "worker"]
+    ready = "--for=condition=Ready"
+    wait_until(master, [*kubectl, ready, *workers], what="the workers", deadline=60)
+    pods = [*kubectl, ready, "pod", "--all", "--all-namespaces"]
+    wait_until(master, pods, what="the workloads", deadline=60)
+
+
+def _secret(namespace: str, name: str, keys: Sequence[str]) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"namespace": namespace, "name": name},
+        "stringData": {key: secrets.token_hex(12) for key in keys},
+    }

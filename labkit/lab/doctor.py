@@ -1,0 +1,131 @@
+"""What this machine and its Docker Engine are good for, before anybody guesses."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import docker
+from docker.errors import APIError
+
+from labkit.errors import LabkitError
+from labkit.lab.engine import connect
+from labkit.lab.images import find_node_image, node_image_tag
+from labkit.lab.nodes import CAPABILITIES, UNCONFINED
+from labkit.lab.status import list_labs
+
+__all__ = ["Finding", "doctor"]
+
+GIB = 1 << 30
+INOTIFY = "/proc/sys/fs/inotify/max_user_instances"
+#: How many inotify instances the machines of two labs were seen to take.
+PAIR = 112
+#: What two labs, the images and one build take.
+DISK, MEMORY = 12 * GIB, 6 * GIB
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    name : str
+    ok : bool
+    detail : str
+        What was seen.
+    fix : str
+        What to do when it is not ok.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+def doctor(client: docker.DockerClient | None = None) -> list[Finding]:
+    """Look at everything that a lab needs.
+
+    Parameters
+    ----------
+    client : docker.DockerClient, optional
+
+    Returns
+    -------
+    list of Finding
+        In the order in which things depend on each other; it ends early when the engine does
+        not answer.
+    """
+    return list(_findings(client))
+
+
+def _findings(client: docker.DockerClient | None) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or later")
+    try:
+        client = connect(client)
+    except LabkitError as error:
+        fix = "make lab (on Debian or Ubuntu, as root), or install and start Docker Engine"
+        yield Finding("Docker Engine", False, " ".join(error.evidence) or error.message, fix)
+        return
+    info = client.info()
+    server = client.version()
+    yield Finding("Docker Engine", True, f"{server['Version']}, API {server['ApiVersion']}")
+    api = tuple(int(part) for part in server["ApiVersion"].split("."))
+    yield Finding(
+        "Engine API", api >= (1, 41), server["ApiVersion"], "Docker Engine 20.10 or later"
+    )
+    kind = info.get("OSType", "?")
+    yield Finding(
+        "Engine runs Linux containers", kind == "linux", kind, "switch to Linux containers"
+    )
+    arch = info.get("Architecture", "?")
+    yield Finding("Architecture", arch in ("x86_64", "aarch64"), arch, "use x86_64 or aarch64")
+    cgroup = f"v{info.get('CgroupVersion', '1')}, driver {info.get('CgroupDriver', '?')}"
+    yield Finding("cgroup", True, cgroup)
+    memory = info.get("MemTotal", 0)
+    detail = f"{memory / GIB:.1f} GiB for the engine"
+    yield Finding("Memory", memory >= MEMORY, detail, "give the engine 6 GiB or more")
+    root = info.get("DockerRootDir", "/")
+    try:
+        free = shutil.disk_usage(root).free
+        fix = "make room: docker system df"
+        yield Finding("Disk", free >= DISK, f"{free / GIB:.0f} GiB free at {root}", fix)
+    except OSError:
+        yield Finding("Disk", True, f"{root} is not on this machine: not looked at")
+    tag = find_node_image(client)
+    fix = "labkit image build, or labkit image load FILE"
+    yield Finding("Node image", tag is not None, tag or f"{node_image_tag()} is not there", fix)
+    if tag:
+        yield from _inside(client, tag)
+    for lab in list_labs(client):
+        ok = lab.state == "ready"
+        fix = f"labkit up --name {lab.name} --mode {lab.mode}, or labkit down likewise"
+        yield Finding(f"Lab {lab.name} ({lab.mode})", ok, lab.state, fix)
+
+
+def _inside(client: docker.DockerClient, image: str) -> Iterator[Finding]:
+    """Start a container with what a machine needs, for a moment."""
+    try:
+        said = client.containers.run(
+            image,
+            entrypoint="",
+            command=["cat", INOTIFY],
+            remove=True,
+            network_mode="none",
+            cap_add=list(CAPABILITIES),
+            security_opt=list(UNCONFINED),
+        )
+    except (APIError, LabkitError) as error:
+        refused = str(getattr(error, "explanation", error))
+        fix = "use an engine that is not confined (rootful Docker Engine)"
+        yield Finding("Capabilities", False, refused[:200], fix)
+        return
+    yield Finding("Capabilities", True, f"all {len(CAPABILITIES)} that a machine needs")
+    instances = int(said)
+    fix = "sudo sysctl fs.inotify.max_user_instances=1024"
+    detail = f"{instances} instances a user; a pair of labs takes {PAIR}"
+    yield Finding("inotify", instances >= 4 * PAIR, detail, fix)

@@ -1,0 +1,91 @@
+"""The way to Docker Engine, and what everything in a lab is labelled with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import docker
+from docker.errors import DockerException
+
+from labkit.errors import EngineError
+
+__all__ = ["LABEL", "connect", "lab_filter", "labels"]
+
+#: The label that every container, network and volume of a lab carries: the lab's name.
+LABEL = "labkit.lab"
+
+
+def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
+    """Return a client of a Docker Engine that answers.
+
+    Parameters
+    ----------
+    client : docker.DockerClient, optional
+        A client to check; without it, one is made from the environment (``DOCKER_HOST``).
+
+    Returns
+    -------
+    docker.DockerClient
+        A client whose engine has just answered.
+
+    Raises
+    ------
+    EngineError
+        No engine answers.
+    """
+    try:
+        client = client or docker.from_env(timeout=120, max_pool_size=64)
+        client.ping()
+    except (DockerException, OSError) as error:
+        raise EngineError(
+            "Docker Engine does not answer",
+            evidence=[str(error).splitlines()[0][:300]],
+            hint="labkit doctor",
+        ) from error
+    return client
+
+
+def labels(name: str, mode: str, **more: str) -> dict[str, str]:
+    """Return the labels of one thing of one lab.
+
+    Parameters
+    ----------
+    name, mode : str
+        The lab.
+    **more : str
+        Further labels, without their prefix ``labkit.``.
+
+    Returns
+    -------
+    dict of str to str
+
+    Examples
+    --------
+    >>> labels("default", "insecure", node="etcd1")["labkit.node"]
+    'etcd1'
+    """
+    return {LABEL: name, "labkit.mode": mode, **{f"labkit.{k}": v for k, v in more.items()}}
+
+
+def lab_filter(name: str | None = None, mode: str | None = None) -> dict[str, Any]:
+    """Return the filter that finds the things of one lab, or of all.
+
+    Parameters
+    ----------
+    name, mode : str, optional
+        The lab; without them, every lab.
+
+    Returns
+    -------
+    dict
+        For the ``filters`` of the Docker SDK's list functions.
+
+    Examples
+    --------
+    >>> lab_filter("default")
+    {'label': ['labkit.lab=default']}
+    """
+    wanted = [f"{LABEL}={name}" if name else LABEL]
+    if mode:
+        wanted.append(f"labkit.mode={mode}")
+    return {"label": wanted}

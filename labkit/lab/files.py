@@ -1,0 +1,95 @@
+"""What is written into a machine before it starts: its role's files, and its keys."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from collections.abc import Mapping
+from string import Template
+
+from labkit.cluster import Environment, Node
+from labkit.lab.machine import FileSpec
+from labkit.lab.pki import Authority, key_pair
+
+__all__ = ["machine_files"]
+
+SYSTEMD = "/etc/systemd/system/"
+WANTED_BY = re.compile(r"^WantedBy=(\S+)$", re.MULTILINE)
+RANDOM = b"${RANDOM_BASE64_32}"
+
+
+def machine_files(env: Environment, addresses: Mapping[str, str]) -> dict[str, list[FileSpec]]:
+    """Make the files of every machine of a new lab, with new keys.
+
+    Parameters
+    ----------
+    env : Environment
+    addresses : mapping of str to str
+        The address of each machine.
+
+    Returns
+    -------
+    dict of str to list of FileSpec
+        By the machine's name. Private keys are 0600 until tmpfiles.d says otherwise.
+    """
+    authorities = {plan.name: Authority.create(plan.common_name) for plan in env.authorities}
+    files = _authority_files(env, authorities)
+    for node in env.nodes:
+        variables = {"NODE": node.name, "NODE_IP": addresses[node.name]}
+        environment = f"NODE_IP={addresses[node.name]}\n".encode()
+        files[node.name].append(FileSpec("/etc/labkit/node.env", environment))
+        files[node.name] += _role_files(node)
+        files[node.name] += _key_files(env, node, variables, authorities)
+    return files
+
+
+def _role_files(node: Node) -> list[FileSpec]:
+    found = []
+    for path, file in sorted(node.files.items()):
+        data = file.read_bytes()
+        while RANDOM in data:
+            fresh = base64.b64encode(secrets.token_bytes(32))
+            data = data.replace(RANDOM, fresh, 1)
+        found.append(FileSpec(path, data))
+        if path.startswith(SYSTEMD) and path.count("/") == SYSTEMD.count("/"):
+            for target in WANTED_BY.findall(data.decode()):
+                unit = path.removeprefix(SYSTEMD)
+                found.append(FileSpec(f"{SYSTEMD}{target}.wants/{unit}", link=path))
+    return found
+
+
+def _authority_files(
+    env: Environment, authorities: Mapping[str, Authority]
+) -> dict[str, list[FileSpec]]:
+    files: dict[str, list[FileSpec]] = {node.name: [] for node in env.nodes}
+    for plan in env.authorities:
+        authority = authorities[plan.name]
+        for node in env.nodes:
+            if node.role in plan.roles:
+                files[node.name].append(FileSpec(plan.certificate, authority.certificate))
+            if plan.key and node.name in plan.key_nodes:
+                files[node.name].append(FileSpec(plan.key, authority.key, 0o600))
+    return files
+
+
+def _key_files(
+    env: Environment, node: Node, variables: Mapping[str, str], authorities: Mapping[str, Authority]
+) -> list[FileSpec]:
+    files = []
+    for plan in env.certificates:
+        if node.role in plan.roles or node.name in plan.nodes:
+            leaf = authorities[plan.signed_by].issue(
+                Template(plan.common_name).substitute(variables),
+                organization=plan.organization,
+                hosts=[Template(host).substitute(variables) for host in plan.hosts],
+                usages=plan.usages,
+            )
+            files.append(FileSpec(plan.certificate, leaf.certificate))
+            files.append(FileSpec(plan.key, leaf.key, 0o600))
+    for pair in env.key_pairs:
+        if node.role in pair.roles:
+            public, private = key_pair()
+            files.append(FileSpec(pair.public, public))
+            files.append(FileSpec(pair.private, private, 0o600))
+    return files

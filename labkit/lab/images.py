@@ -1,0 +1,371 @@
+"""The node image: made from its recipe, or taken from a file or a registry.
+
+The tag of the image is the hash of its recipe, so an image is either exactly the one that this
+checkout describes, or another one, and is never used by mistake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from labkit.errors import ImageError
+from labkit.lab._build import build_missing, has_image
+from labkit.lab._recipe import recipe_hash, recipe_tag
+from labkit.lab.report import Reporter, Step
+
+__all__ = [
+    "ensure_node_image",
+    "find_node_image",
+    "load",
+    "node_image_tag",
+    "pull",
+    "push",
+    "save",
+]
+
+REPOSITORY = "labkit/node"
+MIB = 1 << 20
+# Docker says nothing while it reads or writes an image; on a slow disk that takes minutes.
+PATIENCE_S = 600
+
+
+def node_image_tag() -> str:
+    """Return the tag of the node image that this checkout's recipe makes.
+
+    Returns
+    -------
+    str
+        ``labkit/node:HASH``; whether it is there is another question.
+
+    Examples
+    --------
+    >>> node_image_tag().startswith("labkit/node:")
+    True
+    """
+    return recipe_tag("node")
+
+
+def find_node_image(client: docker.DockerClient) -> str | None:
+    """Return the tag of the node image if the engine has it.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+
+    Returns
+    -------
+    str or None
+        `node_image_tag`, or None where the image has to be made or loaded first.
+
+    Examples
+    --------
+    >>> find_node_image(docker.from_env())  # doctest: +SKIP
+    'labkit/node:0123456789ab'
+    """
+    tag = node_image_tag()
+    return tag if has_image(client, tag) else None
+
+
+def ensure_node_image(client: docker.DockerClient, report: Reporter) -> str:
+    """Make the node image unless it is there.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    report : Reporter
+        Is told of each image that is made.
+
+    Returns
+    -------
+    str
+        The tag.
+
+    Raises
+    ------
+    BuildFailed
+        With the end of the log.
+
+    Examples
+    --------
+    >>> from labkit.lab.report import make_reporter
+    >>> ensure_node_image(docker.from_env(), make_reporter())  # doctest: +SKIP
+    'labkit/node:0123456789ab'
+    """
+    if find_node_image(client) is None:
+        build_missing(client, report)
+    return node_image_tag()
+
+
+def save(client: docker.DockerClient, path: Path, report: Reporter) -> int:
+    """Write the node image to a file that `load` and ``docker load`` take.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    path : pathlib.Path
+        The file, usually ``*.tar.gz``; one of that name is replaced when the new one is whole.
+    report : Reporter
+        Is told how much is written.
+
+    Returns
+    -------
+    int
+        The size of the file in bytes.
+
+    Raises
+    ------
+    ImageError
+        The image is not there, or the file cannot be written.
+
+    Examples
+    --------
+    >>> from labkit.lab.report import make_reporter
+    >>> save(docker.from_env(), Path("node.tar.gz"), make_reporter())  # doctest: +SKIP
+    262144000
+    """
+    tag = _present(client)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with report.step(f"save {tag} to {path}") as step, _patient(client):
+            written = 0
+            with gzip.open(part, "wb", compresslevel=1) as file:
+                for chunk in client.api.get_image(tag, chunk_size=MIB):
+                    file.write(chunk)
+                    written += len(chunk)
+                    step.line(f"{written // MIB} MiB before compression")
+            part.replace(path)
+    except OSError as error:  # requests' errors are among these
+        raise ImageError(
+            f"cannot save the node image to {path}: {error}", hint=f"df -h {path.parent}"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path.stat().st_size
+
+
+def load(client: docker.DockerClient, path: Path, report: Reporter) -> str:
+    """Load the node image from a file that `save` wrote.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    path : pathlib.Path
+        The file.
+    report : Reporter
+        Is told of the check and of the load.
+
+    Returns
+    -------
+    str
+        The tag.
+
+    Raises
+    ------
+    ImageError
+        The file is missing or damaged, holds something else, or an image of another recipe;
+        the engine is not touched then.
+
+    Examples
+    --------
+    >>> from labkit.lab.report import make_reporter
+    >>> load(docker.from_env(), Path("node.tar.gz"), make_reporter())  # doctest: +SKIP
+    'labkit/node:0123456789ab'
+    """
+    tag = node_image_tag()
+    with report.step(f"check {path}"):
+        _check_labels(_archive_labels(path), str(path))
+    with report.step(f"load {tag}"), _patient(client):
+        try:
+            with path.open("rb") as file:
+                client.images.load(file)
+        except DockerException as error:
+            raise ImageError(f"docker cannot load {path}: {error}") from error
+    return _present(client)
+
+
+def push(client: docker.DockerClient, registry: str, report: Reporter) -> str:
+    """Push the node image to a registry.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    registry : str
+        ``HOST:PORT``, or ``HOST:PORT/PREFIX``.
+    report : Reporter
+        Is told of the push.
+
+    Returns
+    -------
+    str
+        The name of the image in the registry.
+
+    Raises
+    ------
+    ImageError
+        The image is not there, or the registry refuses it.
+
+    Examples
+    --------
+    >>> from labkit.lab.report import make_reporter
+    >>> push(docker.from_env(), "127.0.0.1:5000", make_reporter())  # doctest: +SKIP
+    '127.0.0.1:5000/labkit/node:0123456789ab'
+    """
+    tag = _present(client)
+    repository = _repository(registry)
+    hash_ = recipe_hash("node")
+    with report.step(f"push {tag} to {registry}") as step, _remote_name(client, repository):
+        client.api.tag(tag, repository, hash_)
+        _follow(
+            client.api.push(repository, hash_, stream=True, decode=True), "push", registry, step
+        )
+    return f"{repository}:{hash_}"
+
+
+def pull(client: docker.DockerClient, registry: str, report: Reporter) -> str:
+    """Pull the node image of this checkout's recipe from a registry.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    registry : str
+        ``HOST:PORT``, or ``HOST:PORT/PREFIX``, as it was pushed to.
+    report : Reporter
+        Is told of the pull.
+
+    Returns
+    -------
+    str
+        The tag, without the registry's name.
+
+    Raises
+    ------
+    ImageError
+        The registry does not answer, has no image of this recipe, or has another image there.
+
+    Examples
+    --------
+    >>> from labkit.lab.report import make_reporter
+    >>> pull(docker.from_env(), "127.0.0.1:5000", make_reporter())  # doctest: +SKIP
+    'labkit/node:0123456789ab'
+    """
+    repository = _repository(registry)
+    hash_ = recipe_hash("node")
+    name = f"{repository}:{hash_}"
+    with report.step(f"pull {name}") as step, _remote_name(client, repository):
+        _follow(
+            client.api.pull(repository, hash_, stream=True, decode=True), "pull", registry, step
+        )
+        _check_labels(client.images.get(name).labels, name)
+        client.api.tag(name, REPOSITORY, hash_)
+    return _present(client)
+
+
+def _present(client: docker.DockerClient) -> str:
+    tag = find_node_image(client)
+    if tag is None:
+        raise ImageError(f"there is no image {node_image_tag()}", hint="labkit image build")
+    return tag
+
+
+def _repository(registry: str) -> str:
+    return f"{registry.removesuffix('/')}/{REPOSITORY}"
+
+
+@contextlib.contextmanager
+def _patient(client: docker.DockerClient) -> Iterator[None]:
+    before = client.api.timeout
+    client.api.timeout = PATIENCE_S
+    try:
+        yield
+    finally:
+        client.api.timeout = before
+
+
+@contextlib.contextmanager
+def _remote_name(client: docker.DockerClient, repository: str) -> Iterator[None]:
+    """Take the registry's name off the image again; Docker's errors become ours."""
+    name = f"{repository}:{recipe_hash('node')}"
+    try:
+        yield
+    except DockerException as error:
+        raise ImageError(f"{name}: {error}", hint="is the registry's name right?") from error
+    finally:
+        with contextlib.suppress(ImageNotFound, APIError):
+            client.api.remove_image(name, noprune=True)
+
+
+def _follow(events: Iterable[dict[str, Any]], verb: str, registry: str, step: Step) -> None:
+    """Read Docker's account of a transfer; it reports errors as part of it."""
+    for event in events:
+        if "error" in event:
+            reason = str(event["error"])
+            hint = f"curl http://{registry.partition('/')[0]}/v2/"
+            if "HTTP response to HTTPS" in reason:
+                hint = 'a registry without TLS: add it to "insecure-registries" of the engine'
+            elif "not found" in reason or "manifest unknown" in reason:
+                hint = f"labkit image push {registry}, on a machine with this same checkout"
+            raise ImageError(f"cannot {verb}: {registry} refuses", evidence=[reason], hint=hint)
+        step.line(" ".join(str(event.get(key, "")) for key in ("id", "status", "progress")))
+
+
+def _archive_labels(path: Path) -> dict[str, str]:
+    """Return the labels of the one image in an archive, read to its end to find damage."""
+    small: dict[str, bytes] = {}
+    try:
+        with gzip.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+            for member in tar:
+                if member.isfile() and member.size < MIB:
+                    file = tar.extractfile(member)
+                    small[member.name] = file.read() if file else b""
+            # the checksum of the compressed file comes after the end of the archive
+            while stream.read(MIB):
+                pass
+        (entry,) = json.loads(small["manifest.json"])
+        labels = json.loads(small[entry["Config"]])["config"].get("Labels") or {}
+    except FileNotFoundError as error:
+        raise ImageError(f"there is no file {path}", hint="ls -l " + str(path.parent)) from error
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise ImageError(
+            f"{path} is damaged, or not an image that was saved",
+            evidence=[f"{type(error).__name__}: {error}"],
+            hint="copy it again, and compare sha256sum on both machines",
+        ) from error
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ImageError(
+            f"{path} is an archive, but not of one Docker image",
+            evidence=[f"{type(error).__name__}: {error}"],
+            hint="labkit image save FILE",
+        ) from error
+    return {str(key): str(value) for key, value in labels.items()}
+
+
+def _check_labels(labels: dict[str, str], where: str) -> None:
+    """Refuse an image that is not the one this checkout describes."""
+    kind, found, expected = (
+        labels.get("labkit.image"),
+        labels.get("labkit.recipe"),
+        recipe_hash("node"),
+    )
+    if kind != "node" or found is None:
+        raise ImageError(f"{where} holds no node image of labkit", evidence=[f"labels: {labels}"])
+    if found != expected:
+        raise ImageError(
+            f"{where} holds the node image of recipe {found}, this checkout's recipe is {expected}",
+            hint="check out the commit that made it, or: labkit image build",
+        )

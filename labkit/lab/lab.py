@@ -1,0 +1,382 @@
+"""A lab: one cluster in one mode, on one Docker Engine."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+import docker
+from docker.models.containers import Container
+
+from labkit.cluster import Environment, read_environment
+from labkit.errors import ConfigError, LabError, NoSuchLab
+from labkit.lab import bootstrap, machine, nodes
+from labkit.lab.engine import connect
+from labkit.lab.files import machine_files
+from labkit.lab.images import ensure_node_image
+from labkit.lab.machine import FileSpec, Output
+from labkit.lab.network import create_network, find_network, subnet_of
+from labkit.lab.pki import Authority
+from labkit.lab.report import Reporter, make_reporter
+from labkit.lab.restore import keep, restore
+from labkit.lab.status import READY, LabStatus, status_of
+from labkit.lab.wait import journal
+
+__all__ = ["Lab", "Timings"]
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long each part of a lab's start took.
+
+    Attributes
+    ----------
+    seconds : float
+        All of it.
+    steps : dict of str to float
+        Seconds by step.
+    """
+
+    seconds: float
+    steps: dict[str, float] = field(default_factory=dict)
+
+
+class Lab:
+    """One cluster in one mode.
+
+    Parameters
+    ----------
+    mode : str
+        The name of an environment, or the path of its folder.
+    name : str
+        Several labs of one mode live side by side under different names.
+    client : docker.DockerClient, optional
+        Without it, one made from the environment (``DOCKER_HOST``).
+    reporter : Reporter, optional
+        Who is told of the progress.
+
+    Examples
+    --------
+    A lab that is gone when the block ends::
+
+        with Lab("insecure", name="demo") as lab:
+            print(lab.kubectl("get", "nodes").text)
+
+    Notes
+    -----
+    There is no state but the labels on containers, volumes and networks, so any process can
+    attach to a lab by its name and mode.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        *,
+        name: str = "default",
+        client: docker.DockerClient | None = None,
+        reporter: Reporter | None = None,
+    ) -> None:
+        if not NAME.fullmatch(name):
+            raise ConfigError(
+                f"{name!r} is not a name for a lab",
+                hint="use up to 32 lower-case letters, digits and hyphens",
+            )
+        self.environment: Environment = read_environment(mode)
+        self.mode = self.environment.name
+        self.name = name
+        self.client = connect(client)
+        self.reporter = reporter or make_reporter()
+
+    def __repr__(self) -> str:
+        return f"Lab({self.mode!r}, name={self.name!r})"
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.down()
+
+    # -- life -----------------------------------------------------------------------------
+
+    def up(self, *, retain: bool = False) -> Timings:
+        """Bring the lab up; a lab that is up already is left as it is.
+
+        What an interrupted start left behind is removed first.
+
+        Parameters
+        ----------
+        retain : bool
+            Leave what is there for inspection when the start fails.
+
+        Returns
+        -------
+        Timings
+
+        Raises
+        ------
+        LabkitError
+            What failed, with the last lines of its log.
+        """
+        began = time.monotonic()
+        state = self.status().state
+        if state == "ready":
+            return Timings(time.monotonic() - began)
+        image = ensure_node_image(self.client, self.reporter)
+        began = time.monotonic()
+        if state != "absent":
+            with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
+                nodes.remove_lab(self.client, self.name, self.mode)
+        steps: dict[str, float] = {}
+
+        def step(title: str, action: Callable[[], object]) -> None:
+            since = time.monotonic()
+            with self.reporter.step(f"{self.mode}: {title}"):
+                action()
+            steps[title] = round(time.monotonic() - since, 2)
+
+        try:
+            step("machines", lambda: self._create(image))
+            step("etcd", lambda: bootstrap.prepare_etcd(self._first("etcd"), self.environment))
+            step("apiserver", self._wait_for_apiserver)
+            step("manifests", lambda: bootstrap.apply_manifests(self._master, self.environment))
+            step("workloads", lambda: bootstrap.wait_for_workloads(self._master, self.environment))
+            step("units", self._wait_for_units)
+            step("keep", lambda: keep(self._containers, self.environment))
+            self.exec(self._master_name, ["touch", READY])
+        except BaseException:
+            self._forget()
+            if not retain:
+                nodes.remove_lab(self.client, self.name, self.mode)
+            raise
+        return Timings(time.monotonic() - began, steps)
+
+    def down(self) -> int:
+        """Remove everything of the lab; what is not there is no error.
+
+        Returns
+        -------
+        int
+            How many containers, volumes and networks were removed.
+        """
+        self._forget()
+        return nodes.remove_lab(self.client, self.name, self.mode)
+
+    def reset(self) -> Timings:
+        """Bring the lab back to what it was when it came up.
+
+        Files of the environment, drop-ins, what etcd holds and what runs are as after
+        :meth:`up`; the keys stay the same.
+
+        Returns
+        -------
+        Timings
+        """
+        began = time.monotonic()
+        self._require()
+        with self.reporter.step(f"{self.mode}: reset"):
+            restore(self._containers, self.environment)
+        return Timings(time.monotonic() - began)
+
+    def wait(self) -> None:
+        """Wait until the apiserver, the workers and the workloads are ready.
+
+        Raises
+        ------
+        StartTimeout
+            They are not within a minute.
+        """
+        self._wait_for_apiserver()
+        bootstrap.wait_for_workloads(self._master, self.environment)
+
+    def status(self) -> LabStatus:
+        """Return what is there of the lab.
+
+        Returns
+        -------
+        LabStatus
+        """
+        found = nodes.find_nodes(self.client, self.name, self.mode)
+        wanted = [node.name for node in self.environment.nodes]
+        return status_of(self.name, self.mode, found, wanted)
+
+    # -- inside ---------------------------------------------------------------------------
+
+    def exec(
+        self,
+        node: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        user: str | None = None,
+        timeout: float = 30,
+        check: bool = True,
+    ) -> Output:
+        """Run a command in a machine; see :func:`labkit.lab.machine.execute`."""
+        return machine.execute(
+            self.container(node), argv, stdin=stdin, user=user, timeout=timeout, check=check
+        )
+
+    def kubectl(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> Output:
+        """Run kubectl on the master, as the one who may do everything.
+
+        Parameters
+        ----------
+        *arguments : str
+        stdin : bytes, optional
+        check : bool
+            Raise when kubectl fails.
+
+        Returns
+        -------
+        Output
+        """
+        kubeconfig = f"--kubeconfig={self.environment.bootstrap_kubeconfig}"
+        argv = ["kubectl", kubeconfig, *arguments]
+        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
+
+    def etcdctl(self, *arguments: str) -> Output:
+        """Run etcdctl on the first etcd machine, as etcd's root."""
+        return bootstrap.etcdctl(self._first("etcd"), *arguments)
+
+    def read_file(self, node: str, path: str) -> bytes:
+        """Read a file of a machine (not one below a tmpfs such as /run)."""
+        return machine.read_file(self.container(node), path)
+
+    def write_file(self, node: str, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Write a file into a machine."""
+        machine.write_files(self.container(node), [FileSpec(path, data, mode)])
+
+    def logs(self, node: str, unit: str | None = None, lines: int = 50) -> str:
+        """Return the end of a machine's journal, of one unit or of all."""
+        return journal(self.container(node), unit, lines)
+
+    def authority(self, name: str) -> Authority:
+        """Return a certificate authority whose key lies on a machine of the lab.
+
+        Parameters
+        ----------
+        name : str
+            Its name in the environment's ``pki.yaml``.
+
+        Raises
+        ------
+        LabError
+            Its key is on no machine.
+        """
+        for plan in self.environment.authorities:
+            if plan.name == name and plan.key and plan.key_nodes:
+                node = plan.key_nodes[0]
+                return Authority(
+                    self.read_file(node, plan.certificate), self.read_file(node, plan.key)
+                )
+        raise LabError(f"the key of authority {name!r} is on no machine of {self.mode}")
+
+    def container(self, node: str) -> Container:
+        """Return the container of a machine.
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        LabError
+            It has no such machine.
+        """
+        self._require()
+        if node not in self._containers:
+            raise LabError(
+                f"no machine {node!r} in lab {self.name!r} ({self.mode})",
+                hint=f"choose one of: {', '.join(sorted(self._containers))}",
+            )
+        return self._containers[node]
+
+    @cached_property
+    def addresses(self) -> dict[str, str]:
+        """The address of each machine."""
+        network = find_network(self.client, self.name, self.mode)
+        if network is None:
+            raise self._absent()
+        first = subnet_of(network).network_address
+        return {node.name: str(first + node.host) for node in self.environment.nodes}
+
+    # -- own ------------------------------------------------------------------------------
+
+    @cached_property
+    def _containers(self) -> dict[str, Container]:
+        found = nodes.find_nodes(self.client, self.name, self.mode)
+        return {container.labels["labkit.node"]: container for container in found}
+
+    @property
+    def _master_name(self) -> str:
+        return next(node.name for node in self.environment.nodes if node.role == "master")
+
+    @property
+    def _master(self) -> Container:
+        return self.container(self._master_name)
+
+    def _first(self, role: str) -> Container:
+        return self.container(next(n.name for n in self.environment.nodes if n.role == role))
+
+    def _forget(self) -> None:
+        for name in ("_containers", "addresses"):
+            self.__dict__.pop(name, None)
+
+    def _absent(self) -> NoSuchLab:
+        return NoSuchLab(
+            f"no lab {self.name!r} in mode {self.mode}",
+            hint=f"labkit up --name {self.name} --mode {self.mode}",
+        )
+
+    def _require(self) -> None:
+        if not self._containers:
+            self._forget()
+            raise self._absent()
+
+    def _wait_for_apiserver(self) -> None:
+        bootstrap.wait_for_apiserver(self._master, self.environment.bootstrap_kubeconfig)
+
+    def _wait_for_units(self) -> None:
+        machines = [node for node in self.environment.nodes if node.role != "attacker"]
+        with ThreadPoolExecutor(max_workers=len(machines)) as pool:
+            list(
+                pool.map(
+                    lambda node: bootstrap.wait_for_units(self.container(node.name), node),
+                    machines,
+                )
+            )
+
+    def _create(self, image: str) -> None:
+        self._forget()
+        network = create_network(self.client, self.name, self.mode)
+        files = machine_files(self.environment, self.addresses)
+        with ThreadPoolExecutor(max_workers=len(files)) as pool:
+            started = [
+                pool.submit(
+                    nodes.create_node,
+                    self.client,
+                    network,
+                    image,
+                    self.environment,
+                    node,
+                    name=self.name,
+                    addresses=self.addresses,
+                    files=files[node.name],
+                )
+                for node in self.environment.nodes
+            ]
+        for future in started:
+            future.result()
+        self._forget()

@@ -1,0 +1,245 @@
+"""Commands and files inside one machine of a lab, through the Docker API."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import tarfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+from docker.utils.socket import frames_iter
+
+from labkit.errors import CommandFailed, LabError
+
+__all__ = ["FileSpec", "Output", "archive", "execute", "read_file", "write_files"]
+
+#: What timeout(1) exits with: 124 after SIGTERM, 137 after SIGKILL.
+TIMED_OUT = (124, 137)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a command left.
+
+    Attributes
+    ----------
+    exit_code : int
+    stdout, stderr : bytes
+    """
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """The standard output, decoded."""
+        return self.stdout.decode(errors="replace")
+
+    @property
+    def error(self) -> str:
+        """The standard error, decoded."""
+        return self.stderr.decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    """One file to be put into a machine.
+
+    Attributes
+    ----------
+    path : str
+        Absolute, in the machine.
+    data : bytes
+    mode : int
+    link : str
+        Where not empty, a symbolic link to this, instead of a file.
+    """
+
+    path: str
+    data: bytes = b""
+    mode: int = 0o644
+    link: str = ""
+
+
+def execute(
+    container: Container,
+    argv: Sequence[str],
+    *,
+    stdin: bytes | None = None,
+    user: str | None = None,
+    timeout: float = 30,
+    check: bool = True,
+) -> Output:
+    """Run a command in a machine.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+    argv : sequence of str
+        The command and its arguments; no shell reads them.
+    stdin : bytes, optional
+        What the command reads.
+    user : str, optional
+        Who runs it; without it, root.
+    timeout : float
+        Seconds after which it is ended.
+    check : bool
+        Raise when it does not exit with 0.
+
+    Returns
+    -------
+    Output
+
+    Raises
+    ------
+    CommandFailed
+        It ran past `timeout`, or exited with another status than 0 and `check` is set.
+    """
+    api = container.client.api  # type: ignore[union-attr]
+    command = ["timeout", "--kill-after=2", f"{timeout:g}", *argv]
+    try:
+        created = api.exec_create(
+            container.id, command, stdin=stdin is not None, user=user or "", workdir="/"
+        )
+        if stdin is None:
+            stdout, stderr = api.exec_start(created["Id"], demux=True)
+        else:
+            stdout, stderr = _exchange(api, created["Id"], stdin)
+        code = api.exec_inspect(created["Id"])["ExitCode"]
+    except (APIError, NotFound) as error:
+        raise _unwell(container, str(error.explanation or error)) from error
+    output = Output(code, stdout or b"", stderr or b"")
+    if code in TIMED_OUT or (check and code != 0):
+        what = f"did not end within {timeout:g} s" if code in TIMED_OUT else f"exited with {code}"
+        tail = (output.error + output.text).strip().splitlines()[-10:]
+        raise CommandFailed(f"{container.name}: {' '.join(argv)[:200]} {what}", evidence=tail)
+    return output
+
+
+def _unwell(container: Container, said: str) -> LabError:
+    """Tell why a machine does not take commands."""
+    evidence = [said]
+    with contextlib.suppress(APIError, NotFound):
+        container.reload()
+        state = container.attrs["State"]
+        if state["Status"] == "exited":
+            evidence = container.logs(tail=10).decode(errors="replace").splitlines()
+            evidence.append(f"it exited with {state['ExitCode']}")
+            if state["ExitCode"] == 255:  # systemd's, when it cannot even begin
+                evidence.append("systemd could not start: the kernel's inotify limit, mostly")
+    return LabError(
+        f"{container.name} does not take commands", evidence=evidence, hint="labkit doctor"
+    )
+
+
+def _exchange(api: Any, exec_id: str, stdin: bytes) -> tuple[bytes, bytes]:
+    """Feed a command and collect what it prints, over the one connection of an exec."""
+    stream = api.exec_start(exec_id, socket=True)
+    raw = getattr(stream, "_sock", stream)
+
+    def feed() -> None:
+        try:
+            raw.sendall(stdin)
+            raw.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the command ended without reading all of it
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    parts: dict[int, list[bytes]] = {1: [], 2: []}
+    try:
+        for number, data in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
+            parts[number].append(data)
+    finally:
+        stream._response.close()  # it, and not the stream, owns the connection
+        raw.close()
+    feeder.join(timeout=1)
+    return b"".join(parts[1]), b"".join(parts[2])
+
+
+def archive(files: Sequence[FileSpec]) -> bytes:
+    """Pack files as the tar that Docker unpacks at the root of a machine.
+
+    Parameters
+    ----------
+    files : sequence of FileSpec
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> with tarfile.open(fileobj=io.BytesIO(archive([FileSpec("/etc/a", b"x")]))) as tar:
+    ...     tar.getnames()
+    ['etc/a']
+    """
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for file in files:
+            info = tarfile.TarInfo(file.path.lstrip("/"))
+            info.mode, info.mtime = file.mode, int(time.time())
+            if file.link:
+                info.type, info.linkname = tarfile.SYMTYPE, file.link
+            info.size = 0 if file.link else len(file.data)
+            tar.addfile(info, io.BytesIO(file.data))
+    return buffer.getvalue()
+
+
+def write_files(container: Container, files: Sequence[FileSpec]) -> None:
+    """Put files into a machine; it need not run.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+    files : sequence of FileSpec
+        Folders on the way are made.
+
+    Raises
+    ------
+    LabError
+        The engine refused.
+    """
+    try:
+        container.put_archive("/", archive(files))
+    except APIError as error:
+        raise LabError(
+            f"{container.name}: files could not be written", evidence=[str(error.explanation)]
+        ) from error
+
+
+def read_file(container: Container, path: str) -> bytes:
+    """Read one file of a machine.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+    path : str
+        Absolute, in the machine.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    LabError
+        There is no such file.
+    """
+    try:
+        chunks, _ = container.get_archive(path)
+    except NotFound as error:
+        raise LabError(f"{container.name} has no file {path}") from error
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        member = tar.extractfile(tar.next())  # type: ignore[arg-type]
+        if member is None:
+            raise LabError(f"{container.name}: {path} is not a file")
+        return member.read()

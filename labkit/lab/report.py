@@ -1,0 +1,201 @@
+"""What is being done, and how long it takes, said on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+__all__ = ["PlainReporter", "QuietReporter", "Reporter", "RichReporter", "Step", "make_reporter"]
+
+HEARTBEAT_S = 15.0
+
+
+class Step(Protocol):
+    """A step under way."""
+
+    def line(self, text: str) -> None:
+        """Take the latest line that the step's work put out."""
+
+
+class Reporter(Protocol):
+    """Tells a person what is under way. Steps may be nested, and open in many threads."""
+
+    def step(self, title: str) -> AbstractContextManager[Step]:
+        """Return a context that is open for as long as the step takes."""
+
+
+class _Latest:
+    """The latest line of a step that is told only now and then."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def line(self, text: str) -> None:
+        self.text = text.strip() or self.text
+
+
+class PlainReporter:
+    """Write whole lines: for logs, pipes and continuous integration.
+
+    Parameters
+    ----------
+    stream : file, optional
+        Where to write; standard error if not given.
+    heartbeat_s : float, optional
+        After how many seconds without an end a step says that it is alive.
+
+    Examples
+    --------
+    >>> import io
+    >>> stream = io.StringIO()
+    >>> with PlainReporter(stream).step("node image") as step:
+    ...     step.line("compiling")
+    >>> stream.getvalue().splitlines()[0]
+    ' … node image'
+    """
+
+    def __init__(self, stream: TextIO | None = None, heartbeat_s: float = HEARTBEAT_S) -> None:
+        self._stream = stream
+        self._heartbeat_s = heartbeat_s
+        self._lock = threading.Lock()
+
+    def _write(self, text: str) -> None:
+        with self._lock:
+            print(text, file=self._stream or sys.stderr, flush=True)
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """Say that a step begins, that it is alive, and how it ended."""
+        started = time.monotonic()
+        ended = threading.Event()
+        latest = _Latest()
+
+        def heartbeat() -> None:
+            while not ended.wait(self._heartbeat_s):
+                self._write(f"   {title}: {time.monotonic() - started:.0f} s, {latest.text}")
+
+        self._write(f" … {title}")
+        thread = threading.Thread(target=heartbeat, daemon=True)
+        thread.start()
+        mark = "✗"
+        try:
+            yield latest
+            mark = "✓"
+        finally:
+            ended.set()
+            thread.join()
+            self._write(f" {mark} {title} ({time.monotonic() - started:.1f} s)")
+
+
+class QuietReporter:
+    """Say nothing: for notebooks, whose output is held against the one stored.
+
+    Examples
+    --------
+    >>> with QuietReporter().step("node image") as step:
+    ...     step.line("compiling")
+    """
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """Keep quiet about a step."""
+        yield _Latest()
+
+
+class _Task:
+    """A step as a line of a live display."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def line(self, text: str) -> None:
+        if text.strip():
+            self._progress.update(self._task, latest=text.strip())
+
+
+class RichReporter:
+    """Show a spinner, the time and the latest line of each open step on a terminal.
+
+    Parameters
+    ----------
+    console : rich.console.Console, optional
+        Where to draw; a console on standard error if not given.
+
+    Examples
+    --------
+    >>> import io
+    >>> console = Console(file=io.StringIO())
+    >>> with RichReporter(console).step("node image") as step:
+    ...     step.line("compiling")
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._lock = threading.Lock()
+        self._open = 0
+        self._progress = self._new_progress()
+
+    def _new_progress(self) -> Progress:
+        return Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[latest]:.60}", style="dim", markup=False),
+            console=self._console,
+            transient=True,
+        )
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """Draw a step for as long as it is open, then leave one line of it."""
+        started = time.monotonic()
+        with self._lock:
+            if self._open == 0:
+                # nothing is drawn between steps, so that other output stays whole
+                self._progress = self._new_progress()
+                self._progress.start()
+            self._open += 1
+            progress = self._progress
+            task = progress.add_task(title, total=None, latest="")
+        mark, style = "✗", "red"
+        try:
+            yield _Task(progress, task)
+            mark, style = "✓", "green"
+        finally:
+            progress.remove_task(task)
+            seconds = time.monotonic() - started
+            progress.console.print(
+                f" {mark} {title} ({seconds:.1f} s)", style=style, markup=False, highlight=False
+            )
+            with self._lock:
+                self._open -= 1
+                if self._open == 0:
+                    progress.stop()
+
+
+def make_reporter() -> Reporter:
+    """Return the reporter that fits standard error.
+
+    Returns
+    -------
+    Reporter
+        A live display on a terminal, plain lines anywhere else.
+
+    Examples
+    --------
+    >>> with make_reporter().step("an example") as step:
+    ...     step.line("some output")
+    """
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        return RichReporter()
+    return PlainReporter()

@@ -1,0 +1,92 @@
+"""What is there of a lab, told from its containers: there is no other record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import docker
+from docker.models.containers import Container
+
+from labkit.errors import LabkitError
+from labkit.lab.engine import LABEL, connect
+from labkit.lab.machine import execute
+from labkit.lab.nodes import find_nodes
+
+__all__ = ["READY", "LabStatus", "list_labs", "status_of"]
+
+#: Written on the master when the lab is up; it is gone when the machine stops.
+READY = "/run/labkit-ready"
+
+
+@dataclass(frozen=True)
+class LabStatus:
+    """What is there of a lab.
+
+    Attributes
+    ----------
+    name, mode : str
+    state : {"absent", "incomplete", "stopped", "ready"}
+    machines : dict of str to str
+        Docker's word for each machine's state.
+    """
+
+    name: str
+    mode: str
+    state: str
+    machines: dict[str, str]
+
+
+def status_of(
+    name: str, mode: str, found: Sequence[Container], wanted: Iterable[str] | None = None
+) -> LabStatus:
+    """Tell what is there of a lab from its containers.
+
+    Parameters
+    ----------
+    name, mode : str
+    found : sequence of docker.models.containers.Container
+    wanted : iterable of str, optional
+        The machines that it should have; without it, those that it has.
+
+    Returns
+    -------
+    LabStatus
+    """
+    machines = {c.labels["labkit.node"]: c.status for c in found}
+    if not machines:
+        return LabStatus(name, mode, "absent", {})
+    if set(machines.values()) == {"exited"}:
+        return LabStatus(name, mode, "stopped", machines)
+    ready = False
+    if set(machines.values()) == {"running"}:
+        master = next((c for c in found if c.labels["labkit.role"] == "master"), None)
+        try:
+            ready = (
+                master is not None
+                and not execute(master, ["test", "-e", READY], check=False).exit_code
+            )
+        except LabkitError:
+            ready = False
+    if wanted is not None and set(machines) != set(wanted):
+        ready = False
+    return LabStatus(name, mode, "ready" if ready else "incomplete", machines)
+
+
+def list_labs(client: docker.DockerClient | None = None) -> list[LabStatus]:
+    """Return every lab on the engine, half-made ones too.
+
+    Parameters
+    ----------
+    client : docker.DockerClient, optional
+
+    Returns
+    -------
+    list of LabStatus
+        By name and mode.
+    """
+    groups: dict[tuple[str, str], list[Container]] = {}
+    for container in find_nodes(connect(client)):
+        key = (container.labels[LABEL], container.labels.get("labkit.mode", ""))
+        groups.setdefault(key, []).append(container)
+    return [status_of(*key, found) for key, found in sorted(groups.items())]

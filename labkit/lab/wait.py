@@ -1,0 +1,118 @@
+"""Waiting for a component by asking it, with a deadline that fails and says why."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from docker.models.containers import Container
+
+from labkit.errors import CommandFailed, StartTimeout
+from labkit.lab.machine import execute
+
+__all__ = ["journal", "telling", "wait_until"]
+
+COMPLAINT = re.compile(r"\b(error|fatal|fail|unknown|invalid|not defined|denied|refused)", re.I)
+
+#: Polls inside the machine, so that waiting costs no round trips. A unit that systemd cannot
+#: load, or has restarted too often, ends the wait before its deadline.
+LOOP = """
+unit=$1; shift
+until "$@" >/run/labkit-wait.$$ 2>&1; do
+  if [ -n "$unit" ]; then
+    load=$(systemctl show --property=LoadState --value "$unit" 2>/dev/null)
+    case "$load" in ''|loaded) ;; *) echo "systemd says: $load"; exit 3;; esac
+    if systemctl --quiet is-failed "$unit"; then echo "systemd gave up on it"; exit 4; fi
+  fi
+  sleep 0.2
+done
+rm -f /run/labkit-wait.$$
+"""
+
+
+def wait_until(
+    container: Container, question: Sequence[str], *, unit: str = "", what: str, deadline: float
+) -> None:
+    """Wait until a command in a machine succeeds.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+    question : sequence of str
+        The command that asks; it may fail as often as it likes until the deadline.
+    unit : str
+        The systemd unit that is waited for: its journal is the evidence of a failure.
+    what : str
+        What is waited for, in the words of the error.
+    deadline : float
+        Seconds.
+
+    Raises
+    ------
+    StartTimeout
+        The deadline passed, or the unit cannot start.
+    """
+    try:
+        execute(
+            container, ["sh", "-c", LOOP, "wait", unit, *question], timeout=deadline, check=True
+        )
+    except CommandFailed as error:
+        evidence = list(error.evidence)
+        if unit:
+            evidence += telling(journal(container, unit, 400).splitlines())
+        else:
+            last = execute(container, question, check=False, timeout=10)
+            evidence += (last.error + last.text).strip().splitlines()[-10:]
+        raise StartTimeout(
+            f"{what} was not ready within {deadline:g} s",
+            evidence=evidence,
+            hint=f"labkit logs {container.labels.get('labkit.node', '')} "
+            f"--mode {container.labels.get('labkit.mode', '')} {shlex.quote(unit)}".rstrip(" '"),
+        ) from error
+
+
+def telling(lines: Sequence[str], most: int = 10) -> list[str]:
+    """Pick the lines of a log that tell what went wrong: those that complain, and the last.
+
+    Parameters
+    ----------
+    lines : sequence of str
+    most : int
+        How many of each, at most.
+
+    Returns
+    -------
+    list of str
+        In their order.
+
+    Examples
+    --------
+    >>> telling(["flag provided but not defined: -x", "usage:", "  a", "bye"], most=1)
+    ['flag provided but not defined: -x', 'bye']
+    """
+    complaints = [number for number, line in enumerate(lines) if COMPLAINT.search(line)]
+    last = range(max(0, len(lines) - most), len(lines))
+    return [lines[number] for number in sorted({*complaints[-most:], *last})]
+
+
+def journal(container: Container, unit: str | None, lines: int) -> str:
+    """Return the last lines of a machine's journal, of one unit or of all.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+    unit : str or None
+    lines : int
+
+    Returns
+    -------
+    str
+    """
+    argv = ["journalctl", "--no-pager", "--output=short-iso", f"--lines={lines}"]
+    if unit:
+        argv.append(f"--unit={unit}")
+    output = execute(container, argv, check=False)
+    if unit and not output.text.strip().replace("-- No entries --", ""):
+        output = execute(container, ["systemctl", "status", "--no-pager", unit], check=False)
+    return output.text + output.error

@@ -1,0 +1,179 @@
+"""A lab comes up, is looked into, breaks, comes back and goes without a trace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from labkit.errors import (
+    CommandFailed,
+    LabError,
+    LabkitError,
+    NameTaken,
+    NoSuchLab,
+    StartTimeout,
+)
+from labkit.lab import Lab, list_labs
+from labkit.lab.engine import connect, lab_filter
+from labkit.paths import environments_dir
+
+pytestmark = pytest.mark.lab
+OTHER = f"other-{os.getpid()}"
+
+
+def left_of(client: docker.DockerClient, name: str) -> list[Any]:
+    wanted = lab_filter(name)
+    return [
+        *client.containers.list(all=True, filters=wanted),
+        *client.volumes.list(filters=wanted),
+        *client.networks.list(filters=wanted),
+    ]
+
+
+@pytest.fixture
+def client() -> Iterator[docker.DockerClient]:
+    client = connect()
+    yield client
+    for mode in ("insecure", "hardened"):
+        Lab(mode, name=OTHER, client=client).down()
+    client.close()
+
+
+def test_a_lab_beside_another_of_its_mode_is_half_deleted_mended_and_removed(
+    client: docker.DockerClient, lab_insecure: Lab
+) -> None:
+    lab = Lab("insecure", name=OTHER, client=client)
+    assert lab.status().state == "absent"
+    lab.up()
+    assert lab.status().state == "ready"
+    assert lab_insecure.status().state == "ready"
+    assert not set(lab.addresses.values()) & set(lab_insecure.addresses.values())
+    assert {(s.name, s.mode) for s in list_labs(client)} >= {
+        (OTHER, "insecure"),
+        (lab_insecure.name, "insecure"),
+    }
+    assert client.networks.list(filters=lab_filter(OTHER))[0].attrs["Internal"]
+    for container in client.containers.list(filters=lab_filter(OTHER)):
+        assert not container.attrs["HostConfig"]["Privileged"]
+        assert not container.ports  # nothing is published
+    lab.container("etcd2").remove(force=True, v=True)
+    assert Lab("insecure", name=OTHER, client=client).status().state == "incomplete"
+    Lab("insecure", name=OTHER, client=client).up()
+    assert lab.status().state == "ready"
+    assert lab.down() == 15  # seven machines, seven volumes, one network
+    assert left_of(client, OTHER) == []
+    assert lab.down() == 0
+    assert lab_insecure.status().state == "ready"
+
+
+def test_a_container_of_somebody_elses_is_not_touched(client: docker.DockerClient) -> None:
+    image = client.images.list("labkit/node")[0]
+    name = f"labkit-{OTHER}-insecure-etcd1"
+    foreign = client.containers.create(image, name=name, entrypoint="", command=["true"])
+    try:
+        with pytest.raises(NameTaken, match="is taken by a container that is not this lab's"):
+            Lab("insecure", name=OTHER, client=client).up()
+        foreign.reload()
+        assert left_of(client, OTHER) == []
+    finally:
+        foreign.remove(force=True)
+
+
+def test_a_broken_unit_is_told_with_its_log_and_nothing_is_left(
+    client: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(environments_dir(), tmp_path / "environments")
+    monkeypatch.setenv("LABKIT_ENVIRONMENTS", str(tmp_path / "environments"))
+    unit = "insecure/etcd/etc/systemd/system/etcd.service"
+    file = tmp_path / "environments" / unit
+    file.write_text(file.read_text().replace("--data-dir=", "--no-such-flag="))
+    lab = Lab("insecure", name=OTHER, client=client)
+    with pytest.raises(StartTimeout) as caught:
+        lab.up()
+    assert "etcd" in caught.value.message
+    assert any("no-such-flag" in line for line in caught.value.evidence)
+    assert "labkit logs" in caught.value.hint
+    assert left_of(client, OTHER) == []
+    with pytest.raises(StartTimeout):
+        lab.up(retain=True)
+    assert lab.status().state == "incomplete"
+    assert "no-such-flag" in lab.logs("etcd1", "etcd.service", 200)
+
+
+def test_commands_go_in_and_come_out_as_they_are(lab_insecure: Lab) -> None:
+    binary = bytes(range(256)) * 400
+    assert lab_insecure.exec("worker1", ["cat"], stdin=binary).stdout == binary
+    output = lab_insecure.exec("worker1", ["sh", "-c", "echo a; echo b >&2; exit 3"], check=False)
+    assert (output.exit_code, output.stdout, output.stderr) == (3, b"a\n", b"b\n")
+    assert lab_insecure.exec("worker1", ["id", "-un"], user="alice").text == "alice\n"
+    lab_insecure.write_file("worker1", "/tmp-file", binary, 0o600)
+    assert lab_insecure.read_file("worker1", "/tmp-file") == binary
+    lab_insecure.exec("worker1", ["rm", "/tmp-file"])
+
+
+def test_failures_inside_say_what_failed(lab_insecure: Lab) -> None:
+    with pytest.raises(CommandFailed, match="exited with 3") as caught:
+        lab_insecure.exec("worker1", ["sh", "-c", "echo because >&2; exit 3"])
+    assert caught.value.evidence == ("because",)
+    with pytest.raises(CommandFailed, match="did not end within 1 s"):
+        lab_insecure.exec("worker1", ["sleep", "30"], timeout=1)
+    with pytest.raises(LabError, match="no machine 'nobody'"):
+        lab_insecure.exec("nobody", ["true"])
+    with pytest.raises(LabError, match="has no file"):
+        lab_insecure.read_file("worker1", "/no/such/file")
+    with pytest.raises(LabkitError, match="key of authority"):
+        lab_insecure.authority("no-such-ca")
+
+
+def test_a_lab_that_is_not_there_says_how_to_make_it(client: docker.DockerClient) -> None:
+    with pytest.raises(NoSuchLab) as caught:
+        Lab("hardened", name=OTHER, client=client).kubectl("get", "nodes")
+    assert caught.value.hint == f"labkit up --name {OTHER} --mode hardened"
+
+
+def test_reset_takes_back_files_objects_units_and_containers(lab_insecure: Lab) -> None:
+    lab = lab_insecure
+    before = lab.kubectl(
+        "get", "pods,nodes,namespaces,clusterrolebindings", "-A", "-o", "name"
+    ).text
+    password = lab.kubectl(
+        "get", "secret", "db-credentials", "-n", "shop", "-o", "jsonpath={.data}"
+    ).text
+    drop_in = "/etc/systemd/system/kube-scheduler.service.d/10-drift.conf"
+    lab.write_file("master", drop_in, b"[Service]\nNice=5\n")
+    lab.write_file("worker1", "/etc/kubernetes/kubelet.conf", b"broken")
+    lab.exec("master", ["systemctl", "daemon-reload"])
+    lab.exec("master", ["systemctl", "stop", "kube-scheduler"])
+    lab.kubectl("create", "namespace", "drift")
+    lab.kubectl("delete", "secret", "db-credentials", "-n", "shop")
+    lab.kubectl("create", "clusterrolebinding", "drift", "--clusterrole=cluster-admin", "--user=x")
+    lab.reset()
+    after = lab.kubectl("get", "pods,nodes,namespaces,clusterrolebindings", "-A", "-o", "name").text
+    assert after == before
+    assert password == lab.kubectl(
+        "get", "secret", "db-credentials", "-n", "shop", "-o", "jsonpath={.data}"
+    ).text  # fmt: skip
+    assert lab.exec("master", ["test", "-e", drop_in], check=False).exit_code == 1
+    assert lab.exec("master", ["systemctl", "is-active", "kube-scheduler"]).text == "active\n"
+    assert b"kind: Config" in lab.read_file("worker1", "/etc/kubernetes/kubelet.conf")
+
+
+def test_the_machines_are_real(lab_hardened: Lab) -> None:
+    nodes = lab_hardened.kubectl("get", "nodes", "-o", "wide").text
+    assert nodes.count(" Ready ") == 2
+    assert "v1.37" in nodes
+    pods = lab_hardened.kubectl("get", "pods", "-A", "-o", "wide").text
+    assert pods.count("Running") == 2
+    said = lab_hardened.kubectl("exec", "-n", "shop", "web", "--", "wget", "-qO-", "localhost:8080")
+    assert said.text == "shop\n"
+    members = lab_hardened.etcdctl("member", "list").text
+    assert members.count("started") == 3
+    assert (
+        "10.244." in lab_hardened.exec("worker1", ["ip", "route", "show", "dev", "flannel.1"]).text
+    )

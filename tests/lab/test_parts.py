@@ -1,0 +1,108 @@
+"""The parts of a lab that need no engine."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+from docker.errors import APIError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.cluster import read_environment
+from labkit.errors import ConfigError, EngineError, NameTaken
+from labkit.lab.files import machine_files
+from labkit.lab.lab import Lab
+from labkit.lab.machine import FileSpec, archive
+from labkit.lab.network import SPACE, candidates
+from labkit.lab.nodes import MACHINE, _explained
+
+MODES = ("insecure", "hardened")
+ADDRESSES = {node.name: f"10.0.0.{node.host}" for node in read_environment("insecure").nodes}
+
+
+@given(name=st.text("abc0-", min_size=1, max_size=12), mode=st.sampled_from(MODES))
+def test_candidates_are_the_same_each_time_and_inside_the_space(name: str, mode: str) -> None:
+    first = list(candidates(name, mode))
+    assert first == list(candidates(name, mode))
+    assert len(set(first)) == 16
+    assert all(subnet.subnet_of(SPACE) for subnet in first)
+
+
+@given(data=st.binary(max_size=2000), mode=st.sampled_from([0o600, 0o644, 0o755]))
+def test_an_archive_holds_what_went_in(data: bytes, mode: int) -> None:
+    packed = archive([FileSpec("/etc/a/b", data, mode), FileSpec("/etc/c", link="/etc/a/b")])
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        member = tar.getmember("etc/a/b")
+        content = tar.extractfile(member)
+        assert content is not None
+        assert content.read() == data
+        assert member.mode == mode
+        assert tar.getmember("etc/c").linkname == "/etc/a/b"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_machines_get_their_units_enabled_and_their_own_address(mode: str) -> None:
+    files = {file.path: file for file in machine_files(read_environment(mode), ADDRESSES)["master"]}
+    assert files["/etc/labkit/node.env"].data == b"NODE_IP=10.0.0.10\n"
+    wants = "/etc/systemd/system/multi-user.target.wants/kube-apiserver.service"
+    assert files[wants].link == "/etc/systemd/system/kube-apiserver.service"
+
+
+def test_private_keys_are_private_and_only_where_the_plan_puts_them() -> None:
+    files = machine_files(read_environment("hardened"), ADDRESSES)
+    keys = {
+        (node, file.path)
+        for node, specs in files.items()
+        for file in specs
+        if b"PRIVATE KEY" in file.data
+    }
+    assert all(
+        file.mode == 0o600
+        for specs in files.values()
+        for file in specs
+        if b"PRIVATE KEY" in file.data
+    )
+    assert ("etcd1", "/etc/etcd/pki/ca.key") in keys
+    assert ("etcd2", "/etc/etcd/pki/ca.key") not in keys
+    assert ("worker1", "/etc/kubernetes/pki/ca.key") not in keys
+    assert not {path for node, path in keys if node == "attacker"}
+
+
+def test_every_lab_has_keys_of_its_own() -> None:
+    env = read_environment("hardened")
+    first, second = (machine_files(env, ADDRESSES)["master"] for _ in range(2))
+    secret = "/etc/kubernetes/encryption.yaml"
+    for path in (secret, "/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/sa.key"):
+        one, two = (next(f.data for f in files if f.path == path) for files in (first, second))
+        assert one != two
+    assert b"${" not in next(f.data for f in first if f.path == secret)
+
+
+def test_what_a_machine_may_do_is_named() -> None:
+    assert "Privileged" not in MACHINE.host
+    reaching_the_host = {"ALL", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME", "SYS_BOOT", "SYS_RESOURCE"}
+    assert not reaching_the_host & set(MACHINE.host["CapAdd"])
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "word"),
+    [
+        ('The container name "/x" is already in use by container "f00"', NameTaken, "taken"),
+        ("unable to apply caps: operation not permitted", EngineError, "capability"),
+        ("no space left on device", EngineError, "could not run"),
+    ],
+)
+def test_what_the_engine_refuses_is_explained(said: str, kind: type, word: str) -> None:
+    error = _explained(APIError("500 Server Error", explanation=said), "labkit-x")
+    assert type(error) is kind
+    assert word in error.message
+    assert said in error.evidence
+    assert error.hint
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", "a_b", "a" * 40, "../x"])
+def test_a_name_that_docker_would_not_take_is_refused_before_it(name: str) -> None:
+    with pytest.raises(ConfigError, match="not a name for a lab"):
+        Lab("insecure", name=name)
