@@ -1,0 +1,123 @@
+"""What is asked of a listener, in the language that it speaks.
+
+Three questions a channel: one that its own client may ask (the positive control, too), one
+that nobody may ask without a credential, and one that only somebody who may do everything may
+ask. The last one changes nothing: it is a dry run, or names something that is not there.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+
+from labkit.model import Channel
+
+__all__ = ["Question", "etcd_questions", "questions"]
+
+BINDING = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "labkit-probe"},
+    "roleRef": {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "ClusterRole",
+        "name": "cluster-admin",
+    },
+    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "labkit-probe"}],
+}
+CONTAINER = {"Image": "labkit-probe-no-such-image", "HostConfig": {"Privileged": True}}
+REGISTRY, FLANNEL = "/registry/namespaces/", "/coreos.com/network/"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An HTTP request.
+
+    Attributes
+    ----------
+    path : str
+    method : str
+    body : str
+        JSON, or nothing.
+    """
+
+    path: str
+    method: str = "GET"
+    body: str = ""
+
+    def job(self) -> dict[str, object]:
+        """Return it as part of a job of the agent."""
+        headers = {"Content-Type": "application/json"} if self.body else {}
+        return {"path": self.path, "method": self.method, "body": self.body, "headers": headers}
+
+
+BIND = Question(
+    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings?dryRun=All", "POST", json.dumps(BINDING)
+)
+NAMESPACES = Question("/api/v1/namespaces?limit=1")
+PODS = Question("/pods")
+RANGE = Question(
+    "/v3/kv/range",
+    "POST",
+    json.dumps({"key": base64.b64encode(REGISTRY.encode()).decode(), "keys_only": True}),
+)
+DOCKER_LIST = Question("/containers/json")
+DOCKER_ROOT = Question("/containers/create", "POST", json.dumps(CONTAINER))
+
+
+def questions(channel: Channel) -> tuple[Question, Question, Question]:
+    """Return what is asked over HTTP on a channel.
+
+    Parameters
+    ----------
+    channel : Channel
+
+    Returns
+    -------
+    own, closed, power : Question
+        What the channel's client may ask; what nobody may ask without a credential, where the
+        listener demands one; what only somebody who may do everything may ask.
+
+    Raises
+    ------
+    KeyError
+        No question is known for this kind of server.
+    """
+    client, node = channel.client.split("@")
+    server = channel.server.split("@")[0]
+    if server in ("kube-apiserver", "kubectl-proxy"):
+        own = {
+            "kubelet": Question(f"/api/v1/nodes/{node}"),
+            "kube-proxy": Question("/api/v1/services?limit=1"),
+            "kube-scheduler": Question("/api/v1/pods?limit=1"),
+        }.get(client, NAMESPACES)
+        return own, NAMESPACES, BIND
+    if server == "kubelet":
+        return PODS, PODS, PODS
+    if server == "dockerd":
+        return DOCKER_LIST, DOCKER_LIST, DOCKER_ROOT
+    if server == "etcd" and client == "etcd":
+        return Question("/members"), Question("/members"), Question("/members")
+    if server == "etcd":
+        return RANGE, RANGE, RANGE
+    raise KeyError(f"no question is known for {server}")
+
+
+def etcd_questions(channel: Channel) -> tuple[list[str], list[str]]:
+    """Return what is asked of etcd with etcdctl, which alone can log in by certificate.
+
+    Parameters
+    ----------
+    channel : Channel
+
+    Returns
+    -------
+    own, power : list of str
+        Arguments: a key of the client's own prefix, and one of the other's.
+    """
+    keys = [REGISTRY, FLANNEL]
+    if channel.client.startswith("flanneld@"):
+        keys.reverse()
+    own, power = (["get", key, "--prefix", "--limit=1", "--keys-only"] for key in keys)
+    return own, power

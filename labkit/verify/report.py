@@ -1,0 +1,198 @@
+"""What a verification found: one row for each property of each channel."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from labkit.model import PROPERTIES
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Report", "Row"]
+
+MARK = {"agree": "agree", "disagree": "DISAGREE", "unprobed": "unprobed"}
+COLOUR = {"agree": "green", "disagree": "bold red", "unprobed": "yellow"}
+
+
+def _cell(row: Row) -> str:
+    if row.verdict == "agree":
+        return row.claimed
+    return f"{row.claimed} ≠ {row.observed or '?'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One claim of the model, held against the lab.
+
+    Attributes
+    ----------
+    mode, channel, property : str
+        Which claim.
+    claimed : str
+        What the model says.
+    source : str
+        Where the model read it.
+    observed : str
+        What the lab showed, in the words of the model; empty where nothing could be probed.
+    reason : str
+        Why that is what was observed: an HTTP status, a TLS alert, bytes on the wire.
+    control : str
+        What the legitimate client got, where somebody else was refused.
+    verdict : {"agree", "disagree", "unprobed"}
+    """
+
+    mode: str
+    channel: str
+    property: str
+    claimed: str
+    source: str
+    observed: str
+    reason: str
+    control: str
+    verdict: str
+
+
+class Report:
+    """All rows of a verification.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+
+    Examples
+    --------
+    >>> row = Row("insecure", "a -> b:1", "encryption", "none", "", "none", "HTTP 200", "", "agree")
+    >>> print(Report([row]).summary())
+    1 claims: 1 agree, 0 disagree, 0 unprobed
+    """
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.rows = tuple(rows)
+
+    def __add__(self, other: Report) -> Report:
+        return Report([*self.rows, *other.rows])
+
+    def __repr__(self) -> str:
+        return "\n".join([self._plain(), self.summary()])
+
+    def select(self, **wanted: str) -> Report:
+        """Return the rows whose attributes have, or contain, the given words.
+
+        Parameters
+        ----------
+        **wanted : str
+            ``verdict="disagree"``, ``channel="kubelet@worker1"`` ...
+
+        Returns
+        -------
+        Report
+        """
+        return Report(r for r in self.rows if all(v in getattr(r, k) for k, v in wanted.items()))
+
+    @property
+    def disagree(self) -> tuple[Row, ...]:
+        """The rows in which the lab is not what the model says."""
+        return tuple(row for row in self.rows if row.verdict == "disagree")
+
+    @property
+    def unprobed(self) -> tuple[Row, ...]:
+        """The rows about which nothing could be found out."""
+        return tuple(row for row in self.rows if row.verdict == "unprobed")
+
+    @property
+    def exit_code(self) -> int:
+        """1 where something disagrees, 2 where something is unprobed, else 0."""
+        return 1 if self.disagree else 2 if self.unprobed or not self.rows else 0
+
+    def summary(self) -> str:
+        """Return one line with the counts."""
+        counts = Counter(row.verdict for row in self.rows)
+        parts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in MARK)
+        return f"{len(self.rows)} claims: {parts}"
+
+    def to_json(self) -> str:
+        """Return the rows as a JSON list.
+
+        Returns
+        -------
+        str
+        """
+        return json.dumps([asdict(row) for row in self.rows], indent=2)
+
+    def table(self) -> Table:
+        """Return the rows as a table for a terminal: a line a channel, what differs in full.
+
+        Returns
+        -------
+        rich.table.Table
+        """
+        from rich.table import Table
+
+        table = Table(title=self.summary(), title_justify="left", title_style="bold")
+        table.add_column("mode")
+        table.add_column("channel", overflow="fold", ratio=1)
+        for name in PROPERTIES:
+            table.add_column(name.replace("_", "\n"))
+        for (mode, channel), rows in self._channels().items():
+            cells = [f"[{COLOUR[row.verdict]}]{_cell(row)}[/]" for row in rows]
+            table.add_row(mode, channel, *cells)
+        return table
+
+    def differences(self) -> str:
+        """Return a paragraph for each row that does not agree; empty when all do."""
+        return "\n".join(
+            f"{MARK[row.verdict]}: {row.mode}, {row.channel}, {row.property.replace('_', ' ')}: "
+            f"claimed {row.claimed}, observed {row.observed or 'nothing'}\n"
+            f"  why: {row.reason}\n  claimed by: {row.source}"
+            for row in (*self.disagree, *self.unprobed)
+        )
+
+    def _channels(self) -> dict[tuple[str, str], list[Row]]:
+        found: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            found.setdefault((row.mode, row.channel), []).append(row)
+        return found
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                row.mode,
+                row.channel,
+                row.property.replace("_", " "),
+                row.claimed,
+                row.observed,
+                row.reason,
+                MARK[row.verdict],
+            )
+            for row in self.rows
+        ]
+
+    def _plain(self) -> str:
+        head = ("mode", "channel", "property", "claimed", "observed", "why", "verdict")
+        lines = [head, *self._cells()]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+
+    def _repr_html_(self) -> str:
+        head = ("mode", "channel", "property", "claimed", "observed", "why", "verdict")
+        colours = {"agree": "#1a7f37", "DISAGREE": "#cf222e", "unprobed": "#9a6700"}
+        rows = "".join(
+            "<tr>"
+            + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in cells[:-1])
+            + f"<td style='color:{colours[cells[-1]]};font-weight:600'>{cells[-1]}</td></tr>"
+            for cells in self._cells()
+        )
+        titles = "".join(f"<th style='text-align:left'>{title}</th>" for title in head)
+        return (
+            f"<table><caption style='text-align:left'>{escape(self.summary())}</caption>"
+            f"<thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"
+        )

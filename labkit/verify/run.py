@@ -1,0 +1,160 @@
+"""Carrying out the probes of a model and judging what they saw."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from labkit.errors import LabkitError
+from labkit.lab import Lab
+from labkit.lab.report import Reporter
+from labkit.model import PROPERTIES, Channel, build_model, channels
+from labkit.verify.observe import Observed, Results, Unprobed, observe
+from labkit.verify.plan import Job, listener_of, make_plan, node_of, process_of
+from labkit.verify.report import Report, Row
+
+__all__ = ["verify"]
+
+AGENT = Path(__file__).with_name("agent.py").read_text()
+#: Seconds for one machine's jobs, the patience of an interception among them.
+DEADLINE = 60.0
+TURN = "/run/labkit-verify"
+#: A turn that is older than a verification can take is one that was never given back.
+TAKE_TURN = f"""
+until mkdir {TURN} 2>/dev/null; do
+  find {TURN} -maxdepth 0 -mmin +3 -exec rmdir {{}} + 2>/dev/null
+  sleep 0.2
+done
+"""
+
+
+def verify(
+    lab: Lab,
+    model: nx.MultiDiGraph | None = None,
+    *,
+    only: Iterable[str] | None = None,
+    reporter: Reporter | None = None,
+) -> Report:
+    """Probe every claim of a model in a lab.
+
+    Parameters
+    ----------
+    lab : Lab
+        Up.
+    model : networkx.MultiDiGraph, optional
+        Without it, the model of the lab's own environment.
+    only : iterable of str, optional
+        The channels to probe, by id; without it, all.
+    reporter : Reporter, optional
+        Who is told of the progress; without it, the lab's.
+
+    Returns
+    -------
+    Report
+        One row for each property of each channel, in the model's order.
+
+    Notes
+    -----
+    First everything is asked that only looks. Then, for a few seconds, a server with a
+    stranger's certificate stands in the way of each client: a client that goes on with it does
+    not verify whom it talks to. Rules and processes are gone afterwards.
+    """
+    model = build_model(lab.environment) if model is None else model
+    wanted = channels(model)
+    if only is not None:
+        ids = set(only)
+        wanted = [channel for channel in wanted if channel.id in ids]
+    reporter = reporter or lab.reporter
+    plan = make_plan(lab, wanted)
+    with _alone(lab):
+        with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
+            seen = _carry_out(lab, plan.looks)
+        with reporter.step(f"{lab.mode}: put a stranger's server in the clients' way"):
+            met = _carry_out(lab, plan.intercepts)
+            lab.wait()
+    rows = []
+    for channel in wanted:
+        results = _results(lab, channel, seen, met)
+        rows += [_row(lab.mode, channel, name, results) for name in PROPERTIES]
+    return Report(rows)
+
+
+@contextlib.contextmanager
+def _alone(lab: Lab) -> Iterator[None]:
+    """Wait for another verification of the lab: two would cut off each other's probes."""
+    node = next(node.name for node in lab.environment.nodes if node.role == "master")
+    lab.exec(node, ["sh", "-c", TAKE_TURN], timeout=3 * DEADLINE)
+    try:
+        yield
+    finally:
+        lab.exec(node, ["rmdir", TURN], check=False)
+
+
+def _carry_out(
+    lab: Lab, jobs: Mapping[str, Mapping[str, Job]]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Run the agent on each machine, all at once."""
+
+    def run(node: str) -> dict[str, dict[str, Any]]:
+        argv = ["python3", "-c", AGENT]
+        try:
+            output = lab.exec(node, argv, stdin=json.dumps(jobs[node]).encode(), timeout=DEADLINE)
+            results: dict[str, dict[str, Any]] = json.loads(output.stdout)
+        except (LabkitError, json.JSONDecodeError) as error:
+            failed = {"error": "failed", "text": str(error).replace("\n", " ")[-300:]}
+            return {name: dict(failed) for name in jobs[node]}
+        return results
+
+    with ThreadPoolExecutor(max_workers=max(1, len(jobs))) as pool:
+        return dict(zip(jobs, pool.map(run, jobs), strict=True))
+
+
+def _results(
+    lab: Lab,
+    channel: Channel,
+    seen: Mapping[str, Mapping[str, dict[str, Any]]],
+    met: Mapping[str, Mapping[str, dict[str, Any]]],
+) -> Results:
+    flat = {name: result for results in seen.values() for name, result in results.items()}
+    client_node, server_node = node_of(channel.client), node_of(channel.server)
+    encounters = met.get(client_node, {}).get(f"intercept {server_node}:{channel.port}", {})
+    process = process_of(lab.environment, channel)
+    listener = listener_of(channel)
+    return Results(
+        look=flat.get(f"look {listener}"),
+        nobody=flat.get(f"nobody {listener}"),
+        guess=flat.get(f"guess {listener}"),
+        own=flat.get(f"own {channel.id}"),
+        power=flat.get(f"power {channel.id}"),
+        alive=None if channel.open else flat.get(f"alive {server_node}"),
+        socket=seen.get(server_node, {}).get(f"unix {channel.path}"),
+        met=tuple(e for e in encounters.get("seen", ()) if e["client"] == process),
+    )
+
+
+def _row(mode: str, channel: Channel, name: str, results: Results) -> Row:
+    claim = getattr(channel, name)
+    try:
+        observed = observe(channel, name, results)
+    except Unprobed as cause:
+        observed = Observed("", str(cause))
+        verdict = "unprobed"
+    else:
+        verdict = "agree" if observed.value == claim.value else "disagree"
+    return Row(
+        mode=mode,
+        channel=channel.id,
+        property=name,
+        claimed=claim.value,
+        source=str(claim.source),
+        observed=observed.value,
+        reason=observed.reason,
+        control=observed.control,
+        verdict=verdict,
+    )

@@ -1,0 +1,147 @@
+"""What was seen decides; what was not seen, or only timed out, decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labkit.cluster import read_environment
+from labkit.model import PROPERTIES, Channel, build_model, channels
+from labkit.verify.observe import Results, Unprobed, observe
+from labkit.verify.questions import questions
+
+HARDENED = {c.id: c for c in channels(build_model(read_environment("hardened")))}
+KUBELET = HARDENED["kubelet@worker1 -> kube-apiserver@master:6443"]
+READ_ONLY = HARDENED["anyone@network -> kubelet@worker1:10255"]
+SOCKET = HARDENED["local-users@worker1 -> dockerd@worker1:/run/docker.sock"]
+
+OK = {"status": 200, "body": ""}
+UNAUTHORIZED = {"status": 401, "body": ""}
+FORBIDDEN = {"status": 403, "body": ""}
+TIMEOUT = {"error": "timeout", "text": "timed out"}
+REFUSED = {"error": "refused", "text": ""}
+HTTPS_ONLY = {"status": 400, "body": "Client sent an HTTP request to an HTTPS server.\n"}
+OLD = {"error": "alert", "text": "protocol version"}
+NEED = {"error": "alert", "text": "certificate required"}
+SHOOK = {"version": "TLSv1.3", "cipher": "", "der": ""}
+LOOK = {"plaintext": HTTPS_ONLY, "TLSv1_1": OLD, "TLSv1_2": OLD, "TLSv1_3": SHOOK}
+OPEN = {"plaintext": OK, "TLSv1_1": REFUSED, "TLSv1_2": REFUSED, "TLSv1_3": REFUSED}
+ALERT = {"spoke": "tls", "accepted": False, "error": "alert", "text": "bad certificate"}
+WENT_ON = {"spoke": "tls", "accepted": True, "sent": "GET /api"}
+PLAIN = {"spoke": "plaintext", "sent": "GET /api HTTP/1.1"}
+
+
+def results(**seen: Any) -> Results:
+    usual: dict[str, Any] = {
+        "look": LOOK,
+        "nobody": UNAUTHORIZED,
+        "guess": UNAUTHORIZED,
+        "own": OK,
+        "power": FORBIDDEN,
+        "alive": None,
+        "socket": None,
+        "met": (ALERT,),
+    }
+    return Results(**{**usual, **seen})
+
+
+@pytest.mark.parametrize(
+    ("name", "seen", "value"),
+    [
+        ("encryption", {}, "tls1.3"),
+        ("encryption", {"look": {**LOOK, "TLSv1_2": SHOOK}}, "tls1.2"),
+        ("encryption", {"look": {**LOOK, "TLSv1_2": NEED}}, "tls1.2"),
+        ("encryption", {"look": {**LOOK, "TLSv1_1": SHOOK}}, "tls1.1"),
+        ("encryption", {"look": OPEN, "met": ()}, "none"),
+        ("encryption", {"met": (PLAIN,)}, "none"),
+        ("encryption", {"look": REFUSED}, "closed"),
+        ("server_authentication", {}, "verified"),
+        ("server_authentication", {"met": (ALERT, WENT_ON)}, "unverified"),
+        ("server_authentication", {"met": (PLAIN,)}, "none"),
+        ("client_authentication", {}, "required"),
+        ("client_authentication", {"nobody": NEED}, "required"),
+        ("client_authentication", {"nobody": FORBIDDEN}, "anonymous"),
+        ("client_authentication", {"nobody": OK}, "anonymous"),
+        ("client_authentication", {"nobody": OK, "guess": OK}, "none"),
+        ("authorization", {}, "enforced"),
+        ("authorization", {"power": {"status": 201, "body": ""}}, "allow-all"),
+        ("authorization", {"power": {"code": 1, "stdout": "", "stderr": "permission denied"}},
+         "enforced"),
+        ("authorization", {"power": {"code": 0, "stdout": "/registry/x", "stderr": ""}},
+         "allow-all"),
+    ],
+)  # fmt: skip
+def test_what_was_seen_decides(name: str, seen: dict[str, Any], value: str) -> None:
+    assert observe(KUBELET, name, results(**seen)).value == value
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        *((name, {"look": TIMEOUT}) for name in PROPERTIES),
+        ("encryption", {"look": {**LOOK, "TLSv1_2": TIMEOUT}}),
+        ("encryption", {"look": {**LOOK, "TLSv1_2": {"error": "closed", "text": ""}}}),
+        ("server_authentication", {"met": ()}),
+        ("server_authentication", {"met": ({**ALERT, "error": "closed"},)}),
+        ("client_authentication", {"nobody": TIMEOUT}),
+        ("client_authentication", {"nobody": {"error": "reset", "text": ""}}),
+        ("client_authentication", {"nobody": OK, "guess": TIMEOUT}),
+        ("authorization", {"power": TIMEOUT}),
+        ("authorization", {"power": UNAUTHORIZED}),
+        ("authorization", {"power": {"code": 0, "stdout": "", "stderr": ""}}),
+    ],
+)
+def test_what_was_not_answered_is_no_refusal(name: str, seen: dict[str, Any]) -> None:
+    with pytest.raises(Unprobed):
+        observe(KUBELET, name, results(**seen))
+
+
+@pytest.mark.parametrize(
+    "name", ["server_authentication", "client_authentication", "authorization"]
+)
+@pytest.mark.parametrize("own", [UNAUTHORIZED, REFUSED, TIMEOUT, None])
+def test_a_refusal_counts_only_where_the_legitimate_client_passes(name: str, own: Any) -> None:
+    with pytest.raises(Unprobed):
+        observe(KUBELET, name, results(own=own))
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_closed_needs_a_living_component_beside_it(name: str) -> None:
+    nothing = dict.fromkeys(("nobody", "guess", "own", "power"))
+    seen = results(look=REFUSED, alive=LOOK, met=(), **nothing)
+    assert observe(READ_ONLY, name, seen).value == "closed"
+    with pytest.raises(Unprobed):
+        observe(READ_ONLY, name, results(look=REFUSED, alive=REFUSED, met=(), **nothing))
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_a_listener_that_should_be_closed_and_is_not_is_seen(name: str) -> None:
+    nothing = dict.fromkeys(("nobody", "guess", "own", "power"))
+    seen = results(look=OPEN, alive=LOOK, met=(), **nothing)
+    assert observe(READ_ONLY, name, seen).value in ("none", "allow-all")
+
+
+def socket(**more: Any) -> dict[str, Any]:
+    usual = {"socket": True, "mode": "0600", "owner": "root", "group": "root", "server": "dockerd"}
+    denied = {"error": "permission", "text": "PermissionError"}
+    return {**usual, "root": {"connected": True}, "alice": denied, **more}
+
+
+def test_a_socket_is_judged_by_who_gets_through() -> None:
+    def client(**more: Any) -> str:
+        return observe(SOCKET, "client_authentication", results(socket=socket(**more))).value
+
+    assert client() == "file-mode"
+    assert client(alice={"connected": True}) == "none"
+    with pytest.raises(Unprobed):  # root is the control
+        client(root={"error": "refused", "text": ""})
+    with pytest.raises(Unprobed):
+        client(alice={"error": "failed", "text": "no such user"})
+
+
+@pytest.mark.parametrize("channel", HARDENED.values(), ids=str)
+def test_every_channel_of_the_model_has_its_questions(channel: Channel) -> None:
+    if channel.server.startswith("containerd@"):  # gRPC: asked with ctr
+        return
+    assert all(question.path.startswith("/") for question in questions(channel))
