@@ -1,0 +1,79 @@
+"""What the techniques against etcd have in common."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from labkit.cluster import Credential
+from labkit.errors import ProbeError
+from labkit.model import Channel, build_model, channels, credential
+from labkit.techniques._reach import Answer, request, run
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["API", "as_apiserver", "ask", "client_channel", "decode", "encode"]
+
+#: etcd speaks gRPC, and JSON over HTTP on the same port.
+API = "/v3/kv"
+
+
+def client_channel(lab: Lab) -> Channel:
+    """Return the first channel by which the apiserver uses etcd."""
+    found = channels(build_model(lab.environment))
+    return next(
+        c for c in found if c.client.startswith("kube-apiserver@") and c.server.startswith("etcd@")
+    )
+
+
+def ask(lab: Lab, verb: str, key: str, **more: object) -> Answer:
+    """Ask something of etcd from the attacker's machine, without a credential.
+
+    Parameters
+    ----------
+    lab : Lab
+    verb : str
+        "range", "put" or "deleterange".
+    key : str
+    **more : object
+        More fields of the request.
+    """
+    channel = client_channel(lab)
+    url = f"{channel.protocol}://{channel.server.split('@')[1]}:{channel.port}{API}/{verb}"
+    return request(lab, url, body=json.dumps({"key": encode(key.encode()), **more}).encode())
+
+
+def encode(data: bytes) -> str:
+    """Return bytes as etcd's JSON has them."""
+    return base64.b64encode(data).decode()
+
+
+def decode(answer: Answer) -> list[bytes]:
+    """Return the values of an answer.
+
+    Examples
+    --------
+    >>> decode(Answer(200, b'{"kvs": [{"key": "aw==", "value": "dmFsdWU="}]}', ""))
+    [b'value']
+    """
+    try:
+        found: dict[str, Any] = json.loads(answer.body)
+        return [base64.b64decode(item.get("value", "")) for item in found.get("kvs", ())]
+    except ValueError as error:
+        raise ProbeError("what answered is not etcd", evidence=[repr(answer.body[:80])]) from error
+
+
+def as_apiserver(lab: Lab, *arguments: str) -> str:
+    """Run etcdctl on the master with what the apiserver proves itself with: the control."""
+    channel = client_channel(lab)
+    argv = ["etcdctl", "--command-timeout=5s"]
+    argv.append(f"--endpoints={channel.protocol}://{channel.server.split('@')[1]}:{channel.port}")
+    held = credential(build_model(lab.environment), channel)
+    if isinstance(held, Credential):
+        authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
+        argv += [f"--cert={held.certificate}", f"--key={held.key}"]
+        argv.append(f"--cacert={authority.certificate}")
+    master = channel.client.split("@")[1]
+    return run(lab, master, [*argv, *arguments], check=True).text

@@ -1,0 +1,221 @@
+"""What a capture of one channel holds: TLS records, or something that anyone can read."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Content", "Stream", "content", "entropy", "responses", "streams", "tls_records"]
+
+RECORDS = {20: "change cipher spec", 21: "alert", 22: "handshake", 23: "application data"}
+#: The longest that a record may be: 2^14, and what its protection may add.
+LONGEST = 2**14 + 2048
+HEADER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One TCP connection, as it was captured: its parts without a gap, in both directions.
+
+    ``port`` is the client's; each run is a list of segments.
+    """
+
+    port: int
+    to_server: tuple[tuple[bytes, ...], ...] = field(repr=False)
+    to_client: tuple[tuple[bytes, ...], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What some streams carry.
+
+    Parameters
+    ----------
+    records : Counter
+        How many TLS records of each type.
+    protected, readable : int
+        How many bytes are in TLS records, and how many are not.
+    """
+
+    records: Counter[str]
+    protected: int
+    readable: int
+
+    @property
+    def kind(self) -> str:
+        """Return "nothing", "TLS" or "plaintext"."""
+        if not self.protected + self.readable:
+            return "nothing"
+        return "plaintext" if self.readable else "TLS"
+
+
+def streams(pcap: bytes, port: int) -> list[Stream]:
+    """Put the packets of a capture together to connections.
+
+    Parameters
+    ----------
+    pcap : bytes
+        What tcpdump writes.
+    port : int
+        The server's.
+
+    Returns
+    -------
+    list of Stream
+        By the client's port. A forwarded packet is captured twice and counts once.
+    """
+    from scapy.layers.inet import IP, TCP
+    from scapy.layers.l2 import Ether  # noqa: F401 - tells scapy how a frame is read
+    from scapy.utils import PcapReader
+
+    seen: dict[int, tuple[dict[int, bytes], dict[int, bytes]]] = {}
+    first: dict[tuple[int, bool], int] = {}
+    capture: Any = io.BytesIO(pcap)  # scapy's hints know of names only
+    with PcapReader(capture) as reader:
+        for packet in reader:
+            if not (packet.haslayer(IP) and packet.haslayer(TCP)):
+                continue
+            tcp, ip = packet[TCP], packet[IP]
+            # Short frames are padded: the lengths in the headers count.
+            size = ip.len - 4 * ip.ihl - 4 * tcp.dataofs
+            payload = bytes(tcp.payload)[: max(0, size)]
+            upward = tcp.dport == port
+            if not payload or port not in (tcp.sport, tcp.dport):
+                continue
+            client = tcp.sport if upward else tcp.dport
+            begin = first.setdefault((client, upward), tcp.seq)
+            # Numbers wrap around at 2^32, and a packet may come before the first one seen.
+            at = (tcp.seq - begin + 2**31) % 2**32 - 2**31
+            segments = seen.setdefault(client, ({}, {}))[0 if upward else 1]
+            if len(payload) > len(segments.get(at, b"")):
+                segments[at] = payload
+    return [Stream(client, _runs(up), _runs(down)) for client, (up, down) in sorted(seen.items())]
+
+
+def _runs(segments: dict[int, bytes]) -> tuple[tuple[bytes, ...], ...]:
+    runs: list[list[bytes]] = []
+    end: int | None = None
+    for at, payload in sorted(segments.items()):
+        if end is None or at > end:
+            runs.append([payload])
+        elif at + len(payload) > end:
+            runs[-1].append(payload[end - at :])
+        else:
+            continue
+        end = at + len(payload)
+    return tuple(tuple(run) for run in runs)
+
+
+def tls_records(data: bytes) -> list[tuple[int, int, str]] | None:
+    r"""Read bytes as TLS records; None where they are anything else.
+
+    Returns
+    -------
+    list of (int, int, str) or None
+        Where each one begins and ends, and its type. The last may be cut off.
+
+    Examples
+    --------
+    >>> tls_records(bytes.fromhex("16 0301 0002 0100 17 0303 0005 00"))
+    [(0, 7, 'handshake'), (7, 17, 'application data')]
+    >>> tls_records(b"GET / HTTP/1.1\r\n\r\n") is None
+    True
+    """
+    found = []
+    at = 0
+    while at < len(data):
+        head = data[at : at + HEADER]
+        length = int.from_bytes(head[3:5])
+        if head[0] not in RECORDS or head[1:2] not in (b"\x03", b""):
+            return None
+        if head[2:3] > b"\x04" or (len(head) == HEADER and not 0 < length <= LONGEST):
+            return None
+        found.append((at, at + HEADER + length, RECORDS[head[0]]))
+        at += HEADER + length
+    return found
+
+
+def content(captured: Iterable[Stream]) -> Content:
+    """Say how much of what was captured is TLS records, and how much is not.
+
+    A capture that begins in the middle of a record is read from the first segment on that
+    begins with one; what stands before it counts only where no record follows.
+    """
+    records: Counter[str] = Counter()
+    protected = readable = 0
+    for stream in captured:
+        for run in (*stream.to_server, *stream.to_client):
+            data = b"".join(run)
+            for skipped in range(len(run)):
+                found = tls_records(b"".join(run[skipped:]))
+                if found is not None:
+                    records.update(kind for _, _, kind in found)
+                    protected += len(data)
+                    break
+            else:
+                readable += len(data)
+    return Content(records, protected, readable)
+
+
+def responses(data: bytes) -> list[bytes]:
+    r"""Read one direction of HTTP/1.1: each answer's head, and its body without its packing.
+
+    An answer that is still under way, as that to a watch is, is read as far as it has come.
+
+    Examples
+    --------
+    >>> responses(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n")
+    [b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nabc']
+    """
+    found = []
+    at = data.find(b"HTTP/1.")
+    while at >= 0:
+        head, gap, rest = data[at:].partition(b"\r\n\r\n")
+        fields = head.lower()
+        length = re.search(rb"\r\ncontent-length: *(\d+)", fields)
+        if b"\r\ntransfer-encoding: chunked" in fields:
+            body, used = _chunks(rest)
+        else:
+            used = int(length[1]) if length else 0
+            body = rest[:used]
+        if b"\r\ncontent-encoding: gzip" in fields:
+            body = _unpacked(body)
+        found.append(head + gap + body)
+        at = data.find(b"HTTP/1.", at + len(head) + len(gap) + used)
+    return found
+
+
+def _chunks(data: bytes) -> tuple[bytes, int]:
+    body, at = b"", 0
+    while match := re.compile(rb"([0-9a-fA-F]+)\r\n").match(data, at):
+        size = int(match[1], 16)
+        body += data[match.end() : match.end() + size]
+        at = match.end() + size + 2
+        if not size:
+            break
+    return body, min(at, len(data))
+
+
+def _unpacked(data: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data)
+    except zlib.error:
+        return data
+
+
+def entropy(data: bytes) -> float:
+    """Return the entropy of single bytes, in bits: at most 8, and near it for ciphertext.
+
+    Examples
+    --------
+    >>> entropy(bytes(range(256))), entropy(b"aaaa")
+    (8.0, 0.0)
+    """
+    counts = Counter(data).values()
+    return sum(count / len(data) * math.log2(len(data) / count) for count in counts)

@@ -1,0 +1,118 @@
+"""Read a secret from the bytes that etcd keeps, as one who has got hold of them.
+
+That is root on a machine of etcd, and just as well whoever finds its disk or a backup: TLS and
+etcd's users do not help then.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.techniques._base import ROOT_ON_ETCD, Setting, Technique, Verdict
+from labkit.techniques._reach import run
+from labkit.techniques._secret import sample, true_secret
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE", "read_at_rest"]
+
+WANTED = ("shop", "db-credentials", "password")
+KEY = "/registry/secrets/shop/db-credentials"
+DATA = "/var/lib/etcd"
+CIPHERTEXT = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:[^:]+:")
+
+
+def read_at_rest(lab: Lab) -> Verdict:
+    """Look for a secret in etcd's files, and at what etcd keeps under its key.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ProbeError
+        What was found says nothing.
+    """
+    secret = true_secret(lab, *WANTED)
+    node = next(n.name for n in lab.environment.nodes if n.role == "etcd")
+    # The etcd machine's root has what its administrator calls etcd with.
+    value = lab.etcdctl("get", KEY, "--print-value-only").stdout
+    in_files = _in_files(lab, node, secret.value)
+    if not _in_files(lab, node, KEY.encode()):
+        raise ProbeError(f"{node}: not even the secret's name is in {DATA}")
+    evidence = [f"read as root on {node}: the files below {DATA}, and the value of {KEY}"]
+    prefix = CIPHERTEXT.match(value)
+    plain = secret.found_in(value)
+    if plain:
+        evidence.append(f"read: {secret.proof}")
+        if in_files:
+            evidence.append("the same characters stand in the files")
+        reason, note = "etcd keeps the secret as plaintext", ""
+    elif prefix and not in_files:
+        evidence.append(f"the value begins with {prefix[0].decode()} and then is ciphertext")
+        evidence.append("the secret stands in none of the files")
+        reason = "etcd keeps the secret encrypted, and the key is not on this machine"
+        note = "the secret's name stands in the files: the search looks at the right ones"
+    else:
+        raise ProbeError(f"{node}: neither the secret nor a ciphertext is what etcd keeps")
+    head = ((0, prefix.end()),) if prefix else ()
+    shown = sample(f"what etcd keeps under {KEY.rpartition('/')[2]}", value, secret, head)
+    return Verdict(
+        TECHNIQUE.name,
+        lab.mode,
+        ROOT_ON_ETCD,
+        plain,
+        reason,
+        tuple(evidence),
+        note,
+        {"sample": shown},
+    )
+
+
+def _in_files(lab: Lab, node: str, wanted: bytes) -> bool:
+    """Say whether some bytes stand in the files of etcd; they are not in the command's line."""
+    argv = ["grep", "--recursive", "--quiet", "--fixed-strings", "--file=-", DATA]
+    found = run(lab, node, argv, stdin=wanted)
+    if found.exit_code > 1:
+        raise ProbeError(f"{node}: grep exited with {found.exit_code}", evidence=[found.error])
+    return found.exit_code == 0
+
+
+def _settings(env: Environment) -> list[Setting]:
+    """Return what the apiserver does to secrets before it stores them."""
+    what = "encryption at rest"
+    found = [
+        (what, providers[0], str(encryption.source))
+        for encryption in env.encryption.values()
+        for resource, providers in encryption.providers
+        if resource in ("secrets", "*.", "*.*") and providers
+    ]
+    if found:
+        return found
+    flag = "encryption-provider-config"
+    apiservers = [c for c in env.components if c.kind == "kube-apiserver"]
+    return [(what, "none", str(c.setting(flag).source)) for c in apiservers]
+
+
+TECHNIQUE = Technique(
+    name="at-rest",
+    title="Read a secret from etcd's disk",
+    foothold=ROOT_ON_ETCD,
+    about="",
+    properties=(),
+    attack=("T1552.001", "T1005"),
+    stride=("information disclosure",),
+    cwe=("CWE-312",),
+    sources=(
+        "Securing communications in Kubernetes (2016), etcd",
+        "https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/",
+        "https://attack.mitre.org/techniques/T1005/",
+    ),
+    run=read_at_rest,
+    settings=_settings,
+)

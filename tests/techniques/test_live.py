@@ -1,0 +1,99 @@
+"""Each technique in both labs: what came of it, why, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from labkit import techniques
+from labkit.errors import ProbeError
+from labkit.techniques import etcd_forge
+from labkit.techniques._reach import inside
+from labkit.techniques._secret import true_secret
+
+pytestmark = pytest.mark.lab
+WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))
+REASONS = {
+    ("at-rest", "insecure"): "etcd keeps the secret as plaintext",
+    ("at-rest", "hardened"): "etcd keeps the secret encrypted, and the key is not on this machine",
+    ("eavesdrop", "insecure"): "plaintext HTTP, the secret is in it",
+    ("eavesdrop", "hardened"): "every payload is a TLS record",
+    ("etcd-forge", "insecure"): (
+        "HTTP 200, etcd takes what anybody writes; Kubernetes believes etcd"
+    ),
+    ("etcd-forge", "hardened"): "TLS alert: certificate required",
+    ("etcd-read", "insecure"): "HTTP 200, etcd asks nobody who calls",
+    ("etcd-read", "hardened"): "TLS alert: certificate required",
+}
+
+
+def state(lab: Any) -> dict[str, Any]:
+    """Return what a technique could leave behind."""
+    pods = json.loads(lab.kubectl("get", "pods", "--all-namespaces", "--output=json").stdout)
+    neighbours = {}
+    for node in ("worker1", "master"):
+        shown = lab.exec(node, ["ip", "-json", "neigh", "show", "dev", "eth0"]).stdout
+        owner = {entry["dst"]: entry.get("lladdr") for entry in json.loads(shown)}
+        neighbours[node] = owner.get(lab.addresses[{"worker1": "master"}.get(node, "worker1")])
+    commands = ["arpspoof", "tcpdump", "openssl"]
+    running = [lab.exec("attacker", ["pgrep", name], check=False).text for name in commands]
+    return {
+        "pods": {(p["metadata"]["name"], p["metadata"]["uid"]) for p in pods["items"]},
+        "requests": lab.kubectl("get", "certificatesigningrequests", "--output=name").text,
+        "in etcd": lab.etcdctl("get", etcd_forge.KEY, "--keys-only").text,
+        "configmaps": lab.kubectl("get", "configmaps", "-n", "default", "--output=name").text,
+        "files": lab.exec("attacker", ["ls", "/tmp"]).text,
+        "processes": running,
+        "neighbours": neighbours,
+    }
+
+
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+@pytest.mark.parametrize("name", [technique.name for technique in techniques.all()])
+def test_technique(name: str, mode: str, labs: dict[str, Any]) -> None:
+    lab = labs[mode]
+    secrets = [true_secret(lab, *wanted) for wanted in WANTED]
+    _talk(lab)
+    before = state(lab)
+    verdict = techniques.find(name).run(lab)
+    _talk(lab)
+    assert verdict.succeeded == (mode == "insecure")
+    assert verdict.reason == REASONS[name, mode]
+    assert bool(verdict.control) == (not verdict.succeeded)
+    assert (verdict.technique, verdict.mode) == (name, mode)
+    said = f"{verdict} {verdict._repr_html_()} {verdict.details}".encode()
+    for secret in secrets:
+        assert not secret.found_in(said)
+    assert state(lab) == before
+
+
+def _talk(lab: Any) -> None:
+    """Let master and worker1 speak, so that each knows again who the other is."""
+    for node, other in (("worker1", "master"), ("master", "worker1")):
+        code = (
+            "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'', (%r, 9))"
+        )
+        lab.exec(node, ["python3", "-c", code % other])
+        lab.exec(node, ["sleep", "0.3"])
+
+
+def test_gateway_of_the_lab_is_out_of_reach(lab_insecure: Any) -> None:
+    first = lab_insecure.addresses["master"].rpartition(".")[0]
+    with pytest.raises(ProbeError, match="nothing is sent there"):
+        inside(lab_insecure, f"{first}.1")
+
+
+def test_dead_etcd_is_not_a_secure_one(lab_hardened: Any) -> None:
+    lab_hardened.exec("etcd1", ["systemctl", "stop", "etcd"])
+    try:
+        # refused, but by nobody: the control fails as well
+        with pytest.raises(ProbeError):
+            techniques.find("etcd-read").run(lab_hardened)
+    finally:
+        lab_hardened.exec("etcd1", ["systemctl", "start", "etcd"], timeout=60)
+        # its client waits ever longer before it tries again; the next test may count on it
+        back = 'until ss -tnpH dst "$1" dport = :2379 | grep -q kube-apiserver; do sleep 0.3; done'
+        argv = ["sh", "-c", back, "-", lab_hardened.addresses["etcd1"]]
+        lab_hardened.exec("master", argv, timeout=150)

@@ -1,0 +1,251 @@
+"""What holds for every technique, and what may be reached and shown: without Docker."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from labkit import build_model, read_environment, techniques
+from labkit.errors import CommandFailed, ConfigError, ProbeError, ProbeTimeout
+from labkit.lab import Output
+from labkit.techniques import _picture, _reach, _secret
+from labkit.techniques._base import FOOTHOLDS, NETWORK, Technique, Verdict, Verdicts
+from labkit.techniques._secret import Sample, Secret, sample
+
+MODES = ("insecure", "hardened")
+STRIDE = {
+    "spoofing",
+    "tampering",
+    "repudiation",
+    "information disclosure",
+    "denial of service",
+    "elevation of privilege",
+}
+ADDRESSES = {"master": "10.161.4.10", "etcd1": "10.161.4.11", "attacker": "10.161.4.66"}
+SECRET = Secret("shop", "db-credentials", "password", b"0f1e2d3c4b5a", (b"a-user-name",))
+
+
+# -- discovery and metadata -----------------------------------------------------------------
+
+
+def test_every_file_is_a_technique() -> None:
+    folder = Path(inspect.getfile(techniques)).parent
+    files = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    assert {technique.name.replace("-", "_") for technique in techniques.all()} == files
+
+
+def test_find() -> None:
+    assert techniques.find("etcd-read").name == "etcd-read"
+    with pytest.raises(
+        ConfigError, match="no technique 'nonsense'\n  next: choose one of: at-rest"
+    ):
+        techniques.find("nonsense")
+
+
+@pytest.mark.parametrize("technique", techniques.all(), ids=lambda technique: technique.name)
+class TestMetadata:
+    def test_is_complete(self, technique: Technique) -> None:
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", technique.name)
+        assert technique.title[0].isupper()
+        assert technique.foothold in FOOTHOLDS
+        assert technique.attack
+        assert all(re.fullmatch(r"T\d{4}(\.\d{3})?", item) for item in technique.attack)
+        assert technique.cwe
+        assert all(re.fullmatch(r"CWE-\d+", item) for item in technique.cwe)
+        assert technique.stride
+        assert set(technique.stride) <= STRIDE
+        assert technique.sources
+        assert inspect.getmodule(technique.run).__doc__  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize("mode", MODES)
+    def test_its_channels_are_in_the_model(self, technique: Technique, mode: str) -> None:
+        found = technique.channels(build_model(read_environment(mode)))
+        assert bool(found) == bool(technique.about)
+
+    def test_the_settings_differ_between_the_modes(self, technique: Technique) -> None:
+        rows = technique.difference(*[read_environment(mode) for mode in MODES])
+        said = {
+            mode: {(what, value) for m, (what, value, _) in rows if m == mode} for mode in MODES
+        }
+        assert said["insecure"]
+        assert said["hardened"]
+        assert not said["insecure"] & said["hardened"]
+        assert all(read_in for _, (_, _, read_in) in rows)
+
+
+def test_unknown_foothold_or_property_is_refused() -> None:
+    found = techniques.find("etcd-read")
+    values = {name: getattr(found, name) for name in found.__slots__}
+    with pytest.raises(ValueError, match="no foothold 'the moon'"):
+        Technique(**{**values, "foothold": "the moon"})
+    with pytest.raises(ValueError, match="no such properties"):
+        Technique(**{**values, "properties": ("colour",)})
+
+
+# -- what may be reached --------------------------------------------------------------------
+
+
+class FakeLab:
+    """A lab whose machines say what they are told to say."""
+
+    mode = "insecure"
+    addresses = ADDRESSES
+    environment = SimpleNamespace(nodes=[SimpleNamespace(name="attacker", role="attacker")])
+
+    def __init__(self, *outputs: Output | Exception) -> None:
+        self.outputs = list(outputs)
+        self.calls: list[list[str]] = []
+
+    def exec(self, node: str, argv: list[str], **_: Any) -> Output:
+        self.calls.append([node, *argv])
+        output = self.outputs.pop(0)
+        if isinstance(output, Exception):
+            raise output
+        return output
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "example.com",
+        "127.0.0.1",
+        "169.254.169.254",
+        "8.8.8.8",
+        "10.161.4.1",  # the network's gateway: the machine that Docker runs on
+        "10.161.4.99",  # in the network, but no machine of the lab
+        "10.161.5.11",
+        "::1",
+        "",
+        "etcd1.example.com",
+    ],
+)
+def test_nothing_is_sent_outside_the_lab(host: str) -> None:
+    lab: Any = FakeLab()
+    with pytest.raises(ProbeError, match="is no machine of this lab: nothing is sent there"):
+        techniques.inside(lab, host)
+    url = f"http://[{host}]/" if ":" in host else f"http://{host}/"
+    with pytest.raises(ProbeError, match="nothing is sent there"):
+        _reach.request(lab, url)
+    assert lab.calls == []
+
+
+def test_user_name_in_a_url_does_not_hide_its_host() -> None:
+    lab: Any = FakeLab()
+    with pytest.raises(ProbeError, match=r"'example\.com' is no machine"):
+        _reach.request(lab, "http://etcd1:2379@example.com/")
+    assert lab.calls == []
+
+
+@pytest.mark.parametrize("host", ["etcd1", "10.161.4.11"])
+def test_machines_of_the_lab_are_reached(host: str) -> None:
+    lab: Any = FakeLab(Output(0, b"{}\n200", b""))
+    assert techniques.inside(lab, host) == "10.161.4.11"
+    answer = _reach.request(lab, f"http://{host}:2379/version")
+    assert (answer.status, answer.body, answer.refusal) == (200, b"{}", "")
+    assert lab.calls[0][:2] == ["attacker", "curl"]
+
+
+def test_timeout_is_never_a_refusal() -> None:
+    slow: Any = FakeLab(Output(28, b"\n000", b"curl: (28) Operation timed out"))
+    with pytest.raises(ProbeTimeout, match="did not answer within 5 s"):
+        _reach.request(slow, "http://etcd1:2379/")
+    stuck: Any = FakeLab(CommandFailed("attacker: curl did not end within 20 s"))
+    with pytest.raises(ProbeTimeout, match="did not end within"):
+        _reach.request(stuck, "http://etcd1:2379/")
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "refusal"),
+    [
+        (56, "curl: (56) SSL routines::tlsv13 alert certificate required", "certificate required"),
+        (35, "curl: (35) SSL routines::sslv3 alert bad certificate", "bad certificate"),
+        (7, "* connect to 10.161.4.11 failed: Connection refused\ncurl: (7) Failed", "refused"),
+    ],
+)
+def test_refusal_has_its_reason(code: int, said: str, refusal: str) -> None:
+    lab: Any = FakeLab(Output(code, b"\n000", said.encode()))
+    assert refusal in _reach.request(lab, "https://etcd1:2379/").refusal
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (7, "* connect to 10.161.4.11 failed: No route to host\ncurl: (7) Failed to connect"),
+        (6, "curl: (6) Could not resolve host: etcd1"),
+        (60, "curl: (60) * TLSv1.3 (OUT), TLS alert, unknown CA"),
+    ],
+)
+def test_what_says_nothing_is_an_error(code: int, said: str) -> None:
+    lab: Any = FakeLab(Output(code, b"\n000", said.encode()))
+    with pytest.raises(ProbeError, match=f"curl exited with {code}"):
+        _reach.request(lab, "https://etcd1:2379/")
+
+
+def test_reset_connection_is_tried_again() -> None:
+    reset = Output(56, b"\n000", b"curl: (56) Recv failure: Connection reset by peer")
+    alert = Output(56, b"\n000", b"curl: (56) SSL routines::tlsv13 alert certificate required")
+    lab: Any = FakeLab(reset, reset, alert)
+    assert _reach.request(lab, "https://etcd1:2379/").refusal == "TLS alert: certificate required"
+    always: Any = FakeLab(*[reset] * 8)
+    with pytest.raises(ProbeError, match="curl exited with 56"):
+        _reach.request(always, "https://etcd1:2379/")
+
+
+# -- what is shown --------------------------------------------------------------------------
+
+
+def test_secret_is_never_shown() -> None:
+    value = SECRET.value.decode()
+    assert value not in f"{SECRET} {SECRET!r} {SECRET.proof}"
+    assert "a-user-name" not in repr(SECRET)
+
+
+@pytest.mark.parametrize("spelling", [b"0f1e2d3c4b5a", b"MGYxZTJkM2M0YjVh"])
+def test_sample_blots_out_every_value(spelling: bytes) -> None:
+    data = b"x" * 900 + b"password=" + spelling + b" username=a-user-name" + b"y" * 900
+    assert SECRET.found_in(data)
+    shown = sample("the wire", data, SECRET)
+    assert spelling not in shown.data
+    assert b"a-user-name" not in shown.data
+    assert b"password=" in shown.data
+    assert len(shown.data) <= _secret.WINDOW
+    blotted = [shown.data[start:end] for start, end, what in shown.marks if what == "secret"]
+    assert blotted == [b"*" * len(spelling), b"*" * len("a-user-name")]
+    assert [kind for kind in _picture.kinds(shown) if kind == "secret"]
+
+
+def test_sample_marks_headers() -> None:
+    shown = sample("", b"\x17\x03\x03\x00\x02ab", SECRET, ((0, 5), (5000, 5005)))
+    assert shown.marks == ((0, 5, "header"),)
+
+
+def test_picture_shows_itself() -> None:
+    details = {"sample": Sample("the wire", b"GET / HTTP/1.1" * 9, ((3, 9, "secret"),))}
+    verdict = Verdict("eavesdrop", "insecure", NETWORK, True, "plaintext", details=details)
+    shown = techniques.picture(verdict, Verdict("eavesdrop", "hardened", NETWORK, False, "TLS"))
+    assert repr(shown) == "<picture of eavesdrop insecure>"
+    assert shown._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+    assert shown._repr_png_() == techniques.picture(verdict)._repr_png_()  # type: ignore[attr-defined]
+
+
+def test_verdict_shows_no_details() -> None:
+    bare = Verdict("a", "insecure", NETWORK, False, "<403>", ("e",), "the <client> passes")
+    full = Verdict(
+        "a", "insecure", NETWORK, False, "<403>", ("e",), "the <client> passes", {"x": 1}
+    )
+    assert bare == full
+    assert repr(bare) == repr(full)
+    assert repr(full).splitlines() == [
+        "a, insecure, on the cluster network: refused",
+        "  why: <403>",
+        "  - e",
+        "  control: the <client> passes",
+    ]
+    for html in (full._repr_html_(), Verdicts([full])._repr_html_()):
+        assert "&lt;403&gt;" in html
+        assert "<403>" not in html
