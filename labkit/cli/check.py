@@ -1,0 +1,53 @@
+"""``labkit doctor | verify``: does this machine do, and is the model true."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from labkit.cli._options import BOTH, Json, Modes, Name, Quiet
+from labkit.cli._talk import reporter, say
+
+__all__ = ["doctor", "verify"]
+
+
+def doctor() -> None:
+    """Look at everything that a lab needs; exit status 1 if something is amiss."""
+    from labkit.lab import doctor as examine
+
+    findings = examine()
+    for finding in findings:
+        typer.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.name}: {finding.detail}")
+        if not finding.ok:
+            typer.echo(f"       next: {finding.fix}")
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def verify(
+    mode: Modes = None, name: Name = "default", as_json: Json = False, quiet: Quiet = False
+) -> None:
+    """Hold every claim of the model against running labs.
+
+    Exit status: 0 when all agree, 1 when the lab is not what the model says, 2 when something
+    could not be probed (or there is no lab).
+    """
+    from labkit.cli.together import in_parallel
+    from labkit.lab import Lab
+    from labkit.verify import Report
+    from labkit.verify import verify as hold
+
+    talk = reporter(quiet)
+    labs = [Lab(each, name=name, reporter=talk) for each in dict.fromkeys(mode or BOTH)]
+    report = sum(in_parallel(labs, hold), start=Report([]))
+    if as_json:
+        typer.echo(report.to_json())
+        say(report.summary(), quiet=quiet)
+    else:
+        from rich.console import Console
+
+        # A pipe has no width: nothing is to be folded there.
+        Console(width=None if sys.stdout.isatty() else 200).print(report.table())
+        if differences := report.differences():
+            typer.echo(differences)
+    raise typer.Exit(report.exit_code)

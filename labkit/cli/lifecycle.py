@@ -1,0 +1,81 @@
+"""``labkit up | down | status | reset``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from labkit.cli._options import BOTH, Json, Modes, Name, Quiet
+from labkit.cli._talk import reporter, say
+
+__all__ = ["down", "reset", "status", "up"]
+
+
+def up(
+    mode: Modes = None,
+    name: Name = "default",
+    retain: Annotated[
+        bool, typer.Option("--retain", help="Keep what is there when a lab does not start.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Bring labs up: all given modes at once.
+
+    The node image is made first if it is missing. A lab that is up already stays as it is.
+    """
+    from labkit.cli.together import bring_up
+
+    for lab, timings in bring_up(mode or BOTH, name=name, reporter=reporter(quiet), retain=retain):
+        steps = ", ".join(f"{title} {seconds:.1f}" for title, seconds in timings.steps.items())
+        detail = f"up in {timings.seconds:.1f} s ({steps})" if steps else "is up already"
+        say(f"lab {lab.name} ({lab.mode}) {detail}", quiet=quiet)
+
+
+def down(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> None:
+    """Remove labs, with everything that belongs to them.
+
+    What is not there is no error.
+    """
+    from labkit.cli.together import in_parallel
+    from labkit.lab import Lab
+
+    labs = [Lab(each, name=name, reporter=reporter(quiet)) for each in dict.fromkeys(mode or BOTH)]
+    for lab, removed in zip(labs, in_parallel(labs, Lab.down), strict=True):
+        detail = f"{removed} things removed" if removed else "nothing to remove"
+        say(f"lab {lab.name} ({lab.mode}): {detail}", quiet=quiet)
+
+
+def reset(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> None:
+    """Bring labs back to what they were when they came up."""
+    from labkit.cli.together import in_parallel
+    from labkit.lab import Lab
+
+    labs = [Lab(each, name=name, reporter=reporter(quiet)) for each in dict.fromkeys(mode or BOTH)]
+    for lab, timings in zip(labs, in_parallel(labs, Lab.reset), strict=True):
+        say(f"lab {lab.name} ({lab.mode}) reset in {timings.seconds:.1f} s", quiet=quiet)
+
+
+def status(
+    mode: Modes = None,
+    name: Name = "default",
+    every: Annotated[
+        bool, typer.Option("--all", "-a", help="Every lab on this engine, whatever its name.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is there: ready, incomplete, stopped or absent."""
+    from labkit.lab import Lab, list_labs
+
+    found = list_labs() if every else [Lab(each, name=name).status() for each in mode or BOTH]
+    if as_json:
+        typer.echo(json.dumps([asdict(lab) for lab in found], indent=2))
+        return
+    if not found:
+        say("no labs on this engine")
+    for lab in found:
+        running = sum(state == "running" for state in lab.machines.values())
+        machines = f"  {running} of {len(lab.machines)} machines run" if lab.machines else ""
+        typer.echo(f"{lab.name}  {lab.mode}  {lab.state}{machines}")

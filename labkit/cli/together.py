@@ -1,0 +1,146 @@
+"""The same done to several labs at once, and what an interrupt means then."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, TypeVar
+
+from labkit.errors import LabkitError
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab, Timings
+    from labkit.lab.report import Reporter, Step
+
+__all__ = ["Stopped", "bring_up", "in_parallel"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Stopped(LabkitError):
+    """A lab's start was given up because a person interrupted it."""
+
+
+class _Stoppable:
+    """A reporter through which a start can be ended at its next step."""
+
+    def __init__(self, inner: Reporter) -> None:
+        self._inner = inner
+        self.stop = threading.Event()
+
+    def step(self, title: str) -> AbstractContextManager[Step]:
+        if self.stop.is_set():
+            raise Stopped(f"{title}: not begun, interrupted")
+        return self._step(title)
+
+    @contextlib.contextmanager
+    def _step(self, title: str) -> Iterator[Step]:
+        with self._inner.step(title) as step:
+            yield step
+
+
+def _results(futures: Sequence[Future[R]]) -> list[R]:
+    """Return all results, or raise the first error with the others as its notes."""
+    errors = [error for error in (future.exception() for future in futures) if error]
+    if errors:
+        for other in errors[1:]:
+            errors[0].add_note(f"error: {other}")
+        raise errors[0]
+    return [future.result() for future in futures]
+
+
+def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
+    """Do one thing to each item, all at once.
+
+    Parameters
+    ----------
+    items : sequence
+    action : callable
+        Takes an item.
+
+    Returns
+    -------
+    list
+        What `action` returned, in the order of the items.
+
+    Raises
+    ------
+    Exception
+        The first error, when all have ended; the others are its notes.
+
+    Examples
+    --------
+    >>> in_parallel([1, 2], str)
+    ['1', '2']
+    """
+    with ThreadPoolExecutor(max_workers=max(1, len(items))) as pool:
+        futures = [pool.submit(action, item) for item in items]
+        wait(futures)
+    return _results(futures)
+
+
+def bring_up(
+    modes: Sequence[str], *, name: str, reporter: Reporter, retain: bool = False
+) -> list[tuple[Lab, Timings]]:
+    """Bring up labs of several modes at once.
+
+    A lab that is up already stays as it is. When one cannot start, the others go on. An
+    interrupt removes those that are not yet up.
+
+    Parameters
+    ----------
+    modes : sequence of str
+    name : str
+        The name of all of them.
+    reporter : Reporter
+    retain : bool
+        Leave what there is of a lab that does not start.
+
+    Returns
+    -------
+    list of tuple of Lab and Timings
+
+    Raises
+    ------
+    LabkitError
+        Why a lab did not start.
+    """
+    from labkit.lab import Lab
+    from labkit.lab.images import ensure_node_image
+
+    stoppable = _Stoppable(reporter)
+    labs = [Lab(mode, name=name, reporter=stoppable) for mode in dict.fromkeys(modes)]
+    if any(lab.status().state != "ready" for lab in labs):
+        # once for all of them, not in each thread
+        ensure_node_image(labs[0].client, reporter)
+    with ThreadPoolExecutor(max_workers=max(1, len(labs))) as pool:
+        futures = [pool.submit(lab.up, retain=retain) for lab in labs]
+        try:
+            wait(futures)
+        except KeyboardInterrupt:
+            stoppable.stop.set()
+            with reporter.step("interrupted: end what is not yet up"):
+                _give_up(dict(zip(labs, futures, strict=True)), retain=retain)
+            raise
+    return list(zip(labs, _results(futures), strict=True))
+
+
+def _give_up(starts: dict[Lab, Future[Timings]], *, retain: bool) -> None:
+    """End the starts that are under way, and remove what they made."""
+    from labkit.lab.nodes import find_nodes
+
+    unfinished = {lab: future for lab, future in starts.items() if not future.done()}
+    while not all(future.done() for future in unfinished.values()):
+        for lab in () if retain else unfinished:
+            # What a start waits for fails at once when its machines do not run. They are only
+            # killed: a container that is removed while it starts leaves Docker's network in use.
+            for container in find_nodes(lab.client, lab.name, lab.mode):
+                with contextlib.suppress(Exception):
+                    container.kill()
+        wait(unfinished.values(), timeout=1)
+    for lab in () if retain else unfinished:
+        lab.down()

@@ -1,0 +1,290 @@
+"""What the commands hand to the library, and what they make of its answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import labkit
+from labkit.cli import app
+from labkit.errors import LabError, LabkitError, StartTimeout
+from labkit.lab import LabStatus, Output, Timings
+
+OUTPUT = Output(0, b"", b"")
+
+
+class FakeLab:
+    """A lab that only takes notes."""
+
+    calls: ClassVar[list[tuple[Any, ...]]] = []
+    output: ClassVar[Output] = OUTPUT
+    fails: ClassVar[dict[str, BaseException]] = {}
+    client = None
+
+    def __init__(self, mode: str, *, name: str = "default", reporter: Any = None) -> None:
+        self.mode, self.name, self.reporter = mode, name, reporter
+        self.environment = SimpleNamespace(nodes=())
+
+    def note(self, *call: Any) -> None:
+        self.calls.append((self.mode, self.name, *call))
+        if self.mode in self.fails:
+            raise self.fails[self.mode]
+
+    def up(self, *, retain: bool = False) -> Timings:
+        with self.reporter.step(f"{self.mode}: machines"):
+            self.note("up", retain)
+        return Timings(1.25, {"machines": 1.0})
+
+    def down(self) -> int:
+        self.note("down")
+        return 9
+
+    def reset(self) -> Timings:
+        self.note("reset")
+        return Timings(2.5)
+
+    def status(self) -> LabStatus:
+        return LabStatus(self.name, self.mode, "stopped", {"master": "exited"})
+
+    def exec(self, node: str, argv: list[str], **more: Any) -> Output:
+        self.note("exec", node, argv, more)
+        return self.output
+
+    def kubectl(self, *arguments: str, **more: Any) -> Output:
+        self.note("kubectl", arguments, more)
+        return self.output
+
+    def logs(self, node: str, unit: str | None, lines: int) -> str:
+        self.note("logs", node, unit, lines)
+        return "first\nlast\n"
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeLab]:
+    FakeLab.calls.clear()
+    FakeLab.fails.clear()
+    FakeLab.output = OUTPUT
+    monkeypatch.setattr("labkit.lab.Lab", FakeLab)
+    monkeypatch.setattr("labkit.lab.images.ensure_node_image", lambda *_: "labkit/node:0")
+    monkeypatch.delenv("LABKIT_NAME", raising=False)
+    monkeypatch.delenv("LABKIT_MODE", raising=False)
+    return FakeLab
+
+
+def run(*arguments: str, **more: Any) -> Result:
+    return CliRunner().invoke(app, list(arguments), **more)
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"labkit {labkit.__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["up", "--help"], ["image", "--help"]])
+def test_help_is_shown(arguments: list[str]) -> None:
+    assert "Usage:" in run(*arguments).output
+
+
+@pytest.mark.parametrize("command", ["up", "down", "reset"])
+def test_both_modes_are_meant_where_none_is_named(command: str, fake: type[FakeLab]) -> None:
+    result = run(command)
+    assert result.exit_code == 0
+    assert {(mode, name) for mode, name, *_ in fake.calls} == {
+        ("insecure", "default"),
+        ("hardened", "default"),
+    }
+    assert result.stdout == "", "talk goes to standard error"
+    assert "hardened" in result.stderr
+
+
+def test_one_mode_and_a_name(fake: type[FakeLab]) -> None:
+    assert run("up", "-m", "hardened", "--name", "b2", "--retain").exit_code == 0
+    assert fake.calls == [("hardened", "b2", "up", True)]
+
+
+def test_a_mode_named_twice_is_one(fake: type[FakeLab]) -> None:
+    run("up", "-m", "hardened", "-m", "hardened")
+    assert len(fake.calls) == 1
+
+
+def test_name_from_the_environment(fake: type[FakeLab]) -> None:
+    run("down", "-m", "insecure", env={"LABKIT_NAME": "class-7"})
+    assert fake.calls == [("insecure", "class-7", "down")]
+
+
+@pytest.mark.parametrize("command", ["up", "down", "reset"])
+def test_quiet(command: str) -> None:
+    assert run(command, "-q").output == ""
+
+
+def test_up_prints_the_times() -> None:
+    assert "lab default (hardened) up in 1.2 s (machines 1.0)" in run("up").stderr
+
+
+@pytest.mark.parametrize("command", ["up", "down", "reset"])
+def test_one_that_fails_does_not_stop_the_other(command: str, fake: type[FakeLab]) -> None:
+    fake.fails["insecure"] = StartTimeout("etcd was not ready", evidence=["bind: in use"])
+    result = run(command)
+    assert result.exit_code == 1
+    assert {mode for mode, *_ in fake.calls} == {"insecure", "hardened"}
+    assert "error: etcd was not ready\n  | bind: in use" in result.stderr
+
+
+def test_both_errors_are_told(fake: type[FakeLab]) -> None:
+    fake.fails.update(insecure=LabError("first"), hardened=LabError("second"))
+    result = run("up")
+    assert result.exit_code == 1
+    assert "error: first" in result.stderr
+    assert "error: second" in result.stderr
+
+
+def test_the_modes_come_up_at_once(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch) -> None:
+    meeting = threading.Barrier(2, timeout=10)
+
+    def up(self: FakeLab, *, retain: bool = False) -> Timings:
+        meeting.wait()
+        return Timings(0.1)
+
+    monkeypatch.setattr(fake, "up", up)
+    assert run("up").exit_code == 0
+
+
+def test_an_interrupt_removes_what_is_not_yet_up(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a lab behaves: a start ends at its next step, or when its machines are gone."""
+    gone = threading.Event()
+    ended: dict[str, BaseException] = {}
+
+    def up(self: FakeLab, *, retain: bool = False) -> Timings:
+        if self.mode == "insecure":
+            return Timings(0.1)
+        try:
+            assert gone.wait(10)
+            with self.reporter.step("the next one"):
+                pass
+        except LabkitError as error:
+            ended[self.mode] = error
+            raise
+        return Timings(0.1)
+
+    def find_nodes(client: None, name: str, mode: str) -> list[Any]:
+        return [SimpleNamespace(kill=gone.set)]
+
+    def wait(futures: Any, timeout: float | None = None) -> None:
+        deadline = time.monotonic() + 10
+        while timeout is None and not any(f.done() for f in futures):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        if timeout is None and not gone.is_set():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(fake, "up", up)
+    monkeypatch.setattr("labkit.lab.nodes.find_nodes", find_nodes)
+    monkeypatch.setattr("labkit.cli.together.wait", wait)
+    result = run("up")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == "interrupted"
+    assert "hardened" in ended
+    assert fake.calls == [("hardened", "default", "down")], "what is up stays up"
+
+
+def test_status_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("status", "-m", "insecure").stdout == (
+        "default  insecure  stopped  0 of 1 machines run\n"
+    )
+    monkeypatch.setattr("labkit.lab.list_labs", list)
+    empty = run("status", "--all")
+    assert (empty.exit_code, empty.stdout) == (0, "")
+    assert json.loads(run("status", "--all", "--json").stdout) == []
+
+
+def test_status_json() -> None:
+    assert json.loads(run("status", "--json", "-m", "insecure").stdout) == [
+        {
+            "name": "default",
+            "mode": "insecure",
+            "state": "stopped",
+            "machines": {"master": "exited"},
+        }
+    ]
+
+
+def test_exec_passes_everything_through(fake: type[FakeLab]) -> None:
+    fake.output = Output(7, b"\xff\x00out", b"err\n")
+    result = run("exec", "worker1", "-m", "hardened", "-u", "alice", "--", "ls", "--mode", "-m")
+    assert result.exit_code == 7
+    assert result.stdout_bytes == b"\xff\x00out"
+    assert result.stderr == "err\n"
+    ((mode, _, verb, node, argv, more),) = fake.calls
+    assert (mode, verb, node, argv) == ("hardened", "exec", "worker1", ["ls", "--mode", "-m"])
+    assert more == {"stdin": None, "user": "alice", "timeout": 60, "check": False}
+
+
+def test_exec_reads_standard_input_only_when_asked(fake: type[FakeLab]) -> None:
+    run("exec", "worker1", "-m", "insecure", "-i", "--", "cat", input=b"\x00hello")
+    assert fake.calls[0][5]["stdin"] == b"\x00hello"
+
+
+def test_kubectl(fake: type[FakeLab]) -> None:
+    fake.output = Output(1, b"", b"Error from server (NotFound)\n")
+    result = run("kubectl", "--", "get", "pods", "-A", env={"LABKIT_MODE": "hardened"})
+    assert result.exit_code == 1
+    assert result.stderr == "Error from server (NotFound)\n"
+    assert fake.calls == [
+        ("hardened", "default", "kubectl", ("get", "pods", "-A"), {"stdin": None, "check": False})
+    ]
+
+
+def test_logs(fake: type[FakeLab]) -> None:
+    result = run("logs", "worker1", "kubelet", "-m", "insecure", "-n", "3")
+    assert result.stdout == "first\nlast\n"
+    assert fake.calls == [("insecure", "default", "logs", "worker1", "kubelet", 3)]
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("agree", 0), ("disagree", 1), ("unprobed", 2)])
+def test_verify(verdict: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from labkit.verify import Report, Row
+
+    def row(mode: str) -> Row:
+        values = {"mode": mode, "channel": "a -> b:1", "property": "encryption", "claimed": "none"}
+        names = Row.__dataclass_fields__
+        return Row(**{name: values.get(name, "") for name in names} | {"verdict": verdict})
+
+    def hold(lab: FakeLab, model: object = None, *, reporter: object = None) -> Report:
+        return Report([row(lab.mode)])
+
+    monkeypatch.setattr("labkit.verify.verify", hold)
+    result = run("verify", "--json")
+    assert result.exit_code == status
+    rows = json.loads(result.stdout)
+    assert [each["mode"] for each in rows] == ["insecure", "hardened"]
+    assert {
+        "mode",
+        "channel",
+        "property",
+        "claimed",
+        "source",
+        "observed",
+        "reason",
+        "verdict",
+    } <= (set(rows[0]))
+    plain = run("verify", "-m", "hardened", "-q")
+    assert plain.exit_code == status
+    assert re.search(r"hardened.* a -> b:1 ", plain.stdout)
+    assert plain.stderr == ""
+
+
+def test_doctor_is_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    from labkit.lab import Finding
+
+    monkeypatch.setattr("labkit.lab.doctor", lambda: [Finding("Memory", True, "8 GiB")])
+    result = run("doctor")
+    assert (result.exit_code, result.stdout) == (0, "ok   Memory: 8 GiB\n")
