@@ -1,0 +1,180 @@
+"""What a stored notebook has to be; nbval holds its outputs against a fresh run."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FOLDER = ROOT / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+LARGEST = 300_000
+#: The values of the lab's secrets are 24 hexadecimal digits; images are looked at by people.
+SECRETS = {
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    "a certificate": r"-----BEGIN CERTIFICATE-----",
+    "a token": r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
+    "a key in base64": r"LS0tLS1CRUdJTi",
+    "the value of a secret": r"\b[0-9a-f]{24}\b",
+    "an address": r"\b(?:10|172|192)(?:\.\d{1,3}){3}\b",
+    "a ciphertext": r"k8s:enc:\w+:v1:\w+:[^ ]",
+}
+
+
+def texts(cell: dict[str, Any]) -> list[str]:
+    """Return what a cell says: its source, and its outputs but for pictures."""
+    found = ["".join(cell["source"])]
+    for output in cell.get("outputs", ()):
+        found.append("".join(output.get("text", "")))
+        for kind, data in output.get("data", {}).items():
+            if not kind.startswith("image/"):
+                found.append("".join(data) if isinstance(data, list | str) else json.dumps(data))
+    return found
+
+
+def faults(path: Path) -> list[str]:
+    """Return what is wrong with the form of a notebook."""
+    notebook = json.loads(path.read_text())
+    cells = notebook["cells"]
+    found = []
+    if notebook["metadata"].get("kernelspec", {}).get("name") != "python3":
+        found.append("its kernel is not python3")
+    if path.stat().st_size >= LARGEST:
+        found.append(f"larger than {LARGEST} bytes")
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    if [cell["execution_count"] for cell in code] != list(range(1, len(code) + 1)):
+        found.append("not executed, or not from first to last")
+    for cell in code:
+        for output in cell["outputs"]:
+            if output["output_type"] == "error":
+                found.append(f"an error: {output['ename']}")
+            if output.get("name") == "stderr":
+                found.append("something on standard error")
+            if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
+                found.append("a widget, which nothing checks")
+    for cell in cells:
+        for text in texts(cell):
+            found += [what for what, pattern in SECRETS.items() if re.search(pattern, text)]
+    first, last = "".join(cells[0]["source"]), "".join(code[-1]["source"])
+    if not re.match(r"# .+\n", first) or "**Goal:**" not in first or "minutes" not in first:
+        found.append("no title, goal and minutes at the top")
+    if (
+        "**Real**" not in "".join("".join(c["source"]) for c in cells)
+        or "**Left out**" not in first
+    ):
+        found.append("does not say what is real and what is left out")
+    if "assert " not in last:
+        found.append("the last code cell asserts nothing")
+    return found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_form(path: Path) -> None:
+    assert faults(path) == []
+
+
+def test_there_are_notebooks_and_they_are_numbered() -> None:
+    assert [path.name[:3] for path in NOTEBOOKS] == [f"{n:02}-" for n in range(len(NOTEBOOKS))]
+    assert len(NOTEBOOKS) >= 3
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_links_lead_to_notebooks(path: Path) -> None:
+    linked = re.findall(r"\]\(([^)#:]+\.ipynb)\)", path.read_text())
+    assert all((path.parent / name).exists() for name in linked)
+
+
+def test_documents_name_only_notebooks_that_exist() -> None:
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        named = set(re.findall(r"\b(\d\d-[\w-]+\.ipynb)", document.read_text()))
+        assert named <= {path.name for path in NOTEBOOKS}, document
+        if named:  # a list that names one names all
+            assert named == {path.name for path in NOTEBOOKS}, document
+
+
+# Put together here, so that no file of the repository holds what looks like one
+TOKEN = ".".join(["eyJ" + "hbGciOiJSUzI1NiJ9", "eyJ" + "zdWIiOiJhIn0", "c2lnbmF0dXJl"])
+SPOILT = {
+    "a private key": {"text": "-----BEGIN EC PRIVATE KEY-----\nMHcC\n"},
+    "a token": {"text": f"token: {TOKEN}"},
+    "the value of a secret": {"data": {"text/html": ["<td>0123456789abcdef01234567</td>"]}},
+    "an address": {"text": "etcd1 is at 10.161.4.11"},
+    "something on standard error": {"name": "stderr", "text": "a warning"},
+    "a widget, which nothing checks": {
+        "data": {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}}
+    },
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_bad_output_is_found(what: str, tmp_path: Path) -> None:
+    notebook = json.loads(NOTEBOOKS[0].read_text())
+    cell = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    cell["outputs"].append({"output_type": "display_data", **SPOILT[what]})
+    path = tmp_path / "bad.ipynb"
+    path.write_text(json.dumps(notebook))
+    assert faults(path) == [what]
+
+
+@pytest.mark.parametrize("count", [None, 7])
+def test_notebook_that_was_not_executed_in_order_is_found(
+    count: int | None, tmp_path: Path
+) -> None:
+    # nbval passes a cell without a count, whatever it puts out
+    notebook = json.loads(NOTEBOOKS[0].read_text())
+    next(c for c in notebook["cells"] if c["cell_type"] == "code")["execution_count"] = count
+    path = tmp_path / "bad.ipynb"
+    path.write_text(json.dumps(notebook))
+    assert faults(path) == ["not executed, or not from first to last"]
+
+
+def test_stored_error_is_found(tmp_path: Path) -> None:
+    notebook = json.loads(NOTEBOOKS[0].read_text())
+    cell = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    cell["outputs"] = [{"output_type": "error", "ename": "NoSuchLab", "evalue": ""}]
+    path = tmp_path / "bad.ipynb"
+    path.write_text(json.dumps(notebook))
+    assert faults(path) == ["an error: NoSuchLab"]
+
+
+# -- the sanitizer --------------------------------------------------------------------------
+
+
+def sanitize(text: str) -> str:
+    """Do what nbval does with its file: its patterns, in their order."""
+    written = (FOLDER / "sanitize.cfg").read_text()
+    rules = re.findall(r"^regex: (.*)$\n+^replace: (.*)$", written, re.MULTILINE)
+    assert len(rules) == len(re.findall(r"^regex:", written, re.MULTILINE)) > 0
+    for pattern, replacement in rules:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def test_sanitizer_is_a_configuration_file() -> None:
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read(FOLDER / "sanitize.cfg")
+    assert parser.sections()
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("10.161.4.11 took 12.5 s", "LAB_IP took DURATION"),
+        ("container 0123456789ab", "container SHORT_ID"),
+        ("at 2026-11-23T23:09:19.743Z", "at TIMESTAMP"),
+    ],
+)
+def test_sanitizer_replaces_what_varies(text: str, clean: str) -> None:
+    assert sanitize(text) == clean
+
+
+@pytest.mark.parametrize(
+    "claim", ["kubelet@worker1 -> kube-apiserver@master:6443", "tls1.3", "403"]
+)
+def test_sanitizer_leaves_claims_alone(claim: str) -> None:
+    assert sanitize(claim) == claim

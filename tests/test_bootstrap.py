@@ -1,0 +1,91 @@
+"""The scripts behind make: where they cannot help, they say what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / script, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_an_engine_elsewhere_that_does_not_answer_is_not_replaced(tmp_path: Path) -> None:
+    host = f"unix://{tmp_path}/nobody-listens.sock"
+    done = run("scripts/docker-engine", sys.executable, DOCKER_HOST=host)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: Docker Engine does not answer at DOCKER_HOST={host} (")
+    assert "next: start it there" in done.stderr
+
+
+def test_a_python_that_is_none(tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    done = run("scripts/python-env", str(venv), PYTHON=str(tmp_path / "python"))
+    assert done.returncode == 1
+    assert "error: Python 3.11 or later is needed" in done.stderr
+    assert not venv.exists()
+
+
+def test_a_python_that_is_too_old(tmp_path: Path) -> None:
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\nexit 1\n")  # to the question whether it is new enough
+    old.chmod(0o755)
+    done = run("scripts/python-env", str(tmp_path / "venv"), PYTHON=str(old))
+    assert done.returncode == 1
+    assert "next: install it" in done.stderr
+
+
+def ci(tmp_path: Path, *, lint: int = 0, test: int = 0) -> tuple[int, list[str]]:
+    """Run a copy of .ci/run with a make and a labkit that only pretend."""
+    for folder in (".ci", ".venv/bin", "bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / ".ci" / "run").write_bytes((ROOT / ".ci" / "run").read_bytes())
+    programs = {
+        "bin/make": 'case $1 in lint) exit "$LINT";; test) echo "== 3 passed in 1.2s =="; '
+        'mkdir -p "$LABKIT_TEST_LOGS"; echo oh >"$LABKIT_TEST_LOGS/insecure-etcd1.log"; '
+        'exit "$TEST";; esac',
+        ".venv/bin/labkit": 'echo "$@" >>called',
+    }
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", tmp_path / ".ci" / "run"],
+        env={**os.environ, "PATH": path, "LINT": str(lint), "TEST": str(test)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    called = (tmp_path / "called").read_text()
+    assert called.startswith("down --name ci-"), "labs are removed in any case"
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_ci_passes(tmp_path: Path) -> None:
+    status, lines = ci(tmp_path)
+    assert status == 0
+    assert lines[-1] == "== 3 passed in 1.2s =="
+
+
+def test_ci_fails_as_the_tests_do_and_shows_the_labs_logs(tmp_path: Path) -> None:
+    status, lines = ci(tmp_path, lint=1, test=2)
+    assert status == 2
+    assert "--- .ci/logs/labs/insecure-etcd1.log" in lines
+    assert lines[-1] == "== 3 passed in 1.2s =="
+
+
+def test_ci_fails_when_only_lint_does(tmp_path: Path) -> None:
+    status, lines = ci(tmp_path, lint=1)
+    assert status == 1
+    assert any("make lint failed" in line for line in lines)
