@@ -20,6 +20,8 @@ from labkit.lab.wait import wait_until
 
 __all__ = [
     "apply_manifests",
+    "ensure_etcd_users",
+    "etcd_users",
     "etcdctl",
     "prepare_etcd",
     "units",
@@ -77,7 +79,53 @@ def prepare_etcd(etcd: Container, env: Environment) -> None:
     network = next(
         file for layer in reversed(env.layers) if (file := layer / FLANNEL_NETWORK).exists()
     )
-    script = [f"etcdctl put {FLANNEL_KEY} {shlex.quote(network.read_text().strip())}"]
+    put = f"etcdctl put {FLANNEL_KEY} {shlex.quote(network.read_text().strip())}"
+    _as_etcd_root(etcd, [put, *_make_users(env)])
+
+
+def ensure_etcd_users(etcd: Container, env: Environment, kept: str) -> None:
+    """See to it that etcd's users, roles and grants are those of the environment.
+
+    Parameters
+    ----------
+    etcd : docker.models.containers.Container
+        One member's machine.
+    env : Environment
+    kept : str
+        What :func:`etcd_users` returned when they were.
+    """
+    if etcd_users(etcd) == kept:
+        return
+    clear = [
+        "etcdctl auth disable",
+        'for user in $(etcdctl user list); do etcdctl user delete "$user"; done',
+        'for role in $(etcdctl role list); do etcdctl role delete "$role"; done',
+    ]
+    _as_etcd_root(etcd, [*clear, *_make_users(env)])
+
+
+def etcd_users(etcd: Container) -> str:
+    """Return in a few lines whether etcd asks who calls, whom it knows and who may do what.
+
+    Parameters
+    ----------
+    etcd : docker.models.containers.Container
+        One member's machine.
+
+    Returns
+    -------
+    str
+    """
+    script = [
+        "etcdctl auth status | head -n 1",
+        'for user in $(etcdctl user list); do etcdctl user get "$user"; done',
+        'for role in $(etcdctl role list); do etcdctl role get "$role"; done',
+    ]
+    return _as_etcd_root(etcd, script)
+
+
+def _make_users(env: Environment) -> list[str]:
+    script = []
     for role, grants in env.etcd_roles.items():
         script.append(f"etcdctl role add {role}")
         for grant in grants:
@@ -90,8 +138,12 @@ def prepare_etcd(etcd: Container, env: Environment) -> None:
         script += [f"etcdctl user grant-role {user} {role}" for role in roles]
     if env.etcd_users:
         script.append("etcdctl auth enable")
+    return script
+
+
+def _as_etcd_root(etcd: Container, script: Sequence[str]) -> str:
     body = "set -ea; . /etc/etcd/etcdctl.env\n" + "\n".join(script)
-    execute(etcd, ["sh", "-c", body], timeout=60)
+    return execute(etcd, ["sh", "-c", body], timeout=60).text
 
 
 def wait_for_apiserver(master: Container, kubeconfig: str) -> None:

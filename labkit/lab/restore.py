@@ -15,18 +15,22 @@ from docker.models.containers import Container
 
 from labkit.cluster import Environment, Node
 from labkit.lab import bootstrap
-from labkit.lab.machine import execute
+from labkit.lab.machine import FileSpec, execute, read_file, write_files
 
 __all__ = ["keep", "restore"]
 
 KEEP = "/var/lib/labkit"
-KEYS = f"{KEEP}/etcd-keys.json"
+KEYS, USERS = f"{KEEP}/etcd-keys.json", f"{KEEP}/etcd-users"
+SOCKETS = "/run/docker.sock /run/containerd/containerd.sock"
 
 #: Docker mounts the excluded three from outside, and flanneld's unit writes the fourth.
 SAVE = f"""
 set -e; umask 077; mkdir -p {KEEP}
 tar -C / -cf {KEEP}/etc.tar --exclude=etc/hosts --exclude=etc/hostname \\
   --exclude=etc/resolv.conf --exclude=etc/cni etc
+for socket in {SOCKETS}; do
+  [ ! -S "$socket" ] || stat -c '%a %U:%G %n' "$socket"
+done >{KEEP}/sockets
 cut -d. -f1 /proc/uptime >{KEEP}/since
 """
 
@@ -53,6 +57,9 @@ for unit in "$@"; do
   fi
 done
 [ -z "$stale" ] || systemctl restart $stale
+while read -r mode owner socket; do
+  chown "$owner" "$socket"; chmod "$mode" "$socket"
+done <{KEEP}/sockets
 cut -d. -f1 /proc/uptime >{KEEP}/since
 if [ -S /run/docker.sock ]; then
   ids=$(docker --host=unix:///run/docker.sock ps --all --quiet)
@@ -74,6 +81,8 @@ def keep(machines: Mapping[str, Container], env: Environment) -> None:
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
         list(pool.map(lambda node: execute(machines[node.name], ["sh", "-c", SAVE]), nodes))
     _keys(machines, env, "keep")
+    etcd = _first(machines, env, "etcd")
+    write_files(etcd, [FileSpec(USERS, bootstrap.etcd_users(etcd).encode(), 0o600)])
 
 
 def restore(machines: Mapping[str, Container], env: Environment) -> None:
@@ -87,7 +96,9 @@ def restore(machines: Mapping[str, Container], env: Environment) -> None:
     nodes = _machines(env)
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
         list(pool.map(lambda node: _restore_node(machines[node.name], node), nodes))
-    bootstrap.wait_for_etcd(_first(machines, env, "etcd"))
+    etcd = _first(machines, env, "etcd")
+    bootstrap.wait_for_etcd(etcd)
+    bootstrap.ensure_etcd_users(etcd, env, read_file(etcd, USERS).decode())
     _keys(machines, env, "restore")
     master = _first(machines, env, "master")
     bootstrap.wait_for_apiserver(master, env.bootstrap_kubeconfig)

@@ -73,6 +73,7 @@ def verify(
     reporter = reporter or lab.reporter
     plan = make_plan(lab, wanted)
     with _alone(lab):
+        lab.wait()
         with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
             seen = _carry_out(lab, plan.looks)
         with reporter.step(f"{lab.mode}: put a stranger's server in the clients' way"):

@@ -127,7 +127,6 @@ def test_a_change_by_hand_is_seen_and_reset_takes_it_back(
     lab = labs[drift.mode]
     try:
         drift.change(lab)
-        lab.kubectl("get", "--raw=/readyz")
         report = verify(lab, only=[drift.channel])
     finally:
         lab.reset()
