@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from labkit.cluster.accounts import (
@@ -16,6 +17,7 @@ from labkit.cluster.accounts import (
 from labkit.cluster.certificates import Certificate, Pki, read_certificates, read_pki
 from labkit.cluster.components import read_components
 from labkit.cluster.credentials import read_credentials
+from labkit.cluster.edits import PLAN, Edit
 from labkit.cluster.facts import Component, Environment, File, Node
 from labkit.cluster.kubeconfig import KubeConfig, looks_like_kubeconfig, read_kubeconfig
 from labkit.cluster.policies import (
@@ -39,16 +41,20 @@ KEYS = frozenset({"name", "description", "extends", "topology", "bootstrap_kubec
 CERTIFICATES = (".crt", ".pem", ".cert", ".cer")
 KUBECONFIGS = (".conf", ".kubeconfig", ".yaml", ".yml", "/config")
 # Folders beside the roles' that hold no machine's files
-OTHER_FOLDERS = frozenset({"manifests"})
+MANIFESTS = "manifests"
+OTHER_FOLDERS = frozenset({MANIFESTS})
+PLANS = ("pki.yaml", "etcd-auth.yaml")
 
 
-def read_environment(folder: Path | str) -> Environment:
+def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environment:
     """Read the facts of one cluster's configuration.
 
     Parameters
     ----------
     folder : path or str
         The environment's folder; a bare name is looked up among the kit's own.
+    edits : iterable of Edit
+        Changes of its files, made in this order, in memory only.
 
     Returns
     -------
@@ -68,6 +74,7 @@ def read_environment(folder: Path | str) -> Environment:
     ['etcd1', 'etcd2', 'etcd3']
     """
     path = _find(folder)
+    edits = tuple(edits)
     base = path.parent
     unknowns: list[Unknown] = []
     main = _text(path / "environment.yaml", base, "every environment has one")
@@ -81,7 +88,11 @@ def read_environment(folder: Path | str) -> Environment:
     roles = dict(topology.roles)
     for layer in layers:
         unknowns += _strange(layer, base, frozenset(roles))
-    nodes = _nodes(topology, layers, base, unknowns)
+    for edit in edits:
+        if edit.role not in roles and edit.role != PLAN:
+            raise ConfigError(f"a change for {edit.role}: no role of the environment")
+    nodes = _nodes(topology, layers, base, unknowns, edits)
+    plan = _plan(layers, base, edits)
 
     components: list[Component] = []
     for node in nodes:
@@ -89,7 +100,7 @@ def read_environment(folder: Path | str) -> Environment:
         components += found
         unknowns += odd
     pki = Pki()
-    if file := _layered(layers, base, "pki.yaml"):
+    if file := plan.get("pki.yaml"):
         pki = read_pki(file.read_text(), file.source)
         unknowns += pki.unknowns
     certificates = {
@@ -101,8 +112,8 @@ def read_environment(folder: Path | str) -> Environment:
     clients = [item.kubeconfig for item in components if item.kubeconfig]
     credentials = read_credentials(nodes, pki, certificates, [*clients, *kubeconfigs], components)
     abac, encryption = _policies(nodes, components, unknowns)
-    manifests = _manifests(layers, base)
-    auth_file = _layered(layers, base, "etcd-auth.yaml")
+    manifests = tuple(file for name, file in plan.items() if name.startswith(MANIFESTS))
+    auth_file = plan.get("etcd-auth.yaml")
     auth = read_etcd_auth(auth_file.read_text(), auth_file.source) if auth_file else None
     absent = Source(_shown(path / "etcd-auth.yaml", base), None, "etcd-auth.yaml absent", True)
     return Environment(
@@ -126,6 +137,7 @@ def read_environment(folder: Path | str) -> Environment:
         secrets=topology.secrets,
         bootstrap_kubeconfig=document.text("bootstrap_kubeconfig", default=""),
         unknowns=tuple(dict.fromkeys(unknowns)),
+        edits=edits,
     )
 
 
@@ -177,16 +189,39 @@ def _strange(layer: Path, base: Path, roles: frozenset[str]) -> Iterable[Unknown
             yield Unknown(_shown(folder, base), None, folder.name, why)
 
 
-def _layered(layers: tuple[Path, ...], base: Path, name: str) -> File | None:
-    """Return a file of the last layer that has it."""
-    for layer in reversed(layers):
-        if (layer / name).is_file():
-            return File(layer / name, layer.name, _shown(layer / name, base))
-    return None
+def _plan(layers: tuple[Path, ...], base: Path, edits: tuple[Edit, ...]) -> dict[str, File]:
+    """Return the files that are on no machine, of each the last layer's."""
+    files: dict[str, File] = {}
+    for layer in layers:
+        for path in [layer / name for name in PLANS] + sorted((layer / MANIFESTS).glob("*")):
+            if path.is_file() and path.suffix in {".yaml", ".yml", ".json"}:
+                name = path.relative_to(layer).as_posix()
+                files[name] = File(path, layer.name, _shown(path, base))
+    return dict(sorted(_edited(files, PLAN, edits).items()))
+
+
+def _edited(files: dict[str, File], role: str, edits: tuple[Edit, ...]) -> dict[str, File]:
+    """Return a role's files with the edits made."""
+    result = dict(files)
+    for edit in edits:
+        if edit.role != role:
+            continue
+        old = result.get(edit.path)
+        text = edit.apply(old.read_text() if old else None)
+        if text is None:
+            result.pop(edit.path, None)
+        else:
+            new = File(Path(edit.path), "edits", f"edits/{role}/{edit.path.lstrip('/')}")
+            result[edit.path] = replace(old or new, changed=text.encode())
+    return result
 
 
 def _nodes(
-    topology: Topology, layers: tuple[Path, ...], base: Path, unknowns: list[Unknown]
+    topology: Topology,
+    layers: tuple[Path, ...],
+    base: Path,
+    unknowns: list[Unknown],
+    edits: tuple[Edit, ...],
 ) -> tuple[Node, ...]:
     files: dict[str, dict[str, File]] = {}
     zones = dict(topology.roles)
@@ -197,6 +232,7 @@ def _nodes(
                 if path.is_file():
                     machine_path = "/" + path.relative_to(layer / role).as_posix()
                     files[role][machine_path] = File(path, layer.name, _shown(path, base))
+        files[role] = _edited(files[role], role, edits)
     nodes = []
     for machine in topology.machines:
         accounts: list[Account] = []
@@ -291,15 +327,6 @@ def _policies(
                 encryption[component.id], odd = read_encryption(file.read_text(), file.source)
             unknowns += odd
     return abac, encryption
-
-
-def _manifests(layers: tuple[Path, ...], base: Path) -> tuple[File, ...]:
-    files: dict[str, File] = {}
-    for layer in layers:
-        for path in sorted((layer / "manifests").glob("*")):
-            if path.suffix in {".yaml", ".yml", ".json"}:
-                files[path.name] = File(path, layer.name, _shown(path, base))
-    return tuple(files[name] for name in sorted(files))
 
 
 def _rbac(manifests: Iterable[File]) -> Rbac:

@@ -14,6 +14,7 @@ from labkit.cluster.certificates import (
     Pki,
     PlannedCertificate,
 )
+from labkit.cluster.edits import Edit
 from labkit.cluster.kubeconfig import KubeConfig
 from labkit.cluster.policies import AbacRule, Encryption, EtcdAuth, EtcdPermission, Rbac
 from labkit.cluster.source import Setting, Source, Unknown, broken, decode
@@ -27,15 +28,19 @@ class File:
     """One file of an environment.
 
     ``path`` is where it is on this machine, ``layer`` the folder of environments that it
-    comes from, ``source`` its name for messages.
+    comes from, ``source`` its name for messages. ``changed`` is its content where an edit
+    changed it.
     """
 
     path: Path
     layer: str
     source: str
+    changed: bytes | None = field(default=None, repr=False)
 
     def read_bytes(self) -> bytes:
         """Return the content."""
+        if self.changed is not None:
+            return self.changed
         try:
             return self.path.read_bytes()
         except OSError as error:
@@ -171,6 +176,7 @@ class Environment:
     secrets: tuple[SecretSpec, ...]
     bootstrap_kubeconfig: str
     unknowns: tuple[Unknown, ...]
+    edits: tuple[Edit, ...] = ()
 
     @property
     def authorities(self) -> tuple[Authority, ...]:

@@ -1,0 +1,206 @@
+"""Changes of an environment's files, as an operator would make them with an editor.
+
+An edit names the machines' role, the file's path on them and what is to stand there. It works
+on text and knows nothing of what the text means, so that one edit serves the model (which is
+read from the changed text) and the lab (into whose machines it is written). The role
+:data:`PLAN` means the files beside the roles' folders: ``etcd-auth.yaml``, ``pki.yaml``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import yaml
+
+from labkit.errors import ConfigError
+
+__all__ = ["PLAN", "Edit", "Flag", "Key", "Option", "Rule", "Whole", "from_json", "to_json"]
+
+PLAN = ""
+UNITS = "/etc/systemd/system/"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    r"""A flag on the command line of a systemd unit.
+
+    Parameters
+    ----------
+    role : str
+    unit : str
+        The unit's file name.
+    name : str
+        Without the two hyphens.
+    value : str or None
+        None takes the flag away.
+
+    Examples
+    --------
+    >>> unit = "[Service]\nExecStart=/bin/kubelet \\\n  --v=2 \\\n  --x=1\n"
+    >>> print(Flag("worker", "kubelet.service", "v", None).apply(unit), end="")
+    [Service]
+    ExecStart=/bin/kubelet \
+      --x=1
+    """
+
+    role: str
+    unit: str
+    name: str
+    value: str | None
+
+    @property
+    def path(self) -> str:
+        """The file's path on the machine."""
+        return f"{UNITS}{self.unit}"
+
+    def apply(self, text: str | None) -> str | None:
+        """Return the file's text with the change made; None stands for no file."""
+        if text is None:
+            raise _missing(self.role, self.path)
+        lines = text.splitlines()
+        start = next(i for i, line in enumerate(lines) if line.startswith("ExecStart="))
+        end = start
+        while lines[end].rstrip().endswith("\\"):
+            end += 1
+        words = [line.rstrip().removesuffix("\\").strip() for line in lines[start : end + 1]]
+        place = next((i for i, word in enumerate(words) if self._is_mine(word)), len(words))
+        words = [word for word in words if not self._is_mine(word)]
+        if self.value is not None:
+            words.insert(place, f"--{self.name}={self.value}")
+        joined = " \\\n  ".join(words)
+        return "\n".join([*lines[:start], joined, *lines[end + 1 :]]) + "\n"
+
+    def _is_mine(self, word: str) -> bool:
+        return word == f"--{self.name}" or word.startswith(f"--{self.name}=")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    r"""A line ``Name=value`` of a systemd unit that is no command line.
+
+    Examples
+    --------
+    >>> Option("worker", "docker.socket", "SocketMode", "0666").apply("SocketMode=0600\n")
+    'SocketMode=0666\n'
+    """
+
+    role: str
+    unit: str
+    name: str
+    value: str
+
+    @property
+    def path(self) -> str:
+        """The file's path on the machine."""
+        return f"{UNITS}{self.unit}"
+
+    def apply(self, text: str | None) -> str | None:
+        """Return the file's text with the change made."""
+        pattern = re.compile(rf"^{re.escape(self.name)}=.*$", re.MULTILINE)
+        if text is None or not pattern.search(text):
+            raise _missing(self.role, self.path, f" with a line {self.name}=")
+        return pattern.sub(f"{self.name}={self.value}", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    r"""A value of a YAML file; numbers in the dotted key count the items of a list.
+
+    Examples
+    --------
+    >>> Key("worker", "/etc/k.yaml", "authentication.anonymous.enabled", False).apply("port: 1")
+    'port: 1\nauthentication:\n  anonymous:\n    enabled: false\n'
+    """
+
+    role: str
+    path: str
+    key: str
+    value: Any
+
+    def apply(self, text: str | None) -> str | None:
+        """Return the file's text with the change made; the value None takes the key away."""
+        if text is None:
+            raise _missing(self.role, self.path)
+        document = yaml.safe_load(text)
+        *way, last = self.key.split(".")
+        here: Any = document
+        for part in way:
+            here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
+        if self.value is None:
+            here.pop(last, None)
+        else:
+            here[last] = self.value
+        return yaml.safe_dump(document, sort_keys=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    r"""A line of a tmpfiles.d file: the owner and the mode of what lies at a path.
+
+    Examples
+    --------
+    >>> rule = Rule("master", "/etc/tmpfiles.d/k.conf", "/etc/x", "z /etc/x 0600 root root")
+    >>> rule.apply("z /etc/x 0644 root root\n")
+    'z /etc/x 0600 root root\n'
+    """
+
+    role: str
+    path: str
+    about: str
+    line: str
+
+    def apply(self, text: str | None) -> str | None:
+        """Return the file's text with the change made."""
+        lines = (text or "").splitlines()
+        kept = [line for line in lines if line.split()[1:2] != [self.about]]
+        return "\n".join([*kept, self.line]) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole file; the text None takes it away."""
+
+    role: str
+    path: str
+    text: str | None
+
+    def apply(self, text: str | None) -> str | None:
+        """Return the file's new text."""
+        return self.text
+
+
+Edit: TypeAlias = Flag | Option | Key | Rule | Whole
+KINDS: Mapping[str, type[Edit]] = {kind.__name__: kind for kind in (Flag, Option, Key, Rule, Whole)}
+
+
+def to_json(edits: tuple[Edit, ...]) -> list[dict[str, Any]]:
+    """Return edits as what JSON can hold.
+
+    Examples
+    --------
+    >>> edits = (Flag("master", "kube-apiserver.service", "anonymous-auth", "false"),)
+    >>> from_json(to_json(edits)) == edits
+    True
+    """
+    return [
+        {"edit": type(edit).__name__, **{name: getattr(edit, name) for name in edit.__slots__}}
+        for edit in edits
+    ]
+
+
+def from_json(items: list[dict[str, Any]]) -> tuple[Edit, ...]:
+    """Return the edits that :func:`to_json` wrote."""
+    return tuple(
+        KINDS[item["edit"]](**{name: value for name, value in item.items() if name != "edit"})
+        for item in items
+    )
+
+
+def _missing(role: str, path: str, what: str = "") -> ConfigError:
+    return ConfigError(
+        f"a change for {path}{what} on {role or 'the plan'}: the environment has no such file",
+        hint="the change does not fit this environment",
+    )

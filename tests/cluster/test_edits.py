@@ -1,0 +1,93 @@
+"""Edits change an environment's files in memory, and the readers see the change."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.cluster import read_environment
+from labkit.cluster.edits import PLAN, Flag, Key, Option, Rule, Whole, from_json, to_json
+from labkit.errors import ConfigError
+from labkit.model import build_model, channels
+
+UNIT = "kube-apiserver.service"
+
+
+def claim(channel: str, name: str, *edits: object, mode: str = "hardened") -> str:
+    graph = build_model(read_environment(mode, edits))  # type: ignore[arg-type]
+    found = next(item for item in channels(graph) if item.id == channel)
+    return str(getattr(found, name).value)
+
+
+def test_a_flag_changes_the_claim_and_nothing_on_disk() -> None:
+    about = ("kubelet@worker1 -> kube-apiserver@master:6443", "client_authentication")
+    assert claim(*about) == "required"
+    assert claim(*about, Flag("master", UNIT, "anonymous-auth", "true")) == "anonymous"
+    assert claim(*about) == "required"
+
+
+def test_a_flag_taken_away_falls_back_to_the_default() -> None:
+    about = ("kube-apiserver@master -> kubelet@worker1:10250", "server_authentication")
+    edit = Flag("master", UNIT, "kubelet-certificate-authority", None)
+    assert (claim(*about), claim(*about, edit)) == ("verified", "unverified")
+
+
+def test_a_key_an_option_and_a_whole_file() -> None:
+    kubelet = Key("worker", "/etc/kubernetes/kubelet.yaml", "authorization.mode", "AlwaysAllow")
+    about = ("kube-apiserver@master -> kubelet@worker2:10250", "authorization")
+    assert (claim(*about), claim(*about, kubelet)) == ("enforced", "allow-all")
+    socket = Option("worker", "docker.socket", "SocketMode", "0666")
+    about = ("local-users@worker1 -> dockerd@worker1:/run/docker.sock", "client_authentication")
+    assert (claim(*about), claim(*about, socket)) == ("file-mode", "none")
+    about = ("flanneld@worker1 -> etcd@etcd1:2379", "authorization")
+    nobody = Whole(PLAN, "etcd-auth.yaml", None)
+    assert (claim(*about), claim(*about, nobody)) == ("enforced", "allow-all")
+
+
+def test_a_key_in_a_list_and_one_taken_away() -> None:
+    config = "/etc/kubernetes/scheduler.conf"
+    edits = (
+        Key("master", config, "clusters.0.cluster.certificate-authority", None),
+        Key("master", config, "clusters.0.cluster.insecure-skip-tls-verify", True),
+    )
+    about = ("kube-scheduler@master -> kube-apiserver@master:6443", "server_authentication")
+    assert (claim(*about), claim(*about, *edits)) == ("verified", "unverified")
+
+
+def test_what_does_not_fit_is_refused_with_the_file_that_is_missing() -> None:
+    with pytest.raises(ConfigError, match=r"/etc/systemd/system/absent\.service on master"):
+        read_environment("hardened", [Flag("master", "absent.service", "x", "1")])
+    with pytest.raises(ConfigError, match="no role"):
+        read_environment("hardened", [Whole("moon", "/etc/x", "")])
+
+
+def test_edits_survive_json() -> None:
+    edits = (
+        Flag("master", UNIT, "anonymous-auth", None),
+        Key("worker", "/etc/kubernetes/kubelet.yaml", "readOnlyPort", 10255),
+        Rule("master", "/etc/tmpfiles.d/kubernetes.conf", "/etc/x", "z /etc/x 0600 root root"),
+        Whole(PLAN, "etcd-auth.yaml", None),
+    )
+    assert from_json(to_json(edits)) == edits
+
+
+names = st.from_regex(r"[a-z]+(-[a-z]+){0,3}", fullmatch=True)
+words = st.from_regex(r"[A-Za-z0-9:/.,=]{1,12}", fullmatch=True)
+
+
+@given(flags=st.dictionaries(names, words, max_size=5), name=names, value=words)
+def test_setting_a_flag_twice_is_once_and_taking_it_away_leaves_the_others(
+    flags: dict[str, str], name: str, value: str
+) -> None:
+    lines = ["ExecStart=/bin/x", *(f"--{key}={held}" for key, held in flags.items())]
+    unit = "[Service]\n" + " \\\n  ".join(lines) + "\nRestart=always\n"
+    edit = Flag("master", "x.service", name, value)
+    once = edit.apply(unit)
+    assert edit.apply(once) == once
+    assert once is not None
+    assert once.split().count(f"--{name}={value}") == 1
+    gone = Flag("master", "x.service", name, None).apply(once)
+    kept = {f"--{key}={held}" for key, held in flags.items() if key != name}
+    assert gone is not None
+    assert {word for word in gone.split() if word[:2] == "--"} == kept
