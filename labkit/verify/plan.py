@@ -35,7 +35,7 @@ class Plan:
     intercepts: dict[str, dict[str, Job]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def make_plan(lab: Lab, channels: Iterable[Channel]) -> Plan:
+def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = ()) -> Plan:
     """Make the jobs that show what the channels' claims are worth.
 
     Parameters
@@ -43,12 +43,16 @@ def make_plan(lab: Lab, channels: Iterable[Channel]) -> Plan:
     lab : Lab
         Up; certificates for strangers are signed with keys that lie on its machines.
     channels : iterable of Channel
+        Those to be probed.
+    model : iterable of Channel
+        All channels: one of them shows that the machine of a closed one is alive.
 
     Returns
     -------
     Plan
     """
     channels = list(channels)
+    others = [*channels, *model]
     env = lab.environment
     outside = next(node.name for node in env.nodes if node.role == "attacker")
     stranger = Authority.create("labkit-stranger-ca")
@@ -65,7 +69,7 @@ def make_plan(lab: Lab, channels: Iterable[Channel]) -> Plan:
             _intercept_job(plan, env, channel, stranger)
     for channel in channels:
         if not channel.open and channel.protocol != "unix":
-            plan.looks[outside][f"alive {node_of(channel.server)}"] = _alive_job(channel, channels)
+            plan.looks[outside][f"alive {node_of(channel.server)}"] = _alive_job(channel, others)
     return plan
 
 
@@ -236,5 +240,6 @@ def _socket_questions(plan: Plan, channel: Channel) -> None:
 def _alive_job(channel: Channel, channels: list[Channel]) -> Job:
     """Ask something else on the same machine, so that a dead one is not called closed."""
     node = node_of(channel.server)
-    other = next(c for c in channels if c.open and c.port and node_of(c.server) == node)
+    others = (c for c in channels if c.open and c.port and node_of(c.server) == node)
+    other = next(others, channel)
     return {"op": "look", **_target(other)}

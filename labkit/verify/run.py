@@ -66,12 +66,12 @@ def verify(
     not verify whom it talks to. Rules and processes are gone afterwards.
     """
     model = build_model(lab.environment) if model is None else model
-    wanted = channels(model)
+    every = wanted = channels(model)
     if only is not None:
         ids = set(only)
-        wanted = [channel for channel in wanted if channel.id in ids]
+        wanted = [channel for channel in every if channel.id in ids]
     reporter = reporter or lab.reporter
-    plan = make_plan(lab, wanted)
+    plan = make_plan(lab, wanted, every)
     with _alone(lab):
         lab.wait()
         with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
