@@ -5,8 +5,8 @@ of its containers, volumes and networks. Nothing in here knows of threats.
 """
 
 from labkit.lab.doctor import Finding, doctor
-from labkit.lab.lab import Lab, Timings
+from labkit.lab.lab import Lab
 from labkit.lab.machine import Output
-from labkit.lab.status import LabStatus, list_labs
+from labkit.lab.status import LabStatus, Timings, list_labs
 
 __all__ = ["Finding", "Lab", "LabStatus", "Output", "Timings", "doctor", "list_labs"]

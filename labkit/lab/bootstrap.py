@@ -9,7 +9,9 @@ import json
 import posixpath
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import yaml
 from docker.models.containers import Container
@@ -20,11 +22,14 @@ from labkit.lab.wait import wait_until
 
 __all__ = [
     "apply_manifests",
+    "change_manifests",
     "ensure_etcd_users",
     "etcd_users",
     "etcdctl",
+    "make_etcd_users",
     "prepare_etcd",
     "units",
+    "wait_for_all_units",
     "wait_for_apiserver",
     "wait_for_etcd",
     "wait_for_units",
@@ -94,8 +99,19 @@ def ensure_etcd_users(etcd: Container, env: Environment, kept: str) -> None:
     kept : str
         What :func:`etcd_users` returned when they were.
     """
-    if etcd_users(etcd) == kept:
-        return
+    if etcd_users(etcd) != kept:
+        make_etcd_users(etcd, env)
+
+
+def make_etcd_users(etcd: Container, env: Environment) -> None:
+    """Make etcd's users and roles anew, as the environment has them.
+
+    Parameters
+    ----------
+    etcd : docker.models.containers.Container
+        One member's machine.
+    env : Environment
+    """
     clear = [
         "etcdctl auth disable",
         'for user in $(etcdctl user list); do etcdctl user delete "$user"; done',
@@ -169,7 +185,7 @@ def apply_manifests(master: Container, env: Environment) -> None:
     master : docker.models.containers.Container
     env : Environment
     """
-    documents = [d for path in env.manifests for d in yaml.safe_load_all(path.read_text()) if d]
+    documents = _documents(env)
     documents += [_secret(s.namespace, s.name, s.keys) for s in env.secrets]
     documents.sort(key=lambda d: ORDER.get(d["kind"], len(ORDER)))
     pods = [d for d in documents if d["kind"] == "Pod"]
@@ -186,12 +202,43 @@ def apply_manifests(master: Container, env: Environment) -> None:
     _apply(master, env, pods)
 
 
+def change_manifests(master: Container, old: Environment, new: Environment) -> None:
+    """Apply what is new or different in an environment's manifests, and delete what is gone.
+
+    Parameters
+    ----------
+    master : docker.models.containers.Container
+    old, new : Environment
+    """
+    before = {_identity(document): document for document in _documents(old)}
+    after = {_identity(document): document for document in _documents(new)}
+    gone = [before[key] for key in before if key not in after]
+    if gone:
+        _kubectl(master, new, gone, "delete --ignore-not-found --wait=true --timeout=30s")
+    changed = [after[key] for key in after if after[key] != before.get(key)]
+    if changed:
+        _apply(master, new, changed)
+
+
+def _documents(env: Environment) -> list[Any]:
+    return [d for path in env.manifests for d in yaml.safe_load_all(path.read_text()) if d]
+
+
+def _identity(document: Any) -> tuple[str, str, str]:
+    about = document["metadata"]
+    return document["kind"], about.get("namespace", ""), about["name"]
+
+
 def _apply(master: Container, env: Environment, documents: Sequence[object]) -> None:
+    verb = "apply --server-side --force-conflicts --validate=false"
+    _kubectl(master, env, documents, verb)
+
+
+def _kubectl(master: Container, env: Environment, documents: Sequence[object], verb: str) -> None:
     body = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}).encode()
     script = (
         "umask 077; cat >/run/labkit-apply; trap 'rm -f /run/labkit-apply' EXIT; "
-        f"kubectl --kubeconfig={env.bootstrap_kubeconfig} apply --server-side "
-        "--force-conflicts --validate=false --filename=/run/labkit-apply"
+        f"kubectl --kubeconfig={env.bootstrap_kubeconfig} {verb} --filename=/run/labkit-apply"
     )
     execute(master, ["sh", "-c", script], stdin=body, timeout=60)
 
@@ -207,6 +254,20 @@ def wait_for_units(machine: Container, node: Node) -> None:
     for unit in units(node):
         ask = ["systemctl", "--quiet", "is-active", unit]
         wait_until(machine, ask, unit=unit, what=f"{unit} on {node.name}", deadline=30)
+
+
+def wait_for_all_units(machines: Mapping[str, Container], env: Environment) -> None:
+    """Wait until every unit of every machine is active.
+
+    Parameters
+    ----------
+    machines : mapping of str to docker.models.containers.Container
+        By name.
+    env : Environment
+    """
+    nodes = [node for node in env.nodes if node.role != "attacker"]
+    with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
+        list(pool.map(lambda node: wait_for_units(machines[node.name], node), nodes))
 
 
 def units(node: Node) -> list[str]:

@@ -12,7 +12,7 @@ from labkit.cluster import Environment, Node
 from labkit.lab.machine import FileSpec
 from labkit.lab.pki import Authority, key_pair
 
-__all__ = ["machine_files"]
+__all__ = ["RANDOM", "links_of", "machine_files"]
 
 SYSTEMD = "/etc/systemd/system/"
 WANTED_BY = re.compile(r"^WantedBy=(\S+)$", re.MULTILINE)
@@ -51,12 +51,17 @@ def _role_files(node: Node) -> list[FileSpec]:
         while RANDOM in data:
             fresh = base64.b64encode(secrets.token_bytes(32))
             data = data.replace(RANDOM, fresh, 1)
-        found.append(FileSpec(path, data))
-        if path.startswith(SYSTEMD) and path.count("/") == SYSTEMD.count("/"):
-            for target in WANTED_BY.findall(data.decode()):
-                unit = path.removeprefix(SYSTEMD)
-                found.append(FileSpec(f"{SYSTEMD}{target}.wants/{unit}", link=path))
+        found += [FileSpec(path, data), *links_of(path, data)]
     return found
+
+
+def links_of(path: str, data: bytes) -> list[FileSpec]:
+    """Return the links that enable a unit, as ``systemctl enable`` would make them."""
+    if not path.startswith(SYSTEMD) or path.count("/") != SYSTEMD.count("/"):
+        return []
+    unit = path.removeprefix(SYSTEMD)
+    targets = WANTED_BY.findall(data.decode())
+    return [FileSpec(f"{SYSTEMD}{target}.wants/{unit}", link=path) for target in targets]
 
 
 def _authority_files(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -15,8 +14,10 @@ import docker
 from docker.models.containers import Container
 
 from labkit.cluster import Environment, read_environment
+from labkit.cluster.edits import Edit, from_json, to_json
 from labkit.errors import ConfigError, LabError, NoSuchLab
 from labkit.lab import bootstrap, machine, nodes
+from labkit.lab.change import change
 from labkit.lab.engine import connect
 from labkit.lab.files import machine_files
 from labkit.lab.images import ensure_node_image
@@ -25,28 +26,14 @@ from labkit.lab.network import create_network, find_network, subnet_of
 from labkit.lab.pki import Authority
 from labkit.lab.report import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
-from labkit.lab.status import READY, LabStatus, status_of
+from labkit.lab.status import READY, LabStatus, Timings, status_of
 from labkit.lab.wait import journal
 
-__all__ = ["Lab", "Timings"]
+__all__ = ["Lab"]
 
+#: On the master, so that whoever attaches to the lab knows what it runs.
+EDITS = "/var/lib/labkit/edits.json"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
-
-
-@dataclass(frozen=True)
-class Timings:
-    """How long each part of a lab's start took.
-
-    Attributes
-    ----------
-    seconds : float
-        All of it.
-    steps : dict of str to float
-        Seconds by step.
-    """
-
-    seconds: float
-    steps: dict[str, float] = field(default_factory=dict)
 
 
 class Lab:
@@ -89,8 +76,8 @@ class Lab:
                 f"{name!r} is not a name for a lab",
                 hint="use up to 32 lower-case letters, digits and hyphens",
             )
-        self.environment: Environment = read_environment(mode)
-        self.mode = self.environment.name
+        self._plain: Environment = read_environment(mode)
+        self.mode = self._plain.name
         self.name = name
         self.client = connect(client)
         self.reporter = reporter or make_reporter()
@@ -154,7 +141,7 @@ class Lab:
             step("apiserver", self._wait_for_apiserver)
             step("manifests", lambda: bootstrap.apply_manifests(self._master, self.environment))
             step("workloads", lambda: bootstrap.wait_for_workloads(self._master, self.environment))
-            step("units", self._wait_for_units)
+            step("units", lambda: bootstrap.wait_for_all_units(self._containers, self.environment))
             step("keep", lambda: keep(self._containers, self.environment))
             self.exec(self._master_name, ["touch", READY])
         except BaseException:
@@ -187,8 +174,38 @@ class Lab:
         """
         began = time.monotonic()
         self._require()
+        if self.environment.edits:
+            self.apply(())
         with self.reporter.step(f"{self.mode}: reset"):
             restore(self._containers, self.environment)
+        return Timings(time.monotonic() - began)
+
+    def apply(self, edits: Iterable[Edit]) -> Timings:
+        """Change the running lab's configuration: its environment's, with these edits.
+
+        Parameters
+        ----------
+        edits : iterable of Edit
+            All that are to hold; none brings back the plain environment.
+
+        Returns
+        -------
+        Timings
+
+        Raises
+        ------
+        ConfigError
+            An edit does not fit the environment.
+        LabError
+            A component did not come back.
+        """
+        began = time.monotonic()
+        old, new = self.environment, read_environment(self._plain.folder, edits)
+        document = json.dumps({"edits": to_json(new.edits)}).encode()
+        machine.write_files(self._master, [FileSpec(EDITS, document, 0o600)])
+        self.__dict__["environment"] = new
+        with self.reporter.step(f"{self.mode}: change the configuration"):
+            change(self._containers, old, new)
         return Timings(time.monotonic() - began)
 
     def wait(self) -> None:
@@ -304,6 +321,18 @@ class Lab:
         return self._containers[node]
 
     @cached_property
+    def environment(self) -> Environment:
+        """The environment that the lab runs: its mode's, with the edits that were applied."""
+        if not self._containers:
+            return self._plain
+        try:
+            kept = json.loads(machine.read_file(self._master, EDITS))
+        except LabError:
+            return self._plain
+        edits = from_json(kept["edits"])
+        return read_environment(self._plain.folder, edits) if edits else self._plain
+
+    @cached_property
     def addresses(self) -> dict[str, str]:
         """The address of each machine."""
         network = find_network(self.client, self.name, self.mode)
@@ -321,7 +350,7 @@ class Lab:
 
     @property
     def _master_name(self) -> str:
-        return next(node.name for node in self.environment.nodes if node.role == "master")
+        return next(node.name for node in self._plain.nodes if node.role == "master")
 
     @property
     def _master(self) -> Container:
@@ -331,7 +360,7 @@ class Lab:
         return self.container(next(n.name for n in self.environment.nodes if n.role == role))
 
     def _forget(self) -> None:
-        for name in ("_containers", "addresses"):
+        for name in ("_containers", "addresses", "environment"):
             self.__dict__.pop(name, None)
 
     def _absent(self) -> NoSuchLab:
@@ -348,35 +377,11 @@ class Lab:
     def _wait_for_apiserver(self) -> None:
         bootstrap.wait_for_apiserver(self._master, self.environment.bootstrap_kubeconfig)
 
-    def _wait_for_units(self) -> None:
-        machines = [node for node in self.environment.nodes if node.role != "attacker"]
-        with ThreadPoolExecutor(max_workers=len(machines)) as pool:
-            list(
-                pool.map(
-                    lambda node: bootstrap.wait_for_units(self.container(node.name), node),
-                    machines,
-                )
-            )
-
     def _create(self, image: str) -> None:
         self._forget()
         network = create_network(self.client, self.name, self.mode)
         files = machine_files(self.environment, self.addresses)
-        with ThreadPoolExecutor(max_workers=len(files)) as pool:
-            started = [
-                pool.submit(
-                    nodes.create_node,
-                    self.client,
-                    network,
-                    image,
-                    self.environment,
-                    node,
-                    name=self.name,
-                    addresses=self.addresses,
-                    files=files[node.name],
-                )
-                for node in self.environment.nodes
-            ]
-        for future in started:
-            future.result()
+        nodes.create_nodes(
+            self.client, network, image, self.environment, self.name, self.addresses, files
+        )
         self._forget()

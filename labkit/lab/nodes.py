@@ -17,7 +17,7 @@ from labkit.errors import EngineError, LabError, NameTaken
 from labkit.lab.engine import LABEL, lab_filter, labels
 from labkit.lab.machine import FileSpec, write_files
 
-__all__ = ["container_name", "create_node", "find_nodes", "remove_lab"]
+__all__ = ["container_name", "create_node", "create_nodes", "find_nodes", "remove_lab"]
 
 #: What systemd, a container runtime and a kubelet need, by name, on top of Docker's defaults.
 #: Not among them, and so out of reach of whatever breaks out of a pod: SYS_MODULE, SYS_RAWIO,
@@ -154,6 +154,35 @@ def create_node(
     except APIError as error:
         raise _explained(error, title) from error
     return container
+
+
+def create_nodes(
+    client: docker.DockerClient,
+    network: Network,
+    image: str,
+    env: Environment,
+    name: str,
+    addresses: dict[str, str],
+    files: Mapping[str, Sequence[FileSpec]],
+) -> None:
+    """Create and start all machines of a lab, at once; see :func:`create_node`."""
+    with ThreadPoolExecutor(max_workers=len(env.nodes)) as pool:
+        started = [
+            pool.submit(
+                create_node,
+                client,
+                network,
+                image,
+                env,
+                node,
+                name=name,
+                addresses=addresses,
+                files=files[node.name],
+            )
+            for node in env.nodes
+        ]
+    for future in started:
+        future.result()
 
 
 def _explained(error: APIError, title: str) -> NameTaken | EngineError:

@@ -45,6 +45,7 @@ if [ -n "$(find /etc /run/systemd/system -xdev -cnewer {KEEP}/etc.tar -not -path
   find /run/systemd/system -mindepth 1 -delete
   tar -C / -xpf {KEEP}/etc.tar
   systemctl daemon-reload
+  systemd-tmpfiles --create /etc/tmpfiles.d/*.conf
   since=0
   touch {KEEP}/etc.tar
 fi

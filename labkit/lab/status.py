@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import docker
 from docker.models.containers import Container
@@ -13,10 +13,26 @@ from labkit.lab.engine import LABEL, connect
 from labkit.lab.machine import execute
 from labkit.lab.nodes import find_nodes
 
-__all__ = ["READY", "LabStatus", "list_labs", "status_of"]
+__all__ = ["READY", "LabStatus", "Timings", "list_labs", "status_of"]
 
 #: Written on the master when the lab is up; it is gone when the machine stops.
 READY = "/run/labkit-ready"
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long each part of a lab's start took.
+
+    Attributes
+    ----------
+    seconds : float
+        All of it.
+    steps : dict of str to float
+        Seconds by step.
+    """
+
+    seconds: float
+    steps: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

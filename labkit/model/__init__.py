@@ -8,6 +8,7 @@ from __future__ import annotations
 from labkit.cluster.source import Source
 from labkit.model.claims import PROPERTIES, VALUES, Channel, Claim
 from labkit.model.graph import build_model, channels, credential
+from labkit.model.view import View
 
 __all__ = [
     "PROPERTIES",
@@ -15,6 +16,7 @@ __all__ = [
     "Channel",
     "Claim",
     "Source",
+    "View",
     "build_model",
     "channels",
     "credential",

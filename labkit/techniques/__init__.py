@@ -9,8 +9,8 @@ Examples
 >>> from labkit import techniques
 >>> [technique.name for technique in techniques.all()]
 ['at-rest', 'eavesdrop', 'etcd-forge', 'etcd-read']
->>> techniques.find("etcd-read").foothold
-'on the cluster network'
+>>> techniques.find("etcd-read").footholds
+('on the cluster network', 'unprivileged user on a worker', 'inside a pod')
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ import pkgutil
 from functools import cache
 
 from labkit.errors import ConfigError
-from labkit.techniques._base import FOOTHOLDS, Setting, Technique, Verdict, Verdicts
+from labkit.techniques._base import FOOTHOLDS, GOALS, Prediction, Technique
 from labkit.techniques._picture import picture
 from labkit.techniques._reach import inside
+from labkit.techniques._verdict import Setting, Verdict, Verdicts
 
 __all__ = [
     "FOOTHOLDS",
+    "GOALS",
+    "Prediction",
     "Setting",
     "Technique",
     "Verdict",

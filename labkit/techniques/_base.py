@@ -1,142 +1,74 @@
-"""The nouns that techniques share: what one is, and what became of it."""
+"""What a technique is: where from, what it needs in the model, how it is carried out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from html import escape
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from labkit.model import PROPERTIES, Channel, build_model, channels
+from labkit.errors import ConfigError
+from labkit.model import PROPERTIES, Channel, View, build_model, channels
+from labkit.techniques._verdict import Setting, Settings, Verdict
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
     from labkit.lab import Lab
 
-__all__ = ["FOOTHOLDS", "NETWORK", "ROOT_ON_ETCD", "Setting", "Technique", "Verdict", "Verdicts"]
+__all__ = [
+    "ADMIN",
+    "FOOTHOLDS",
+    "GOALS",
+    "NETWORK",
+    "OUTSIDE",
+    "POD",
+    "ROOT_ON_ETCD",
+    "ROOT_ON_WORKER",
+    "SECRETS",
+    "USER_ON_MASTER",
+    "USER_ON_WORKER",
+    "Prediction",
+    "Technique",
+]
 
 NETWORK = "on the cluster network"
+USER_ON_MASTER = "unprivileged user on the master"
+USER_ON_WORKER = "unprivileged user on a worker"
+POD = "inside a pod"
+ROOT_ON_WORKER = "root on a worker"
 ROOT_ON_ETCD = "root on an etcd machine"
+OUTSIDE = "outside, with a copied credential"
 #: Where an attacker may start.
 FOOTHOLDS = (
     NETWORK,
-    "unprivileged user on the master",
-    "unprivileged user on a worker",
-    "inside a pod",
-    "root on a worker",
+    USER_ON_MASTER,
+    USER_ON_WORKER,
+    POD,
+    ROOT_ON_WORKER,
     ROOT_ON_ETCD,
-    "outside, with a copied credential",
+    OUTSIDE,
 )
-#: What an environment says about one thing: its name, its value, where it was read.
-Setting: TypeAlias = tuple[str, str, str]
-WORDS = {True: "succeeded", False: "refused"}
-# Okabe and Ito's: seen apart by the colour-blind, and the word stands beside it
-COLOURS = {True: "#D55E00", False: "#009E73"}
+SECRETS, ADMIN = "reads the secrets", "cluster-admin"
+#: What an attacker may be after; some footholds are goals as well.
+GOALS = (SECRETS, ADMIN, ROOT_ON_WORKER)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What came of a technique in one lab, and why.
-
-    It shows neither addresses nor times nor secrets, so that two runs show the same.
-
-    Parameters
-    ----------
-    technique, mode, foothold : str
-    succeeded : bool
-        False means refused, never that no answer came.
-    reason : str
-        Why, in the words of what was seen.
-    evidence : tuple of str
-        What was seen.
-    control : str
-        What shows that a refusal is none of a dead component: the legitimate client's success.
-    details : mapping
-        What differs from run to run, for whoever wants to look closer.
+class Prediction:
+    """What the model says of a technique at a foothold, and why.
 
     Examples
     --------
-    >>> Verdict("etcd-read", "insecure", NETWORK, True, "HTTP 200", ("one value",))
-    etcd-read, insecure, on the cluster network: succeeded
-      why: HTTP 200
-      - one value
+    >>> Prediction(False, ("required: kubelet.yaml:4",))
+    refused, because required: kubelet.yaml:4
     """
 
-    technique: str
-    mode: str
-    foothold: str
-    succeeded: bool
-    reason: str
-    evidence: tuple[str, ...] = ()
-    control: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def word(self) -> str:
-        """Return "succeeded" or "refused"."""
-        return WORDS[self.succeeded]
+    succeeds: bool
+    because: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        lines = [f"{self.technique}, {self.mode}, {self.foothold}: {self.word}"]
-        lines.append(f"  why: {self.reason}")
-        lines += [f"  - {line}" for line in self.evidence]
-        if self.control:
-            lines.append(f"  control: {self.control}")
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        items = "".join(f"<li>{escape(line)}</li>" for line in self.evidence)
-        control = f"<div><i>control:</i> {escape(self.control)}</div>" if self.control else ""
-        colour = COLOURS[self.succeeded]
-        return (
-            f"<div style='border-left:5px solid {colour};padding:2px 12px;text-align:left'>"
-            f"<b>{escape(self.technique)}</b> in <b>{escape(self.mode)}</b>, "
-            f"{escape(self.foothold)}: <b style='color:{colour}'>{self.word}</b>"
-            f"<div><i>why:</i> {escape(self.reason)}</div><ul>{items}</ul>{control}</div>"
-        )
-
-
-class Verdicts(tuple[Verdict, ...]):
-    """Verdicts, as a table with one line for each.
-
-    Examples
-    --------
-    >>> Verdicts([Verdict("etcd-read", "insecure", NETWORK, True, "HTTP 200")])
-    technique  mode      from                    verdict    why
-    ---------  --------  ----------------------  ---------  --------
-    etcd-read  insecure  on the cluster network  succeeded  HTTP 200
-    """
-
-    __slots__ = ()
-    HEAD = ("technique", "mode", "from", "verdict", "why")
-
-    def _cells(self) -> list[tuple[str, ...]]:
-        return [(v.technique, v.mode, v.foothold, v.word, v.reason) for v in self]
-
-    def __repr__(self) -> str:
-        return _columns(self.HEAD, self._cells())
-
-    def _repr_html_(self) -> str:
-        rows = []
-        for verdict, cells in zip(self, self._cells(), strict=True):
-            style = f"color:{COLOURS[verdict.succeeded]};font-weight:600"
-            rows.append([(cell, style if cell == verdict.word else "") for cell in cells])
-        return _html(self.HEAD, rows)
-
-
-class Settings(tuple[tuple[str, Setting], ...]):
-    """What environments say about what a technique needs, one line for each."""
-
-    __slots__ = ()
-    HEAD = ("mode", "what", "value", "read in")
-
-    def __repr__(self) -> str:
-        return _columns(self.HEAD, [(mode, *setting) for mode, setting in self])
-
-    def _repr_html_(self) -> str:
-        rows = [[(cell, "") for cell in (mode, *setting)] for mode, setting in self]
-        return _html(self.HEAD, rows)
+        word = "succeeds" if self.succeeds else "refused"
+        return f"{word}, because {'; '.join(self.because)}" if self.because else word
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +78,10 @@ class Technique:
     Parameters
     ----------
     name, title : str
-    foothold : str
-        Where the attacker starts, one of :data:`FOOTHOLDS`.
+    footholds : tuple of str
+        Where it can be tried from, each one of :data:`FOOTHOLDS`; the first is the usual one.
+    grants : tuple of str
+        What the attacker has when it succeeds: further footholds, or :data:`GOALS`.
     about : str
         The ids of the channels that it abuses, as a shell's pattern.
     properties : tuple of str
@@ -156,29 +90,64 @@ class Technique:
         Its names in MITRE ATT&CK, in STRIDE and in the Common Weakness Enumeration.
     sources : tuple of str
         Where it is described.
-    run : callable
-        Carries it out in a lab, undoes it, and returns the verdict.
+    predict : callable
+        Takes a :class:`~labkit.model.View` and a foothold, and says what the model says.
+    execute : callable
+        Takes a lab and a foothold, carries it out, undoes it, and returns the verdict.
     settings : callable, optional
         What an environment says about it beside the channels' properties.
     """
 
     name: str
     title: str
-    foothold: str
+    footholds: tuple[str, ...]
+    grants: tuple[str, ...]
     about: str
     properties: tuple[str, ...]
     attack: tuple[str, ...]
     stride: tuple[str, ...]
     cwe: tuple[str, ...]
     sources: tuple[str, ...]
-    run: Callable[[Lab], Verdict] = field(repr=False)
+    predict: Callable[[View, str], Prediction] = field(repr=False)
+    execute: Callable[[Lab, str], Verdict] = field(repr=False)
     settings: Callable[[Environment], Sequence[Setting]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if self.foothold not in FOOTHOLDS:
-            raise ValueError(f"{self.name}: no foothold {self.foothold!r}")
+        for foothold in self.footholds:
+            if foothold not in FOOTHOLDS:
+                raise ValueError(f"{self.name}: no foothold {foothold!r}")
+        if not set(self.grants) <= {*FOOTHOLDS, *GOALS}:
+            raise ValueError(f"{self.name}: no such grants {self.grants}")
         if not set(self.properties) <= set(PROPERTIES):
             raise ValueError(f"{self.name}: no such properties {self.properties}")
+
+    def run(self, lab: Lab, foothold: str = "") -> Verdict:
+        """Carry it out in a lab, from a foothold, and undo it.
+
+        Parameters
+        ----------
+        lab : Lab
+        foothold : str
+            One of its own; without it, the usual one.
+
+        Returns
+        -------
+        Verdict
+
+        Raises
+        ------
+        ProbeError
+            What happened says neither that it succeeded nor that it was refused.
+        ConfigError
+            It cannot be tried from there.
+        """
+        foothold = foothold or self.footholds[0]
+        if foothold not in self.footholds:
+            raise ConfigError(
+                f"{self.name} cannot be tried {foothold}",
+                hint=f"choose one of: {', '.join(self.footholds)}",
+            )
+        return self.execute(lab, foothold)
 
     def channels(self, graph: Any) -> list[Channel]:
         """Return the channels of a model that the technique abuses."""
@@ -209,24 +178,3 @@ class Technique:
         if self.settings is not None:
             found |= dict.fromkeys(self.settings(env))
         return found
-
-
-def _columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def _html(head: Sequence[str], rows: Iterable[Iterable[tuple[str, str]]]) -> str:
-    titles = "".join(f"<th style='text-align:left'>{escape(title)}</th>" for title in head)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td style='text-align:left;{style}'>{escape(c)}</td>" for c, style in row)
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"

@@ -8,13 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.cluster import Credential
 from labkit.errors import ProbeError
-from labkit.model import Channel, build_model, channels, credential
+from labkit.model import Channel, View, build_model, channels, credential
+from labkit.techniques._base import NETWORK, Prediction
 from labkit.techniques._reach import Answer, request, run
+from labkit.techniques._verdict import Setting
 
 if TYPE_CHECKING:
+    from labkit.cluster import Environment
     from labkit.lab import Lab
 
-__all__ = ["API", "as_apiserver", "ask", "client_channel", "decode", "encode"]
+__all__ = [
+    "API",
+    "as_apiserver",
+    "ask",
+    "client_channel",
+    "decode",
+    "encode",
+    "encryption",
+    "keeps_plaintext",
+    "takes_anybody",
+]
 
 #: etcd speaks gRPC, and JSON over HTTP on the same port.
 API = "/v3/kv"
@@ -28,8 +41,8 @@ def client_channel(lab: Lab) -> Channel:
     )
 
 
-def ask(lab: Lab, verb: str, key: str, **more: object) -> Answer:
-    """Ask something of etcd from the attacker's machine, without a credential.
+def ask(lab: Lab, verb: str, key: str, foothold: str = NETWORK, **more: object) -> Answer:
+    """Ask something of etcd from a foothold, without a credential.
 
     Parameters
     ----------
@@ -37,12 +50,51 @@ def ask(lab: Lab, verb: str, key: str, **more: object) -> Answer:
     verb : str
         "range", "put" or "deleterange".
     key : str
+    foothold : str
     **more : object
         More fields of the request.
     """
     channel = client_channel(lab)
     url = f"{channel.protocol}://{channel.server.split('@')[1]}:{channel.port}{API}/{verb}"
-    return request(lab, url, body=json.dumps({"key": encode(key.encode()), **more}).encode())
+    return request(
+        lab, url, foothold=foothold, body=json.dumps({"key": encode(key.encode()), **more}).encode()
+    )
+
+
+def takes_anybody(view: View) -> Prediction:
+    """Predict whether etcd answers a caller without a credential."""
+    channel = view.channels("kube-apiserver@* -> etcd@*")[0]
+    for claim, wanted in (
+        (channel.client_authentication, "none"),
+        (channel.authorization, "allow-all"),
+    ):
+        if claim.value != wanted:
+            return Prediction(False, (str(claim),))
+    return Prediction(True, (str(channel.client_authentication), str(channel.authorization)))
+
+
+def keeps_plaintext(view: View) -> Prediction:
+    """Predict whether the apiserver stores secrets as they are."""
+    settings = encryption(view.env)
+    encrypted = [setting for setting in settings if setting[1] not in ("identity", "none")]
+    said = tuple(f"{what}: {value}: {read_in}" for what, value, read_in in encrypted or settings)
+    return Prediction(not encrypted, said)
+
+
+def encryption(env: Environment) -> list[Setting]:
+    """Return what the apiserver does to secrets before it stores them."""
+    what = "encryption at rest"
+    found = [
+        (what, providers[0], str(encryption.source))
+        for encryption in env.encryption.values()
+        for resource, providers in encryption.providers
+        if resource in ("secrets", "*.", "*.*") and providers
+    ]
+    if found:
+        return found
+    flag = "encryption-provider-config"
+    apiservers = [c for c in env.components if c.kind == "kube-apiserver"]
+    return [(what, "none", str(c.setting(flag).source)) for c in apiservers]
 
 
 def encode(data: bytes) -> str:

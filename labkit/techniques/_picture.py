@@ -10,7 +10,7 @@ from labkit.techniques._secret import Sample
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from labkit.techniques._base import Verdict
+    from labkit.techniques._verdict import Verdict
 
 __all__ = ["picture"]
 

@@ -10,15 +10,35 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
+from labkit.techniques._base import (
+    NETWORK,
+    POD,
+    ROOT_ON_ETCD,
+    ROOT_ON_WORKER,
+    USER_ON_MASTER,
+    USER_ON_WORKER,
+)
 
 if TYPE_CHECKING:
     from labkit.lab import Lab, Output
 
-__all__ = ["Answer", "attacker", "inside", "request", "run"]
+__all__ = ["Answer", "attacker", "inside", "request", "run", "run_from"]
 
 #: Seconds for one request, and for one command without a limit of its own.
 PATIENCE = 5
 DEADLINE = 20.0
+#: Somebody with an account on the machines and no rights on them.
+PERSON = "alice"
+ON_A_MACHINE = (USER_ON_MASTER, USER_ON_WORKER, ROOT_ON_WORKER, ROOT_ON_ETCD)
+#: The pod's processes are the machine's, and its container's name is the kubelet's label.
+IN_POD = """
+set -e
+id=$(ctr --namespace k8s.io containers list --quiet 'labels."io.kubernetes.container.name"==web')
+pid=$(ctr --namespace k8s.io tasks list | awk -v id="$id" '$1 == id { print $2 }')
+[ -n "$pid" ] || { echo "the pod shop/web does not run" >&2; exit 125; }
+exec nsenter --net=/proc/$pid/ns/net setpriv --reuid 1000 --regid 1000 --clear-groups \\
+  --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@"
+"""
 #: curl's exit codes: the server could not be reached, and no answer came in time.
 NO_CONNECTION, TIMED_OUT = 7, 28
 #: A server that closes while it is still being sent something may wipe out the alert that it
@@ -31,8 +51,10 @@ class _Addressed(Protocol):
     def addresses(self) -> dict[str, str]: ...
 
 
-def inside(lab: _Addressed, host: str) -> str:
+def inside(lab: _Addressed, host: str, foothold: str = NETWORK) -> str:
     """Return the address of a machine of the lab; anything else is refused.
+
+    Whoever stands on a machine of the lab may mean it by its loopback address.
 
     The lab's network alone is not enough: its gateway is the machine that Docker runs on.
 
@@ -41,6 +63,8 @@ def inside(lab: _Addressed, host: str) -> str:
     lab : Lab
     host : str
         The name or the address of a machine.
+    foothold : str
+        From where.
 
     Raises
     ------
@@ -48,6 +72,8 @@ def inside(lab: _Addressed, host: str) -> str:
         It is none of the lab's machines.
     """
     addresses = lab.addresses
+    if host in ("localhost", "127.0.0.1") and foothold in ON_A_MACHINE:
+        return "127.0.0.1"
     if host in addresses:
         return addresses[host]
     try:
@@ -106,15 +132,72 @@ class Answer:
     refusal: str
 
 
+def run_from(
+    lab: Lab,
+    foothold: str,
+    argv: Sequence[str],
+    *,
+    stdin: bytes | None = None,
+    timeout: float = DEADLINE,
+) -> Output:
+    """Run a command where, and as whom, an attacker at a foothold would.
+
+    Parameters
+    ----------
+    lab : Lab
+    foothold : str
+    argv : sequence of str
+    stdin : bytes, optional
+    timeout : float
+        Seconds.
+
+    Notes
+    -----
+    Inside a pod means: in the network of the pod ``shop/web``, as its user and without
+    capabilities, but with the tools of the machine, as if the attacker had brought them along.
+
+    Raises
+    ------
+    ProbeTimeout
+        It did not end in time.
+    """
+    node, user, prefix = _place(lab, foothold)
+    try:
+        return lab.exec(
+            node, [*prefix, *argv], stdin=stdin, user=user, timeout=timeout, check=False
+        )
+    except CommandFailed as error:
+        raise ProbeTimeout(error.message, evidence=error.evidence) from error
+
+
+def _place(lab: Lab, foothold: str) -> tuple[str, str | None, list[str]]:
+    """Return the machine, the user and what stands before a command."""
+    first = {node.role: node.name for node in reversed(lab.environment.nodes)}
+    if foothold == POD:
+        return first["worker"], None, ["sh", "-c", IN_POD, "in-pod"]
+    if foothold in (USER_ON_MASTER, USER_ON_WORKER):
+        role = "master" if foothold == USER_ON_MASTER else "worker"
+        return first[role], PERSON, []
+    role = {ROOT_ON_WORKER: "worker", ROOT_ON_ETCD: "etcd"}.get(foothold, "attacker")
+    return first[role], None, []
+
+
 def request(
-    lab: Lab, url: str, *, body: bytes | None = None, options: Sequence[str] = ()
+    lab: Lab,
+    url: str,
+    *,
+    foothold: str = NETWORK,
+    body: bytes | None = None,
+    options: Sequence[str] = (),
 ) -> Answer:
-    """Ask something of a machine of the lab, from the attacker's, with curl.
+    """Ask something of a machine of the lab, from a foothold, with curl.
 
     Parameters
     ----------
     lab : Lab
     url : str
+    foothold : str
+        By whom; without it, the attacker's machine on the network.
     body : bytes, optional
         Is posted, as JSON.
     options : sequence of str
@@ -131,14 +214,14 @@ def request(
     ProbeError
         Something happened that says nothing.
     """
-    inside(lab, urlsplit(url).hostname or "")
+    inside(lab, urlsplit(url).hostname or "", foothold)
     # An attacker has no reason to trust, and none to verify.
     argv = ["curl", "--verbose", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
     argv += ["--max-time", str(PATIENCE), "--write-out", "\n%{http_code}", *options]
     if body is not None:
         argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
     for _ in range(ATTEMPTS):
-        output = run(lab, attacker(lab), [*argv, url], stdin=body)
+        output = run_from(lab, foothold, [*argv, url], stdin=body)
         if "reset by peer" not in output.error:
             break
     content, _, status = output.stdout.rpartition(b"\n")

@@ -10,12 +10,14 @@ import re
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.techniques._base import ROOT_ON_ETCD, Setting, Technique, Verdict
+from labkit.model import View
+from labkit.techniques._base import ROOT_ON_ETCD, SECRETS, Prediction, Technique
+from labkit.techniques._etcd import encryption, keeps_plaintext
 from labkit.techniques._reach import run
 from labkit.techniques._secret import sample, true_secret
+from labkit.techniques._verdict import Verdict
 
 if TYPE_CHECKING:
-    from labkit.cluster import Environment
     from labkit.lab import Lab
 
 __all__ = ["TECHNIQUE", "read_at_rest"]
@@ -26,7 +28,7 @@ DATA = "/var/lib/etcd"
 CIPHERTEXT = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:[^:]+:")
 
 
-def read_at_rest(lab: Lab) -> Verdict:
+def read_at_rest(lab: Lab, foothold: str) -> Verdict:
     """Look for a secret in etcd's files, and at what etcd keeps under its key.
 
     Returns
@@ -65,7 +67,7 @@ def read_at_rest(lab: Lab) -> Verdict:
     return Verdict(
         TECHNIQUE.name,
         lab.mode,
-        ROOT_ON_ETCD,
+        foothold,
         plain,
         reason,
         tuple(evidence),
@@ -83,26 +85,16 @@ def _in_files(lab: Lab, node: str, wanted: bytes) -> bool:
     return found.exit_code == 0
 
 
-def _settings(env: Environment) -> list[Setting]:
-    """Return what the apiserver does to secrets before it stores them."""
-    what = "encryption at rest"
-    found = [
-        (what, providers[0], str(encryption.source))
-        for encryption in env.encryption.values()
-        for resource, providers in encryption.providers
-        if resource in ("secrets", "*.", "*.*") and providers
-    ]
-    if found:
-        return found
-    flag = "encryption-provider-config"
-    apiservers = [c for c in env.components if c.kind == "kube-apiserver"]
-    return [(what, "none", str(c.setting(flag).source)) for c in apiservers]
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the apiserver encrypts what it stores."""
+    return keeps_plaintext(view)
 
 
 TECHNIQUE = Technique(
     name="at-rest",
     title="Read a secret from etcd's disk",
-    foothold=ROOT_ON_ETCD,
+    footholds=(ROOT_ON_ETCD,),
+    grants=(SECRETS,),
     about="",
     properties=(),
     attack=("T1552.001", "T1005"),
@@ -113,6 +105,7 @@ TECHNIQUE = Technique(
         "https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/",
         "https://attack.mitre.org/techniques/T1005/",
     ),
-    run=read_at_rest,
-    settings=_settings,
+    predict=predict,
+    execute=read_at_rest,
+    settings=encryption,
 )

@@ -17,10 +17,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import Channel, build_model
-from labkit.techniques._base import NETWORK, Setting, Technique, Verdict
+from labkit.model import Channel, View, build_model
+from labkit.techniques._base import NETWORK, SECRETS, Prediction, Technique
 from labkit.techniques._reach import attacker, inside, run
 from labkit.techniques._secret import Sample, Secret, sample, true_secret
+from labkit.techniques._verdict import Setting, Verdict
 from labkit.techniques._wire import (
     Content,
     Stream,
@@ -59,7 +60,13 @@ cat "$dir/pcap"
 """
 
 
-def eavesdrop(lab: Lab) -> Verdict:
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the kubelet's channel is encrypted."""
+    claim = view.channels(TECHNIQUE.about)[0].encryption
+    return Prediction(claim.value == "none", (str(claim),))
+
+
+def eavesdrop(lab: Lab, foothold: str) -> Verdict:
     """Capture what the kubelet of worker1 says to the apiserver, and look for a secret in it.
 
     To see something worth seeing at once, a pod is started on worker1 that needs a secret
@@ -246,7 +253,8 @@ def _settings(env: Environment) -> list[Setting]:
 TECHNIQUE = Technique(
     name="eavesdrop",
     title="Read a secret on its way from the apiserver to a kubelet",
-    foothold=NETWORK,
+    footholds=(NETWORK,),
+    grants=(SECRETS,),
     about="kubelet@worker1 -> *@master:*",
     properties=("encryption",),
     attack=("T1557.002", "T1040"),
@@ -257,6 +265,7 @@ TECHNIQUE = Technique(
         "https://attack.mitre.org/techniques/T1557/002/",
         "https://attack.mitre.org/techniques/T1040/",
     ),
-    run=eavesdrop,
+    predict=predict,
+    execute=eavesdrop,
     settings=_settings,
 )

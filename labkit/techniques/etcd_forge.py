@@ -16,10 +16,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import Channel, build_model, channels
-from labkit.techniques._base import NETWORK, Technique, Verdict
-from labkit.techniques._etcd import ask, client_channel, decode, encode
+from labkit.model import Channel, View, build_model, channels
+from labkit.techniques._base import ADMIN, NETWORK, Prediction, Technique
+from labkit.techniques._etcd import ask, client_channel, decode, encode, takes_anybody
 from labkit.techniques._reach import Answer, attacker, request, run
+from labkit.techniques._verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -39,7 +40,12 @@ openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key 
 """
 
 
-def forge(lab: Lab) -> Verdict:
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether etcd asks who calls."""
+    return takes_anybody(view)
+
+
+def forge(lab: Lab, foothold: str) -> Verdict:
     """Write an approved certificate request into etcd, and use what comes of it.
 
     Returns
@@ -61,7 +67,7 @@ def forge(lab: Lab) -> Verdict:
             evidence[0] = f"tried to write to {server}, without a credential: {KEY}"
             control = _control(lab)
             return Verdict(
-                TECHNIQUE.name, lab.mode, NETWORK, False, answer.refusal, tuple(evidence), control
+                TECHNIQUE.name, lab.mode, foothold, False, answer.refusal, tuple(evidence), control
             )
         run(lab, attacker(lab), ["tee", f"{folder}/crt"], stdin=_certificate(lab), check=True)
         before, after = _who(lab), _who(lab, folder)
@@ -77,7 +83,7 @@ def forge(lab: Lab) -> Verdict:
         f"and is now {after['username']}, in group {GROUP}",
     ]
     reason = f"HTTP {answer.status}, etcd takes what anybody writes; Kubernetes believes etcd"
-    return Verdict(TECHNIQUE.name, lab.mode, NETWORK, True, reason, tuple(evidence))
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, tuple(evidence))
 
 
 def _request(csr: bytes) -> dict[str, Any]:
@@ -158,7 +164,8 @@ def _control(lab: Lab) -> str:
 TECHNIQUE = Technique(
     name="etcd-forge",
     title="Become cluster-admin by writing into etcd",
-    foothold=NETWORK,
+    footholds=(NETWORK,),
+    grants=(ADMIN,),
     about="kube-apiserver@* -> etcd@*",
     properties=("encryption", "client_authentication", "authorization"),
     attack=("T1565.001", "T1098"),
@@ -169,5 +176,6 @@ TECHNIQUE = Technique(
         "https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/",
         "https://attack.mitre.org/techniques/T1565/001/",
     ),
-    run=forge,
+    predict=predict,
+    execute=forge,
 )

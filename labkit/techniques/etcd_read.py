@@ -5,9 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.techniques._base import NETWORK, Technique, Verdict
-from labkit.techniques._etcd import as_apiserver, ask, client_channel, decode
+from labkit.model import View
+from labkit.techniques._base import (
+    NETWORK,
+    POD,
+    SECRETS,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._etcd import (
+    as_apiserver,
+    ask,
+    client_channel,
+    decode,
+    keeps_plaintext,
+    takes_anybody,
+)
 from labkit.techniques._secret import sample, true_secret
+from labkit.techniques._verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -18,7 +34,13 @@ WANTED = ("shop", "db-credentials", "password")
 KEY = "/registry/secrets/shop/db-credentials"
 
 
-def read(lab: Lab) -> Verdict:
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether etcd asks who calls, and what it keeps."""
+    reached = takes_anybody(view)
+    return keeps_plaintext(view) if reached.succeeds else reached
+
+
+def read(lab: Lab, foothold: str) -> Verdict:
     """Ask etcd for a secret.
 
     Returns
@@ -35,7 +57,7 @@ def read(lab: Lab) -> Verdict:
     """
     secret = true_secret(lab, *WANTED)
     server = client_channel(lab).server
-    answer = ask(lab, "range", KEY)
+    answer = ask(lab, "range", KEY, foothold)
     details = {}
     evidence = [f"asked {server} for {KEY}, without a credential"]
     control = ""
@@ -46,7 +68,7 @@ def read(lab: Lab) -> Verdict:
             evidence.append(f"read: {secret.proof}")
             reason = f"HTTP {answer.status}, {server.split('@')[0]} asks nobody who calls"
             return Verdict(
-                TECHNIQUE.name, lab.mode, NETWORK, True, reason, tuple(evidence), "", details
+                TECHNIQUE.name, lab.mode, foothold, True, reason, tuple(evidence), "", details
             )
         if not value.startswith(b"k8s:enc:"):
             raise ProbeError(f"{server} answered, but not with {secret}")
@@ -56,14 +78,15 @@ def read(lab: Lab) -> Verdict:
         raise ProbeError(f"{server} refused, but the apiserver does not get {KEY} from it either")
     control = "with the apiserver's certificate, the same machine gives the key"
     return Verdict(
-        TECHNIQUE.name, lab.mode, NETWORK, False, reason, tuple(evidence), control, details
+        TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), control, details
     )
 
 
 TECHNIQUE = Technique(
     name="etcd-read",
     title="Read a secret out of etcd",
-    foothold=NETWORK,
+    footholds=(NETWORK, USER_ON_WORKER, POD),
+    grants=(SECRETS,),
     about="kube-apiserver@* -> etcd@*",
     properties=("encryption", "client_authentication", "authorization"),
     attack=("T1552.007",),
@@ -74,5 +97,6 @@ TECHNIQUE = Technique(
         "https://etcd.io/docs/latest/op-guide/security/",
         "https://attack.mitre.org/techniques/T1552/007/",
     ),
-    run=read,
+    predict=predict,
+    execute=read,
 )

@@ -13,9 +13,11 @@ import pytest
 from labkit import build_model, read_environment, techniques
 from labkit.errors import CommandFailed, ConfigError, ProbeError, ProbeTimeout
 from labkit.lab import Output
+from labkit.model import View
 from labkit.techniques import _picture, _reach, _secret
-from labkit.techniques._base import FOOTHOLDS, NETWORK, Technique, Verdict, Verdicts
+from labkit.techniques._base import FOOTHOLDS, GOALS, NETWORK, POD, USER_ON_MASTER, Technique
 from labkit.techniques._secret import Sample, Secret, sample
+from labkit.techniques._verdict import Verdict, Verdicts
 
 MODES = ("insecure", "hardened")
 STRIDE = {
@@ -52,7 +54,9 @@ class TestMetadata:
     def test_is_complete(self, technique: Technique) -> None:
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", technique.name)
         assert technique.title[0].isupper()
-        assert technique.foothold in FOOTHOLDS
+        assert technique.footholds
+        assert set(technique.footholds) <= set(FOOTHOLDS)
+        assert set(technique.grants) <= {*FOOTHOLDS, *GOALS}
         assert technique.attack
         assert all(re.fullmatch(r"T\d{4}(\.\d{3})?", item) for item in technique.attack)
         assert technique.cwe
@@ -60,7 +64,7 @@ class TestMetadata:
         assert technique.stride
         assert set(technique.stride) <= STRIDE
         assert technique.sources
-        assert inspect.getmodule(technique.run).__doc__  # type: ignore[union-attr]
+        assert inspect.getmodule(technique.execute).__doc__  # type: ignore[union-attr]
 
     @pytest.mark.parametrize("mode", MODES)
     def test_its_channels_are_in_the_model(self, technique: Technique, mode: str) -> None:
@@ -78,11 +82,36 @@ class TestMetadata:
         assert all(read_in for _, (_, _, read_in) in rows)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_every_prediction_says_where_it_was_read(mode: str) -> None:
+    view = View(read_environment(mode))
+    for technique in techniques.all():
+        for foothold in technique.footholds:
+            prediction = technique.predict(view, foothold)
+            assert prediction.because, technique.name
+            assert all(prediction.because), technique.name
+
+
+def test_technique_is_not_tried_from_elsewhere() -> None:
+    lab: Any = FakeLab()
+    with pytest.raises(ConfigError, match="at-rest cannot be tried on the cluster network"):
+        techniques.find("at-rest").run(lab, NETWORK)
+    assert lab.calls == []
+
+
+def test_loopback_is_meant_only_by_whoever_stands_on_a_machine() -> None:
+    lab: Any = FakeLab()
+    assert techniques.inside(lab, "localhost", USER_ON_MASTER) == "127.0.0.1"
+    for foothold in (NETWORK, POD):
+        with pytest.raises(ProbeError, match="nothing is sent there"):
+            techniques.inside(lab, "localhost", foothold)
+
+
 def test_unknown_foothold_or_property_is_refused() -> None:
     found = techniques.find("etcd-read")
     values = {name: getattr(found, name) for name in found.__slots__}
     with pytest.raises(ValueError, match="no foothold 'the moon'"):
-        Technique(**{**values, "foothold": "the moon"})
+        Technique(**{**values, "footholds": ("the moon",)})
     with pytest.raises(ValueError, match="no such properties"):
         Technique(**{**values, "properties": ("colour",)})
 

@@ -1,0 +1,87 @@
+"""Mitigations, one file each: what each changes in a cluster's configuration, and what it stops.
+
+A module of this package that does not begin with ``_`` holds one control, as ``CONTROL``;
+adding a mitigation is adding one file. A control is a change of an environment's files: the
+model is read from the changed files, and the same files are written into a running lab.
+
+Examples
+--------
+>>> from labkit import controls
+>>> controls.find("apiserver-anonymous").title
+'The apiserver takes no anonymous callers'
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from labkit.controls._base import Control
+from labkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+
+__all__ = ["Control", "all", "find", "with_controls"]
+
+
+@cache
+def all() -> tuple[Control, ...]:  # noqa: A001 - read with its module: controls.all()
+    """Return every control there is, by name."""
+    names = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
+    found = [importlib.import_module(f"{__name__}.{name}").CONTROL for name in names]
+    return tuple(sorted(found, key=lambda control: control.name))
+
+
+def find(name: str) -> Control:
+    """Return a control by its name.
+
+    Raises
+    ------
+    ConfigError
+        There is none of that name.
+    """
+    for control in all():
+        if control.name == name:
+            return control
+    raise ConfigError(
+        f"no control {name!r}", hint=f"choose one of: {', '.join(c.name for c in all())}"
+    )
+
+
+def with_controls(env: Environment, wanted: Mapping[str, bool]) -> Environment:
+    """Return an environment with controls put in place or taken out; no file is touched.
+
+    Parameters
+    ----------
+    env : Environment
+    wanted : mapping of str to bool
+        By the control's name: whether it is to be in place.
+
+    Returns
+    -------
+    Environment
+
+    Raises
+    ------
+    ConfigError
+        There is no such control, or it does not fit the environment.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> from labkit.model import View
+    >>> env = with_controls(read_environment("hardened"), {"apiserver-anonymous": False})
+    >>> View(env).channels("kubelet@worker1 -> *:6443")[0].client_authentication.value
+    'anonymous'
+    """
+    from labkit.cluster import read_environment
+
+    for name, on in sorted(wanted.items()):
+        edits = find(name).flip(env, on)
+        if edits != env.edits:
+            env = read_environment(env.folder, edits)
+    return env

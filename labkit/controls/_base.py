@@ -1,0 +1,93 @@
+"""What a control is: one mitigation, as the change of configuration that it consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from labkit.cluster.edits import Edit
+from labkit.errors import ConfigError
+from labkit.model import View
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+
+__all__ = ["Control"]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One mitigation.
+
+    Parameters
+    ----------
+    name, title : str
+    why : str
+        What it is good for, in a sentence.
+    on : tuple of Edit
+        What brings it into an environment that lacks it.
+    off : tuple of Edit
+        What takes it out of one that has it.
+    holds : callable
+        Says of a :class:`~labkit.model.View` whether it is in place.
+    changes : str
+        What it changes in the model, in the model's words.
+    stops : tuple of str
+        The techniques that it is claimed to stop by itself, by name.
+    references : tuple of str
+        CIS benchmark, NSA/CISA guide, a page of the Kubernetes documentation: by name.
+    """
+
+    name: str
+    title: str
+    why: str
+    on: tuple[Edit, ...] = field(repr=False)
+    off: tuple[Edit, ...] = field(repr=False)
+    holds: Callable[[View], bool] = field(repr=False)
+    changes: str
+    stops: tuple[str, ...]
+    references: tuple[str, ...]
+
+    def flip(self, env: Environment, on: bool) -> tuple[Edit, ...]:
+        """Return the edits of an environment with the control put in place, or taken out.
+
+        Parameters
+        ----------
+        env : Environment
+            Its own edits are kept, but for those that did the opposite.
+        on : bool
+
+        Returns
+        -------
+        tuple of Edit
+            All edits that are to hold then; those of `env` where it is so already.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be done in this environment.
+
+        Examples
+        --------
+        >>> from labkit import controls, read_environment
+        >>> env = read_environment("hardened")
+        >>> control = controls.find("apiserver-anonymous")
+        >>> edits = control.flip(env, on=False)
+        >>> control.holds(View(read_environment("hardened", edits)))
+        False
+        """
+        if self.holds(View(env)) == on:
+            return env.edits
+        wanted, opposite = (self.on, self.off) if on else (self.off, self.on)
+        kept = tuple(edit for edit in env.edits if edit not in opposite)
+        edits = kept if len(kept) < len(env.edits) else (*kept, *wanted)
+        from labkit.cluster import read_environment
+
+        if self.holds(View(read_environment(env.folder, edits))) != on:
+            word = "put in place" if on else "taken out"
+            raise ConfigError(
+                f"control {self.name} cannot be {word} in {env.name} as it is",
+                hint="labkit control list, or labkit reset first",
+            )
+        return edits

@@ -1,0 +1,33 @@
+"""The kubelet takes no anonymous callers."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Key
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return all(
+        channel.client_authentication.value == "required"
+        for channel in view.channels("kube-apiserver@* -> kubelet@*")
+    )
+
+
+CONTROL = Control(
+    name="kubelet-anonymous",
+    title="The kubelet takes no anonymous callers",
+    why="Whoever reaches port 10250 has to show a client certificate or a token.",
+    on=(Key("worker", "/etc/kubernetes/kubelet.yaml", "authentication.anonymous.enabled", False),),
+    off=(Key("worker", "/etc/kubernetes/kubelet.yaml", "authentication.anonymous.enabled", True),),
+    holds=holds,
+    changes="client_authentication of * -> kubelet@*:10250",
+    stops=("kubelet-exec",),
+    references=(
+        "CIS Kubernetes Benchmark 4.2.1",
+        "Kubernetes documentation: Kubelet authentication/authorization",
+    ),
+)

@@ -1,0 +1,27 @@
+"""The kubelet has no read-only port."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Key
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return not view.channels("anyone@network -> kubelet@*:10255")
+
+
+CONTROL = Control(
+    name="kubelet-read-only-port",
+    title="The kubelet has no read-only port",
+    why="Port 10255 tells anybody, in plaintext, which pods run and what their environment names.",
+    on=(Key("worker", "/etc/kubernetes/kubelet.yaml", "readOnlyPort", 0),),
+    off=(Key("worker", "/etc/kubernetes/kubelet.yaml", "readOnlyPort", 10255),),
+    holds=holds,
+    changes="anyone@network -> kubelet@*:10255 is closed",
+    stops=("kubelet-read-only",),
+    references=("CIS Kubernetes Benchmark 4.2.4",),
+)

