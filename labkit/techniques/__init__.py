@@ -7,8 +7,8 @@ anything but the machines of the lab that it is given.
 Examples
 --------
 >>> from labkit import techniques
->>> [technique.name for technique in techniques.all()]
-['at-rest', 'eavesdrop', 'etcd-forge', 'etcd-read']
+>>> "etcd-read" in [technique.name for technique in techniques.all()]
+True
 >>> techniques.find("etcd-read").footholds
 ('on the cluster network', 'unprivileged user on a worker', 'inside a pod')
 """

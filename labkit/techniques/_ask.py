@@ -26,7 +26,8 @@ def url_of(channel: Channel, path: str, host: str = "") -> str:
     Examples
     --------
     >>> from labkit import read_environment
-    >>> channel = View(read_environment("insecure")).channels("kubelet@worker1 -> *:8080")[0]
+    >>> from labkit.model import View
+    >>> channel = View(read_environment("insecure")).channels("kubelet@* -> *")[0]
     >>> url_of(channel, "/api")
     'http://master:8080/api'
     """

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from labkit import techniques
 from labkit.errors import ProbeError
+from labkit.model import View
 from labkit.techniques import etcd_forge
 from labkit.techniques._reach import inside
 from labkit.techniques._secret import true_secret
 
 pytestmark = pytest.mark.lab
 WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))
-REASONS = {
-    ("at-rest", "insecure"): "etcd keeps the secret as plaintext",
-    ("at-rest", "hardened"): "etcd keeps the secret encrypted, and the key is not on this machine",
-    ("eavesdrop", "insecure"): "plaintext HTTP, the secret is in it",
-    ("eavesdrop", "hardened"): "every payload is a TLS record",
-    ("etcd-forge", "insecure"): (
-        "HTTP 200, etcd takes what anybody writes; Kubernetes believes etcd"
-    ),
-    ("etcd-forge", "hardened"): "TLS alert: certificate required",
-    ("etcd-read", "insecure"): "HTTP 200, etcd asks nobody who calls",
-    ("etcd-read", "hardened"): "TLS alert: certificate required",
-}
+REASONS = Path(__file__).with_name("reasons")
+CELLS = [
+    (technique.name, foothold) for technique in techniques.all() for foothold in technique.footholds
+]
+
+
+def expected(name: str, mode: str, foothold: str) -> str:
+    """Return the reason that somebody wrote down by hand."""
+    written = yaml.safe_load((REASONS / f"{name}.yaml").read_text())[mode]
+    return str(written[foothold] if isinstance(written, dict) else written)
 
 
 def state(lab: Any) -> dict[str, Any]:
@@ -51,18 +52,19 @@ def state(lab: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
-@pytest.mark.parametrize("name", [technique.name for technique in techniques.all()])
-def test_technique(name: str, mode: str, labs: dict[str, Any]) -> None:
-    lab = labs[mode]
+@pytest.mark.parametrize(("name", "foothold"), CELLS)
+def test_technique(name: str, foothold: str, mode: str, labs: dict[str, Any]) -> None:
+    lab, technique = labs[mode], techniques.find(name)
     secrets = [true_secret(lab, *wanted) for wanted in WANTED]
     _talk(lab)
     before = state(lab)
-    verdict = techniques.find(name).run(lab)
+    verdict = technique.run(lab, foothold)
     _talk(lab)
-    assert verdict.succeeded == (mode == "insecure")
-    assert verdict.reason == REASONS[name, mode]
+    predicted = technique.predict(View(lab.environment), foothold)
+    assert verdict.succeeded == predicted.succeeds, (predicted, verdict)
+    assert verdict.reason == expected(name, mode, foothold)
     assert bool(verdict.control) == (not verdict.succeeded)
-    assert (verdict.technique, verdict.mode) == (name, mode)
+    assert (verdict.technique, verdict.mode, verdict.foothold) == (name, mode, foothold)
     said = f"{verdict} {verdict._repr_html_()} {verdict.details}".encode()
     for secret in secrets:
         assert not secret.found_in(said)

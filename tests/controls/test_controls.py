@@ -1,0 +1,68 @@
+"""What holds for every control: without Docker."""
+
+from __future__ import annotations
+
+import inspect
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from labkit import controls, read_environment, techniques
+from labkit.controls import Control
+from labkit.errors import ConfigError
+from labkit.model import View, build_model
+
+MODES = ("insecure", "hardened")
+NAMES = {technique.name for technique in techniques.all()}
+
+
+def test_every_file_is_a_control() -> None:
+    folder = Path(inspect.getfile(controls)).parent
+    files = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    assert {control.name.replace("-", "_") for control in controls.all()} == files
+
+
+def test_find() -> None:
+    assert controls.find("kubelet-anonymous").name == "kubelet-anonymous"
+    with pytest.raises(ConfigError, match="no control 'nonsense'\\n  next: choose one of: a"):
+        controls.find("nonsense")
+
+
+@pytest.mark.parametrize("control", controls.all(), ids=lambda control: control.name)
+class TestControl:
+    def test_is_complete(self, control: Control) -> None:
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", control.name)
+        assert control.title[0].isupper()
+        assert control.why
+        assert control.changes
+        assert control.references
+        assert control.on
+        assert control.off
+        assert set(control.stops) <= NAMES, "a technique that there is not"
+
+    def test_tells_the_modes_apart(self, control: Control) -> None:
+        assert control.holds(View(read_environment("hardened")))
+        assert not control.holds(View(read_environment("insecure")))
+
+    @pytest.mark.parametrize("mode", MODES)
+    def test_is_flipped_and_flipped_back(self, control: Control, mode: str) -> None:
+        env = read_environment(mode)
+        before = control.holds(View(env))
+        changed = read_environment(mode, control.flip(env, on=not before))
+        assert control.holds(View(changed)) is not before
+        assert not set(changed.unknowns) - set(env.unknowns)
+        build_model(changed)
+        assert control.flip(changed, on=before) == ()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("seed", range(20))
+def test_any_combination_can_be_read(mode: str, seed: int) -> None:
+    chosen = random.Random(seed).sample(controls.all(), k=len(controls.all()) // 2)
+    wanted = {control.name: mode == "insecure" for control in chosen}
+    env = controls.with_controls(read_environment(mode), wanted)
+    build_model(env)
+    for control in chosen:
+        assert control.holds(View(env)) is (mode == "insecure"), control.name
