@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import labkit
-from labkit.cli import check, image, inside, lifecycle
+from labkit.cli import attack, check, control, image, inside, lifecycle, technique
 from labkit.cli._talk import complain
 from labkit.errors import EngineError, LabkitError
 
@@ -47,8 +47,8 @@ class _Group(TyperGroup):
             if known is None:
                 raise
             complain(known)
-        # verify keeps 1 for "the lab is not what the model says"
-        raise typer.Exit(2 if ctx.invoked_subcommand == "verify" else 1)
+        # these keep 1 for "the lab is not what the model says"
+        raise typer.Exit(2 if ctx.invoked_subcommand in ("verify", "attack", "matrix") else 1)
 
 
 app = typer.Typer(
@@ -90,4 +90,9 @@ for _command in (
 app.command("exec")(inside.execute)
 app.command()(inside.kubectl)
 app.command()(inside.logs)
+app.command()(attack.attack)
+app.command()(attack.reach)
+app.command()(attack.matrix)
+app.add_typer(technique.app, name="technique")
+app.add_typer(control.app, name="control")
 app.add_typer(image.app, name="image")

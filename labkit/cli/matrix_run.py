@@ -1,0 +1,70 @@
+"""The matrix of several labs at once, kept in a file as it grows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from labkit.cli._talk import reporter, say
+from labkit.cli.together import in_parallel
+from labkit.lab import Lab
+from labkit.matrix import Cell, Matrix, Variant, run_matrix, variants
+
+__all__ = ["fill"]
+
+
+def fill(
+    modes: Sequence[str],
+    name: str,
+    names: Sequence[str] | None,
+    file: Path | None,
+    *,
+    quiet: bool = False,
+) -> Matrix:
+    """Fill the matrix of several modes, and write it to a file after each variant.
+
+    Parameters
+    ----------
+    modes : sequence of str
+    name : str
+        Of the labs; all are up.
+    names : sequence of str or None
+        The controls to flip; None means all.
+    file : pathlib.Path or None
+        What it holds already is not done again.
+    quiet : bool
+        Say nothing of the progress.
+
+    Returns
+    -------
+    Matrix
+        The plain modes first.
+    """
+    kept = list(Matrix.read(file)) if file and file.exists() else []
+    lock = threading.Lock()
+    labs = [Lab(mode, name=name, reporter=reporter(quiet=True)) for mode in dict.fromkeys(modes)]
+    plans = {lab.mode: variants(lab.environment, names) for lab in labs}
+    order = {v.key: n for plan in plans.values() for n, v in enumerate(plan)}
+    total = sum(map(len, plans.values()))
+
+    def keep(variant: Variant, cells: list[Cell]) -> None:
+        with lock:
+            kept.extend(cells)
+            if file:
+                file.write_text(_sorted(kept, order).to_json())
+            agree = sum(cell.agree for cell in cells)
+            number = len({cell.variant for cell in kept})
+            seconds = sum(cell.seconds for cell in cells)
+            share = f"{agree} of {len(cells)} agree"
+            say(f" ✓ {number}/{total} {variant}: {share} ({seconds:.0f} s)", quiet=quiet)
+
+    done = {cell.variant for cell in kept}
+    in_parallel(labs, lambda lab: run_matrix(lab, plans[lab.mode], done=done, tell=keep))
+    return _sorted(kept, order)
+
+
+def _sorted(cells: Sequence[Cell], order: dict[tuple[str, str | None, str | None], int]) -> Matrix:
+    modes = list(dict.fromkeys(key[0] for key in order))
+    known = [cell for cell in cells if cell.variant in order]
+    return Matrix(sorted(known, key=lambda c: (modes.index(c.environment), order[c.variant])))

@@ -1,0 +1,42 @@
+"""``labkit technique``: the attacks there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Attacks: what there is to try.", no_args_is_help=True)
+
+
+@app.command("list")
+def listed() -> None:
+    """List the techniques."""
+    from labkit import techniques
+
+    for technique in techniques.all():
+        typer.echo(f"{technique.name}  {technique.title}")
+
+
+@app.command()
+def show(technique: Annotated[str, typer.Argument(metavar="TECHNIQUE")]) -> None:
+    """Say what a technique is, where it can be tried from, and what each mode says of it."""
+    from labkit import read_environment, techniques
+    from labkit.cli._options import BOTH
+    from labkit.model import View
+
+    found = techniques.find(technique)
+    typer.echo(f"{found.name}: {found.title}")
+    typer.echo(
+        f"ATT&CK {', '.join(found.attack)}; STRIDE {', '.join(found.stride)}; "
+        f"{', '.join(found.cwe)}"
+    )
+    typer.echo(f"gives: {', '.join(found.grants) or 'what it shows'}")
+    for mode in BOTH:
+        view = View(read_environment(mode))
+        for foothold in found.footholds:
+            typer.echo(f"{mode}, {foothold}: {found.predict(view, foothold)!r}")
+    for source in found.sources:
+        typer.echo(f"see: {source}")

@@ -1,0 +1,162 @@
+"""Filling the truth matrix: flip a control, try everything, compare, flip back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labkit import controls, techniques
+from labkit.cluster import Environment
+from labkit.errors import LabkitError
+from labkit.matrix.cells import REFUSED, SUCCEEDED, UNPROBED, Cell
+from labkit.model import View
+from labkit.techniques import Technique
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["Variant", "run_matrix", "variants"]
+
+#: What is neither a success nor a refusal is tried once more: a component that was just
+#: restarted may not yet have found its peers.
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A mode, as it is or with one control flipped.
+
+    Attributes
+    ----------
+    mode : str
+    control, direction : str or None
+        Which one, and "on" or "off".
+    """
+
+    mode: str
+    control: str | None = None
+    direction: str | None = None
+
+    def __str__(self) -> str:
+        return (
+            self.mode if self.control is None else f"{self.mode}, {self.control} {self.direction}"
+        )
+
+    @property
+    def key(self) -> tuple[str, str | None, str | None]:
+        """Return it as the cells have it."""
+        return self.mode, self.control, self.direction
+
+
+def variants(env: Environment, names: Iterable[str] | None = None) -> list[Variant]:
+    """Return the plain mode, and each control flipped alone.
+
+    Parameters
+    ----------
+    env : Environment
+    names : iterable of str, optional
+        The controls; without it, all.
+
+    Returns
+    -------
+    list of Variant
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> [str(v) for v in variants(read_environment("hardened"), ["kubelet-anonymous"])]
+    ['hardened', 'hardened, kubelet-anonymous off']
+    """
+    chosen = controls.all() if names is None else [controls.find(name) for name in names]
+    view = View(env)
+    flips = [
+        Variant(env.name, control.name, "off" if control.holds(view) else "on")
+        for control in chosen
+    ]
+    return [Variant(env.name), *flips]
+
+
+def run_matrix(
+    lab: Lab,
+    wanted: Sequence[Variant],
+    *,
+    known: Sequence[Technique] | None = None,
+    done: Collection[tuple[str, str | None, str | None]] = (),
+    tell: Callable[[Variant, list[Cell]], None] = lambda variant, cells: None,
+) -> list[Cell]:
+    """Try every technique from every foothold in each variant of a lab.
+
+    Parameters
+    ----------
+    lab : Lab
+        Up; it is left as it was.
+    wanted : sequence of Variant
+        Of the lab's mode.
+    known : sequence of Technique, optional
+        Without it, all there are.
+    done : collection of tuple
+        Variants that need not be done again.
+    tell : callable
+        Is given each variant and its cells when they are there.
+
+    Returns
+    -------
+    list of Cell
+    """
+    known = techniques.all() if known is None else known
+    found: list[Cell] = []
+    lab.apply(())
+    plain = lab.environment
+    try:
+        for variant in wanted:
+            if variant.key in done:
+                continue
+            cells = _variant(lab, plain, variant, known)
+            found += cells
+            tell(variant, cells)
+    finally:
+        lab.apply(())
+        lab.wait()
+    return found
+
+
+def _variant(
+    lab: Lab, plain: Environment, variant: Variant, known: Sequence[Technique]
+) -> list[Cell]:
+    control = controls.find(variant.control) if variant.control else None
+    lab.apply(control.flip(plain, variant.direction == "on") if control else ())
+    lab.wait()
+    view = View(lab.environment)
+    return [
+        _cell(lab, view, variant, technique, foothold)
+        for technique in known
+        for foothold in technique.footholds
+    ]
+
+
+def _cell(lab: Lab, view: View, variant: Variant, technique: Technique, foothold: str) -> Cell:
+    predicted = SUCCEEDED if technique.predict(view, foothold).succeeds else REFUSED
+    began = time.monotonic()
+    observed, reason = UNPROBED, ""
+    for _ in range(ATTEMPTS):
+        try:
+            verdict = technique.run(lab, foothold)
+        except LabkitError as error:
+            reason = error.message
+        else:
+            observed, reason = verdict.word, verdict.reason
+            break
+    return Cell(
+        environment=variant.mode,
+        control=variant.control,
+        direction=variant.direction,
+        foothold=foothold,
+        technique=technique.name,
+        predicted=predicted,
+        observed=observed,
+        reason=reason,
+        agree=observed == predicted,
+        seconds=round(time.monotonic() - began, 2),
+    )

@@ -1,0 +1,60 @@
+"""A share of the controls flipped in running labs, another one each day: predicted == observed.
+
+All of them is ``labkit matrix``, or these tests with LABKIT_FLIPS=all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from typing import Any
+
+import pytest
+
+from labkit import controls
+from labkit.lab import Lab
+from labkit.matrix import Matrix, run_matrix, variants
+from labkit.verify import verify
+
+pytestmark = pytest.mark.lab
+SHARE = 3
+
+
+def chosen() -> list[str]:
+    """Return today's controls: so many a day that all have had their turn in a fortnight."""
+    names = [control.name for control in controls.all()]
+    if os.environ.get("LABKIT_FLIPS") == "all":
+        return names
+    first = dt.datetime.now(dt.UTC).date().toordinal() * SHARE
+    return sorted({names[(first + number) % len(names)] for number in range(SHARE)})
+
+
+@pytest.mark.parametrize("name", chosen())
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+def test_flip(name: str, mode: str, labs: dict[str, Any]) -> None:
+    lab = labs[mode]
+    plan = variants(lab.environment, [name])[1:]
+    matrix = Matrix(run_matrix(lab, plan))
+    assert not matrix.disagree, [*matrix.disagree]
+    assert not matrix.unprobed, [*matrix.unprobed]
+    assert len(matrix) > 0
+    assert Lab(mode, name=lab.name).environment.edits == ()
+
+
+def test_a_flipped_lab_is_verified_against_what_it_runs(labs: dict[str, Any]) -> None:
+    lab = labs["hardened"]
+    control = controls.find("kubelet-read-only-port")
+    channel = "anyone@network -> kubelet@worker1:10255"
+    try:
+        lab.apply(control.flip(lab.environment, on=False))
+        attached = Lab("hardened", name=lab.name)
+        assert attached.environment.edits == control.off
+        report = verify(attached, only=[channel])
+        assert [row.claimed for row in report.rows][:2] == ["none", "none"]
+        assert report.exit_code == 0, report
+        lab.reset()
+        report = verify(Lab("hardened", name=lab.name), only=[channel])
+        assert {row.claimed for row in report.rows} == {"closed"}
+        assert report.exit_code == 0, report
+    finally:
+        lab.reset()

@@ -1,0 +1,155 @@
+"""The truth matrix on techniques and labs made up for the purpose: without Docker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit import controls, read_environment
+from labkit.errors import ConfigError, ProbeError, ProbeTimeout
+from labkit.matrix import Cell, Matrix, Variant, run_matrix, variants
+from labkit.render.truth import heat_map, markdown
+from labkit.techniques import Prediction, Technique, Verdict
+from labkit.techniques._base import NETWORK, POD
+
+OFF = Variant("hardened", "kubelet-anonymous", "off")
+
+
+class FakeLab:
+    """A lab that remembers which edits it was given."""
+
+    mode = "hardened"
+
+    def __init__(self) -> None:
+        self.environment = read_environment("hardened")
+        self.applied: list[int] = []
+
+    def apply(self, edits: Any) -> None:
+        self.environment = read_environment("hardened", edits)
+        self.applied.append(len(self.environment.edits))
+
+    def wait(self) -> None:
+        pass
+
+
+def technique(answer: Any, predicted: bool = False) -> Technique:
+    def execute(lab: Any, foothold: str) -> Verdict:
+        said = answer(lab, foothold)
+        if isinstance(said, Exception):
+            raise said
+        return Verdict("probe", lab.mode, foothold, said, "HTTP 200" if said else "HTTP 401")
+
+    return Technique(
+        name="probe",
+        title="Probe",
+        footholds=(NETWORK, POD),
+        grants=(),
+        about="",
+        properties=(),
+        attack=("T1000",),
+        stride=("spoofing",),
+        cwe=("CWE-1",),
+        sources=("made up",),
+        predict=lambda view, foothold: Prediction(predicted, ("made up",)),
+        execute=execute,
+    )
+
+
+def test_control_is_flipped_for_its_cells_and_taken_back() -> None:
+    lab: Any = FakeLab()
+    control = controls.find("kubelet-anonymous")
+
+    def seen(lab: Any, foothold: str) -> bool:
+        from labkit.model import View
+
+        return not control.holds(View(lab.environment))
+
+    cells = run_matrix(lab, [Variant("hardened"), OFF], known=[technique(seen)])
+    assert [cell.observed for cell in cells] == ["refused", "refused", "succeeded", "succeeded"]
+    assert [cell.agree for cell in cells] == [True, True, False, False]
+    assert lab.applied == [0, 0, len(control.off), 0]
+    assert Matrix(cells).effects() == {
+        ("kubelet-anonymous", "off"): {("probe", NETWORK), ("probe", POD)}
+    }
+    assert Matrix(cells).exit_code == 1
+
+
+def test_lab_is_put_back_when_a_technique_breaks() -> None:
+    lab: Any = FakeLab()
+    with pytest.raises(ZeroDivisionError):
+        run_matrix(lab, [OFF], known=[technique(lambda lab, foothold: 1 / 0)])
+    assert lab.applied[-1] == 0
+
+
+@pytest.mark.parametrize("error", [ProbeTimeout("no answer"), ProbeError("says nothing")])
+def test_what_says_nothing_is_unprobed_and_never_a_refusal(error: Exception) -> None:
+    lab: Any = FakeLab()
+    cells = run_matrix(lab, [Variant("hardened")], known=[technique(lambda *_: error)])
+    assert {cell.observed for cell in cells} == {"unprobed"}
+    assert not any(cell.agree for cell in cells)
+    assert cells[0].reason == str(error)
+    assert Matrix(cells).exit_code == 2
+
+
+def test_what_fails_once_is_tried_again() -> None:
+    lab: Any = FakeLab()
+    answers = iter([ProbeError("not yet"), False, False])
+    cells = run_matrix(lab, [Variant("hardened")], known=[technique(lambda *_: next(answers))])
+    assert [cell.observed for cell in cells] == ["refused", "refused"]
+
+
+def test_done_is_not_done_again() -> None:
+    lab: Any = FakeLab()
+    told: list[str] = []
+    plan = variants(lab.environment, ["kubelet-anonymous"])
+    assert plan == [Variant("hardened"), OFF]
+    run_matrix(
+        lab,
+        plan,
+        known=[technique(lambda *_: False)],
+        done={("hardened", None, None)},
+        tell=lambda variant, cells: told.append(f"{variant}: {len(cells)}"),
+    )
+    assert told == ["hardened, kubelet-anonymous off: 2"]
+
+
+def cell(control: str | None, observed: str, technique: str = "probe") -> Cell:
+    return Cell(
+        "insecure", control, control and "on", POD, technique, "succeeded", observed, "HTTP 200",
+        observed == "succeeded", 0.1,
+    )  # fmt: skip
+
+
+def test_json_comes_back(tmp_path: Path) -> None:
+    matrix = Matrix([cell(None, "succeeded"), cell("a", "refused")])
+    path = tmp_path / "matrix.json"
+    path.write_text(matrix.to_json())
+    assert Matrix.read(path).cells == matrix.cells
+    for broken in ("", "{}", '[{"environment": "x"}]', "[1]"):
+        path.write_text(broken)
+        with pytest.raises(ConfigError, match="is not a truth matrix"):
+            Matrix.read(path)
+
+
+def test_control_that_stops_nothing_is_shown_as_such() -> None:
+    matrix = Matrix([cell(None, "succeeded"), cell("stops", "refused"), cell("idle", "succeeded")])
+    text = markdown(matrix)
+    assert "| idle | nothing by itself |  |" in text
+    assert "| stops | probe |  |" in text
+    assert "| insecure stops on | probe | inside a pod | succeeded | refused |" in text
+    assert matrix.exit_code == 1
+    assert "do not agree" not in markdown(Matrix([cell(None, "succeeded")]))
+
+
+def test_heat_map_is_drawn(tmp_path: Path) -> None:
+    matrix = Matrix([cell(None, "succeeded"), cell("a", "refused"), cell("b", "unprobed")])
+    heat_map(matrix).savefig(tmp_path / "a.png")
+    heat_map(matrix).savefig(tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def test_empty_matrix_proves_nothing() -> None:
+    assert Matrix([]).exit_code == 2
