@@ -111,6 +111,10 @@ class Matrix:
         parts = ", ".join(f"{counts[word]} {word}" for word in ("agree", "disagree", "unprobed"))
         return f"{len(self.cells)} cells: {parts}"
 
+    def select(self, *techniques: str) -> Matrix:
+        """Return the cells of some techniques."""
+        return Matrix(cell for cell in self.cells if cell.technique in techniques)
+
     def variants(self) -> list[tuple[str, str | None, str | None]]:
         """Return the clusters, the plain modes first, in their order."""
         return list(dict.fromkeys(cell.variant for cell in self.cells))

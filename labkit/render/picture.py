@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from labkit.render.canvas import canvas
 from labkit.render.groups import PROTECTIONS, Box, Edge, caption, grouped
 from labkit.render.places import HEIGHT, WIDTH, Point, place
 
@@ -45,27 +45,12 @@ def figure(graphs: Any, *, titles: Sequence[str] | None = None) -> Figure:
     >>> figure([build_model(read_environment(mode)) for mode in ("insecure", "hardened")])
     <picture of insecure, hardened>
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     models = list(graphs) if isinstance(graphs, (list, tuple)) else [graphs]
     names = list(titles) if titles is not None else [m.graph.get("name", "") for m in models]
 
-    class Picture(Figure):
-        """A figure that a notebook shows without pyplot."""
-
-        def __repr__(self) -> str:
-            return f"<picture of {', '.join(names)}>"
-
-        def _repr_png_(self) -> bytes:
-            data = io.BytesIO()
-            # the version of matplotlib would make every picture differ
-            self.savefig(data, format="png", dpi=100, metadata={"Software": None})
-            return data.getvalue()
-
-    picture = Picture(figsize=(7.6 * len(models), 7.4), facecolor="white")
-    FigureCanvasAgg(picture)
+    picture = canvas(", ".join(names), 7.6 * len(models), 7.4)
     used: set[str] = set()
     for number, (model, name) in enumerate(zip(models, names, strict=True)):
         axes = picture.add_axes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.matrix.cells import Matrix
+from labkit.render.canvas import canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,15 +87,13 @@ def heat_map(matrix: Matrix) -> Figure:
     matplotlib.figure.Figure
         A cell in which the model was wrong has a thick black frame.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch, Rectangle
 
     columns = matrix.variants()
     places = list(dict.fromkeys(cell.place for cell in matrix))
     width, height = 0.22 * len(columns) + 5, 0.19 * len(places) + 3.2
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas(f"the truth matrix, {matrix.summary()}", width, height)
+    figure.set_layout_engine("constrained")
     axes = figure.add_subplot()
     for cell in matrix:
         x, y = columns.index(cell.variant), places.index(cell.place)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
+from labkit.render.canvas import canvas
 from labkit.techniques._secret import Sample
 
 if TYPE_CHECKING:
@@ -42,28 +42,14 @@ def picture(*verdicts: Verdict) -> Figure:
     matplotlib.figure.Figure
         Shows itself as PNG in a notebook, without pyplot.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     samples = [(v, s) for v in verdicts if isinstance(s := v.details.get("sample"), Sample)]
     names = ", ".join(f"{verdict.technique} {verdict.mode}" for verdict, _ in samples)
 
-    class Picture(Figure):
-        """A figure that a notebook shows without pyplot."""
-
-        def __repr__(self) -> str:
-            return f"<picture of {names}>"
-
-        def _repr_png_(self) -> bytes:
-            data = io.BytesIO()
-            self.savefig(data, format="png", dpi=100, metadata={"Software": None})
-            return data.getvalue()
-
     rows = max((-(-len(s.data) // COLUMNS) for _, s in samples), default=1)
     high = 0.27 * rows + 0.95
-    shown = Picture(figsize=(6.9 * max(1, len(samples)), high), facecolor="white")
-    FigureCanvasAgg(shown)
+    shown = canvas(names, 6.9 * max(1, len(samples)), high)
     used: set[str] = set()
     for number, (verdict, sample) in enumerate(samples):
         axes = shown.add_axes(
