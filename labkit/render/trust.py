@@ -60,7 +60,7 @@ def _panel(axes: Axes, env: Environment) -> None:
         box = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": "none"}
         axes.text(0.1, middle, authority.name, color="white", va="center", fontsize=10, bbox=box)
         for plan in signed:
-            axes.plot([2.6, 4.1], [middle, row], color=colour, linewidth=1.4, zorder=0)
+            axes.plot([1.0, 4.1], [middle, row], color=colour, linewidth=1.4, zorder=0)
             who = plan.common_name + (f" ({plan.organization})" if plan.organization else "")
             usage = "+".join(plan.usages)
             axes.text(4.2, row, f"{who}  ·  {usage}", va="center", fontsize=9)
