@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labkit.analysis.choke import choke_points
 from labkit.analysis.reach import Reach, Step, reach
 
-__all__ = ["Reach", "Step", "reach"]
+__all__ = ["Reach", "Step", "choke_points", "reach"]

@@ -1,15 +1,15 @@
 """What an attacker at a foothold gets to, as a least fixed point over techniques.
 
 What an attacker holds only grows, so the techniques are tried on what is held until nothing
-new comes of it; each thing remembers the step that first gave it, and a path is read from
-there. This is the idea of MulVAL's logical attack graphs (Ou, Boyer, McQueen 2006): polynomial,
-where a search over all simple paths explodes.
+new comes of it, and each thing remembers the steps that first led to it. This is the idea of
+MulVAL's logical attack graphs (Ou, Boyer, McQueen 2006): polynomial, where a search over all
+simple paths explodes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labkit.errors import ConfigError
@@ -29,7 +29,7 @@ from labkit.techniques._base import (
 if TYPE_CHECKING:
     from labkit.cluster import Environment
 
-__all__ = ["Reach", "Step", "reach"]
+__all__ = ["Reach", "Step", "close", "possible_steps", "reach"]
 
 #: What somebody has by having something else.
 IMPLIES = {
@@ -55,7 +55,7 @@ class Step:
     technique: str
     foothold: str
     grants: tuple[str, ...]
-    because: tuple[str, ...]
+    because: tuple[str, ...] = field(compare=False)
 
     def __str__(self) -> str:
         return f"{self.foothold}: {self.technique} -> {', '.join(self.grants) or 'nothing more'}"
@@ -69,20 +69,19 @@ class Reach:
     ----------
     start : str
     steps : tuple of Step
-        Every technique that succeeds somewhere on the way, in the order in which it was found.
-    first : dict of str to tuple of str
-        For everything held, what gave it first: the step's technique and foothold, or the
-        thing that implies it.
+        Every technique that succeeds at a foothold that is held.
+    paths : dict of str to tuple of Step
+        For everything held, the fewest steps that lead to it; what is nearest first.
     """
 
     start: str
     steps: tuple[Step, ...]
-    first: dict[str, Step | str | None]
+    paths: dict[str, tuple[Step, ...]]
 
     @property
     def held(self) -> tuple[str, ...]:
-        """Everything that the attacker has in the end, what was there first ahead."""
-        return tuple(self.first)
+        """Everything that the attacker has in the end, what is nearest ahead."""
+        return tuple(self.paths)
 
     def path(self, goal: str) -> tuple[Step, ...] | None:
         """Return the steps that lead to a goal, the fewest; None where none do.
@@ -90,34 +89,21 @@ class Reach:
         Examples
         --------
         >>> from labkit import read_environment
-        >>> found = reach(read_environment("insecure"), "on the cluster network")
-        >>> [step.technique for step in found.path("cluster-admin")]
-        ['etcd-forge']
         >>> found = reach(read_environment("hardened"), "on the cluster network")
         >>> found.path("cluster-admin") is None
         True
         """
-        if goal not in self.first:
-            return None
-        steps: list[Step] = []
-        here: str = goal
-        while (cause := self.first[here]) is not None:
-            if isinstance(cause, Step):
-                steps.insert(0, cause)
-                here = cause.foothold
-            else:
-                here = cause
-        return tuple(steps)
+        return self.paths.get(goal)
 
     def __repr__(self) -> str:
         lines = [f"from {self.start!r}"]
         for goal in GOALS:
             path = self.path(goal)
-            if goal == self.start or path is None:
-                word = "not reached" if path is None else "held from the start"
-                lines.append(f"  {goal}: {word}")
+            if path is None:
+                lines.append(f"  {goal}: not reached")
             else:
-                lines.append(f"  {goal}: {' -> '.join(step.technique for step in path)}")
+                way = " -> ".join(step.technique for step in path) or "held from the start"
+                lines.append(f"  {goal}: {way}")
         return "\n".join(lines)
 
 
@@ -146,29 +132,75 @@ def reach(
     Examples
     --------
     >>> from labkit import read_environment
-    >>> reach(read_environment("hardened"), "on the cluster network").held
-    ('on the cluster network',)
+    >>> reach(read_environment("hardened"), "on the cluster network").path("root on a worker")
     """
     if start not in FOOTHOLDS:
         raise ConfigError(f"no foothold {start!r}", hint=f"choose one of: {', '.join(FOOTHOLDS)}")
-    view = env if isinstance(env, View) else View(env)
-    known = tuple(all_techniques() if techniques is None else techniques)
-    first: dict[str, Step | str | None] = {start: None}
-    steps: list[Step] = []
-    rest = [start]
-    while rest:  # in rounds, so that what is first is nearest
-        new: dict[str, Step | str] = {}
-        for here in rest:
-            new |= {thing: here for thing in IMPLIES.get(here, ()) if thing not in {*first, *new}}
-            for technique in known:
-                if here not in technique.footholds:
-                    continue
-                prediction = technique.predict(view, here)
-                if not prediction.succeeds:
-                    continue
-                step = Step(technique.name, here, technique.grants, prediction.because)
-                steps.append(step)
-                new |= {thing: step for thing in step.grants if thing not in {*first, *new}}
-        first |= new
-        rest = list(new)
-    return Reach(start, tuple(steps), first)
+    possible = possible_steps(env if isinstance(env, View) else View(env), techniques)
+    paths = close(possible, start)
+    return Reach(start, tuple(step for step in possible if step.foothold in paths), paths)
+
+
+def possible_steps(view: View, techniques: Iterable[Technique] | None = None) -> tuple[Step, ...]:
+    """Return every technique that the model lets through, at each of its footholds.
+
+    Parameters
+    ----------
+    view : View
+    techniques : iterable of Technique, optional
+        Without it, all there are.
+
+    Returns
+    -------
+    tuple of Step
+    """
+    found = []
+    for technique in all_techniques() if techniques is None else techniques:
+        for foothold in technique.footholds:
+            prediction = technique.predict(view, foothold)
+            if prediction.succeeds:
+                step = Step(technique.name, foothold, technique.grants, prediction.because)
+                found.append(step)
+    return tuple(found)
+
+
+def close(steps: Iterable[Step], start: str) -> dict[str, tuple[Step, ...]]:
+    """Return everything that some steps lead to, each with the fewest steps to it.
+
+    Parameters
+    ----------
+    steps : iterable of Step
+        Those that are possible; of equally near ones the first is taken.
+    start : str
+
+    Returns
+    -------
+    dict of str to tuple of Step
+        What is nearest first.
+
+    Examples
+    --------
+    >>> escape = Step("escape", "inside a pod", ("root on a worker",), ())
+    >>> [step.technique for step in close([escape], "inside a pod")["on the cluster network"]]
+    ['escape']
+    """
+    steps = tuple(steps)
+    found: dict[str, tuple[Step, ...]] = {}
+
+    def add(thing: str, way: tuple[Step, ...]) -> list[str]:
+        if thing in found:
+            return []
+        found[thing] = way
+        return [thing, *(new for implied in IMPLIES.get(thing, ()) for new in add(implied, way))]
+
+    rest = add(start, ())
+    while rest:  # a round is one more step, so what is found first is nearest
+        rest = [
+            new
+            for here in rest
+            for step in steps
+            if step.foothold == here
+            for thing in step.grants
+            for new in add(thing, (*found[here], step))
+        ]
+    return found

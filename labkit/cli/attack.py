@@ -164,6 +164,11 @@ def matrix(
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the Markdown tables there.")
     ] = None,
+    combinations: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=2, help="Try N random combinations of controls instead."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the combinations.")] = 1,
     quiet: Quiet = False,
 ) -> None:
     """Try every technique from every foothold, in each mode and with each control flipped alone.
@@ -174,7 +179,8 @@ def matrix(
     from labkit.cli.matrix_run import fill
 
     names = None if control is None else [each for each in control if each != "none"]
-    found = fill(mode or BOTH, name, names, file, quiet=quiet)
+    sample = (combinations, seed) if combinations else None
+    found = fill(mode or BOTH, name, names, file, sample=sample, quiet=quiet)
     if picture:
         from labkit.render.truth import heat_map
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from labkit.cli._talk import reporter, say
 from labkit.cli.together import in_parallel
 from labkit.lab import Lab
-from labkit.matrix import Cell, Matrix, Variant, run_matrix, variants
+from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
 
 __all__ = ["fill"]
 
@@ -20,6 +20,7 @@ def fill(
     names: Sequence[str] | None,
     file: Path | None,
     *,
+    sample: tuple[int, int] | None = None,
     quiet: bool = False,
 ) -> Matrix:
     """Fill the matrix of several modes, and write it to a file after each variant.
@@ -33,6 +34,9 @@ def fill(
         The controls to flip; None means all.
     file : pathlib.Path or None
         What it holds already is not done again.
+    sample : tuple of int, optional
+        How many random combinations of controls to try instead, in all modes together, and
+        the seed.
     quiet : bool
         Say nothing of the progress.
 
@@ -44,7 +48,12 @@ def fill(
     kept = list(Matrix.read(file)) if file and file.exists() else []
     lock = threading.Lock()
     labs = [Lab(mode, name=name, reporter=reporter(quiet=True)) for mode in dict.fromkeys(modes)]
-    plans = {lab.mode: variants(lab.environment, names) for lab in labs}
+    plans = {
+        lab.mode: combinations(lab.environment, sample[0] // len(labs), sample[1])
+        if sample
+        else variants(lab.environment, names)
+        for lab in labs
+    }
     order = {v.key: n for plan in plans.values() for n, v in enumerate(plan)}
     total = sum(map(len, plans.values()))
 

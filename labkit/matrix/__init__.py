@@ -7,6 +7,6 @@ foothold: predicted from the configuration, carried out in the lab, compared.
 from __future__ import annotations
 
 from labkit.matrix.cells import Cell, Matrix
-from labkit.matrix.run import Variant, run_matrix, variants
+from labkit.matrix.run import Variant, combinations, run_matrix, variants
 
-__all__ = ["Cell", "Matrix", "Variant", "run_matrix", "variants"]
+__all__ = ["Cell", "Matrix", "Variant", "combinations", "run_matrix", "variants"]

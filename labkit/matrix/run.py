@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from labkit.techniques import Technique
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["Variant", "run_matrix", "variants"]
+__all__ = ["Variant", "combinations", "run_matrix", "variants"]
 
 #: What is neither a success nor a refusal is tried once more: a component that was just
 #: restarted may not yet have found its peers.
@@ -32,12 +33,17 @@ class Variant:
     ----------
     mode : str
     control, direction : str or None
-        Which one, and "on" or "off".
+        Which one (several with plus signs between them), and "on" or "off".
     """
 
     mode: str
     control: str | None = None
     direction: str | None = None
+
+    def environment(self, plain: Environment) -> Environment:
+        """Return the mode's environment with the controls flipped."""
+        names = self.control.split("+") if self.control else []
+        return controls.with_controls(plain, dict.fromkeys(names, self.direction == "on"))
 
     def __str__(self) -> str:
         return (
@@ -76,6 +82,39 @@ def variants(env: Environment, names: Iterable[str] | None = None) -> list[Varia
         for control in chosen
     ]
     return [Variant(env.name), *flips]
+
+
+def combinations(env: Environment, count: int, seed: int) -> list[Variant]:
+    """Return random combinations of controls, the same for the same seed.
+
+    Parameters
+    ----------
+    env : Environment
+    count : int
+        How many.
+    seed : int
+
+    Returns
+    -------
+    list of Variant
+        Each flips two controls or more, of those that are to be flipped in the mode.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> first, second = combinations(read_environment("insecure"), 2, seed=4)
+    >>> first == combinations(read_environment("insecure"), 1, seed=4)[0]
+    True
+    """
+    chance = random.Random(f"{env.name} {seed}")  # noqa: S311 - a sample, not a secret
+    single = variants(env)[1:]
+    ways = {way: [v.control for v in single if v.direction == way] for way in ("on", "off")}
+    found: list[Variant] = []
+    while len(found) < count:
+        way, names = max(ways.items(), key=lambda item: len(item[1]))
+        chosen = chance.sample(names, k=chance.randint(2, len(names)))
+        found.append(Variant(env.name, "+".join(sorted(map(str, chosen))), way))
+    return found
 
 
 def run_matrix(
@@ -125,8 +164,7 @@ def run_matrix(
 def _variant(
     lab: Lab, plain: Environment, variant: Variant, known: Sequence[Technique]
 ) -> list[Cell]:
-    control = controls.find(variant.control) if variant.control else None
-    lab.apply(control.flip(plain, variant.direction == "on") if control else ())
+    lab.apply(variant.environment(plain).edits)
     lab.wait()
     view = View(lab.environment)
     return [

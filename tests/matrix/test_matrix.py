@@ -9,7 +9,8 @@ import pytest
 
 from labkit import controls, read_environment
 from labkit.errors import ConfigError, ProbeError, ProbeTimeout
-from labkit.matrix import Cell, Matrix, Variant, run_matrix, variants
+from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
+from labkit.model import View
 from labkit.render.truth import heat_map, markdown
 from labkit.techniques import Prediction, Technique, Verdict
 from labkit.techniques._base import NETWORK, POD
@@ -62,8 +63,6 @@ def test_control_is_flipped_for_its_cells_and_taken_back() -> None:
     control = controls.find("kubelet-anonymous")
 
     def seen(lab: Any, foothold: str) -> bool:
-        from labkit.model import View
-
         return not control.holds(View(lab.environment))
 
     cells = run_matrix(lab, [Variant("hardened"), OFF], known=[technique(seen)])
@@ -153,3 +152,22 @@ def test_heat_map_is_drawn(tmp_path: Path) -> None:
 
 def test_empty_matrix_proves_nothing() -> None:
     assert Matrix([]).exit_code == 2
+
+
+def test_combinations_are_the_same_for_the_same_seed_and_can_be_read() -> None:
+    env = read_environment("hardened")
+    found = combinations(env, 12, seed=3)
+    assert found == combinations(env, 12, seed=3)
+    assert found != combinations(env, 12, seed=4)
+    for variant in found:
+        names = str(variant.control).split("+")
+        assert len(names) >= 2
+        changed = View(variant.environment(env))
+        assert not any(controls.find(name).holds(changed) for name in names), variant
+
+
+def test_combination_flips_all_of_its_controls() -> None:
+    lab: Any = FakeLab()
+    variant = Variant("hardened", "kubelet-anonymous+kubelet-read-only-port", "off")
+    run_matrix(lab, [variant], known=[technique(lambda *_: False)])
+    assert lab.applied == [0, 2, 0]
