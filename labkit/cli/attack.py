@@ -125,15 +125,27 @@ def _row(prediction: Prediction, verdict: Verdict) -> dict[str, object]:
 def reach(
     mode: Mode,
     start: From = None,
+    cut: Annotated[
+        str | None,
+        typer.Option(metavar="GOAL", help="Say which controls, the fewest, keep it out of reach."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what the model predicts an attacker gets to, and by which path. Needs no Docker."""
+    from labkit.analysis import choke_points
     from labkit.analysis import reach as compute
     from labkit.cluster import read_environment
     from labkit.model import View
 
     view = View(read_environment(mode))
     starts = [_word(start, WORDS, "foothold")] if start else list(WORDS.values())
+    if cut:
+        goal = _word(cut, GOAL_WORDS, "goal")
+        for each in starts:
+            chosen = choke_points(view.env, each, goal)
+            said = "no controls cut every path" if chosen is None else ", ".join(chosen)
+            typer.echo(f"from {each!r} to {goal!r}: {said or 'out of reach as it is'}")
+        return
     found = [compute(view, each) for each in starts]
     if as_json:
         rows = [

@@ -127,6 +127,13 @@ def test_reach() -> None:
     assert rows[0]["reaches"] == ["on the cluster network"]
 
 
+def test_reach_cut() -> None:
+    done = labkit("reach", "--mode", "hardened", "--from", "network", "--cut", "admin")
+    assert (
+        done.stdout == "from 'on the cluster network' to 'cluster-admin': out of reach as it is\n"
+    )
+
+
 def test_control_list_and_show() -> None:
     lines = labkit("control", "list", "--mode", "insecure").stdout.splitlines()
     assert len(lines) == len(controls.all())
