@@ -141,10 +141,10 @@ def reach(
     starts = [_word(start, WORDS, "foothold")] if start else list(WORDS.values())
     if cut:
         goal = _word(cut, GOAL_WORDS, "goal")
-        for each in starts:
-            chosen = choke_points(view.env, each, goal)
+        for foothold in starts:
+            chosen = choke_points(view.env, foothold, goal)
             said = "no controls cut every path" if chosen is None else ", ".join(chosen)
-            typer.echo(f"from {each!r} to {goal!r}: {said or 'out of reach as it is'}")
+            typer.echo(f"from {foothold!r} to {goal!r}: {said or 'out of reach as it is'}")
         return
     found = [compute(view, each) for each in starts]
     if as_json:
