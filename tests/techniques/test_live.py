@@ -19,8 +19,11 @@ from labkit.techniques._secret import true_secret
 pytestmark = pytest.mark.lab
 WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))
 REASONS = Path(__file__).with_name("reasons")
-CELLS = [
-    (technique.name, foothold) for technique in techniques.all() for foothold in technique.footholds
+USUAL = [(technique.name, technique.footholds[0]) for technique in techniques.all()]
+OTHERS = [
+    (technique.name, foothold)
+    for technique in techniques.all()
+    for foothold in technique.footholds[1:]
 ]
 
 
@@ -52,23 +55,39 @@ def state(lab: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
-@pytest.mark.parametrize(("name", "foothold"), CELLS)
-def test_technique(name: str, foothold: str, mode: str, labs: dict[str, Any]) -> None:
-    lab, technique = labs[mode], techniques.find(name)
-    secrets = [true_secret(lab, *wanted) for wanted in WANTED]
+@pytest.mark.parametrize(("name", "foothold"), USUAL)
+def test_it_goes_as_predicted_and_leaves_nothing(
+    name: str, foothold: str, mode: str, labs: dict[str, Any]
+) -> None:
+    lab = labs[mode]
     _talk(lab)
     before = state(lab)
-    verdict = technique.run(lab, foothold)
+    hold(lab, name, foothold)
     _talk(lab)
+    assert state(lab) == before
+
+
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+@pytest.mark.parametrize(("name", "foothold"), OTHERS)
+def test_it_goes_as_predicted_from_elsewhere(
+    name: str, foothold: str, mode: str, labs: dict[str, Any]
+) -> None:
+    hold(labs[mode], name, foothold)
+
+
+def hold(lab: Any, name: str, foothold: str) -> None:
+    """Carry a technique out, and hold it against the model and what was written down."""
+    secrets = [true_secret(lab, *wanted) for wanted in WANTED]
+    technique = techniques.find(name)
     predicted = technique.predict(View(lab.environment), foothold)
+    verdict = technique.run(lab, foothold)
     assert verdict.succeeded == predicted.succeeds, (predicted, verdict)
-    assert verdict.reason == expected(name, mode, foothold)
+    assert verdict.reason == expected(name, lab.mode, foothold)
     assert bool(verdict.control) == (not verdict.succeeded)
-    assert (verdict.technique, verdict.mode, verdict.foothold) == (name, mode, foothold)
+    assert (verdict.technique, verdict.mode, verdict.foothold) == (name, lab.mode, foothold)
     said = f"{verdict} {verdict._repr_html_()} {verdict.details}".encode()
     for secret in secrets:
         assert not secret.found_in(said)
-    assert state(lab) == before
 
 
 def _talk(lab: Any) -> None:
