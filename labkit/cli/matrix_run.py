@@ -8,7 +8,6 @@ from pathlib import Path
 
 from labkit.cli._talk import reporter, say
 from labkit.cli.together import in_parallel
-from labkit.lab import Lab
 from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
 
 __all__ = ["fill"]
@@ -45,6 +44,8 @@ def fill(
     Matrix
         The plain modes first.
     """
+    from labkit.lab import Lab
+
     kept = list(Matrix.read(file)) if file and file.exists() else []
     lock = threading.Lock()
     labs = [Lab(mode, name=name, reporter=reporter(quiet=True)) for mode in dict.fromkeys(modes)]

@@ -34,8 +34,8 @@ class Flag:
         The unit's file name.
     name : str
         Without the two hyphens.
-    value : str or None
-        None takes the flag away.
+    value : str, tuple of str or None
+        Several for a flag that is given several times; None takes the flag away.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class Flag:
     role: str
     unit: str
     name: str
-    value: str | None
+    value: str | tuple[str, ...] | None
 
     @property
     def path(self) -> str:
@@ -68,8 +68,8 @@ class Flag:
         words = [line.rstrip().removesuffix("\\").strip() for line in lines[start : end + 1]]
         place = next((i for i, word in enumerate(words) if self._is_mine(word)), len(words))
         words = [word for word in words if not self._is_mine(word)]
-        if self.value is not None:
-            words.insert(place, f"--{self.name}={self.value}")
+        values = (self.value,) if isinstance(self.value, str) else self.value or ()
+        words[place:place] = [f"--{self.name}={value}" for value in values]
         joined = " \\\n  ".join(words)
         return "\n".join([*lines[:start], joined, *lines[end + 1 :]]) + "\n"
 
@@ -194,9 +194,14 @@ def to_json(edits: tuple[Edit, ...]) -> list[dict[str, Any]]:
 def from_json(items: list[dict[str, Any]]) -> tuple[Edit, ...]:
     """Return the edits that :func:`to_json` wrote."""
     return tuple(
-        KINDS[item["edit"]](**{name: value for name, value in item.items() if name != "edit"})
+        KINDS[item["edit"]](**{name: _held(item[name]) for name in item if name != "edit"})
         for item in items
     )
+
+
+def _held(value: Any) -> Any:
+    """Return what JSON made a list of as the tuple that it was."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _missing(role: str, path: str, what: str = "") -> ConfigError:

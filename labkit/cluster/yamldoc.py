@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -176,8 +177,11 @@ def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
     return lines
 
 
-def read_documents(text: str, path: str) -> list[Document]:
+@lru_cache(maxsize=512)
+def read_documents(text: str, path: str) -> tuple[Document, ...]:
     r"""Read all documents of a YAML (or JSON) file; empty ones are left out.
+
+    The same text is read once; nobody may change what is returned.
 
     Raises
     ------
@@ -210,7 +214,7 @@ def read_documents(text: str, path: str) -> list[Document]:
     except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise broken(path, line, f"no valid YAML: {first}") from error
-    return documents
+    return tuple(documents)
 
 
 def read_one(text: str, path: str) -> Document:

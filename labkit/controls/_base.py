@@ -79,15 +79,16 @@ class Control:
         """
         if self.holds(View(env)) == on:
             return env.edits
-        wanted, opposite = (self.on, self.off) if on else (self.off, self.on)
-        kept = tuple(edit for edit in env.edits if edit not in opposite)
-        edits = kept if len(kept) < len(env.edits) else (*kept, *wanted)
         from labkit.cluster import read_environment
 
-        if self.holds(View(read_environment(env.folder, edits))) != on:
-            word = "put in place" if on else "taken out"
-            raise ConfigError(
-                f"control {self.name} cannot be {word} in {env.name} as it is",
-                hint="labkit control list, or labkit reset first",
-            )
-        return edits
+        wanted, opposite = (self.on, self.off) if on else (self.off, self.on)
+        undone = tuple(edit for edit in env.edits if edit not in opposite)
+        for edits in dict.fromkeys([undone, (*env.edits, *wanted)]):
+            changed = View(read_environment(env.folder, edits))
+            if edits != env.edits and self.holds(changed) == on:
+                return edits
+        word = "put in place" if on else "taken out"
+        raise ConfigError(
+            f"control {self.name} cannot be {word} in {env.name} as it is",
+            hint="labkit control list, or labkit reset first",
+        )

@@ -26,10 +26,11 @@ SYSTEMD = "/etc/systemd/system/"
 RANDOM_VALUE = re.compile(rb"[A-Za-z0-9+/]{43}=")
 APPLY = """
 set -e
-removed=$1 started=$2 files=$3 rules=$4
+removed=$1 started=$2 files=$3 rules=$4 accounts=$5
 [ -z "$removed" ] || systemctl disable --quiet --now $removed
 [ -z "$files" ] || rm -f $files
-[ -z "$rules" ] || { systemd-sysusers; systemd-tmpfiles --create $rules; }
+[ -z "$accounts" ] || systemd-sysusers $accounts
+[ -z "$rules" ] || systemd-tmpfiles --create $rules
 systemctl daemon-reload
 [ -z "$started" ] || { systemctl reset-failed; systemctl restart $started; }
 """
@@ -44,6 +45,7 @@ class _Step:
     removed: tuple[str, ...]
     restarted: tuple[str, ...]
     rules: tuple[str, ...]
+    accounts: tuple[str, ...]
 
     def __bool__(self) -> bool:
         return bool(self.written or self.gone)
@@ -93,14 +95,18 @@ def _step(old: Node, new: Node) -> _Step:
     restarted = {unit for unit in bootstrap.units(new) if _reads(new, f"{SYSTEMD}{unit}") & touched}
     if "docker.socket" in restarted:
         restarted.add("docker.service")  # it holds the socket that it was given
-    rules = {path for path in written if path.startswith("/etc/tmpfiles.d/")}
     return _Step(
         written=tuple(sorted(written)),
         gone=tuple(sorted(gone)),
         removed=tuple(sorted(set(bootstrap.units(old)) - set(bootstrap.units(new)))),
         restarted=tuple(sorted(restarted)),
-        rules=tuple(sorted(rules)),
+        rules=_under("/etc/tmpfiles.d/", written),
+        accounts=_under("/etc/sysusers.d/", written),
     )
+
+
+def _under(folder: str, paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(path for path in paths if path.startswith(folder)))
 
 
 def _reads(node: Node, path: str) -> set[str]:
@@ -121,7 +127,7 @@ def _carry_out(machine: Container, node: Node, step: _Step) -> None:
         data = node.files[path].read_bytes()
         specs += [FileSpec(path, _filled(machine, path, data)), *links_of(path, data)]
     write_files(machine, specs)
-    argv = [step.removed, step.restarted, step.gone, step.rules]
+    argv = [step.removed, step.restarted, step.gone, step.rules, step.accounts]
     execute(machine, ["sh", "-c", APPLY, "apply", *map(" ".join, argv)], timeout=90)
     _leave_groups(machine, node)
     bootstrap.wait_for_units(machine, node)

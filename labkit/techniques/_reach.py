@@ -22,7 +22,7 @@ from labkit.techniques._base import (
 if TYPE_CHECKING:
     from labkit.lab import Lab, Output
 
-__all__ = ["Answer", "attacker", "inside", "request", "run", "run_from"]
+__all__ = ["Answer", "attacker", "inside", "place", "request", "run", "run_from"]
 
 #: Seconds for one request, and for one command without a limit of its own.
 PATIENCE = 5
@@ -161,7 +161,7 @@ def run_from(
     ProbeTimeout
         It did not end in time.
     """
-    node, user, prefix = _place(lab, foothold)
+    node, user, prefix = place(lab, foothold)
     try:
         return lab.exec(
             node, [*prefix, *argv], stdin=stdin, user=user, timeout=timeout, check=False
@@ -170,7 +170,7 @@ def run_from(
         raise ProbeTimeout(error.message, evidence=error.evidence) from error
 
 
-def _place(lab: Lab, foothold: str) -> tuple[str, str | None, list[str]]:
+def place(lab: Lab, foothold: str) -> tuple[str, str | None, list[str]]:
     """Return the machine, the user and what stands before a command."""
     first = {node.role: node.name for node in reversed(lab.environment.nodes)}
     if foothold == POD:

@@ -267,13 +267,13 @@ def receive(connection: socket.socket, server: ssl.SSLContext) -> Result:
     except OSError as error:
         return {"spoke": "tls", "accepted": False, **failure(error)}
     if not sent:
-        return {
-            "spoke": "tls",
-            "accepted": False,
-            "error": "closed",
-            "text": "closed after the certificate",
-        }
+        return {"spoke": "tls", "accepted": False, "error": "closed", "text": "no byte after it"}
     return {"spoke": "tls", "accepted": True, "sent": first_line(sent)}
+
+
+def tells(met: Result) -> bool:
+    """Say whether a client went on, or said why not; a reset may hide an alert."""
+    return met["spoke"] == "plaintext" or met["accepted"] or met.get("error") == "alert"
 
 
 def do_intercept(job: Job) -> Result:
@@ -307,7 +307,7 @@ def do_intercept(job: Job) -> Result:
                 result = failure(error)
         if client and "spoke" in result:
             seen.append({"client": client, **result})
-            if {entry["client"] for entry in seen} >= wanted:
+            if {entry["client"] for entry in seen if tells(entry)} >= wanted:
                 enough.set()
 
     listener = socket.create_server(("0.0.0.0", 0))
@@ -345,7 +345,7 @@ def do_intercept(job: Job) -> Result:
             if not late and time.monotonic() > began + job["seconds"] / 3:
                 # A client that was cut off often waits ever longer before it comes back.
                 late = True
-                absent = wanted - {entry["client"] for entry in seen}
+                absent = wanted - {entry["client"] for entry in seen if tells(entry)}
                 units = (client for client in absent if client.endswith(".service"))
                 command(["systemctl", "restart", "--no-block", *units])
             for argv in job["triggers"]:

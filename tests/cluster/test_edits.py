@@ -33,6 +33,13 @@ def test_a_flag_taken_away_falls_back_to_the_default() -> None:
     assert (claim(*about), claim(*about, edit)) == ("verified", "unverified")
 
 
+def test_a_flag_given_twice() -> None:
+    about = "anyone@network -> dockerd@worker1:2375"
+    assert claim(about, "encryption") == "closed"
+    edit = Flag("worker", "docker.service", "host", ("fd://", "tcp://0.0.0.0:2375"))
+    assert claim(about, "encryption", edit) == "none"
+
+
 def test_a_key_an_option_and_a_whole_file() -> None:
     kubelet = Key("worker", "/etc/kubernetes/kubelet.yaml", "authorization.mode", "AlwaysAllow")
     about = ("kube-apiserver@master -> kubelet@worker2:10250", "authorization")
@@ -65,6 +72,7 @@ def test_what_does_not_fit_is_refused_with_the_file_that_is_missing() -> None:
 def test_edits_survive_json() -> None:
     edits = (
         Flag("master", UNIT, "anonymous-auth", None),
+        Flag("worker", "docker.service", "host", ("fd://", "tcp://0.0.0.0:2375")),
         Key("worker", "/etc/kubernetes/kubelet.yaml", "readOnlyPort", 10255),
         Rule("master", "/etc/tmpfiles.d/kubernetes.conf", "/etc/x", "z /etc/x 0600 root root"),
         Whole(PLAN, "etcd-auth.yaml", None),

@@ -1,0 +1,37 @@
+"""Nobody is in the docker socket's group."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Option, Whole
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+ACCOUNTS = "/etc/sysusers.d/docker.conf"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    sockets = view.channels("local-users@* -> dockerd@*")
+    groups = {c.client_authentication.detail.rpartition(":")[2] for c in sockets}
+    return not any(
+        group.name in groups for node in view.env.nodes for group in node.groups if group.member
+    )
+
+
+CONTROL = Control(
+    name="docker-group",
+    title="Nobody is in the docker socket's group",
+    why="docker has no permissions below everything: its group is root by another name.",
+    on=(Whole("worker", ACCOUNTS, "g docker -\n"),),
+    off=(
+        Whole("worker", ACCOUNTS, "g docker -\nm bob docker\n"),
+        Option("worker", "docker.socket", "SocketGroup", "docker"),
+        Option("worker", "docker.socket", "SocketMode", "0660"),
+    ),
+    holds=holds,
+    changes="who is let in by the mode of local-users@* -> dockerd@*:/run/docker.sock",
+    stops=("docker-group",),
+    references=("CIS Docker Benchmark 1.1.2", "Docker documentation: Docker security"),
+)

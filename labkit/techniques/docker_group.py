@@ -1,0 +1,64 @@
+"""Become root on a worker as a member of the socket's group.
+
+docker has no permissions below everything: its group is root by another name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.model import View
+from labkit.techniques._base import ROOT_ON_WORKER, USER_ON_WORKER, Prediction, Technique
+from labkit.techniques._docker import SOCKET, become_root
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+CHANNEL = "local-users@worker1 -> dockerd@worker1:/run/docker.sock"
+PERSON = "bob"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the socket has a group, and bob is in it."""
+    found = view.channels(CHANNEL)
+    if not found:
+        return Prediction(False, tuple(str(c.encryption) for c in view.closed(CHANNEL)))
+    claim = found[0].client_authentication
+    if claim.value == "none":
+        return Prediction(True, (str(claim),))
+    mode, _, owner = claim.detail.partition(" ")
+    group = owner.partition(":")[2]
+    member = next(
+        (g for g in view.env.node("worker1").groups if (g.name, g.member) == (group, PERSON)), None
+    )
+    if member is None or not int(mode, 8) & 0o020:
+        return Prediction(False, (str(claim),))
+    return Prediction(True, (str(claim), str(member.source)))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Start a container that mounts the worker's file system, as somebody in the group."""
+    return become_root(lab, TECHNIQUE.name, foothold, f"unix://{SOCKET}", user=PERSON)
+
+
+TECHNIQUE = Technique(
+    name="docker-group",
+    title="Become root on a worker as a member of the group docker",
+    footholds=(USER_ON_WORKER,),
+    grants=(ROOT_ON_WORKER,),
+    about="local-users@worker1 -> dockerd@worker1:/run/docker.sock",
+    properties=("client_authentication",),
+    attack=("T1610", "T1611", "T1078.003"),
+    stride=("elevation of privilege",),
+    cwe=("CWE-269",),
+    sources=(
+        "Securing communications in Kubernetes (2016), Securing the Docker endpoint",
+        "https://docs.docker.com/engine/install/linux-postinstall/",
+        "https://attack.mitre.org/techniques/T1078/003/",
+    ),
+    predict=predict,
+    execute=execute,
+)

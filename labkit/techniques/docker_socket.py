@@ -1,0 +1,51 @@
+"""Become root on a worker through a docker socket whose mode lets everybody in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.model import View
+from labkit.techniques._ask import first_refusal
+from labkit.techniques._base import ROOT_ON_WORKER, USER_ON_WORKER, Prediction, Technique
+from labkit.techniques._docker import SOCKET, become_root
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+CHANNEL = "local-users@worker1 -> dockerd@worker1:/run/docker.sock"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the socket's mode lets everybody in."""
+    found = view.channels(CHANNEL)
+    if not found:
+        return Prediction(False, tuple(str(c.encryption) for c in view.closed(CHANNEL)))
+    return first_refusal((found[0].client_authentication, ("none",)))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Start a container that mounts the worker's file system, as an ordinary user."""
+    return become_root(lab, TECHNIQUE.name, foothold, f"unix://{SOCKET}")
+
+
+TECHNIQUE = Technique(
+    name="docker-socket",
+    title="Become root on a worker through a docker socket that is open to all",
+    footholds=(USER_ON_WORKER,),
+    grants=(ROOT_ON_WORKER,),
+    about="local-users@worker1 -> dockerd@worker1:/run/docker.sock",
+    properties=("client_authentication",),
+    attack=("T1610", "T1611", "T1068"),
+    stride=("elevation of privilege",),
+    cwe=("CWE-276", "CWE-732"),
+    sources=(
+        "Securing communications in Kubernetes (2016), Securing the Docker endpoint",
+        "https://docs.docker.com/engine/security/",
+        "https://attack.mitre.org/techniques/T1610/",
+    ),
+    predict=predict,
+    execute=execute,
+)

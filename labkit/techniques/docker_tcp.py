@@ -1,0 +1,61 @@
+"""Become root on a worker through dockerd's TCP port.
+
+Whoever may start containers may mount the machine's file system in one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.model import View
+from labkit.techniques._ask import first_refusal
+from labkit.techniques._base import (
+    NETWORK,
+    POD,
+    ROOT_ON_WORKER,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._docker import become_root
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+CHANNEL = "anyone@network -> dockerd@worker1:2375"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether dockerd listens on TCP and asks nobody who calls."""
+    found = view.channels(CHANNEL)
+    if not found:
+        return Prediction(False, tuple(str(c.encryption) for c in view.closed(CHANNEL)))
+    return first_refusal((found[0].client_authentication, ("none",)))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Start a container that mounts the worker's file system."""
+    return become_root(lab, TECHNIQUE.name, foothold, "tcp://worker1:2375")
+
+
+TECHNIQUE = Technique(
+    name="docker-tcp",
+    title="Become root on a worker through dockerd's TCP port",
+    footholds=(NETWORK, POD, USER_ON_WORKER),
+    grants=(ROOT_ON_WORKER,),
+    about="anyone@network -> dockerd@worker1:*",
+    properties=("encryption", "client_authentication"),
+    attack=("T1610", "T1611"),
+    stride=("elevation of privilege",),
+    cwe=("CWE-306",),
+    sources=(
+        "Securing communications in Kubernetes (2016), Securing the Docker endpoint",
+        "https://docs.docker.com/engine/security/protect-access/",
+        "https://attack.mitre.org/techniques/T1610/",
+    ),
+    predict=predict,
+    execute=execute,
+)
