@@ -93,7 +93,8 @@ def _step(old: Node, new: Node) -> _Step:
     restarted = {unit for unit in bootstrap.units(new) if _reads(new, f"{SYSTEMD}{unit}") & touched}
     if "docker.socket" in restarted:
         restarted.add("docker.service")  # it holds the socket that it was given
-    rules = {path for path in written if path.startswith("/etc/tmpfiles.d/")}
+    # a file that was written again has lost the mode that they gave it
+    rules = {path for path in new.files if path.startswith("/etc/tmpfiles.d/") and written}
     return _Step(
         written=tuple(sorted(written)),
         gone=tuple(sorted(gone)),
