@@ -83,7 +83,7 @@ class Control:
 
         wanted, opposite = (self.on, self.off) if on else (self.off, self.on)
         undone = tuple(edit for edit in env.edits if edit not in opposite)
-        for edits in dict.fromkeys([undone, (*env.edits, *wanted)]):
+        for edits in (undone, (*env.edits, *wanted)):
             changed = View(read_environment(env.folder, edits))
             if edits != env.edits and self.holds(changed) == on:
                 return edits

@@ -25,7 +25,7 @@ CONTROL = Control(
     off=(Key("worker", "/etc/kubernetes/kubelet.yaml", "authentication.anonymous.enabled", True),),
     holds=holds,
     changes="client_authentication of * -> kubelet@*:10250",
-    stops=(),
+    stops=("kubelet-exec",),
     references=(
         "CIS Kubernetes Benchmark 4.2.1",
         "Kubernetes documentation: Kubelet authentication/authorization",

@@ -22,6 +22,6 @@ CONTROL = Control(
     off=(Key("worker", "/etc/kubernetes/kubelet.yaml", "readOnlyPort", 10255),),
     holds=holds,
     changes="anyone@network -> kubelet@*:10255 is closed",
-    stops=(),
+    stops=("kubelet-read-only",),
     references=("CIS Kubernetes Benchmark 4.2.4",),
 )

@@ -200,6 +200,10 @@ def apply_manifests(master: Container, env: Environment) -> None:
     documents.sort(key=lambda d: ORDER.get(d["kind"], len(ORDER)))
     pods = [d for d in documents if d["kind"] == "Pod"]
     _apply(master, env, [d for d in documents if d["kind"] != "Pod"])
+    _apply_pods(master, env, pods)
+
+
+def _apply_pods(master: Container, env: Environment, pods: Sequence[Any]) -> None:
     # A pod that comes before what the controllers put into its namespace waits long for it.
     kubectl = f"kubectl --kubeconfig={env.bootstrap_kubeconfig}"
     asks = [
@@ -215,6 +219,8 @@ def apply_manifests(master: Container, env: Environment) -> None:
 def change_manifests(master: Container, old: Environment, new: Environment) -> None:
     """Apply what is new or different in an environment's manifests, and delete what is gone.
 
+    A pod cannot be changed, and keeps the token of its service account: it is made anew.
+
     Parameters
     ----------
     master : docker.models.containers.Container
@@ -223,11 +229,20 @@ def change_manifests(master: Container, old: Environment, new: Environment) -> N
     before = {_identity(document): document for document in _documents(old)}
     after = {_identity(document): document for document in _documents(new)}
     gone = [before[key] for key in before if key not in after]
-    if gone:
-        _kubectl(master, new, gone, "delete --ignore-not-found --wait=true --timeout=30s")
     changed = [after[key] for key in after if after[key] != before.get(key)]
-    if changed:
-        _apply(master, new, changed)
+    spaces = {_identity(d)[1] for d in [*gone, *changed] if d["kind"] == "ServiceAccount"}
+    pods = [
+        document
+        for (kind, namespace, _), document in after.items()
+        if kind == "Pod" and (document in changed or namespace in spaces)
+    ]
+    if unwanted := gone + [pod for pod in pods if _identity(pod) in before]:
+        _kubectl(master, new, unwanted, "delete --ignore-not-found --wait=true --timeout=30s")
+    if others := [document for document in changed if document["kind"] != "Pod"]:
+        _apply(master, new, others)
+    if pods:
+        _apply_pods(master, new, pods)
+        wait_for_workloads(master, new)
 
 
 def _documents(env: Environment) -> list[Any]:

@@ -100,7 +100,8 @@ def _step(old: Node, new: Node) -> _Step:
         gone=tuple(sorted(gone)),
         removed=tuple(sorted(set(bootstrap.units(old)) - set(bootstrap.units(new)))),
         restarted=tuple(sorted(restarted)),
-        rules=_under("/etc/tmpfiles.d/", written),
+        # a file that was written again has lost the mode that they gave it
+        rules=_under("/etc/tmpfiles.d/", new.files) if written else (),
         accounts=_under("/etc/sysusers.d/", written),
     )
 

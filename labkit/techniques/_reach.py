@@ -22,7 +22,7 @@ from labkit.techniques._base import (
 if TYPE_CHECKING:
     from labkit.lab import Lab, Output
 
-__all__ = ["Answer", "attacker", "inside", "place", "request", "run", "run_from"]
+__all__ = ["FIND_POD", "Answer", "attacker", "inside", "place", "request", "run", "run_from"]
 
 #: Seconds for one request, and for one command without a limit of its own.
 PATIENCE = 5
@@ -30,12 +30,16 @@ DEADLINE = 20.0
 #: Somebody with an account on the machines and no rights on them.
 PERSON = "alice"
 ON_A_MACHINE = (USER_ON_MASTER, USER_ON_WORKER, ROOT_ON_WORKER, ROOT_ON_ETCD)
-#: The pod's processes are the machine's, and its container's name is the kubelet's label.
-IN_POD = """
+#: The pod's processes are the machine's, and its container's name is the kubelet's label; a
+#: container that ended may stand there as well.
+FIND_POD = """
 set -e
-id=$(ctr --namespace k8s.io containers list --quiet 'labels."io.kubernetes.container.name"==web')
-pid=$(ctr --namespace k8s.io tasks list | awk -v id="$id" '$1 == id { print $2 }')
+ids=$(ctr --namespace k8s.io containers list --quiet 'labels."io.kubernetes.container.name"==web')
+pid=$(ctr --namespace k8s.io tasks list | awk -v ids="$(echo $ids)" \\
+  '$3 == "RUNNING" && index(ids, $1) { print $2 }')
 [ -n "$pid" ] || { echo "the pod shop/web does not run" >&2; exit 125; }
+"""
+IN_POD = f"""{FIND_POD}
 exec nsenter --net=/proc/$pid/ns/net setpriv --reuid 1000 --regid 1000 --clear-groups \\
   --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@"
 """

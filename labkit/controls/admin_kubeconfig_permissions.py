@@ -1,0 +1,39 @@
+"""Only root reads the administrator's kubeconfig and key."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Rule
+from labkit.controls._base import Control
+from labkit.model import View
+from labkit.model.readable import anybody_reads
+
+__all__ = ["CONTROL"]
+
+RULES = "/etc/tmpfiles.d/kubernetes.conf"
+FILE, FOLDER = "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki"
+KEY = f"{FOLDER}/admin.key"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return not anybody_reads(view.env, "master", FILE, KEY)
+
+
+CONTROL = Control(
+    name="admin-kubeconfig-permissions",
+    title="Only root reads the administrator's kubeconfig and key",
+    why="An account on the master is not the administrator's.",
+    on=(
+        Rule("master", RULES, FILE, f"z {FILE} 0600 root root"),
+        Rule("master", RULES, KEY, f"z {KEY} 0600 root root"),
+    ),
+    off=(
+        Rule("master", RULES, FILE, f"z {FILE} 0644 root root"),
+        Rule("master", RULES, FOLDER, f"z {FOLDER} 0755 root root"),
+        Rule("master", RULES, KEY, f"z {KEY} 0644 root root"),
+    ),
+    holds=holds,
+    changes=f"who on the master can read {FILE} and the key that it names",
+    stops=("admin-kubeconfig",),
+    references=("CIS Kubernetes Benchmark 1.1.13, 1.1.14, 1.1.21",),
+)

@@ -1,0 +1,55 @@
+"""The apiserver allows callers only what a role gives them."""
+
+from __future__ import annotations
+
+import json
+
+from labkit.cluster.edits import Flag, Whole
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+APISERVER, CONTROLLERS = "kube-apiserver.service", "kube-controller-manager.service"
+POLICY = "/etc/kubernetes/abac.jsonl"
+EVERYBODY = ("system:authenticated", "system:unauthenticated")
+
+
+def _everything(group: str) -> str:
+    """Return the line of an ABAC policy that lets a group do everything."""
+    what = dict.fromkeys(("namespace", "apiGroup", "resource", "nonResourcePath"), "*")
+    head = {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy"}
+    return json.dumps({**head, "spec": {"group": group, **what}}) + "\n"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return all(
+        channel.authorization.value == "enforced"
+        for channel in view.channels("* -> kube-apiserver@*")
+    )
+
+
+CONTROL = Control(
+    name="apiserver-authorization",
+    title="The apiserver allows callers only what a role gives them",
+    why="Node and RBAC know what each caller is for; a broad ABAC policy lets everybody do all.",
+    on=(
+        Flag("master", APISERVER, "authorization-mode", "Node,RBAC"),
+        Flag("master", APISERVER, "authorization-policy-file", None),
+        # the controllers' roles are their service accounts', not the manager's own
+        Flag("master", CONTROLLERS, "use-service-account-credentials", "true"),
+    ),
+    off=(
+        Flag("master", APISERVER, "authorization-mode", "ABAC"),
+        Flag("master", APISERVER, "authorization-policy-file", POLICY),
+        Whole("master", POLICY, "".join(map(_everything, EVERYBODY))),
+    ),
+    holds=holds,
+    changes="authorization of * -> kube-apiserver@master:6443",
+    stops=("apiserver-anonymous", "csr-self-approve", "impersonate", "pod-token"),
+    references=(
+        "CIS Kubernetes Benchmark 1.2.6, 1.2.7, 1.2.8",
+        "Kubernetes documentation: Authorization, Using RBAC Authorization",
+    ),
+)

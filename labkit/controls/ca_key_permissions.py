@@ -1,0 +1,35 @@
+"""Only root reads the key of the cluster's authority."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Rule
+from labkit.controls._base import Control
+from labkit.model import View
+from labkit.model.readable import anybody_reads
+
+__all__ = ["CONTROL"]
+
+RULES = "/etc/tmpfiles.d/kubernetes.conf"
+FOLDER = "/etc/kubernetes/pki"
+KEY = f"{FOLDER}/ca.key"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return not anybody_reads(view.env, "master", KEY)
+
+
+CONTROL = Control(
+    name="ca-key-permissions",
+    title="Only root reads the key of the cluster's authority",
+    why="Whoever signs certificates is everybody, and no certificate can be revoked.",
+    on=(Rule("master", RULES, KEY, f"z {KEY} 0600 root root"),),
+    off=(
+        Rule("master", RULES, FOLDER, f"z {FOLDER} 0751 root root"),
+        Rule("master", RULES, KEY, f"z {KEY} 0644 root root"),
+    ),
+    holds=holds,
+    changes=f"who on the master can read {KEY}",
+    stops=("ca-key-theft",),
+    references=("CIS Kubernetes Benchmark 1.1.21",),
+)

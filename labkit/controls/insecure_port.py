@@ -1,0 +1,72 @@
+"""No plaintext port stands before the apiserver."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import UNITS, Edit, Key, Whole
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+UNIT = "kubectl-proxy.service"
+PROXY = """\
+[Unit]
+Description=Plaintext, unauthenticated way to the Kubernetes API server
+Documentation=https://kubernetes.io/docs/reference/kubectl/generated/kubectl_proxy/
+After=kube-apiserver.service
+
+[Service]
+ExecStart=/usr/local/bin/kubectl proxy \\
+  --kubeconfig=/etc/kubernetes/admin.conf \\
+  --address=0.0.0.0 \\
+  --port=8080 \\
+  --accept-hosts=.* \\
+  --reject-paths=^$
+Restart=always
+RestartSec=1
+
+[Install]
+WantedBy=multi-user.target
+"""
+#: Who used the port: the role, and the name of the kubeconfig and of the certificate.
+CLIENTS = (
+    ("master", "scheduler"),
+    ("master", "controller-manager"),
+    ("worker", "kubelet"),
+    ("worker", "kube-proxy"),
+)
+
+
+def _over_tls(role: str, name: str) -> tuple[Edit, ...]:
+    """Let a component call the apiserver's TLS port, with its own certificate."""
+    path, pki = f"/etc/kubernetes/{name}.conf", "/etc/kubernetes/pki"
+    cluster = {"server": "https://master:6443", "certificate-authority": f"{pki}/ca.crt"}
+    user = {"client-certificate": f"{pki}/{name}.crt", "client-key": f"{pki}/{name}.key"}
+    return (
+        Key(role, path, "clusters.0.cluster", cluster),
+        Key(role, path, "users.0.user", user),
+    )
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return not any(component.kind == "kubectl-proxy" for component in view.env.components)
+
+
+CONTROL = Control(
+    name="insecure-port",
+    title="No plaintext port stands before the apiserver",
+    why="Components call the apiserver's TLS port with certificates of their own.",
+    on=(
+        Whole("master", f"{UNITS}{UNIT}", None),
+        *(edit for client in CLIENTS for edit in _over_tls(*client)),
+    ),
+    off=(Whole("master", f"{UNITS}{UNIT}", PROXY),),
+    holds=holds,
+    changes="anyone@network -> kubectl-proxy@master:8080 is gone; its clients call :6443",
+    stops=("eavesdrop", "insecure-port"),
+    references=(
+        "CIS Kubernetes Benchmark 1.2 (API server)",
+        "Kubernetes documentation: Controlling access to the Kubernetes API, Transport security",
+    ),
+)

@@ -1,0 +1,40 @@
+"""The kubelet asks the apiserver what a caller may do."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Key
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+CONFIG = "/etc/kubernetes/kubelet.yaml"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return all(
+        component.setting("authorization.mode").value == "Webhook"
+        for component in view.env.components
+        if component.kind == "kubelet"
+    )
+
+
+CONTROL = Control(
+    name="kubelet-authorization",
+    title="The kubelet asks the apiserver what a caller may do",
+    why="Who is known is not yet allowed: one worker's kubelet may not command another's. "
+    "It is worth what the apiserver's own authorization is worth.",
+    on=(
+        Key("worker", CONFIG, "authorization.mode", "Webhook"),
+        Key("worker", CONFIG, "authentication.webhook.enabled", True),
+    ),
+    off=(Key("worker", CONFIG, "authorization.mode", "AlwaysAllow"),),
+    holds=holds,
+    changes="authorization of * -> kubelet@*:10250",
+    stops=(),
+    references=(
+        "CIS Kubernetes Benchmark 4.2.2",
+        "Kubernetes documentation: Kubelet authentication/authorization",
+    ),
+)

@@ -1,0 +1,44 @@
+"""Pods that do not call the apiserver get no token for it."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import PLAN, Whole
+from labkit.controls._base import Control
+from labkit.model import View
+from labkit.model.workloads import pods, token_in
+
+__all__ = ["CONTROL"]
+
+FILE = "manifests/service-accounts.yaml"
+ACCOUNT = """\
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: default, namespace: {namespace}}}
+automountServiceAccountToken: {mounted}
+"""
+
+
+def _accounts(mounted: str) -> str:
+    spaces = ("shop", "payments")
+    return "---\n".join(ACCOUNT.format(namespace=name, mounted=mounted) for name in spaces)
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return not any(token_in(view.env, *pod).value == "mounted" for pod in pods(view.env))
+
+
+CONTROL = Control(
+    name="service-account-automount",
+    title="Pods that do not call the apiserver get no token for it",
+    why="What is not in a pod cannot be stolen out of it.",
+    on=(Whole(PLAN, FILE, _accounts("false")),),
+    off=(Whole(PLAN, FILE, _accounts("true")),),
+    holds=holds,
+    changes="whether the pods carry a credential for * -> kube-apiserver@master:6443",
+    stops=("pod-token",),
+    references=(
+        "CIS Kubernetes Benchmark 5.1.5, 5.1.6",
+        "Kubernetes documentation: Configure Service Accounts for Pods",
+    ),
+)

@@ -1,0 +1,199 @@
+"""Whether the apiserver lets one caller do one thing: its authorizers' rules, evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from labkit.cluster.facts import Component, Credential, Environment
+from labkit.cluster.policies import AbacRule, Binding, Rule
+from labkit.cluster.source import Source
+from labkit.model.authorization import (
+    ANONYMOUS,
+    AUTHENTICATED,
+    UNAUTHENTICATED,
+    apiserver_anonymous,
+    everything_for,
+)
+from labkit.model.claims import Claim
+
+__all__ = ["Action", "Caller", "admission", "authenticated_as", "may", "trusted_by"]
+
+#: Who is let in is one of these words; so is whether an action is.
+ALLOWED, REFUSED = "allowed", "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls the apiserver, as it sees it; without a user, it lets nobody in."""
+
+    user: str
+    groups: frozenset[str]
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What is asked of the apiserver, in the words of its authorizers."""
+
+    verb: str
+    resource: str
+    group: str = ""
+    namespace: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}"
+
+
+def authenticated_as(apiserver: Component, env: Environment, held: Credential | None) -> Caller:
+    """Return whom an apiserver takes the holder of a credential for.
+
+    Parameters
+    ----------
+    apiserver : Component
+    env : Environment
+    held : Credential or None
+        A client certificate; None is a caller without a credential.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> apiserver = env.component("kube-apiserver@master")
+    >>> authenticated_as(apiserver, env, env.credential("kubelet", "worker1")).user
+    'system:node:worker1'
+    >>> authenticated_as(apiserver, env, None).user
+    ''
+    """
+    if held is not None and trusted_by(apiserver, env, held):
+        trusted = apiserver.setting("client-ca-file")
+        groups = frozenset({*held.organizations, AUTHENTICATED})
+        return Caller(held.common_name, groups, Claim("required", held.common_name, trusted.source))
+    stranger = apiserver_anonymous(apiserver)
+    if stranger.value != "anonymous":
+        return Caller("", frozenset(), stranger)
+    return Caller(ANONYMOUS, frozenset({UNAUTHENTICATED}), stranger)
+
+
+def trusted_by(apiserver: Component, env: Environment, held: Credential) -> bool:
+    """Say whether an apiserver takes a certificate: who signed it, and what for."""
+    trusted = apiserver.setting("client-ca-file").value
+    signers = {item.name for item in env.authorities if item.certificate == trusted}
+    return held.signed_by in signers and "client" in held.usages
+
+
+def may(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Claim:
+    """Say whether a caller is allowed something, and by which rule.
+
+    Of the roles that the apiserver makes itself, only ``cluster-admin`` is known, and what the
+    Node authorizer gives to every kubelet.
+
+    Returns
+    -------
+    Claim
+        Its value is "allowed" or "refused".
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> apiserver = env.component("kube-apiserver@master")
+    >>> kubelet = authenticated_as(apiserver, env, env.credential("kubelet", "worker1"))
+    >>> may(env, apiserver, kubelet, Action("impersonate", "users")).value
+    'refused'
+    """
+    if not caller.user:
+        return Claim(REFUSED, caller.claim.detail, caller.claim.source)
+    found = everything_for(env, apiserver, caller.groups, caller.user)
+    if found is not None and found.value == "allow-all":
+        return Claim(ALLOWED, found.detail, found.source)
+    modes = apiserver.setting("authorization-mode")
+    names = {item.value for item in apiserver.values("authorization-mode")}
+    if "ABAC" in names:
+        for rule in env.abac.get(apiserver.id, ()):
+            if _abac_matches(rule, caller, action):
+                return Claim(ALLOWED, f"ABAC: {action}", rule.source)
+    if "RBAC" in names and (by := _rbac(env, caller, action)):
+        return Claim(ALLOWED, f"RBAC: {action}", by)
+    if "Node" in names and _node(caller, action):
+        return Claim(ALLOWED, f"Node: {action}", modes.source)
+    detail = f"nothing lets {caller.user} {action}"
+    return Claim(REFUSED, detail, modes.source)
+
+
+def admission(apiserver: Component, plugin: str) -> Claim:
+    """Say whether a plugin that is on by default is at work.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> apiserver = read_environment("insecure").component("kube-apiserver@master")
+    >>> admission(apiserver, "CertificateSubjectRestriction").value
+    'enforced'
+    """
+    off = apiserver.setting("disable-admission-plugins")
+    if plugin in {item.value for item in apiserver.values("disable-admission-plugins")}:
+        return Claim("allow-all", f"without {plugin}", off.source)
+    return Claim("enforced", plugin, off.source)
+
+
+def _abac_matches(rule: AbacRule, caller: Caller, action: Action) -> bool:
+    if not (rule.user or rule.group) or (rule.user and rule.user != caller.user):
+        return False
+    if (rule.group and rule.group not in caller.groups) or (
+        rule.readonly and action.verb not in {"get", "list", "watch"}
+    ):
+        return False
+    wanted = (
+        (rule.namespace, action.namespace),
+        (rule.api_group, action.group),
+        (rule.resource, action.resource),
+    )
+    return all(mine in ("*", asked) for mine, asked in wanted)
+
+
+def _rbac(env: Environment, caller: Caller, action: Action) -> Source | None:
+    for binding in env.rbac.bindings:
+        if binding.namespace and binding.namespace != action.namespace:
+            continue
+        if not _is_subject(binding, caller):
+            continue
+        if (binding.role_kind, binding.role) == ("ClusterRole", "cluster-admin"):
+            return binding.source
+        home = "" if binding.role_kind == "ClusterRole" else binding.namespace
+        for role in env.rbac.roles:
+            same = (role.name, role.namespace) == (binding.role, home)
+            if same and any(_rule_allows(rule, action) for rule in role.rules):
+                return binding.source
+    return None
+
+
+def _is_subject(binding: Binding, caller: Caller) -> bool:
+    for kind, namespace, name in binding.subjects:
+        if kind == "ServiceAccount":
+            kind, name = "User", f"system:serviceaccount:{namespace}:{name}"
+        if (kind == "User" and name == caller.user) or (kind == "Group" and name in caller.groups):
+            return True
+    return False
+
+
+def _rule_allows(rule: Rule, action: Action) -> bool:
+    return (
+        _among(action.verb, rule.verbs)
+        and _among(action.group, rule.api_groups)
+        and _among(action.resource, rule.resources)
+        and (not rule.names or action.name in rule.names)
+    )
+
+
+def _among(wanted: str, known: Iterable[str]) -> bool:
+    return any(item in ("*", wanted) for item in known)
+
+
+def _node(caller: Caller, action: Action) -> bool:
+    """Say whether every kubelet may do it: plugin/pkg/auth/authorizer/node."""
+    is_node = fnmatchcase(caller.user, "system:node:?*") and "system:nodes" in caller.groups
+    requests = ("certificatesigningrequests", "certificates.k8s.io")
+    return is_node and (action.resource, action.group) == requests and action.verb != "update"

@@ -1,0 +1,113 @@
+"""Act as the administrator with the kubeconfig that lies readable on the master.
+
+A kubeconfig with its key is a person: whoever reads both may do what that person may, from
+anywhere, until the certificate expires.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.model.authorization import everything_for
+from labkit.model.readable import readable
+from labkit.model.rights import authenticated_as
+from labkit.techniques._access import (
+    EVERYTHING,
+    api_url,
+    apiserver_of,
+    everything_body,
+    may_everything,
+)
+from labkit.techniques._ask import ask
+from labkit.techniques._base import ADMIN, USER_ON_MASTER, Prediction, Technique
+from labkit.techniques._files import PERSON, denied, settings_of
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.cluster import Credential
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+KUBECONFIG = "/etc/kubernetes/admin.conf"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: who can read the files, and what their owner may do."""
+    env, held = view.env, _credential(view.env)
+    because = []
+    for path in _wanted(held):
+        claim = readable(env, env.node(held.node), path, PERSON)
+        if claim.value != "readable":
+            return Prediction(False, (str(claim),))
+        because.append(str(claim))
+    owner = authenticated_as(apiserver_of(env), env, held)
+    power = everything_for(env, apiserver_of(env), owner.groups, owner.user)
+    if not owner.user or power is None or power.value != "allow-all":
+        return Prediction(False, (str(power or owner.claim),))
+    return Prediction(True, (*because, str(power)))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Read the administrator's kubeconfig and key, and ask what one may do with them."""
+    held = _credential(lab.environment)
+    if refused := denied(lab, TECHNIQUE.name, foothold, held.node, _wanted(held)):
+        return refused
+    return ask(
+        lab,
+        TECHNIQUE.name,
+        foothold,
+        api_url(lab, EVERYTHING),
+        body=everything_body(),
+        options=["--cert", held.certificate, "--key", held.key],
+        proof=may_everything,
+        control=lambda: _control(lab),
+    )
+
+
+def _control(lab: Lab) -> str:
+    lab.kubectl("get", "--raw=/api/v1/namespaces/shop/secrets?limit=1")
+    return "the cluster's first administrator is served"
+
+
+def _credential(env: Environment) -> Credential:
+    """Return what the administrator's kubeconfig names."""
+    for config in env.kubeconfigs:
+        if config.path == KUBECONFIG:
+            for held in env.credentials:
+                if (held.node, held.certificate) == (config.node, config.certificate):
+                    return held
+    raise ProbeError(f"the environment has no {KUBECONFIG} with a certificate")
+
+
+def _wanted(held: Credential) -> tuple[str, ...]:
+    return KUBECONFIG, held.certificate, held.key
+
+
+def _settings(env: Environment) -> list[Setting]:
+    held = _credential(env)
+    return settings_of(env, held.node, (KUBECONFIG, held.key))
+
+
+TECHNIQUE = Technique(
+    name="admin-kubeconfig",
+    title="Act as the administrator with a kubeconfig that anybody on the master can read",
+    footholds=(USER_ON_MASTER,),
+    grants=(ADMIN,),
+    about="",
+    properties=(),
+    attack=("T1552.001", "T1552.004", "T1078"),
+    stride=("information disclosure", "elevation of privilege"),
+    cwe=("CWE-732", "CWE-522"),
+    sources=(
+        "CIS Kubernetes Benchmark 1.1.13",
+        "https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/",
+        "https://attack.mitre.org/techniques/T1552/001/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

