@@ -21,8 +21,10 @@ from labkit.lab.machine import Output, execute
 from labkit.lab.wait import wait_until
 
 __all__ = [
+    "SecretStore",
     "apply_manifests",
     "change_manifests",
+    "clear_etcd_users",
     "ensure_etcd_users",
     "etcd_users",
     "etcdctl",
@@ -112,12 +114,24 @@ def make_etcd_users(etcd: Container, env: Environment) -> None:
         One member's machine.
     env : Environment
     """
-    clear = [
+    clear_etcd_users(etcd)
+    _as_etcd_root(etcd, _make_users(env))
+
+
+def clear_etcd_users(etcd: Container) -> None:
+    """Take away all users and roles of etcd, which then asks nobody who calls.
+
+    Parameters
+    ----------
+    etcd : docker.models.containers.Container
+        One member's machine.
+    """
+    script = [
         "etcdctl auth disable",
         'for user in $(etcdctl user list); do etcdctl user delete "$user"; done',
         'for role in $(etcdctl role list); do etcdctl role delete "$role"; done',
     ]
-    _as_etcd_root(etcd, [*clear, *_make_users(env)])
+    _as_etcd_root(etcd, script)
 
 
 def etcd_users(etcd: Container) -> str:
@@ -243,6 +257,38 @@ def change_manifests(master: Container, old: Environment, new: Environment) -> N
     if pods:
         _apply_pods(master, new, pods)
         wait_for_workloads(master, new)
+
+
+class SecretStore:
+    """All secrets, while the apiserver changes how it stores them.
+
+    What one apiserver encrypted, another without the key cannot read, nor delete: so they are
+    taken out before it changes, and put back afterwards.
+
+    Parameters
+    ----------
+    etcd, master : docker.models.containers.Container
+    env : Environment
+        The one that holds when they are taken out.
+    """
+
+    def __init__(self, etcd: Container, master: Container, env: Environment) -> None:
+        self.etcd, self.master, self.env = etcd, master, env
+        self.kept: list[Any] = []
+
+    def take_out(self) -> None:
+        """Read all secrets through the apiserver, and take them out of etcd."""
+        argv = ["kubectl", f"--kubeconfig={self.env.bootstrap_kubeconfig}", "get", "secrets"]
+        found = execute(self.master, [*argv, "--all-namespaces", "--output=json"], timeout=60)
+        self.kept = json.loads(found.stdout)["items"]
+        for item in self.kept:
+            for own in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
+                item["metadata"].pop(own, None)
+        etcdctl(self.etcd, "del", "/registry/secrets/", "--prefix")
+
+    def put_back(self) -> None:
+        """Have the apiserver store them again."""
+        _apply(self.master, self.env, self.kept)
 
 
 def _documents(env: Environment) -> list[Any]:

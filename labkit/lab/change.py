@@ -70,17 +70,33 @@ def change(machines: Mapping[str, Container], old: Environment, new: Environment
     etcd = next(machines[node.name] for node in new.nodes if node.role == "etcd")
     master = next(machines[node.name] for node in new.nodes if node.role == "master")
     _move_peers(etcd, old, new)
+    if old.etcd_auth and old.etcd_auth != new.etcd_auth:
+        # while those who may still have what they prove themselves with
+        bootstrap.clear_etcd_users(etcd)
+    moved = bootstrap.SecretStore(etcd, master, old) if _encryption(old, new) else None
+    if moved:
+        moved.take_out()
     todo = [node for node in new.nodes if steps[node.name]]
     with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
         list(pool.map(lambda node: _carry_out(machines[node.name], node, steps[node.name]), todo))
     roles = {node.role for node in todo}
     if "etcd" in roles or old.etcd_auth != new.etcd_auth:
         bootstrap.wait_for_etcd(etcd)
-    if old.etcd_auth != new.etcd_auth:
+    if new.etcd_auth and old.etcd_auth != new.etcd_auth:
         bootstrap.make_etcd_users(etcd, new)
     if roles & {"etcd", "master"}:
         bootstrap.wait_for_apiserver(master, new.bootstrap_kubeconfig)
+    if moved:
+        moved.put_back()
     bootstrap.change_manifests(master, old, new)
+
+
+def _encryption(old: Environment, new: Environment) -> bool:
+    """Say whether secrets are stored in another way from now on."""
+    before, after = (
+        {name: item.providers for name, item in env.encryption.items()} for env in (old, new)
+    )
+    return before != after
 
 
 def _step(old: Node, new: Node) -> _Step:

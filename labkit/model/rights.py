@@ -18,7 +18,7 @@ from labkit.model.authorization import (
 )
 from labkit.model.claims import Claim
 
-__all__ = ["Action", "Caller", "admission", "authenticated_as", "may", "trusted_by"]
+__all__ = ["Action", "Caller", "admission", "authenticated_as", "enabled", "may", "trusted_by"]
 
 #: Who is let in is one of these words; so is whether an action is.
 ALLOWED, REFUSED = "allowed", "refused"
@@ -139,6 +139,22 @@ def admission(apiserver: Component, plugin: str) -> Claim:
     return Claim("enforced", plugin, off.source)
 
 
+def enabled(apiserver: Component, plugin: str) -> Claim:
+    """Say whether a plugin that is off by default is at work.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> apiserver = read_environment("hardened").component("kube-apiserver@master")
+    >>> enabled(apiserver, "NodeRestriction").value
+    'enforced'
+    """
+    on = apiserver.setting("enable-admission-plugins")
+    if plugin in {item.value for item in apiserver.values("enable-admission-plugins")}:
+        return Claim("enforced", plugin, on.source)
+    return Claim("allow-all", f"without {plugin}", on.source)
+
+
 def _abac_matches(rule: AbacRule, caller: Caller, action: Action) -> bool:
     if not (rule.user or rule.group) or (rule.user and rule.user != caller.user):
         return False
@@ -196,4 +212,7 @@ def _node(caller: Caller, action: Action) -> bool:
     """Say whether every kubelet may do it: plugin/pkg/auth/authorizer/node."""
     is_node = fnmatchcase(caller.user, "system:node:?*") and "system:nodes" in caller.groups
     requests = ("certificatesigningrequests", "certificates.k8s.io")
-    return is_node and (action.resource, action.group) == requests and action.verb != "update"
+    what = (action.resource, action.group)
+    if what == ("nodes", "") and action.verb in {"patch", "update"}:
+        return is_node
+    return is_node and what == requests and action.verb != "update"

@@ -1,0 +1,53 @@
+"""Secrets are encrypted before they are stored."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Flag, Key, Whole
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+FILE, APISERVER = "/etc/kubernetes/encryption.yaml", "kube-apiserver.service"
+KEY = {"name": "key1", "secret": "${RANDOM_BASE64_32}"}
+SECRETBOX = {"secretbox": {"keys": [KEY]}}
+IDENTITY: dict[str, dict[str, str]] = {"identity": {}}
+CONFIG = """\
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources: [secrets]
+    providers:
+      - secretbox: {keys: [{name: key1, secret: "${RANDOM_BASE64_32}"}]}
+      - identity: {}
+"""
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    first = [
+        providers[0]
+        for encryption in view.env.encryption.values()
+        for resource, providers in encryption.providers
+        if resource == "secrets" and providers
+    ]
+    return bool(first) and "identity" not in first
+
+
+CONTROL = Control(
+    name="encryption-at-rest",
+    title="Secrets are encrypted before they are stored",
+    why="Whoever finds etcd's disk, or a backup, or gets past etcd's own doors finds ciphertext.",
+    on=(
+        Whole("master", FILE, CONFIG),
+        Flag("master", APISERVER, "encryption-provider-config", FILE),
+    ),
+    off=(Key("master", FILE, "resources.0.providers", [IDENTITY, SECRETBOX]),),
+    holds=holds,
+    changes="what etcd keeps: the first provider of encryption at rest",
+    stops=("at-rest", "etcd-read"),
+    references=(
+        "CIS Kubernetes Benchmark 1.2.27, 1.2.28",
+        "Kubernetes documentation: Encrypting Confidential Data at Rest",
+    ),
+)

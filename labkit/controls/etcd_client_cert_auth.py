@@ -1,0 +1,39 @@
+"""etcd asks its clients for certificates."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Flag
+from labkit.cluster.source import is_true
+from labkit.controls._base import Control
+from labkit.controls._etcd import ETCD
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    members = [c for c in view.env.components if c.kind == "etcd"]
+    return all(is_true(member.setting("client-cert-auth").value) for member in members)
+
+
+CONTROL = Control(
+    name="etcd-client-cert-auth",
+    title="etcd asks its clients for certificates",
+    why="TLS alone lets everybody in who speaks it.",
+    on=(
+        Flag("etcd", ETCD, "client-cert-auth", "true"),
+        Flag("etcd", ETCD, "trusted-ca-file", "/etc/kubernetes/pki/ca.crt"),
+    ),
+    off=(
+        Flag("etcd", ETCD, "client-cert-auth", "false"),
+        Flag("etcd", ETCD, "trusted-ca-file", None),
+    ),
+    holds=holds,
+    changes="client_authentication of * -> etcd@*:2379; without TLS, etcd ignores it",
+    stops=(),
+    references=(
+        "CIS Kubernetes Benchmark 2.2",
+        "etcd documentation: Transport security model",
+    ),
+)

@@ -1,0 +1,33 @@
+"""Clients reach etcd over TLS only."""
+
+from __future__ import annotations
+
+from labkit.controls._base import Control
+from labkit.controls._etcd import clients, plain, serving
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return all(
+        channel.encryption.value != "none"
+        for channel in view.channels("kube-apiserver@* -> etcd@*")
+    )
+
+
+CONTROL = Control(
+    name="etcd-client-tls",
+    title="Clients reach etcd over TLS only",
+    why="Nobody on the way reads along. It is no question of who calls: that is another control.",
+    on=(*serving(), *clients()),
+    off=plain(),
+    holds=holds,
+    changes="encryption and server_authentication of * -> etcd@*:2379",
+    stops=(),
+    references=(
+        "CIS Kubernetes Benchmark 2.1",
+        "etcd documentation: Transport security model",
+    ),
+)

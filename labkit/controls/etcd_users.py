@@ -1,0 +1,37 @@
+"""Each client of etcd has its own prefix of keys."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Flag
+from labkit.controls._base import Control
+from labkit.controls._etcd import ETCD, clients, no_users, serving, users
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return view.env.etcd_auth is not None
+
+
+CONTROL = Control(
+    name="etcd-users",
+    title="Each client of etcd has its own prefix of keys",
+    why="flannel's credential, which lies on every worker, does not open the cluster's secrets.",
+    on=(
+        *serving(),
+        *clients(),
+        Flag("etcd", ETCD, "client-cert-auth", "true"),
+        Flag("etcd", ETCD, "trusted-ca-file", "/etc/kubernetes/pki/ca.crt"),
+        *users(),
+    ),
+    off=no_users(),
+    holds=holds,
+    changes="authorization of * -> etcd@*:2379; users are names in certificates: TLS comes too",
+    stops=("etcd-forge", "etcd-read", "etcd-rogue-member", "flannel-credential"),
+    references=(
+        "etcd documentation: Role-based access control",
+        "Securing communications in Kubernetes (2016), etcd",
+    ),
+)

@@ -1,0 +1,34 @@
+"""A kubelet writes its own node and its own pods only."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Flag
+from labkit.controls._base import Control
+from labkit.model import View
+from labkit.model.rights import enabled
+
+__all__ = ["CONTROL"]
+
+PLUGIN, APISERVER = "NodeRestriction", "kube-apiserver.service"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    apiservers = [c for c in view.env.components if c.kind == "kube-apiserver"]
+    return all(enabled(it, PLUGIN).value == "enforced" for it in apiservers)
+
+
+CONTROL = Control(
+    name="node-restriction",
+    title="A kubelet writes its own node and its own pods only",
+    why="The Node authorizer lets every kubelet write nodes; this plugin holds it to its own.",
+    on=(Flag("master", APISERVER, "enable-admission-plugins", PLUGIN),),
+    off=(Flag("master", APISERVER, "enable-admission-plugins", None),),
+    holds=holds,
+    changes="what a kubelet's certificate may write at the apiserver",
+    stops=("node-writes-other-node",),
+    references=(
+        "CIS Kubernetes Benchmark 1.2.14",
+        "Kubernetes documentation: Admission Controllers, NodeRestriction",
+    ),
+)

@@ -1,0 +1,69 @@
+"""What somebody does with the credentials of worker1, on it or from elsewhere."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Credential, Environment
+from labkit.errors import ProbeError
+from labkit.model.authorization import credential_of
+from labkit.model.rights import Caller, authenticated_as, trusted_by
+from labkit.techniques._access import api_url, apiserver_of
+from labkit.techniques._base import OUTSIDE
+from labkit.techniques._reach import request, run_from
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["WORKER", "caller", "carried", "held", "own_node"]
+
+WORKER = "worker1"
+
+
+def held(env: Environment, kind: str) -> Credential | None:
+    """Return the certificate of worker1's kubelet or kube-proxy that the apiserver takes."""
+    component = env.component(f"{kind}@{WORKER}")
+    used = credential_of(env, component.kubeconfig) if component.kubeconfig else None
+    for credential in (used, env.credential(kind, WORKER)):
+        if credential and trusted_by(apiserver_of(env), env, credential):
+            return credential
+    return None
+
+
+def caller(env: Environment, kind: str) -> Caller:
+    """Return whom the apiserver takes the holder of such a certificate for."""
+    return authenticated_as(apiserver_of(env), env, held(env, kind))
+
+
+@contextmanager
+def carried(lab: Lab, foothold: str, kind: str) -> Iterator[list[str]]:
+    """Yield curl's options for a certificate of worker1; outside, for a copy of it there."""
+    credential = held(lab.environment, kind)
+    if credential is None:
+        yield []
+        return
+    if foothold != OUTSIDE:
+        yield ["--cert", credential.certificate, "--key", credential.key]
+        return
+    folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
+    try:
+        run_from(lab, foothold, ["mkdir", "--mode=0700", folder])
+        for name, path in (("crt", credential.certificate), ("key", credential.key)):
+            data = lab.read_file(WORKER, path)
+            run_from(lab, foothold, ["tee", f"{folder}/{name}"], stdin=data)
+        yield ["--cert", f"{folder}/crt", "--key", f"{folder}/key"]
+    finally:
+        run_from(lab, foothold, ["rm", "-rf", folder])
+
+
+def own_node(lab: Lab, foothold: str, options: list[str]) -> str:
+    """Read worker1's own node with its kubelet's certificate: the positive control."""
+    answer = request(
+        lab, api_url(lab, f"/api/v1/nodes/{WORKER}"), foothold=foothold, options=options
+    )
+    if answer.refusal:
+        raise ProbeError(f"the kubelet's certificate does not even read its own node: {answer}")
+    return "the same certificate reads worker1's own node"

