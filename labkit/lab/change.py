@@ -24,6 +24,10 @@ __all__ = ["change"]
 
 SYSTEMD = "/etc/systemd/system/"
 RANDOM_VALUE = re.compile(rb"[A-Za-z0-9+/]{43}=")
+APISERVER = "kube-apiserver.service"
+#: Who calls the apiserver waits ever longer when it is not there, and kubelets remember for
+#: minutes what it allowed (cacheAuthorizedTTL).
+CALLERS = ("kube-controller-manager.service", "kube-scheduler.service", "kubelet.service")
 APPLY = """
 set -e
 removed=$1 started=$2 files=$3 rules=$4
@@ -78,7 +82,16 @@ def change(machines: Mapping[str, Container], old: Environment, new: Environment
         bootstrap.make_etcd_users(etcd, new)
     if roles & {"etcd", "master"}:
         bootstrap.wait_for_apiserver(master, new.bootstrap_kubeconfig)
+    if any(APISERVER in step.restarted for step in steps.values()):
+        with ThreadPoolExecutor(max_workers=len(machines)) as pool:
+            list(pool.map(lambda node: _restart_callers(machines[node.name], node), new.nodes))
     bootstrap.change_manifests(master, old, new)
+
+
+def _restart_callers(machine: Container, node: Node) -> None:
+    if callers := [unit for unit in bootstrap.units(node) if unit in CALLERS]:
+        execute(machine, ["systemctl", "restart", *callers], timeout=60)
+        bootstrap.wait_for_units(machine, node)
 
 
 def _step(old: Node, new: Node) -> _Step:
