@@ -1,4 +1,4 @@
-"""etcd asks its clients for certificates."""
+"""Clients of etcd have to show certificates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def holds(view: View) -> bool:
 
 CONTROL = Control(
     name="etcd-client-cert-auth",
-    title="etcd asks its clients for certificates",
+    title="Clients of etcd have to show certificates",
     why="TLS alone lets everybody in who speaks it.",
     on=(
         Flag("etcd", ETCD, "client-cert-auth", "true"),

@@ -41,6 +41,9 @@ __all__ = [
 #: Namespaces before what is in them, secrets before the pods that mount them.
 ORDER = {"Namespace": 0, "Secret": 1}
 FLANNEL_NETWORK, FLANNEL_KEY = "flannel-network.json", "/coreos.com/network/config"
+KUBELET = "kubelet.service"
+#: What curl asks may be refused, but it has to be answered.
+ANSWERS = "curl --silent --insecure --output /dev/null https://localhost:10250/healthz"
 ETCDCTL = 'set -a; . /etc/etcd/etcdctl.env; exec etcdctl "$@"'
 
 
@@ -315,7 +318,7 @@ def _kubectl(master: Container, env: Environment, documents: Sequence[object], v
 
 
 def wait_for_units(machine: Container, node: Node) -> None:
-    """Wait until every unit of a machine's role is active.
+    """Wait until every unit of a machine's role is active, and its kubelet answers.
 
     Parameters
     ----------
@@ -325,6 +328,10 @@ def wait_for_units(machine: Container, node: Node) -> None:
     for unit in units(node):
         ask = ["systemctl", "--quiet", "is-active", unit]
         wait_until(machine, ask, unit=unit, what=f"{unit} on {node.name}", deadline=30)
+    if KUBELET in units(node):
+        # systemd takes it for active before it listens
+        what = f"the port of {KUBELET} on {node.name}"
+        wait_until(machine, ["sh", "-c", ANSWERS], unit=KUBELET, what=what, deadline=30)
 
 
 def wait_for_all_units(machines: Mapping[str, Container], env: Environment) -> None:

@@ -24,6 +24,10 @@ __all__ = ["change"]
 
 SYSTEMD = "/etc/systemd/system/"
 RANDOM_VALUE = re.compile(rb"[A-Za-z0-9+/]{43}=")
+APISERVER = "kube-apiserver.service"
+#: Who calls the apiserver waits ever longer when it is not there, and kubelets remember for
+#: minutes what it allowed (cacheAuthorizedTTL).
+CALLERS = ("kube-controller-manager.service", "kube-scheduler.service", "kubelet.service")
 APPLY = """
 set -e
 removed=$1 started=$2 files=$3 rules=$4 accounts=$5
@@ -88,6 +92,9 @@ def change(machines: Mapping[str, Container], old: Environment, new: Environment
         bootstrap.wait_for_apiserver(master, new.bootstrap_kubeconfig)
     if moved:
         moved.put_back()
+    if any(APISERVER in step.restarted for step in steps.values()):
+        with ThreadPoolExecutor(max_workers=len(machines)) as pool:
+            list(pool.map(lambda node: _restart_callers(machines[node.name], node), new.nodes))
     bootstrap.change_manifests(master, old, new)
 
 
@@ -97,6 +104,12 @@ def _encryption(old: Environment, new: Environment) -> bool:
         {name: item.providers for name, item in env.encryption.items()} for env in (old, new)
     )
     return before != after
+
+
+def _restart_callers(machine: Container, node: Node) -> None:
+    if callers := [unit for unit in bootstrap.units(node) if unit in CALLERS]:
+        execute(machine, ["systemctl", "restart", *callers], timeout=60)
+        bootstrap.wait_for_units(machine, node)
 
 
 def _step(old: Node, new: Node) -> _Step:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from labkit.cluster.facts import Component, Credential, Environment
 from labkit.cluster.policies import AbacRule, Binding, Rule
-from labkit.cluster.source import Source
+from labkit.cluster.source import Setting, Source, is_true
 from labkit.model.authorization import (
     ANONYMOUS,
     AUTHENTICATED,
@@ -18,7 +18,16 @@ from labkit.model.authorization import (
 )
 from labkit.model.claims import Claim
 
-__all__ = ["Action", "Caller", "admission", "authenticated_as", "enabled", "may", "trusted_by"]
+__all__ = [
+    "Action",
+    "Caller",
+    "admission",
+    "authenticated_as",
+    "enabled",
+    "known_to_kubelet",
+    "may",
+    "may_at_kubelet",
+]
 
 #: Who is let in is one of these words; so is whether an action is.
 ALLOWED, REFUSED = "allowed", "refused"
@@ -67,21 +76,47 @@ def authenticated_as(apiserver: Component, env: Environment, held: Credential | 
     >>> authenticated_as(apiserver, env, None).user
     ''
     """
-    if held is not None and trusted_by(apiserver, env, held):
-        trusted = apiserver.setting("client-ca-file")
-        groups = frozenset({*held.organizations, AUTHENTICATED})
-        return Caller(held.common_name, groups, Claim("required", held.common_name, trusted.source))
+    known = _known(env, apiserver.setting("client-ca-file"), held)
+    if known is not None:
+        return known
     stranger = apiserver_anonymous(apiserver)
-    if stranger.value != "anonymous":
-        return Caller("", frozenset(), stranger)
-    return Caller(ANONYMOUS, frozenset({UNAUTHENTICATED}), stranger)
+    return _nobody(stranger) if stranger.value != "anonymous" else _anonymous(stranger)
 
 
-def trusted_by(apiserver: Component, env: Environment, held: Credential) -> bool:
-    """Say whether an apiserver takes a certificate: who signed it, and what for."""
-    trusted = apiserver.setting("client-ca-file").value
-    signers = {item.name for item in env.authorities if item.certificate == trusted}
-    return held.signed_by in signers and "client" in held.usages
+def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | None) -> Caller:
+    """Return whom a kubelet takes the holder of a credential for.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> kubelet = env.component("kubelet@worker2")
+    >>> known_to_kubelet(env, kubelet, env.credential("kubelet", "worker1")).user
+    'system:node:worker1'
+    """
+    known = _known(env, kubelet.setting("authentication.x509.clientCAFile"), held)
+    if known is not None:
+        return known
+    anonymous = kubelet.setting("authentication.anonymous.enabled")
+    if is_true(anonymous.value):
+        return _anonymous(Claim("anonymous", ANONYMOUS, anonymous.source))
+    return _nobody(Claim("required", "no anonymous callers", anonymous.source))
+
+
+def _known(env: Environment, trusted: Setting, held: Credential | None) -> Caller | None:
+    signers = {item.name for item in env.authorities if item.certificate == trusted.value}
+    if held is None or held.signed_by not in signers or "client" not in held.usages:
+        return None
+    groups = frozenset({*held.organizations, AUTHENTICATED})
+    return Caller(held.common_name, groups, Claim("required", held.common_name, trusted.source))
+
+
+def _anonymous(claim: Claim) -> Caller:
+    return Caller(ANONYMOUS, frozenset({UNAUTHENTICATED}), claim)
+
+
+def _nobody(claim: Claim) -> Caller:
+    return Caller("", frozenset(), claim)
 
 
 def may(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Claim:
@@ -121,6 +156,25 @@ def may(env: Environment, apiserver: Component, caller: Caller, action: Action) 
         return Claim(ALLOWED, f"Node: {action}", modes.source)
     detail = f"nothing lets {caller.user} {action}"
     return Claim(REFUSED, detail, modes.source)
+
+
+def may_at_kubelet(env: Environment, kubelet: Component, caller: Caller, action: Action) -> Claim:
+    """Say whether a kubelet lets a caller do something: by its mode, it asks the apiserver.
+
+    Returns
+    -------
+    Claim
+        Its value is "allowed", "refused" or "unknown".
+    """
+    mode = kubelet.setting("authorization.mode")
+    if not caller.user:
+        return Claim(REFUSED, caller.claim.detail, caller.claim.source)
+    if mode.value == "AlwaysAllow":
+        return Claim(ALLOWED, "AlwaysAllow", mode.source)
+    for apiserver in env.components:
+        if apiserver.kind == "kube-apiserver" and mode.value == "Webhook":
+            return may(env, apiserver, caller, action)
+    return Claim("unknown", f"no mode that labkit knows: {mode.value}", mode.source)
 
 
 def admission(apiserver: Component, plugin: str) -> Claim:

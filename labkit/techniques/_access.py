@@ -10,7 +10,7 @@ from labkit.cluster import Component, Credential, Environment
 from labkit.errors import ProbeError
 from labkit.model import View
 from labkit.model.authorization import credential_of
-from labkit.model.rights import Action, Caller, authenticated_as, may, trusted_by
+from labkit.model.rights import Action, Caller, authenticated_as, may
 from labkit.techniques._ask import url_of
 from labkit.techniques._base import ROOT_ON_WORKER, Prediction
 from labkit.techniques._reach import Answer
@@ -26,6 +26,7 @@ __all__ = [
     "apiserver_of",
     "caller_at",
     "everything_body",
+    "held_at",
     "identity",
     "may_all",
     "may_everything",
@@ -48,7 +49,7 @@ def api_url(lab: Lab, path: str) -> str:
     return url_of(View(lab.environment).channels(CHANNEL)[0], path)
 
 
-def _held(env: Environment, foothold: str) -> Credential | None:
+def held_at(env: Environment, foothold: str) -> Credential | None:
     """Return what somebody at a foothold can prove himself with.
 
     Root on a worker has the kubelet's, or else whatever certificate lies on the machine.
@@ -59,19 +60,19 @@ def _held(env: Environment, foothold: str) -> Credential | None:
     used = credential_of(env, kubelet.kubeconfig) if kubelet.kubeconfig else None
     there = [item for item in env.credentials if item.node == kubelet.node]
     for held in (used, *there):
-        if held and trusted_by(apiserver_of(env), env, held):
+        if held and authenticated_as(apiserver_of(env), env, held).user == held.common_name:
             return held
     return None
 
 
 def caller_at(env: Environment, foothold: str) -> Caller:
     """Return whom the apiserver takes somebody at a foothold for."""
-    return authenticated_as(apiserver_of(env), env, _held(env, foothold))
+    return authenticated_as(apiserver_of(env), env, held_at(env, foothold))
 
 
 def options_at(env: Environment, foothold: str) -> list[str]:
     """Return curl's options for the credential that there is at a foothold, if any."""
-    held = _held(env, foothold)
+    held = held_at(env, foothold)
     return ["--cert", held.certificate, "--key", held.key] if held else []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
@@ -9,23 +11,38 @@ from labkit.model import View
 from labkit.model.graph import credential
 from labkit.techniques._ask import url_of
 from labkit.techniques._reach import DEADLINE, Answer, answer, inside, run
+from labkit.techniques._verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["CHANNEL", "as_apiserver", "kubelet_url"]
+__all__ = ["CHANNEL", "as_apiserver", "kubelet_url", "patiently"]
 
 #: The kubelet of the worker that the pod shop/web runs on.
 CHANNEL = "kube-apiserver@* -> kubelet@worker1:*"
+#: Seconds for a kubelet that has just started to learn of its pods.
+PATIENCE = 15.0
 OUTPUT = "\n%{http_code}"
 
 
-def kubelet_url(lab: Lab, path: str) -> str:
+def kubelet_url(lab: Lab, path: str, channel: str = CHANNEL) -> str:
     """Return the URL of a path at the kubelet's own port."""
-    return url_of(View(lab.environment).channels(CHANNEL)[0], path)
+    return url_of(View(lab.environment).channels(channel)[0], path)
 
 
-def as_apiserver(lab: Lab, method: str, path: str) -> Answer:
+def patiently(attempt: Callable[[], Verdict]) -> Verdict:
+    """Try something of a kubelet again while it says that it does not know the pod yet."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return attempt()
+        except ProbeError as error:
+            if "HTTP 404" not in error.message or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
+
+
+def as_apiserver(lab: Lab, method: str, path: str, pattern: str = CHANNEL) -> Answer:
     """Ask the kubelet something from the master, with what the apiserver proves itself with.
 
     Raises
@@ -34,11 +51,11 @@ def as_apiserver(lab: Lab, method: str, path: str) -> Answer:
         The apiserver has no certificate for it, or it is refused as well.
     """
     view = View(lab.environment)
-    channel = view.channels(CHANNEL)[0]
+    channel = view.channels(pattern)[0]
     held = credential(view.graph, channel)
     if held is None:
         raise ProbeError("the apiserver has no certificate for the kubelets")
-    url = kubelet_url(lab, path)
+    url = kubelet_url(lab, path, pattern)
     inside(lab, channel.server.partition("@")[2])
     argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*", "--max-time", "5"]
     argv += ["--cert", held.certificate, "--key", held.key, "--request", method]

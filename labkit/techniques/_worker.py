@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Credential, Environment
 from labkit.errors import ProbeError
 from labkit.model.authorization import credential_of
-from labkit.model.rights import Caller, authenticated_as, trusted_by
+from labkit.model.rights import Caller, authenticated_as
 from labkit.techniques._access import api_url, apiserver_of
 from labkit.techniques._base import OUTSIDE
 from labkit.techniques._reach import request, run_from
@@ -28,7 +28,10 @@ def held(env: Environment, kind: str) -> Credential | None:
     component = env.component(f"{kind}@{WORKER}")
     used = credential_of(env, component.kubeconfig) if component.kubeconfig else None
     for credential in (used, env.credential(kind, WORKER)):
-        if credential and trusted_by(apiserver_of(env), env, credential):
+        if credential is None:
+            continue
+        known = authenticated_as(apiserver_of(env), env, credential)
+        if known.user == credential.common_name:
             return credential
     return None
 

@@ -11,7 +11,7 @@ from labkit.errors import ProbeError
 from labkit.model import View
 from labkit.techniques._ask import ask, first_refusal
 from labkit.techniques._base import NETWORK, POD, SECRETS, USER_ON_WORKER, Prediction, Technique
-from labkit.techniques._kubelet import CHANNEL, as_apiserver, kubelet_url
+from labkit.techniques._kubelet import CHANNEL, as_apiserver, kubelet_url, patiently
 from labkit.techniques._reach import Answer
 from labkit.techniques._secret import true_secret
 from labkit.techniques._verdict import Verdict
@@ -49,7 +49,9 @@ def execute(lab: Lab, foothold: str) -> Verdict:
         return "with the apiserver's certificate, the same request runs the command"
 
     url = kubelet_url(lab, PATH)
-    return ask(lab, TECHNIQUE.name, foothold, url, method="POST", proof=proof, control=control)
+    return patiently(
+        lambda: ask(lab, TECHNIQUE.name, foothold, url, method="POST", proof=proof, control=control)
+    )
 
 
 TECHNIQUE = Technique(

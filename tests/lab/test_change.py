@@ -1,0 +1,41 @@
+"""A change in place: what was remembered from before it does not count any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labkit import controls, techniques
+from labkit.model import View
+
+pytestmark = pytest.mark.lab
+
+
+def test_kubelets_forget_what_the_apiserver_allowed(lab_hardened: Any) -> None:
+    technique = techniques.find("kubelet-neighbour")
+    plain = lab_hardened.environment
+    try:
+        for env in (
+            controls.with_controls(plain, {"apiserver-authorization": False}),
+            plain,
+        ):
+            lab_hardened.apply(env.edits)
+            predicted = technique.predict(View(env), technique.footholds[0])
+            # a kubelet would say for five minutes what it was told the first time
+            assert technique.run(lab_hardened).succeeded is predicted.succeeds
+    finally:
+        lab_hardened.reset()
+
+
+def test_pods_are_made_anew_without_their_token(lab_insecure: Any) -> None:
+    technique = techniques.find("pod-token")
+    try:
+        wanted = {"service-account-automount": True}
+        changed = controls.with_controls(lab_insecure.environment, wanted)
+        lab_insecure.apply(changed.edits)
+        assert technique.run(lab_insecure).reason == "no token in the pod"
+    finally:
+        lab_insecure.reset()
+    lab_insecure.wait()
+    assert technique.run(lab_insecure).succeeded

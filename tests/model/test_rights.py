@@ -1,0 +1,191 @@
+"""One caller and one action; one user and one file; one pod and its token."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from labkit.cluster import Environment, read_environment
+from labkit.cluster.edits import PLAN, Edit, Flag, Key, Rule, Whole
+from labkit.model.claims import Claim
+from labkit.model.readable import anybody_reads, readable
+from labkit.model.rights import (
+    Action,
+    Caller,
+    admission,
+    authenticated_as,
+    known_to_kubelet,
+    may,
+    may_at_kubelet,
+)
+from labkit.model.workloads import pods, token_in
+
+APISERVER, KUBELET = "kube-apiserver.service", "/etc/kubernetes/kubelet.yaml"
+RULES = "/etc/tmpfiles.d/kubernetes.conf"
+SECRETS = Action("get", "secrets", namespace="shop", name="db-credentials")
+APPROVE = Action("update", "certificatesigningrequests/approval", "certificates.k8s.io")
+CREATE = Action("create", "certificatesigningrequests", "certificates.k8s.io")
+ROLES = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: shop}
+rules: [{verbs: [get], apiGroups: [""], resources: [secrets], resourceNames: [db-credentials]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects: [{kind: ServiceAccount, name: default, namespace: shop}]
+"""
+READONLY = json.dumps(
+    {
+        "apiVersion": "abac.authorization.kubernetes.io/v1beta1",
+        "kind": "Policy",
+        "spec": {
+            "group": "system:unauthenticated",
+            "readonly": True,
+            "namespace": "*",
+            "apiGroup": "*",
+            "resource": "*",
+        },
+    }
+)
+
+
+def env(mode: str, *edits: Edit) -> Environment:
+    return read_environment(mode, edits)
+
+
+def caller(found: Environment, name: str = "", node: str = "worker1") -> Caller:
+    held = found.credential(name, node) if name else None
+    return authenticated_as(found.component("kube-apiserver@master"), found, held)
+
+
+def asked(found: Environment, who: Caller, action: Action) -> str:
+    return may(found, found.component("kube-apiserver@master"), who, action).value
+
+
+def test_who_the_apiserver_takes_callers_for() -> None:
+    insecure, hardened = env("insecure"), env("hardened")
+    assert caller(insecure).user == "system:anonymous"
+    assert caller(hardened).user == ""
+    assert caller(insecure, "kubelet").user == "system:node:worker1"
+    # signed by etcd's authority: a stranger here
+    assert caller(hardened, "flanneld").user == ""
+    # a server's certificate is no client's
+    assert caller(hardened, "kubelet-serving").user == ""
+
+
+@pytest.mark.parametrize("action", [SECRETS, APPROVE, CREATE, Action("impersonate", "groups")])
+def test_broad_policy_allows_everybody_everything(action: Action) -> None:
+    found = env("insecure")
+    assert asked(found, caller(found), action) == "allowed"
+
+
+def test_kubelet_may_request_and_not_approve() -> None:
+    found = env("hardened")
+    kubelet = caller(found, "kubelet")
+    assert asked(found, kubelet, CREATE) == "allowed"
+    for action in (APPROVE, SECRETS, Action("impersonate", "users")):
+        assert asked(found, kubelet, action) == "refused"
+    assert asked(found, caller(found), CREATE) == "refused"
+    assert asked(found, caller(found, "admin", "master"), APPROVE) == "allowed"
+
+
+def test_reading_is_not_writing() -> None:
+    policy = Whole("master", "/etc/kubernetes/abac.jsonl", READONLY)
+    found = env("insecure", policy)
+    assert asked(found, caller(found), SECRETS) == "allowed"
+    assert asked(found, caller(found), CREATE) == "refused"
+    assert asked(found, caller(found, "kubelet"), SECRETS) == "refused"
+
+
+def test_role_of_a_service_account_is_its_namespace_s_and_that_object_s() -> None:
+    found = env("hardened", Whole(PLAN, "manifests/reader.yaml", ROLES))
+    who = Caller("system:serviceaccount:shop:default", frozenset(), caller(found).claim)
+    assert asked(found, who, SECRETS) == "allowed"
+    for other in (
+        Action("get", "secrets", namespace="payments", name="db-credentials"),
+        Action("get", "secrets", namespace="shop", name="other"),
+        Action("list", "secrets", namespace="shop"),
+    ):
+        assert asked(found, who, other) == "refused"
+    stranger = Caller("system:serviceaccount:payments:default", frozenset(), who.claim)
+    assert asked(found, stranger, SECRETS) == "refused"
+
+
+def test_plugin_that_is_on_by_default() -> None:
+    name = "CertificateSubjectRestriction"
+    off = env("insecure", Flag("master", APISERVER, "disable-admission-plugins", f"Other,{name}"))
+    for found, value in ((env("insecure"), "enforced"), (off, "allow-all")):
+        assert admission(found.component("kube-apiserver@master"), name).value == value
+
+
+def at_kubelet(found: Environment, name: str = "") -> Claim:
+    kubelet = found.component("kubelet@worker2")
+    held = found.credential(name, "worker1") if name else None
+    who = known_to_kubelet(found, kubelet, held)
+    return may_at_kubelet(found, kubelet, who, Action("create", "nodes/proxy"))
+
+
+def test_kubelet_asks_the_apiserver() -> None:
+    always = Key("worker", KUBELET, "authorization.mode", "AlwaysAllow")
+    anonymous = Key("worker", KUBELET, "authentication.anonymous.enabled", True)
+    webhook = Key("worker", KUBELET, "authorization.mode", "Webhook")
+    strange = Key("worker", KUBELET, "authorization.mode", "Sometimes")
+    assert at_kubelet(env("hardened"), "kubelet").value == "refused"
+    assert at_kubelet(env("hardened", always), "kubelet").value == "allowed"
+    assert at_kubelet(env("hardened", always)).value == "refused"
+    assert at_kubelet(env("hardened", always, anonymous)).value == "allowed"
+    assert at_kubelet(env("hardened", anonymous)).value == "refused"
+    # the apiserver allows the anonymous everything there, so asking it is no help
+    assert at_kubelet(env("insecure", webhook)).value == "allowed"
+    assert at_kubelet(env("hardened", strange), "kubelet").value == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("mode", "edits", "path", "user", "value"),
+    [
+        ("insecure", (), "/etc/kubernetes/pki/ca.key", "alice", "readable"),
+        ("insecure", (), "/etc/kubernetes/pki/apiserver.key", "alice", "file-mode"),
+        ("insecure", (), "/etc/kubernetes/pki/apiserver.crt", "alice", "readable"),
+        ("hardened", (), "/etc/kubernetes/pki/ca.crt", "alice", "file-mode"),
+        ("hardened", (), "/home/alice/notes", "alice", "readable"),
+        ("hardened", (), "/home/alice/notes", "bob", "file-mode"),
+        (
+            "hardened",
+            (Rule("master", RULES, "/etc/kubernetes/pki", "z /etc/kubernetes/pki 0755 root root"),),
+            "/etc/kubernetes/pki/ca.key",
+            "alice",
+            "file-mode",
+        ),
+        (
+            "hardened",
+            (Rule("master", RULES, "/etc/kubernetes/pki", "z /etc/kubernetes/pki 0750 root bob"),),
+            "/etc/kubernetes/pki/ca.crt",
+            "bob",
+            "readable",
+        ),
+    ],
+)
+def test_who_can_read_a_file(
+    mode: str, edits: tuple[Edit, ...], path: str, user: str, value: str
+) -> None:
+    found = env(mode, *edits)
+    claim = readable(found, found.node("master"), path, user)
+    assert claim.value == value
+    assert str(claim.source)
+
+
+def test_all_of_the_files_by_the_same_person() -> None:
+    keys = [f"/etc/kubernetes/pki/{name}.key" for name in ("ca", "apiserver")]
+    assert anybody_reads(env("insecure"), "master", keys[0])
+    assert not anybody_reads(env("insecure"), "master", *keys)
+
+
+def test_tokens_of_pods() -> None:
+    assert pods(env("insecure")) == (("shop", "web"), ("payments", "card-processor"))
+    assert {token_in(env("insecure"), *pod).value for pod in pods(env("insecure"))} == {"mounted"}
+    assert {token_in(env("hardened"), *pod).value for pod in pods(env("hardened"))} == {"none"}
+    assert token_in(env("insecure"), "shop", "nobody").value == "none"
