@@ -1,12 +1,15 @@
 """Read a secret from the bytes that etcd keeps, as one who has got hold of them.
 
 That is root on a machine of etcd, and just as well whoever finds its disk or a backup: TLS and
-etcd's users do not help then.
+etcd's users do not help then. The secret is one that is stored now: what was stored before
+encryption was switched on stays readable in etcd's files, until it is replaced by another.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import secrets
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
@@ -14,7 +17,7 @@ from labkit.model import View
 from labkit.techniques._base import ROOT_ON_ETCD, SECRETS, Prediction, Technique
 from labkit.techniques._etcd import encryption, keeps_plaintext
 from labkit.techniques._reach import run
-from labkit.techniques._secret import sample, true_secret
+from labkit.techniques._secret import Secret, sample
 from labkit.techniques._verdict import Verdict
 
 if TYPE_CHECKING:
@@ -22,14 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["TECHNIQUE", "read_at_rest"]
 
-WANTED = ("shop", "db-credentials", "password")
-KEY = "/registry/secrets/shop/db-credentials"
+NAMESPACE, NAME = "default", "labkit-at-rest"
+KEY = f"/registry/secrets/{NAMESPACE}/{NAME}"
 DATA = "/var/lib/etcd"
 CIPHERTEXT = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:[^:]+:")
 
 
 def read_at_rest(lab: Lab, foothold: str) -> Verdict:
-    """Look for a secret in etcd's files, and at what etcd keeps under its key.
+    """Have a new secret stored, look for it in etcd's files and at what etcd keeps of it.
 
     Returns
     -------
@@ -40,7 +43,21 @@ def read_at_rest(lab: Lab, foothold: str) -> Verdict:
     ProbeError
         What was found says nothing.
     """
-    secret = true_secret(lab, *WANTED)
+    secret = Secret(NAMESPACE, NAME, "password", secrets.token_hex(12).encode())
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"namespace": NAMESPACE, "name": NAME},
+        "stringData": {secret.key: secret.value.decode()},
+    }
+    lab.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(manifest).encode())
+    try:
+        return _look(lab, foothold, secret)
+    finally:
+        lab.kubectl("delete", "secret", NAME, f"--namespace={NAMESPACE}", "--ignore-not-found")
+
+
+def _look(lab: Lab, foothold: str, secret: Secret) -> Verdict:
     node = next(n.name for n in lab.environment.nodes if n.role == "etcd")
     # The etcd machine's root has what its administrator calls etcd with.
     value = lab.etcdctl("get", KEY, "--print-value-only").stdout

@@ -114,6 +114,9 @@ def _network_jobs(plan: Plan, channel: Channel, outside: str, stranger: Authorit
     jobs[f"look {name}"] = {"op": "look", **target}
     if not channel.open:
         return
+    if channel.protocol == "https":
+        # Without one, TLS 1.2 only says "handshake failure", which may mean anything.
+        jobs[f"look {name}"] |= _leaf(stranger.issue("labkit-stranger"))
     _, closed, _ = questions(channel)
     jobs[f"nobody {name}"] = {"op": "http", **target, **closed.job()}
     guess: Job = {"op": "http", **target, **closed.job()}
