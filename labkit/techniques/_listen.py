@@ -77,6 +77,8 @@ class Tap:
         The client's process, where others of its machine use the same server.
     plaintext : str
         The reason where it can be read.
+    pushed : bool
+        Whether the server alone speaks: the client has asked long before.
     sealed : callable, optional
         Predicts of what is said whether it could be read, were the channel plaintext.
     """
@@ -85,6 +87,7 @@ class Tap:
     talk: Callable[[Lab], AbstractContextManager[Talk]] = field(repr=False)
     process: str = ""
     plaintext: str = "plaintext HTTP, it can be read"
+    pushed: bool = False
     sealed: Callable[[View], Prediction] | None = field(default=None, repr=False)
 
 
@@ -121,7 +124,7 @@ def listen(lab: Lab, foothold: str, name: str, tap: Tap) -> Verdict:
             ports |= _ports(lab, found[0], tap.process)
             pcap = stop()
     captured = [s for s in streams(pcap, port) if not tap.process or s.port in ports]
-    return judge(name, lab.mode, foothold, found[0], talk, captured, tap.plaintext)
+    return judge(name, lab.mode, foothold, found[0], talk, captured, tap.plaintext, tap.pushed)
 
 
 def judge(
@@ -132,6 +135,7 @@ def judge(
     talk: Talk,
     captured: Sequence[Stream],
     plaintext: str,
+    pushed: bool = False,
 ) -> Verdict:
     """Say what captured connections give away.
 
@@ -140,14 +144,15 @@ def judge(
     ProbeTimeout
         Nothing was captured in one of the directions, or something that says nothing.
     """
-    if not any(s.to_server for s in captured) or not any(s.to_client for s in captured):
+    asks = pushed or any(s.to_server for s in captured)
+    if not asks or not any(s.to_client for s in captured):
         raise ProbeTimeout(f"{mode}: no packets of {channel.id} were captured")
     seen = content(captured)
     asked = [b"".join(run) for s in captured for run in s.to_server]
     got = [b"".join(run) for s in captured for run in s.to_client]
     texts = [*asked, *got, *(text for data in got for text in responses(data))]
     found = next((text for text in reversed(texts) if talk.wanted.found_in(text)), b"")
-    evidence = [f"captured in both directions: {channel.id}"]
+    evidence = [f"captured{'' if pushed else ' in both directions'}: {channel.id}"]
     shown = found or max(got, key=len)
     control = talk.meanwhile
     if found:

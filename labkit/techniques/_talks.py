@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
+from labkit.model import Channel
 from labkit.techniques._listen import Talk, nonce
 from labkit.techniques._secret import Secret, true_secret
 
@@ -82,11 +83,20 @@ def lease_renewed(lab: Lab) -> Iterator[Talk]:
 
 
 @contextmanager
-def docker_asked(lab: Lab) -> Iterator[Talk]:
+def docker_asked(lab: Lab, channel: Channel) -> Iterator[Talk]:
     """Ask the Docker Engine of worker1 something, from the master."""
     asked = nonce("question")
     filters = json.dumps({"label": [asked.value.decode()]})
-    url = "http://worker1:2375/containers/json"
-    argv = ["curl", "--silent", "--fail", "--get", "--data-urlencode", f"filters={filters}", url]
+    url = f"{channel.protocol}://worker1:{channel.port}/containers/json"
+    argv = [
+        "curl",
+        "--silent",
+        "--fail",
+        "--insecure",
+        "--get",
+        "--data-urlencode",
+        f"filters={filters}",
+        url,
+    ]
     lab.exec("master", argv)
     yield Talk(asked, "what a remote client asked the Docker Engine", "the client was answered")

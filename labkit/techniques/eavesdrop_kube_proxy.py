@@ -11,5 +11,5 @@ __all__ = ["TECHNIQUE"]
 TECHNIQUE = _listen.technique(
     "eavesdrop-kube-proxy",
     "Read the services on their way to kube-proxy",
-    Tap("kube-proxy@worker1 -> *@master:*", service_changed, process="kube-proxy"),
+    Tap("kube-proxy@worker1 -> *@master:*", service_changed, process="kube-proxy", pushed=True),
 )
