@@ -74,8 +74,8 @@ def streams(pcap: bytes, port: int) -> list[Stream]:
     from scapy.layers.l2 import Ether  # noqa: F401 - tells scapy how a frame is read
     from scapy.utils import PcapReader
 
-    seen: dict[int, tuple[dict[int, bytes], dict[int, bytes]]] = {}
-    first: dict[tuple[int, bool], int] = {}
+    seen: dict[tuple[int, str, str], tuple[dict[int, bytes], dict[int, bytes]]] = {}
+    first: dict[tuple[tuple[int, str, str], bool], int] = {}
     capture: Any = io.BytesIO(pcap)  # scapy's hints know of names only
     with PcapReader(capture) as reader:
         for packet in reader:
@@ -88,14 +88,14 @@ def streams(pcap: bytes, port: int) -> list[Stream]:
             upward = tcp.dport == port
             if not payload or port not in (tcp.sport, tcp.dport):
                 continue
-            client = tcp.sport if upward else tcp.dport
+            client = (tcp.sport, ip.src, ip.dst) if upward else (tcp.dport, ip.dst, ip.src)
             begin = first.setdefault((client, upward), tcp.seq)
             # Numbers wrap around at 2^32, and a packet may come before the first one seen.
             at = (tcp.seq - begin + 2**31) % 2**32 - 2**31
             segments = seen.setdefault(client, ({}, {}))[0 if upward else 1]
             if len(payload) > len(segments.get(at, b"")):
                 segments[at] = payload
-    return [Stream(client, _runs(up), _runs(down)) for client, (up, down) in sorted(seen.items())]
+    return [Stream(port, _runs(up), _runs(down)) for (port, *_), (up, down) in sorted(seen.items())]
 
 
 def _runs(segments: dict[int, bytes]) -> tuple[tuple[bytes, ...], ...]:

@@ -1,0 +1,45 @@
+"""The apiserver's clients verify it."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Edit, Key
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+CLUSTER = "clusters.0.cluster"
+AUTHORITY, SKIP = f"{CLUSTER}.certificate-authority", f"{CLUSTER}.insecure-skip-tls-verify"
+FILES = (("master", "admin"), ("worker", "kubelet"), ("worker", "kube-proxy"))
+#: Those that the insecure environment lacks, or where it names no TLS server.
+MORE = (("master", "super-admin"), ("master", "scheduler"), ("master", "controller-manager"))
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    found = view.channels("* -> kube-apiserver@*:*")
+    return all(c.server_authentication.value != "unverified" for c in found)
+
+
+def _edits(files: tuple[tuple[str, str], ...], authority: str | None) -> tuple[Edit, ...]:
+    skip = None if authority else True
+    return tuple(
+        Key(role, f"/etc/kubernetes/{name}.conf", key, value)
+        for role, name in files
+        for key, value in ((AUTHORITY, authority), (SKIP, skip))
+    )
+
+
+CONTROL = Control(
+    name="apiserver-ca-pinned",
+    title="The apiserver's clients verify its certificate",
+    why="TLS to whoever answers is TLS to the attacker, and the client does what that one says.",
+    on=_edits((*FILES, *MORE[1:]), "/etc/kubernetes/pki/ca.crt"),
+    off=_edits((*FILES, *MORE), None),
+    holds=holds,
+    changes="* -> kube-apiserver: server authentication is verified",
+    stops=(),
+    references=(
+        "https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/",
+    ),
+)

@@ -1,0 +1,73 @@
+"""The workers' components call the apiserver over TLS, each with a certificate of its own."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Edit, Key, Whole
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+WHO = ("kubelet", "kube-proxy")
+PROXY = """\
+[Unit]
+Description=Plaintext, unauthenticated way to the Kubernetes API server
+After=kube-apiserver.service
+
+[Service]
+ExecStart=/usr/local/bin/kubectl proxy \\
+  --kubeconfig=/etc/kubernetes/admin.conf \\
+  --address=0.0.0.0 \\
+  --port=8080 \\
+  --accept-hosts=.* \\
+  --reject-paths=^$
+Restart=always
+RestartSec=1
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    found = [c for who in WHO for c in view.channels(f"{who}@* -> *@master:*")]
+    return bool(found) and all(c.protocol == "https" for c in found)
+
+
+def _server(url: str) -> tuple[Edit, ...]:
+    return tuple(
+        Key("worker", f"/etc/kubernetes/{who}.conf", "clusters.0.cluster.server", url)
+        for who in WHO
+    )
+
+
+CONTROL = Control(
+    name="kubelet-apiserver-tls",
+    title="The workers call the apiserver over TLS",
+    why="Whoever reads along gets the secrets of every pod that a kubelet starts.",
+    on=(
+        *_server("https://master:6443"),
+        *(
+            Key(
+                "worker",
+                f"/etc/kubernetes/{who}.conf",
+                f"users.0.user.client-{part}",
+                f"/etc/kubernetes/pki/{who}.{end}",
+            )
+            for who in WHO
+            for part, end in (("certificate", "crt"), ("key", "key"))
+        ),
+    ),
+    off=(
+        *_server("http://master:8080"),
+        Whole("master", "/etc/systemd/system/kubectl-proxy.service", PROXY),
+    ),
+    holds=holds,
+    changes="kubelet and kube-proxy -> apiserver: encryption is TLS",
+    stops=("eavesdrop", "eavesdrop-kube-proxy"),
+    references=(
+        "Securing communications in Kubernetes (2016), Eavesdropping",
+        "NSA/CISA Kubernetes Hardening Guide, Network separation and hardening",
+    ),
+)

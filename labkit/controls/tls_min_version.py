@@ -1,0 +1,43 @@
+"""Every TLS listener of Kubernetes and etcd accepts TLS 1.3 only."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Flag, Key
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+NAME = "tls-min-version"
+CONFIG = "/etc/kubernetes/kubelet.yaml"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    servers = ("kube-apiserver@*", "kubelet@*", "etcd@*")
+    found = [c for server in servers for c in view.channels(f"* -> {server}:*")]
+    return all(c.encryption.value == "tls1.3" for c in found if c.protocol == "https")
+
+
+CONTROL = Control(
+    name="tls-min-version",
+    title="The TLS listeners accept nothing below TLS 1.3",
+    why="TLS 1.2 still allows cipher suites that do not authenticate what they encrypt.",
+    on=(
+        Flag("master", "kube-apiserver.service", NAME, "VersionTLS13"),
+        Key("worker", CONFIG, "tlsMinVersion", "VersionTLS13"),
+        Flag("etcd", "etcd.service", NAME, "TLS1.3"),
+    ),
+    off=(
+        Flag("master", "kube-apiserver.service", NAME, None),
+        Key("worker", CONFIG, "tlsMinVersion", None),
+        Flag("etcd", "etcd.service", NAME, None),
+    ),
+    holds=holds,
+    changes="encryption of what is TLS: tls1.3",
+    stops=("tls-downgrade",),
+    references=(
+        "CIS Kubernetes Benchmark 1.2.29",
+        "https://cheatsheetseries.owasp.org/cheatsheets/Transport_Layer_Security_Cheat_Sheet.html",
+    ),
+)

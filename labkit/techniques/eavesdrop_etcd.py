@@ -1,0 +1,23 @@
+"""Read a secret on the apiserver's way to etcd."""
+
+from __future__ import annotations
+
+from labkit.techniques import _listen
+from labkit.techniques._base import SECRETS
+from labkit.techniques._etcd import keeps_plaintext
+from labkit.techniques._listen import Tap
+from labkit.techniques._talks import secret_written
+
+__all__ = ["TECHNIQUE"]
+
+TECHNIQUE = _listen.technique(
+    "eavesdrop-etcd",
+    "Read a secret on its way from the apiserver to etcd",
+    Tap(
+        "kube-apiserver@* -> etcd@*",
+        secret_written,
+        plaintext="plaintext gRPC, the secret is in it",
+        sealed=keeps_plaintext,
+    ),
+    grants=(SECRETS,),
+)

@@ -1,0 +1,15 @@
+"""Read how the overlay network is built, on flanneld's way to etcd."""
+
+from __future__ import annotations
+
+from labkit.techniques import _listen
+from labkit.techniques._listen import Tap
+from labkit.techniques._talks import lease_renewed
+
+__all__ = ["TECHNIQUE"]
+
+TECHNIQUE = _listen.technique(
+    "eavesdrop-flannel",
+    "Read the overlay network's leases on their way from etcd",
+    Tap("flanneld@worker1 -> etcd@*", lease_renewed, plaintext="plaintext gRPC, it can be read"),
+)

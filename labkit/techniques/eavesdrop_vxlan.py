@@ -1,0 +1,82 @@
+"""Read what one pod says to another on a different worker: VXLAN wraps it, and hides nothing.
+
+No setting of the two environments changes that. What would: a backend that encrypts
+(WireGuard), or applications that use TLS among themselves. It is a risk that remains.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import View
+from labkit.techniques._base import NETWORK, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._capture import between, capture
+from labkit.techniques._listen import AFTER, ATTACK, nonce
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+PORT = 8472
+NETWORK_FILE = "flannel-network.json"
+PLAIN = ("vxlan", "host-gw", "udp")
+
+
+def backend(env: Environment) -> Setting:
+    """Return how flannel carries the pods' packets."""
+    file = next(f for layer in reversed(env.layers) if (f := layer / NETWORK_FILE).is_file())
+    value = json.loads(file.read_text())["Backend"]["Type"]
+    return ("overlay network", str(value), f"{file.parent.name}/{file.name} Backend.Type")
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the overlay network encrypts."""
+    what, value, source = backend(view.env)
+    return Prediction(value in PLAIN, (f"{what}: {value}: {source}",))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Let a pod of worker2 ask a pod of worker1 something, and read along."""
+    said, pairs = nonce("question"), [("worker1", "worker2")]
+    pod = json.loads(lab.kubectl("get", "pod", "--namespace=shop", "web", "--output=json").stdout)
+    url = f"http://{pod['status']['podIP']}:8080/?{said.value.decode()}"
+    ask = ("exec", "--namespace=payments", "card-processor", "--", "wget", "-q", "-O-", url)
+    with capture(lab, foothold, pairs, between(lab, pairs, f"udp port {PORT}")) as stop:
+        if lab.kubectl(*ask).text.strip() != "shop":
+            raise ProbeError("the pod shop/web does not answer the pod payments/card-processor")
+        time.sleep(AFTER)
+        pcap = stop()
+    if not said.found_in(pcap):
+        raise ProbeTimeout(f"{lab.mode}: what the pods said was not captured")
+    evidence = (
+        "captured: VXLAN between worker1 and worker2",
+        "read: what payments/card-processor asked shop/web",
+    )
+    reason = "VXLAN carries the pods' packets as they are"
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, evidence)
+
+
+TECHNIQUE = Technique(
+    name="eavesdrop-vxlan",
+    title="Read what pods say to each other across workers",
+    footholds=(NETWORK, ROOT_ON_WORKER),
+    grants=(),
+    about="",
+    properties=(),
+    attack=ATTACK,
+    stride=("information disclosure",),
+    cwe=("CWE-319",),
+    sources=(
+        "Securing communications in Kubernetes (2016), Eavesdropping",
+        "https://github.com/flannel-io/flannel/blob/master/Documentation/backends.md",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=lambda env: [backend(env)],
+)

@@ -1,0 +1,46 @@
+"""Be the apiserver for what runs on another worker, its kubelet and its kube-proxy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.techniques import _middle
+from labkit.techniques._middle import Trap
+from labkit.techniques._talks import annotated
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+
+def call(lab: Lab) -> None:
+    """Let the true apiserver tell worker2 something: what it says back goes astray."""
+    with (
+        annotated(lab, "pod", "payments", "card-processor"),
+        annotated(lab, "service", "shop", "web"),
+    ):
+        pass
+
+
+def well(lab: Lab) -> str:
+    """Show that worker2 is in touch with the true apiserver when nobody is in the way."""
+    lab.kubectl("wait", "--for=condition=Ready", "node/worker2", "--timeout=20s")
+    return "worker2 is ready in the true apiserver's eyes"
+
+
+TECHNIQUE = _middle.technique(
+    "mitm-apiserver",
+    "Be the apiserver for a worker",
+    Trap(
+        about="kube*@worker2 -> *@master:*",
+        call=call,
+        wanted=" HTTP/1.1\r\n",
+        read="a request for the apiserver; any answer to it could have been made up",
+        well=well,
+    ),
+    stride=("spoofing", "tampering", "information disclosure"),
+    sources=(
+        "https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/",
+    ),
+)

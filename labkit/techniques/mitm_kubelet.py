@@ -1,0 +1,44 @@
+"""Be a kubelet for the apiserver: get its requests, and answer them with something made up.
+
+The channel is TLS in any case; what counts is whether the apiserver looks at the certificate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.techniques import _middle
+from labkit.techniques._middle import Trap
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+LOGS = ("logs", "--namespace=payments", "card-processor")
+
+
+def call(lab: Lab) -> bytes:
+    """Ask the apiserver for the logs of a pod on worker2, and return what it says."""
+    return lab.kubectl(*LOGS, check=False).stdout
+
+
+def well(lab: Lab) -> str:
+    """Show that the apiserver gets the logs when nobody is in the way."""
+    lab.kubectl(*LOGS)
+    return "the apiserver gets the logs from the true kubelet"
+
+
+TECHNIQUE = _middle.technique(
+    "mitm-kubelet",
+    "Be a kubelet for the apiserver",
+    Trap(
+        about="kube-apiserver@* -> kubelet@worker2:*",
+        call=call,
+        wanted="/containerLogs/",
+        read="that the apiserver wants the logs of a pod; an exec session would be read as well",
+        well=well,
+    ),
+    stride=("spoofing", "tampering", "information disclosure"),
+    sources=("https://kubernetes.io/docs/concepts/architecture/control-plane-node-communication/",),
+)
