@@ -22,6 +22,8 @@ __all__ = ["FileSpec", "Output", "archive", "execute", "read_file", "write_files
 
 #: What timeout(1) exits with: 124 after SIGTERM, 137 after SIGKILL.
 TIMED_OUT = (124, 137)
+#: Seconds between the end of a command's output and its exit status, at the most.
+LAG = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def execute(
             stdout, stderr = api.exec_start(created["Id"], demux=True)
         else:
             stdout, stderr = _exchange(api, created["Id"], stdin)
-        code = api.exec_inspect(created["Id"])["ExitCode"]
+        code = _exit_code(api, created["Id"])
     except (APIError, NotFound) as error:
         raise _unwell(container, str(error.explanation or error)) from error
     output = Output(code, stdout or b"", stderr or b"")
@@ -122,6 +124,16 @@ def execute(
         tail = (output.error + output.text).strip().splitlines()[-10:]
         raise CommandFailed(f"{container.name}: {' '.join(argv)[:200]} {what}", evidence=tail)
     return output
+
+
+def _exit_code(api: Any, exec_id: str) -> int:
+    """Return what a command exited with; its output may end before the engine knows."""
+    deadline = time.monotonic() + LAG
+    while (code := api.exec_inspect(exec_id)["ExitCode"]) is None:
+        if time.monotonic() > deadline:
+            raise LabError(f"a command's output ended, but it did not within {LAG:g} s")
+        time.sleep(0.02)
+    return int(code)
 
 
 def _unwell(container: Container, said: str) -> LabError:

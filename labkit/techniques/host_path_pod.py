@@ -1,6 +1,7 @@
-"""Become root on a worker by having it run a privileged pod that mounts its file system.
+"""Become root on a worker by having it run a pod that mounts its file system.
 
-Whoever may create pods decides what they may do on the machine, unless admission objects.
+Whoever may create pods decides what they may do on the machine, unless admission objects; the
+pod need not even be privileged.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _pod() -> dict[str, Any]:
         "image": "labkit/workload:1",
         "imagePullPolicy": "Never",
         "command": ["sh", "-c", COMMAND],
-        "securityContext": {"privileged": True, "runAsUser": 0},
+        "securityContext": {"runAsUser": 0},
         "volumeMounts": [{"name": "machine", "mountPath": "/machine"}],
     }
     spec = {
@@ -103,8 +104,8 @@ def _control(lab: Lab) -> str:
 
 
 TECHNIQUE = Technique(
-    name="privileged-pod",
-    title="Become root on a worker with a privileged pod",
+    name="host-path-pod",
+    title="Become root on a worker with a pod that mounts its files",
     footholds=(NETWORK, USER_ON_WORKER, POD, ROOT_ON_WORKER),
     grants=(ROOT_ON_WORKER,),
     about=CHANNEL,
