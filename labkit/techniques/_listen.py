@@ -79,6 +79,8 @@ class Tap:
         The reason where it can be read.
     pushed : bool
         Whether the server alone speaks: the client has asked long before.
+    before : callable, optional
+        What has to be done before anybody listens.
     sealed : callable, optional
         Predicts of what is said whether it could be read, were the channel plaintext.
     """
@@ -88,6 +90,7 @@ class Tap:
     process: str = ""
     plaintext: str = "plaintext HTTP, it can be read"
     pushed: bool = False
+    before: Callable[[Lab], None] | None = field(default=None, repr=False)
     sealed: Callable[[View], Prediction] | None = field(default=None, repr=False)
 
 
@@ -115,6 +118,8 @@ def listen(lab: Lab, foothold: str, name: str, tap: Tap) -> Verdict:
     """
     found = View(lab.environment).channels(tap.about)
     port = int(found[0].port or 0)
+    if tap.before is not None:
+        tap.before(lab)
     pairs = sorted({(_node(c.client), _node(c.server)) for c in found})
     whole = sorted({(min(pair), max(pair)) for pair in pairs})
     with capture(lab, foothold, whole, between(lab, whole, f"tcp port {port}")) as stop:
