@@ -22,6 +22,7 @@ from labkit.techniques._wire import (
     Stream,
     content,
     entropy,
+    inflated,
     responses,
     streams,
     tls_records,
@@ -156,6 +157,7 @@ def judge(
     asked = [b"".join(run) for s in captured for run in s.to_server]
     got = [b"".join(run) for s in captured for run in s.to_client]
     texts = [*asked, *got, *(text for data in got for text in responses(data))]
+    texts += [inflated(run) for s in captured for run in s.to_client]
     found = next((text for text in reversed(texts) if talk.wanted.found_in(text)), b"")
     evidence = [f"captured{'' if pushed else ' in both directions'}: {channel.id}"]
     shown = found or max(got, key=len)
