@@ -22,6 +22,7 @@ from labkit.techniques._wire import (
     Stream,
     content,
     entropy,
+    inflated,
     responses,
     streams,
     tls_records,
@@ -79,6 +80,8 @@ class Tap:
         The reason where it can be read.
     pushed : bool
         Whether the server alone speaks: the client has asked long before.
+    before : callable, optional
+        What has to be done before anybody listens.
     sealed : callable, optional
         Predicts of what is said whether it could be read, were the channel plaintext.
     """
@@ -88,6 +91,7 @@ class Tap:
     process: str = ""
     plaintext: str = "plaintext HTTP, it can be read"
     pushed: bool = False
+    before: Callable[[Lab], None] | None = field(default=None, repr=False)
     sealed: Callable[[View], Prediction] | None = field(default=None, repr=False)
 
 
@@ -115,6 +119,8 @@ def listen(lab: Lab, foothold: str, name: str, tap: Tap) -> Verdict:
     """
     found = View(lab.environment).channels(tap.about)
     port = int(found[0].port or 0)
+    if tap.before is not None:
+        tap.before(lab)
     pairs = sorted({(_node(c.client), _node(c.server)) for c in found})
     whole = sorted({(min(pair), max(pair)) for pair in pairs})
     with capture(lab, foothold, whole, between(lab, whole, f"tcp port {port}")) as stop:
@@ -151,6 +157,7 @@ def judge(
     asked = [b"".join(run) for s in captured for run in s.to_server]
     got = [b"".join(run) for s in captured for run in s.to_client]
     texts = [*asked, *got, *(text for data in got for text in responses(data))]
+    texts += [inflated(run) for s in captured for run in s.to_client]
     found = next((text for text in reversed(texts) if talk.wanted.found_in(text)), b"")
     evidence = [f"captured{'' if pushed else ' in both directions'}: {channel.id}"]
     shown = found or max(got, key=len)

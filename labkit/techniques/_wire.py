@@ -8,15 +8,27 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Content", "Stream", "content", "entropy", "responses", "streams", "tls_records"]
+__all__ = [
+    "Content",
+    "Stream",
+    "content",
+    "entropy",
+    "inflated",
+    "responses",
+    "streams",
+    "tls_records",
+]
 
 RECORDS = {20: "change cipher spec", 21: "alert", 22: "handshake", 23: "application data"}
 #: The longest that a record may be: 2^14, and what its protection may add.
 LONGEST = 2**14 + 2048
 HEADER = 5
+#: What a packed answer of Go's begins with.
+GZIP = bytes.fromhex("1f8b08000000000004ff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +219,19 @@ def _unpacked(data: bytes) -> bytes:
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data)
     except zlib.error:
         return data
+
+
+def inflated(run: Iterable[bytes]) -> bytes:
+    """Unpack the chunks of a packed answer whose beginning was not captured.
+
+    Each segment is taken for a chunk of its own; what a chunk repeats of an earlier one is lost.
+    """
+    found = []
+    for segment in run:
+        body = _chunks(segment)[0].removeprefix(GZIP)
+        with suppress(zlib.error):
+            found.append(zlib.decompressobj(-zlib.MAX_WBITS, zdict=bytes(2**15)).decompress(body))
+    return b"".join(found)
 
 
 def entropy(data: bytes) -> float:

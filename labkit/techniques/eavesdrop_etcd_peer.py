@@ -6,7 +6,7 @@ from labkit.techniques import _listen
 from labkit.techniques._base import SECRETS
 from labkit.techniques._etcd import keeps_plaintext
 from labkit.techniques._listen import Tap
-from labkit.techniques._talks import secret_written
+from labkit.techniques._talks import secret_settled, secret_written
 
 __all__ = ["TECHNIQUE"]
 
@@ -17,6 +17,7 @@ TECHNIQUE = _listen.technique(
         "etcd@* -> etcd@*:2380",
         secret_written,
         plaintext="plaintext HTTP, the secret is in it",
+        before=secret_settled,
         sealed=keeps_plaintext,
     ),
     grants=(SECRETS,),
