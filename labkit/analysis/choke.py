@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 from labkit import controls
-from labkit.analysis.reach import Step, close, possible_steps
+from labkit.analysis.reach import close, possible_steps
+from labkit.cluster import read_environment
 from labkit.model import View
 
 if TYPE_CHECKING:
@@ -44,48 +46,41 @@ def choke_points(
 
     Notes
     -----
-    Each control's effect on each technique is computed once. Then a path that is still open
-    is found, and one of the controls that break it has to be among the chosen: an implicit
-    hitting set (Moreno-Centeno and Karp 2013), exact for the sizes that there are. What was
-    chosen is confirmed by reading the environment with all of it in place.
+    The only assumption is that more controls never open more. A set that does not cut is grown
+    until nothing can be added without cutting; one of the controls left out then has to be in
+    every cut. The smallest sets that satisfy all such demands are tried in turn: an implicit
+    hitting set (Moreno-Centeno and Karp 2013), exact for the sizes that there are.
     """
     view = View(env)
-    steps = frozenset(possible_steps(view))
-    missing = [c for c in (controls.all() if known is None else known) if not c.holds(view)]
-    stops = {control.name: steps - _with(env, control.name) for control in missing}
+    missing = {
+        control.name: control
+        for control in (controls.all() if known is None else known)
+        if not control.holds(view)
+    }
+
+    @cache
+    def cuts(chosen: frozenset[str]) -> bool:
+        edits = [edit for name in sorted(chosen) for edit in missing[name].on]
+        changed = read_environment(env.folder, (*env.edits, *edits)) if edits else env
+        return goal not in close(possible_steps(View(changed)), start)
+
+    if not cuts(frozenset(missing)):
+        return None
     demands: list[frozenset[str]] = []
-    while True:
-        chosen = _hitting_set(demands)
-        left = steps.difference(*(stops[name] for name in chosen))
-        path = close(_sorted(left), start).get(goal)
-        if path is None:
-            return _confirmed(env, start, goal, chosen)
-        breakers = frozenset(name for name, stopped in stops.items() if stopped & set(path))
-        if not breakers:
-            return None
-        demands.append(breakers)
+    while not cuts(chosen := _hitting_set(demands)):
+        grown = chosen
+        for name in sorted(missing):
+            if not cuts(grown | {name}):
+                grown |= {name}
+        demands.append(frozenset(missing) - grown)
+    return tuple(sorted(chosen))
 
 
-def _with(env: Environment, *names: str) -> frozenset[Step]:
-    """Return the steps that are left with some controls in place."""
-    return frozenset(possible_steps(View(controls.with_controls(env, dict.fromkeys(names, True)))))
-
-
-def _sorted(steps: Iterable[Step]) -> list[Step]:
-    return sorted(steps, key=lambda step: (step.technique, step.foothold))
-
-
-def _hitting_set(demands: list[frozenset[str]]) -> tuple[str, ...]:
+def _hitting_set(demands: list[frozenset[str]]) -> frozenset[str]:
     """Return the fewest names, of several the first in order, with one out of each demand."""
     names = sorted(set().union(*demands))
     for size in range(len(names) + 1):
         for chosen in combinations(names, size):
             if all(demand & set(chosen) for demand in demands):
-                return chosen
+                return frozenset(chosen)
     raise AssertionError("all names together hit every demand")
-
-
-def _confirmed(
-    env: Environment, start: str, goal: str, chosen: tuple[str, ...]
-) -> tuple[str, ...] | None:
-    return chosen if goal not in close(_with(env, *chosen), start) else None

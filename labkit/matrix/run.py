@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Variant", "combinations", "run_matrix", "variants"]
 
-#: What is neither a success nor a refusal is tried once more: a component that was just
+#: What is neither a success nor a refusal is tried again: a component that was just
 #: restarted may not yet have found its peers.
-ATTEMPTS = 2
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)

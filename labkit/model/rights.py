@@ -27,9 +27,18 @@ __all__ = [
     "known_to_kubelet",
     "may",
     "may_at_kubelet",
+    "restricted",
 ]
 
 #: Who is let in is one of these words; so is whether an action is.
+#: What the Node authorizer lets every kubelet do, to whatever node or pod it be: NodeRestriction,
+#: an admission plugin, is what holds it to its own.
+OF_NODES = {
+    ("patch", "nodes", ""),
+    ("update", "nodes", ""),
+    ("create", "pods", ""),
+    ("delete", "pods", ""),
+}
 ALLOWED, REFUSED = "allowed", "refused"
 
 
@@ -209,6 +218,23 @@ def enabled(apiserver: Component, plugin: str) -> Claim:
     return Claim("allow-all", f"without {plugin}", on.source)
 
 
+def restricted(apiserver: Component, caller: Caller) -> Claim | None:
+    """Return what holds a kubelet to its own node and its own mirror pods, if anything does.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> apiserver = env.component("kube-apiserver@master")
+    >>> kubelet = authenticated_as(apiserver, env, env.credential("kubelet", "worker1"))
+    >>> restricted(apiserver, kubelet).detail
+    'NodeRestriction'
+    """
+    plugin = enabled(apiserver, "NodeRestriction")
+    is_node = fnmatchcase(caller.user, "system:node:?*") and "system:nodes" in caller.groups
+    return plugin if is_node and plugin.value == "enforced" else None
+
+
 def _abac_matches(rule: AbacRule, caller: Caller, action: Action) -> bool:
     if not (rule.user or rule.group) or (rule.user and rule.user != caller.user):
         return False
@@ -267,6 +293,6 @@ def _node(caller: Caller, action: Action) -> bool:
     is_node = fnmatchcase(caller.user, "system:node:?*") and "system:nodes" in caller.groups
     requests = ("certificatesigningrequests", "certificates.k8s.io")
     what = (action.resource, action.group)
-    if what == ("nodes", "") and action.verb in {"patch", "update"}:
+    if (action.verb, *what) in OF_NODES:
         return is_node
     return is_node and what == requests and action.verb != "update"

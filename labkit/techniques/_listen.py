@@ -163,7 +163,6 @@ def judge(
     shown = found or max(got, key=len)
     control = talk.meanwhile
     if found:
-        evidence += _question(asked, talk.wanted)
         evidence.append(f"read: {talk.proof}")
         reason, control = plaintext, ""
     elif seen.kind == "TLS":
@@ -224,15 +223,6 @@ def _details(
         "entropy": entropy(shown),
         "sample": sample(caption, shown, secret, headers),
     }
-
-
-def _question(texts: list[bytes], secret: Secret) -> list[str]:
-    """Say with what request a secret was asked for."""
-    path = rf"GET (/api/v1/namespaces/{secret.namespace}/secrets)[^ ]*{secret.name}[^ ]* HTTP"
-    for text in texts:
-        if match := re.search(path.encode(), text):
-            return [f"read: GET {match[1].decode()}, only {secret.name}"]
-    return []
 
 
 def _ports(lab: Lab, channel: Channel, process: str) -> set[int]:

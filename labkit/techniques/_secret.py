@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +16,7 @@ from labkit.errors import ProbeTimeout
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["Sample", "Secret", "sample", "true_secret"]
+__all__ = ["Sample", "Secret", "fresh_secret", "sample", "true_secret"]
 
 #: Seconds to wait for the apiserver: it takes up to a minute to stop.
 PATIENCE = 90.0
@@ -53,6 +56,26 @@ class Secret:
     def proof(self) -> str:
         """What is said when it was found, without saying it."""
         return f"{self}: {len(self.value)} characters, equal to the ones in the cluster"
+
+
+@contextmanager
+def fresh_secret(lab: Lab, name: str) -> Iterator[Secret]:
+    """Yield a secret that is stored now, as the cluster is configured now, and remove it.
+
+    What was stored before a setting changed may still lie about as it was then.
+    """
+    secret = Secret("default", name, "password", secrets.token_hex(12).encode())
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"namespace": secret.namespace, "name": name},
+        "stringData": {secret.key: secret.value.decode()},
+    }
+    lab.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(manifest).encode())
+    try:
+        yield secret
+    finally:
+        lab.kubectl("delete", "secret", name, "--namespace=default", "--ignore-not-found")
 
 
 def true_secret(lab: Lab, namespace: str, name: str, key: str) -> Secret:

@@ -7,9 +7,7 @@ encryption was switched on stays readable in etcd's files, until it is replaced 
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
@@ -17,7 +15,7 @@ from labkit.model import View
 from labkit.techniques._base import ROOT_ON_ETCD, SECRETS, Prediction, Technique
 from labkit.techniques._etcd import encryption, keeps_plaintext
 from labkit.techniques._reach import run
-from labkit.techniques._secret import Secret, sample
+from labkit.techniques._secret import Secret, fresh_secret, sample
 from labkit.techniques._verdict import Verdict
 
 if TYPE_CHECKING:
@@ -25,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TECHNIQUE", "read_at_rest"]
 
-NAMESPACE, NAME = "default", "labkit-at-rest"
-KEY = f"/registry/secrets/{NAMESPACE}/{NAME}"
+NAME = "labkit-at-rest"
+KEY = f"/registry/secrets/default/{NAME}"
 DATA = "/var/lib/etcd"
 CIPHERTEXT = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:[^:]+:")
 
@@ -43,18 +41,8 @@ def read_at_rest(lab: Lab, foothold: str) -> Verdict:
     ProbeError
         What was found says nothing.
     """
-    secret = Secret(NAMESPACE, NAME, "password", secrets.token_hex(12).encode())
-    manifest = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"namespace": NAMESPACE, "name": NAME},
-        "stringData": {secret.key: secret.value.decode()},
-    }
-    lab.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(manifest).encode())
-    try:
+    with fresh_secret(lab, NAME) as secret:
         return _look(lab, foothold, secret)
-    finally:
-        lab.kubectl("delete", "secret", NAME, f"--namespace={NAMESPACE}", "--ignore-not-found")
 
 
 def _look(lab: Lab, foothold: str, secret: Secret) -> Verdict:

@@ -7,6 +7,7 @@ what it gets, and reads it on the way. A container's default capabilities are en
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ __all__ = ["TECHNIQUE", "judge"]
 CLIENT = "kubelet@worker1"
 #: No pod on worker1 uses this secret, so its kubelet has to fetch it for one that does.
 WANTED = ("payments", "card-processor", "api-key")
-POD = "labkit-reader"
+POD, MARK = "labkit-reader", "labkit-eavesdrop"
 PLAINTEXT = "plaintext HTTP, the secret is in it"
 
 
@@ -40,10 +41,14 @@ def talk(lab: Lab) -> Iterator[Talk]:
     That is to see something worth seeing at once; an attacker would just wait.
     """
     secret = true_secret(lab, *WANTED)
+    about = ("secret", WANTED[1], f"--namespace={WANTED[0]}")
     try:
         _start_pod(lab, "worker1")
+        # A kubelet that ran such a pod a moment ago still watches the secret, and asks for nothing.
+        lab.kubectl("annotate", *about, f"{MARK}={secrets.token_hex(4)}", "--overwrite")
         yield _talk(secret)
     finally:
+        lab.kubectl("annotate", *about, f"{MARK}-")
         _remove_pod(lab)
 
 

@@ -18,7 +18,7 @@ from labkit.techniques._ask import first_refusal, url_of
 from labkit.techniques._base import NETWORK, SECRETS, Prediction, Technique
 from labkit.techniques._etcd import client_channel, keeps_plaintext, takes_anybody
 from labkit.techniques._reach import attacker, request, run
-from labkit.techniques._secret import Secret, true_secret
+from labkit.techniques._secret import Secret, fresh_secret
 from labkit.techniques._verdict import Verdict
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 PEERS = "etcd@etcd2 -> etcd@etcd1:2380"
-WANTED = ("shop", "db-credentials", "password")
-KEY = "/registry/secrets/shop/db-credentials"
+SECRET = "labkit-rogue-member"  # noqa: S105 - its name
+KEY = f"/registry/secrets/default/{SECRET}"
 NAME, PORT, PATIENCE = "labkit-rogue", 23800, 20.0
 JOIN = """
 set -eu; dir=$1 endpoint=$2 own=$3 log=$1/log
@@ -62,7 +62,6 @@ def predict(view: View, foothold: str) -> Prediction:
 
 def execute(lab: Lab, foothold: str) -> Verdict:
     """Knock at the members' port and at the clients', and join where both open."""
-    secret = true_secret(lab, *WANTED)
     view = View(lab.environment)
     client = client_channel(lab)
     knocks = (
@@ -80,7 +79,8 @@ def execute(lab: Lab, foothold: str) -> Verdict:
             return Verdict(
                 TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), _control(lab)
             )
-    return _join(lab, foothold, url_of(client, ""), secret, evidence)
+    with fresh_secret(lab, SECRET) as secret:
+        return _join(lab, foothold, url_of(client, ""), secret, evidence)
 
 
 def _join(lab: Lab, foothold: str, endpoint: str, secret: Secret, evidence: list[str]) -> Verdict:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import View
-from labkit.model.rights import Action
-from labkit.techniques._access import CHANNEL, api_url, caller_at, may_all, options_at
+from labkit.model.rights import Action, restricted
+from labkit.techniques._access import CHANNEL, api_url, apiserver_of, caller_at, may_all, options_at
 from labkit.techniques._ask import ask
 from labkit.techniques._base import (
     NETWORK,
@@ -40,8 +40,13 @@ ACTION = Action("create", "pods", namespace=NAMESPACE)
 
 
 def predict(view: View, foothold: str) -> Prediction:
-    """Say what the model says: whether the caller may create pods."""
-    return may_all(view, caller_at(view.env, foothold), [ACTION])
+    """Say what the model says: whether the caller may create pods, and admission lets him."""
+    caller = caller_at(view.env, foothold)
+    allowed = may_all(view, caller, [ACTION])
+    objection = restricted(apiserver_of(view.env), caller)
+    if not allowed.succeeds or objection is None:
+        return allowed
+    return Prediction(False, (str(objection),))
 
 
 def execute(lab: Lab, foothold: str) -> Verdict:

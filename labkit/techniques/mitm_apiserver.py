@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from labkit.techniques import _middle
 from labkit.techniques._middle import Trap
-from labkit.techniques._talks import annotated
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -15,12 +14,11 @@ __all__ = ["TECHNIQUE"]
 
 
 def call(lab: Lab) -> None:
-    """Let the true apiserver tell worker2 something: what it says back goes astray."""
-    with (
-        annotated(lab, "pod", "payments", "card-processor"),
-        annotated(lab, "service", "shop", "web"),
-    ):
-        pass
+    """Let worker2's kube-proxy start anew: it calls at once; an attacker would wait.
+
+    One that was cut off before waits ever longer until it tries again.
+    """
+    lab.exec("worker2", ["systemctl", "restart", "kube-proxy"])
 
 
 def well(lab: Lab) -> str:

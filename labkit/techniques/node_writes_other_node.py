@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import View
-from labkit.model.rights import Action, enabled
+from labkit.model.rights import Action, restricted
 from labkit.techniques._access import CHANNEL, api_url, apiserver_of, may_all
 from labkit.techniques._ask import ask
 from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER, Prediction, Technique
@@ -27,16 +27,16 @@ __all__ = ["TECHNIQUE"]
 
 OTHER, LABEL = "worker2", "labkit-attack"
 ACTION = Action("patch", "nodes", name=OTHER)
-PLUGIN = "NodeRestriction"
 
 
 def predict(view: View, foothold: str) -> Prediction:
     """Say what the model says: the authorizer first, then the admission plugin."""
-    allowed = may_all(view, caller(view.env, "kubelet"), [ACTION])
-    plugin = enabled(apiserver_of(view.env), PLUGIN)
-    if not allowed.succeeds or plugin.value != "enforced":
+    kubelet = caller(view.env, "kubelet")
+    allowed = may_all(view, kubelet, [ACTION])
+    objection = restricted(apiserver_of(view.env), kubelet)
+    if not allowed.succeeds or objection is None:
         return allowed
-    return Prediction(False, (str(plugin),))
+    return Prediction(False, (str(objection),))
 
 
 def execute(lab: Lab, foothold: str) -> Verdict:
