@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import UNITS, Edit, Key, Whole
+from labkit.cluster.edits import Edit, Key, Whole
 from labkit.controls._base import Control
+from labkit.controls._proxy import PATH, UNIT
 from labkit.model import View
 
 __all__ = ["CONTROL"]
 
-UNIT = "kubectl-proxy.service"
-PROXY = """\
-[Unit]
-Description=Plaintext, unauthenticated way to the Kubernetes API server
-Documentation=https://kubernetes.io/docs/reference/kubectl/generated/kubectl_proxy/
-After=kube-apiserver.service
-
-[Service]
-ExecStart=/usr/local/bin/kubectl proxy \\
-  --kubeconfig=/etc/kubernetes/admin.conf \\
-  --address=0.0.0.0 \\
-  --port=8080 \\
-  --accept-hosts=.* \\
-  --reject-paths=^$
-Restart=always
-RestartSec=1
-
-[Install]
-WantedBy=multi-user.target
-"""
 #: Who used the port: the role, and the name of the kubeconfig and of the certificate.
 CLIENTS = (
     ("master", "scheduler"),
@@ -58,10 +39,10 @@ CONTROL = Control(
     title="No plaintext port stands before the apiserver",
     why="Components call the apiserver's TLS port with certificates of their own.",
     on=(
-        Whole("master", f"{UNITS}{UNIT}", None),
+        Whole("master", PATH, None),
         *(edit for client in CLIENTS for edit in _over_tls(*client)),
     ),
-    off=(Whole("master", f"{UNITS}{UNIT}", PROXY),),
+    off=(Whole("master", PATH, UNIT),),
     holds=holds,
     changes="anyone@network -> kubectl-proxy@master:8080 is gone; its clients call :6443",
     stops=("eavesdrop", "insecure-port"),

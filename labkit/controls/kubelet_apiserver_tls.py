@@ -4,29 +4,12 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Edit, Key, Whole
 from labkit.controls._base import Control
+from labkit.controls._proxy import PATH, UNIT
 from labkit.model import View
 
 __all__ = ["CONTROL"]
 
 WHO = ("kubelet", "kube-proxy")
-PROXY = """\
-[Unit]
-Description=Plaintext, unauthenticated way to the Kubernetes API server
-After=kube-apiserver.service
-
-[Service]
-ExecStart=/usr/local/bin/kubectl proxy \\
-  --kubeconfig=/etc/kubernetes/admin.conf \\
-  --address=0.0.0.0 \\
-  --port=8080 \\
-  --accept-hosts=.* \\
-  --reject-paths=^$
-Restart=always
-RestartSec=1
-
-[Install]
-WantedBy=multi-user.target
-"""
 
 
 def holds(view: View) -> bool:
@@ -61,7 +44,7 @@ CONTROL = Control(
     ),
     off=(
         *_server("http://master:8080"),
-        Whole("master", "/etc/systemd/system/kubectl-proxy.service", PROXY),
+        Whole("master", PATH, UNIT),
     ),
     holds=holds,
     changes="kubelet and kube-proxy -> apiserver: encryption is TLS",
