@@ -12,8 +12,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+#: What is known by its uid, and may have been made anew under the same name.
+OWN_LIFE = (b"/registry/pods/", b"/registry/serviceaccounts/")
 #: What lives on a lease of etcd's own, or is renewed every few seconds anyway.
 PASSING = (b"/registry/events/", b"/registry/masterleases/", b"/registry/leases/")
 
@@ -42,6 +45,15 @@ def keep(path: str) -> None:
         json.dump({"revision": revision, "keys": kept}, file)
 
 
+def made_anew(key: bytes, now: Mapping[bytes, object]) -> bool:
+    """Say whether a key's object may be another of the same name, which must not be put back.
+
+    A pod that was put back would tell of another's life, and a service account would make the
+    tokens of the one that is there worthless: both go by their uid.
+    """
+    return key.startswith(OWN_LIFE) and key in now
+
+
 def restore(path: str) -> None:
     with open(path) as file:
         kept = json.load(file)
@@ -49,7 +61,7 @@ def restore(path: str) -> None:
     changed = [
         (key, value)
         for key, value in kept["keys"].items()
-        if now.get(key.encode(), (0, None))[1] != value
+        if now.get(key.encode(), (0, None))[1] != value and not made_anew(key.encode(), now)
     ]
     extra = [key.decode() for key in now if key.decode() not in kept["keys"]]
     with ThreadPoolExecutor(max_workers=4) as pool:

@@ -34,10 +34,18 @@ ON_A_MACHINE = (USER_ON_MASTER, USER_ON_WORKER, ROOT_ON_WORKER, ROOT_ON_ETCD)
 #: container that ended may stand there as well.
 FIND_POD = """
 set -e
-ids=$(ctr --namespace k8s.io containers list --quiet 'labels."io.kubernetes.container.name"==web')
-pid=$(ctr --namespace k8s.io tasks list | awk -v ids="$(echo $ids)" \\
-  '$3 == "RUNNING" && index(ids, $1) { print $2 }')
-[ -n "$pid" ] || { echo "the pod shop/web does not run" >&2; exit 125; }
+find_pod() {
+  ids=$(ctr --namespace k8s.io containers list --quiet 'labels."io.kubernetes.container.name"==web')
+  pid=$(ctr --namespace k8s.io tasks list | awk -v ids="$(echo $ids)" \\
+    '$3 == "RUNNING" && index(ids, $1) { print $2 }')
+  [ "$(echo "$pid" | wc -w)" = 1 ]
+}
+tries=0
+until find_pod; do
+  tries=$((tries + 1))
+  [ $tries -lt 40 ] || { echo "the pod shop/web does not run" >&2; exit 125; }
+  sleep 0.2
+done
 """
 IN_POD = f"""{FIND_POD}
 exec nsenter --net=/proc/$pid/ns/net setpriv --reuid 1000 --regid 1000 --clear-groups \\
