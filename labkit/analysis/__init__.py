@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from labkit.analysis.choke import choke_points
-from labkit.analysis.reach import Reach, Step, reach
+from labkit.analysis.reach import Reach, reach
+from labkit.analysis.steps import Path, Step, attack_graph, cheapest_paths, close, cost
 
-__all__ = ["Reach", "Step", "choke_points", "reach"]
+__all__ = [
+    "Path",
+    "Reach",
+    "Step",
+    "attack_graph",
+    "cheapest_paths",
+    "choke_points",
+    "close",
+    "cost",
+    "reach",
+]

@@ -8,7 +8,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from labkit import controls
-from labkit.analysis.reach import close, possible_steps
+from labkit.analysis.reach import IMPLIES, possible_steps
+from labkit.analysis.steps import attack_graph, close
 from labkit.cluster import read_environment
 from labkit.model import View
 
@@ -62,7 +63,7 @@ def choke_points(
     def cuts(chosen: frozenset[str]) -> bool:
         edits = [edit for name in sorted(chosen) for edit in missing[name].on]
         changed = read_environment(env.folder, (*env.edits, *edits)) if edits else env
-        return goal not in close(possible_steps(View(changed)), start)
+        return goal not in close(attack_graph(possible_steps(View(changed)), IMPLIES), start)
 
     if not cuts(frozenset(missing)):
         return None

@@ -1,17 +1,12 @@
-"""What an attacker at a foothold gets to, as a least fixed point over techniques.
-
-What an attacker holds only grows, so the techniques are tried on what is held until nothing
-new comes of it, and each thing remembers the steps that first led to it. This is the idea of
-MulVAL's logical attack graphs (Ou, Boyer, McQueen 2006): polynomial, where a search over all
-simple paths explodes.
-"""
+"""What an attacker at a foothold of the lab gets to: the least fixed point over techniques."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labkit.analysis.steps import Path, Step, attack_graph, close
 from labkit.errors import ConfigError
 from labkit.model import View
 from labkit.techniques import FOOTHOLDS, GOALS, Technique
@@ -29,7 +24,7 @@ from labkit.techniques._base import (
 if TYPE_CHECKING:
     from labkit.cluster import Environment
 
-__all__ = ["Reach", "Step", "close", "possible_steps", "reach"]
+__all__ = ["IMPLIES", "Reach", "possible_steps", "reach"]
 
 #: What somebody has by having something else.
 IMPLIES = {
@@ -37,28 +32,6 @@ IMPLIES = {
     ROOT_ON_ETCD: (NETWORK,),
     ADMIN: (SECRETS,),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One technique carried out at one foothold.
-
-    Attributes
-    ----------
-    technique, foothold : str
-    grants : tuple of str
-        What it gives.
-    because : tuple of str
-        The claims of the model that let it through, with where they were read.
-    """
-
-    technique: str
-    foothold: str
-    grants: tuple[str, ...]
-    because: tuple[str, ...] = field(compare=False)
-
-    def __str__(self) -> str:
-        return f"{self.foothold}: {self.technique} -> {', '.join(self.grants) or 'nothing more'}"
 
 
 @dataclass(frozen=True)
@@ -76,14 +49,14 @@ class Reach:
 
     start: str
     steps: tuple[Step, ...]
-    paths: dict[str, tuple[Step, ...]]
+    paths: dict[str, Path]
 
     @property
     def held(self) -> tuple[str, ...]:
         """Everything that the attacker has in the end, what is nearest ahead."""
         return tuple(self.paths)
 
-    def path(self, goal: str) -> tuple[Step, ...] | None:
+    def path(self, goal: str) -> Path | None:
         """Return the steps that lead to a goal, the fewest; None where none do.
 
         Examples
@@ -137,7 +110,7 @@ def reach(
     if start not in FOOTHOLDS:
         raise ConfigError(f"no foothold {start!r}", hint=f"choose one of: {', '.join(FOOTHOLDS)}")
     possible = possible_steps(env if isinstance(env, View) else View(env), techniques)
-    paths = close(possible, start)
+    paths = close(attack_graph(possible, IMPLIES), start)
     return Reach(start, tuple(step for step in possible if step.foothold in paths), paths)
 
 
@@ -162,45 +135,3 @@ def possible_steps(view: View, techniques: Iterable[Technique] | None = None) ->
                 step = Step(technique.name, foothold, technique.grants, prediction.because)
                 found.append(step)
     return tuple(found)
-
-
-def close(steps: Iterable[Step], start: str) -> dict[str, tuple[Step, ...]]:
-    """Return everything that some steps lead to, each with the fewest steps to it.
-
-    Parameters
-    ----------
-    steps : iterable of Step
-        Those that are possible; of equally near ones the first is taken.
-    start : str
-
-    Returns
-    -------
-    dict of str to tuple of Step
-        What is nearest first.
-
-    Examples
-    --------
-    >>> escape = Step("escape", "inside a pod", ("root on a worker",), ())
-    >>> [step.technique for step in close([escape], "inside a pod")["on the cluster network"]]
-    ['escape']
-    """
-    steps = tuple(steps)
-    found: dict[str, tuple[Step, ...]] = {}
-
-    def add(thing: str, way: tuple[Step, ...]) -> list[str]:
-        if thing in found:
-            return []
-        found[thing] = way
-        return [thing, *(new for implied in IMPLIES.get(thing, ()) for new in add(implied, way))]
-
-    rest = add(start, ())
-    while rest:  # a round is one more step, so what is found first is nearest
-        rest = [
-            new
-            for here in rest
-            for step in steps
-            if step.foothold == here
-            for thing in step.grants
-            for new in add(thing, (*found[here], step))
-        ]
-    return found
