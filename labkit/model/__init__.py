@@ -8,6 +8,8 @@ from __future__ import annotations
 from labkit.cluster.source import Source
 from labkit.model.claims import PROPERTIES, VALUES, Channel, Claim
 from labkit.model.graph import build_model, channels, credential
+from labkit.model.reading import read_model
+from labkit.model.threat_model import Component, Held, Model
 from labkit.model.view import View
 
 __all__ = [
@@ -15,9 +17,13 @@ __all__ = [
     "VALUES",
     "Channel",
     "Claim",
+    "Component",
+    "Held",
+    "Model",
     "Source",
     "View",
     "build_model",
     "channels",
     "credential",
+    "read_model",
 ]

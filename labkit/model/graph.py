@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import networkx as nx
@@ -9,11 +10,12 @@ import networkx as nx
 from labkit.cluster.facts import Credential, Environment
 from labkit.model.claims import PROPERTIES, Channel
 from labkit.model.clients import NETWORK, find_channels
+from labkit.model.threat_model import Component, Model
 
 # networkx has no type hints of its own
 Graph: TypeAlias = nx.MultiDiGraph
 
-__all__ = ["build_model", "channels", "credential"]
+__all__ = ["build_model", "channels", "credential", "graph_of", "stranger"]
 
 
 def build_model(env: Environment) -> Graph:
@@ -38,20 +40,44 @@ def build_model(env: Environment) -> Graph:
     >>> graph.nodes["kube-apiserver@master"]["zone"]
     'master node'
     """
-    graph: Graph = nx.MultiDiGraph(
+    parts = [Component(it.id, it.kind, it.node, it.zone) for it in env.components]
+    graph = _graph(parts, find_channels(env))
+    graph.graph.update(
         name=env.name,
         description=env.description,
         credentials={(item.name, item.node): item for item in env.credentials},
         unknowns=env.unknowns,
     )
-    for component in env.components:
-        graph.add_node(component.id, kind=component.kind, node=component.node, zone=component.zone)
-    for order, channel in enumerate(find_channels(env)):
-        ends = ((channel.client, channel.client_zone), (channel.server, channel.server_zone))
-        for end, zone in ends:
+    return graph
+
+
+def graph_of(model: Model) -> Graph:
+    """Return a model as a graph: what :func:`build_model` makes of an environment.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> model = read_model("hardened")
+    >>> channels(graph_of(model)) == list(model.channels)
+    True
+    """
+    graph = _graph(model.components, model.channels)
+    graph.graph.update(name=model.name, description=model.description, unknowns=model.unknowns)
+    return graph
+
+
+def _graph(components: Iterable[Component], found: Iterable[Channel]) -> Graph:
+    graph: Graph = nx.MultiDiGraph()
+    for it in components:
+        graph.add_node(it.id, kind=it.kind, node=it.node, zone=it.zone)
+    for order, channel in enumerate(found):
+        for end, zone in (
+            (channel.client, channel.client_zone),
+            (channel.server, channel.server_zone),
+        ):
             if end not in graph:
-                kind, _, node = end.rpartition("@")
-                graph.add_node(end, kind=kind.partition("/")[0], node=node, zone=zone)
+                it = stranger(end, zone)
+                graph.add_node(end, kind=it.kind, node=it.node, zone=it.zone)
         flat: dict[str, Any] = {name: getattr(channel, name).value for name in PROPERTIES}
         graph.add_edge(
             channel.client,
@@ -70,6 +96,18 @@ def build_model(env: Environment) -> Graph:
             **flat,
         )
     return graph
+
+
+def stranger(end: str, zone: str) -> Component:
+    """Return an end of a channel that is no component of its own.
+
+    Examples
+    --------
+    >>> stranger("kubectl/alice@master", "master node").kind
+    'kubectl'
+    """
+    kind, _, node = end.rpartition("@")
+    return Component(end, kind.partition("/")[0], node, zone)
 
 
 def channels(graph: Graph) -> list[Channel]:

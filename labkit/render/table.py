@@ -7,12 +7,12 @@ from html import escape
 from typing import Any
 
 from labkit.model import PROPERTIES, Channel, channels
+from labkit.render.columns import columns
 from labkit.render.groups import PROTECTIONS, protection
 
 __all__ = ["Table", "table"]
 
 HEAD = ("channel", *(name.replace("_", " ") for name in PROPERTIES))
-GAP = "  "
 # What each value means for a defender; the words stand in the cell too
 BAD = frozenset({"none", "unverified", "anonymous", "allow-all"})
 GOOD = frozenset({"tls1.2", "tls1.3", "verified", "required", "enforced", "file-mode"})
@@ -40,14 +40,7 @@ class Table:
         return len(self.channels)
 
     def __repr__(self) -> str:
-        lines = [HEAD, *self.rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
-        text = [
-            GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        ]
-        text.insert(1, GAP.join("-" * width for width in widths))
-        return "\n".join(text)
+        return columns(HEAD, self.rows)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in HEAD)

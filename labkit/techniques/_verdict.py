@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, TypeAlias
+
+from labkit.render.columns import columns, html
 
 __all__ = ["COLOURS", "WORDS", "Setting", "Settings", "Verdict", "Verdicts"]
 
@@ -96,14 +98,14 @@ class Verdicts(tuple[Verdict, ...]):
         return [(v.technique, v.mode, v.foothold, v.word, v.reason) for v in self]
 
     def __repr__(self) -> str:
-        return _columns(self.HEAD, self._cells())
+        return columns(self.HEAD, self._cells())
 
     def _repr_html_(self) -> str:
         rows = []
         for verdict, cells in zip(self, self._cells(), strict=True):
             style = f"color:{COLOURS[verdict.succeeded]};font-weight:600"
             rows.append([(cell, style if cell == verdict.word else "") for cell in cells])
-        return _html(self.HEAD, rows)
+        return html(self.HEAD, rows)
 
 
 class Settings(tuple[tuple[str, Setting], ...]):
@@ -113,29 +115,7 @@ class Settings(tuple[tuple[str, Setting], ...]):
     HEAD = ("mode", "what", "value", "read in")
 
     def __repr__(self) -> str:
-        return _columns(self.HEAD, [(mode, *setting) for mode, setting in self])
+        return columns(self.HEAD, [(mode, *setting) for mode, setting in self])
 
     def _repr_html_(self) -> str:
-        rows = [[(cell, "") for cell in (mode, *setting)] for mode, setting in self]
-        return _html(self.HEAD, rows)
-
-
-def _columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def _html(head: Sequence[str], rows: Iterable[Iterable[tuple[str, str]]]) -> str:
-    titles = "".join(f"<th style='text-align:left'>{escape(title)}</th>" for title in head)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td style='text-align:left;{style}'>{escape(c)}</td>" for c, style in row)
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+        return html(self.HEAD, [(mode, *setting) for mode, setting in self])

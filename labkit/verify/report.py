@@ -6,10 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 from labkit.model import PROPERTIES
+from labkit.render.columns import Cells, columns, html
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -175,24 +175,13 @@ class Report:
 
     def _plain(self) -> str:
         head = ("mode", "channel", "property", "claimed", "observed", "why", "verdict")
-        lines = [head, *self._cells()]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
+        return columns(head, self._cells())
 
     def _repr_html_(self) -> str:
         head = ("mode", "channel", "property", "claimed", "observed", "why", "verdict")
         colours = {"agree": "#1a7f37", "DISAGREE": "#cf222e", "unprobed": "#9a6700"}
-        rows = "".join(
-            "<tr>"
-            + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in cells[:-1])
-            + f"<td style='color:{colours[cells[-1]]};font-weight:600'>{cells[-1]}</td></tr>"
+        rows: list[Cells] = [
+            [*cells[:-1], (cells[-1], f"color:{colours[cells[-1]]};font-weight:600")]
             for cells in self._cells()
-        )
-        titles = "".join(f"<th style='text-align:left'>{title}</th>" for title in head)
-        return (
-            f"<table><caption style='text-align:left'>{escape(self.summary())}</caption>"
-            f"<thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"
-        )
+        ]
+        return html(head, rows, self.summary())

@@ -1,0 +1,143 @@
+"""What is claimed of a component itself, and what its machine holds that can be stolen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from labkit.model.authorization import AUTHENTICATED, everything_for
+from labkit.model.claims import Claim
+from labkit.model.readable import readable
+from labkit.model.rights import Action, Caller, authenticated_as, enabled, may
+from labkit.model.threat_model import Held
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Credential, Environment, Node
+
+__all__ = ["ADMIN", "SECRETS", "claims_of", "credentials_of", "secrets_at_rest"]
+
+ADMIN, SECRETS = "cluster-admin", "reads the secrets"
+READ_SECRETS = Action("list", "secrets")
+#: Where an authority's key stands for everything that it can sign.
+SIGNS_CLIENTS = frozenset({"kube-apiserver"})
+
+
+def claims_of(env: Environment, it: Component) -> tuple[tuple[str, Claim], ...]:
+    """Return what is claimed of a component beside its channels.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> dict(claims_of(env, env.component("kube-apiserver@master")))["audit"].value
+    'on'
+    """
+    if it.kind != "kube-apiserver":
+        return ()
+    policy = it.setting("audit-policy-file")
+    word = "on" if policy.value else "none"
+    return (
+        ("audit", Claim(word, policy.value or "nothing is logged", policy.source)),
+        ("secrets at rest", secrets_at_rest(env, it)),
+        ("node restriction", enabled(it, "NodeRestriction")),
+    )
+
+
+def secrets_at_rest(env: Environment, apiserver: Component) -> Claim:
+    """Say whether an apiserver encrypts secrets before it stores them.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("insecure")
+    >>> secrets_at_rest(env, env.component("kube-apiserver@master")).value
+    'none'
+    """
+    read = env.encryption.get(apiserver.id)
+    for resource, providers in read.providers if read else ():
+        if resource in ("secrets", "*.", "*.*") and providers and read:
+            word = "none" if providers[0] == "identity" else "encrypted"
+            return Claim(word, f"provider {providers[0]}", read.source)
+    source = apiserver.setting("encryption-provider-config").source
+    return Claim("none", "secrets are stored as they are", source)
+
+
+def credentials_of(env: Environment) -> tuple[Held, ...]:
+    """Return the credentials that lie on the machines, with what each one gives.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> found = credentials_of(read_environment("hardened"))
+    >>> [held.rights for held in found if held.name == "admin"]
+    [('cluster-admin',)]
+    """
+    found = [_held(env, credential) for credential in env.credentials]
+    return (*found, *_authority_keys(env))
+
+
+def _held(env: Environment, credential: Credential) -> Held:
+    path = credential.kubeconfig or credential.key
+    return Held(
+        name=credential.name,
+        node=credential.node,
+        kind=credential.kind,
+        identity=credential.common_name or credential.name,
+        rights=tuple(_rights(env, credential)),
+        readable_by=_readers(env, credential.node, path),
+        source=credential.source,
+    )
+
+
+def _rights(env: Environment, credential: Credential) -> Iterator[str]:
+    for apiserver in env.components:
+        if apiserver.kind != "kube-apiserver":
+            continue
+        caller = authenticated_as(apiserver, env, credential)
+        if caller.user != credential.common_name or not caller.user:
+            continue
+        yield from _may(env, apiserver, caller)
+        return
+
+
+def _may(env: Environment, apiserver: Component, caller: Caller) -> Iterator[str]:
+    groups = {*caller.groups, AUTHENTICATED}
+    everything = everything_for(env, apiserver, groups, caller.user)
+    if everything is not None and everything.value == "allow-all":
+        yield ADMIN
+    elif may(env, apiserver, caller, READ_SECRETS).value == "allowed":
+        yield SECRETS
+
+
+def _readers(env: Environment, name: str, path: str) -> tuple[str, ...]:
+    node = _node(env, name)
+    if node is None or not path or not node.accounts:
+        return ()
+    reads = any(readable(env, node, path, user.name).value == "readable" for user in node.accounts)
+    return (f"user on {name}",) if reads else ()
+
+
+def _authority_keys(env: Environment) -> Iterator[Held]:
+    """Yield the keys that sign certificates an apiserver takes, where they lie about."""
+    trusted = {
+        it.setting("client-ca-file").value for it in env.components if it.kind in SIGNS_CLIENTS
+    }
+    for authority in env.authorities:
+        if authority.certificate not in trusted or not authority.key:
+            continue
+        for node in env.nodes:
+            if node.name not in authority.key_nodes:
+                continue
+            yield Held(
+                name=f"the key of {authority.name}",
+                node=node.name,
+                kind="key",
+                identity="whoever is named in a certificate",
+                rights=(ADMIN,),
+                readable_by=_readers(env, node.name, authority.key),
+                source=authority.source,
+            )
+
+
+def _node(env: Environment, name: str) -> Node | None:
+    return next((node for node in env.nodes if node.name == name), None)
