@@ -46,7 +46,7 @@ def html(head: Sequence[str], rows: Iterable[Cells], caption: str = "") -> str:
 
     Examples
     --------
-    >>> print(html(("a",), [("<1>",)])[-68:])
+    >>> print(html(("a",), [("<1>",)])[-67:])
     <tr><td style='text-align:left'>&lt;1&gt;</td></tr></tbody></table>
     """
     titles = "".join(f"<th style='{LEFT}'>{escape(title)}</th>" for title in head)
