@@ -1,13 +1,203 @@
-"""All threats to a model."""
+"""All threats to a model: STRIDE for each channel, component and credential."""
 
 from __future__ import annotations
 
-from labkit.analysis.finding import Findings
-from labkit.model import Model
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from labkit.analysis.finding import Finding, Findings
+from labkit.analysis.risk import RiskRule
+from labkit.analysis.roles import ADMIN, Gap, Role, role_of
+from labkit.analysis.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, Rule
+from labkit.model import Channel, Claim, Held, Model
 
 __all__ = ["find_threats"]
 
+ANYONE = ("anyone@", "local-users@")
+#: Who is meant to be able to do everything: people who administer.
+PEOPLE = frozenset({"kubectl", "person"})
+#: Data whose loss is of the listener's full impact; the others weigh one less.
+GRAVE = frozenset({"secrets", "all objects", "root on the node", "exec sessions"})
+RESIDUAL = "It stays whatever is set: "
 
-def find_threats(model: Model) -> Findings:
-    """Return every threat to a model's channels and components."""
-    return Findings((), model.name)
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A rule applied to one subject."""
+
+    rule: Rule
+    subject: str
+    key: str
+    claim: Claim
+    state: str
+    gap: Gap
+    impact: int
+    explanation: str = ""
+
+
+def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
+    """Return every threat that applies to a model, whether open or mitigated.
+
+    Parameters
+    ----------
+    model : Model
+    risk : RiskRule, optional
+        How grave each one is; without it, the kit's rule.
+
+    Returns
+    -------
+    Findings
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> found = find_threats(read_model("insecure"))
+    >>> [item.id for item in found.open][:1]
+    ['caller-unauthenticated@dockerd@worker1:2375']
+
+    Notes
+    -----
+    The work is linear in the model. A channel that is closed counts as mitigated; a socket of
+    its own machine has no encryption to be missed.
+    """
+    rule = risk or RiskRule()
+    cases: dict[str, _Case] = {}
+    for case in (*_channels(model), *_components(model), *_credentials(model)):
+        known = cases.get(case.key)
+        # of a listener's several clients the worst counts, and of equal ones the first
+        if known is None or (known.state, case.state) == ("mitigated", "open"):
+            cases[case.key] = case
+    return Findings((_finding(key, case, rule) for key, case in cases.items()), model.name)
+
+
+def _finding(key: str, case: _Case, risk: RiskRule) -> Finding:
+    it = case.rule
+    likelihood, impact = risk.weigh(it.name, it.likelihood, case.impact)
+    return Finding(
+        id=key,
+        rule=it.name,
+        title=it.title,
+        subject=case.subject,
+        stride=it.stride,
+        cwe=it.cwe,
+        attack=it.attack,
+        references=case.gap.references,
+        property=it.property,
+        claim=case.claim,
+        state=case.state,
+        control=case.gap.control,
+        technique=case.gap.technique,
+        likelihood=likelihood,
+        impact=impact,
+        severity=risk.level(likelihood, impact),
+        explanation=case.explanation or it.explanation,
+    )
+
+
+def _channels(model: Model) -> Iterator[_Case]:
+    for channel in model.channels:
+        role = role_of(channel)
+        for rule in RULES:
+            if not _applies(rule, channel):
+                continue
+            claim: Claim = getattr(channel, rule.property)
+            place = channel.path or channel.port
+            where = f"{channel.server}:{place}" if rule.listener else channel.id
+            case = _Case(
+                rule,
+                subject=channel.server if rule.listener else channel.id,
+                key=f"{rule.name}@{where}",
+                claim=claim,
+                state=_state(rule, claim),
+                gap=_gap(rule, role, channel),
+                impact=_impact(rule, role, channel),
+            )
+            if role.by_design and rule.name == "caller-unrestricted" and channel.open:
+                case = replace(case, state="residual", explanation=RESIDUAL + role.by_design)
+            yield case
+
+
+def _applies(rule: Rule, channel: Channel) -> bool:
+    value = getattr(channel, rule.property).value
+    if value == "local" or (rule.name == "plaintext" and channel.protocol == "unix"):
+        return False
+    if rule.name == "weak-tls":
+        return str(value).startswith("tls")
+    # nobody in particular has nobody in particular to verify
+    return not (rule.property == "server_authentication" and channel.client.startswith(ANYONE))
+
+
+def _state(rule: Rule, claim: Claim) -> str:
+    if claim.value == "unknown":
+        return "unknown"
+    return "open" if claim.value in rule.bad else "mitigated"
+
+
+def _gap(rule: Rule, role: Role, channel: Channel) -> Gap:
+    if rule.gap.control:
+        return rule.gap
+    gap = role.gaps.get(rule.property, Gap())
+    client = channel.client.partition("@")[0]
+    if role.name == "insecure port" and rule.name == "plaintext" and client in EAVESDROP:
+        return replace(gap, technique=EAVESDROP[client])
+    if role.name == "etcd" and rule.name == "plaintext" and client == "flanneld":
+        return replace(gap, technique="eavesdrop-flannel")
+    return gap
+
+
+EAVESDROP = {
+    "kubelet": "eavesdrop",
+    "kube-proxy": "eavesdrop-kube-proxy",
+    "kube-scheduler": "eavesdrop-scheduler",
+    "kube-controller-manager": "eavesdrop-controller-manager",
+}
+
+
+def _impact(rule: Rule, role: Role, channel: Channel) -> int:
+    if rule.listener or GRAVE & set(channel.data):
+        return role.impact
+    return max(1, role.impact - 2)
+
+
+def _components(model: Model) -> Iterator[_Case]:
+    for it in model.components:
+        for rule in COMPONENT_RULES:
+            claim = it.claim(rule.property)
+            if claim is None:
+                continue
+            key = f"{rule.name}@{it.id}"
+            yield _Case(rule, it.id, key, claim, _state(rule, claim), rule.gap, rule.impact)
+
+
+def _credentials(model: Model) -> Iterator[_Case]:
+    readable, overpowered = CREDENTIAL_RULES
+    peoples = {
+        (channel.credential, model.component(channel.client).node)
+        for channel in model.channels
+        if model.component(channel.client).kind in PEOPLE
+    }
+    for held in model.credentials:
+        where = f"{held.name}@{held.node}"
+        said = ", ".join(held.readable_by) or readable.good
+        grave = 4 if held.rights else 2
+        gap = readable.gap
+        if held.kind == "key":
+            gap = replace(gap, control="ca-key-permissions", technique="ca-key-theft")
+        state = "open" if held.readable_by else "mitigated"
+        claim = Claim(said, held.identity, held.source)
+        yield _Case(readable, where, f"{readable.name}@{where}", claim, state, gap, grave)
+        meant = held.kind == "key" or (held.name, held.node) in peoples
+        yield _rights(held, where, overpowered, meant=meant)
+
+
+def _rights(held: Held, where: str, rule: Rule, *, meant: bool) -> _Case:
+    everything = ADMIN in held.rights
+    claim = Claim(", ".join(held.rights) or rule.good, held.identity, held.source)
+    gap = rule.gap
+    if held.name == "kube-proxy":
+        gap = replace(gap, technique="proxy-reads-secrets")
+    case = _Case(rule, where, f"{rule.name}@{where}", claim, "mitigated", gap, rule.impact)
+    if everything and meant:
+        why = f"{RESIDUAL}somebody administers the cluster, and {held.node} holds the proof of it"
+        return replace(case, state="residual", explanation=why, gap=Gap())
+    return replace(case, state="open") if everything else case

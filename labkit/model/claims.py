@@ -64,7 +64,8 @@ class Channel:
     """One client's use of one listener: the edge of the model.
 
     ``open`` is False where the listener is known and not configured; all four claims are then
-    "closed". ``credential`` is the name of what the client proves itself with on its machine.
+    "closed". ``credential`` is the name of what the client proves itself with on its machine,
+    ``bind`` the address that the server listens on, where it is known.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Channel:
     data: tuple[str, ...]
     client_zone: str
     server_zone: str
+    bind: str = ""
 
 
 def closed(detail: str, source: Source) -> Claim:

@@ -72,6 +72,7 @@ def _channel(
         data=data,
         client_zone=client_zone,
         server_zone=listener.zone,
+        bind=listener.bind,
     )
 
 
