@@ -53,7 +53,7 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     >>> from labkit.model import read_model
     >>> found = find_threats(read_model("insecure"))
     >>> [item.id for item in found.open][:1]
-    ['caller-unauthenticated@dockerd@worker1:2375']
+    ['caller-unauthenticated@dockerd@worker1:/run/docker.sock']
 
     Notes
     -----

@@ -8,9 +8,11 @@ read from the changed text) and the lab (into whose machines it is written). The
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import yaml
@@ -124,16 +126,7 @@ class Key:
         """Return the file's text with the change made; the value None takes the key away."""
         if text is None:
             raise _missing(self.role, self.path)
-        document = yaml.safe_load(text)
-        *way, last = self.key.split(".")
-        here: Any = document
-        for part in way:
-            here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
-        if self.value is None:
-            here.pop(last, None)
-        else:
-            here[last] = self.value
-        return yaml.safe_dump(document, sort_keys=False)
+        return _with_key(text, self.key, json.dumps(self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +167,22 @@ class Whole:
 
 Edit: TypeAlias = Flag | Option | Key | Rule | Whole
 KINDS: Mapping[str, type[Edit]] = {kind.__name__: kind for kind in (Flag, Option, Key, Rule, Whole)}
+
+
+@lru_cache(maxsize=512)
+def _with_key(text: str, key: str, value: str) -> str:
+    """Return a YAML file's text with a key changed; what-if asks for the same again and again."""
+    document = yaml.safe_load(text)
+    *way, last = key.split(".")
+    here: Any = document
+    for part in way:
+        here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
+    wanted = json.loads(value)
+    if wanted is None:
+        here.pop(last, None)
+    else:
+        here[last] = wanted
+    return yaml.safe_dump(document, sort_keys=False)
 
 
 def to_json(edits: tuple[Edit, ...]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from labkit.errors import ConfigError
 if TYPE_CHECKING:
     from labkit.cluster import Environment
 
-__all__ = ["Control", "all", "find", "with_controls"]
+__all__ = ["Control", "all", "find", "put_in_place", "with_controls"]
 
 
 @cache
@@ -85,3 +85,14 @@ def with_controls(env: Environment, wanted: Mapping[str, bool]) -> Environment:
         if edits != env.edits:
             env = read_environment(env.folder, edits)
     return env
+
+
+def put_in_place(env: Environment, missing: Iterable[Control]) -> Environment:
+    """Return an environment with controls put in place that are known to be missing there.
+
+    Unlike :func:`with_controls` it reads the files once, and asks no control whether it holds.
+    """
+    from labkit.cluster import read_environment
+
+    edits = [edit for control in missing for edit in control.on]
+    return read_environment(env.folder, (*env.edits, *edits)) if edits else env

@@ -6,6 +6,7 @@ Works without Docker and Kubernetes.
 from __future__ import annotations
 
 from labkit.cluster.source import Source
+from labkit.model.by_hand import Draft, read_model_file
 from labkit.model.claims import PROPERTIES, VALUES, Channel, Claim
 from labkit.model.graph import build_model, channels, credential
 from labkit.model.reading import read_model
@@ -18,6 +19,7 @@ __all__ = [
     "Channel",
     "Claim",
     "Component",
+    "Draft",
     "Held",
     "Model",
     "Source",
@@ -26,4 +28,5 @@ __all__ = [
     "channels",
     "credential",
     "read_model",
+    "read_model_file",
 ]

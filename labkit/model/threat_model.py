@@ -139,6 +139,20 @@ class Model:
 
         return graph_of(self)
 
+    def with_control(self, *names: str) -> Model:
+        """Return the model as it would be with controls in place; no file is touched.
+
+        Examples
+        --------
+        >>> from labkit.model import read_model
+        >>> changed = read_model("insecure").with_control("kubelet-anonymous")
+        >>> [c.client_authentication.value for c in changed.channels if c.port == 10250][0]
+        'required'
+        """
+        from labkit.analysis.what_if import with_control
+
+        return with_control(self, *names)
+
     def with_channels(self, channels: Iterable[Channel]) -> Model:
         """Return the same model with other channels."""
         return replace(self, channels=tuple(channels), env=None)

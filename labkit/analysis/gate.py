@@ -1,0 +1,170 @@
+"""A gate for CI: what an analysis found, held against what may be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from labkit.analysis.finding import LEVELS, Finding, Findings
+from labkit.analysis.paths import AttackPaths, attack_paths, reached
+from labkit.analysis.threats import find_threats
+from labkit.errors import ConfigError
+from labkit.model import Claim, Model
+
+__all__ = ["Analysis", "analyze", "baseline_of", "forbidden", "tripped"]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All that was found about a model.
+
+    Attributes
+    ----------
+    model : Model
+    findings : Findings
+    """
+
+    model: Model
+    findings: Findings
+
+    def to_json(self) -> str:
+        """Return findings, paths and unknowns as JSON."""
+        return json.dumps(self._plain(), indent=1, ensure_ascii=False)
+
+    def _plain(self) -> dict[str, Any]:
+        found = reached(self.model)
+        return {
+            "model": self.model.name,
+            "components": len(self.model.components),
+            "channels": len(self.model.channels),
+            "findings": [_finding(item) for item in self.findings],
+            "paths": [
+                {"from": start, "to": goal, "steps": [asdict(step) for step in path]}
+                for start, paths in found.paths.items()
+                for goal, path in paths.items()
+                if path
+            ],
+            "unknowns": list(self.model.unknowns),
+        }
+
+
+def _finding(item: Finding) -> dict[str, Any]:
+    row = {name: getattr(item, name) for name in Finding.__slots__ if name != "claim"}
+    return {**row, "value": item.claim.value, "source": str(item.claim.source)}
+
+
+def analyze(model: Model, findings: Findings | None = None) -> Analysis:
+    """Analyse a model.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> json.loads(analyze(read_model("hardened")).to_json())["model"]
+    'hardened'
+    """
+    return Analysis(model, findings if findings is not None else find_threats(model))
+
+
+def forbidden(model: Model, rules: Iterable[str]) -> list[AttackPaths]:
+    """Return the paths that there are although a rule ``FROM -> TO`` forbids them.
+
+    Raises
+    ------
+    ConfigError
+        A rule is not of that form, or names what is not in the model.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> forbidden(read_model("hardened"), ["pod -> secrets"])
+    []
+    """
+    found = []
+    for rule in rules:
+        start, arrow, goal = rule.partition("->")
+        if not arrow or not start.strip() or not goal.strip():
+            raise ConfigError(f"no path to forbid: {rule!r}", hint='write it as "pod -> secrets"')
+        paths = attack_paths(model, start, goal, count=1)
+        if paths:
+            found.append(paths)
+    return found
+
+
+def as_finding(model: Model, paths: AttackPaths) -> Finding:
+    """Return a forbidden path as a finding, at the line that opened its last step."""
+    because = [said for step in paths.paths[0] for said in step.because]
+    claims = {str(claim): claim for claim in _claims(model)}
+    claim = next((claims[said] for said in reversed(because) if said in claims), None)
+    steps = " -> ".join(step.technique for step in paths.paths[0])
+    return Finding(
+        id=f"forbidden-path@{paths.start} -> {paths.goal}",
+        rule="forbidden-path",
+        title="A path that is forbidden is open",
+        subject=paths.goal,
+        stride=("elevation of privilege",),
+        cwe=("CWE-284",),
+        attack=(),
+        references=(),
+        property="path",
+        claim=claim or Claim("open", steps, model.channels[0].encryption.source),
+        state="open",
+        control="",
+        technique=paths.paths[0][-1].technique if paths.paths[0] else "",
+        likelihood=4,
+        impact=4,
+        severity="critical",
+        explanation=f"{paths.start}: {steps}",
+    )
+
+
+def _claims(model: Model) -> Iterable[Claim]:
+    for channel in model.channels:
+        yield from (channel.client_authentication, channel.authorization)
+        yield from (channel.encryption, channel.server_authentication)
+
+
+def baseline_of(path: Path) -> frozenset[str]:
+    """Return the ids of what was open in an analysis that was kept as JSON.
+
+    Raises
+    ------
+    ConfigError
+        The file is no such analysis.
+    """
+    try:
+        rows = json.loads(path.read_text())["findings"]
+        return frozenset(row["id"] for row in rows if row["state"] in ("open", "unknown"))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"{path} is no analysis to compare with: {error}",
+            hint=f"labkit analyze DIR --json > {path}",
+        ) from error
+
+
+def tripped(
+    findings: Findings, level: str | None, baseline: frozenset[str] | None
+) -> Sequence[Finding]:
+    """Return the open findings that keep a gate shut.
+
+    Parameters
+    ----------
+    findings : Findings
+    level : str or None
+        Those at least as grave; without one and with a baseline, all.
+    baseline : frozenset of str or None
+        Ids that were open before, and do not count.
+    """
+    if level is not None and level not in LEVELS:
+        raise ConfigError(f"no level {level!r}", hint=f"one of: {', '.join(LEVELS)}")
+    if level is None and baseline is None:
+        return ()
+    least = LEVELS.index(level or LEVELS[0])
+    known = baseline or frozenset()
+    return [
+        item
+        for item in findings.open
+        if LEVELS.index(item.severity) >= least and item.id not in known
+    ]

@@ -1,0 +1,51 @@
+"""A model from whatever an architect has: a folder, a model by hand, another tool's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labkit.cluster.source import decode
+from labkit.cluster.yamldoc import read_documents
+from labkit.errors import ConfigError
+from labkit.model import Model, read_model, read_model_file
+
+__all__ = ["load_model"]
+
+
+def load_model(what: Path | str) -> Model:
+    """Load a model.
+
+    Parameters
+    ----------
+    what : path or str
+        "insecure" or "hardened"; the folder of an environment; or a model by hand.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ConfigError
+        There is nothing, or nothing that labkit knows.
+
+    Examples
+    --------
+    >>> load_model("hardened").name
+    'hardened'
+    """
+    path = Path(what)
+    if path.is_dir() or (not path.exists() and len(path.parts) == 1 and not path.suffix):
+        return read_model(what)
+    if not path.exists():
+        raise ConfigError(f"nothing at {path}", hint="give a folder, or a model's file")
+    if _is_by_hand(path):
+        return read_model_file(path)
+    raise ConfigError(f"{path}: no model that labkit knows", hint="labkit analyze --help")
+
+
+def _is_by_hand(path: Path) -> bool:
+    if path.suffix not in (".yaml", ".yml"):
+        return False
+    documents = read_documents(decode(path.read_bytes(), path.name), path.name)
+    return len(documents) == 1 and isinstance(documents[0].get("components"), dict)

@@ -1,0 +1,246 @@
+"""What a control would change: a new model, and the difference; no file is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+from labkit.analysis.choke import smallest
+from labkit.analysis.finding import Finding
+from labkit.analysis.paths import GOALS, Reached, find_fact, graph_for, reached
+from labkit.analysis.rules import COMPONENT_RULES, RULES, Rule
+from labkit.analysis.steps import close
+from labkit.analysis.threats import find_threats
+from labkit.cluster.source import Source
+from labkit.model import PROPERTIES, Channel, Claim, Component, Model
+from labkit.model.claims import closed
+from labkit.render.columns import columns, html
+
+__all__ = ["Difference", "cuts", "diff", "smallest_cut", "with_control"]
+
+#: Controls that close a port instead of guarding it.
+CLOSE = frozenset({"insecure-port", "docker-tcp", "kubelet-read-only-port"})
+
+
+def with_control(model: Model, *names: str) -> Model:
+    """Return a model as it would be with controls in place.
+
+    A model that was read from an environment is read again from its files, with the controls'
+    changes made in memory; any other has the claims changed that the controls close.
+
+    Parameters
+    ----------
+    model : Model
+    *names : str
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ConfigError
+        There is no such control.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> model = read_model("insecure")
+    >>> len(find_threats(with_control(model, "kubelet-read-only-port")).open) < len(
+    ...     find_threats(model).open
+    ... )
+    True
+    """
+    from labkit import controls
+    from labkit.model import read_model
+
+    for name in names:
+        controls.find(name)
+    if model.env is not None:
+        return read_model(controls.with_controls(model.env, dict.fromkeys(names, True)))
+    for name in names:
+        model = _by_claims(model, name)
+    return model
+
+
+def _by_claims(model: Model, name: str) -> Model:
+    found = [item for item in find_threats(model).state("open", "unknown") if item.control == name]
+    source = Source("what if", None, name)
+    channels = {it.id: it for it in model.channels}
+    components = {it.id: it for it in model.components}
+    held = {f"{it.name}@{it.node}": it for it in model.credentials}
+    rules = {rule.name: rule for rule in (*RULES, *COMPONENT_RULES)}
+    for item in found:
+        rule = rules.get(item.rule)
+        if rule is None:
+            one = held[item.subject]
+            held[item.subject] = replace(one, readable_by=())
+        elif rule.property in PROPERTIES:
+            for key, it in channels.items():
+                if _is_about(item, it, rule):
+                    channels[key] = _closed(it, source) if name in CLOSE else _set(it, rule, source)
+        else:
+            components[item.subject] = _claimed(components[item.subject], rule, source)
+    return replace(
+        model,
+        channels=tuple(channels.values()),
+        components=tuple(components.values()),
+        credentials=tuple(held.values()),
+    )
+
+
+def _is_about(item: Finding, it: Channel, rule: Rule) -> bool:
+    where = f"{it.server}:{it.path or it.port}" if rule.listener else it.id
+    return item.id == f"{rule.name}@{where}"
+
+
+def _set(it: Channel, rule: Rule, source: Source) -> Channel:
+    claim = Claim(rule.good, source.text, source)
+    if rule.property == "encryption" and it.server_authentication.value == "none":
+        return replace(it, encryption=claim, server_authentication=Claim("verified", "", source))
+    # replace() takes the property's name as a keyword only
+    return replace(it, **{rule.property: claim})  # type: ignore[arg-type]
+
+
+def _closed(it: Channel, source: Source) -> Channel:
+    shut = closed(source.text, source)
+    return replace(it, open=False, credential=None, **dict.fromkeys(PROPERTIES, shut))  # type: ignore[arg-type]
+
+
+def _claimed(it: Component, rule: Rule, source: Source) -> Component:
+    claims = {**dict(it.claims), rule.property: Claim(rule.good, source.text, source)}
+    return replace(it, claims=tuple(claims.items()))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What one model has that another has not.
+
+    Attributes
+    ----------
+    before, after : str
+        The models' names.
+    removed, added : tuple of Finding
+        Open findings that are gone, and that are new.
+    paths_removed, paths_added : tuple of (str, str)
+        Footholds and goals that no path joins any more, and that one joins now.
+    """
+
+    before: str
+    after: str
+    removed: tuple[Finding, ...]
+    added: tuple[Finding, ...]
+    paths_removed: tuple[tuple[str, str], ...]
+    paths_added: tuple[tuple[str, str], ...]
+    HEAD = ("", "what", "where", "because")
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
+        for sign, found in (("-", self.removed), ("+", self.added)):
+            rows += [
+                (sign, f.title, f.subject, f"{f.claim.value}: {f.claim.source}") for f in found
+            ]
+        for sign, pairs in (("-", self.paths_removed), ("+", self.paths_added)):
+            rows += [(sign, "a path", f"{start} -> {goal}", "") for start, goal in pairs]
+        return rows
+
+    @property
+    def _title(self) -> str:
+        return (
+            f"{self.before} -> {self.after}: findings -{len(self.removed)} +{len(self.added)}, "
+            f"paths -{len(self.paths_removed)} +{len(self.paths_added)}"
+        )
+
+    def __repr__(self) -> str:
+        rows = self._rows()
+        return self._title + (f"\n{columns(self.HEAD, rows)}" if rows else "")
+
+    def _repr_html_(self) -> str:
+        return html(self.HEAD, self._rows(), self._title)
+
+
+def diff(before: Model, after: Model) -> Difference:
+    """Return which open findings and which paths one model has and the other has not.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> model = read_model("insecure")
+    >>> diff(model, with_control(model, "docker-tcp")).paths_added
+    ()
+    """
+    old = {item.id: item for item in find_threats(before).open}
+    new = {item.id: item for item in find_threats(after).open}
+    ways, now = _joined(reached(before)), _joined(reached(after))
+    return Difference(
+        before.name,
+        after.name,
+        tuple(item for key, item in old.items() if key not in new),
+        tuple(item for key, item in new.items() if key not in old),
+        tuple(pair for pair in ways if pair not in now),
+        tuple(pair for pair in now if pair not in ways),
+    )
+
+
+def _joined(found: Reached) -> dict[tuple[str, str], None]:
+    return {
+        (start, goal): None
+        for start, paths in found.paths.items()
+        for goal in GOALS
+        if paths.get(goal)
+    }
+
+
+def smallest_cut(model: Model, start: str, goal: str) -> tuple[str, ...] | None:
+    """Return the fewest controls that cut every path from a foothold to a goal.
+
+    Returns
+    -------
+    tuple of str or None
+        Empty where there is no path; None where all controls together do not cut every one.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> smallest_cut(read_model("insecure"), "network", "node")[:2]
+    ('docker-tcp', 'etcd-client-cert-auth')
+    """
+    start, goal = find_fact(model, start), find_fact(model, goal)
+
+    @cache
+    def cut(chosen: frozenset[str]) -> bool:
+        return goal not in close(graph_for(_with(model, chosen)), start)
+
+    return smallest(_missing(model), cut)
+
+
+def cuts(model: Model, start: str, goal: str) -> dict[str, bool]:
+    """Say of each control whether it alone cuts every path from a foothold to a goal."""
+    start, goal = find_fact(model, start), find_fact(model, goal)
+    return {
+        name: goal not in close(graph_for(_with(model, frozenset([name]))), start)
+        for name in sorted(_missing(model))
+    }
+
+
+def _missing(model: Model) -> frozenset[str]:
+    """Return the controls that are not in place: by the files, or by the open findings."""
+    from labkit import controls
+    from labkit.model import View
+
+    if model.env is not None:
+        view = View(model.env)
+        return frozenset(control.name for control in controls.all() if not control.holds(view))
+    named = {item.control for item in find_threats(model).state("open", "unknown")}
+    return frozenset(named & {control.name for control in controls.all()})
+
+
+def _with(model: Model, missing: frozenset[str]) -> Model:
+    """Return a model with controls put in place of which it is known that they are missing."""
+    from labkit import controls
+    from labkit.model import read_model
+
+    if model.env is None:
+        return with_control(model, *sorted(missing))
+    chosen = [controls.find(name) for name in sorted(missing)]
+    return read_model(controls.put_in_place(model.env, chosen))

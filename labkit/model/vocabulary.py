@@ -1,0 +1,138 @@
+"""The words of a Kubernetes cluster for models by hand: ports, protocols, what flows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["KINDS", "Kind", "kind_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is usual of a kind of component.
+
+    Attributes
+    ----------
+    port : int or None
+        Its well-known port.
+    path : str
+        Its well-known socket, where it has no port.
+    protocol : str
+    zone : str
+    node : str
+        Where it usually runs; empty where that does not matter.
+    data : tuple of str
+        What its callers exchange with it.
+    claims : tuple of (str, str)
+        What holds of a channel to it where nothing is said.
+    """
+
+    port: int | None = None
+    path: str = ""
+    protocol: str = "https"
+    zone: str = ""
+    node: str = ""
+    data: tuple[str, ...] = ()
+    #: Nothing is assumed of a component that labkit does not know.
+    claims: tuple[tuple[str, str], ...] = ()
+
+
+MASTER, WORKER = "master node", "worker node"
+#: What the components do where no flag says otherwise; see labkit.cluster.defaults.
+KINDS = {
+    "kube-apiserver": Kind(
+        6443,
+        zone=MASTER,
+        node="master",
+        data=("all objects", "secrets"),
+        claims=(
+            ("encryption", "tls1.2"),
+            ("client_authentication", "anonymous"),
+            ("authorization", "allow-all"),
+        ),
+    ),
+    "etcd": Kind(
+        2379,
+        protocol="http",
+        zone=MASTER,
+        node="master",
+        data=("all objects", "secrets"),
+        claims=(
+            ("encryption", "none"),
+            ("server_authentication", "none"),
+            ("client_authentication", "none"),
+            ("authorization", "allow-all"),
+        ),
+    ),
+    "kubelet": Kind(
+        10250,
+        zone=WORKER,
+        node="worker",
+        data=("exec sessions", "pod logs"),
+        claims=(
+            ("encryption", "tls1.2"),
+            ("server_authentication", "unverified"),
+            ("client_authentication", "anonymous"),
+            ("authorization", "allow-all"),
+        ),
+    ),
+    "dockerd": Kind(
+        path="/run/docker.sock",
+        protocol="unix",
+        zone=WORKER,
+        node="worker",
+        data=("containers", "root on the node"),
+        claims=(
+            ("encryption", "local"),
+            ("server_authentication", "local"),
+            ("client_authentication", "file-mode"),
+            ("authorization", "allow-all"),
+        ),
+    ),
+    "containerd": Kind(
+        path="/run/containerd/containerd.sock",
+        protocol="unix",
+        zone=WORKER,
+        node="worker",
+        data=("containers", "images"),
+        claims=(
+            ("encryption", "local"),
+            ("server_authentication", "local"),
+            ("client_authentication", "file-mode"),
+            ("authorization", "allow-all"),
+        ),
+    ),
+    "kubectl-proxy": Kind(
+        8001,
+        protocol="http",
+        zone=MASTER,
+        node="master",
+        data=("all objects", "secrets"),
+        claims=(
+            ("encryption", "none"),
+            ("server_authentication", "none"),
+            ("client_authentication", "none"),
+            ("authorization", "allow-all"),
+        ),
+    ),
+    "kube-scheduler": Kind(10259, zone=MASTER, node="master"),
+    "kube-controller-manager": Kind(10257, zone=MASTER, node="master"),
+    "kube-proxy": Kind(10256, protocol="http", zone=WORKER, node="worker"),
+    "flanneld": Kind(zone=WORKER, node="worker"),
+    "kubectl": Kind(zone="outside"),
+    "pod": Kind(zone="container", node="worker"),
+    "person": Kind(zone="outside"),
+    "process": Kind(),
+    "datastore": Kind(),
+}
+
+
+def kind_of(name: str) -> Kind:
+    """Return what is usual of a kind; nothing where it is not known.
+
+    Examples
+    --------
+    >>> kind_of("etcd").port, kind_of("billing").port
+    (2379, None)
+    """
+    return KINDS.get(name, Kind())
