@@ -14,9 +14,11 @@ from labkit.analysis.steps import Step
 from labkit.model import Channel, Component, Held, Model
 from labkit.model.places import is_loopback
 
-__all__ = ["NETWORK", "OUTSIDE", "channel_steps", "implications", "on", "root_on"]
+__all__ = ["CALLS", "NETWORK", "OUTSIDE", "channel_steps", "implications", "on", "root_on"]
 
 NETWORK = "on the cluster network"
+#: Without the right to make packets by hand, one may call, and not get between others.
+CALLS = "calls on the cluster network"
 OUTSIDE = "outside, with a copied credential"
 OPEN, EVERYTHING = frozenset({"none", "anonymous"}), "allow-all"
 READABLE = frozenset({"secrets", "all objects"})
@@ -42,14 +44,15 @@ def implications(model: Model) -> dict[str, list[str]]:
     --------
     >>> from labkit.model import read_model
     >>> implications(read_model("hardened"))["root on worker1"][:4]
-    ['user on worker1', 'root on a node', 'inside a pod', 'holds kubelet@worker1']
+    ['user on worker1', 'on the cluster network', 'root on a node', 'inside a pod']
     """
-    found: dict[str, list[str]] = {POD: [NETWORK], ADMIN: [SECRETS]}
+    found: dict[str, list[str]] = {NETWORK: [CALLS], POD: [CALLS], ADMIN: [SECRETS]}
     nodes = sorted({it.node for it in model.components if it.node})
     workers = _workers(model)
     for node in nodes:
-        found[root_on(node)] = [on(node), *([NODE_ROOT, POD] if node in workers else [])]
-        found[on(node)] = [NETWORK]
+        worker = [NODE_ROOT, POD] if node in workers else []
+        found[root_on(node)] = [on(node), NETWORK, *worker]
+        found[on(node)] = [CALLS]
     for held in model.credentials:
         found.setdefault(root_on(held.node), []).append(_holds(held))
     return found
@@ -102,13 +105,15 @@ def _by_channel(model: Model, it: Channel) -> Iterator[Step]:
     server = model.component(it.server)
     gains = _gains(model, role, server)
     local = it.protocol == "unix" or is_loopback(it.bind)
-    place = on(server.node) if local else NETWORK
+    place = on(server.node) if local else CALLS
     claims = (str(it.client_authentication), str(it.authorization))
     if it.client_authentication.value in OPEN and it.authorization.value == EVERYTHING:
         name = role.gaps["client_authentication"].technique if role.gaps else ""
         yield Step(name or "call-unauthenticated", place, gains, claims, REQUEST)
     elif it.protocol == "unix":
         yield Step("use-socket", root_on(server.node), gains, claims, REQUEST)
+        for user in it.members:
+            yield Step("docker-group", on(server.node), gains, (*claims, user), REQUEST)
     elif it.authorization.value == EVERYTHING and it.credential:
         held = f"holds {it.credential}@{model.component(it.client).node}"
         yield Step("use-credential", held, gains, claims, REQUEST)
@@ -120,7 +125,8 @@ def _by_channel(model: Model, it: Channel) -> Iterator[Step]:
     if it.encryption.value == "none" and loss:
         technique = role.gaps["encryption"].technique if role.gaps else "eavesdrop"
         yield Step(technique or "eavesdrop", NETWORK, loss, (str(it.encryption),), LISTENING)
-    elif it.server_authentication.value == "unverified" and loss:
+    # what a client asks for, a false server has not: only what it is sent is lost
+    elif it.server_authentication.value == "unverified" and loss and role.name in STORE:
         technique = role.gaps["server_authentication"].technique if role.gaps else ""
         because = (str(it.server_authentication),)
         yield Step(technique or "machine-in-the-middle", NETWORK, loss, because, MIDDLE)
@@ -139,6 +145,8 @@ def _by_credential(held: Held) -> Iterator[Step]:
     because = (f"{held.identity}: {held.source}",)
     if held.rights:
         yield Step("use-credential", _holds(held), held.rights, because, REQUEST)
+    for listener in held.opens:
+        yield Step("use-credential", _holds(held), (POD, SECRETS), (*because, listener), REQUEST)
     for place in held.readable_by:
         yield Step("steal-credential", place, (_holds(held),), because, REQUEST)
 

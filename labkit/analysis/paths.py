@@ -114,7 +114,7 @@ def graph_for(model: Model) -> Any:
     Examples
     --------
     >>> from labkit.model import read_model
-    >>> graph_for(read_model("insecure")).has_edge("on the cluster network", "cluster-admin")
+    >>> graph_for(read_model("insecure")).has_edge("cluster-admin", "root on worker1")
     True
     """
     return attack_graph(channel_steps(model), implications(model))

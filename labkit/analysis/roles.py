@@ -74,7 +74,8 @@ ROLES = {
         ),
         Role(
             "etcd peer",
-            (ADMIN,),
+            # to join as a member takes etcd's other port as well
+            (),
             4,
             {
                 "encryption": Gap("etcd-peer-tls", "eavesdrop-etcd-peer", _cis("2.4")),

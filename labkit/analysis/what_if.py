@@ -203,7 +203,7 @@ def smallest_cut(model: Model, start: str, goal: str) -> tuple[str, ...] | None:
     --------
     >>> from labkit.model import read_model
     >>> smallest_cut(read_model("insecure"), "network", "node")[:2]
-    ('docker-tcp', 'etcd-client-cert-auth')
+    ('apiserver-anonymous', 'docker-tcp')
     """
     start, goal = find_fact(model, start), find_fact(model, goal)
 

@@ -19,9 +19,19 @@ __all__ = ["Draft", "read_model_file"]
 
 COMPONENT = ("kind", "node", "zone", "claims", "description")
 CHANNEL = (
-    "from", "to", "protocol", "port", "path", "credential", "data", "bind", "open", *PROPERTIES,
-)  # fmt: skip
-CREDENTIAL = ("node", "kind", "identity", "rights", "readable_by")
+    "from",
+    "to",
+    "protocol",
+    "port",
+    "path",
+    "credential",
+    "data",
+    "bind",
+    "members",
+    "open",
+    *PROPERTIES,
+)
+CREDENTIAL = ("node", "kind", "identity", "rights", "readable_by", "opens")
 TOP = ("name", "description", "components", "channels", "credentials")
 #: What a component may claim of itself, with the values there are.
 OWN = {
@@ -115,7 +125,7 @@ class Draft:
         source : Source
             Where it was said.
         **said
-            protocol, port, path, credential, data, bind, open, and the four properties.
+            protocol, port, path, credential, data, bind, members, open, and the four properties.
 
         Raises
         ------
@@ -151,6 +161,7 @@ class Draft:
             client_zone=ends[0].zone,
             server_zone=ends[1].zone,
             bind=str(said.get("bind", "")),
+            members=_words(said.get("members", ())),
             **claims,
         )
         return key
@@ -164,7 +175,8 @@ class Draft:
         source : Source
             Where it was said.
         **said
-            node, kind, identity, rights ("cluster-admin" ...), readable_by ("user on NODE").
+            node, kind, identity, rights ("cluster-admin" ...), readable_by ("user on NODE"),
+            opens ("kubelet@NODE").
         """
         _check(said, CREDENTIAL, "a credential", source)
         node = str(said.get("node", ""))
@@ -177,6 +189,7 @@ class Draft:
             str(said.get("identity", name)),
             _words(said.get("rights", ())),
             _words(said.get("readable_by", ())),
+            _words(said.get("opens", ())),
             source,
         )
 
@@ -199,7 +212,8 @@ class Draft:
         if found:
             there = ", ".join(it.id for it in found)
             raise _broken(source, f"{name!r} may be any of {there}", "name it with its machine")
-        raise _broken(source, f"no component {name!r}", _nearest(name, self._components))
+        names = dict.fromkeys([*self._components, *(k.partition("@")[0] for k in self._components)])
+        raise _broken(source, f"no component {name!r}", _nearest(name, names))
 
 
 def read_model_file(path: Path | str) -> Model:

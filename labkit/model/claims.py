@@ -65,7 +65,8 @@ class Channel:
 
     ``open`` is False where the listener is known and not configured; all four claims are then
     "closed". ``credential`` is the name of what the client proves itself with on its machine,
-    ``bind`` the address that the server listens on, where it is known.
+    ``bind`` the address that the server listens on, where it is known; ``members`` are the
+    people whom a socket's group lets in.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Channel:
     client_zone: str
     server_zone: str
     bind: str = ""
+    members: tuple[str, ...] = ()
 
 
 def closed(detail: str, source: Source) -> Claim:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.kubeconfig import KubeConfig
 from labkit.cluster.source import Setting, Source, is_true
 from labkit.model.authorization import credential_of
 from labkit.model.claims import Channel, Claim, closed
-from labkit.model.listeners import Listener, listeners
+from labkit.model.listeners import Listener, listeners, socket_group
 from labkit.model.places import is_loopback, node_of, url_of
 
 __all__ = ["NETWORK", "find_channels"]
@@ -310,7 +311,9 @@ def _strangers(places: _Map, channels: Iterable[Channel]) -> Iterator[Channel]:
         elif kind == "dockerd" and item.protocol == "unix":
             trust = Claim("local", "unix socket", item.encryption.source)
             client, data = f"local-users@{item.node}", ("containers", "root on the node")
-            yield _channel(client, item.zone, item, trust, None, data)
+            found = _channel(client, item.zone, item, trust, None, data)
+            group = socket_group(places.env, item.node, item.client_authentication)
+            yield replace(found, members=tuple(member.member for member in group))
         elif kind == "dockerd":
             yield _from_network(places, item, ("containers", "root on the node"))
         elif item.role == "client" and (item.server, item.port) not in used:

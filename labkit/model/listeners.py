@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from labkit.cluster.accounts import Group
 from labkit.cluster.facts import Component, Environment, Socket
 from labkit.cluster.source import Setting, Source, is_true
 from labkit.model.authorization import (
@@ -16,7 +17,7 @@ from labkit.model.authorization import (
 from labkit.model.claims import Claim, closed
 from labkit.model.places import apiserver_of, port_of, url_of
 
-__all__ = ["Listener", "listeners"]
+__all__ = ["Listener", "listeners", "socket_group"]
 
 VERSIONS = {
     "VersionTLS10": "tls1.0",
@@ -68,6 +69,31 @@ def socket_claims(
         Claim(value, detail, source),
         Claim("allow-all", "whoever opens it commands it", source),
     )
+
+
+def socket_group(env: Environment, node: str, claim: Claim) -> tuple[Group, ...]:
+    """Return who is in the group that a socket of a machine lets in, by its mode.
+
+    Parameters
+    ----------
+    env : Environment
+    node : str
+    claim : Claim
+        What :func:`socket_claims` says of its clients.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> from labkit.cluster.source import Source
+    >>> claim = Claim("file-mode", "0660 root:docker", Source("docker.socket", 6, ""))
+    >>> [group.member for group in socket_group(read_environment("insecure"), "worker1", claim)]
+    ['bob']
+    """
+    mode, _, owner = claim.detail.partition(" ")
+    if claim.value != "file-mode" or not int(mode, 8) & 0o020:
+        return ()
+    name = owner.partition(":")[2]
+    return tuple(g for g in env.node(node).groups if g.name == name and g.member)
 
 
 def listeners(env: Environment) -> list[Listener]:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from labkit.model.authorization import AUTHENTICATED, everything_for
 from labkit.model.claims import Claim
 from labkit.model.readable import readable
-from labkit.model.rights import Action, Caller, authenticated_as, enabled, may
+from labkit.model.rights import (
+    Action,
+    Caller,
+    authenticated_as,
+    enabled,
+    known_to_kubelet,
+    may,
+    may_at_kubelet,
+)
 from labkit.model.threat_model import Held
 
 if TYPE_CHECKING:
@@ -85,6 +93,7 @@ def _held(env: Environment, credential: Credential) -> Held:
         identity=credential.common_name or credential.name,
         rights=tuple(_rights(env, credential)),
         readable_by=_readers(env, credential.node, path),
+        opens=tuple(_opens(env, credential)),
         source=credential.source,
     )
 
@@ -107,6 +116,17 @@ def _may(env: Environment, apiserver: Component, caller: Caller) -> Iterator[str
         yield ADMIN
     elif may(env, apiserver, caller, READ_SECRETS).value == "allowed":
         yield SECRETS
+
+
+def _opens(env: Environment, credential: Credential) -> Iterator[str]:
+    """Yield the kubelets that let the holder of a credential run commands in containers."""
+    for kubelet in env.components:
+        if kubelet.kind == "kubelet":
+            caller = known_to_kubelet(env, kubelet, credential)
+            known = caller.user == credential.common_name != ""
+            action = Action("create", "nodes/proxy", name=kubelet.node)
+            if known and may_at_kubelet(env, kubelet, caller, action).value == "allowed":
+                yield kubelet.id
 
 
 def _readers(env: Environment, name: str, path: str) -> tuple[str, ...]:

@@ -66,6 +66,8 @@ class Held:
         What its holder has by it: goals, such as "cluster-admin".
     readable_by : tuple of str
         Who but root can read it there, as footholds: "user on master".
+    opens : tuple of str
+        Kubelets at which its holder may run commands: "kubelet@worker2".
     source : Source
     """
 
@@ -75,6 +77,7 @@ class Held:
     identity: str = ""
     rights: tuple[str, ...] = ()
     readable_by: tuple[str, ...] = ()
+    opens: tuple[str, ...] = ()
     source: Source = BY_HAND
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.model import View
+from labkit.model.listeners import socket_group
 from labkit.techniques._base import ROOT_ON_WORKER, USER_ON_WORKER, Prediction, Technique
 from labkit.techniques._docker import SOCKET, become_root
 from labkit.techniques._verdict import Verdict
@@ -29,12 +30,9 @@ def predict(view: View, foothold: str) -> Prediction:
     claim = found[0].client_authentication
     if claim.value == "none":
         return Prediction(True, (str(claim),))
-    mode, _, owner = claim.detail.partition(" ")
-    group = owner.partition(":")[2]
-    member = next(
-        (g for g in view.env.node("worker1").groups if (g.name, g.member) == (group, PERSON)), None
-    )
-    if member is None or not int(mode, 8) & 0o020:
+    group = socket_group(view.env, "worker1", claim)
+    member = next((member for member in group if member.member == PERSON), None)
+    if member is None:
         return Prediction(False, (str(claim),))
     return Prediction(True, (str(claim), str(member.source)))
 

@@ -1,0 +1,97 @@
+"""``labkit analyze``: exit statuses, what is printed, and what is written for CI."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from labkit.cli import app
+
+RUN = CliRunner()
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = RUN.invoke(app, ["analyze", *arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_clean_is_0_and_says_what_stays() -> None:
+    status, out, _ = run("hardened", "--fail-on", "low", "--forbid-path", "pod -> secrets")
+    assert status == 0
+    assert "residual" in out
+    assert "mitigated" not in out
+    assert "out of reach" in out
+
+
+def test_all_shows_what_is_mitigated() -> None:
+    assert "mitigated" in run("hardened", "--all")[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--fail-on", "critical"),
+        ("--forbid-path", "pod -> secrets"),
+        ("--forbid-path", "pod->admin"),
+    ],
+)
+def test_shut_gate_is_3_and_says_why(arguments: tuple[str, ...]) -> None:
+    status, out, err = run("insecure", "--quiet", *arguments)
+    assert (status, out) == (3, "")
+    assert err == "", "quiet"
+    status, _, err = run("insecure", *arguments)
+    assert status == 3
+    assert "gate: " in err
+
+
+def test_baseline_lets_pass_what_was_there(tmp_path: Path) -> None:
+    kept = tmp_path / "before.json"
+    kept.write_text(run("insecure", "--json")[1])
+    assert run("insecure", "--fail-on", "low", "--baseline", str(kept))[0] == 0
+    kept.write_text(run("hardened", "--json")[1])
+    assert run("insecure", "--baseline", str(kept))[0] == 3
+
+
+def test_json_is_all_there_is_on_stdout() -> None:
+    status, out, _ = run("insecure", "--json")
+    assert status == 0
+    assert json.loads(out)["findings"]
+
+
+def test_accepted_passes(tmp_path: Path) -> None:
+    file = tmp_path / "accept.yaml"
+    file.write_text("accepted: [{finding: '*', owner: o, reason: r, until: 2099-01-01}]")
+    assert run("insecure", "--fail-on", "low", "--accept", str(file))[0] == 0
+    assert run("hardened", "--accept", str(file))[0] == 1, "matches nothing"
+
+
+def test_model_by_hand(tmp_path: Path) -> None:
+    file = tmp_path / "model.yaml"
+    file.write_text(
+        "components: {kube-apiserver: {}, etcd: {}}\nchannels: [{from: kube-apiserver, to: etcd}]"
+    )
+    assert run(str(file), "--fail-on", "critical")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere/at/all",), "nothing at"),
+        (("nonsense",), "no environment at nonsense"),
+        (("hardened", "--fail-on", "grave"), "no level 'grave'"),
+        (("hardened", "--forbid-path", "pod"), "no path to forbid"),
+        (("hardened", "--forbid-path", "pot -> secrets"), "did you mean 'pod'"),
+        (("hardened", "--baseline", "nowhere.json"), "is no analysis to compare with"),
+        (("hardened", "--accept", "nowhere.yaml"), "cannot be read"),
+        (("hardened", "--risk", "nowhere.yaml"), "cannot be read"),
+    ],
+)
+def test_bad_input_is_1_and_one_message(arguments: tuple[str, ...], said: str) -> None:
+    status, out, err = run(*arguments)
+    assert status == 1
+    assert said in err
+    assert out == ""
+    assert "Traceback" not in err
