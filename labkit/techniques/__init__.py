@@ -9,8 +9,8 @@ Examples
 >>> from labkit import techniques
 >>> "etcd-read" in [technique.name for technique in techniques.all()]
 True
->>> techniques.find("etcd-read").footholds
-('on the cluster network', 'unprivileged user on a worker', 'inside a pod')
+>>> techniques.find("at-rest").footholds
+('root on an etcd machine',)
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from labkit.techniques._base import (
     NETWORK,
     POD,
     ROOT_ON_WORKER,
+    USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
     Technique,
@@ -44,7 +45,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
 TECHNIQUE = Technique(
     name="docker-tcp",
     title="Become root on a worker through dockerd's TCP port",
-    footholds=(NETWORK, POD, USER_ON_WORKER),
+    footholds=(NETWORK, POD, USER_ON_MASTER, USER_ON_WORKER),
     grants=(ROOT_ON_WORKER,),
     about="anyone@network -> dockerd@worker1:*",
     properties=("encryption", "client_authentication"),

@@ -10,6 +10,7 @@ from labkit.techniques._base import (
     NETWORK,
     POD,
     SECRETS,
+    USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
     Technique,
@@ -85,7 +86,7 @@ def read(lab: Lab, foothold: str) -> Verdict:
 TECHNIQUE = Technique(
     name="etcd-read",
     title="Read a secret out of etcd",
-    footholds=(NETWORK, USER_ON_WORKER, POD),
+    footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD),
     grants=(SECRETS,),
     about="kube-apiserver@* -> etcd@*",
     properties=("encryption", "client_authentication", "authorization"),

@@ -1,4 +1,4 @@
-"""Read secrets over the plaintext port in front of the apiserver, which asks nobody who calls.
+"""Do everything over the plaintext port in front of the apiserver, which asks nobody who calls.
 
 The apiserver's own insecure port went away in Kubernetes 1.24. ``kubectl proxy`` brings it
 back: whoever reaches it acts with the rights of the administrator who started it.
@@ -13,17 +13,18 @@ from labkit.errors import ProbeError
 from labkit.model import View
 from labkit.model.authorization import proxy_authorization
 from labkit.model.places import apiserver_of, is_loopback
+from labkit.techniques._access import EVERYTHING, everything_body, may_everything
 from labkit.techniques._ask import ask, first_refusal
 from labkit.techniques._base import (
+    ADMIN,
     NETWORK,
     POD,
-    SECRETS,
     USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
     Technique,
 )
-from labkit.techniques._reach import Answer
+from labkit.techniques._reach import Answer, request
 from labkit.techniques._secret import true_secret
 from labkit.techniques._verdict import Setting, Verdict
 
@@ -59,14 +60,18 @@ def execute(lab: Lab, foothold: str) -> Verdict:
     def proof(answer: Answer) -> str:
         if not secret.found_in(answer.body):
             raise ProbeError("something answered, but not with the secret")
-        return f"read: {secret.proof}"
+        return f"{may_everything(everything())}; read: {secret.proof}"
+
+    def everything() -> Answer:
+        return request(lab, f"{port}{EVERYTHING}", foothold=foothold, body=everything_body())
 
     def control() -> str:
         lab.kubectl("get", f"--raw={PATH}")
         return "the administrator reads it on the apiserver's TLS port"
 
     host = "localhost" if foothold == USER_ON_MASTER else "master"
-    url = f"http://{host}:{PORT}{PATH}"
+    port = f"http://{host}:{PORT}"
+    url = f"{port}{PATH}"
     return ask(lab, TECHNIQUE.name, foothold, url, proof=proof, control=control)
 
 
@@ -95,9 +100,9 @@ def _settings(env: Environment) -> list[Setting]:
 
 TECHNIQUE = Technique(
     name="insecure-port",
-    title="Read secrets over the plaintext port that asks nobody",
+    title="Do everything over the plaintext port that asks nobody",
     footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD),
-    grants=(SECRETS,),
+    grants=(ADMIN,),
     about=CHANNEL,
     properties=("encryption", "client_authentication", "authorization"),
     attack=("T1552.007", "T1613"),

@@ -12,7 +12,7 @@ import yaml
 from labkit import techniques
 from labkit.errors import LabkitError, ProbeError
 from labkit.model import View
-from labkit.techniques import etcd_forge
+from labkit.techniques import _forge
 from labkit.techniques._reach import inside
 from labkit.techniques._secret import true_secret
 
@@ -42,7 +42,7 @@ def state(lab: Any) -> dict[str, Any]:
     return {
         "pods": {(p["metadata"]["name"], p["metadata"]["uid"]) for p in pods["items"]},
         "requests": lab.kubectl("get", "certificatesigningrequests", "--output=name").text,
-        "in etcd": lab.etcdctl("get", etcd_forge.KEY, "--keys-only").text,
+        "in etcd": lab.etcdctl("get", _forge.KEY, "--keys-only").text,
         "configmaps": lab.kubectl("get", "configmaps", "-n", "default", "--output=name").text,
         "files": lab.exec("attacker", ["ls", "/tmp"]).text,
         "processes": running,

