@@ -17,6 +17,8 @@ TECHNIQUE = _listen.technique(
         "etcd@* -> etcd@*:2380",
         secret_written,
         plaintext="plaintext HTTP, the secret is in it",
+        # a follower has asked the leader for its log long before, and then only listens
+        pushed=True,
         before=secret_settled,
         sealed=keeps_plaintext,
     ),
