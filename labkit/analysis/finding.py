@@ -99,6 +99,10 @@ class Findings:
         """Return those of some states."""
         return Findings((item for item in self if item.state in states), self.name)
 
+    def top(self, count: int) -> Findings:
+        """Return the gravest."""
+        return Findings(self.findings[:count], self.name)
+
     @property
     def open(self) -> tuple[Finding, ...]:
         """Those that nothing is against."""
@@ -116,7 +120,7 @@ class Findings:
                 item.severity,
                 item.state,
                 item.title,
-                item.subject,
+                item.id.partition("@")[2],
                 f"{item.claim.value}: {item.claim.source}",
                 item.control,
             )

@@ -37,6 +37,8 @@ class Rule:
         Where it does not depend on the listener.
     listener : bool
         It is the listener's, whoever calls: found once, and not once for each client.
+    stays : str
+        Why it is a risk that remains, where labkit has no control against it.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Rule:
     gap: Gap = NOTHING
     impact: int = 4
     listener: bool = False
+    stays: str = ""
 
 
 RULES = (
@@ -166,6 +169,36 @@ COMPONENT_RULES = (
         "The certificate of one broken worker is enough to draw pods and secrets to it.",
         Gap("node-restriction", "node-writes-other-node", ("CIS Kubernetes Benchmark 1.2.14",)),
         3,
+    ),
+    Rule(
+        "store-believed",
+        "Whoever is root on a machine of etcd is cluster-admin",
+        "store",
+        ("believed",),
+        "signed",
+        ("tampering", "elevation of privilege"),
+        ("CWE-345",),
+        ("T1565.001",),
+        1,
+        "What is written into etcd past the apiserver is believed.",
+        Gap("", "etcd-forge-credential"),
+        4,
+        stays="Kubernetes believes what etcd keeps: guard etcd's machines as the master's",
+    ),
+    Rule(
+        "pod-traffic-plaintext",
+        "What pods say to each other is readable between the workers",
+        "overlay",
+        ("none",),
+        "encrypted",
+        ("information disclosure", "tampering"),
+        ("CWE-319",),
+        ("T1040", "T1557.002"),
+        3,
+        "VXLAN wraps the pods' packets, and hides nothing.",
+        Gap("", "eavesdrop-vxlan", ("flannel documentation: Backends, WireGuard",)),
+        2,
+        stays="the overlay does not encrypt; applications that use TLS, or WireGuard, do",
     ),
 )
 CREDENTIAL_RULES = (

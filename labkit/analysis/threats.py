@@ -166,7 +166,10 @@ def _components(model: Model) -> Iterator[_Case]:
             if claim is None:
                 continue
             key = f"{rule.name}@{it.id}"
-            yield _Case(rule, it.id, key, claim, _state(rule, claim), rule.gap, rule.impact)
+            case = _Case(rule, it.id, key, claim, _state(rule, claim), rule.gap, rule.impact)
+            if rule.stays and case.state == "open":
+                case = replace(case, state="residual", explanation=RESIDUAL + rule.stays)
+            yield case
 
 
 def _credentials(model: Model) -> Iterator[_Case]:

@@ -38,6 +38,7 @@ OWN = {
     "audit": ("on", "none", "unknown"),
     "secrets at rest": ("encrypted", "none", "unknown"),
     "node restriction": ("enforced", "allow-all", "unknown"),
+    "overlay": ("encrypted", "none", "unknown"),
 }
 
 

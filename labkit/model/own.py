@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from labkit.cluster.source import Source, decode
+from labkit.cluster.yamldoc import read_one
 from labkit.model.authorization import AUTHENTICATED, everything_for
 from labkit.model.claims import Claim
 from labkit.model.readable import readable
@@ -22,9 +24,11 @@ from labkit.model.threat_model import Held
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Credential, Environment, Node
 
-__all__ = ["ADMIN", "SECRETS", "claims_of", "credentials_of", "secrets_at_rest"]
+__all__ = ["ADMIN", "SECRETS", "claims_of", "credentials_of", "overlay", "secrets_at_rest"]
 
 ADMIN, SECRETS = "cluster-admin", "reads the secrets"
+OVERLAY = "flannel-network.json"
+PLAIN, SEALED = ("vxlan", "host-gw", "udp"), ("wireguard", "ipsec")
 READ_SECRETS = Action("list", "secrets")
 #: Where an authority's key stands for everything that it can sign.
 SIGNS_CLIENTS = frozenset({"kube-apiserver"})
@@ -40,6 +44,10 @@ def claims_of(env: Environment, it: Component) -> tuple[tuple[str, Claim], ...]:
     >>> dict(claims_of(env, env.component("kube-apiserver@master")))["audit"].value
     'on'
     """
+    if it.kind == "flanneld":
+        return (("overlay", overlay(env)),)
+    if it.kind == "etcd":
+        return (("store", Claim("believed", "the apiserver signs nothing", it.source)),)
     if it.kind != "kube-apiserver":
         return ()
     policy = it.setting("audit-policy-file")
@@ -49,6 +57,25 @@ def claims_of(env: Environment, it: Component) -> tuple[tuple[str, Claim], ...]:
         ("secrets at rest", secrets_at_rest(env, it)),
         ("node restriction", enabled(it, "NodeRestriction")),
     )
+
+
+def overlay(env: Environment) -> Claim:
+    """Say whether the overlay network encrypts what pods say to each other.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> overlay(read_environment("hardened")).detail
+    'vxlan'
+    """
+    file = next((f for layer in reversed(env.layers) if (f := layer / OVERLAY).is_file()), None)
+    if file is None:
+        return Claim("unknown", "", Source(OVERLAY, None, "Backend.Type absent"))
+    source = Source(f"{file.parent.name}/{file.name}", 1, "Backend.Type")
+    document = read_one(decode(file.read_bytes(), source.path), source.path)
+    backend = document.text("Backend", "Type", default="")
+    word = "none" if backend in PLAIN else "encrypted" if backend in SEALED else "unknown"
+    return Claim(word, backend, source)
 
 
 def secrets_at_rest(env: Environment, apiserver: Component) -> Claim:

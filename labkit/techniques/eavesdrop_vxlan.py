@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import View
+from labkit.model.own import overlay
 from labkit.techniques._base import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._capture import between, capture
 from labkit.techniques._listen import AFTER, ATTACK, nonce
@@ -24,21 +25,18 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 PORT = 8472
-NETWORK_FILE = "flannel-network.json"
-PLAIN = ("vxlan", "host-gw", "udp")
 
 
 def backend(env: Environment) -> Setting:
     """Return how flannel carries the pods' packets."""
-    file = next(f for layer in reversed(env.layers) if (f := layer / NETWORK_FILE).is_file())
-    value = json.loads(file.read_text())["Backend"]["Type"]
-    return ("overlay network", str(value), f"{file.parent.name}/{file.name} Backend.Type")
+    claim = overlay(env)
+    return ("overlay network", claim.detail, str(claim.source))
 
 
 def predict(view: View, foothold: str) -> Prediction:
     """Say what the model says: whether the overlay network encrypts."""
-    what, value, source = backend(view.env)
-    return Prediction(value in PLAIN, (f"{what}: {value}: {source}",))
+    claim = overlay(view.env)
+    return Prediction(claim.value == "none", (str(claim),))
 
 
 def execute(lab: Lab, foothold: str) -> Verdict:
