@@ -27,7 +27,7 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
     >>> print(write(read_model("hardened"), ()).splitlines()[1])
     <testsuites name="labkit" tests="0" failures="0" errors="0" skipped="0">
     """
-    ordered = sorted(findings, key=lambda item: (item.rule, item.id))
+    ordered = sorted(findings, key=lambda item: item.rule)
     counts = {
         "tests": str(len(ordered)),
         "failures": str(sum(item.state == "open" for item in ordered)),

@@ -124,7 +124,7 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
             }
             for it in channels
         ],
-        "threats": [_threat(item) for item in sorted(findings, key=lambda item: item.id)],
+        "threats": [_threat(item) for item in findings],
         "mitigations": [
             {"id": name, "name": name, "riskReduction": 100}
             for name in sorted({item.control for item in findings if item.control})

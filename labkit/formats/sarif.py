@@ -40,9 +40,9 @@ def write(model: Model, findings: Sequence[Finding], states: Sequence[str] = STA
     >>> json.loads(write(read_model("hardened"), ()))["version"]
     '2.1.0'
     """
-    chosen = sorted((item for item in findings if item.state in states), key=lambda item: item.id)
+    chosen = [item for item in findings if item.state in states]
     by_rule: dict[str, list[Finding]] = {}
-    for item in sorted(chosen, key=lambda item: (item.rule, item.id)):
+    for item in sorted(chosen, key=lambda item: item.rule):
         by_rule.setdefault(item.rule, []).append(item)
     index = {rule: number for number, rule in enumerate(by_rule)}
     places = _Places(model)
@@ -87,7 +87,7 @@ def _rule(name: str, found: Sequence[Finding]) -> dict[str, Any]:
         "defaultConfiguration": {"level": LEVEL[worst.severity]},
         "properties": {
             "tags": sorted(tags),
-            "precision": "very-high",
+            "precision": "high",
             "security-severity": SECURITY_SEVERITY[worst.severity],
         },
     }

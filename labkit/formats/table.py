@@ -105,5 +105,6 @@ def write(model: Model, format: str, findings: Iterable[Finding] | None = None) 
     >>> print(write(read_model("hardened"), "mermaid").splitlines()[3])
     flowchart LR
     """
-    text: str = find(format).module.write(model, tuple(findings or ()))
+    ordered = tuple(sorted(findings or (), key=lambda item: item.id))
+    text: str = find(format).module.write(model, ordered)
     return text

@@ -51,7 +51,7 @@ def tracking(
     """
     rules = Names()
     found: dict[str, dict[str, Any]] = {}
-    for item in sorted(findings, key=lambda item: item.id):
+    for item in findings:
         parts = [f"labkit-{rules(item.rule)}", *filter(None, _subject(model, item, ids))]
         if item.state in STATUS:
             found["@".join(parts)] = {
@@ -77,7 +77,7 @@ def categories(
     """
     rules = Names()
     by_rule: dict[str, list[Finding]] = {}
-    for item in sorted(findings, key=lambda item: item.id):
+    for item in findings:
         by_rule.setdefault(item.rule, []).append(item)
     for rule, found in by_rule.items():
         first = found[0]

@@ -53,11 +53,9 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
     """
     parts = everyone(model)
     boxes, places = layout(parts)
-    ordered = sorted(findings, key=lambda item: item.id)
-    numbers = {item.id: number for number, item in enumerate(ordered, 1)}
     about: dict[str, list[dict[str, Any]]] = {}
-    for item in ordered:
-        about.setdefault(item.subject, []).append(_threat(item, numbers[item.id]))
+    for number, item in enumerate(findings, 1):
+        about.setdefault(item.subject, []).append(_threat(item, number))
     cells = [
         *(_box(name, box) for name, box in boxes.items()),
         *(_part(model, it, places[it.id], about.get(it.id, [])) for it in parts),
@@ -70,7 +68,7 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
             "contributors": [],
             "reviewer": "",
             "diagramTop": 1,
-            "threatTop": len(ordered),
+            "threatTop": len(findings),
             "diagrams": [
                 {
                     "id": 0,
@@ -159,8 +157,10 @@ def _flow(it: Channel, threats: list[Any]) -> dict[str, Any]:
         "source": {"cell": stable_uuid("component", it.client)},
         "target": {"cell": stable_uuid("component", it.server)},
         "vertices": [],
-        "labels": [{"position": 0.5, "attrs": {"label": {"text": it.id}}}],
-        "attrs": {"line": look | {"sourceMarker": {"name": ""}, "targetMarker": {"name": "block"}}},
+        "labels": [_label(it.id)],
+        "attrs": {
+            "line": look | {"sourceMarker": {"name": "block"}, "targetMarker": {"name": "block"}}
+        },
         "data": data
         | {
             "isBidirectional": True,
@@ -168,6 +168,19 @@ def _flow(it: Channel, threats: list[Any]) -> dict[str, Any]:
             "isPublicNetwork": False,
             "protocol": it.protocol,
         },
+    }
+
+
+def _label(text: str) -> dict[str, Any]:
+    middle = {"textAnchor": "middle", "textVerticalAnchor": "middle"}
+    body = {"ref": "labelText", "refRx": "50%", "refRy": "60%", "fill": "#fff", "strokeWidth": 0}
+    return {
+        "markup": [
+            {"tagName": "ellipse", "selector": "labelBody"},
+            {"tagName": "text", "selector": "labelText"},
+        ],
+        "attrs": {"labelText": {"text": text, **middle}, "labelBody": body},
+        "position": 0.5,
     }
 
 

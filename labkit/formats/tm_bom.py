@@ -193,9 +193,8 @@ def _threats(
         return {}
     names, controls, risks = Names(), Names(), Names()
     ends = {it.id: (it.client, it.server) for it in model.channels}
-    ordered = sorted(findings, key=lambda item: item.id)
     wanted: dict[tuple[str, str], list[Finding]] = {}
-    for item in ordered:
+    for item in findings:
         if item.control:
             wanted.setdefault((item.control, STATUS.get(item.state, "suggested")), []).append(item)
     return {
@@ -226,7 +225,7 @@ def _threats(
                 "sources": ["adversary"],
                 "weaknesses": [{"cwe_id": number} for number in _numbers(item.cwe)],
             }
-            for item in ordered
+            for item in findings
         ],
         "controls": [
             {
@@ -251,7 +250,7 @@ def _threats(
                 "score": (item.likelihood + 1) * (item.impact + 1),
                 "level": item.severity,
             }
-            for item in ordered
+            for item in findings
             if item.state != "mitigated"
         ],
     }
