@@ -18,6 +18,7 @@ __all__ = [
     "is_encrypted",
     "is_sensitive",
     "labels",
+    "one_line",
     "printable",
     "role",
     "rounded",
@@ -96,7 +97,7 @@ def labels(names: dict[str, str], others: dict[str, str] | None = None) -> dict[
     {'1': 'web (1)', '2': 'web (2)', '3': '3', '4': 'db'}
     """
     other = {key: (others or {}).get(key) or key for key in names}
-    tidy = {key: " ".join(name.split()) or other[key] for key, name in names.items()}
+    tidy = {key: one_line(name) or other[key] for key, name in names.items()}
     given = Counter(tidy.values())
     found: dict[str, str] = {}
     taken: set[str] = set()
@@ -107,6 +108,17 @@ def labels(names: dict[str, str], others: dict[str, str] | None = None) -> dict[
         taken.add(label)
         found[key] = label
     return found
+
+
+def one_line(text: str) -> str:
+    r"""Return a name as one line: tools break long ones.
+
+    Examples
+    --------
+    >>> one_line("Web\nApplication ")
+    'Web Application'
+    """
+    return " ".join(text.split())
 
 
 def everyone(model: Model) -> tuple[Component, ...]:

@@ -14,6 +14,7 @@ from labkit.formats.common import (
     is_encrypted,
     is_sensitive,
     labels,
+    one_line,
     role,
     stable_uuid,
 )
@@ -290,7 +291,7 @@ def _zone(document: Document, boxes: Sequence[tuple[Key, ...]], *at: Key) -> str
     for box in boxes:
         left, top, wide, high = _numbers(document, *box)
         if Box(left, top, wide, high).holds(x + width / 2, y + height / 2):
-            around.append((wide * high, " ".join(_text(document, *box, "name").split())))
+            around.append((wide * high, one_line(_text(document, *box, "name"))))
     return min(around, default=(0, ""))[1]
 
 

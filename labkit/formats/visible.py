@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labkit.cluster.yamldoc import Document, Key
-from labkit.formats.common import labels
+from labkit.formats.common import labels, one_line
 from labkit.model import PROPERTIES, VALUES, Channel, Claim, Component, Model
 
 __all__ = ["Visible", "agreed", "claim_or_unknown", "claims_by_protocol", "foreign", "joined"]
@@ -266,20 +266,23 @@ class _Merge:
     ) -> Iterator[Any]:
         """Yield what is kept with what was changed, without what is gone; then what is new."""
         place = {it.id: key for key, it in written.items()}
+        new = {key: it for key, it in seen.items() if key not in written}
+        added = {it.id for it in new.values()}
         for it in kept:
-            key = place.get(it.id)
+            key = place.get(one_line(it.id))
             if key is None:
-                yield it
+                # closed, and so not shown; unless somebody has opened it since
+                if it.id not in added:
+                    yield it
             elif key in seen:
                 yield self._one(it, written[key], seen[key], names)
             else:
                 self.notes.append(f"{self.path}: {it.id} is no longer there")
-        for key, it in seen.items():
-            if key not in written:
-                self.notes.append(f"{self.path}: {it.id} was added after labkit wrote it")
-                yield it
-                if isinstance(it, Channel):
-                    self.notes += _unknown([it])
+        for it in new.values():
+            self.notes.append(f"{self.path}: {it.id} was added after labkit wrote it")
+            yield it
+            if isinstance(it, Channel):
+                self.notes += _unknown([it])
 
     def _one(self, kept: Any, written: Any, seen: Any, names: tuple[str, ...]) -> Any:
         changes: dict[str, Any] = {}

@@ -44,8 +44,7 @@ def findings(model, make_findings):
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
 def test_the_upstream_schema_agrees(name, model, findings, validate):
-    validate(SCHEMAS[name], write(model, name))
-    validate(SCHEMAS[name], write(model, name, findings))
+    validate(SCHEMAS[name], write(model, name, findings if model.name == "insecure" else None))
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))

@@ -263,6 +263,18 @@ def test_what_is_added_is_read_as_the_file_says_it(name):
     assert any("added" in note for note in found.unknowns)
 
 
+def test_a_listener_that_somebody_opens_is_open():
+    data = json.loads(write(small(), "otm"))
+    data["dataflows"].append(
+        {"id": "n", "name": "kubelet -> etcd:1", "source": "kubelet", "destination": "etcd"}
+    )
+    found = read_text(json.dumps(data), "model.json")
+    assert [(it.id, it.open) for it in found.channels] == [
+        ("api -> etcd:2379", True),
+        ("kubelet -> etcd:1", True),
+    ]
+
+
 @pytest.mark.parametrize("name", READABLE)
 def test_a_new_title_is_the_models_name(name):
     assert changed(name, "title") != small()
