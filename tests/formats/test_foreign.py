@@ -113,6 +113,13 @@ def test_a_protocol_and_a_mark(foreign, protocol, encrypted, value, detail):
     assert (claim.value, claim.detail) == (value, detail)
 
 
+def test_a_drawing_names_what_has_no_machine(foreign):
+    text = write(read(foreign / "shop.threatdragon.json"), "mermaid")
+    assert '["Browser"]' in text
+    assert '|"https"|' in text
+    assert "None" not in text
+
+
 def test_equal_names_are_told_apart(foreign):
     data = json.loads((foreign / "shop.otm.json").read_text())
     for component in data["components"]:
