@@ -18,7 +18,8 @@ def load_model(what: Path | str) -> Model:
     Parameters
     ----------
     what : path or str
-        "insecure" or "hardened"; the folder of an environment; or a model by hand.
+        "insecure" or "hardened"; the folder of an environment; a model by hand; a file of
+        another tool, see :data:`labkit.formats.FORMATS`.
 
     Returns
     -------
@@ -41,7 +42,9 @@ def load_model(what: Path | str) -> Model:
         raise ConfigError(f"nothing at {path}", hint="give a folder, or a model's file")
     if _is_by_hand(path):
         return read_model_file(path)
-    raise ConfigError(f"{path}: no model that labkit knows", hint="labkit analyze --help")
+    from labkit import formats
+
+    return formats.read(path)
 
 
 def _is_by_hand(path: Path) -> bool:

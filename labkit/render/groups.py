@@ -55,8 +55,8 @@ class Edge:
 
     @property
     def label(self) -> str:
-        """The port, or a socket's file name."""
-        return self.place.rpartition("/")[2] if "/" in self.place else f":{self.place}"
+        """The port, or a socket's file name; the protocol where no port is known."""
+        return f":{self.place}" if self.place.isdigit() else self.place.rpartition("/")[2]
 
 
 def protection(channel: Channel) -> str:
@@ -102,12 +102,13 @@ def grouped(
     edges: dict[tuple[Box, Box, str, str], list[Channel]] = {}
 
     def box(name: str) -> Box:
-        found = Box(str(graph.nodes[name]["zone"]), name.rpartition("@")[0])
+        # what another tool drew has no machine in its name
+        found = Box(str(graph.nodes[name]["zone"]), name.rpartition("@")[0] or name)
         members.setdefault(found, set()).add(name)
         return found
 
     for channel in chosen:
-        place = channel.path or str(channel.port)
+        place = channel.path or (channel.protocol if channel.port is None else str(channel.port))
         key = (box(channel.client), box(channel.server), place, protection(channel))
         edges.setdefault(key, []).append(channel)
     counts = {found: len(names) for found, names in sorted(members.items())}

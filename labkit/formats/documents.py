@@ -1,0 +1,149 @@
+"""JSON and YAML files of other tools: plain values, with the line of each."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from labkit.cluster.source import broken
+from labkit.cluster.yamldoc import MAX_DEPTH, Document, Key, read_one
+from labkit.errors import ConfigError
+
+__all__ = ["each", "identified", "parse", "port_at"]
+
+# Only ever used on what json has taken: strings, marks, words, and the ends of lines.
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+|\n')
+
+
+def parse(text: str, path: str) -> Document:
+    r"""Read a file that must hold one mapping, in JSON or in YAML.
+
+    Parameters
+    ----------
+    text, path : str
+
+    Returns
+    -------
+    Document
+
+    Raises
+    ------
+    ConfigError
+        It is neither; a key stands twice; it has no end.
+
+    Examples
+    --------
+    >>> document = parse('{"name":\n  ["a",\n   "b"]}', "model.json")
+    >>> document.get("name", 1), document.line("name", 1)
+    ('b', 3)
+    """
+    is_json = text.lstrip().startswith("{") and not path.lower().endswith((".yaml", ".yml"))
+    document = _json(text, path) if is_json else read_one(text, path)
+    try:
+        json.dumps(document.value, ensure_ascii=False, default=str).encode()
+    except (UnicodeEncodeError, ValueError, TypeError, RecursionError) as error:
+        what = "holds half a character (a lone surrogate), or a thing within itself"
+        raise broken(path, None, what, "is this the right file?") from error
+    return document
+
+
+def _json(text: str, path: str) -> Document:
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        return Document(path, value, _lines(text, path))
+    except json.JSONDecodeError as error:
+        raise broken(path, error.lineno, f"no valid JSON: {error.msg}") from error
+    except ConfigError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise broken(path, None, f"no valid JSON: {error}") from error
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no value")
+
+
+def _lines(text: str, path: str) -> dict[tuple[Key, ...], int]:
+    """Return the line of each key and item of a text that is known to be JSON."""
+    lines: dict[tuple[Key, ...], int] = {}
+    line = 1
+    keys: list[Key] = []
+    kinds: list[str] = []
+    awaits_key = False
+    for match in TOKEN.finditer(text):
+        word = match[0]
+        if word == "\n":
+            line += 1
+        elif awaits_key and word[0] == '"':
+            keys[-1] = json.loads(word)
+            if tuple(keys) in lines:
+                what = f"{keys[-1]!r} stands here twice, first on line {lines[tuple(keys)]}"
+                raise broken(path, line, what, "one of the two would silently win: keep one")
+            lines[tuple(keys)] = line
+            awaits_key = False
+        elif word in ("{", "["):
+            lines.setdefault(tuple(keys), line)
+            kinds.append(word)
+            keys.append("" if word == "{" else 0)
+            awaits_key = word == "{"
+            if len(kinds) > MAX_DEPTH:
+                raise broken(path, line, "too deeply nested for a model")
+        elif word in ("}", "]"):
+            kinds.pop()
+            keys.pop()
+            awaits_key = False
+        elif word == ",":
+            last = keys[-1]
+            awaits_key = not isinstance(last, int)
+            if isinstance(last, int):
+                keys[-1] = last + 1
+        elif word != ":":
+            lines.setdefault(tuple(keys), line)
+    return lines
+
+
+def each(document: Document, *keys: Key) -> Iterator[tuple[Key, ...]]:
+    """Yield the place of each item of a list, all of which must be mappings.
+
+    Examples
+    --------
+    >>> list(each(Document("a.json", {"flows": [{}, {}]}, {}), "flows"))
+    [('flows', 0), ('flows', 1)]
+    """
+    for number in range(len(document.sequence(*keys))):
+        document.mapping(*keys, number)
+        yield (*keys, number)
+
+
+def identified(document: Document, name: str, *keys: Key) -> dict[str, tuple[Key, ...]]:
+    """Return the places of a list's items by what each has under a name; no two have the same.
+
+    Examples
+    --------
+    >>> identified(Document("a.json", {"flows": [{"id": "f"}]}, {}), "id", "flows")
+    {'f': ('flows', 0)}
+    """
+    found: dict[str, tuple[Key, ...]] = {}
+    for place in each(document, *keys):
+        key = document.text(*place, name)
+        if key in found:
+            raise document.broken(f"{key!r} stands here twice", *place, name)
+        found[key] = place
+    return found
+
+
+def port_at(document: Document, *keys: Key) -> int | None:
+    """Return the port at a place, or None where there is none.
+
+    Examples
+    --------
+    >>> port_at(Document("a.json", {"port": "6443"}, {}), "port")
+    6443
+    """
+    value = document.get(*keys)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 6:
+        value = int(value)
+    is_port = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 65536
+    return value if is_port else None

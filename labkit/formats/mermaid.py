@@ -1,0 +1,27 @@
+"""Mermaid: the drawing of the notebooks, as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labkit.model import Model
+
+if TYPE_CHECKING:
+    from labkit.analysis.finding import Finding
+
+__all__ = ["write"]
+
+
+def write(model: Model, findings: Sequence[Finding]) -> str:
+    """Write a model as a Mermaid flowchart, without findings.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> print(write(read_model("hardened"), ()).splitlines()[3])
+    flowchart LR
+    """
+    from labkit.render.mermaid import mermaid
+
+    return mermaid(model.graph).source

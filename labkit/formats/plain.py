@@ -1,0 +1,222 @@
+"""A model as plain data, with nothing lost: what goes into the free slot of a format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from labkit.cluster.source import Source
+from labkit.model import PROPERTIES, VALUES, Channel, Claim, Component, Held, Model
+
+if TYPE_CHECKING:
+    from labkit.cluster.yamldoc import Document, Key
+
+__all__ = ["VERSION", "from_plain", "to_plain"]
+
+VERSION = 1
+_CHANNEL_TEXTS = ("id", "client", "server", "protocol", "client_zone", "server_zone", "bind")
+_COMPONENT_TEXTS = ("id", "kind", "node", "zone", "description")
+_HELD_TEXTS = ("name", "node", "kind", "identity")
+_HELD_LISTS = ("rights", "readable_by", "opens")
+
+
+def to_plain(model: Model) -> dict[str, Any]:
+    """Write a model as dicts, lists and scalars.
+
+    Parameters
+    ----------
+    model : Model
+        Of its environment nothing is kept but its name.
+
+    Returns
+    -------
+    dict
+        What :func:`from_plain` makes an equal model of.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> plain = to_plain(read_model("hardened"))
+    >>> plain["name"], plain["channels"][0]["encryption"]["value"]
+    ('hardened', 'tls1.3')
+    """
+    return {
+        "version": VERSION,
+        "name": model.name,
+        "description": model.description,
+        "components": [
+            {name: getattr(it, name) for name in _COMPONENT_TEXTS}
+            | {"claims": [{"name": name, **_claim(claim)} for name, claim in it.claims]}
+            for it in model.components
+        ],
+        "channels": [
+            {name: getattr(it, name) for name in _CHANNEL_TEXTS}
+            | {"port": it.port, "path": it.path, "open": it.open, "credential": it.credential}
+            | {"data": list(it.data), "members": list(it.members)}
+            | {name: _claim(getattr(it, name)) for name in PROPERTIES}
+            for it in model.channels
+        ],
+        "credentials": [
+            {name: getattr(it, name) for name in _HELD_TEXTS}
+            | {name: list(getattr(it, name)) for name in _HELD_LISTS}
+            | {"source": _source(it.source)}
+            for it in model.credentials
+        ],
+        "unknowns": list(model.unknowns),
+    }
+
+
+def from_plain(document: Document, *keys: Key) -> Model:
+    """Read what :func:`to_plain` wrote.
+
+    Parameters
+    ----------
+    document : Document
+        The file, for messages.
+    *keys : str or int
+        Where in it the model stands.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ConfigError
+        Something of it is missing, of another kind, or no value that a claim can have.
+
+    Examples
+    --------
+    >>> from labkit.cluster.yamldoc import Document
+    >>> from labkit.model import read_model
+    >>> model = read_model("insecure")
+    >>> from_plain(Document("model.json", to_plain(model), {})) == model
+    True
+    """
+    read = _Reader(document)
+    version = document.get(*keys, "version")
+    if version != VERSION or isinstance(version, bool):
+        what = f"a model of version {version!r}, where this labkit reads {VERSION}"
+        raise document.broken(what, *keys, "version")
+    return Model(
+        name=read.text(*keys, "name"),
+        components=tuple(map(read.component, read.unique("id", *keys, "components"))),
+        channels=tuple(map(read.channel, read.unique("id", *keys, "channels"))),
+        credentials=tuple(map(read.held, read.each(*keys, "credentials"))),
+        description=read.text(*keys, "description"),
+        unknowns=read.texts(*keys, "unknowns"),
+    )
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    return {"value": claim.value, "detail": claim.detail, "source": _source(claim.source)}
+
+
+def _source(source: Source) -> dict[str, Any]:
+    return {
+        "path": source.path,
+        "line": source.line,
+        "text": source.text,
+        "default": source.default,
+    }
+
+
+class _Reader:
+    """Takes values out of a document, each of the one kind that it must be."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+
+    def text(self, *keys: Key) -> str:
+        value = self.document.get(*keys)
+        if not isinstance(value, str):
+            raise self.document.broken(f"{keys[-1]} must be a text", *keys)
+        return value
+
+    def text_or_none(self, *keys: Key) -> str | None:
+        return None if self.document.get(*keys) is None else self.text(*keys)
+
+    def texts(self, *keys: Key) -> tuple[str, ...]:
+        return tuple(self.text(*keys, number) for number in range(self._count(*keys)))
+
+    def number(self, *keys: Key) -> int | None:
+        value = self.document.get(*keys)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise self.document.broken(f"{keys[-1]} must be a whole number", *keys)
+        return value
+
+    def true_or_false(self, *keys: Key) -> bool:
+        value = self.document.get(*keys)
+        if not isinstance(value, bool):
+            raise self.document.broken(f"{keys[-1]} must be true or false", *keys)
+        return value
+
+    def _count(self, *keys: Key) -> int:
+        value = self.document.get(*keys)
+        if not isinstance(value, list):
+            raise self.document.broken(f"{keys[-1]} must be a list", *keys)
+        return len(value)
+
+    def each(self, *keys: Key) -> Iterable[tuple[Key, ...]]:
+        for number in range(self._count(*keys)):
+            if not isinstance(self.document.get(*keys, number), dict):
+                raise self.document.broken("expected keys and values here", *keys, number)
+            yield (*keys, number)
+
+    def unique(self, name: str, *keys: Key) -> Iterable[tuple[Key, ...]]:
+        seen = set()
+        for place in self.each(*keys):
+            found = self.text(*place, name)
+            if found in seen:
+                raise self.document.broken(f"{found!r} stands here twice", *place, name)
+            seen.add(found)
+            yield place
+
+    def source(self, *keys: Key) -> Source:
+        return Source(
+            self.text(*keys, "path"),
+            self.number(*keys, "line"),
+            self.text(*keys, "text"),
+            self.true_or_false(*keys, "default"),
+        )
+
+    def claim(self, *keys: Key) -> Claim:
+        return Claim(
+            self.text(*keys, "value"), self.text(*keys, "detail"), self.source(*keys, "source")
+        )
+
+    def property(self, name: str, *keys: Key) -> Claim:
+        claim = self.claim(*keys, name)
+        if claim.value not in VALUES[name]:
+            what = f"{claim.value!r} is no value of {name}; it is one of {', '.join(VALUES[name])}"
+            raise self.document.broken(what, *keys, name, "value")
+        return claim
+
+    def component(self, place: tuple[Key, ...]) -> Component:
+        texts = {name: self.text(*place, name) for name in _COMPONENT_TEXTS}
+        claims = tuple(
+            (self.text(*claim, "name"), self.claim(*claim))
+            for claim in self.unique("name", *place, "claims")
+        )
+        return Component(**texts, claims=claims)
+
+    def channel(self, place: tuple[Key, ...]) -> Channel:
+        own: dict[str, Any] = {name: self.text(*place, name) for name in _CHANNEL_TEXTS}
+        own |= {name: self.property(name, *place) for name in PROPERTIES}
+        return Channel(
+            **own,
+            port=self.number(*place, "port"),
+            path=self.text_or_none(*place, "path"),
+            open=self.true_or_false(*place, "open"),
+            credential=self.text_or_none(*place, "credential"),
+            data=self.texts(*place, "data"),
+            members=self.texts(*place, "members"),
+        )
+
+    def held(self, place: tuple[Key, ...]) -> Held:
+        own: dict[str, Any] = {name: self.text(*place, name) for name in _HELD_TEXTS}
+        own |= {name: self.texts(*place, name) for name in _HELD_LISTS}
+        return Held(
+            **own,
+            source=self.source(*place, "source"),
+        )

@@ -1,0 +1,113 @@
+"""Reading a model that another tool wrote, or that labkit wrote for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labkit.cluster.source import broken, decode
+from labkit.cluster.yamldoc import Document
+from labkit.formats.documents import parse
+from labkit.formats.table import FORMATS, Format, find
+from labkit.formats.visible import agreed, foreign
+from labkit.model import Model
+
+__all__ = ["read", "read_text", "recognized"]
+
+
+def read(path: Path | str, format: str = "") -> Model:  # noqa: A002
+    """Read a model out of a file.
+
+    Parameters
+    ----------
+    path : path or str
+    format : str, optional
+        A name out of :data:`labkit.formats.FORMATS`; without it, the content tells.
+
+    Returns
+    -------
+    Model
+        What the file does not say is an unknown, with the file and the line as its source.
+        Out of a file that :func:`labkit.formats.write` wrote, an equal model comes back.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read or understood.
+
+    Examples
+    --------
+    >>> read("nowhere.otm.json")
+    Traceback (most recent call last):
+    ...
+    labkit.errors.ConfigError: nowhere.otm.json: cannot be read: No such file or directory
+      next: ls -l nowhere.otm.json
+    """
+    shown = Path(path).as_posix()
+    try:
+        data = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise broken(shown, None, why, f"ls -l {shown}") from error
+    return read_text(decode(data, shown), shown, format)
+
+
+def read_text(text: str, path: str = "model", format: str = "") -> Model:  # noqa: A002
+    """Read a model out of a text.
+
+    Parameters
+    ----------
+    text : str
+    path : str
+        What the file is called in sources and messages.
+    format : str, optional
+
+    Returns
+    -------
+    Model
+
+    Examples
+    --------
+    >>> from labkit.formats import write
+    >>> from labkit.model import read_model
+    >>> model = read_model("hardened")
+    >>> read_text(write(model, "otm")) == model
+    True
+    """
+    document = parse(text, path)
+    chosen = find(format) if format else recognized(document)
+    if not chosen.reads:
+        readable = ", ".join(name for name, item in FORMATS.items() if item.reads)
+        what = f"{chosen.title} is written, and not read"
+        raise broken(path, None, what, f"give one of: {readable}")
+    module = chosen.module
+    seen = module.visible(document)
+    kept = module.slot(document)
+    if kept is None:
+        return foreign(seen)
+    written = module.visible(parse(module.write(kept, ()), path))
+    return agreed(kept, written, seen, path)
+
+
+def recognized(document: Document) -> Format:
+    """Say what format a document is in, by what stands in it.
+
+    Examples
+    --------
+    >>> recognized(Document("a.json", {"otmVersion": "0.2.0"}, {})).name
+    'otm'
+    """
+    for name, keys in (
+        ("otm", {"otmVersion"}),
+        ("tm-bom", {"scope", "trust_zones"}),
+        ("threat-dragon", {"summary", "detail"}),
+        ("threagile", {"threagile_version"}),
+        ("threagile", {"technical_assets"}),
+    ):
+        if keys <= document.value.keys():
+            return FORMATS[name]
+    raise broken(
+        document.path,
+        1,
+        "in none of the formats that labkit reads",
+        f"give one of: {', '.join(name for name, item in FORMATS.items() if item.reads)}",
+    )

@@ -1,0 +1,317 @@
+"""What a file of another tool shows, and what becomes of it where labkit wrote the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from labkit.cluster.yamldoc import Document, Key
+from labkit.formats.common import labels, one_line
+from labkit.model import PROPERTIES, VALUES, Channel, Claim, Component, Model
+
+__all__ = ["Visible", "agreed", "claim_or_unknown", "claims_by_protocol", "foreign", "joined"]
+
+_COMPONENT = ("id", "kind", "node", "zone", "description")
+_CHANNEL = (
+    *("id", "client", "server", "protocol", "port", "path", "open"),
+    *("data", "client_zone", "server_zone"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """What a format's own fields say.
+
+    Attributes
+    ----------
+    name, description : str
+    components : dict of str to Component
+        By the id that the file gives each.
+    channels : dict of str to Channel
+        By the id that the file gives each.
+    notes : tuple of str
+        What could not be taken over.
+    """
+
+    name: str
+    description: str = ""
+    components: dict[str, Component] = field(default_factory=dict)
+    channels: dict[str, Channel] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def claim_or_unknown(
+    document: Document, name: str, value: str | None, detail: str, *keys: Key
+) -> Claim:
+    """Return a claim about a channel as a file makes it; unknown where it makes none.
+
+    Parameters
+    ----------
+    document : Document
+    name : str
+        One of :data:`labkit.model.PROPERTIES`.
+    value : str or None
+        One of :data:`labkit.model.VALUES`, or what the file has in its place.
+    detail : str
+    *keys : str or int
+        Where it stands.
+
+    Examples
+    --------
+    >>> document = Document("model.json", {"flow": {}}, {("flow",): 7})
+    >>> print(claim_or_unknown(document, "encryption", None, "", "flow"))
+    unknown (the file does not say): model.json:7 flow
+    """
+    source = document.source(*keys)
+    if value is None:
+        return Claim("unknown", detail or "the file does not say", source)
+    if value not in VALUES[name]:
+        return Claim("unknown", f"{value!r} is no word of labkit", source)
+    return Claim(value, detail, source)
+
+
+Place = tuple[Key, ...]
+
+
+def joined(
+    document: Document,
+    places: dict[str, Place],
+    titles: dict[str, str],
+    ends: dict[str, tuple[str, str]],
+    components: dict[str, Component],
+) -> tuple[dict[str, tuple[str, Component, Component]], list[str]]:
+    """Return each flow's label and ends, and a note for each that has a loose end.
+
+    Parameters
+    ----------
+    document : Document
+    places, titles, ends : dict
+        By the flow's id: where it stands, what it is called, and the ids of its ends.
+    components : dict of str to Component
+        By id.
+
+    Examples
+    --------
+    >>> document = Document("a.json", {"flows": [{}]}, {("flows",): 4})
+    >>> joined(document, {"f": ("flows",)}, {"f": "asks"}, {"f": ("web", "db")}, {})[1]
+    ["a.json:4 flows: no 'web', so the flow 'asks' is left out"]
+    """
+    found = {}
+    notes = []
+    known = {key: it.id for key, it in components.items()}
+    others = {
+        key: f"{known[one]} -> {known[other]}"
+        for key, (one, other) in ends.items()
+        if one in known and other in known
+    }
+    for key, label in labels(titles, others).items():
+        if key in others:
+            client, server = (components[end] for end in ends[key])
+            found[key] = (label, client, server)
+        else:
+            lost = next(end for end in ends[key] if end not in known)
+            where = document.source(*places[key])
+            missing = f"no {lost!r}" if lost else "one end is loose"
+            notes.append(f"{where}: {missing}, so the flow {label!r} is left out")
+    return found, notes
+
+
+#: How protocols are called that encrypt nothing, and that encrypt.
+_PLAIN = frozenset({"http", "ws", "ftp", "telnet", "ldap", "smtp", "tcp-plain"})
+_SECURE = re.compile(r"(?:https|wss|tls|mtls|ssl|ftps|ldaps|grpcs)\b|.*-encrypted$")
+_LOCAL = frozenset({"unix", "inter-process-communication", "in-process-library-call"})
+
+
+def claims_by_protocol(
+    document: Document, protocol: str, encrypted: bool | None, *keys: Key
+) -> dict[str, Any]:
+    """Return the four claims that a channel's protocol makes, and a mark that says "encrypted".
+
+    Parameters
+    ----------
+    document : Document
+    protocol : str
+    encrypted : bool or None
+        The mark; None where the format has none.
+    *keys : str or int
+        Where the channel stands.
+
+    Examples
+    --------
+    >>> document = Document("model.json", {"flow": {}}, {("flow",): 7})
+    >>> claims_by_protocol(document, "HTTP", None, "flow")["encryption"].value
+    'none'
+    >>> claims_by_protocol(document, "HTTPS", False, "flow")["encryption"].detail
+    'marked as not encrypted, and https encrypts'
+    """
+    word = protocol.strip().lower()
+    secure = bool(_SECURE.match(word))
+    value: str | None = None
+    detail = ""
+    if word in _LOCAL:
+        value, detail = "local", protocol
+    elif secure and encrypted is False:
+        detail = f"marked as not encrypted, and {word} encrypts"
+    elif word in _PLAIN and encrypted:
+        detail = f"marked as encrypted, and {word} encrypts nothing"
+    elif secure or encrypted:
+        detail = "encrypted; which version of TLS is not said"
+    elif word in _PLAIN or encrypted is False:
+        value, detail = "none", f"plain {word}" if word in _PLAIN else "marked as not encrypted"
+    claims = {name: claim_or_unknown(document, name, None, "", *keys) for name in PROPERTIES}
+    claims["encryption"] = claim_or_unknown(document, "encryption", value, detail, *keys)
+    if value == "local" or (value == "none" and word in _PLAIN):
+        server = "server_authentication"
+        claims[server] = claim_or_unknown(document, server, value, detail, *keys)
+    return claims
+
+
+def foreign(seen: Visible) -> Model:
+    """Return the model that a file makes which labkit did not write."""
+    return Model(
+        name=seen.name,
+        components=tuple(seen.components.values()),
+        channels=tuple(seen.channels.values()),
+        description=seen.description,
+        unknowns=(*seen.notes, *_unknown(seen.channels.values())),
+    )
+
+
+def _unknown(channels: Any) -> Iterator[str]:
+    for channel in channels:
+        for name in PROPERTIES:
+            claim = getattr(channel, name)
+            if claim.value == "unknown":
+                yield f"{channel.id}: {name.replace('_', ' ')} is {claim}"
+
+
+def agreed(kept: Model, written: Visible, seen: Visible, path: str) -> Model:
+    """Return the model that labkit once wrote, with what somebody changed since.
+
+    Parameters
+    ----------
+    kept : Model
+        What the free slot holds.
+    written : Visible
+        What the file showed when labkit wrote it.
+    seen : Visible
+        What it shows now. Where it differs, somebody meant it: it wins over the free slot.
+    path : str
+
+    Returns
+    -------
+    Model
+        Every change is among its unknowns.
+    """
+    merge = _Merge(path)
+    renamed = {
+        written.components[key].id: it.id
+        for key, it in seen.components.items()
+        if key in written.components
+    }
+    model = replace(kept, channels=tuple(_moved(it, renamed) for it in kept.channels))
+    components = merge.all(model.components, written.components, seen.components, _COMPONENT)
+    written = replace(
+        written, channels={key: _moved(it, renamed) for key, it in written.channels.items()}
+    )
+    channels = merge.all(model.channels, written.channels, seen.channels, _CHANNEL)
+    gone = {it.id for it in written.components.values()} - set(renamed)
+    texts = {
+        name: merge.value(kept.name, name, getattr(kept, name), getattr(written, name), now)
+        for name in ("name", "description")
+        for now in [getattr(seen, name)]
+    }
+    new = tuple(note for note in seen.notes if note not in written.notes)
+    return replace(
+        model,
+        **texts,
+        components=tuple(components),
+        channels=tuple(it for it in channels if not {it.client, it.server} & gone),
+        unknowns=(*kept.unknowns, *new, *merge.notes),
+    )
+
+
+def _moved(channel: Channel, renamed: dict[str, str]) -> Channel:
+    client, server = (renamed.get(end, end) for end in (channel.client, channel.server))
+    if (client, server) == (channel.client, channel.server):
+        return channel
+    return replace(channel, client=client, server=server)
+
+
+class _Merge:
+    """Brings what was kept, what was written and what is seen together, thing by thing."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.notes: list[str] = []
+
+    def value(self, thing: str, name: str, kept: Any, written: Any, seen: Any) -> Any:
+        """Return what is kept, unless what is seen is not what was written."""
+        if seen == written:
+            return kept
+        self.notes.append(
+            f"{self.path} {thing}: {name.replace('_', ' ')} is {seen!r} there, "
+            f"and was {written!r} when labkit wrote it: the file is believed"
+        )
+        return seen
+
+    def all(
+        self,
+        kept: tuple[Any, ...],
+        written: dict[str, Any],
+        seen: dict[str, Any],
+        names: tuple[str, ...],
+    ) -> Iterator[Any]:
+        """Yield what is kept with what was changed, without what is gone; then what is new."""
+        place = {it.id: key for key, it in written.items()}
+        new = {key: it for key, it in seen.items() if key not in written}
+        added = {it.id for it in new.values()}
+        for it in kept:
+            key = place.get(one_line(it.id))
+            if key is None:
+                # closed, and so not shown; unless somebody has opened it since
+                if it.id not in added:
+                    yield it
+            elif key in seen:
+                yield self._one(it, written[key], seen[key], names)
+            else:
+                self.notes.append(f"{self.path}: {it.id} is no longer there")
+        for it in new.values():
+            self.notes.append(f"{self.path}: {it.id} was added after labkit wrote it")
+            yield it
+            if isinstance(it, Channel):
+                self.notes += _unknown([it])
+
+    def _one(self, kept: Any, written: Any, seen: Any, names: tuple[str, ...]) -> Any:
+        changes: dict[str, Any] = {}
+        for name in names:
+            if getattr(seen, name) != getattr(written, name):
+                changes[name] = self.value(
+                    kept.id, name, None, getattr(written, name), getattr(seen, name)
+                )
+        if isinstance(kept, Channel):
+            changes |= dict(self._claims(kept, written, seen))
+        else:
+            changes |= self._claims_of_component(kept, written, seen)
+        return replace(kept, **changes) if changes else kept
+
+    def _claims(self, kept: Channel, written: Any, seen: Any) -> Iterator[tuple[str, Claim]]:
+        for name in PROPERTIES:
+            before, now = getattr(written, name), getattr(seen, name)
+            if before.value != now.value:
+                self.value(kept.id, name, None, before.value, now.value)
+                yield name, now
+
+    def _claims_of_component(self, kept: Any, written: Any, seen: Any) -> dict[str, Any]:
+        before, now = dict(written.claims), dict(seen.claims)
+        claims = dict(kept.claims)
+        for name in sorted({*before, *now}):
+            was, is_ = (it[name].value if name in it else None for it in (before, now))
+            if was != is_:
+                self.value(kept.id, name, None, was, is_)
+                claims.pop(name, None)
+                if name in now:
+                    claims[name] = now[name]
+        return {"claims": tuple(claims.items())} if claims != dict(kept.claims) else {}
