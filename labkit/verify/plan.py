@@ -9,6 +9,7 @@ from typing import Any
 
 from labkit.cluster import Credential, Environment
 from labkit.lab import Lab
+from labkit.lab.bootstrap import ETCDCTL
 from labkit.lab.pki import Authority, Leaf
 from labkit.model import Channel
 from labkit.verify.questions import etcd_questions, questions
@@ -139,7 +140,12 @@ def _own_jobs(plan: Plan, lab: Lab, channel: Channel, outside: str) -> None:
         if held is not None:
             authority = _authority_file(lab.environment, held.signed_by)
             etcdctl += [f"--cert={held.certificate}", f"--key={held.key}", f"--cacert={authority}"]
-        jobs[f"own {channel.id}"] = {"op": "run", "argv": [*etcdctl, *own_etcd]}
+        if node == "network" and lab.environment.etcd_auth:
+            # nobody is a client there: that the member serves its users is seen on its machine
+            argv = ["sh", "-c", ETCDCTL, "etcdctl", *own_etcd]
+            plan.looks[node_of(channel.server)][f"own {channel.id}"] = {"op": "run", "argv": argv}
+        else:
+            jobs[f"own {channel.id}"] = {"op": "run", "argv": [*etcdctl, *own_etcd]}
         jobs[f"power {channel.id}"] = {"op": "run", "argv": [*etcdctl, *power_etcd]}
         return
     files = {"certificate": held.certificate, "key": held.key} if held else {}
