@@ -24,6 +24,7 @@ __all__ = [
     "Caller",
     "admission",
     "authenticated_as",
+    "default_bindings",
     "enabled",
     "known_to_kubelet",
     "may",
@@ -149,6 +150,26 @@ def service_account(namespace: str, name: str, source: Source) -> Caller:
     user = f"system:serviceaccount:{namespace}:{name}"
     groups = {AUTHENTICATED, "system:serviceaccounts", f"system:serviceaccounts:{namespace}"}
     return Caller(user, frozenset(groups), Claim("required", user, source))
+
+
+def default_bindings(env: Environment) -> tuple[Binding, ...]:
+    """Return what the manifests bind to default service accounts, or to all accounts at once.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> [binding.role for binding in default_bindings(read_environment("insecure"))]
+    ['edit']
+    """
+    return tuple(
+        binding
+        for binding in env.rbac.bindings
+        if any(
+            (kind == "ServiceAccount" and name == "default")
+            or (kind == "Group" and name.partition(":serviceaccounts")[0] == "system")
+            for kind, _, name in binding.subjects
+        )
+    )
 
 
 def _anonymous(claim: Claim) -> Caller:
