@@ -15,7 +15,7 @@ from labkit.techniques._verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["KEY", "NAME", "NAMESPACE", "PATH", "bearer", "made_for_apiserver", "present"]
+__all__ = ["KEY", "NAME", "NAMESPACE", "PATH", "bearer", "made_for_apiserver", "new", "present"]
 
 #: The secret that is asked for.
 NAMESPACE, NAME, KEY = "shop", "db-credentials", "password"
@@ -25,6 +25,14 @@ PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
 def bearer(token: str) -> list[str]:
     """Return curl's options for a token."""
     return ["--header", f"Authorization: Bearer {token}"]
+
+
+def new(lab: Lab, namespace: str, account: str, *options: str) -> str:
+    """Have the administrator make a token of a service account, as the kubelet would."""
+    argv = ("create", "token", account, f"--namespace={namespace}", *options)
+    if not (token := lab.kubectl(*argv).text.strip()):
+        raise ProbeError(f"kubectl made no token of {namespace}/{account}")
+    return token
 
 
 def present(
@@ -45,7 +53,7 @@ def present(
 
 def made_for_apiserver(lab: Lab, foothold: str, account: str) -> str:
     """Show that a new token of an account is known at the same port: the positive control."""
-    made = lab.kubectl("create", "token", account, f"--namespace={NAMESPACE}").text.strip()
+    made = new(lab, NAMESPACE, account)
     answer = request(lab, api_url(lab, PATH), foothold=foothold, options=bearer(made))
     if answer.refusal not in ("", "HTTP 403"):
         raise ProbeError(f"a new token of {NAMESPACE}/{account} is refused, too: {answer.refusal}")

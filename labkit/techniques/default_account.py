@@ -16,7 +16,7 @@ from labkit.model.rights import Action, default_bindings, service_account
 from labkit.techniques._access import CHANNEL, IDENTITY, api_url, identity, may_all
 from labkit.techniques._base import OUTSIDE, SECRETS, Prediction, Technique
 from labkit.techniques._reach import request
-from labkit.techniques._tokens import NAME, NAMESPACE, bearer, present
+from labkit.techniques._tokens import NAME, NAMESPACE, bearer, new, present
 from labkit.techniques._verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def predict(view: View, foothold: str) -> Prediction:
 
 def execute(lab: Lab, foothold: str) -> Verdict:
     """Ask for the secret with a token of the account, which any pod of its namespace may have."""
-    token = lab.kubectl("create", "token", ACCOUNT, f"--namespace={HOME}").text.strip()
+    token = new(lab, HOME, ACCOUNT)
 
     def control() -> str:
         body, options = json.dumps(REVIEW).encode(), bearer(token)

@@ -18,7 +18,7 @@ from labkit.model.rights import Action, service_account
 from labkit.model.workloads import endless_tokens
 from labkit.techniques._access import CHANNEL, may_all
 from labkit.techniques._base import OUTSIDE, SECRETS, Prediction, Technique
-from labkit.techniques._tokens import NAME, NAMESPACE, made_for_apiserver, present
+from labkit.techniques._tokens import NAME, NAMESPACE, made_for_apiserver, new, present
 from labkit.techniques._verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -78,10 +78,9 @@ def _bound(lab: Lab) -> str:
     lab.kubectl("create", "secret", "generic", *about)
     try:
         bind = ("--bound-object-kind=Secret", f"--bound-object-name={BOUND_TO}")
-        made = lab.kubectl("create", "token", ACCOUNT, f"--namespace={NAMESPACE}", *bind)
+        return new(lab, NAMESPACE, ACCOUNT, *bind)
     finally:
         lab.kubectl("delete", "secret", *about, "--ignore-not-found")
-    return made.text.strip()
 
 
 def _claims(token: str) -> dict[str, object]:
