@@ -15,6 +15,7 @@ from labkit.cluster.yamldoc import Document, read_one
 
 __all__ = [
     "Authority",
+    "Bundle",
     "Certificate",
     "KeyPair",
     "Pki",
@@ -52,6 +53,17 @@ class Authority:
     key: str
     roles: tuple[str, ...]
     key_nodes: tuple[str, ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A planned file with the certificates of several authorities, for who trusts them all."""
+
+    name: str
+    authorities: tuple[str, ...]
+    certificate: str
+    roles: tuple[str, ...]
     source: Source
 
 
@@ -105,6 +117,7 @@ class Pki:
     authorities: tuple[Authority, ...] = ()
     certificates: tuple[PlannedCertificate, ...] = ()
     key_pairs: tuple[KeyPair, ...] = ()
+    bundles: tuple[Bundle, ...] = ()
     unknowns: tuple[Unknown, ...] = ()
 
 
@@ -205,9 +218,9 @@ def read_pki(text: str, path: str) -> Pki:
     ('master',)
     """
     document = read_one(text, path)
-    top = frozenset({"authorities", "certificates", "key_pairs"})
+    top = frozenset({"authorities", "bundles", "certificates", "key_pairs"})
     unknowns = list(document.unknown_keys(top, "not part of a plan of keys"))
-    authorities, certificates, pairs = [], [], []
+    authorities, bundles, certificates, pairs = [], [], [], []
     known = "name common_name certificate key roles role key_nodes"
     for index, odd in _entries(document, "authorities", known):
         at = ("authorities", index)
@@ -223,12 +236,28 @@ def read_pki(text: str, path: str) -> Pki:
                 source=document.source(*at, "name"),
             )
         )
+    names = {authority.name for authority in authorities}
+    for index, odd in _entries(document, "bundles", "name authorities certificate roles role"):
+        at = ("bundles", index)
+        unknowns += odd
+        members = document.words(*at, "authorities")
+        if strange := sorted(set(members) - names):
+            raise document.broken(f"no authority named {strange[0]!r}", *at, "authorities")
+        bundles.append(
+            Bundle(
+                name=document.text(*at, "name"),
+                authorities=members,
+                certificate=document.text(*at, "certificate"),
+                roles=_roles(document, *at),
+                source=document.source(*at, "name"),
+            )
+        )
     known = "name role roles nodes signed_by common_name organization hosts usages certificate key"
     for index, odd in _entries(document, "certificates", known):
         at = ("certificates", index)
         unknowns += odd
         signer = document.text(*at, "signed_by")
-        if signer not in {authority.name for authority in authorities}:
+        if signer not in names:
             raise document.broken(f"signed_by: no authority named {signer!r}", *at, "signed_by")
         certificates.append(
             PlannedCertificate(
@@ -257,4 +286,6 @@ def read_pki(text: str, path: str) -> Pki:
                 source=document.source(*at, "name"),
             )
         )
-    return Pki(tuple(authorities), tuple(certificates), tuple(pairs), tuple(unknowns))
+    return Pki(
+        tuple(authorities), tuple(certificates), tuple(pairs), tuple(bundles), tuple(unknowns)
+    )

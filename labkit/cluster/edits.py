@@ -19,7 +19,18 @@ import yaml
 
 from labkit.errors import ConfigError
 
-__all__ = ["PLAN", "Edit", "Flag", "Key", "Option", "Rule", "Whole", "from_json", "to_json"]
+__all__ = [
+    "PLAN",
+    "Edit",
+    "Flag",
+    "Item",
+    "Key",
+    "Option",
+    "Rule",
+    "Whole",
+    "from_json",
+    "to_json",
+]
 
 PLAN = ""
 UNITS = "/etc/systemd/system/"
@@ -77,6 +88,50 @@ class Flag:
 
     def _is_mine(self, word: str) -> bool:
         return word == f"--{self.name}" or word.startswith(f"--{self.name}=")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    r"""One of the values of a flag that takes several with commas between them.
+
+    Parameters
+    ----------
+    role : str
+    unit : str
+        The unit's file name.
+    name : str
+        Of the flag, without the two hyphens.
+    value : str
+    there : bool
+        Whether it is to be among them.
+
+    Examples
+    --------
+    >>> unit = "[Service]\nExecStart=/bin/etcd --listen=a\n"
+    >>> print(Item("etcd", "etcd.service", "listen", "b", True).apply(unit), end="")
+    [Service]
+    ExecStart=/bin/etcd --listen=a,b
+    """
+
+    role: str
+    unit: str
+    name: str
+    value: str
+    there: bool
+
+    @property
+    def path(self) -> str:
+        """The file's path on the machine."""
+        return f"{UNITS}{self.unit}"
+
+    def apply(self, text: str | None) -> str | None:
+        """Return the file's text with the change made; the other values stay as they are."""
+        found = re.search(rf"--{re.escape(self.name)}=(\S*)", text or "")
+        if text is None or found is None:
+            raise _missing(self.role, self.path, f" with a flag --{self.name}")
+        others = [item for item in found[1].split(",") if item not in ("", self.value)]
+        values = ",".join([*others, self.value] if self.there else others)
+        return text[: found.start(1)] + values + text[found.end(1) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +220,10 @@ class Whole:
         return self.text
 
 
-Edit: TypeAlias = Flag | Option | Key | Rule | Whole
-KINDS: Mapping[str, type[Edit]] = {kind.__name__: kind for kind in (Flag, Option, Key, Rule, Whole)}
+Edit: TypeAlias = Flag | Item | Option | Key | Rule | Whole
+KINDS: Mapping[str, type[Edit]] = {
+    kind.__name__: kind for kind in (Flag, Item, Option, Key, Rule, Whole)
+}
 
 
 @lru_cache(maxsize=512)

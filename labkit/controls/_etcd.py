@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import PLAN, Edit, Flag, Whole
+from labkit.cluster.edits import PLAN, Edit, Flag, Item, Whole
 
-__all__ = ["ETCD", "clients", "no_users", "plain", "serving", "users"]
+__all__ = ["ANY_CA", "CA", "ETCD", "clients", "no_users", "plain", "serving", "users"]
 
 ETCD = "etcd.service"
 MEMBERS = ("etcd1", "etcd2", "etcd3")
-#: The authority of insecure, and where it lies on every machine.
-CA = "/etc/kubernetes/pki/ca.crt"
+#: etcd's own authority, and the file in which the cluster's stands beside it.
+CA, ANY_CA = "/etc/etcd/pki/ca.crt", "/etc/etcd/pki/any-ca.crt"
 USERS = """\
 roles:
   kubernetes:
@@ -29,8 +29,10 @@ def _urls(scheme: str) -> str:
 
 
 def _listening(scheme: str) -> tuple[Edit, ...]:
+    other = {"http": "https", "https": "http"}[scheme]
     return (
-        Flag("etcd", ETCD, "listen-client-urls", f"{scheme}://0.0.0.0:2379"),
+        Item("etcd", ETCD, "listen-client-urls", f"{other}://0.0.0.0:2379", False),
+        Item("etcd", ETCD, "listen-client-urls", f"{scheme}://0.0.0.0:2379", True),
         Flag("etcd", ETCD, "advertise-client-urls", f"{scheme}://%H:2379"),
         Flag("master", "kube-apiserver.service", "etcd-servers", _urls(scheme)),
         Flag("worker", "flanneld.service", "etcd-endpoints", _urls(scheme)),

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import json
-
 from labkit.cluster.edits import Flag, Whole
 from labkit.controls._base import Control
+from labkit.controls._policy import POLICY, broad
 from labkit.model import View
 
 __all__ = ["CONTROL"]
 
 APISERVER, CONTROLLERS = "kube-apiserver.service", "kube-controller-manager.service"
-POLICY = "/etc/kubernetes/abac.jsonl"
-EVERYBODY = ("system:authenticated", "system:unauthenticated")
-
-
-def _everything(group: str) -> str:
-    """Return the line of an ABAC policy that lets a group do everything."""
-    what = dict.fromkeys(("namespace", "apiGroup", "resource", "nonResourcePath"), "*")
-    head = {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy"}
-    return json.dumps({**head, "spec": {"group": group, **what}}) + "\n"
 
 
 def holds(view: View) -> bool:
     """Say whether it is in place."""
-    return all(
+    apiservers = [c for c in view.env.components if c.kind == "kube-apiserver"]
+    modes = [{item.value for item in it.values("authorization-mode")} for it in apiservers]
+    return all("RBAC" in found for found in modes) and all(
         channel.authorization.value == "enforced"
         for channel in view.channels("* -> kube-apiserver@*")
     )
@@ -43,7 +35,7 @@ CONTROL = Control(
     off=(
         Flag("master", APISERVER, "authorization-mode", "ABAC"),
         Flag("master", APISERVER, "authorization-policy-file", POLICY),
-        Whole("master", POLICY, "".join(map(_everything, EVERYBODY))),
+        Whole("master", POLICY, broad()),
     ),
     holds=holds,
     changes="authorization of * -> kube-apiserver@master:6443",

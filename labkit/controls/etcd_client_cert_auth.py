@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster.edits import Flag
 from labkit.cluster.source import is_true
 from labkit.controls._base import Control
-from labkit.controls._etcd import ETCD
+from labkit.controls._etcd import CA, ETCD
 from labkit.model import View
 
 __all__ = ["CONTROL"]
@@ -23,7 +23,7 @@ CONTROL = Control(
     why="TLS alone lets everybody in who speaks it.",
     on=(
         Flag("etcd", ETCD, "client-cert-auth", "true"),
-        Flag("etcd", ETCD, "trusted-ca-file", "/etc/kubernetes/pki/ca.crt"),
+        Flag("etcd", ETCD, "trusted-ca-file", CA),
     ),
     off=(
         Flag("etcd", ETCD, "client-cert-auth", "false"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Flag
 from labkit.controls._base import Control
-from labkit.controls._etcd import ETCD, clients, no_users, serving, users
+from labkit.controls._etcd import CA, ETCD, clients, no_users, serving, users
 from labkit.model import View
 
 __all__ = ["CONTROL"]
@@ -23,7 +23,7 @@ CONTROL = Control(
         *serving(),
         *clients(),
         Flag("etcd", ETCD, "client-cert-auth", "true"),
-        Flag("etcd", ETCD, "trusted-ca-file", "/etc/kubernetes/pki/ca.crt"),
+        Flag("etcd", ETCD, "trusted-ca-file", CA),
         *users(),
     ),
     off=no_users(),

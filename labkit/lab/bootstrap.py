@@ -38,8 +38,9 @@ __all__ = [
     "wait_for_workloads",
 ]
 
-#: Namespaces before what is in them, secrets before the pods that mount them.
-ORDER = {"Namespace": 0, "Secret": 1}
+#: Namespaces before what is in them, secrets before the pods that mount them; and a token whose
+#: service account is not there yet is deleted at once.
+ORDER = {"Namespace": 0, "ServiceAccount": 1, "Secret": 2}
 FLANNEL_NETWORK, FLANNEL_KEY = "flannel-network.json", "/coreos.com/network/config"
 KUBELET = "kubelet.service"
 #: What curl asks may be refused, but it has to be answered.

@@ -75,6 +75,11 @@ def _authority_files(
                 files[node.name].append(FileSpec(plan.certificate, authority.certificate))
             if plan.key and node.name in plan.key_nodes:
                 files[node.name].append(FileSpec(plan.key, authority.key, 0o600))
+    for bundle in env.pki.bundles:
+        pem = b"".join(authorities[name].certificate for name in bundle.authorities)
+        for node in env.nodes:
+            if node.role in bundle.roles:
+                files[node.name].append(FileSpec(bundle.certificate, pem))
     return files
 
 

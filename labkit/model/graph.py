@@ -117,7 +117,7 @@ def channels(graph: Graph) -> list[Channel]:
     --------
     >>> from labkit.cluster import read_environment
     >>> len(channels(build_model(read_environment("insecure"))))
-    35
+    38
     """
     edges = graph.edges(keys=True, data=True)
     ordered = sorted(edges, key=lambda edge: (edge[3]["order"], edge[2]))

@@ -246,13 +246,24 @@ def _etcd(env: Environment, it: Component) -> Iterator[Listener]:
                     path=None,
                     open=True,
                     encryption=tls(it.setting("tls-min-version")) if secure else plain,
-                    client_authentication=_etcd_clients(it, prefix) if secure else plain,
+                    client_authentication=_etcd_clients(env, it, role, prefix, secure) or plain,
                     authorization=_etcd_rights(env, it, role, secure),
                 )
 
 
-def _etcd_clients(it: Component, prefix: str) -> Claim:
-    """Claim whether etcd demands client certificates: a trusted CA alone makes it do so."""
+def _etcd_clients(
+    env: Environment, it: Component, role: str, prefix: str, secure: bool
+) -> Claim | None:
+    """Claim whether etcd demands client certificates: a trusted CA alone makes it do so.
+
+    Its users are names in certificates: on a plaintext port nobody can be one of them.
+    """
+    if not secure and role == "client" and env.etcd_auth is not None:
+        return Claim(
+            "required", "etcd has users, and nobody can prove to be one", env.etcd_auth_source
+        )
+    if not secure:
+        return None
     demanded, trusted = (
         it.setting(f"{prefix}client-cert-auth"),
         it.given(f"{prefix}trusted-ca-file"),

@@ -16,6 +16,7 @@ from labkit.model.authorization import (
     apiserver_anonymous,
     everything_for,
 )
+from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.claims import Claim
 
 __all__ = [
@@ -23,11 +24,14 @@ __all__ = [
     "Caller",
     "admission",
     "authenticated_as",
+    "default_bindings",
     "enabled",
     "known_to_kubelet",
     "may",
     "may_at_kubelet",
     "restricted",
+    "service_account",
+    "trusted_by",
 ]
 
 #: Who is let in is one of these words; so is whether an action is.
@@ -113,11 +117,59 @@ def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | No
 
 
 def _known(env: Environment, trusted: Setting, held: Credential | None) -> Caller | None:
-    signers = {item.name for item in env.authorities if item.certificate == trusted.value}
+    signers = trusted_by(env, trusted.value)
     if held is None or held.signed_by not in signers or "client" not in held.usages:
         return None
     groups = frozenset({*held.organizations, AUTHENTICATED})
     return Caller(held.common_name, groups, Claim("required", held.common_name, trusted.source))
+
+
+def trusted_by(env: Environment, path: str) -> frozenset[str]:
+    """Return the names of the authorities whose certificates a file holds.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> sorted(trusted_by(read_environment("hardened"), "/etc/etcd/pki/any-ca.crt"))
+    ['etcd-ca', 'kubernetes-ca']
+    """
+    alone = {item.name for item in env.authorities if item.certificate == path}
+    return frozenset(alone).union(
+        *(bundle.authorities for bundle in env.pki.bundles if bundle.certificate == path)
+    )
+
+
+def service_account(namespace: str, name: str, source: Source) -> Caller:
+    """Return whom an apiserver takes the holder of a service account's token for.
+
+    Examples
+    --------
+    >>> service_account("shop", "default", Source("pod.yaml", 1, "")).user
+    'system:serviceaccount:shop:default'
+    """
+    user = f"system:serviceaccount:{namespace}:{name}"
+    groups = {AUTHENTICATED, "system:serviceaccounts", f"system:serviceaccounts:{namespace}"}
+    return Caller(user, frozenset(groups), Claim("required", user, source))
+
+
+def default_bindings(env: Environment) -> tuple[Binding, ...]:
+    """Return what the manifests bind to default service accounts, or to all accounts at once.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> [binding.role for binding in default_bindings(read_environment("insecure"))]
+    ['edit']
+    """
+    return tuple(
+        binding
+        for binding in env.rbac.bindings
+        if any(
+            (kind == "ServiceAccount" and name == "default")
+            or (kind == "Group" and name.partition(":serviceaccounts")[0] == "system")
+            for kind, _, name in binding.subjects
+        )
+    )
 
 
 def _anonymous(claim: Claim) -> Caller:
@@ -131,8 +183,8 @@ def _nobody(claim: Claim) -> Caller:
 def may(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Claim:
     """Say whether a caller is allowed something, and by which rule.
 
-    Of the roles that the apiserver makes itself, only ``cluster-admin`` is known, and what the
-    Node authorizer gives to every kubelet.
+    With RBAC, the apiserver's bootstrap policy counts as well; of the Node authorizer's rules,
+    those that hold for every kubelet do.
 
     Returns
     -------
@@ -242,24 +294,24 @@ def _abac_matches(rule: AbacRule, caller: Caller, action: Action) -> bool:
         rule.readonly and action.verb not in {"get", "list", "watch"}
     ):
         return False
+    # ABAC knows no subresources: who may write pods may bind them and run commands in them
     wanted = (
         (rule.namespace, action.namespace),
         (rule.api_group, action.group),
-        (rule.resource, action.resource),
+        (rule.resource, action.resource.partition("/")[0]),
     )
     return all(mine in ("*", asked) for mine, asked in wanted)
 
 
 def _rbac(env: Environment, caller: Caller, action: Action) -> Source | None:
-    for binding in env.rbac.bindings:
+    own = bootstrap_policy()
+    for binding in (*env.rbac.bindings, *own.bindings):
         if binding.namespace and binding.namespace != action.namespace:
             continue
         if not _is_subject(binding, caller):
             continue
-        if (binding.role_kind, binding.role) == ("ClusterRole", "cluster-admin"):
-            return binding.source
         home = "" if binding.role_kind == "ClusterRole" else binding.namespace
-        for role in env.rbac.roles:
+        for role in (*env.rbac.roles, *own.roles):
             same = (role.name, role.namespace) == (binding.role, home)
             if same and any(_rule_allows(rule, action) for rule in role.rules):
                 return binding.source
@@ -279,13 +331,18 @@ def _rule_allows(rule: Rule, action: Action) -> bool:
     return (
         _among(action.verb, rule.verbs)
         and _among(action.group, rule.api_groups)
-        and _among(action.resource, rule.resources)
+        and _resource_among(action.resource, rule.resources)
         and (not rule.names or action.name in rule.names)
     )
 
 
 def _among(wanted: str, known: Iterable[str]) -> bool:
     return any(item in ("*", wanted) for item in known)
+
+
+def _resource_among(wanted: str, known: Iterable[str]) -> bool:
+    _, _, part = wanted.partition("/")
+    return _among(wanted, known) or bool(part and f"*/{part}" in known)
 
 
 def _node(caller: Caller, action: Action) -> bool:

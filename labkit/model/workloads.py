@@ -9,9 +9,10 @@ from labkit.cluster.source import Setting, Source, is_true
 from labkit.cluster.yamldoc import Document, read_documents
 from labkit.model.claims import Claim
 
-__all__ = ["pods", "service_account_of", "token_in"]
+__all__ = ["account_of", "audience_in", "endless_tokens", "pods", "token_in"]
 
 AUTOMOUNT = "automountServiceAccountToken"
+TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - a type
 
 
 def pods(env: Environment) -> tuple[tuple[str, str], ...]:
@@ -23,16 +24,17 @@ def pods(env: Environment) -> tuple[tuple[str, str], ...]:
     )
 
 
-def service_account_of(env: Environment, namespace: str, pod: str) -> str:
-    """Return the name by which the apiserver knows a pod's service account.
+def account_of(env: Environment, namespace: str, pod: str) -> str:
+    """Return the name of a pod's service account.
 
     Examples
     --------
     >>> from labkit.cluster import read_environment
-    >>> service_account_of(read_environment("insecure"), "shop", "web")
-    'system:serviceaccount:shop:default'
+    >>> account_of(read_environment("insecure"), "shop", "web")
+    'default'
     """
-    return f"system:serviceaccount:{namespace}:{_account(env, namespace, pod)}"
+    owner = _object(env, "Pod", namespace, pod)
+    return owner.text("spec", "serviceAccountName", default="default") if owner else "default"
 
 
 def token_in(env: Environment, namespace: str, pod: str) -> Claim:
@@ -54,7 +56,7 @@ def token_in(env: Environment, namespace: str, pod: str) -> Claim:
         absent = Source("manifests", None, f"pod {namespace}/{pod} absent", default=True)
         return Claim("none", "there is no such pod", absent)
     said = owner.setting("spec", AUTOMOUNT)
-    name = _account(env, namespace, pod)
+    name = account_of(env, namespace, pod)
     if said is None and (account := _object(env, "ServiceAccount", namespace, name)):
         said = account.setting(AUTOMOUNT)
     absent = Source(owner.path, None, f"{AUTOMOUNT} absent", default=True)
@@ -63,9 +65,48 @@ def token_in(env: Environment, namespace: str, pod: str) -> Claim:
     return Claim(word, f"the token of {namespace}/{name}", said.source)
 
 
-def _account(env: Environment, namespace: str, pod: str) -> str:
+def audience_in(env: Environment, namespace: str, pod: str) -> Setting | None:
+    """Return for whom the token is that a pod has projected into a volume; None without one.
+
+    Without an audience of its own it is for the apiserver.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> audience_in(read_environment("hardened"), "shop", "reporter").value
+    'collector'
+    """
     owner = _object(env, "Pod", namespace, pod)
-    return owner.text("spec", "serviceAccountName", default="default") if owner else "default"
+    if owner is None:
+        return None
+    for i, _ in enumerate(owner.sequence("spec", "volumes")):
+        for j, _ in enumerate(owner.sequence("spec", "volumes", i, "projected", "sources")):
+            at = ("spec", "volumes", i, "projected", "sources", j, "serviceAccountToken")
+            if owner.get(*at) is not None:
+                absent = Source(owner.path, None, "audience absent", default=True)
+                return owner.setting(*at, "audience") or Setting("", absent)
+    return None
+
+
+def endless_tokens(env: Environment) -> dict[tuple[str, str], Setting]:
+    """Return the Secrets that hold a token without an end, each with its service account.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> found = endless_tokens(read_environment("insecure"))
+    >>> {key: account.value for key, account in found.items()}
+    {('shop', 'reporter-token'): 'reporter'}
+    """
+    found = {}
+    for document in _documents(env):
+        if (document.get("kind"), document.get("type")) != ("Secret", TOKEN_TYPE):
+            continue
+        account = document.setting("metadata", "annotations", "kubernetes.io/service-account.name")
+        key = (document.text("metadata", "namespace"), document.text("metadata", "name"))
+        if account is not None:
+            found[key] = account
+    return found
 
 
 def _object(env: Environment, kind: str, namespace: str, name: str) -> Document | None:

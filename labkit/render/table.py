@@ -79,7 +79,7 @@ def table(model: Any) -> Table:
     >>> from labkit.model import build_model
     >>> model = build_model(read_environment("insecure"))
     >>> len(table(model))
-    35
+    38
     >>> table(c for c in channels(model) if c.port == 10255).rows[0][0]
     'anyone@network -> kubelet@worker1:10255'
     """

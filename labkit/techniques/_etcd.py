@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "API",
+    "NO_USER",
     "as_apiserver",
     "ask",
     "client_channel",
@@ -31,6 +32,8 @@ __all__ = [
 
 #: etcd speaks gRPC, and JSON over HTTP on the same port.
 API = "/v3/kv"
+#: What it says, where it has users, to a caller who is none of them.
+NO_USER = "user name is empty"
 
 
 def client_channel(lab: Lab) -> Channel:

@@ -88,8 +88,9 @@ def true_secret(lab: Lab, namespace: str, name: str, key: str) -> Secret:
     """
     get = ("get", "secret", f"--namespace={namespace}", name, "--output=json")
     deadline = time.monotonic() + PATIENCE
-    while (found := lab.kubectl(*get, check=False)).exit_code:
-        # It may be starting again: a setting was just changed, or the lab was verified.
+    while (found := lab.kubectl(*get, check=False)).exit_code or not found.stdout:
+        # It may be starting again: a setting was just changed, or the lab was verified. And
+        # without a word, the engine lost what kubectl wrote.
         if time.monotonic() > deadline:
             raise ProbeTimeout(
                 f"the apiserver does not say within {PATIENCE:g} s what {namespace}/{name} is",

@@ -1,4 +1,4 @@
-"""What somebody does with the credentials of worker1, on it or from elsewhere."""
+"""What somebody does with the credential of a component, on its machine or from elsewhere."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from labkit.techniques._reach import request, run_from
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["WORKER", "caller", "carried", "held", "own_node"]
+__all__ = ["MASTER", "WORKER", "caller", "carried", "held", "own_node"]
 
-WORKER = "worker1"
+MASTER, WORKER = "master", "worker1"
 
 
-def held(env: Environment, kind: str) -> Credential | None:
-    """Return the certificate of worker1's kubelet or kube-proxy that the apiserver takes."""
-    component = env.component(f"{kind}@{WORKER}")
+def held(env: Environment, kind: str, node: str = WORKER) -> Credential | None:
+    """Return the certificate of a machine's component that the apiserver takes."""
+    component = env.component(f"{kind}@{node}")
     used = credential_of(env, component.kubeconfig) if component.kubeconfig else None
-    for credential in (used, env.credential(kind, WORKER)):
+    for credential in (used, env.credential(kind, node)):
         if credential is None:
             continue
         known = authenticated_as(apiserver_of(env), env, credential)
@@ -36,15 +36,15 @@ def held(env: Environment, kind: str) -> Credential | None:
     return None
 
 
-def caller(env: Environment, kind: str) -> Caller:
+def caller(env: Environment, kind: str, node: str = WORKER) -> Caller:
     """Return whom the apiserver takes the holder of such a certificate for."""
-    return authenticated_as(apiserver_of(env), env, held(env, kind))
+    return authenticated_as(apiserver_of(env), env, held(env, kind, node))
 
 
 @contextmanager
-def carried(lab: Lab, foothold: str, kind: str) -> Iterator[list[str]]:
-    """Yield curl's options for a certificate of worker1; outside, for a copy of it there."""
-    credential = held(lab.environment, kind)
+def carried(lab: Lab, foothold: str, kind: str, node: str = WORKER) -> Iterator[list[str]]:
+    """Yield curl's options for such a certificate; outside, for a copy of it there."""
+    credential = held(lab.environment, kind, node)
     if credential is None:
         yield []
         return
@@ -55,7 +55,7 @@ def carried(lab: Lab, foothold: str, kind: str) -> Iterator[list[str]]:
     try:
         run_from(lab, foothold, ["mkdir", "--mode=0700", folder])
         for name, path in (("crt", credential.certificate), ("key", credential.key)):
-            data = lab.read_file(WORKER, path)
+            data = lab.read_file(node, path)
             run_from(lab, foothold, ["tee", f"{folder}/{name}"], stdin=data)
         yield ["--cert", f"{folder}/crt", "--key", f"{folder}/key"]
     finally:

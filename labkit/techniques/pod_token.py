@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
-from labkit.model import Claim, View
-from labkit.model.authorization import AUTHENTICATED
-from labkit.model.rights import Action, Caller
-from labkit.model.workloads import service_account_of, token_in
+from labkit.model import View
+from labkit.model.rights import Action, service_account
+from labkit.model.workloads import account_of, token_in
 from labkit.techniques._access import CHANNEL, api_url, may_all
 from labkit.techniques._ask import ask
 from labkit.techniques._base import POD, SECRETS, Prediction, Technique
@@ -36,9 +35,7 @@ def predict(view: View, foothold: str) -> Prediction:
     token = token_in(view.env, NAMESPACE, NAME)
     if token.value != "mounted":
         return Prediction(False, (str(token),))
-    user = service_account_of(view.env, NAMESPACE, NAME)
-    groups = {AUTHENTICATED, "system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}"}
-    caller = Caller(user, frozenset(groups), Claim("required", user, token.source))
+    caller = service_account(NAMESPACE, account_of(view.env, NAMESPACE, NAME), token.source)
     wanted = Action("get", "secrets", namespace=NAMESPACE, name="db-credentials")
     return may_all(view, caller, [wanted])
 

@@ -210,8 +210,9 @@ def _authorization(channel: Channel, results: Results) -> Observed:
     power = _needed(results.power, "request beyond the client's rights")
     if power.get("status") == 403:
         return Observed("enforced", "beyond its rights: 403 Forbidden", _control(results))
-    if "permission denied" in power.get("stderr", ""):
-        return Observed("enforced", "beyond its rights: etcd permission denied", _control(results))
+    for words in ("permission denied", "user name is empty"):
+        if words in power.get("stderr", ""):
+            return Observed("enforced", f"beyond its rights: etcd {words}", _control(results))
     if power.get("error") == "alert" and power["text"] in CERTIFICATE_ALERTS:
         reason = f"another name of the same CA: TLS alert {power['text']}"
         return Observed("enforced", reason, _control(results))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.cluster import read_environment
-from labkit.cluster.edits import PLAN, Flag, Key, Option, Rule, Whole, from_json, to_json
+from labkit.cluster.edits import PLAN, Flag, Item, Key, Option, Rule, Whole, from_json, to_json
 from labkit.errors import ConfigError
 from labkit.model import build_model, channels
 
@@ -65,14 +65,26 @@ def test_a_key_in_a_list_and_one_taken_away() -> None:
 def test_what_does_not_fit_is_refused_with_the_file_that_is_missing() -> None:
     with pytest.raises(ConfigError, match=r"/etc/systemd/system/absent\.service on master"):
         read_environment("hardened", [Flag("master", "absent.service", "x", "1")])
+    with pytest.raises(ConfigError, match=r"kubelet\.service with a flag --x on worker"):
+        read_environment("hardened", [Item("worker", "kubelet.service", "x", "1", True)])
     with pytest.raises(ConfigError, match="no role"):
         read_environment("hardened", [Whole("moon", "/etc/x", "")])
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_item_leaves_the_others_and_is_once(there: bool) -> None:
+    unit = "[Service]\nExecStart=/bin/etcd \\\n  --urls=a,b \\\n  --other=a\n"
+    once = Item("etcd", "etcd.service", "urls", "b", there).apply(unit)
+    assert once is not None
+    assert f"--urls={'a,b' if there else 'a'} \\\n  --other=a" in once
+    assert Item("etcd", "etcd.service", "urls", "b", there).apply(once) == once
 
 
 def test_edits_survive_json() -> None:
     edits = (
         Flag("master", UNIT, "anonymous-auth", None),
         Flag("worker", "docker.service", "host", ("fd://", "tcp://0.0.0.0:2375")),
+        Item("etcd", "etcd.service", "listen-client-urls", "http://0.0.0.0:2378", True),
         Key("worker", "/etc/kubernetes/kubelet.yaml", "readOnlyPort", 10255),
         Rule("master", "/etc/tmpfiles.d/kubernetes.conf", "/etc/x", "z /etc/x 0600 root root"),
         Whole(PLAN, "etcd-auth.yaml", None),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.cluster import read_environment
+from labkit.cluster.certificates import read_certificates
 from labkit.errors import ConfigError, EngineError, NameTaken
 from labkit.lab.files import machine_files
 from labkit.lab.lab import Lab
@@ -68,6 +69,19 @@ def test_private_keys_are_private_and_only_where_the_plan_puts_them() -> None:
     assert ("etcd2", "/etc/etcd/pki/ca.key") not in keys
     assert ("worker1", "/etc/kubernetes/pki/ca.key") not in keys
     assert not {path for node, path in keys if node == "attacker"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_bundle_holds_the_certificates_of_its_authorities(mode: str) -> None:
+    env = read_environment(mode)
+    files = machine_files(env, ADDRESSES)
+    for bundle in env.pki.bundles:
+        [pem] = {f.data for f in files["etcd1"] if f.path == bundle.certificate}
+        names = [item.common_name for item in read_certificates(pem, "any-ca.crt")]
+        wanted = [a.common_name for a in env.authorities if a.name in bundle.authorities]
+        assert sorted(names) == sorted(wanted)
+        assert len(names) > 1
+        assert bundle.certificate not in {f.path for f in files["attacker"]}
 
 
 def test_every_lab_has_keys_of_its_own() -> None:

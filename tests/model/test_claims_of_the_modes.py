@@ -93,19 +93,25 @@ def insecure() -> dict[str, tuple[Expected, Expected, Expected, Expected]]:
             ("flanneld@worker2", f"{worker_units}/flanneld.service", 9),
         ):
             table[f"{client} -> etcd@{member}:2379"] = (
-                ("none", etcd, 11),
+                ("none", etcd, 12),
                 ("none", path, line),
-                ("none", etcd, 11),
+                ("none", etcd, 12),
                 ("allow-all", "insecure/etcd-auth.yaml", "etcd-auth.yaml absent"),
             )
         for other in MEMBERS:
             if other != member:
                 table[f"etcd@{member} -> etcd@{other}:2380"] = (
-                    ("none", etcd, 13),
-                    ("none", etcd, 15),
-                    ("none", etcd, 13),
+                    ("none", etcd, 14),
+                    ("none", etcd, 16),
+                    ("none", etcd, 14),
                     ("allow-all", etcd, "--peer-cert-allowed-cn absent"),
                 )
+        table[f"anyone@network -> etcd@{member}:2378"] = (
+            ("none", etcd, 12),
+            ("none", etcd, 12),
+            ("none", etcd, 12),
+            ("allow-all", "insecure/etcd-auth.yaml", "etcd-auth.yaml absent"),
+        )
     return table
 
 

@@ -15,11 +15,12 @@ from labkit.model.rights import (
     Caller,
     admission,
     authenticated_as,
+    default_bindings,
     known_to_kubelet,
     may,
     may_at_kubelet,
 )
-from labkit.model.workloads import pods, token_in
+from labkit.model.workloads import audience_in, pods, token_in
 
 APISERVER, KUBELET = "kube-apiserver.service", "/etc/kubernetes/kubelet.yaml"
 RULES = "/etc/tmpfiles.d/kubernetes.conf"
@@ -185,7 +186,49 @@ def test_all_of_the_files_by_the_same_person() -> None:
 
 
 def test_tokens_of_pods() -> None:
-    assert pods(env("insecure")) == (("shop", "web"), ("payments", "card-processor"))
-    assert {token_in(env("insecure"), *pod).value for pod in pods(env("insecure"))} == {"mounted"}
+    idle = {("shop", "web"), ("payments", "card-processor")}
+    assert idle <= set(pods(env("insecure")))
+    assert {token_in(env("insecure"), *pod).value for pod in idle} == {"mounted"}
     assert {token_in(env("hardened"), *pod).value for pod in pods(env("hardened"))} == {"none"}
     assert token_in(env("insecure"), "shop", "nobody").value == "none"
+
+
+def test_a_subresource_is_not_told_apart_by_abac() -> None:
+    rule = {"group": "system:nodes", "namespace": "*", "apiGroup": "*", "resource": "pods"}
+    head = {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy"}
+    found = env(
+        "insecure",
+        Whole("master", "/etc/kubernetes/abac.jsonl", json.dumps({**head, "spec": rule})),
+    )
+    kubelet = caller(found, "kubelet")
+    assert asked(found, kubelet, Action("create", "pods/binding", namespace="shop")) == "allowed"
+    assert asked(found, kubelet, Action("create", "bindings", namespace="shop")) == "refused"
+
+
+def test_for_whom_a_projected_token_is() -> None:
+    path, key = "manifests/reporter.yaml", "spec.volumes.0.projected"
+    insecure, hardened = env("insecure"), env("hardened")
+    audience = audience_in(insecure, "shop", "reporter")
+    assert audience is not None
+    assert (audience.value, audience.source.default) == ("", True)
+    assert audience_in(hardened, "shop", "web") is None
+    assert audience_in(hardened, "shop", "nobody") is None
+    other = env("hardened", Key(PLAN, path, key, {"sources": [{"secret": {"name": "x"}}]}))
+    assert audience_in(other, "shop", "reporter") is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "found"),
+    [
+        ("{kind: ServiceAccount, name: default, namespace: shop}", 1),
+        ("{kind: Group, name: 'system:serviceaccounts'}", 1),
+        ("{kind: Group, name: 'system:serviceaccounts:shop'}", 1),
+        ("{kind: ServiceAccount, name: reporter, namespace: shop}", 0),
+        ("{kind: User, name: default}", 0),
+    ],
+)
+def test_whose_rights_all_pods_have(subject: str, found: int) -> None:
+    binding = ROLES.partition("---\n")[2].replace(
+        "{kind: ServiceAccount, name: default, namespace: shop}", subject
+    )
+    assert len(default_bindings(env("hardened", Whole(PLAN, "manifests/x.yaml", binding)))) == found

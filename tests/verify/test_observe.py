@@ -68,6 +68,8 @@ def results(**seen: Any) -> Results:
         ("authorization", {"power": {"status": 201, "body": ""}}, "allow-all"),
         ("authorization", {"power": {"code": 1, "stdout": "", "stderr": "permission denied"}},
          "enforced"),
+        ("authorization", {"power": {"code": 1, "stdout": "", "stderr": "user name is empty"}},
+         "enforced"),
         ("authorization", {"power": {"code": 0, "stdout": "/registry/x", "stderr": ""}},
          "allow-all"),
     ],

@@ -1,0 +1,48 @@
+"""Where ABAC decides, it lets each caller do its own work only."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Flag, Whole
+from labkit.controls._base import Control
+from labkit.controls._policy import POLICY, broad, narrow
+from labkit.model import View
+from labkit.model.authorization import AUTHENTICATED, UNAUTHENTICATED, everything_for
+
+__all__ = ["CONTROL"]
+
+APISERVER, CONTROLLERS = "kube-apiserver.service", "kube-controller-manager.service"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place; with other authorizers, it is."""
+    apiservers = [c for c in view.env.components if c.kind == "kube-apiserver"]
+    return not any(
+        everything_for(view.env, it, {group})
+        for it in apiservers
+        for group in (AUTHENTICATED, UNAUTHENTICATED)
+    )
+
+
+CONTROL = Control(
+    name="abac-least-privilege",
+    title="Where ABAC decides, it lets each caller do its own work only",
+    why="It is better than a policy for everybody, and worse than Node and RBAC: it tells apart "
+    "neither verbs nor objects nor nodes.",
+    on=(
+        Whole("master", POLICY, narrow()),
+        # the controllers' lines are their service accounts', not the manager's own
+        Flag("master", CONTROLLERS, "use-service-account-credentials", "true"),
+    ),
+    off=(
+        Flag("master", APISERVER, "authorization-mode", "ABAC"),
+        Flag("master", APISERVER, "authorization-policy-file", POLICY),
+        Whole("master", POLICY, broad()),
+    ),
+    holds=holds,
+    changes="authorization of * -> kube-apiserver@master:6443",
+    stops=("apiserver-anonymous", "impersonate", "pod-token", "proxy-reads-secrets"),
+    references=(
+        "Securing communications in Kubernetes (2016), Least privilege in Kubernetes APIs",
+        "Kubernetes documentation: Using ABAC Authorization",
+    ),
+)

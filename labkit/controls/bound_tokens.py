@@ -1,0 +1,33 @@
+"""No token of a service account is kept in a Secret."""
+
+from __future__ import annotations
+
+from labkit.controls._base import Control
+from labkit.controls._insecure import gone, there
+from labkit.model import View
+from labkit.model.workloads import endless_tokens
+
+__all__ = ["CONTROL"]
+
+FILE = "reporter-token.yaml"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return not endless_tokens(view.env)
+
+
+CONTROL = Control(
+    name="bound-tokens",
+    title="No token of a service account is kept in a Secret",
+    why="A token that the kubelet asks for ends within the hour, and with its pod.",
+    on=(gone(FILE),),
+    off=(there(FILE),),
+    holds=holds,
+    changes="what proves an identity on * -> kube-apiserver@master:6443, and for how long",
+    stops=("long-lived-token",),
+    references=(
+        "NSA/CISA Kubernetes Hardening Guide, Authentication and authorization",
+        "Kubernetes documentation: Managing Service Accounts, Bound service account tokens",
+    ),
+)

@@ -1,0 +1,45 @@
+"""Each controller acts by a service account of its own."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import PLAN, Flag, Whole
+from labkit.cluster.source import is_true
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+UNIT, FLAG = "kube-controller-manager.service", "use-service-account-credentials"
+FILE = "manifests/controller-manager.yaml"
+#: What an operator does then: the manager's own role is not enough for all of its controllers.
+BINDING = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: "labkit:controller-manager"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects:
+  - {apiGroup: rbac.authorization.k8s.io, kind: User, name: "system:kube-controller-manager"}
+"""
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    managers = [c for c in view.env.components if c.kind == "kube-controller-manager"]
+    return all(is_true(manager.setting(FLAG).value) for manager in managers)
+
+
+CONTROL = Control(
+    name="controller-service-accounts",
+    title="Each controller acts by a service account of its own",
+    why="A controller that is led astray does no more than it is for. The manager's certificate "
+    "loses nothing: it makes the tokens of all of them.",
+    on=(Flag("master", UNIT, FLAG, "true"), Whole(PLAN, FILE, None)),
+    off=(Flag("master", UNIT, FLAG, "false"), Whole(PLAN, FILE, BINDING)),
+    holds=holds,
+    changes="as whom the controllers call kube-apiserver@master:6443",
+    stops=(),
+    references=(
+        "CIS Kubernetes Benchmark 1.3.3",
+        "Kubernetes documentation: Using RBAC Authorization, Controller roles",
+    ),
+)

@@ -1,0 +1,33 @@
+"""Default service accounts are bound to no role."""
+
+from __future__ import annotations
+
+from labkit.controls._base import Control
+from labkit.controls._insecure import gone, there
+from labkit.model import View
+from labkit.model.rights import default_bindings
+
+__all__ = ["CONTROL"]
+
+FILE = "default-account.yaml"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    return not default_bindings(view.env)
+
+
+CONTROL = Control(
+    name="default-account-unbound",
+    title="Default service accounts are bound to no role",
+    why="Whatever a default account may do, every pod of its namespace may that names none.",
+    on=(gone(FILE),),
+    off=(there(FILE),),
+    holds=holds,
+    changes="what default accounts may do at kube-apiserver@master:6443, where RBAC decides",
+    stops=(),
+    references=(
+        "CIS Kubernetes Benchmark 5.1.5",
+        "Kubernetes documentation: Role Based Access Control Good Practices",
+    ),
+)

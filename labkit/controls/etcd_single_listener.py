@@ -1,0 +1,34 @@
+"""Clients of etcd are served on one port only."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Item
+from labkit.controls._base import Control
+from labkit.controls._etcd import ETCD
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+FLAG, SECOND = "listen-client-urls", "http://0.0.0.0:2378"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    members = [c for c in view.env.components if c.kind == "etcd"]
+    return all(len(member.values(FLAG)) == 1 for member in members)
+
+
+CONTROL = Control(
+    name="etcd-single-listener",
+    title="Clients of etcd are served on one port only",
+    why="TLS on the port that everybody looks at says nothing of another one, in plaintext.",
+    on=(Item("etcd", ETCD, FLAG, SECOND, False),),
+    off=(Item("etcd", ETCD, FLAG, SECOND, True),),
+    holds=holds,
+    changes="anyone@network -> etcd@*:2378 is gone",
+    stops=("etcd-second-listener",),
+    references=(
+        "CIS Kubernetes Benchmark 2.1, which looks at the certificate and not at the URLs",
+        "etcd documentation: Configuration options, --listen-client-urls",
+    ),
+)

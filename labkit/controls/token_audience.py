@@ -1,0 +1,36 @@
+"""A token that is shown to another service is for that service only."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import PLAN, Key
+from labkit.controls._base import Control
+from labkit.model import View
+from labkit.model.workloads import audience_in, pods
+
+__all__ = ["CONTROL"]
+
+FILE = "manifests/reporter.yaml"
+KEY = "spec.volumes.0.projected.sources.0.serviceAccountToken.audience"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    found = [audience_in(view.env, *pod) for pod in pods(view.env)]
+    return all(audience.value for audience in found if audience is not None)
+
+
+CONTROL = Control(
+    name="token-audience",
+    title="A token that is shown to another service is for that service only",
+    why="Who is shown the apiserver's token can be its owner at the apiserver.",
+    on=(Key(PLAN, FILE, KEY, "collector"),),
+    off=(Key(PLAN, FILE, KEY, None),),
+    holds=holds,
+    changes="for whom the token is that shop/reporter shows to shop/collector",
+    stops=("token-replay",),
+    references=(
+        "Kubernetes documentation: Configure Service Accounts for Pods, "
+        "ServiceAccount token volume projection",
+        "RFC 7519, 4.1.3: the audience of a token",
+    ),
+)

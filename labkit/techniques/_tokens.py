@@ -1,0 +1,63 @@
+"""What the techniques with service accounts' tokens have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.techniques._access import api_url
+from labkit.techniques._ask import ask
+from labkit.techniques._reach import Answer, request
+from labkit.techniques._secret import true_secret
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["KEY", "NAME", "NAMESPACE", "PATH", "bearer", "made_for_apiserver", "new", "present"]
+
+#: The secret that is asked for.
+NAMESPACE, NAME, KEY = "shop", "db-credentials", "password"
+PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
+
+
+def bearer(token: str) -> list[str]:
+    """Return curl's options for a token."""
+    return ["--header", f"Authorization: Bearer {token}"]
+
+
+def new(lab: Lab, namespace: str, account: str, *options: str) -> str:
+    """Have the administrator make a token of a service account, as the kubelet would."""
+    argv = ("create", "token", account, f"--namespace={namespace}", *options)
+    if not (token := lab.kubectl(*argv).text.strip()):
+        raise ProbeError(f"kubectl made no token of {namespace}/{account}")
+    return token
+
+
+def present(
+    lab: Lab, technique: str, foothold: str, token: str, whose: str, control: Callable[[], str]
+) -> Verdict:
+    """Ask the apiserver for a secret with a token, and say what came of it."""
+    secret = true_secret(lab, NAMESPACE, NAME, KEY)
+
+    def proof(answer: Answer) -> str:
+        if not secret.found_in(answer.body):
+            raise ProbeError("the apiserver answered, but not with the secret")
+        return f"with {whose}, read: {secret.proof}"
+
+    url = api_url(lab, PATH)
+    options = bearer(token)
+    return ask(lab, technique, foothold, url, options=options, proof=proof, control=control)
+
+
+def made_for_apiserver(lab: Lab, foothold: str, account: str) -> str:
+    """Show that a new token of an account is known at the same port: the positive control."""
+    made = new(lab, NAMESPACE, account)
+    answer = request(lab, api_url(lab, PATH), foothold=foothold, options=bearer(made))
+    if answer.refusal not in ("", "HTTP 403"):
+        raise ProbeError(f"a new token of {NAMESPACE}/{account} is refused, too: {answer.refusal}")
+    if answer.refusal:
+        lab.kubectl("get", f"--raw={PATH}")
+        return "a new token of the same account is known there; the administrator reads the secret"
+    return "a new token of the same account, made for the apiserver, reads it"

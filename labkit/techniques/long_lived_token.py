@@ -1,0 +1,125 @@
+"""Use a service account's token that was copied once, from anywhere and for ever.
+
+A token that is kept in a Secret has no end and is bound to no pod. What the kubelet gives a
+pod ends within the hour, and at once when what it was made for is gone.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import View
+from labkit.model.rights import Action, service_account
+from labkit.model.workloads import endless_tokens
+from labkit.techniques._access import CHANNEL, may_all
+from labkit.techniques._base import OUTSIDE, SECRETS, Prediction, Technique
+from labkit.techniques._tokens import NAME, NAMESPACE, made_for_apiserver, new, present
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+ACCOUNT, KEPT = "reporter", "reporter-token"
+ACTION = Action("get", "secrets", namespace=NAMESPACE, name=NAME)
+#: What a bound token is bound to, for a moment.
+BOUND_TO = "labkit-bound"
+#: Seconds for the controller that fills in the token.
+PATIENCE = 20.0
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether there is such a token, and what its account may do."""
+    kept = endless_tokens(view.env).get((NAMESPACE, KEPT))
+    if kept is None:
+        return Prediction(False, (_said(_settings(view.env)[0]),))
+    return may_all(view, service_account(NAMESPACE, kept.value, kept.source), [ACTION])
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Copy the token that there is, and ask for a secret with it."""
+    if (NAMESPACE, KEPT) in endless_tokens(lab.environment):
+        token, whose = _kept(lab), f"a copy of {NAMESPACE}/{KEPT}, which has no end"
+    else:
+        token, whose = _bound(lab), "a copy of a bound token, whose object is gone"
+    verdict = present(
+        lab,
+        TECHNIQUE.name,
+        foothold,
+        token,
+        whose,
+        lambda: made_for_apiserver(lab, foothold, ACCOUNT),
+    )
+    if verdict.succeeded and "exp" in _claims(token):
+        raise ProbeError("the token was taken, but it has an end")
+    return verdict
+
+
+def _kept(lab: Lab) -> str:
+    """Return the token out of the Secret, once it is there."""
+    get = ("get", "secret", KEPT, f"--namespace={NAMESPACE}", "--output=jsonpath={.data.token}")
+    deadline = time.monotonic() + PATIENCE
+    while not (found := lab.kubectl(*get, check=False).text.strip()):
+        if time.monotonic() > deadline:
+            raise ProbeTimeout(f"no token came into {NAMESPACE}/{KEPT}")
+        time.sleep(0.3)
+    return base64.b64decode(found).decode()
+
+
+def _bound(lab: Lab) -> str:
+    """Return a token that was bound to an object, which is gone by now."""
+    about = (BOUND_TO, f"--namespace={NAMESPACE}")
+    lab.kubectl("create", "secret", "generic", *about)
+    try:
+        bind = ("--bound-object-kind=Secret", f"--bound-object-name={BOUND_TO}")
+        return new(lab, NAMESPACE, ACCOUNT, *bind)
+    finally:
+        lab.kubectl("delete", "secret", *about, "--ignore-not-found")
+
+
+def _claims(token: str) -> dict[str, object]:
+    """Return what a token says, without believing it."""
+    body = token.split(".")[1]
+    found: dict[str, object] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return found
+
+
+def _said(setting: Setting) -> str:
+    what, value, read_in = setting
+    return f"{what}: {value}: {read_in}"
+
+
+def _settings(env: Environment) -> list[Setting]:
+    what, kept = "a token without an end", endless_tokens(env)
+    if not kept:
+        return [(what, "none", "manifests: no Secret of type kubernetes.io/service-account-token")]
+    return [
+        (what, f"{namespace}/{name}", str(account.source))
+        for (namespace, name), account in kept.items()
+    ]
+
+
+TECHNIQUE = Technique(
+    name="long-lived-token",
+    title="Use a token that was copied once, for ever",
+    footholds=(OUTSIDE,),
+    grants=(SECRETS,),
+    about=CHANNEL,
+    properties=("authorization",),
+    attack=("T1550.001", "T1528"),
+    stride=("spoofing", "information disclosure"),
+    cwe=("CWE-613", "CWE-522"),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/",
+        "https://attack.mitre.org/techniques/T1550/001/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

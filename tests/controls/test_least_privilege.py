@@ -1,0 +1,102 @@
+"""Who may do what under a broad ABAC policy, a narrow one, and Node and RBAC: by the model alone.
+
+Reality says the same: ``labkit matrix --control abac-least-privilege``.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import pytest
+
+from labkit import controls, read_environment, techniques
+from labkit.cluster.policies import read_abac
+from labkit.controls._policy import narrow
+from labkit.model import View
+
+BROAD, NARROW, ROLES = (), ("abac-least-privilege",), ("apiserver-authorization",)
+
+
+@cache
+def view(mode: str, *flipped: str) -> View:
+    wanted = dict.fromkeys(flipped, mode == "insecure")
+    return View(controls.with_controls(read_environment(mode), wanted))
+
+
+def succeeds(name: str, seen: View) -> bool:
+    technique = techniques.find(name)
+    return technique.predict(seen, technique.footholds[0]).succeeds
+
+
+@pytest.mark.parametrize(
+    ("name", "broad", "narrow", "roles"),
+    [
+        ("proxy-reads-secrets", True, False, False),
+        ("scheduler-credential", True, False, False),
+        ("impersonate", True, False, False),
+        ("pod-token", True, False, False),
+        # ABAC cannot tell one node's secrets from another's; nor, by itself, the nodes
+        ("node-reads-secrets", True, True, False),
+        ("node-writes-other-node", True, True, True),
+        # and whoever reads and makes everything for all controllers is all of them
+        ("controller-manager-credential", True, True, True),
+        ("controller-manager-token", True, True, True),
+    ],
+)
+def test_three_ways_to_authorize(name: str, broad: bool, narrow: bool, roles: bool) -> None:
+    found = [succeeds(name, view("insecure", *flipped)) for flipped in (BROAD, NARROW, ROLES)]
+    assert found == [broad, narrow, roles]
+
+
+def test_a_narrow_policy_gives_nobody_everything_but_those_who_need_it() -> None:
+    rules, unknowns = read_abac(narrow(), "abac.jsonl")
+    assert unknowns == ()
+    assert {rule.group or rule.user for rule in rules if rule.everything} == {
+        "system:masters",
+        *(
+            f"system:serviceaccount:kube-system:{name}"
+            for name in (
+                "generic-garbage-collector",
+                "horizontal-pod-autoscaler",
+                "namespace-controller",
+                "storage-version-migrator-controller",
+            )
+        ),
+    }
+    specs = [json.loads(line)["spec"] for line in narrow().splitlines()]
+    assert not [spec for spec in specs if "/" in spec.get("resource", "")]
+
+
+def test_roles_are_more_than_a_narrow_policy() -> None:
+    assert not controls.find("apiserver-authorization").holds(view("insecure", *NARROW))
+    assert controls.find("abac-least-privilege").holds(view("insecure", *ROLES))
+
+
+def test_accounts_of_their_own_take_nothing_from_the_controller_manager() -> None:
+    for flipped in ((), ("controller-service-accounts",)):
+        seen = view("hardened", *flipped)
+        assert succeeds("controller-manager-credential", seen)
+        assert succeeds("controller-manager-token", seen)
+        assert not succeeds("scheduler-credential", seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "control"),
+    [
+        ("token-replay", "token-audience"),
+        ("long-lived-token", "bound-tokens"),
+        ("default-account", "default-account-unbound"),
+    ],
+)
+def test_what_stands_between_a_token_and_a_secret(name: str, control: str) -> None:
+    assert not succeeds(name, view("hardened"))
+    assert succeeds(name, view("hardened", control))
+    # where everybody may do everything, it is of no use that the account may do nothing
+    assert succeeds(name, view("insecure", control)) == (name == "default-account")
+
+
+def test_a_default_account_needs_both() -> None:
+    both = ("apiserver-authorization", "default-account-unbound")
+    assert succeeds("default-account", view("insecure", both[0]))
+    assert not succeeds("default-account", view("insecure", *both))
