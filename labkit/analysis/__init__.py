@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labkit.analysis.choke import choke_points
+from labkit.analysis.dumped import dump_steps, paths_to
 from labkit.analysis.reach import Reach, reach
 from labkit.analysis.steps import Path, Step, attack_graph, cheapest_paths, close, cost
 
@@ -15,5 +16,7 @@ __all__ = [
     "choke_points",
     "close",
     "cost",
+    "dump_steps",
+    "paths_to",
     "reach",
 ]

@@ -7,6 +7,8 @@ not understood is in ``Environment.unknowns``.
 from __future__ import annotations
 
 from labkit.cluster.certificates import read_certificates
+from labkit.cluster.dump import Dump
+from labkit.cluster.dump_reader import read_dump
 from labkit.cluster.environment import read_environment
 from labkit.cluster.facts import Component, Credential, Environment, File, Node, Socket
 from labkit.cluster.kubeconfig import KubeConfig, read_kubeconfig
@@ -15,6 +17,7 @@ from labkit.cluster.source import Setting, Source, Unknown
 __all__ = [
     "Component",
     "Credential",
+    "Dump",
     "Environment",
     "File",
     "KubeConfig",
@@ -24,6 +27,7 @@ __all__ = [
     "Source",
     "Unknown",
     "read_certificates",
+    "read_dump",
     "read_environment",
     "read_kubeconfig",
 ]
