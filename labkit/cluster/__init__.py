@@ -13,6 +13,7 @@ from labkit.cluster.environment import read_environment
 from labkit.cluster.facts import Component, Credential, Environment, File, Node, Socket
 from labkit.cluster.kubeconfig import KubeConfig, read_kubeconfig
 from labkit.cluster.source import Setting, Source, Unknown
+from labkit.cluster.user_cluster import read_cluster
 
 __all__ = [
     "Component",
@@ -27,6 +28,7 @@ __all__ = [
     "Source",
     "Unknown",
     "read_certificates",
+    "read_cluster",
     "read_dump",
     "read_environment",
     "read_kubeconfig",
