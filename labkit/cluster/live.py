@@ -111,7 +111,7 @@ def read_live(
 
 def _asking(command: list[str]) -> Ask:
     # the user's own aliases and preferences for kubectl would change what it does
-    environment = {**os.environ, "KUBERC": "off"}
+    environment = {**os.environ, "KUBERC": "off", "KUBECTL_KUBERC": "false"}
     environment.pop("KUBECONFIG", None)
 
     def ask(path: str) -> tuple[str | None, str]:
