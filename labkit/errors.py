@@ -74,7 +74,12 @@ class LabkitError(Exception):
 
 
 class ConfigError(LabkitError):
-    """A file of an environment is missing, malformed or contradicts another."""
+    """A file of an environment is missing, malformed or contradicts another.
+
+    ``place`` is the file, its line and what is wrong there, where that is known.
+    """
+
+    place: tuple[str, int | None, str] | None = None
 
 
 class EngineError(LabkitError):

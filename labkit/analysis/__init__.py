@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labkit.analysis.accept import Acceptance, accept, read_acceptances
 from labkit.analysis.choke import choke_points
+from labkit.analysis.dumped import dump_steps, paths_to
 from labkit.analysis.finding import Finding, Findings
 from labkit.analysis.gate import Analysis, analyze
 from labkit.analysis.loading import load_model
@@ -36,8 +37,10 @@ __all__ = [
     "cost",
     "cuts",
     "diff",
+    "dump_steps",
     "find_threats",
     "load_model",
+    "paths_to",
     "reach",
     "reached",
     "read_acceptances",

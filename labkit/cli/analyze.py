@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labkit.cli._options import Json, Quiet
 from labkit.cli._talk import say
+
+if TYPE_CHECKING:
+    from labkit.analysis import Findings
+    from labkit.model import Model
 
 __all__ = ["analyze"]
 
@@ -84,7 +88,7 @@ def analyze(
     raise typer.Exit(TRIPPED if kept or paths else 0)
 
 
-def _write(model: object, findings: object, file: Path | None, kind: str) -> None:
+def _write(model: Model, findings: Findings, file: Path | None, kind: str) -> None:
     if file is not None:
         from labkit import formats
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from labkit.cluster.source import Source, Unknown, broken
@@ -22,6 +22,7 @@ __all__ = [
     "PlannedCertificate",
     "read_certificates",
     "read_pki",
+    "signer_of",
 ]
 
 USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "server", ExtendedKeyUsageOID.CLIENT_AUTH: "client"}
@@ -186,6 +187,43 @@ def _facts(certificate: x509.Certificate, path: str) -> Certificate:
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
     )
+
+
+def signer_of(data: bytes, authorities: Iterable[tuple[str, bytes]]) -> str | None:
+    """Return the name of the authority whose key has signed the first certificate of a PEM text.
+
+    Parameters
+    ----------
+    data : bytes
+    authorities : iterable of (str, bytes)
+        Names, with the PEM text of each one's certificate.
+
+    Returns
+    -------
+    str or None
+        The empty string where one of them is named as the issuer and has not signed it; None
+        where none is named.
+
+    Examples
+    --------
+    >>> signer_of(b"no certificate", [])
+    """
+    try:
+        [certificate, *_] = x509.load_pem_x509_certificates(data)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    named = None
+    for name, pem in authorities:
+        try:
+            [authority, *_] = x509.load_pem_x509_certificates(pem)
+            if authority.subject != certificate.issuer:
+                continue
+            named = ""
+            certificate.verify_directly_issued_by(authority)
+        except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
+            continue
+        return name
+    return named
 
 
 def _entries(document: Document, kind: str, known: str) -> Iterable[tuple[int, list[Unknown]]]:

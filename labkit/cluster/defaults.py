@@ -99,6 +99,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "listen-client-urls": "http://localhost:2379",
         "listen-client-http-urls": "",
         "listen-peer-urls": "http://localhost:2380",
+        "listen-metrics-urls": "",
         "advertise-client-urls": "http://localhost:2379",
         "initial-advertise-peer-urls": "http://localhost:2380",
         "initial-cluster": "",

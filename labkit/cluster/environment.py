@@ -14,23 +14,16 @@ from labkit.cluster.accounts import (
     read_sysusers,
     read_tmpfiles,
 )
-from labkit.cluster.certificates import Certificate, Pki, read_certificates, read_pki
+from labkit.cluster.certificates import Pki, read_pki
 from labkit.cluster.components import read_components
 from labkit.cluster.credentials import read_credentials
 from labkit.cluster.edits import PLAN, Edit
 from labkit.cluster.facts import Component, Environment, File, Node
-from labkit.cluster.kubeconfig import KubeConfig, looks_like_kubeconfig, read_kubeconfig
-from labkit.cluster.policies import (
-    AbacRule,
-    Encryption,
-    Rbac,
-    read_abac,
-    read_encryption,
-    read_etcd_auth,
-    read_rbac,
-)
+from labkit.cluster.machine_files import certificates_of, people, policies, rbac_of
+from labkit.cluster.policies import read_etcd_auth
 from labkit.cluster.source import Source, Unknown, broken, decode
 from labkit.cluster.topology import Topology, read_topology
+from labkit.cluster.units import unit_commands
 from labkit.cluster.yamldoc import read_one
 from labkit.errors import ConfigError
 from labkit.paths import environments_dir
@@ -38,8 +31,6 @@ from labkit.paths import environments_dir
 __all__ = ["read_environment"]
 
 KEYS = frozenset({"name", "description", "extends", "topology", "bootstrap_kubeconfig"})
-CERTIFICATES = (".crt", ".pem", ".cert", ".cer")
-KUBECONFIGS = (".conf", ".kubeconfig", ".yaml", ".yml", "/config")
 # Folders beside the roles' that hold no machine's files
 MANIFESTS = "manifests"
 OTHER_FOLDERS = frozenset({MANIFESTS})
@@ -96,22 +87,16 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
 
     components: list[Component] = []
     for node in nodes:
-        found, odd = read_components(node)
-        components += found
-        unknowns += odd
+        components += read_components(node, unit_commands(node, unknowns), unknowns)
     pki = Pki()
     if file := plan.get("pki.yaml"):
         pki = read_pki(file.read_text(), file.source)
         unknowns += pki.unknowns
-    certificates = {
-        (node.name, machine_path): read
-        for node in nodes
-        for machine_path, read in _certificates(node)
-    }
-    kubeconfigs = tuple(_people(nodes, components, unknowns))
+    certificates = certificates_of(nodes, unknowns)
+    kubeconfigs = tuple(people(nodes, components, unknowns))
     clients = [item.kubeconfig for item in components if item.kubeconfig]
     credentials = read_credentials(nodes, pki, certificates, [*clients, *kubeconfigs], components)
-    abac, encryption = _policies(nodes, components, unknowns)
+    abac, encryption = policies(nodes, components, unknowns)
     manifests = tuple(file for name, file in plan.items() if name.startswith(MANIFESTS))
     auth_file = plan.get("etcd-auth.yaml")
     auth = read_etcd_auth(auth_file.read_text(), auth_file.source) if auth_file else None
@@ -130,7 +115,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
         kubeconfigs=kubeconfigs,
         abac=abac,
         encryption=encryption,
-        rbac=_rbac(manifests),
+        rbac=rbac_of(manifests, unknowns),
         etcd_auth=auth,
         etcd_auth_source=auth.source if auth else absent,
         manifests=manifests,
@@ -264,74 +249,3 @@ def _nodes(
             )
         )
     return tuple(nodes)
-
-
-def _certificates(node: Node) -> Iterable[tuple[str, tuple[Certificate, ...]]]:
-    for path, file in sorted(node.files.items()):
-        if path.endswith(CERTIFICATES):
-            data = file.read_bytes()
-            # a .pem may as well be a key
-            if b"CERTIFICATE" in data or not path.endswith(".pem"):
-                yield path, read_certificates(data, file.source)
-
-
-def _people(
-    nodes: Iterable[Node], components: Iterable[Component], unknowns: list[Unknown]
-) -> Iterable[KubeConfig]:
-    """Yield the kubeconfigs that no component uses: people's.
-
-    ``kubectl proxy`` is a person's tool: the file that it uses is still that person's.
-    """
-    used = {
-        (component.node, component.kubeconfig.path)
-        for component in components
-        if component.kubeconfig and component.kind != "kubectl-proxy"
-    }
-    for node in nodes:
-        for path, file in sorted(node.files.items()):
-            if not path.endswith(KUBECONFIGS) or (node.name, path) in used:
-                continue
-            text = file.read_bytes().decode("utf-8", errors="replace")
-            if looks_like_kubeconfig(text):
-                config = read_kubeconfig(
-                    file.read_text(), file.source, machine_path=path, node=node.name
-                )
-                unknowns += config.unknowns
-                yield config
-
-
-def _policies(
-    nodes: Iterable[Node], components: Iterable[Component], unknowns: list[Unknown]
-) -> tuple[dict[str, tuple[AbacRule, ...]], dict[str, Encryption]]:
-    """Read the policy and encryption files that apiservers name, by component."""
-    files = {node.name: node.files for node in nodes}
-    abac: dict[str, tuple[AbacRule, ...]] = {}
-    encryption: dict[str, Encryption] = {}
-    for component in components:
-        if component.kind != "kube-apiserver":
-            continue
-        for flag in ("authorization-policy-file", "encryption-provider-config"):
-            setting = component.setting(flag)
-            if not setting.value:
-                continue
-            file = files[component.node].get(setting.value)
-            if file is None:
-                raise broken(
-                    setting.source.path,
-                    setting.source.line,
-                    f"{setting.source.text}: {component.node} has no such file",
-                )
-            if flag == "authorization-policy-file":
-                abac[component.id], odd = read_abac(file.read_text(), file.source)
-            else:
-                encryption[component.id], odd = read_encryption(file.read_text(), file.source)
-            unknowns += odd
-    return abac, encryption
-
-
-def _rbac(manifests: Iterable[File]) -> Rbac:
-    read = [read_rbac(file.read_text(), file.source) for file in manifests]
-    return Rbac(
-        tuple(role for item in read for role in item.roles),
-        tuple(binding for item in read for binding in item.bindings),
-    )

@@ -54,7 +54,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine: its role, its trust zone and the files at their paths on it."""
+    """A machine: its role, its trust zone and the files at their paths on it.
+
+    ``names`` are the other names and addresses under which it is called.
+    """
 
     name: str
     role: str
@@ -65,6 +68,7 @@ class Node:
     accounts: tuple[Account, ...] = field(default=(), repr=False)
     groups: tuple[Group, ...] = field(default=(), repr=False)
     permissions: tuple[Permission, ...] = field(default=(), repr=False)
+    names: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ class Component:
     """A process with an identity on a node.
 
     ``settings`` holds all that its flags and configuration files say, in the order in which
-    it reads them; ``defaults`` what it does where they are silent.
+    it reads them; ``defaults`` what it does where they are silent. ``complete`` is False where
+    a file that it reads was not there: then a default says nothing.
     """
 
     id: str
@@ -96,6 +101,7 @@ class Component:
     config: str = field(default="", repr=False)
     sockets: tuple[Socket, ...] = field(default=(), repr=False)
     kubeconfig: KubeConfig | None = field(default=None, repr=False)
+    complete: bool = True
 
     @property
     def flags(self) -> dict[str, Setting]:
@@ -154,7 +160,10 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """All facts of one cluster's configuration."""
+    """All facts of one cluster's configuration.
+
+    ``complete`` is False where some of it may not have been copied: what is not there may be.
+    """
 
     name: str
     description: str
@@ -177,6 +186,7 @@ class Environment:
     bootstrap_kubeconfig: str
     unknowns: tuple[Unknown, ...]
     edits: tuple[Edit, ...] = ()
+    complete: bool = True
 
     @property
     def authorities(self) -> tuple[Authority, ...]:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from labkit.errors import ConfigError
 
-__all__ = ["Setting", "Source", "Unknown", "broken", "decode", "is_true"]
+__all__ = [
+    "Collected",
+    "Setting",
+    "Source",
+    "Unknown",
+    "broken",
+    "decode",
+    "is_true",
+    "trying",
+    "unknown_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ class Unknown:
 
     def __str__(self) -> str:
         place = self.path if self.line is None else f"{self.path}:{self.line}"
-        return f"{place} {self.text}: {self.why}"
+        return f"{place} {self.text}".rstrip() + f": {self.why}"
 
 
 def broken(path: str, line: int | None, what: str, hint: str = "") -> ConfigError:
@@ -80,7 +92,45 @@ def broken(path: str, line: int | None, what: str, hint: str = "") -> ConfigErro
       next: write Key=Value
     """
     place = path if line is None else f"{path}:{line}"
-    return ConfigError(f"{place}: {what}", hint=hint or f"correct {path}")
+    error = ConfigError(f"{place}: {what}", hint=hint or f"correct {path}")
+    error.place = (path, line, what)
+    return error
+
+
+def unknown_of(error: ConfigError, path: str = "") -> Unknown:
+    """Turn an error into something that was not understood.
+
+    Examples
+    --------
+    >>> print(unknown_of(broken("lab/etcd.service", 3, "a line without '='")))
+    lab/etcd.service:3: a line without '='
+    """
+    found, line, what = error.place or (path, None, error.message)
+    return Unknown(found, line, "", what)
+
+
+class Collected(list[Unknown]):
+    """What was not understood, errors included: of a user's own files the rest is still read."""
+
+
+@contextmanager
+def trying(unknowns: list[Unknown]) -> Iterator[None]:
+    """Let an error through, or keep it where errors are collected and go on after the block.
+
+    Examples
+    --------
+    >>> found = Collected()
+    >>> with trying(found):
+    ...     raise broken("etcd.service", 3, "a line without '='")
+    >>> [item.line for item in found]
+    [3]
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if not isinstance(unknowns, Collected):
+            raise
+        unknowns.append(unknown_of(error))
 
 
 def decode(data: bytes, path: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.kubeconfig import KubeConfig
 from labkit.cluster.source import Setting, Source, is_true
 from labkit.model.authorization import credential_of
-from labkit.model.claims import Channel, Claim, closed
+from labkit.model.claims import PROPERTIES, Channel, Claim, closed
 from labkit.model.listeners import Listener, listeners, socket_group
 from labkit.model.places import is_loopback, node_of, url_of
 
@@ -85,8 +86,11 @@ def _missing(places: _Map, kind: str, url: Setting, here: str) -> Listener:
         (c.id for c in places.env.components if c.kind == kind and c.node == node),
         f"{kind}@{node or host}",
     )
+    known = node is not None and places.env.complete
     if node is None:
         claim = Claim("unknown", f"{host} is no machine of the environment", url.source)
+    elif not known:
+        claim = Claim("unknown", f"what answers on {node} is not among the files", url.source)
     else:
         claim = closed(f"nothing on {node} answers there", url.source)
     return Listener(
@@ -98,7 +102,7 @@ def _missing(places: _Map, kind: str, url: Setting, here: str) -> Listener:
         bind=host,
         port=port,
         path=None,
-        open=node is None,
+        open=not known,
         encryption=claim,
         client_authentication=claim,
         authorization=claim,
@@ -273,6 +277,8 @@ def _from_network(places: _Map, listener: Listener, data: tuple[str, ...]) -> Ch
         )
         if where.kind == "kubelet":
             name = "address"
+        if listener.role == "metrics":
+            name = "listen-metrics-urls"
         source = where.setting(name).source
         shut = closed(f"listens on {listener.bind} only", source)
         listener = Listener(
@@ -319,6 +325,8 @@ def _strangers(places: _Map, channels: Iterable[Channel]) -> Iterator[Channel]:
         elif item.role == "client" and (item.server, item.port) not in used:
             # an etcd listener that no component uses is still one
             yield _from_network(places, item, ALL_OBJECTS)
+        elif item.role == "metrics":
+            yield _from_network(places, item, ("etcd's metrics",))
 
 
 def find_channels(env: Environment) -> list[Channel]:
@@ -350,4 +358,21 @@ def find_channels(env: Environment) -> list[Channel]:
         elif it.kind == "kubelet":
             result.append(_kubelet_to_runtime(places, it))
     result += _strangers(places, result)
-    return list({channel.id: channel for channel in result}.values())
+    return list({channel.id: _doubted(env, channel) for channel in result}.values())
+
+
+def _doubted(env: Environment, channel: Channel) -> Channel:
+    """Return a channel without what only defaults say, where a component's file is not there."""
+    incomplete = {item.id for item in env.components if not item.complete}
+    changed: dict[str, Any] = {}
+    for name in PROPERTIES:
+        claim: Claim = getattr(channel, name)
+        who = channel.client if name == "server_authentication" else channel.server
+        if claim.value == "closed":
+            who = channel.server
+        if who in incomplete and claim.source.default:
+            detail = f"the file that decides was not there; by default: {claim.detail}"
+            changed[name] = Claim("unknown", detail, claim.source)
+    if "encryption" in changed and not channel.open:
+        return replace(channel, open=True, **changed)
+    return replace(channel, **changed) if changed else channel

@@ -33,7 +33,8 @@ VERSIONS = {
 class Listener:
     """An address that a component serves on, and what it demands there.
 
-    ``role`` tells the listeners of one component apart: "api", "read-only", "client", "peer".
+    ``role`` tells the listeners of one component apart: "api", "read-only", "client", "peer",
+    "metrics".
     """
 
     server: str
@@ -226,6 +227,7 @@ def _etcd(env: Environment, it: Component) -> Iterator[Listener]:
     groups = (
         ("client", "", ("listen-client-urls", "listen-client-http-urls")),
         ("peer", "peer-", ("listen-peer-urls",)),
+        ("metrics", "", ("listen-metrics-urls",)),
     )
     for role, prefix, flags in groups:
         for flag in flags:
@@ -277,6 +279,9 @@ def _etcd_clients(
 
 
 def _etcd_rights(env: Environment, it: Component, role: str, secure: bool) -> Claim:
+    if role == "metrics":
+        source = it.setting("listen-metrics-urls").source
+        return Claim("allow-all", "metrics and health, nothing else, for everybody", source)
     if role == "client":
         if env.etcd_auth is None:
             return Claim("allow-all", "etcd has no users", env.etcd_auth_source)

@@ -1,0 +1,135 @@
+"""A dumped cluster as steps of an attacker: through pods, nodes, service accounts and RBAC."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import networkx as nx
+
+from labkit.analysis.follow import Follow
+from labkit.analysis.ledger import Cluster, Ledger, inside
+from labkit.analysis.rbac import Rights
+from labkit.analysis.steps import Graph, Path, Step
+
+if TYPE_CHECKING:
+    from labkit.cluster.dump import Dump
+
+__all__ = ["ATTACK", "dump_steps", "paths_to"]
+
+#: The technique of MITRE ATT&CK for Containers that each step is a case of; membership is none.
+ATTACK = {
+    "approve-request": "T1649",
+    "attach": "T1609",
+    "bind": "T1098.006",
+    "change-workload": "T1610",
+    "control-plane-keys": "T1552.004",
+    "create-pod": "T1610",
+    "debug-container": "T1609",
+    "enter-pod": "T1609",
+    "escalate": "T1098.006",
+    "escape-from-own-pod": "T1611",
+    "exec": "T1609",
+    "exec-by-websocket": "T1609",
+    "exec-through-kubelet": "T1609",
+    "host-process": "T1611",
+    "host-process-injection": "T1611",
+    "impersonate": "T1078",
+    "issued-certificate": "T1649",
+    "kubelet-credential": "T1552.004",
+    "load-kernel-module": "T1611",
+    "mount-from-container": "T1611",
+    "mounted-token": "T1528",
+    "mutating-webhook": "T1610",
+    "open-by-handle": "T1611",
+    "pod-with-account": "T1610",
+    "pods-of-the-node": "T1528",
+    "port-forward": "T1572",
+    "privileged-container": "T1611",
+    "privileged-debug-container": "T1611",
+    "privileged-pod": "T1610",
+    "read-host-path": "T1552.001",
+    "read-secrets": "T1552.007",
+    "relabel-namespace": "T1562.001",
+    "replace-image": "T1610",
+    "runtime-socket": "T1611",
+    "token-in-secret": "T1528",
+    "token-request": "T1528",
+    "token-request-of-kubelet": "T1528",
+    "token-secret": "T1528",
+    "write-host-path": "T1611",
+}
+
+
+def dump_steps(dump: Dump) -> tuple[Step, ...]:
+    """Return the steps that a cluster's objects allow, each with the objects that allow it.
+
+    What is held is written "inside pod NS/GROUP", "root on node N",
+    "is system:serviceaccount:NS:NAME", "is USER", "in group GROUP", and the goals are
+    "cluster-admin", "reads the secrets" and "root on a node". The admission plugins that are on
+    by default, the Node authorizer and NodeRestriction are taken to be at work.
+
+    Parameters
+    ----------
+    dump : Dump
+        What :func:`labkit.cluster.read_dump` returns.
+
+    Returns
+    -------
+    tuple of Step
+
+    Examples
+    --------
+    >>> from labkit.cluster.dump import Dump, PodGroup, PodSpec
+    >>> pods = PodGroup("shop", "web", "web", PodSpec(token=True), ("worker1",), ("web-1",))
+    >>> for step in dump_steps(Dump("shop", pods=(pods,))):
+    ...     print(step)
+    inside pod shop/web: mounted-token -> is system:serviceaccount:shop:web
+    """
+    cluster, ledger = Cluster(dump), Ledger()
+    follow = Follow(cluster, ledger)
+    for pods in dump.pods:
+        ledger.once(inside(pods), partial(follow.inside_pod, pods))
+    for node in cluster.nodes:
+        follow.on_node(node)
+    Rights(cluster, ledger, follow).write()
+    ledger.settle()
+    return tuple(ledger.steps)
+
+
+def paths_to(graph: Graph, goal: str) -> dict[str, Path]:
+    """Return, for everything from which a goal is reached, the cheapest steps to it.
+
+    One search from the goal backwards, whatever the number of starts.
+
+    Parameters
+    ----------
+    graph : networkx.DiGraph
+        What :func:`labkit.analysis.attack_graph` returns.
+    goal : str
+
+    Returns
+    -------
+    dict of str to tuple of Step
+        What is nearest first.
+
+    Examples
+    --------
+    >>> from labkit.analysis import attack_graph
+    >>> graph = attack_graph([Step("escape", "inside pod a/b", ("root on node c",), ())])
+    >>> [str(step) for step in paths_to(graph, "root on node c")["inside pod a/b"]]
+    ['inside pod a/b: escape -> root on node c']
+    """
+    if goal not in graph:
+        return {}
+    back = nx.reverse_view(graph)
+    before, costs = nx.dijkstra_predecessor_and_distance(back, goal)
+    found: dict[str, Path] = {}
+    for thing in sorted(costs, key=lambda each: costs[each]):
+        nexts = before[thing]
+        if not nexts:
+            found[thing] = ()
+            continue
+        step = graph.edges[thing, nexts[0]]["step"]
+        found[thing] = (step, *found[nexts[0]]) if step is not None else found[nexts[0]]
+    return found

@@ -1,0 +1,220 @@
+"""A running cluster, read with kubectl from an apiserver that a test makes up."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from labkit.cluster import Dump, Environment, read_anything, read_live
+from labkit.cluster import live as module
+from labkit.errors import ConfigError
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl here")
+
+PODS = [
+    {"metadata": {"name": f"web-{n}", "namespace": "shop", "uid": str(n)}, "spec": {}}
+    for n in range(7)
+]
+
+
+class Apiserver(ThreadingHTTPServer):
+    """Answers lists, page by page; refuses what it is told to refuse."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests: list[tuple[str, str]] = []
+        self.refused: dict[str, int] = {}
+        self.expires = 0
+        self.lists: dict[str, list[Any]] = {"/api/v1/pods": PODS}
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Apiserver
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        query = parse_qs(url.query)
+        if url.path == "/version":
+            # some builds of kubectl look for the server's version before all else
+            return self.answer(200, {"major": "1", "minor": "37", "gitVersion": "v1.37.0"})
+        self.server.requests.append((self.command, self.path))
+        if url.path in self.server.refused:
+            code = self.server.refused[url.path]
+            return self.fail(code, {401: "Unauthorized", 404: "NotFound"}.get(code, "Forbidden"))
+        start = int(query.get("continue", ["0"])[0])
+        if start and self.server.expires:
+            self.server.expires -= 1
+            return self.fail(410, "Expired")
+        limit = int(query["limit"][0])
+        items = self.server.lists.get(url.path, [])
+        more = str(start + limit) if start + limit < len(items) else ""
+        page = {"metadata": {"continue": more}, "items": items[start : start + limit]}
+        return self.answer(200, page)
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
+
+    def fail(self, code: int, reason: str) -> None:
+        self.answer(
+            code,
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "reason": reason,
+                "code": code,
+                "message": f"{reason}: no",
+            },
+        )
+
+    def answer(self, code: int, value: object) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def apiserver(monkeypatch, tmp_path: Path) -> Iterator[Apiserver]:
+    monkeypatch.setattr(module, "PAGE", 3)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "another"))
+    (tmp_path / "home").mkdir()
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with Apiserver() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def few(monkeypatch) -> None:
+    """Ask for three kinds only: each answer costs a start of kubectl."""
+    kinds = ("Secret", "Pod", "NetworkPolicy")
+    monkeypatch.setattr(module, "LISTS", {kind: module.LISTS[kind] for kind in kinds})
+
+
+@pytest.fixture
+def kubeconfig(apiserver: Apiserver, tmp_path: Path) -> Path:
+    path = tmp_path / "config"
+    server = f"http://127.0.0.1:{apiserver.server_address[1]}"
+    path.write_text(
+        f"""
+apiVersion: v1
+kind: Config
+current-context: other
+clusters:
+  - {{name: c, cluster: {{server: "{server}"}}}}
+  - {{name: away, cluster: {{server: "http://127.0.0.1:9"}}}}
+users: [{{name: u, user: {{token: HUNTER2}}}}]
+contexts:
+  - {{name: prod, context: {{cluster: c, user: u}}}}
+  - {{name: other, context: {{cluster: away, user: u}}}}
+"""
+    )
+    return path
+
+
+def test_all_pages_are_read_and_nothing_but_read(apiserver: Apiserver, kubeconfig: Path):
+    secret = {"metadata": {"name": "s", "namespace": "shop"}, "data": {"x": "HUNTER3"}}
+    apiserver.lists["/api/v1/secrets"] = [secret]
+    dump = read_live(kubeconfig, "prod")
+    assert dump.name == "prod"
+    assert dump.pod_count == 7
+    assert dump.unknowns == ()
+    assert {method for method, _ in apiserver.requests} == {"GET"}
+    pages = [parse_qs(urlsplit(path).query) for _, path in apiserver.requests if "/pods?" in path]
+    assert [page.get("continue") for page in pages] == [None, ["3"], ["6"]]
+    assert not [text for text in ("HUNTER2", "HUNTER3") if text in repr((dump, dump.secrets))]
+
+
+@pytest.mark.usefixtures("few")
+def test_nothing_is_written_to_the_home(apiserver: Apiserver, kubeconfig: Path, tmp_path: Path):
+    read_live(kubeconfig, "prod")
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+@pytest.mark.usefixtures("few")
+def test_what_is_forbidden_is_unknown(apiserver: Apiserver, kubeconfig: Path):
+    apiserver.refused = {"/api/v1/secrets": 403, module.LISTS["NetworkPolicy"]: 404}
+    dump = read_live(kubeconfig, "prod")
+    said = [str(item) for item in dump.unknowns]
+    assert said[0] == (
+        "prod GET /api/v1/secrets: Error from server (Forbidden): not known: "
+        "which service account tokens lie in secrets"
+    )
+    assert "networkpolicies: Error from server (NotFound)" in "".join(said)
+    assert dump.pod_count == 7
+
+
+@pytest.mark.usefixtures("few")
+def test_secrets_are_left_alone_if_one_wants(apiserver: Apiserver, kubeconfig: Path):
+    dump = read_live(kubeconfig, "prod", secrets=False)
+    assert not [path for _, path in apiserver.requests if "secrets" in path]
+    assert "was not asked for" in dump.unknowns[0].why
+
+
+@pytest.mark.usefixtures("few")
+def test_a_list_that_expires_is_asked_for_again_and_nothing_counts_twice(
+    apiserver: Apiserver, kubeconfig: Path
+):
+    apiserver.expires = 1
+    assert read_live(kubeconfig, "prod").pod_count == 7
+    apiserver.expires = 2
+    dump = read_live(kubeconfig, "prod")
+    assert dump.pod_count < 7
+    assert "(Expired)" in "".join(map(str, dump.unknowns))
+
+
+@pytest.mark.usefixtures("few")
+def test_nobody_there_is_an_error_and_the_token_is_not_in_it(
+    apiserver: Apiserver, kubeconfig: Path
+):
+    with pytest.raises(ConfigError, match="gives nothing") as caught:
+        read_live(kubeconfig)
+    assert "HUNTER2" not in str(caught.value)
+    apiserver.refused = dict.fromkeys(module.LISTS.values(), 401)
+    with pytest.raises(ConfigError, match="gives nothing"):
+        read_live(kubeconfig, "prod")
+    with pytest.raises(ConfigError, match="no kubectl-of-mine"):
+        read_live(kubeconfig, kubectl="kubectl-of-mine")
+
+
+@pytest.mark.usefixtures("few")
+def test_what_is_no_list_is_unknown(apiserver: Apiserver, kubeconfig: Path):
+    apiserver.lists["/api/v1/pods"] = [3, {"metadata": 4}]
+    assert "no list: expected an object" in "".join(
+        map(str, read_live(kubeconfig, "prod").unknowns)
+    )
+
+
+def test_anything_is_read_by_what_it_is(tmp_path: Path):
+    assert isinstance(read_anything("insecure"), Environment)
+    manifests = tmp_path / "prod/m/etc/kubernetes/manifests"
+    manifests.mkdir(parents=True)
+    assert isinstance(read_anything(tmp_path / "prod"), Environment)
+    assert isinstance(read_anything(tmp_path / "prod" / "m"), Environment)
+    (tmp_path / "dump.json").write_text('{"kind": "Node", "metadata": {"name": "a"}}')
+    assert isinstance(read_anything(tmp_path / "dump.json"), Dump)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError, match="holds nothing of a cluster"):
+        read_anything(tmp_path / "folder")
+    (tmp_path / "dump.json").rename(tmp_path / "folder" / "dump.json")
+    assert isinstance(read_anything(tmp_path / "folder"), Dump)
+    with pytest.raises(ConfigError, match="is not there"):
+        read_anything(tmp_path / "nowhere")
