@@ -70,11 +70,13 @@ def models(draw: st.DrawFn) -> Model:
                 data=lists,
                 client_zone=texts,
                 server_zone=texts,
+                bind=texts,
+                members=lists,
             )
         )
         for name in draw(st.lists(texts, max_size=4, unique=True))
     ]
-    held = st.builds(Held, texts, texts, texts, texts, lists, lists, sources)
+    held = st.builds(Held, texts, texts, texts, texts, lists, lists, lists, sources)
     return Model(
         name=draw(texts),
         components=draw(parts(ids)),
