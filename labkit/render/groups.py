@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -85,10 +85,23 @@ def protection(channel: Channel) -> str:
     return "mutual" if values[1:] == ("verified", "required") else "weak"
 
 
+#: More boxes than these are on no picture: nobody could read it.
+MOST = 60
+
+
 def grouped(
     graph: Any, wanted: Iterable[Channel] | None = None
 ) -> tuple[dict[Box, int], list[Edge]]:
     """Group a model's components and channels.
+
+    Equal components of a zone are one box. Where that leaves too many, all of a kind are, and
+    in the end all of a zone.
+
+    Parameters
+    ----------
+    graph : networkx.MultiDiGraph
+    wanted : iterable of Channel, optional
+        Only these, and the components at their ends.
 
     Returns
     -------
@@ -98,11 +111,23 @@ def grouped(
         In the channels' order.
     """
     chosen = list(channels(graph) if wanted is None else wanted)
+    boxes, edges = _by(graph, chosen, _same_name)
+    for name in (_kind, _zone):
+        if len(boxes) <= MOST:
+            break
+        boxes, edges = _by(graph, chosen, name)
+    return boxes, edges
+
+
+def _by(
+    graph: Any, chosen: Iterable[Channel], name_of: Callable[[str, Any], str]
+) -> tuple[dict[Box, int], list[Edge]]:
     members: dict[Box, set[str]] = {}
     edges: dict[tuple[Box, Box, str, str], list[Channel]] = {}
 
     def box(name: str) -> Box:
-        found = Box(str(graph.nodes[name]["zone"]), name.rpartition("@")[0])
+        node = graph.nodes[name]
+        found = Box(str(node["zone"]), name_of(name, node))
         members.setdefault(found, set()).add(name)
         return found
 
@@ -114,6 +139,18 @@ def grouped(
     return counts, [Edge(*key, tuple(many)) for key, many in edges.items()]
 
 
+def _same_name(name: str, _: Any) -> str:
+    return name.rpartition("@")[0] or name
+
+
+def _kind(_: str, node: Any) -> str:
+    return str(node["kind"])
+
+
+def _zone(_: str, node: Any) -> str:
+    return str(node["zone"])
+
+
 def caption(box: Box, count: int) -> str:
     """Return what stands in a box.
 
@@ -123,3 +160,20 @@ def caption(box: Box, count: int) -> str:
     'kubelet (2)'
     """
     return f"{box.name} ({count})" if count > 1 else box.name
+
+
+def folded(text: str, width: float) -> list[str]:
+    """Return a caption in one line or two, as fits into a box; what does not fit is cut off.
+
+    Examples
+    --------
+    >>> folded("kube-controller-manager", 1.28)
+    ['kube-controller-', 'manager']
+    """
+    most = int(width * 13.3)
+    text = " ".join(text.split())
+    if len(text) <= most:
+        return [text]
+    fold = max(text.rfind(mark, 0, most) for mark in "-/ _.") + 1
+    first, rest = text[: fold or most], text[fold or most :]
+    return [first.rstrip(), rest if len(rest) <= most else f"{rest[: most - 1]}…"]
