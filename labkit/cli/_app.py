@@ -9,7 +9,17 @@ import typer
 from typer.core import TyperGroup
 
 import labkit
-from labkit.cli import analyze, attack, check, control, image, inside, lifecycle, technique
+from labkit.cli import (
+    analyze,
+    attack,
+    check,
+    control,
+    image,
+    inside,
+    lifecycle,
+    report,
+    technique,
+)
 from labkit.cli._talk import complain
 from labkit.errors import EngineError, LabkitError
 
@@ -94,6 +104,7 @@ app.command()(attack.attack)
 app.command()(attack.reach)
 app.command()(attack.matrix)
 app.command()(analyze.analyze)
+app.command()(report.report)
 app.add_typer(technique.app, name="technique")
 app.add_typer(control.app, name="control")
 app.add_typer(image.app, name="image")
