@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -55,7 +56,9 @@ class Edge:
 
     @property
     def label(self) -> str:
-        """The port, or a socket's file name."""
+        """The port, or a socket's file name; where it is of several, how many channels."""
+        if not self.place:
+            return f"{len(self.channels)}×"
         return self.place.rpartition("/")[2] if "/" in self.place else f":{self.place}"
 
 
@@ -85,8 +88,11 @@ def protection(channel: Channel) -> str:
     return "mutual" if values[1:] == ("verified", "required") else "weak"
 
 
-#: More boxes than these are on no picture: nobody could read it.
-MOST = 60
+#: More boxes or lines than these are on no picture: nobody could read it.
+MOST, MOST_LINES = 60, 150
+#: Where even the zones are too many, those with the fewest components are one.
+MOST_ZONES = 12
+OTHERS = "other zones"
 
 
 def grouped(
@@ -94,8 +100,9 @@ def grouped(
 ) -> tuple[dict[Box, int], list[Edge]]:
     """Group a model's components and channels.
 
-    Equal components of a zone are one box. Where that leaves too many, all of a kind are, and
-    in the end all of a zone.
+    Equal components of a zone are one box. Where that leaves too much for a picture, all of a
+    kind are, then lines are no longer told apart by their port, and in the end a zone is one
+    box, with one line between two, drawn as the worst of its channels.
 
     Parameters
     ----------
@@ -111,32 +118,59 @@ def grouped(
         In the channels' order.
     """
     chosen = list(channels(graph) if wanted is None else wanted)
-    boxes, edges = _by(graph, chosen, _same_name)
-    for name in (_kind, _zone):
-        if len(boxes) <= MOST:
+    box_of: dict[str, Box] = {}
+    edges: list[Edge] = []
+    for name_of, place_of in (
+        (_same_name, _place),
+        (_kind, _place),
+        (_kind, _no_place),
+    ):
+        box_of = _boxes(graph, chosen, name_of)
+        edges = _lines(chosen, box_of, place_of)
+        if len(set(box_of.values())) <= MOST and len(edges) <= MOST_LINES:
             break
-        boxes, edges = _by(graph, chosen, name)
-    return boxes, edges
+    else:
+        box_of = _zones(graph, chosen)
+        edges = _worst(_lines(chosen, box_of, _no_place))
+    return dict(sorted(Counter(box_of.values()).items())), edges
 
 
-def _by(
+def _boxes(
     graph: Any, chosen: Iterable[Channel], name_of: Callable[[str, Any], str]
-) -> tuple[dict[Box, int], list[Edge]]:
-    members: dict[Box, set[str]] = {}
+) -> dict[str, Box]:
+    ends = dict.fromkeys(end for it in chosen for end in (it.client, it.server))
+    return {end: Box(str(graph.nodes[end]["zone"]), name_of(end, graph.nodes[end])) for end in ends}
+
+
+def _zones(graph: Any, chosen: Iterable[Channel]) -> dict[str, Box]:
+    found = _boxes(graph, chosen, lambda _, node: str(node["zone"]))
+    sizes = Counter(found.values())
+    ordered = sorted(sizes, key=lambda box: (-sizes[box], box))
+    kept = ordered if len(ordered) <= MOST_ZONES else ordered[: MOST_ZONES - 1]
+    return {end: box if box in kept else Box(OTHERS, OTHERS) for end, box in found.items()}
+
+
+def _lines(
+    chosen: Iterable[Channel], box_of: dict[str, Box], place_of: Callable[[Channel], str]
+) -> list[Edge]:
     edges: dict[tuple[Box, Box, str, str], list[Channel]] = {}
+    for it in chosen:
+        key = (box_of[it.client], box_of[it.server], place_of(it), protection(it))
+        edges.setdefault(key, []).append(it)
+    return [Edge(*key, tuple(many)) for key, many in edges.items()]
 
-    def box(name: str) -> Box:
-        node = graph.nodes[name]
-        found = Box(str(node["zone"]), name_of(name, node))
-        members.setdefault(found, set()).add(name)
-        return found
 
-    for channel in chosen:
-        place = channel.path or str(channel.port)
-        key = (box(channel.client), box(channel.server), place, protection(channel))
-        edges.setdefault(key, []).append(channel)
-    counts = {found: len(names) for found, names in sorted(members.items())}
-    return counts, [Edge(*key, tuple(many)) for key, many in edges.items()]
+def _worst(edges: Iterable[Edge]) -> list[Edge]:
+    order = list(PROTECTIONS)
+    pairs: dict[tuple[Box, Box], list[Edge]] = {}
+    for edge in edges:
+        pairs.setdefault((edge.client, edge.server), []).append(edge)
+    found = []
+    for pair, many in pairs.items():
+        worst = min((edge.protection for edge in many), key=order.index)
+        together = tuple(channel for edge in many for channel in edge.channels)
+        found.append(Edge(*pair, "", worst, together))
+    return found
 
 
 def _same_name(name: str, _: Any) -> str:
@@ -147,8 +181,12 @@ def _kind(_: str, node: Any) -> str:
     return str(node["kind"])
 
 
-def _zone(_: str, node: Any) -> str:
-    return str(node["zone"])
+def _place(channel: Channel) -> str:
+    return channel.path or str(channel.port)
+
+
+def _no_place(_: Channel) -> str:
+    return ""
 
 
 def caption(box: Box, count: int) -> str:

@@ -24,7 +24,7 @@ from labkit.render.groups import PROTECTIONS
 from labkit.render.markdown import as_markdown
 from labkit.render.names import named
 from labkit.render.svg import DASHES, STYLE
-from labkit.render.words import html_text
+from labkit.render.words import html_text, xml
 
 if TYPE_CHECKING:
     from labkit.analysis import AttackPaths
@@ -214,7 +214,7 @@ def _findings(said: Contents) -> str:
         for level in reversed(LEVELS)
     )
     heads = "".join(
-        f"<th scope=col><button>{t(name)}</button></th>"
+        f'<th scope=col data-name="{xml(name)}"><button>{t(name)}</button></th>'
         for name in ("severity", "finding", "where", *(side.model.name for side in said.sides))
     )
     body = "".join(map(_finding, said.rows))
@@ -252,10 +252,10 @@ def _finding(row: Row) -> str:
 
 def _stands(item: Finding | None) -> str:
     if item is None:
-        return '<td data-key="9" class="soft">no such subject</td>'
+        return '<td data-key="9" class="stands soft">no such subject</td>'
     key = STATES.index(item.state)
     sign = f'<span class="badge state {item.state}">{SIGNS[item.state]} {item.state}</span>'
-    return f'<td data-key="{key}">{sign}<br>{claim_cell(item.claim)}</td>'
+    return f'<td data-key="{key}" class="stands">{sign}<br>{claim_cell(item.claim)}</td>'
 
 
 def _residual(said: Contents) -> str:

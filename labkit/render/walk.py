@@ -73,7 +73,10 @@ class Walk:
                 frozenset(channel.id for channel in over),
                 frozenset(channel.client for channel in users),
             )
-        return Mark(number, components=frozenset(it for place in places for it in self._on[place]))
+        # a credential that is on no channel is still its component's
+        owners = [name for name in held if name in self._node]
+        owners += [it for place in sorted(places) for it in self._on[place]]
+        return Mark(number, components=frozenset(owners))
 
     def _channel(
         self, claimed: dict[str, dict[str, Channel]], because: tuple[str, ...], places: set[str]

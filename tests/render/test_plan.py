@@ -6,7 +6,7 @@ import pytest
 
 from labkit.model import Draft
 from labkit.render import figure, save
-from labkit.render.groups import MOST, Box, Edge, folded, grouped
+from labkit.render.groups import MOST, MOST_ZONES, Box, Edge, folded, grouped
 from labkit.render.places import HEIGHT
 from labkit.render.plan import label_size, plan
 
@@ -22,7 +22,8 @@ def system(count, zones=4, seed=7):
         other = (number * seed + 1 + number // count) % count
         if other != number % count:
             secure = {"encryption": "tls1.3", "server_authentication": "verified"}
-            said = secure if number % 2 else {"encryption": "none"}
+            bare = {"encryption": "none", "server_authentication": "none"}
+            said = secure if number % 2 else bare
             draft.channel(
                 names[number % count],
                 names[other],
@@ -127,6 +128,18 @@ def test_of_many_components_those_of_a_kind_are_one_box():
     assert len(boxes) <= MOST
     assert sum(boxes.values()) == MOST + 20
     assert sum(len(edge.channels) for edge in edges) == len(system(MOST + 20).channels)
+
+
+def test_the_largest_model_is_a_picture_that_can_be_read():
+    model = system(400, zones=41)
+    boxes, edges = grouped(model.graph)
+    assert len(boxes) == MOST_ZONES
+    assert len(edges) <= MOST_ZONES**2
+    assert sum(boxes.values()) == 400
+    assert sum(len(edge.channels) for edge in edges) == len(model.channels)
+    assert {edge.protection for edge in edges} <= {"plaintext", "mutual"}
+    assert edges[0].label.endswith("×")
+    assert plan(boxes, edges).strokes
 
 
 def test_long_names_are_folded_and_cut():
