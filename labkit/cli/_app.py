@@ -18,6 +18,7 @@ from labkit.cli import (
     image,
     inside,
     lifecycle,
+    report,
     technique,
 )
 from labkit.cli._talk import complain
@@ -105,6 +106,7 @@ app.command()(attack.reach)
 app.command()(attack.matrix)
 app.command()(analyze.analyze)
 app.command()(export.export)
+app.command()(report.report)
 app.add_typer(technique.app, name="technique")
 app.add_typer(control.app, name="control")
 app.add_typer(image.app, name="image")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["canvas"]
+__all__ = ["canvas", "save"]
 
 
 def canvas(name: str, width: float, height: float) -> Figure:
@@ -49,3 +52,37 @@ def canvas(name: str, width: float, height: float) -> Figure:
     picture = Picture(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(picture)
     return picture
+
+
+def save(figure: Figure, path: Path | str) -> None:
+    """Write a figure as SVG or PNG, the same bytes every time.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : path or str
+        Its suffix says which: .svg or .png.
+
+    Raises
+    ------
+    ConfigError
+        It is neither.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(canvas("nothing", 1, 1), Path(folder) / "nothing.svg")
+    ...     (Path(folder) / "nothing.svg").read_text().count("dc:date")
+    0
+    """
+    import matplotlib as mpl
+
+    path = Path(path)
+    kind = path.suffix.lower().removeprefix(".")
+    # the date, the version and random ids would make every file differ
+    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    if kind not in metadata:
+        raise ConfigError(f"{path}: no picture is written so", hint="name it .svg or .png")
+    with mpl.rc_context({"svg.hashsalt": "labkit", "svg.fonttype": "none"}):
+        figure.savefig(path, format=kind, dpi=150, metadata=metadata[kind])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -55,7 +56,9 @@ class Edge:
 
     @property
     def label(self) -> str:
-        """The port, or a socket's file name; the protocol where no port is known."""
+        """The port, a socket's file name or a protocol; where it is of several, how many."""
+        if not self.place:
+            return f"{len(self.channels)}×"
         return f":{self.place}" if self.place.isdigit() else self.place.rpartition("/")[2]
 
 
@@ -85,10 +88,27 @@ def protection(channel: Channel) -> str:
     return "mutual" if values[1:] == ("verified", "required") else "weak"
 
 
+#: More boxes or lines than these are on no picture: nobody could read it.
+MOST, MOST_LINES = 60, 150
+#: Where even the zones are too many, those with the fewest components are one.
+MOST_ZONES = 12
+OTHERS = "other zones"
+
+
 def grouped(
     graph: Any, wanted: Iterable[Channel] | None = None
 ) -> tuple[dict[Box, int], list[Edge]]:
     """Group a model's components and channels.
+
+    Equal components of a zone are one box. Where that leaves too much for a picture, all of a
+    kind are, then lines are no longer told apart by their port, and in the end a zone is one
+    box, with one line between two, drawn as the worst of its channels.
+
+    Parameters
+    ----------
+    graph : networkx.MultiDiGraph
+    wanted : iterable of Channel, optional
+        Only these, and the components at their ends.
 
     Returns
     -------
@@ -98,21 +118,75 @@ def grouped(
         In the channels' order.
     """
     chosen = list(channels(graph) if wanted is None else wanted)
-    members: dict[Box, set[str]] = {}
+    box_of: dict[str, Box] = {}
+    edges: list[Edge] = []
+    for name_of, place_of in (
+        (_same_name, _place),
+        (_kind, _place),
+        (_kind, _no_place),
+    ):
+        box_of = _boxes(graph, chosen, name_of)
+        edges = _lines(chosen, box_of, place_of)
+        if len(set(box_of.values())) <= MOST and len(edges) <= MOST_LINES:
+            break
+    else:
+        box_of = _zones(graph, chosen)
+        edges = _worst(_lines(chosen, box_of, _no_place))
+    return dict(sorted(Counter(box_of.values()).items())), edges
+
+
+def _boxes(
+    graph: Any, chosen: Iterable[Channel], name_of: Callable[[str, Any], str]
+) -> dict[str, Box]:
+    ends = dict.fromkeys(end for it in chosen for end in (it.client, it.server))
+    return {end: Box(str(graph.nodes[end]["zone"]), name_of(end, graph.nodes[end])) for end in ends}
+
+
+def _zones(graph: Any, chosen: Iterable[Channel]) -> dict[str, Box]:
+    found = _boxes(graph, chosen, lambda _, node: str(node["zone"]))
+    sizes = Counter(found.values())
+    ordered = sorted(sizes, key=lambda box: (-sizes[box], box))
+    kept = ordered if len(ordered) <= MOST_ZONES else ordered[: MOST_ZONES - 1]
+    return {end: box if box in kept else Box(OTHERS, OTHERS) for end, box in found.items()}
+
+
+def _lines(
+    chosen: Iterable[Channel], box_of: dict[str, Box], place_of: Callable[[Channel], str]
+) -> list[Edge]:
     edges: dict[tuple[Box, Box, str, str], list[Channel]] = {}
+    for it in chosen:
+        key = (box_of[it.client], box_of[it.server], place_of(it), protection(it))
+        edges.setdefault(key, []).append(it)
+    return [Edge(*key, tuple(many)) for key, many in edges.items()]
 
-    def box(name: str) -> Box:
-        # what another tool drew has no machine in its name
-        found = Box(str(graph.nodes[name]["zone"]), name.rpartition("@")[0] or name)
-        members.setdefault(found, set()).add(name)
-        return found
 
-    for channel in chosen:
-        place = channel.path or (channel.protocol if channel.port is None else str(channel.port))
-        key = (box(channel.client), box(channel.server), place, protection(channel))
-        edges.setdefault(key, []).append(channel)
-    counts = {found: len(names) for found, names in sorted(members.items())}
-    return counts, [Edge(*key, tuple(many)) for key, many in edges.items()]
+def _worst(edges: Iterable[Edge]) -> list[Edge]:
+    order = list(PROTECTIONS)
+    pairs: dict[tuple[Box, Box], list[Edge]] = {}
+    for edge in edges:
+        pairs.setdefault((edge.client, edge.server), []).append(edge)
+    found = []
+    for pair, many in pairs.items():
+        worst = min((edge.protection for edge in many), key=order.index)
+        together = tuple(channel for edge in many for channel in edge.channels)
+        found.append(Edge(*pair, "", worst, together))
+    return found
+
+
+def _same_name(name: str, _: Any) -> str:
+    return name.rpartition("@")[0] or name
+
+
+def _kind(_: str, node: Any) -> str:
+    return str(node["kind"])
+
+
+def _place(channel: Channel) -> str:
+    return channel.path or (channel.protocol if channel.port is None else str(channel.port))
+
+
+def _no_place(_: Channel) -> str:
+    return ""
 
 
 def caption(box: Box, count: int) -> str:
@@ -124,3 +198,20 @@ def caption(box: Box, count: int) -> str:
     'kubelet (2)'
     """
     return f"{box.name} ({count})" if count > 1 else box.name
+
+
+def folded(text: str, width: float) -> list[str]:
+    """Return a caption in one line or two, as fits into a box; what does not fit is cut off.
+
+    Examples
+    --------
+    >>> folded("kube-controller-manager", 1.28)
+    ['kube-controller-', 'manager']
+    """
+    most = int(width * 13.3)
+    text = " ".join(text.split())
+    if len(text) <= most:
+        return [text]
+    fold = max(text.rfind(mark, 0, most) for mark in "-/ _.") + 1
+    first, rest = text[: fold or most], text[fold or most :]
+    return [first.rstrip(), rest if len(rest) <= most else f"{rest[: most - 1]}…"]

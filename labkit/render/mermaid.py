@@ -7,6 +7,7 @@ from typing import Any
 
 from labkit.model import Channel
 from labkit.render.groups import PROTECTIONS, Box, Edge, caption, grouped
+from labkit.render.words import plain
 
 __all__ = ["Mermaid", "mermaid"]
 
@@ -27,10 +28,15 @@ class Mermaid:
         return {"text/plain": self.text, "text/vnd.mermaid": self.source}
 
 
+#: What Mermaid, or the Markdown around it, may take for its own.
+OWN = str.maketrans({sign: f"#{ord(sign)};" for sign in "#%`|\\"}) | str.maketrans(
+    {'"': "#quot;", "<": "#lt;", ">": "#gt;"}
+)
+
+
 def _quoted(text: str) -> str:
     """Write a text so that Mermaid takes nothing in it for its own."""
-    escaped = text.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")
-    return f'"{escaped.replace(">", "#gt;")}"'
+    return f'"{plain(text).translate(OWN)}"'
 
 
 def mermaid(

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from labkit.render.groups import Box
 
-__all__ = ["HEIGHT", "WIDTH", "Point", "place"]
+__all__ = ["HEIGHT", "MARGIN", "WIDTH", "Area", "Point", "is_known", "place"]
 
 Point = tuple[float, float]
-Frame = tuple[float, float, float, float]
+#: Left, bottom, right, top.
+Area = tuple[float, float, float, float]
 WIDTH, HEIGHT = 1.28, 0.46
 MARGIN = 0.32
 COLUMNS = (2.75, 4.35, 5.95, 7.35)
@@ -31,11 +32,29 @@ ROWS: dict[str, tuple[tuple[tuple[str, float], ...], ...]] = {
         (("dockerd", 2.75), ("local-users", 4.85), ("containerd", 6.75)),
     ),
 }
+#: As many boxes stand on the cluster network.
+ASIDE = 4
 ROW_GAP = 1.75
-ZONE_GAP = 1.5
 
 
-def place(boxes: Iterable[Box]) -> tuple[dict[Box, Point], dict[str, Frame], Point]:
+def is_known(boxes: Iterable[Box]) -> bool:
+    """Say whether boxes are such as every cluster has, so that :func:`place` has a place for each.
+
+    Examples
+    --------
+    >>> is_known([Box("worker node", "kubelet")]), is_known([Box("shop", "till")])
+    (True, False)
+    """
+    places = {(zone, name) for zone, rows in ROWS.items() for row in rows for name, _ in row}
+    found = list(boxes)
+    aside = [box for box in found if box.zone == "cluster network"]
+    return len(aside) <= ASIDE and all(
+        box in aside or (box.zone, box.name) in places or box.name.startswith("kubectl/")
+        for box in found
+    )
+
+
+def place(boxes: Iterable[Box]) -> tuple[dict[Box, Point], dict[str, Area], Point]:
     """Return where boxes stand, the frame of each zone, and the size of the whole.
 
     The cluster network stands at the left, all other zones below each other at the right.
@@ -53,7 +72,7 @@ def place(boxes: Iterable[Box]) -> tuple[dict[Box, Point], dict[str, Frame], Poi
     ordered = [zone for zone in ROWS if zone in zones]
     ordered += [zone for zone in sorted(zones) if zone not in ROWS]
     points: dict[Box, Point] = {}
-    frames: dict[str, Frame] = {}
+    frames: dict[str, Area] = {}
     y = 0.0
     for zone in ordered:
         top = y

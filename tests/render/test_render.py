@@ -10,8 +10,8 @@ from labkit.cluster import read_environment
 from labkit.model import build_model, channels
 from labkit.render import PROTECTIONS, figure, mermaid, protection, table
 from labkit.render.groups import grouped
-from labkit.render.picture import _free
 from labkit.render.places import HEIGHT, WIDTH, place
+from labkit.render.plan import free
 
 MODES = ("insecure", "hardened")
 
@@ -134,7 +134,7 @@ def test_no_two_boxes_of_a_picture_overlap(models):
 
 def test_a_label_takes_the_first_free_place():
     taken = [(0.0, 0.0, 1.0, 1.0)]
-    assert _free([(0.5, 0.5), (3.0, 3.0)], ":1", taken)[:2] == (3.0, 3.0)
+    assert free([(0.5, 0.5), (3.0, 3.0)], ":1", taken)[0] == (3.0, 3.0)
 
 
 def test_pyplot_is_not_touched():

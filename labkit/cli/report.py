@@ -1,0 +1,52 @@
+"""``labkit report``: a model, or two side by side, as one file for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labkit.cli._options import Quiet
+from labkit.cli._talk import say
+from labkit.errors import ConfigError
+
+__all__ = ["report"]
+
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR", help="insecure, hardened, an environment's folder, or a model's file."
+    ),
+]
+
+
+def report(
+    what: What,
+    other: Annotated[
+        str | None, typer.Argument(metavar="[DIR2]", help="A second one, shown beside the first.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: .html or .md.")
+    ] = Path("report.html"),
+    quiet: Quiet = False,
+) -> None:
+    """Write a report: data flows, findings, attack paths. Needs no Docker, and no network."""
+    from labkit.analysis import find_threats, load_model
+    from labkit.render import report as pages
+    from labkit.render.ways import usual_paths
+
+    writers = {".html": pages.report, ".htm": pages.report, ".md": pages.markdown}
+    write = writers.get(output.suffix.lower())
+    if write is None:
+        raise ConfigError(f"{output}: no report is written so", hint="--output FILE.html, FILE.md")
+    models = [load_model(name) for name in (what, other) if name is not None]
+    findings = [find_threats(model) for model in models]
+    text = write(models, findings, [usual_paths(model) for model in models])
+    try:
+        output.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise ConfigError(f"{output}: cannot be written: {error.strerror}") from error
+    for model, found in zip(models, findings, strict=True):
+        say(f"{model.name}: {found.summary()}", quiet=quiet)
+    say(f"written: {output}", quiet=quiet)

@@ -1,0 +1,242 @@
+"""What a report says, before it is HTML or Markdown: the same in both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from labkit.analysis.finding import LEVELS, STATES, Finding, Findings
+from labkit.model import Model
+from labkit.render.svg import Svg, svg
+from labkit.render.walk import Walk
+
+if TYPE_CHECKING:
+    from labkit.analysis import AttackPaths
+
+__all__ = ["MEANINGS", "Contents", "Reach", "Row", "Side", "contents"]
+
+#: As many subjects of one finding are listed; the rest is counted.
+SUBJECTS = 8
+MEANINGS = {
+    "open": "nothing is against it",
+    "unknown": "the model does not say",
+    "accepted": "somebody owns the risk",
+    "residual": "it stays whatever is set, and is explained",
+    "mitigated": "a setting is against it",
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One model with all that was found about it.
+
+    Attributes
+    ----------
+    model : Model
+    findings : Findings
+    paths : tuple of AttackPaths
+        Each from one foothold to one goal, whether there is a path or not.
+    """
+
+    model: Model
+    findings: Findings
+    paths: tuple[AttackPaths, ...]
+
+    @cached_property
+    def drawing(self) -> Svg:
+        """The model's data flows."""
+        return svg(self.model)
+
+    @cached_property
+    def walk(self) -> Walk:
+        """What of the model each step of a path is about."""
+        return Walk(self.model)
+
+    @property
+    def open(self) -> str:
+        """How many findings are open, and how grave they are."""
+        counts = Counter(item.severity for item in self.findings.open)
+        grave = ", ".join(f"{counts[level]} {level}" for level in reversed(LEVELS) if counts[level])
+        number = sum(counts.values())
+        if not number:
+            return "No finding is open."
+        are = "finding is" if number == 1 else "findings are"
+        return f"{number} {are} open: {grave}."
+
+    @property
+    def others(self) -> str:
+        """How many findings are in the other states."""
+        counts = Counter(item.state for item in self.findings)
+        said = [f"{counts[state]} {state}" for state in STATES[1:] if counts[state]]
+        return f"{', '.join(said)}." if said else ""
+
+    @property
+    def reached(self) -> str:
+        """How many of the goals that were looked at are reached."""
+        if not self.paths:
+            return "No attack path was looked for."
+        there = sum(map(bool, self.paths))
+        pairs = f"{len(self.paths)} pairs of a foothold and a goal"
+        return f"A path joins {there or 'none'} of {pairs}."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of finding at one or more subjects that have everything in common.
+
+    Attributes
+    ----------
+    ids, subjects : tuple of str
+    found : tuple of Finding or None
+        One of them for each side; None where the side has no such subject.
+    """
+
+    ids: tuple[str, ...]
+    subjects: tuple[str, ...]
+    found: tuple[Finding | None, ...]
+
+    @property
+    def main(self) -> Finding:
+        """The one that says most: of the states the worst."""
+        there = [item for item in self.found if item is not None]
+        return min(there, key=lambda item: STATES.index(item.state))
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The states that it has."""
+        return tuple(dict.fromkeys(item.state for item in self.found if item is not None))
+
+    @property
+    def where(self) -> list[str]:
+        """The subjects, or the first of them and how many more."""
+        more = len(self.subjects) - SUBJECTS
+        if more <= 1:
+            return list(self.subjects)
+        return [*self.subjects[:SUBJECTS], f"and {more} more"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What is reached from one foothold: for each goal, on each side, the paths."""
+
+    start: str
+    goals: tuple[tuple[AttackPaths | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that a report says.
+
+    Attributes
+    ----------
+    sides : tuple of Side
+    rows : tuple of Row
+        The worst first.
+    """
+
+    sides: tuple[Side, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        """The report's name."""
+        return f"Threat model: {' and '.join(side.model.name for side in self.sides)}"
+
+    @cached_property
+    def goals(self) -> tuple[str, ...]:
+        """What attackers were after, in the order given."""
+        return tuple(dict.fromkeys(it.goal for side in self.sides for it in side.paths))
+
+    @cached_property
+    def reach(self) -> tuple[Reach, ...]:
+        """What is reached, foothold by foothold."""
+        known = [{(it.start, it.goal): it for it in side.paths} for side in self.sides]
+        starts = dict.fromkeys(it.start for side in self.sides for it in side.paths)
+        return tuple(
+            Reach(
+                start,
+                tuple(tuple(each.get((start, goal)) for each in known) for goal in self.goals),
+            )
+            for start in starts
+        )
+
+    def state(self, *states: str) -> tuple[Row, ...]:
+        """Return the rows that have one of some states on any side."""
+        return tuple(row for row in self.rows if set(states) & set(row.states))
+
+    @property
+    def difference(self) -> list[tuple[str, list[Row]]]:
+        """What became of the findings of the first side on the second."""
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows if len(self.sides) == 2 else ():
+            before, after = ("" if it is None else it.state for it in row.found)
+            if before == "open" and after != "open":
+                gone = "Closed: its subject is gone" if not after else f"No longer open: {after}"
+                groups.setdefault(gone, []).append(row)
+            elif after == "open" and before != "open":
+                groups.setdefault("New, and open", []).append(row)
+            elif before == after == "open":
+                groups.setdefault("Still open", []).append(row)
+        return sorted(groups.items())
+
+
+def contents(
+    models: Sequence[Model],
+    findings: Sequence[Findings],
+    paths: Sequence[Iterable[AttackPaths]],
+) -> Contents:
+    """Put together what a report says.
+
+    Parameters
+    ----------
+    models : sequence of Model
+    findings : sequence of Findings
+        One for each model.
+    paths : sequence of iterable of AttackPaths
+        For each model.
+
+    Examples
+    --------
+    >>> from labkit.analysis import find_threats
+    >>> from labkit.model import read_model
+    >>> model = read_model("hardened")
+    >>> contents([model], [find_threats(model)], [[]]).sides[0].open
+    'No finding is open.'
+    """
+    sides = tuple(
+        Side(*each[:2], tuple(each[2])) for each in zip(models, findings, paths, strict=True)
+    )
+    return Contents(sides, tuple(_rows(sides)))
+
+
+def _rows(sides: Sequence[Side]) -> Iterable[Row]:
+    known = [{item.id: item for item in side.findings} for side in sides]
+    alike: dict[tuple[object, ...], list[str]] = {}
+    for key in dict.fromkeys(key for each in known for key in each):
+        found = [each.get(key) for each in known]
+        same = tuple(
+            it
+            and (it.rule, it.state, it.claim, it.severity, it.control, it.technique, it.explanation)
+            for it in found
+        )
+        alike.setdefault(same, []).append(key)
+    rows = []
+    for keys in alike.values():
+        there = [next(each[key] for each in known if key in each) for key in keys]
+        subjects = tuple(dict.fromkeys(sorted(map(_where, there))))
+        rows.append(Row(tuple(sorted(keys)), subjects, tuple(each.get(keys[0]) for each in known)))
+    return sorted(rows, key=_worst_first)
+
+
+def _where(item: Finding) -> str:
+    """Return what a finding is about: its id says the port, too."""
+    rule, _, where = item.id.partition("@")
+    return where if rule == item.rule and where else item.subject
+
+
+def _worst_first(row: Row) -> tuple[int, int, str, str]:
+    main = row.main
+    return (STATES.index(main.state), -LEVELS.index(main.severity), main.rule, row.ids[0])
