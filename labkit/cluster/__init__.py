@@ -7,6 +7,7 @@ not understood is in ``Environment.unknowns``.
 from __future__ import annotations
 
 from labkit.cluster.certificates import read_certificates
+from labkit.cluster.docker_client import DockerClient
 from labkit.cluster.environment import read_environment
 from labkit.cluster.facts import Component, Credential, Environment, File, Node, Socket
 from labkit.cluster.kubeconfig import KubeConfig, read_kubeconfig
@@ -15,6 +16,7 @@ from labkit.cluster.source import Setting, Source, Unknown
 __all__ = [
     "Component",
     "Credential",
+    "DockerClient",
     "Environment",
     "File",
     "KubeConfig",
