@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from labkit.cluster.anything import read_anything
 from labkit.cluster.certificates import read_certificates
+from labkit.cluster.docker_client import DockerClient
 from labkit.cluster.dump import Dump
 from labkit.cluster.dump_reader import read_dump
 from labkit.cluster.environment import read_environment
@@ -20,6 +21,7 @@ from labkit.cluster.user_cluster import read_cluster
 __all__ = [
     "Component",
     "Credential",
+    "DockerClient",
     "Dump",
     "Environment",
     "File",

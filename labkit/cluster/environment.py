@@ -17,6 +17,7 @@ from labkit.cluster.accounts import (
 from labkit.cluster.certificates import Pki, read_pki
 from labkit.cluster.components import read_components
 from labkit.cluster.credentials import read_credentials
+from labkit.cluster.docker_client import read_docker_clients
 from labkit.cluster.edits import PLAN, Edit
 from labkit.cluster.facts import Component, Environment, File, Node
 from labkit.cluster.machine_files import certificates_of, people, policies, rbac_of
@@ -113,6 +114,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
         pki=pki,
         certificate_files=tuple(item for read in certificates.values() for item in read),
         kubeconfigs=kubeconfigs,
+        docker_clients=tuple(item for node in nodes for item in read_docker_clients(node)),
         abac=abac,
         encryption=encryption,
         rbac=rbac_of(manifests, unknowns),

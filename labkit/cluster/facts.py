@@ -14,6 +14,7 @@ from labkit.cluster.certificates import (
     Pki,
     PlannedCertificate,
 )
+from labkit.cluster.docker_client import DockerClient
 from labkit.cluster.edits import Edit
 from labkit.cluster.kubeconfig import KubeConfig
 from labkit.cluster.policies import AbacRule, Encryption, EtcdAuth, EtcdPermission, Rbac
@@ -176,6 +177,7 @@ class Environment:
     pki: Pki
     certificate_files: tuple[Certificate, ...]
     kubeconfigs: tuple[KubeConfig, ...]
+    docker_clients: tuple[DockerClient, ...]
     abac: Mapping[str, tuple[AbacRule, ...]]
     encryption: Mapping[str, Encryption]
     rbac: Rbac

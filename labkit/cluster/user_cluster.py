@@ -140,6 +140,7 @@ def _environment(
         pki=pki,
         certificate_files=tuple(item for read in certificates.values() for item in read),
         kubeconfigs=kubeconfigs,
+        docker_clients=(),
         abac=abac,
         encryption=encryption,
         rbac=rbac_of(manifests, unknowns),

@@ -1,4 +1,4 @@
-"""No TCP port of dockerd is open."""
+"""No TCP port of dockerd is open in plaintext."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ __all__ = ["CONTROL"]
 
 def holds(view: View) -> bool:
     """Say whether it is in place."""
-    return not view.channels("anyone@network -> dockerd@*")
+    found = view.channels("anyone@network -> dockerd@*")
+    return not any(channel.encryption.value == "none" for channel in found)
 
 
 CONTROL = Control(
     name="docker-tcp",
-    title="No TCP port of dockerd is open",
-    why="Only the kubelet's machine needs its dockerd, and there is a socket for that.",
+    title="No TCP port of dockerd is open in plaintext",
+    why="Whoever reaches it is root on the machine, and whoever is on the way reads along.",
     on=(Flag("worker", "docker.service", "host", "fd://"),),
     off=(
         Flag("worker", "docker.service", "host", ("fd://", "tcp://0.0.0.0:2375")),
+        # for all ports or for none
+        Flag("worker", "docker.service", "tlsverify", None),
         Flag("worker", "docker.service", "tls", "false"),
     ),
     holds=holds,
     changes="anyone@network -> dockerd@*:2375 is closed",
-    stops=("docker-tcp",),
+    stops=("docker-tcp", "eavesdrop-docker"),
     references=(
         "CIS Docker Benchmark 2.7",
         "Docker documentation: Protect the Docker daemon socket",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster.edits import PLAN, Whole
 from labkit.controls._base import Control
 from labkit.model import View
-from labkit.model.workloads import pods, token_in
+from labkit.model.workloads import account_of, pods, token_in
 
 __all__ = ["CONTROL"]
 
@@ -25,7 +25,12 @@ def _accounts(mounted: str) -> str:
 
 def holds(view: View) -> bool:
     """Say whether it is in place."""
-    return not any(token_in(view.env, *pod).value == "mounted" for pod in pods(view.env))
+    return not any(
+        token_in(view.env, *pod).value == "mounted"
+        for pod in pods(view.env)
+        # a pod with an account of its own is meant to call the apiserver
+        if account_of(view.env, *pod) == "default"
+    )
 
 
 CONTROL = Control(

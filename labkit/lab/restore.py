@@ -41,7 +41,7 @@ set -e
 since=$(cat {KEEP}/since)
 if [ -n "$(find /etc /run/systemd/system -xdev -cnewer {KEEP}/etc.tar -not -path '/etc/cni*' \\
     -not -path /etc -not -path /run/systemd/system -print -quit)" ]; then
-  rm -rf /etc/systemd/system /etc/kubernetes /etc/etcd /etc/flannel /etc/containerd
+  rm -rf /etc/systemd/system /etc/kubernetes /etc/etcd /etc/flannel /etc/containerd /etc/docker
   find /run/systemd/system -mindepth 1 -delete
   tar -C / -xpf {KEEP}/etc.tar
   systemctl daemon-reload

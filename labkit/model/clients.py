@@ -26,6 +26,7 @@ DATA = {
     "kube-controller-manager": ("all objects", "secrets", "service account tokens"),
     "kubectl-proxy": ALL_OBJECTS,
     "kubectl": ALL_OBJECTS,
+    "docker": ("containers", "root on the node"),
 }
 
 
@@ -267,6 +268,20 @@ def _kubelet_to_runtime(places: _Map, it: Component) -> Channel:
     return _channel(it.id, it.zone, listener, trust, None, data)
 
 
+def _docker_clients(places: _Map) -> Iterator[Channel]:
+    for it in places.env.docker_clients:
+        _, host, port = url_of(it.host)
+        url = Setting(f"{'https' if it.verify else 'http'}://{host}:{port}", it.host.source)
+        trust = Claim("none", "plain http", it.host.source)
+        if it.verify:
+            trust = Claim("verified", f"by {it.folder}/ca.pem", it.verify.source)
+        place = (it.node, f"{it.folder}/cert.pem")
+        held = next((c for c in places.env.credentials if (c.node, c.certificate) == place), None)
+        name = held.name if held else None
+        client = f"docker@{it.node}"
+        yield _call(places, client, it.node, url, "dockerd", trust, name, DATA["docker"])
+
+
 def _from_network(places: _Map, listener: Listener, data: tuple[str, ...]) -> Channel:
     """Make the channel of anyone on the network to a listener; its own machine's only is closed."""
     trust = listener.encryption
@@ -298,7 +313,7 @@ def _from_network(places: _Map, listener: Listener, data: tuple[str, ...]) -> Ch
     elif listener.open and listener.encryption.value == "none":
         trust = Claim("none", listener.encryption.detail, listener.encryption.source)
     elif listener.open:
-        trust = Claim("unknown", "any client", listener.encryption.source)
+        trust = Claim("unverified", "anyone may call without looking", listener.encryption.source)
     return _channel(ANYONE, NETWORK, listener, trust, None, data)
 
 
@@ -316,12 +331,16 @@ def _strangers(places: _Map, channels: Iterable[Channel]) -> Iterator[Channel]:
             yield _from_network(places, item, ("pod specs", "node metrics"))
         elif kind == "dockerd" and item.protocol == "unix":
             trust = Claim("local", "unix socket", item.encryption.source)
-            client, data = f"local-users@{item.node}", ("containers", "root on the node")
-            found = _channel(client, item.zone, item, trust, None, data)
+            found = _channel(
+                f"local-users@{item.node}", item.zone, item, trust, None, DATA["docker"]
+            )
             group = socket_group(places.env, item.node, item.client_authentication)
             yield replace(found, members=tuple(member.member for member in group))
-        elif kind == "dockerd":
-            yield _from_network(places, item, ("containers", "root on the node"))
+        elif kind == "dockerd" and (
+            (item.server, item.port) not in used or item.client_authentication.value != "required"
+        ):
+            # where a client of its own has to prove itself, that one's channel says it all
+            yield _from_network(places, item, DATA["docker"])
         elif item.role == "client" and (item.server, item.port) not in used:
             # an etcd listener that no component uses is still one
             yield _from_network(places, item, ALL_OBJECTS)
@@ -344,6 +363,7 @@ def find_channels(env: Environment) -> list[Channel]:
         if it.kubeconfig:
             result.append(_kubeconfig_channel(places, it.id, it.kind, it.kubeconfig))
     result += _people(places)
+    result += _docker_clients(places)
     for it in env.components:
         if it.kind == "kube-apiserver":
             result += _apiserver_to_kubelets(places, it)

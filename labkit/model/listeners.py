@@ -295,7 +295,7 @@ def _etcd_rights(env: Environment, it: Component, role: str, secure: bool) -> Cl
 
 
 def _docker(env: Environment, it: Component) -> Iterator[Listener]:
-    seen = set()
+    seen: set[tuple[str, int | None]] = set()
     for item in it.values("host"):
         url, host, port = url_of(item)
         found: list[Listener] = []
@@ -307,13 +307,15 @@ def _docker(env: Environment, it: Component) -> Iterator[Listener]:
             found = [_docker_unix(it, path, "0660", f"root:{group}", item.source, item.source)]
         elif url.scheme == "tcp":
             found = [_docker_tcp(it, host, port, item.source)]
-        seen |= {listener.protocol == "unix" for listener in found}
+        seen |= {(listener.protocol, listener.port) for listener in found}
         yield from found
     source = it.setting("host").source
-    if True not in seen:
+    protocols, ports = {protocol for protocol, _ in seen}, {port for _, port in seen}
+    if "unix" not in protocols:
         yield _docker_closed(it, "unix", "no unix socket among the hosts", source)
-    if False not in seen:
-        yield _docker_closed(it, "http", "no tcp:// among the hosts", source)
+    if "http" not in protocols and 2375 not in ports:
+        why = "no tcp:// without TLS" if "https" in protocols else "no tcp://"
+        yield _docker_closed(it, "http", f"{why} among the hosts", source)
 
 
 def _run(path: str) -> str:
@@ -356,19 +358,20 @@ def _plugin(it: Component, otherwise: Claim) -> Claim:
 
 
 def _docker_tcp(it: Component, host: str, port: int, source: Source) -> Listener:
-    verify, only = it.setting("tlsverify"), it.setting("tls")
-    if is_true(verify.value):
-        protocol, number = "https", port or 2376
-        encryption = Claim("tls1.2", "TLS 1.2 or later", verify.source)
-        client = Claim("required", "client certificates", verify.source)
-    elif is_true(only.value):
-        protocol, number = "https", port or 2376
-        encryption = Claim("tls1.2", "TLS 1.2 or later", only.source)
-        client = Claim("none", "client certificates are not asked for", only.source)
-    else:
+    # cmd/dockerd/daemon.go: --tlsverify turns TLS on even where it is false, and where it is not
+    # given, --tls stands for it
+    verify, only = it.given("tlsverify"), it.setting("tls")
+    secure = verify or (only if is_true(only.value) else None)
+    if secure is None:
         protocol, number = "http", port or 2375
         encryption = Claim("none", "plain http", source)
         client = Claim("none", "nobody is asked", source)
+    else:
+        protocol, number = "https", port or 2376
+        encryption = Claim("tls1.2", "TLS 1.2 or later", secure.source)
+        client = Claim("required", "client certificates", secure.source)
+        if not is_true(secure.value):
+            client = Claim("none", "client certificates are not asked for", secure.source)
     rights = _plugin(it, Claim("allow-all", "whoever gets in commands it", source))
     return Listener(
         it.id,

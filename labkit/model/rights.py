@@ -24,6 +24,7 @@ __all__ = [
     "Caller",
     "admission",
     "authenticated_as",
+    "bearer_at_kubelet",
     "default_bindings",
     "enabled",
     "known_to_kubelet",
@@ -114,6 +115,26 @@ def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | No
     if is_true(anonymous.value):
         return _anonymous(Claim("anonymous", ANONYMOUS, anonymous.source))
     return _nobody(Claim("required", "no anonymous callers", anonymous.source))
+
+
+def bearer_at_kubelet(env: Environment, kubelet: Component, bearer: Caller) -> Caller:
+    """Return whom a kubelet takes the bearer of a token for that the apiserver knows.
+
+    A kubelet that does not ask the apiserver about tokens takes him for anybody.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> from labkit.model.workloads import token_caller
+    >>> env = read_environment("insecure")
+    >>> agent = token_caller(env, "monitoring", "agent")
+    >>> bearer_at_kubelet(env, env.component("kubelet@worker1"), agent).user
+    'system:anonymous'
+    """
+    asks = kubelet.setting("authentication.webhook.enabled")
+    if not is_true(asks.value):
+        return known_to_kubelet(env, kubelet, None)
+    return Caller(bearer.user, bearer.groups, Claim("required", bearer.user, asks.source))
 
 
 def _known(env: Environment, trusted: Setting, held: Credential | None) -> Caller | None:

@@ -1,15 +1,26 @@
-"""What the pods of the manifests carry that proves an identity: service account tokens."""
+"""What the pods of the manifests carry: service account tokens, folders of their machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from labkit.cluster.facts import Environment
 from labkit.cluster.source import Setting, Source, is_true
 from labkit.cluster.yamldoc import Document, read_documents
 from labkit.model.claims import Claim
+from labkit.model.rights import Caller, service_account
 
-__all__ = ["account_of", "audience_in", "endless_tokens", "pods", "token_in"]
+__all__ = [
+    "account_of",
+    "audience_in",
+    "endless_tokens",
+    "mounted",
+    "pods",
+    "token_caller",
+    "token_in",
+    "user_of",
+]
 
 AUTOMOUNT = "automountServiceAccountToken"
 TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - a type
@@ -53,8 +64,7 @@ def token_in(env: Environment, namespace: str, pod: str) -> Claim:
     """
     owner = _object(env, "Pod", namespace, pod)
     if owner is None:
-        absent = Source("manifests", None, f"pod {namespace}/{pod} absent", default=True)
-        return Claim("none", "there is no such pod", absent)
+        return Claim("none", "there is no such pod", _no_pod(namespace, pod))
     said = owner.setting("spec", AUTOMOUNT)
     name = account_of(env, namespace, pod)
     if said is None and (account := _object(env, "ServiceAccount", namespace, name)):
@@ -63,6 +73,75 @@ def token_in(env: Environment, namespace: str, pod: str) -> Claim:
     said = said or Setting("true", absent)
     word = "mounted" if is_true(said.value) else "none"
     return Claim(word, f"the token of {namespace}/{name}", said.source)
+
+
+def token_caller(env: Environment, namespace: str, pod: str) -> Caller | None:
+    """Return whom the apiserver takes the holder of a pod's token for; None without one.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> token_caller(read_environment("hardened"), "monitoring", "agent").user
+    'system:serviceaccount:monitoring:agent'
+    """
+    token = token_in(env, namespace, pod)
+    if token.value != "mounted":
+        return None
+    return service_account(namespace, account_of(env, namespace, pod), token.source)
+
+
+def user_of(env: Environment, namespace: str, pod: str) -> Setting:
+    """Return the number of the user that a pod's first container runs as.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> user_of(read_environment("insecure"), "ci", "builder").value
+    '1000'
+    """
+    owner = _object(env, "Pod", namespace, pod)
+    if owner is None:
+        return Setting("0", _no_pod(namespace, pod))
+    said = owner.setting("spec", "containers", 0, "securityContext", "runAsUser")
+    said = said or owner.setting("spec", "securityContext", "runAsUser")
+    # the lab's image names no user
+    return said or Setting("0", Source(owner.path, None, "runAsUser absent", default=True))
+
+
+def mounted(env: Environment, namespace: str, pod: str, path: str) -> Claim:
+    """Say whether a pod's first container is given a path of its machine, and where.
+
+    Returns
+    -------
+    Claim
+        Its value is "writable", "read-only" or "none"; its detail where the path stands in the
+        container.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> mounted(read_environment("insecure"), "ci", "builder", "/run/docker.sock").detail
+    '/machine/run/docker.sock'
+    """
+    owner = _object(env, "Pod", namespace, pod)
+    if owner is None:
+        return Claim("none", "there is no such pod", _no_pod(namespace, pod))
+    for number, volume in enumerate(owner.sequence("spec", "volumes")):
+        at = ("spec", "volumes", number, "hostPath")
+        host = owner.text(*at, "path", default="")
+        if not host or not PurePosixPath(path).is_relative_to(host):
+            continue
+        for mount in owner.sequence("spec", "containers", 0, "volumeMounts"):
+            if mount["name"] == volume["name"]:
+                inside = PurePosixPath(mount["mountPath"], PurePosixPath(path).relative_to(host))
+                word = "read-only" if mount.get("readOnly") else "writable"
+                return Claim(word, str(inside), owner.source(*at, "path"))
+    absent = Source(owner.path, None, f"hostPath of {path} absent", default=True)
+    return Claim("none", f"{namespace}/{pod} is not given {path}", absent)
+
+
+def _no_pod(namespace: str, pod: str) -> Source:
+    return Source("manifests", None, f"pod {namespace}/{pod} absent", default=True)
 
 
 def audience_in(env: Environment, namespace: str, pod: str) -> Setting | None:

@@ -62,6 +62,8 @@ def ask(
     method: str = "",
     body: bytes | None = None,
     options: Sequence[str] = (),
+    telling: Sequence[str] = (),
+    shown: str = "",
 ) -> Verdict:
     """Ask something once from a foothold, and say what came of it.
 
@@ -81,6 +83,10 @@ def ask(
     body : bytes, optional
     options : sequence of str
         More of curl's.
+    telling : sequence of str
+        More refusals that only a listener that says no can give.
+    shown : str
+        What was asked, where the URL differs from run to run.
 
     Returns
     -------
@@ -95,12 +101,14 @@ def ask(
     answer = request(lab, url, foothold=foothold, body=body, options=[*more, *options])
     path = url.partition("://")[2].partition("/")[2]
     verb = method or ("GET" if body is None else "POST")
-    asked = f"{verb} /{path.partition('?')[0]} at {url.partition('://')[2].partition('/')[0]}"
+    asked = (
+        shown or f"{verb} /{path.partition('?')[0]} at {url.partition('://')[2].partition('/')[0]}"
+    )
     if not answer.refusal:
         return Verdict(
             technique, lab.mode, foothold, True, f"HTTP {answer.status}", (asked, proof(answer))
         )
-    if not answer.refusal.startswith(TELLING):
+    if not answer.refusal.startswith((*TELLING, *telling)):
         raise ProbeError(
             f"{technique}: {answer.refusal} says neither that it worked nor that it may not",
             evidence=[asked, answer.body[:200].decode(errors="replace")],

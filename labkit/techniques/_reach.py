@@ -22,7 +22,17 @@ from labkit.techniques._base import (
 if TYPE_CHECKING:
     from labkit.lab import Lab, Output
 
-__all__ = ["FIND_POD", "Answer", "attacker", "inside", "place", "request", "run", "run_from"]
+__all__ = [
+    "FIND_POD",
+    "Answer",
+    "attacker",
+    "digest",
+    "inside",
+    "place",
+    "request",
+    "run",
+    "run_from",
+]
 
 #: Seconds for one request, and for one command without a limit of its own.
 PATIENCE = 5
@@ -30,12 +40,13 @@ DEADLINE = 20.0
 #: Somebody with an account on the machines and no rights on them.
 PERSON = "alice"
 ON_A_MACHINE = (USER_ON_MASTER, USER_ON_WORKER, ROOT_ON_WORKER, ROOT_ON_ETCD)
-#: The pod's processes are the machine's, and its container's name is the kubelet's label; a
-#: container that ended may stand there as well.
+#: Finds $pid of the container named $container. The pod's processes are the machine's, and its
+#: container's name is the kubelet's label; a container that ended may stand there as well.
 FIND_POD = """
 set -e
+label='labels."io.kubernetes.container.name"'
 find_pod() {
-  ids=$(ctr --namespace k8s.io containers list --quiet 'labels."io.kubernetes.container.name"==web')
+  ids=$(ctr --namespace k8s.io containers list --quiet "$label==$container")
   pid=$(ctr --namespace k8s.io tasks list | awk -v ids="$(echo $ids)" \\
     '$3 == "RUNNING" && index(ids, $1) { print $2 }')
   [ "$(echo "$pid" | wc -w)" = 1 ]
@@ -43,11 +54,12 @@ find_pod() {
 tries=0
 until find_pod; do
   tries=$((tries + 1))
-  [ $tries -lt 40 ] || { echo "the pod shop/web does not run" >&2; exit 125; }
+  [ $tries -lt 40 ] || { echo "the pod $container does not run" >&2; exit 125; }
   sleep 0.2
 done
 """
-IN_POD = f"""{FIND_POD}
+IN_POD = f"""container=web
+{FIND_POD}
 exec nsenter --net=/proc/$pid/ns/net setpriv --reuid 1000 --regid 1000 --clear-groups \\
   --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@"
 """
@@ -133,6 +145,20 @@ def run(
             evidence=(output.error + output.text).strip().splitlines()[-5:],
         )
     return output
+
+
+def digest(lab: Lab, node: str, path: str) -> str:
+    """Return the hash of a machine's file, by which its bytes are known without being shown.
+
+    Raises
+    ------
+    ProbeError
+        It was not said.
+    """
+    said = run(lab, node, ["sha256sum", path], check=True).text.split()
+    if not said:  # the engine lost what was written
+        raise ProbeError(f"{node} did not say the hash of {path}")
+    return said[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import Channel
+from labkit.model import Channel, build_model
+from labkit.model.graph import credential
 from labkit.techniques._listen import Talk, nonce
 from labkit.techniques._secret import Secret, true_secret
 
@@ -99,15 +100,9 @@ def docker_asked(lab: Lab, channel: Channel) -> Iterator[Talk]:
     asked = nonce("question")
     filters = json.dumps({"label": [asked.value.decode()]})
     url = f"{channel.protocol}://worker1:{channel.port}/containers/json"
-    argv = [
-        "curl",
-        "--silent",
-        "--fail",
-        "--insecure",
-        "--get",
-        "--data-urlencode",
-        f"filters={filters}",
-        url,
-    ]
+    argv = ["curl", "--silent", "--fail", "--insecure", "--get", url]
+    argv += ["--data-urlencode", f"filters={filters}"]
+    if held := credential(build_model(lab.environment), channel):
+        argv += ["--cert", held.certificate, "--key", held.key]
     lab.exec("master", argv)
     yield Talk(asked, "what a remote client asked the Docker Engine", "the client was answered")

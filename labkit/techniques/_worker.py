@@ -18,7 +18,7 @@ from labkit.techniques._reach import request, run_from
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["MASTER", "WORKER", "caller", "carried", "held", "own_node"]
+__all__ = ["MASTER", "WORKER", "caller", "carried", "copied", "held", "own_node"]
 
 MASTER, WORKER = "master", "worker1"
 
@@ -51,13 +51,20 @@ def carried(lab: Lab, foothold: str, kind: str, node: str = WORKER) -> Iterator[
     if foothold != OUTSIDE:
         yield ["--cert", credential.certificate, "--key", credential.key]
         return
+    with copied(lab, foothold, credential) as (certificate, key):
+        yield ["--cert", certificate, "--key", key]
+
+
+@contextmanager
+def copied(lab: Lab, foothold: str, credential: Credential) -> Iterator[tuple[str, str]]:
+    """Yield the paths of a copy of a certificate and its key, at a foothold elsewhere."""
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     try:
         run_from(lab, foothold, ["mkdir", "--mode=0700", folder])
         for name, path in (("crt", credential.certificate), ("key", credential.key)):
-            data = lab.read_file(node, path)
+            data = lab.read_file(credential.node, path)
             run_from(lab, foothold, ["tee", f"{folder}/{name}"], stdin=data)
-        yield ["--cert", f"{folder}/crt", "--key", f"{folder}/key"]
+        yield f"{folder}/crt", f"{folder}/key"
     finally:
         run_from(lab, foothold, ["rm", "-rf", folder])
 

@@ -9,19 +9,19 @@ from labkit.model import View
 from labkit.techniques import _listen
 from labkit.techniques._base import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._capture import between, capture
+from labkit.techniques._docker import listens_on
 from labkit.techniques._listen import ATTACK, SOURCES
 from labkit.techniques._reach import request, run
 from labkit.techniques._talks import docker_asked
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._verdict import Verdict
 from labkit.techniques._wire import streams
 
 if TYPE_CHECKING:
-    from labkit.cluster import Environment
     from labkit.lab import Lab
 
 __all__ = ["TECHNIQUE"]
 
-ABOUT = "*@network -> dockerd@worker1:237[0-9]"
+ABOUT = "* -> dockerd@worker1:237[0-9]"
 CLOSED = "connection refused"
 
 
@@ -30,15 +30,8 @@ def predict(view: View, foothold: str) -> Prediction:
     found = view.channels(ABOUT)
     if found:
         return Prediction(found[0].encryption.value == "none", (str(found[0].encryption),))
-    said = (f"{what}: {value}: {read_in}" for what, value, read_in in hosts(view.env))
+    said = (f"{what}: {value}: {read_in}" for what, value, read_in in listens_on(view.env))
     return Prediction(False, tuple(said))
-
-
-def hosts(env: Environment) -> list[Setting]:
-    """Return where the Docker Engine is told to listen."""
-    found = env.component("dockerd@worker1").values("host")
-    where = " ".join(setting.value for setting in found)
-    return [("where the Docker Engine listens", where, str(found[0].source))]
 
 
 def execute(lab: Lab, foothold: str) -> Verdict:
@@ -76,5 +69,5 @@ TECHNIQUE = Technique(
     sources=(*SOURCES, "https://docs.docker.com/engine/security/protect-access/"),
     predict=predict,
     execute=execute,
-    settings=hosts,
+    settings=listens_on,
 )

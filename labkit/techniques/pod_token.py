@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import View
-from labkit.model.rights import Action, service_account
-from labkit.model.workloads import account_of, token_in
+from labkit.model.rights import Action
+from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._access import CHANNEL, api_url, may_all
 from labkit.techniques._ask import ask
 from labkit.techniques._base import POD, SECRETS, Prediction, Technique
-from labkit.techniques._reach import FIND_POD, Answer, run
+from labkit.techniques._pod import TOKEN, find_pod, from_pod, token_of
+from labkit.techniques._reach import Answer
 from labkit.techniques._secret import true_secret
 from labkit.techniques._verdict import Setting, Verdict
 
@@ -22,20 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 NAMESPACE, NAME = "shop", "web"
+PAGE = "/tmp/www/index.html"  # noqa: S108 - of the pod
 PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
-TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
-#: In the pod's own files, as its user.
-READ = f"""{FIND_POD}
-exec nsenter --target $pid --mount --setuid 1000 --setgid 1000 cat {TOKEN}
-"""
 
 
 def predict(view: View, foothold: str) -> Prediction:
     """Say what the model says: whether there is a token, and what its owner may do."""
-    token = token_in(view.env, NAMESPACE, NAME)
-    if token.value != "mounted":
-        return Prediction(False, (str(token),))
-    caller = service_account(NAMESPACE, account_of(view.env, NAMESPACE, NAME), token.source)
+    caller = token_caller(view.env, NAMESPACE, NAME)
+    if caller is None:
+        return Prediction(False, (str(token_in(view.env, NAMESPACE, NAME)),))
     wanted = Action("get", "secrets", namespace=NAMESPACE, name="db-credentials")
     return may_all(view, caller, [wanted])
 
@@ -53,8 +49,11 @@ def execute(lab: Lab, foothold: str) -> Verdict:
         lab.kubectl("get", f"--raw={PATH}")
         return "the administrator reads it on the same port"
 
-    token = _token(lab)
+    pod = find_pod(lab, NAMESPACE, NAME)
+    token = token_of(lab, pod)
     if token is None:
+        if from_pod(lab, pod, ["cat", pod.path(PAGE)]).text.strip() != "shop":
+            raise ProbeError("these are not the files of the pod shop/web")
         evidence = (f"looked for {TOKEN} in {NAMESPACE}/{NAME}",)
         return Verdict(
             TECHNIQUE.name,
@@ -74,20 +73,6 @@ def execute(lab: Lab, foothold: str) -> Verdict:
         proof=proof,
         control=control,
     )
-
-
-def _token(lab: Lab) -> str | None:
-    """Return the pod's token; None where it was given none."""
-    node = next(node.name for node in lab.environment.nodes if node.role == "worker")
-    output = run(lab, node, ["sh", "-c", READ])
-    if not output.exit_code:
-        return output.text.strip()
-    if "No such file" not in output.error:
-        raise ProbeError(f"the token cannot be read: {output.error.strip()[-200:]}")
-    page = READ.replace(TOKEN, "/tmp/www/index.html")  # noqa: S108 - of the pod
-    if run(lab, node, ["sh", "-c", page], check=True).text.strip() != "shop":
-        raise ProbeError("these are not the files of the pod shop/web")
-    return None
 
 
 def _settings(env: Environment) -> list[Setting]:

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-from labkit.cluster import Credential, Environment
+from labkit.cluster import Credential, DockerClient, Environment
 from labkit.lab import Lab
 from labkit.lab.bootstrap import ETCDCTL
 from labkit.lab.pki import Authority, Leaf
@@ -20,6 +21,8 @@ __all__ = ["Plan", "make_plan"]
 
 Job = dict[str, Any]
 KUBECTL = ["kubectl", "--request-timeout=3s", "get"]
+#: The command line names the engine, by which the client is known.
+DOCKER = 'set -a; . "$1"; exec docker --host="$DOCKER_HOST" version'
 #: Seconds that an interception waits for a client to come by.
 PATIENCE = 25.0
 
@@ -216,6 +219,8 @@ def _intercept_job(plan: Plan, env: Environment, channel: Channel, stranger: Aut
     job["clients"].append(process_of(env, channel))
     if client_of(channel).startswith("kubectl/"):
         job["triggers"].append([*KUBECTL, process_of(env, channel), "--raw=/version"])
+    if client_of(channel) == "docker":
+        job["triggers"].append(["sh", "-c", DOCKER, "docker", _docker_client(env, channel).path])
     job["errands"] += _errands(env, channel)
 
 
@@ -226,7 +231,19 @@ def process_of(env: Environment, channel: Channel) -> str:
         user, _, path = client.removeprefix("kubectl/").partition(":")
         found = (k for k in env.kubeconfigs if k.node == node and k.user == user)
         return f"--kubeconfig={path or next(found).path}"
+    if client == "docker":
+        return f"--host={_docker_client(env, channel).host.value}"
     return f"{client}.service"
+
+
+def _docker_client(env: Environment, channel: Channel) -> DockerClient:
+    """Return the file of variables that a client of a Docker Engine is called with."""
+    node, server = node_of(channel.client), node_of(channel.server)
+    return next(
+        client
+        for client in env.docker_clients
+        if client.node == node and urlsplit(client.host.value).hostname == server
+    )
 
 
 def _errands(env: Environment, channel: Channel) -> list[list[str]]:

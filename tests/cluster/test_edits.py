@@ -37,7 +37,8 @@ def test_a_flag_given_twice() -> None:
     about = "anyone@network -> dockerd@worker1:2375"
     assert claim(about, "encryption") == "closed"
     edit = Flag("worker", "docker.service", "host", ("fd://", "tcp://0.0.0.0:2375"))
-    assert claim(about, "encryption", edit) == "none"
+    tls = Flag("worker", "docker.service", "tlsverify", None)
+    assert claim(about, "encryption", edit, tls) == "none"
 
 
 def test_a_key_an_option_and_a_whole_file() -> None:

@@ -74,7 +74,7 @@ def test_etcd_reads_its_environment(modes):
 def test_an_unknown_flag_is_reported_not_assumed(modes):
     change(modes / API, "  --profiling=false", "  --profilng=false")
     [unknown] = read_environment(modes / "hardened").unknowns
-    assert (unknown.path, unknown.line, unknown.text) == (API, 31, "--profilng=false")
+    assert (unknown.path, unknown.line, unknown.text) == (API, 32, "--profilng=false")
 
 
 def test_a_role_folder_with_a_slip_is_reported(modes):
@@ -93,7 +93,7 @@ def test_what_a_shell_starts_is_reported(modes):
 BROKEN = [
     (API, "[Service]", "[Service", r"kube-apiserver\.service:6: a section header"),
     (API, "/usr/local/bin/kube-apiserver", "'open", r"kube-apiserver\.service:9: a quote"),
-    (API, "encryption.yaml", "none.yaml", r"kube-apiserver\.service:24: .*master has no such file"),
+    (API, "encryption.yaml", "none.yaml", r"kube-apiserver\.service:25: .*master has no such file"),
     (
         "hardened/worker/etc/kubernetes/kubelet.yaml",
         "port: 10250",

@@ -183,7 +183,12 @@ FLIPS = [
     ("hardened", SOCKET, "SocketMode=0600\n", "", TO_SOCKET, CLIENT, "none"),
     ("insecure", SOCKET, "SocketMode=0666", "SocketMode=0660", TO_SOCKET, CLIENT, "file-mode"),
     ("insecure", DOCKER, "tcp://0.0.0.0:2375", "tcp://127.0.0.1:2375", TO_DOCKER, CLIENT, "closed"),
-    ("insecure", DOCKER, "2375 \\", "2376 --tlsverify \\", TO_DOCKER, CLIENT, "required"),
+    ("insecure", DOCKER, "2375 \\", "2376 --tlsverify \\", f"{TO_DOCKER}:2376", CLIENT, "required"),
+    ("hardened", DOCKER, "verify=true", "verify=false", "docker@master -> ", CLIENT, "none"),
+    ("hardened", DOCKER, "verify=true", "verify=false", f"{TO_DOCKER}:2376", SERVER, "unverified"),
+    # --tls alone asks for certificates, and --tlsverify is TLS whatever it says
+    ("hardened", DOCKER, "--tlsverify=true", "--tls", "docker@master -> ", CLIENT, "required"),
+    ("insecure", DOCKER, "2375 \\", "2375 --tlsverify=false \\", TO_DOCKER, ENCRYPTION, "tls1.2"),
     ("insecure", DOCKER, "2375 \\", "2376 --tls \\", TO_DOCKER, CLIENT, "none"),
     # kubectl proxy: as whom it acts decides
     ("insecure", PROXY, "  --address=0.0.0.0 \\\n", "", TO_PROXY, CLIENT, "closed"),
@@ -287,7 +292,8 @@ def test_a_flag_of_the_kubelet_wins_over_its_file(modes):
 
 def test_dockerd_without_hosts_makes_its_own_socket(modes):
     unit = modes / "hardened" / DOCKER
-    unit.write_text(unit.read_text().replace("  --host=fd:// \\\n", ""))
+    text = unit.read_text().replace("  --host=fd:// \\\n", "")
+    unit.write_text(text.replace("  --host=tcp://0.0.0.0:2376 \\\n", ""))
     assert claims(modes / "hardened", TO_SOCKET, CLIENT) == {"file-mode"}
 
 
@@ -302,7 +308,7 @@ def test_a_port_that_is_none_names_its_line(modes, port):
 def test_an_endpoint_that_is_no_url_names_its_line(modes):
     file = modes / "hardened" / API_UNIT
     file.write_text(file.read_text().replace("https://etcd1:2379", "https://etcd1:port"))
-    with pytest.raises(ConfigError, match=r"kube-apiserver\.service:20: .*no URL"):
+    with pytest.raises(ConfigError, match=r"kube-apiserver\.service:21: .*no URL"):
         build_model(read_environment(modes / "hardened"))
 
 

@@ -160,7 +160,7 @@ def hardened() -> dict[str, tuple[Expected, Expected, Expected, Expected]]:
             f"kube-proxy@{name} -> {at_api}": to_api(f"{worker}/kube-proxy.conf"),
             f"kube-apiserver@master -> kubelet@{name}:10250": (
                 ("tls1.3", kubelet, 13),
-                ("verified", api, 25),
+                ("verified", api, 26),
                 ("required", kubelet, 4),
                 ("enforced", kubelet, 7),
             ),
@@ -171,14 +171,20 @@ def hardened() -> dict[str, tuple[Expected, Expected, Expected, Expected]]:
                 ("file-mode", socket, 6),
                 ("allow-all", socket, 6),
             ),
-            f"anyone@network -> dockerd@{name}:2375": shut(f"{worker_units}/docker.service", 10),
+            f"anyone@network -> dockerd@{name}:2375": shut(f"{worker_units}/docker.service", 11),
+            f"docker@master -> dockerd@{name}:2376": (
+                ("tls1.2", f"{worker_units}/docker.service", 12),
+                ("verified", f"hardened/master/etc/docker/{name}.env", 3),
+                ("required", f"{worker_units}/docker.service", 12),
+                ("allow-all", f"{worker_units}/docker.service", 11),
+            ),
             f"kubelet@{name} -> containerd@{name}:/run/containerd/containerd.sock": containerd(
                 kubelet, 14
             ),
         }
     for member in MEMBERS:
         for client, path, line in (
-            ("kube-apiserver@master", api, 21),
+            ("kube-apiserver@master", api, 22),
             ("flanneld@worker1", f"{worker_units}/flanneld.service", 10),
             ("flanneld@worker2", f"{worker_units}/flanneld.service", 10),
         ):
@@ -239,6 +245,7 @@ CREDENTIALS = {
     "kube-apiserver@master -> etcd@etcd2:2379": "kube-apiserver",
     "etcd@etcd1 -> etcd@etcd3:2380": "etcd-peer",
     "flanneld@worker1 -> etcd@etcd1:2379": "flanneld",
+    "docker@master -> dockerd@worker2:2376": "docker-client",
     "local-users@worker1 -> dockerd@worker1:/run/docker.sock": None,
     "anyone@network -> kubelet@worker1:10255": None,
 }

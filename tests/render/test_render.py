@@ -53,7 +53,7 @@ def test_the_table_as_text(models):
 
 def test_the_table_as_html_says_where_each_value_was_read(models):
     html = table(models["hardened"])._repr_html_()
-    assert html.count("<tr>") == 1 + 34
+    assert html.count("<tr>") == 1 + 36
     assert "kube-apiserver.service:17 --anonymous-auth=false" in html
     assert "->" not in html.replace("-&gt;", "")
 

@@ -1,0 +1,62 @@
+"""Files of variables that tell docker's client whom it calls, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from labkit.cluster.source import Setting, Source
+from labkit.cluster.systemd import parse_environment
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Node
+
+__all__ = ["DockerClient", "read_docker_clients"]
+
+FOLDER = "/etc/docker/"
+
+
+@dataclass(frozen=True, slots=True)
+class DockerClient:
+    """One file of variables: the engine that it names, and how it is called.
+
+    ``verify`` is None where the client speaks plaintext; ``folder`` holds ``ca.pem``,
+    ``cert.pem`` and ``key.pem``.
+    """
+
+    node: str
+    path: str
+    host: Setting
+    verify: Setting | None
+    folder: str
+
+
+def read_docker_clients(node: Node) -> Iterator[DockerClient]:
+    """Read the files in ``/etc/docker`` that set ``DOCKER_HOST``.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> [client] = [c for c in read_environment("hardened").docker_clients if "worker1" in c.path]
+    >>> client.host.value, client.folder
+    ('tcp://worker1:2376', '/etc/docker/pki')
+    """
+    for path, file in sorted(node.files.items()):
+        if not path.startswith(FOLDER) or not path.endswith(".env"):
+            continue
+        found = {
+            name: Setting(value, Source(file.source, line, f"{name}={value}"))
+            for name, (value, line) in parse_environment(file.read_text(), file.source).items()
+        }
+        if host := found.get("DOCKER_HOST"):
+            verify = found.get("DOCKER_TLS_VERIFY")
+            folder = found.get("DOCKER_CERT_PATH")
+            yield DockerClient(
+                node=node.name,
+                path=path,
+                host=host,
+                # docker's client takes any text but none for a yes
+                verify=verify if verify and verify.value else None,
+                folder=folder.value if folder else "/root/.docker",
+            )

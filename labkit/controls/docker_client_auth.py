@@ -1,0 +1,61 @@
+"""TCP ports of dockerd take only clients with a certificate of an authority of theirs."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Edit, Flag, Rule, Whole
+from labkit.controls._base import Control
+from labkit.model import View
+from labkit.paths import environments_dir
+
+__all__ = ["CONTROL"]
+
+UNIT, PORT = "docker.service", "tcp://0.0.0.0:2376"
+PKI, AUTHORITY = "/etc/docker/pki", "/etc/kubernetes/pki/ca.crt"
+#: How the administrator's machine calls each worker's.
+CLIENTS = tuple(f"/etc/docker/{name}.env" for name in ("worker1", "worker2"))
+
+
+def _clients() -> tuple[Edit, ...]:
+    folder = environments_dir() / "hardened" / "master"
+    return tuple(Whole("master", path, (folder / path.lstrip("/")).read_text()) for path in CLIENTS)
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place; where there is no TCP port, nobody gets in without one."""
+    return all(
+        channel.client_authentication.value == "required"
+        for channel in view.channels("* -> dockerd@*:[0-9]*")
+    )
+
+
+CONTROL = Control(
+    name="docker-client-auth",
+    title="TCP ports of dockerd take only clients with a certificate",
+    why="TLS without --tlsverify encrypts, and lets everybody in. Whoever has such a certificate "
+    "is root all the same.",
+    on=(
+        Flag("worker", UNIT, "host", ("fd://", PORT)),
+        Flag("worker", UNIT, "tls", None),
+        Flag("worker", UNIT, "tlsverify", "true"),
+        Flag("worker", UNIT, "tlscacert", AUTHORITY),
+        Flag("worker", UNIT, "tlscert", f"{PKI}/server-cert.pem"),
+        Flag("worker", UNIT, "tlskey", f"{PKI}/server-key.pem"),
+        *_clients(),
+        # docker's client looks for the authority beside its certificate
+        Rule(
+            "master",
+            "/etc/tmpfiles.d/kubernetes.conf",
+            f"{PKI}/ca.pem",
+            f"L+ {PKI}/ca.pem - - - - {AUTHORITY}",
+        ),
+    ),
+    # --tls alone would go on asking
+    off=(Flag("worker", UNIT, "tlsverify", "false"),),
+    holds=holds,
+    changes="client_authentication of * -> dockerd@*:2376",
+    stops=("docker-tcp",),
+    references=(
+        "CIS Docker Benchmark 2.7",
+        "Docker documentation: Protect the Docker daemon socket",
+    ),
+)

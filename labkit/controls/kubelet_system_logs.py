@@ -1,0 +1,31 @@
+"""The kubelet does not serve the machine's logs."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Key
+from labkit.cluster.source import is_true
+from labkit.controls._base import Control
+from labkit.model import View
+
+__all__ = ["CONTROL"]
+
+CONFIG, HANDLER = "/etc/kubernetes/kubelet.yaml", "enableSystemLogHandler"
+
+
+def holds(view: View) -> bool:
+    """Say whether it is in place."""
+    kubelets = (c for c in view.env.components if c.kind == "kubelet")
+    return not any(is_true(kubelet.setting(HANDLER).value) for kubelet in kubelets)
+
+
+CONTROL = Control(
+    name="kubelet-system-logs",
+    title="The kubelet does not serve the machine's logs",
+    why="It serves /var/log as root and follows links: whoever may write there may read all.",
+    on=(Key("worker", CONFIG, HANDLER, False),),
+    off=(Key("worker", CONFIG, HANDLER, True),),
+    holds=holds,
+    changes="what is there behind kube-apiserver@* -> kubelet@*:10250, not who may ask for it",
+    stops=("kubelet-log-symlink",),
+    references=("Kubernetes documentation: Kubelet Configuration (v1beta1)",),
+)

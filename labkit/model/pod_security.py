@@ -1,0 +1,91 @@
+"""What Pod Security admission lets into a namespace, by its label or by the cluster's default."""
+
+from __future__ import annotations
+
+from labkit.cluster.facts import Component, Environment
+from labkit.cluster.source import Setting, broken
+from labkit.cluster.yamldoc import Document, read_documents, read_one
+from labkit.model.claims import Claim
+from labkit.model.rights import admission
+
+__all__ = ["ENFORCE", "host_paths", "standard"]
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+PLUGIN = "PodSecurity"
+
+
+def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
+    """Return the standard that pods of a namespace are held to.
+
+    Returns
+    -------
+    Setting
+        "privileged" (none), "baseline" or "restricted".
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> apiserver = env.component("kube-apiserver@master")
+    >>> [standard(env, apiserver, name).value for name in ("shop", "default")]
+    ['restricted', 'baseline']
+    """
+    plugin = admission(apiserver, PLUGIN)
+    if plugin.value != "enforced":
+        return Setting("privileged", plugin.source)
+    config, at = _configuration(env, apiserver)
+    if config and namespace in config.words(*at, "exemptions", "namespaces"):
+        return Setting("privileged", config.source(*at, "exemptions", "namespaces"))
+    return (
+        _label(env, namespace)
+        or (config.setting(*at, "defaults", "enforce") if config else None)
+        or Setting("privileged", apiserver.setting("admission-control-config-file").source)
+    )
+
+
+def host_paths(env: Environment, apiserver: Component, namespace: str) -> Claim:
+    """Say whether a pod with folders of its machine is let into a namespace.
+
+    Returns
+    -------
+    Claim
+        Its value is "admitted" or "refused".
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("insecure")
+    >>> host_paths(env, env.component("kube-apiserver@master"), "default").value
+    'admitted'
+    """
+    found = standard(env, apiserver, namespace)
+    word = "admitted" if found.value == "privileged" else "refused"
+    return Claim(word, f"{PLUGIN} holds {namespace} to {found.value}", found.source)
+
+
+def _label(env: Environment, namespace: str) -> Setting | None:
+    for file in env.manifests:
+        for document in read_documents(file.read_text(), file.source):
+            if isinstance(document.value, dict) and (
+                (document.get("kind"), document.get("metadata", "name")) == ("Namespace", namespace)
+            ):
+                return document.setting("metadata", "labels", ENFORCE)
+    return None
+
+
+def _configuration(
+    env: Environment, apiserver: Component
+) -> tuple[Document | None, tuple[str | int, ...]]:
+    """Return the file that configures the plugin, and where in it."""
+    setting = apiserver.setting("admission-control-config-file")
+    if not setting.value:
+        return None, ()
+    file = env.node(apiserver.node).files.get(setting.value)
+    if file is None:
+        why = f"{setting.source.text}: {apiserver.node} has no such file"
+        raise broken(setting.source.path, setting.source.line, why)
+    document = read_one(file.read_text(), file.source)
+    for number, _ in enumerate(document.sequence("plugins")):
+        if document.get("plugins", number, "name") == PLUGIN:
+            return document, ("plugins", number, "configuration")
+    return None, ()

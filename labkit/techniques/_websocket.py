@@ -1,0 +1,116 @@
+"""Runs a command in a container over a WebSocket, and prints what came of it as JSON.
+
+It is sent to a machine of the lab as it is, so it needs nothing but Python. Arguments: host,
+port, path, and where there is one a certificate and its key. A token is read from standard
+input, where no list of processes shows it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import socket
+import ssl
+import sys
+from typing import IO
+
+#: Of RFC 6455: what the server adds to the client's key before it hashes it.
+MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+PROTOCOLS = "v5.channel.k8s.io, v4.channel.k8s.io"
+SWITCHING, CLOSE, STDOUT, ERROR = 101, 8, 1, 3
+PATIENCE = 8
+
+
+def request(host: str, path: str, key: str, token: str) -> bytes:
+    """Return the handshake: to whoever authorizes it, a GET like any other.
+
+    Examples
+    --------
+    >>> request("worker1:10250", "/exec/shop/web/web", "a2V5", "").splitlines()[0]
+    b'GET /exec/shop/web/web HTTP/1.1'
+    """
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {host}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Protocol: {PROTOCOLS}",
+    ]
+    if token:
+        lines.append(f"Authorization: Bearer {token}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def accepted(key: str) -> str:
+    """Return what a server that speaks WebSocket answers to a key.
+
+    Examples
+    --------
+    >>> accepted("dGhlIHNhbXBsZSBub25jZQ==")
+    's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+    """
+    digest = hashlib.sha1(key.encode() + MAGIC, usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
+
+
+def frames(stream: IO[bytes]) -> dict[int, bytes]:
+    r"""Read frames until the server closes; return what came on each of the channels.
+
+    Examples
+    --------
+    >>> import io
+    >>> frames(io.BytesIO(b"\x82\x03\x01hi\x88\x02\x03\xe8"))
+    {1: b'hi'}
+    """
+    found: dict[int, bytes] = {}
+    while len(head := stream.read(2)) == 2:
+        size = head[1] & 0x7F
+        if size > 125:
+            size = int.from_bytes(stream.read(2 if size == 126 else 8), "big")
+        payload = stream.read(size)
+        if head[0] & 0x0F == CLOSE:
+            break
+        if payload:
+            found[payload[0]] = found.get(payload[0], b"") + payload[1:]
+    return found
+
+
+def main() -> None:
+    """Do it."""
+    host, port, path, *pair = sys.argv[1:]
+    token = sys.stdin.read().strip()
+    context = ssl.create_default_context()
+    # an attacker has no reason to trust, and none to verify
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if pair:
+        context.load_cert_chain(*pair)
+    key = base64.b64encode(os.urandom(16)).decode()
+    with (
+        socket.create_connection((host, int(port)), PATIENCE) as raw,
+        context.wrap_socket(raw, server_hostname=host) as connection,
+        connection.makefile("rb") as stream,
+    ):
+        connection.sendall(request(f"{host}:{port}", path, key, token))
+        status = int(stream.readline().split()[1])
+        headers = {}
+        while (line := stream.readline().decode().strip()) != "":
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        said: dict[str, object] = {"status": status}
+        if status == SWITCHING and headers.get("sec-websocket-accept") == accepted(key):
+            got = frames(stream)
+            said["protocol"] = headers.get("sec-websocket-protocol", "")
+            said["output"] = base64.b64encode(got.get(STDOUT, b"")).decode()
+            said["end"] = got.get(ERROR, b"").decode(errors="replace")
+        else:
+            size = min(int(headers.get("content-length", "0")), 300)
+            said["body"] = stream.read(size).decode(errors="replace")
+    json.dump(said, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

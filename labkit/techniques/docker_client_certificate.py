@@ -1,0 +1,77 @@
+"""Become root on a worker with a copy of a certificate that its dockerd takes.
+
+This is no flaw, and nothing stops it: dockerd knows no rights below everything, so whoever
+holds a client's key is root on every worker that trusts its authority. It is what remains of
+the risk where remote docker is offered with mutual TLS, as ``hardened`` does; the remedy is to
+guard the key, or to offer none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Credential, Environment
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._docker import WORKER, become_root, listens_on
+from labkit.techniques._verdict import Verdict
+from labkit.techniques._worker import copied
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+HOLDER = ("docker-client", "master")
+PORT = 2376
+CHANNELS = f"* -> dockerd@{WORKER}:{PORT}"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether dockerd takes certificates of the client's authority."""
+    found = [c for c in view.channels(CHANNELS) if c.protocol == "https"]
+    if not found:
+        said = (f"{what}: {value}: {where}" for what, value, where in listens_on(view.env))
+        return Prediction(False, tuple(said))
+    claim = found[0].client_authentication
+    trusted = view.env.component(f"dockerd@{WORKER}").setting("tlscacert")
+    signer = _held(view.env).signed_by
+    known = trusted.value in {a.certificate for a in view.env.authorities if a.name == signer}
+    allowed = claim.value == "none" or known
+    return Prediction(allowed, (str(claim), str(trusted.source)))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Start a container that mounts the worker's file system, with the copied certificate."""
+    host = f"tcp://{WORKER}:{PORT}"
+    with copied(lab, foothold, _held(lab.environment)) as pair:
+        return become_root(lab, TECHNIQUE.name, foothold, host, tls=pair)
+
+
+def _held(env: Environment) -> Credential:
+    held = env.credential(*HOLDER)
+    if held is None:
+        raise ProbeError("there is no certificate for docker's client")
+    return held
+
+
+TECHNIQUE = Technique(
+    name="docker-client-certificate",
+    title="Become root on a worker with a docker client's certificate",
+    footholds=(OUTSIDE,),
+    grants=(ROOT_ON_WORKER,),
+    about="",
+    properties=(),
+    attack=("T1552.004", "T1078", "T1610", "T1611"),
+    stride=("spoofing", "elevation of privilege"),
+    cwe=("CWE-250",),
+    sources=(
+        "Securing communications in Kubernetes (2016), Securing the Docker endpoint",
+        "https://docs.docker.com/engine/security/protect-access/",
+        "https://attack.mitre.org/techniques/T1552/004/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=listens_on,
+)

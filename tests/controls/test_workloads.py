@@ -1,0 +1,115 @@
+"""What the controls of the agent, the builder and the Docker Engine stop, by the model alone."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from labkit import controls, read_environment, techniques
+from labkit.cluster.edits import PLAN, Option, Whole
+from labkit.controls._manifests import as_in
+from labkit.model import View
+from labkit.techniques import Prediction
+
+STOPPING = (
+    "docker-client-auth",
+    "docker-socket-mount",
+    "docker-tcp",
+    "kubelet-system-logs",
+    "log-mount",
+    "node-restriction",
+    "pod-security",
+)
+
+
+@cache
+def view(mode: str, *flipped: str) -> View:
+    wanted = dict.fromkeys(flipped, mode == "insecure")
+    return View(controls.with_controls(read_environment(mode), wanted))
+
+
+def predict(name: str, seen: View) -> Prediction:
+    technique = techniques.find(name)
+    return technique.predict(seen, technique.footholds[0])
+
+
+@pytest.mark.parametrize("name", STOPPING)
+def test_alone_it_stops_what_it_claims_to(name: str) -> None:
+    for stopped in controls.find(name).stops:
+        assert predict(stopped, view("insecure")).succeeds
+        assert not predict(stopped, view("insecure", name)).succeeds, stopped
+
+
+@pytest.mark.parametrize(
+    ("flipped", "opened"),
+    [
+        (("nodes-proxy",), "nodes-proxy-exec"),
+        (("apiserver-authorization",), "nodes-proxy-exec"),
+        (("kubelet-system-logs", "log-mount", "nodes-proxy"), "kubelet-log-symlink"),
+        (("docker-socket-mode", "docker-socket-mount"), "docker-socket-in-pod"),
+        (("docker-client-auth",), "docker-tls-no-client-auth"),
+        (("docker-tcp",), "docker-tcp"),
+        (("docker-tcp",), "eavesdrop-docker"),
+        (("node-restriction",), "node-changes-labels"),
+    ],
+)
+def test_without_them_it_succeeds_in_the_hardened_cluster(
+    flipped: tuple[str, ...], opened: str
+) -> None:
+    assert not predict(opened, view("hardened")).succeeds
+    assert predict(opened, view("hardened", *flipped)).succeeds
+    for kept in flipped:
+        fewer = [name for name in flipped if name != kept]
+        assert not predict(opened, view("hardened", *fewer)).succeeds
+
+
+def test_the_right_to_get_nodes_proxy_is_needed_only_where_rights_are_asked_for() -> None:
+    asked = ("apiserver-authorization", "kubelet-anonymous", "kubelet-authorization")
+    assert predict("nodes-proxy-exec", view("insecure", "nodes-proxy")).succeeds
+    assert predict("nodes-proxy-exec", view("insecure", *asked)).succeeds
+    assert not predict("nodes-proxy-exec", view("insecure", *asked, "nodes-proxy")).succeeds
+
+
+@pytest.mark.parametrize(
+    ("mode", "user", "succeeds"),
+    [("0666", "1000", True), ("0660", "1000", False), ("0660", "0", True), ("0600", "0", True)],
+)
+def test_who_the_pod_is_matters_and_the_mode_of_the_socket(
+    mode: str, user: str, succeeds: bool
+) -> None:
+    [builder] = as_in("insecure", "builder.yaml")
+    assert isinstance(builder, Whole)
+    text = str(builder.text).replace("runAsNonRoot: true, runAsUser: 1000", f"runAsUser: {user}")
+    edits = (Whole(PLAN, builder.path, text), Option("worker", "docker.socket", "SocketMode", mode))
+    found = predict("docker-socket-in-pod", View(read_environment("hardened", edits)))
+    assert found.succeeds is succeeds
+
+
+def test_a_client_certificate_is_root_wherever_one_is_asked_for() -> None:
+    assert predict("docker-client-certificate", view("hardened")).succeeds
+    assert predict("docker-client-certificate", view("insecure", "docker-client-auth")).succeeds
+    assert not predict("docker-client-certificate", view("insecure")).succeeds
+    assert not predict("docker-client-certificate", view("insecure", "docker-tcp")).succeeds
+
+
+def test_one_authority_for_all_lets_every_certificate_command_the_docker_engines() -> None:
+    env = view("insecure", "docker-client-auth").env
+    trusted = env.component("dockerd@worker1").setting("tlscacert").value
+    signers = {a.name for a in env.authorities if a.certificate == trusted}
+    known = {c.name for c in env.credentials if c.signed_by in signers and "client" in c.usages}
+    assert {"docker-client", "kubelet", "flanneld"} <= known
+    hardened = view("hardened").env
+    assert {c.name for c in hardened.credentials if c.signed_by == "docker-ca"} == {
+        "docker-client",
+        "docker-server",
+    }
+
+
+def test_an_ordinary_user_is_refused_by_what_the_files_are() -> None:
+    for mode in ("insecure", "hardened"):
+        for foothold in techniques.find("host-path-pod-nonroot").footholds:
+            found = techniques.find("host-path-pod-nonroot").predict(view(mode), foothold)
+            assert not found.succeeds
+    assert "0640 root shadow" in repr(predict("host-path-pod-nonroot", view("insecure")))
+    assert "PodSecurity" in repr(predict("host-path-pod-nonroot", view("insecure", "pod-security")))

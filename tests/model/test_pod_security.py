@@ -1,0 +1,59 @@
+"""What Pod Security lets into a namespace: the label, the cluster's default, the exemptions."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit.cluster import Environment, read_environment
+from labkit.cluster.edits import PLAN, Edit, Flag, Key, Whole
+from labkit.errors import ConfigError
+from labkit.model.pod_security import host_paths, standard
+
+FILE, UNIT = "/etc/kubernetes/admission.yaml", "kube-apiserver.service"
+EXEMPT = Key("master", FILE, "plugins.0.configuration.exemptions.namespaces", ["default", "x"])
+OTHER = Key("master", FILE, "plugins.0.name", "EventRateLimit")
+NONE = Flag("master", UNIT, "admission-control-config-file", None)
+OFF = Flag("master", UNIT, "disable-admission-plugins", "PodSecurity,Priority")
+NAMESPACE = "{apiVersion: v1, kind: Namespace, metadata: {name: default%s}}"
+
+
+def hardened(*edits: Edit) -> Environment:
+    return read_environment("hardened", edits)
+
+
+@pytest.mark.parametrize(
+    ("edits", "namespace", "value", "where"),
+    [
+        ((), "shop", "restricted", "workloads.yaml"),
+        ((), "default", "baseline", "admission.yaml"),
+        ((), "kube-system", "baseline", "admission.yaml"),
+        ((NONE,), "default", "privileged", "--admission-control-config-file absent"),
+        ((NONE,), "shop", "restricted", "workloads.yaml"),
+        ((OTHER,), "default", "privileged", "--admission-control-config-file"),
+        ((EXEMPT,), "default", "privileged", "namespaces"),
+        ((OFF,), "shop", "privileged", "--disable-admission-plugins"),
+    ],
+)
+def test_which_standard(edits: tuple[Edit, ...], namespace: str, value: str, where: str) -> None:
+    env = hardened(*edits)
+    found = standard(env, env.component("kube-apiserver@master"), namespace)
+    assert (found.value, where in str(found.source)) == (value, True), found
+
+
+@pytest.mark.parametrize(
+    ("labels", "word"),
+    [
+        ("", "refused"),
+        (", labels: {pod-security.kubernetes.io/enforce: privileged}", "admitted"),
+        (", labels: {pod-security.kubernetes.io/warn: privileged}", "refused"),
+    ],
+)
+def test_a_label_wins_over_the_default_and_only_enforce_does(labels: str, word: str) -> None:
+    env = hardened(Whole(PLAN, "manifests/default.yaml", NAMESPACE % labels))
+    assert host_paths(env, env.component("kube-apiserver@master"), "default").value == word
+
+
+def test_a_file_that_is_not_there_names_the_line() -> None:
+    env = hardened(Flag("master", UNIT, "admission-control-config-file", "/etc/none.yaml"))
+    with pytest.raises(ConfigError, match=r"kube-apiserver\.service:\d+: .*has no such file"):
+        standard(env, env.component("kube-apiserver@master"), "default")
