@@ -14,12 +14,14 @@ from labkit.model.rights import (
     Action,
     Caller,
     authenticated_as,
+    bearer_at_kubelet,
     enabled,
     known_to_kubelet,
     may,
     may_at_kubelet,
 )
 from labkit.model.threat_model import Held
+from labkit.model.workloads import node_of_pod, pods, token_caller, token_in
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Credential, Environment, Node
@@ -108,7 +110,7 @@ def credentials_of(env: Environment) -> tuple[Held, ...]:
     [('cluster-admin',)]
     """
     found = [_held(env, credential) for credential in env.credentials]
-    return (*found, *_authority_keys(env))
+    return (*found, *_authority_keys(env), *_tokens(env))
 
 
 def _held(env: Environment, credential: Credential) -> Held:
@@ -150,10 +152,44 @@ def _opens(env: Environment, credential: Credential) -> Iterator[str]:
     for kubelet in env.components:
         if kubelet.kind == "kubelet":
             caller = known_to_kubelet(env, kubelet, credential)
-            known = caller.user == credential.common_name != ""
-            action = Action("create", "nodes/proxy", name=kubelet.node)
-            if known and may_at_kubelet(env, kubelet, caller, action).value == "allowed":
+            if caller.user == credential.common_name != "" and _runs(env, kubelet, caller):
                 yield kubelet.id
+
+
+def _runs(env: Environment, kubelet: Component, caller: Caller) -> bool:
+    """Say whether a kubelet runs commands for a caller: to get is enough, over a WebSocket."""
+    verbs = (Action(verb, "nodes/proxy", name=kubelet.node) for verb in ("create", "get"))
+    return any(may_at_kubelet(env, kubelet, caller, verb).value == "allowed" for verb in verbs)
+
+
+def _tokens(env: Environment) -> Iterator[Held]:
+    """Yield the tokens of service accounts that lie in pods."""
+    for namespace, pod in pods(env):
+        caller = token_caller(env, namespace, pod)
+        if caller is None:
+            continue
+        rights = [
+            right
+            for apiserver in env.components
+            if apiserver.kind == "kube-apiserver"
+            for right in _may(env, apiserver, caller)
+        ]
+        yield Held(
+            name=f"token of {namespace}/{pod}",
+            node=node_of_pod(env, namespace, pod),
+            kind="token",
+            identity=caller.user,
+            rights=tuple(dict.fromkeys(rights)),
+            readable_by=("inside a pod",),
+            opens=tuple(
+                it.id
+                for it in env.components
+                if it.kind == "kubelet"
+                and (known := bearer_at_kubelet(env, it, caller)).user == caller.user
+                and _runs(env, it, known)
+            ),
+            source=token_in(env, namespace, pod).source,
+        )
 
 
 def _readers(env: Environment, name: str, path: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ __all__ = [
     "audience_in",
     "endless_tokens",
     "mounted",
+    "node_of_pod",
     "pods",
     "token_caller",
     "token_in",
@@ -46,6 +47,19 @@ def account_of(env: Environment, namespace: str, pod: str) -> str:
     """
     owner = _object(env, "Pod", namespace, pod)
     return owner.text("spec", "serviceAccountName", default="default") if owner else "default"
+
+
+def node_of_pod(env: Environment, namespace: str, pod: str) -> str:
+    """Return the machine that a pod is bound to; empty where the scheduler decides.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> node_of_pod(read_environment("insecure"), "shop", "web")
+    'worker1'
+    """
+    owner = _object(env, "Pod", namespace, pod)
+    return owner.text("spec", "nodeName", default="") if owner else ""
 
 
 def token_in(env: Environment, namespace: str, pod: str) -> Claim:

@@ -16,6 +16,7 @@ from labkit.techniques._base import (
     NETWORK,
     POD,
     ROOT_ON_WORKER,
+    USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
     Technique,
@@ -56,7 +57,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
 TECHNIQUE = Technique(
     name="docker-tls-no-client-auth",
     title="Become root on a worker through dockerd's TLS port, without a certificate",
-    footholds=(NETWORK, POD, USER_ON_WORKER),
+    footholds=(NETWORK, POD, USER_ON_MASTER, USER_ON_WORKER),
     grants=(ROOT_ON_WORKER,),
     about="",
     properties=(),

