@@ -24,6 +24,7 @@ from labkit.lab.images import ensure_node_image
 from labkit.lab.machine import FileSpec, Output
 from labkit.lab.network import create_network, find_network, subnet_of
 from labkit.lab.pki import Authority
+from labkit.lab.raw import as_curl
 from labkit.lab.report import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
 from labkit.lab.status import READY, LabStatus, Timings, status_of
@@ -262,7 +263,7 @@ class Lab:
         Output
         """
         kubeconfig = f"--kubeconfig={self.environment.bootstrap_kubeconfig}"
-        argv = ["kubectl", kubeconfig, *arguments]
+        argv = as_curl(self.environment, arguments) or ["kubectl", kubeconfig, *arguments]
         return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
 
     def etcdctl(self, *arguments: str) -> Output:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import io
-import socket
 import tarfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
-from docker.utils.socket import frames_iter
 
 from labkit.errors import CommandFailed, LabError
+from labkit.lab.lane import lane_to
 
 __all__ = ["FileSpec", "Output", "archive", "execute", "read_file", "write_files"]
 
 #: What timeout(1) exits with: 124 after SIGTERM, 137 after SIGKILL.
 TIMED_OUT = (124, 137)
-#: Seconds between the end of a command's output and its exit status, at the most.
+#: Seconds that a machine may take beyond a command's own time.
 LAG = 20.0
 
 
@@ -105,35 +102,19 @@ def execute(
     CommandFailed
         It ran past `timeout`, or exited with another status than 0 and `check` is set.
     """
-    api = container.client.api  # type: ignore[union-attr]
     command = ["timeout", "--kill-after=2", f"{timeout:g}", *argv]
     try:
-        created = api.exec_create(
-            container.id, command, stdin=stdin is not None, user=user or "", workdir="/"
-        )
-        if stdin is None:
-            stdout, stderr = api.exec_start(created["Id"], demux=True)
-        else:
-            stdout, stderr = _exchange(api, created["Id"], stdin)
-        code = _exit_code(api, created["Id"])
+        code, stdout, stderr = lane_to(container).run(command, stdin, user or "", timeout + LAG)
     except (APIError, NotFound) as error:
         raise _unwell(container, str(error.explanation or error)) from error
-    output = Output(code, stdout or b"", stderr or b"")
+    except LabError as error:
+        raise _unwell(container, error.message) from error
+    output = Output(code, stdout, stderr)
     if code in TIMED_OUT or (check and code != 0):
         what = f"did not end within {timeout:g} s" if code in TIMED_OUT else f"exited with {code}"
         tail = (output.error + output.text).strip().splitlines()[-10:]
         raise CommandFailed(f"{container.name}: {' '.join(argv)[:200]} {what}", evidence=tail)
     return output
-
-
-def _exit_code(api: Any, exec_id: str) -> int:
-    """Return what a command exited with; its output may end before the engine knows."""
-    deadline = time.monotonic() + LAG
-    while (code := api.exec_inspect(exec_id)["ExitCode"]) is None:
-        if time.monotonic() > deadline:
-            raise LabError(f"a command's output ended, but it did not within {LAG:g} s")
-        time.sleep(0.02)
-    return int(code)
 
 
 def _unwell(container: Container, said: str) -> LabError:
@@ -150,31 +131,6 @@ def _unwell(container: Container, said: str) -> LabError:
     return LabError(
         f"{container.name} does not take commands", evidence=evidence, hint="labkit doctor"
     )
-
-
-def _exchange(api: Any, exec_id: str, stdin: bytes) -> tuple[bytes, bytes]:
-    """Feed a command and collect what it prints, over the one connection of an exec."""
-    stream = api.exec_start(exec_id, socket=True)
-    raw = getattr(stream, "_sock", stream)
-
-    def feed() -> None:
-        try:
-            raw.sendall(stdin)
-            raw.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # the command ended without reading all of it
-
-    feeder = threading.Thread(target=feed, daemon=True)
-    feeder.start()
-    parts: dict[int, list[bytes]] = {1: [], 2: []}
-    try:
-        for number, data in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
-            parts[number].append(data)
-    finally:
-        stream._response.close()  # it, and not the stream, owns the connection
-        raw.close()
-    feeder.join(timeout=1)
-    return b"".join(parts[1]), b"".join(parts[2])
 
 
 def archive(files: Sequence[FileSpec]) -> bytes:

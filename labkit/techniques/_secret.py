@@ -86,7 +86,7 @@ def true_secret(lab: Lab, namespace: str, name: str, key: str) -> Secret:
     ProbeTimeout
         The apiserver does not answer.
     """
-    get = ("get", "secret", f"--namespace={namespace}", name, "--output=json")
+    get = ("get", f"--raw=/api/v1/namespaces/{namespace}/secrets/{name}")
     deadline = time.monotonic() + PATIENCE
     while (found := lab.kubectl(*get, check=False)).exit_code or not found.stdout:
         # It may be starting again: a setting was just changed, or the lab was verified. And
