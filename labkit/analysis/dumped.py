@@ -82,7 +82,8 @@ def dump_steps(dump: Dump) -> tuple[Step, ...]:
     --------
     >>> from labkit.cluster.dump import Dump, PodGroup, PodSpec
     >>> pods = PodGroup("shop", "web", "web", PodSpec(token=True), ("worker1",), ("web-1",))
-    >>> print(next(s for s in dump_steps(Dump("shop", pods=(pods,))) if "token" in s.technique))
+    >>> steps = {step.technique: step for step in dump_steps(Dump("shop", pods=(pods,)))}
+    >>> print(steps["mounted-token"])
     inside pod shop/web: mounted-token -> is system:serviceaccount:shop:web
     """
     cluster, ledger = Cluster(dump), Ledger()

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from labkit.analysis.finding import LEVELS, Finding, Findings
-from labkit.analysis.paths import AttackPaths, attack_paths, reached
+from labkit.analysis.paths import GOALS, AttackPaths, attack_paths, reached
 from labkit.analysis.threats import find_threats
+from labkit.cluster.source import Source
 from labkit.errors import ConfigError
 from labkit.model import Claim, Model
 
@@ -43,9 +44,9 @@ class Analysis:
             "findings": [_finding(item) for item in self.findings],
             "paths": [
                 {"from": start, "to": goal, "steps": [asdict(step) for step in path]}
-                for start, paths in found.paths.items()
-                for goal, path in paths.items()
-                if path
+                for start in found.paths
+                for goal in GOALS
+                if (path := found.path(start, goal))
             ],
             "unknowns": list(self.model.unknowns),
         }
@@ -109,7 +110,7 @@ def as_finding(model: Model, paths: AttackPaths) -> Finding:
         attack=(),
         references=(),
         property="path",
-        claim=claim or Claim("open", steps, model.channels[0].encryption.source),
+        claim=claim or Claim("open", steps, Source(model.name, None, "; ".join(because))),
         state="open",
         control="",
         technique=paths.paths[0][-1].technique if paths.paths[0] else "",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from labkit.cluster import Dump, Environment, read_anything
 from labkit.cluster.source import decode
 from labkit.cluster.yamldoc import read_documents
 from labkit.errors import ConfigError
-from labkit.model import Model, read_model, read_model_file
+from labkit.model import Model, model_of_dump, read_model, read_model_file
 
 __all__ = ["load_model"]
 
@@ -18,8 +19,9 @@ def load_model(what: Path | str) -> Model:
     Parameters
     ----------
     what : path or str
-        "insecure" or "hardened"; the folder of an environment; a model by hand; a file of
-        another tool, see :data:`labkit.formats.FORMATS`.
+        "insecure" or "hardened"; the folder of an environment, or of files copied from a
+        cluster's machines, or of what ``kubectl get -o json`` wrote; a model by hand; a file
+        of another tool, see :data:`labkit.formats.FORMATS`.
 
     Returns
     -------
@@ -37,14 +39,27 @@ def load_model(what: Path | str) -> Model:
     """
     path = Path(what)
     if path.is_dir() or (not path.exists() and len(path.parts) == 1 and not path.suffix):
-        return read_model(what)
+        return _of(read_anything(what))
     if not path.exists():
         raise ConfigError(f"nothing at {path}", hint="give a folder, or a model's file")
     if _is_by_hand(path):
         return read_model_file(path)
+    if _is_dump(path):
+        return _of(read_anything(path))
     from labkit import formats
 
     return formats.read(path)
+
+
+def _of(found: Environment | Dump) -> Model:
+    return model_of_dump(found) if isinstance(found, Dump) else read_model(found)
+
+
+def _is_dump(path: Path) -> bool:
+    """Say whether a file is what kubectl wrote: lists of objects, each with its kind."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    return path.suffix == ".json" and b'"apiVersion"' in head and b'"kind"' in head
 
 
 def _is_by_hand(path: Path) -> bool:

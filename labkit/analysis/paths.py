@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from labkit.analysis.channel_steps import NETWORK, channel_steps, implications
+from labkit.analysis.dumped import dump_steps
 from labkit.analysis.roles import ADMIN, NODE_ROOT, POD, SECRETS
 from labkit.analysis.steps import Path, attack_graph, cheapest_paths, close, cost
 from labkit.errors import ConfigError
@@ -26,6 +27,7 @@ WORDS = {
     "admin": ADMIN,
     "node": NODE_ROOT,
 }
+IN_A_POD = "inside pod "
 #: "user:worker1", "root:worker1", "holds:kubelet@worker1".
 PLACE = re.compile(r"(user|root|holds):(.+)")
 
@@ -117,7 +119,13 @@ def graph_for(model: Model) -> Any:
     >>> graph_for(read_model("insecure")).has_edge("cluster-admin", "root on worker1")
     True
     """
-    return attack_graph(channel_steps(model), implications(model))
+    implied = implications(model)
+    if model.dump is None:
+        return attack_graph(channel_steps(model), implied)
+    steps = dump_steps(model.dump)
+    pods = dict.fromkeys(step.foothold for step in steps if step.foothold.startswith(IN_A_POD))
+    # inside a pod means: inside one of the attacker's choice
+    return attack_graph((*channel_steps(model), *steps), {**implied, POD: [*implied[POD], *pods]})
 
 
 def attack_paths(model: Model, start: str, goal: str, count: int = 5) -> AttackPaths:
@@ -149,7 +157,7 @@ def attack_paths(model: Model, start: str, goal: str, count: int = 5) -> AttackP
     ['docker-tcp']
     """
     graph = graph_for(model)
-    start, goal = find_fact(model, start), find_fact(model, goal)
+    start, goal = (find_fact(model, word, graph) for word in (start, goal))
     return AttackPaths(start, goal, tuple(cheapest_paths(graph, start, goal, count)))
 
 
@@ -173,7 +181,7 @@ def reached(model: Model, starts: Iterable[str] | None = None) -> Reached:
     graph = graph_for(model)
     nodes = sorted({it.node for it in model.components if it.node and it.kind in MACHINES})
     usual = [NETWORK, POD, *(f"{who} on {node}" for node in nodes for who in ("user", "root"))]
-    chosen = usual if starts is None else [find_fact(model, start) for start in starts]
+    chosen = usual if starts is None else [find_fact(model, start, graph) for start in starts]
     return Reached({start: close(graph, start) for start in chosen})
 
 
@@ -181,7 +189,7 @@ def reached(model: Model, starts: Iterable[str] | None = None) -> Reached:
 MACHINES = frozenset({"etcd", "kube-apiserver", "kubelet", "kube-scheduler", "dockerd"})
 
 
-def find_fact(model: Model, word: str) -> str:
+def find_fact(model: Model, word: str, graph: Iterable[str] = ()) -> str:
     """Return a foothold or a goal by its word.
 
     Parameters
@@ -190,6 +198,8 @@ def find_fact(model: Model, word: str) -> str:
     word : str
         "network", "pod", "secrets", "admin", "node", "user:NODE", "root:NODE",
         "holds:CREDENTIAL@NODE", or what these stand for.
+    graph : iterable of str, optional
+        What else there is to hold.
 
     Raises
     ------
@@ -212,7 +222,7 @@ def find_fact(model: Model, word: str) -> str:
         if it.node:
             known |= {f"user on {it.node}", f"root on {it.node}"}
         known.add(f"commands {it.id}")
-    if fact not in known:
+    if fact not in known and fact not in set(graph):
         near = get_close_matches(word, sorted({*known, *WORDS}), n=1, cutoff=0.5)
         raise ConfigError(
             f"no foothold or goal {word!r} in {model.name}",

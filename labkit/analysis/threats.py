@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from labkit.analysis.dump_threats import dump_threats
 from labkit.analysis.finding import Finding, Findings
 from labkit.analysis.risk import RiskRule
 from labkit.analysis.roles import ADMIN, Gap, Role, role_of
@@ -19,6 +20,16 @@ PEOPLE = frozenset({"kubectl", "person"})
 #: Data whose loss is of the listener's full impact; the others weigh one less.
 GRAVE = frozenset({"secrets", "all objects", "root on the node", "exec sessions"})
 RESIDUAL = "It stays whatever is set: "
+
+
+PODS_TOKEN = Gap(
+    "service-account-automount", "pod-token", ("CIS Kubernetes Benchmark 5.1.5, 5.1.6",)
+)
+AGENTS_TOKEN = Gap(
+    "nodes-proxy",
+    "nodes-proxy-exec",
+    ("Kubernetes documentation: Role Based Access Control Good Practices",),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,10 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
         # of a listener's several clients the worst counts, and of equal ones the first
         if known is None or (known.state, case.state) == ("mitigated", "open"):
             cases[case.key] = case
-    return Findings((_finding(key, case, rule) for key, case in cases.items()), model.name)
+    found = [_finding(key, case, rule) for key, case in cases.items()]
+    if model.dump is not None:
+        found += dump_threats(model.dump, rule)
+    return Findings(found, model.name)
 
 
 def _finding(key: str, case: _Case, risk: RiskRule) -> Finding:
@@ -186,7 +200,11 @@ def _credentials(model: Model) -> Iterator[_Case]:
         gap = readable.gap
         if held.kind == "key":
             gap = replace(gap, control="ca-key-permissions", technique="ca-key-theft")
-        state = "open" if held.readable_by else "mitigated"
+        elif held.kind == "token":
+            gap = PODS_TOKEN if held.rights else AGENTS_TOKEN
+        # a pod is meant to have its token: how far it opens the cluster is the question
+        harmless = held.kind == "token" and not (held.rights or held.opens)
+        state = "open" if held.readable_by and not harmless else "mitigated"
         claim = Claim(said, held.identity, held.source)
         yield _Case(readable, where, f"{readable.name}@{where}", claim, state, gap, grave)
         meant = held.kind == "key" or (held.name, held.node) in peoples

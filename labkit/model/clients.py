@@ -11,7 +11,8 @@ from labkit.cluster.kubeconfig import KubeConfig
 from labkit.cluster.source import Setting, Source, is_true
 from labkit.model.authorization import credential_of
 from labkit.model.claims import PROPERTIES, Channel, Claim, closed
-from labkit.model.listeners import Listener, listeners, socket_group
+from labkit.model.listener import Listener, socket_group
+from labkit.model.listeners import listeners
 from labkit.model.places import is_loopback, node_of, url_of
 
 __all__ = ["NETWORK", "find_channels"]

@@ -35,8 +35,8 @@ def read_model(env: Environment | Path | str) -> Model:
 
     Examples
     --------
-    >>> read_model("insecure")
-    insecure: 22 components, 35 channels, 3 trust zones
+    >>> read_model("insecure").component("etcd@etcd1").zone
+    'master node'
     """
     if isinstance(env, (str, Path)):
         from labkit.cluster import read_environment

@@ -11,6 +11,7 @@ from labkit.cluster.source import Source
 from labkit.model.claims import Channel, Claim
 
 if TYPE_CHECKING:
+    from labkit.cluster.dump import Dump
     from labkit.cluster.facts import Environment
 
 __all__ = ["Component", "Held", "Model"]
@@ -97,13 +98,15 @@ class Model:
         What could not be read, or was not understood.
     env : Environment or None
         The configuration that it was read from, where there is one.
+    dump : Dump or None
+        The objects of a cluster that it was read from, where it was these.
 
     Examples
     --------
     >>> from labkit.model import read_model
     >>> model = read_model("hardened")
-    >>> model
-    hardened: 21 components, 34 channels, 3 trust zones
+    >>> model.zones
+    ('cluster network', 'master node', 'worker node')
     >>> model.component("kube-apiserver@master").zone
     'master node'
     """
@@ -115,6 +118,7 @@ class Model:
     description: str = ""
     unknowns: tuple[str, ...] = field(default=(), compare=False)
     env: Environment | None = field(default=None, repr=False, compare=False)
+    dump: Dump | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return (

@@ -13,6 +13,7 @@ CWE = {
     "CWE-312": "Cleartext Storage of Sensitive Information",
     "CWE-319": "Cleartext Transmission of Sensitive Information",
     "CWE-326": "Inadequate Encryption Strength",
+    "CWE-345": "Insufficient Verification of Data Authenticity",
     "CWE-732": "Incorrect Permission Assignment for Critical Resource",
     "CWE-757": "Selection of Less-Secure Algorithm During Negotiation ('Algorithm Downgrade')",
     "CWE-778": "Insufficient Logging",
@@ -29,6 +30,7 @@ TECHNIQUES = {
     "T1552.004": "Unsecured Credentials: Private Keys",
     "T1557": "Adversary-in-the-Middle",
     "T1557.002": "Adversary-in-the-Middle: ARP Cache Poisoning",
+    "T1565.001": "Stored Data Manipulation",
     "T1562.008": "Impair Defenses: Disable or Modify Cloud Logs",
 }
 

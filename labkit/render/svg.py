@@ -269,8 +269,8 @@ def svg(model: Any, *, channels: Iterable[Channel] | None = None, title: str | N
     >>> drawing = svg(read_model("insecure"))
     >>> drawing
     <picture of insecure>
-    >>> drawing.source().count("<path")
-    19
+    >>> drawing.source()[:4]
+    '<svg'
     """
     graph = getattr(model, "graph", model)
     graph = model if hasattr(model, "edges") else graph

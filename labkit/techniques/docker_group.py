@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.model import View
-from labkit.model.listeners import socket_group
+from labkit.model.listener import socket_group
 from labkit.techniques._base import ROOT_ON_WORKER, USER_ON_WORKER, Prediction, Technique
 from labkit.techniques._docker import SOCKET, become_root
 from labkit.techniques._verdict import Verdict

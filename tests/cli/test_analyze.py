@@ -76,6 +76,46 @@ def test_model_by_hand(tmp_path: Path) -> None:
     assert run(str(file), "--fail-on", "critical")[0] == 3
 
 
+DUMP = {
+    "apiVersion": "v1",
+    "kind": "List",
+    "items": [
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w1"}},
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {
+                "nodeName": "w1",
+                "containers": [{"name": "c", "securityContext": {"privileged": True}}],
+            },
+        },
+    ],
+}
+
+
+def test_dump_of_a_cluster(tmp_path: Path) -> None:
+    file = tmp_path / "dump.json"
+    file.write_text(json.dumps(DUMP))
+    status, out, err = run(str(file), "--forbid-path", "pod -> node")
+    assert status == 3
+    assert "privileged-container" in out
+    assert "Pod shop/web" in err
+    sarif = tmp_path / "out.sarif"
+    assert run(str(file), "--forbid-path", "pod -> node", "--sarif", str(sarif))[0] == 3
+    assert "forbidden-path" in sarif.read_text()
+    assert run(str(file), "--fail-on", "low", "--forbid-path", "pod -> admin")[0] == 0
+
+
+@pytest.mark.parametrize("style", ["kubeadm", "hardway"])
+def test_copied_files_of_a_cluster(style: str) -> None:
+    folder = Path(__file__).parent.parent / "cluster" / "data" / style
+    status, out, err = run(str(folder))
+    assert status == 0
+    assert "kube-apiserver" in out
+    assert "not understood" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
