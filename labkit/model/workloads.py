@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from labkit.cluster.facts import Environment
 from labkit.cluster.source import Setting, Source, is_true
 from labkit.cluster.yamldoc import Document, read_documents
+from labkit.errors import ConfigError
 from labkit.model.claims import Claim
 from labkit.model.rights import Caller, service_account
 
@@ -217,6 +218,10 @@ def _object(env: Environment, kind: str, namespace: str, name: str) -> Document 
 
 def _documents(env: Environment) -> Iterator[Document]:
     for file in env.manifests:
-        for document in read_documents(file.read_text(), file.source):
-            if isinstance(document.value, dict):
-                yield document
+        try:
+            read = read_documents(file.read_text(), file.source)
+        except ConfigError:
+            if env.complete:
+                raise
+            continue  # of a copied cluster, what is broken has been told already
+        yield from (document for document in read if isinstance(document.value, dict))

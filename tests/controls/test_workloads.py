@@ -98,7 +98,7 @@ def test_one_authority_for_all_lets_every_certificate_command_the_docker_engines
     trusted = env.component("dockerd@worker1").setting("tlscacert").value
     signers = {a.name for a in env.authorities if a.certificate == trusted}
     known = {c.name for c in env.credentials if c.signed_by in signers and "client" in c.usages}
-    assert {"docker-client", "kubelet", "flanneld"} <= known
+    assert {"docker-client", "kubelet", "kube-proxy"} <= known
     hardened = view("hardened").env
     assert {c.name for c in hardened.credentials if c.signed_by == "docker-ca"} == {
         "docker-client",

@@ -138,8 +138,7 @@ def test_no_file_gives_a_traceback(tmp_path: Path, value: object) -> None:
 def test_no_bytes_give_a_traceback(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "model.yaml"
     path.write_bytes(data)
-    with pytest.raises(ConfigError):
-        read_model_file(path)
+    assert "model.yaml" in told(path)
 
 
 @given(st.data())
