@@ -33,7 +33,7 @@ class Analysis:
 
     def to_json(self) -> str:
         """Return findings, paths and unknowns as JSON."""
-        return json.dumps(self._plain(), indent=1, ensure_ascii=False)
+        return json.dumps(self._plain(), ensure_ascii=False)
 
     def _plain(self) -> dict[str, Any]:
         found = reached(self.model)

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from labkit.analysis.channel_steps import NETWORK, channel_steps, implications
-from labkit.analysis.dumped import dump_steps
+from labkit.analysis.dumped import dump_steps, paths_to
 from labkit.analysis.roles import ADMIN, NODE_ROOT, POD, SECRETS
-from labkit.analysis.steps import Path, attack_graph, cheapest_paths, close, cost
+from labkit.analysis.steps import Path, attack_graph, cheapest_paths, cost
 from labkit.errors import ConfigError
 from labkit.model import Model
 from labkit.render.columns import columns, html
@@ -79,12 +79,12 @@ class AttackPaths:
 
 @dataclass(frozen=True)
 class Reached:
-    """Everything that an attacker gets to from some footholds.
+    """Which goals an attacker gets to from some footholds.
 
     Attributes
     ----------
     paths : dict of str to dict of str to tuple of Step
-        By foothold and by what is held: the cheapest way.
+        By foothold and by goal: the cheapest way.
     """
 
     paths: dict[str, dict[str, Path]]
@@ -182,7 +182,13 @@ def reached(model: Model, starts: Iterable[str] | None = None) -> Reached:
     nodes = sorted({it.node for it in model.components if it.node and it.kind in MACHINES})
     usual = [NETWORK, POD, *(f"{who} on {node}" for node in nodes for who in ("user", "root"))]
     chosen = usual if starts is None else [find_fact(model, start, graph) for start in starts]
-    return Reached({start: close(graph, start) for start in chosen})
+    ways = {goal: paths_to(graph, goal) for goal in GOALS}
+    return Reached(
+        {
+            start: {goal: found[start] for goal, found in ways.items() if start in found}
+            for start in chosen
+        }
+    )
 
 
 #: What runs on a machine that somebody may get onto.
