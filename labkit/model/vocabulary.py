@@ -38,6 +38,18 @@ class Kind:
 
 
 MASTER, WORKER = "master node", "worker node"
+SOCKET = (
+    ("encryption", "local"),
+    ("server_authentication", "local"),
+    ("client_authentication", "file-mode"),
+    ("authorization", "allow-all"),
+)
+PLAINTEXT = (
+    ("encryption", "none"),
+    ("server_authentication", "none"),
+    ("client_authentication", "none"),
+    ("authorization", "allow-all"),
+)
 #: What the components do where no flag says otherwise; see labkit.cluster.defaults.
 KINDS = {
     "kube-apiserver": Kind(
@@ -57,12 +69,7 @@ KINDS = {
         zone=MASTER,
         node="master",
         data=("all objects", "secrets"),
-        claims=(
-            ("encryption", "none"),
-            ("server_authentication", "none"),
-            ("client_authentication", "none"),
-            ("authorization", "allow-all"),
-        ),
+        claims=PLAINTEXT,
     ),
     "kubelet": Kind(
         10250,
@@ -82,12 +89,7 @@ KINDS = {
         zone=WORKER,
         node="worker",
         data=("containers", "root on the node"),
-        claims=(
-            ("encryption", "local"),
-            ("server_authentication", "local"),
-            ("client_authentication", "file-mode"),
-            ("authorization", "allow-all"),
-        ),
+        claims=SOCKET,
     ),
     "containerd": Kind(
         path="/run/containerd/containerd.sock",
@@ -95,12 +97,7 @@ KINDS = {
         zone=WORKER,
         node="worker",
         data=("containers", "images"),
-        claims=(
-            ("encryption", "local"),
-            ("server_authentication", "local"),
-            ("client_authentication", "file-mode"),
-            ("authorization", "allow-all"),
-        ),
+        claims=SOCKET,
     ),
     "kubectl-proxy": Kind(
         8001,
@@ -108,12 +105,7 @@ KINDS = {
         zone=MASTER,
         node="master",
         data=("all objects", "secrets"),
-        claims=(
-            ("encryption", "none"),
-            ("server_authentication", "none"),
-            ("client_authentication", "none"),
-            ("authorization", "allow-all"),
-        ),
+        claims=PLAINTEXT,
     ),
     "kube-scheduler": Kind(10259, zone=MASTER, node="master"),
     "kube-controller-manager": Kind(10257, zone=MASTER, node="master"),

@@ -1,0 +1,58 @@
+"""Commands over the one connection to a machine: whose they are, what they leave, what breaks."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from labkit.errors import CommandFailed
+from labkit.lab.lane import lane_to
+
+pytestmark = pytest.mark.lab
+NODE = "master"
+
+
+def test_a_command_is_its_users(lab_insecure: Any) -> None:
+    script = ["sh", "-c", "id -un; id -Gn; echo $HOME; pwd"]
+    assert lab_insecure.exec(NODE, script).text.split() == ["root", "root", "/root", "/"]
+    user, groups, home, here = lab_insecure.exec(NODE, script, user="alice").text.splitlines()
+    assert (user, home, here) == ("alice", "/home/alice", "/")
+    assert "root" not in groups.split()
+    shown = lab_insecure.exec(NODE, ["grep", "CapEff", "/proc/self/status"], user="alice").text
+    assert int(shown.split()[1], 16) == 0, "an ordinary user has no capability"
+
+
+def test_what_goes_in_comes_out(lab_insecure: Any) -> None:
+    data = bytes(range(256)) * 8000
+    assert lab_insecure.exec(NODE, ["cat"], stdin=data).stdout == data
+    left = lab_insecure.exec(NODE, ["sh", "-c", "echo a; echo b >&2; exit 7"], check=False)
+    assert (left.exit_code, left.stdout, left.stderr) == (7, b"a\n", b"b\n")
+    assert lab_insecure.exec(NODE, ["no-such-command"], check=False).exit_code == 127
+
+
+def test_commands_run_side_by_side(lab_insecure: Any) -> None:
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        said = [
+            pool.submit(lab_insecure.exec, NODE, ["sh", "-c", f"sleep 1; echo {number}"])
+            for number in range(8)
+        ]
+        assert [int(each.result().text) for each in said] == list(range(8))
+    assert time.monotonic() - began < 6, "one after the other they take eight seconds"
+
+
+def test_what_does_not_end_is_ended(lab_insecure: Any) -> None:
+    with pytest.raises(CommandFailed, match=r"did not end within 0\.5 s"):
+        lab_insecure.exec(NODE, ["sleep", "30"], timeout=0.5)
+    assert lab_insecure.exec(NODE, ["pgrep", "-x", "sleep"], check=False).text == ""
+
+
+def test_broken_connection_is_made_anew(lab_insecure: Any) -> None:
+    lane = lane_to(lab_insecure.container(NODE))
+    assert lane is lane_to(lab_insecure.container(NODE))
+    lane.close()
+    assert lab_insecure.exec(NODE, ["echo", "again"]).text == "again\n"
+    assert lane_to(lab_insecure.container(NODE)) is not lane
