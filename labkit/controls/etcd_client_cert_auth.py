@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster.edits import Flag
 from labkit.cluster.source import is_true
 from labkit.controls._base import Control
-from labkit.controls._etcd import CA, ETCD
+from labkit.controls._etcd import CA, ETCD, no_users
 from labkit.model import View
 
 __all__ = ["CONTROL"]
@@ -28,9 +28,11 @@ CONTROL = Control(
     off=(
         Flag("etcd", ETCD, "client-cert-auth", "false"),
         Flag("etcd", ETCD, "trusted-ca-file", None),
+        # without certificates etcd knows nobody's name: with users, it would let in no one at all
+        *no_users(),
     ),
     holds=holds,
-    changes="client_authentication of * -> etcd@*:2379; without TLS, etcd ignores it",
+    changes="client_authentication of * -> etcd@*:2379, and with it the names that users go by",
     stops=(),
     references=(
         "CIS Kubernetes Benchmark 2.2",

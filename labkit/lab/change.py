@@ -80,6 +80,27 @@ def change(machines: Mapping[str, Container], old: Environment, new: Environment
     moved = bootstrap.SecretStore(etcd, master, old) if _encryption(old, new) else None
     if moved:
         moved.take_out()
+    try:
+        _bring(machines, old, new, steps)
+    finally:
+        if moved:
+            # whatever went wrong: they are nowhere else
+            moved.put_back()
+    if any(APISERVER in step.restarted for step in steps.values()):
+        with ThreadPoolExecutor(max_workers=len(machines)) as pool:
+            list(pool.map(lambda node: _restart_callers(machines[node.name], node), new.nodes))
+    bootstrap.change_manifests(master, old, new)
+
+
+def _bring(
+    machines: Mapping[str, Container],
+    old: Environment,
+    new: Environment,
+    steps: Mapping[str, _Step],
+) -> None:
+    """Write what differs, restart what reads it, and wait until etcd and the apiserver serve."""
+    etcd = next(machines[node.name] for node in new.nodes if node.role == "etcd")
+    master = next(machines[node.name] for node in new.nodes if node.role == "master")
     todo = [node for node in new.nodes if steps[node.name]]
     with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
         list(pool.map(lambda node: _carry_out(machines[node.name], node, steps[node.name]), todo))
@@ -90,12 +111,6 @@ def change(machines: Mapping[str, Container], old: Environment, new: Environment
         bootstrap.make_etcd_users(etcd, new)
     if roles & {"etcd", "master"}:
         bootstrap.wait_for_apiserver(master, new.bootstrap_kubeconfig)
-    if moved:
-        moved.put_back()
-    if any(APISERVER in step.restarted for step in steps.values()):
-        with ThreadPoolExecutor(max_workers=len(machines)) as pool:
-            list(pool.map(lambda node: _restart_callers(machines[node.name], node), new.nodes))
-    bootstrap.change_manifests(master, old, new)
 
 
 def _encryption(old: Environment, new: Environment) -> bool:
