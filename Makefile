@@ -68,6 +68,10 @@ regenerate: $(STAMP) ## Execute the notebooks anew, in place, and draw the READM
 	@$(BIN)/python scripts/regenerate-notebooks
 	@$(BIN)/python scripts/readme-picture
 
+.PHONY: matrix
+matrix: $(STAMP) ## Fill the truth matrix in docs/ (both clusters up); it goes on where it ended
+	@$(LABKIT) matrix --json docs/matrix.json --picture docs/matrix.png --table docs/matrix.md
+
 .PHONY: lock
 lock: ## Write requirements.lock anew, from the newest versions that pyproject.toml allows
 	@scripts/lock

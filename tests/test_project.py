@@ -21,7 +21,7 @@ import labkit
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA_NAMES = {"docker": "docker-py", "matplotlib": "matplotlib-base"}
-IMPORT_NAMES = {"pyyaml": "yaml"}
+IMPORT_NAMES = {"pillow": "PIL", "pyyaml": "yaml"}
 
 
 def files_of_the_repository() -> list[Path]:
