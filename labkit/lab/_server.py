@@ -55,5 +55,6 @@ def text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-for line in sys.stdin.buffer:
-    threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()
+if __name__ == "__main__":
+    for line in sys.stdin.buffer:
+        threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()
