@@ -169,7 +169,7 @@ def test_the_machines_are_real(lab_hardened: Lab) -> None:
     assert nodes.count(" Ready ") == 2
     assert "v1.37" in nodes
     pods = lab_hardened.kubectl("get", "pods", "-A", "-o", "wide").text
-    assert pods.count("Running") == 4
+    assert pods.count("Running") == 6
     said = lab_hardened.kubectl("exec", "-n", "shop", "web", "--", "wget", "-qO-", "localhost:8080")
     assert said.text == "shop\n"
     members = lab_hardened.etcdctl("member", "list").text
