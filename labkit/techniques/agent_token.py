@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import View
 from labkit.model.rights import Action
@@ -20,7 +19,7 @@ from labkit.techniques._base import ADMIN, POD, Prediction, Technique
 from labkit.techniques._pod import find_pod, token_of
 from labkit.techniques._reach import Answer
 from labkit.techniques._tokens import bearer
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -77,11 +76,6 @@ def execute(lab: Lab, foothold: str) -> Verdict:
     )
 
 
-def _settings(env: Environment) -> list[Setting]:
-    token = token_in(env, *AGENT)
-    return [("the token in monitoring/agent", token.value, str(token.source))]
-
-
 TECHNIQUE = Technique(
     name="agent-token",
     title="Become cluster-admin with the token of a monitoring agent",
@@ -98,5 +92,4 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
-    settings=_settings,
 )
