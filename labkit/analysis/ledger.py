@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from labkit.analysis.roles import ADMIN, SECRETS
+from labkit.analysis.roles import NODE_ROOT as ROOT_ON_A_NODE
 from labkit.analysis.steps import Step
 from labkit.cluster.dump import Dump, PodGroup, SecretName
 
@@ -28,7 +30,7 @@ __all__ = [
     "root",
 ]
 
-ADMIN, SECRETS, ROOT_ON_A_NODE = "cluster-admin", "reads the secrets", "root on a node"
+
 PRIVILEGED = "starts privileged pods"
 #: The cost of what nobody has to do.
 SMALL = 0.01

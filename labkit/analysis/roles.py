@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labkit.model import Channel
+from labkit.model.own import ADMIN, SECRETS
 
 __all__ = ["ADMIN", "NODE_ROOT", "POD", "ROLES", "SECRETS", "Gap", "Role", "role_of"]
 
-ADMIN, SECRETS, NODE_ROOT, POD = (
-    "cluster-admin",
-    "reads the secrets",
-    "root on a node",
-    "inside a pod",
-)
+NODE_ROOT, POD = "root on a node", "inside a pod"
 
 
 @dataclass(frozen=True, slots=True)

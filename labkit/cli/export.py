@@ -33,12 +33,11 @@ def export(
     Needs no Docker. A model's file is one in a format that labkit reads.
     """
     from labkit import formats
-    from labkit.analysis.threats import find_threats
+    from labkit.analysis import find_threats, load_model
     from labkit.formats.table import find
-    from labkit.model import read_model
 
     chosen = find(format)
-    found = formats.read(model) if Path(model).is_file() else read_model(model)
+    found = load_model(model)
     text = formats.write(found, format, find_threats(found) if chosen.findings else None)
     if output is None:
         typer.echo(text, nl=False)

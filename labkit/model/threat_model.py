@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +158,3 @@ class Model:
         from labkit.analysis.what_if import with_control
 
         return with_control(self, *names)
-
-    def with_channels(self, channels: Iterable[Channel]) -> Model:
-        """Return the same model with other channels."""
-        return replace(self, channels=tuple(channels), env=None)
