@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
-from labkit.analysis import find_threats
+from labkit.analysis import analyze
 from labkit.model import read_model_file
-from labkit.render.ways import usual_paths
 
-model = read_model_file(sys.argv[1])
-found = {
-    "findings": [asdict(item) for item in find_threats(model)],
-    "paths": [asdict(paths) for paths in usual_paths(model)],
-}
-Path(sys.argv[2]).write_text(json.dumps(found))
+Path(sys.argv[2]).write_text(analyze(read_model_file(sys.argv[1])).to_json())

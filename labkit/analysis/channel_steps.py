@@ -91,7 +91,7 @@ def channel_steps(model: Model) -> tuple[Step, ...]:
 
 def _by_machine(model: Model) -> Iterator[Step]:
     """Yield what root of a machine has by what runs there, whatever the channels demand."""
-    kept = () if _sealed(model) else (SECRETS,)
+    kept = () if model.sealed else (SECRETS,)
     for it in model.components:
         if it.node and it.kind == "etcd":
             because = ("root writes what etcd keeps",)
@@ -158,21 +158,15 @@ def _holds(held: Held) -> str:
 
 def _gains(model: Model, role: Role, server: Component) -> tuple[str, ...]:
     gains = [gain.format(node=server.node, server=server.id) for gain in role.gives]
-    if role.name in STORE and not _sealed(model):
+    if role.name in STORE and not model.sealed:
         gains.append(SECRETS)
     return tuple(gains)
 
 
 def _loss(model: Model, it: Channel, role: Role) -> tuple[str, ...]:
     """Return what is lost with what a channel carries: to etcd, it may be sealed already."""
-    sealed = role.name in STORE and _sealed(model)
+    sealed = role.name in STORE and model.sealed
     return (SECRETS,) if READABLE & set(it.data) and not sealed else ()
-
-
-def _sealed(model: Model) -> bool:
-    """Say whether secrets are encrypted before etcd gets them."""
-    claims = [it.claim("secrets at rest") for it in model.components]
-    return any(claim and claim.value == "encrypted" for claim in claims)
 
 
 def _workers(model: Model) -> list[str]:

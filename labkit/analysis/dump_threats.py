@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from labkit.analysis.dumped import ATTACK, dump_steps, paths_to
+from labkit.analysis.dumped import ATTACK, dump_steps
 from labkit.analysis.finding import Finding
 from labkit.analysis.risk import RiskRule
 from labkit.analysis.roles import ADMIN, SECRETS
-from labkit.analysis.steps import Path, attack_graph
+from labkit.analysis.steps import Path, attack_graph, paths_to
 from labkit.cluster.dump import Dump
 from labkit.cluster.source import Source
 from labkit.model import Claim

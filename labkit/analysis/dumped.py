@@ -5,17 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import networkx as nx
-
 from labkit.analysis.follow import Follow
 from labkit.analysis.ledger import Cluster, Ledger, inside
 from labkit.analysis.rbac import Rights
-from labkit.analysis.steps import Graph, Path, Step
+from labkit.analysis.steps import Step
 
 if TYPE_CHECKING:
     from labkit.cluster.dump import Dump
 
-__all__ = ["ATTACK", "dump_steps", "paths_to"]
+__all__ = ["ATTACK", "dump_steps"]
 
 #: The technique of MITRE ATT&CK for Containers that each step is a case of; membership is none.
 ATTACK = {
@@ -95,41 +93,3 @@ def dump_steps(dump: Dump) -> tuple[Step, ...]:
     Rights(cluster, ledger, follow).write()
     ledger.settle()
     return tuple(ledger.steps)
-
-
-def paths_to(graph: Graph, goal: str) -> dict[str, Path]:
-    """Return, for everything from which a goal is reached, the cheapest steps to it.
-
-    One search from the goal backwards, whatever the number of starts.
-
-    Parameters
-    ----------
-    graph : networkx.DiGraph
-        What :func:`labkit.analysis.attack_graph` returns.
-    goal : str
-
-    Returns
-    -------
-    dict of str to tuple of Step
-        What is nearest first.
-
-    Examples
-    --------
-    >>> from labkit.analysis import attack_graph
-    >>> graph = attack_graph([Step("escape", "inside pod a/b", ("root on node c",), ())])
-    >>> [str(step) for step in paths_to(graph, "root on node c")["inside pod a/b"]]
-    ['inside pod a/b: escape -> root on node c']
-    """
-    if goal not in graph:
-        return {}
-    back = nx.reverse_view(graph)
-    before, costs = nx.dijkstra_predecessor_and_distance(back, goal)
-    found: dict[str, Path] = {}
-    for thing in sorted(costs, key=lambda each: costs[each]):
-        nexts = before[thing]
-        if not nexts:
-            found[thing] = ()
-            continue
-        step = graph.edges[thing, nexts[0]]["step"]
-        found[thing] = (step, *found[nexts[0]]) if step is not None else found[nexts[0]]
-    return found

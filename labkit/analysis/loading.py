@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labkit.cluster import Dump, Environment, read_anything
+from labkit import cluster, model
+from labkit.cluster.dump import Dump
+from labkit.cluster.facts import Environment
 from labkit.cluster.source import decode
 from labkit.cluster.yamldoc import read_documents
 from labkit.errors import ConfigError
-from labkit.model import Model, model_of_dump, read_model, read_model_file
+from labkit.model.threat_model import Model
 
 __all__ = ["load_model"]
 
@@ -39,20 +41,23 @@ def load_model(what: Path | str) -> Model:
     """
     path = Path(what)
     if path.is_dir() or (not path.exists() and len(path.parts) == 1 and not path.suffix):
-        return _of(read_anything(what))
+        return _of(cluster.read_anything(what))
     if not path.exists():
         raise ConfigError(f"nothing at {path}", hint="give a folder, or a model's file")
     if _is_by_hand(path):
-        return read_model_file(path)
+        return model.read_model_file(path)
     if _is_dump(path):
-        return _of(read_anything(path))
+        return _of(cluster.read_anything(path))
     from labkit import formats
 
     return formats.read(path)
 
 
 def _of(found: Environment | Dump) -> Model:
-    return model_of_dump(found) if isinstance(found, Dump) else read_model(found)
+    # by the rooms' names: each reader is loaded when it is called
+    if isinstance(found, Dump):
+        return model.model_of_dump(found)
+    return model.read_model(found)
 
 
 def _is_dump(path: Path) -> bool:

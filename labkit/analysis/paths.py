@@ -9,9 +9,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from labkit.analysis.channel_steps import NETWORK, channel_steps, implications
-from labkit.analysis.dumped import dump_steps, paths_to
 from labkit.analysis.roles import ADMIN, NODE_ROOT, POD, SECRETS
-from labkit.analysis.steps import Path, attack_graph, cheapest_paths, cost
+from labkit.analysis.steps import Path, attack_graph, cheapest_paths, cost, paths_to
 from labkit.errors import ConfigError
 from labkit.model import Model
 from labkit.render.columns import columns, html
@@ -122,6 +121,8 @@ def graph_for(model: Model) -> Any:
     implied = implications(model)
     if model.dump is None:
         return attack_graph(channel_steps(model), implied)
+    from labkit.analysis.dumped import dump_steps
+
     steps = dump_steps(model.dump)
     pods = dict.fromkeys(step.foothold for step in steps if step.foothold.startswith(IN_A_POD))
     # inside a pod means: inside one of the attacker's choice

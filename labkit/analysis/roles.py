@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labkit.model import Channel
-from labkit.model.own import ADMIN, SECRETS
+from labkit.model.threat_model import ADMIN, SECRETS
 
 __all__ = ["ADMIN", "NODE_ROOT", "POD", "ROLES", "SECRETS", "Gap", "Role", "role_of"]
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import networkx as nx
 
-__all__ = ["Path", "Step", "attack_graph", "cheapest_paths", "close", "cost"]
+__all__ = ["Path", "Step", "attack_graph", "cheapest_paths", "close", "cost", "paths_to"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,43 @@ def cheapest_paths(graph: Graph, start: str, goal: str, count: int) -> list[Path
     if start not in graph or goal not in graph or not nx.has_path(graph, start, goal):
         return []
     return list(islice(_different(graph, start, goal), count))
+
+
+def paths_to(graph: Graph, goal: str) -> dict[str, Path]:
+    """Return, for everything from which a goal is reached, the cheapest steps to it.
+
+    One search from the goal backwards, whatever the number of starts.
+
+    Parameters
+    ----------
+    graph : networkx.DiGraph
+        What :func:`labkit.analysis.attack_graph` returns.
+    goal : str
+
+    Returns
+    -------
+    dict of str to tuple of Step
+        What is nearest first.
+
+    Examples
+    --------
+    >>> graph = attack_graph([Step("escape", "inside pod a/b", ("root on node c",), ())])
+    >>> [str(step) for step in paths_to(graph, "root on node c")["inside pod a/b"]]
+    ['inside pod a/b: escape -> root on node c']
+    """
+    if goal not in graph:
+        return {}
+    back = nx.reverse_view(graph)
+    before, costs = nx.dijkstra_predecessor_and_distance(back, goal)
+    found: dict[str, Path] = {}
+    for thing in sorted(costs, key=lambda each: costs[each]):
+        nexts = before[thing]
+        if not nexts:
+            found[thing] = ()
+            continue
+        step = graph.edges[thing, nexts[0]]["step"]
+        found[thing] = (step, *found[nexts[0]]) if step is not None else found[nexts[0]]
+    return found
 
 
 def _different(graph: Graph, start: str, goal: str) -> Iterator[Path]:

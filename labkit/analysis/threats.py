@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from labkit.analysis.dump_threats import dump_threats
 from labkit.analysis.finding import Finding, Findings
 from labkit.analysis.risk import RiskRule
 from labkit.analysis.roles import ADMIN, Gap, Role, role_of
@@ -80,6 +79,8 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
             cases[case.key] = case
     found = [_finding(key, case, rule) for key, case in cases.items()]
     if model.dump is not None:
+        from labkit.analysis.dump_threats import dump_threats
+
         found += dump_threats(model.dump, rule)
     return Findings(found, model.name)
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from labkit.cluster.accounts import Account, Group, Permission
-from labkit.cluster.certificates import (
-    Authority,
-    Certificate,
-    KeyPair,
-    Pki,
-    PlannedCertificate,
-)
-from labkit.cluster.docker_client import DockerClient
-from labkit.cluster.edits import Edit
-from labkit.cluster.kubeconfig import KubeConfig
-from labkit.cluster.policies import AbacRule, Encryption, EtcdAuth, EtcdPermission, Rbac
-from labkit.cluster.source import Setting, Source, Unknown, broken, decode
-from labkit.cluster.topology import SecretSpec
+from labkit.cluster.source import Setting, Source, broken, decode
+
+if TYPE_CHECKING:
+    from labkit.cluster.accounts import Account, Group, Permission
+    from labkit.cluster.certificates import (
+        Authority,
+        Certificate,
+        KeyPair,
+        Pki,
+        PlannedCertificate,
+    )
+    from labkit.cluster.docker_client import DockerClient
+    from labkit.cluster.edits import Edit
+    from labkit.cluster.kubeconfig import KubeConfig
+    from labkit.cluster.policies import AbacRule, Encryption, EtcdAuth, EtcdPermission, Rbac
+    from labkit.cluster.source import Unknown
+    from labkit.cluster.topology import SecretSpec
 
 __all__ = ["Component", "Credential", "Environment", "File", "Node", "Socket"]
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Variant", "combinations", "run_matrix", "variants"]
 
 #: What is neither a success nor a refusal is tried again: a component that was just
-#: restarted may not yet have found its peers.
-ATTEMPTS = 3
+#: restarted may not yet have found its peers, and waits some seconds between two tries.
+ATTEMPTS, PAUSE_S = 3, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,11 @@ class Variant:
         return controls.with_controls(plain, dict.fromkeys(names, self.direction == "on"))
 
     def __str__(self) -> str:
-        return (
-            self.mode if self.control is None else f"{self.mode}, {self.control} {self.direction}"
-        )
+        if self.control is None:
+            return self.mode
+        count = self.control.count("+") + 1
+        what = self.control if count == 1 else f"{count} controls"
+        return f"{self.mode}, {what} {self.direction}"
 
     @property
     def key(self) -> tuple[str, str | None, str | None]:
@@ -178,7 +180,9 @@ def _cell(lab: Lab, view: View, variant: Variant, technique: Technique, foothold
     predicted = SUCCEEDED if technique.predict(view, foothold).succeeds else REFUSED
     began = time.monotonic()
     observed, reason = UNPROBED, ""
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE_S)
         try:
             verdict = technique.run(lab, foothold)
         except LabkitError as error:

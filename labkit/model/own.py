@@ -20,15 +20,14 @@ from labkit.model.rights import (
     may,
     may_at_kubelet,
 )
-from labkit.model.threat_model import Held
+from labkit.model.threat_model import ADMIN, SECRETS, Held
 from labkit.model.workloads import node_of_pod, pods, token_caller, token_in
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Credential, Environment, Node
 
-__all__ = ["ADMIN", "SECRETS", "claims_of", "credentials_of", "overlay", "secrets_at_rest"]
+__all__ = ["claims_of", "credentials_of", "overlay", "secrets_at_rest"]
 
-ADMIN, SECRETS = "cluster-admin", "reads the secrets"
 OVERLAY = "flannel-network.json"
 PLAIN, SEALED = ("vxlan", "host-gw", "udp"), ("wireguard", "ipsec")
 READ_SECRETS = Action("list", "secrets")

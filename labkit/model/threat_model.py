@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from labkit.cluster.dump import Dump
     from labkit.cluster.facts import Environment
 
-__all__ = ["Component", "Held", "Model"]
+__all__ = ["ADMIN", "SECRETS", "Component", "Held", "Model"]
+
+#: What an attacker may be after, wherever it is said.
+ADMIN, SECRETS = "cluster-admin", "reads the secrets"
 
 #: What stands in a claim's source where a person made it up.
 BY_HAND = Source("by hand", None, "")
@@ -137,6 +140,12 @@ class Model:
     def component(self, name: str) -> Component:
         """Return the component of an id, or raise KeyError."""
         return self._by_id[name]
+
+    @cached_property
+    def sealed(self) -> bool:
+        """Whether secrets are encrypted before etcd gets them."""
+        claims = [it.claim("secrets at rest") for it in self.components]
+        return any(claim is not None and claim.value == "encrypted" for claim in claims)
 
     @cached_property
     def graph(self) -> Any:

@@ -3,24 +3,6 @@
 What they print as text is stable, so that nbval can hold it.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from labkit.render.canvas import save
-from labkit.render.groups import PROTECTIONS, protection
-from labkit.render.mermaid import Mermaid, mermaid
-from labkit.render.picture import figure
-from labkit.render.svg import Svg, svg
-from labkit.render.table import Table, table
-
-__all__ = [
-    "PROTECTIONS",
-    "Mermaid",
-    "Svg",
-    "Table",
-    "figure",
-    "mermaid",
-    "protection",
-    "save",
-    "svg",
-    "table",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ConfigError
 from labkit.model import PROPERTIES, Channel, View, build_model, channels
+from labkit.model.threat_model import ADMIN, SECRETS
 from labkit.techniques._verdict import Setting, Settings, Verdict
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ FOOTHOLDS = (
     ROOT_ON_ETCD,
     OUTSIDE,
 )
-SECRETS, ADMIN = "reads the secrets", "cluster-admin"
 #: What an attacker may be after; some footholds are goals as well.
 GOALS = (SECRETS, ADMIN, ROOT_ON_WORKER)
 

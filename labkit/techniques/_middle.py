@@ -1,8 +1,9 @@
 """Being the server for a client: from a worker's root, which may redirect what passes it.
 
 ARP brings the packets; a rule of the firewall turns those for one server to a process of the
-attacker's, with a certificate of the attacker's. What is plaintext is passed on to the true
-server. The rules and the process are gone afterwards.
+attacker's, with a certificate of the attacker's. A connection that went by this machine before
+is known to its firewall and not turned: it is reset, and the client makes a new one. What is
+plaintext is passed on to the true server. The rules and the process are gone afterwards.
 """
 
 from __future__ import annotations
@@ -95,18 +96,19 @@ stop = threading.Event()
 listener = socket.create_server(("0.0.0.0", 0))
 threading.Thread(target=accept, daemon=True).start()
 own = str(listener.getsockname()[1])
-rules = [
-    ["-p", "tcp", "-s", job["client"], "-d", server, "--dport", str(job["port"]), "-m", "comment",
-     "--comment", "labkit-middle", "-j", "REDIRECT", "--to-ports", own]
-    for server in job["servers"]
-]
-def nat(action):
-    for rule in rules:
-        subprocess.run(["iptables", "-w", "5", "-t", "nat", action, "PREROUTING", *rule])
+def rules(action):
+    for server in job["servers"]:
+        match = ["-p", "tcp", "-s", job["client"], "-d", server, "--dport", str(job["port"]),
+                 "-m", "comment", "--comment", "labkit-middle", "-j"]
+        for table, chain, *then in (
+            ("nat", "PREROUTING", "REDIRECT", "--to-ports", own),
+            ("filter", "FORWARD", "REJECT", "--reject-with", "tcp-reset"),
+        ):
+            subprocess.run(["iptables", "-w", "5", "-t", table, action, chain, *match, *then])
 pairs = [word for server in job["servers"] for word in (job["client"], server)]
 poison = None
 try:
-    nat("-I")
+    rules("-I")
     poison = subprocess.Popen([sys.executable, "-c", job["poison"], *pairs])
     enough.wait(job["seconds"])
     time.sleep(0.2)
@@ -114,7 +116,7 @@ finally:
     if poison:
         poison.kill()
         poison.wait()
-    nat("-D")
+    rules("-D")
     stop.set()
     listener.close()
 print(json.dumps(seen))

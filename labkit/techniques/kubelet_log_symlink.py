@@ -17,7 +17,7 @@ from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import mounted, token_caller, token_in, user_of
 from labkit.techniques._ask import ask
 from labkit.techniques._base import POD, Prediction, Technique
-from labkit.techniques._kubelet import CHANNEL, kubelet_url
+from labkit.techniques._kubelet import CHANNEL, as_apiserver, kubelet_url
 from labkit.techniques._pod import find_pod, from_pod, token_of
 from labkit.techniques._reach import Answer, digest, run
 from labkit.techniques._verdict import Setting, Verdict
@@ -111,11 +111,14 @@ def _link(lab: Lab, foothold: str, folder: str, link: str) -> Verdict | None:
 
 
 def _answers(lab: Lab, token: str) -> str:
-    """Show, after a refusal, that the kubelet serves the same token something else."""
+    """Show, after a refusal, that the kubelet serves the same token, or else the apiserver."""
     header = ["--header", f"Authorization: Bearer {token}"]
     argv = ["curl", "--silent", "--show-error", "--fail", "--insecure", "--output", "/dev/null"]
-    run(lab, WORKER, [*argv, *header, kubelet_url(lab, "/metrics")], check=True)
-    return "with the same token, the kubelet tells its metrics"
+    if not run(lab, WORKER, [*argv, *header, kubelet_url(lab, "/metrics")]).exit_code:
+        return "with the same token, the kubelet tells its metrics"
+    # a kubelet that asks nobody about tokens knows certificates only
+    as_apiserver(lab, "GET", "/metrics")
+    return "the kubelet tells the apiserver its metrics"
 
 
 def _settings(env: Environment) -> list[Setting]:

@@ -9,7 +9,7 @@ import pytest
 
 from labkit import controls, read_environment
 from labkit.errors import ConfigError, ProbeError, ProbeTimeout
-from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
+from labkit.matrix import Cell, Matrix, Variant, combinations, run, run_matrix, variants
 from labkit.model import View
 from labkit.render.truth import heat_map, markdown
 from labkit.techniques import Prediction, Technique, Verdict
@@ -83,7 +83,10 @@ def test_lab_is_put_back_when_a_technique_breaks() -> None:
 
 
 @pytest.mark.parametrize("error", [ProbeTimeout("no answer"), ProbeError("says nothing")])
-def test_what_says_nothing_is_unprobed_and_never_a_refusal(error: Exception) -> None:
+def test_what_says_nothing_is_unprobed_and_never_a_refusal(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "PAUSE_S", 0)
     lab: Any = FakeLab()
     cells = run_matrix(lab, [Variant("hardened")], known=[technique(lambda *_: error)])
     assert {cell.observed for cell in cells} == {"unprobed"}
@@ -92,7 +95,8 @@ def test_what_says_nothing_is_unprobed_and_never_a_refusal(error: Exception) -> 
     assert Matrix(cells).exit_code == 2
 
 
-def test_what_fails_once_is_tried_again() -> None:
+def test_what_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PAUSE_S", 0)
     lab: Any = FakeLab()
     answers = iter([ProbeError("not yet"), False, False])
     cells = run_matrix(lab, [Variant("hardened")], known=[technique(lambda *_: next(answers))])

@@ -13,6 +13,8 @@ from labkit import techniques
 from labkit.errors import LabkitError, ProbeError
 from labkit.model import View
 from labkit.techniques import _forge
+from labkit.techniques._base import ROOT_ON_WORKER
+from labkit.techniques._capture import capture
 from labkit.techniques._reach import inside
 from labkit.techniques._secret import true_secret
 
@@ -112,3 +114,14 @@ def test_dead_etcd_is_not_a_secure_one(lab_hardened: Any) -> None:
         back = 'until ss -tnpH dst "$1" dport = :2379 | grep -q kube-apiserver; do sleep 0.3; done'
         argv = ["sh", "-c", back, "-", lab_hardened.addresses["etcd1"]]
         lab_hardened.exec("master", argv, timeout=150)
+
+
+def test_connection_that_went_by_the_attacker_before_is_no_way_past_him(lab_hardened: Any) -> None:
+    """What the firewall has seen of a kept connection exempts the rest of it from new rules."""
+    lab = lab_hardened
+    read = ["logs", "--namespace=payments", "card-processor", "--tail=1"]
+    lab.kubectl(*read)
+    with capture(lab, ROOT_ON_WORKER, [("master", "worker2")], "tcp port 10250") as stop:
+        lab.kubectl(*read)
+        assert stop()
+    assert techniques.find("mitm-kubelet").run(lab).reason.startswith("TLS alert")

@@ -1,0 +1,19 @@
+from .canvas import save
+from .groups import PROTECTIONS, protection
+from .mermaid import Mermaid, mermaid
+from .picture import figure
+from .svg import Svg, svg
+from .table import Table, table
+
+__all__ = [
+    "PROTECTIONS",
+    "Mermaid",
+    "Svg",
+    "Table",
+    "figure",
+    "mermaid",
+    "protection",
+    "save",
+    "svg",
+    "table",
+]
