@@ -9,6 +9,7 @@ from pathlib import Path
 from labkit.cli._talk import reporter, say
 from labkit.cli.together import in_parallel
 from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
+from labkit.matrix.cells import UNPROBED
 
 __all__ = ["fill"]
 
@@ -32,7 +33,7 @@ def fill(
     names : sequence of str or None
         The controls to flip; None means all.
     file : pathlib.Path or None
-        What it holds already is not done again.
+        The cells that it holds already are not tried again, but for those left unprobed.
     sample : tuple of int, optional
         How many random combinations of controls to try instead, in all modes together, and
         the seed.
@@ -46,7 +47,8 @@ def fill(
     """
     from labkit.lab import Lab
 
-    kept = list(Matrix.read(file)) if file and file.exists() else []
+    held = Matrix.read(file) if file and file.exists() else Matrix(())
+    kept = [cell for cell in held if cell.observed != UNPROBED]
     lock = threading.Lock()
     labs = [Lab(mode, name=name, reporter=reporter(quiet=True)) for mode in dict.fromkeys(modes)]
     plans = {
@@ -69,7 +71,7 @@ def fill(
             share = f"{agree} of {len(cells)} agree"
             say(f" ✓ {number}/{total} {variant}: {share} ({seconds:.0f} s)", quiet=quiet)
 
-    done = {cell.variant for cell in kept}
+    done = {(*cell.variant, *cell.place) for cell in kept}
     in_parallel(labs, lambda lab: run_matrix(lab, plans[lab.mode], done=done, tell=keep))
     return _sorted(kept, order)
 
@@ -77,4 +79,6 @@ def fill(
 def _sorted(cells: Sequence[Cell], order: dict[tuple[str, str | None, str | None], int]) -> Matrix:
     modes = list(dict.fromkeys(key[0] for key in order))
     known = [cell for cell in cells if cell.variant in order]
-    return Matrix(sorted(known, key=lambda c: (modes.index(c.environment), order[c.variant])))
+    return Matrix(
+        sorted(known, key=lambda c: (modes.index(c.environment), order[c.variant], c.technique))
+    )

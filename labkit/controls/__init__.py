@@ -78,12 +78,8 @@ def with_controls(env: Environment, wanted: Mapping[str, bool]) -> Environment:
     >>> View(env).channels("kubelet@worker1 -> *:6443")[0].client_authentication.value
     'anonymous'
     """
-    from labkit.cluster import read_environment
-
     for name, on in sorted(wanted.items()):
-        edits = find(name).flip(env, on)
-        if edits != env.edits:
-            env = read_environment(env.folder, edits)
+        env = find(name).flipped(env, on)
     return env
 
 

@@ -77,16 +77,24 @@ class Control:
         >>> control.holds(View(read_environment("hardened", edits)))
         False
         """
+        return self.flipped(env, on).edits
+
+    def flipped(self, env: Environment, on: bool) -> Environment:
+        """Return an environment with the control put in place, or taken out, as read anew.
+
+        Parameters, and what is raised, are those of :meth:`flip`.
+        """
         if self.holds(View(env)) == on:
-            return env.edits
+            return env
         from labkit.cluster import read_environment
 
         wanted, opposite = (self.on, self.off) if on else (self.off, self.on)
         undone = tuple(edit for edit in env.edits if edit not in opposite)
         for edits in (undone, (*env.edits, *wanted)):
-            changed = View(read_environment(env.folder, edits))
-            if edits != env.edits and self.holds(changed) == on:
-                return edits
+            if edits != env.edits:
+                changed = read_environment(env.folder, edits)
+                if self.holds(View(changed)) == on:
+                    return changed
         word = "put in place" if on else "taken out"
         raise ConfigError(
             f"control {self.name} cannot be {word} in {env.name} as it is",

@@ -124,7 +124,7 @@ def run_matrix(
     wanted: Sequence[Variant],
     *,
     known: Sequence[Technique] | None = None,
-    done: Collection[tuple[str, str | None, str | None]] = (),
+    done: Collection[tuple[object, ...]] = (),
     tell: Callable[[Variant, list[Cell]], None] = lambda variant, cells: None,
 ) -> list[Cell]:
     """Try every technique from every foothold in each variant of a lab.
@@ -138,7 +138,7 @@ def run_matrix(
     known : sequence of Technique, optional
         Without it, all there are.
     done : collection of tuple
-        Variants that need not be done again.
+        Cells that need not be done again: mode, control, direction, technique and foothold.
     tell : callable
         Is given each variant and its cells when they are there.
 
@@ -152,9 +152,15 @@ def run_matrix(
     plain = lab.environment
     try:
         for variant in wanted:
-            if variant.key in done:
+            places = [
+                (technique, foothold)
+                for technique in known
+                for foothold in technique.footholds
+                if (*variant.key, technique.name, foothold) not in done
+            ]
+            if not places:
                 continue
-            cells = _variant(lab, plain, variant, known)
+            cells = _variant(lab, plain, variant, places)
             found += cells
             tell(variant, cells)
     finally:
@@ -164,16 +170,12 @@ def run_matrix(
 
 
 def _variant(
-    lab: Lab, plain: Environment, variant: Variant, known: Sequence[Technique]
+    lab: Lab, plain: Environment, variant: Variant, places: Sequence[tuple[Technique, str]]
 ) -> list[Cell]:
     lab.apply(variant.environment(plain).edits)
     lab.wait()
     view = View(lab.environment)
-    return [
-        _cell(lab, view, variant, technique, foothold)
-        for technique in known
-        for foothold in technique.footholds
-    ]
+    return [_cell(lab, view, variant, technique, foothold) for technique, foothold in places]
 
 
 def _cell(lab: Lab, view: View, variant: Variant, technique: Technique, foothold: str) -> Cell:

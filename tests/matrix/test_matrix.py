@@ -112,10 +112,14 @@ def test_done_is_not_done_again() -> None:
         lab,
         plan,
         known=[technique(lambda *_: False)],
-        done={("hardened", None, None)},
-        tell=lambda variant, cells: told.append(f"{variant}: {len(cells)}"),
+        done={
+            ("hardened", None, None, "probe", NETWORK),
+            ("hardened", None, None, "probe", POD),
+            ("hardened", "kubelet-anonymous", "off", "probe", POD),
+        },
+        tell=lambda variant, cells: told.append(f"{variant}: {[c.foothold for c in cells]}"),
     )
-    assert told == ["hardened, kubelet-anonymous off: 2"]
+    assert told == [f"hardened, kubelet-anonymous off: {[NETWORK]}"]
 
 
 def cell(control: str | None, observed: str, technique: str = "probe") -> Cell:

@@ -1,0 +1,64 @@
+"""The truth matrix that is stored with the docs: whole, agreeing, and what the model says today."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labkit import read_environment, techniques
+from labkit.matrix import Matrix, Variant, combinations, variants
+from labkit.matrix.cells import REFUSED, SUCCEEDED
+from labkit.model import View
+
+DOCS = Path(__file__).parents[2] / "docs"
+MODES = ("insecure", "hardened")
+#: Of two hundred random combinations of controls, half in each mode, these many were tried live.
+SAMPLED, SEED, TRIED = 200, 1, 30
+PLACES = [(it, foothold) for it in techniques.all() for foothold in it.footholds]
+NEXT = "make lab, make matrix"
+
+
+@functools.cache
+def stored(name: str) -> Matrix:
+    return Matrix.read(DOCS / name)
+
+
+def single() -> list[Variant]:
+    return [v for mode in MODES for v in variants(read_environment(mode))]
+
+
+def several() -> list[Variant]:
+    each = SAMPLED // len(MODES)
+    sampled = [combinations(read_environment(mode), each, SEED) for mode in MODES]
+    return [v for plan in sampled for v in plan[: TRIED // len(MODES)]]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("matrix.json", single), ("combinations.json", several)]
+)
+def test_every_cell_was_tried_and_agrees(name: str, wanted: Callable[[], list[Variant]]) -> None:
+    matrix = stored(name)
+    plan = {(*v.key, it.name, foothold) for v in wanted() for it, foothold in PLACES}
+    found = [(*cell.variant, *cell.place) for cell in matrix]
+    assert len(found) == len(set(found))
+    assert set(found) == plan, NEXT
+    assert matrix.exit_code == 0, [*matrix.disagree, *matrix.unprobed]
+    assert all(cell.reason for cell in matrix)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["matrix.json", "combinations.json"])
+def test_it_says_what_the_model_says_today(name: str, mode: str) -> None:
+    plain = read_environment(mode)
+    plan = {v.key: v for v in (*single(), *several())}
+    told = {(*cell.variant, *cell.place): cell.predicted for cell in stored(name)}
+    for key in stored(name).variants():
+        if key[0] != mode:
+            continue
+        view = View(plan[key].environment(plain))
+        for technique, foothold in PLACES:
+            predicted = SUCCEEDED if technique.predict(view, foothold).succeeds else REFUSED
+            assert told[*key, technique.name, foothold] == predicted, (key, technique.name, NEXT)
