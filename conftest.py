@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from labkit.cli.together import bring_up, in_parallel
 from labkit.errors import LabkitError
+
+# how long an example takes says something of the machine, and nothing of the code
+settings.register_profile("labkit", deadline=None)
+settings.load_profile("labkit")
 
 MODES = ("insecure", "hardened")
 LAB_FIXTURES = {"labs", "lab_insecure", "lab_hardened"}

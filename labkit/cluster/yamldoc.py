@@ -15,6 +15,9 @@ from labkit.cluster.source import Setting, Source, Unknown, broken
 __all__ = ["Document", "as_text", "read_documents", "read_one"]
 
 Key = str | int
+_TEXT, _LIST, _MAP, _MERGE = (
+    f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map", "merge")
+)
 # A file of this size is no configuration; aliases of aliases can grow without end.
 MAX_NODES = 200_000
 MAX_DEPTH = 60
@@ -167,7 +170,7 @@ def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
                 at = key.start_mark.line + 1
                 if not isinstance(key, yaml.ScalarNode):
                     raise broken(path, at, "a key must be a single word")
-                if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen and key.tag != _MERGE:
                     raise broken(
                         path,
                         at,
@@ -222,9 +225,21 @@ def _documents(make: Any, text: str, path: str, started: list[int]) -> Iterator[
         node = loader.get_node()
         started.append(node.start_mark.line + 1)
         lines = _check(node, path)
-        value = loader.construct_document(node)
+        value = _value(loader, node)
         if value is not None:
             yield Document(path, value, lines)
+
+
+def _value(loader: Any, node: Any) -> Any:
+    """Return a checked node's value: what is plain without asking the loader how it is made."""
+    kind = type(node), node.tag
+    if kind == (yaml.ScalarNode, _TEXT):
+        return node.value
+    if kind == (yaml.SequenceNode, _LIST):
+        return [_value(loader, item) for item in node.value]
+    if kind == (yaml.MappingNode, _MAP) and not any(key.tag == _MERGE for key, _ in node.value):
+        return {_value(loader, key): _value(loader, value) for key, value in node.value}
+    return loader.construct_document(node)
 
 
 def read_one(text: str, path: str) -> Document:

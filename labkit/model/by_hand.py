@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -303,9 +303,9 @@ def _claim(
         if value not in VALUES[name]:
             what = f"no {name} {value!r}"
             raise _broken(source, what, _nearest(value, VALUES[name]))
-        return Claim(value, "", replace(source, text=f"{name}: {value}"))
+        return Claim(value, "", Source(source.path, source.line, f"{name}: {value}"))
     found = dict(usual).get(name)
-    absent = replace(source, text=f"{name} not said", default=True)
+    absent = Source(source.path, source.line, f"{name} not said", default=True)
     if found is None:
         return Claim("unknown", "", absent)
     return Claim(found, f"as {server.kind} does by itself", absent)
@@ -316,7 +316,7 @@ def _own(what: str, value: str, source: Source) -> tuple[str, Claim]:
         raise _broken(source, f"nothing is claimed as {what!r}", _nearest(what, OWN))
     if value not in OWN[what]:
         raise _broken(source, f"no {what} {value!r}", _nearest(value, OWN[what]))
-    return what, Claim(value, "", replace(source, text=f"{what}: {value}"))
+    return what, Claim(value, "", Source(source.path, source.line, f"{what}: {value}"))
 
 
 def _words(value: Any) -> tuple[str, ...]:

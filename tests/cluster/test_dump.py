@@ -191,7 +191,7 @@ def places(value: object, at: tuple[object, ...] = ()) -> list[tuple[object, ...
 PLACES = places(OBJECTS)[1:]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), ODD), min_size=1, max_size=4))
 def test_valid_objects_with_odd_values_never_break_it(changes):
     changed = json.loads(json.dumps(OBJECTS))
@@ -209,7 +209,7 @@ def test_valid_objects_with_odd_values_never_break_it(changes):
     analysed(builder.finish())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_bytes_never_break_it(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("d") / "d.json"
@@ -229,7 +229,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(JSON, max_size=3), st.sampled_from([*KINDS, "List", "PodList"]))
 def test_whatever_json_never_breaks_it(tmp_path_factory, values, kind):
     path = tmp_path_factory.mktemp("d") / "d.json"

@@ -7,11 +7,12 @@ import datetime
 import json
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.cluster import read_certificates, read_kubeconfig
@@ -333,7 +334,6 @@ JUNK = st.lists(
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
-@settings(deadline=None)
 @given(data=st.data())
 def test_any_file_is_read_or_refused_with_its_name(reader, data):
     text = data.draw(st.one_of(JUNK, TREES.map(json.dumps)))
@@ -346,7 +346,6 @@ def test_any_file_is_read_or_refused_with_its_name(reader, data):
     assert "next: " in refusal or refusal == READ
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60).map(lambda b: b"-----BEGIN CERTIFICATE-----\n" + b) | st.binary())
 def test_any_bytes_are_a_certificate_or_refused(data):
     refusal = READ
@@ -364,3 +363,35 @@ def test_a_bomb_of_aliases_is_refused_quickly():
         read_documents("\n".join(lines), "bomb.yaml")
     with pytest.raises(ConfigError, match=r"bomb\.yaml"):
         read_documents("&a [*a]", "bomb.yaml")
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("ab1 :~.-", max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab1~"), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text("xyz", min_size=1), PLAIN, min_size=1, max_size=3))
+def test_document_has_the_values_that_yaml_says(value: dict[str, object]):
+    for text in (yaml.safe_dump(value), json.dumps(value, indent=1)):
+        [document] = read_documents(text, "x")
+        assert document.value == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: &one {b: 1}\nc: {<<: *one, d: 2}", {"a": {"b": 1}, "c": {"b": 1, "d": 2}}),
+        ("a: !!str 5\nb: !!int '7'", {"a": "5", "b": 7}),
+        ("1: yes\n~: 2020-01-01", {1: True, None: "2020-01-01"}),
+    ],
+)
+def test_tags_anchors_and_merges_count(text: str, value: object):
+    assert read_documents(text, "x")[0].value == value
+
+
+@pytest.mark.parametrize("text", ["a: !!str [x]", "a: !!map [x]", "a: !!seq {b: c}"])
+def test_tag_that_does_not_fit_is_refused(text: str):
+    with pytest.raises(ConfigError, match=r"x:1: no valid YAML: expected a"):
+        read_documents(text, "x")

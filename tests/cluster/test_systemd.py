@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.cluster.systemd import expand, merge, parse_environment, parse_unit, split
@@ -134,7 +134,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=80))
 def test_any_text_is_read_or_refused(text):
     refusal = "x.service: was read"

@@ -453,7 +453,7 @@ FILES = sorted(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(FILES),
     st.one_of(

@@ -89,7 +89,7 @@ def mutated(data: st.DataObject, document: Any, within: tuple[str, ...] = ()) ->
 
 
 @pytest.mark.parametrize("name", sorted(DOCUMENTS))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_a_document_with_something_changed(name, data):
     document = mutated(data, DOCUMENTS[name])
@@ -100,14 +100,14 @@ def test_a_document_with_something_changed(name, data):
 
 
 @pytest.mark.parametrize("name", sorted(SLOTS))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_a_free_slot_with_something_changed(name, data):
     document = mutated(data, DOCUMENTS[name], SLOTS[name])
     tried(json.dumps(document), "changed.json")
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_threagiles_free_slot_with_something_changed(data):
     document = copy.deepcopy(DOCUMENTS["threagile"])
@@ -126,7 +126,7 @@ def test_threagiles_free_slot_with_something_changed(data):
     ],
     ids=READABLE,
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_anything_where_a_document_is_expected(keys, data):
     document = {key: data.draw(anything) for key in keys}
@@ -134,13 +134,13 @@ def test_anything_where_a_document_is_expected(keys, data):
     tried(yaml.safe_dump(document), "anything.yaml")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(value=anything)
 def test_any_value_at_all(value):
     tried(json.dumps(value), "anything.json")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(content=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_bytes(content, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "bytes.json"
@@ -150,7 +150,7 @@ def test_any_bytes(content, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", sorted(DOCUMENTS))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_a_text_that_is_cut_or_spoiled(name, data):
     document = DOCUMENTS[name]

@@ -100,7 +100,7 @@ def test_a_mode_comes_back_equal(name, mode, make_findings, tmp_path):
 
 
 @pytest.mark.parametrize("name", READABLE)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(model=models())
 def test_any_model_comes_back_equal(name, model):
     found = read_text(write(model, name), f"model{FORMATS[name].extension}")
@@ -109,13 +109,13 @@ def test_any_model_comes_back_equal(name, model):
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(model=models())
 def test_any_model_can_be_written(name, model):
     assert write(model, name) == write(model, name)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(model=models())
 def test_plain_loses_nothing(model):
     text = json.dumps(to_plain(model))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from docker.errors import ImageNotFound
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -115,7 +115,6 @@ names = st.text("abc", min_size=1, max_size=4)
 folders = st.dictionaries(names, st.binary(max_size=8), max_size=4)
 
 
-@settings(deadline=None)
 @given(one=folders, other=folders)
 @example(one={"a": b"xb-y"}, other={"a": b"x", "b": b"y"})  # the same when strung together
 def test_different_recipes_have_different_hashes(
@@ -217,7 +216,6 @@ def test_another_image_is_refused(tmp_path: Path, labels: dict[str, str] | None)
     assert "no node image" in str(refusal(archive(tmp_path / "other.tar.gz", labels)))
 
 
-@settings(deadline=None)
 @given(cut=st.floats(min_value=0.0, max_value=0.999))
 def test_an_archive_that_was_cut_off_is_refused(
     tmp_path_factory: pytest.TempPathFactory, cut: float
@@ -229,7 +227,6 @@ def test_an_archive_that_was_cut_off_is_refused(
     assert str(path) in str(refusal(path))
 
 
-@settings(deadline=None)
 @given(place=st.integers(min_value=100, max_value=199_000), bit=st.integers(0, 7))
 def test_an_archive_with_a_bit_turned_is_refused(
     tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
