@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from labkit.cluster import Environment
 from labkit.cluster.source import is_true
-from labkit.errors import ProbeError
-from labkit.techniques._access import api_url
-from labkit.techniques._reach import request
+from labkit.techniques._stolen import reads
 from labkit.techniques._verdict import Setting
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
 
 __all__ = ["KIND", "own_accounts", "own_work"]
 
@@ -35,10 +27,5 @@ def own_accounts(env: Environment) -> Setting:
     return "as whom the controllers act", word, str(said.source)
 
 
-def own_work(lab: Lab, foothold: str, options: Sequence[str]) -> str:
-    """Read namespaces with the manager's certificate: the positive control."""
-    url = api_url(lab, "/api/v1/namespaces?limit=1")
-    own = request(lab, url, foothold=foothold, options=options)
-    if own.refusal:
-        raise ProbeError(f"the controller manager's certificate reads nothing: {own.refusal}")
-    return "the same certificate reads namespaces, which a controller manager is there for"
+#: The positive control, with the manager's certificate.
+own_work = reads("namespaces", "/api/v1/namespaces?limit=1", "controller manager")

@@ -2,78 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from labkit.errors import ProbeError
-from labkit.model import View
-from labkit.model.rights import Action
-from labkit.techniques._access import CHANNEL, api_url, may_all
-from labkit.techniques._ask import ask
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER, SECRETS, Prediction, Technique
-from labkit.techniques._reach import Answer, request
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Verdict
-from labkit.techniques._worker import caller, carried
-
-if TYPE_CHECKING:
-    from labkit.lab import Lab
+from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._stolen import DATABASE, Stolen, reads, technique
 
 __all__ = ["TECHNIQUE"]
 
-WANTED = ("shop", "db-credentials", "password")
-ACTION = Action("get", "secrets", namespace=WANTED[0], name=WANTED[1])
-
-
-def predict(view: View, foothold: str) -> Prediction:
-    """Say what the model says: what the apiserver allows the kube-proxy."""
-    return may_all(view, caller(view.env, "kube-proxy"), [ACTION])
-
-
-def execute(lab: Lab, foothold: str) -> Verdict:
-    """Ask for the secret with the kube-proxy's certificate."""
-    secret = true_secret(lab, *WANTED)
-
-    def proof(answer: Answer) -> str:
-        if not secret.found_in(answer.body):
-            raise ProbeError("the apiserver answered, but not with the secret")
-        return f"with the certificate of worker1's kube-proxy, read: {secret.proof}"
-
-    with carried(lab, foothold, "kube-proxy") as options:
-
-        def control() -> str:
-            own = request(
-                lab, api_url(lab, "/api/v1/services?limit=1"), foothold=foothold, options=options
-            )
-            if own.refusal:
-                raise ProbeError(f"the kube-proxy's certificate reads no services: {own.refusal}")
-            return "the same certificate reads services, which a kube-proxy is there for"
-
-        return ask(
-            lab,
-            TECHNIQUE.name,
-            foothold,
-            api_url(lab, f"/api/v1/namespaces/{WANTED[0]}/secrets/{WANTED[1]}"),
-            options=options,
-            proof=proof,
-            control=control,
-        )
-
-
-TECHNIQUE = Technique(
-    name="proxy-reads-secrets",
-    title="Read a secret with a kube-proxy's certificate",
+TECHNIQUE = technique(
+    "proxy-reads-secrets",
+    "Read a secret with a kube-proxy's certificate",
+    Stolen(
+        "kube-proxy",
+        "worker1's kube-proxy",
+        DATABASE,
+        reads("services", "/api/v1/services?limit=1", "kube-proxy"),
+    ),
     footholds=(ROOT_ON_WORKER, OUTSIDE),
-    grants=(SECRETS,),
-    about=CHANNEL,
-    properties=("authorization",),
-    attack=("T1552.004", "T1552.007"),
-    stride=("information disclosure", "elevation of privilege"),
-    cwe=("CWE-269", "CWE-732"),
     sources=(
-        "Securing communications in Kubernetes (2016), Least privilege in Kubernetes APIs",
         "https://kubernetes.io/docs/reference/access-authn-authz/rbac/",
         "https://attack.mitre.org/techniques/T1552/007/",
     ),
-    predict=predict,
-    execute=execute,
 )

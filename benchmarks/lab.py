@@ -1,0 +1,83 @@
+"""How long the lab takes: up, reset, and every control flipped there and back.
+
+``python benchmarks/lab.py`` needs a Docker Engine and the images (``labkit image build``). It
+makes clusters of its own, and removes them. Nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+from labkit import Lab, controls
+from labkit.cli._talk import reporter
+from labkit.cli.together import bring_up, in_parallel
+from labkit.matrix import variants
+
+MODES = ("insecure", "hardened")
+NAME = "bench"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long something takes."""
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def row(what: str, *times: float) -> None:
+    """Print a row: the median, the least and the most."""
+    print(
+        f"| {what} | {statistics.median(times):.1f} | {min(times):.1f} | {max(times):.1f} "
+        f"| {len(times)} |",
+        flush=True,
+    )
+
+
+def alone(mode: str, runs: int, share: int) -> None:
+    """Time one mode by itself."""
+    quiet = reporter(quiet=True)
+    up, clean = [], []
+    for _ in range(runs):
+        lab = Lab(mode, name=NAME, reporter=quiet)
+        lab.down()
+        up.append(seconds(lab.up))
+    row(f"{mode}: up", *up)
+    try:
+        clean += [seconds(lab.reset) for _ in range(runs)]
+        row(f"{mode}: reset, nothing changed", *clean)
+        plain, there, back = lab.environment, {}, {}
+        for variant in variants(plain)[1::share]:
+            edits = variant.environment(plain).edits
+            there[str(variant)] = seconds(lambda edits=edits: lab.apply(edits))  # type: ignore[misc]
+            back[str(variant)] = seconds(lambda: lab.apply(()))
+        row(f"{mode}: a control flipped", *there.values())
+        row(f"{mode}: and back", *back.values())
+        slowest = sorted(there, key=lambda name: there[name])[-3:]
+        print(f"\nslowest: {', '.join(f'{name} {there[name]:.1f} s' for name in slowest)}\n")
+        lab.apply(controls.find("kubelet-anonymous").flip(plain, on=mode == "insecure"))
+        row(f"{mode}: reset after a flip of kubelet-anonymous", seconds(lab.reset))
+    finally:
+        lab.down()
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--share", type=int, default=1, help="flip every so many-th control")
+    given = parser.parse_args()
+    print("| what | median s | least | most | times |\n|---|---|---|---|---|")
+    try:
+        both = seconds(lambda: bring_up(MODES, name=NAME, reporter=reporter(quiet=True)))
+        row("both modes: up", both)
+    finally:
+        in_parallel([Lab(mode, name=NAME) for mode in MODES], Lab.down)
+    for mode in MODES:
+        alone(mode, given.runs, given.share)
+
+
+if __name__ == "__main__":
+    main()

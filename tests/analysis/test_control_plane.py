@@ -1,0 +1,77 @@
+"""The control plane that the peers were given too: what is found is true, and all there is."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit.analysis import find_threats, reached
+from labkit.model import PROPERTIES, Draft, Model
+
+SAID = {
+    "insecure": dict(zip(PROPERTIES, ("none", "none", "none", "allow-all"), strict=True)),
+    "hardened": dict(zip(PROPERTIES, ("tls1.3", "verified", "required", "enforced"), strict=True)),
+}
+OWN = {
+    "insecure": {"audit": "none", "secrets at rest": "none"},
+    "hardened": {"audit": "on", "secrets at rest": "encrypted"},
+}
+#: From, to, the server's port as Kubernetes has it, and what is said.
+CALLS = (
+    ("kube-apiserver@master", "etcd@master", 2379, "secrets"),
+    ("kube-scheduler@master", "kube-apiserver@master", 6443, "pod specs"),
+    ("kube-controller-manager@master", "kube-apiserver@master", 6443, "pod specs"),
+    ("kubelet@worker", "kube-apiserver@master", 6443, "pod specs"),
+    ("kube-proxy@worker", "kube-apiserver@master", 6443, "pod specs"),
+    ("flanneld@worker", "etcd@master", 2379, "pod specs"),
+    ("kube-apiserver@master", "kubelet@worker", 10250, "exec sessions"),
+    ("kubectl@laptop", "kube-apiserver@master", 6443, "secrets"),
+)
+LISTENERS = ("etcd@master:2379", "kube-apiserver@master:6443", "kubelet@worker:10250")
+STAYS = "caller-unrestricted@containerd@worker:/run/containerd/containerd.sock"
+
+
+def control_plane(name: str) -> Model:
+    draft = Draft(name)
+    zones = {"master": "control plane", "worker": "node", "laptop": "operator network"}
+    ends = dict.fromkeys(end for call in CALLS for end in call[:2])
+    for end in [*ends, "containerd@worker"]:
+        claims = OWN[name] if end.startswith("kube-apiserver") else {}
+        draft.component(end, zone=zones[end.partition("@")[2]], claims=claims)
+    protocol = "https" if name == "hardened" else "http"
+    for client, server, _, data in CALLS:
+        draft.channel(client, server, data=[data], protocol=protocol, **SAID[name])
+    draft.channel("kubelet", "containerd")
+    return draft.model()
+
+
+def ids(name: str, state: str) -> set[str]:
+    return {item.id for item in find_threats(control_plane(name)).state(state)}
+
+
+def test_insecure_has_every_gap_that_was_said_and_no_other() -> None:
+    channels = [f"{client} -> {server}:{port}" for client, server, port, _ in CALLS]
+    assert ids("insecure", "open") == {
+        *(f"{gap}@{channel}" for gap in ("plaintext", "server-unverified") for channel in channels),
+        *(f"caller-{gap}@{it}" for gap in ("unauthenticated", "unrestricted") for it in LISTENERS),
+        "no-audit@kube-apiserver@master",
+        "secrets-at-rest@kube-apiserver@master",
+    }
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_stays_is_explained(name: str) -> None:
+    [stays] = find_threats(control_plane(name)).state("residual")
+    assert stays.id == STAYS
+    assert "a socket's mode is all there is" in stays.explanation
+    assert ids(name, "unknown") == set()
+
+
+def test_hardened_has_nothing_open_and_one_way_left() -> None:
+    assert ids("hardened", "open") == set()
+    usual = ["network", "pod", "user:master", "user:worker", "root:worker"]
+    found = reached(control_plane("hardened"), usual)
+    goals = {(start, goal) for start in found.paths for goal in found.paths[start]}
+    # who is root on a worker is root on a node
+    assert goals == {("root on worker", "root on a node")}
+    everywhere = reached(control_plane("insecure"), usual)
+    assert all(len(everywhere.paths[start]) == 3 for start in everywhere.paths)
