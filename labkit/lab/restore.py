@@ -35,20 +35,31 @@ cut -d. -f1 /proc/uptime >{KEEP}/since
 """
 
 #: What the environment has no file for is taken away, drop-ins above all. A unit that is as it
-#: was when the files were kept is left running.
+#: was when the files were kept is left running. A file that was changed and changed back is no
+#: other file: only when it was written differs.
 RESTORE = f"""
 set -e
 since=$(cat {KEEP}/since)
-if [ -n "$(find /etc /run/systemd/system -xdev -cnewer {KEEP}/etc.tar -not -path '/etc/cni*' \\
-    -not -path /etc -not -path /run/systemd/system -print -quit)" ]; then
+touched() {{
+  [ -n "$(find /etc /run/systemd/system -xdev -cnewer {KEEP}/etc.tar -not -path '/etc/cni*' \\
+    -not -path /etc -not -path /run/systemd/system -print -quit)" ]
+}}
+differs() {{
+  [ -z "$(find /run/systemd/system -mindepth 1 -print -quit)" ] || return 0
+  tar -C / --compare -f {KEEP}/etc.tar 2>&1 | grep -qv 'Mod time differs$' && return 0
+  tar -tf {KEEP}/etc.tar | sed 's,/$,,' | sort >/run/labkit-kept
+  (cd / && find etc -xdev -path etc/cni -prune -o -print) | sort | comm -13 /run/labkit-kept - |
+    grep -qvx -e etc/hosts -e etc/hostname -e etc/resolv.conf
+}}
+if touched && differs; then
   rm -rf /etc/systemd/system /etc/kubernetes /etc/etcd /etc/flannel /etc/containerd /etc/docker
   find /run/systemd/system -mindepth 1 -delete
   tar -C / -xpf {KEEP}/etc.tar
   systemctl daemon-reload
   systemd-tmpfiles --create /etc/tmpfiles.d/*.conf
   since=0
-  touch {KEEP}/etc.tar
 fi
+touch {KEEP}/etc.tar
 systemctl reset-failed
 stale=
 for unit in "$@"; do

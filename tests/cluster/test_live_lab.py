@@ -1,0 +1,54 @@
+"""The labs read as anybody's cluster is: from their apiservers, with kubectl, and from its dump."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit.analysis import find_threats
+from labkit.cluster import read_dump, read_live
+from labkit.model import model_of_dump
+
+pytestmark = pytest.mark.lab
+
+#: kubectl as it would be on this machine, were the lab's network not closed to it.
+KUBECTL = """\
+#!/bin/sh
+for word; do
+  shift
+  case $word in --kubeconfig=*|--cache-dir=*) ;; *) set -- "$@" "$word" ;; esac
+done
+exec {python} -m labkit kubectl --mode {mode} --name {name} -- "$@"
+"""
+
+
+@pytest.fixture(params=["insecure", "hardened"])
+def lab(request: Any, labs: dict[str, Any]) -> Any:
+    return labs[request.param]
+
+
+def test_running_cluster_says_what_its_dump_says(lab: Any, tmp_path: Path) -> None:
+    program, config = tmp_path / "kubectl", tmp_path / "config"
+    program.write_text(KUBECTL.format(python=sys.executable, mode=lab.mode, name=lab.name))
+    program.chmod(0o755)
+    config.touch()
+    live = read_live(config, kubectl=str(program))
+
+    kinds = "nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
+    kinds += "clusterrolebindings,services,endpointslices,networkpolicies"
+    output = lab.kubectl("get", kinds, "--all-namespaces", "--output=json")
+    (tmp_path / "dump.json").write_bytes(output.stdout)
+    dump = read_dump(tmp_path / "dump.json")
+
+    assert {node.name for node in live.nodes} == {"worker1", "worker2"}
+    assert {(p.namespace, p.name) for p in live.pods} >= {("shop", "web"), ("ci", "builder")}
+    assert (live.nodes, live.pods) == (dump.nodes, dump.pods)
+    roles, listed = ({(r.namespace, r.name, r.rules) for r in it.rbac.roles} for it in (live, dump))
+    assert roles == listed
+    assert len(roles) > 50
+    assert not live.unknowns
+    threats = [find_threats(model_of_dump(found)).open for found in (live, dump)]
+    assert {item.id for item in threats[0]} == {item.id for item in threats[1]}
