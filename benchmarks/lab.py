@@ -10,6 +10,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 from labkit import Lab, controls
 from labkit.cli._talk import reporter
@@ -39,22 +40,20 @@ def row(what: str, *times: float) -> None:
 def alone(mode: str, runs: int, share: int) -> None:
     """Time one mode by itself."""
     quiet = reporter(quiet=True)
-    up, clean = [], []
-    for _ in range(runs):
-        lab = Lab(mode, name=NAME, reporter=quiet)
-        lab.down()
-        up.append(seconds(lab.up))
-    row(f"{mode}: up", *up)
+    lab, up = Lab(mode, name=NAME, reporter=quiet), []
     try:
-        clean += [seconds(lab.reset) for _ in range(runs)]
-        row(f"{mode}: reset, nothing changed", *clean)
-        plain, there, back = lab.environment, {}, {}
+        for _ in range(runs):
+            lab.down()
+            up.append(seconds(lab.up))
+        row(f"{mode}: up", *up)
+        row(f"{mode}: reset, nothing changed", *(seconds(lab.reset) for _ in range(runs)))
+        plain, back = lab.environment, []
+        there: dict[str, float] = {}
         for variant in variants(plain)[1::share]:
-            edits = variant.environment(plain).edits
-            there[str(variant)] = seconds(lambda edits=edits: lab.apply(edits))  # type: ignore[misc]
-            back[str(variant)] = seconds(lambda: lab.apply(()))
+            there[str(variant)] = seconds(partial(lab.apply, variant.environment(plain).edits))
+            back.append(seconds(partial(lab.apply, ())))
         row(f"{mode}: a control flipped", *there.values())
-        row(f"{mode}: and back", *back.values())
+        row(f"{mode}: and back", *back)
         slowest = sorted(there, key=lambda name: there[name])[-3:]
         print(f"\nslowest: {', '.join(f'{name} {there[name]:.1f} s' for name in slowest)}\n")
         lab.apply(controls.find("kubelet-anonymous").flip(plain, on=mode == "insecure"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit.cluster.source import Setting, Source, broken, decode
+from labkit.cluster.source import Setting, Source, Unknown, broken, decode
 
 if TYPE_CHECKING:
     from labkit.cluster.accounts import Account, Group, Permission
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from labkit.cluster.edits import Edit
     from labkit.cluster.kubeconfig import KubeConfig
     from labkit.cluster.policies import AbacRule, Encryption, EtcdAuth, EtcdPermission, Rbac
-    from labkit.cluster.source import Unknown
     from labkit.cluster.topology import SecretSpec
 
 __all__ = ["Component", "Credential", "Environment", "File", "Node", "Socket"]
