@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from labkit.analysis.finding import LEVELS, Finding, Findings
 from labkit.analysis.paths import GOALS, AttackPaths, attack_paths, reached
+from labkit.analysis.steps import Step
 from labkit.analysis.threats import find_threats
 from labkit.cluster.source import Source
 from labkit.errors import ConfigError
@@ -43,7 +44,7 @@ class Analysis:
             "channels": len(self.model.channels),
             "findings": [_finding(item) for item in self.findings],
             "paths": [
-                {"from": start, "to": goal, "steps": [asdict(step) for step in path]}
+                {"from": start, "to": goal, "steps": [_step(step) for step in path]}
                 for start in found.paths
                 for goal in GOALS
                 if (path := found.path(start, goal))
@@ -55,6 +56,10 @@ class Analysis:
 def _finding(item: Finding) -> dict[str, Any]:
     row = {name: getattr(item, name) for name in Finding.__slots__ if name != "claim"}
     return {**row, "value": item.claim.value, "source": str(item.claim.source)}
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {name: getattr(step, name) for name in Step.__slots__}
 
 
 def analyze(model: Model, findings: Findings | None = None) -> Analysis:

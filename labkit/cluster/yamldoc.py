@@ -161,8 +161,6 @@ def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
     while stack:
         here, keys = stack.pop()
         line = here.start_mark.line + 1
-        if len(keys) > MAX_DEPTH or len(lines) > MAX_NODES:
-            raise broken(path, line, "too deeply nested, or too large, for a configuration")
         lines.setdefault(keys, line)
         if isinstance(here, yaml.MappingNode):
             seen: dict[str, int] = {}
@@ -178,10 +176,14 @@ def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
                         "one of the two would silently win: keep one",
                     )
                 seen[key.value] = at
-                lines[(*keys, key.value)] = at
-                stack.append((value, (*keys, key.value)))
+                below = (*keys, key.value)
+                lines[below] = at
+                if not isinstance(value, yaml.ScalarNode):
+                    stack.append((value, below))
         elif isinstance(here, yaml.SequenceNode):
             stack.extend((item, (*keys, index)) for index, item in enumerate(here.value))
+        if len(keys) > MAX_DEPTH or len(lines) > MAX_NODES:
+            raise broken(path, line, "too deeply nested, or too large, for a configuration")
     return lines
 
 

@@ -40,7 +40,15 @@ CONTROL = Control(
     ),
     holds=holds,
     changes="authorization of * -> kube-apiserver@master:6443",
-    stops=("apiserver-anonymous", "impersonate", "pod-token", "proxy-reads-secrets"),
+    stops=(
+        "apiserver-anonymous",
+        "impersonate",
+        "pod-token",
+        "proxy-creates-pods",
+        "proxy-reads-pods",
+        "proxy-reads-secrets",
+        "proxy-writes-nodes",
+    ),
     references=(
         "Securing communications in Kubernetes (2016), Least privilege in Kubernetes APIs",
         "Kubernetes documentation: Using ABAC Authorization",

@@ -26,7 +26,7 @@ CONTROL = Control(
     off=(Flag("master", APISERVER, "enable-admission-plugins", None),),
     holds=holds,
     changes="what a kubelet's certificate may write at the apiserver",
-    stops=("node-changes-labels", "node-writes-other-node"),
+    stops=("node-changes-labels", "node-creates-pods", "node-writes-other-node"),
     references=(
         "CIS Kubernetes Benchmark 1.2.14",
         "Kubernetes documentation: Admission Controllers, NodeRestriction",

@@ -20,9 +20,11 @@ from labkit.techniques._verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["MACHINE", "WORKER", "break_out", "may_break_out"]
+__all__ = ["MACHINE", "PLAIN", "WORKER", "break_out", "may_break_out", "plain_pod"]
 
 NAMESPACE, NAME, WORKER = "default", "labkit-breakout", "worker1"
+#: The namespace and the name of the pod that is created.
+PLAIN = (NAMESPACE, NAME)
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 #: Where the machine's files are in the pod.
 MACHINE = "/machine"
@@ -75,7 +77,7 @@ def break_out(
             technique,
             foothold,
             api_url(lab, PODS),
-            body=json.dumps(_pod(command, user)).encode(),
+            body=json.dumps(_with_machine(plain_pod(WORKER, command, user))).encode(),
             options=options_at(lab.environment, foothold),
             proof=lambda answer: proof(_left(lab, answer)),
             control=lambda: _control(lab, foothold),
@@ -85,7 +87,8 @@ def break_out(
                     "--force", "--grace-period=0")  # fmt: skip
 
 
-def _pod(command: str, user: int, harmless: bool = False) -> dict[str, Any]:
+def plain_pod(node: str, command: str = "true", user: int = NOBODY_SPECIAL) -> dict[str, Any]:
+    """Return a pod that asks for nothing of its machine, and is bound to it already."""
     container: dict[str, Any] = {
         "name": "breakout",
         "image": "labkit/workload:1",
@@ -94,16 +97,20 @@ def _pod(command: str, user: int, harmless: bool = False) -> dict[str, Any]:
         "securityContext": {"runAsUser": user},
     }
     spec = {
-        "nodeName": WORKER,
+        "nodeName": node,
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "containers": [container],
     }
-    if not harmless:
-        container["volumeMounts"] = [{"name": "machine", "mountPath": MACHINE}]
-        spec["volumes"] = [{"name": "machine", "hostPath": {"path": "/"}}]
     metadata = {"name": NAME, "namespace": NAMESPACE}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _with_machine(pod: dict[str, Any]) -> dict[str, Any]:
+    spec = pod["spec"]
+    spec["containers"][0]["volumeMounts"] = [{"name": "machine", "mountPath": MACHINE}]
+    spec["volumes"] = [{"name": "machine", "hostPath": {"path": "/"}}]
+    return pod
 
 
 def _left(lab: Lab, answer: Answer) -> str:
@@ -122,7 +129,7 @@ def _left(lab: Lab, answer: Answer) -> str:
 
 def _control(lab: Lab, foothold: str) -> str:
     """Show, after a refusal, that a pod that asks for nothing of its machine may be created."""
-    body = json.dumps(_pod("true", NOBODY_SPECIAL, harmless=True)).encode()
+    body = json.dumps(plain_pod(WORKER)).encode()
     options = options_at(lab.environment, foothold)
     url = api_url(lab, f"{PODS}?dryRun=All")
     if not request(lab, url, foothold=foothold, body=body, options=options).refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster import Environment
 from labkit.cluster.source import is_true
-from labkit.techniques._stolen import reads
+from labkit.techniques._own import reads
 from labkit.techniques._verdict import Setting
 
 __all__ = ["KIND", "own_accounts", "own_work"]

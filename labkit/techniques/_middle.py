@@ -12,7 +12,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -121,8 +121,9 @@ finally:
     listener.close()
 print(json.dumps(seen))
 """
-#: Seconds that the false server stays.
-STAY = 20
+#: Seconds that the false server stays, and that a call is given to get to it. One that goes over
+#: a kept connection that is reset is lost: the client is made to call again.
+STAY, CALL = 20, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Trap:
     about : str
         The ids of the channels, as a shell's pattern.
     call : callable
-        Makes the client call its server, and undoes that.
+        Makes the client call its server, undoes that, and returns what the client then says.
     wanted : str
         What stands in plaintext that shows that it was the client's.
     read : str
@@ -144,7 +145,7 @@ class Trap:
     """
 
     about: str
-    call: Callable[[Lab], Any] = field(repr=False)
+    call: Callable[[Lab], bytes | None] = field(repr=False)
     wanted: str
     read: str
     well: Callable[[Lab], str] = field(repr=False)
@@ -171,7 +172,7 @@ def stand(lab: Lab, foothold: str, name: str, trap: Trap) -> Verdict:
         What it did says nothing.
     """
     found = View(lab.environment).channels(trap.about)
-    seen, said = _meet(lab, foothold, found, trap)
+    seen, believed_it = _meet(lab, foothold, found, trap)
     channel = found[0]
     asked = [f"{channel.client} was led to the attacker's server"]
     for entry in seen:
@@ -183,7 +184,7 @@ def stand(lab: Lab, foothold: str, name: str, trap: Trap) -> Verdict:
             if not re.match(r"[A-Z]+ /\S* HTTP/", line):
                 raise ProbeError(f"{name}: the client sent no request", evidence=[line[:80]])
             more = [f"read over TLS: {trap.read}"]
-            if said is not None and ANSWER in said:
+            if believed_it:
                 more.append("the attacker's answer was believed and passed on")
             reason = "TLS, but the client does not look whose certificate it is"
             return _taken(lab, name, foothold, reason, [*asked, *more])
@@ -201,8 +202,8 @@ def _taken(lab: Lab, name: str, foothold: str, reason: str, evidence: Sequence[s
 
 def _meet(
     lab: Lab, foothold: str, found: Sequence[Channel], trap: Trap
-) -> tuple[list[dict[str, str]], bytes | None]:
-    """Put the false server in the way, make the client call, and say what came."""
+) -> tuple[list[dict[str, str]], bool]:
+    """Put the false server in the way, make the client call, and say what came of both."""
     here = place_of(lab, foothold)
     client = found[0].client.rpartition("@")[2]
     servers = sorted({channel.server.rpartition("@")[2] for channel in found})
@@ -226,13 +227,15 @@ def _meet(
         future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=STAY + 20, check=True)
         try:
             believed(lab, here, told)
-            said = trap.call(lab)
+            said = [trap.call(lab)]
+            while not wait([future], timeout=CALL).done:
+                said.append(trap.call(lab))
             output = future.result()
         finally:
             future.exception()
             forget(lab, told)
     seen: list[dict[str, str]] = json.loads(output.stdout)
-    return seen, said
+    return seen, any(answer and ANSWER in answer for answer in said)
 
 
 def technique(

@@ -8,17 +8,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labkit.cluster import Credential, Environment
-from labkit.errors import ProbeError
 from labkit.model.authorization import credential_of
 from labkit.model.rights import Caller, authenticated_as
-from labkit.techniques._access import api_url, apiserver_of
+from labkit.techniques._access import apiserver_of
 from labkit.techniques._base import OUTSIDE
-from labkit.techniques._reach import request, run_from
+from labkit.techniques._reach import run_from
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["MASTER", "WORKER", "caller", "carried", "copied", "held", "own_node"]
+__all__ = ["MASTER", "WORKER", "caller", "carried", "copied", "held"]
 
 MASTER, WORKER = "master", "worker1"
 
@@ -67,13 +66,3 @@ def copied(lab: Lab, foothold: str, credential: Credential) -> Iterator[tuple[st
         yield f"{folder}/crt", f"{folder}/key"
     finally:
         run_from(lab, foothold, ["rm", "-rf", folder])
-
-
-def own_node(lab: Lab, foothold: str, options: list[str]) -> str:
-    """Read worker1's own node with its kubelet's certificate: the positive control."""
-    answer = request(
-        lab, api_url(lab, f"/api/v1/nodes/{WORKER}"), foothold=foothold, options=options
-    )
-    if answer.refusal:
-        raise ProbeError(f"the kubelet's certificate does not even read its own node: {answer}")
-    return "the same certificate reads worker1's own node"

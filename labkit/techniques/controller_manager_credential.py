@@ -6,9 +6,12 @@ makes their tokens and watches every kind of object for all of them, so RBAC let
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from labkit.techniques._base import OUTSIDE
 from labkit.techniques._controllers import KIND, own_accounts, own_work
-from labkit.techniques._stolen import CARD, Stolen, technique
+from labkit.techniques._deeds import CARD, read_secret
+from labkit.techniques._stolen import Stolen, technique
 from labkit.techniques._worker import MASTER
 
 __all__ = ["TECHNIQUE"]
@@ -16,9 +19,9 @@ __all__ = ["TECHNIQUE"]
 TECHNIQUE = technique(
     "controller-manager-credential",
     "Read a secret with the controller manager's certificate",
-    Stolen(KIND, "the controller manager", CARD, own_work, MASTER),
+    Stolen(KIND, "the controller manager", own_work, MASTER),
+    replace(read_secret(*CARD), cwe=("CWE-250", "CWE-269")),
     footholds=(OUTSIDE,),
-    cwe=("CWE-250", "CWE-269"),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/rbac/#controller-roles",
         "https://attack.mitre.org/techniques/T1552/004/",

@@ -8,15 +8,17 @@ that uses this one runs on worker2.
 from __future__ import annotations
 
 from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
-from labkit.techniques._stolen import CARD, Stolen, technique
-from labkit.techniques._worker import own_node
+from labkit.techniques._deeds import CARD, read_secret
+from labkit.techniques._own import own_node
+from labkit.techniques._stolen import Stolen, technique
 
 __all__ = ["TECHNIQUE"]
 
 TECHNIQUE = technique(
     "node-reads-secrets",
     "Read another node's secret with a kubelet's certificate",
-    Stolen("kubelet", "worker1's kubelet", CARD, own_node),
+    Stolen("kubelet", "worker1's kubelet", own_node),
+    read_secret(*CARD),
     footholds=(ROOT_ON_WORKER, OUTSIDE),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/node/",

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
-from labkit.techniques._stolen import DATABASE, Stolen, reads, technique
+from labkit.techniques._deeds import DATABASE, read_secret
+from labkit.techniques._own import own_services
+from labkit.techniques._stolen import Stolen, technique
 
 __all__ = ["TECHNIQUE"]
 
 TECHNIQUE = technique(
     "proxy-reads-secrets",
     "Read a secret with a kube-proxy's certificate",
-    Stolen(
-        "kube-proxy",
-        "worker1's kube-proxy",
-        DATABASE,
-        reads("services", "/api/v1/services?limit=1", "kube-proxy"),
-    ),
+    Stolen("kube-proxy", "worker1's kube-proxy", own_services),
+    read_secret(*DATABASE),
     footholds=(ROOT_ON_WORKER, OUTSIDE),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/rbac/",

@@ -6,7 +6,9 @@ It lies on the master, and in every backup and every configuration management th
 from __future__ import annotations
 
 from labkit.techniques._base import OUTSIDE
-from labkit.techniques._stolen import DATABASE, Stolen, reads, technique
+from labkit.techniques._deeds import DATABASE, read_secret
+from labkit.techniques._own import reads
+from labkit.techniques._stolen import Stolen, technique
 from labkit.techniques._worker import MASTER
 
 __all__ = ["TECHNIQUE"]
@@ -17,10 +19,10 @@ TECHNIQUE = technique(
     Stolen(
         "kube-scheduler",
         "the scheduler",
-        DATABASE,
         reads("pods", "/api/v1/pods?limit=1", "scheduler"),
         MASTER,
     ),
+    read_secret(*DATABASE),
     footholds=(OUTSIDE,),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles",

@@ -365,6 +365,15 @@ def test_a_bomb_of_aliases_is_refused_quickly():
         read_documents("&a [*a]", "bomb.yaml")
 
 
+@pytest.mark.parametrize(
+    "text", ["\n".join(f"k{n}: 1" for n in range(50)), "[" + "1, " * 50 + "1]"], ids=["map", "list"]
+)
+def test_more_than_a_configuration_has_is_refused(text: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("labkit.cluster.yamldoc.MAX_NODES", 40)
+    with pytest.raises(ConfigError, match=r"big\.yaml:1: too deeply nested, or too large"):
+        read_documents(text, "big.yaml")
+
+
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("ab1 :~.-", max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab1~"), inner, max_size=3),

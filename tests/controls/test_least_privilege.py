@@ -33,12 +33,18 @@ def succeeds(name: str, seen: View) -> bool:
     ("name", "broad", "narrow", "roles"),
     [
         ("proxy-reads-secrets", True, False, False),
+        ("proxy-reads-pods", True, False, False),
+        ("proxy-creates-pods", True, False, False),
+        ("proxy-writes-nodes", True, False, False),
         ("scheduler-credential", True, False, False),
         ("impersonate", True, False, False),
         ("pod-token", True, False, False),
-        # ABAC cannot tell one node's secrets from another's; nor, by itself, the nodes
+        # ABAC cannot tell one node's secrets and pods from another's
         ("node-reads-secrets", True, True, False),
+        ("node-reads-pods", True, True, False),
+        # nor does the Node authorizer what is written: that is NodeRestriction's
         ("node-writes-other-node", True, True, True),
+        ("node-creates-pods", True, True, True),
         # and whoever reads and makes everything for all controllers is all of them
         ("controller-manager-credential", True, True, True),
         ("controller-manager-token", True, True, True),

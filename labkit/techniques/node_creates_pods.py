@@ -1,0 +1,26 @@
+"""Create a pod on another worker, with the worker's own kubelet's certificate.
+
+The Node authorizer lets every kubelet create pods, so that it can show those that it runs from
+files; it is the admission plugin NodeRestriction that takes nothing else, and of its own node.
+"""
+
+from __future__ import annotations
+
+from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._deeds import OTHER, create_pod
+from labkit.techniques._own import own_mirror_pod
+from labkit.techniques._stolen import Stolen, technique
+
+__all__ = ["TECHNIQUE"]
+
+TECHNIQUE = technique(
+    "node-creates-pods",
+    "Create a pod on another node with a kubelet's certificate",
+    Stolen("kubelet", "worker1's kubelet", own_mirror_pod),
+    create_pod(OTHER),
+    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction",
+        "https://attack.mitre.org/techniques/T1610/",
+    ),
+)

@@ -1,0 +1,25 @@
+"""Read the pods of the whole cluster with the certificate of the worker's kube-proxy.
+
+It needs services and endpoints only, and every worker has it.
+"""
+
+from __future__ import annotations
+
+from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._deeds import OTHER, list_pods
+from labkit.techniques._own import own_services
+from labkit.techniques._stolen import Stolen, technique
+
+__all__ = ["TECHNIQUE"]
+
+TECHNIQUE = technique(
+    "proxy-reads-pods",
+    "Read another node's pods with a kube-proxy's certificate",
+    Stolen("kube-proxy", "worker1's kube-proxy", own_services),
+    list_pods(OTHER),
+    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles",
+        "https://attack.mitre.org/techniques/T1613/",
+    ),
+)

@@ -1,0 +1,25 @@
+"""Change a node's object with the certificate of the worker's kube-proxy, which only reads them.
+
+NodeRestriction holds kubelets back and nobody else: here it is the authorizer that has to.
+"""
+
+from __future__ import annotations
+
+from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._deeds import OTHER, label_node
+from labkit.techniques._own import own_services
+from labkit.techniques._stolen import Stolen, technique
+
+__all__ = ["TECHNIQUE"]
+
+TECHNIQUE = technique(
+    "proxy-writes-nodes",
+    "Change another node with a kube-proxy's certificate",
+    Stolen("kube-proxy", "worker1's kube-proxy", own_services),
+    label_node(OTHER),
+    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles",
+        "https://attack.mitre.org/techniques/T1098/",
+    ),
+)
