@@ -45,6 +45,17 @@ FLANNEL_NETWORK, FLANNEL_KEY = "flannel-network.json", "/coreos.com/network/conf
 KUBELET = "kubelet.service"
 #: What curl asks may be refused, but it has to be answered.
 ANSWERS = "curl --silent --insecure --output /dev/null https://localhost:10250/healthz"
+#: Says which workers and pods are not ready; one question is quicker than "kubectl wait".
+READY = r"""
+is='{.kind}/{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}'
+all="jsonpath={range .items[*]}$is{end}"
+said=$(kubectl --kubeconfig="$1" get nodes,pods --all-namespaces --output="$all") || exit
+shift
+for wanted; do
+  echo "$said" | grep -q "^$wanted " || { echo "there is no $wanted"; exit 1; }
+done
+! echo "$said" | grep -v ' True$'
+"""
 ETCDCTL = 'set -a; . /etc/etcd/etcdctl.env; exec etcdctl "$@"'
 
 
@@ -358,19 +369,17 @@ def units(node: Node) -> list[str]:
 
 
 def wait_for_workloads(master: Container, env: Environment) -> None:
-    """Wait until every worker is Ready and every pod of the manifests runs.
+    """Wait until every worker is Ready and every pod of the manifests is there and Ready.
 
     Parameters
     ----------
     master : docker.models.containers.Container
     env : Environment
     """
-    kubectl = ["kubectl", f"--kubeconfig={env.bootstrap_kubeconfig}", "wait", "--timeout=10s"]
-    workers = [f"node/{node.name}" for node in env.nodes if node.role == "worker"]
-    ready = "--for=condition=Ready"
-    wait_until(master, [*kubectl, ready, *workers], what="the workers", deadline=60)
-    pods = [*kubectl, ready, "pod", "--all", "--all-namespaces"]
-    wait_until(master, pods, what="the workloads", deadline=60)
+    workers = [f"Node/{node.name}" for node in env.nodes if node.role == "worker"]
+    pods = [f"Pod/{d['metadata']['name']}" for d in _documents(env) if d["kind"] == "Pod"]
+    ask = ["sh", "-c", READY, "ready", env.bootstrap_kubeconfig, *workers, *pods]
+    wait_until(master, ask, what="the workload", deadline=60)
 
 
 def _secret(namespace: str, name: str, keys: Sequence[str]) -> dict[str, object]:
