@@ -263,7 +263,30 @@ class Lab:
         Output
         """
         kubeconfig = f"--kubeconfig={self.environment.bootstrap_kubeconfig}"
-        argv = as_curl(self.environment, arguments) or ["kubectl", kubeconfig, *arguments]
+        argv = ["kubectl", kubeconfig, *arguments]
+        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
+
+    def api(self, method: str, path: str, body: object = None, *, check: bool = True) -> Output:
+        """Ask the apiserver something, as the one who may do everything: one request.
+
+        Parameters
+        ----------
+        method : str
+            Of HTTP.
+        path : str
+            With the query.
+        body : object, optional
+            Sent as JSON.
+        check : bool
+            Raise when it is refused.
+
+        Returns
+        -------
+        Output
+            Its standard output is the apiserver's answer.
+        """
+        argv = as_curl(self.environment, method, path)
+        stdin = None if method == "GET" else json.dumps(body).encode()
         return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
 
     def etcdctl(self, *arguments: str) -> Output:

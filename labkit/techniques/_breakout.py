@@ -12,6 +12,7 @@ from labkit.model import View
 from labkit.model.pod_security import host_paths
 from labkit.model.rights import Action, restricted
 from labkit.techniques._access import api_url, apiserver_of, caller_at, may_all, options_at
+from labkit.techniques._admin import create, read, remove
 from labkit.techniques._ask import ask
 from labkit.techniques._base import Prediction
 from labkit.techniques._reach import Answer, request
@@ -83,8 +84,7 @@ def break_out(
             control=lambda: _control(lab, foothold),
         )
     finally:
-        lab.kubectl("delete", "pod", NAME, f"--namespace={NAMESPACE}", "--ignore-not-found",
-                    "--force", "--grace-period=0")  # fmt: skip
+        remove(lab, f"{PODS}/{NAME}")
 
 
 def plain_pod(node: str, command: str = "true", user: int = NOBODY_SPECIAL) -> dict[str, Any]:
@@ -117,22 +117,26 @@ def _left(lab: Lab, answer: Answer) -> str:
     """Wait for the pod's end, and return what it left behind."""
     if json.loads(answer.body).get("kind") != "Pod":
         raise ProbeError("the apiserver answered, but not with the pod")
-    path = "{.status.containerStatuses[0].state.terminated.message}"
-    get = ("get", "pod", NAME, f"--namespace={NAMESPACE}", f"--output=jsonpath={path}")
     deadline = time.monotonic() + PATIENCE
-    while not (said := lab.kubectl(*get).text):
+    while not (said := _last_words(read(lab, f"{PODS}/{NAME}"))):
         if time.monotonic() > deadline:
             raise ProbeTimeout(f"the pod did not run within {PATIENCE:g} s")
         time.sleep(0.2)
     return said
 
 
+def _last_words(pod: Any) -> str:
+    for status in pod.get("status", {}).get("containerStatuses", ()):
+        return str(status["state"].get("terminated", {}).get("message", ""))
+    return ""
+
+
 def _control(lab: Lab, foothold: str) -> str:
     """Show, after a refusal, that a pod that asks for nothing of its machine may be created."""
-    body = json.dumps(plain_pod(WORKER)).encode()
+    pod, dry = plain_pod(WORKER), f"{PODS}?dryRun=All"
+    body = json.dumps(pod).encode()
     options = options_at(lab.environment, foothold)
-    url = api_url(lab, f"{PODS}?dryRun=All")
-    if not request(lab, url, foothold=foothold, body=body, options=options).refusal:
+    if not request(lab, api_url(lab, dry), foothold=foothold, body=body, options=options).refusal:
         return "the same caller may create a pod that mounts nothing (a dry run)"
-    lab.kubectl("create", "--dry-run=server", "--filename=-", stdin=body)
+    create(lab, dry, pod)
     return "the administrator may create a pod that mounts nothing (a dry run)"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError
 from labkit.model.rights import Action
+from labkit.techniques._admin import label as admin_label
+from labkit.techniques._admin import read, remove
 from labkit.techniques._base import SECRETS
 from labkit.techniques._breakout import PLAIN, plain_pod
 from labkit.techniques._reach import Answer
@@ -67,8 +69,7 @@ def list_pods(node: str) -> Deed:
     """Read all pods that are bound to a node: what they run, with which arguments, for whom."""
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
-        shown = lab.kubectl("get", "--raw", pods_on(node)).stdout
-        truth = _names(json.loads(shown), node)
+        truth = _names(read(lab, pods_on(node)), node)
 
         def found(answer: Answer) -> str:
             read = _names(json.loads(answer.body), node)
@@ -100,22 +101,21 @@ def create_pod(node: str) -> Deed:
         return found
 
     namespace, name = PLAIN
+    pods = f"/api/v1/namespaces/{namespace}/pods"
     return Deed(
         Action("create", "pods", namespace=namespace),
-        f"/api/v1/namespaces/{namespace}/pods",
+        pods,
         proof,
         attack=("T1610",),
         stride=("tampering", "elevation of privilege"),
         body=json.dumps(plain_pod(node)).encode(),
-        undo=lambda lab: lab.kubectl(
-            "delete", "pod", name, f"--namespace={namespace}", "--ignore-not-found",
-            "--force", "--grace-period=0",
-        ),
-    )  # fmt: skip
+        undo=lambda lab: remove(lab, f"{pods}/{name}"),
+    )
 
 
 def label_node(node: str, label: str = LABEL) -> Deed:
     """Put a label on a node: labels decide which pods come to it."""
+    path = f"/api/v1/nodes/{node}"
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
         def found(answer: Answer) -> str:
@@ -127,14 +127,14 @@ def label_node(node: str, label: str = LABEL) -> Deed:
 
     return Deed(
         Action("patch", "nodes", name=node),
-        f"/api/v1/nodes/{node}",
+        path,
         proof,
         attack=("T1098", "T1565.001"),
         stride=("tampering", "elevation of privilege"),
         method="PATCH",
         body=labels(label),
         options=MERGE,
-        undo=lambda lab: lab.kubectl("label", "node", node, f"{label}-"),
+        undo=lambda lab: admin_label(lab, path, label, None),
     )
 
 

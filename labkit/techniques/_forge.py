@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, build_model, channels
+from labkit.techniques._admin import create, remove
 from labkit.techniques._etcd import encode
 from labkit.techniques._reach import Answer, request, run_from
 from labkit.techniques._verdict import Verdict
@@ -185,9 +186,9 @@ def _secure(lab: Lab) -> Channel:
 
 def _control(lab: Lab) -> str:
     """Let the apiserver write to etcd, and take it back."""
-    name = ("configmap", "labkit-control", "--namespace=default")
+    path, name = "/api/v1/namespaces/default/configmaps", "labkit-control"
     try:
-        lab.kubectl("create", *name)
+        create(lab, path, {"metadata": {"name": name}})
     finally:
-        lab.kubectl("delete", *name, "--ignore-not-found")
+        remove(lab, f"{path}/{name}")
     return "the apiserver writes to the same etcd: a ConfigMap was created and deleted"

@@ -91,7 +91,7 @@ def _heard(lab: Lab, node: str, filters: str) -> None:
     with ThreadPoolExecutor(max_workers=1) as pool:
         future: Future[Output] = pool.submit(run, lab, node, argv)
         while not future.done():
-            with annotated(lab, "pod", "shop", "web"):
+            with annotated(lab, "pods", "shop", "web"):
                 pass
         if future.result().exit_code:
             raise ProbeTimeout(f"nothing was said within {PATIENCE} s")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError
 from labkit.model.rights import Action
+from labkit.techniques._admin import remove
 from labkit.techniques._reach import run_from
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def approved(request: dict[str, Any]) -> bytes:
 
 def removed(lab: Lab, name: str) -> None:
     """Remove a request as the administrator, if it is there."""
-    lab.kubectl("delete", "certificatesigningrequest", name, "--ignore-not-found")
+    remove(lab, f"{PATH}/{name}")
 
 
 def _object(name: str, spec: dict[str, Any]) -> dict[str, Any]:

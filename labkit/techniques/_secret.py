@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeTimeout
+from labkit.techniques._admin import create, remove
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -71,11 +72,13 @@ def fresh_secret(lab: Lab, name: str) -> Iterator[Secret]:
         "metadata": {"namespace": secret.namespace, "name": name},
         "stringData": {secret.key: secret.value.decode()},
     }
-    lab.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(manifest).encode())
+    path = f"/api/v1/namespaces/{secret.namespace}/secrets"
+    remove(lab, f"{path}/{name}")
+    create(lab, path, manifest)
     try:
         yield secret
     finally:
-        lab.kubectl("delete", "secret", name, "--namespace=default", "--ignore-not-found")
+        remove(lab, f"{path}/{name}")
 
 
 def true_secret(lab: Lab, namespace: str, name: str, key: str) -> Secret:
@@ -86,11 +89,11 @@ def true_secret(lab: Lab, namespace: str, name: str, key: str) -> Secret:
     ProbeTimeout
         The apiserver does not answer.
     """
-    get = ("get", f"--raw=/api/v1/namespaces/{namespace}/secrets/{name}")
+    path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
     deadline = time.monotonic() + PATIENCE
-    while (found := lab.kubectl(*get, check=False)).exit_code or not found.stdout:
+    while (found := lab.api("GET", path, check=False)).exit_code or not found.stdout:
         # It may be starting again: a setting was just changed, or the lab was verified. And
-        # without a word, the engine lost what kubectl wrote.
+        # without a word, the engine lost what was written.
         if time.monotonic() > deadline:
             raise ProbeTimeout(
                 f"the apiserver does not say within {PATIENCE:g} s what {namespace}/{name} is",

@@ -92,11 +92,11 @@ def predict(view: View, stolen: Stolen, deed: Deed) -> Prediction:
 
 
 def execute(lab: Lab, foothold: str, name: str, stolen: Stolen, deed: Deed) -> Verdict:
-    """Do it with the certificate, and undo it."""
-    proof = deed.proof(lab)
+    """Do it with the certificate, and undo it unless it was refused."""
+    proof, refused = deed.proof(lab), False
     with carried(lab, foothold, stolen.kind, stolen.node) as options:
         try:
-            return ask(
+            verdict = ask(
                 lab,
                 name,
                 foothold,
@@ -107,8 +107,11 @@ def execute(lab: Lab, foothold: str, name: str, stolen: Stolen, deed: Deed) -> V
                 proof=lambda answer: f"with the certificate of {stolen.whose}, {proof(answer)}",
                 control=lambda: stolen.control(lab, foothold, options),
             )
+            refused = not verdict.succeeded
         finally:
-            deed.undo(lab)
+            if not refused:
+                deed.undo(lab)
+    return verdict
 
 
 def technique(

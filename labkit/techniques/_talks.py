@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Channel, build_model
 from labkit.model.graph import credential
+from labkit.techniques._admin import annotate
 from labkit.techniques._listen import Talk, nonce
 from labkit.techniques._secret import Secret, true_secret
 
@@ -31,22 +32,22 @@ WANTED = ("payments", "card-processor", "api-key")
 
 
 @contextmanager
-def annotated(lab: Lab, kind: str, namespace: str, name: str) -> Iterator[Secret]:
+def annotated(lab: Lab, kinds: str, namespace: str, name: str) -> Iterator[Secret]:
     """Write something made up into an object's annotations; give what it was."""
-    written = nonce(f"annotation of {kind} {namespace}/{name}")
-    argv = ("annotate", kind, name, f"--namespace={namespace}", "--overwrite")
+    written = nonce(f"annotation of {kinds} {namespace}/{name}")
+    path = f"/api/v1/namespaces/{namespace}/{kinds}/{name}"
     try:
-        lab.kubectl(*argv, f"{MARK}={written.value.decode()}")
+        annotate(lab, path, MARK, written.value.decode())
         yield written
     finally:
-        lab.kubectl(*argv, f"{MARK}-")
+        annotate(lab, path, MARK, None)
 
 
 @contextmanager
 def secret_written(lab: Lab) -> Iterator[Talk]:
     """Change a secret's annotation: the apiserver writes all of the secret anew."""
     secret = true_secret(lab, *WANTED)
-    with annotated(lab, "secret", secret.namespace, secret.name):
+    with annotated(lab, "secrets", secret.namespace, secret.name):
         yield Talk(secret, secret.proof, "the apiserver wrote the secret meanwhile")
 
 
@@ -56,14 +57,14 @@ def secret_settled(lab: Lab) -> None:
     What was stored before encryption was turned on is sent once more as it was, with the first
     change: etcd tells those who watch what was there before.
     """
-    with annotated(lab, "secret", *WANTED[:2]):
+    with annotated(lab, "secrets", *WANTED[:2]):
         pass
 
 
 @contextmanager
 def service_changed(lab: Lab) -> Iterator[Talk]:
     """Change a service's annotation: whoever watches the services is told."""
-    with annotated(lab, "service", "shop", "web") as written:
+    with annotated(lab, "services", "shop", "web") as written:
         proof = "the service shop/web, with the annotation that it was just given"
         yield Talk(written, proof, "the service shop/web was changed meanwhile")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.techniques._access import api_url
+from labkit.techniques._admin import create
 from labkit.techniques._ask import ask
 from labkit.techniques._reach import Answer, request
 from labkit.techniques._secret import true_secret
@@ -21,18 +22,24 @@ __all__ = ["KEY", "NAME", "NAMESPACE", "PATH", "bearer", "made_for_apiserver", "
 NAMESPACE, NAME, KEY = "shop", "db-credentials", "password"
 PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
 
+REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+
 
 def bearer(token: str) -> list[str]:
     """Return curl's options for a token."""
     return ["--header", f"Authorization: Bearer {token}"]
 
 
-def new(lab: Lab, namespace: str, account: str, *options: str) -> str:
-    """Have the administrator make a token of a service account, as the kubelet would."""
-    argv = ("create", "token", account, f"--namespace={namespace}", *options)
-    if not (token := lab.kubectl(*argv).text.strip()):
-        raise ProbeError(f"kubectl made no token of {namespace}/{account}")
-    return token
+def new(lab: Lab, namespace: str, account: str, bound_to: str = "") -> str:
+    """Have the administrator make a token of a service account, as the kubelet would.
+
+    It may be bound to a Secret of the same namespace, and ends with it.
+    """
+    spec: dict[str, object] = {}
+    if bound_to:
+        spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Secret", "name": bound_to}
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    return str(create(lab, path, {**REQUEST, "spec": spec})["status"]["token"])
 
 
 def present(
@@ -58,6 +65,6 @@ def made_for_apiserver(lab: Lab, foothold: str, account: str) -> str:
     if answer.refusal not in ("", "HTTP 403"):
         raise ProbeError(f"a new token of {NAMESPACE}/{account} is refused, too: {answer.refusal}")
     if answer.refusal:
-        lab.kubectl("get", f"--raw={PATH}")
+        lab.api("GET", PATH)
         return "a new token of the same account is known there; the administrator reads the secret"
     return "a new token of the same account, made for the apiserver, reads it"

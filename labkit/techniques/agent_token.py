@@ -14,6 +14,7 @@ from labkit.model import View
 from labkit.model.rights import Action
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._access import CHANNEL, api_url, may_all
+from labkit.techniques._admin import create
 from labkit.techniques._ask import ask
 from labkit.techniques._base import ADMIN, POD, Prediction, Technique
 from labkit.techniques._pod import find_pod, token_of
@@ -59,7 +60,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
         return "the apiserver takes a binding of the agent to cluster-admin (a dry run)"
 
     def control() -> str:
-        lab.kubectl("create", "--dry-run=server", "--filename=-", stdin=body)
+        create(lab, PATH, BINDING)
         return "the administrator may bind the agent to it (a dry run)"
 
     url = api_url(lab, PATH)

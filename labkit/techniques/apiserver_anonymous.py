@@ -49,7 +49,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
         return f"read: {secret.proof}"
 
     def control() -> str:
-        lab.kubectl("get", f"--raw={PATH}")
+        lab.api("GET", PATH)
         return "the administrator reads it on the same port"
 
     url = url_of(View(lab.environment).channels(CHANNEL)[0], PATH)

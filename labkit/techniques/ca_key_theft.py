@@ -21,6 +21,7 @@ from labkit.techniques._access import (
     everything_body,
     may_everything,
 )
+from labkit.techniques._admin import SECRETS_IN
 from labkit.techniques._ask import ask
 from labkit.techniques._base import ADMIN, USER_ON_MASTER, Prediction, Technique
 from labkit.techniques._files import PERSON, denied, settings_of
@@ -82,7 +83,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
 
 
 def _control(lab: Lab) -> str:
-    lab.kubectl("get", "--raw=/api/v1/namespaces/shop/secrets?limit=1")
+    lab.api("GET", SECRETS_IN)
     return "the administrator, signed by the same authority, is served"
 
 

@@ -22,6 +22,7 @@ from labkit.techniques._access import (
     may_all,
     options_at,
 )
+from labkit.techniques._admin import create
 from labkit.techniques._base import (
     ADMIN,
     NETWORK,
@@ -90,7 +91,7 @@ def _refused(lab: Lab, foothold: str, reason: str, asked: str, control: str) -> 
 def _administrator(lab: Lab) -> str:
     """Let the administrator make a request for another group."""
     with new_request(lab, NETWORK, NAME, USER, "labkit") as (_, body):
-        lab.kubectl("create", "--filename=-", stdin=json.dumps(body).encode())
+        create(lab, PATH, body)
     return "the administrator's request for another group is taken"
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import View
 from labkit.techniques._access import CHANNEL, api_url, caller_at, may_all, options_at
+from labkit.techniques._admin import create, read
 from labkit.techniques._base import (
     NETWORK,
     ROOT_ON_WORKER,
@@ -89,7 +90,7 @@ def _refused(
     if not reason.startswith(("HTTP 401", "HTTP 403")):
         raise ProbeError(f"{TECHNIQUE.name}: {reason} says nothing")
     if body is not None:
-        lab.kubectl("create", "--filename=-", stdin=json.dumps(body).encode())
+        create(lab, PATH, body)
     lab.kubectl("certificate", "approve", NAME)
     _certificate(lab)
     control = "the administrator approves the same request, and the certificate is made"
@@ -98,10 +99,9 @@ def _refused(
 
 def _certificate(lab: Lab) -> bytes:
     """Wait for the certificate."""
-    get = ("get", "certificatesigningrequest", NAME, "--output=jsonpath={.status.certificate}")
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if found := lab.kubectl(*get).text:
+        if found := read(lab, f"{PATH}/{NAME}").get("status", {}).get("certificate"):
             return base64.b64decode(found)
         time.sleep(0.1)
     raise ProbeTimeout(f"nobody signed the approved request within {PATIENCE:g} s")

@@ -6,7 +6,6 @@ what it gets, and reads it on the way. A container's default capabilities are en
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from labkit.model import Channel
 from labkit.techniques import _listen
+from labkit.techniques._admin import annotate, create, read, remove
 from labkit.techniques._base import NETWORK, SECRETS
 from labkit.techniques._capture import wait
 from labkit.techniques._listen import Talk, Tap
@@ -31,6 +31,7 @@ CLIENT = "kubelet@worker1"
 #: No pod on worker1 uses this secret, so its kubelet has to fetch it for one that does.
 WANTED = ("payments", "card-processor", "api-key")
 POD, MARK = "labkit-reader", "labkit-eavesdrop"
+PODS = f"/api/v1/namespaces/{WANTED[0]}/pods"
 PLAINTEXT = "plaintext HTTP, the secret is in it"
 
 
@@ -41,15 +42,15 @@ def talk(lab: Lab) -> Iterator[Talk]:
     That is to see something worth seeing at once; an attacker would just wait.
     """
     secret = true_secret(lab, *WANTED)
-    about = ("secret", WANTED[1], f"--namespace={WANTED[0]}")
+    about = f"/api/v1/namespaces/{WANTED[0]}/secrets/{WANTED[1]}"
     try:
         _start_pod(lab, "worker1")
         # A kubelet that ran such a pod a moment ago still watches the secret, and asks for nothing.
-        lab.kubectl("annotate", *about, f"{MARK}={secrets.token_hex(4)}", "--overwrite")
+        annotate(lab, about, MARK, secrets.token_hex(4))
         yield _talk(secret)
     finally:
-        lab.kubectl("annotate", *about, f"{MARK}-")
-        _remove_pod(lab)
+        annotate(lab, about, MARK, None)
+        remove(lab, f"{PODS}/{POD}")
 
 
 def _talk(secret: Secret) -> Talk:
@@ -81,18 +82,12 @@ def _start_pod(lab: Lab, node: str) -> None:
     }
     metadata = {"name": POD, "namespace": namespace}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    lab.kubectl("create", "--filename=-", stdin=json.dumps(pod).encode())
+    create(lab, PODS, pod)
     wait(f"pod {namespace}/{POD} runs", lambda: _phase(lab) == "Running")
 
 
 def _phase(lab: Lab) -> str:
-    namespace = f"--namespace={WANTED[0]}"
-    return lab.kubectl("get", "pod", POD, namespace, "--output=jsonpath={.status.phase}").text
-
-
-def _remove_pod(lab: Lab) -> None:
-    namespace = f"--namespace={WANTED[0]}"
-    lab.kubectl("delete", "pod", POD, namespace, "--ignore-not-found", "--timeout=20s")
+    return str(read(lab, f"{PODS}/{POD}")["status"].get("phase", ""))
 
 
 def _settings(env: Environment) -> list[Setting]:

@@ -6,13 +6,13 @@ No setting of the two environments changes that. What would: a backend that encr
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import View
 from labkit.model.own import overlay
+from labkit.techniques._admin import read
 from labkit.techniques._base import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._capture import between, capture
 from labkit.techniques._listen import AFTER, ATTACK, nonce
@@ -42,7 +42,7 @@ def predict(view: View, foothold: str) -> Prediction:
 def execute(lab: Lab, foothold: str) -> Verdict:
     """Let a pod of worker2 ask a pod of worker1 something, and read along."""
     said, pairs = nonce("question"), [("worker1", "worker2")]
-    pod = json.loads(lab.kubectl("get", "pod", "--namespace=shop", "web", "--output=json").stdout)
+    pod = read(lab, "/api/v1/namespaces/shop/pods/web")
     url = f"http://{pod['status']['podIP']}:8080/?{said.value.decode()}"
     ask = ("exec", "--namespace=payments", "card-processor", "--", "wget", "-q", "-O-", url)
     with capture(lab, foothold, pairs, between(lab, pairs, f"udp port {PORT}")) as stop:

@@ -66,7 +66,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
         return request(lab, f"{port}{EVERYTHING}", foothold=foothold, body=everything_body())
 
     def control() -> str:
-        lab.kubectl("get", f"--raw={PATH}")
+        lab.api("GET", PATH)
         return "the administrator reads it on the apiserver's TLS port"
 
     host = "localhost" if foothold == USER_ON_MASTER else "master"

@@ -17,6 +17,7 @@ from labkit.model import View
 from labkit.model.rights import Action, service_account
 from labkit.model.workloads import endless_tokens
 from labkit.techniques._access import CHANNEL, may_all
+from labkit.techniques._admin import create, read, remove
 from labkit.techniques._base import OUTSIDE, SECRETS, Prediction, Technique
 from labkit.techniques._tokens import NAME, NAMESPACE, made_for_apiserver, new, present
 from labkit.techniques._verdict import Setting, Verdict
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 ACCOUNT, KEPT = "reporter", "reporter-token"
+HERE = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 ACTION = Action("get", "secrets", namespace=NAMESPACE, name=NAME)
 #: What a bound token is bound to, for a moment.
 BOUND_TO = "labkit-bound"
@@ -63,9 +65,8 @@ def execute(lab: Lab, foothold: str) -> Verdict:
 
 def _kept(lab: Lab) -> str:
     """Return the token out of the Secret, once it is there."""
-    get = ("get", "secret", KEPT, f"--namespace={NAMESPACE}", "--output=jsonpath={.data.token}")
     deadline = time.monotonic() + PATIENCE
-    while not (found := lab.kubectl(*get, check=False).text.strip()):
+    while not (found := read(lab, f"{HERE}/{KEPT}").get("data", {}).get("token")):
         if time.monotonic() > deadline:
             raise ProbeTimeout(f"no token came into {NAMESPACE}/{KEPT}")
         time.sleep(0.3)
@@ -74,13 +75,11 @@ def _kept(lab: Lab) -> str:
 
 def _bound(lab: Lab) -> str:
     """Return a token that was bound to an object, which is gone by now."""
-    about = (BOUND_TO, f"--namespace={NAMESPACE}")
-    lab.kubectl("create", "secret", "generic", *about)
+    create(lab, HERE, {"metadata": {"name": BOUND_TO}})
     try:
-        bind = ("--bound-object-kind=Secret", f"--bound-object-name={BOUND_TO}")
-        return new(lab, NAMESPACE, ACCOUNT, *bind)
+        return new(lab, NAMESPACE, ACCOUNT, BOUND_TO)
     finally:
-        lab.kubectl("delete", "secret", *about, "--ignore-not-found")
+        remove(lab, f"{HERE}/{BOUND_TO}")
 
 
 def _claims(token: str) -> dict[str, object]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from labkit.errors import ProbeError
 from labkit.techniques import _middle
+from labkit.techniques._admin import annotate
 from labkit.techniques._etcd import as_apiserver
 from labkit.techniques._middle import Trap
-from labkit.techniques._talks import annotated
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -15,10 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 
+SERVICE, MARK = "/api/v1/namespaces/shop/services/web", "labkit/mitm-etcd"
+TRIES = 10
+
+
 def call(lab: Lab) -> None:
-    """Make the apiserver store something."""
-    with annotated(lab, "service", "shop", "web"):
-        pass
+    """Make the apiserver store something, and take it away again."""
+    try:
+        _stored(lab, "1")
+    finally:
+        _stored(lab, None)
+
+
+def _stored(lab: Lab, value: str | None) -> None:
+    """Write the annotation; what the apiserver sends over a connection that is reset is lost."""
+    for _ in range(TRIES - 1):
+        with suppress(ProbeError):
+            return annotate(lab, SERVICE, MARK, value)
+        time.sleep(0.2)
+    return annotate(lab, SERVICE, MARK, value)
 
 
 def well(lab: Lab) -> str:

@@ -46,7 +46,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
         return f"with the token of {NAMESPACE}/{NAME}, read: {secret.proof}"
 
     def control() -> str:
-        lab.kubectl("get", f"--raw={PATH}")
+        lab.api("GET", PATH)
         return "the administrator reads it on the same port"
 
     pod = find_pod(lab, NAMESPACE, NAME)
