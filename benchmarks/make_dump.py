@@ -201,10 +201,21 @@ class Maker:
             pod = self.pod(team, made, owner, node, account, paths)
             pod["metadata"]["labels"] = {"app": name, "pod-template-hash": hashed}
             yield pod
+        if self.random.random() < 0.3:
+            yield {
+                "kind": "NetworkPolicy",
+                "metadata": {"name": name, "namespace": team},
+                "spec": {
+                    "podSelector": {"matchLabels": {"app": name}},
+                    "policyTypes": ["Ingress"],
+                    "ingress": [{"from": [{"podSelector": {}}]}],
+                },
+            }
+        kind = self.random.choices(["ClusterIP", "NodePort", "LoadBalancer"], [90, 5, 5])[0]
         yield {
             "kind": "Service",
             "metadata": {"name": name, "namespace": team},
-            "spec": {"type": "ClusterIP", "selector": {"app": name}, "ports": [{"port": 80}]},
+            "spec": {"type": kind, "selector": {"app": name}, "ports": [{"port": 80}]},
         }
 
     def suffix(self, length: int = 5) -> str:

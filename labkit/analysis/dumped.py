@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from labkit.analysis.exposed import write_exposed
 from labkit.analysis.follow import Follow
 from labkit.analysis.ledger import Cluster, Ledger, inside
 from labkit.analysis.rbac import Rights
@@ -30,6 +31,7 @@ ATTACK = {
     "exec": "T1609",
     "exec-by-websocket": "T1609",
     "exec-through-kubelet": "T1609",
+    "exploit-public-service": "T1190",
     "host-process": "T1611",
     "host-process-injection": "T1611",
     "impersonate": "T1078",
@@ -62,7 +64,7 @@ ATTACK = {
 def dump_steps(dump: Dump) -> tuple[Step, ...]:
     """Return the steps that a cluster's objects allow, each with the objects that allow it.
 
-    What is held is written "inside pod NS/GROUP", "root on node N",
+    What is held is written "outside the cluster", "inside pod NS/GROUP", "root on node N",
     "is system:serviceaccount:NS:NAME", "is USER", "in group GROUP", and the goals are
     "cluster-admin", "reads the secrets" and "root on a node". The admission plugins that are on
     by default, the Node authorizer and NodeRestriction are taken to be at work.
@@ -91,5 +93,6 @@ def dump_steps(dump: Dump) -> tuple[Step, ...]:
     for node in cluster.nodes:
         follow.on_node(node)
     Rights(cluster, ledger, follow).write()
+    write_exposed(cluster, ledger)
     ledger.settle()
     return tuple(ledger.steps)

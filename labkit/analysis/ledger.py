@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from labkit.analysis.roles import ADMIN, SECRETS
 from labkit.analysis.roles import NODE_ROOT as ROOT_ON_A_NODE
 from labkit.analysis.steps import Step
-from labkit.cluster.dump import Dump, PodGroup, SecretName
+from labkit.cluster.dump import Dump, NetworkPolicy, PodGroup, SecretName
 
 __all__ = [
     "ADMIN",
@@ -95,6 +95,9 @@ class Cluster:
         self.accounts_of: dict[str, dict[str, None]] = defaultdict(dict)
         self.tokens_of: dict[str, list[SecretName]] = defaultdict(list)
         self.tokens_named: dict[str, list[SecretName]] = defaultdict(list)
+        self.policies_of: dict[str, list[NetworkPolicy]] = defaultdict(list)
+        for policy in dump.network_policies:
+            self.policies_of[policy.namespace].append(policy)
         self.levels = {item.name: item.enforce for item in dump.namespaces}
         self.control_plane = {item.name for item in dump.nodes if item.control_plane}
         nodes = dict.fromkeys(item.name for item in dump.nodes)

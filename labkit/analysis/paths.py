@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from labkit.analysis.channel_steps import NETWORK, channel_steps, implications
-from labkit.analysis.roles import ADMIN, NODE_ROOT, POD, SECRETS
+from labkit.analysis.roles import ADMIN, NODE_ROOT, OUTSIDE, POD, SECRETS
 from labkit.analysis.steps import Path, attack_graph, cheapest_paths, cost, paths_to
 from labkit.errors import ConfigError
 from labkit.model import Model
@@ -22,6 +22,7 @@ GOALS = (SECRETS, ADMIN, NODE_ROOT)
 WORDS = {
     "network": NETWORK,
     "pod": POD,
+    "outside": OUTSIDE,
     "secrets": SECRETS,
     "admin": ADMIN,
     "node": NODE_ROOT,
@@ -126,7 +127,8 @@ def graph_for(model: Model) -> Any:
     steps = dump_steps(model.dump)
     pods = dict.fromkeys(step.foothold for step in steps if step.foothold.startswith(IN_A_POD))
     # inside a pod means: inside one of the attacker's choice
-    return attack_graph((*channel_steps(model), *steps), {**implied, POD: [*implied[POD], *pods]})
+    more = {POD: [*implied[POD], *pods], OUTSIDE: []}
+    return attack_graph((*channel_steps(model), *steps), {**implied, **more})
 
 
 def attack_paths(model: Model, start: str, goal: str, count: int = 5) -> AttackPaths:
@@ -169,7 +171,8 @@ def reached(model: Model, starts: Iterable[str] | None = None) -> Reached:
     ----------
     model : Model
     starts : iterable of str, optional
-        Footholds; without it, the network, a pod, and a user and root of every machine.
+        Footholds; without it, the network, a pod, and a user and root of every machine; of a
+        dumped cluster, outside of it as well.
 
     Examples
     --------
@@ -181,7 +184,13 @@ def reached(model: Model, starts: Iterable[str] | None = None) -> Reached:
     """
     graph = graph_for(model)
     nodes = sorted({it.node for it in model.components if it.node and it.kind in MACHINES})
-    usual = [NETWORK, POD, *(f"{who} on {node}" for node in nodes for who in ("user", "root"))]
+    first = [OUTSIDE] if model.dump else []
+    usual = [
+        *first,
+        NETWORK,
+        POD,
+        *(f"{who} on {node}" for node in nodes for who in ("user", "root")),
+    ]
     chosen = usual if starts is None else [find_fact(model, start, graph) for start in starts]
     ways = {goal: paths_to(graph, goal) for goal in GOALS}
     return Reached(
@@ -204,7 +213,7 @@ def find_fact(model: Model, word: str, graph: Iterable[str] = ()) -> str:
     model : Model
     word : str
         "network", "pod", "secrets", "admin", "node", "user:NODE", "root:NODE",
-        "holds:CREDENTIAL@NODE", or what these stand for.
+        "holds:CREDENTIAL@NODE", of a dumped cluster "outside", or what these stand for.
     graph : iterable of str, optional
         What else there is to hold.
 
@@ -224,7 +233,8 @@ def find_fact(model: Model, word: str, graph: Iterable[str] = ()) -> str:
         kind, name = found.groups()
         word = f"{kind} {name}" if kind == "holds" else f"{kind} on {name}"
     fact = WORDS.get(word, word)
-    known = {*WORDS.values(), *(f"holds {held.name}@{held.node}" for held in model.credentials)}
+    words = [fact for fact in WORDS.values() if fact != OUTSIDE or model.dump]
+    known = {*words, *(f"holds {held.name}@{held.node}" for held in model.credentials)}
     for it in model.components:
         if it.node:
             known |= {f"user on {it.node}", f"root on {it.node}"}

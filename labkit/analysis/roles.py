@@ -7,9 +7,19 @@ from dataclasses import dataclass
 from labkit.model import Channel
 from labkit.model.threat_model import ADMIN, SECRETS
 
-__all__ = ["ADMIN", "NODE_ROOT", "POD", "ROLES", "SECRETS", "Gap", "Role", "role_of"]
+__all__ = [
+    "ADMIN",
+    "NODE_ROOT",
+    "OUTSIDE",
+    "POD",
+    "ROLES",
+    "SECRETS",
+    "Gap",
+    "Role",
+    "role_of",
+]
 
-NODE_ROOT, POD = "root on a node", "inside a pod"
+NODE_ROOT, POD, OUTSIDE = "root on a node", "inside a pod", "outside the cluster"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ matters to an attacker are one group: of twenty thousand pods some hundreds rema
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from labkit.cluster.policies import Rbac
 from labkit.cluster.source import Unknown
@@ -82,7 +84,10 @@ class PodSpec:
 
 @dataclass(frozen=True, slots=True)
 class PodGroup:
-    """Pods of one owner that are equal for an attacker; those near the host are on one node."""
+    """Pods of one owner that are equal for an attacker; those near the host are on one node.
+
+    ``labels`` are those that all of them have.
+    """
 
     namespace: str
     name: str
@@ -90,6 +95,7 @@ class PodGroup:
     spec: PodSpec
     nodes: tuple[str, ...]
     pods: tuple[str, ...] = field(repr=False)
+    labels: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def id(self) -> str:
@@ -135,13 +141,19 @@ class SecretName:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service: its type, the pods that it selects, its ports."""
+    """A service: its type, the pods that it selects, its ports, its addresses outside."""
 
     namespace: str
     name: str
     type: str
     selector: tuple[tuple[str, str], ...]
     ports: tuple[int, ...]
+    external_ips: tuple[str, ...] = ()
+
+    @property
+    def outside(self) -> bool:
+        """Whether it is called from outside the cluster."""
+        return self.type in {"NodePort", "LoadBalancer"} or bool(self.external_ips)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +167,21 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class NetworkPolicy:
-    """A network policy: the pods that it selects, and the directions that it restricts."""
+    """A network policy: the pods that it selects, and the directions that it restricts.
+
+    Attributes
+    ----------
+    selector : mapping
+        A label selector, as the API has it.
+    from_outside : bool
+        One of its rules lets in who is no pod: anybody, or addresses.
+    """
 
     namespace: str
     name: str
-    selector: tuple[tuple[str, str], ...]
+    selector: Mapping[str, Any] = field(hash=False)
     directions: tuple[str, ...]
+    from_outside: bool
 
 
 @dataclass(frozen=True)

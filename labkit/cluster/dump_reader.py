@@ -105,6 +105,15 @@ class _Aggregated:
 
 
 @dataclass
+class _Alike:
+    """Equal pods while they are read: the labels that all have, their names and nodes."""
+
+    labels: dict[str, Any]
+    names: list[str] = field(default_factory=list)
+    nodes: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass
 class Builder:
     """Takes objects one by one, keeps what matters of each."""
 
@@ -121,9 +130,7 @@ class Builder:
     roles: dict[tuple[str, str], _Aggregated] = field(default_factory=dict)
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
     late: list[Mapping[str, Any]] = field(default_factory=list)
-    groups: dict[tuple[object, ...], tuple[list[str], dict[str, None]]] = field(
-        default_factory=dict
-    )
+    groups: dict[tuple[object, ...], _Alike] = field(default_factory=dict)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Take an object; what is malformed becomes an unknown."""
@@ -151,10 +158,15 @@ class Builder:
         found = spec_of(item, known.automount if known else None)
         owner = owner_of(item, node)
         key = (namespace, owner, account, found, node if found.near_host else "")
-        names, nodes = self.groups.setdefault(key, ([], {}))
-        names.append(name)
+        labels = mapping(item, "metadata", "labels").items()
+        alike = self.groups.get(key)
+        if alike is None:
+            alike = self.groups[key] = _Alike(dict(labels))
+        elif alike.labels.items() != labels:
+            alike.labels = {k: v for k, v in labels if alike.labels.get(k) == v}
+        alike.names.append(name)
         if node:
-            nodes[node] = None
+            alike.nodes[node] = None
 
     def finish(self) -> Dump:
         """Return what was read; say what is missing."""
@@ -194,7 +206,7 @@ class Builder:
 
     def _groups(self) -> Iterator[PodGroup]:
         taken: dict[tuple[str, str], int] = {}
-        for key, (names, nodes) in self.groups.items():
+        for key, alike in self.groups.items():
             namespace, owner, account, spec, node = key
             assert isinstance(namespace, str)
             assert isinstance(account, str)
@@ -202,7 +214,9 @@ class Builder:
             name = f"{owner} on {node}" if node else str(owner)
             count = taken[namespace, name] = taken.get((namespace, name), 0) + 1
             name = f"{name} ({count})" if count > 1 else name
-            yield PodGroup(namespace, name, account, spec, tuple(nodes), tuple(names))
+            labels = tuple((key, str(value)) for key, value in alike.labels.items())
+            nodes, names = tuple(alike.nodes), tuple(alike.names)
+            yield PodGroup(namespace, name, account, spec, nodes, names, labels)
 
     def _roles(self) -> Iterator[Role]:
         every = [found for found in self.roles.values() if not found.role.namespace]
@@ -332,6 +346,7 @@ def _service(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at
             text_of(item, "spec", "type") or "ClusterIP",
             _pairs(mapping(item, "spec", "selector")),
             tuple(port for port in ports if isinstance(port, int)),
+            _words(item, "spec", "externalIPs"),
         )
     )
 
@@ -352,9 +367,19 @@ def _endpoints(to: Builder, item: Mapping[str, Any], namespace: str, name: str, 
 
 
 def _policy(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
-    selector = _pairs(mapping(item, "spec", "podSelector", "matchLabels"))
-    directions = _words(item, "spec", "policyTypes")
-    to.policies.append(NetworkPolicy(namespace, name, selector, directions))
+    selector = mapping(item, "spec", "podSelector")
+    # said here, where the object is known
+    selects(selector, {})
+    directions = _words(item, "spec", "policyTypes") or ("Ingress",)
+    to.policies.append(NetworkPolicy(namespace, name, selector, directions, _from_outside(item)))
+
+
+def _from_outside(item: Mapping[str, Any]) -> bool:
+    for rule in sequence(item, "spec", "ingress"):
+        sources = sequence(rule, "from")
+        if not sources or any(mapping(source, "ipBlock") for source in sources):
+            return True
+    return False
 
 
 READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None]] = {

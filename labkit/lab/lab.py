@@ -23,7 +23,6 @@ from labkit.lab.files import machine_files
 from labkit.lab.images import ensure_node_image
 from labkit.lab.machine import FileSpec, Output
 from labkit.lab.network import create_network, find_network, subnet_of
-from labkit.lab.pki import Authority
 from labkit.lab.raw import as_curl
 from labkit.lab.report import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
@@ -304,27 +303,6 @@ class Lab:
     def logs(self, node: str, unit: str | None = None, lines: int = 50) -> str:
         """Return the end of a machine's journal, of one unit or of all."""
         return journal(self.container(node), unit, lines)
-
-    def authority(self, name: str) -> Authority:
-        """Return a certificate authority whose key lies on a machine of the lab.
-
-        Parameters
-        ----------
-        name : str
-            Its name in the environment's ``pki.yaml``.
-
-        Raises
-        ------
-        LabError
-            Its key is on no machine.
-        """
-        for plan in self.environment.authorities:
-            if plan.name == name and plan.key and plan.key_nodes:
-                node = plan.key_nodes[0]
-                return Authority(
-                    self.read_file(node, plan.certificate), self.read_file(node, plan.key)
-                )
-        raise LabError(f"the key of authority {name!r} is on no machine of {self.mode}")
 
     def container(self, node: str) -> Container:
         """Return the container of a machine.

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from labkit.cluster import Credential, DockerClient, Environment
+from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.lab.bootstrap import ETCDCTL
 from labkit.lab.pki import Authority, Leaf
@@ -17,7 +18,7 @@ from labkit.model.authorization import everything_for
 from labkit.model.rights import authenticated_as
 from labkit.verify.questions import etcd_questions, questions
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "authority_of", "make_plan"]
 
 Job = dict[str, Any]
 KUBECTL = ["kubectl", "--request-timeout=3s", "get"]
@@ -159,7 +160,7 @@ def _own_jobs(plan: Plan, lab: Lab, channel: Channel, outside: str) -> None:
     if held is not None and (may_do_everything(client) or _is_administrator(lab, held)):
         # Its own right to everything says nothing of others: somebody else has to ask.
         # A peer of etcd is called by the name of its machine, so its certificate bears one.
-        leaf = lab.authority(held.signed_by).issue(
+        leaf = authority_of(lab, held.signed_by).issue(
             "labkit-somebody", hosts=[node], usages=["client", "server"]
         )
         jobs[f"power {channel.id}"] = {
@@ -168,6 +169,27 @@ def _own_jobs(plan: Plan, lab: Lab, channel: Channel, outside: str) -> None:
             **power.job(),
             **_leaf(leaf),
         }
+
+
+def authority_of(lab: Lab, name: str) -> Authority:
+    """Return a certificate authority whose key lies on a machine of the lab.
+
+    Parameters
+    ----------
+    lab : Lab
+    name : str
+        Its name in the environment's ``pki.yaml``.
+
+    Raises
+    ------
+    LabError
+        Its key is on no machine.
+    """
+    for plan in lab.environment.authorities:
+        if plan.name == name and plan.key and plan.key_nodes:
+            node = plan.key_nodes[0]
+            return Authority(lab.read_file(node, plan.certificate), lab.read_file(node, plan.key))
+    raise LabError(f"the key of authority {name!r} is on no machine of {lab.mode}")
 
 
 def _authority_file(env: Environment, name: str) -> str:

@@ -22,6 +22,7 @@ from labkit.errors import (
 from labkit.lab import Lab, list_labs
 from labkit.lab.engine import connect, lab_filter
 from labkit.paths import environments_dir
+from labkit.verify.plan import authority_of
 
 pytestmark = pytest.mark.lab
 OTHER = f"other-{os.getpid()}"
@@ -128,7 +129,7 @@ def test_failures_inside_say_what_failed(lab_insecure: Lab) -> None:
     with pytest.raises(LabError, match="has no file"):
         lab_insecure.read_file("worker1", "/no/such/file")
     with pytest.raises(LabkitError, match="key of authority"):
-        lab_insecure.authority("no-such-ca")
+        authority_of(lab_insecure, "no-such-ca")
 
 
 def test_a_lab_that_is_not_there_says_how_to_make_it(client: docker.DockerClient) -> None:
