@@ -6,7 +6,7 @@ An Ingress or a Gateway is a router in a pod; what stands behind it is not looke
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from labkit.analysis.ledger import Cluster, Ledger, inside
 from labkit.analysis.roles import OUTSIDE
@@ -41,20 +41,20 @@ def write_exposed(cluster: Cluster, ledger: Ledger) -> None:
     for service in cluster.dump.services:
         if not service.outside:
             continue
-        names = behind.get((service.namespace, service.name))
-        groups = cluster.named(service.namespace, names) if names else _selected(cluster, service)
-        for pods in groups:
+        for pods in _behind(cluster, service, behind.get((service.namespace, service.name))):
             policies = list(_policies(cluster, pods))
             if not policies or any(policy.from_outside for policy in policies):
                 why = (_service(service), _policy(pods, policies))
                 ledger.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW)
 
 
-def _selected(cluster: Cluster, service: Service) -> Iterator[PodGroup]:
+def _behind(cluster: Cluster, service: Service, names: Iterable[str] | None) -> Iterable[PodGroup]:
+    """Return the pods that the endpoints name; without endpoints, those that are selected."""
+    if names is not None:
+        return cluster.named(service.namespace, names)
     wanted = set(service.selector)
-    for pods in cluster.pods_of.get(service.namespace, ()):
-        if wanted and wanted <= set(pods.labels):
-            yield pods
+    here = cluster.pods_of.get(service.namespace, ())
+    return [pods for pods in here if wanted and wanted <= set(pods.labels)]
 
 
 def _policies(cluster: Cluster, pods: PodGroup) -> Iterator[NetworkPolicy]:

@@ -285,7 +285,7 @@ class Lab:
             Its standard output is the apiserver's answer.
         """
         argv = as_curl(self.environment, method, path)
-        stdin = None if method == "GET" else json.dumps(body).encode()
+        stdin = b"" if body is None else json.dumps(body).encode()
         return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
 
     def etcdctl(self, *arguments: str) -> Output:

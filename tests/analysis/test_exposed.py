@@ -103,6 +103,7 @@ def test_the_endpoints_say_which_pods_are_behind() -> None:
     other = pod("other-1", {"app": "other"})
     assert way_in(other, service(), slices("other-1"))
     assert not way_in(pod(), service(), slices("gone"))
+    assert not way_in(pod(), service(), slices())
 
 
 @pytest.mark.parametrize(
