@@ -1,0 +1,121 @@
+"""What the administrator asks of the apiserver for a technique; a client that has to call again."""
+
+from __future__ import annotations
+
+import json
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from labkit import read_environment, techniques
+from labkit.errors import LabError, ProbeError, ProbeTimeout
+from labkit.lab import Output
+from labkit.lab.raw import as_curl
+from labkit.model import View
+from labkit.techniques import _admin, _middle
+
+POD = "/api/v1/namespaces/default/pods/labkit"
+
+
+class FakeLab:
+    """A lab whose apiserver says one thing."""
+
+    def __init__(self, body: object, status: int = 0) -> None:
+        self.output = Output(status, json.dumps(body).encode(), b"curl: (22) 403")
+        self.asked: list[tuple[str, str, object]] = []
+
+    def api(self, method: str, path: str, body: object = None, *, check: bool = True) -> Output:
+        assert not check
+        self.asked.append((method, path, body))
+        return self.output
+
+
+def test_what_is_not_there_is_nothing_to_read_or_to_remove() -> None:
+    lab: Any = FakeLab({"kind": "Status", "code": 404, "message": "not found"}, 22)
+    assert _admin.read(lab, POD) == {}
+    _admin.remove(lab, POD)
+    assert [method for method, _, _ in lab.asked] == ["GET", "DELETE"]
+    with pytest.raises(ProbeError, match=r"may not POST /api/v1.*: not found"):
+        _admin.create(lab, POD, {})
+    with pytest.raises(ProbeError, match=r"may not PATCH /api/v1.*: not found"):
+        _admin.label(lab, POD, "name", None)
+
+
+def test_a_refusal_is_none_of_these() -> None:
+    for body in ({"code": 403, "message": "no"}, {}, "no JSON object"):
+        with pytest.raises(ProbeError, match="the administrator may not GET"):
+            _admin.read(FakeLab(body, 22), POD)  # type: ignore[arg-type]
+
+
+def test_annotations_and_labels_are_taken_away_with_null() -> None:
+    lab: Any = FakeLab({})
+    _admin.annotate(lab, POD, "labkit/mark", None)
+    _admin.label(lab, POD, "labkit/mark", "1")
+    assert [body for _, _, body in lab.asked] == [
+        {"metadata": {"annotations": {"labkit/mark": None}}},
+        {"metadata": {"labels": {"labkit/mark": "1"}}},
+    ]
+
+
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+def test_one_request_has_the_certificate_of_the_administrator(mode: str) -> None:
+    argv = as_curl(read_environment(mode), "PATCH", f"{POD}?dryRun=All")
+    assert argv[-1] == f"https://master:6443{POD}?dryRun=All"
+    assert "/etc/kubernetes/pki/admin.key" in " ".join(argv).replace("super-", "")
+    assert "Content-Type: application/merge-patch+json" in argv
+    assert ("--insecure" in argv) == (mode == "insecure")
+    assert "--data-binary" not in as_curl(read_environment(mode), "GET", POD)
+
+
+def test_without_a_certificate_there_is_nobody_to_ask_as() -> None:
+    nobody: Any = SimpleNamespace(name="odd", kubeconfigs=(), bootstrap_kubeconfig="/admin.conf")
+    with pytest.raises(LabError, match=r"odd: there is no certificate in /admin\.conf"):
+        as_curl(nobody, "GET", POD)
+
+
+# -- standing in a client's way -------------------------------------------------------------
+
+
+def test_a_client_whose_call_was_lost_is_made_to_call_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The false server meets the client with its second call."""
+    calls: list[int] = []
+    second = threading.Event()
+
+    def call(lab: Any) -> bytes:
+        calls.append(1)
+        if len(calls) == 2:
+            second.set()
+        return b"connection reset by peer" if len(calls) == 1 else b"unknown authority"
+
+    def run(*_: Any, **__: Any) -> Output:
+        seen = [{"alert": "bad certificate"}] if second.wait(5) else []
+        return Output(0, json.dumps(seen).encode(), b"")
+
+    found = techniques.find("mitm-kubelet")
+    trap = _middle.Trap("kube-apiserver@* -> kubelet@worker2:*", call, "", "", lambda lab: "well")
+    monkeypatch.setattr(_middle, "CALL", 0.05)
+    monkeypatch.setattr(_middle, "run", run)
+    for name in ("believed", "forget"):
+        monkeypatch.setattr(_middle, name, lambda *_: None)
+    monkeypatch.setattr(_middle, "place_of", lambda *_: "worker1")
+    lab: Any = SimpleNamespace(
+        environment=read_environment("hardened"),
+        mode="hardened",
+        addresses={"master": "10.1.0.10", "worker2": "10.1.0.22"},
+    )
+    assert View(lab.environment).channels(found.about)
+    verdict = _middle.stand(lab, found.footholds[0], found.name, trap)
+    assert (verdict.reason, verdict.control) == ("TLS alert: bad certificate", "well")
+    assert len(calls) >= 2
+
+
+def test_a_client_that_never_comes_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_middle, "_meet", lambda *_: ([], False))
+    lab: Any = SimpleNamespace(environment=read_environment("hardened"), mode="hardened")
+    trap = _middle.Trap("kube-apiserver@* -> kubelet@worker2:*", lambda _: None, "", "", str)
+    with pytest.raises(ProbeTimeout, match="did not call within 20 s"):
+        _middle.stand(lab, "root on a worker", "mitm-kubelet", trap)
