@@ -27,7 +27,12 @@ RANDOM_VALUE = re.compile(rb"[A-Za-z0-9+/]{43}=")
 APISERVER = "kube-apiserver.service"
 #: Who calls the apiserver waits ever longer when it is not there, and kubelets remember for
 #: minutes what it allowed (cacheAuthorizedTTL).
-CALLERS = ("kube-controller-manager.service", "kube-scheduler.service", "kubelet.service")
+CALLERS = (
+    "kube-controller-manager.service",
+    "kube-scheduler.service",
+    "kubelet.service",
+    "kube-proxy.service",
+)
 APPLY = """
 set -e
 removed=$1 started=$2 files=$3 rules=$4 accounts=$5
