@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,12 @@ class Analysis:
         }
 
 
+FIELDS = tuple(name for name in Finding.__slots__ if name != "claim")
+VALUES = attrgetter(*FIELDS)
+
+
 def _finding(item: Finding) -> dict[str, Any]:
-    row = {name: getattr(item, name) for name in Finding.__slots__ if name != "claim"}
+    row = dict(zip(FIELDS, VALUES(item), strict=True))
     return {**row, "value": item.claim.value, "source": str(item.claim.source)}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from labkit.analysis.finding import Finding, Findings
 from labkit.analysis.risk import RiskRule
@@ -31,8 +32,7 @@ AGENTS_TOKEN = Gap(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(NamedTuple):
     """A rule applied to one subject."""
 
     rule: Rule
@@ -128,7 +128,7 @@ def _channels(model: Model) -> Iterator[_Case]:
                 impact=_impact(rule, role, channel),
             )
             if role.by_design and rule.name == "caller-unrestricted" and channel.open:
-                case = replace(case, state="residual", explanation=RESIDUAL + role.by_design)
+                case = case._replace(state="residual", explanation=RESIDUAL + role.by_design)
             yield case
 
 
@@ -183,7 +183,7 @@ def _components(model: Model) -> Iterator[_Case]:
             key = f"{rule.name}@{it.id}"
             case = _Case(rule, it.id, key, claim, _state(rule, claim), rule.gap, rule.impact)
             if rule.stays and case.state == "open":
-                case = replace(case, state="residual", explanation=RESIDUAL + rule.stays)
+                case = case._replace(state="residual", explanation=RESIDUAL + rule.stays)
             yield case
 
 
@@ -221,5 +221,5 @@ def _rights(held: Held, where: str, rule: Rule, *, meant: bool) -> _Case:
     case = _Case(rule, where, f"{rule.name}@{where}", claim, "mitigated", gap, rule.impact)
     if everything and meant:
         why = f"{RESIDUAL}somebody administers the cluster, and {held.node} holds the proof of it"
-        return replace(case, state="residual", explanation=why, gap=Gap())
-    return replace(case, state="open") if everything else case
+        return case._replace(state="residual", explanation=why, gap=Gap())
+    return case._replace(state="open") if everything else case

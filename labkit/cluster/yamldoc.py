@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -204,7 +205,10 @@ def read_documents(text: str, path: str) -> tuple[Document, ...]:
     >>> document.get("users", 0, "name"), document.line("users", 0, "name")
     ('admin', 3)
     """
-    with suppress(yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError):
+    with (
+        suppress(yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError),
+        _uncollected(),
+    ):
         return tuple(_documents(_Fast, text, path, []))
     started: list[int] = []
     try:
@@ -218,6 +222,18 @@ def read_documents(text: str, path: str) -> tuple[Document, ...]:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         line = started[-1] if started else None
         raise broken(path, line, f"no valid YAML: {first}") from error
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile: of a hundred thousand nodes, all are kept until the end."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _documents(make: Any, text: str, path: str, started: list[int]) -> Iterator[Document]:
