@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labkit import cluster, model
-from labkit.cluster.dump import Dump
 from labkit.cluster.facts import Environment
 from labkit.cluster.source import decode
 from labkit.cluster.yamldoc import read_documents
 from labkit.errors import ConfigError
 from labkit.model.threat_model import Model
+
+if TYPE_CHECKING:
+    from labkit.cluster.dump import Dump
 
 __all__ = ["load_model"]
 
@@ -55,9 +58,9 @@ def load_model(what: Path | str) -> Model:
 
 def _of(found: Environment | Dump) -> Model:
     # by the rooms' names: each reader is loaded when it is called
-    if isinstance(found, Dump):
-        return model.model_of_dump(found)
-    return model.read_model(found)
+    if isinstance(found, Environment):
+        return model.read_model(found)
+    return model.model_of_dump(found)
 
 
 def _is_dump(path: Path) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from labkit.analysis.channel_steps import NETWORK, channel_steps, implications
@@ -240,6 +239,8 @@ def find_fact(model: Model, word: str, graph: Iterable[str] = ()) -> str:
             known |= {f"user on {it.node}", f"root on {it.node}"}
         known.add(f"commands {it.id}")
     if fact not in known and fact not in set(graph):
+        from difflib import get_close_matches
+
         near = get_close_matches(word, sorted({*known, *WORDS}), n=1, cutoff=0.5)
         raise ConfigError(
             f"no foothold or goal {word!r} in {model.name}",
