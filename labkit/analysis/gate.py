@@ -13,6 +13,7 @@ from labkit.analysis.finding import LEVELS, Finding, Findings
 from labkit.analysis.paths import GOALS, AttackPaths, attack_paths, reached
 from labkit.analysis.steps import Step
 from labkit.analysis.threats import find_threats
+from labkit.bulk import uncollected
 from labkit.cluster.source import Source
 from labkit.errors import ConfigError
 from labkit.model import Claim, Model
@@ -33,6 +34,7 @@ class Analysis:
     model: Model
     findings: Findings
 
+    @uncollected()
     def to_json(self) -> str:
         """Return findings, paths and unknowns as JSON."""
         return json.dumps(self._plain(), ensure_ascii=False)

@@ -10,6 +10,7 @@ from labkit.analysis.finding import Finding, Findings
 from labkit.analysis.risk import RiskRule
 from labkit.analysis.roles import ADMIN, Gap, Role, role_of
 from labkit.analysis.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, Rule
+from labkit.bulk import uncollected
 from labkit.model import Channel, Claim, Held, Model
 
 __all__ = ["find_threats"]
@@ -45,6 +46,7 @@ class _Case(NamedTuple):
     explanation: str = ""
 
 
+@uncollected()
 def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     """Return every threat that applies to a model, whether open or mitigated.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import yaml
 
+from labkit.bulk import uncollected
 from labkit.cluster.source import Setting, Source, Unknown, broken
 
 __all__ = ["Document", "as_text", "read_documents", "read_one"]
@@ -207,7 +207,7 @@ def read_documents(text: str, path: str) -> tuple[Document, ...]:
     """
     with (
         suppress(yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError),
-        _uncollected(),
+        uncollected(),
     ):
         return tuple(_documents(_Fast, text, path, []))
     started: list[int] = []
@@ -222,18 +222,6 @@ def read_documents(text: str, path: str) -> tuple[Document, ...]:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         line = started[-1] if started else None
         raise broken(path, line, f"no valid YAML: {first}") from error
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no garbage meanwhile: of a hundred thousand nodes, all are kept until the end."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _documents(make: Any, text: str, path: str, started: list[int]) -> Iterator[Document]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labkit.bulk import uncollected
 from labkit.cluster.source import Source, decode
 from labkit.cluster.yamldoc import Document, read_one
 from labkit.errors import ConfigError
@@ -216,6 +217,7 @@ class Draft:
         raise _broken(source, f"no component {name!r}", _nearest(name, names))
 
 
+@uncollected()
 def read_model_file(path: Path | str) -> Model:
     """Read a model from one YAML file.
 

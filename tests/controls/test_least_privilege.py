@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from typing import Any
 
 import pytest
 
 from labkit import controls, read_environment, techniques
+from labkit.cluster.edits import Flag
 from labkit.cluster.policies import read_abac
 from labkit.controls._policy import narrow
 from labkit.model import View
 
+AUTHORIZER = ("master", "kube-apiserver.service")
 BROAD, NARROW, ROLES = (), ("abac-least-privilege",), ("apiserver-authorization",)
 
 
@@ -106,3 +109,36 @@ def test_a_default_account_needs_both() -> None:
     both = ("apiserver-authorization", "default-account-unbound")
     assert succeeds("default-account", view("insecure", both[0]))
     assert not succeeds("default-account", view("insecure", *both))
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+def test_under_always_allow_only_admission_and_authentication_are_left(
+    mode: str, labs: dict[str, Any]
+) -> None:
+    """No environment has this mode, which the article starts from; so it is set here."""
+    lab = labs[mode]
+    edits = [Flag(*AUTHORIZER, "authorization-mode", "AlwaysAllow")]
+    if mode == "insecure":
+        edits.append(Flag(*AUTHORIZER, "authorization-policy-file", None))
+    names = [
+        "scheduler-credential",
+        "controller-manager-credential",
+        *(f"node-{what}" for what in ("reads-secrets", "reads-pods")),
+        *(f"proxy-{what}" for what in ("reads-secrets", "reads-pods", "creates-pods")),
+        "proxy-writes-nodes",
+    ]
+    admitted = ["node-writes-other-node", "node-creates-pods", "node-changes-labels"]
+    # AlwaysAllow switches anonymous callers off
+    wanted = {**dict.fromkeys(names, True), "apiserver-anonymous": False}
+    wanted |= dict.fromkeys(admitted, mode == "insecure")
+    try:
+        lab.apply(edits)
+        lab.wait()
+        seen = View(lab.environment)
+        found = {name: techniques.find(name).run(lab) for name in wanted}
+        assert {name: verdict.succeeded for name, verdict in found.items()} == wanted
+        assert {name: succeeds(name, seen) for name in wanted} == wanted
+        assert all(verdict.control for verdict in found.values() if not verdict.succeeded)
+    finally:
+        lab.reset()
