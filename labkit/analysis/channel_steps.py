@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from labkit.analysis.roles import ADMIN, NODE_ROOT, POD, SECRETS, Role, role_of
 from labkit.analysis.steps import Step
+from labkit.cluster.urls import is_loopback
 from labkit.model import Channel, Component, Held, Model
-from labkit.model.places import is_loopback
 
 __all__ = ["CALLS", "NETWORK", "OUTSIDE", "channel_steps", "implications", "on", "root_on"]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit import cluster, model
-from labkit.cluster.facts import Environment
 from labkit.cluster.source import decode
 from labkit.cluster.yamldoc import read_documents
 from labkit.errors import ConfigError
@@ -14,6 +13,7 @@ from labkit.model.threat_model import Model
 
 if TYPE_CHECKING:
     from labkit.cluster.dump import Dump
+    from labkit.cluster.facts import Environment
 
 __all__ = ["load_model"]
 
@@ -58,7 +58,7 @@ def load_model(what: Path | str) -> Model:
 
 def _of(found: Environment | Dump) -> Model:
     # by the rooms' names: each reader is loaded when it is called
-    if isinstance(found, Environment):
+    if isinstance(found, cluster.Environment):
         return model.read_model(found)
     return model.model_of_dump(found)
 

@@ -113,13 +113,13 @@ def _finding(key: str, case: _Case, risk: RiskRule) -> Finding:
 
 def _channels(model: Model) -> Iterator[_Case]:
     for channel in model.channels:
-        role = role_of(channel)
+        role, listener = role_of(channel), f"{channel.server}:{channel.path or channel.port}"
+        grave = not GRAVE.isdisjoint(channel.data)
         for rule in RULES:
-            if not _applies(rule, channel):
-                continue
             claim: Claim = getattr(channel, rule.property)
-            place = channel.path or channel.port
-            where = f"{channel.server}:{place}" if rule.listener else channel.id
+            if not _applies(rule, claim, channel):
+                continue
+            where = listener if rule.listener else channel.id
             case = _Case(
                 rule,
                 subject=channel.server if rule.listener else channel.id,
@@ -127,15 +127,15 @@ def _channels(model: Model) -> Iterator[_Case]:
                 claim=claim,
                 state=_state(rule, claim),
                 gap=_gap(rule, role, channel),
-                impact=_impact(rule, role, channel),
+                impact=role.impact if rule.listener or grave else max(1, role.impact - 2),
             )
             if role.by_design and rule.name == "caller-unrestricted" and channel.open:
                 case = case._replace(state="residual", explanation=RESIDUAL + role.by_design)
             yield case
 
 
-def _applies(rule: Rule, channel: Channel) -> bool:
-    value = getattr(channel, rule.property).value
+def _applies(rule: Rule, claim: Claim, channel: Channel) -> bool:
+    value = claim.value
     if value == "local" or (rule.name == "plaintext" and channel.protocol == "unix"):
         return False
     if rule.name == "weak-tls":
@@ -168,12 +168,6 @@ EAVESDROP = {
     "kube-scheduler": "eavesdrop-scheduler",
     "kube-controller-manager": "eavesdrop-controller-manager",
 }
-
-
-def _impact(rule: Rule, role: Role, channel: Channel) -> int:
-    if rule.listener or GRAVE & set(channel.data):
-        return role.impact
-    return max(1, role.impact - 2)
 
 
 def _components(model: Model) -> Iterator[_Case]:
