@@ -72,8 +72,8 @@ def list_pods(node: str) -> Deed:
         truth = _names(read(lab, pods_on(node)), node)
 
         def found(answer: Answer) -> str:
-            read = _names(json.loads(answer.body), node)
-            if not truth or not truth <= read:
+            told = _names(json.loads(answer.body), node)
+            if not truth or not truth <= told:
                 raise ProbeError(f"the apiserver answered, but not with the pods of {node}")
             return f"read the pods of {node}: {', '.join(sorted(truth))}"
 

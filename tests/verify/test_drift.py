@@ -15,8 +15,14 @@ from labkit.verify import verify
 SYSTEMD, KUBERNETES = "/etc/systemd/system", "/etc/kubernetes"
 
 
-def edit(node: str, path: str, old: str, new: str, unit: str) -> Callable[[Lab], None]:
-    """Change a line of a file, and restart what reads it."""
+#: systemd takes a kubelet for active before it listens.
+LISTENS = 'until ss -tlnH "sport = :$1" | grep -q .; do sleep 0.1; done'
+
+
+def edit(
+    node: str, path: str, old: str, new: str, unit: str, port: int = 0
+) -> Callable[[Lab], None]:
+    """Change a line of a file, restart what reads it, and wait until it listens."""
 
     def change(lab: Lab) -> None:
         text = lab.read_file(node, path).decode()
@@ -24,6 +30,8 @@ def edit(node: str, path: str, old: str, new: str, unit: str) -> Callable[[Lab],
         lab.write_file(node, path, re.sub(old, new, text).encode())
         lab.exec(node, ["systemctl", "daemon-reload"])
         lab.exec(node, ["systemctl", "restart", unit], timeout=60)
+        if port:
+            lab.exec(node, ["sh", "-c", LISTENS, "-", str(port)], timeout=30)
 
     return change
 
@@ -70,14 +78,14 @@ DRIFTS = {
     "kubelet allows whoever got in": Drift(
         "hardened",
         edit("worker1", f"{KUBERNETES}/kubelet.yaml", "mode: Webhook", "mode: AlwaysAllow",
-             "kubelet"),
+             "kubelet", 10250),
         "kube-apiserver@master -> kubelet@worker1:10250",
         {"authorization": "allow-all"},
     ),
     "kubelet opens its read-only port": Drift(
         "hardened",
         edit("worker1", f"{KUBERNETES}/kubelet.yaml", "readOnlyPort: 0", "readOnlyPort: 10255",
-             "kubelet"),
+             "kubelet", 10255),
         "anyone@network -> kubelet@worker1:10255",
         {
             "encryption": "none",
@@ -113,7 +121,7 @@ DRIFTS = {
     "kubelet wants to know who calls": Drift(
         "insecure",
         edit("worker1", f"{KUBERNETES}/kubelet.yaml", "anonymous: {enabled: true}",
-             "anonymous: {enabled: false}", "kubelet"),
+             "anonymous: {enabled: false}", "kubelet", 10250),
         "kube-apiserver@master -> kubelet@worker1:10250",
         {"client_authentication": "required"},
     ),
