@@ -21,7 +21,7 @@ from labkit.techniques._secret import true_secret
 pytestmark = pytest.mark.lab
 WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))
 REASONS = Path(__file__).with_name("reasons")
-# From its other footholds each is tried with a control flipped: tests/matrix/test_flips_live.py
+# From its other footholds each is tried in tests/matrix/test_flips_live.py
 USUAL = [(technique.name, technique.footholds[0]) for technique in techniques.all()]
 
 
