@@ -10,7 +10,7 @@ from labkit.cluster import Component, Credential, Environment
 from labkit.errors import ProbeError
 from labkit.model import View
 from labkit.model.authorization import credential_of
-from labkit.model.rights import Action, Caller, authenticated_as, may
+from labkit.model.rights import Action, Caller, authenticated_as, may, restricted
 from labkit.techniques._ask import url_of
 from labkit.techniques._base import ROOT_ON_WORKER, Prediction
 from labkit.techniques._reach import Answer
@@ -30,6 +30,7 @@ __all__ = [
     "identity",
     "may_all",
     "may_everything",
+    "may_write",
     "options_at",
 ]
 
@@ -85,6 +86,15 @@ def may_all(view: View, caller: Caller, actions: Iterable[Action]) -> Prediction
             return Prediction(False, (str(claim),))
         because.append(str(claim))
     return Prediction(True, tuple(dict.fromkeys(because)))
+
+
+def may_write(view: View, caller: Caller, action: Action) -> Prediction:
+    """Predict whether a caller is allowed to write a node or a pod, and NodeRestriction lets it."""
+    allowed = may_all(view, caller, [action])
+    objection = restricted(apiserver_of(view.env), caller)
+    if not allowed.succeeds or objection is None:
+        return allowed
+    return Prediction(False, (str(objection),))
 
 
 def everything_body() -> bytes:

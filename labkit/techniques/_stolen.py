@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labkit.model import View
-from labkit.model.rights import Action, restricted
-from labkit.techniques._access import CHANNEL, api_url, apiserver_of, may_all
+from labkit.model.rights import Action
+from labkit.techniques._access import CHANNEL, api_url, may_all, may_write
 from labkit.techniques._ask import ask
 from labkit.techniques._base import Prediction, Technique
 from labkit.techniques._reach import Answer
@@ -84,11 +84,9 @@ class Deed:
 def predict(view: View, stolen: Stolen, deed: Deed) -> Prediction:
     """Say what the model says: the authorizers first, then the admission plugin for kubelets."""
     known = caller(view.env, stolen.kind, stolen.node)
-    allowed = may_all(view, known, [deed.action])
-    if not allowed.succeeds or deed.action.verb in READING:
-        return allowed
-    objection = restricted(apiserver_of(view.env), known)
-    return allowed if objection is None else Prediction(False, (str(objection),))
+    if deed.action.verb in READING:
+        return may_all(view, known, [deed.action])
+    return may_write(view, known, deed.action)
 
 
 def execute(lab: Lab, foothold: str, name: str, stolen: Stolen, deed: Deed) -> Verdict:

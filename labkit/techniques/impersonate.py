@@ -21,6 +21,7 @@ from labkit.techniques._access import (
     may_all,
     options_at,
 )
+from labkit.techniques._admin import SECRETS_IN
 from labkit.techniques._ask import ask
 from labkit.techniques._base import (
     ADMIN,
@@ -64,7 +65,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
 
     def control() -> str:
         who = ("--as", USER, "--as-group", GROUP)
-        lab.kubectl("get", "--raw=/api/v1/namespaces/shop/secrets?limit=1", *who)
+        lab.kubectl("get", f"--raw={SECRETS_IN}", *who)
         return "the administrator may act for the same user and group"
 
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
