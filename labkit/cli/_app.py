@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_group
 
 import labkit
-from labkit.cli import (
-    analyze,
-    attack,
-    check,
-    control,
-    export,
-    image,
-    inside,
-    lifecycle,
-    report,
-    technique,
-)
 from labkit.cli._talk import complain
 from labkit.errors import EngineError, LabkitError
 
 __all__ = ["app"]
+
+#: Every command, and where its function or its group of commands stands.
+COMMANDS = {
+    "up": "lifecycle.up",
+    "down": "lifecycle.down",
+    "status": "lifecycle.status",
+    "reset": "lifecycle.reset",
+    "verify": "check.verify",
+    "doctor": "check.doctor",
+    "exec": "inside.execute",
+    "kubectl": "inside.kubectl",
+    "logs": "inside.logs",
+    "attack": "attack.attack",
+    "reach": "attack.reach",
+    "matrix": "attack.matrix",
+    "analyze": "analyze.analyze",
+    "export": "export.export",
+    "report": "report.report",
+    "technique": "technique.app",
+    "control": "control.app",
+    "image": "image.app",
+}
 
 
 def _engine_error(error: Exception) -> EngineError | None:
@@ -42,8 +56,36 @@ def _engine_error(error: Exception) -> EngineError | None:
     )
 
 
+@cache
+def _load(name: str) -> Any:
+    module, _, attribute = COMMANDS[name].partition(".")
+    found = getattr(import_module(f"labkit.cli.{module}"), attribute)
+    alone = typer.Typer()
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name)
+    else:
+        alone.command(name)(found)
+    return get_group(alone).commands[name]
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, each loaded when it is asked for: nobody waits for the others."""
+
+    def __getitem__(self, name: str) -> Any:
+        return _load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
 class _Group(TyperGroup):
-    """Turns what a command raises into a message and an exit status."""
+    """Loads a command by its name; turns what it raises into a message and an exit status."""
+
+    def __init__(self, **said: Any) -> None:
+        super().__init__(**{**said, "commands": _Commands()})
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -87,26 +129,3 @@ def _root(
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
-
-
-for _command in (
-    lifecycle.up,
-    lifecycle.down,
-    lifecycle.status,
-    lifecycle.reset,
-    check.verify,
-    check.doctor,
-):
-    app.command()(_command)
-app.command("exec")(inside.execute)
-app.command()(inside.kubectl)
-app.command()(inside.logs)
-app.command()(attack.attack)
-app.command()(attack.reach)
-app.command()(attack.matrix)
-app.command()(analyze.analyze)
-app.command()(export.export)
-app.command()(report.report)
-app.add_typer(technique.app, name="technique")
-app.add_typer(control.app, name="control")
-app.add_typer(image.app, name="image")
