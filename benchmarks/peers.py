@@ -34,6 +34,32 @@ REPORT = ((20, 40), (100, 200), (300, 600), (1000, 2000))
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """What one tool is told to do.
+
+    Attributes
+    ----------
+    name : str
+    argv : tuple of str
+        The whole command, run in ``folder``.
+    folder : Path
+    output : Path
+        Where its JSON is afterwards.
+    count : callable
+        How much was found, of the JSON.
+    prints : bool
+        It prints its JSON, and writes no file.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    folder: Path
+    output: Path
+    count: Callable[[Any], int]
+    prints: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What one tool took: seconds of CPU and of a clock, how much it found, its JSON's size."""
 
@@ -59,37 +85,43 @@ def timed(argv: Sequence[str], folder: Path, printed: Path) -> tuple[float, floa
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
 
 
-def best(
-    tool: str,
-    argv: Sequence[str],
-    folder: Path,
-    output: Path,
-    count: Callable[[Any], int],
-    runs: int,
-) -> Run:
-    """Time a command some times and keep the least; its JSON is in a file, or what it prints."""
-    printed = folder / "printed"
-    times = [timed(argv, folder, printed) for _ in range(runs)]
-    if not output.exists():
-        output = printed
-    found = count(json.loads(output.read_text()))
-    cpu, wall = (min(each) for each in zip(*times, strict=True))
-    return Run(tool, cpu, wall, found, output.stat().st_size)
+def in_turn(tools: Sequence[Tool], runs: int) -> tuple[list[Run], list[str]]:
+    """Run the tools one after the other, some times over; return the least that each took.
+
+    In turn, because a machine that others share is faster in one minute than in the next.
+    """
+    times: dict[str, list[tuple[float, float]]] = {tool.name: [] for tool in tools}
+    failed: dict[str, str] = {}
+    for _ in range(runs):
+        for tool in tools:
+            if tool.name not in failed:
+                try:
+                    printed = tool.output if tool.prints else tool.folder / "printed"
+                    times[tool.name].append(timed(tool.argv, tool.folder, printed))
+                except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+                    failed[tool.name] = f"{tool.name}: {error}"
+    found = []
+    for tool in tools:
+        if tool.name not in failed:
+            cpu, wall = (min(each) for each in zip(*times[tool.name], strict=True))
+            count = tool.count(json.loads(tool.output.read_text()))
+            found.append(Run(tool.name, cpu, wall, count, tool.output.stat().st_size))
+    return found, list(failed.values())
 
 
 # -- the tools ------------------------------------------------------------------------------
 
 
-def labkit(made: Shape, folder: Path, runs: int) -> list[Run]:
-    """Time labkit: what a report is made of, and all that ``labkit analyze`` prints."""
+def labkit(made: Shape, folder: Path) -> list[Tool]:
+    """Return labkit twice: the command, and its function in a script of one's own."""
     model = folder / "model.yaml"
     model.write_text(by_hand(made))
-    output, none = folder / "labkit.json", folder / "none"
-    short = [sys.executable, str(HERE / "labkit_to_json.py"), str(model), str(output)]
-    whole = [sys.executable, "-m", "labkit", "analyze", str(model), "--json", "--quiet"]
+    script, command = folder / "script.json", folder / "command.json"
+    short = (sys.executable, str(HERE / "labkit_to_json.py"), str(model), str(script))
+    whole = (sys.executable, "-m", "labkit", "analyze", str(model), "--json", "--quiet")
     return [
-        best("labkit, findings and paths to goals", short, folder, output, _findings, runs),
-        best("labkit analyze --json, from every machine", whole, folder, none, _findings, runs),
+        Tool("labkit analyze --json", whole, folder, command, _findings, prints=True),
+        Tool("labkit.analysis.analyze", short, folder, script, _findings),
     ]
 
 
@@ -97,8 +129,8 @@ def _findings(found: Any) -> int:
     return len(found["findings"])
 
 
-def pytm(made: Shape, folder: Path, runs: int, python: Path) -> list[Run]:
-    """Time pytm's check and resolve."""
+def pytm(made: Shape, folder: Path, python: Path) -> Tool:
+    """Return pytm's check and resolve."""
     plain, output = folder / "shape.json", folder / "pytm.json"
     plain.write_text(
         json.dumps(
@@ -108,12 +140,12 @@ def pytm(made: Shape, folder: Path, runs: int, python: Path) -> list[Run]:
             }
         )
     )
-    argv = [str(python), str(HERE / "pytm_to_json.py"), str(plain), str(output)]
-    return [best("pytm", argv, folder, output, _findings, runs)]
+    argv = (str(python), str(HERE / "pytm_to_json.py"), str(plain), str(output))
+    return Tool("pytm", argv, folder, output, _findings)
 
 
-def open_threat_model(made: Shape, folder: Path, runs: int, python: Path) -> list[Run]:
-    """Time ``otm analyze``."""
+def open_threat_model(made: Shape, folder: Path, python: Path) -> Tool:
+    """Return ``otm analyze``."""
     ids = [f"c{number}" for number in range(len(made.parts))]
     zones = sorted({part.zone for part in made.parts})
     stores = ("etcd", "datastore")
@@ -159,16 +191,16 @@ def open_threat_model(made: Shape, folder: Path, runs: int, python: Path) -> lis
     }
     model, output = folder / "model.otm.yaml", folder / "otm.json"
     model.write_text(json.dumps(document))
-    argv = [str(python.parent / "otm"), "analyze", str(model), "--json-out", str(output), "-q"]
+    argv = (str(python.parent / "otm"), "analyze", str(model), "--json-out", str(output), "-q")
 
     def count(found: Any) -> int:
         return len(found["heuristic_threats"])
 
-    return [best("open-threat-model", argv, folder, output, count, runs)]
+    return Tool("open-threat-model", argv, folder, output, count)
 
 
-def threagile(made: Shape, folder: Path, runs: int, binary: str, app: Path) -> list[Run]:
-    """Time Threagile, without its Excel sheets, PDF and diagrams."""
+def threagile(made: Shape, folder: Path, binary: str, app: Path) -> Tool:
+    """Return Threagile, without its Excel sheets, PDF and diagrams."""
     own = folder / "threagile"
     own.mkdir(exist_ok=True)
     (own / "model.yaml").write_text(json.dumps(_threagile(made)))
@@ -176,8 +208,7 @@ def threagile(made: Shape, folder: Path, runs: int, binary: str, app: Path) -> l
     argv += ["--model", "model.yaml", "--output", "."]
     skipped = ("report-pdf", "report-adoc", "data-flow-diagram", "data-asset-diagram")
     argv += [f"--skip-{what}" for what in (*skipped, "risks-excel", "tags-excel")]
-    output = own / "risks.json"
-    return [best("Threagile", argv, own, output, len, runs)]
+    return Tool("Threagile", tuple(argv), own, own / "risks.json", len)
 
 
 def _threagile(made: Shape) -> dict[str, object]:
@@ -316,21 +347,18 @@ def compare(given: argparse.Namespace) -> None:
     skipped = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        runs = labkit(made, folder, given.runs)
+        tools = labkit(made, folder)
         try:
             python = peer_python(given.venv, folder / "peers")
-            runs += pytm(made, folder, given.runs, python)
-            runs += open_threat_model(made, folder, given.runs, python)
-        except (OSError, subprocess.CalledProcessError, RuntimeError) as error:
+            tools += [pytm(made, folder, python), open_threat_model(made, folder, python)]
+        except (OSError, subprocess.CalledProcessError) as error:
             skipped.append(f"pytm, open-threat-model: {error}")
         if given.threagile:
             app = given.threagile_app or Path(given.threagile).parent
-            try:
-                runs += threagile(made, folder, given.runs, given.threagile, app)
-            except (OSError, RuntimeError) as error:
-                skipped.append(f"Threagile: {error}")
+            tools.append(threagile(made, folder, given.threagile, app))
         else:
             skipped.append("Threagile: no binary here; --threagile names one")
+        runs, failed = in_turn(tools, given.runs)
     print(f"{given.components} components, {given.channels} channels, from a file to JSON:\n")
     first = runs[0]
     rows = [
@@ -346,7 +374,7 @@ def compare(given: argparse.Namespace) -> None:
     ]
     head = ("tool", "CPU s", "clock s", "times labkit", "findings", "JSON")
     print(table(head, rows))
-    for line in skipped:
+    for line in (*skipped, *failed):
         print(f"\nskipped: {line}")
 
 

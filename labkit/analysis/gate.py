@@ -58,11 +58,12 @@ class Analysis:
 
 FIELDS = tuple(name for name in Finding.__slots__ if name != "claim")
 VALUES = attrgetter(*FIELDS)
+COLUMNS = (*FIELDS, "value", "source")
 
 
 def _finding(item: Finding) -> dict[str, Any]:
-    row = dict(zip(FIELDS, VALUES(item), strict=True))
-    return {**row, "value": item.claim.value, "source": str(item.claim.source)}
+    cells = (*VALUES(item), item.claim.value, str(item.claim.source))
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def _step(step: Step) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class RiskRule:
 
     def level(self, likelihood: int, impact: int) -> str:
         """Return one of the levels."""
-        return LEVELS[sum(likelihood * impact >= least for least in self.thresholds)]
+        return LEVELS[bisect_right(self.thresholds, likelihood * impact)]
 
 
 def read_risk(path: Path) -> RiskRule:

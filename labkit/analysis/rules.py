@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labkit.analysis.roles import Gap
 from labkit.model import PROPERTIES
 
-__all__ = ["COMPONENT_RULES", "CREDENTIAL_RULES", "RULES", "Rule"]
+__all__ = ["COMPONENT_RULES", "CREDENTIAL_RULES", "NOTHING", "RULES", "Rule"]
 
 
 NOTHING = Gap()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from labkit.analysis.finding import Finding, Findings
 from labkit.analysis.risk import RiskRule
 from labkit.analysis.roles import ADMIN, Gap, Role, role_of
-from labkit.analysis.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, Rule
+from labkit.analysis.rules import COMPONENT_RULES, CREDENTIAL_RULES, NOTHING, RULES, Rule
 from labkit.bulk import uncollected
 from labkit.model import Channel, Claim, Held, Model
 
@@ -153,7 +153,7 @@ def _state(rule: Rule, claim: Claim) -> str:
 def _gap(rule: Rule, role: Role, channel: Channel) -> Gap:
     if rule.gap.control:
         return rule.gap
-    gap = role.gaps.get(rule.property, Gap())
+    gap = role.gaps.get(rule.property, NOTHING)
     client = channel.client.partition("@")[0]
     if role.name == "insecure port" and rule.name == "plaintext" and client in EAVESDROP:
         return replace(gap, technique=EAVESDROP[client])

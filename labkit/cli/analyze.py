@@ -67,11 +67,10 @@ def analyze(
     known = gate.baseline_of(baseline) if baseline else None
     kept = gate.tripped(findings, fail_on, known)
     paths = gate.forbidden(model, forbid_path or ())
-    found = analysis.Findings(
-        (*findings, *(gate.as_finding(model, each) for each in paths)), model.name
-    )
-    _write(model, found, sarif, "sarif")
-    _write(model, found, junit, "junit")
+    for file, kind in ((sarif, "sarif"), (junit, "junit")):
+        if file is not None:
+            more = (gate.as_finding(model, each) for each in paths)
+            _write(model, analysis.Findings((*findings, *more), model.name), file, kind)
     if as_json:
         typer.echo(gate.analyze(model, findings).to_json())
     elif not quiet:
@@ -88,8 +87,7 @@ def analyze(
     raise typer.Exit(TRIPPED if kept or paths else 0)
 
 
-def _write(model: Model, findings: Findings, file: Path | None, kind: str) -> None:
-    if file is not None:
-        from labkit import formats
+def _write(model: Model, findings: Findings, file: Path, kind: str) -> None:
+    from labkit import formats
 
-        file.write_text(formats.write(model, kind, findings))
+    file.write_text(formats.write(model, kind, findings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from posixpath import basename
 
 from labkit.errors import ConfigError
 
@@ -52,7 +52,7 @@ class Source:
 
     def __str__(self) -> str:
         if self.default:
-            return f"default: {self.text} ({PurePosixPath(self.path).name})"
+            return f"default: {self.text} ({basename(self.path)})"
         place = self.path if self.line is None else f"{self.path}:{self.line}"
         return f"{place} {self.text}".rstrip()
 

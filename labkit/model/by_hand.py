@@ -297,7 +297,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 def _claim(
     name: str,
     said: Mapping[str, Any],
-    usual: tuple[tuple[str, str], ...],
+    usual: Mapping[str, str],
     server: Component,
     source: Source,
 ) -> Claim:
@@ -307,7 +307,7 @@ def _claim(
             what = f"no {name} {value!r}"
             raise _broken(source, what, _nearest(value, VALUES[name]))
         return Claim(value, "", Source(source.path, source.line, f"{name}: {value}"))
-    found = dict(usual).get(name)
+    found = usual.get(name)
     absent = Source(source.path, source.line, f"{name} not said", default=True)
     if found is None:
         return Claim("unknown", "", absent)

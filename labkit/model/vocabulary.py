@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["KINDS", "Kind", "kind_of"]
 
@@ -23,7 +24,7 @@ class Kind:
         Where it usually runs; empty where that does not matter.
     data : tuple of str
         What its callers exchange with it.
-    claims : tuple of (str, str)
+    claims : mapping of str to str
         What holds of a channel to it where nothing is said.
     """
 
@@ -34,22 +35,22 @@ class Kind:
     node: str = ""
     data: tuple[str, ...] = ()
     #: Nothing is assumed of a component that labkit does not know.
-    claims: tuple[tuple[str, str], ...] = ()
+    claims: Mapping[str, str] = field(default_factory=dict)
 
 
 MASTER, WORKER = "master node", "worker node"
-SOCKET = (
-    ("encryption", "local"),
-    ("server_authentication", "local"),
-    ("client_authentication", "file-mode"),
-    ("authorization", "allow-all"),
-)
-PLAINTEXT = (
-    ("encryption", "none"),
-    ("server_authentication", "none"),
-    ("client_authentication", "none"),
-    ("authorization", "allow-all"),
-)
+SOCKET = {
+    "encryption": "local",
+    "server_authentication": "local",
+    "client_authentication": "file-mode",
+    "authorization": "allow-all",
+}
+PLAINTEXT = {
+    "encryption": "none",
+    "server_authentication": "none",
+    "client_authentication": "none",
+    "authorization": "allow-all",
+}
 #: What the components do where no flag says otherwise; see labkit.cluster.defaults.
 KINDS = {
     "kube-apiserver": Kind(
@@ -57,11 +58,11 @@ KINDS = {
         zone=MASTER,
         node="master",
         data=("all objects", "secrets"),
-        claims=(
-            ("encryption", "tls1.2"),
-            ("client_authentication", "anonymous"),
-            ("authorization", "allow-all"),
-        ),
+        claims={
+            "encryption": "tls1.2",
+            "client_authentication": "anonymous",
+            "authorization": "allow-all",
+        },
     ),
     "etcd": Kind(
         2379,
@@ -76,12 +77,12 @@ KINDS = {
         zone=WORKER,
         node="worker",
         data=("exec sessions", "pod logs"),
-        claims=(
-            ("encryption", "tls1.2"),
-            ("server_authentication", "unverified"),
-            ("client_authentication", "anonymous"),
-            ("authorization", "allow-all"),
-        ),
+        claims={
+            "encryption": "tls1.2",
+            "server_authentication": "unverified",
+            "client_authentication": "anonymous",
+            "authorization": "allow-all",
+        },
     ),
     "dockerd": Kind(
         path="/run/docker.sock",
@@ -117,6 +118,7 @@ KINDS = {
     "process": Kind(),
     "datastore": Kind(),
 }
+UNUSUAL = Kind()
 
 
 def kind_of(name: str) -> Kind:
@@ -127,4 +129,4 @@ def kind_of(name: str) -> Kind:
     >>> kind_of("etcd").port, kind_of("billing").port
     (2379, None)
     """
-    return KINDS.get(name, Kind())
+    return KINDS.get(name, UNUSUAL)
