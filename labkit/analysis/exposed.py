@@ -1,6 +1,6 @@
-"""Which pods of a dumped cluster are called from outside: by services and network policies.
+"""Which pods of a dumped cluster are called from outside: services, Ingresses, network policies.
 
-An Ingress or a Gateway is a router in a pod; what stands behind it is not looked at.
+A Gateway's routes are not looked at: what stands behind the service of its router is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from labkit.analysis.ledger import Cluster, Ledger, inside
 from labkit.analysis.roles import OUTSIDE
 from labkit.cluster.dump import NetworkPolicy, PodGroup, Service
-from labkit.cluster.dump_reader import selects
+from labkit.cluster.objects import selects
 
 __all__ = ["write_exposed"]
 
@@ -31,20 +31,28 @@ def write_exposed(cluster: Cluster, ledger: Ledger) -> None:
     Notes
     -----
     A service of type NodePort or LoadBalancer, or with external addresses, is called from
-    outside; so are the pods behind it, unless network policies select them and none of these
-    lets in anybody but pods. That the pod then falls takes a flaw in what it runs, which is
-    assumed (ATT&CK T1190), and counted as dearer than using what one has.
+    outside; so is one that an Ingress names, by way of a router in a pod of another namespace.
+    The pods behind it are reached unless network policies select them and none of these lets in
+    who is no pod or, from a router, pods of other namespaces. That the pod then falls takes a
+    flaw in what it runs, which is assumed (ATT&CK T1190), and counted as dearer than using what
+    one has.
     """
     behind: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for item in cluster.dump.endpoints:
         behind[item.namespace, item.service].update(dict.fromkeys(item.pods))
-    for service in cluster.dump.services:
-        if not service.outside:
-            continue
+    services = {(it.namespace, it.name): it for it in cluster.dump.services}
+    ways = [(it, _service(it), False) for it in services.values() if it.outside]
+    for order in cluster.dump.ingresses:
+        for name in order.services:
+            if it := services.get((order.namespace, name)):
+                shown = f"Ingress {order.namespace}/{order.name} -> {_service(it)}"
+                ways.append((it, shown, True))
+    for service, shown, by_pod in ways:
         for pods in _behind(cluster, service, behind.get((service.namespace, service.name))):
             policies = list(_policies(cluster, pods))
-            if not policies or any(policy.from_outside for policy in policies):
-                why = (_service(service), _policy(pods, policies))
+            lets_in = [it for it in policies if it.from_outside or (by_pod and it.from_namespaces)]
+            if lets_in or not policies:
+                why = (shown, _policy(pods, lets_in))
                 ledger.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW)
 
 
@@ -68,8 +76,9 @@ def _service(service: Service) -> str:
     return f"Service {service.namespace}/{service.name}: {service.type}{address}"
 
 
-def _policy(pods: PodGroup, policies: list[NetworkPolicy]) -> str:
-    for policy in policies:
-        if policy.from_outside:
-            return f"NetworkPolicy {policy.namespace}/{policy.name} lets in who is no pod"
-    return f"no NetworkPolicy of {pods.namespace} selects them"
+def _policy(pods: PodGroup, lets_in: list[NetworkPolicy]) -> str:
+    if not lets_in:
+        return f"no NetworkPolicy of {pods.namespace} selects them"
+    first = min(lets_in, key=lambda it: not it.from_outside)
+    who = "who is no pod" if first.from_outside else "pods of other namespaces, as a router"
+    return f"NetworkPolicy {first.namespace}/{first.name} lets in {who}"

@@ -20,6 +20,7 @@ __all__ = [
     "Dump",
     "Endpoint",
     "HostPath",
+    "Ingress",
     "Namespace",
     "NetworkPolicy",
     "PodGroup",
@@ -166,6 +167,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Ingress:
+    """A router's order: the services of its namespace that it passes calls on to."""
+
+    namespace: str
+    name: str
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkPolicy:
     """A network policy: the pods that it selects, and the directions that it restricts.
 
@@ -175,6 +185,8 @@ class NetworkPolicy:
         A label selector, as the API has it.
     from_outside : bool
         One of its rules lets in who is no pod: anybody, or addresses.
+    from_namespaces : bool
+        One of its rules lets in pods of other namespaces.
     """
 
     namespace: str
@@ -182,6 +194,7 @@ class NetworkPolicy:
     selector: Mapping[str, Any] = field(hash=False)
     directions: tuple[str, ...]
     from_outside: bool
+    from_namespaces: bool
 
 
 @dataclass(frozen=True)
@@ -193,7 +206,8 @@ class Dump:
     name : str
     kinds : frozenset of str
         The kinds that were looked at, even where there is none of one.
-    nodes, namespaces, pods, accounts, secrets, services, endpoints, network_policies : tuple
+    nodes, namespaces, pods, accounts, secrets : tuple
+    services, endpoints, network_policies, ingresses : tuple
     rbac : Rbac
         The roles, aggregated ones with what is aggregated, and the bindings.
     unknowns : tuple of Unknown
@@ -215,6 +229,7 @@ class Dump:
     services: tuple[Service, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     network_policies: tuple[NetworkPolicy, ...] = ()
+    ingresses: tuple[Ingress, ...] = ()
     rbac: Rbac = field(default_factory=Rbac)
     unknowns: tuple[Unknown, ...] = ()
 

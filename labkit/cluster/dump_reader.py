@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from labkit.cluster.dump import (
     ClusterNode,
     Dump,
     Endpoint,
+    Ingress,
     Namespace,
     NetworkPolicy,
     PodGroup,
@@ -19,7 +20,8 @@ from labkit.cluster.dump import (
     SecretName,
     Service,
 )
-from labkit.cluster.objects import mapping, objects, sequence, text_of, truth
+from labkit.cluster.dump_network import NETWORK
+from labkit.cluster.objects import mapping, objects, selects, sequence, text_of, truth, words
 from labkit.cluster.pods import owner_of, spec_of
 from labkit.cluster.policies import Binding, Rbac, Role, Rule
 from labkit.cluster.source import Source, Unknown, decode, unknown_of
@@ -43,7 +45,7 @@ LEGACY = "kubernetes.io/service-account.name"
 LEVEL = "pod-security.kubernetes.io/enforce"
 MEANT = (
     "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
-    "clusterrolebindings,services,endpointslices,networkpolicies -A -o json"
+    "clusterrolebindings,services,endpointslices,networkpolicies,ingresses -A -o json"
 )
 CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 OVER = frozenset({"Succeeded", "Failed"})
@@ -127,6 +129,7 @@ class Builder:
     services: list[Service] = field(default_factory=list)
     endpoints: list[Endpoint] = field(default_factory=list)
     policies: list[NetworkPolicy] = field(default_factory=list)
+    ingresses: list[Ingress] = field(default_factory=list)
     roles: dict[tuple[str, str], _Aggregated] = field(default_factory=dict)
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
     late: list[Mapping[str, Any]] = field(default_factory=list)
@@ -193,6 +196,7 @@ class Builder:
             services=tuple(self.services),
             endpoints=tuple(self.endpoints),
             network_policies=tuple(self.policies),
+            ingresses=tuple(self.ingresses),
             rbac=Rbac(tuple(self._roles()), tuple(self.bindings.values())),
             unknowns=(*self.unknowns, *missing, *self._strange_roles()),
         )
@@ -229,44 +233,12 @@ class Builder:
             yield replace(found.role, rules=tuple(rules))
 
 
-def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
-    """Say whether a label selector takes an object with some labels; an empty one takes all.
-
-    Examples
-    --------
-    >>> selects({"matchLabels": {"app": "web"}}, {"app": "web", "tier": "front"})
-    True
-    >>> selects({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, {"app": "web"})
-    False
-    """
-    if any(labels.get(key) != value for key, value in mapping(selector, "matchLabels").items()):
-        return False
-    for item in sequence(selector, "matchExpressions"):
-        key, operator = text_of(item, "key"), text_of(item, "operator")
-        values = sequence(item, "values")
-        holds = {
-            "In": labels.get(key) in values,
-            "NotIn": labels.get(key) not in values,
-            "Exists": key in labels,
-            "DoesNotExist": key not in labels,
-        }
-        if operator not in holds:
-            raise ValueError(f"no operator of a selector: {operator}")
-        if not holds[operator]:
-            return False
-    return True
-
-
 def _namespace(item: Mapping[str, Any]) -> str:
     return text_of(item, "metadata", "namespace")
 
 
 def _shown(kind: str, namespace: str, name: str) -> str:
     return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-
-
-def _words(item: Any, *keys: str) -> tuple[str, ...]:
-    return tuple(text_of({"": word}, "") for word in sequence(item, *keys))
 
 
 def _node(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -303,11 +275,11 @@ def _secret(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at:
 def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     rules = tuple(
         Rule(
-            verbs=_words(rule, "verbs"),
-            api_groups=_words(rule, "apiGroups"),
-            resources=_words(rule, "resources"),
-            names=_words(rule, "resourceNames"),
-            paths=_words(rule, "nonResourceURLs"),
+            verbs=words(rule, "verbs"),
+            api_groups=words(rule, "apiGroups"),
+            resources=words(rule, "resources"),
+            names=words(rule, "resourceNames"),
+            paths=words(rule, "nonResourceURLs"),
         )
         for rule in sequence(item, "rules")
     )
@@ -333,55 +305,6 @@ def _binding(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at
     )
 
 
-def _pairs(value: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((key, text_of(value, key)) for key in value))
-
-
-def _service(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
-    ports = (port.get("port") for port in sequence(item, "spec", "ports") if isinstance(port, dict))
-    to.services.append(
-        Service(
-            namespace,
-            name,
-            text_of(item, "spec", "type") or "ClusterIP",
-            _pairs(mapping(item, "spec", "selector")),
-            tuple(port for port in ports if isinstance(port, int)),
-            _words(item, "spec", "externalIPs"),
-        )
-    )
-
-
-def _targets(items: Iterable[Any]) -> tuple[str, ...]:
-    targets = (mapping(item, "targetRef") for item in items)
-    return tuple(text_of(to, "name") for to in targets if text_of(to, "kind") == "Pod")
-
-
-def _slice(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
-    service = text_of(item, "metadata", "labels", "kubernetes.io/service-name")
-    to.endpoints.append(Endpoint(namespace, service, _targets(sequence(item, "endpoints"))))
-
-
-def _endpoints(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
-    for subset in sequence(item, "subsets"):
-        to.endpoints.append(Endpoint(namespace, name, _targets(sequence(subset, "addresses"))))
-
-
-def _policy(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
-    selector = mapping(item, "spec", "podSelector")
-    # said here, where the object is known
-    selects(selector, {})
-    directions = _words(item, "spec", "policyTypes") or ("Ingress",)
-    to.policies.append(NetworkPolicy(namespace, name, selector, directions, _from_outside(item)))
-
-
-def _from_outside(item: Mapping[str, Any]) -> bool:
-    for rule in sequence(item, "spec", "ingress"):
-        sources = sequence(rule, "from")
-        if not sources or any(mapping(source, "ipBlock") for source in sources):
-            return True
-    return False
-
-
 READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None]] = {
     "Node": _node,
     "Namespace": _one_namespace,
@@ -392,8 +315,5 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "ClusterRole": _role,
     "RoleBinding": _binding,
     "ClusterRoleBinding": _binding,
-    "Service": _service,
-    "EndpointSlice": _slice,
-    "Endpoints": _endpoints,
-    "NetworkPolicy": _policy,
+    **NETWORK,
 }

@@ -39,6 +39,7 @@ LISTS = {
     "Service": "/api/v1/services",
     "EndpointSlice": "/apis/discovery.k8s.io/v1/endpointslices",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/networkpolicies",
+    "Ingress": "/apis/networking.k8s.io/v1/ingresses",
 }
 PAGE = 500
 SECONDS = 60

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 from labkit.cluster.source import broken
 
-__all__ = ["at", "mapping", "objects", "sequence", "text_of", "truth"]
+__all__ = ["at", "mapping", "objects", "selects", "sequence", "text_of", "truth", "words"]
 
 DECODER = json.JSONDecoder()
 SPACE = re.compile(r"[ \t\r\n]*")
@@ -182,3 +182,36 @@ def truth(value: Any, *keys: str) -> bool | None:
     if found is not None and not isinstance(found, bool):
         raise ValueError(f"{'.'.join(keys)}: expected true or false")
     return found
+
+
+def words(item: Any, *keys: str) -> tuple[str, ...]:
+    """Return a list of words; empty where it is absent."""
+    return tuple(text_of({"": word}, "") for word in sequence(item, *keys))
+
+
+def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
+    """Say whether a label selector takes an object with some labels; an empty one takes all.
+
+    Examples
+    --------
+    >>> selects({"matchLabels": {"app": "web"}}, {"app": "web", "tier": "front"})
+    True
+    >>> selects({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, {"app": "web"})
+    False
+    """
+    if any(labels.get(key) != value for key, value in mapping(selector, "matchLabels").items()):
+        return False
+    for item in sequence(selector, "matchExpressions"):
+        key, operator = text_of(item, "key"), text_of(item, "operator")
+        values = sequence(item, "values")
+        holds = {
+            "In": labels.get(key) in values,
+            "NotIn": labels.get(key) not in values,
+            "Exists": key in labels,
+            "DoesNotExist": key not in labels,
+        }
+        if operator not in holds:
+            raise ValueError(f"no operator of a selector: {operator}")
+        if not holds[operator]:
+            return False
+    return True

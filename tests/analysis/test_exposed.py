@@ -18,6 +18,7 @@ Object = dict[str, Any]
 WEB = {"app": "web", "tier": "front"}
 ANYBODY: list[Object] = [{}]
 ADDRESSES = [{"from": [{"podSelector": {}}, {"ipBlock": {"cidr": "192.0.2.0/24"}}]}]
+NEIGHBOURS = [{"from": [{"podSelector": {}}]}]
 PODS_ONLY = [{"from": [{"podSelector": {}}, {"namespaceSelector": {}}]}]
 
 
@@ -59,6 +60,15 @@ def policy(
         "kind": "NetworkPolicy",
         "metadata": {"name": "closed", "namespace": "shop"},
         "spec": {"podSelector": selector or {}, "policyTypes": list(types), "ingress": rules},
+    }
+
+
+def ingress(*services: str, **spec: Any) -> Object:
+    paths = [{"path": "/", "backend": {"service": {"name": name}}} for name in services]
+    return {
+        "kind": "Ingress",
+        "metadata": {"name": "front", "namespace": "shop"},
+        "spec": {"rules": [{"host": "shop.example", "http": {"paths": paths}}], **spec},
     }
 
 
@@ -127,6 +137,32 @@ def test_a_network_policy_closes_it_or_not(closing: Object, open_: bool) -> None
 def test_one_policy_that_lets_in_is_enough() -> None:
     both = (policy([]), {**policy(ANYBODY), "metadata": {"name": "open", "namespace": "shop"}})
     assert way_in(pod(), service(), *both)[1] == "NetworkPolicy shop/open lets in who is no pod"
+
+
+def test_what_an_ingress_names_is_called_from_outside() -> None:
+    assert way_in(pod(), service("ClusterIP"), ingress("other", "web")) == (
+        "Ingress shop/front -> Service shop/web: ClusterIP",
+        "no NetworkPolicy of shop selects them",
+    )
+    by_default = ingress(defaultBackend={"service": {"name": "web"}})
+    assert way_in(pod(), service("ClusterIP"), by_default)
+    assert not way_in(pod(), service("ClusterIP"), ingress("other"))
+    elsewhere = {**ingress("web"), "metadata": {"name": "front", "namespace": "other"}}
+    assert not way_in(pod(), service("ClusterIP"), elsewhere)
+
+
+def test_behind_a_router_a_policy_has_to_keep_out_pods_as_well() -> None:
+    behind = (pod(), service("ClusterIP"), ingress("web"))
+    assert not way_in(*behind, policy([]))
+    assert not way_in(*behind, policy(NEIGHBOURS))
+    why = "NetworkPolicy shop/closed lets in pods of other namespaces, as a router"
+    assert way_in(*behind, policy(PODS_ONLY))[1] == why
+    assert way_in(*behind, policy(ADDRESSES))[1].endswith("lets in who is no pod")
+
+
+def test_an_ingress_that_nobody_understands_is_an_unknown() -> None:
+    dump = dump_of(pod(), service("ClusterIP"), ingress(defaultBackend="web"))
+    assert [str(it) for it in dump.unknowns if "Ingress front" in str(it)]
 
 
 def test_labels_that_not_all_equal_pods_have_are_none_of_the_group() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from labkit.analysis import attack_graph, dump_steps, paths_to
 from labkit.cluster import Dump, read_dump
+from labkit.cluster.dump_network import NETWORK
 from labkit.cluster.dump_reader import KINDS, Builder
 from labkit.cluster.objects import objects
 from labkit.errors import ConfigError
@@ -235,6 +238,54 @@ def test_whatever_json_never_breaks_it(tmp_path_factory, values, kind):
     path = tmp_path_factory.mktemp("d") / "d.json"
     path.write_text(" ".join(json.dumps(v) for v in [{"kind": kind, "items": values}, *values]))
     analysed(read_dump(path))
+
+
+NAMED = {"name": "web", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}}
+BACKEND = {"service": {"name": "web"}}
+SOURCES = [{"ipBlock": {"cidr": "192.0.2.0/24"}}, {"podSelector": {}, "namespaceSelector": {}}]
+NETWORK_SPECS = {
+    "Service": {"type": "NodePort", "selector": {"app": "web"}, "ports": [{"port": 80}]},
+    "EndpointSlice": [{"targetRef": {"kind": "Pod", "name": "web-1"}}],
+    "Endpoints": [{"addresses": [{"targetRef": {"kind": "Pod", "name": "web-1"}}]}],
+    "NetworkPolicy": {
+        "podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": SOURCES}],
+    },
+    "Ingress": {
+        "defaultBackend": BACKEND,
+        "rules": [{"http": {"paths": [{"backend": BACKEND}]}}],
+    },
+}
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the way to everything inside a value."""
+    if not isinstance(value, (dict, list)):
+        return [at]
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    return [at, *(place for key, item in inner for place in places(item, (*at, key)))]
+
+
+@pytest.mark.parametrize("kind", NETWORK)
+@settings(max_examples=300)
+@given(data=st.data())
+def test_whatever_stands_in_a_network_object_never_breaks_it(kind, data):
+    spec = {"": copy.deepcopy(NETWORK_SPECS[kind])}
+    *way, last = data.draw(st.sampled_from(places(spec)[1:]))
+    inside = spec
+    for key in way:
+        inside = inside[key]
+    inside[last] = data.draw(JSON)
+    builder = Builder("test")
+    for item in (*OBJECTS, {"kind": "Service", "spec": NETWORK_SPECS["Service"]}):
+        builder.add({"metadata": NAMED, **item}, item["kind"], "d.json")
+    builder.add(
+        {"metadata": NAMED, **dict.fromkeys(("spec", "endpoints", "subsets"), spec[""])},
+        kind,
+        "d.json",
+    )
+    analysed(builder.finish())
 
 
 @pytest.mark.parametrize("text", ["[" * 100000, '{"items": [' + "[" * 100000, '{"a":' * 5000])

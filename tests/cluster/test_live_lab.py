@@ -38,7 +38,7 @@ def test_running_cluster_says_what_its_dump_says(lab: Any, tmp_path: Path) -> No
     live = read_live(config, kubectl=str(program))
 
     kinds = "nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
-    kinds += "clusterrolebindings,services,endpointslices,networkpolicies"
+    kinds += "clusterrolebindings,services,endpointslices,networkpolicies,ingresses"
     output = lab.kubectl("get", kinds, "--all-namespaces", "--output=json")
     (tmp_path / "dump.json").write_bytes(output.stdout)
     dump = read_dump(tmp_path / "dump.json")
