@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from labkit.analysis import attack_graph, dump_steps, paths_to
 from labkit.cluster import Dump, read_dump
 from labkit.cluster.dump_network import NETWORK
-from labkit.cluster.dump_reader import KINDS, Builder
+from labkit.cluster.dump_reader import KINDS, MEANT, Builder
 from labkit.cluster.objects import objects
 from labkit.errors import ConfigError
 
@@ -133,6 +133,11 @@ def test_a_folder_of_files_is_one_dump(tmp_path: Path):
 def test_nothing_there_says_how_to_write_it(tmp_path: Path):
     with pytest.raises(ConfigError, match="kubectl get"):
         read_dump(tmp_path)
+
+
+def test_the_documented_command_asks_for_all_that_is_read():
+    document = Path(__file__).resolve().parents[2] / "docs" / "your-own-cluster.md"
+    assert f"{MEANT} > dump.json" in document.read_text()
 
 
 def test_what_of_a_pod_is_kept(tmp_path: Path):

@@ -10,6 +10,7 @@ import pytest
 
 from labkit.analysis import find_threats
 from labkit.cluster import read_dump, read_live
+from labkit.cluster.dump_reader import MEANT
 from labkit.model import model_of_dump
 
 pytestmark = pytest.mark.lab
@@ -37,9 +38,7 @@ def test_running_cluster_says_what_its_dump_says(lab: Any, tmp_path: Path) -> No
     config.touch()
     live = read_live(config, kubectl=str(program))
 
-    kinds = "nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
-    kinds += "clusterrolebindings,services,endpointslices,networkpolicies,ingresses"
-    output = lab.kubectl("get", kinds, "--all-namespaces", "--output=json")
+    output = lab.kubectl(*MEANT.split()[1:])
     (tmp_path / "dump.json").write_bytes(output.stdout)
     dump = read_dump(tmp_path / "dump.json")
 
