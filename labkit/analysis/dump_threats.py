@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from labkit.analysis.dumped import ATTACK, dump_steps
 from labkit.analysis.finding import Finding
+from labkit.analysis.ledger import inside
 from labkit.analysis.risk import RiskRule
 from labkit.analysis.roles import ADMIN, OUTSIDE, SECRETS
-from labkit.analysis.steps import Path, attack_graph, paths_to
-from labkit.cluster.dump import Dump
+from labkit.analysis.steps import Path, attack_graph, cost, paths_to
+from labkit.cluster.dump import Dump, PodGroup
 from labkit.cluster.source import Source
 from labkit.model import Claim
 
 __all__ = ["dump_threats"]
 
-POD = "inside pod "
 RULES = {ADMIN: ("pod-to-cluster-admin", 4), SECRETS: ("pod-to-secrets", 3)}
 
 
 def dump_threats(dump: Dump, risk: RiskRule) -> Iterator[Finding]:
-    """Yield a finding for each group of equal pods from which a goal is reached.
+    """Yield a finding for each workload from whose pods a goal is reached, by the shortest way.
 
-    One that a service shows outside of the cluster is the likelier to be broken into.
+    One that a service shows outside of the cluster is the likelier to be broken into. A daemon
+    set is found once, and not once on each node, so that a new node is no new finding.
 
     Examples
     --------
@@ -34,25 +36,43 @@ def dump_threats(dump: Dump, risk: RiskRule) -> Iterator[Finding]:
     steps = dump_steps(dump)
     graph = attack_graph(steps, {ADMIN: [SECRETS]})
     doors = {step.grants[0]: step.because[0] for step in steps if step.foothold == OUTSIDE}
-    found = {goal: paths_to(graph, goal) for goal in RULES}
-    for goal, paths in found.items():
-        for start, path in paths.items():
-            if start.startswith(POD) and not (goal == SECRETS and start in found[ADMIN]):
-                yield _finding(dump, start, goal, path, risk, doors.get(start, ""))
+    told: set[str] = set()
+    for goal in RULES:
+        paths = paths_to(graph, goal)
+        workloads: dict[str, list[PodGroup]] = defaultdict(list)
+        for pods in dump.pods:
+            if inside(pods) in paths:
+                workloads[pods.workload].append(pods)
+        for name, groups in workloads.items():
+            if name not in told:
+                told.add(name)
+                first = min(groups, key=lambda pods: cost(paths[inside(pods)]))
+                door = next(filter(None, (doors.get(inside(pods)) for pods in groups)), "")
+                yield _finding(dump, groups, first, goal, paths[inside(first)], risk, door)
 
 
-def _finding(dump: Dump, start: str, goal: str, path: Path, risk: RiskRule, door: str) -> Finding:
+def _finding(
+    dump: Dump,
+    groups: list[PodGroup],
+    first: PodGroup,
+    goal: str,
+    path: Path,
+    risk: RiskRule,
+    door: str,
+) -> Finding:
     rule, weight = RULES[goal]
-    pod = start.removeprefix(POD)
     likelihood = (2 if len(path) > 1 else 3) + bool(door)
     likelihood, impact = risk.weigh(rule, likelihood, weight)
     because = "; ".join(path[0].because)
     names = tuple(dict.fromkeys(ATTACK[s.technique] for s in path if s.technique in ATTACK))
+    way = " -> ".join(step.technique for step in path)
+    nodes = len({node for pods in groups for node in pods.nodes})
+    spread = f"on {nodes} nodes" if nodes > 1 else ""
     return Finding(
-        id=f"{rule}@{pod}",
+        id=f"{rule}@{first.workload}",
         rule=rule,
         title=f"Whoever breaks into a pod comes to: {goal}",
-        subject=f"pod/{pod}",
+        subject=f"pod/{first.id}",
         stride=("elevation of privilege",),
         cwe=("CWE-269",),
         attack=names,
@@ -65,5 +85,5 @@ def _finding(dump: Dump, start: str, goal: str, path: Path, risk: RiskRule, door
         likelihood=likelihood,
         impact=impact,
         severity=risk.level(likelihood, impact),
-        explanation=" -> ".join(step.technique for step in path) + (door and f"; {door}"),
+        explanation="; ".join(said for said in (way, spread, door) if said),
     )

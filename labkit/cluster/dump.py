@@ -87,7 +87,8 @@ class PodSpec:
 class PodGroup:
     """Pods of one owner that are equal for an attacker; those near the host are on one node.
 
-    ``labels`` are those that all of them have.
+    ``labels`` are those that all of them have. ``owner`` is what made them, where it is known: a
+    deployment, a daemon set on all of its nodes.
     """
 
     namespace: str
@@ -97,11 +98,17 @@ class PodGroup:
     nodes: tuple[str, ...]
     pods: tuple[str, ...] = field(repr=False)
     labels: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    owner: str = ""
 
     @property
     def id(self) -> str:
         """The namespace and the group's name."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def workload(self) -> str:
+        """The namespace and the owner: the same on every node, and with every new pod."""
+        return f"{self.namespace}/{self.owner or self.name}"
 
 
 @dataclass(frozen=True, slots=True)

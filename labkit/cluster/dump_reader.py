@@ -220,7 +220,7 @@ class Builder:
             name = f"{name} ({count})" if count > 1 else name
             labels = tuple((key, str(value)) for key, value in alike.labels.items())
             nodes, names = tuple(alike.nodes), tuple(alike.names)
-            yield PodGroup(namespace, name, account, spec, nodes, names, labels)
+            yield PodGroup(namespace, name, account, spec, nodes, names, labels, str(owner))
 
     def _roles(self) -> Iterator[Role]:
         every = [found for found in self.roles.values() if not found.role.namespace]
