@@ -224,7 +224,7 @@ def _intercept_job(plan: Plan, env: Environment, channel: Channel, stranger: Aut
     if node == "network":
         return
     server = node_of(channel.server)
-    name = f"intercept {server}:{channel.port}"
+    name = f"intercept {listener_of(channel)}"
     job = plan.intercepts[node].setdefault(
         name,
         {

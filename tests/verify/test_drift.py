@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from labkit.lab import Lab
-from labkit.verify import verify
+from labkit.verify import run, verify
 
 SYSTEMD, KUBERNETES = "/etc/systemd/system", "/etc/kubernetes"
 
@@ -160,6 +161,24 @@ def test_every_claim_of_the_model_holds_and_the_lab_is_left_as_it_was(
     assert all(row.control for row in refusals)
     assert footprint(lab) == before
     assert json.loads(report.to_json())[0]["mode"] == mode
+
+
+def test_a_client_that_stayed_away_is_waited_for_once_more(
+    labs: dict[str, Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, carry_out, lost = labs["insecure"], run._carry_out, []
+
+    def lose_the_first(lab: Lab, jobs: Any) -> Any:
+        intercepts = all(name.startswith("intercept ") for name in jobs["master"])
+        if intercepts and not lost:
+            lost.append(jobs)
+            return {node: {name: {"seen": []} for name in jobs[node]} for node in jobs}
+        return carry_out(lab, jobs)
+
+    monkeypatch.setattr(run, "_carry_out", lose_the_first)
+    report = verify(lab, only=["kube-apiserver@master -> kubelet@worker1:10250"])
+    assert lost
+    assert report.exit_code == 0, report
 
 
 def footprint(lab: Lab) -> dict[str, str]:
