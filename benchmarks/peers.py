@@ -359,6 +359,8 @@ def compare(given: argparse.Namespace) -> None:
         else:
             skipped.append("Threagile: no binary here; --threagile names one")
         runs, failed = in_turn(tools, given.runs)
+    if not runs or runs[0].tool != tools[0].name:
+        sys.exit("\n".join(failed))
     print(f"{given.components} components, {given.channels} channels, from a file to JSON:\n")
     first = runs[0]
     rows = [

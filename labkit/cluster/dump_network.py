@@ -59,8 +59,9 @@ def _policy(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at:
         for rule in sequence(item, "spec", "ingress")
         for source in sequence(rule, "from") or [{"ipBlock": {"cidr": "0.0.0.0/0"}}]
     ]
-    outside = any("ipBlock" in source for source in sources)
-    others = any("namespaceSelector" in source for source in sources)
+    outside = any(mapping(source, "ipBlock") for source in sources)
+    # an empty selector takes every namespace; none at all, only the policy's own
+    others = any(source.get("namespaceSelector") is not None for source in sources)
     to.policies.append(NetworkPolicy(namespace, name, selector, directions, outside, others))
 
 

@@ -160,6 +160,17 @@ def test_behind_a_router_a_policy_has_to_keep_out_pods_as_well() -> None:
     assert way_in(*behind, policy(ADDRESSES))[1].endswith("lets in who is no pod")
 
 
+def test_what_a_policy_leaves_empty_lets_in_nobody() -> None:
+    empty = [{"from": [{"podSelector": {}, "namespaceSelector": None, "ipBlock": None}]}]
+    assert not way_in(pod(), service(), policy(empty))
+    assert not way_in(pod(), service("ClusterIP"), ingress("web"), policy(empty))
+
+
+def test_an_address_block_that_nobody_understands_is_an_unknown() -> None:
+    dump = dump_of(pod(), service(), policy([{"from": [{"ipBlock": "everywhere"}]}]))
+    assert [str(it) for it in dump.unknowns if "NetworkPolicy closed" in str(it)]
+
+
 def test_an_ingress_that_nobody_understands_is_an_unknown() -> None:
     dump = dump_of(pod(), service("ClusterIP"), ingress(defaultBackend="web"))
     assert [str(it) for it in dump.unknowns if "Ingress front" in str(it)]
