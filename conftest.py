@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from labkit.cli.together import bring_up, in_parallel
+from labkit.lab.parallel import bring_up, in_parallel
 from labkit.errors import LabkitError
 
 # how long an example takes says something of the machine, and nothing of the code

@@ -14,7 +14,7 @@ from functools import partial
 
 from labkit import Lab, controls
 from labkit.cli._talk import reporter
-from labkit.cli.together import bring_up, in_parallel
+from labkit.lab.parallel import bring_up, in_parallel
 from labkit.matrix import variants
 
 MODES = ("insecure", "hardened")
@@ -56,7 +56,7 @@ def alone(mode: str, runs: int, share: int) -> None:
         row(f"{mode}: and back", *back)
         slowest = sorted(there, key=lambda name: there[name])[-3:]
         print(f"\nslowest: {', '.join(f'{name} {there[name]:.1f} s' for name in slowest)}\n")
-        lab.apply(controls.find("kubelet-anonymous").flip(plain, on=mode == "insecure"))
+        lab.apply(controls["kubelet-anonymous"].flip(plain, on=mode == "insecure"))
         row(f"{mode}: reset after a flip of kubelet-anonymous", seconds(lab.reset))
     finally:
         lab.down()

@@ -15,7 +15,7 @@ from synthetic import by_hand, shape
 from labkit.analysis import find_threats
 from labkit.model import read_model_file
 from labkit.render.report import markdown, report
-from labkit.render.ways import usual_paths
+from labkit.render.usual_paths import usual_paths
 
 components, channels, runs = map(int, sys.argv[1:])
 with TemporaryDirectory() as folder:

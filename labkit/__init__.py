@@ -5,17 +5,56 @@ property says where it was read) and as a lab (a real cluster in containers); an
 of the one held against the other.
 
 Names are imported when they are first used: ``import labkit`` loads neither Docker's client
-nor networkx nor matplotlib. The function that verifies is ``labkit.verify.verify``.
+nor networkx nor matplotlib.
 
 Examples
 --------
 >>> import labkit
->>> environment = labkit.read_environment("hardened")
->>> graph = labkit.build_model(environment)
->>> len(labkit.channels(graph)) > 0
-True
+>>> model = labkit.load_model("hardened")
+>>> labkit.attack_paths(model, "pod", "admin")
+inside a pod -> cluster-admin: out of reach
+>>> labkit.techniques["etcd-read"].title
+'Read a secret out of etcd'
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_lazy, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
+__all__ = sorted({*_names, "controls", "techniques"})
+
+#: What a name of an earlier version is called now.
+_RENAMED = {
+    "build_model": "load_model(...).graph",
+    "channels": "load_model(...).channels",
+    "Finding": "labkit.analysis.Finding, or labkit.lab.Check for what the doctor looks at",
+    **{
+        name: f"labkit.errors.{name}"
+        for name in (
+            "BuildFailed",
+            "CommandFailed",
+            "ConfigError",
+            "EngineError",
+            "ImageError",
+            "LabError",
+            "LabkitError",
+            "NameTaken",
+            "NoSuchLab",
+            "ProbeError",
+            "ProbeTimeout",
+            "StartTimeout",
+        )
+    },
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("controls", "techniques"):
+        return importlib.import_module(f"labkit.{name}")
+    if name in _RENAMED:
+        raise AttributeError(f"labkit.{name} is now {_RENAMED[name]}")
+    return _lazy(name)

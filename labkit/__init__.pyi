@@ -1,48 +1,42 @@
 from ._version import __version__
+from .analysis import attack_paths, diff, find_threats, minimal_cut, reach, with_control
+from .catalogue import Catalogue
 from .cluster import Environment, read_environment
-from .errors import (
-    BuildFailed,
-    CommandFailed,
-    ConfigError,
-    EngineError,
-    ImageError,
-    LabError,
-    LabkitError,
-    NameTaken,
-    NoSuchLab,
-    ProbeError,
-    ProbeTimeout,
-    StartTimeout,
-)
-from .lab import Finding, Lab, LabStatus, Output, Timings, doctor, list_labs
-from .model import Channel, Claim, Source, build_model, channels
+from .controls import Control
+from .lab import Lab, LabStatus, Output, Timings, attach, doctor, list_labs
+from .loading import load_model
+from .model import Channel, Claim, Foothold, Model, Source
+from .techniques import Technique
+
+techniques: Catalogue[Technique]
+controls: Catalogue[Control]
 
 __all__ = [
-    "BuildFailed",
+    "Catalogue",
     "Channel",
     "Claim",
-    "CommandFailed",
-    "ConfigError",
-    "EngineError",
+    "Control",
     "Environment",
-    "Finding",
-    "ImageError",
+    "Foothold",
     "Lab",
-    "LabError",
     "LabStatus",
-    "LabkitError",
-    "NameTaken",
-    "NoSuchLab",
+    "Model",
     "Output",
-    "ProbeError",
-    "ProbeTimeout",
     "Source",
-    "StartTimeout",
+    "Technique",
     "Timings",
     "__version__",
-    "build_model",
-    "channels",
+    "attach",
+    "attack_paths",
+    "controls",
+    "diff",
     "doctor",
+    "find_threats",
     "list_labs",
+    "load_model",
+    "minimal_cut",
+    "reach",
     "read_environment",
+    "techniques",
+    "with_control",
 ]

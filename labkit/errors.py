@@ -4,6 +4,7 @@
 
     LabkitError
     ├── ConfigError            a file of an environment cannot be understood
+    │   └── NoSuchName             there is no technique or control of that name
     ├── EngineError            Docker Engine is missing or cannot do what a lab needs
     ├── ImageError             an image cannot be made, saved, loaded, pushed or pulled
     │   └── BuildFailed
@@ -33,6 +34,7 @@ __all__ = [
     "LabkitError",
     "NameTaken",
     "NoSuchLab",
+    "NoSuchName",
     "ProbeError",
     "ProbeTimeout",
     "StartTimeout",
@@ -80,6 +82,10 @@ class ConfigError(LabkitError):
     """
 
     place: tuple[str, int | None, str] | None = None
+
+
+class NoSuchName(ConfigError, KeyError):
+    """There is no technique or control of that name."""
 
 
 class EngineError(LabkitError):

@@ -1,15 +1,13 @@
-from .accept import Acceptance, accept, read_acceptances
-from .choke import choke_points
-from .dumped import dump_steps
-from .finding import Finding, Findings
+from .attack_graph.from_objects import object_steps
+from .attack_graph.queries import AttackPaths, Reach, attack_paths, derivation, find_foothold, reach
+from .attack_graph.steps import Path, Step, attack_graph, cheapest_paths, close, cost, paths_to
+from .cuts import effect_of_each_control, minimal_cut
+from .findings.accept import Acceptance, accept, read_acceptances
+from .findings.finding import Finding, Findings
+from .findings.risk import RiskRule, read_risk
+from .findings.threats import find_threats
 from .gate import Analysis, analyze
-from .loading import load_model
-from .paths import AttackPaths, Reached, attack_paths, reached
-from .reach import Reach, reach
-from .risk import RiskRule, read_risk
-from .steps import Path, Step, attack_graph, cheapest_paths, close, cost, paths_to
-from .threats import find_threats
-from .what_if import Difference, cuts, diff, smallest_cut, with_control
+from .what_if import Difference, diff, with_control
 
 __all__ = [
     "Acceptance",
@@ -20,7 +18,6 @@ __all__ = [
     "Findings",
     "Path",
     "Reach",
-    "Reached",
     "RiskRule",
     "Step",
     "accept",
@@ -28,19 +25,18 @@ __all__ = [
     "attack_graph",
     "attack_paths",
     "cheapest_paths",
-    "choke_points",
     "close",
     "cost",
-    "cuts",
+    "derivation",
     "diff",
-    "dump_steps",
+    "effect_of_each_control",
+    "find_foothold",
     "find_threats",
-    "load_model",
+    "minimal_cut",
+    "object_steps",
     "paths_to",
     "reach",
-    "reached",
     "read_acceptances",
     "read_risk",
-    "smallest_cut",
     "with_control",
 ]

@@ -9,14 +9,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from labkit.analysis.finding import LEVELS, Finding, Findings
-from labkit.analysis.paths import GOALS, AttackPaths, attack_paths, reached
-from labkit.analysis.steps import Step
-from labkit.analysis.threats import find_threats
+from labkit.analysis.attack_graph.queries import AttackPaths, attack_paths, reach
+from labkit.analysis.findings.finding import LEVELS, Finding, Findings
+from labkit.analysis.findings.threats import find_threats
 from labkit.bulk import uncollected
 from labkit.cluster.source import Source
 from labkit.errors import ConfigError
-from labkit.model import Claim, Model
+from labkit.model import GOALS, Claim, Model
 
 __all__ = ["Analysis", "analyze", "baseline_of", "forbidden", "tripped"]
 
@@ -40,14 +39,14 @@ class Analysis:
         return json.dumps(self._plain(), ensure_ascii=False)
 
     def _plain(self) -> dict[str, Any]:
-        found = reached(self.model)
+        found = reach(self.model)
         return {
             "model": self.model.name,
             "components": len(self.model.components),
             "channels": len(self.model.channels),
             "findings": [_finding(item) for item in self.findings],
             "paths": [
-                {"from": start, "to": goal, "steps": [_step(step) for step in path]}
+                {"from": str(start), "to": str(goal), "steps": [step.plain() for step in path]}
                 for start in found.paths
                 for goal in GOALS
                 if (path := found.path(start, goal))
@@ -64,10 +63,6 @@ COLUMNS = (*FIELDS, "value", "source")
 def _finding(item: Finding) -> dict[str, Any]:
     cells = (*VALUES(item), item.claim.value, str(item.claim.source))
     return dict(zip(COLUMNS, cells, strict=True))
-
-
-def _step(step: Step) -> dict[str, Any]:
-    return {name: getattr(step, name) for name in Step.__slots__}
 
 
 def analyze(model: Model, findings: Findings | None = None) -> Analysis:
@@ -109,21 +104,21 @@ def forbidden(model: Model, rules: Iterable[str]) -> list[AttackPaths]:
 
 def as_finding(model: Model, paths: AttackPaths) -> Finding:
     """Return a forbidden path as a finding, at the line that opened its last step."""
-    because = [said for step in paths.paths[0] for said in step.because]
-    claims = {str(claim): claim for claim in _claims(model)}
-    claim = next((claims[said] for said in reversed(because) if said in claims), None)
-    steps = " -> ".join(step.technique for step in paths.paths[0])
+    because = [each for step in paths.paths[0] for each in step.because]
+    claim = next((each for each in reversed(because) if isinstance(each, Claim)), None)
+    steps = " -> ".join(step.name for step in paths.paths[0])
+    shown = "; ".join(map(str, because))
     return Finding(
         id=f"forbidden-path@{paths.start} -> {paths.goal}",
         rule="forbidden-path",
         title="A path that is forbidden is open",
-        subject=paths.goal,
+        subject=str(paths.goal),
         stride=("elevation of privilege",),
         cwe=("CWE-284",),
         attack=(),
         references=(),
         property="path",
-        claim=claim or Claim("open", steps, Source(model.name, None, "; ".join(because))),
+        claim=claim or Claim("open", steps, Source(model.name, None, shown)),
         state="open",
         control="",
         technique=paths.paths[0][-1].technique if paths.paths[0] else "",
@@ -132,12 +127,6 @@ def as_finding(model: Model, paths: AttackPaths) -> Finding:
         severity="critical",
         explanation=f"{paths.start}: {steps}",
     )
-
-
-def _claims(model: Model) -> Iterable[Claim]:
-    for channel in model.channels:
-        yield from (channel.client_authentication, channel.authorization)
-        yield from (channel.encryption, channel.server_authentication)
 
 
 def baseline_of(path: Path) -> frozenset[str]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 
-from labkit.analysis.choke import smallest
-from labkit.analysis.finding import Finding
-from labkit.analysis.paths import GOALS, Reached, find_fact, graph_for, reached
-from labkit.analysis.rules import COMPONENT_RULES, RULES, Rule
-from labkit.analysis.steps import close
-from labkit.analysis.threats import find_threats
+from labkit.analysis.attack_graph.queries import Reach, reach
+from labkit.analysis.findings.finding import Finding
+from labkit.analysis.findings.rules import COMPONENT_RULES, RULES, Rule
+from labkit.analysis.findings.threats import find_threats
 from labkit.cluster.source import Source
-from labkit.model import PROPERTIES, Channel, Claim, Component, Model
+from labkit.model import GOALS, PROPERTIES, Channel, Claim, Component, Foothold, Goal, Model
 from labkit.model.claims import closed
-from labkit.render.columns import columns, html
+from labkit.tables import columns, html
 
-__all__ = ["Difference", "cuts", "diff", "smallest_cut", "with_control"]
+__all__ = ["Difference", "diff", "missing_controls", "with_control", "with_missing"]
 
 #: Controls that close a port instead of guarding it.
 CLOSE = frozenset({"insecure-port", "docker-tcp", "kubelet-read-only-port"})
@@ -52,12 +49,13 @@ def with_control(model: Model, *names: str) -> Model:
     True
     """
     from labkit import controls
+    from labkit.controls import with_controls
     from labkit.model import read_model
 
     for name in names:
-        controls.find(name)
+        controls[name]
     if model.env is not None:
-        return read_model(controls.with_controls(model.env, dict.fromkeys(names, True)))
+        return read_model(with_controls(model.env, dict.fromkeys(names, True)))
     for name in names:
         model = _by_claims(model, name)
     return model
@@ -68,7 +66,7 @@ def _by_claims(model: Model, name: str) -> Model:
     source = Source("what if", None, name)
     channels = {it.id: it for it in model.channels}
     components = {it.id: it for it in model.components}
-    held = {f"{it.name}@{it.node}": it for it in model.credentials}
+    held = {it.id: it for it in model.credentials}
     rules = {rule.name: rule for rule in (*RULES, *COMPONENT_RULES)}
     for item in found:
         rule = rules.get(item.rule)
@@ -122,7 +120,7 @@ class Difference:
         The models' names.
     removed, added : tuple of Finding
         Open findings that are gone, and that are new.
-    paths_removed, paths_added : tuple of (str, str)
+    paths_removed, paths_added : tuple of (Foothold, Foothold)
         Footholds and goals that no path joins any more, and that one joins now.
     """
 
@@ -130,8 +128,8 @@ class Difference:
     after: str
     removed: tuple[Finding, ...]
     added: tuple[Finding, ...]
-    paths_removed: tuple[tuple[str, str], ...]
-    paths_added: tuple[tuple[str, str], ...]
+    paths_removed: tuple[tuple[Foothold, Goal], ...]
+    paths_added: tuple[tuple[Foothold, Goal], ...]
     HEAD = ("", "what", "where", "because")
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -171,7 +169,7 @@ def diff(before: Model, after: Model) -> Difference:
     """
     old = {item.id: item for item in find_threats(before).open}
     new = {item.id: item for item in find_threats(after).open}
-    ways, now = _joined(reached(before)), _joined(reached(after))
+    ways, now = _joined(reach(before)), _joined(reach(after))
     return Difference(
         before.name,
         after.name,
@@ -182,7 +180,7 @@ def diff(before: Model, after: Model) -> Difference:
     )
 
 
-def _joined(found: Reached) -> dict[tuple[str, str], None]:
+def _joined(found: Reach) -> dict[tuple[Foothold, Goal], None]:
     return {
         (start, goal): None
         for start, paths in found.paths.items()
@@ -191,56 +189,30 @@ def _joined(found: Reached) -> dict[tuple[str, str], None]:
     }
 
 
-def smallest_cut(model: Model, start: str, goal: str) -> tuple[str, ...] | None:
-    """Return the fewest controls that cut every path from a foothold to a goal.
-
-    Returns
-    -------
-    tuple of str or None
-        Empty where there is no path; None where all controls together do not cut every one.
+def missing_controls(model: Model) -> frozenset[str]:
+    """Return the controls that are not in place: by the files, or by the open findings.
 
     Examples
     --------
     >>> from labkit.model import read_model
-    >>> smallest_cut(read_model("hardened"), "network", "node")
-    ()
+    >>> "docker-tcp" in missing_controls(read_model("insecure"))
+    True
     """
-    start, goal = find_fact(model, start), find_fact(model, goal)
-
-    @cache
-    def cut(chosen: frozenset[str]) -> bool:
-        return goal not in close(graph_for(_with(model, chosen)), start)
-
-    return smallest(_missing(model), cut)
-
-
-def cuts(model: Model, start: str, goal: str) -> dict[str, bool]:
-    """Say of each control whether it alone cuts every path from a foothold to a goal."""
-    start, goal = find_fact(model, start), find_fact(model, goal)
-    return {
-        name: goal not in close(graph_for(_with(model, frozenset([name]))), start)
-        for name in sorted(_missing(model))
-    }
-
-
-def _missing(model: Model) -> frozenset[str]:
-    """Return the controls that are not in place: by the files, or by the open findings."""
     from labkit import controls
-    from labkit.model import View
 
     if model.env is not None:
-        view = View(model.env)
-        return frozenset(control.name for control in controls.all() if not control.holds(view))
+        return frozenset(control.name for control in controls.values() if not control.holds(model))
     named = {item.control for item in find_threats(model).state("open", "unknown")}
-    return frozenset(named & {control.name for control in controls.all()})
+    return frozenset(named & {control.name for control in controls.values()})
 
 
-def _with(model: Model, missing: frozenset[str]) -> Model:
-    """Return a model with controls put in place of which it is known that they are missing."""
+def with_missing(model: Model, missing: frozenset[str]) -> Model:
+    """Return a model with controls put in place that are known to be missing there."""
     from labkit import controls
+    from labkit.controls import put_in_place
     from labkit.model import read_model
 
     if model.env is None:
         return with_control(model, *sorted(missing))
-    chosen = [controls.find(name) for name in sorted(missing)]
-    return read_model(controls.put_in_place(model.env, chosen))
+    chosen = [controls[name] for name in sorted(missing)]
+    return read_model(put_in_place(model.env, chosen))

@@ -57,7 +57,7 @@ def analyze(
     """
     from labkit import analysis
     from labkit.analysis import gate
-    from labkit.analysis.loading import load_model
+    from labkit.loading import load_model
 
     model = load_model(what)
     findings = analysis.find_threats(model, analysis.read_risk(risk) if risk else None)
@@ -77,7 +77,7 @@ def analyze(
         shown = findings if every else findings.state("open", "unknown", "accepted", "residual")
         typer.echo(repr(shown))
         typer.echo()
-        typer.echo(repr(analysis.reached(model)))
+        typer.echo(repr(analysis.reach(model)))
     for unknown in model.unknowns:
         say(f"not understood: {unknown}", quiet=quiet)
     for item in kept:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,34 +14,20 @@ from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
+    from labkit.model import Foothold, Model
     from labkit.techniques import Prediction, Verdict
 
 __all__ = ["attack", "matrix", "reach"]
 
-#: Footholds by a word, for the command line.
-WORDS = {
-    "network": "on the cluster network",
-    "master-user": "unprivileged user on the master",
-    "worker-user": "unprivileged user on a worker",
-    "pod": "inside a pod",
-    "worker-root": "root on a worker",
-    "etcd-root": "root on an etcd machine",
-    "outside": "outside, with a copied credential",
-}
-GOAL_WORDS = {"secrets": "reads the secrets", "admin": "cluster-admin", **WORDS}
-
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="FOOTHOLD", help=f"Where from: {', '.join(WORDS)}."),
+    typer.Option(
+        "--from",
+        metavar="FOOTHOLD",
+        help="Where from: network, pod, user:NODE, root:NODE, holds:CREDENTIAL@NODE; for NODE also "
+        "master, worker, etcd: any of them.",
+    ),
 ]
-
-
-def _word(given: str, words: dict[str, str], what: str) -> str:
-    if given in words.values():
-        return given
-    if given not in words:
-        raise ConfigError(f"no {what} {given!r}", hint=f"choose one of: {', '.join(words)}")
-    return words[given]
 
 
 def attack(
@@ -53,7 +38,7 @@ def attack(
     start: From = None,
     path: Annotated[
         str | None,
-        typer.Option(metavar="GOAL", help=f"A whole path to it: {', '.join(GOAL_WORDS)}."),
+        typer.Option(metavar="GOAL", help="A whole path to a goal: secrets, admin, node."),
     ] = None,
     name: Name = "default",
     as_json: Json = False,
@@ -64,17 +49,21 @@ def attack(
     be found out.
     """
     from labkit import techniques
+    from labkit.analysis import find_foothold
     from labkit.lab import Lab
+    from labkit.model import read_model
 
     if (technique is None) == (path is None):
         raise typer.BadParameter("name a technique, or a goal with --path: one of the two")
     lab = Lab(mode, name=name)
+    model = read_model(lab.environment)
     if path is not None:
-        steps = _path(lab, start or "network", path)
+        steps = _path(model, start or "network", path)
     else:
-        known = techniques.find(str(technique))
-        steps = [(known.name, _word(start, WORDS, "foothold") if start else known.footholds[0])]
-    outcomes = [_step(lab, *step) for step in steps]
+        known = techniques[str(technique)]
+        foothold = find_foothold(model, start) if start else known.footholds[0]
+        steps = [(known.name, known.foothold_like(foothold, model))]
+    outcomes = [_carry_out(lab, model, *step) for step in steps]
     if as_json:
         typer.echo(json.dumps([_row(*outcome) for outcome in outcomes], indent=2))
     else:
@@ -85,26 +74,24 @@ def attack(
     raise typer.Exit(0 if agree else 1)
 
 
-def _path(lab: Lab, start: str, goal: str) -> list[tuple[str, str]]:
-    from labkit.analysis import reach as compute
+def _path(model: Model, start: str, goal: str) -> list[tuple[str, Foothold]]:
+    """Return the techniques of the cheapest path, each with the foothold that it is tried from."""
+    from labkit.analysis import attack_paths
 
-    found = compute(lab.environment, _word(start, WORDS, "foothold"))
-    goal = _word(goal, GOAL_WORDS, "goal")
-    steps = found.path(goal)
-    if not steps:
+    found = attack_paths(model, start, goal, 1, "techniques")
+    if not found:
         raise ConfigError(
-            f"the model of {lab.mode} knows no path {found.start} to {goal}",
-            hint=f"labkit reach --mode {lab.mode} --from {start}",
+            f"{model.name}: techniques lead from {start} to {goal} by no path",
+            hint=f"labkit reach --mode {model.name} --from {start} --derivation techniques",
         )
-    return [(step.technique, step.foothold) for step in steps]
+    return [(step.technique, step.foothold) for step in found.paths[0]]
 
 
-def _step(lab: Lab, name: str, foothold: str) -> tuple[Prediction, Verdict]:
+def _carry_out(lab: Lab, model: Model, name: str, foothold: Foothold) -> tuple[Prediction, Verdict]:
     from labkit import techniques
-    from labkit.model import View
 
-    technique = techniques.find(name)
-    prediction = technique.predict(View(lab.environment), foothold)
+    technique = techniques[name]
+    prediction = technique.predict(model, foothold)
     return prediction, technique.run(lab, foothold)
 
 
@@ -112,7 +99,7 @@ def _row(prediction: Prediction, verdict: Verdict) -> dict[str, object]:
     return {
         "technique": verdict.technique,
         "mode": verdict.mode,
-        "foothold": verdict.foothold,
+        "foothold": str(verdict.foothold),
         "predicted": "succeeded" if prediction.succeeds else "refused",
         "because": list(prediction.because),
         "observed": verdict.word,
@@ -127,34 +114,46 @@ def reach(
     start: From = None,
     cut: Annotated[
         str | None,
-        typer.Option(metavar="GOAL", help="Say which controls, the fewest, keep it out of reach."),
+        typer.Option(
+            metavar="GOAL", help="Name the fewest controls that keep it out of reach, instead."
+        ),
     ] = None,
+    derivation: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="claims: from the claims of the model. techniques: from what the attacks of a "
+            "lab are predicted to do.",
+        ),
+    ] = "claims",
     as_json: Json = False,
 ) -> None:
-    """Say what the model predicts an attacker gets to, and by which path. Needs no Docker."""
-    from labkit.analysis import choke_points
-    from labkit.analysis import reach as compute
-    from labkit.cluster import read_environment
-    from labkit.model import View
+    """Show which goals an attacker gets to, and by which path. Needs no Docker."""
+    from labkit import analysis
+    from labkit.loading import load_model
 
-    view = View(read_environment(mode))
-    starts = [_word(start, WORDS, "foothold")] if start else list(WORDS.values())
+    model = load_model(mode)
+    how = analysis.derivation(derivation)
+    starts = [start] if start else None
+    found = analysis.reach(model, starts, how)
     if cut:
-        goal = _word(cut, GOAL_WORDS, "goal")
-        for foothold in starts:
-            chosen = choke_points(view.env, foothold, goal)
-            said = "no controls cut every path" if chosen is None else ", ".join(chosen)
-            typer.echo(f"from {foothold!r} to {goal!r}: {said or 'out of reach as it is'}")
+        for foothold in found.paths:
+            chosen = analysis.minimal_cut(model, foothold, cut, how)
+            named = "no controls cut every path" if chosen is None else ", ".join(chosen)
+            goal = analysis.find_foothold(model, cut)
+            typer.echo(f"{foothold} -> {goal}: {named or 'out of reach as it is'}")
         return
-    found = [compute(view, each) for each in starts]
-    if as_json:
-        rows = [
-            {"from": r.start, "reaches": r.held, "steps": list(map(asdict, r.steps))} for r in found
-        ]
-        typer.echo(json.dumps(rows, indent=2))
+    if not as_json:
+        typer.echo(repr(found))
         return
-    for each in found:
-        typer.echo(repr(each))
+    rows = [
+        {
+            "from": foothold.word,
+            "reaches": {goal.word: [it.plain() for it in path] for goal, path in paths.items()},
+        }
+        for foothold, paths in found.paths.items()
+    ]
+    typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
 
 
 def matrix(
@@ -194,11 +193,11 @@ def matrix(
     sample = (combinations, seed) if combinations else None
     found = fill(mode or BOTH, name, names, file, sample=sample, quiet=quiet)
     if picture:
-        from labkit.render.truth import heat_map
+        from labkit.render.matrix import heat_map
 
         heat_map(found).savefig(picture, dpi=110)
     if table:
-        from labkit.render.truth import markdown
+        from labkit.render.matrix import markdown
 
         table.write_text(markdown(found))
     for cell in (*found.disagree, *found.unprobed):

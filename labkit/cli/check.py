@@ -16,12 +16,12 @@ def doctor() -> None:
     """Look at everything that a lab needs; exit status 1 if something is amiss."""
     from labkit.lab import doctor as examine
 
-    findings = examine()
-    for finding in findings:
-        typer.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.name}: {finding.detail}")
-        if not finding.ok:
-            typer.echo(f"       next: {finding.fix}")
-    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+    checks = examine()
+    for check in checks:
+        typer.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.detail}")
+        if not check.ok:
+            typer.echo(f"       next: {check.fix}")
+    raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
 def verify(
@@ -32,7 +32,7 @@ def verify(
     Exit status: 0 when all agree, 1 when the lab is not what the model says, 2 when something
     could not be probed (or there is no lab).
     """
-    from labkit.cli.together import in_parallel
+    from labkit.lab.parallel import in_parallel
     from labkit.lab import Lab
     from labkit.verify import Report
     from labkit.verify import verify as hold

@@ -8,6 +8,7 @@ import typer
 
 from labkit.cli._options import Mode, Name, Quiet
 from labkit.cli._talk import reporter, say
+from labkit.model import read_model
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
@@ -24,11 +25,10 @@ Which = Annotated[str, typer.Argument(metavar="CONTROL")]
 def listed(mode: Mode, name: Name = "default") -> None:
     """List the controls, and whether each is in place in a mode (of a lab, where one is up)."""
     from labkit import controls
-    from labkit.model import View
 
-    view = View(_environment(mode, name))
-    for control in controls.all():
-        typer.echo(f"{'on ' if control.holds(view) else 'off'}  {control.name}  {control.title}")
+    model = read_model(_environment(mode, name))
+    for control in controls.values():
+        typer.echo(f"{'on ' if control.holds(model) else 'off'}  {control.name}  {control.title}")
 
 
 @app.command()
@@ -36,7 +36,7 @@ def show(control: Which) -> None:
     """Say what a control changes, what it is claimed to stop, and where it is described."""
     from labkit import controls
 
-    found = controls.find(control)
+    found = controls[control]
     typer.echo(f"{found.name}: {found.title}\n{found.why}\nchanges: {found.changes}")
     for word, edits in (("on", found.on), ("off", found.off)):
         for edit in edits:
@@ -62,7 +62,7 @@ def _flip(control: str, mode: str, name: str, on: bool, quiet: bool) -> None:
     from labkit import controls
     from labkit.lab import Lab
 
-    found = controls.find(control)
+    found = controls[control]
     lab = Lab(mode, name=name, reporter=reporter(quiet))
     edits = found.flip(lab.environment, on)
     word = "on" if on else "off"

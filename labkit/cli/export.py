@@ -33,8 +33,9 @@ def export(
     Needs no Docker. A model's file is one in a format that labkit reads.
     """
     from labkit import formats
-    from labkit.analysis import find_threats, load_model
+    from labkit.analysis import find_threats
     from labkit.formats.table import find
+    from labkit.loading import load_model
 
     chosen = find(format)
     found = load_model(model)

@@ -26,7 +26,7 @@ def up(
 
     The node image is made first if it is missing. A lab that is up already stays as it is.
     """
-    from labkit.cli.together import bring_up
+    from labkit.lab.parallel import bring_up
 
     for lab, timings in bring_up(mode or BOTH, name=name, reporter=reporter(quiet), retain=retain):
         steps = ", ".join(f"{title} {seconds:.1f}" for title, seconds in timings.steps.items())
@@ -39,7 +39,7 @@ def down(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> No
 
     What is not there is no error.
     """
-    from labkit.cli.together import in_parallel
+    from labkit.lab.parallel import in_parallel
     from labkit.lab import Lab
 
     labs = [Lab(each, name=name, reporter=reporter(quiet)) for each in dict.fromkeys(mode or BOTH)]
@@ -50,7 +50,7 @@ def down(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> No
 
 def reset(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> None:
     """Bring labs back to what they were when they came up."""
-    from labkit.cli.together import in_parallel
+    from labkit.lab.parallel import in_parallel
     from labkit.lab import Lab
 
     labs = [Lab(each, name=name, reporter=reporter(quiet)) for each in dict.fromkeys(mode or BOTH)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.cli._talk import reporter, say
-from labkit.cli.together import in_parallel
+from labkit.lab.parallel import in_parallel
 from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
 from labkit.matrix.cells import UNPROBED
 

@@ -32,9 +32,10 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Write a report: data flows, findings, attack paths. Needs no Docker, and no network."""
-    from labkit.analysis import find_threats, load_model
+    from labkit.analysis import find_threats
+    from labkit.loading import load_model
     from labkit.render import report as pages
-    from labkit.render.ways import usual_paths
+    from labkit.render.usual_paths import usual_paths
 
     writers = {".html": pages.report, ".htm": pages.report, ".md": pages.markdown}
     write = writers.get(output.suffix.lower())

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from labkit.model import read_model
+
 __all__ = ["app"]
 
 app = typer.Typer(help="Attacks: what there is to try.", no_args_is_help=True)
@@ -16,7 +18,7 @@ def listed() -> None:
     """List the techniques."""
     from labkit import techniques
 
-    for technique in techniques.all():
+    for technique in techniques.values():
         typer.echo(f"{technique.name}  {technique.title}")
 
 
@@ -25,18 +27,17 @@ def show(technique: Annotated[str, typer.Argument(metavar="TECHNIQUE")]) -> None
     """Say what a technique is, where it can be tried from, and what each mode says of it."""
     from labkit import read_environment, techniques
     from labkit.cli._options import BOTH
-    from labkit.model import View
 
-    found = techniques.find(technique)
+    found = techniques[technique]
     typer.echo(f"{found.name}: {found.title}")
     typer.echo(
         f"ATT&CK {', '.join(found.attack)}; STRIDE {', '.join(found.stride)}; "
         f"{', '.join(found.cwe)}"
     )
-    typer.echo(f"gives: {', '.join(found.grants) or 'what it shows'}")
+    typer.echo(f"gives: {', '.join(map(str, found.grants)) or 'what it shows'}")
     for mode in BOTH:
-        view = View(read_environment(mode))
+        model = read_model(read_environment(mode))
         for foothold in found.footholds:
-            typer.echo(f"{mode}, {foothold}: {found.predict(view, foothold)!r}")
+            typer.echo(f"{mode}, {foothold}: {found.predict(model, foothold)!r}")
     for source in found.sources:
         typer.echo(f"see: {source}")

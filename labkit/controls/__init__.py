@@ -7,49 +7,31 @@ model is read from the changed files, and the same files are written into a runn
 Examples
 --------
 >>> from labkit import controls
->>> controls.find("apiserver-anonymous").title
+>>> controls["apiserver-anonymous"].title
 'The apiserver takes no anonymous callers'
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import sys
 from collections.abc import Iterable, Mapping
-from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from labkit.catalogue import Catalogue
 from labkit.controls._base import Control
-from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
 
-__all__ = ["Control", "all", "find", "put_in_place", "with_controls"]
+__all__ = ["Control", "put_in_place", "with_controls"]
 
 
-@cache
-def all() -> tuple[Control, ...]:  # noqa: A001 - read with its module: controls.all()
-    """Return every control there is, by name."""
-    names = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
-    found = [importlib.import_module(f"{__name__}.{name}").CONTROL for name in names]
-    return tuple(sorted(found, key=lambda control: control.name))
+class _Controls(Catalogue[Control]):
+    ATTRIBUTE = "CONTROL"
 
 
-def find(name: str) -> Control:
-    """Return a control by its name.
-
-    Raises
-    ------
-    ConfigError
-        There is none of that name.
-    """
-    for control in all():
-        if control.name == name:
-            return control
-    raise ConfigError(
-        f"no control {name!r}", hint=f"choose one of: {', '.join(c.name for c in all())}"
-    )
+_controls: Any = sys.modules[__name__]
+_controls.__class__ = _Controls
 
 
 def with_controls(env: Environment, wanted: Mapping[str, bool]) -> Environment:
@@ -73,13 +55,13 @@ def with_controls(env: Environment, wanted: Mapping[str, bool]) -> Environment:
     Examples
     --------
     >>> from labkit import read_environment
-    >>> from labkit.model import View
+    >>> from labkit.model import read_model
     >>> env = with_controls(read_environment("hardened"), {"apiserver-anonymous": False})
-    >>> View(env).channels("kubelet@worker1 -> *:6443")[0].client_authentication.value
+    >>> read_model(env).open_channels("kubelet@worker1 -> *:6443")[0].client_authentication.value
     'anonymous'
     """
     for name, on in sorted(wanted.items()):
-        env = find(name).flipped(env, on)
+        env = _controls[name].flipped(env, on)
     return env
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError
-from labkit.model import View
+from labkit.model import Model, read_model
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
@@ -30,7 +30,7 @@ class Control:
     off : tuple of Edit
         What takes it out of one that has it.
     holds : callable
-        Says of a :class:`~labkit.model.View` whether it is in place.
+        Says of a :class:`~labkit.model.Model` whether it is in place.
     changes : str
         What it changes in the model, in the model's words.
     stops : tuple of str
@@ -44,7 +44,7 @@ class Control:
     why: str
     on: tuple[Edit, ...] = field(repr=False)
     off: tuple[Edit, ...] = field(repr=False)
-    holds: Callable[[View], bool] = field(repr=False)
+    holds: Callable[[Model], bool] = field(repr=False)
     changes: str
     stops: tuple[str, ...]
     references: tuple[str, ...]
@@ -72,9 +72,9 @@ class Control:
         --------
         >>> from labkit import controls, read_environment
         >>> env = read_environment("hardened")
-        >>> control = controls.find("apiserver-anonymous")
+        >>> control = controls["apiserver-anonymous"]
         >>> edits = control.flip(env, on=False)
-        >>> control.holds(View(read_environment("hardened", edits)))
+        >>> control.holds(read_model(read_environment("hardened", edits)))
         False
         """
         return self.flipped(env, on).edits
@@ -84,7 +84,7 @@ class Control:
 
         Parameters, and what is raised, are those of :meth:`flip`.
         """
-        if self.holds(View(env)) == on:
+        if self.holds(read_model(env)) == on:
             return env
         from labkit.cluster import read_environment
 
@@ -93,7 +93,7 @@ class Control:
         for edits in (undone, (*env.edits, *wanted)):
             if edits != env.edits:
                 changed = read_environment(env.folder, edits)
-                if self.holds(View(changed)) == on:
+                if self.holds(read_model(changed)) == on:
                     return changed
         word = "put in place" if on else "taken out"
         raise ConfigError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster.edits import Flag, Whole
 from labkit.controls._base import Control
 from labkit.controls._policy import POLICY, broad, narrow
-from labkit.model import View
+from labkit.model import Model
 from labkit.model.authorization import AUTHENTICATED, UNAUTHENTICATED, everything_for
 
 __all__ = ["CONTROL"]
@@ -13,11 +13,11 @@ __all__ = ["CONTROL"]
 APISERVER, CONTROLLERS = "kube-apiserver.service", "kube-controller-manager.service"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place; with other authorizers, it is."""
-    apiservers = [c for c in view.env.components if c.kind == "kube-apiserver"]
+    apiservers = [c for c in model.environment.components if c.kind == "kube-apiserver"]
     return not any(
-        everything_for(view.env, it, {group})
+        everything_for(model.environment, it, {group})
         for it in apiservers
         for group in (AUTHENTICATED, UNAUTHENTICATED)
     )

@@ -5,20 +5,20 @@ from __future__ import annotations
 from labkit.cluster.edits import Flag, Whole
 from labkit.controls._base import Control
 from labkit.controls._policy import POLICY, broad
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 APISERVER, CONTROLLERS = "kube-apiserver.service", "kube-controller-manager.service"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    apiservers = [c for c in view.env.components if c.kind == "kube-apiserver"]
+    apiservers = [c for c in model.environment.components if c.kind == "kube-apiserver"]
     modes = [{item.value for item in it.values("authorization-mode")} for it in apiservers]
     return all("RBAC" in found for found in modes) and all(
         channel.authorization.value == "enforced"
-        for channel in view.channels("* -> kube-apiserver@*")
+        for channel in model.open_channels("* -> kube-apiserver@*")
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Edit, Key
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
@@ -15,9 +15,9 @@ FILES = (("master", "admin"), ("worker", "kubelet"), ("worker", "kube-proxy"))
 MORE = (("master", "super-admin"), ("master", "scheduler"), ("master", "controller-manager"))
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    found = view.channels("* -> kube-apiserver@*:*")
+    found = model.open_channels("* -> kube-apiserver@*:*")
     return all(c.server_authentication.value != "unverified" for c in found)
 
 

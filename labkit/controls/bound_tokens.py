@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.controls._base import Control
 from labkit.controls._insecure import gone, there
-from labkit.model import View
+from labkit.model import Model
 from labkit.model.workloads import endless_tokens
 
 __all__ = ["CONTROL"]
@@ -12,9 +12,9 @@ __all__ = ["CONTROL"]
 FILE = "reporter-token.yaml"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    return not endless_tokens(view.env)
+    return not endless_tokens(model.environment)
 
 
 CONTROL = Control(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Rule
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 from labkit.model.readable import anybody_reads
 
 __all__ = ["CONTROL"]
@@ -14,9 +14,9 @@ FOLDER = "/etc/kubernetes/pki"
 KEY = f"{FOLDER}/ca.key"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    return not anybody_reads(view.env, "master", KEY)
+    return not anybody_reads(model.environment, "master", KEY)
 
 
 CONTROL = Control(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster.edits import PLAN, Flag, Whole
 from labkit.cluster.source import is_true
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
@@ -22,9 +22,9 @@ subjects:
 """
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    managers = [c for c in view.env.components if c.kind == "kube-controller-manager"]
+    managers = [c for c in model.environment.components if c.kind == "kube-controller-manager"]
     return all(is_true(manager.setting(FLAG).value) for manager in managers)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Edit, Flag, Rule, Whole
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 from labkit.paths import environments_dir
 
 __all__ = ["CONTROL"]
@@ -20,11 +20,11 @@ def _clients() -> tuple[Edit, ...]:
     return tuple(Whole("master", path, (folder / path.lstrip("/")).read_text()) for path in CLIENTS)
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place; where there is no TCP port, nobody gets in without one."""
     return all(
         channel.client_authentication.value == "required"
-        for channel in view.channels("* -> dockerd@*:[0-9]*")
+        for channel in model.open_channels("* -> dockerd@*:[0-9]*")
     )
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Option, Whole
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 ACCOUNTS = "/etc/sysusers.d/docker.conf"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    sockets = view.channels("local-users@* -> dockerd@*")
+    sockets = model.open_channels("local-users@* -> dockerd@*")
     groups = {c.client_authentication.detail.rpartition(":")[2] for c in sockets}
     return not any(
-        group.name in groups for node in view.env.nodes for group in node.groups if group.member
+        group.name in groups
+        for node in model.environment.nodes
+        for group in node.groups
+        if group.member
     )
 
 

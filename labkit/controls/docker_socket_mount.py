@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.controls._base import Control
 from labkit.controls._manifests import as_in
-from labkit.model import View
+from labkit.model import Model
 from labkit.model.workloads import mounted, pods
 
 __all__ = ["CONTROL"]
@@ -12,9 +12,11 @@ __all__ = ["CONTROL"]
 FILE, SOCKET = "builder.yaml", "/run/docker.sock"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    return all(mounted(view.env, *pod, SOCKET).value == "none" for pod in pods(view.env))
+    return all(
+        mounted(model.environment, *pod, SOCKET).value == "none" for pod in pods(model.environment)
+    )
 
 
 CONTROL = Control(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Flag
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    found = view.channels("anyone@network -> dockerd@*")
+    found = model.open_channels("anyone@network -> dockerd@*")
     return not any(channel.encryption.value == "none" for channel in found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Flag, Key, Whole
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
@@ -23,11 +23,11 @@ resources:
 """
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
     first = [
         providers[0]
-        for encryption in view.env.encryption.values()
+        for encryption in model.environment.encryption.values()
         for resource, providers in encryption.providers
         if resource == "secrets" and providers
     ]

@@ -6,14 +6,14 @@ from labkit.cluster.edits import Flag
 from labkit.cluster.source import is_true
 from labkit.controls._base import Control
 from labkit.controls._etcd import CA, ETCD, no_users
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    members = [c for c in view.env.components if c.kind == "etcd"]
+    members = [c for c in model.environment.components if c.kind == "etcd"]
     return all(is_true(member.setting("client-cert-auth").value) for member in members)
 
 

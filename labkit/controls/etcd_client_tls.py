@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from labkit.controls._base import Control
 from labkit.controls._etcd import clients, plain, serving
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
     return all(
         channel.encryption.value != "none"
-        for channel in view.channels("kube-apiserver@* -> etcd@*")
+        for channel in model.open_channels("kube-apiserver@* -> etcd@*")
     )
 
 

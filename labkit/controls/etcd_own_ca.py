@@ -5,15 +5,15 @@ from __future__ import annotations
 from labkit.cluster.edits import Flag
 from labkit.controls._base import Control
 from labkit.controls._etcd import ANY_CA, CA, ETCD
-from labkit.model import View
+from labkit.model import Model
 from labkit.model.rights import trusted_by
 
 __all__ = ["CONTROL"]
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    env = view.env
+    env = model.environment
     trusted = [c.setting("trusted-ca-file").value for c in env.components if c.kind == "etcd"]
     apiservers = [c for c in env.components if c.kind == "kube-apiserver"]
     cluster = frozenset[str]().union(

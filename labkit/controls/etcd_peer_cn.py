@@ -5,14 +5,14 @@ from __future__ import annotations
 from labkit.cluster.edits import Flag
 from labkit.controls._base import Control
 from labkit.controls._etcd import ETCD
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    members = [c for c in view.env.components if c.kind == "etcd"]
+    members = [c for c in model.environment.components if c.kind == "etcd"]
     return all(member.setting("peer-cert-allowed-cn").value for member in members)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster.edits import Edit, Flag
 from labkit.controls._base import Control
 from labkit.controls._etcd import ETCD
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
@@ -22,9 +22,11 @@ def _urls(scheme: str) -> tuple[Edit, ...]:
     )
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    return all(channel.encryption.value != "none" for channel in view.channels("etcd@* -> etcd@*"))
+    return all(
+        channel.encryption.value != "none" for channel in model.open_channels("etcd@* -> etcd@*")
+    )
 
 
 CONTROL = Control(

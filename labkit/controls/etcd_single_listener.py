@@ -5,16 +5,16 @@ from __future__ import annotations
 from labkit.cluster.edits import Item
 from labkit.controls._base import Control
 from labkit.controls._etcd import ETCD
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 FLAG, SECOND = "listen-client-urls", "http://0.0.0.0:2378"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    members = [c for c in view.env.components if c.kind == "etcd"]
+    members = [c for c in model.environment.components if c.kind == "etcd"]
     return all(len(member.values(FLAG)) == 1 for member in members)
 
 

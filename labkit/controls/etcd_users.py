@@ -5,14 +5,14 @@ from __future__ import annotations
 from labkit.cluster.edits import Flag
 from labkit.controls._base import Control
 from labkit.controls._etcd import CA, ETCD, clients, no_users, serving, users
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    return view.env.etcd_auth is not None
+    return model.environment.etcd_auth is not None
 
 
 CONTROL = Control(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster.edits import Edit, Key, Whole
 from labkit.controls._base import Control
 from labkit.controls._proxy import PATH, UNIT
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
@@ -29,9 +29,9 @@ def _over_tls(role: str, name: str) -> tuple[Edit, ...]:
     )
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    return not any(component.kind == "kubectl-proxy" for component in view.env.components)
+    return not any(component.kind == "kubectl-proxy" for component in model.environment.components)
 
 
 CONTROL = Control(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Key
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
     return all(
         channel.client_authentication.value == "required"
-        for channel in view.channels("kube-apiserver@* -> kubelet@*")
+        for channel in model.open_channels("kube-apiserver@* -> kubelet@*")
     )
 
 

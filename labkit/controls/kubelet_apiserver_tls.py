@@ -5,16 +5,16 @@ from __future__ import annotations
 from labkit.cluster.edits import Edit, Key, Whole
 from labkit.controls._base import Control
 from labkit.controls._proxy import PATH, UNIT
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 WHO = ("kubelet", "kube-proxy")
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    found = [c for who in WHO for c in view.channels(f"{who}@* -> *@master:*")]
+    found = [c for who in WHO for c in model.open_channels(f"{who}@* -> *@master:*")]
     return bool(found) and all(c.protocol == "https" for c in found)
 
 

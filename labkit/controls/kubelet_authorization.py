@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Key
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 CONFIG = "/etc/kubernetes/kubelet.yaml"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
     return all(
         component.setting("authorization.mode").value == "Webhook"
-        for component in view.env.components
+        for component in model.environment.components
         if component.kind == "kubelet"
     )
 

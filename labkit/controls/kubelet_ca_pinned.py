@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Flag, Key
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
@@ -12,9 +12,9 @@ UNIT, FLAG = "kube-apiserver.service", "kubelet-certificate-authority"
 CONFIG, PKI = "/etc/kubernetes/kubelet.yaml", "/etc/kubernetes/pki"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    found = view.channels("kube-apiserver@* -> kubelet@*:10250")
+    found = model.open_channels("kube-apiserver@* -> kubelet@*:10250")
     return all(c.server_authentication.value == "verified" for c in found)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Key
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    return not view.channels("anyone@network -> kubelet@*:10255")
+    return not model.open_channels("anyone@network -> kubelet@*:10255")
 
 
 CONTROL = Control(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from labkit.cluster.edits import Key
 from labkit.cluster.source import is_true
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 CONFIG, HANDLER = "/etc/kubernetes/kubelet.yaml", "enableSystemLogHandler"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    kubelets = (c for c in view.env.components if c.kind == "kubelet")
+    kubelets = (c for c in model.environment.components if c.kind == "kubelet")
     return not any(is_true(kubelet.setting(HANDLER).value) for kubelet in kubelets)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Flag
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 from labkit.model.rights import enabled
 
 __all__ = ["CONTROL"]
@@ -12,9 +12,9 @@ __all__ = ["CONTROL"]
 PLUGIN, APISERVER = "NodeRestriction", "kube-apiserver.service"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    apiservers = [c for c in view.env.components if c.kind == "kube-apiserver"]
+    apiservers = [c for c in model.environment.components if c.kind == "kube-apiserver"]
     return all(enabled(it, PLUGIN).value == "enforced" for it in apiservers)
 
 

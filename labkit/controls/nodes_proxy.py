@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.controls._base import Control
 from labkit.controls._manifests import as_in
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
@@ -12,10 +12,10 @@ FILE = "agent-rights.yaml"
 GIVEN = frozenset({"nodes/proxy", "nodes/log", "nodes/*", "*"})
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
     return not any(
-        GIVEN & set(rule.resources) for role in view.env.rbac.roles for rule in role.rules
+        GIVEN & set(rule.resources) for role in model.environment.rbac.roles for rule in role.rules
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Flag, Whole
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 from labkit.model.pod_security import host_paths
 from labkit.paths import environments_dir
 
@@ -15,10 +15,10 @@ FILE = "/etc/kubernetes/admission.yaml"
 CONFIG = (environments_dir() / "hardened" / "master" / FILE.lstrip("/")).read_text()
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    apiservers = [c for c in view.env.components if c.kind == "kube-apiserver"]
-    return all(host_paths(view.env, it, "default").value == "refused" for it in apiservers)
+    apiservers = [c for c in model.environment.components if c.kind == "kube-apiserver"]
+    return all(host_paths(model.environment, it, "default").value == "refused" for it in apiservers)
 
 
 CONTROL = Control(

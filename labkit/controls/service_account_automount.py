@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import PLAN, Whole
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 from labkit.model.workloads import account_of, pods, token_in
 
 __all__ = ["CONTROL"]
@@ -23,13 +23,13 @@ def _accounts(mounted: str) -> str:
     return "---\n".join(ACCOUNT.format(namespace=name, mounted=mounted) for name in spaces)
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
     return not any(
-        token_in(view.env, *pod).value == "mounted"
-        for pod in pods(view.env)
+        token_in(model.environment, *pod).value == "mounted"
+        for pod in pods(model.environment)
         # a pod with an account of its own is meant to call the apiserver
-        if account_of(view.env, *pod) == "default"
+        if account_of(model.environment, *pod) == "default"
     )
 
 

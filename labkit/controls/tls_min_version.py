@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Flag, Key
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
@@ -12,10 +12,10 @@ NAME = "tls-min-version"
 CONFIG = "/etc/kubernetes/kubelet.yaml"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
     servers = ("kube-apiserver@*", "kubelet@*", "etcd@*")
-    found = [c for server in servers for c in view.channels(f"* -> {server}:*")]
+    found = [c for server in servers for c in model.open_channels(f"* -> {server}:*")]
     return all(c.encryption.value == "tls1.3" for c in found if c.protocol == "https")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import PLAN, Key
 from labkit.controls._base import Control
-from labkit.model import View
+from labkit.model import Model
 from labkit.model.workloads import audience_in, pods
 
 __all__ = ["CONTROL"]
@@ -13,9 +13,9 @@ FILE = "manifests/reporter.yaml"
 KEY = "spec.volumes.0.projected.sources.0.serviceAccountToken.audience"
 
 
-def holds(view: View) -> bool:
+def holds(model: Model) -> bool:
     """Say whether it is in place."""
-    found = [audience_in(view.env, *pod) for pod in pods(view.env)]
+    found = [audience_in(model.environment, *pod) for pod in pods(model.environment)]
     return all(audience.value for audience in found if audience is not None)
 
 

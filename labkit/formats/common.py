@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from labkit.model import PROPERTIES, Channel, Claim, Component, Model
-from labkit.model.graph import stranger
+from labkit.model.threat_model import end_of_channel
 
 __all__ = [
     "Names",
@@ -126,7 +126,7 @@ def everyone(model: Model) -> tuple[Component, ...]:
     parts = {it.id: it for it in model.components}
     for it in model.channels:
         for end, zone in ((it.client, it.client_zone), (it.server, it.server_zone)):
-            parts.setdefault(end, stranger(end, zone))
+            parts.setdefault(end, end_of_channel(end, zone))
     return tuple(parts.values())
 
 

@@ -9,7 +9,7 @@ from labkit.formats.common import everyone, printable
 from labkit.model import PROPERTIES, Model
 
 if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding
+    from labkit.analysis.findings.finding import Finding
 
 __all__ = ["write"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labkit.model import Model
 
 if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding
+    from labkit.analysis.findings.finding import Finding
 
 __all__ = ["write"]
 
@@ -24,4 +24,4 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
     """
     from labkit.render.mermaid import mermaid
 
-    return mermaid(model.graph).source
+    return mermaid(model).source

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.model import Model
 
 if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding
+    from labkit.analysis.findings.finding import Finding
 
 __all__ = ["write"]
 

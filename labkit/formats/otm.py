@@ -15,7 +15,7 @@ from labkit.formats.visible import Visible, claim_or_unknown, claims_by_protocol
 from labkit.model import PROPERTIES, Channel, Claim, Component, Model
 
 if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding
+    from labkit.analysis.findings.finding import Finding
 
 __all__ = ["slot", "visible", "write"]
 

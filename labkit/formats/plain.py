@@ -6,7 +6,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from labkit.cluster.source import Source
-from labkit.model import PROPERTIES, VALUES, Channel, Claim, Component, Held, Model
+from labkit.errors import ConfigError
+from labkit.model import (
+    PROPERTIES,
+    VALUES,
+    Channel,
+    Claim,
+    Component,
+    Foothold,
+    Model,
+    StoredCredential,
+    parse_foothold,
+)
 
 if TYPE_CHECKING:
     from labkit.cluster.yamldoc import Document, Key
@@ -16,8 +27,8 @@ __all__ = ["VERSION", "from_plain", "to_plain"]
 VERSION = 1
 _CHANNEL_TEXTS = ("id", "client", "server", "protocol", "client_zone", "server_zone", "bind")
 _COMPONENT_TEXTS = ("id", "kind", "node", "zone", "description")
-_HELD_TEXTS = ("name", "node", "kind", "identity")
-_HELD_LISTS = ("rights", "readable_by", "opens")
+_CREDENTIAL_TEXTS = ("name", "node", "kind", "identity")
+_FOOTHOLDS = ("rights", "readable_by")
 
 
 def to_plain(model: Model) -> dict[str, Any]:
@@ -57,9 +68,9 @@ def to_plain(model: Model) -> dict[str, Any]:
             for it in model.channels
         ],
         "credentials": [
-            {name: getattr(it, name) for name in _HELD_TEXTS}
-            | {name: list(getattr(it, name)) for name in _HELD_LISTS}
-            | {"source": _source(it.source)}
+            {name: getattr(it, name) for name in _CREDENTIAL_TEXTS}
+            | {name: [each.word for each in getattr(it, name)] for name in _FOOTHOLDS}
+            | {"opens": list(it.opens), "source": _source(it.source)}
             for it in model.credentials
         ],
         "unknowns": list(model.unknowns),
@@ -102,7 +113,7 @@ def from_plain(document: Document, *keys: Key) -> Model:
         name=read.text(*keys, "name"),
         components=tuple(map(read.component, read.unique("id", *keys, "components"))),
         channels=tuple(map(read.channel, read.unique("id", *keys, "channels"))),
-        credentials=tuple(map(read.held, read.each(*keys, "credentials"))),
+        credentials=tuple(map(read.credential, read.each(*keys, "credentials"))),
         description=read.text(*keys, "description"),
         unknowns=read.texts(*keys, "unknowns"),
     )
@@ -213,10 +224,17 @@ class _Reader:
             members=self.texts(*place, "members"),
         )
 
-    def held(self, place: tuple[Key, ...]) -> Held:
-        own: dict[str, Any] = {name: self.text(*place, name) for name in _HELD_TEXTS}
-        own |= {name: self.texts(*place, name) for name in _HELD_LISTS}
-        return Held(
+    def footholds(self, *keys: Key) -> tuple[Foothold, ...]:
+        try:
+            return tuple(map(parse_foothold, self.texts(*keys)))
+        except ConfigError as error:
+            raise self.document.broken(error.message, *keys) from error
+
+    def credential(self, place: tuple[Key, ...]) -> StoredCredential:
+        own: dict[str, Any] = {name: self.text(*place, name) for name in _CREDENTIAL_TEXTS}
+        own |= {name: self.footholds(*place, name) for name in _FOOTHOLDS}
+        return StoredCredential(
             **own,
+            opens=self.texts(*place, "opens"),
             source=self.source(*place, "source"),
         )

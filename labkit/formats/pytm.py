@@ -17,7 +17,7 @@ from labkit.formats.common import (
 from labkit.model import Channel, Component, Model
 
 if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding
+    from labkit.analysis.findings.finding import Finding
 
 __all__ = ["write"]
 

@@ -12,7 +12,7 @@ import labkit
 from labkit.model import Model
 
 if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding
+    from labkit.analysis.findings.finding import Finding
 
 __all__ = ["STATES", "write"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding
+    from labkit.analysis.findings.finding import Finding
     from labkit.model import Model
 
 __all__ = ["FORMATS", "Format", "find", "write"]

@@ -10,7 +10,7 @@ from labkit.formats.common import Names
 from labkit.model import Channel, Model
 
 if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding
+    from labkit.analysis.findings.finding import Finding
 
 __all__ = ["categories", "tracking"]
 

@@ -25,7 +25,7 @@ from labkit.formats.visible import Visible, claims_by_protocol, joined
 from labkit.model import Channel, Claim, Component, Model
 
 if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding
+    from labkit.analysis.findings.finding import Finding
 
 __all__ = ["slot", "visible", "write"]
 

@@ -25,7 +25,7 @@ from labkit.formats.visible import Visible, claims_by_protocol, joined
 from labkit.model import Channel, Claim, Component, Model
 
 if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding
+    from labkit.analysis.findings.finding import Finding
 
 __all__ = ["slot", "visible", "write"]
 
@@ -98,7 +98,7 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
 def _diagram(model: Model) -> dict[str, str]:
     from labkit.render.mermaid import mermaid
 
-    source = mermaid(model.graph).source
+    source = mermaid(model).source
     return {"title": "Data flow diagram", "type": "mermaid", "source": source}
 
 

@@ -4,9 +4,10 @@ The host talks to it only through the Docker API; what is known of a lab stands 
 of its containers, volumes and networks. Nothing in here knows of threats.
 """
 
-from labkit.lab.doctor import Finding, doctor
+from labkit.lab.attach import attach
+from labkit.lab.doctor import Check, doctor
 from labkit.lab.lab import Lab
 from labkit.lab.machine import Output
 from labkit.lab.status import LabStatus, Timings, list_labs
 
-__all__ = ["Finding", "Lab", "LabStatus", "Output", "Timings", "doctor", "list_labs"]
+__all__ = ["Check", "Lab", "LabStatus", "Output", "Timings", "attach", "doctor", "list_labs"]

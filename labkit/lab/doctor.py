@@ -16,7 +16,7 @@ from labkit.lab.images import find_node_image, node_image_tag
 from labkit.lab.nodes import CAPABILITIES, UNCONFINED
 from labkit.lab.status import list_labs
 
-__all__ = ["Finding", "doctor"]
+__all__ = ["Check", "doctor"]
 
 GIB = 1 << 30
 INOTIFY = "/proc/sys/fs/inotify/max_user_instances"
@@ -27,7 +27,7 @@ DISK, MEMORY = 12 * GIB, 6 * GIB
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One thing that was looked at.
 
     Attributes
@@ -46,7 +46,7 @@ class Finding:
     fix: str = ""
 
 
-def doctor(client: docker.DockerClient | None = None) -> list[Finding]:
+def doctor(client: docker.DockerClient | None = None) -> list[Check]:
     """Look at everything that a lab needs.
 
     Parameters
@@ -55,59 +55,55 @@ def doctor(client: docker.DockerClient | None = None) -> list[Finding]:
 
     Returns
     -------
-    list of Finding
+    list of Check
         In the order in which things depend on each other; it ends early when the engine does
         not answer.
     """
-    return list(_findings(client))
+    return list(_checks(client))
 
 
-def _findings(client: docker.DockerClient | None) -> Iterator[Finding]:
+def _checks(client: docker.DockerClient | None) -> Iterator[Check]:
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or later")
+    yield Check("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or later")
     try:
         client = connect(client)
     except LabkitError as error:
         fix = "make lab (on Debian or Ubuntu, as root), or install and start Docker Engine"
-        yield Finding("Docker Engine", False, " ".join(error.evidence) or error.message, fix)
+        yield Check("Docker Engine", False, " ".join(error.evidence) or error.message, fix)
         return
     info = client.info()
     server = client.version()
-    yield Finding("Docker Engine", True, f"{server['Version']}, API {server['ApiVersion']}")
+    yield Check("Docker Engine", True, f"{server['Version']}, API {server['ApiVersion']}")
     api = tuple(int(part) for part in server["ApiVersion"].split("."))
-    yield Finding(
-        "Engine API", api >= (1, 41), server["ApiVersion"], "Docker Engine 20.10 or later"
-    )
+    yield Check("Engine API", api >= (1, 41), server["ApiVersion"], "Docker Engine 20.10 or later")
     kind = info.get("OSType", "?")
-    yield Finding(
-        "Engine runs Linux containers", kind == "linux", kind, "switch to Linux containers"
-    )
+    yield Check("Engine runs Linux containers", kind == "linux", kind, "switch to Linux containers")
     arch = info.get("Architecture", "?")
-    yield Finding("Architecture", arch in ("x86_64", "aarch64"), arch, "use x86_64 or aarch64")
+    yield Check("Architecture", arch in ("x86_64", "aarch64"), arch, "use x86_64 or aarch64")
     cgroup = f"v{info.get('CgroupVersion', '1')}, driver {info.get('CgroupDriver', '?')}"
-    yield Finding("cgroup", True, cgroup)
+    yield Check("cgroup", True, cgroup)
     memory = info.get("MemTotal", 0)
     detail = f"{memory / GIB:.1f} GiB for the engine"
-    yield Finding("Memory", memory >= MEMORY, detail, "give the engine 6 GiB or more")
+    yield Check("Memory", memory >= MEMORY, detail, "give the engine 6 GiB or more")
     root = info.get("DockerRootDir", "/")
     try:
         free = shutil.disk_usage(root).free
         fix = "make room: docker system df"
-        yield Finding("Disk", free >= DISK, f"{free / GIB:.0f} GiB free at {root}", fix)
+        yield Check("Disk", free >= DISK, f"{free / GIB:.0f} GiB free at {root}", fix)
     except OSError:
-        yield Finding("Disk", True, f"{root} is not on this machine: not looked at")
+        yield Check("Disk", True, f"{root} is not on this machine: not looked at")
     tag = find_node_image(client)
     fix = "labkit image build, or labkit image load FILE"
-    yield Finding("Node image", tag is not None, tag or f"{node_image_tag()} is not there", fix)
+    yield Check("Node image", tag is not None, tag or f"{node_image_tag()} is not there", fix)
     if tag:
         yield from _inside(client, tag)
     for lab in list_labs(client):
         ok = lab.state == "ready"
         fix = f"labkit up --name {lab.name} --mode {lab.mode}, or labkit down likewise"
-        yield Finding(f"Lab {lab.name} ({lab.mode})", ok, lab.state, fix)
+        yield Check(f"Lab {lab.name} ({lab.mode})", ok, lab.state, fix)
 
 
-def _inside(client: docker.DockerClient, image: str) -> Iterator[Finding]:
+def _inside(client: docker.DockerClient, image: str) -> Iterator[Check]:
     """Start a container with what a machine needs, for a moment."""
     try:
         said = client.containers.run(
@@ -122,10 +118,10 @@ def _inside(client: docker.DockerClient, image: str) -> Iterator[Finding]:
     except (APIError, LabkitError) as error:
         refused = str(getattr(error, "explanation", error))
         fix = "use an engine that is not confined (rootful Docker Engine)"
-        yield Finding("Capabilities", False, refused[:200], fix)
+        yield Check("Capabilities", False, refused[:200], fix)
         return
-    yield Finding("Capabilities", True, f"all {len(CAPABILITIES)} that a machine needs")
+    yield Check("Capabilities", True, f"all {len(CAPABILITIES)} that a machine needs")
     instances = int(said)
     fix = "sudo sysctl fs.inotify.max_user_instances=1024"
     detail = f"{instances} instances a user; a pair of labs takes {PAIR}"
-    yield Finding("inotify", instances >= 4 * PAIR, detail, fix)
+    yield Check("inotify", instances >= 4 * PAIR, detail, fix)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from labkit import controls, techniques
 from labkit.cluster import Environment
+from labkit.controls import with_controls
 from labkit.errors import LabkitError
 from labkit.matrix.cells import REFUSED, SUCCEEDED, UNPROBED, Cell
-from labkit.model import View
+from labkit.model import Foothold, Model, read_model
 from labkit.techniques import Technique
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Variant:
     def environment(self, plain: Environment) -> Environment:
         """Return the mode's environment with the controls flipped."""
         names = self.control.split("+") if self.control else []
-        return controls.with_controls(plain, dict.fromkeys(names, self.direction == "on"))
+        return with_controls(plain, dict.fromkeys(names, self.direction == "on"))
 
     def __str__(self) -> str:
         if self.control is None:
@@ -77,10 +78,10 @@ def variants(env: Environment, names: Iterable[str] | None = None) -> list[Varia
     >>> [str(v) for v in variants(read_environment("hardened"), ["kubelet-anonymous"])]
     ['hardened', 'hardened, kubelet-anonymous off']
     """
-    chosen = controls.all() if names is None else [controls.find(name) for name in names]
-    view = View(env)
+    chosen = controls.values() if names is None else [controls[name] for name in names]
+    model = read_model(env)
     flips = [
-        Variant(env.name, control.name, "off" if control.holds(view) else "on")
+        Variant(env.name, control.name, "off" if control.holds(model) else "on")
         for control in chosen
     ]
     return [Variant(env.name), *flips]
@@ -146,7 +147,7 @@ def run_matrix(
     -------
     list of Cell
     """
-    known = techniques.all() if known is None else known
+    known = tuple(techniques.values()) if known is None else known
     found: list[Cell] = []
     lab.apply(())
     plain = lab.environment
@@ -156,7 +157,7 @@ def run_matrix(
                 (technique, foothold)
                 for technique in known
                 for foothold in technique.footholds
-                if (*variant.key, technique.name, foothold) not in done
+                if (*variant.key, technique.name, str(foothold)) not in done
             ]
             if not places:
                 continue
@@ -170,16 +171,18 @@ def run_matrix(
 
 
 def _variant(
-    lab: Lab, plain: Environment, variant: Variant, places: Sequence[tuple[Technique, str]]
+    lab: Lab, plain: Environment, variant: Variant, places: Sequence[tuple[Technique, Foothold]]
 ) -> list[Cell]:
     lab.apply(variant.environment(plain).edits)
     lab.wait()
-    view = View(lab.environment)
-    return [_cell(lab, view, variant, technique, foothold) for technique, foothold in places]
+    model = read_model(lab.environment)
+    return [_cell(lab, model, variant, technique, foothold) for technique, foothold in places]
 
 
-def _cell(lab: Lab, view: View, variant: Variant, technique: Technique, foothold: str) -> Cell:
-    predicted = SUCCEEDED if technique.predict(view, foothold).succeeds else REFUSED
+def _cell(
+    lab: Lab, model: Model, variant: Variant, technique: Technique, foothold: Foothold
+) -> Cell:
+    predicted = SUCCEEDED if technique.predict(model, foothold).succeeds else REFUSED
     began = time.monotonic()
     observed, reason = UNPROBED, ""
     for attempt in range(ATTEMPTS):
@@ -196,7 +199,7 @@ def _cell(lab: Lab, view: View, variant: Variant, technique: Technique, foothold
         environment=variant.mode,
         control=variant.control,
         direction=variant.direction,
-        foothold=foothold,
+        foothold=str(foothold),
         technique=technique.name,
         predicted=predicted,
         observed=observed,

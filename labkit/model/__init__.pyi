@@ -1,26 +1,26 @@
 from .by_hand import Draft, read_model_file
 from .claims import PROPERTIES, VALUES, Channel, Claim, Source
 from .dumped import model_of_dump
-from .graph import build_model, channels, credential
+from .footholds import GOALS, Foothold, Goal, Role, parse_foothold
 from .reading import read_model
-from .threat_model import Component, Held, Model
-from .view import View
+from .threat_model import Component, Model, StoredCredential
 
 __all__ = [
+    "GOALS",
     "PROPERTIES",
     "VALUES",
     "Channel",
     "Claim",
     "Component",
     "Draft",
-    "Held",
+    "Foothold",
+    "Goal",
     "Model",
+    "Role",
     "Source",
-    "View",
-    "build_model",
-    "channels",
-    "credential",
+    "StoredCredential",
     "model_of_dump",
+    "parse_foothold",
     "read_model",
     "read_model_file",
 ]

@@ -12,7 +12,8 @@ from labkit.cluster.source import Source, decode
 from labkit.cluster.yamldoc import Document, read_one
 from labkit.errors import ConfigError
 from labkit.model.claims import PROPERTIES, VALUES, Channel, Claim
-from labkit.model.threat_model import BY_HAND, Component, Held, Model
+from labkit.model.footholds import Foothold, parse_foothold
+from labkit.model.threat_model import BY_HAND, Component, Model, StoredCredential
 from labkit.model.vocabulary import kind_of
 
 __all__ = ["Draft", "read_model_file"]
@@ -76,7 +77,7 @@ class Draft:
     description: str = ""
     _components: dict[str, Component] = field(default_factory=dict, repr=False)
     _channels: dict[str, Channel] = field(default_factory=dict, repr=False)
-    _credentials: dict[tuple[str, str], Held] = field(default_factory=dict, repr=False)
+    _credentials: dict[tuple[str, str], StoredCredential] = field(default_factory=dict, repr=False)
 
     def component(self, name: str, *, source: Source = BY_HAND, **said: Any) -> str:
         """Add a component, and return its id.
@@ -176,20 +177,20 @@ class Draft:
         source : Source
             Where it was said.
         **said
-            node, kind, identity, rights ("cluster-admin" ...), readable_by ("user on NODE"),
+            node, kind, identity, rights ("admin", "secrets"), readable_by ("user:NODE", "pod"),
             opens ("kubelet@NODE").
         """
         _check(said, CREDENTIAL, "a credential", source)
         node = str(said.get("node", ""))
         if (name, node) in self._credentials:
             raise _broken(source, f"{name}@{node} is there already", "give it another name")
-        self._credentials[name, node] = Held(
+        self._credentials[name, node] = StoredCredential(
             name,
             node,
             str(said.get("kind", "certificate")),
             str(said.get("identity", name)),
-            _words(said.get("rights", ())),
-            _words(said.get("readable_by", ())),
+            _footholds(said.get("rights", ()), source),
+            _footholds(said.get("readable_by", ()), source),
             _words(said.get("opens", ())),
             source,
         )
@@ -324,6 +325,13 @@ def _own(what: str, value: str, source: Source) -> tuple[str, Claim]:
 
 def _words(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(_word(item) for item in value)
+
+
+def _footholds(value: Any, source: Source) -> tuple[Foothold, ...]:
+    try:
+        return tuple(map(parse_foothold, _words(value)))
+    except ConfigError as error:
+        raise _broken(source, error.message, error.hint) from error
 
 
 def _word(value: Any) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from labkit.cluster.source import Source, decode
 from labkit.cluster.yamldoc import read_one
 from labkit.model.authorization import AUTHENTICATED, everything_for
-from labkit.model.claims import Claim
+from labkit.model.claims import Channel, Claim
+from labkit.model.footholds import ADMIN, POD, SECRETS, Foothold
 from labkit.model.readable import readable
 from labkit.model.rights import (
     Action,
@@ -20,13 +21,13 @@ from labkit.model.rights import (
     may,
     may_at_kubelet,
 )
-from labkit.model.threat_model import ADMIN, SECRETS, Held
+from labkit.model.threat_model import Model, StoredCredential
 from labkit.model.workloads import node_of_pod, pods, token_caller, token_in
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Credential, Environment, Node
 
-__all__ = ["claims_of", "credentials_of", "overlay", "secrets_at_rest"]
+__all__ = ["claims_of", "client_credential", "credentials_of", "overlay", "secrets_at_rest"]
 
 OVERLAY = "flannel-network.json"
 PLAIN, SEALED = ("vxlan", "host-gw", "udp"), ("wireguard", "ipsec")
@@ -98,23 +99,38 @@ def secrets_at_rest(env: Environment, apiserver: Component) -> Claim:
     return Claim("none", "secrets are stored as they are", source)
 
 
-def credentials_of(env: Environment) -> tuple[Held, ...]:
+def credentials_of(env: Environment) -> tuple[StoredCredential, ...]:
     """Return the credentials that lie on the machines, with what each one gives.
 
     Examples
     --------
     >>> from labkit.cluster import read_environment
     >>> found = credentials_of(read_environment("hardened"))
-    >>> [held.rights for held in found if held.name == "admin"]
-    [('cluster-admin',)]
+    >>> [str(right) for it in found if it.name == "admin" for right in it.rights]
+    ['cluster-admin']
     """
     found = [_held(env, credential) for credential in env.credentials]
     return (*found, *_authority_keys(env), *_tokens(env))
 
 
-def _held(env: Environment, credential: Credential) -> Held:
+def client_credential(model: Model, channel: Channel) -> Credential | None:
+    """Return the credential that a channel's client uses, with its paths on the machine.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> model = read_model("hardened")
+    >>> client_credential(model, model.channels[0]).common_name
+    'system:kube-controller-manager'
+    """
+    if channel.credential is None or model.env is None:
+        return None
+    return model.env.credential(channel.credential, model.component(channel.client).node)
+
+
+def _held(env: Environment, credential: Credential) -> StoredCredential:
     path = credential.kubeconfig or credential.key
-    return Held(
+    return StoredCredential(
         name=credential.name,
         node=credential.node,
         kind=credential.kind,
@@ -126,7 +142,7 @@ def _held(env: Environment, credential: Credential) -> Held:
     )
 
 
-def _rights(env: Environment, credential: Credential) -> Iterator[str]:
+def _rights(env: Environment, credential: Credential) -> Iterator[Foothold]:
     for apiserver in env.components:
         if apiserver.kind != "kube-apiserver":
             continue
@@ -137,7 +153,7 @@ def _rights(env: Environment, credential: Credential) -> Iterator[str]:
         return
 
 
-def _may(env: Environment, apiserver: Component, caller: Caller) -> Iterator[str]:
+def _may(env: Environment, apiserver: Component, caller: Caller) -> Iterator[Foothold]:
     groups = {*caller.groups, AUTHENTICATED}
     everything = everything_for(env, apiserver, groups, caller.user)
     if everything is not None and everything.value == "allow-all":
@@ -161,7 +177,7 @@ def _runs(env: Environment, kubelet: Component, caller: Caller) -> bool:
     return any(may_at_kubelet(env, kubelet, caller, verb).value == "allowed" for verb in verbs)
 
 
-def _tokens(env: Environment) -> Iterator[Held]:
+def _tokens(env: Environment) -> Iterator[StoredCredential]:
     """Yield the tokens of service accounts that lie in pods."""
     for namespace, pod in pods(env):
         caller = token_caller(env, namespace, pod)
@@ -173,13 +189,13 @@ def _tokens(env: Environment) -> Iterator[Held]:
             if apiserver.kind == "kube-apiserver"
             for right in _may(env, apiserver, caller)
         ]
-        yield Held(
+        yield StoredCredential(
             name=f"token of {namespace}/{pod}",
             node=node_of_pod(env, namespace, pod),
             kind="token",
             identity=caller.user,
             rights=tuple(dict.fromkeys(rights)),
-            readable_by=("inside a pod",),
+            readable_by=(POD,),
             opens=tuple(
                 it.id
                 for it in env.components
@@ -191,15 +207,15 @@ def _tokens(env: Environment) -> Iterator[Held]:
         )
 
 
-def _readers(env: Environment, name: str, path: str) -> tuple[str, ...]:
+def _readers(env: Environment, name: str, path: str) -> tuple[Foothold, ...]:
     node = _node(env, name)
     if node is None or not path or not node.accounts:
         return ()
     reads = any(readable(env, node, path, user.name).value == "readable" for user in node.accounts)
-    return (f"user on {name}",) if reads else ()
+    return (Foothold("user", name),) if reads else ()
 
 
-def _authority_keys(env: Environment) -> Iterator[Held]:
+def _authority_keys(env: Environment) -> Iterator[StoredCredential]:
     """Yield the keys that sign certificates an apiserver takes, where they lie about."""
     trusted = {
         it.setting("client-ca-file").value for it in env.components if it.kind in SIGNS_CLIENTS
@@ -210,7 +226,7 @@ def _authority_keys(env: Environment) -> Iterator[Held]:
         for node in env.nodes:
             if node.name not in authority.key_nodes:
                 continue
-            yield Held(
+            yield StoredCredential(
                 name=f"the key of {authority.name}",
                 node=node.name,
                 kind="key",

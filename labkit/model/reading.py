@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.model.clients import find_channels
-from labkit.model.graph import stranger
 from labkit.model.own import claims_of, credentials_of
-from labkit.model.threat_model import Component, Model
+from labkit.model.threat_model import Component, Model, end_of_channel
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Environment
@@ -52,7 +51,7 @@ def read_model(env: Environment | Path | str) -> Model:
             (channel.client, channel.client_zone),
             (channel.server, channel.server_zone),
         ):
-            parts.setdefault(end, stranger(end, zone))
+            parts.setdefault(end, end_of_channel(end, zone))
     return Model(
         name=env.name,
         components=tuple(parts.values()),

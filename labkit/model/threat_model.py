@@ -1,22 +1,30 @@
-"""The model as an architect sees it: components, channels, credentials, whoever wrote them."""
+"""The model as an architect sees it: components, channels and credentials."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from labkit.cluster.source import Source
-from labkit.model.claims import Channel, Claim
+from labkit.errors import ConfigError
+from labkit.model.claims import PROPERTIES, Channel, Claim
+from labkit.model.footholds import Foothold
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from labkit.cluster.dump import Dump
     from labkit.cluster.facts import Environment
 
-__all__ = ["ADMIN", "SECRETS", "Component", "Held", "Model"]
+# networkx's classes take no parameters when they run
+Graph: TypeAlias = "nx.MultiDiGraph[str]"
 
-#: What an attacker may be after, wherever it is said.
-ADMIN, SECRETS = "cluster-admin", "reads the secrets"
+__all__ = ["Component", "Graph", "Model", "StoredCredential", "end_of_channel"]
+
+#: The trust zone of what is on no machine of its own.
+NETWORK_ZONE = "cluster network"
 
 #: What stands in a claim's source where a person made it up.
 BY_HAND = Source("by hand", None, "")
@@ -54,8 +62,8 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A credential as something that lies somewhere, can be found and reused.
+class StoredCredential:
+    """A credential that lies on a machine, where it can be found and reused.
 
     Attributes
     ----------
@@ -65,10 +73,10 @@ class Held:
     kind : {"certificate", "token", "password", "key", "exec"}
     identity : str
         Whom it makes its holder.
-    rights : tuple of str
-        What its holder has by it: goals, such as "cluster-admin".
-    readable_by : tuple of str
-        Who but root can read it there, as footholds: "user on master".
+    rights : tuple of Foothold
+        The goals that its holder has by it.
+    readable_by : tuple of Foothold
+        From where it can be read there, beside root.
     opens : tuple of str
         Kubelets at which its holder may run commands: "kubelet@worker2".
     source : Source
@@ -78,10 +86,15 @@ class Held:
     node: str
     kind: str
     identity: str = ""
-    rights: tuple[str, ...] = ()
-    readable_by: tuple[str, ...] = ()
+    rights: tuple[Foothold, ...] = ()
+    readable_by: tuple[Foothold, ...] = ()
     opens: tuple[str, ...] = ()
     source: Source = BY_HAND
+
+    @property
+    def id(self) -> str:
+        """Its name and the machine that it lies on: "admin@master"."""
+        return f"{self.name}@{self.node}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +108,7 @@ class Model:
     name, description : str
     components : tuple of Component
     channels : tuple of Channel
-    credentials : tuple of Held
+    credentials : tuple of StoredCredential
     unknowns : tuple of str
         What could not be read, or was not understood.
     env : Environment or None
@@ -116,7 +129,7 @@ class Model:
     name: str
     components: tuple[Component, ...]
     channels: tuple[Channel, ...]
-    credentials: tuple[Held, ...] = ()
+    credentials: tuple[StoredCredential, ...] = ()
     description: str = ""
     unknowns: tuple[str, ...] = field(default=(), compare=False)
     env: Environment | None = field(default=None, repr=False, compare=False)
@@ -147,23 +160,104 @@ class Model:
         claims = [it.claim("secrets at rest") for it in self.components]
         return any(claim is not None and claim.value == "encrypted" for claim in claims)
 
+    @property
+    def environment(self) -> Environment:
+        """The configuration that it was read from.
+
+        Raises
+        ------
+        ConfigError
+            It was not read from one: it was written by hand, or comes from another tool.
+        """
+        if self.env is None:
+            raise ConfigError(
+                f"{self.name} was not read from a cluster's configuration, which techniques and "
+                "controls need",
+                hint="give the folder of an environment",
+            )
+        return self.env
+
     @cached_property
-    def graph(self) -> Any:
-        """The model as a :class:`networkx.MultiDiGraph`: components, and channels as edges."""
-        from labkit.model.graph import graph_of
+    def _open(self) -> dict[str, tuple[Channel, ...]]:
+        return {}
 
-        return graph_of(self)
-
-    def with_control(self, *names: str) -> Model:
-        """Return the model as it would be with controls in place; no file is touched.
+    def open_channels(self, pattern: str = "*") -> tuple[Channel, ...]:
+        """Return the open channels whose ids match a shell pattern, in the model's order.
 
         Examples
         --------
         >>> from labkit.model import read_model
-        >>> changed = read_model("insecure").with_control("kubelet-anonymous")
-        >>> [c.client_authentication.value for c in changed.channels if c.port == 10250][0]
-        'required'
+        >>> [it.id for it in read_model("hardened").open_channels("flanneld@worker1 -> *")][0]
+        'flanneld@worker1 -> etcd@etcd1:2379'
         """
-        from labkit.analysis.what_if import with_control
+        if pattern not in self._open:
+            self._open[pattern] = tuple(
+                it for it in self.channels if it.open and fnmatchcase(it.id, pattern)
+            )
+        return self._open[pattern]
 
-        return with_control(self, *names)
+    def closed_channels(self, pattern: str = "*") -> tuple[Channel, ...]:
+        """Return the channels that match a shell pattern and are known to be closed."""
+        return tuple(it for it in self.channels if not it.open and fnmatchcase(it.id, pattern))
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The model as a networkx graph.
+
+        Returns
+        -------
+        networkx.MultiDiGraph
+            Nodes are components with ``kind``, ``node`` and ``zone``; edges are keyed by the
+            channel's id and have the :class:`Channel` as ``channel``, and its values as plain
+            strings.
+
+        Examples
+        --------
+        >>> from labkit.model import read_model
+        >>> read_model("hardened").graph.nodes["kube-apiserver@master"]["zone"]
+        'master node'
+        """
+        import networkx as nx
+
+        graph: Graph = nx.MultiDiGraph(
+            name=self.name, description=self.description, unknowns=self.unknowns
+        )
+        for it in self.components:
+            graph.add_node(it.id, kind=it.kind, node=it.node, zone=it.zone)
+        for channel in self.channels:
+            for end, zone in (
+                (channel.client, channel.client_zone),
+                (channel.server, channel.server_zone),
+            ):
+                if end not in graph:
+                    it = end_of_channel(end, zone)
+                    graph.add_node(end, kind=it.kind, node=it.node, zone=it.zone)
+            flat: dict[str, Any] = {name: getattr(channel, name).value for name in PROPERTIES}
+            graph.add_edge(
+                channel.client,
+                channel.server,
+                key=channel.id,
+                channel=channel,
+                protocol=channel.protocol,
+                port=channel.port,
+                path=channel.path,
+                open=channel.open,
+                credential=channel.credential,
+                data=channel.data,
+                client_zone=channel.client_zone or NETWORK_ZONE,
+                server_zone=channel.server_zone or NETWORK_ZONE,
+                **flat,
+            )
+        return graph
+
+
+def end_of_channel(end: str, zone: str) -> Component:
+    """Return the component for an end of a channel that the configuration does not list.
+
+    Examples
+    --------
+    >>> end_of_channel("kubectl/alice@master", "master node").kind
+    'kubectl'
+    """
+    kind, _, node = end.rpartition("@")
+    return Component(end, kind.partition("/")[0], node, zone)

@@ -1,4 +1,5 @@
 from .canvas import save
+from .evidence_picture import evidence
 from .groups import PROTECTIONS, protection
 from .mermaid import Mermaid, mermaid
 from .picture import figure
@@ -10,6 +11,7 @@ __all__ = [
     "Mermaid",
     "Svg",
     "Table",
+    "evidence",
     "figure",
     "mermaid",
     "protection",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.analysis.steps import cost
+from labkit.analysis.attack_graph.steps import cost
 from labkit.model import PROPERTIES, Claim
 from labkit.render.contents import Contents, Side
+from labkit.render.escaping import html_text, xml
 from labkit.render.groups import PROTECTIONS, protection
 from labkit.render.table import BAD, GOOD
-from labkit.render.words import html_text, xml
 
 if TYPE_CHECKING:
     from labkit.analysis import AttackPaths, Path
@@ -55,7 +55,7 @@ def _reached(paths: AttackPaths | None, anchor: str) -> str:
         return '<td class="soft">not looked at</td>'
     if not paths:
         return '<td class="no">✓ out of reach</td>'
-    way = " → ".join(t(step.technique) for step in paths.paths[0]) or "held from the start"
+    way = " → ".join(t(step.name) for step in paths.paths[0]) or "held from the start"
     return f'<td><a class="yes" href="#{anchor}">● {way}</a></td>'
 
 
@@ -87,9 +87,9 @@ def _ways(side: Side, number: int, found: AttackPaths, anchor: str) -> str:
     picture = ""
     if cheapest:
         title = f"Attack path: {found.start} to {found.goal}"
-        told = "; ".join(f"{n}. {step.technique}" for n, step in enumerate(cheapest, start=1))
+        told = "; ".join(f"{n}. {step.name}" for n, step in enumerate(cheapest, start=1))
         drawn = side.drawing.marked(
-            side.walk.marks(cheapest), anchor + "-svg", f"dfd{number}", title, told
+            side.marks.marks(cheapest), anchor + "-svg", f"dfd{number}", title, told
         )
         picture = f"<figure>{drawn}</figure>"
     return (
@@ -103,9 +103,9 @@ def _steps(path: Path) -> str:
     items = ""
     for step in path:
         gives = ", ".join(map(t, step.grants)) or "nothing more"
-        because = "".join(map(source_line, step.because))
+        because = "".join(map(source_line, map(str, step.because)))
         items += (
-            f"<li>{t(step.foothold)}: <strong>{t(step.technique)}</strong> gives {gives}"
+            f"<li>{t(step.foothold)}: <strong>{t(step.name)}</strong> gives {gives}"
             f"<small>{because}</small></li>"
         )
     return f"<ol>{items}</ol>"

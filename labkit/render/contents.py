@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from labkit.analysis.finding import LEVELS, STATES, Finding, Findings
-from labkit.model import Model
+from labkit.analysis.findings.finding import LEVELS, STATES, Finding, Findings
+from labkit.model import Foothold, Model
+from labkit.render.path_marks import PathMarks
 from labkit.render.svg import Svg, svg
-from labkit.render.walk import Walk
 
 if TYPE_CHECKING:
     from labkit.analysis import AttackPaths
@@ -51,9 +51,9 @@ class Side:
         return svg(self.model)
 
     @cached_property
-    def walk(self) -> Walk:
+    def marks(self) -> PathMarks:
         """What of the model each step of a path is about."""
-        return Walk(self.model)
+        return PathMarks(self.model)
 
     @property
     def open(self) -> str:
@@ -122,7 +122,7 @@ class Row:
 class Reach:
     """What is reached from one foothold: for each goal, on each side, the paths."""
 
-    start: str
+    start: Foothold
     goals: tuple[tuple[AttackPaths | None, ...], ...]
 
 
@@ -146,7 +146,7 @@ class Contents:
         return f"Threat model: {' and '.join(side.model.name for side in self.sides)}"
 
     @cached_property
-    def goals(self) -> tuple[str, ...]:
+    def goals(self) -> tuple[Foothold, ...]:
         """What attackers were after, in the order given."""
         return tuple(dict.fromkeys(it.goal for side in self.sides for it in side.paths))
 

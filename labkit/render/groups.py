@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from labkit.model import Channel, channels
+from labkit.model import Channel, Component, Model
+from labkit.model.threat_model import end_of_channel
 
 __all__ = ["PROTECTIONS", "Box", "Edge", "Look", "grouped", "protection"]
 
@@ -67,9 +68,8 @@ def protection(channel: Channel) -> str:
 
     Examples
     --------
-    >>> from labkit.cluster import read_environment
-    >>> from labkit.model import build_model
-    >>> protection(channels(build_model(read_environment("hardened")))[0])
+    >>> from labkit.model import read_model
+    >>> protection(read_model("hardened").channels[0])
     'mutual'
     """
     values = (
@@ -96,7 +96,7 @@ OTHERS = "other zones"
 
 
 def grouped(
-    graph: Any, wanted: Iterable[Channel] | None = None
+    model: Model, wanted: Iterable[Channel] | None = None
 ) -> tuple[dict[Box, int], list[Edge]]:
     """Group a model's components and channels.
 
@@ -106,7 +106,7 @@ def grouped(
 
     Parameters
     ----------
-    graph : networkx.MultiDiGraph
+    model : Model
     wanted : iterable of Channel, optional
         Only these, and the components at their ends.
 
@@ -117,7 +117,8 @@ def grouped(
     edges : list of Edge
         In the channels' order.
     """
-    chosen = list(channels(graph) if wanted is None else wanted)
+    chosen = list(model.channels if wanted is None else wanted)
+    parts = {it.id: it for it in model.components}
     box_of: dict[str, Box] = {}
     edges: list[Edge] = []
     for name_of, place_of in (
@@ -125,25 +126,32 @@ def grouped(
         (_kind, _place),
         (_kind, _no_place),
     ):
-        box_of = _boxes(graph, chosen, name_of)
+        box_of = _boxes(parts, chosen, name_of)
         edges = _lines(chosen, box_of, place_of)
         if len(set(box_of.values())) <= MOST and len(edges) <= MOST_LINES:
             break
     else:
-        box_of = _zones(graph, chosen)
+        box_of = _zones(parts, chosen)
         edges = _worst(_lines(chosen, box_of, _no_place))
     return dict(sorted(Counter(box_of.values()).items())), edges
 
 
 def _boxes(
-    graph: Any, chosen: Iterable[Channel], name_of: Callable[[str, Any], str]
+    parts: Mapping[str, Component],
+    chosen: Iterable[Channel],
+    name_of: Callable[[Component], str],
 ) -> dict[str, Box]:
-    ends = dict.fromkeys(end for it in chosen for end in (it.client, it.server))
-    return {end: Box(str(graph.nodes[end]["zone"]), name_of(end, graph.nodes[end])) for end in ends}
+    found: dict[str, Box] = {}
+    for it in chosen:
+        for end, zone in ((it.client, it.client_zone), (it.server, it.server_zone)):
+            if end not in found:
+                part = parts.get(end) or end_of_channel(end, zone)
+                found[end] = Box(part.zone, name_of(part))
+    return found
 
 
-def _zones(graph: Any, chosen: Iterable[Channel]) -> dict[str, Box]:
-    found = _boxes(graph, chosen, lambda _, node: str(node["zone"]))
+def _zones(parts: Mapping[str, Component], chosen: Iterable[Channel]) -> dict[str, Box]:
+    found = _boxes(parts, chosen, lambda part: part.zone)
     sizes = Counter(found.values())
     ordered = sorted(sizes, key=lambda box: (-sizes[box], box))
     kept = ordered if len(ordered) <= MOST_ZONES else ordered[: MOST_ZONES - 1]
@@ -173,12 +181,12 @@ def _worst(edges: Iterable[Edge]) -> list[Edge]:
     return found
 
 
-def _same_name(name: str, _: Any) -> str:
-    return name.rpartition("@")[0] or name
+def _same_name(part: Component) -> str:
+    return part.id.rpartition("@")[0] or part.id
 
 
-def _kind(_: str, node: Any) -> str:
-    return str(node["kind"])
+def _kind(part: Component) -> str:
+    return part.kind
 
 
 def _place(channel: Channel) -> str:

@@ -16,7 +16,7 @@ from math import ceil
 from typing import TypeAlias
 
 from labkit.render.groups import Box, Edge
-from labkit.render.places import HEIGHT, MARGIN, WIDTH, Area, Point
+from labkit.render.layout import HEIGHT, MARGIN, WIDTH, Area, Point
 
 __all__ = ["Order", "Rows", "arrange", "measure"]
 

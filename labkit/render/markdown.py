@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from labkit.analysis.finding import STATES
-from labkit.analysis.steps import Path, cost
+from labkit.analysis.attack_graph.steps import Path, cost
+from labkit.analysis.findings.finding import STATES
 from labkit.model import PROPERTIES
 from labkit.render.contents import MEANINGS, Contents, Row, Side
+from labkit.render.escaping import markdown_text
 from labkit.render.groups import PROTECTIONS, protection
 from labkit.render.mermaid import mermaid
 from labkit.render.names import named
-from labkit.render.words import markdown_text
 
 __all__ = ["as_markdown"]
 
@@ -46,7 +46,7 @@ def _lines(said: Contents) -> Iterator[str]:
         yield from ("## What an attacker gets to", "", *_reach(said))
     yield from ("## Data flows", "")
     for side in said.sides:
-        drawing = mermaid(side.model.graph, closed=True)
+        drawing = mermaid(side.model, closed=True)
         yield from (
             "```mermaid",
             drawing.source.rstrip(),
@@ -94,7 +94,7 @@ def _reach(said: Contents) -> list[str]:
         found: tuple[Path, ...] = paths.paths  # type: ignore[attr-defined]
         if not found:
             return "out of reach"
-        return " → ".join(t(step.technique) for step in found[0]) or "held from the start"
+        return " → ".join(t(step.name) for step in found[0]) or "held from the start"
 
     names = [f" ({t(side.model.name)})" if len(said.sides) > 1 else "" for side in said.sides]
     heads = ["from", *(f"{t(goal)}{name}" for goal in said.goals for name in names)]
@@ -170,7 +170,7 @@ def _steps(path: Path) -> Iterator[str]:
         yield "Held from the start."
     for number, step in enumerate(path, start=1):
         gives = ", ".join(map(t, step.grants)) or "nothing more"
-        yield f"{number}. {t(step.foothold)}: **{t(step.technique)}** gives {gives}"
+        yield f"{number}. {t(step.foothold)}: **{t(step.name)}** gives {gives}"
         yield from (f"   - {t(said)}" for said in step.because)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from labkit.model import Channel
+from labkit.model import Channel, Model
+from labkit.render.escaping import plain
 from labkit.render.groups import PROTECTIONS, Box, Edge, caption, grouped
-from labkit.render.words import plain
 
 __all__ = ["Mermaid", "mermaid"]
 
@@ -40,7 +40,7 @@ def _quoted(text: str) -> str:
 
 
 def mermaid(
-    graph: Any,
+    model: Model,
     *,
     channels: Iterable[Channel] | None = None,
     title: str | None = None,
@@ -50,12 +50,11 @@ def mermaid(
 
     Parameters
     ----------
-    graph : networkx.MultiDiGraph
-        What :func:`labkit.model.build_model` returns.
+    model : Model
     channels : iterable of Channel, optional
         Only these.
     title : str, optional
-        Stands above the drawing; without it the environment's name.
+        Stands above the drawing; without it the model's name.
     closed : bool, optional
         Draw the listeners too that are not configured.
 
@@ -67,18 +66,17 @@ def mermaid(
 
     Examples
     --------
-    >>> from labkit.cluster import read_environment
-    >>> from labkit.model import build_model
-    >>> drawing = mermaid(build_model(read_environment("hardened")))
+    >>> from labkit.model import read_model
+    >>> drawing = mermaid(read_model("hardened"))
     >>> print(drawing.source.splitlines()[3])
     flowchart LR
     """
-    boxes, edges = grouped(graph, channels)
+    boxes, edges = grouped(model, channels)
     if not closed:
         edges = [edge for edge in edges if edge.protection != "closed"]
         used = {box for edge in edges for box in (edge.client, edge.server)}
         boxes = {box: count for box, count in boxes.items() if box in used}
-    heading = graph.graph.get("name", "") if title is None else title
+    heading = model.name if title is None else title
     names = {box: f"n{number}" for number, box in enumerate(boxes)}
     lines = ["---", f"title: {_quoted(heading)}", "---", "flowchart LR"]
     zones = list(dict.fromkeys(box.zone for box in boxes))

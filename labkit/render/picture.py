@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from labkit.model import Model
 from labkit.render.canvas import canvas
 from labkit.render.groups import PROTECTIONS, Box, caption, folded, grouped
-from labkit.render.places import HEIGHT, Point
+from labkit.render.layout import HEIGHT, Point
 from labkit.render.plan import Plan, Stroke, plan
 
 if TYPE_CHECKING:
@@ -21,15 +22,14 @@ INK = "#333333"
 SCALE, ABOVE, BELOW = 0.9325, 0.37, 0.555
 
 
-def figure(graphs: Any, *, titles: Sequence[str] | None = None) -> Figure:
+def figure(models: Model | Sequence[Model], *, titles: Sequence[str] | None = None) -> Figure:
     """Draw a model, or several side by side.
 
     Parameters
     ----------
-    graphs : networkx.MultiDiGraph or sequence of them
-        What :func:`labkit.model.build_model` returns.
+    models : Model or sequence of Model
     titles : sequence of str, optional
-        One for each; without them the environments' names.
+        One for each; without them the models' names.
 
     Returns
     -------
@@ -38,15 +38,14 @@ def figure(graphs: Any, *, titles: Sequence[str] | None = None) -> Figure:
 
     Examples
     --------
-    >>> from labkit.cluster import read_environment
-    >>> from labkit.model import build_model
-    >>> figure([build_model(read_environment(mode)) for mode in ("insecure", "hardened")])
+    >>> from labkit.model import read_model
+    >>> figure([read_model(mode) for mode in ("insecure", "hardened")])
     <picture of insecure, hardened>
     """
     from matplotlib.lines import Line2D
 
-    models = list(graphs) if isinstance(graphs, (list, tuple)) else [graphs]
-    names = list(titles) if titles is not None else [m.graph.get("name", "") for m in models]
+    models = [models] if isinstance(models, Model) else list(models)
+    names = list(titles) if titles is not None else [model.name for model in models]
     drawn = [grouped(model) for model in models]
     plans = [plan(*each) for each in drawn]
 

@@ -8,7 +8,7 @@ from itertools import pairwise, product
 
 from labkit.render.groups import Box, Edge
 from labkit.render.layers import Rows, arrange, measure
-from labkit.render.places import HEIGHT, WIDTH, Area, Point, is_known, place
+from labkit.render.layout import HEIGHT, WIDTH, Area, Point, is_known, place
 
 __all__ = ["Plan", "Stroke", "free", "label_size", "plan"]
 
@@ -71,7 +71,7 @@ def plan(boxes: Iterable[Box], edges: Sequence[Edge]) -> Plan:
     --------
     >>> from labkit.model import read_model
     >>> from labkit.render.groups import grouped
-    >>> found = plan(*grouped(read_model("hardened").graph))
+    >>> found = plan(*grouped(read_model("hardened")))
     >>> sorted(found.frames)
     ['cluster network', 'master node', 'worker node']
     """

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from labkit.analysis.finding import LEVELS, STATES, Finding, Findings
+from labkit.analysis.findings.finding import LEVELS, STATES, Finding, Findings
 from labkit.model import Model
 from labkit.render.chapters import (
     attackers,
@@ -20,11 +20,11 @@ from labkit.render.chapters import (
     ways,
 )
 from labkit.render.contents import MEANINGS, Contents, Row, contents
+from labkit.render.escaping import html_text, xml
 from labkit.render.groups import PROTECTIONS
 from labkit.render.markdown import as_markdown
 from labkit.render.names import named
 from labkit.render.svg import DASHES, STYLE
-from labkit.render.words import html_text, xml
 
 if TYPE_CHECKING:
     from labkit.analysis import AttackPaths

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from labkit.model import Channel
+from labkit.model import Channel, Model
+from labkit.render.escaping import xml
 from labkit.render.groups import PROTECTIONS, Box, Edge, caption, folded, grouped
-from labkit.render.places import HEIGHT, Point
+from labkit.render.layout import HEIGHT, Point
 from labkit.render.plan import Plan, label_size, plan
-from labkit.render.words import xml
 
 __all__ = ["STYLE", "Mark", "Svg", "svg"]
 
@@ -68,9 +67,9 @@ class Svg:
     edges : list of Edge
     """
 
-    def __init__(self, graph: Any, channels: Iterable[Channel] | None, title: str) -> None:
+    def __init__(self, model: Model, channels: Iterable[Channel] | None, title: str) -> None:
         self.title = title
-        self.boxes, self.edges = grouped(graph, channels)
+        self.boxes, self.edges = grouped(model, channels)
         self._members: dict[str, Box] = {}
         for edge in self.edges:
             for channel in edge.channels:
@@ -246,12 +245,14 @@ class Svg:
         return f'<g class="hit">{"".join(parts)}</g>'
 
 
-def svg(model: Any, *, channels: Iterable[Channel] | None = None, title: str | None = None) -> Svg:
+def svg(
+    model: Model, *, channels: Iterable[Channel] | None = None, title: str | None = None
+) -> Svg:
     """Draw a model as SVG.
 
     Parameters
     ----------
-    model : Model or networkx.MultiDiGraph
+    model : Model
     channels : iterable of Channel, optional
         Only these.
     title : str, optional
@@ -272,10 +273,7 @@ def svg(model: Any, *, channels: Iterable[Channel] | None = None, title: str | N
     >>> drawing.source()[:4]
     '<svg'
     """
-    graph = getattr(model, "graph", model)
-    graph = model if hasattr(model, "edges") else graph
-    name = str(graph.graph.get("name", ""))
-    return Svg(graph, channels, name if title is None else title)
+    return Svg(model, channels, model.name if title is None else title)
 
 
 def _told(edge: Edge) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Any
 
-from labkit.model import PROPERTIES, Channel, channels
-from labkit.render.columns import columns
+from labkit.model import PROPERTIES, Channel, Model
 from labkit.render.groups import PROTECTIONS, protection
+from labkit.tables import columns
 
 __all__ = ["Table", "table"]
 
@@ -65,22 +64,21 @@ class Table:
         return f"<tr>{''.join(cells)}</tr>"
 
 
-def table(model: Any) -> Table:
+def table(model: Model | Iterable[Channel]) -> Table:
     """Show a model's channels as a table.
 
     Parameters
     ----------
-    model : networkx.MultiDiGraph or iterable of Channel
-        What :func:`labkit.model.build_model` returns, or some of its channels.
+    model : Model or iterable of Channel
+        A model, or some of its channels.
 
     Examples
     --------
-    >>> from labkit.cluster import read_environment
-    >>> from labkit.model import build_model
-    >>> model = build_model(read_environment("insecure"))
+    >>> from labkit.model import read_model
+    >>> model = read_model("insecure")
     >>> len(table(model))
     38
-    >>> table(c for c in channels(model) if c.port == 10255).rows[0][0]
+    >>> table(c for c in model.channels if c.port == 10255).rows[0][0]
     'anyone@network -> kubelet@worker1:10255'
     """
-    return Table(channels(model) if hasattr(model, "edges") else model)
+    return Table(model.channels if isinstance(model, Model) else model)

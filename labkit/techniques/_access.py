@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.cluster import Component, Credential, Environment
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model, read_model
 from labkit.model.authorization import credential_of
 from labkit.model.rights import Action, Caller, authenticated_as, may, restricted
 from labkit.techniques._ask import url_of
@@ -47,10 +47,10 @@ def apiserver_of(env: Environment) -> Component:
 
 def api_url(lab: Lab, path: str) -> str:
     """Return the URL of a path at the apiserver's TLS port."""
-    return url_of(View(lab.environment).channels(CHANNEL)[0], path)
+    return url_of(read_model(lab.environment).open_channels(CHANNEL)[0], path)
 
 
-def held_at(env: Environment, foothold: str) -> Credential | None:
+def held_at(env: Environment, foothold: Foothold) -> Credential | None:
     """Return what somebody at a foothold can prove himself with.
 
     Root on a worker has the kubelet's, or else whatever certificate lies on the machine.
@@ -66,32 +66,32 @@ def held_at(env: Environment, foothold: str) -> Credential | None:
     return None
 
 
-def caller_at(env: Environment, foothold: str) -> Caller:
+def caller_at(env: Environment, foothold: Foothold) -> Caller:
     """Return whom the apiserver takes somebody at a foothold for."""
     return authenticated_as(apiserver_of(env), env, held_at(env, foothold))
 
 
-def options_at(env: Environment, foothold: str) -> list[str]:
+def options_at(env: Environment, foothold: Foothold) -> list[str]:
     """Return curl's options for the credential that there is at a foothold, if any."""
     held = held_at(env, foothold)
     return ["--cert", held.certificate, "--key", held.key] if held else []
 
 
-def may_all(view: View, caller: Caller, actions: Iterable[Action]) -> Prediction:
+def may_all(model: Model, caller: Caller, actions: Iterable[Action]) -> Prediction:
     """Predict whether a caller is allowed every one of some actions."""
     because = [str(caller.claim)]
     for action in actions:
-        claim = may(view.env, apiserver_of(view.env), caller, action)
+        claim = may(model.environment, apiserver_of(model.environment), caller, action)
         if claim.value != "allowed":
             return Prediction(False, (str(claim),))
         because.append(str(claim))
     return Prediction(True, tuple(dict.fromkeys(because)))
 
 
-def may_write(view: View, caller: Caller, action: Action) -> Prediction:
+def may_write(model: Model, caller: Caller, action: Action) -> Prediction:
     """Predict whether a caller is allowed to write a node or a pod, and NodeRestriction lets it."""
-    allowed = may_all(view, caller, [action])
-    objection = restricted(apiserver_of(view.env), caller)
+    allowed = may_all(model, caller, [action])
+    objection = restricted(apiserver_of(model.environment), caller)
     if not allowed.succeeds or objection is None:
         return allowed
     return Prediction(False, (str(objection),))

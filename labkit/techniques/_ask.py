@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import Channel, Claim
+from labkit.model import Channel, Claim, Foothold
 from labkit.techniques._base import Prediction
 from labkit.techniques._reach import Answer, request
 from labkit.techniques._verdict import Verdict
@@ -26,8 +26,8 @@ def url_of(channel: Channel, path: str, host: str = "") -> str:
     Examples
     --------
     >>> from labkit import read_environment
-    >>> from labkit.model import View
-    >>> channel = View(read_environment("insecure")).channels("kubelet@* -> *")[0]
+    >>> from labkit.model import read_model
+    >>> channel = read_model(read_environment("insecure")).open_channels("kubelet@* -> *")[0]
     >>> url_of(channel, "/api")
     'http://master:8080/api'
     """
@@ -54,7 +54,7 @@ def first_refusal(*demands: tuple[Claim, Sequence[str]]) -> Prediction:
 def ask(
     lab: Lab,
     technique: str,
-    foothold: str,
+    foothold: Foothold,
     url: str,
     *,
     control: Callable[[], str],

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labkit.errors import ConfigError
-from labkit.model import PROPERTIES, Channel, View, build_model, channels
-from labkit.model.threat_model import ADMIN, SECRETS
+from labkit.model import PROPERTIES, Channel, Model, read_model
+from labkit.model.footholds import (
+    ADMIN,
+    COPIED_CREDENTIAL,
+    NETWORK,
+    POD,
+    ROOT_ON_ETCD,
+    ROOT_ON_WORKER,
+    SECRETS,
+    USER_ON_MASTER,
+    USER_ON_WORKER,
+    Foothold,
+    Role,
+)
 from labkit.techniques._verdict import Setting, Settings, Verdict
 
 if TYPE_CHECKING:
@@ -18,10 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADMIN",
+    "COPIED_CREDENTIAL",
     "FOOTHOLDS",
-    "GOALS",
+    "GRANTS",
     "NETWORK",
-    "OUTSIDE",
     "POD",
     "ROOT_ON_ETCD",
     "ROOT_ON_WORKER",
@@ -32,13 +44,6 @@ __all__ = [
     "Technique",
 ]
 
-NETWORK = "on the cluster network"
-USER_ON_MASTER = "unprivileged user on the master"
-USER_ON_WORKER = "unprivileged user on a worker"
-POD = "inside a pod"
-ROOT_ON_WORKER = "root on a worker"
-ROOT_ON_ETCD = "root on an etcd machine"
-OUTSIDE = "outside, with a copied credential"
 #: Where an attacker may start.
 FOOTHOLDS = (
     NETWORK,
@@ -47,10 +52,10 @@ FOOTHOLDS = (
     POD,
     ROOT_ON_WORKER,
     ROOT_ON_ETCD,
-    OUTSIDE,
+    COPIED_CREDENTIAL,
 )
-#: What an attacker may be after; some footholds are goals as well.
-GOALS = (SECRETS, ADMIN, ROOT_ON_WORKER)
+#: What a technique may give.
+GRANTS = (*FOOTHOLDS, SECRETS, ADMIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +83,10 @@ class Technique:
     Parameters
     ----------
     name, title : str
-    footholds : tuple of str
+    footholds : tuple of Foothold
         Where it can be tried from, each one of :data:`FOOTHOLDS`; the first is the usual one.
-    grants : tuple of str
-        What the attacker has when it succeeds: further footholds, or :data:`GOALS`.
+    grants : tuple of Foothold
+        What the attacker has when it succeeds, each one of :data:`GRANTS`.
     about : str
         The ids of the channels that it abuses, as a shell's pattern.
     properties : tuple of str
@@ -91,43 +96,46 @@ class Technique:
     sources : tuple of str
         Where it is described.
     predict : callable
-        Takes a :class:`~labkit.model.View` and a foothold, and says what the model says.
+        Takes a :class:`~labkit.model.Model` and a foothold, and says what the model says.
     execute : callable
         Takes a lab and a foothold, carries it out, undoes it, and returns the verdict.
     settings : callable, optional
         What an environment says about it beside the channels' properties.
+    cost : float
+        How hard it is: 1 for a request, 2 for listening, 3 for getting between two machines.
     """
 
     name: str
     title: str
-    footholds: tuple[str, ...]
-    grants: tuple[str, ...]
+    footholds: tuple[Foothold, ...]
+    grants: tuple[Foothold, ...]
     about: str
     properties: tuple[str, ...]
     attack: tuple[str, ...]
     stride: tuple[str, ...]
     cwe: tuple[str, ...]
     sources: tuple[str, ...]
-    predict: Callable[[View, str], Prediction] = field(repr=False)
-    execute: Callable[[Lab, str], Verdict] = field(repr=False)
+    predict: Callable[[Model, Foothold], Prediction] = field(repr=False)
+    execute: Callable[[Lab, Foothold], Verdict] = field(repr=False)
     settings: Callable[[Environment], Sequence[Setting]] | None = field(default=None, repr=False)
+    cost: float = 1.0
 
     def __post_init__(self) -> None:
         for foothold in self.footholds:
             if foothold not in FOOTHOLDS:
                 raise ValueError(f"{self.name}: no foothold {foothold!r}")
-        if not set(self.grants) <= {*FOOTHOLDS, *GOALS}:
+        if not set(self.grants) <= set(GRANTS):
             raise ValueError(f"{self.name}: no such grants {self.grants}")
         if not set(self.properties) <= set(PROPERTIES):
             raise ValueError(f"{self.name}: no such properties {self.properties}")
 
-    def run(self, lab: Lab, foothold: str = "") -> Verdict:
+    def run(self, lab: Lab, foothold: Foothold | None = None) -> Verdict:
         """Carry it out in a lab, from a foothold, and undo it.
 
         Parameters
         ----------
         lab : Lab
-        foothold : str
+        foothold : Foothold, optional
             One of its own; without it, the usual one.
 
         Returns
@@ -145,13 +153,27 @@ class Technique:
         if foothold not in self.footholds:
             raise ConfigError(
                 f"{self.name} cannot be tried {foothold}",
-                hint=f"choose one of: {', '.join(self.footholds)}",
+                hint=f"choose one of: {', '.join(it.word for it in self.footholds)}",
             )
         return self.execute(lab, foothold)
 
-    def channels(self, graph: Any) -> list[Channel]:
+    def foothold_like(self, wanted: Foothold, model: Model) -> Foothold:
+        """Return the technique's own foothold that a place of a model stands for.
+
+        A technique is tried from a machine of a role: ``user:worker1`` is a user on a worker.
+        """
+        if wanted in self.footholds:
+            return wanted
+        for own in self.footholds:
+            if own.kind == wanted.kind and isinstance(own.where, Role):
+                nodes = model.environment.nodes
+                if any(it.name == wanted.where and it.role == own.where.value for it in nodes):
+                    return own
+        return wanted
+
+    def channels(self, model: Model) -> list[Channel]:
         """Return the channels of a model that the technique abuses."""
-        return [c for c in channels(graph) if fnmatchcase(c.id, self.about)]
+        return [c for c in model.channels if fnmatchcase(c.id, self.about)]
 
     def difference(self, *environments: Environment) -> Settings:
         """Return what environments say about the settings that it stands or falls with.
@@ -159,8 +181,8 @@ class Technique:
         Examples
         --------
         >>> from labkit.cluster import read_environment
-        >>> from labkit.techniques import find
-        >>> for mode, (what, value, read_in) in find("eavesdrop").difference(
+        >>> from labkit import techniques
+        >>> for mode, (what, value, read_in) in techniques["eavesdrop"].difference(
         ...     read_environment("hardened")
         ... ):
         ...     print(mode, what, value, read_in.split(" ")[0].rpartition("/")[2])
@@ -171,7 +193,7 @@ class Technique:
 
     def _of(self, env: Environment) -> Iterable[Setting]:
         found: dict[Setting, None] = {}
-        for channel in self.channels(build_model(env)):
+        for channel in self.channels(read_model(env)):
             for name in self.properties:
                 claim = getattr(channel, name)
                 found[name.replace("_", " "), claim.value, str(claim.source)] = None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.pod_security import host_paths
 from labkit.model.rights import Action
 from labkit.techniques._access import api_url, apiserver_of, caller_at, may_write, options_at
@@ -33,13 +33,13 @@ PATIENCE, ROOT, NOBODY_SPECIAL = 30.0, 0, 1000
 ACTION = Action("create", "pods", namespace=NAMESPACE)
 
 
-def may_break_out(view: View, foothold: str) -> Prediction:
+def may_break_out(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether a caller may create such a pod: the authorizers, then the admission."""
-    apiserver, caller = apiserver_of(view.env), caller_at(view.env, foothold)
-    allowed = may_write(view, caller, ACTION)
+    apiserver, caller = apiserver_of(model.environment), caller_at(model.environment, foothold)
+    allowed = may_write(model, caller, ACTION)
     if not allowed.succeeds:
         return allowed
-    admitted = host_paths(view.env, apiserver, NAMESPACE)
+    admitted = host_paths(model.environment, apiserver, NAMESPACE)
     if admitted.value != "admitted":
         return Prediction(False, (str(admitted),))
     return Prediction(True, (*allowed.because, str(admitted)))
@@ -48,7 +48,7 @@ def may_break_out(view: View, foothold: str) -> Prediction:
 def break_out(
     lab: Lab,
     technique: str,
-    foothold: str,
+    foothold: Foothold,
     command: str,
     proof: Callable[[str], str],
     user: int = ROOT,
@@ -129,7 +129,7 @@ def _last_words(pod: Any) -> str:
     return ""
 
 
-def _control(lab: Lab, foothold: str) -> str:
+def _control(lab: Lab, foothold: Foothold) -> str:
     """Show, after a refusal, that a pod that asks for nothing of its machine may be created."""
     pod, dry = plain_pod(WORKER), f"{PODS}?dryRun=All"
     body = json.dumps(pod).encode()

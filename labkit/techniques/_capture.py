@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import Foothold
 from labkit.techniques._base import ROOT_ON_WORKER
 from labkit.techniques._reach import attacker, inside, run
 
@@ -65,7 +66,7 @@ cat "$dir/pcap"
 """
 
 
-def place_of(lab: Lab, foothold: str) -> str:
+def place_of(lab: Lab, foothold: Foothold) -> str:
     """Return the machine on which a foothold may read packets."""
     if foothold == ROOT_ON_WORKER:
         return next(node.name for node in lab.environment.nodes if node.role == "worker")
@@ -74,7 +75,7 @@ def place_of(lab: Lab, foothold: str) -> str:
 
 @contextmanager
 def capture(
-    lab: Lab, foothold: str, pairs: Sequence[tuple[str, str]], filters: str
+    lab: Lab, foothold: Foothold, pairs: Sequence[tuple[str, str]], filters: str
 ) -> Iterator[Callable[[], bytes]]:
     """Stand between pairs of machines; give a function that ends it and returns what was seen.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
+from labkit.model import Foothold
 from labkit.techniques._reach import ATTEMPTS, digest, inside, place, run
 from labkit.techniques._verdict import Setting, Verdict
 
@@ -41,7 +42,7 @@ docker "$@" run --rm --network=none --volume=/:/machine:ro "$image" \\
 def become_root(
     lab: Lab,
     technique: str,
-    foothold: str,
+    foothold: Foothold,
     host: str,
     *,
     user: str | None = None,
@@ -112,7 +113,7 @@ def become_root(
     return Verdict(technique, lab.mode, foothold, True, "dockerd does what it is told", evidence)
 
 
-def _do(lab: Lab, foothold: str, argv: list[str], user: str | None, pod: Pod | None) -> Output:
+def _do(lab: Lab, foothold: Foothold, argv: list[str], user: str | None, pod: Pod | None) -> Output:
     node, usual, prefix = (pod.node, None, pod.prefix) if pod else place(lab, foothold)
     try:
         return lab.exec(node, [*prefix, *argv], user=user or usual, check=False)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.cluster import Credential
 from labkit.errors import ProbeError
-from labkit.model import Channel, View, build_model, channels, credential
+from labkit.model import Channel, Foothold, Model, read_model
+from labkit.model.own import client_credential
 from labkit.techniques._base import NETWORK, Prediction
 from labkit.techniques._reach import Answer, request, run
 from labkit.techniques._verdict import Setting
@@ -38,13 +39,13 @@ NO_USER = "user name is empty"
 
 def client_channel(lab: Lab) -> Channel:
     """Return the first channel by which the apiserver uses etcd."""
-    found = channels(build_model(lab.environment))
+    found = read_model(lab.environment).channels
     return next(
         c for c in found if c.client.startswith("kube-apiserver@") and c.server.startswith("etcd@")
     )
 
 
-def ask(lab: Lab, verb: str, key: str, foothold: str = NETWORK, **more: object) -> Answer:
+def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: object) -> Answer:
     """Ask something of etcd from a foothold, without a credential.
 
     Parameters
@@ -64,9 +65,9 @@ def ask(lab: Lab, verb: str, key: str, foothold: str = NETWORK, **more: object) 
     )
 
 
-def takes_anybody(view: View) -> Prediction:
+def takes_anybody(model: Model) -> Prediction:
     """Predict whether etcd answers a caller without a credential."""
-    channel = view.channels("kube-apiserver@* -> etcd@*")[0]
+    channel = model.open_channels("kube-apiserver@* -> etcd@*")[0]
     for claim, wanted in (
         (channel.client_authentication, "none"),
         (channel.authorization, "allow-all"),
@@ -76,9 +77,9 @@ def takes_anybody(view: View) -> Prediction:
     return Prediction(True, (str(channel.client_authentication), str(channel.authorization)))
 
 
-def keeps_plaintext(view: View) -> Prediction:
+def keeps_plaintext(model: Model) -> Prediction:
     """Predict whether the apiserver stores secrets as they are."""
-    settings = encryption(view.env)
+    settings = encryption(model.environment)
     encrypted = [setting for setting in settings if setting[1] not in ("identity", "none")]
     said = tuple(f"{what}: {value}: {read_in}" for what, value, read_in in encrypted or settings)
     return Prediction(not encrypted, said)
@@ -125,7 +126,7 @@ def as_apiserver(lab: Lab, *arguments: str) -> str:
     channel = client_channel(lab)
     argv = ["etcdctl", "--command-timeout=5s"]
     argv.append(f"--endpoints={channel.protocol}://{channel.server.split('@')[1]}:{channel.port}")
-    held = credential(build_model(lab.environment), channel)
+    held = client_credential(read_model(lab.environment), channel)
     if isinstance(held, Credential):
         authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
         argv += [f"--cert={held.certificate}", f"--key={held.key}"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
+from labkit.model import Foothold
 from labkit.model.readable import readable
 from labkit.techniques._reach import PERSON, run, run_from
 from labkit.techniques._verdict import Setting, Verdict
@@ -18,7 +19,7 @@ __all__ = ["PERSON", "denied", "settings_of"]
 
 
 def denied(
-    lab: Lab, technique: str, foothold: str, node: str, paths: Sequence[str]
+    lab: Lab, technique: str, foothold: Foothold, node: str, paths: Sequence[str]
 ) -> Verdict | None:
     """Try to read files of a machine as an ordinary user; return a verdict where one is refused.
 

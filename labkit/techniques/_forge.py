@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import Channel, build_model, channels
+from labkit.model import Channel, Foothold, read_model
 from labkit.techniques._admin import create, remove
 from labkit.techniques._etcd import encode
 from labkit.techniques._reach import Answer, request, run_from
@@ -64,11 +64,13 @@ class _Case:
     """Who forges, and from where."""
 
     lab: Lab
-    foothold: str
+    foothold: Foothold
     folder: str
 
 
-def forge(lab: Lab, technique: str, foothold: str, store: Store, how: str, taken: str) -> Verdict:
+def forge(
+    lab: Lab, technique: str, foothold: Foothold, store: Store, how: str, taken: str
+) -> Verdict:
     """Write an approved certificate request into etcd, and use what comes of it.
 
     Parameters
@@ -178,7 +180,7 @@ def _who(it: _Case, *, with_it: bool) -> dict[str, Any]:
 
 
 def _secure(lab: Lab) -> Channel:
-    found = channels(build_model(lab.environment))
+    found = read_model(lab.environment).channels
     return next(
         c for c in found if c.server.startswith("kube-apiserver@") and c.protocol == "https"
     )

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
-from labkit.model.graph import credential
+from labkit.model import read_model
+from labkit.model.own import client_credential
 from labkit.techniques._ask import url_of
 from labkit.techniques._reach import DEADLINE, Answer, answer, inside, run
 from labkit.techniques._verdict import Verdict
@@ -27,7 +27,7 @@ OUTPUT = "\n%{http_code}"
 
 def kubelet_url(lab: Lab, path: str, channel: str = CHANNEL) -> str:
     """Return the URL of a path at the kubelet's own port."""
-    return url_of(View(lab.environment).channels(channel)[0], path)
+    return url_of(read_model(lab.environment).open_channels(channel)[0], path)
 
 
 def patiently(attempt: Callable[[], Verdict]) -> Verdict:
@@ -50,9 +50,9 @@ def as_apiserver(lab: Lab, method: str, path: str, pattern: str = CHANNEL) -> An
     ProbeError
         The apiserver has no certificate for it, or it is refused as well.
     """
-    view = View(lab.environment)
-    channel = view.channels(pattern)[0]
-    held = credential(view.graph, channel)
+    model = read_model(lab.environment)
+    channel = model.open_channels(pattern)[0]
+    held = client_credential(model, channel)
     if held is None:
         raise ProbeError("the apiserver has no certificate for the kubelets")
     url = kubelet_url(lab, path, pattern)

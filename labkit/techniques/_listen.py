@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeTimeout
-from labkit.model import Channel, View
+from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._base import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._capture import between, capture
 from labkit.techniques._reach import run
@@ -92,24 +92,24 @@ class Tap:
     plaintext: str = "plaintext HTTP, it can be read"
     pushed: bool = False
     before: Callable[[Lab], None] | None = field(default=None, repr=False)
-    sealed: Callable[[View], Prediction] | None = field(default=None, repr=False)
+    sealed: Callable[[Model], Prediction] | None = field(default=None, repr=False)
 
 
-def predict(view: View, tap: Tap) -> Prediction:
+def predict(model: Model, tap: Tap) -> Prediction:
     """Say what the model says: whether a channel is encrypted, and what is said on it."""
-    found = view.channels(tap.about)
+    found = model.open_channels(tap.about)
     if not found:
-        return Prediction(False, tuple(str(c.encryption) for c in view.closed(tap.about)))
+        return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(tap.about)))
     readable = next((c.encryption for c in found if c.encryption.value == "none"), None)
     if readable is None:
         return Prediction(False, (str(found[0].encryption),))
     if tap.sealed is not None:
-        inner = tap.sealed(view)
+        inner = tap.sealed(model)
         return Prediction(inner.succeeds, (str(readable), *inner.because))
     return Prediction(True, (str(readable),))
 
 
-def listen(lab: Lab, foothold: str, name: str, tap: Tap) -> Verdict:
+def listen(lab: Lab, foothold: Foothold, name: str, tap: Tap) -> Verdict:
     """Capture some channels while their ends talk, and look at what was said.
 
     Raises
@@ -117,7 +117,7 @@ def listen(lab: Lab, foothold: str, name: str, tap: Tap) -> Verdict:
     ProbeTimeout
         Nothing was captured, or nothing that says anything.
     """
-    found = View(lab.environment).channels(tap.about)
+    found = read_model(lab.environment).open_channels(tap.about)
     port = int(found[0].port or 0)
     if tap.before is not None:
         tap.before(lab)
@@ -136,7 +136,7 @@ def listen(lab: Lab, foothold: str, name: str, tap: Tap) -> Verdict:
 def judge(
     name: str,
     mode: str,
-    foothold: str,
+    foothold: Foothold,
     channel: Channel,
     talk: Talk,
     captured: Sequence[Stream],
@@ -182,8 +182,8 @@ def technique(
     title: str,
     tap: Tap,
     *,
-    footholds: tuple[str, ...] = (NETWORK, ROOT_ON_WORKER),
-    grants: tuple[str, ...] = (),
+    footholds: tuple[Foothold, ...] = (NETWORK, ROOT_ON_WORKER),
+    grants: tuple[Foothold, ...] = (),
     settings: Callable[[Environment], Sequence[Setting]] | None = None,
 ) -> Technique:
     """Make the technique that listens to something."""
@@ -198,7 +198,7 @@ def technique(
         stride=("information disclosure",),
         cwe=("CWE-319",),
         sources=SOURCES,
-        predict=lambda view, foothold: predict(view, tap),
+        predict=lambda model, foothold: predict(model, tap),
         execute=lambda lab, foothold: listen(lab, foothold, name, tap),
         settings=settings,
     )

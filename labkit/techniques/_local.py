@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import Channel, View
+from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._base import NETWORK, USER_ON_MASTER, Prediction, Technique
 from labkit.techniques._capture import capture
 from labkit.techniques._listen import ATTACK, SOURCES
@@ -25,18 +25,18 @@ PATIENCE = 15
 FORBIDDEN = "Operation not permitted"
 
 
-def predict(view: View, about: str) -> Prediction:
+def predict(model: Model, about: str) -> Prediction:
     """Say what the model says: whether the channel leaves its machine at all."""
-    channel = view.channels(about)[0]
+    channel = model.open_channels(about)[0]
     node = channel.client.partition("@")[2]
     if channel.server.partition("@")[2] != node:
         return Prediction(channel.encryption.value == "none", (str(channel.encryption),))
-    config = view.env.component(channel.client).kubeconfig
+    config = model.environment.component(channel.client).kubeconfig
     source = config.server.source if config else channel.encryption.source
     return Prediction(False, (f"both ends are on {node}: {source}",))
 
 
-def listen(lab: Lab, foothold: str, name: str, about: str) -> Verdict:
+def listen(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
     """Try to capture it from outside, or on the machine without rights.
 
     Raises
@@ -46,7 +46,7 @@ def listen(lab: Lab, foothold: str, name: str, about: str) -> Verdict:
     ProbeError
         What happened says nothing.
     """
-    channel = View(lab.environment).channels(about)[0]
+    channel = read_model(lab.environment).open_channels(about)[0]
     node = channel.client.partition("@")[2]
     filters = _filter(lab, channel, node)
     control = f"root on {node} captures it: {channel.id}"
@@ -110,6 +110,6 @@ def technique(name: str, title: str, about: str) -> Technique:
         stride=("information disclosure",),
         cwe=("CWE-319",),
         sources=SOURCES,
-        predict=lambda view, foothold: predict(view, about),
+        predict=lambda model, foothold: predict(model, about),
         execute=lambda lab, foothold: listen(lab, foothold, name, about),
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.lab.pki import Authority
-from labkit.model import Channel, View
+from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._base import ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._capture import POISON, believed, forget, place_of
 from labkit.techniques._reach import inside, run
@@ -151,17 +151,19 @@ class Trap:
     well: Callable[[Lab], str] = field(repr=False)
 
 
-def predict(view: View, trap: Trap) -> Prediction:
+def predict(model: Model, trap: Trap) -> Prediction:
     """Say what the model says: whether the client verifies its server."""
-    found = view.channels(trap.about)
+    found = model.open_channels(trap.about)
     if not found:
-        return Prediction(False, tuple(str(c.encryption) for c in view.closed(trap.about)))
+        return Prediction(
+            False, tuple(str(c.encryption) for c in model.closed_channels(trap.about))
+        )
     claims = [channel.server_authentication for channel in found]
     gullible = [claim for claim in claims if claim.value in ("none", "unverified")]
     return Prediction(bool(gullible), (str((gullible or claims)[0]),))
 
 
-def stand(lab: Lab, foothold: str, name: str, trap: Trap) -> Verdict:
+def stand(lab: Lab, foothold: Foothold, name: str, trap: Trap) -> Verdict:
     """Stand between a client and its server, with a stranger's certificate.
 
     Raises
@@ -171,7 +173,7 @@ def stand(lab: Lab, foothold: str, name: str, trap: Trap) -> Verdict:
     ProbeError
         What it did says nothing.
     """
-    found = View(lab.environment).channels(trap.about)
+    found = read_model(lab.environment).open_channels(trap.about)
     seen, believed_it = _meet(lab, foothold, found, trap)
     channel = found[0]
     asked = [f"{channel.client} was led to the attacker's server"]
@@ -196,12 +198,14 @@ def stand(lab: Lab, foothold: str, name: str, trap: Trap) -> Verdict:
     return Verdict(name, lab.mode, foothold, False, reason, tuple(asked), well)
 
 
-def _taken(lab: Lab, name: str, foothold: str, reason: str, evidence: Sequence[str]) -> Verdict:
+def _taken(
+    lab: Lab, name: str, foothold: Foothold, reason: str, evidence: Sequence[str]
+) -> Verdict:
     return Verdict(name, lab.mode, foothold, True, reason, tuple(evidence))
 
 
 def _meet(
-    lab: Lab, foothold: str, found: Sequence[Channel], trap: Trap
+    lab: Lab, foothold: Foothold, found: Sequence[Channel], trap: Trap
 ) -> tuple[list[dict[str, str]], bool]:
     """Put the false server in the way, make the client call, and say what came of both."""
     here = place_of(lab, foothold)
@@ -253,6 +257,6 @@ def technique(
         stride=stride,
         cwe=("CWE-295", "CWE-300"),
         sources=("https://attack.mitre.org/techniques/T1557/002/", *sources),
-        predict=lambda view, foothold: predict(view, trap),
+        predict=lambda model, foothold: predict(model, trap),
         execute=lambda lab, foothold: stand(lab, foothold, name, trap),
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
+from labkit.model import Foothold
 from labkit.techniques._access import api_url
 from labkit.techniques._breakout import plain_pod
 from labkit.techniques._deeds import MERGE, labels, pods_on
@@ -21,10 +22,10 @@ __all__ = ["own_label", "own_mirror_pod", "own_node", "own_pods", "own_services"
 NODE, ORDINARY = f"/api/v1/nodes/{WORKER}", "labkit.example/attack"
 
 
-def reads(what: str, path: str, who: str) -> Callable[[Lab, str, list[str]], str]:
+def reads(what: str, path: str, who: str) -> Callable[[Lab, Foothold, list[str]], str]:
     """Make the positive control that the certificate reads what it is there for."""
 
-    def control(lab: Lab, foothold: str, options: list[str]) -> str:
+    def control(lab: Lab, foothold: Foothold, options: list[str]) -> str:
         _served(lab, path, foothold, options, f"the {who}'s certificate reads no {what}")
         return f"the same certificate reads {what}, which a {who} is there for"
 
@@ -35,13 +36,13 @@ def reads(what: str, path: str, who: str) -> Callable[[Lab, str, list[str]], str
 own_services = reads("services", "/api/v1/services?limit=1", "kube-proxy")
 
 
-def own_node(lab: Lab, foothold: str, options: list[str]) -> str:
+def own_node(lab: Lab, foothold: Foothold, options: list[str]) -> str:
     """Read worker1's own node with its kubelet's certificate."""
     _served(lab, NODE, foothold, options, "the kubelet's certificate does not read its own node")
     return f"the same certificate reads {WORKER}'s own node"
 
 
-def own_pods(lab: Lab, foothold: str, options: list[str]) -> str:
+def own_pods(lab: Lab, foothold: Foothold, options: list[str]) -> str:
     """Read the pods that are bound to worker1 with its kubelet's certificate."""
     failed = "the kubelet's certificate does not read its own node's pods"
     answer = _served(lab, pods_on(WORKER), foothold, options, failed)
@@ -50,7 +51,7 @@ def own_pods(lab: Lab, foothold: str, options: list[str]) -> str:
     return f"the same certificate reads the pods that are bound to {WORKER}"
 
 
-def own_label(lab: Lab, foothold: str, options: list[str]) -> str:
+def own_label(lab: Lab, foothold: Foothold, options: list[str]) -> str:
     """Give worker1 a label that its kubelet may give it, in a dry run."""
     more = ["--request", "PATCH", *MERGE, *options]
     failed = "nor may the kubelet give its node an ordinary label"
@@ -58,7 +59,7 @@ def own_label(lab: Lab, foothold: str, options: list[str]) -> str:
     return "the same certificate may give the node an ordinary label (a dry run)"
 
 
-def own_mirror_pod(lab: Lab, foothold: str, options: list[str]) -> str:
+def own_mirror_pod(lab: Lab, foothold: Foothold, options: list[str]) -> str:
     """Show the apiserver a pod that worker1's kubelet runs from a file, in a dry run."""
     failed = "the kubelet's certificate does not read its own node"
     node = json.loads(_served(lab, NODE, foothold, options, failed).body)
@@ -73,7 +74,12 @@ def own_mirror_pod(lab: Lab, foothold: str, options: list[str]) -> str:
 
 
 def _served(
-    lab: Lab, path: str, foothold: str, options: list[str], failed: str, body: bytes | None = None
+    lab: Lab,
+    path: str,
+    foothold: Foothold,
+    options: list[str],
+    failed: str,
+    body: bytes | None = None,
 ) -> Answer:
     answer = request(lab, api_url(lab, path), foothold=foothold, body=body, options=options)
     if answer.refusal:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
+from labkit.model import Foothold
 from labkit.techniques._base import (
     NETWORK,
     POD,
@@ -75,7 +76,7 @@ class _Addressed(Protocol):
     def addresses(self) -> dict[str, str]: ...
 
 
-def inside(lab: _Addressed, host: str, foothold: str = NETWORK) -> str:
+def inside(lab: _Addressed, host: str, foothold: Foothold = NETWORK) -> str:
     """Return the address of a machine of the lab; anything else is refused.
 
     Whoever stands on a machine of the lab may mean it by its loopback address.
@@ -172,7 +173,7 @@ class Answer:
 
 def run_from(
     lab: Lab,
-    foothold: str,
+    foothold: Foothold,
     argv: Sequence[str],
     *,
     stdin: bytes | None = None,
@@ -208,7 +209,7 @@ def run_from(
         raise ProbeTimeout(error.message, evidence=error.evidence) from error
 
 
-def place(lab: Lab, foothold: str) -> tuple[str, str | None, list[str]]:
+def place(lab: Lab, foothold: Foothold) -> tuple[str, str | None, list[str]]:
     """Return the machine, the user and what stands before a command."""
     first = {node.role: node.name for node in reversed(lab.environment.nodes)}
     if foothold == POD:
@@ -224,7 +225,7 @@ def request(
     lab: Lab,
     url: str,
     *,
-    foothold: str = NETWORK,
+    foothold: Foothold = NETWORK,
     body: bytes | None = None,
     options: Sequence[str] = (),
 ) -> Answer:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError
+from labkit.model import Foothold
 from labkit.model.rights import Action
 from labkit.techniques._admin import remove
 from labkit.techniques._reach import run_from
@@ -40,7 +41,7 @@ openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key 
 
 @contextmanager
 def new_request(
-    lab: Lab, foothold: str, name: str, user: str, group: str = ""
+    lab: Lab, foothold: Foothold, name: str, user: str, group: str = ""
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Make a key at a foothold, and yield its folder there and the request for a certificate."""
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's own

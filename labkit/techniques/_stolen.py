@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import Action
 from labkit.techniques._access import CHANNEL, api_url, may_all, may_write
 from labkit.techniques._ask import ask
@@ -42,7 +42,7 @@ class Stolen:
 
     kind: str
     whose: str
-    control: Callable[[Lab, str, list[str]], str] = field(repr=False)
+    control: Callable[[Lab, Foothold, list[str]], str] = field(repr=False)
     node: str = WORKER
 
 
@@ -74,22 +74,22 @@ class Deed:
     attack: tuple[str, ...]
     stride: tuple[str, ...]
     cwe: tuple[str, ...] = ("CWE-269",)
-    grants: tuple[str, ...] = ()
+    grants: tuple[Foothold, ...] = ()
     method: str = ""
     body: bytes | None = field(default=None, repr=False)
     options: tuple[str, ...] = ()
     undo: Callable[[Lab], object] = field(default=lambda lab: None, repr=False)
 
 
-def predict(view: View, stolen: Stolen, deed: Deed) -> Prediction:
+def predict(model: Model, stolen: Stolen, deed: Deed) -> Prediction:
     """Say what the model says: the authorizers first, then the admission plugin for kubelets."""
-    known = caller(view.env, stolen.kind, stolen.node)
+    known = caller(model.environment, stolen.kind, stolen.node)
     if deed.action.verb in READING:
-        return may_all(view, known, [deed.action])
-    return may_write(view, known, deed.action)
+        return may_all(model, known, [deed.action])
+    return may_write(model, known, deed.action)
 
 
-def execute(lab: Lab, foothold: str, name: str, stolen: Stolen, deed: Deed) -> Verdict:
+def execute(lab: Lab, foothold: Foothold, name: str, stolen: Stolen, deed: Deed) -> Verdict:
     """Do it with the certificate, and undo it unless it was refused."""
     proof, refused = deed.proof(lab), False
     with carried(lab, foothold, stolen.kind, stolen.node) as options:
@@ -118,7 +118,7 @@ def technique(
     stolen: Stolen,
     deed: Deed,
     *,
-    footholds: tuple[str, ...],
+    footholds: tuple[Foothold, ...],
     sources: tuple[str, ...],
     settings: Callable[[Environment], Sequence[Setting]] | None = None,
 ) -> Technique:
@@ -134,7 +134,7 @@ def technique(
         stride=deed.stride,
         cwe=deed.cwe,
         sources=(ARTICLE, *sources),
-        predict=lambda view, foothold: predict(view, stolen, deed),
+        predict=lambda model, foothold: predict(model, stolen, deed),
         execute=lambda lab, foothold: execute(lab, foothold, name, stolen, deed),
         settings=settings,
     )

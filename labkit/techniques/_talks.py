@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import Channel, build_model
-from labkit.model.graph import credential
+from labkit.model import Channel, read_model
+from labkit.model.own import client_credential
 from labkit.techniques._admin import annotate
 from labkit.techniques._listen import Talk, nonce
 from labkit.techniques._secret import Secret, true_secret
@@ -103,7 +103,7 @@ def docker_asked(lab: Lab, channel: Channel) -> Iterator[Talk]:
     url = f"{channel.protocol}://worker1:{channel.port}/containers/json"
     argv = ["curl", "--silent", "--fail", "--insecure", "--get", url]
     argv += ["--data-urlencode", f"filters={filters}"]
-    if held := credential(build_model(lab.environment), channel):
+    if held := client_credential(read_model(lab.environment), channel):
         argv += ["--cert", held.certificate, "--key", held.key]
     lab.exec("master", argv)
     yield Talk(asked, "what a remote client asked the Docker Engine", "the client was answered")

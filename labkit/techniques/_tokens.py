@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
+from labkit.model import Foothold
 from labkit.techniques._access import api_url
 from labkit.techniques._admin import create
 from labkit.techniques._ask import ask
@@ -43,7 +44,7 @@ def new(lab: Lab, namespace: str, account: str, bound_to: str = "") -> str:
 
 
 def present(
-    lab: Lab, technique: str, foothold: str, token: str, whose: str, control: Callable[[], str]
+    lab: Lab, technique: str, foothold: Foothold, token: str, whose: str, control: Callable[[], str]
 ) -> Verdict:
     """Ask the apiserver for a secret with a token, and say what came of it."""
     secret = true_secret(lab, NAMESPACE, NAME, KEY)
@@ -58,7 +59,7 @@ def present(
     return ask(lab, technique, foothold, url, options=options, proof=proof, control=control)
 
 
-def made_for_apiserver(lab: Lab, foothold: str, account: str) -> str:
+def made_for_apiserver(lab: Lab, foothold: Foothold, account: str) -> str:
     """Show that a new token of an account is known at the same port: the positive control."""
     made = new(lab, NAMESPACE, account)
     answer = request(lab, api_url(lab, PATH), foothold=foothold, options=bearer(made))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any, TypeAlias
 
-from labkit.render.columns import columns, html
+from labkit.model import Foothold
+from labkit.tables import columns, html
 
 __all__ = ["COLOURS", "WORDS", "Setting", "Settings", "Verdict", "Verdicts"]
 
@@ -26,7 +27,8 @@ class Verdict:
 
     Parameters
     ----------
-    technique, mode, foothold : str
+    technique, mode : str
+    foothold : Foothold
     succeeded : bool
         False means refused, never that no answer came.
     reason : str
@@ -40,7 +42,8 @@ class Verdict:
 
     Examples
     --------
-    >>> Verdict("etcd-read", "insecure", "on the cluster network", True, "HTTP 200", ("one value",))
+    >>> from labkit.model.footholds import NETWORK
+    >>> Verdict("etcd-read", "insecure", NETWORK, True, "HTTP 200", ("one value",))
     etcd-read, insecure, on the cluster network: succeeded
       why: HTTP 200
       - one value
@@ -48,7 +51,7 @@ class Verdict:
 
     technique: str
     mode: str
-    foothold: str
+    foothold: Foothold
     succeeded: bool
     reason: str
     evidence: tuple[str, ...] = ()
@@ -75,7 +78,7 @@ class Verdict:
         return (
             f"<div style='border-left:5px solid {colour};padding:2px 12px;text-align:left'>"
             f"<b>{escape(self.technique)}</b> in <b>{escape(self.mode)}</b>, "
-            f"{escape(self.foothold)}: <b style='color:{colour}'>{self.word}</b>"
+            f"{escape(str(self.foothold))}: <b style='color:{colour}'>{self.word}</b>"
             f"<div><i>why:</i> {escape(self.reason)}</div><ul>{items}</ul>{control}</div>"
         )
 
@@ -85,7 +88,8 @@ class Verdicts(tuple[Verdict, ...]):
 
     Examples
     --------
-    >>> Verdicts([Verdict("etcd-read", "insecure", "on the cluster network", True, "HTTP 200")])
+    >>> from labkit.model.footholds import NETWORK
+    >>> Verdicts([Verdict("etcd-read", "insecure", NETWORK, True, "HTTP 200")])
     technique  mode      from                    verdict    why
     ---------  --------  ----------------------  ---------  --------
     etcd-read  insecure  on the cluster network  succeeded  HTTP 200
@@ -95,7 +99,7 @@ class Verdicts(tuple[Verdict, ...]):
     HEAD = ("technique", "mode", "from", "verdict", "why")
 
     def _cells(self) -> list[tuple[str, ...]]:
-        return [(v.technique, v.mode, v.foothold, v.word, v.reason) for v in self]
+        return [(v.technique, v.mode, str(v.foothold), v.word, v.reason) for v in self]
 
     def __repr__(self) -> str:
         return columns(self.HEAD, self._cells())

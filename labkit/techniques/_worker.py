@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labkit.cluster import Credential, Environment
+from labkit.model import Foothold
 from labkit.model.authorization import credential_of
 from labkit.model.rights import Caller, authenticated_as
 from labkit.techniques._access import apiserver_of
-from labkit.techniques._base import OUTSIDE
+from labkit.techniques._base import COPIED_CREDENTIAL
 from labkit.techniques._reach import run_from
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ def caller(env: Environment, kind: str, node: str = WORKER) -> Caller:
 
 
 @contextmanager
-def carried(lab: Lab, foothold: str, kind: str, node: str = WORKER) -> Iterator[list[str]]:
+def carried(lab: Lab, foothold: Foothold, kind: str, node: str = WORKER) -> Iterator[list[str]]:
     """Yield curl's options for such a certificate; outside, for a copy of it there."""
     credential = held(lab.environment, kind, node)
     if credential is None:
         yield []
         return
-    if foothold != OUTSIDE:
+    if foothold != COPIED_CREDENTIAL:
         yield ["--cert", credential.certificate, "--key", credential.key]
         return
     with copied(lab, foothold, credential) as (certificate, key):
@@ -55,7 +56,7 @@ def carried(lab: Lab, foothold: str, kind: str, node: str = WORKER) -> Iterator[
 
 
 @contextmanager
-def copied(lab: Lab, foothold: str, credential: Credential) -> Iterator[tuple[str, str]]:
+def copied(lab: Lab, foothold: Foothold, credential: Credential) -> Iterator[tuple[str, str]]:
     """Yield the paths of a copy of a certificate and its key, at a foothold elsewhere."""
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     try:

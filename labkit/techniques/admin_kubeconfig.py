@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.authorization import everything_for
 from labkit.model.readable import readable
 from labkit.model.rights import authenticated_as
@@ -36,9 +36,9 @@ __all__ = ["TECHNIQUE"]
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: who can read the files, and what their owner may do."""
-    env, held = view.env, _credential(view.env)
+    env, held = model.environment, _credential(model.environment)
     because = []
     for path in _wanted(held):
         claim = readable(env, env.node(held.node), path, PERSON)
@@ -52,7 +52,7 @@ def predict(view: View, foothold: str) -> Prediction:
     return Prediction(True, (*because, str(power)))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Read the administrator's kubeconfig and key, and ask what one may do with them."""
     held = _credential(lab.environment)
     if refused := denied(lab, TECHNIQUE.name, foothold, held.node, _wanted(held)):

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import Action
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._access import CHANNEL, api_url, may_all
@@ -39,15 +39,15 @@ BINDING = {
 }
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the agent may bind itself to cluster-admin."""
-    agent = token_caller(view.env, *AGENT)
+    agent = token_caller(model.environment, *AGENT)
     if agent is None:
-        return Prediction(False, (str(token_in(view.env, *AGENT)),))
-    return may_all(view, agent, [Action("create", "clusterrolebindings", GROUP)])
+        return Prediction(False, (str(token_in(model.environment, *AGENT)),))
+    return may_all(model, agent, [Action("create", "clusterrolebindings", GROUP)])
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Bind the agent to cluster-admin with its own token; a dry run, so nothing is stored."""
     token = token_of(lab, find_pod(lab, *AGENT))
     if token is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model, read_model
 from labkit.techniques._ask import ask, first_refusal, url_of
 from labkit.techniques._base import (
     NETWORK,
@@ -30,16 +30,16 @@ PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
 CHANNEL = "* -> kube-apiserver@master:6443"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the anonymous are let in, and may do everything."""
-    channel = view.channels(CHANNEL)[0]
+    channel = model.open_channels(CHANNEL)[0]
     return first_refusal(
         (channel.client_authentication, ("anonymous", "none")),
         (channel.authorization, ("allow-all",)),
     )
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask for a secret without saying who asks."""
     secret = true_secret(lab, *WANTED)
 
@@ -52,7 +52,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
         lab.api("GET", PATH)
         return "the administrator reads it on the same port"
 
-    url = url_of(View(lab.environment).channels(CHANNEL)[0], PATH)
+    url = url_of(read_model(lab.environment).open_channels(CHANNEL)[0], PATH)
     return ask(lab, TECHNIQUE.name, foothold, url, proof=proof, control=control)
 
 

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.techniques._base import ROOT_ON_ETCD, SECRETS, Prediction, Technique
 from labkit.techniques._etcd import encryption, keeps_plaintext
 from labkit.techniques._reach import run
@@ -29,7 +29,7 @@ DATA = "/var/lib/etcd"
 CIPHERTEXT = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:[^:]+:")
 
 
-def read_at_rest(lab: Lab, foothold: str) -> Verdict:
+def read_at_rest(lab: Lab, foothold: Foothold) -> Verdict:
     """Have a new secret stored, look for it in etcd's files and at what etcd keeps of it.
 
     Returns
@@ -45,7 +45,7 @@ def read_at_rest(lab: Lab, foothold: str) -> Verdict:
         return _look(lab, foothold, secret)
 
 
-def _look(lab: Lab, foothold: str, secret: Secret) -> Verdict:
+def _look(lab: Lab, foothold: Foothold, secret: Secret) -> Verdict:
     node = next(n.name for n in lab.environment.nodes if n.role == "etcd")
     # The etcd machine's root has what its administrator calls etcd with.
     value = lab.etcdctl("get", KEY, "--print-value-only").stdout
@@ -90,9 +90,9 @@ def _in_files(lab: Lab, node: str, wanted: bytes) -> bool:
     return found.exit_code == 0
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the apiserver encrypts what it stores."""
-    return keeps_plaintext(view)
+    return keeps_plaintext(model)
 
 
 TECHNIQUE = Technique(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
-from labkit.model import Claim, View
+from labkit.model import Claim, Foothold, Model
 from labkit.model.readable import readable
 from labkit.techniques._access import (
     EVERYTHING,
@@ -45,19 +45,19 @@ openssl x509 -req -in csr -CA "$4" -CAkey "$5" -CAserial serial -CAcreateserial 
 """
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: who can read the key that signs the apiserver's callers."""
-    authority, node = _authority(view.env)
+    authority, node = _authority(model.environment)
     if not node:
         absent = f"the key of {authority.name} is not on the master"
         return Prediction(False, (str(Claim("none", absent, authority.source)),))
-    claim = readable(view.env, view.env.node(node), authority.key, PERSON)
-    trusted = apiserver_of(view.env).setting("client-ca-file").source
+    claim = readable(model.environment, model.environment.node(node), authority.key, PERSON)
+    trusted = apiserver_of(model.environment).setting("client-ca-file").source
     said = (str(claim), f"signs the apiserver's callers: {trusted}")
     return Prediction(True, said) if claim.value == "readable" else Prediction(False, said[:1])
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Read the authority's key, sign a certificate, use it and throw it away."""
     authority, node = _authority(lab.environment)
     if refused := denied(lab, TECHNIQUE.name, foothold, node, [authority.key]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from labkit.techniques._base import OUTSIDE
+from labkit.techniques._base import COPIED_CREDENTIAL
 from labkit.techniques._controllers import KIND, own_accounts, own_work
 from labkit.techniques._deeds import CARD, read_secret
 from labkit.techniques._stolen import Stolen, technique
@@ -21,7 +21,7 @@ TECHNIQUE = technique(
     "Read a secret with the controller manager's certificate",
     Stolen(KIND, "the controller manager", own_work, MASTER),
     replace(read_secret(*CARD), cwe=("CWE-250", "CWE-269")),
-    footholds=(OUTSIDE,),
+    footholds=(COPIED_CREDENTIAL,),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/rbac/#controller-roles",
         "https://attack.mitre.org/techniques/T1552/004/",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.authorization import everything_for
 from labkit.model.rights import Action, service_account
 from labkit.techniques._access import (
@@ -24,7 +24,7 @@ from labkit.techniques._access import (
     everything_body,
     may_all,
 )
-from labkit.techniques._base import ADMIN, OUTSIDE, Prediction, Technique
+from labkit.techniques._base import ADMIN, COPIED_CREDENTIAL, Prediction, Technique
 from labkit.techniques._controllers import KIND, own_accounts, own_work
 from labkit.techniques._reach import request
 from labkit.techniques._verdict import Setting, Verdict
@@ -46,28 +46,28 @@ EVERY_RIGHT = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
 TOKEN_REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether it may do everything, or whose token it may make."""
-    apiserver, manager = apiserver_of(view.env), caller(view.env, KIND, MASTER)
-    alone = everything_for(view.env, apiserver, manager.groups, manager.user)
+    apiserver, manager = apiserver_of(model.environment), caller(model.environment, KIND, MASTER)
+    alone = everything_for(model.environment, apiserver, manager.groups, manager.user)
     if alone is not None and alone.value == "allow-all":
         return Prediction(True, (str(alone),))
-    roles = _roles_count(view.env)
+    roles = _roles_count(model.environment)
     name = ACCOUNTS[roles]
     token = Action("create", "serviceaccounts/token", namespace=NAMESPACE, name=name)
-    made = may_all(view, manager, [token])
+    made = may_all(model, manager, [token])
     if not made.succeeds:
         return made
     account = service_account(NAMESPACE, name, manager.claim.source)
     if roles:
-        return may_all(view, account, [GIVE, ESCALATE])
-    powerful = everything_for(view.env, apiserver, account.groups, account.user)
+        return may_all(model, account, [GIVE, ESCALATE])
+    powerful = everything_for(model.environment, apiserver, account.groups, account.user)
     if powerful is None:
         return Prediction(False, (f"{account.user} may not do everything: {manager.claim}",))
     return Prediction(True, (str(powerful),))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask whether the manager may do everything; if not, be a controller that may."""
     account = ACCOUNTS[_roles_count(lab.environment)]
     with carried(lab, foothold, KIND, MASTER) as options:
@@ -91,7 +91,9 @@ def execute(lab: Lab, foothold: str) -> Verdict:
     return _as_account(lab, foothold, account, ["--header", bearer], asked)
 
 
-def _as_account(lab: Lab, foothold: str, account: str, options: list[str], asked: str) -> Verdict:
+def _as_account(
+    lab: Lab, foothold: Foothold, account: str, options: list[str], asked: str
+) -> Verdict:
     """See whether a controller's token is worth everything."""
     if not _roles_count(lab.environment):
         if not _may_everything(lab, foothold, options):
@@ -114,7 +116,7 @@ def _as_account(lab: Lab, foothold: str, account: str, options: list[str], asked
     return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, (asked, tried))
 
 
-def _may_everything(lab: Lab, foothold: str, options: Sequence[str]) -> bool:
+def _may_everything(lab: Lab, foothold: Foothold, options: Sequence[str]) -> bool:
     url = api_url(lab, EVERYTHING)
     answer = request(lab, url, foothold=foothold, body=everything_body(), options=options)
     if answer.refusal:
@@ -133,7 +135,7 @@ def _settings(env: Environment) -> list[Setting]:
 TECHNIQUE = Technique(
     name="controller-manager-token",
     title="Become cluster-admin with the controller manager's certificate",
-    footholds=(OUTSIDE,),
+    footholds=(COPIED_CREDENTIAL,),
     grants=(ADMIN,),
     about=CHANNEL,
     properties=("authorization",),

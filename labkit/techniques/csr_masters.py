@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import admission
 from labkit.techniques._access import (
     CHANNEL,
@@ -45,19 +45,19 @@ PLUGIN = "CertificateSubjectRestriction"
 WORDS = b"system:masters group is not allowed"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the caller may ask, and whether the plugin is at work."""
-    caller = caller_at(view.env, foothold)
-    asked = may_all(view, caller, [CREATE])
+    caller = caller_at(model.environment, foothold)
+    asked = may_all(model, caller, [CREATE])
     if not asked.succeeds:
         return asked
-    plugin = admission(apiserver_of(view.env), PLUGIN)
+    plugin = admission(apiserver_of(model.environment), PLUGIN)
     if plugin.value == "enforced":
         return Prediction(False, (str(plugin),))
-    return may_all(view, caller, [CREATE, *APPROVE])
+    return may_all(model, caller, [CREATE, *APPROVE])
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Send the request; where it is refused, send one for another group."""
     options = options_at(lab.environment, foothold)
     asked = f"asked for a certificate of {GROUP}: POST {PATH} at the apiserver"
@@ -82,7 +82,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
     return _refused(lab, foothold, f"HTTP 403, {PLUGIN}", asked, control)
 
 
-def _refused(lab: Lab, foothold: str, reason: str, asked: str, control: str) -> Verdict:
+def _refused(lab: Lab, foothold: Foothold, reason: str, asked: str, control: str) -> Verdict:
     if not reason.startswith(("HTTP 401", "HTTP 403")):
         raise ProbeError(f"{TECHNIQUE.name}: {reason} says nothing")
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, (asked,), control)

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.techniques._access import CHANNEL, api_url, caller_at, may_all, options_at
 from labkit.techniques._admin import create, read
 from labkit.techniques._base import (
@@ -45,12 +45,12 @@ LIST = "/api/v1/namespaces/shop/secrets"
 PATIENCE = 20.0
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the caller may request and approve."""
-    return may_all(view, caller_at(view.env, foothold), [CREATE, *APPROVE])
+    return may_all(model, caller_at(model.environment, foothold), [CREATE, *APPROVE])
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Request, approve, wait for the certificate, and list secrets with it."""
     secret = true_secret(lab, "shop", "db-credentials", "password")
     options = options_at(lab.environment, foothold)
@@ -84,7 +84,11 @@ def execute(lab: Lab, foothold: str) -> Verdict:
 
 
 def _refused(
-    lab: Lab, foothold: str, reason: str, evidence: list[str], body: dict[str, Any] | None = None
+    lab: Lab,
+    foothold: Foothold,
+    reason: str,
+    evidence: list[str],
+    body: dict[str, Any] | None = None,
 ) -> Verdict:
     """Let the administrator make and approve the request that the attacker could not."""
     if not reason.startswith(("HTTP 401", "HTTP 403")):

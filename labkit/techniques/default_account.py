@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment, Source
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import Action, default_bindings, service_account
 from labkit.techniques._access import CHANNEL, IDENTITY, api_url, identity, may_all
-from labkit.techniques._base import OUTSIDE, SECRETS, Prediction, Technique
+from labkit.techniques._base import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._reach import request
 from labkit.techniques._tokens import NAME, NAMESPACE, bearer, new, present
 from labkit.techniques._verdict import Setting, Verdict
@@ -29,15 +29,15 @@ ACTION = Action("get", "secrets", namespace=NAMESPACE, name=NAME)
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: what the apiserver allows the account."""
-    bound = default_bindings(view.env)
+    bound = default_bindings(model.environment)
     absent = Source("manifests", None, f"a binding of {HOME}/{ACCOUNT} absent", default=True)
     source = bound[0].source if bound else absent
-    return may_all(view, service_account(HOME, ACCOUNT, source), [ACTION])
+    return may_all(model, service_account(HOME, ACCOUNT, source), [ACTION])
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask for the secret with a token of the account, which any pod of its namespace may have."""
     token = new(lab, HOME, ACCOUNT)
 
@@ -63,7 +63,7 @@ def _settings(env: Environment) -> list[Setting]:
 TECHNIQUE = Technique(
     name="default-account",
     title="Read secrets as a default service account",
-    footholds=(OUTSIDE,),
+    footholds=(COPIED_CREDENTIAL,),
     grants=(SECRETS,),
     about=CHANNEL,
     properties=("authorization",),

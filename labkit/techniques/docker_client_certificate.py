@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Credential, Environment
 from labkit.errors import ProbeError
-from labkit.model import View
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER, Prediction, Technique
+from labkit.model import Foothold, Model
+from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._docker import WORKER, become_root, listens_on
 from labkit.techniques._verdict import Verdict
 from labkit.techniques._worker import copied
@@ -28,21 +28,23 @@ PORT = 2376
 CHANNELS = f"* -> dockerd@{WORKER}:{PORT}"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether dockerd takes certificates of the client's authority."""
-    found = [c for c in view.channels(CHANNELS) if c.protocol == "https"]
+    found = [c for c in model.open_channels(CHANNELS) if c.protocol == "https"]
     if not found:
-        said = (f"{what}: {value}: {where}" for what, value, where in listens_on(view.env))
+        said = (f"{what}: {value}: {where}" for what, value, where in listens_on(model.environment))
         return Prediction(False, tuple(said))
     claim = found[0].client_authentication
-    trusted = view.env.component(f"dockerd@{WORKER}").setting("tlscacert")
-    signer = _held(view.env).signed_by
-    known = trusted.value in {a.certificate for a in view.env.authorities if a.name == signer}
+    trusted = model.environment.component(f"dockerd@{WORKER}").setting("tlscacert")
+    signer = _held(model.environment).signed_by
+    known = trusted.value in {
+        a.certificate for a in model.environment.authorities if a.name == signer
+    }
     allowed = claim.value == "none" or known
     return Prediction(allowed, (str(claim), str(trusted.source)))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Start a container that mounts the worker's file system, with the copied certificate."""
     host = f"tcp://{WORKER}:{PORT}"
     with copied(lab, foothold, _held(lab.environment)) as pair:
@@ -59,7 +61,7 @@ def _held(env: Environment) -> Credential:
 TECHNIQUE = Technique(
     name="docker-client-certificate",
     title="Become root on a worker with a docker client's certificate",
-    footholds=(OUTSIDE,),
+    footholds=(COPIED_CREDENTIAL,),
     grants=(ROOT_ON_WORKER,),
     about="",
     properties=(),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.listener import socket_group
 from labkit.techniques._base import ROOT_ON_WORKER, USER_ON_WORKER, Prediction, Technique
 from labkit.techniques._docker import SOCKET, become_root
@@ -22,22 +22,22 @@ CHANNEL = "local-users@worker1 -> dockerd@worker1:/run/docker.sock"
 PERSON = "bob"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the socket has a group, and bob is in it."""
-    found = view.channels(CHANNEL)
+    found = model.open_channels(CHANNEL)
     if not found:
-        return Prediction(False, tuple(str(c.encryption) for c in view.closed(CHANNEL)))
+        return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)))
     claim = found[0].client_authentication
     if claim.value == "none":
         return Prediction(True, (str(claim),))
-    group = socket_group(view.env, "worker1", claim)
+    group = socket_group(model.environment, "worker1", claim)
     member = next((member for member in group if member.member == PERSON), None)
     if member is None:
         return Prediction(False, (str(claim),))
     return Prediction(True, (str(claim), str(member.source)))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Start a container that mounts the worker's file system, as somebody in the group."""
     return become_root(lab, TECHNIQUE.name, foothold, f"unix://{SOCKET}", user=PERSON)
 

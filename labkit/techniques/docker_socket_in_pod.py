@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.workloads import mounted, user_of
 from labkit.techniques._base import POD, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._docker import SOCKET, become_root, control
@@ -26,21 +26,21 @@ BUILDER = ("ci", "builder")
 CHANNEL = f"local-users@worker1 -> dockerd@worker1:{SOCKET}"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the socket is in the pod, and lets its user in."""
-    mount, user = mounted(view.env, *BUILDER, SOCKET), user_of(view.env, *BUILDER)
+    mount, user = mounted(model.environment, *BUILDER, SOCKET), user_of(model.environment, *BUILDER)
     if mount.value == "none":
         return Prediction(False, (str(mount),))
-    found = view.channels(CHANNEL)
+    found = model.open_channels(CHANNEL)
     if not found:
-        return Prediction(False, tuple(str(c.encryption) for c in view.closed(CHANNEL)))
+        return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)))
     claim = found[0].client_authentication
     # the pod is in no group of the machine's; to root the mode is no hindrance
     allowed = claim.value == "none" or user.value == "0"
     return Prediction(allowed, (str(mount), str(claim), str(user.source)))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Start a container that mounts the worker's file system, from within the builder."""
     pod = find_pod(lab, *BUILDER)
     path = mounted(lab.environment, *BUILDER, SOCKET).detail

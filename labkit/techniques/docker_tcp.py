@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.techniques._ask import first_refusal
 from labkit.techniques._base import (
     NETWORK,
@@ -29,15 +29,15 @@ __all__ = ["TECHNIQUE"]
 CHANNEL = "anyone@network -> dockerd@worker1:2375"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether dockerd listens on TCP and asks nobody who calls."""
-    found = view.channels(CHANNEL)
+    found = model.open_channels(CHANNEL)
     if not found:
-        return Prediction(False, tuple(str(c.encryption) for c in view.closed(CHANNEL)))
+        return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)))
     return first_refusal((found[0].client_authentication, ("none",)))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Start a container that mounts the worker's file system."""
     return become_root(lab, TECHNIQUE.name, foothold, "tcp://worker1:2375")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labkit.model import View
+from labkit.model import Foothold, Model, read_model
 from labkit.techniques._ask import first_refusal
 from labkit.techniques._base import (
     NETWORK,
@@ -34,21 +34,21 @@ PORT = 2376
 CHANNELS = f"* -> dockerd@worker1:{PORT}"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether dockerd speaks TLS there, and asks nobody who calls."""
-    found = [c for c in view.channels(CHANNELS) if c.protocol == "https"]
+    found = [c for c in model.open_channels(CHANNELS) if c.protocol == "https"]
     if not found:
-        said = (f"{what}: {value}: {where}" for what, value, where in listens_on(view.env))
+        said = (f"{what}: {value}: {where}" for what, value, where in listens_on(model.environment))
         return Prediction(False, tuple(said))
     return first_refusal((found[0].client_authentication, ("none",)))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Start a container that mounts the worker's file system, without a certificate."""
     verdict = become_root(lab, TECHNIQUE.name, foothold, f"tcp://worker1:{PORT}", tls=())
     if not verdict.reason.startswith("TLS alert"):
         return verdict
-    channel = View(lab.environment).channels(CHANNELS)[0]
+    channel = read_model(lab.environment).open_channels(CHANNELS)[0]
     with docker_asked(lab, channel):
         control = f"{channel.client} is served on the same port, with its certificate"
     return replace(verdict, control=control)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model, read_model
 from labkit.techniques import _listen
 from labkit.techniques._base import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._capture import between, capture
@@ -25,18 +25,18 @@ ABOUT = "* -> dockerd@worker1:237[0-9]"
 CLOSED = "connection refused"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether it listens on the network, and in plaintext."""
-    found = view.channels(ABOUT)
+    found = model.open_channels(ABOUT)
     if found:
         return Prediction(found[0].encryption.value == "none", (str(found[0].encryption),))
-    said = (f"{what}: {value}: {read_in}" for what, value, read_in in listens_on(view.env))
+    said = (f"{what}: {value}: {read_in}" for what, value, read_in in listens_on(model.environment))
     return Prediction(False, tuple(said))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Let the master ask worker1's Docker Engine something, and read along."""
-    found = View(lab.environment).channels(ABOUT)
+    found = read_model(lab.environment).open_channels(ABOUT)
     if not found:
         refusal = request(lab, "http://worker1:2375/containers/json", foothold=foothold).refusal
         if refusal != CLOSED:

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.own import overlay
 from labkit.techniques._admin import read
 from labkit.techniques._base import NETWORK, ROOT_ON_WORKER, Prediction, Technique
@@ -33,13 +33,13 @@ def backend(env: Environment) -> Setting:
     return ("overlay network", claim.detail, str(claim.source))
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the overlay network encrypts."""
-    claim = overlay(view.env)
+    claim = overlay(model.environment)
     return Prediction(claim.value == "none", (str(claim),))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Let a pod of worker2 ask a pod of worker1 something, and read along."""
     said, pairs = nonce("question"), [("worker1", "worker2")]
     pod = read(lab, "/api/v1/namespaces/shop/pods/web")

@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import trusted_by
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER, SECRETS, Prediction, Technique
+from labkit.techniques._base import (
+    COPIED_CREDENTIAL,
+    ROOT_ON_WORKER,
+    SECRETS,
+    Prediction,
+    Technique,
+)
 from labkit.techniques._etcd import (
     API,
     NO_USER,
@@ -39,20 +45,22 @@ KEY = "/registry/secrets/payments/card-processor"
 REFUSALS = ("permission denied", NO_USER)
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whom etcd trusts, whether it has users, and what it keeps."""
-    channel = view.channels(CHANNEL)[0]
-    held = view.env.credential("kubelet", WORKER)
-    trusted = view.env.component(channel.server).setting("trusted-ca-file")
+    channel = model.open_channels(CHANNEL)[0]
+    held = model.environment.credential("kubelet", WORKER)
+    trusted = model.environment.component(channel.server).setting("trusted-ca-file")
     asked = channel.encryption.value != "none" and channel.client_authentication.value != "none"
-    if asked and (held is None or held.signed_by not in trusted_by(view.env, trusted.value)):
+    if asked and (
+        held is None or held.signed_by not in trusted_by(model.environment, trusted.value)
+    ):
         return Prediction(False, (f"trusts {trusted.value} only: {trusted.source}",))
     if channel.authorization.value != "allow-all":
         return Prediction(False, (str(channel.authorization),))
-    return keeps_plaintext(view)
+    return keeps_plaintext(model)
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Knock with the kubelet's certificate, and ask for a secret where the door opens."""
     secret = true_secret(lab, *WANTED)
     channel = client_channel(lab)
@@ -82,7 +90,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), control)
 
 
-def _get(lab: Lab, foothold: str, endpoint: str, options: Sequence[str]) -> tuple[str, bytes]:
+def _get(lab: Lab, foothold: Foothold, endpoint: str, options: Sequence[str]) -> tuple[str, bytes]:
     """Ask for the key with etcdctl; return why there is none, or the value."""
     inside(lab, endpoint.partition("://")[2].rpartition(":")[0])
     argv = ["etcdctl", "--command-timeout=4s", f"--endpoints={endpoint}", "get", KEY]
@@ -111,7 +119,7 @@ def _settings(env: Environment) -> list[Setting]:
 TECHNIQUE = Technique(
     name="etcd-any-certificate",
     title="Open etcd with a kubelet's certificate",
-    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     grants=(SECRETS,),
     about=CHANNEL,
     properties=("client_authentication", "authorization"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.techniques import _forge
 from labkit.techniques._base import (
     ADMIN,
@@ -33,7 +33,7 @@ class _Open:
     """etcd's JSON over HTTP, asked as nobody."""
 
     lab: Lab
-    foothold: str
+    foothold: Foothold
 
     def put(self, key: str, value: bytes) -> Answer:
         return ask(self.lab, "put", key, self.foothold, value=encode(value))
@@ -45,12 +45,12 @@ class _Open:
         ask(self.lab, "deleterange", key, self.foothold)
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether etcd asks who calls."""
-    return takes_anybody(view)
+    return takes_anybody(model)
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Write a request that nobody approved, and have it signed."""
     how = "without a credential"
     return _forge.forge(lab, TECHNIQUE.name, foothold, _Open(lab, foothold), how, TAKEN)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import Channel, View, credential
+from labkit.model import Channel, Foothold, Model, read_model
+from labkit.model.own import client_credential
 from labkit.techniques import _forge
 from labkit.techniques._base import (
     ADMIN,
@@ -39,7 +40,7 @@ class _Held:
     """etcd, asked with etcdctl and what the machine holds."""
 
     lab: Lab
-    foothold: str
+    foothold: Foothold
     argv: tuple[str, ...]
 
     def put(self, key: str, value: bytes) -> Answer:
@@ -61,33 +62,33 @@ class _Held:
         return output
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: how far etcd opens to what the machine holds."""
-    claim = view.channels(CHANNEL)[0].authorization
+    claim = model.open_channels(CHANNEL)[0].authorization
     if foothold == ROOT_ON_ETCD:
         return Prediction(True, (f"etcd's administrator writes everything: {claim.source}",))
     return Prediction(claim.value == "allow-all", (str(claim),))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Write a request that nobody approved, and have it signed."""
     if foothold == ROOT_ON_ETCD:
         store = _Held(lab, foothold, ("sh", "-c", AS_ROOT, "etcdctl"))
         how = "as etcd's administrator"
     else:
-        view = View(lab.environment)
-        channel = view.channels(CHANNEL)[0]
-        store = _Held(lab, foothold, tuple(_as_flanneld(lab, view, channel)))
+        model = read_model(lab.environment)
+        channel = model.open_channels(CHANNEL)[0]
+        store = _Held(lab, foothold, tuple(_as_flanneld(lab, model, channel)))
         how = "as flanneld"
     return _forge.forge(lab, TECHNIQUE.name, foothold, store, how, TAKEN)
 
 
-def _as_flanneld(lab: Lab, view: View, channel: Channel) -> list[str]:
+def _as_flanneld(lab: Lab, model: Model, channel: Channel) -> list[str]:
     server = channel.server.partition("@")[2]
     inside(lab, server)
     argv = ["etcdctl", "--command-timeout=4s"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
-    if held := credential(view.graph, channel):
+    if held := client_credential(model, channel):
         authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
         argv += [f"--cert={held.certificate}", f"--key={held.key}"]
         argv.append(f"--cacert={authority.certificate}")

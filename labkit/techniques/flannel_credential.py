@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Credential
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import Channel, View, credential
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER, SECRETS, Prediction, Technique
+from labkit.model import Channel, Foothold, Model, read_model
+from labkit.model.own import client_credential
+from labkit.techniques._base import (
+    COPIED_CREDENTIAL,
+    ROOT_ON_WORKER,
+    SECRETS,
+    Prediction,
+    Technique,
+)
 from labkit.techniques._etcd import keeps_plaintext
 from labkit.techniques._reach import inside, run_from
 from labkit.techniques._secret import true_secret
@@ -33,20 +40,20 @@ KEY, OWN = "/registry/secrets/payments/card-processor", "/coreos.com/network/con
 REFUSALS = ("permission denied", "user name is empty", "certificate required", "bad certificate")
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether etcd has users, and what it keeps."""
-    claim = view.channels(CHANNEL)[0].authorization
+    claim = model.open_channels(CHANNEL)[0].authorization
     if claim.value != "allow-all":
         return Prediction(False, (str(claim),))
-    return keeps_plaintext(view)
+    return keeps_plaintext(model)
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask etcd for a secret, as flanneld."""
     secret = true_secret(lab, *WANTED)
-    view = View(lab.environment)
-    channel = view.channels(CHANNEL)[0]
-    held = credential(view.graph, channel)
+    model = read_model(lab.environment)
+    channel = model.open_channels(CHANNEL)[0]
+    held = client_credential(model, channel)
     what = "with flanneld's certificate" if held else "as flanneld does, without a credential"
     evidence = f"asked etcd for {KEY}, {what}"
     with _etcdctl(lab, foothold, channel, held) as call:
@@ -70,7 +77,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
 
 @contextmanager
 def _etcdctl(
-    lab: Lab, foothold: str, channel: Channel, held: Credential | None
+    lab: Lab, foothold: Foothold, channel: Channel, held: Credential | None
 ) -> Iterator[Callable[[str], Output]]:
     """Yield a function that asks etcd for a key; outside, with a copy of the certificate."""
     server = channel.server.partition("@")[2]
@@ -78,7 +85,7 @@ def _etcdctl(
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     argv = ["etcdctl", "--command-timeout=4s", "get", "--print-value-only"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
-    copied = foothold == OUTSIDE and held is not None
+    copied = foothold == COPIED_CREDENTIAL and held is not None
     if held is not None:
         authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
         paths = {"cert": held.certificate, "key": held.key, "cacert": authority.certificate}
@@ -111,7 +118,7 @@ def _tail(output: Output) -> list[str]:
 TECHNIQUE = Technique(
     name="flannel-credential",
     title="Read the cluster's secrets with flannel's way into etcd",
-    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     grants=(SECRETS,),
     about="flanneld@* -> etcd@*",
     properties=("client_authentication", "authorization"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.techniques._access import CHANNEL
 from labkit.techniques._base import (
     NETWORK,
@@ -33,12 +33,12 @@ ONLY_ROOT_READS = "/etc/shadow"
 COMMAND = f"sha256sum {MACHINE}{ONLY_ROOT_READS} >/dev/termination-log"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the caller may create pods, and admission lets him."""
-    return may_break_out(view, foothold)
+    return may_break_out(model, foothold)
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Create the pod, and wait for what it read."""
 
     def proof(said: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Source
 from labkit.errors import ProbeError
-from labkit.model import Claim, View
+from labkit.model import Claim, Foothold, Model
 from labkit.techniques._access import CHANNEL
 from labkit.techniques._base import (
     NETWORK,
@@ -45,13 +45,13 @@ MODE = Claim(
 )
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether there is such a pod at all; if so, files have modes."""
-    allowed = may_break_out(view, foothold)
+    allowed = may_break_out(model, foothold)
     return Prediction(False, (str(MODE),)) if allowed.succeeds else allowed
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Create the pod, and see what it could read."""
     name, denied = TECHNIQUE.name, False
 

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import Action
 from labkit.techniques._access import (
     CHANNEL,
@@ -49,12 +49,12 @@ ACTIONS = (
 )
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the caller may impersonate users and groups."""
-    return may_all(view, caller_at(view.env, foothold), ACTIONS)
+    return may_all(model, caller_at(model.environment, foothold), ACTIONS)
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask the apiserver who one is, while claiming to be another."""
 
     def proof(answer: Answer) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Component, Environment
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model, read_model
 from labkit.model.authorization import proxy_authorization
 from labkit.model.places import apiserver_of, is_loopback
 from labkit.techniques._access import EVERYTHING, everything_body, may_everything
@@ -40,20 +40,20 @@ PORT = "8080"
 CHANNEL = "anyone@network -> *@master:8080"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether it listens for this foothold, and as whom it acts."""
-    proxy = _proxy(view.env)
+    proxy = _proxy(model.environment)
     if proxy is None:
-        return Prediction(False, (_nothing(view),))
+        return Prediction(False, (_nothing(model),))
     address = proxy.setting("address")
     if is_loopback(address.value) and foothold != USER_ON_MASTER:
         return Prediction(False, (f"listens on {address.value} only: {address.source}",))
     config = proxy.kubeconfig
-    server = apiserver_of(view.env, config) if config else None
-    return first_refusal((proxy_authorization(view.env, proxy, server), ("allow-all",)))
+    server = apiserver_of(model.environment, config) if config else None
+    return first_refusal((proxy_authorization(model.environment, proxy, server), ("allow-all",)))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask for a secret over plain HTTP, on the master itself by its loopback address."""
     secret = true_secret(lab, *WANTED)
 
@@ -84,8 +84,8 @@ def _proxy(env: Environment) -> Component | None:
     return None
 
 
-def _nothing(view: View) -> str:
-    shut = view.closed(CHANNEL)
+def _nothing(model: Model) -> str:
+    shut = model.closed_channels(CHANNEL)
     return str(shut[0].encryption) if shut else f"nothing listens on port {PORT} of the master"
 
 
@@ -94,7 +94,7 @@ def _settings(env: Environment) -> list[Setting]:
     proxy = _proxy(env)
     address = proxy.setting("address") if proxy else None
     if address is None:
-        return [("kubectl proxy", "none", _nothing(View(env)))]
+        return [("kubectl proxy", "none", _nothing(read_model(env)))]
     return [("kubectl proxy", address.value, str(address.source))]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.techniques._ask import ask, first_refusal
 from labkit.techniques._base import NETWORK, POD, SECRETS, USER_ON_WORKER, Prediction, Technique
 from labkit.techniques._kubelet import CHANNEL, as_apiserver, kubelet_url, patiently
@@ -26,16 +26,16 @@ WANTED = ("shop", "db-credentials", "password")
 PATH = "/run/shop/web/web?cmd=env"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the kubelet lets the anonymous in, and do everything."""
-    channel = view.channels(CHANNEL)[0]
+    channel = model.open_channels(CHANNEL)[0]
     return first_refusal(
         (channel.client_authentication, ("anonymous", "none")),
         (channel.authorization, ("allow-all",)),
     )
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Run ``env`` in the pod shop/web."""
     secret = true_secret(lab, *WANTED)
 

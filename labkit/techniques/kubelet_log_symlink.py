@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster.source import is_true
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import mounted, token_caller, token_in, user_of
 from labkit.techniques._ask import ask
@@ -36,9 +36,9 @@ HANDLERS = ("enableDebuggingHandlers", "enableSystemLogHandler")
 ACTION = Action("get", "nodes/log", name=WORKER)
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: the folder, its owner, the kubelet's rights, then its handlers."""
-    env, kubelet = view.env, view.env.component(KUBELET)
+    env, kubelet = model.environment, model.environment.component(KUBELET)
     folder, user = mounted(env, *AGENT, LOGS), user_of(env, *AGENT)
     if folder.value != "writable":
         return Prediction(False, (str(folder),))
@@ -57,7 +57,7 @@ def predict(view: View, foothold: str) -> Prediction:
     return Prediction(True, (str(folder), str(claim), *(str(h.source) for h in handlers)))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Link to a file from the agent's pod, and ask the kubelet for the link."""
     pod, link = find_pod(lab, *AGENT), f"labkit-{secrets.token_hex(4)}"
     folder = mounted(lab.environment, *AGENT, LOGS)
@@ -89,7 +89,7 @@ def execute(lab: Lab, foothold: str) -> Verdict:
         run(lab, WORKER, ["rm", "-f", f"{LOGS}/{link}"])
 
 
-def _link(lab: Lab, foothold: str, folder: str, link: str) -> Verdict | None:
+def _link(lab: Lab, foothold: Foothold, folder: str, link: str) -> Verdict | None:
     """Make the link from within the pod; return a verdict where it cannot be made."""
     pod = find_pod(lab, *AGENT)
     if folder:

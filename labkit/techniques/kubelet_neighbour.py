@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
 from labkit.techniques._access import held_at, options_at
 from labkit.techniques._ask import ask
@@ -33,9 +33,9 @@ PATH = f"/run/payments/card-processor/card-processor?cmd=cat%20{FILE}"
 ACTION = Action("create", "nodes/proxy", name="worker2")
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whom the kubelet takes the caller for, and what he may do."""
-    env, kubelet = view.env, view.env.component(KUBELET)
+    env, kubelet = model.environment, model.environment.component(KUBELET)
     caller = known_to_kubelet(env, kubelet, held_at(env, foothold))
     claim = may_at_kubelet(env, kubelet, caller, ACTION)
     if claim.value != "allowed":
@@ -43,7 +43,7 @@ def predict(view: View, foothold: str) -> Prediction:
     return Prediction(True, (str(caller.claim), str(claim)))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Read a file in the pod payments/card-processor, which runs on the other worker."""
     secret = true_secret(lab, *WANTED)
 

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model, read_model
 from labkit.techniques._ask import ask
 from labkit.techniques._base import NETWORK, POD, USER_ON_WORKER, Prediction, Technique
 from labkit.techniques._kubelet import as_apiserver
@@ -27,17 +27,17 @@ CHANNEL = "anyone@network -> kubelet@worker1:*"
 WANTED = "db-credentials"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the port is open."""
-    found = view.channels(CHANNEL)
+    found = model.open_channels(CHANNEL)
     if found:
         return Prediction(True, (str(found[0].client_authentication),))
-    return Prediction(False, tuple(str(c.encryption) for c in view.closed(CHANNEL)[:1]))
+    return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)[:1]))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask for the pods."""
-    found = View(lab.environment).channels(CHANNEL)
+    found = read_model(lab.environment).open_channels(CHANNEL)
     port = found[0].port if found else PORT
 
     def control() -> str:

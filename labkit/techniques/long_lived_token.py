@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import Action, service_account
 from labkit.model.workloads import endless_tokens
 from labkit.techniques._access import CHANNEL, may_all
 from labkit.techniques._admin import create, read, remove
-from labkit.techniques._base import OUTSIDE, SECRETS, Prediction, Technique
+from labkit.techniques._base import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._tokens import NAME, NAMESPACE, made_for_apiserver, new, present
 from labkit.techniques._verdict import Setting, Verdict
 
@@ -36,15 +36,15 @@ BOUND_TO = "labkit-bound"
 PATIENCE = 20.0
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether there is such a token, and what its account may do."""
-    kept = endless_tokens(view.env).get((NAMESPACE, KEPT))
+    kept = endless_tokens(model.environment).get((NAMESPACE, KEPT))
     if kept is None:
-        return Prediction(False, (_said(_settings(view.env)[0]),))
-    return may_all(view, service_account(NAMESPACE, kept.value, kept.source), [ACTION])
+        return Prediction(False, (_said(_settings(model.environment)[0]),))
+    return may_all(model, service_account(NAMESPACE, kept.value, kept.source), [ACTION])
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Copy the token that there is, and ask for a secret with it."""
     if (NAMESPACE, KEPT) in endless_tokens(lab.environment):
         token, whose = _kept(lab), f"a copy of {NAMESPACE}/{KEPT}, which has no end"
@@ -107,7 +107,7 @@ def _settings(env: Environment) -> list[Setting]:
 TECHNIQUE = Technique(
     name="long-lived-token",
     title="Use a token that was copied once, for ever",
-    footholds=(OUTSIDE,),
+    footholds=(COPIED_CREDENTIAL,),
     grants=(SECRETS,),
     about=CHANNEL,
     properties=("authorization",),

@@ -6,7 +6,7 @@ kubelet that may put them on its own node draws such pods, and their secrets, to
 
 from __future__ import annotations
 
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
 from labkit.techniques._deeds import label_node
 from labkit.techniques._own import own_label
 from labkit.techniques._stolen import Stolen, technique
@@ -21,7 +21,7 @@ TECHNIQUE = technique(
     "Give the worker's own node a protected label",
     Stolen("kubelet", "worker1's kubelet", own_label),
     label_node(WORKER, PROTECTED),
-    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(
         "https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#node-isolation-restriction",
         "https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction",

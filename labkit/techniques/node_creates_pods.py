@@ -6,7 +6,7 @@ files; it is the admission plugin NodeRestriction that takes nothing else, and o
 
 from __future__ import annotations
 
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
 from labkit.techniques._deeds import OTHER, create_pod
 from labkit.techniques._own import own_mirror_pod
 from labkit.techniques._stolen import Stolen, technique
@@ -18,7 +18,7 @@ TECHNIQUE = technique(
     "Create a pod on another node with a kubelet's certificate",
     Stolen("kubelet", "worker1's kubelet", own_mirror_pod),
     create_pod(OTHER),
-    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction",
         "https://attack.mitre.org/techniques/T1610/",

@@ -8,7 +8,7 @@ AuthorizeNodeWithSelectors). ABAC and RBAC know no selectors: who may read pods 
 
 from __future__ import annotations
 
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
 from labkit.techniques._deeds import OTHER, list_pods
 from labkit.techniques._own import own_pods
 from labkit.techniques._stolen import Stolen, technique
@@ -20,7 +20,7 @@ TECHNIQUE = technique(
     "Read another node's pods with a kubelet's certificate",
     Stolen("kubelet", "worker1's kubelet", own_pods),
     list_pods(OTHER),
-    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/node/",
         "https://kubernetes.io/docs/reference/command-line-tools-reference/feature-gates/",

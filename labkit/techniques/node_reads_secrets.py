@@ -7,7 +7,7 @@ that uses this one runs on worker2.
 
 from __future__ import annotations
 
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
 from labkit.techniques._deeds import CARD, read_secret
 from labkit.techniques._own import own_node
 from labkit.techniques._stolen import Stolen, technique
@@ -19,7 +19,7 @@ TECHNIQUE = technique(
     "Read another node's secret with a kubelet's certificate",
     Stolen("kubelet", "worker1's kubelet", own_node),
     read_secret(*CARD),
-    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/node/",
         "https://attack.mitre.org/techniques/T1552/007/",

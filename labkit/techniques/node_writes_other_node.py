@@ -7,7 +7,7 @@ nodes; it is the admission plugin NodeRestriction that holds it to its own.
 
 from __future__ import annotations
 
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
 from labkit.techniques._deeds import OTHER, label_node
 from labkit.techniques._own import own_node
 from labkit.techniques._stolen import Stolen, technique
@@ -19,7 +19,7 @@ TECHNIQUE = technique(
     "Change another node with a kubelet's certificate",
     Stolen("kubelet", "worker1's kubelet", own_node),
     label_node(OTHER),
-    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction",
         "https://attack.mitre.org/techniques/T1098/",

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError, ProbeTimeout
-from labkit.model import View
-from labkit.model.graph import credential
+from labkit.model import Foothold, Model, read_model
+from labkit.model.own import client_credential
 from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._base import POD, SECRETS, Prediction, Technique
@@ -39,9 +39,9 @@ ACTION = Action("get", "nodes/proxy", name="worker1")
 SWITCHING, REFUSED = 101, (401, 403)
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whom the kubelet takes the agent for, and what it lets him get."""
-    env, kubelet = view.env, view.env.component(KUBELET)
+    env, kubelet = model.environment, model.environment.component(KUBELET)
     agent = token_caller(env, *AGENT)
     if agent is None:
         return Prediction(False, (str(token_in(env, *AGENT)),))
@@ -51,14 +51,14 @@ def predict(view: View, foothold: str) -> Prediction:
     return Prediction(claim.value == "allowed", because)
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Run ``env`` in the pod shop/web with the token of monitoring/agent, from there."""
     return patiently(lambda: _attempt(lab, foothold))
 
 
-def _attempt(lab: Lab, foothold: str) -> Verdict:
+def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
     secret = true_secret(lab, *WANTED)
-    channel = View(lab.environment).channels(CHANNEL)[0]
+    channel = read_model(lab.environment).open_channels(CHANNEL)[0]
     pod = find_pod(lab, *AGENT)
     token = token_of(lab, pod)
     if token is None:
@@ -86,7 +86,7 @@ def _attempt(lab: Lab, foothold: str) -> Verdict:
     if said["status"] == SWITCHING:
         evidence = (asked, f"ran env in shop/web over {said['protocol']}", f"read: {secret.proof}")
         return Verdict(TECHNIQUE.name, lab.mode, foothold, True, "HTTP 101", evidence)
-    held = credential(View(lab.environment).graph, channel)
+    held = client_credential(read_model(lab.environment), channel)
     if held is None:
         raise ProbeError("the apiserver has no certificate for the kubelets")
     node = channel.client.partition("@")[2]
@@ -98,13 +98,15 @@ def _attempt(lab: Lab, foothold: str) -> Verdict:
 
 
 def _settings(env: Environment) -> list[Setting]:
-    view = View(env)
+    model = read_model(env)
     agent = token_caller(env, *AGENT)
     if agent is None:
         token = token_in(env, *AGENT)
         return [("what the agent may get", token.value, str(token.source))]
     kubelet = env.component(KUBELET)
-    claim = may_at_kubelet(env, kubelet, bearer_at_kubelet(view.env, kubelet, agent), ACTION)
+    claim = may_at_kubelet(
+        env, kubelet, bearer_at_kubelet(model.environment, kubelet, agent), ACTION
+    )
     return [("whether the agent may get nodes/proxy", claim.value, str(claim.source))]
 
 

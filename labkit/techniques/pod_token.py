@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import Action
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._access import CHANNEL, api_url, may_all
@@ -27,16 +27,16 @@ PAGE = "/tmp/www/index.html"  # noqa: S108 - of the pod
 PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether there is a token, and what its owner may do."""
-    caller = token_caller(view.env, NAMESPACE, NAME)
+    caller = token_caller(model.environment, NAMESPACE, NAME)
     if caller is None:
-        return Prediction(False, (str(token_in(view.env, NAMESPACE, NAME)),))
+        return Prediction(False, (str(token_in(model.environment, NAMESPACE, NAME)),))
     wanted = Action("get", "secrets", namespace=NAMESPACE, name="db-credentials")
-    return may_all(view, caller, [wanted])
+    return may_all(model, caller, [wanted])
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Take the token out of the pod shop/web, and ask for a secret with it."""
     secret = true_secret(lab, "shop", "db-credentials", "password")
 

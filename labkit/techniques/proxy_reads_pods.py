@@ -5,7 +5,7 @@ It needs services and endpoints only, and every worker has it.
 
 from __future__ import annotations
 
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
 from labkit.techniques._deeds import OTHER, list_pods
 from labkit.techniques._own import own_services
 from labkit.techniques._stolen import Stolen, technique
@@ -17,7 +17,7 @@ TECHNIQUE = technique(
     "Read another node's pods with a kube-proxy's certificate",
     Stolen("kube-proxy", "worker1's kube-proxy", own_services),
     list_pods(OTHER),
-    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles",
         "https://attack.mitre.org/techniques/T1613/",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
 from labkit.techniques._deeds import DATABASE, read_secret
 from labkit.techniques._own import own_services
 from labkit.techniques._stolen import Stolen, technique
@@ -14,7 +14,7 @@ TECHNIQUE = technique(
     "Read a secret with a kube-proxy's certificate",
     Stolen("kube-proxy", "worker1's kube-proxy", own_services),
     read_secret(*DATABASE),
-    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/rbac/",
         "https://attack.mitre.org/techniques/T1552/007/",

@@ -5,7 +5,7 @@ NodeRestriction holds kubelets back and nobody else: here it is the authorizer t
 
 from __future__ import annotations
 
-from labkit.techniques._base import OUTSIDE, ROOT_ON_WORKER
+from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
 from labkit.techniques._deeds import OTHER, label_node
 from labkit.techniques._own import own_services
 from labkit.techniques._stolen import Stolen, technique
@@ -17,7 +17,7 @@ TECHNIQUE = technique(
     "Change another node with a kube-proxy's certificate",
     Stolen("kube-proxy", "worker1's kube-proxy", own_services),
     label_node(OTHER),
-    footholds=(ROOT_ON_WORKER, OUTSIDE),
+    footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles",
         "https://attack.mitre.org/techniques/T1098/",

@@ -5,7 +5,7 @@ It lies on the master, and in every backup and every configuration management th
 
 from __future__ import annotations
 
-from labkit.techniques._base import OUTSIDE
+from labkit.techniques._base import COPIED_CREDENTIAL
 from labkit.techniques._deeds import DATABASE, read_secret
 from labkit.techniques._own import reads
 from labkit.techniques._stolen import Stolen, technique
@@ -23,7 +23,7 @@ TECHNIQUE = technique(
         MASTER,
     ),
     read_secret(*DATABASE),
-    footholds=(OUTSIDE,),
+    footholds=(COPIED_CREDENTIAL,),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles",
         "https://attack.mitre.org/techniques/T1552/004/",

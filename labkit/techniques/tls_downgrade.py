@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.model import View
+from labkit.model import Foothold, Model, read_model
 from labkit.techniques._base import NETWORK, Prediction, Technique
 from labkit.techniques._reach import inside, run_from
 from labkit.techniques._verdict import Verdict
@@ -56,19 +56,19 @@ with ThreadPoolExecutor(16) as pool:
 """
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether a listener accepts less than TLS 1.3.
 
     Go, by itself, still accepts ciphers with CBC in TLS 1.2.
     """
-    found = [c.encryption for c in view.channels(ABOUT) if c.protocol == "https"]
+    found = [c.encryption for c in model.open_channels(ABOUT) if c.protocol == "https"]
     weak = [claim for claim in found if claim.value != "tls1.3"]
     return Prediction(bool(weak), tuple(dict.fromkeys(map(str, weak or found))))
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Offer it, one connection each."""
-    found = [c for c in View(lab.environment).channels(ABOUT) if c.protocol == "https"]
+    found = [c for c in read_model(lab.environment).open_channels(ABOUT) if c.protocol == "https"]
     servers = {(inside(lab, c.server.split("@")[1]), c.port): c.server for c in found}
     argv = ["python3", "-c", OFFER]
     output = run_from(lab, foothold, argv, stdin=json.dumps(list(servers)).encode())

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeTimeout
-from labkit.model import View
+from labkit.model import Foothold, Model
 from labkit.model.rights import Action, service_account
 from labkit.model.workloads import audience_in
 from labkit.techniques._access import CHANNEL, apiserver_of, may_all
-from labkit.techniques._base import OUTSIDE, SECRETS, Prediction, Technique
+from labkit.techniques._base import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._tokens import NAME, NAMESPACE, made_for_apiserver, present
 from labkit.techniques._verdict import Setting, Verdict
 
@@ -36,9 +36,12 @@ cat /tmp/request
 """
 
 
-def predict(view: View, foothold: str) -> Prediction:
+def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: for whom the token is, and what its account may do."""
-    apiserver, audience = apiserver_of(view.env), audience_in(view.env, NAMESPACE, SENDER)
+    apiserver, audience = (
+        apiserver_of(model.environment),
+        audience_in(model.environment, NAMESPACE, SENDER),
+    )
     if audience is None:
         return Prediction(False, (f"{NAMESPACE}/{SENDER} shows no token",))
     own = apiserver.given("api-audiences") or apiserver.setting("service-account-issuer")
@@ -46,10 +49,10 @@ def predict(view: View, foothold: str) -> Prediction:
         said = f"the token is for {audience.value}: {audience.source}"
         return Prediction(False, (said, f"the apiserver is {own.value}: {own.source}"))
     account = service_account(NAMESPACE, SENDER, audience.source)
-    return may_all(view, account, [ACTION])
+    return may_all(model, account, [ACTION])
 
 
-def execute(lab: Lab, foothold: str) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Take the token out of the receiver's log, and ask for a secret with it."""
     return present(
         lab,
@@ -82,7 +85,7 @@ def _settings(env: Environment) -> list[Setting]:
 TECHNIQUE = Technique(
     name="token-replay",
     title="Show the apiserver a token that was meant for another service",
-    footholds=(OUTSIDE,),
+    footholds=(COPIED_CREDENTIAL,),
     grants=(SECRETS,),
     about=CHANNEL,
     properties=("authorization",),

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from labkit.model import PROPERTIES
-from labkit.render.columns import Cells, columns, html
+from labkit.tables import Cells, columns, html
 
 if TYPE_CHECKING:
     from rich.table import Table

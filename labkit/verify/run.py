@@ -9,12 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import networkx as nx
-
 from labkit.errors import LabkitError
 from labkit.lab import Lab
 from labkit.lab.report import Reporter
-from labkit.model import PROPERTIES, Channel, build_model, channels
+from labkit.model import PROPERTIES, Channel, Model, read_model
 from labkit.verify.observe import Observed, Results, Unprobed, observe
 from labkit.verify.plan import Job, listener_of, make_plan, node_of, process_of
 from labkit.verify.report import Report, Row
@@ -36,7 +34,7 @@ done
 
 def verify(
     lab: Lab,
-    model: nx.MultiDiGraph | None = None,
+    model: Model | None = None,
     *,
     only: Iterable[str] | None = None,
     reporter: Reporter | None = None,
@@ -47,7 +45,7 @@ def verify(
     ----------
     lab : Lab
         Up.
-    model : networkx.MultiDiGraph, optional
+    model : Model, optional
         Without it, the model of the lab's own environment.
     only : iterable of str, optional
         The channels to probe, by id; without it, all.
@@ -65,8 +63,8 @@ def verify(
     stranger's certificate stands in the way of each client: a client that goes on with it does
     not verify whom it talks to. Rules and processes are gone afterwards.
     """
-    model = build_model(lab.environment) if model is None else model
-    every = wanted = channels(model)
+    model = read_model(lab.environment) if model is None else model
+    every = wanted = list(model.channels)
     if only is not None:
         ids = set(only)
         wanted = [channel for channel in every if channel.id in ids]

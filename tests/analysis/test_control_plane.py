@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labkit.analysis import find_threats, reached
+from labkit.analysis import find_threats, reach
 from labkit.model import PROPERTIES, Draft, Model
 
 SAID = {
@@ -69,9 +69,9 @@ def test_what_stays_is_explained(name: str) -> None:
 def test_hardened_has_nothing_open_and_one_way_left() -> None:
     assert ids("hardened", "open") == set()
     usual = ["network", "pod", "user:master", "user:worker", "root:worker"]
-    found = reached(control_plane("hardened"), usual)
-    goals = {(start, goal) for start in found.paths for goal in found.paths[start]}
+    found = reach(control_plane("hardened"), usual)
+    goals = {(str(start), str(goal)) for start in found.paths for goal in found.paths[start]}
     # who is root on a worker is root on a node
     assert goals == {("root on worker", "root on a node")}
-    everywhere = reached(control_plane("insecure"), usual)
+    everywhere = reach(control_plane("insecure"), usual)
     assert all(len(everywhere.paths[start]) == 3 for start in everywhere.paths)

@@ -12,7 +12,15 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labkit.analysis import RiskRule, accept, analyze, find_threats, read_acceptances, read_risk
+from labkit.analysis import (
+    RiskRule,
+    accept,
+    analyze,
+    find_threats,
+    read_acceptances,
+    read_risk,
+    with_control,
+)
 from labkit.analysis.gate import as_finding, baseline_of, forbidden, tripped
 from labkit.errors import ConfigError
 from labkit.model import read_model
@@ -101,7 +109,7 @@ def test_gate_counts_what_is_new_and_grave(tmp_path: Path) -> None:
     assert len(tripped(found, "low", None)) == len(found.open)
     assert {item.severity for item in tripped(found, "critical", None)} == {"critical"}
     kept = tmp_path / "before.json"
-    kept.write_text(analyze(INSECURE.with_control("docker-tcp")).to_json())
+    kept.write_text(analyze(with_control(INSECURE, "docker-tcp")).to_json())
     new = tripped(found, None, baseline_of(kept))
     assert {item.control for item in new} == {"docker-tcp"}
     assert tripped(found, None, None) == ()

@@ -1,4 +1,4 @@
-"""Attack paths from claims alone, held against the paths from the techniques."""
+"""Attack paths from the claims of channels, held against those from the techniques."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from typing import Any
 
 import pytest
 
-from labkit import read_environment
-from labkit.analysis import attack_paths, cost, cuts, reach, reached, smallest_cut, with_control
-from labkit.analysis.paths import find_fact
+from labkit import read_environment, techniques
+from labkit.analysis import (
+    attack_paths,
+    cost,
+    effect_of_each_control,
+    find_foothold,
+    minimal_cut,
+    reach,
+    with_control,
+)
+from labkit.analysis.attack_graph.queries import usual_starts
 from labkit.errors import ConfigError
 from labkit.matrix import Variant, combinations, variants
-from labkit.model import Draft, Model, read_model
+from labkit.model import GOALS, Draft, Foothold, Model, read_model
+from labkit.model.footholds import ADMIN, NODE
 
 INSECURE = read_model("insecure")
 MODES = ("insecure", "hardened")
-FOOTHOLDS = {
-    "on the cluster network": "network",
-    "inside a pod": "pod",
-    "unprivileged user on the master": "user:master",
-    "unprivileged user on a worker": "user:worker1",
-    "root on a worker": "root:worker1",
-    "root on an etcd machine": "root:etcd1",
-}
-GOALS = {"reads the secrets": "secrets", "cluster-admin": "admin", "root on a worker": "node"}
+#: Where techniques start, in the words that people type.
+STARTS = ("network", "pod", "user:master", "user:worker", "root:worker", "root:etcd")
 FLIPS = [variant for mode in MODES for variant in variants(read_environment(mode))]
 #: Of two hundred random combinations of controls all where asked for, else the first twenty.
 SAMPLE = 100 if os.environ.get("LABKIT_FLIPS") == "all" else 10
@@ -32,17 +34,42 @@ SEVERAL = [v for mode in MODES for v in combinations(read_environment(mode), 100
 
 
 @pytest.mark.parametrize("variant", [*FLIPS, *SEVERAL], ids=str)
-def test_claims_and_techniques_agree_on_what_is_reached(variant: Variant) -> None:
-    env = variant.environment(read_environment(variant.mode))
-    model = read_model(env)
-    found = reached(model, FOOTHOLDS.values())
-    for foothold, word in FOOTHOLDS.items():
-        tried = reach(env, foothold)
-        for goal, name in GOALS.items():
-            claimed = found.path(find_fact(model, word), find_fact(model, name))
-            if claimed and claimed[-1].technique == "host-path-pod":
+def test_both_derivations_reach_the_same_goals(variant: Variant) -> None:
+    model = read_model(variant.environment(read_environment(variant.mode)))
+    claimed = reach(model, STARTS)
+    tried = reach(model, STARTS, "techniques")
+    assert list(claimed.paths) == list(tried.paths)
+    for start in claimed.paths:
+        for goal in GOALS:
+            path = claimed.path(start, goal)
+            if goal == NODE and path and path[-1].foothold == ADMIN:
                 continue  # who is cluster-admin is no foothold of the lab
-            assert (tried.path(goal) is None) == (claimed is None), (foothold, goal, claimed)
+            assert (tried.path(start, goal) is None) == (path is None), (start, goal, path)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_technique_of_a_step_exists(mode: str) -> None:
+    model = read_model(mode)
+    named = {
+        step.technique
+        for start in usual_starts(model)
+        for goal in GOALS
+        for path in attack_paths(model, start, goal).paths
+        for step in path
+        if step.technique
+    }
+    assert named
+    assert named <= set(techniques)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_reach_and_attack_paths_give_the_same_cheapest_path(start: str) -> None:
+    for derivation in ("claims", "techniques"):
+        found = reach(INSECURE, [start], derivation)
+        [foothold] = found.paths
+        for goal in GOALS:
+            paths = attack_paths(INSECURE, start, goal, 1, derivation).paths
+            assert found.path(foothold, goal) == (paths[0] if paths else None)
 
 
 def test_cheapest_first_and_no_path_twice() -> None:
@@ -61,19 +88,19 @@ def test_credentials_found_on_the_way_are_used() -> None:
     draft.channel("anyone", "dockerd", port=2375, protocol="http", client_authentication="none")
     draft.credential("robot", node="w", rights=["cluster-admin"])
     [path] = attack_paths(draft.model(), "pod", "admin").paths
-    assert [step.technique for step in path] == ["docker-tcp", "use-credential"]
-    assert path[1].foothold == "holds robot@w"
+    assert [step.name for step in path] == ["docker-tcp", "use-credential"]
+    assert path[1].foothold == Foothold("holds", "robot@w")
 
 
 @pytest.mark.parametrize("goal", ["secrets", "admin", "node"])
-def test_smallest_cut_cuts_and_nothing_smaller_does(goal: str) -> None:
-    chosen = smallest_cut(INSECURE, "network", goal)
+def test_minimal_cut_cuts_and_nothing_smaller_does(goal: str) -> None:
+    chosen = minimal_cut(INSECURE, "network", goal)
     assert chosen
     assert not attack_paths(with_control(INSECURE, *chosen), "network", goal)
     for left_out in chosen:
         fewer = [name for name in chosen if name != left_out]
         assert attack_paths(with_control(INSECURE, *fewer), "network", goal), left_out
-    assert not any(cuts(INSECURE, "network", goal).values())
+    assert not any(effect_of_each_control(INSECURE, "network", goal).values())
 
 
 def test_cut_of_a_model_by_hand() -> None:
@@ -83,27 +110,27 @@ def test_cut_of_a_model_by_hand() -> None:
     draft.channel("anyone", "kubelet", server_authentication="verified")
     model = draft.model()
     assert attack_paths(model, "network", "secrets")
-    assert smallest_cut(model, "network", "secrets") == ("kubelet-anonymous",)
-    assert cuts(model, "network", "secrets")["kubelet-authorization"] is True
-    assert smallest_cut(model, "network", "admin") == ()
+    assert minimal_cut(model, "network", "secrets") == ("kubelet-anonymous",)
+    assert effect_of_each_control(model, "network", "secrets")["kubelet-authorization"] is True
+    assert minimal_cut(model, "network", "admin") == ()
 
 
-def test_what_nothing_cuts() -> None:
-    assert smallest_cut(INSECURE, "root:worker1", "node") is None
+def test_what_nothing_effect_of_each_control() -> None:
+    assert minimal_cut(INSECURE, "root:worker1", "node") is None
 
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("secret", "did you mean 'secrets'"), ("root:worker9", "root on worker"), ("", "one of")],
+    [("secret", "did you mean 'secrets'"), ("root:worker9", "root:worker"), ("", "one of")],
 )
 def test_unknown_place_is_refused(word: str, hint: str) -> None:
     with pytest.raises(ConfigError, match=hint):
-        find_fact(INSECURE, word)
+        find_foothold(INSECURE, word)
 
 
 def test_answers_show_themselves_the_same_three_times() -> None:
     def shown(model: Model) -> list[Any]:
-        answers = [attack_paths(model, "pod", "admin"), reached(model)]
+        answers = [attack_paths(model, "pod", "admin"), reach(model)]
         return [(repr(answer), answer._repr_html_()) for answer in answers]
 
     assert shown(INSECURE) == shown(INSECURE) == shown(read_model("insecure"))

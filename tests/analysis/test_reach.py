@@ -1,4 +1,4 @@
-"""What an attacker gets to, on techniques made up for the purpose and on the real ones."""
+"""What techniques let an attacker reach: on techniques made up here, and on the real ones."""
 
 from __future__ import annotations
 
@@ -9,21 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit import read_environment
-from labkit.analysis import reach
+from labkit.analysis import close, reach
+from labkit.analysis.attack_graph import from_techniques
+from labkit.analysis.attack_graph.steps import Path
 from labkit.errors import ConfigError
-from labkit.model import View
-from labkit.techniques import FOOTHOLDS, GOALS, Prediction, Technique
-from labkit.techniques._base import ADMIN, NETWORK, POD, ROOT_ON_WORKER, SECRETS
+from labkit.model import Foothold, read_model
+from labkit.model.footholds import (
+    ADMIN,
+    NETWORK,
+    POD,
+    ROOT_ON_ETCD,
+    ROOT_ON_WORKER,
+    SECRETS,
+    USER_ON_MASTER,
+    USER_ON_WORKER,
+)
+from labkit.techniques import FOOTHOLDS, Prediction, Technique
+from labkit.techniques._base import GRANTS
 
-THINGS = tuple(dict.fromkeys([*FOOTHOLDS, *GOALS]))
-VIEW = View(read_environment("hardened"))
+HARDENED = read_model("hardened")
 
 
 def made(
-    name: str, footholds: tuple[str, ...], grants: tuple[str, ...], succeeds: bool = True
+    name: str,
+    footholds: tuple[Foothold, ...],
+    grants: tuple[Foothold, ...],
+    succeeds: bool = True,
 ) -> Technique:
-    def execute(lab: Any, foothold: str) -> Any:
+    def execute(lab: Any, foothold: Foothold) -> Any:
         raise AssertionError("a prediction carries nothing out")
 
     return Technique(
@@ -37,53 +50,66 @@ def made(
         stride=("spoofing",),
         cwe=("CWE-1",),
         sources=("made up",),
-        predict=lambda view, foothold: Prediction(succeeds, ("made up",)),
+        predict=lambda model, foothold: Prediction(succeeds, ("made up",)),
         execute=execute,
     )
 
 
-def test_what_is_found_on_the_way_is_used() -> None:
+def held(known: list[Technique], start: Foothold) -> dict[Foothold, Path]:
+    """Return everything that is reached with some techniques, each with its cheapest path."""
+    return close(from_techniques.graph(HARDENED, known), start)
+
+
+def test_a_technique_uses_what_an_earlier_one_granted() -> None:
     known = [
         made("escape", (POD,), (ROOT_ON_WORKER,)),
         made("steal", (ROOT_ON_WORKER,), (ADMIN,)),
         made("shut", (POD,), (ADMIN,), succeeds=False),
     ]
-    found = reach(VIEW, POD, known)
-    path = found.path(SECRETS)
-    assert path is not None
-    assert [step.technique for step in path] == ["escape", "steal"]
-    assert found.path(ROOT_ON_WORKER) == path[:1]
-    assert {step.technique for step in found.steps} == {"escape", "steal"}
-    assert "reads the secrets: escape -> steal" in repr(found)
+    found = held(known, POD)
+    assert [step.technique for step in found[SECRETS]] == ["escape", "steal"]
+    assert found[ROOT_ON_WORKER] == found[SECRETS][:1]
 
 
-def test_shortest_path_is_the_one_told() -> None:
+def test_the_shortest_path_wins() -> None:
     known = [
         made("a-long-way", (POD,), (ROOT_ON_WORKER,)),
         made("b-long-way", (ROOT_ON_WORKER,), (ADMIN,)),
         made("c-short", (POD,), (ADMIN,)),
     ]
-    path = reach(VIEW, POD, known).path(ADMIN)
-    assert path is not None
-    assert [step.technique for step in path] == ["c-short"]
+    assert [step.technique for step in held(known, POD)[ADMIN]] == ["c-short"]
 
 
-def test_circle_ends() -> None:
+def test_a_circle_of_techniques_ends() -> None:
     known = [made("there", (POD,), (NETWORK,)), made("back", (NETWORK,), (POD,))]
-    assert set(reach(VIEW, POD, known).held) == {POD, NETWORK}
-    assert reach(VIEW, POD, known).path(POD) == ()
-    assert reach(VIEW, POD, known).path(ADMIN) is None
+    found = held(known, POD)
+    assert set(found) == {POD, NETWORK}
+    assert found[POD] == ()
 
 
-def test_unknown_foothold_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no foothold 'the moon'\n  next: choose one of: on the"):
-        reach(VIEW, "the moon")
+def test_an_unknown_foothold_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no foothold or goal 'the moon'"):
+        reach(HARDENED, ["the moon"], "techniques")
+
+
+def test_a_foothold_that_no_technique_knows_is_not_out_of_reach() -> None:
+    with pytest.raises(ConfigError, match="what is reached from there is not known"):
+        reach(HARDENED, ["holds:admin@master"], "techniques")
+
+
+def test_a_model_without_configuration_has_no_techniques() -> None:
+    from labkit.model import Draft
+
+    draft = Draft("by hand")
+    draft.component("etcd")
+    with pytest.raises(ConfigError, match="by hand was not read from a cluster's configuration"):
+        reach(draft.model(), ["network"], "techniques")
 
 
 techniques = st.lists(
     st.tuples(
         st.lists(st.sampled_from(FOOTHOLDS), min_size=1, max_size=2, unique=True),
-        st.lists(st.sampled_from(THINGS), max_size=2, unique=True),
+        st.lists(st.sampled_from(GRANTS), max_size=2, unique=True),
         st.booleans(),
     ),
     max_size=8,
@@ -91,38 +117,54 @@ techniques = st.lists(
 
 
 @given(raw=techniques, start=st.sampled_from(FOOTHOLDS))
-def test_it_is_the_least_fixed_point(raw: list[Any], start: str) -> None:
+def test_reach_is_the_least_fixed_point(raw: list[Any], start: Foothold) -> None:
     known = [
         made(f"t-{'x' * (number + 1)}", tuple(froms), tuple(grants), succeeds)
         for number, (froms, grants, succeeds) in enumerate(raw)
     ]
-    found = reach(VIEW, start, known)
-    held = set(found.held)
+    by_name = {technique.name: technique for technique in known}
+    found = held(known, start)
     for technique in known:
-        if technique.predict(VIEW, start).succeeds and held & set(technique.footholds):
-            assert set(technique.grants) <= held
-    for thing in held:  # and nothing without a derivation that begins at the start
-        path = found.path(thing)
-        assert path is not None
+        if technique.predict(HARDENED, start).succeeds and set(found) & set(technique.footholds):
+            assert set(technique.grants) <= set(found)
+    for path in found.values():  # nothing is held without a derivation that begins at the start
         for step in path:
-            assert step.foothold in held
-            assert next(t for t in known if t.name == step.technique).predict(VIEW, "").succeeds
-    for first, second in itertools.pairwise(found.held):
-        one, other = found.path(first), found.path(second)
-        assert one is not None
-        assert other is not None
-        assert len(one) <= len(other) + 1
+            assert step.foothold in found
+            assert by_name[step.technique].predict(HARDENED, start).succeeds
+    for first, second in itertools.pairwise(found.values()):
+        assert len(first) <= len(second) + 1
 
 
-def test_more_techniques_never_reach_less() -> None:
-    known = [made("escape", (POD,), (ROOT_ON_WORKER,)), made("steal", (ROOT_ON_WORKER,), (ADMIN,))]
-    assert set(reach(VIEW, POD, known[:1]).held) <= set(reach(VIEW, POD, known).held)
+@given(raw=techniques, start=st.sampled_from(FOOTHOLDS), left_out=st.integers(0, 7))
+def test_more_techniques_never_reach_less(raw: list[Any], start: Foothold, left_out: int) -> None:
+    known = [
+        made(f"t-{'x' * (number + 1)}", tuple(froms), tuple(grants), succeeds)
+        for number, (froms, grants, succeeds) in enumerate(raw)
+    ]
+    fewer = [technique for number, technique in enumerate(known) if number != left_out]
+    assert set(held(fewer, start)) <= set(held(known, start))
 
 
-def test_the_two_modes() -> None:
-    insecure = reach(read_environment("insecure"), NETWORK)
-    assert insecure.path(ADMIN)
-    assert insecure.path(SECRETS)
-    hardened = reach(read_environment("hardened"), NETWORK)
-    assert hardened.path(ADMIN) is None
-    assert hardened.path(SECRETS) is None
+def test_the_network_reaches_everything_in_insecure_and_nothing_in_hardened() -> None:
+    insecure = reach(read_model("insecure"), ["network"], "techniques")
+    assert insecure.path(NETWORK, ADMIN)
+    assert insecure.path(NETWORK, SECRETS)
+    hardened = reach(HARDENED, ["network"], "techniques")
+    assert hardened.path(NETWORK, ADMIN) is None
+    assert hardened.path(NETWORK, SECRETS) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "foothold"),
+    [
+        ("user:master", USER_ON_MASTER),
+        ("user:worker", USER_ON_WORKER),
+        ("root:worker2", ROOT_ON_WORKER),
+        ("root:etcd3", ROOT_ON_ETCD),
+    ],
+)
+def test_a_machine_stands_for_its_role(word: str, foothold: Foothold) -> None:
+    model = read_model("insecure")
+    by_role = reach(model, [foothold], "techniques")
+    [paths] = reach(model, [word], "techniques").paths.values()
+    assert paths == by_role.paths[foothold]

@@ -8,8 +8,8 @@ import pytest
 
 from labkit import controls, techniques
 from labkit.analysis import find_threats, with_control
-from labkit.analysis.finding import LEVELS, STATES
-from labkit.analysis.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES
+from labkit.analysis.findings.finding import LEVELS, STATES
+from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES
 from labkit.model import Draft, read_model
 
 INSECURE, HARDENED = read_model("insecure"), read_model("hardened")
@@ -21,8 +21,8 @@ STRIDE = {
     "denial of service",
     "elevation of privilege",
 }
-CONTROLS = {control.name for control in controls.all()}
-TECHNIQUES = {technique.name for technique in techniques.all()}
+CONTROLS = {control.name for control in controls.values()}
+TECHNIQUES = {technique.name for technique in techniques.values()}
 
 
 @pytest.mark.parametrize("model", [INSECURE, HARDENED], ids=["insecure", "hardened"])

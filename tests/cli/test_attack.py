@@ -136,7 +136,7 @@ def test_reach_cut() -> None:
 
 def test_control_list_and_show() -> None:
     lines = labkit("control", "list", "--mode", "insecure").stdout.splitlines()
-    assert len(lines) == len(controls.all())
+    assert len(lines) == len(controls.values())
     assert all(line.startswith("off") for line in lines)
     shown = labkit("control", "show", "kubelet-anonymous").stdout
     assert "The kubelet takes no anonymous callers" in shown
@@ -146,7 +146,7 @@ def test_control_list_and_show() -> None:
 def test_control_off_and_on(fake: type[FakeLab]) -> None:
     done = labkit("control", "off", "kubelet-anonymous", "--mode", "hardened")
     assert "kubelet-anonymous is off in lab default (hardened), 1.5 s" in done.stderr
-    assert fake.edits == controls.find("kubelet-anonymous").off
+    assert fake.edits == controls["kubelet-anonymous"].off
     assert "off already" in labkit("control", "off", "kubelet-anonymous", "-m", "hardened").stderr
     labkit("control", "on", "kubelet-anonymous", "--mode", "hardened")
     assert fake.edits == ()
@@ -154,7 +154,7 @@ def test_control_off_and_on(fake: type[FakeLab]) -> None:
 
 def test_technique_list_and_show() -> None:
     lines = labkit("technique", "list").stdout.splitlines()
-    assert len(lines) == len(techniques.all())
+    assert len(lines) == len(techniques.values())
     shown = labkit("technique", "show", "at-rest").stdout
     assert "hardened, root on an etcd machine: refused, because encryption at rest" in shown
 

@@ -188,7 +188,7 @@ def test_an_interrupt_removes_what_is_not_yet_up(
 
     monkeypatch.setattr(fake, "up", up)
     monkeypatch.setattr("labkit.lab.nodes.find_nodes", find_nodes)
-    monkeypatch.setattr("labkit.cli.together.wait", wait)
+    monkeypatch.setattr("labkit.lab.parallel.wait", wait)
     result = run("up")
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == "interrupted"

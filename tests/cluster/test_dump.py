@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.analysis import attack_graph, dump_steps, paths_to
+from labkit.analysis import attack_graph, object_steps, paths_to
 from labkit.cluster import Dump, read_dump
 from labkit.cluster.dump_network import NETWORK
 from labkit.cluster.dump_reader import KINDS, MEANT, Builder
@@ -93,7 +93,7 @@ def whole(text: str) -> list[tuple[str, str]]:
 
 
 def analysed(dump: Dump) -> None:
-    paths_to(attack_graph(dump_steps(dump)), "cluster-admin")
+    paths_to(attack_graph(object_steps(dump)), "cluster-admin")
     for item in dump.unknowns:
         str(item).encode()
 
@@ -157,7 +157,7 @@ def test_secrets_values_are_nowhere(tmp_path: Path):
     path.write_text(json.dumps({"kind": "List", "items": OBJECTS}))
     dump = read_dump(path)
     assert [(s.name, s.account) for s in dump.secrets] == [("token", "web")]
-    everything = [*dump.secrets, *dump.pods, *dump.unknowns, *dump.rbac.roles, *dump_steps(dump)]
+    everything = [*dump.secrets, *dump.pods, *dump.unknowns, *dump.rbac.roles, *object_steps(dump)]
     assert "HUNTER2" not in "".join(map(repr, everything))
 
 

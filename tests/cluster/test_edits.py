@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from labkit.cluster import read_environment
 from labkit.cluster.edits import PLAN, Flag, Item, Key, Option, Rule, Whole, from_json, to_json
 from labkit.errors import ConfigError
-from labkit.model import build_model, channels
+from labkit.model import read_model
 
 UNIT = "kube-apiserver.service"
 
 
 def claim(channel: str, name: str, *edits: object, mode: str = "hardened") -> str:
-    graph = build_model(read_environment(mode, edits))  # type: ignore[arg-type]
-    found = next(item for item in channels(graph) if item.id == channel)
+    graph = read_model(mode, edits)  # type: ignore[arg-type]
+    found = next(item for item in graph.channels if item.id == channel)
     return str(getattr(found, name).value)
 
 

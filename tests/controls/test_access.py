@@ -7,7 +7,8 @@ from functools import cache
 import pytest
 
 from labkit import controls, read_environment, techniques
-from labkit.model import View
+from labkit.controls import with_controls
+from labkit.model import Model, read_model
 
 ACCESS = (
     "admin-kubeconfig-permissions",
@@ -22,13 +23,13 @@ ACCESS = (
 
 
 @cache
-def view(mode: str, *flipped: str) -> View:
+def model(mode: str, *flipped: str) -> Model:
     wanted = dict.fromkeys(flipped, mode == "insecure")
-    return View(controls.with_controls(read_environment(mode), wanted))
+    return read_model(with_controls(read_environment(mode), wanted))
 
 
-def succeeds(name: str, seen: View) -> set[str]:
-    technique = techniques.find(name)
+def succeeds(name: str, seen: Model) -> set[str]:
+    technique = techniques[name]
     return {where for where in technique.footholds if technique.predict(seen, where).succeeds}
 
 
@@ -36,11 +37,11 @@ def succeeds(name: str, seen: View) -> set[str]:
 def test_alone_it_stops_what_it_claims_to(name: str) -> None:
     stopped = {
         technique.name
-        for technique in techniques.all()
-        if succeeds(technique.name, view("insecure"))
-        and not succeeds(technique.name, view("insecure", name))
+        for technique in techniques.values()
+        if succeeds(technique.name, model("insecure"))
+        and not succeeds(technique.name, model("insecure", name))
     }
-    assert set(controls.find(name).stops) <= stopped
+    assert set(controls[name].stops) <= stopped
 
 
 @pytest.mark.parametrize(
@@ -61,27 +62,27 @@ def test_alone_it_stops_what_it_claims_to(name: str) -> None:
 def test_without_them_it_succeeds_in_the_hardened_cluster(
     flipped: tuple[str, ...], opened: str
 ) -> None:
-    assert not succeeds(opened, view("hardened"))
-    assert succeeds(opened, view("hardened", *flipped))
+    assert not succeeds(opened, model("hardened"))
+    assert succeeds(opened, model("hardened", *flipped))
 
 
 @pytest.mark.parametrize("kept", ["kubelet-anonymous", "kubelet-authorization"])
 def test_one_of_two_suffices_against_the_anonymous_at_a_kubelet(kept: str) -> None:
     other = {"kubelet-anonymous", "kubelet-authorization"} - {kept}
-    assert not succeeds("kubelet-exec", view("hardened", *other))
+    assert not succeeds("kubelet-exec", model("hardened", *other))
 
 
 def test_asking_an_apiserver_that_allows_everything_is_no_help() -> None:
-    assert succeeds("kubelet-exec", view("insecure", "kubelet-authorization"))
-    both = view("insecure", "kubelet-authorization", "apiserver-authorization")
+    assert succeeds("kubelet-exec", model("insecure", "kubelet-authorization"))
+    both = model("insecure", "kubelet-authorization", "apiserver-authorization")
     assert not succeeds("kubelet-exec", both)
 
 
 def test_the_components_use_certificates_that_were_there_before() -> None:
-    changed = view("insecure", "insecure-port")
+    changed = model("insecure", "insecure-port")
     for client in ("kubelet@worker1", "kube-proxy@worker2", "kube-scheduler@master"):
         [channel] = changed.channels(f"{client} -> kube-apiserver@*")
         assert channel.encryption.value == "tls1.2"
         assert channel.server_authentication.value == "verified"
         assert channel.credential == client.partition("@")[0]
-    assert changed.env.pki == view("insecure").env.pki
+    assert changed.env.pki == model("insecure").env.pki

@@ -10,27 +10,27 @@ from pathlib import Path
 import pytest
 
 from labkit import controls, read_environment, techniques
-from labkit.controls import Control
+from labkit.controls import Control, with_controls
 from labkit.errors import ConfigError
-from labkit.model import View, build_model
+from labkit.model import read_model
 
 MODES = ("insecure", "hardened")
-NAMES = {technique.name for technique in techniques.all()}
+NAMES = {technique.name for technique in techniques.values()}
 
 
 def test_every_file_is_a_control() -> None:
     folder = Path(inspect.getfile(controls)).parent
     files = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
-    assert {control.name.replace("-", "_") for control in controls.all()} == files
+    assert {control.name.replace("-", "_") for control in controls.values()} == files
 
 
 def test_find() -> None:
-    assert controls.find("kubelet-anonymous").name == "kubelet-anonymous"
+    assert controls["kubelet-anonymous"].name == "kubelet-anonymous"
     with pytest.raises(ConfigError, match="no control 'nonsense'\\n  next: choose one of: a"):
-        controls.find("nonsense")
+        controls["nonsense"]
 
 
-@pytest.mark.parametrize("control", controls.all(), ids=lambda control: control.name)
+@pytest.mark.parametrize("control", controls.values(), ids=lambda control: control.name)
 class TestControl:
     def test_is_complete(self, control: Control) -> None:
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", control.name)
@@ -43,26 +43,26 @@ class TestControl:
         assert set(control.stops) <= NAMES, "a technique that there is not"
 
     def test_tells_the_modes_apart(self, control: Control) -> None:
-        assert control.holds(View(read_environment("hardened")))
-        assert not control.holds(View(read_environment("insecure")))
+        assert control.holds(read_model(read_environment("hardened")))
+        assert not control.holds(read_model(read_environment("insecure")))
 
     @pytest.mark.parametrize("mode", MODES)
     def test_is_flipped_and_flipped_back(self, control: Control, mode: str) -> None:
         env = read_environment(mode)
-        before = control.holds(View(env))
+        before = control.holds(read_model(env))
         changed = read_environment(mode, control.flip(env, on=not before))
-        assert control.holds(View(changed)) is not before
+        assert control.holds(read_model(changed)) is not before
         assert not set(changed.unknowns) - set(env.unknowns)
-        build_model(changed)
+        read_model(changed)
         assert control.flip(changed, on=before) == ()
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(8))
 def test_any_combination_can_be_read(mode: str, seed: int) -> None:
-    chosen = random.Random(seed).sample(controls.all(), k=len(controls.all()) // 2)
+    chosen = random.Random(seed).sample(controls.values(), k=len(controls.values()) // 2)
     wanted = {control.name: mode == "insecure" for control in chosen}
-    env = controls.with_controls(read_environment(mode), wanted)
-    build_model(env)
+    env = with_controls(read_environment(mode), wanted)
+    read_model(env)
     for control in chosen:
-        assert control.holds(View(env)) is (mode == "insecure"), control.name
+        assert control.holds(read_model(env)) is (mode == "insecure"), control.name

@@ -6,19 +6,20 @@ from functools import cache
 
 import pytest
 
-from labkit import controls, read_environment, techniques
-from labkit.model import View
+from labkit import read_environment, techniques
+from labkit.controls import with_controls
+from labkit.model import Model, read_model
 from labkit.techniques import Prediction
 
 
 @cache
-def view(mode: str, *flipped: str) -> View:
+def model(mode: str, *flipped: str) -> Model:
     wanted = dict.fromkeys(flipped, mode == "insecure")
-    return View(controls.with_controls(read_environment(mode), wanted))
+    return read_model(with_controls(read_environment(mode), wanted))
 
 
-def predicted(name: str, seen: View) -> Prediction:
-    technique = techniques.find(name)
+def predicted(name: str, seen: Model) -> Prediction:
+    technique = techniques[name]
     return technique.predict(seen, technique.footholds[0])
 
 
@@ -34,19 +35,19 @@ def predicted(name: str, seen: View) -> Prediction:
 def test_three_things_stand_between_a_kubelet_and_etcd(
     flipped: tuple[str, ...], because: str
 ) -> None:
-    said = predicted("etcd-any-certificate", view("hardened", *flipped))
+    said = predicted("etcd-any-certificate", model("hardened", *flipped))
     assert not said.succeeds
     assert because in said.because[0]
 
 
 def test_without_any_of_them_a_kubelet_opens_etcd() -> None:
-    seen = view("hardened", "etcd-own-ca", "etcd-users", "encryption-at-rest")
+    seen = model("hardened", "etcd-own-ca", "etcd-users", "encryption-at-rest")
     assert predicted("etcd-any-certificate", seen).succeeds
 
 
 def test_an_authority_is_worth_nothing_without_tls() -> None:
-    assert predicted("etcd-any-certificate", view("insecure", "etcd-own-ca")).succeeds
-    both = view("insecure", "etcd-own-ca", "etcd-client-tls")
+    assert predicted("etcd-any-certificate", model("insecure", "etcd-own-ca")).succeeds
+    both = model("insecure", "etcd-own-ca", "etcd-client-tls")
     assert not predicted("etcd-any-certificate", both).succeeds
 
 
@@ -59,7 +60,7 @@ def test_an_authority_is_worth_nothing_without_tls() -> None:
     ],
 )
 def test_a_second_port_is_a_channel_of_its_own(flipped: tuple[str, ...], because: str) -> None:
-    seen = view("hardened", *flipped)
+    seen = model("hardened", *flipped)
     said = predicted("etcd-second-listener", seen)
     assert not said.succeeds
     assert because in said.because[0]
@@ -67,7 +68,7 @@ def test_a_second_port_is_a_channel_of_its_own(flipped: tuple[str, ...], because
 
 
 def test_tls_on_one_port_leaves_the_other_as_it_is() -> None:
-    seen = view("insecure", "etcd-client-tls")
+    seen = model("insecure", "etcd-client-tls")
     assert not seen.channels("anyone@network -> etcd@etcd1:2379")
     assert seen.channels("anyone@network -> etcd@etcd1:2378")[0].encryption.value == "none"
     assert predicted("etcd-second-listener", seen).succeeds

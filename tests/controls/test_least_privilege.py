@@ -14,21 +14,22 @@ import pytest
 from labkit import controls, read_environment, techniques
 from labkit.cluster.edits import Flag
 from labkit.cluster.policies import read_abac
+from labkit.controls import with_controls
 from labkit.controls._policy import narrow
-from labkit.model import View
+from labkit.model import Model, read_model
 
 AUTHORIZER = ("master", "kube-apiserver.service")
 BROAD, NARROW, ROLES = (), ("abac-least-privilege",), ("apiserver-authorization",)
 
 
 @cache
-def view(mode: str, *flipped: str) -> View:
+def model(mode: str, *flipped: str) -> Model:
     wanted = dict.fromkeys(flipped, mode == "insecure")
-    return View(controls.with_controls(read_environment(mode), wanted))
+    return read_model(with_controls(read_environment(mode), wanted))
 
 
-def succeeds(name: str, seen: View) -> bool:
-    technique = techniques.find(name)
+def succeeds(name: str, seen: Model) -> bool:
+    technique = techniques[name]
     return technique.predict(seen, technique.footholds[0]).succeeds
 
 
@@ -54,7 +55,7 @@ def succeeds(name: str, seen: View) -> bool:
     ],
 )
 def test_three_ways_to_authorize(name: str, broad: bool, narrow: bool, roles: bool) -> None:
-    found = [succeeds(name, view("insecure", *flipped)) for flipped in (BROAD, NARROW, ROLES)]
+    found = [succeeds(name, model("insecure", *flipped)) for flipped in (BROAD, NARROW, ROLES)]
     assert found == [broad, narrow, roles]
 
 
@@ -78,13 +79,13 @@ def test_a_narrow_policy_gives_nobody_everything_but_those_who_need_it() -> None
 
 
 def test_roles_are_more_than_a_narrow_policy() -> None:
-    assert not controls.find("apiserver-authorization").holds(view("insecure", *NARROW))
-    assert controls.find("abac-least-privilege").holds(view("insecure", *ROLES))
+    assert not controls["apiserver-authorization"].holds(model("insecure", *NARROW))
+    assert controls["abac-least-privilege"].holds(model("insecure", *ROLES))
 
 
 def test_accounts_of_their_own_take_nothing_from_the_controller_manager() -> None:
     for flipped in ((), ("controller-service-accounts",)):
-        seen = view("hardened", *flipped)
+        seen = model("hardened", *flipped)
         assert succeeds("controller-manager-credential", seen)
         assert succeeds("controller-manager-token", seen)
         assert not succeeds("scheduler-credential", seen)
@@ -99,16 +100,16 @@ def test_accounts_of_their_own_take_nothing_from_the_controller_manager() -> Non
     ],
 )
 def test_what_stands_between_a_token_and_a_secret(name: str, control: str) -> None:
-    assert not succeeds(name, view("hardened"))
-    assert succeeds(name, view("hardened", control))
+    assert not succeeds(name, model("hardened"))
+    assert succeeds(name, model("hardened", control))
     # where everybody may do everything, it is of no use that the account may do nothing
-    assert succeeds(name, view("insecure", control)) == (name == "default-account")
+    assert succeeds(name, model("insecure", control)) == (name == "default-account")
 
 
 def test_a_default_account_needs_both() -> None:
     both = ("apiserver-authorization", "default-account-unbound")
-    assert succeeds("default-account", view("insecure", both[0]))
-    assert not succeeds("default-account", view("insecure", *both))
+    assert succeeds("default-account", model("insecure", both[0]))
+    assert not succeeds("default-account", model("insecure", *both))
 
 
 @pytest.mark.lab
@@ -135,8 +136,8 @@ def test_under_always_allow_only_admission_and_authentication_are_left(
     try:
         lab.apply(edits)
         lab.wait()
-        seen = View(lab.environment)
-        found = {name: techniques.find(name).run(lab) for name in wanted}
+        seen = read_model(lab.environment)
+        found = {name: techniques[name].run(lab) for name in wanted}
         assert {name: verdict.succeeded for name, verdict in found.items()} == wanted
         assert {name: succeeds(name, seen) for name in wanted} == wanted
         assert all(verdict.control for verdict in found.values() if not verdict.succeeded)

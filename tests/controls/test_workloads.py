@@ -8,8 +8,9 @@ import pytest
 
 from labkit import controls, read_environment, techniques
 from labkit.cluster.edits import PLAN, Option, Whole
+from labkit.controls import with_controls
 from labkit.controls._manifests import as_in
-from labkit.model import View
+from labkit.model import Model, read_model
 from labkit.techniques import Prediction
 
 STOPPING = (
@@ -24,21 +25,21 @@ STOPPING = (
 
 
 @cache
-def view(mode: str, *flipped: str) -> View:
+def model(mode: str, *flipped: str) -> Model:
     wanted = dict.fromkeys(flipped, mode == "insecure")
-    return View(controls.with_controls(read_environment(mode), wanted))
+    return read_model(with_controls(read_environment(mode), wanted))
 
 
-def predict(name: str, seen: View) -> Prediction:
-    technique = techniques.find(name)
+def predict(name: str, seen: Model) -> Prediction:
+    technique = techniques[name]
     return technique.predict(seen, technique.footholds[0])
 
 
 @pytest.mark.parametrize("name", STOPPING)
 def test_alone_it_stops_what_it_claims_to(name: str) -> None:
-    for stopped in controls.find(name).stops:
-        assert predict(stopped, view("insecure")).succeeds
-        assert not predict(stopped, view("insecure", name)).succeeds, stopped
+    for stopped in controls[name].stops:
+        assert predict(stopped, model("insecure")).succeeds
+        assert not predict(stopped, model("insecure", name)).succeeds, stopped
 
 
 @pytest.mark.parametrize(
@@ -57,18 +58,18 @@ def test_alone_it_stops_what_it_claims_to(name: str) -> None:
 def test_without_them_it_succeeds_in_the_hardened_cluster(
     flipped: tuple[str, ...], opened: str
 ) -> None:
-    assert not predict(opened, view("hardened")).succeeds
-    assert predict(opened, view("hardened", *flipped)).succeeds
+    assert not predict(opened, model("hardened")).succeeds
+    assert predict(opened, model("hardened", *flipped)).succeeds
     for kept in flipped:
         fewer = [name for name in flipped if name != kept]
-        assert not predict(opened, view("hardened", *fewer)).succeeds
+        assert not predict(opened, model("hardened", *fewer)).succeeds
 
 
 def test_the_right_to_get_nodes_proxy_is_needed_only_where_rights_are_asked_for() -> None:
     asked = ("apiserver-authorization", "kubelet-anonymous", "kubelet-authorization")
-    assert predict("nodes-proxy-exec", view("insecure", "nodes-proxy")).succeeds
-    assert predict("nodes-proxy-exec", view("insecure", *asked)).succeeds
-    assert not predict("nodes-proxy-exec", view("insecure", *asked, "nodes-proxy")).succeeds
+    assert predict("nodes-proxy-exec", model("insecure", "nodes-proxy")).succeeds
+    assert predict("nodes-proxy-exec", model("insecure", *asked)).succeeds
+    assert not predict("nodes-proxy-exec", model("insecure", *asked, "nodes-proxy")).succeeds
 
 
 @pytest.mark.parametrize(
@@ -82,24 +83,24 @@ def test_who_the_pod_is_matters_and_the_mode_of_the_socket(
     assert isinstance(builder, Whole)
     text = str(builder.text).replace("runAsNonRoot: true, runAsUser: 1000", f"runAsUser: {user}")
     edits = (Whole(PLAN, builder.path, text), Option("worker", "docker.socket", "SocketMode", mode))
-    found = predict("docker-socket-in-pod", View(read_environment("hardened", edits)))
+    found = predict("docker-socket-in-pod", read_model(read_environment("hardened", edits)))
     assert found.succeeds is succeeds
 
 
 def test_a_client_certificate_is_root_wherever_one_is_asked_for() -> None:
-    assert predict("docker-client-certificate", view("hardened")).succeeds
-    assert predict("docker-client-certificate", view("insecure", "docker-client-auth")).succeeds
-    assert not predict("docker-client-certificate", view("insecure")).succeeds
-    assert not predict("docker-client-certificate", view("insecure", "docker-tcp")).succeeds
+    assert predict("docker-client-certificate", model("hardened")).succeeds
+    assert predict("docker-client-certificate", model("insecure", "docker-client-auth")).succeeds
+    assert not predict("docker-client-certificate", model("insecure")).succeeds
+    assert not predict("docker-client-certificate", model("insecure", "docker-tcp")).succeeds
 
 
 def test_one_authority_for_all_lets_every_certificate_command_the_docker_engines() -> None:
-    env = view("insecure", "docker-client-auth").env
+    env = model("insecure", "docker-client-auth").env
     trusted = env.component("dockerd@worker1").setting("tlscacert").value
     signers = {a.name for a in env.authorities if a.certificate == trusted}
     known = {c.name for c in env.credentials if c.signed_by in signers and "client" in c.usages}
     assert {"docker-client", "kubelet", "kube-proxy"} <= known
-    hardened = view("hardened").env
+    hardened = model("hardened").env
     assert {c.name for c in hardened.credentials if c.signed_by == "docker-ca"} == {
         "docker-client",
         "docker-server",
@@ -108,8 +109,10 @@ def test_one_authority_for_all_lets_every_certificate_command_the_docker_engines
 
 def test_an_ordinary_user_is_refused_by_what_the_files_are() -> None:
     for mode in ("insecure", "hardened"):
-        for foothold in techniques.find("host-path-pod-nonroot").footholds:
-            found = techniques.find("host-path-pod-nonroot").predict(view(mode), foothold)
+        for foothold in techniques["host-path-pod-nonroot"].footholds:
+            found = techniques["host-path-pod-nonroot"].predict(model(mode), foothold)
             assert not found.succeeds
-    assert "0640 root shadow" in repr(predict("host-path-pod-nonroot", view("insecure")))
-    assert "PodSecurity" in repr(predict("host-path-pod-nonroot", view("insecure", "pod-security")))
+    assert "0640 root shadow" in repr(predict("host-path-pod-nonroot", model("insecure")))
+    assert "PodSecurity" in repr(
+        predict("host-path-pod-nonroot", model("insecure", "pod-security"))
+    )

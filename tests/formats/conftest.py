@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from labkit.analysis.finding import LEVELS, STATES, Finding, Findings
+from labkit.analysis.findings.finding import LEVELS, STATES, Finding, Findings
 from labkit.model import PROPERTIES, Claim, Model, Source
 
 ROOT = Path(__file__).resolve().parents[2]

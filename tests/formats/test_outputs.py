@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import networkx as nx
 import pytest
 
-from labkit.analysis.finding import Findings
+from labkit.analysis.findings.finding import Findings
 from labkit.errors import ConfigError
 from labkit.formats import FORMATS, write
 from labkit.model import read_model
@@ -184,7 +184,7 @@ def test_navigator_scores_what_is_open(model, findings):
 def test_mermaid_is_the_drawing_of_the_notebooks(model):
     from labkit.render.mermaid import mermaid
 
-    assert write(model, "mermaid") == mermaid(model.graph).source
+    assert write(model, "mermaid") == mermaid(model).source
 
 
 # -- the diagrams and their threats -----------------------------------------------------------

@@ -19,11 +19,13 @@ from labkit.model import (
     Channel,
     Claim,
     Component,
-    Held,
+    Foothold,
     Model,
     Source,
+    StoredCredential,
     read_model,
 )
+from labkit.model.footholds import ADMIN, SECRETS
 
 READABLE = sorted(name for name, item in FORMATS.items() if item.reads)
 
@@ -76,7 +78,11 @@ def models(draw: st.DrawFn) -> Model:
         )
         for name in draw(st.lists(texts, max_size=4, unique=True))
     ]
-    held = st.builds(Held, texts, texts, texts, texts, lists, lists, lists, sources)
+    names = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,8}[a-z0-9])?", fullmatch=True)
+    goals = st.sampled_from([ADMIN, SECRETS]).map(lambda goal: (goal,)) | st.just(())
+    places = st.builds(Foothold, st.sampled_from(["user", "pod"]), names)
+    readers = st.lists(places, max_size=2).map(tuple)
+    held = st.builds(StoredCredential, texts, texts, texts, texts, goals, readers, lists, sources)
     return Model(
         name=draw(texts),
         components=draw(parts(ids)),
@@ -154,7 +160,7 @@ def small() -> Model:
             channel,
             replace(channel, **closed, id="kubelet -> etcd:1", client="kubelet", open=False),
         ),
-        credentials=(Held("client", "master", "certificate"),),
+        credentials=(StoredCredential("client", "master", "certificate"),),
     )
 
 

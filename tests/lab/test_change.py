@@ -6,22 +6,23 @@ from typing import Any
 
 import pytest
 
-from labkit import controls, techniques
-from labkit.model import View
+from labkit import techniques
+from labkit.controls import with_controls
+from labkit.model import read_model
 
 pytestmark = pytest.mark.lab
 
 
 def test_kubelets_forget_what_the_apiserver_allowed(lab_hardened: Any) -> None:
-    technique = techniques.find("kubelet-neighbour")
+    technique = techniques["kubelet-neighbour"]
     plain = lab_hardened.environment
     try:
         for env in (
-            controls.with_controls(plain, {"apiserver-authorization": False}),
+            with_controls(plain, {"apiserver-authorization": False}),
             plain,
         ):
             lab_hardened.apply(env.edits)
-            predicted = technique.predict(View(env), technique.footholds[0])
+            predicted = technique.predict(read_model(env), technique.footholds[0])
             # a kubelet would say for five minutes what it was told the first time
             assert technique.run(lab_hardened).succeeded is predicted.succeeds
     finally:
@@ -29,10 +30,10 @@ def test_kubelets_forget_what_the_apiserver_allowed(lab_hardened: Any) -> None:
 
 
 def test_pods_are_made_anew_without_their_token(lab_insecure: Any) -> None:
-    technique = techniques.find("pod-token")
+    technique = techniques["pod-token"]
     try:
         wanted = {"service-account-automount": True}
-        changed = controls.with_controls(lab_insecure.environment, wanted)
+        changed = with_controls(lab_insecure.environment, wanted)
         lab_insecure.apply(changed.edits)
         assert technique.run(lab_insecure).reason == "no token in the pod"
     finally:

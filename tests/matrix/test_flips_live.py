@@ -22,7 +22,7 @@ SHARE = 1
 
 def chosen() -> list[str]:
     """Return today's controls: one a day, so that all have had their turn in a month or so."""
-    names = [control.name for control in controls.all()]
+    names = [control.name for control in controls.values()]
     if os.environ.get("LABKIT_FLIPS") == "all":
         return names
     first = dt.datetime.now(dt.UTC).date().toordinal() * SHARE
@@ -39,13 +39,13 @@ def test_every_cell(name: str, mode: str, labs: dict[str, Any]) -> None:
     matrix = Matrix(run_matrix(lab, plan))
     assert not matrix.disagree, [*matrix.disagree]
     assert not matrix.unprobed, [*matrix.unprobed]
-    assert len(matrix) == sum(len(technique.footholds) for technique in techniques.all())
+    assert len(matrix) == sum(len(technique.footholds) for technique in techniques.values())
     assert Lab(mode, name=lab.name).environment.edits == ()
 
 
 def test_a_flipped_lab_is_verified_against_what_it_runs(labs: dict[str, Any]) -> None:
     lab = labs["hardened"]
-    control = controls.find("kubelet-read-only-port")
+    control = controls["kubelet-read-only-port"]
     channel = "anyone@network -> kubelet@worker1:10255"
     try:
         lab.apply(control.flip(lab.environment, on=False))

@@ -10,8 +10,8 @@ import pytest
 from labkit import controls, read_environment
 from labkit.errors import ConfigError, ProbeError, ProbeTimeout
 from labkit.matrix import Cell, Matrix, Variant, combinations, run, run_matrix, variants
-from labkit.model import View
-from labkit.render.truth import heat_map, markdown
+from labkit.model import read_model
+from labkit.render.matrix import heat_map, markdown
 from labkit.techniques import Prediction, Technique, Verdict
 from labkit.techniques._base import NETWORK, POD
 
@@ -53,17 +53,17 @@ def technique(answer: Any, predicted: bool = False) -> Technique:
         stride=("spoofing",),
         cwe=("CWE-1",),
         sources=("made up",),
-        predict=lambda view, foothold: Prediction(predicted, ("made up",)),
+        predict=lambda model, foothold: Prediction(predicted, ("made up",)),
         execute=execute,
     )
 
 
 def test_control_is_flipped_for_its_cells_and_taken_back() -> None:
     lab: Any = FakeLab()
-    control = controls.find("kubelet-anonymous")
+    control = controls["kubelet-anonymous"]
 
     def seen(lab: Any, foothold: str) -> bool:
-        return not control.holds(View(lab.environment))
+        return not control.holds(read_model(lab.environment))
 
     cells = run_matrix(lab, [Variant("hardened"), OFF], known=[technique(seen)])
     assert [cell.observed for cell in cells] == ["refused", "refused", "succeeded", "succeeded"]
@@ -170,8 +170,8 @@ def test_combinations_are_the_same_for_the_same_seed_and_can_be_read() -> None:
     for variant in found:
         names = str(variant.control).split("+")
         assert len(names) >= 2
-        changed = View(variant.environment(env))
-        assert not any(controls.find(name).holds(changed) for name in names), variant
+        changed = read_model(variant.environment(env))
+        assert not any(controls[name].holds(changed) for name in names), variant
 
 
 def test_combination_flips_all_of_its_controls() -> None:

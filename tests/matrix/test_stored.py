@@ -11,13 +11,13 @@ import pytest
 from labkit import read_environment, techniques
 from labkit.matrix import Matrix, Variant, combinations, variants
 from labkit.matrix.cells import REFUSED, SUCCEEDED
-from labkit.model import View
+from labkit.model import read_model
 
 DOCS = Path(__file__).parents[2] / "docs"
 MODES = ("insecure", "hardened")
 #: Of two hundred random combinations of controls, half in each mode, these many were tried live.
 SAMPLED, SEED, TRIED = 200, 1, 30
-PLACES = [(it, foothold) for it in techniques.all() for foothold in it.footholds]
+PLACES = [(it, foothold) for it in techniques.values() for foothold in it.footholds]
 NEXT = "make lab, make matrix"
 
 
@@ -58,7 +58,7 @@ def test_it_says_what_the_model_says_today(name: str, mode: str) -> None:
     for key in stored(name).variants():
         if key[0] != mode:
             continue
-        view = View(plan[key].environment(plain))
+        model = read_model(plan[key].environment(plain))
         for technique, foothold in PLACES:
-            predicted = SUCCEEDED if technique.predict(view, foothold).succeeds else REFUSED
+            predicted = SUCCEEDED if technique.predict(model, foothold).succeeds else REFUSED
             assert told[*key, technique.name, foothold] == predicted, (key, technique.name, NEXT)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from labkit.cluster import read_environment
 from labkit.errors import ConfigError
-from labkit.model import build_model, channels
+from labkit.model import read_model
 
 API_UNIT = "master/etc/systemd/system/kube-apiserver.service"
 ETCD_UNIT = "etcd/etc/systemd/system/etcd.service"
@@ -226,7 +225,7 @@ FLIPS = [
 
 
 def claims(folder, wanted, name):
-    found = [c for c in channels(build_model(read_environment(folder))) if wanted in c.id]
+    found = [c for c in read_model(folder).channels if wanted in c.id]
     assert found, wanted
     return {getattr(channel, name).value for channel in found}
 
@@ -302,20 +301,20 @@ def test_a_port_that_is_none_names_its_line(modes, port):
     file = modes / "hardened" / API_UNIT
     file.write_text(file.read_text().replace("--secure-port=6443", f"--secure-port={port}"))
     with pytest.raises(ConfigError, match=r"kube-apiserver\.service:12: no port"):
-        build_model(read_environment(modes / "hardened"))
+        read_model(modes / "hardened")
 
 
 def test_an_endpoint_that_is_no_url_names_its_line(modes):
     file = modes / "hardened" / API_UNIT
     file.write_text(file.read_text().replace("https://etcd1:2379", "https://etcd1:port"))
     with pytest.raises(ConfigError, match=r"kube-apiserver\.service:21: .*no URL"):
-        build_model(read_environment(modes / "hardened"))
+        read_model(modes / "hardened")
 
 
 def test_a_proxy_on_the_loopback_address_serves_only_its_own_machine(modes):
     unit = modes / "insecure" / PROXY
     unit.write_text(unit.read_text().replace("--address=0.0.0.0", "--address=127.0.0.1"))
-    found = {c.id: c for c in channels(build_model(read_environment(modes / "insecure")))}
+    found = {c.id: c for c in read_model(modes / "insecure").channels}
     assert found["kubectl/alice@master -> kubectl-proxy@master:8080"].open
     # these call it by the machine's name
     for client in ("kubelet@worker1", "kube-scheduler@master"):

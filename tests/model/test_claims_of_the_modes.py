@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labkit.cluster import read_environment
-from labkit.model import PROPERTIES, VALUES, build_model, channels, credential
+from labkit.model import PROPERTIES, VALUES, read_model
+from labkit.model.own import client_credential
 
 WORKERS = ("worker1", "worker2")
 MEMBERS = ("etcd1", "etcd2", "etcd3")
@@ -210,13 +211,13 @@ EXPECTED = {"insecure": insecure(), "hardened": hardened()}
 
 @pytest.mark.parametrize("mode", EXPECTED)
 def test_the_channels_are_these_and_no_others(mode):
-    found = [channel.id for channel in channels(build_model(read_environment(mode)))]
+    found = [channel.id for channel in read_model(mode).channels]
     assert sorted(found) == sorted(EXPECTED[mode])
 
 
 @pytest.mark.parametrize("mode", EXPECTED)
 def test_every_claim_has_its_value_and_its_line(mode):
-    for channel in channels(build_model(read_environment(mode))):
+    for channel in read_model(mode).channels:
         for name, (value, path, where) in zip(PROPERTIES, EXPECTED[mode][channel.id], strict=True):
             claim = getattr(channel, name)
             found = claim.source.text if claim.source.default else claim.source.line
@@ -252,12 +253,12 @@ CREDENTIALS = {
 
 
 def test_credentials_of_hardened():
-    graph = build_model(read_environment("hardened"))
-    by_id = {channel.id: channel for channel in channels(graph)}
+    graph = read_model("hardened")
+    by_id = {channel.id: channel for channel in graph.channels}
     for name, common_name in CREDENTIALS.items():
-        found = credential(graph, by_id[name])
+        found = client_credential(graph, by_id[name])
         assert (found and found.common_name) == common_name, name
-    found = credential(graph, by_id["kubelet@worker2 -> kube-apiserver@master:6443"])
+    found = client_credential(graph, by_id["kubelet@worker2 -> kube-apiserver@master:6443"])
     assert found is not None
     assert (found.certificate, found.key) == (
         "/etc/kubernetes/pki/kubelet.crt",
@@ -267,14 +268,14 @@ def test_credentials_of_hardened():
 
 
 def test_a_plaintext_channel_carries_no_credential():
-    graph = build_model(read_environment("insecure"))
-    held = {c.credential for c in channels(graph) if c.protocol == "http"}
+    graph = read_model("insecure")
+    held = {c.credential for c in graph.channels if c.protocol == "http"}
     assert held == {None}
 
 
 @pytest.mark.parametrize("mode", EXPECTED)
 def test_graph_says_the_same_as_its_channels(mode):
-    graph = build_model(read_environment(mode))
+    graph = read_model(mode)
     for client, server, key, data in graph.edges(keys=True, data=True):
         channel = data["channel"]
         assert (client, server, key) == (channel.client, channel.server, channel.id)
@@ -286,7 +287,7 @@ def test_graph_says_the_same_as_its_channels(mode):
 
 
 def test_zones():
-    graph = build_model(read_environment("insecure"))
+    graph = read_model("insecure")
     zones = {name: graph.nodes[name]["zone"] for name in graph}
     assert zones["kube-apiserver@master"] == zones["etcd@etcd1"] == "master node"
     assert zones["kubelet@worker1"] == zones["local-users@worker1"] == "worker node"

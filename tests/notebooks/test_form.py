@@ -55,7 +55,7 @@ def faults(path: Path) -> list[str]:
                 found.append(f"an error: {output['ename']}")
             if output.get("name") == "stderr":
                 found.append("something on standard error")
-            if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
+            if "application/vnd.jupyter.widget-model+json" in output.get("data", {}):
                 found.append("a widget, which nothing checks")
     for cell in cells:
         for text in texts(cell):
@@ -106,7 +106,7 @@ SPOILT = {
     "an address": {"text": "etcd1 is at 10.161.4.11"},
     "something on standard error": {"name": "stderr", "text": "a warning"},
     "a widget, which nothing checks": {
-        "data": {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}}
+        "data": {"application/vnd.jupyter.widget-model+json": {"model_id": "x"}}
     },
 }
 

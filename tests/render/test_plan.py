@@ -7,7 +7,7 @@ import pytest
 from labkit.model import Draft
 from labkit.render import figure, save
 from labkit.render.groups import MOST, MOST_ZONES, Box, Edge, folded, grouped
-from labkit.render.places import HEIGHT
+from labkit.render.layout import HEIGHT
 from labkit.render.plan import label_size, plan
 
 

@@ -6,11 +6,10 @@ import sys
 
 import pytest
 
-from labkit.cluster import read_environment
-from labkit.model import build_model, channels
+from labkit.model import read_model
 from labkit.render import PROTECTIONS, figure, mermaid, protection, table
 from labkit.render.groups import grouped
-from labkit.render.places import HEIGHT, WIDTH, place
+from labkit.render.layout import HEIGHT, WIDTH, place
 from labkit.render.plan import free
 
 MODES = ("insecure", "hardened")
@@ -18,12 +17,12 @@ MODES = ("insecure", "hardened")
 
 @pytest.fixture(scope="module")
 def models():
-    return {mode: build_model(read_environment(mode)) for mode in MODES}
+    return {mode: read_model(mode) for mode in MODES}
 
 
 def test_protections_of_both_modes(models):
     def of(mode, wanted):
-        return {protection(c) for c in channels(models[mode]) if wanted in c.id}
+        return {protection(c) for c in models[mode].channels if wanted in c.id}
 
     assert of("insecure", "-> kubectl-proxy@") == {"plaintext"}
     assert of("insecure", "-> kube-apiserver@master:6443") == {"weak"}
@@ -36,7 +35,7 @@ def test_protections_of_both_modes(models):
 
 
 def test_the_table_as_text(models):
-    wanted = [c for c in channels(models["insecure"]) if "worker1:1025" in c.id]
+    wanted = [c for c in models["insecure"].channels if "worker1:1025" in c.id]
     assert repr(table(wanted)) == "\n".join(
         [
             "channel                                         encryption  server authentication"
@@ -64,7 +63,7 @@ def test_equal_workers_and_members_are_one_box(models):
         counts = {box.name: count for box, count in boxes.items()}
         assert (counts["kubelet"], counts["etcd"], counts["kube-apiserver"]) == (2, 3, 1)
         assert len(edges) <= 30
-        assert sum(len(edge.channels) for edge in edges) == len(channels(model))
+        assert sum(len(edge.channels) for edge in edges) == len(model.channels)
 
 
 def test_a_worker_that_differs_is_not_hidden(models):
@@ -72,7 +71,7 @@ def test_a_worker_that_differs_is_not_hidden(models):
     [(client, server, key)] = [
         edge for edge in model.edges(keys=True) if edge[2].startswith("kubelet@worker2 -> kube-api")
     ]
-    other = next(c for c in channels(models["insecure"]) if "admin@master -> kube-api" in c.id)
+    other = next(c for c in models["insecure"].channels if "admin@master -> kube-api" in c.id)
     model.edges[client, server, key]["channel"] = other
     assert {e.protection for e in grouped(model)[1] if e.label == ":6443"} == {"mutual", "weak"}
 
@@ -104,7 +103,7 @@ def test_closed_listeners_are_left_out_of_mermaid_unless_wanted(models):
 
 
 def test_mermaid_draws_some_channels_and_quotes_what_it_is_given(models):
-    wanted = [c for c in channels(models["insecure"]) if c.port == 2380]
+    wanted = [c for c in models["insecure"].channels if c.port == 2380]
     drawing = mermaid(models["insecure"], channels=wanted, title='a "b" <c>')
     assert 'n0["etcd (3)"]' in drawing.source
     assert "n1" not in drawing.source
@@ -141,7 +140,7 @@ def test_pyplot_is_not_touched():
     code = (
         "import sys\nfrom labkit.cluster import read_environment\n"
         "from labkit.model import build_model\nfrom labkit.render import figure\n"
-        "figure(build_model(read_environment('insecure')))._repr_png_()\n"
+        "figure(read_model('insecure'))._repr_png_()\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

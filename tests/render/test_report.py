@@ -10,19 +10,19 @@ import pytest
 from typer.testing import CliRunner
 
 from labkit.analysis import attack_paths, find_threats
-from labkit.analysis.finding import STATES, Finding, Findings
-from labkit.analysis.paths import AttackPaths
-from labkit.analysis.steps import Step
+from labkit.analysis.attack_graph.queries import AttackPaths
+from labkit.analysis.attack_graph.steps import Step
+from labkit.analysis.findings.finding import STATES, Finding, Findings
 from labkit.cli import app
 from labkit.cluster.source import Source
-from labkit.model import Channel, Claim, Component, Held, Model, read_model
+from labkit.model import Channel, Claim, Component, Model, StoredCredential, read_model
 from labkit.render.contents import contents
+from labkit.render.escaping import plain
 from labkit.render.names import CWE, TECHNIQUES
+from labkit.render.path_marks import PathMarks
 from labkit.render.report import markdown, report
 from labkit.render.svg import Mark, svg
-from labkit.render.walk import Walk
-from labkit.render.ways import usual_paths
-from labkit.render.words import plain
+from labkit.render.usual_paths import usual_paths
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -78,7 +78,7 @@ def hostile_side(name):
         authorization=claim, credential=name, data=(name,), client_zone=name, server_zone="b",
     )  # fmt: skip
     parts = (Component(one, name, name, name), Component(two, name, name, "b"))
-    held = (Held(name, name, name, name, (name,), (name,), Source(name, 1, name)),)
+    held = (StoredCredential(name, name, name, name, (name,), (name,), Source(name, 1, name)),)
     model = Model(name, parts, (channel,), held, name, (name,))
     findings = [
         Finding(
@@ -243,7 +243,7 @@ def test_every_number_of_cwe_and_attack_has_its_name(both):
 
 def test_a_path_is_marked_where_it_goes(both):
     model = both[0][0]
-    walk = Walk(model)
+    walk = PathMarks(model)
     first = attack_paths(model, "network", "admin", 1).paths[0]
     assert walk.marks(first) == (
         Mark(
@@ -271,7 +271,7 @@ def test_a_listener_that_lets_anyone_in_is_marked_and_not_its_true_client(both):
             if step.technique == "kubelet-exec"
         ),
     )
-    [mark] = Walk(model).marks(path)
+    [mark] = PathMarks(model).marks(path)
     assert not mark.channels
     assert {name.partition("@")[0] for name in mark.components} == {"kubelet"}
 

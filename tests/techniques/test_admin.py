@@ -13,7 +13,7 @@ from labkit import read_environment, techniques
 from labkit.errors import LabError, ProbeError, ProbeTimeout
 from labkit.lab import Output
 from labkit.lab.raw import as_curl
-from labkit.model import View
+from labkit.model import read_model
 from labkit.techniques import _admin, _middle
 
 POD = "/api/v1/namespaces/default/pods/labkit"
@@ -95,7 +95,7 @@ def test_a_client_whose_call_was_lost_is_made_to_call_again(
         seen = [{"alert": "bad certificate"}] if second.wait(5) else []
         return Output(0, json.dumps(seen).encode(), b"")
 
-    found = techniques.find("mitm-kubelet")
+    found = techniques["mitm-kubelet"]
     trap = _middle.Trap("kube-apiserver@* -> kubelet@worker2:*", call, "", "", lambda lab: "well")
     monkeypatch.setattr(_middle, "CALL", 0.05)
     monkeypatch.setattr(_middle, "run", run)
@@ -107,7 +107,7 @@ def test_a_client_whose_call_was_lost_is_made_to_call_again(
         mode="hardened",
         addresses={"master": "10.1.0.10", "worker2": "10.1.0.22"},
     )
-    assert View(lab.environment).channels(found.about)
+    assert read_model(lab.environment).open_channels(found.about)
     verdict = _middle.stand(lab, found.footholds[0], found.name, trap)
     assert (verdict.reason, verdict.control) == ("TLS alert: bad certificate", "well")
     assert len(calls) >= 2

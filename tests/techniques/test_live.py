@@ -11,7 +11,7 @@ import yaml
 
 from labkit import techniques
 from labkit.errors import LabkitError, ProbeError
-from labkit.model import View
+from labkit.model import read_model
 from labkit.techniques import _forge
 from labkit.techniques._base import ROOT_ON_WORKER
 from labkit.techniques._capture import capture
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.lab
 WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))
 REASONS = Path(__file__).with_name("reasons")
 # From its other footholds each is tried in tests/matrix/test_flips_live.py
-USUAL = [(technique.name, technique.footholds[0]) for technique in techniques.all()]
+USUAL = [(technique.name, technique.footholds[0]) for technique in techniques.values()]
 
 
 def expected(name: str, mode: str, foothold: str) -> str:
@@ -68,8 +68,8 @@ def test_it_goes_as_predicted_and_leaves_nothing(
 def hold(lab: Any, name: str, foothold: str) -> None:
     """Carry a technique out, and hold it against the model and what was written down."""
     secrets = [true_secret(lab, *wanted) for wanted in WANTED]
-    technique = techniques.find(name)
-    predicted = technique.predict(View(lab.environment), foothold)
+    technique = techniques[name]
+    predicted = technique.predict(read_model(lab.environment), foothold)
     for attempt in range(3):  # what says nothing is asked again; a refusal never is
         try:
             verdict = technique.run(lab, foothold)
@@ -107,7 +107,7 @@ def test_dead_etcd_is_not_a_secure_one(lab_hardened: Any) -> None:
     try:
         # refused, but by nobody: the control fails as well
         with pytest.raises(ProbeError):
-            techniques.find("etcd-read").run(lab_hardened)
+            techniques["etcd-read"].run(lab_hardened)
     finally:
         lab_hardened.exec("etcd1", ["systemctl", "start", "etcd"], timeout=60)
         # its client waits ever longer before it tries again; the next test may count on it
@@ -124,4 +124,4 @@ def test_connection_that_went_by_the_attacker_before_is_no_way_past_him(lab_hard
     with capture(lab, ROOT_ON_WORKER, [("master", "worker2")], "tcp port 10250") as stop:
         lab.kubectl(*read)
         assert stop()
-    assert techniques.find("mitm-kubelet").run(lab).reason.startswith("TLS alert")
+    assert techniques["mitm-kubelet"].run(lab).reason.startswith("TLS alert")

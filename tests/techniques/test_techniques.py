@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from labkit import build_model, read_environment, techniques
+from labkit import read_environment, techniques
 from labkit.errors import CommandFailed, ConfigError, ProbeError, ProbeTimeout
 from labkit.lab import Output
-from labkit.model import View
-from labkit.techniques import _picture, _reach, _secret
-from labkit.techniques._base import FOOTHOLDS, GOALS, NETWORK, POD, USER_ON_MASTER, Technique
+from labkit.model import read_model
+from labkit.render import evidence_picture
+from labkit.techniques import _reach, _secret
+from labkit.techniques._base import FOOTHOLDS, GRANTS, NETWORK, POD, USER_ON_MASTER, Technique
 from labkit.techniques._secret import Sample, Secret, sample
 from labkit.techniques._verdict import Verdict, Verdicts
 
@@ -38,23 +39,23 @@ SECRET = Secret("shop", "db-credentials", "password", b"0f1e2d3c4b5a", (b"a-user
 def test_every_file_is_a_technique() -> None:
     folder = Path(inspect.getfile(techniques)).parent
     files = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
-    assert {technique.name.replace("-", "_") for technique in techniques.all()} == files
+    assert {technique.name.replace("-", "_") for technique in techniques.values()} == files
 
 
 def test_find() -> None:
-    assert techniques.find("etcd-read").name == "etcd-read"
+    assert techniques["etcd-read"].name == "etcd-read"
     with pytest.raises(ConfigError, match="no technique 'nonsense'\n  next: choose one of: a"):
-        techniques.find("nonsense")
+        techniques["nonsense"]
 
 
-@pytest.mark.parametrize("technique", techniques.all(), ids=lambda technique: technique.name)
+@pytest.mark.parametrize("technique", techniques.values(), ids=lambda technique: technique.name)
 class TestMetadata:
     def test_is_complete(self, technique: Technique) -> None:
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", technique.name)
         assert technique.title[0].isupper()
         assert technique.footholds
         assert set(technique.footholds) <= set(FOOTHOLDS)
-        assert set(technique.grants) <= {*FOOTHOLDS, *GOALS}
+        assert set(technique.grants) <= set(GRANTS)
         assert technique.attack
         assert all(re.fullmatch(r"T\d{4}(\.\d{3})?", item) for item in technique.attack)
         assert technique.cwe
@@ -66,7 +67,7 @@ class TestMetadata:
 
     @pytest.mark.parametrize("mode", MODES)
     def test_its_channels_are_in_the_model(self, technique: Technique, mode: str) -> None:
-        found = technique.channels(build_model(read_environment(mode)))
+        found = technique.channels(read_model(mode))
         assert bool(found) == bool(technique.about)
 
     def test_the_settings_differ_between_the_modes(self, technique: Technique) -> None:
@@ -76,8 +77,8 @@ class TestMetadata:
         }
         assert said["insecure"]
         assert said["hardened"]
-        views = [View(read_environment(mode)) for mode in MODES]
-        ends = {technique.predict(v, f).succeeds for v in views for f in technique.footholds}
+        models = [read_model(read_environment(mode)) for mode in MODES]
+        ends = {technique.predict(v, f).succeeds for v in models for f in technique.footholds}
         # where nothing helps, nothing need differ
         assert not said["insecure"] & said["hardened"] or ends == {True}
         assert all(read_in for _, (_, _, read_in) in rows)
@@ -85,10 +86,10 @@ class TestMetadata:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_prediction_says_where_it_was_read(mode: str) -> None:
-    view = View(read_environment(mode))
-    for technique in techniques.all():
+    model = read_model(read_environment(mode))
+    for technique in techniques.values():
         for foothold in technique.footholds:
-            prediction = technique.predict(view, foothold)
+            prediction = technique.predict(model, foothold)
             assert prediction.because, technique.name
             assert all(prediction.because), technique.name
 
@@ -96,7 +97,7 @@ def test_every_prediction_says_where_it_was_read(mode: str) -> None:
 def test_technique_is_not_tried_from_elsewhere() -> None:
     lab: Any = FakeLab()
     with pytest.raises(ConfigError, match="at-rest cannot be tried on the cluster network"):
-        techniques.find("at-rest").run(lab, NETWORK)
+        techniques["at-rest"].run(lab, NETWORK)
     assert lab.calls == []
 
 
@@ -109,7 +110,7 @@ def test_loopback_is_meant_only_by_whoever_stands_on_a_machine() -> None:
 
 
 def test_unknown_foothold_or_property_is_refused() -> None:
-    found = techniques.find("etcd-read")
+    found = techniques["etcd-read"]
     values = {name: getattr(found, name) for name in found.__slots__}
     with pytest.raises(ValueError, match="no foothold 'the moon'"):
         Technique(**{**values, "footholds": ("the moon",)})
@@ -246,7 +247,7 @@ def test_sample_blots_out_every_value(spelling: bytes) -> None:
     assert len(shown.data) <= _secret.WINDOW
     blotted = [shown.data[start:end] for start, end, what in shown.marks if what == "secret"]
     assert blotted == [b"*" * len(spelling), b"*" * len("a-user-name")]
-    assert [kind for kind in _picture.kinds(shown) if kind == "secret"]
+    assert [kind for kind in evidence_picture.kinds(shown) if kind == "secret"]
 
 
 def test_sample_marks_headers() -> None:

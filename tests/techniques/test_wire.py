@@ -12,9 +12,8 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapWriter
 
-from labkit import build_model, read_environment
 from labkit.errors import ProbeTimeout
-from labkit.model import Channel
+from labkit.model import Channel, read_model
 from labkit.techniques import eavesdrop
 from labkit.techniques._secret import Secret
 from labkit.techniques._wire import content, responses, streams, tls_records
@@ -44,7 +43,7 @@ def pcap(*frames: Ether) -> bytes:
 
 
 def channel() -> Channel:
-    return eavesdrop.TECHNIQUE.channels(build_model(read_environment("hardened")))[0]
+    return eavesdrop.TECHNIQUE.channels(read_model("hardened"))[0]
 
 
 # -- connections ----------------------------------------------------------------------------

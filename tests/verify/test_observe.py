@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from labkit.cluster import read_environment
-from labkit.model import PROPERTIES, Channel, build_model, channels
+from labkit.model import PROPERTIES, Channel, read_model
 from labkit.verify.observe import Results, Unprobed, observe
 from labkit.verify.questions import questions
 
-HARDENED = {c.id: c for c in channels(build_model(read_environment("hardened")))}
+HARDENED = {c.id: c for c in read_model("hardened").channels}
 KUBELET = HARDENED["kubelet@worker1 -> kube-apiserver@master:6443"]
 READ_ONLY = HARDENED["anyone@network -> kubelet@worker1:10255"]
 SOCKET = HARDENED["local-users@worker1 -> dockerd@worker1:/run/docker.sock"]

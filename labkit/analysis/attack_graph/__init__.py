@@ -1,0 +1,1 @@
+"""The attack graph: what can be held, by which step, derived in two ways."""

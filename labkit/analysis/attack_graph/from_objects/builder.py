@@ -1,0 +1,168 @@
+"""What the steps through a cluster's objects are put together with.
+
+What may be done in a namespace is one foothold between those who may and what it gives, so there
+are as many steps as objects, not as many as pairs of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
+from labkit.analysis.attack_graph.steps import Step
+from labkit.cluster.dump import Dump, NetworkPolicy, PodGroup, SecretName
+from labkit.model import Foothold
+
+__all__ = ["MEMBERSHIP", "ClusterIndex", "StepBuilder", "account", "inside"]
+
+#: The cost of what nobody has to do: belonging to a group, having what one is granted.
+MEMBERSHIP = 0.01
+#: Since Kubernetes 1.35, a WebSocket to pods/exec asks for "create" as well.
+WEBSOCKETS_ASK_FOR_CREATE = (1, 35)
+
+
+def account(namespace: str, name: str) -> Foothold:
+    """Return the foothold of being a service account.
+
+    Examples
+    --------
+    >>> print(account("shop", "web"))
+    is system:serviceaccount:shop:web
+    """
+    return Foothold("is", f"system:serviceaccount:{namespace}:{name}")
+
+
+def inside(pods: PodGroup) -> Foothold:
+    """Return the foothold of being inside one of a group of pods."""
+    return Foothold("pod", pods.id)
+
+
+class ClusterIndex:
+    """The objects of a cluster, with indexes."""
+
+    def __init__(self, dump: Dump) -> None:
+        self.dump = dump
+        self.pods_of: dict[str, list[PodGroup]] = defaultdict(list)
+        self.pods_on: dict[str, list[PodGroup]] = defaultdict(list)
+        self.accounts_of: dict[str, dict[str, None]] = defaultdict(dict)
+        self.tokens_of: dict[str, list[SecretName]] = defaultdict(list)
+        self.tokens_named: dict[str, list[SecretName]] = defaultdict(list)
+        self.policies_of: dict[str, list[NetworkPolicy]] = defaultdict(list)
+        for policy in dump.network_policies:
+            self.policies_of[policy.namespace].append(policy)
+        self.levels = {item.name: item.enforce for item in dump.namespaces}
+        self.control_plane = {item.name for item in dump.nodes if item.control_plane}
+        nodes = dict.fromkeys(item.name for item in dump.nodes)
+        for item in dump.accounts:
+            self.accounts_of[item.namespace][item.name] = None
+        for pods in dump.pods:
+            self.pods_of[pods.namespace].append(pods)
+            self.accounts_of[pods.namespace][pods.account] = None
+            nodes.update(dict.fromkeys(pods.nodes))
+            for node in pods.nodes:
+                self.pods_on[node].append(pods)
+            if pods.namespace == "kube-system" and pods.name.startswith("kube-apiserver"):
+                self.control_plane.update(pods.nodes)
+        for secret in dump.secrets:
+            if secret.account:
+                self.tokens_of[secret.namespace].append(secret)
+                self.tokens_named[secret.name].append(secret)
+        self.nodes = tuple(nodes)
+        every = (self.levels, self.accounts_of, self.pods_of, self.tokens_of)
+        self.namespaces = tuple(dict.fromkeys(name for some in every for name in some))
+        self._by_pod: dict[tuple[str, str], PodGroup] = {}
+
+    def open(self, namespace: str) -> bool:
+        """Say whether Pod Security lets privileged pods into a namespace."""
+        return self.levels.get(namespace, "") not in {"baseline", "restricted"}
+
+    def level(self, namespace: str) -> str:
+        """Return what Pod Security does in a namespace, in words."""
+        level = self.levels.get(namespace)
+        if level is None:
+            return f"Namespace {namespace} is not in the dump"
+        return f"Namespace {namespace}: Pod Security enforces {level or 'nothing'}"
+
+    def named(self, namespace: str, names: Iterable[str]) -> list[PodGroup]:
+        """Return the groups of pods of some names; without a namespace, of any."""
+        if not self._by_pod:
+            for pods in self.dump.pods:
+                for pod in pods.pods:
+                    self._by_pod[pods.namespace, pod] = pods
+        homes = (namespace,) if namespace else tuple(self.pods_of)
+        found = (self._by_pod.get((home, name)) for home in homes for name in names)
+        return list({pods.id: pods for pods in found if pods}.values())
+
+    @cached_property
+    def get_starts_exec(self) -> bool:
+        """Whether the verb "get" is enough to start a command in a pod, over a WebSocket."""
+        newest = self.newest()
+        return newest is None or newest < WEBSOCKETS_ASK_FOR_CREATE
+
+    def newest(self) -> tuple[int, int] | None:
+        """Return the newest version of a kubelet: the apiserver's is no older."""
+        found = []
+        for item in self.dump.nodes:
+            parts = item.version.removeprefix("v").split(".")
+            if len(parts) > 1 and all(part.isascii() and part.isdigit() for part in parts[:2]):
+                found.append((int(parts[0][:6]), int(parts[1][:6])))
+        return max(found, default=None)
+
+
+@dataclass
+class StepBuilder:
+    """Collects steps, and writes the consequences of each foothold once.
+
+    Attributes
+    ----------
+    steps : list of Step
+        The steps so far.
+    seen : set of Foothold
+        The footholds whose consequences are written, or will be.
+    waiting : list of callable
+        What writes the consequences that are still missing.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    seen: set[Foothold] = field(default_factory=set)
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+
+    def add(
+        self,
+        name: str,
+        foothold: Foothold,
+        grants: Iterable[Foothold],
+        because: tuple[str, ...],
+        cost: float = 1.0,
+    ) -> None:
+        """Add a step; one that grants nothing new is left out.
+
+        Parameters
+        ----------
+        name : str
+            One of :data:`~labkit.analysis.attack_graph.from_objects.step_kinds.STEP_KINDS`.
+        foothold : Foothold
+        grants : iterable of Foothold
+        because : tuple of str
+            The objects that allow it.
+        cost : float
+        """
+        given = tuple(dict.fromkeys(it for it in grants if it != foothold))
+        if given:
+            technique = STEP_KINDS[name].technique
+            self.steps.append(Step(name, foothold, given, because, cost, technique))
+
+    def once(self, foothold: Foothold, write: Callable[[], None]) -> Foothold:
+        """Have the consequences of a foothold written once, and return the foothold."""
+        if foothold not in self.seen:
+            self.seen.add(foothold)
+            self.waiting.append(write)
+        return foothold
+
+    def settle(self) -> None:
+        """Write the consequences that are still missing."""
+        while self.waiting:
+            self.waiting.pop()()

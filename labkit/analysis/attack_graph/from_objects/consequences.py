@@ -1,0 +1,289 @@
+"""What follows in a cluster from what somebody may do there, whoever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from labkit.analysis.attack_graph.from_objects.builder import (
+    MEMBERSHIP,
+    ClusterIndex,
+    StepBuilder,
+    account,
+    inside,
+)
+from labkit.analysis.attack_graph.from_objects.escapes import KUBELET, PKI, ROOT, TOKENS, escapes
+from labkit.cluster.dump import PodGroup
+from labkit.model import Foothold
+from labkit.model.footholds import ADMIN, NODE
+
+__all__ = ["MASTERS", "Consequences"]
+
+MASTERS = "system:masters"
+
+
+class Consequences:
+    """Footholds in a cluster by name; asking for one has its consequences written."""
+
+    def __init__(self, cluster: ClusterIndex, builder: StepBuilder) -> None:
+        self.cluster = cluster
+        self.builder = builder
+        #: Users and groups that somebody could become: those that a binding names.
+        self.users: dict[str, None] = {}
+        self.groups: dict[str, None] = {}
+
+    def _spread(
+        self, name: str, foothold: Foothold, grants: Iterable[Foothold], why: str = ""
+    ) -> None:
+        self.builder.add(name, foothold, grants, (why,) if why else (), MEMBERSHIP)
+
+    # -- in a namespace, or in all ("") -------------------------------------------------------
+
+    def reads_secrets(self, namespace: str) -> Foothold:
+        """Return the foothold of one who reads the secrets there."""
+        foothold = Foothold("secrets", namespace)
+        return self.builder.once(foothold, partial(self._reads_secrets, foothold, namespace))
+
+    def _reads_secrets(self, foothold: Foothold, namespace: str) -> None:
+        tokens = self.cluster.tokens_of
+        found = (
+            tokens.get(namespace, [])
+            if namespace
+            else [s for some in tokens.values() for s in some]
+        )
+        for secret in found:
+            self.token_in_secret(foothold, secret.namespace, secret.name)
+
+    def token_in_secret(self, foothold: Foothold, namespace: str, name: str) -> None:
+        """Write the step from having a secret to the service account whose token it is."""
+        for secret in self.cluster.tokens_named.get(name, ()):
+            if secret.namespace == namespace:
+                why = (f"Secret {namespace}/{name}: type {secret.type}",)
+                self.builder.add(
+                    "token-in-secret", foothold, [account(namespace, secret.account)], why
+                )
+
+    def makes_tokens(self, namespace: str) -> Foothold:
+        """Return the foothold of one who makes tokens of the service accounts there."""
+        return self._of_accounts("tokens", "token-request", namespace)
+
+    def impersonates(self, namespace: str) -> Foothold:
+        """Return the foothold of one who impersonates the service accounts there."""
+        return self._of_accounts("impersonates", "impersonate", namespace)
+
+    def _of_accounts(self, kind: str, name: str, namespace: str) -> Foothold:
+        foothold = Foothold(kind, namespace)
+
+        def write() -> None:
+            if namespace:
+                names = self.cluster.accounts_of.get(namespace, ())
+                grants = [account(namespace, each) for each in names]
+                self.builder.add(name, foothold, grants, (f"Namespace {namespace}",))
+            else:
+                homes = self.cluster.accounts_of
+                inner = [self._of_accounts(kind, name, home) for home in homes]
+                self._spread("any-namespace", foothold, inner)
+
+        return self.builder.once(foothold, write)
+
+    def starts_pods(self, namespace: str) -> Foothold:
+        """Return the foothold of one who starts pods there, as far as Pod Security lets them in."""
+        foothold = Foothold("starts-pods", namespace)
+        return self.builder.once(foothold, partial(self._starts_pods, foothold, namespace))
+
+    def _starts_pods(self, foothold: Foothold, namespace: str) -> None:
+        cluster = self.cluster
+        if not namespace:
+            homes = [self.starts_pods(home) for home in cluster.namespaces]
+            self._spread("any-namespace", foothold, homes)
+            return
+        grants = [account(namespace, name) for name in cluster.accounts_of.get(namespace, ())]
+        self.builder.add("pod-with-account", foothold, grants, (f"Namespace {namespace}",))
+        if cluster.open(namespace):
+            why = (cluster.level(namespace),)
+            self.builder.add("privileged-pod", foothold, [self.privileged()], why)
+
+    def privileged(self) -> Foothold:
+        """Return the foothold of starting privileged pods, on any node."""
+        foothold = Foothold("privileged")
+
+        def write() -> None:
+            grants = [*map(self.on_node, self.cluster.nodes), NODE]
+            why = ("spec.nodeName is the pod's own choice",)
+            self.builder.add("escape-from-own-pod", foothold, grants, why)
+
+        return self.builder.once(foothold, write)
+
+    def enters(self, namespace: str) -> Foothold:
+        """Return the foothold of one who enters the pods there."""
+        foothold = Foothold("enters", namespace)
+
+        def write() -> None:
+            if namespace:
+                pods = self.cluster.pods_of.get(namespace, ())
+                self._spread("enter-pod", foothold, [inside(each) for each in pods])
+            else:
+                homes = [self.enters(home) for home in self.cluster.pods_of]
+                self._spread("any-namespace", foothold, homes)
+
+        return self.builder.once(foothold, write)
+
+    def enters_on(self, node: str) -> Foothold:
+        """Return the foothold of one who enters the pods of a node."""
+        foothold = Foothold("enters-on", node)
+
+        def write() -> None:
+            pods = self.cluster.pods_on.get(node, ())
+            self._spread("enter-pod", foothold, [inside(each) for each in pods])
+
+        return self.builder.once(foothold, write)
+
+    def debugs(self, namespace: str) -> Foothold:
+        """Return the foothold of one who adds containers to running pods there."""
+        foothold = Foothold("debugs", namespace)
+
+        def write() -> None:
+            if not namespace:
+                homes = [self.debugs(home) for home in self.cluster.pods_of]
+                self._spread("any-namespace", foothold, homes)
+                return
+            self._spread("enter-pod", foothold, [self.enters(namespace)])
+            if self.cluster.open(namespace):
+                pods = self.cluster.pods_of.get(namespace, ())
+                nodes = dict.fromkeys(node for each in pods for node in each.nodes)
+                why = (self.cluster.level(namespace),)
+                grants = [*map(self.on_node, nodes), *[NODE] * bool(nodes)]
+                self.builder.add("privileged-debug-container", foothold, grants, why)
+
+        return self.builder.once(foothold, write)
+
+    def everything(self, namespace: str) -> Foothold:
+        """Return the foothold of one who may do everything in a namespace, or in the cluster."""
+        if not namespace:
+            return self.admin()
+        foothold = Foothold("everything", namespace)
+
+        def write() -> None:
+            inner = (self.reads_secrets, self.starts_pods, self.enters, self.makes_tokens)
+            self._spread("any-request", foothold, [each(namespace) for each in inner])
+
+        return self.builder.once(foothold, write)
+
+    def admin(self) -> Foothold:
+        """Return the foothold of one who may do everything."""
+
+        def write() -> None:
+            self._spread("any-request", ADMIN, [self.reads_secrets(""), self.privileged()])
+
+        return self.builder.once(ADMIN, write)
+
+    # -- who one may become -------------------------------------------------------------------
+
+    def any_user(self) -> Foothold:
+        """Return the foothold of one who impersonates users; accounts are asked for by kind."""
+        foothold = Foothold("any-user")
+
+        def write() -> None:
+            names = (n for n in self.users if not n.startswith("system:serviceaccount:"))
+            grants, why = [Foothold("is", name) for name in names], ("users that a binding names",)
+            self.builder.add("impersonate", foothold, grants, why)
+
+        return self.builder.once(foothold, write)
+
+    def in_group(self, name: str) -> Foothold:
+        """Return the foothold of being in a group."""
+        foothold = Foothold("group", name)
+        if name != MASTERS:
+            return foothold
+
+        def write() -> None:
+            why = ("the apiserver lets this group through before it asks any authorizer",)
+            self._spread("member-of-masters", foothold, [self.admin()], why[0])
+
+        return self.builder.once(foothold, write)
+
+    def signs(self, kubelets_only: bool) -> Foothold:
+        """Return the foothold of one who has client certificates issued, to any name but one.
+
+        The admission plugin CertificateSubjectRestriction refuses the group system:masters.
+        """
+        foothold = Foothold("certificates", "kubelet" if kubelets_only else "")
+
+        def write() -> None:
+            nodes = [self.kubelet(node) for node in self.cluster.nodes]
+            why = ("CertificateSubjectRestriction refuses system:masters alone",)
+            grants = nodes
+            if not kubelets_only:
+                users = [Foothold("is", name) for name in self.users]
+                groups = [Foothold("group", name) for name in self.groups if name != MASTERS]
+                every = self.cluster.accounts_of.items()
+                accounts = [account(home, name) for home, names in every for name in names]
+                grants = [*nodes, *users, *groups, *accounts]
+            self.builder.add("issued-certificate", foothold, grants, why)
+
+        return self.builder.once(foothold, write)
+
+    # -- nodes and pods -----------------------------------------------------------------------
+
+    def on_node(self, node: str) -> Foothold:
+        """Return the foothold of one who is root on a node."""
+        foothold = Foothold("root", node)
+
+        def write() -> None:
+            add, why = self.builder.add, (f"Node {node}",)
+            add("node-root", foothold, [NODE], why, MEMBERSHIP)
+            add("kubelet-credential", foothold, [self.kubelet(node)], why)
+            pods = self.cluster.pods_on.get(node, ())
+            add("pods-of-the-node", foothold, [inside(each) for each in pods], why)
+            if node in self.cluster.control_plane:
+                held = (f"Node {node} runs the control plane: its keys are there",)
+                add("control-plane-keys", foothold, [self.admin()], held)
+
+        return self.builder.once(foothold, write)
+
+    def kubelet(self, node: str) -> Foothold:
+        """Return the foothold of one who is a kubelet, held by Node authorizer and NodeRestriction.
+
+        It has tokens made for the service accounts of the pods on its node, mounted or not, and
+        reads the secrets that these pods refer to; those of other nodes it does not.
+        """
+        foothold = Foothold("is", f"system:node:{node}")
+
+        def write() -> None:
+            pods = self.cluster.pods_on.get(node, ())
+            why = (f"the Node authorizer: pods of Node {node}",)
+            grants = [account(each.namespace, each.account) for each in pods]
+            self.builder.add("token-request-of-kubelet", foothold, grants, why)
+            for each in pods:
+                for name in each.spec.secrets:
+                    self.token_in_secret(foothold, each.namespace, name)
+            if "system:nodes" in self.groups:
+                self._spread("group-membership", foothold, [Foothold("group", "system:nodes")])
+
+        return self.builder.once(foothold, write)
+
+    def inside_pod(self, pods: PodGroup) -> None:
+        """Write what somebody inside a pod does."""
+        foothold, add = inside(pods), self.builder.add
+        where = f"Pod {pods.namespace}/{pods.pods[0]}"
+        if pods.spec.token:
+            why = (f"{where}: a token of its service account is mounted",)
+            add("mounted-token", foothold, [account(pods.namespace, pods.account)], why)
+        for name in pods.spec.secrets:
+            self.token_in_secret(foothold, pods.namespace, name)
+        for way in escapes(pods):
+            why = (f"{where}: {way.why}",)
+            for node in pods.nodes:
+                add(way.name, foothold, self._given(way.gives, node), why, way.cost)
+
+    def _given(self, gives: str, node: str) -> list[Foothold]:
+        if gives == ROOT:
+            return [self.on_node(node), NODE]
+        if gives == KUBELET:
+            return [self.kubelet(node)]
+        if gives == TOKENS:
+            found = (each for each in self.cluster.pods_on.get(node, ()) if each.spec.token)
+            return [account(each.namespace, each.account) for each in found]
+        if node not in self.cluster.control_plane:
+            return []
+        return [self.admin()] if gives == PKI else [self.reads_secrets("")]

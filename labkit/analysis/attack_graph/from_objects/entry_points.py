@@ -1,0 +1,90 @@
+"""Which pods of a dumped cluster are called from outside: services, Ingresses, network policies.
+
+A Gateway's routes are not looked at: what stands behind the service of its router is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from labkit.analysis.attack_graph.from_objects.builder import (
+    ClusterIndex,
+    StepBuilder,
+    inside,
+)
+from labkit.cluster.dump import NetworkPolicy, PodGroup, Service
+from labkit.cluster.objects import selects
+from labkit.model.footholds import OUTSIDE
+
+__all__ = ["write_entry_points"]
+
+#: The cost of a flaw in whatever the pod runs: it has to be found first.
+FLAW = 3.0
+
+
+def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
+    """Write the steps from outside the cluster into the pods that are called from there.
+
+    Parameters
+    ----------
+    cluster : ClusterIndex
+    builder : StepBuilder
+        Takes the steps.
+
+    Notes
+    -----
+    A service of type NodePort or LoadBalancer, or with external addresses, is called from
+    outside; so is one that an Ingress names, by way of a router in a pod of another namespace.
+    The pods behind it are reached unless network policies select them and none of these lets in
+    who is no pod or, from a router, pods of other namespaces. That the pod then falls takes a
+    flaw in what it runs, which is assumed (ATT&CK T1190), and counted as dearer than using what
+    one has.
+    """
+    behind: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for item in cluster.dump.endpoints:
+        behind[item.namespace, item.service].update(dict.fromkeys(item.pods))
+    services = {(it.namespace, it.name): it for it in cluster.dump.services}
+    ways = [(it, _service(it), False) for it in services.values() if it.outside]
+    for order in cluster.dump.ingresses:
+        for name in order.services:
+            if it := services.get((order.namespace, name)):
+                shown = f"Ingress {order.namespace}/{order.name} -> {_service(it)}"
+                ways.append((it, shown, True))
+    for service, shown, by_pod in ways:
+        for pods in _behind(cluster, service, behind.get((service.namespace, service.name))):
+            policies = list(_policies(cluster, pods))
+            lets_in = [it for it in policies if it.from_outside or (by_pod and it.from_namespaces)]
+            if lets_in or not policies:
+                why = (shown, _policy(pods, lets_in))
+                builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW)
+
+
+def _behind(
+    cluster: ClusterIndex, service: Service, names: Iterable[str] | None
+) -> Iterable[PodGroup]:
+    """Return the pods that the endpoints name; without endpoints, those that are selected."""
+    if names is not None:
+        return cluster.named(service.namespace, names)
+    wanted = set(service.selector)
+    here = cluster.pods_of.get(service.namespace, ())
+    return [pods for pods in here if wanted and wanted <= set(pods.labels)]
+
+
+def _policies(cluster: ClusterIndex, pods: PodGroup) -> Iterator[NetworkPolicy]:
+    for policy in cluster.policies_of.get(pods.namespace, ()):
+        if "Ingress" in policy.directions and selects(policy.selector, dict(pods.labels)):
+            yield policy
+
+
+def _service(service: Service) -> str:
+    address = " with external addresses" if service.external_ips else ""
+    return f"Service {service.namespace}/{service.name}: {service.type}{address}"
+
+
+def _policy(pods: PodGroup, lets_in: list[NetworkPolicy]) -> str:
+    if not lets_in:
+        return f"no NetworkPolicy of {pods.namespace} selects them"
+    first = min(lets_in, key=lambda it: not it.from_outside)
+    who = "who is no pod" if first.from_outside else "pods of other namespaces, as a router"
+    return f"NetworkPolicy {first.namespace}/{first.name} lets in {who}"

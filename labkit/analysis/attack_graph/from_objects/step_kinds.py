@@ -1,0 +1,72 @@
+"""The kinds of steps through a cluster's objects: one row each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["STEP_KINDS", "StepKind"]
+
+
+class StepKind(NamedTuple):
+    """What is known of a kind of step.
+
+    Attributes
+    ----------
+    attack : str
+        The technique of MITRE ATT&CK that it is a case of; empty where it is none.
+    technique : str
+        The technique of this kit that demonstrates it in a lab; empty where none does.
+    """
+
+    attack: str = ""
+    technique: str = ""
+
+
+STEP_KINDS = {
+    "any-namespace": StepKind(),
+    "any-request": StepKind(),
+    "approve-request": StepKind("T1649", "csr-self-approve"),
+    "attach": StepKind("T1609"),
+    "bind": StepKind("T1098.006"),
+    "change-workload": StepKind("T1610"),
+    "control-plane-keys": StepKind("T1552.004", "ca-key-theft"),
+    "create-pod": StepKind("T1610", "host-path-pod"),
+    "debug-container": StepKind("T1609"),
+    "enter-pod": StepKind("T1609"),
+    "escalate": StepKind("T1098.006"),
+    "escape-from-own-pod": StepKind("T1611", "host-path-pod"),
+    "exec": StepKind("T1609"),
+    "exec-by-websocket": StepKind("T1609"),
+    "exec-through-kubelet": StepKind("T1609", "nodes-proxy-exec"),
+    "exploit-public-service": StepKind("T1190"),
+    "granted-everything": StepKind(),
+    "group-membership": StepKind(),
+    "host-process": StepKind("T1611"),
+    "host-process-injection": StepKind("T1611"),
+    "impersonate": StepKind("T1078", "impersonate"),
+    "issued-certificate": StepKind("T1649", "csr-self-approve"),
+    "kubelet-credential": StepKind("T1552.004", "node-reads-secrets"),
+    "load-kernel-module": StepKind("T1611"),
+    "member-of-masters": StepKind(),
+    "mount-from-container": StepKind("T1611"),
+    "mounted-token": StepKind("T1528", "pod-token"),
+    "mutating-webhook": StepKind("T1610"),
+    "node-root": StepKind(),
+    "open-by-handle": StepKind("T1611"),
+    "pod-with-account": StepKind("T1610"),
+    "pods-of-the-node": StepKind("T1528"),
+    "port-forward": StepKind("T1572"),
+    "privileged-container": StepKind("T1611"),
+    "privileged-debug-container": StepKind("T1611"),
+    "privileged-pod": StepKind("T1610", "host-path-pod"),
+    "read-host-path": StepKind("T1552.001"),
+    "read-secrets": StepKind("T1552.007", "pod-token"),
+    "relabel-namespace": StepKind("T1685"),
+    "replace-image": StepKind("T1610"),
+    "runtime-socket": StepKind("T1611", "docker-socket-in-pod"),
+    "token-in-secret": StepKind("T1528", "long-lived-token"),
+    "token-request": StepKind("T1528", "controller-manager-token"),
+    "token-request-of-kubelet": StepKind("T1528"),
+    "token-secret": StepKind("T1528"),
+    "write-host-path": StepKind("T1611"),
+}

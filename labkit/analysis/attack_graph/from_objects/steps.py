@@ -1,0 +1,52 @@
+"""A cluster's objects as steps of an attacker: through pods, nodes, service accounts and RBAC."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from labkit.analysis.attack_graph.from_objects.bindings import Bindings
+from labkit.analysis.attack_graph.from_objects.builder import ClusterIndex, StepBuilder, inside
+from labkit.analysis.attack_graph.from_objects.consequences import Consequences
+from labkit.analysis.attack_graph.from_objects.entry_points import write_entry_points
+from labkit.analysis.attack_graph.steps import Step
+
+if TYPE_CHECKING:
+    from labkit.cluster.dump import Dump
+
+__all__ = ["object_steps"]
+
+
+def object_steps(dump: Dump) -> tuple[Step, ...]:
+    """Return the steps that a cluster's objects allow, each with the objects that allow it.
+
+    The admission plugins that are on by default, the Node authorizer and NodeRestriction are
+    taken to be at work.
+
+    Parameters
+    ----------
+    dump : Dump
+        What :func:`labkit.cluster.read_dump` returns.
+
+    Returns
+    -------
+    tuple of Step
+
+    Examples
+    --------
+    >>> from labkit.cluster.dump import Dump, PodGroup, PodSpec
+    >>> pods = PodGroup("shop", "web", "web", PodSpec(token=True), ("worker1",), ("web-1",))
+    >>> steps = {step.name: step for step in object_steps(Dump("shop", pods=(pods,)))}
+    >>> print(steps["mounted-token"])
+    inside pod shop/web: mounted-token -> is system:serviceaccount:shop:web
+    """
+    cluster, builder = ClusterIndex(dump), StepBuilder()
+    consequences = Consequences(cluster, builder)
+    for pods in dump.pods:
+        builder.once(inside(pods), partial(consequences.inside_pod, pods))
+    for node in cluster.nodes:
+        consequences.on_node(node)
+    Bindings(consequences).write()
+    write_entry_points(cluster, builder)
+    builder.settle()
+    return tuple(builder.steps)

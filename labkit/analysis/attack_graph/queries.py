@@ -1,0 +1,366 @@
+"""Attack paths through a model: which goals are reached, from where, and by which steps.
+
+There are two derivations of the same paths. ``"claims"`` asks what the claims of channels and
+credentials (or the objects of a cluster) let an attacker do, and works for any model.
+``"techniques"`` asks the predictions of the techniques, which a lab can carry out. They are
+written independently, and each is the other's test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal, TypeAlias
+
+from labkit.analysis.attack_graph.from_channels import channel_steps, implications, machines
+from labkit.analysis.attack_graph.steps import (
+    Graph,
+    Path,
+    attack_graph,
+    cheapest_paths,
+    close,
+    cost,
+    paths_to,
+)
+from labkit.errors import ConfigError
+from labkit.model import Foothold, Goal, Model, Role, parse_foothold
+from labkit.model.footholds import GOALS, NETWORK, OUTSIDE, POD
+from labkit.tables import columns, html
+
+__all__ = [
+    "AttackPaths",
+    "Derivation",
+    "Reach",
+    "attack_paths",
+    "derivation",
+    "find_foothold",
+    "graph_for",
+    "reach",
+    "usual_starts",
+]
+
+Derivation: TypeAlias = Literal["claims", "techniques"]
+DERIVATIONS: tuple[Derivation, ...] = ("claims", "techniques")
+#: What runs on a machine that somebody may get onto.
+ON_MACHINES = frozenset({"etcd", "kube-apiserver", "kubelet", "kube-scheduler", "dockerd"})
+
+
+@dataclass(frozen=True)
+class AttackPaths:
+    """The cheapest paths from one foothold to one goal.
+
+    Attributes
+    ----------
+    start, goal : Foothold
+    paths : tuple of tuple of Step
+        The cheapest first; empty where the goal is out of reach.
+    """
+
+    start: Foothold
+    goal: Goal
+    paths: tuple[Path, ...]
+    HEAD = ("path", "cost", "held", "step", "technique", "because")
+
+    def __bool__(self) -> bool:
+        return bool(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
+        for number, path in enumerate(self.paths, start=1):
+            first = (str(number), f"{cost(path):g}")
+            if not path:
+                rows.append((*first, str(self.start), "held from the start", "", ""))
+            for step in path:
+                because = "; ".join(map(str, step.because))
+                rows.append((*first, str(step.foothold), step.name, step.technique, because))
+                first = ("", "")
+        return rows
+
+    @property
+    def _title(self) -> str:
+        count = len(self.paths)
+        found = f"{count} path{'' if count == 1 else 's'}" if count else "out of reach"
+        return f"{self.start} -> {self.goal}: {found}"
+
+    def __repr__(self) -> str:
+        return self._title + (f"\n{columns(self.HEAD, self._rows())}" if self.paths else "")
+
+    def _repr_html_(self) -> str:
+        return html(self.HEAD, self._rows(), self._title)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What an attacker gets to from some footholds.
+
+    Attributes
+    ----------
+    paths : dict of Foothold to dict of Foothold to tuple of Step
+        By foothold and by goal: the cheapest path.
+    """
+
+    paths: dict[Foothold, dict[Goal, Path]]
+
+    HEAD = ("from", *map(str, GOALS))
+
+    def path(self, start: Foothold, goal: Goal) -> Path | None:
+        """Return the cheapest path, or None where the goal is out of reach."""
+        return self.paths[start].get(goal)
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        def shown(path: Path | None) -> str:
+            if path is None:
+                return "out of reach"
+            return " -> ".join(step.name for step in path) or "held from the start"
+
+        starts = self.paths
+        return [(str(it), *(shown(self.path(it, goal)) for goal in GOALS)) for it in starts]
+
+    def __repr__(self) -> str:
+        return columns(self.HEAD, self._rows())
+
+    def _repr_html_(self) -> str:
+        return html(self.HEAD, self._rows())
+
+
+def derivation(word: str) -> Derivation:
+    """Return how to derive an attack graph, by its word.
+
+    Parameters
+    ----------
+    word : str
+        "claims" or "techniques".
+
+    Raises
+    ------
+    ConfigError
+        It is neither.
+
+    Examples
+    --------
+    >>> derivation("claims")
+    'claims'
+    """
+    for known in DERIVATIONS:
+        if word == known:
+            return known
+    raise ConfigError(f"no derivation {word!r}", hint=f"one of: {', '.join(DERIVATIONS)}")
+
+
+def graph_for(model: Model, derivation: Derivation = "claims") -> Graph:
+    """Return the attack graph of a model: what can be held, and by which step.
+
+    Parameters
+    ----------
+    model : Model
+    derivation : {"claims", "techniques"}
+
+    Returns
+    -------
+    networkx.DiGraph
+        See :func:`labkit.analysis.attack_graph.steps.attack_graph`.
+
+    Raises
+    ------
+    ConfigError
+        The model was not read from an environment, which the derivation from techniques needs.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> graph = graph_for(read_model("insecure"))
+    >>> graph.has_edge(Foothold("admin"), Foothold("root", "worker1"))
+    True
+    """
+    if derivation == "techniques":
+        from labkit.analysis.attack_graph import from_techniques
+
+        return from_techniques.graph(model)
+    implied = implications(model)
+    if model.dump is None:
+        return attack_graph(channel_steps(model), implied)
+    from labkit.analysis.attack_graph.from_objects import object_steps
+
+    steps = object_steps(model.dump)
+    pods = dict.fromkeys(step.foothold for step in steps if step.foothold.kind == "pod")
+    # inside a pod means: inside one of the attacker's choice
+    more = {POD: [*implied[POD], *pods], OUTSIDE: []}
+    return attack_graph((*channel_steps(model), *steps), {**implied, **more})
+
+
+def attack_paths(
+    model: Model,
+    start: str | Foothold,
+    goal: str | Goal,
+    count: int = 5,
+    derivation: Derivation = "claims",
+) -> AttackPaths:
+    """Return the cheapest paths from a foothold to a goal.
+
+    Parameters
+    ----------
+    model : Model
+    start, goal : str or Foothold
+        As :func:`find_foothold` takes them: "pod", "root:worker1", "secrets" ...
+    count : int
+        How many paths at most.
+    derivation : {"claims", "techniques"}
+        From the claims of the model, or from what techniques are predicted to do.
+
+    Returns
+    -------
+    AttackPaths
+
+    Raises
+    ------
+    ConfigError
+        There is no such foothold or goal in the model.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> attack_paths(read_model("hardened"), "pod", "secrets")
+    inside a pod -> reads the secrets: out of reach
+    >>> [step.name for step in attack_paths(read_model("insecure"), "pod", "node").paths[0]]
+    ['docker-tcp']
+    """
+    graph = graph_for(model, derivation)
+    start, goal = _start(model, start, graph, derivation), find_foothold(model, goal, graph)
+    return AttackPaths(start, goal, tuple(cheapest_paths(graph, start, goal, count)))
+
+
+def reach(
+    model: Model,
+    starts: Iterable[str | Foothold] | None = None,
+    derivation: Derivation = "claims",
+) -> Reach:
+    """Return which goals an attacker gets to, from each foothold.
+
+    Parameters
+    ----------
+    model : Model
+    starts : iterable of str or Foothold, optional
+        Without it, :func:`usual_starts`.
+    derivation : {"claims", "techniques"}
+
+    Returns
+    -------
+    Reach
+
+    Raises
+    ------
+    ConfigError
+        There is no such foothold in the model.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> reach(read_model("hardened"), ["network"])
+    from                    reads the secrets  cluster-admin  root on a node
+    ----------------------  -----------------  -------------  --------------
+    on the cluster network  out of reach       out of reach   out of reach
+    """
+    graph = graph_for(model, derivation)
+    if starts is None:
+        chosen = [it for it in usual_starts(model) if derivation == "claims" or it in graph]
+    else:
+        chosen = [_start(model, start, graph, derivation) for start in starts]
+    if len(chosen) == 1:
+        ways = close(graph, chosen[0])
+        return Reach({chosen[0]: {goal: ways[goal] for goal in GOALS if goal in ways}})
+    to = {goal: paths_to(graph, goal) for goal in GOALS}
+    return Reach(
+        {
+            start: {goal: found[start] for goal, found in to.items() if start in found}
+            for start in chosen
+        }
+    )
+
+
+def _start(model: Model, wanted: str | Foothold, graph: Graph, derivation: Derivation) -> Foothold:
+    """Return a foothold from which a derivation can say what is reached."""
+    start = find_foothold(model, wanted, graph)
+    if derivation == "techniques" and start not in graph:
+        raise ConfigError(
+            f"no technique starts from {start.word!r}: what is reached from there is not known",
+            hint='ask the claims of the model instead: derivation="claims"',
+        )
+    return start
+
+
+def usual_starts(model: Model) -> list[Foothold]:
+    """Return where an attacker may start: the network, a pod, a user and root of each machine.
+
+    Of a cluster's objects, outside the cluster as well.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> [it.word for it in usual_starts(read_model("hardened"))][:4]
+    ['network', 'pod', 'user:etcd1', 'root:etcd1']
+    """
+    nodes = sorted({it.node for it in model.components if it.node and it.kind in ON_MACHINES})
+    first = [OUTSIDE] if model.dump else []
+    on = [Foothold(kind, node) for node in nodes for kind in ("user", "root")]
+    return [*first, NETWORK, POD, *on]
+
+
+def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = None) -> Foothold:
+    """Return a foothold or a goal of a model by what a person types.
+
+    Parameters
+    ----------
+    model : Model
+    wanted : str or Foothold
+        "network", "pod", "user:NODE", "root:NODE", "holds:CREDENTIAL@NODE", of a cluster's
+        objects "outside", "pod:NAMESPACE/NAME" and "is:NAME", and the goals "secrets", "admin"
+        and "node". In place of NODE, "master", "worker" or "etcd" means a machine of the
+        attacker's choice.
+    graph : networkx.DiGraph, optional
+        An attack graph, for what else there is to hold.
+
+    Returns
+    -------
+    Foothold
+
+    Raises
+    ------
+    ConfigError
+        There is none such; the message names the nearest.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> find_foothold(read_model("hardened"), "root:worker1")
+    Foothold(kind='root', where='worker1')
+    """
+    text = wanted.word if isinstance(wanted, Foothold) else wanted
+    nodes = {it.node for it in model.components if it.node}
+    known = {NETWORK, POD, *GOALS}
+    if model.dump:
+        known.add(OUTSIDE)
+    known |= {Foothold("holds", it.id) for it in model.credentials}
+    known |= {Foothold("commands", it.id) for it in model.components}
+    known |= {Foothold(kind, node) for node in nodes for kind in ("user", "root")}
+    roles = {role for role in Role if machines(model, role)}
+    known |= {Foothold(kind, role) for role in roles for kind in ("user", "root")}
+    try:
+        found = parse_foothold(text)
+    except ConfigError:
+        found = None
+    if found is not None and found not in known and (graph is None or found not in graph):
+        by_word = {it.word: it for it in known if isinstance(it.where, Role)}
+        found = by_word.get(found.word)
+    if found is None:
+        words = sorted(it.word for it in known)
+        near = get_close_matches(text, words, n=1, cutoff=0.5)
+        usual = "network, pod, user:NODE, root:NODE, secrets, admin, node"
+        raise ConfigError(
+            f"no foothold or goal {text!r} in {model.name}",
+            hint=f"did you mean {near[0]!r}?" if near else f"one of: {usual}",
+        )
+    return found

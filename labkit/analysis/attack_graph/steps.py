@@ -1,0 +1,241 @@
+"""Steps of an attacker, and everything that they lead to: a graph of what can be held.
+
+What an attacker holds only grows, so what is reached is the least fixed point over the steps,
+and each thing has a cheapest derivation. That is the idea of MulVAL's logical attack graphs (Ou,
+Boyer, McQueen 2006): polynomial, where a search over all simple paths explodes. Each step asks
+for one thing, so the fixed point is reachability in a :class:`networkx.DiGraph`, and any
+installed backend of networkx can compute it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
+from typing import Any, TypeAlias
+
+import networkx as nx
+
+from labkit.model.claims import Claim
+from labkit.model.footholds import Foothold
+
+__all__ = ["Graph", "Path", "Step", "attack_graph", "cheapest_paths", "close", "cost", "paths_to"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that an attacker can do where something is held.
+
+    Attributes
+    ----------
+    name : str
+        What is done: "use-credential".
+    foothold : Foothold
+        What has to be held for it.
+    grants : tuple of Foothold
+        What it gives.
+    because : tuple of Claim or str
+        The claims of the model that let it through, or the objects of a cluster that do.
+    cost : float
+        How hard it is, above zero; 1 is a single request.
+    technique : str
+        The technique that demonstrates it in a lab, as in ``labkit technique show``; empty where
+        none does.
+    channel : str
+        The id of the channel that it goes over; empty where it goes over none.
+
+    Examples
+    --------
+    >>> from labkit.model.footholds import POD, SECRETS
+    >>> print(Step("etcd-read", POD, (SECRETS,), ()))
+    inside a pod: etcd-read -> reads the secrets
+    """
+
+    name: str
+    foothold: Foothold
+    grants: tuple[Foothold, ...]
+    because: tuple[Claim | str, ...] = field(compare=False)
+    cost: float = 1.0
+    technique: str = field(default="", compare=False)
+    channel: str = field(default="", compare=False)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the step as JSON can hold it."""
+        return {
+            "step": self.name,
+            "technique": self.technique,
+            "foothold": str(self.foothold),
+            "grants": list(map(str, self.grants)),
+            "because": list(map(str, self.because)),
+            "cost": self.cost,
+            "channel": self.channel,
+        }
+
+    def __str__(self) -> str:
+        given = ", ".join(map(str, self.grants)) or "nothing more"
+        return f"{self.foothold}: {self.name} -> {given}"
+
+
+Path: TypeAlias = tuple[Step, ...]
+# networkx's classes take no parameters when they run
+Graph: TypeAlias = "nx.DiGraph[Foothold]"
+
+
+def cost(path: Path) -> float:
+    """Return what a path costs altogether.
+
+    Examples
+    --------
+    >>> from labkit.model.footholds import POD, ROOT_ON_WORKER
+    >>> cost((Step("escape", POD, (ROOT_ON_WORKER,), (), 2.0),))
+    2.0
+    """
+    return sum(step.cost for step in path)
+
+
+def attack_graph(
+    steps: Iterable[Step], implies: Mapping[Foothold, Iterable[Foothold]] | None = None
+) -> Graph:
+    """Build the graph of what can be held, and by which step.
+
+    Parameters
+    ----------
+    steps : iterable of Step
+        Those that are possible; of equally cheap ones between two things the first counts.
+    implies : mapping of Foothold to iterable of Foothold, optional
+        What somebody has by having something else.
+
+    Returns
+    -------
+    networkx.DiGraph
+        Edges have the :class:`Step` as ``step`` and its cost as ``weight``; where one thing
+        implies the other, these are None and 0.
+
+    Examples
+    --------
+    >>> from labkit.model.footholds import POD, ROOT_ON_WORKER
+    >>> graph = attack_graph([Step("escape", POD, (ROOT_ON_WORKER,), ())])
+    >>> [(str(before), str(after)) for before, after in graph.edges]
+    [('inside a pod', 'root on a worker')]
+    """
+    graph: Graph = nx.DiGraph()
+    for step in steps:
+        for thing in step.grants:
+            known = graph.get_edge_data(step.foothold, thing)
+            if known is None or step.cost < known["weight"]:
+                graph.add_edge(step.foothold, thing, weight=step.cost, step=step)
+    for thing, others in (implies or {}).items():
+        for other in others:
+            graph.add_edge(thing, other, weight=0.0, step=None)
+    return graph
+
+
+def close(graph: Graph, start: Foothold) -> dict[Foothold, Path]:
+    """Return everything that is reached from a start, each with the cheapest steps to it.
+
+    Parameters
+    ----------
+    graph : networkx.DiGraph
+        What :func:`attack_graph` returns.
+    start : Foothold
+
+    Returns
+    -------
+    dict of Foothold to tuple of Step
+        What is nearest first.
+
+    Examples
+    --------
+    >>> from labkit.model.footholds import NETWORK, POD, ROOT_ON_WORKER
+    >>> escape = Step("escape", POD, (ROOT_ON_WORKER,), ())
+    >>> graph = attack_graph([escape], {ROOT_ON_WORKER: [NETWORK]})
+    >>> [step.name for step in close(graph, POD)[NETWORK]]
+    ['escape']
+    """
+    if start not in graph:
+        return {start: ()}
+    costs, ways = nx.single_source_dijkstra(graph, start)
+    nearest = sorted(costs, key=lambda thing: costs[thing])
+    return {thing: _steps(graph, ways[thing]) for thing in nearest}
+
+
+def cheapest_paths(graph: Graph, start: Foothold, goal: Foothold, count: int) -> list[Path]:
+    """Return the cheapest paths to a goal, no more than some; none visits a thing twice.
+
+    Parameters
+    ----------
+    graph : networkx.DiGraph
+        What :func:`attack_graph` returns.
+    start, goal : Foothold
+    count : int
+
+    Returns
+    -------
+    list of tuple of Step
+        The cheapest first, each another sequence of steps.
+
+    Examples
+    --------
+    >>> from labkit.model.footholds import ADMIN, POD, ROOT_ON_WORKER
+    >>> direct = Step("forge", POD, (ADMIN,), (), 3.0)
+    >>> escape = Step("escape", POD, (ROOT_ON_WORKER,), ())
+    >>> steal = Step("steal", ROOT_ON_WORKER, (ADMIN,), ())
+    >>> graph = attack_graph([direct, escape, steal])
+    >>> [cost(path) for path in cheapest_paths(graph, POD, ADMIN, 5)]
+    [2.0, 3.0]
+    """
+    if start not in graph or goal not in graph or not nx.has_path(graph, start, goal):
+        return []
+    return list(islice(_different(graph, start, goal), count))
+
+
+def paths_to(graph: Graph, goal: Foothold) -> dict[Foothold, Path]:
+    """Return, for everything from which a goal is reached, the cheapest steps to it.
+
+    One search from the goal backwards, whatever the number of starts.
+
+    Parameters
+    ----------
+    graph : networkx.DiGraph
+        What :func:`attack_graph` returns.
+    goal : Foothold
+
+    Returns
+    -------
+    dict of Foothold to tuple of Step
+        What is nearest first.
+
+    Examples
+    --------
+    >>> pod, node = Foothold("pod", "a/b"), Foothold("root", "c")
+    >>> graph = attack_graph([Step("escape", pod, (node,), ())])
+    >>> [str(step) for step in paths_to(graph, node)[pod]]
+    ['inside pod a/b: escape -> root on c']
+    """
+    if goal not in graph:
+        return {}
+    back = nx.reverse_view(graph)
+    before, costs = nx.dijkstra_predecessor_and_distance(back, goal)
+    found: dict[Foothold, Path] = {}
+    for thing in sorted(costs, key=lambda each: costs[each]):
+        nexts = before[thing]
+        if not nexts:
+            found[thing] = ()
+            continue
+        step = graph.edges[thing, nexts[0]]["step"]
+        found[thing] = (step, *found[nexts[0]]) if step is not None else found[nexts[0]]
+    return found
+
+
+def _different(graph: Graph, start: Foothold, goal: Foothold) -> Iterator[Path]:
+    told = set()
+    for way in nx.shortest_simple_paths(graph, start, goal, weight="weight"):
+        path = _steps(graph, way)
+        if path not in told:
+            told.add(path)
+            yield path
+
+
+def _steps(graph: Graph, way: Sequence[Foothold]) -> Path:
+    edges = (graph.edges[pair]["step"] for pair in pairwise(way))
+    return tuple(step for step in edges if step is not None)

@@ -1,0 +1,141 @@
+"""The fewest controls that cut every path to a goal, and what each one does by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from labkit.analysis.attack_graph.queries import Derivation, attack_paths
+from labkit.analysis.what_if import missing_controls, with_missing
+from labkit.model import Foothold, Goal, Model
+
+__all__ = ["effect_of_each_control", "minimal_cut", "smallest"]
+
+
+def minimal_cut(
+    model: Model,
+    start: str | Foothold,
+    goal: str | Goal,
+    derivation: Derivation = "claims",
+) -> tuple[str, ...] | None:
+    """Return the fewest controls that together cut every path from a foothold to a goal.
+
+    Parameters
+    ----------
+    model : Model
+    start, goal : str or Foothold
+        As :func:`labkit.analysis.attack_paths` takes them.
+    derivation : {"claims", "techniques"}
+
+    Returns
+    -------
+    tuple of str or None
+        Names of controls, empty where there is no path; None where all controls together do not
+        cut every path.
+
+    Raises
+    ------
+    ConfigError
+        There is no such foothold or goal in the model.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> minimal_cut(read_model("hardened"), "network", "node")
+    ()
+    """
+
+    @cache
+    def cut(chosen: frozenset[str]) -> bool:
+        changed = with_missing(model, chosen)
+        return not attack_paths(changed, start, goal, 1, derivation)
+
+    return smallest(missing_controls(model), cut)
+
+
+def effect_of_each_control(
+    model: Model, start: str | Foothold, goal: str | Goal
+) -> dict[str, bool]:
+    """Say of each missing control whether it alone cuts every path from a foothold to a goal.
+
+    Parameters
+    ----------
+    model : Model
+    start, goal : str or Foothold
+
+    Returns
+    -------
+    dict of str to bool
+        By the control's name, sorted.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> any(effect_of_each_control(read_model("insecure"), "network", "secrets").values())
+    False
+    """
+    return {
+        name: not attack_paths(with_missing(model, frozenset([name])), start, goal, 1)
+        for name in sorted(missing_controls(model))
+    }
+
+
+def smallest(
+    names: frozenset[str], cuts: Callable[[frozenset[str]], bool]
+) -> tuple[str, ...] | None:
+    """Return the fewest names with which something is cut, or None where all do not cut it.
+
+    Parameters
+    ----------
+    names : frozenset of str
+    cuts : callable
+        Says of some names whether they cut it; more of them never cut less.
+
+    Returns
+    -------
+    tuple of str or None
+
+    Examples
+    --------
+    >>> smallest(frozenset("abc"), lambda chosen: "b" in chosen or len(chosen) == 3)
+    ('b',)
+
+    Notes
+    -----
+    A set that does not cut is grown until nothing can be added without cutting; one of the
+    names left out then has to be in every cut. The smallest sets that satisfy all such demands
+    are tried in turn: an implicit hitting set (Moreno-Centeno and Karp 2013), exact.
+    """
+    if not cuts(names):
+        return None
+    demands: list[frozenset[str]] = []
+    while not cuts(chosen := _hitting_set(demands)):
+        grown = chosen
+        for name in sorted(names):
+            if not cuts(grown | {name}):
+                grown |= {name}
+        demands.append(names - grown)
+    return tuple(sorted(chosen))
+
+
+def _hitting_set(demands: list[frozenset[str]]) -> frozenset[str]:
+    """Return the fewest names, of several the first in order, with one out of each demand."""
+    for size in range(len(demands) + 1):
+        found = _hit(demands, frozenset(), size)
+        if found is not None:
+            return found
+    raise AssertionError("one name out of each demand hits them all")
+
+
+def _hit(demands: list[frozenset[str]], chosen: frozenset[str], size: int) -> frozenset[str] | None:
+    open_ = [demand for demand in demands if not demand & chosen]
+    if not open_:
+        return chosen
+    if not size:
+        return None
+    fewest = min(map(len, open_))
+    for name in sorted(next(demand for demand in open_ if len(demand) == fewest)):
+        found = _hit(open_, chosen | {name}, size - 1)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,1 @@
+"""Findings: the threats that apply to a model, open or mitigated."""

@@ -1,0 +1,112 @@
+"""Findings that somebody has accepted: who, why, and until when."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from labkit.analysis.findings.finding import Findings
+from labkit.cluster.source import decode
+from labkit.cluster.yamldoc import Document, read_one
+from labkit.errors import ConfigError
+
+__all__ = ["Acceptance", "accept", "read_acceptances"]
+
+KEYS = ("finding", "owner", "reason", "until")
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """One entry of an acceptance file.
+
+    Attributes
+    ----------
+    finding : str
+        The id of a finding, or a shell's pattern of ids.
+    owner, reason : str
+    until : datetime.date
+        The last day on which it holds.
+    place : str
+        File and line.
+    """
+
+    finding: str
+    owner: str
+    reason: str
+    until: dt.date
+    place: str
+
+
+def read_acceptances(path: Path) -> tuple[Acceptance, ...]:
+    """Read an acceptance file: a list ``accepted`` of finding, owner, reason and until.
+
+    Raises
+    ------
+    ConfigError
+        Something is missing, or no date is where one is needed.
+    """
+    try:
+        document = read_one(decode(path.read_bytes(), path.name), path.name)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    for key in document.mapping():
+        if key != "accepted":
+            raise document.broken(f"{key!r}: only a list 'accepted' is known", key)
+    return tuple(_entry(document, n) for n, _ in enumerate(document.sequence("accepted")))
+
+
+def _entry(document: Document, number: int) -> Acceptance:
+    at = ("accepted", number)
+    for key in document.mapping(*at):
+        if key not in KEYS:
+            raise document.broken(f"{key!r} is none of {', '.join(KEYS)}", *at, key)
+    finding, owner, reason, until = (document.text(*at, key) for key in KEYS)
+    if not owner.strip() or not reason.strip():
+        raise document.broken("an acceptance has an owner and a reason", *at)
+    try:
+        day = dt.date.fromisoformat(until)
+    except ValueError:
+        raise document.broken(f"no date: {until!r} (2027-01-31)", *at, "until") from None
+    place = f"{document.path}:{document.line(*at)}"
+    return Acceptance(finding, owner, reason, day, place)
+
+
+def accept(
+    findings: Findings, entries: Iterable[Acceptance], today: dt.date | None = None
+) -> Findings:
+    """Return findings with those accepted that somebody owns; an expired entry changes nothing.
+
+    Parameters
+    ----------
+    findings : Findings
+    entries : iterable of Acceptance
+    today : datetime.date, optional
+        Without it, the day in UTC.
+
+    Raises
+    ------
+    ConfigError
+        An entry matches no finding that is open: it hides something, or is left over.
+    """
+    today = today or dt.datetime.now(dt.UTC).date()
+    found = {item.id: item for item in findings}
+    for entry in entries:
+        matching = [
+            item
+            for item in findings
+            if fnmatchcase(item.id, entry.finding) and item.state in ("open", "unknown")
+        ]
+        if not matching:
+            raise ConfigError(
+                f"{entry.place}: {entry.finding!r} matches no open finding",
+                hint="remove the entry, or correct its pattern",
+            )
+        if entry.until < today:
+            continue
+        said = f"accepted by {entry.owner} until {entry.until}: {entry.reason}"
+        for item in matching:
+            found[item.id] = replace(item, state="accepted", explanation=said)
+    return Findings(found.values(), findings.name)

@@ -1,0 +1,142 @@
+"""What is found about a model: one threat at one channel or component, open or mitigated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from labkit.model import Claim
+
+__all__ = ["LEVELS", "STATES", "Finding", "Findings"]
+
+#: From the mildest to the worst.
+LEVELS = ("low", "medium", "high", "critical")
+#: "open": nothing is against it. "mitigated": a setting is. "residual": it stays whatever is
+#: set, and is explained. "unknown": the model does not say. "accepted": somebody owns it.
+STATES = ("open", "unknown", "accepted", "residual", "mitigated")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One threat to one channel or component.
+
+    Attributes
+    ----------
+    id : str
+        The same in every run: the rule and the subject, "plaintext@flanneld@w1 -> etcd@e1:2379".
+    rule, title : str
+    subject : str
+        The id of a channel or a component.
+    stride, cwe, attack, references : tuple of str
+        Names in STRIDE, CWE and ATT&CK; CIS benchmark and documentation by name.
+    property : str
+        The claim that it stands or falls with: "encryption", "audit" ...
+    claim : Claim
+        Its value, and where that was read.
+    state : str
+        One of :data:`STATES`.
+    control, technique : str
+        The names of the control that closes it and of the technique that demonstrates it in a
+        lab; empty where labkit has none.
+    likelihood, impact : int
+        From 1 to 4.
+    severity : str
+        One of :data:`LEVELS`: what the risk rule makes of the two.
+    explanation : str
+        What an attacker gains by it, or why it stays.
+    """
+
+    id: str
+    rule: str
+    title: str
+    subject: str
+    stride: tuple[str, ...]
+    cwe: tuple[str, ...]
+    attack: tuple[str, ...]
+    references: tuple[str, ...]
+    property: str
+    claim: Claim
+    state: str
+    control: str
+    technique: str
+    likelihood: int
+    impact: int
+    severity: str
+    explanation: str
+
+
+class Findings:
+    """All findings about one model; the worst open one first.
+
+    Parameters
+    ----------
+    found : iterable of Finding
+    name : str
+        The model's.
+
+    Examples
+    --------
+    >>> from labkit.analysis import find_threats
+    >>> from labkit.model import read_model
+    >>> find_threats(read_model("hardened")).open
+    ()
+    """
+
+    HEAD = ("severity", "state", "finding", "where", "because", "control")
+
+    def __init__(self, found: Iterable[Finding], name: str = "") -> None:
+        self.name = name
+        self.findings = tuple(sorted(found, key=_order))
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def state(self, *states: str) -> Findings:
+        """Return those of some states."""
+        return Findings((item for item in self if item.state in states), self.name)
+
+    def top(self, count: int) -> Findings:
+        """Return the gravest."""
+        return Findings(self.findings[:count], self.name)
+
+    @property
+    def open(self) -> tuple[Finding, ...]:
+        """Those that nothing is against."""
+        return self.state("open").findings
+
+    def summary(self) -> str:
+        """Return one line with the counts."""
+        counts = Counter(item.state for item in self)
+        return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "none"
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the table's cells, without the head."""
+        return [
+            (
+                item.severity,
+                item.state,
+                item.title,
+                item.id.partition("@")[2],
+                f"{item.claim.value}: {item.claim.source}",
+                item.control,
+            )
+            for item in self
+        ]
+
+    def __repr__(self) -> str:
+        from labkit.tables import columns
+
+        return f"{columns(self.HEAD, self.rows())}\n{self.name}: {self.summary()}"
+
+    def _repr_html_(self) -> str:
+        from labkit.tables import html
+
+        return html(self.HEAD, self.rows(), f"{self.name}: {self.summary()}")
+
+
+def _order(item: Finding) -> tuple[int, int, str]:
+    return STATES.index(item.state), -LEVELS.index(item.severity), item.id

@@ -1,0 +1,90 @@
+"""Threats in a dumped cluster: the pods from which a goal is reached."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from labkit.analysis.attack_graph.from_objects.builder import inside
+from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
+from labkit.analysis.attack_graph.from_objects.steps import object_steps
+from labkit.analysis.attack_graph.steps import Path, attack_graph, cost, paths_to
+from labkit.analysis.findings.finding import Finding
+from labkit.analysis.findings.risk import RiskRule
+from labkit.cluster.dump import Dump, PodGroup
+from labkit.cluster.source import Source
+from labkit.model import Claim, Goal
+from labkit.model.footholds import ADMIN, OUTSIDE, SECRETS
+
+__all__ = ["object_threats"]
+
+RULES = {ADMIN: ("pod-to-cluster-admin", 4), SECRETS: ("pod-to-secrets", 3)}
+
+
+def object_threats(dump: Dump, risk: RiskRule) -> Iterator[Finding]:
+    """Yield a finding for each workload from whose pods a goal is reached, by the shortest way.
+
+    One that a service shows outside of the cluster is the likelier to be broken into. A daemon
+    set is found once, and not once on each node, so that a new node is no new finding.
+
+    Examples
+    --------
+    >>> from labkit.cluster.dump import Dump, PodGroup, PodSpec
+    >>> pods = PodGroup("shop", "web", "web", PodSpec(token=True), ("worker1",), ("web-1",))
+    >>> list(object_threats(Dump("shop", pods=(pods,)), RiskRule()))
+    []
+    """
+    steps = object_steps(dump)
+    graph = attack_graph(steps, {ADMIN: [SECRETS]})
+    doors = {step.grants[0]: str(step.because[0]) for step in steps if step.foothold == OUTSIDE}
+    told: set[str] = set()
+    for goal in RULES:
+        paths = paths_to(graph, goal)
+        workloads: dict[str, list[PodGroup]] = defaultdict(list)
+        for pods in dump.pods:
+            if inside(pods) in paths:
+                workloads[pods.workload].append(pods)
+        for name, groups in workloads.items():
+            if name not in told:
+                told.add(name)
+                first = min(groups, key=lambda pods: cost(paths[inside(pods)]))
+                door = next(filter(None, (doors.get(inside(pods)) for pods in groups)), "")
+                yield _finding(dump, groups, first, goal, paths[inside(first)], risk, door)
+
+
+def _finding(
+    dump: Dump,
+    groups: list[PodGroup],
+    first: PodGroup,
+    goal: Goal,
+    path: Path,
+    risk: RiskRule,
+    door: str,
+) -> Finding:
+    rule, weight = RULES[goal]
+    likelihood = (2 if len(path) > 1 else 3) + bool(door)
+    likelihood, impact = risk.weigh(rule, likelihood, weight)
+    because = "; ".join(map(str, path[0].because))
+    names = tuple(dict.fromkeys(it for s in path if (it := STEP_KINDS[s.name].attack)))
+    way = " -> ".join(step.name for step in path)
+    nodes = len({node for pods in groups for node in pods.nodes})
+    spread = f"on {nodes} nodes" if nodes > 1 else ""
+    return Finding(
+        id=f"{rule}@{first.workload}",
+        rule=rule,
+        title=f"Whoever breaks into a pod comes to: {goal}",
+        subject=f"pod/{first.id}",
+        stride=("elevation of privilege",),
+        cwe=("CWE-269",),
+        attack=names,
+        references=("Kubernetes documentation: Role Based Access Control Good Practices",),
+        property="path",
+        claim=Claim("reached", "", Source(dump.name, None, because)),
+        state="open",
+        control="",
+        technique="",
+        likelihood=likelihood,
+        impact=impact,
+        severity=risk.level(likelihood, impact),
+        explanation="; ".join(said for said in (way, spread, door) if said),
+    )

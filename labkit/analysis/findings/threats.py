@@ -1,0 +1,206 @@
+"""All threats to a model: STRIDE for each channel, component and credential."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from labkit.analysis.attack_graph.from_channels import technique_of_credential
+from labkit.analysis.findings.finding import Finding, Findings
+from labkit.analysis.findings.risk import RiskRule
+from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, Rule
+from labkit.analysis.listener_kinds import Gap, gap_at, kind_of_listener
+from labkit.bulk import uncollected
+from labkit.model import Channel, Claim, Model, StoredCredential
+from labkit.model.footholds import ADMIN
+
+__all__ = ["find_threats"]
+
+ANYONE = ("anyone@", "local-users@")
+#: Who is meant to be able to do everything: people who administer.
+PEOPLE = frozenset({"kubectl", "person"})
+#: Data whose loss is of the listener's full impact; the others weigh one less.
+GRAVE = frozenset({"secrets", "all objects", "root on the node", "exec sessions"})
+RESIDUAL = "It stays whatever is set: "
+
+
+#: The controls of tokens that open the cluster, or a kubelet.
+PODS_TOKEN = Gap("service-account-automount", "", ("CIS Kubernetes Benchmark 5.1.5, 5.1.6",))
+AGENTS_TOKEN = Gap(
+    "nodes-proxy", "", ("Kubernetes documentation: Role Based Access Control Good Practices",)
+)
+
+
+class _Case(NamedTuple):
+    """A rule applied to one subject."""
+
+    rule: Rule
+    subject: str
+    key: str
+    claim: Claim
+    state: str
+    gap: Gap
+    impact: int
+    explanation: str = ""
+
+
+@uncollected()
+def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
+    """Return every threat that applies to a model, whether open or mitigated.
+
+    Parameters
+    ----------
+    model : Model
+    risk : RiskRule, optional
+        How grave each one is; without it, the kit's rule.
+
+    Returns
+    -------
+    Findings
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> found = find_threats(read_model("insecure"))
+    >>> [item.id for item in found.open][:1]
+    ['caller-unauthenticated@dockerd@worker1:/run/docker.sock']
+
+    Notes
+    -----
+    The work is linear in the model. A channel that is closed counts as mitigated; a socket of
+    its own machine has no encryption to be missed.
+    """
+    rule = risk or RiskRule()
+    cases: dict[str, _Case] = {}
+    for case in (*_channels(model), *_components(model), *_credentials(model)):
+        known = cases.get(case.key)
+        # of a listener's several clients the worst counts, and of equal ones the first
+        if known is None or (known.state, case.state) == ("mitigated", "open"):
+            cases[case.key] = case
+    found = [_finding(key, case, rule) for key, case in cases.items()]
+    if model.dump is not None:
+        from labkit.analysis.findings.object_threats import object_threats
+
+        found += object_threats(model.dump, rule)
+    return Findings(found, model.name)
+
+
+def _finding(key: str, case: _Case, risk: RiskRule) -> Finding:
+    it = case.rule
+    likelihood, impact = risk.weigh(it.name, it.likelihood, case.impact)
+    return Finding(
+        id=key,
+        rule=it.name,
+        title=it.title,
+        subject=case.subject,
+        stride=it.stride,
+        cwe=it.cwe,
+        attack=it.attack,
+        references=case.gap.references,
+        property=it.property,
+        claim=case.claim,
+        state=case.state,
+        control=case.gap.control,
+        technique=case.gap.technique,
+        likelihood=likelihood,
+        impact=impact,
+        severity=risk.level(likelihood, impact),
+        explanation=case.explanation or it.explanation,
+    )
+
+
+def _channels(model: Model) -> Iterator[_Case]:
+    for channel in model.channels:
+        kind = kind_of_listener(channel)
+        listener = f"{channel.server}:{channel.path or channel.port}"
+        grave = not GRAVE.isdisjoint(channel.data)
+        for rule in RULES:
+            claim: Claim = getattr(channel, rule.property)
+            if not _applies(rule, claim, channel):
+                continue
+            where = listener if rule.listener else channel.id
+            case = _Case(
+                rule,
+                subject=channel.server if rule.listener else channel.id,
+                key=f"{rule.name}@{where}",
+                claim=claim,
+                state=_state(rule, claim),
+                gap=_gap(rule, channel),
+                impact=kind.impact if rule.listener or grave else max(1, kind.impact - 2),
+            )
+            if kind.by_design and rule.name == "caller-unrestricted" and channel.open:
+                case = case._replace(state="residual", explanation=RESIDUAL + kind.by_design)
+            yield case
+
+
+def _applies(rule: Rule, claim: Claim, channel: Channel) -> bool:
+    value = claim.value
+    if value == "local" or (rule.name == "plaintext" and channel.protocol == "unix"):
+        return False
+    if rule.name == "weak-tls":
+        return str(value).startswith("tls")
+    # nobody in particular has nobody in particular to verify
+    return not (rule.property == "server_authentication" and channel.client.startswith(ANYONE))
+
+
+def _state(rule: Rule, claim: Claim) -> str:
+    if claim.value == "unknown":
+        return "unknown"
+    return "open" if claim.value in rule.bad else "mitigated"
+
+
+def _gap(rule: Rule, channel: Channel) -> Gap:
+    return rule.gap if rule.gap.control else gap_at(channel, rule.property)
+
+
+def _components(model: Model) -> Iterator[_Case]:
+    for it in model.components:
+        for rule in COMPONENT_RULES:
+            claim = it.claim(rule.property)
+            if claim is None:
+                continue
+            key = f"{rule.name}@{it.id}"
+            case = _Case(rule, it.id, key, claim, _state(rule, claim), rule.gap, rule.impact)
+            if rule.stays and case.state == "open":
+                case = case._replace(state="residual", explanation=RESIDUAL + rule.stays)
+            yield case
+
+
+def _credentials(model: Model) -> Iterator[_Case]:
+    readable, overpowered = CREDENTIAL_RULES
+    peoples = {
+        (channel.credential, model.component(channel.client).node)
+        for channel in model.channels
+        if model.component(channel.client).kind in PEOPLE
+    }
+    for held in model.credentials:
+        where = held.id
+        said = ", ".join(map(str, held.readable_by)) or readable.good
+        grave = 4 if held.rights else 2
+        gap = readable.gap
+        if held.kind == "key":
+            gap = replace(gap, control="ca-key-permissions")
+        elif held.kind == "token":
+            gap = PODS_TOKEN if held.rights else AGENTS_TOKEN
+        if held.kind in ("key", "token"):
+            gap = replace(gap, technique=technique_of_credential(held))
+        # a pod is meant to have its token: how far it opens the cluster is the question
+        harmless = held.kind == "token" and not (held.rights or held.opens)
+        state = "open" if held.readable_by and not harmless else "mitigated"
+        claim = Claim(said, held.identity, held.source)
+        yield _Case(readable, where, f"{readable.name}@{where}", claim, state, gap, grave)
+        meant = held.kind == "key" or (held.name, held.node) in peoples
+        yield _rights(held, where, overpowered, meant=meant)
+
+
+def _rights(held: StoredCredential, where: str, rule: Rule, *, meant: bool) -> _Case:
+    everything = ADMIN in held.rights
+    rights = ", ".join(map(str, held.rights)) or rule.good
+    claim = Claim(rights, held.identity, held.source)
+    gap = replace(rule.gap, technique=technique_of_credential(held) or rule.gap.technique)
+    case = _Case(rule, where, f"{rule.name}@{where}", claim, "mitigated", gap, rule.impact)
+    if everything and meant:
+        why = f"{RESIDUAL}somebody administers the cluster, and {held.node} holds the proof of it"
+        return case._replace(state="residual", explanation=why, gap=Gap())
+    return case._replace(state="open") if everything else case

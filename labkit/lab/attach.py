@@ -1,0 +1,50 @@
+"""Attaching to labs that are up: for notebooks and scripts."""
+
+from __future__ import annotations
+
+import os
+
+from labkit.errors import NoSuchLab
+from labkit.lab.lab import Lab
+from labkit.lab.report import QuietReporter
+
+__all__ = ["attach"]
+
+
+def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
+    """Return the labs of some modes, which must be up; nothing is printed.
+
+    Parameters
+    ----------
+    *modes : str
+        "insecure", "hardened", or folders of environments.
+    name : str, optional
+        The labs' name; without it ``LABKIT_NAME``, or "default".
+
+    Returns
+    -------
+    tuple of Lab
+        One for each mode, in their order.
+
+    Raises
+    ------
+    NoSuchLab
+        One of them is not up; the hint is the command that brings it up.
+
+    Examples
+    --------
+    Two labs in a notebook::
+
+        insecure, hardened = labkit.attach("insecure", "hardened")
+    """
+    name = name or os.environ.get("LABKIT_NAME") or "default"
+    labs = tuple(Lab(mode, name=name, reporter=QuietReporter()) for mode in modes)
+    for mode, lab in zip(modes, labs, strict=True):
+        state = lab.status().state
+        if state != "ready":
+            named = "" if name == "default" else f" --name {name}"
+            raise NoSuchLab(
+                f"lab {name} ({lab.mode}) is not up: it is {state}",
+                hint=f"labkit up --mode {mode}{named}",
+            )
+    return labs

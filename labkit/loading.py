@@ -1,0 +1,79 @@
+"""A model from whatever an architect has: a folder, a model by hand, another tool's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labkit import cluster, model
+from labkit.cluster.source import decode
+from labkit.cluster.yamldoc import read_documents
+from labkit.errors import ConfigError
+from labkit.model.threat_model import Model
+
+if TYPE_CHECKING:
+    from labkit.cluster.dump import Dump
+    from labkit.cluster.facts import Environment
+
+__all__ = ["load_model"]
+
+
+def load_model(what: Environment | Path | str) -> Model:
+    """Load a model.
+
+    Parameters
+    ----------
+    what : Environment, path or str
+        "insecure" or "hardened"; the folder of an environment, or of files copied from a
+        cluster's machines, or of what ``kubectl get -o json`` wrote; a model by hand; a file
+        of another tool, see :data:`labkit.formats.FORMATS`.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ConfigError
+        There is nothing, or nothing that labkit knows.
+
+    Examples
+    --------
+    >>> load_model("hardened").name
+    'hardened'
+    """
+    if isinstance(what, cluster.Environment):
+        return model.read_model(what)
+    path = Path(what)
+    if path.is_dir() or (not path.exists() and len(path.parts) == 1 and not path.suffix):
+        return _of(cluster.read_anything(what))
+    if not path.exists():
+        raise ConfigError(f"nothing at {path}", hint="give a folder, or a model's file")
+    if _is_by_hand(path):
+        return model.read_model_file(path)
+    if _is_dump(path):
+        return _of(cluster.read_anything(path))
+    from labkit import formats
+
+    return formats.read(path)
+
+
+def _of(found: Environment | Dump) -> Model:
+    # by the rooms' names: each reader is loaded when it is called
+    if isinstance(found, cluster.Environment):
+        return model.read_model(found)
+    return model.model_of_dump(found)
+
+
+def _is_dump(path: Path) -> bool:
+    """Say whether a file is what kubectl wrote: lists of objects, each with its kind."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    return path.suffix == ".json" and b'"apiVersion"' in head and b'"kind"' in head
+
+
+def _is_by_hand(path: Path) -> bool:
+    if path.suffix not in (".yaml", ".yml"):
+        return False
+    documents = read_documents(decode(path.read_bytes(), path.name), path.name)
+    return len(documents) == 1 and isinstance(documents[0].get("components"), dict)

@@ -1,0 +1,209 @@
+"""The way in from outside a cluster: what a service shows, and what a network policy closes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labkit.analysis import attack_graph, attack_paths, close, object_steps
+from labkit.analysis.findings.object_threats import object_threats
+from labkit.analysis.findings.risk import RiskRule
+from labkit.cluster import Dump
+from labkit.cluster.dump_reader import Builder
+from labkit.errors import ConfigError
+from labkit.model import Model, read_model
+
+Object = dict[str, Any]
+WEB = {"app": "web", "tier": "front"}
+ANYBODY: list[Object] = [{}]
+ADDRESSES = [{"from": [{"podSelector": {}}, {"ipBlock": {"cidr": "192.0.2.0/24"}}]}]
+NEIGHBOURS = [{"from": [{"podSelector": {}}]}]
+PODS_ONLY = [{"from": [{"podSelector": {}}, {"namespaceSelector": {}}]}]
+
+
+def pod(name: str = "web-1", labels: Object | None = None) -> Object:
+    token = {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+    return {
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "uid": name, "labels": labels or WEB},
+        "spec": {
+            "serviceAccountName": "web",
+            "nodeName": "worker1",
+            "volumes": [{"name": "t", **token}],
+            "containers": [{"name": "main", "volumeMounts": [{"name": "t"}]}],
+        },
+    }
+
+
+ADMIN = {
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "web"},
+    "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+    "subjects": [{"kind": "ServiceAccount", "namespace": "shop", "name": "web"}],
+}
+
+
+def service(kind: str = "LoadBalancer", **spec: Any) -> Object:
+    about = {"name": "web", "namespace": "shop"}
+    return {
+        "kind": "Service",
+        "metadata": about,
+        "spec": {"type": kind, "selector": {"app": "web"}, "ports": [{"port": 80}], **spec},
+    }
+
+
+def policy(
+    rules: list[Object], selector: Object | None = None, types: tuple[str, ...] = ("Ingress",)
+) -> Object:
+    return {
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "closed", "namespace": "shop"},
+        "spec": {"podSelector": selector or {}, "policyTypes": list(types), "ingress": rules},
+    }
+
+
+def ingress(*services: str, **spec: Any) -> Object:
+    paths = [{"path": "/", "backend": {"service": {"name": name}}} for name in services]
+    return {
+        "kind": "Ingress",
+        "metadata": {"name": "front", "namespace": "shop"},
+        "spec": {"rules": [{"host": "shop.example", "http": {"paths": paths}}], **spec},
+    }
+
+
+def slices(*pods: str) -> Object:
+    labels = {"kubernetes.io/service-name": "web"}
+    return {
+        "kind": "EndpointSlice",
+        "metadata": {"name": "web-x", "namespace": "shop", "labels": labels},
+        "endpoints": [{"targetRef": {"kind": "Pod", "name": name}} for name in pods],
+    }
+
+
+def dump_of(*objects: Object) -> Dump:
+    builder = Builder("test")
+    for item in objects:
+        builder.add(item, item["kind"], "dump.json")
+    return builder.finish()
+
+
+def way_in(*objects: Object) -> tuple[str, ...]:
+    """Return the reasons of the first step from outside on the way to cluster-admin."""
+    graph = attack_graph(object_steps(dump_of(ADMIN, *objects)))
+    if "outside the cluster" not in graph:
+        return ()
+    path = close(graph, "outside the cluster").get("cluster-admin", ())
+    assert not path or path[0].technique == "exploit-public-service"
+    return path[0].because if path else ()
+
+
+def test_a_service_for_outside_is_a_way_in() -> None:
+    assert way_in(pod(), service()) == (
+        "Service shop/web: LoadBalancer",
+        "no NetworkPolicy of shop selects them",
+    )
+    assert way_in(pod(), service("NodePort"))
+    assert way_in(pod(), service("ClusterIP", externalIPs=["192.0.2.1"]))
+    assert not way_in(pod(), service("ClusterIP"))
+    assert not way_in(pod(labels={"app": "other"}), service())
+
+
+def test_the_endpoints_say_which_pods_are_behind() -> None:
+    other = pod("other-1", {"app": "other"})
+    assert way_in(other, service(), slices("other-1"))
+    assert not way_in(pod(), service(), slices("gone"))
+    assert not way_in(pod(), service(), slices())
+
+
+@pytest.mark.parametrize(
+    ("closing", "open_"),
+    [
+        (policy([]), False),
+        (policy(PODS_ONLY), False),
+        (policy(ANYBODY), True),
+        (policy(ADDRESSES), True),
+        (policy([], {"matchLabels": {"app": "other"}}), True),
+        (policy([], {"matchExpressions": [{"key": "tier", "operator": "Exists"}]}), False),
+        (policy([], {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}), True),
+        (policy([], types=("Egress",)), True),
+        (policy([], types=()), False),
+    ],
+)
+def test_a_network_policy_closes_it_or_not(closing: Object, open_: bool) -> None:
+    assert bool(way_in(pod(), service(), closing)) == open_
+
+
+def test_one_policy_that_lets_in_is_enough() -> None:
+    both = (policy([]), {**policy(ANYBODY), "metadata": {"name": "open", "namespace": "shop"}})
+    assert way_in(pod(), service(), *both)[1] == "NetworkPolicy shop/open lets in who is no pod"
+
+
+def test_what_an_ingress_names_is_called_from_outside() -> None:
+    assert way_in(pod(), service("ClusterIP"), ingress("other", "web")) == (
+        "Ingress shop/front -> Service shop/web: ClusterIP",
+        "no NetworkPolicy of shop selects them",
+    )
+    by_default = ingress(defaultBackend={"service": {"name": "web"}})
+    assert way_in(pod(), service("ClusterIP"), by_default)
+    assert not way_in(pod(), service("ClusterIP"), ingress("other"))
+    elsewhere = {**ingress("web"), "metadata": {"name": "front", "namespace": "other"}}
+    assert not way_in(pod(), service("ClusterIP"), elsewhere)
+
+
+def test_behind_a_router_a_policy_has_to_keep_out_pods_as_well() -> None:
+    behind = (pod(), service("ClusterIP"), ingress("web"))
+    assert not way_in(*behind, policy([]))
+    assert not way_in(*behind, policy(NEIGHBOURS))
+    why = "NetworkPolicy shop/closed lets in pods of other namespaces, as a router"
+    assert way_in(*behind, policy(PODS_ONLY))[1] == why
+    assert way_in(*behind, policy(ADDRESSES))[1].endswith("lets in who is no pod")
+
+
+def test_what_a_policy_leaves_empty_lets_in_nobody() -> None:
+    empty = [{"from": [{"podSelector": {}, "namespaceSelector": None, "ipBlock": None}]}]
+    assert not way_in(pod(), service(), policy(empty))
+    assert not way_in(pod(), service("ClusterIP"), ingress("web"), policy(empty))
+
+
+def test_an_address_block_that_nobody_understands_is_an_unknown() -> None:
+    dump = dump_of(pod(), service(), policy([{"from": [{"ipBlock": "everywhere"}]}]))
+    assert [str(it) for it in dump.unknowns if "NetworkPolicy closed" in str(it)]
+
+
+def test_an_ingress_that_nobody_understands_is_an_unknown() -> None:
+    dump = dump_of(pod(), service("ClusterIP"), ingress(defaultBackend="web"))
+    assert [str(it) for it in dump.unknowns if "Ingress front" in str(it)]
+
+
+def test_labels_that_not_all_equal_pods_have_are_none_of_the_group() -> None:
+    owned = {"ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc", "controller": True}]}
+    pods = [pod("web-1"), pod("web-2", {"app": "web", "tier": "back"})]
+    for item in pods:
+        item["metadata"].update(owned)
+    [group] = dump_of(*pods).pods
+    assert group.labels == (("app", "web"),)
+
+
+def test_what_is_shown_outside_is_the_likelier_to_be_broken_into() -> None:
+    [hidden] = object_threats(dump_of(ADMIN, pod()), RiskRule())
+    [shown] = object_threats(dump_of(ADMIN, pod(), service()), RiskRule())
+    assert shown.likelihood == hidden.likelihood + 1
+    assert shown.explanation == f"{hidden.explanation}; Service shop/web: LoadBalancer"
+    assert shown.id == hidden.id
+
+
+def test_outside_is_asked_for_by_its_word() -> None:
+    model = Model("test", (), (), dump=dump_of(ADMIN, pod(), service()))
+    assert attack_paths(model, "outside", "admin")
+    hidden = Model("test", (), (), dump=dump_of(ADMIN, pod()))
+    assert not attack_paths(hidden, "outside", "admin")
+    # who reads no services says nothing of outside
+    with pytest.raises(ConfigError, match="no foothold or goal 'outside'"):
+        attack_paths(read_model("insecure"), "outside", "admin")
+
+
+def test_a_selector_that_nobody_understands_is_an_unknown() -> None:
+    strange = policy([], {"matchExpressions": [{"key": "app", "operator": "Near"}]})
+    dump = dump_of(pod(), service(), strange)
+    assert any("NetworkPolicy closed" in str(item) for item in dump.unknowns)
