@@ -112,6 +112,41 @@ def test_import_stays_light(code: str, unwanted: tuple[str, ...]) -> None:
     assert not modules_after(code) & set(unwanted)
 
 
+# Prints each file that a module of the kit opens while it is imported. What stands nearest above
+# the call tells who opens: the import system, on a module's behalf, or the module itself.
+READERS = """
+import importlib, pkgutil, sys
+
+def opener(frame):
+    while frame:
+        name = frame.f_code.co_filename
+        if name.startswith("<frozen importlib") or name.startswith(labkit.__path__[0]):
+            return name
+        frame = frame.f_back
+    return ""
+
+def hook(event, args):
+    if event == "open" and isinstance(args[0], str) and not args[0].endswith(".pyi"):
+        if opener(sys._getframe(1)).startswith(labkit.__path__[0]):
+            print(args[0])
+
+import labkit
+sys.addaudithook(hook)
+for module in pkgutil.walk_packages(labkit.__path__, "labkit."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+#: Programs for the lab's machines.
+SENT = {"lab/_server.py", "techniques/_websocket.py", "verify/agent.py"}
+
+
+def test_import_of_a_module_reads_no_file() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", READERS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert set(run.stdout.splitlines()) - {str(ROOT / "labkit" / name) for name in SENT} == set()
+
+
 # -- what is declared -----------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import ConfigError
-from labkit.paths import environments_dir
+from labkit.resources import environments_dir
 
 __all__ = ["IMAGES", "File", "Image", "recipe_files", "recipe_hash", "recipe_tag"]
 
@@ -77,7 +77,7 @@ def recipe_files(folder: Path) -> list[File]:
 
     Examples
     --------
-    >>> from labkit.paths import environments_dir
+    >>> from labkit.resources import environments_dir
     >>> [file.name for file in recipe_files(environments_dir() / "images" / "node")][0]
     'Dockerfile'
     """

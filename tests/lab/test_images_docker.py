@@ -24,7 +24,7 @@ from labkit.errors import ImageError
 from labkit.lab import images
 from labkit.lab._recipe import recipe_hash
 from labkit.lab.report import PlainReporter, Step
-from labkit.paths import environments_dir
+from labkit.resources import environments_dir
 
 pytestmark = pytest.mark.lab
 
