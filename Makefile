@@ -75,7 +75,7 @@ matrix: $(STAMP) ## Fill the truth matrix in docs/ (both clusters up); it goes o
 	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l matrix.json notebooks/*.ipynb)
 
 .PHONY: lock
-lock: ## Write requirements.lock anew, from the newest versions that pyproject.toml allows
+lock: $(STAMP) ## Write requirements.lock anew, from the newest versions that pyproject.toml allows
 	@scripts/lock
 
 .PHONY: down

@@ -10,11 +10,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import labkit
 
@@ -186,11 +189,29 @@ def test_what_is_imported_is_declared() -> None:
 
 def test_the_lock_holds_what_is_declared() -> None:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
-    locked = dict(line.split("==") for line in lines if not line.startswith("#"))
-    names = {re.sub(r"[-_.]+", "-", name).lower() for name in locked}
+    names = {line.split("==")[0] for line in lines if not line.startswith("#")}
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     declared = {package_of(r.split("[")[0])[0] for group in groups for r in group}
-    assert declared - {"labkit"} <= names
+    assert {re.sub(r"[-_.]+", "-", name) for name in declared} - {"labkit"} <= names
+
+
+def test_the_lock_is_complete() -> None:
+    # make env installs just what is in it
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = {line.split("==")[0] for line in lines if not line.startswith("#")}
+    wanted, seen, missing = [("labkit", "dev")], set(), set()
+    while wanted:
+        name, extra = wanted.pop()
+        for requirement in map(Requirement, metadata.requires(name) or ()):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                other = canonicalize_name(requirement.name)
+                if other not in locked | {"labkit"}:
+                    missing.add(f"{other} (for {name})")
+                    continue
+                more = {(other, extra) for extra in ("", *requirement.extras)} - seen
+                seen |= more
+                wanted += more
+    assert not missing, "make lock"
 
 
 # -- documents ------------------------------------------------------------------------------
