@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 from labkit.analysis.choke import smallest
 from labkit.analysis.finding import Finding
@@ -15,6 +16,9 @@ from labkit.cluster.source import Source
 from labkit.model import PROPERTIES, Channel, Claim, Component, Model
 from labkit.model.claims import closed
 from labkit.render.columns import columns, html
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
 
 __all__ = ["Difference", "cuts", "diff", "smallest_cut", "with_control"]
 
@@ -56,8 +60,8 @@ def with_control(model: Model, *names: str) -> Model:
 
     for name in names:
         controls.find(name)
-    if model.env is not None:
-        return read_model(controls.with_controls(model.env, dict.fromkeys(names, True)))
+    if (env := _editable(model)) is not None:
+        return read_model(controls.with_controls(env, dict.fromkeys(names, True)))
     for name in names:
         model = _by_claims(model, name)
     return model
@@ -228,8 +232,8 @@ def _missing(model: Model) -> frozenset[str]:
     from labkit import controls
     from labkit.model import View
 
-    if model.env is not None:
-        view = View(model.env)
+    if (env := _editable(model)) is not None:
+        view = View(env)
         return frozenset(control.name for control in controls.all() if not control.holds(view))
     named = {item.control for item in find_threats(model).state("open", "unknown")}
     return frozenset(named & {control.name for control in controls.all()})
@@ -240,7 +244,17 @@ def _with(model: Model, missing: frozenset[str]) -> Model:
     from labkit import controls
     from labkit.model import read_model
 
-    if model.env is None:
+    env = _editable(model)
+    if env is None:
         return with_control(model, *sorted(missing))
     chosen = [controls.find(name) for name in sorted(missing)]
-    return read_model(controls.put_in_place(model.env, chosen))
+    return read_model(controls.put_in_place(env, chosen))
+
+
+def _editable(model: Model) -> Environment | None:
+    """Return the environment of a model, unless it was read from files copied from machines.
+
+    Controls edit the files of an environment; a copied cluster's files may be laid otherwise.
+    """
+    env = model.env
+    return env if env is not None and (env.folder / "environment.yaml").is_file() else None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
-from labkit.analysis import diff, find_threats
+from labkit.analysis import diff, find_threats, load_model, smallest_cut
 from labkit.errors import ConfigError
 from labkit.model import Draft, Model, read_model
 
+KUBEADM = Path(__file__).parent.parent / "cluster" / "data" / "kubeadm"
 INSECURE = read_model("insecure")
 
 
@@ -69,3 +73,16 @@ def test_controls_change_models_that_no_file_stands_behind(control: str, gone: s
 def test_unknown_control_is_refused() -> None:
     with pytest.raises(ConfigError, match="no control 'nonsense'"):
         INSECURE.with_control("nonsense")
+
+
+def test_copied_cluster_is_cut_by_a_control_of_the_open_kubelet(tmp_path: Path) -> None:
+    shutil.copytree(KUBEADM, tmp_path, dirs_exist_ok=True)
+    config = tmp_path / "worker1" / "var" / "lib" / "kubelet" / "config.yaml"
+    text = config.read_text().replace("enabled: false", "enabled: true", 1)
+    config.write_text(text.replace("mode: Webhook", "mode: AlwaysAllow"))
+    model = load_model(tmp_path)
+    # CIS Kubernetes Benchmark 4.2.1 and 4.2.2: either refuses anonymous callers
+    assert smallest_cut(model, "network", "secrets") in [
+        ("kubelet-anonymous",),
+        ("kubelet-authorization",),
+    ]
