@@ -196,7 +196,7 @@ def lab(installed: Installed) -> Iterator[tuple[str, ...]]:
 def test_lab_is_made_verified_and_attacked(installed: Installed, lab: tuple[str, ...]) -> None:
     assert installed.labkit("image", "build").strip() == node_image_tag()
     installed.labkit("up", *lab)
-    assert "disagree" in installed.labkit("verify", *lab)
+    installed.labkit("verify", *lab)
     installed.labkit("attack", "admin-kubeconfig", *lab)
     installed.labkit("matrix", "--control", "none", "--json", "matrix.json", *lab)
     assert (installed.home / "matrix.json").stat().st_size > 1000
