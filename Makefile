@@ -72,10 +72,10 @@ regenerate: $(STAMP) ## Execute the notebooks anew, in place, and draw the READM
 matrix: $(STAMP) ## Fill the truth matrix in docs/ (both clusters up); it goes on where it ended
 	@$(LABKIT) matrix --json docs/matrix.json --picture docs/matrix.png --table docs/matrix.md
 	@$(LABKIT) matrix --combinations 30 --json docs/combinations.json
-	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l matrix.json notebooks/*.ipynb)
+	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l "Matrix.read()" notebooks/*.ipynb)
 
 .PHONY: lock
-lock: ## Write requirements.lock anew, from the newest versions that pyproject.toml allows
+lock: $(STAMP) ## Write requirements.lock anew, from the newest versions that pyproject.toml allows
 	@scripts/lock
 
 .PHONY: down

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from labkit.lab.parallel import bring_up, in_parallel
 from labkit.errors import LabkitError
+from labkit.lab.parallel import bring_up, in_parallel
 
 # how long an example takes says something of the machine, and nothing of the code
 settings.register_profile("labkit", deadline=None)

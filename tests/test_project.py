@@ -10,11 +10,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import labkit
 
@@ -112,6 +115,41 @@ def test_import_stays_light(code: str, unwanted: tuple[str, ...]) -> None:
     assert not modules_after(code) & set(unwanted)
 
 
+# Prints each file that a module of the kit opens while it is imported. What stands nearest above
+# the call tells who opens: the import system, on a module's behalf, or the module itself.
+READERS = """
+import importlib, pkgutil, sys
+
+def opener(frame):
+    while frame:
+        name = frame.f_code.co_filename
+        if name.startswith("<frozen importlib") or name.startswith(labkit.__path__[0]):
+            return name
+        frame = frame.f_back
+    return ""
+
+def hook(event, args):
+    if event == "open" and isinstance(args[0], str) and not args[0].endswith(".pyi"):
+        if opener(sys._getframe(1)).startswith(labkit.__path__[0]):
+            print(args[0])
+
+import labkit
+sys.addaudithook(hook)
+for module in pkgutil.walk_packages(labkit.__path__, "labkit."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+#: Programs for the lab's machines.
+SENT = {"lab/_server.py", "techniques/_websocket.py", "verify/agent.py"}
+
+
+def test_import_of_a_module_reads_no_file() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", READERS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert set(run.stdout.splitlines()) - {str(ROOT / "labkit" / name) for name in SENT} == set()
+
+
 # -- what is declared -----------------------------------------------------------------------
 
 
@@ -151,11 +189,29 @@ def test_what_is_imported_is_declared() -> None:
 
 def test_the_lock_holds_what_is_declared() -> None:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
-    locked = dict(line.split("==") for line in lines if not line.startswith("#"))
-    names = {re.sub(r"[-_.]+", "-", name).lower() for name in locked}
+    names = {line.split("==")[0] for line in lines if not line.startswith("#")}
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     declared = {package_of(r.split("[")[0])[0] for group in groups for r in group}
-    assert declared - {"labkit"} <= names
+    assert {re.sub(r"[-_.]+", "-", name) for name in declared} - {"labkit"} <= names
+
+
+def test_the_lock_is_complete() -> None:
+    # make env installs just what is in it
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = {line.split("==")[0] for line in lines if not line.startswith("#")}
+    wanted, seen, missing = [("labkit", "dev")], set(), set()
+    while wanted:
+        name, extra = wanted.pop()
+        for requirement in map(Requirement, metadata.requires(name) or ()):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                other = canonicalize_name(requirement.name)
+                if other not in locked | {"labkit"}:
+                    missing.add(f"{other} (for {name})")
+                    continue
+                more = {(other, extra) for extra in ("", *requirement.extras)} - seen
+                seen |= more
+                wanted += more
+    assert not missing, "make lock"
 
 
 # -- documents ------------------------------------------------------------------------------

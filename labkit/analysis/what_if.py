@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from labkit.analysis.attack_graph.queries import Reach, reach
 from labkit.analysis.findings.finding import Finding
@@ -12,6 +13,9 @@ from labkit.cluster.source import Source
 from labkit.model import GOALS, PROPERTIES, Channel, Claim, Component, Foothold, Goal, Model
 from labkit.model.claims import closed
 from labkit.tables import columns, html
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
 
 __all__ = ["Difference", "diff", "missing_controls", "with_control", "with_missing"]
 
@@ -54,8 +58,8 @@ def with_control(model: Model, *names: str) -> Model:
 
     for name in names:
         controls[name]
-    if model.env is not None:
-        return read_model(with_controls(model.env, dict.fromkeys(names, True)))
+    if (env := _editable(model)) is not None:
+        return read_model(with_controls(env, dict.fromkeys(names, True)))
     for name in names:
         model = _by_claims(model, name)
     return model
@@ -200,7 +204,7 @@ def missing_controls(model: Model) -> frozenset[str]:
     """
     from labkit import controls
 
-    if model.env is not None:
+    if _editable(model) is not None:
         return frozenset(control.name for control in controls.values() if not control.holds(model))
     named = {item.control for item in find_threats(model).state("open", "unknown")}
     return frozenset(named & {control.name for control in controls.values()})
@@ -212,7 +216,17 @@ def with_missing(model: Model, missing: frozenset[str]) -> Model:
     from labkit.controls import put_in_place
     from labkit.model import read_model
 
-    if model.env is None:
+    env = _editable(model)
+    if env is None:
         return with_control(model, *sorted(missing))
     chosen = [controls[name] for name in sorted(missing)]
-    return read_model(put_in_place(model.env, chosen))
+    return read_model(put_in_place(env, chosen))
+
+
+def _editable(model: Model) -> Environment | None:
+    """Return the environment of a model, unless it was read from files copied from machines.
+
+    Controls edit the files of an environment; a copied cluster's files may be laid otherwise.
+    """
+    env = model.env
+    return env if env is not None and (env.folder / "environment.yaml").is_file() else None

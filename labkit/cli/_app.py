@@ -35,6 +35,7 @@ COMMANDS = {
     "analyze": "analyze.analyze",
     "export": "export.export",
     "report": "report.report",
+    "notebooks": "notebooks.notebooks",
     "technique": "technique.app",
     "control": "control.app",
     "image": "image.app",

@@ -32,8 +32,8 @@ def verify(
     Exit status: 0 when all agree, 1 when the lab is not what the model says, 2 when something
     could not be probed (or there is no lab).
     """
-    from labkit.lab.parallel import in_parallel
     from labkit.lab import Lab
+    from labkit.lab.parallel import in_parallel
     from labkit.verify import Report
     from labkit.verify import verify as hold
 

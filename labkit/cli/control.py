@@ -38,8 +38,8 @@ def show(control: Which) -> None:
 
     found = controls[control]
     typer.echo(f"{found.name}: {found.title}\n{found.why}\nchanges: {found.changes}")
-    for word, edits in (("on", found.on), ("off", found.off)):
-        for edit in edits:
+    for word, on in (("on", True), ("off", False)):
+        for edit in found.edits(on):
             typer.echo(f"{word}: {edit}")
     typer.echo(f"stops by itself: {', '.join(found.stops) or 'nothing'}")
     for reference in found.references:

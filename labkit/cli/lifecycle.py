@@ -39,8 +39,8 @@ def down(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> No
 
     What is not there is no error.
     """
-    from labkit.lab.parallel import in_parallel
     from labkit.lab import Lab
+    from labkit.lab.parallel import in_parallel
 
     labs = [Lab(each, name=name, reporter=reporter(quiet)) for each in dict.fromkeys(mode or BOTH)]
     for lab, removed in zip(labs, in_parallel(labs, Lab.down), strict=True):
@@ -50,8 +50,8 @@ def down(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> No
 
 def reset(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> None:
     """Bring labs back to what they were when they came up."""
-    from labkit.lab.parallel import in_parallel
     from labkit.lab import Lab
+    from labkit.lab.parallel import in_parallel
 
     labs = [Lab(each, name=name, reporter=reporter(quiet)) for each in dict.fromkeys(mode or BOTH)]
     for lab, timings in zip(labs, in_parallel(labs, Lab.reset), strict=True):

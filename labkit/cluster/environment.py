@@ -27,7 +27,7 @@ from labkit.cluster.topology import Topology, read_topology
 from labkit.cluster.units import unit_commands
 from labkit.cluster.yamldoc import read_one
 from labkit.errors import ConfigError
-from labkit.paths import environments_dir
+from labkit.resources import environments_dir
 
 __all__ = ["read_environment"]
 

@@ -72,5 +72,5 @@ def put_in_place(env: Environment, missing: Iterable[Control]) -> Environment:
     """
     from labkit.cluster import read_environment
 
-    edits = [edit for control in missing for edit in control.on]
+    edits = [edit for control in missing for edit in control.edits(on=True)]
     return read_environment(env.folder, (*env.edits, *edits)) if edits else env

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError
@@ -13,7 +13,9 @@ from labkit.model import Model, read_model
 if TYPE_CHECKING:
     from labkit.cluster import Environment
 
-__all__ = ["Control"]
+__all__ = ["Control", "Edits"]
+
+Edits: TypeAlias = tuple[Edit, ...] | Callable[[], tuple[Edit, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,10 @@ class Control:
     name, title : str
     why : str
         What it is good for, in a sentence.
-    on : tuple of Edit
-        What brings it into an environment that lacks it.
-    off : tuple of Edit
+    on : tuple of Edit, or callable
+        What brings it into an environment that lacks it; a function, if it reads files, since
+        nothing is read when a module is imported. :meth:`edits` calls it.
+    off : tuple of Edit, or callable
         What takes it out of one that has it.
     holds : callable
         Says of a :class:`~labkit.model.Model` whether it is in place.
@@ -42,12 +45,28 @@ class Control:
     name: str
     title: str
     why: str
-    on: tuple[Edit, ...] = field(repr=False)
-    off: tuple[Edit, ...] = field(repr=False)
+    on: Edits = field(repr=False)
+    off: Edits = field(repr=False)
     holds: Callable[[Model], bool] = field(repr=False)
     changes: str
     stops: tuple[str, ...]
     references: tuple[str, ...]
+
+    def edits(self, on: bool) -> tuple[Edit, ...]:
+        """Return the edits that put the control in place, or take it out.
+
+        Parameters
+        ----------
+        on : bool
+
+        Examples
+        --------
+        >>> from labkit import controls
+        >>> [edit.path for edit in controls["bound-tokens"].edits(on=False)]
+        ['manifests/reporter-token.yaml']
+        """
+        edits = self.on if on else self.off
+        return edits() if callable(edits) else edits
 
     def flip(self, env: Environment, on: bool) -> tuple[Edit, ...]:
         """Return the edits of an environment with the control put in place, or taken out.
@@ -88,7 +107,7 @@ class Control:
             return env
         from labkit.cluster import read_environment
 
-        wanted, opposite = (self.on, self.off) if on else (self.off, self.on)
+        wanted, opposite = self.edits(on), self.edits(not on)
         undone = tuple(edit for edit in env.edits if edit not in opposite)
         for edits in (undone, (*env.edits, *wanted)):
             if edits != env.edits:

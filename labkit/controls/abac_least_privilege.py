@@ -28,7 +28,7 @@ CONTROL = Control(
     title="Where ABAC decides, it lets each caller do its own work only",
     why="It is better than a policy for everybody, and worse than Node and RBAC: it tells apart "
     "neither verbs nor objects nor nodes.",
-    on=(
+    on=lambda: (
         Whole("master", POLICY, narrow()),
         # the controllers' lines are their service accounts', not the manager's own
         Flag("master", CONTROLLERS, "use-service-account-credentials", "true"),

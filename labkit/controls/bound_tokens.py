@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from labkit.cluster.edits import PLAN, Whole
 from labkit.controls._base import Control
-from labkit.controls._insecure import gone, there
+from labkit.controls._files import as_in
 from labkit.model import Model
 from labkit.model.workloads import endless_tokens
 
 __all__ = ["CONTROL"]
 
-FILE = "reporter-token.yaml"
+FILE = "manifests/reporter-token.yaml"
 
 
 def holds(model: Model) -> bool:
@@ -21,8 +22,8 @@ CONTROL = Control(
     name="bound-tokens",
     title="No token of a service account is kept in a Secret",
     why="A token that the kubelet asks for ends within the hour, and with its pod.",
-    on=(gone(FILE),),
-    off=(there(FILE),),
+    on=(Whole(PLAN, FILE, None),),
+    off=lambda: (as_in("insecure", FILE),),
     holds=holds,
     changes="what proves an identity on * -> kube-apiserver@master:6443, and for how long",
     stops=("long-lived-token",),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import Edit, Flag, Rule, Whole
+from labkit.cluster.edits import Flag, Rule
 from labkit.controls._base import Control
+from labkit.controls._files import as_in
 from labkit.model import Model
-from labkit.paths import environments_dir
 
 __all__ = ["CONTROL"]
 
@@ -13,11 +13,6 @@ UNIT, PORT = "docker.service", "tcp://0.0.0.0:2376"
 PKI, AUTHORITY = "/etc/docker/pki", "/etc/kubernetes/pki/ca.crt"
 #: How the administrator's machine calls each worker's.
 CLIENTS = tuple(f"/etc/docker/{name}.env" for name in ("worker1", "worker2"))
-
-
-def _clients() -> tuple[Edit, ...]:
-    folder = environments_dir() / "hardened" / "master"
-    return tuple(Whole("master", path, (folder / path.lstrip("/")).read_text()) for path in CLIENTS)
 
 
 def holds(model: Model) -> bool:
@@ -33,14 +28,14 @@ CONTROL = Control(
     title="TCP ports of dockerd take only clients with a certificate",
     why="TLS without --tlsverify encrypts, and lets everybody in. Whoever has such a certificate "
     "is root all the same.",
-    on=(
+    on=lambda: (
         Flag("worker", UNIT, "host", ("fd://", PORT)),
         Flag("worker", UNIT, "tls", None),
         Flag("worker", UNIT, "tlsverify", "true"),
         Flag("worker", UNIT, "tlscacert", AUTHORITY),
         Flag("worker", UNIT, "tlscert", f"{PKI}/server-cert.pem"),
         Flag("worker", UNIT, "tlskey", f"{PKI}/server-key.pem"),
-        *_clients(),
+        *(as_in("hardened", path, "master") for path in CLIENTS),
         # docker's client looks for the authority beside its certificate
         Rule(
             "master",

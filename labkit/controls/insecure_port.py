@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.edits import Edit, Key, Whole
 from labkit.controls._base import Control
-from labkit.controls._proxy import PATH, UNIT
+from labkit.controls._files import KUBECTL_PROXY, as_in
 from labkit.model import Model
 
 __all__ = ["CONTROL"]
@@ -39,10 +39,10 @@ CONTROL = Control(
     title="No plaintext port stands before the apiserver",
     why="Components call the apiserver's TLS port with certificates of their own.",
     on=(
-        Whole("master", PATH, None),
+        Whole("master", KUBECTL_PROXY, None),
         *(edit for client in CLIENTS for edit in _over_tls(*client)),
     ),
-    off=(Whole("master", PATH, UNIT),),
+    off=lambda: (as_in("insecure", KUBECTL_PROXY, "master"),),
     holds=holds,
     changes="anyone@network -> kubectl-proxy@master:8080 is gone; its clients call :6443",
     stops=("eavesdrop", "insecure-port"),

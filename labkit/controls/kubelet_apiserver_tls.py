@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import Edit, Key, Whole
+from labkit.cluster.edits import Edit, Key
 from labkit.controls._base import Control
-from labkit.controls._proxy import PATH, UNIT
+from labkit.controls._files import KUBECTL_PROXY, as_in
 from labkit.model import Model
 
 __all__ = ["CONTROL"]
@@ -42,9 +42,9 @@ CONTROL = Control(
             for part, end in (("certificate", "crt"), ("key", "key"))
         ),
     ),
-    off=(
+    off=lambda: (
         *_server("http://master:8080"),
-        Whole("master", PATH, UNIT),
+        as_in("insecure", KUBECTL_PROXY, "master"),
     ),
     holds=holds,
     changes="kubelet and kube-proxy -> apiserver: encryption is TLS",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from labkit.controls._base import Control
-from labkit.controls._manifests import as_in
+from labkit.controls._files import as_in
 from labkit.model import Model
 from labkit.model.workloads import mounted, pods
 
 __all__ = ["CONTROL"]
 
-FILE, FOLDER = "agent.yaml", "/var/log"
+FILE, FOLDER = "manifests/agent.yaml", "/var/log"
 
 
 def holds(model: Model) -> bool:
@@ -24,8 +24,8 @@ CONTROL = Control(
     name="log-mount",
     title="No workload may write into its machine's folder of logs",
     why="Who collects logs reads them; a link that is put there is followed by whoever else does.",
-    on=as_in("hardened", FILE),
-    off=as_in("insecure", FILE),
+    on=lambda: (as_in("hardened", FILE),),
+    off=lambda: (as_in("insecure", FILE),),
     holds=holds,
     changes="what the pod monitoring/agent is given of its machine",
     stops=("kubelet-log-symlink",),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from labkit.controls._base import Control
-from labkit.controls._manifests import as_in
+from labkit.controls._files import as_in
 from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
-FILE = "agent-rights.yaml"
+FILE = "manifests/agent-rights.yaml"
 GIVEN = frozenset({"nodes/proxy", "nodes/log", "nodes/*", "*"})
 
 
@@ -23,8 +23,8 @@ CONTROL = Control(
     name="nodes-proxy",
     title="A monitoring agent may read the kubelets' metrics, and nothing else of theirs",
     why="To get nodes/proxy is to run commands in every container: a WebSocket begins as a GET.",
-    on=as_in("hardened", FILE),
-    off=as_in("insecure", FILE),
+    on=lambda: (as_in("hardened", FILE),),
+    off=lambda: (as_in("insecure", FILE),),
     holds=holds,
     changes="what the token of monitoring/agent may do at * -> kubelet@*:10250",
     stops=(),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import Flag, Whole
+from labkit.cluster.edits import Flag
 from labkit.controls._base import Control
+from labkit.controls._files import as_in
 from labkit.model import Model
 from labkit.model.pod_security import host_paths
-from labkit.paths import environments_dir
 
 __all__ = ["CONTROL"]
 
 APISERVER, FLAG = "kube-apiserver.service", "admission-control-config-file"
 FILE = "/etc/kubernetes/admission.yaml"
-CONFIG = (environments_dir() / "hardened" / "master" / FILE.lstrip("/")).read_text()
 
 
 def holds(model: Model) -> bool:
@@ -26,7 +25,7 @@ CONTROL = Control(
     title="No pod with folders of its machine gets into a namespace that is not marked for it",
     why="Who may create pods decides what they get of the machine, unless admission objects. It "
     "is worth what the right to label namespaces is worth.",
-    on=(Whole("master", FILE, CONFIG), Flag("master", APISERVER, FLAG, FILE)),
+    on=lambda: (as_in("hardened", FILE, "master"), Flag("master", APISERVER, FLAG, FILE)),
     off=(Flag("master", APISERVER, FLAG, None),),
     holds=holds,
     changes="what whoever may create pods may put into them",

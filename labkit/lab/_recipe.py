@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import ConfigError
-from labkit.paths import environments_dir
+from labkit.resources import environments_dir
 
 __all__ = ["IMAGES", "File", "Image", "recipe_files", "recipe_hash", "recipe_tag"]
 
@@ -77,14 +77,14 @@ def recipe_files(folder: Path) -> list[File]:
 
     Examples
     --------
-    >>> from labkit.paths import environments_dir
+    >>> from labkit.resources import environments_dir
     >>> [file.name for file in recipe_files(environments_dir() / "images" / "node")][0]
     'Dockerfile'
     """
     if not (folder / "Dockerfile").is_file():
         raise ConfigError(
             f"the recipe of the images is not complete: no {folder / 'Dockerfile'}",
-            hint="git status environments/images",
+            hint="install labkit again; in a clone: git status environments/images",
         )
     files = []
     for path in folder.rglob("*"):
@@ -102,7 +102,7 @@ def recipe_hash(name: str, images_dir: Path | None = None) -> str:
     name : str
         A name in `IMAGES`.
     images_dir : pathlib.Path, optional
-        The folder of the recipes; the checkout's if not given.
+        The folder of the recipes; the kit's own if not given.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def recipe_hash(name: str, images_dir: Path | None = None) -> str:
 
 
 def recipe_tag(name: str) -> str:
-    """Return the tag of an image made from the recipe of this checkout.
+    """Return the tag of an image made from the kit's own recipe.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The node image: made from its recipe, or taken from a file or a registry.
 
 The tag of the image is the hash of its recipe, so an image is either exactly the one that this
-checkout describes, or another one, and is never used by mistake.
+version of labkit describes, or another one, and is never used by mistake.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PATIENCE_S = 600
 
 
 def node_image_tag() -> str:
-    """Return the tag of the node image that this checkout's recipe makes.
+    """Return the tag of the node image that labkit's recipe makes.
 
     Returns
     -------
@@ -237,7 +237,7 @@ def push(client: docker.DockerClient, registry: str, report: Reporter) -> str:
 
 
 def pull(client: docker.DockerClient, registry: str, report: Reporter) -> str:
-    """Pull the node image of this checkout's recipe from a registry.
+    """Pull the node image of labkit's recipe from a registry.
 
     Parameters
     ----------
@@ -319,7 +319,7 @@ def _follow(events: Iterable[dict[str, Any]], verb: str, registry: str, step: St
             if "HTTP response to HTTPS" in reason:
                 hint = 'a registry without TLS: add it to "insecure-registries" of the engine'
             elif "not found" in reason or "manifest unknown" in reason:
-                hint = f"labkit image push {registry}, on a machine with this same checkout"
+                hint = f"labkit image push {registry}, on a machine with this same version"
             raise ImageError(f"cannot {verb}: {registry} refuses", evidence=[reason], hint=hint)
         step.line(" ".join(str(event.get(key, "")) for key in ("id", "status", "progress")))
 
@@ -356,7 +356,7 @@ def _archive_labels(path: Path) -> dict[str, str]:
 
 
 def _check_labels(labels: dict[str, str], where: str) -> None:
-    """Refuse an image that is not the one this checkout describes."""
+    """Refuse an image that is not the one this version of labkit describes."""
     kind, found, expected = (
         labels.get("labkit.image"),
         labels.get("labkit.recipe"),
@@ -366,6 +366,6 @@ def _check_labels(labels: dict[str, str], where: str) -> None:
         raise ImageError(f"{where} holds no node image of labkit", evidence=[f"labels: {labels}"])
     if found != expected:
         raise ImageError(
-            f"{where} holds the node image of recipe {found}, this checkout's recipe is {expected}",
-            hint="check out the commit that made it, or: labkit image build",
+            f"{where} holds the node image of recipe {found}, labkit's recipe here is {expected}",
+            hint="use the version of labkit that made it, or: labkit image build",
         )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
-from labkit.analysis import diff, find_threats, with_control
+from labkit.analysis import diff, find_threats, minimal_cut, with_control
 from labkit.errors import ConfigError
+from labkit.loading import load_model
 from labkit.model import Draft, Model, read_model
 from labkit.model.footholds import ADMIN, POD
 
+KUBEADM = Path(__file__).parent.parent / "cluster" / "data" / "kubeadm"
 INSECURE = read_model("insecure")
 
 
@@ -70,3 +75,16 @@ def test_controls_change_models_that_no_file_stands_behind(control: str, gone: s
 def test_unknown_control_is_refused() -> None:
     with pytest.raises(ConfigError, match="no control 'nonsense'"):
         with_control(INSECURE, "nonsense")
+
+
+def test_copied_cluster_is_cut_by_a_control_of_the_open_kubelet(tmp_path: Path) -> None:
+    shutil.copytree(KUBEADM, tmp_path, dirs_exist_ok=True)
+    config = tmp_path / "worker1" / "var" / "lib" / "kubelet" / "config.yaml"
+    text = config.read_text().replace("enabled: false", "enabled: true", 1)
+    config.write_text(text.replace("mode: Webhook", "mode: AlwaysAllow"))
+    model = load_model(tmp_path)
+    # CIS Kubernetes Benchmark 4.2.1 and 4.2.2: either refuses anonymous callers
+    assert minimal_cut(model, "network", "secrets") in [
+        ("kubelet-anonymous",),
+        ("kubelet-authorization",),
+    ]

@@ -146,7 +146,7 @@ def test_control_list_and_show() -> None:
 def test_control_off_and_on(fake: type[FakeLab]) -> None:
     done = labkit("control", "off", "kubelet-anonymous", "--mode", "hardened")
     assert "kubelet-anonymous is off in lab default (hardened), 1.5 s" in done.stderr
-    assert fake.edits == controls["kubelet-anonymous"].off
+    assert fake.edits == controls["kubelet-anonymous"].edits(on=False)
     assert "off already" in labkit("control", "off", "kubelet-anonymous", "-m", "hardened").stderr
     labkit("control", "on", "kubelet-anonymous", "--mode", "hardened")
     assert fake.edits == ()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.paths import environments_dir
+from labkit.resources import environments_dir
 
 
 @pytest.fixture

@@ -38,8 +38,8 @@ class TestControl:
         assert control.why
         assert control.changes
         assert control.references
-        assert control.on
-        assert control.off
+        assert control.edits(on=True)
+        assert control.edits(on=False)
         assert set(control.stops) <= NAMES, "a technique that there is not"
 
     def test_tells_the_modes_apart(self, control: Control) -> None:

@@ -9,7 +9,7 @@ import pytest
 from labkit import controls, read_environment, techniques
 from labkit.cluster.edits import PLAN, Option, Whole
 from labkit.controls import with_controls
-from labkit.controls._manifests import as_in
+from labkit.controls._files import as_in
 from labkit.model import Model, read_model
 from labkit.techniques import Prediction
 
@@ -79,8 +79,7 @@ def test_the_right_to_get_nodes_proxy_is_needed_only_where_rights_are_asked_for(
 def test_who_the_pod_is_matters_and_the_mode_of_the_socket(
     mode: str, user: str, succeeds: bool
 ) -> None:
-    [builder] = as_in("insecure", "builder.yaml")
-    assert isinstance(builder, Whole)
+    builder = as_in("insecure", "manifests/builder.yaml")
     text = str(builder.text).replace("runAsNonRoot: true, runAsUser: 1000", f"runAsUser: {user}")
     edits = (Whole(PLAN, builder.path, text), Option("worker", "docker.socket", "SocketMode", mode))
     found = predict("docker-socket-in-pod", read_model(read_environment("hardened", edits)))

@@ -24,7 +24,7 @@ from labkit.errors import ImageError
 from labkit.lab import images
 from labkit.lab._recipe import recipe_hash
 from labkit.lab.report import PlainReporter, Step
-from labkit.paths import environments_dir
+from labkit.resources import environments_dir
 
 pytestmark = pytest.mark.lab
 
@@ -120,7 +120,7 @@ def test_an_archive_of_another_recipe_does_not_reach_the_engine(
     images.save(client, path, Silent())
     client.images.remove(tiny)
     monkeypatch.delenv("LABKIT_ENVIRONMENTS")
-    with pytest.raises(ImageError, match="this checkout's recipe"):
+    with pytest.raises(ImageError, match="labkit's recipe here"):
         images.load(client, path, Silent())
     assert not is_there(client, tiny)
 

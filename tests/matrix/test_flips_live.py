@@ -50,7 +50,7 @@ def test_a_flipped_lab_is_verified_against_what_it_runs(labs: dict[str, Any]) ->
     try:
         lab.apply(control.flip(lab.environment, on=False))
         attached = Lab("hardened", name=lab.name)
-        assert attached.environment.edits == control.off
+        assert attached.environment.edits == control.edits(on=False)
         report = verify(attached, only=[channel])
         assert [row.claimed for row in report.rows][:2] == ["none", "none"]
         assert report.exit_code == 0, report

@@ -68,7 +68,7 @@ def test_control_is_flipped_for_its_cells_and_taken_back() -> None:
     cells = run_matrix(lab, [Variant("hardened"), OFF], known=[technique(seen)])
     assert [cell.observed for cell in cells] == ["refused", "refused", "succeeded", "succeeded"]
     assert [cell.agree for cell in cells] == [True, True, False, False]
-    assert lab.applied == [0, 0, len(control.off), 0]
+    assert lab.applied == [0, 0, len(control.edits(on=False)), 0]
     assert Matrix(cells).effects() == {
         ("kubelet-anonymous", "off"): {("probe", NETWORK), ("probe", POD)}
     }

@@ -154,7 +154,8 @@ def close(graph: Graph, start: Foothold) -> dict[Foothold, Path]:
     """
     if start not in graph:
         return {start: ()}
-    costs, ways = nx.single_source_dijkstra(graph, start)
+    found: Any = nx.single_source_dijkstra(graph, start)
+    costs, ways = found
     nearest = sorted(costs, key=lambda thing: costs[thing])
     return {thing: _steps(graph, ways[thing]) for thing in nearest}
 
@@ -214,7 +215,7 @@ def paths_to(graph: Graph, goal: Foothold) -> dict[Foothold, Path]:
     """
     if goal not in graph:
         return {}
-    back = nx.reverse_view(graph)
+    back: Any = nx.reverse_view(graph)  # type: ignore[type-var]
     before, costs = nx.dijkstra_predecessor_and_distance(back, goal)
     found: dict[Foothold, Path] = {}
     for thing in sorted(costs, key=lambda each: costs[each]):

@@ -1,0 +1,103 @@
+"""Where the kit's own files are, in a checkout and where the package is installed.
+
+The wheel holds them in ``labkit/_data``, under the names that they have in the repository.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from labkit.errors import ConfigError
+
+__all__ = ["environments_dir", "matrix_file", "notebooks_dir", "state_dir"]
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def environments_dir() -> Path:
+    """Return the folder that holds the environments and the recipe of the images.
+
+    The environment variable ``LABKIT_ENVIRONMENTS`` names another one.
+
+    Returns
+    -------
+    pathlib.Path
+        An absolute path of a folder that exists.
+
+    Raises
+    ------
+    ConfigError
+        The folder is not there.
+
+    Examples
+    --------
+    >>> (environments_dir() / "topology.yaml").exists()
+    True
+    """
+    if named := os.environ.get("LABKIT_ENVIRONMENTS"):
+        folder = Path(named).resolve()
+        if not folder.is_dir():
+            raise ConfigError(
+                f"LABKIT_ENVIRONMENTS names no folder: {folder}",
+                hint="unset LABKIT_ENVIRONMENTS, to use the environments that come with labkit",
+            )
+        return folder
+    return _find("environments")
+
+
+def notebooks_dir() -> Path:
+    """Return the folder that holds the notebooks.
+
+    Raises
+    ------
+    ConfigError
+        The folder is not there.
+
+    Examples
+    --------
+    >>> (notebooks_dir() / "00-start.ipynb").exists()
+    True
+    """
+    return _find("notebooks")
+
+
+def matrix_file() -> Path:
+    """Return the file of the truth matrix that comes with the kit.
+
+    Raises
+    ------
+    ConfigError
+        The file is not there.
+
+    Examples
+    --------
+    >>> matrix_file().name
+    'matrix.json'
+    """
+    return _find("docs/matrix.json")
+
+
+def state_dir() -> Path:
+    """Return the folder for build logs, made if it is not there.
+
+    Returns
+    -------
+    pathlib.Path
+        ``$XDG_STATE_HOME/labkit``, or ``~/.local/state/labkit``.
+    """
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    folder = base / "labkit"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _find(name: str) -> Path:
+    inside = PACKAGE / "_data"
+    path = (inside if inside.is_dir() else PACKAGE.parent) / name
+    if not path.exists():
+        raise ConfigError(
+            f"this installation of labkit is not complete: no {path}",
+            hint=f"install labkit again; in a clone: git status {name}",
+        )
+    return path
