@@ -125,7 +125,7 @@ def run_matrix(
     *,
     known: Sequence[Technique] | None = None,
     done: Collection[tuple[object, ...]] = (),
-    tell: Callable[[Variant, list[Cell]], None] = lambda variant, cells: None,
+    tell: Callable[[Variant, list[Cell], float], None] = lambda variant, cells, seconds: None,
 ) -> list[Cell]:
     """Try every technique from every foothold in each variant of a lab.
 
@@ -140,7 +140,7 @@ def run_matrix(
     done : collection of tuple
         Cells that need not be done again: mode, control, direction, technique and foothold.
     tell : callable
-        Is given each variant and its cells when they are there.
+        Is given each variant, its cells and how many seconds they took, when they are there.
 
     Returns
     -------
@@ -156,13 +156,14 @@ def run_matrix(
                 (technique, foothold)
                 for technique in known
                 for foothold in technique.footholds
-                if (*variant.key, technique.name, foothold) not in done
+                if (*variant.key, technique.name, str(foothold)) not in done
             ]
             if not places:
                 continue
+            began = time.monotonic()
             cells = _variant(lab, plain, variant, places)
             found += cells
-            tell(variant, cells)
+            tell(variant, cells, time.monotonic() - began)
     finally:
         lab.apply(())
         lab.wait()
@@ -180,7 +181,6 @@ def _variant(
 
 def _cell(lab: Lab, view: View, variant: Variant, technique: Technique, foothold: str) -> Cell:
     predicted = SUCCEEDED if technique.predict(view, foothold).succeeds else REFUSED
-    began = time.monotonic()
     observed, reason = UNPROBED, ""
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -196,11 +196,10 @@ def _cell(lab: Lab, view: View, variant: Variant, technique: Technique, foothold
         environment=variant.mode,
         control=variant.control,
         direction=variant.direction,
-        foothold=foothold,
+        foothold=str(foothold),
         technique=technique.name,
         predicted=predicted,
         observed=observed,
         reason=reason,
         agree=observed == predicted,
-        seconds=round(time.monotonic() - began, 2),
     )

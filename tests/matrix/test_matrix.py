@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,9 @@ def test_done_is_not_done_again() -> None:
             ("hardened", None, None, "probe", POD),
             ("hardened", "kubelet-anonymous", "off", "probe", POD),
         },
-        tell=lambda variant, cells: told.append(f"{variant}: {[c.foothold for c in cells]}"),
+        tell=lambda variant, cells, seconds: told.append(
+            f"{variant}: {[c.foothold for c in cells]}"
+        ),
     )
     assert told == [f"hardened, kubelet-anonymous off: {[NETWORK]}"]
 
@@ -125,7 +128,7 @@ def test_done_is_not_done_again() -> None:
 def cell(control: str | None, observed: str, technique: str = "probe") -> Cell:
     return Cell(
         "insecure", control, control and "on", POD, technique, "succeeded", observed, "HTTP 200",
-        observed == "succeeded", 0.1,
+        observed == "succeeded",
     )  # fmt: skip
 
 
@@ -138,6 +141,35 @@ def test_json_comes_back(tmp_path: Path) -> None:
         path.write_text(broken)
         with pytest.raises(ConfigError, match="is not a truth matrix"):
             Matrix.read(path)
+
+
+def test_stored_rows_are_the_same_in_whatever_order_they_were_tried() -> None:
+    cells = [
+        Cell(mode, control, way, foothold, name, "refused", "refused", "HTTP 401", True)
+        for mode in ("insecure", "hardened")
+        for control, way in ((None, None), ("b", "on"), ("a", "on"), ("a", "off"))
+        for name in ("probe", "another")
+        for foothold in (POD, NETWORK)
+    ]
+    text = Matrix(cells).to_json()
+    assert Matrix(reversed(cells)).to_json() == text
+    keys = ["environment", "control", "direction", "technique", "foothold"]
+    rows = json.loads(text)
+    assert rows == sorted(rows, key=lambda row: [row[key] or "" for key in keys])
+    assert {tuple(row) for row in rows} == {tuple(rows[0])}
+
+
+def test_how_long_it_took_is_told_and_not_stored() -> None:
+    lab: Any = FakeLab()
+    took: list[float] = []
+    cells = run_matrix(
+        lab,
+        [Variant("hardened")],
+        known=[technique(lambda *_: False)],
+        tell=lambda variant, cells, seconds: took.append(seconds),
+    )
+    assert took[0] > 0
+    assert "seconds" not in Matrix(cells).to_json()
 
 
 def test_control_that_stops_nothing_is_shown_as_such() -> None:
