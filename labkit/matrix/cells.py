@@ -120,8 +120,9 @@ class Matrix:
 
     @property
     def modes(self) -> list[str]:
-        """The environments, the weakest first: the one in which most techniques succeed."""
-        counts = Counter(c.environment for c in self.cells if c.observed == SUCCEEDED)
+        """The environments, the one first in which most techniques succeed as it is."""
+        plain = (cell for cell in self.cells if cell.control is None)
+        counts = Counter(cell.environment for cell in plain if cell.observed == SUCCEEDED)
         return sorted({c.environment for c in self.cells}, key=lambda mode: (-counts[mode], mode))
 
     def variants(self) -> list[tuple[str, str | None, str | None]]:
