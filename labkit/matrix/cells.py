@@ -136,13 +136,14 @@ class Matrix:
         return {cell.place: cell.observed for cell in self.cells if cell.variant == variant}
 
     def effects(self) -> dict[tuple[str, str], set[tuple[str, str]]]:
-        """Return what each flip of a control changed.
+        """Return what each control stops, and what it holds off.
 
         Returns
         -------
         dict of (str, str) to set of (str, str)
             By control and direction: the techniques and footholds that were refused by
-            putting it in place alone, or that succeeded by taking it out alone.
+            putting it in place alone, or that succeeded by taking it out alone. A flip that
+            does the opposite, opening a port that was closed say, is not counted.
         """
         found: dict[tuple[str, str], set[tuple[str, str]]] = {}
         for environment, control, direction in self.variants():
@@ -150,8 +151,9 @@ class Matrix:
                 continue
             plain = self.observed((environment, None, None))
             flipped = self.observed((environment, control, direction))
+            change = (SUCCEEDED, REFUSED) if direction == "on" else (REFUSED, SUCCEEDED)
             found[control, direction] = {
-                place for place, seen in flipped.items() if plain.get(place, seen) != seen
+                place for place, seen in flipped.items() if (plain.get(place), seen) == change
             }
         return found
 

@@ -104,6 +104,7 @@ def _environment(text: Callable[..., Markup]) -> Environment:
         auto_reload=False,
     )
     found.filters |= {"text": filtered, "attribute": _attribute, "source": _source}
+    found.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
     found.globals |= {"asset": asset, "script_digest": script_digest}
     return found
 

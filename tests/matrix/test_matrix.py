@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.text import Text
 
 from labkit import controls, read_environment
 from labkit.errors import ConfigError, ProbeError, ProbeTimeout
 from labkit.matrix import Cell, Matrix, Variant, combinations, run, run_matrix, variants
 from labkit.model import View
-from labkit.render.truth import heat_map, markdown
+from labkit.render.truth import cover, heat_map, markdown
 from labkit.techniques import Prediction, Technique, Verdict
 from labkit.techniques._base import NETWORK, POD
 
@@ -188,6 +189,39 @@ def test_heat_map_is_drawn(tmp_path: Path) -> None:
     heat_map(matrix).savefig(tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def words_on(picture: Any) -> dict[str, float]:
+    """Return the texts of a picture, and the size of their letters in points."""
+    texts = [text for text in picture.findobj(Text) if text.get_text()]
+    return {text.get_text(): text.get_fontsize() for text in texts}
+
+
+def test_heat_map_leaves_out_controls_that_change_nothing() -> None:
+    matrix = Matrix([cell(None, "succeeded"), cell("stops", "refused"), cell("idle", "succeeded")])
+    words = words_on(heat_map(matrix))
+    assert "stops" in words
+    assert "idle" not in words
+    assert min(words.values()) >= 8
+
+
+def test_cover_counts_the_controls_that_stop_a_technique() -> None:
+    cells = [cell(None, "succeeded"), cell("a", "refused"), cell("b", "refused")]
+    cells += [cell("c", "unprobed"), cell("d", "succeeded")]
+    words = words_on(cover(Matrix(cells)))
+    assert "S  1 of 1" in words
+    assert "2" in words
+    assert min(words.values()) >= 8
+
+
+def test_a_control_that_opens_something_does_not_count_as_stopping_it() -> None:
+    plain = cell(None, "refused")
+    assert Matrix([plain, cell("opens", "succeeded")]).effects() == {("opens", "on"): set()}
+
+
+def test_an_unprobed_cell_counts_as_no_effect() -> None:
+    plain = cell(None, "succeeded")
+    assert Matrix([plain, cell("a", "unprobed")]).effects() == {("a", "on"): set()}
 
 
 def test_empty_matrix_proves_nothing() -> None:
