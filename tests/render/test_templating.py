@@ -20,16 +20,19 @@ def test_a_name_that_a_template_misses_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("write", "template", "shown"),
+    ("name", "in_html", "in_markdown"),
     [
-        (templating.html, "report/reading.html", "&lt;b&gt; ‹U+202E›&amp;"),
-        (templating.markdown, "report/reading.md", r"&lt;b&gt; ‹U\+202E›&amp;"),
+        ("<b>\n&", "&lt;b&gt; &amp;", "&lt;b&gt; &amp;"),
+        ("<b>\u202e&", "&lt;b&gt;‹U+202E›&amp;", r"&lt;b&gt;‹U\+202E›&amp;"),
+        ("a|b", "a|b", r"a\|b"),
     ],
 )
-def test_a_value_is_escaped_without_being_asked_for(write, template: str, shown: str) -> None:
-    name = "<b>\n\u202e&"
-    page = write(template, meanings={name: name}, signs={name: ""})
-    assert page.count(shown) == 2
+def test_a_value_is_escaped_without_being_asked_for(
+    name: str, in_html: str, in_markdown: str
+) -> None:
+    context = {"meanings": {name: name}, "signs": {name: ""}}
+    assert templating.html("report/reading.html", **context).count(in_html) == 2
+    assert templating.markdown("report/reading.md", **context).count(in_markdown) == 2
 
 
 def test_the_direction_of_a_name_stays_in_it() -> None:
