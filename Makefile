@@ -70,7 +70,8 @@ regenerate: $(STAMP) ## Execute the notebooks anew, in place, and draw the READM
 
 .PHONY: matrix
 matrix: $(STAMP) ## Fill the truth matrix in docs/ (both clusters up); it goes on where it ended
-	@$(LABKIT) matrix --json docs/matrix.json --picture docs/matrix.png --table docs/matrix.md
+	@$(LABKIT) matrix --json docs/matrix.json --picture docs/matrix.png --table docs/matrix.md \
+	  --html docs/matrix.html
 	@$(LABKIT) matrix --combinations 30 --json docs/combinations.json
 	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l "Matrix.read()" notebooks/*.ipynb)
 

@@ -83,7 +83,9 @@ def test_exactly_the_public_names_are_documented() -> None:
 
 # -- imports --------------------------------------------------------------------------------
 
-HEAVY = ("docker", "matplotlib", "networkx", "rich", "scapy", "typer", "yaml", "cryptography")
+HEAVY = (
+    "docker", "jinja2", "matplotlib", "networkx", "rich", "scapy", "typer", "yaml", "cryptography",
+)  # fmt: skip
 
 
 def modules_after(code: str) -> set[str]:
@@ -100,7 +102,7 @@ def modules_after(code: str) -> set[str]:
         ("import labkit", HEAVY),
         (
             "import labkit.cli",
-            ("docker", "matplotlib", "networkx", "scapy", "yaml", "cryptography"),
+            ("docker", "jinja2", "matplotlib", "networkx", "scapy", "yaml", "cryptography"),
         ),
         ("import labkit.cluster", ("docker", "networkx", "matplotlib")),
         ("import labkit.model", ("docker", "matplotlib")),

@@ -170,10 +170,14 @@ def matrix(
         typer.Option("--json", metavar="FILE", help="Write the cells there; go on where it ends."),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the heat map there.")
+        Path | None, typer.Option(metavar="FILE", help="Draw a summary there: .png or .svg.")
     ] = None,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the Markdown tables there.")
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write all cells there, as a page to browse."),
     ] = None,
     combinations: Annotated[
         int | None,
@@ -193,13 +197,18 @@ def matrix(
     sample = (combinations, seed) if combinations else None
     found = fill(mode or BOTH, name, names, file, sample=sample, quiet=quiet)
     if picture:
-        from labkit.render.matrix import heat_map
+        from labkit.render import save
+        from labkit.render.matrix import cover
 
-        heat_map(found).savefig(picture, dpi=110)
+        save(cover(found), picture)
     if table:
         from labkit.render.matrix import markdown
 
         table.write_text(markdown(found))
+    if page:
+        from labkit.render import matrix_page
+
+        page.write_text(matrix_page.page(found), encoding="utf-8", newline="\n")
     for cell in (*found.disagree, *found.unprobed):
         typer.echo(
             f"{' '.join(filter(None, cell.variant))}: {cell.technique}, {cell.foothold}: "

@@ -43,7 +43,7 @@ def fill(
     Returns
     -------
     Matrix
-        The plain modes first.
+        Sorted.
     """
     from labkit.lab import Lab
 
@@ -57,28 +57,23 @@ def fill(
         else variants(lab.environment, names)
         for lab in labs
     }
-    order = {v.key: n for plan in plans.values() for n, v in enumerate(plan)}
+    planned = {variant.key for plan in plans.values() for variant in plan}
     total = sum(map(len, plans.values()))
 
-    def keep(variant: Variant, cells: list[Cell]) -> None:
+    def keep(variant: Variant, cells: list[Cell], seconds: float) -> None:
         with lock:
             kept.extend(cells)
             if file:
-                file.write_text(_sorted(kept, order).to_json())
+                file.write_text(_known(kept, planned).to_json())
             agree = sum(cell.agree for cell in cells)
             number = len({cell.variant for cell in kept})
-            seconds = sum(cell.seconds for cell in cells)
             share = f"{agree} of {len(cells)} agree"
             say(f" ✓ {number}/{total} {variant}: {share} ({seconds:.0f} s)", quiet=quiet)
 
     done = {(*cell.variant, *cell.place) for cell in kept}
     in_parallel(labs, lambda lab: run_matrix(lab, plans[lab.mode], done=done, tell=keep))
-    return _sorted(kept, order)
+    return _known(kept, planned)
 
 
-def _sorted(cells: Sequence[Cell], order: dict[tuple[str, str | None, str | None], int]) -> Matrix:
-    modes = list(dict.fromkeys(key[0] for key in order))
-    known = [cell for cell in cells if cell.variant in order]
-    return Matrix(
-        sorted(known, key=lambda c: (modes.index(c.environment), order[c.variant], c.technique))
-    )
+def _known(cells: Sequence[Cell], planned: set[tuple[str, str | None, str | None]]) -> Matrix:
+    return Matrix(cell for cell in cells if cell.variant in planned)

@@ -35,8 +35,6 @@ class Cell:
     reason : str
         Why that was observed.
     agree : bool
-    seconds : float
-        How long it took.
     """
 
     environment: str
@@ -48,7 +46,6 @@ class Cell:
     observed: str
     reason: str
     agree: bool
-    seconds: float
 
     @property
     def variant(self) -> tuple[str, str | None, str | None]:
@@ -60,24 +57,30 @@ class Cell:
         """Return the technique and the foothold."""
         return self.technique, self.foothold
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Return its place in a file: by environment, control, direction, technique, foothold."""
+        return tuple(part or "" for part in (*self.variant, *self.place))
+
 
 class Matrix:
-    """All cells of a run.
+    """All cells of a run, sorted: by environment, control, direction, technique, foothold.
 
     Parameters
     ----------
     cells : iterable of Cell
+        In any order.
 
     Examples
     --------
     >>> cell = Cell("insecure", None, None, "inside a pod", "etcd-read", "succeeded",
-    ...             "succeeded", "HTTP 200", True, 0.3)
+    ...             "succeeded", "HTTP 200", True)
     >>> print(Matrix([cell]).summary())
     1 cells: 1 agree, 0 disagree, 0 unprobed
     """
 
     def __init__(self, cells: Iterable[Cell]) -> None:
-        self.cells = tuple(cells)
+        self.cells = tuple(sorted(cells, key=lambda cell: cell.order))
 
     def __iter__(self) -> Iterator[Cell]:
         return iter(self.cells)
@@ -116,22 +119,32 @@ class Matrix:
         """Return the cells of some techniques."""
         return Matrix(cell for cell in self.cells if cell.technique in techniques)
 
+    @property
+    def modes(self) -> list[str]:
+        """The environments, the one first in which most techniques succeed as it is."""
+        plain = (cell for cell in self.cells if cell.control is None)
+        counts = Counter(cell.environment for cell in plain if cell.observed == SUCCEEDED)
+        return sorted({c.environment for c in self.cells}, key=lambda mode: (-counts[mode], mode))
+
     def variants(self) -> list[tuple[str, str | None, str | None]]:
-        """Return the clusters, the plain modes first, in their order."""
-        return list(dict.fromkeys(cell.variant for cell in self.cells))
+        """Return the clusters, mode by mode, each plain mode before its flipped controls."""
+        modes = self.modes
+        found = dict.fromkeys(cell.variant for cell in self.cells)
+        return sorted(found, key=lambda variant: modes.index(variant[0]))
 
     def observed(self, variant: tuple[str, str | None, str | None]) -> dict[tuple[str, str], str]:
         """Return what was observed in one cluster, by technique and foothold."""
         return {cell.place: cell.observed for cell in self.cells if cell.variant == variant}
 
     def effects(self) -> dict[tuple[str, str], set[tuple[str, str]]]:
-        """Return what each flip of a control changed.
+        """Return what each control stops, and what it holds off.
 
         Returns
         -------
         dict of (str, str) to set of (str, str)
             By control and direction: the techniques and footholds that were refused by
-            putting it in place alone, or that succeeded by taking it out alone.
+            putting it in place alone, or that succeeded by taking it out alone. A flip that
+            does the opposite, opening a port that was closed say, is not counted.
         """
         found: dict[tuple[str, str], set[tuple[str, str]]] = {}
         for environment, control, direction in self.variants():
@@ -139,13 +152,14 @@ class Matrix:
                 continue
             plain = self.observed((environment, None, None))
             flipped = self.observed((environment, control, direction))
+            change = (SUCCEEDED, REFUSED) if direction == "on" else (REFUSED, SUCCEEDED)
             found[control, direction] = {
-                place for place, seen in flipped.items() if plain.get(place, seen) != seen
+                place for place, seen in flipped.items() if (plain.get(place), seen) == change
             }
         return found
 
     def to_json(self) -> str:
-        """Return the cells as a JSON list, one a line."""
+        """Return the cells as a JSON list, one a line, in the order of the matrix."""
         lines = (json.dumps(asdict(cell), ensure_ascii=False) for cell in self.cells)
         return "[\n" + ",\n".join(lines) + "\n]\n"
 

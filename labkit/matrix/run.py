@@ -126,7 +126,7 @@ def run_matrix(
     *,
     known: Sequence[Technique] | None = None,
     done: Collection[tuple[object, ...]] = (),
-    tell: Callable[[Variant, list[Cell]], None] = lambda variant, cells: None,
+    tell: Callable[[Variant, list[Cell], float], None] = lambda variant, cells, seconds: None,
 ) -> list[Cell]:
     """Try every technique from every foothold in each variant of a lab.
 
@@ -141,7 +141,7 @@ def run_matrix(
     done : collection of tuple
         Cells that need not be done again: mode, control, direction, technique and foothold.
     tell : callable
-        Is given each variant and its cells when they are there.
+        Is given each variant, its cells and how many seconds they took, when they are there.
 
     Returns
     -------
@@ -161,9 +161,10 @@ def run_matrix(
             ]
             if not places:
                 continue
+            began = time.monotonic()
             cells = _variant(lab, plain, variant, places)
             found += cells
-            tell(variant, cells)
+            tell(variant, cells, time.monotonic() - began)
     finally:
         lab.apply(())
         lab.wait()
@@ -183,7 +184,6 @@ def _cell(
     lab: Lab, model: Model, variant: Variant, technique: Technique, foothold: Foothold
 ) -> Cell:
     predicted = SUCCEEDED if technique.predict(model, foothold).succeeds else REFUSED
-    began = time.monotonic()
     observed, reason = UNPROBED, ""
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -205,5 +205,4 @@ def _cell(
         observed=observed,
         reason=reason,
         agree=observed == predicted,
-        seconds=round(time.monotonic() - began, 2),
     )

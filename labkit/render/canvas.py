@@ -47,18 +47,22 @@ def canvas(name: str, width: float, height: float) -> Figure:
             return f"<picture of {name}>"
 
         def _repr_png_(self) -> bytes:
-            from PIL import Image
-
-            data, small = io.BytesIO(), io.BytesIO()
-            self.savefig(data, format="png", dpi=100)
-            # a palette is a third of the size; nor does matplotlib's version stand in it then
-            colours = Image.open(data).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-            colours.save(small, format="png", optimize=True)
-            return small.getvalue()
+            return _png(self, 100)
 
     picture = Picture(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(picture)
     return picture
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
+    from PIL import Image
+
+    data, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(data, format="png", dpi=dpi)
+    # a palette is a third of the size; nor does matplotlib's version stand in it then
+    colours = Image.open(data).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    colours.save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def save(figure: Figure, path: Path | str) -> None:
@@ -87,9 +91,11 @@ def save(figure: Figure, path: Path | str) -> None:
 
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
-    # the date, the version and random ids would make every file differ
-    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-    if kind not in metadata:
+    if kind not in ("png", "svg"):
         raise ConfigError(f"{path}: no picture is written so", hint="name it .svg or .png")
+    if kind == "png":
+        path.write_bytes(_png(figure, 150))
+        return
+    # the date, the version and random ids would make every file differ
     with mpl.rc_context({"svg.hashsalt": "labkit", "svg.fonttype": "none"}):
-        figure.savefig(path, format=kind, dpi=150, metadata=metadata[kind])
+        figure.savefig(path, format=kind, metadata={"Date": None, "Creator": None})

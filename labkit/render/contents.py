@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 from labkit.analysis.findings.finding import LEVELS, STATES, Finding, Findings
 from labkit.model import Foothold, Model
 from labkit.render.path_marks import PathMarks
+from labkit.analysis.findings.finding import LEVELS, STATES, Finding, Findings
+from labkit.model import Model
+from labkit.render.groups import PROTECTIONS, Look
+from labkit.render.names import named
 from labkit.render.svg import Svg, svg
 
 if TYPE_CHECKING:
     from labkit.analysis import AttackPaths
 
-__all__ = ["MEANINGS", "Contents", "Reach", "Row", "Side", "contents"]
+__all__ = ["MEANINGS", "SIGNS", "Contents", "Reach", "Row", "Side", "contents"]
 
 #: As many subjects of one finding are listed; the rest is counted.
 SUBJECTS = 8
@@ -26,6 +30,20 @@ MEANINGS = {
     "accepted": "somebody owns the risk",
     "residual": "it stays whatever is set, and is explained",
     "mitigated": "a setting is against it",
+}
+#: What shows a state beside its word, for who sees no colours.
+SIGNS = {"open": "●", "unknown": "?", "accepted": "☑", "residual": "◐", "mitigated": "✓"}
+CHAPTERS = {
+    "reach": "What an attacker gets to",
+    "flows": "Data flows",
+    "difference": "The difference",
+    "findings": "Findings",
+    "residual": "Residual and accepted risks",
+    "paths": "Attack paths",
+    "channels": "Channels",
+    "credentials": "Credentials",
+    "unknowns": "Unknowns",
+    "reading": "How to read this",
 }
 
 
@@ -54,6 +72,29 @@ class Side:
     def marks(self) -> PathMarks:
         """What of the model each step of a path is about."""
         return PathMarks(self.model)
+
+    def picture(self, found: AttackPaths, name: str, base: str) -> str:
+        """Return the cheapest of some attack paths on the model's data flows, as SVG.
+
+        Parameters
+        ----------
+        found : AttackPaths
+        name, base : str
+            What the ids in it begin with, and the name of the drawing that lies underneath.
+        """
+        cheapest = found.paths[0]
+        title = f"Attack path: {found.start} to {found.goal}"
+        told = "; ".join(f"{n}. {step.name}" for n, step in enumerate(cheapest, start=1))
+        return self.drawing.marked(self.marks.marks(cheapest), name, base, title, told)
+
+    @property
+    def size(self) -> str:
+        """How much there is of everything."""
+        model = self.model
+        return (
+            f"{len(model.components)} components, {len(model.channels)} channels, "
+            f"{len(model.zones)} trust zones, {len(model.credentials)} credentials"
+        )
 
     @property
     def open(self) -> str:
@@ -117,6 +158,13 @@ class Row:
             return list(self.subjects)
         return [*self.subjects[:SUBJECTS], f"and {more} more"]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What others call it: STRIDE, CWE, ATT&CK, and where it is written about."""
+        main = self.main
+        found = [", ".join(main.stride), *map(named, (*main.cwe, *main.attack)), *main.references]
+        return tuple(name for name in found if name)
+
 
 @dataclass(frozen=True, slots=True)
 class Reach:
@@ -144,6 +192,29 @@ class Contents:
     def title(self) -> str:
         """The report's name."""
         return f"Threat model: {' and '.join(side.model.name for side in self.sides)}"
+
+    @property
+    def compares(self) -> bool:
+        """Whether there are two models."""
+        return len(self.sides) > 1
+
+    @property
+    def chapters(self) -> list[tuple[str, str]]:
+        """The chapters that have something to say, each with its title."""
+        empty = {"difference": not self.difference, "reach": not self.reach}
+        empty["paths"] = empty["reach"]
+        return [(key, title) for key, title in CHAPTERS.items() if not empty.get(key)]
+
+    @property
+    def legend(self) -> list[Look]:
+        """How the protections look that are on a drawing."""
+        used = {edge.protection for side in self.sides for edge in side.drawing.edges}
+        return [look for name, look in PROTECTIONS.items() if name in used]
+
+    @property
+    def closed(self) -> tuple[Row, ...]:
+        """The rows that are mitigated on every side."""
+        return tuple(row for row in self.rows if set(row.states) == {"mitigated"})
 
     @cached_property
     def goals(self) -> tuple[Foothold, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from html import escape
 
-__all__ = ["LONGEST", "html_text", "markdown_text", "plain", "xml"]
+__all__ = ["LONGEST", "markdown_text", "plain", "xml"]
 
 #: Longer names are cut: a page is for reading.
 LONGEST = 240
@@ -49,18 +49,6 @@ def xml(text: object, most: int = LONGEST) -> str:
     return escape(plain(text, most), quote=True)
 
 
-def html_text(text: object, most: int = LONGEST) -> str:
-    """Return a text for HTML, whose direction does not spill over.
-
-    Examples
-    --------
-    >>> html_text("a<b"), html_text("אב")
-    ('a&lt;b', '<bdi>אב</bdi>')
-    """
-    found = xml(text, most)
-    return found if found.isascii() else f"<bdi>{found}</bdi>"
-
-
 def markdown_text(text: object, most: int = LONGEST) -> str:
     r"""Return a text for a cell of a Markdown table.
 
@@ -71,9 +59,4 @@ def markdown_text(text: object, most: int = LONGEST) -> str:
     """
     shown = "".join(f"\\{sign}" if sign in MARKS else sign for sign in plain(text, most))
     # an address would become a link all by itself
-    return (
-        shown.replace("&", "&amp;")
-        .replace("<", "&lt;")
-        .replace(">", "&gt;")
-        .replace("://", ":&#47;&#47;")
-    )
+    return escape(shown, quote=False).replace("://", ":&#47;&#47;")

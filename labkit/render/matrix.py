@@ -1,7 +1,8 @@
-"""The truth matrix as a heat map and as a Markdown table."""
+"""The truth matrix as pictures and as a Markdown table."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from labkit.matrix.cells import Matrix
@@ -11,10 +12,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["heat_map", "markdown"]
+__all__ = ["FILLS", "LETTERS", "cover", "heat_map", "markdown"]
 
 # Okabe and Ito's: seen apart by the colour-blind
 FILLS = {"succeeded": "#D55E00", "refused": "#009E73", "unprobed": "#F0E442"}
+#: Of the same set: it succeeds from some footholds only.
+MIXED = "#E69F00"
+#: What tells the colours apart on a grey print.
+LETTERS = {"succeeded": "S", "refused": "R", "unprobed": "?"}
+#: Points: smaller ones are not read on a slide.
+LABEL = 9
 
 
 def markdown(matrix: Matrix) -> str:
@@ -75,8 +82,8 @@ def _controls(matrix: Matrix) -> list[str]:
     return lines
 
 
-def heat_map(matrix: Matrix) -> Figure:
-    """Draw every cell: techniques in rows, clusters in columns.
+def cover(matrix: Matrix) -> Figure:
+    """Draw what each technique does in each plain mode, and how many controls matter to it.
 
     Parameters
     ----------
@@ -85,41 +92,128 @@ def heat_map(matrix: Matrix) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+        One row for each technique: from how many footholds it succeeds, how many controls stop
+        it when put in place alone, and how many let it in when taken out alone.
+    """
+    from matplotlib.patches import Rectangle
+
+    names = sorted({cell.technique for cell in matrix})
+    modes = matrix.modes
+    counts = [_controls_of(matrix, direction) for direction in ("on", "off")]
+    top = 1.1
+    width, height = 3.1 + 1.05 * (len(modes) + 2), 0.2 * len(names) + top
+    figure = canvas(f"the truth matrix in short, {matrix.summary()}", width, height)
+    axes = figure.add_axes((2.9 / width, 0.06 / height, 1 - 3 / width, 1 - top / height))
+    axes.set_xlim(0, len(modes) + 2)
+    axes.set_ylim(len(names), 0)
+    for y, name in enumerate(names):
+        for x, mode in enumerate(modes):
+            own = [c for c in matrix if (c.technique, c.variant) == (name, (mode, None, None))]
+            text, colour = _share([cell.observed for cell in own])
+            axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white"))
+            axes.text(x + 0.5, y + 0.53, text, ha="center", va="center", fontsize=LABEL)
+        for x, count in enumerate(counts, start=len(modes)):
+            text = str(count[name] or "–")
+            axes.text(x + 0.5, y + 0.53, text, ha="center", va="center", fontsize=LABEL)
+    heads = [
+        *modes,
+        "controls that\nstop it, put\nin place alone",
+        "controls that\nlet it in, taken\nout alone",
+    ]
+    axes.set_xticks([x + 0.5 for x in range(len(heads))], heads, fontsize=LABEL)
+    axes.set_yticks([y + 0.5 for y in range(len(names))], names, fontsize=LABEL)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    title = f"{matrix.summary()}\nS succeeded, R refused: from how many footholds"
+    figure.text(0.05 / width, 1 - 0.08 / height, title, va="top", fontsize=LABEL, weight="bold")
+    return figure
+
+
+def _controls_of(matrix: Matrix, direction: str) -> Counter[str]:
+    """Count the controls whose flip in one direction changes a technique."""
+    return Counter(
+        technique
+        for (_, way), places in matrix.effects().items()
+        if way == direction
+        for technique in {technique for technique, _ in places}
+    )
+
+
+def _share(observed: list[str]) -> tuple[str, str]:
+    """Return what a cell of the cover says, and its colour."""
+    if not observed:
+        return "", "white"
+    if "unprobed" in observed:
+        return "?", FILLS["unprobed"]
+    count = observed.count("succeeded")
+    letter, colour = ("S", FILLS["succeeded"]) if count else ("R", FILLS["refused"])
+    return f"{letter}  {count} of {len(observed)}", MIXED if 0 < count < len(observed) else colour
+
+
+def heat_map(matrix: Matrix) -> Figure:
+    """Draw the cells of the plain modes, and of each control that changes one of them.
+
+    Parameters
+    ----------
+    matrix : Matrix
+        Of some techniques; :func:`cover` draws all of them in short.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
         A cell in which the model was wrong has a thick black frame.
     """
     from matplotlib.patches import Patch, Rectangle
 
-    columns = matrix.variants()
-    places = list(dict.fromkeys(cell.place for cell in matrix))
-    width, height = 0.22 * len(columns) + 5, 0.19 * len(places) + 3.2
+    columns = _changing(matrix)
+    place_of = {column: x for x, column in enumerate(columns)}
+    places = list(dict.fromkeys(sorted(cell.place for cell in matrix)))
+    width, height = 0.27 * len(columns) + 5, 0.24 * len(places) + 3.4
     figure = canvas(f"the truth matrix, {matrix.summary()}", width, height)
     figure.set_layout_engine("constrained")
     axes = figure.add_subplot()
     for cell in matrix:
-        x, y = columns.index(cell.variant), places.index(cell.place)
+        if cell.variant not in place_of:
+            continue
+        x, y = place_of[cell.variant], places.index(cell.place)
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=FILLS[cell.observed], edgecolor="white"))
+        letter = LETTERS[cell.observed]
+        axes.text(x + 0.5, y + 0.53, letter, ha="center", va="center", fontsize=LABEL)
         if not cell.agree:
             frame = Rectangle((x, y), 1, 1, fill=False, edgecolor="black", linewidth=2, zorder=3)
             axes.add_patch(frame)
     axes.set_xlim(0, len(columns))
     axes.set_ylim(len(places), 0)
     names = [control or mode for mode, control, _ in columns]
-    axes.set_xticks([x + 0.5 for x in range(len(columns))], names, rotation=90, fontsize=7)
-    axes.set_yticks([y + 0.5 for y in range(len(places))], _labels(places), fontsize=7)
+    axes.set_xticks([x + 0.5 for x in range(len(columns))], names, rotation=90, fontsize=LABEL)
+    labels = [f"{technique}  ({foothold})" for technique, foothold in places]
+    axes.set_yticks([y + 0.5 for y in range(len(places))], labels, fontsize=LABEL)
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
     _name_modes(axes, columns)
-    legend = [Patch(facecolor=FILLS[word], label=word) for word in ("succeeded", "refused")]
-    if matrix.unprobed:
-        legend.append(Patch(facecolor=FILLS["unprobed"], label="unprobed"))
+    legend = [
+        Patch(facecolor=FILLS[word], label=f"{LETTERS[word]} {word}")
+        for word in FILLS
+        if word != "unprobed" or matrix.unprobed
+    ]
     legend.append(Patch(facecolor="white", edgecolor="black", label="not as predicted"))
     figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), frameon=False)
     return figure
 
 
-def _labels(places: list[tuple[str, str]]) -> list[str]:
-    return [f"{technique}  ({foothold})" for technique, foothold in places]
+def _changing(matrix: Matrix) -> list[tuple[str, str | None, str | None]]:
+    """Return the plain modes, and the clusters that differ from theirs or from the prediction."""
+    odd = {cell.variant for cell in (*matrix.disagree, *matrix.unprobed)}
+    plain = {(c.environment, c.place): c.observed for c in matrix if c.control is None}
+    changed = {
+        cell.variant
+        for cell in matrix
+        if plain.get((cell.environment, cell.place), cell.observed) != cell.observed
+    }
+    return [v for v in matrix.variants() if v[1] is None or v in odd | changed]
 
 
 def _name_modes(axes: Axes, columns: list[tuple[str, str | None, str | None]]) -> None:
@@ -127,8 +221,10 @@ def _name_modes(axes: Axes, columns: list[tuple[str, str | None, str | None]]) -
     for mode in dict.fromkeys(column[0] for column in columns):
         own = [x for x, column in enumerate(columns) if column[0] == mode]
         flips = next((c[2] for c in columns if c[0] == mode and c[2]), None)
-        what = {"on": ", each control put in place alone", "off": ", each taken out alone"}
-        title = f"{mode}{what.get(flips or '', '')}"
-        axes.text((own[0] + own[-1] + 1) / 2, -0.4, title, ha="center", fontsize=9, weight="bold")
+        what = {"on": "put\nin place alone", "off": "taken\nout alone"}
+        title = f"{mode}, and\ncontrols {what[flips]}" if flips in what else mode
+        axes.annotate(
+            title, (own[0], 0), (2, 5), textcoords="offset points", fontsize=LABEL, weight="bold"
+        )
         axes.axvline(own[0], color="black", linewidth=1.5)
         axes.axvline(own[0] + 1, color="black", linewidth=0.8, linestyle=":")

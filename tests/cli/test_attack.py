@@ -13,6 +13,7 @@ from labkit import controls, read_environment, techniques
 from labkit.cli import app
 from labkit.errors import ProbeTimeout
 from labkit.lab import Timings
+from labkit.matrix import Cell, Matrix
 from labkit.techniques import Verdict
 
 
@@ -173,3 +174,17 @@ def test_matrix_is_written_drawn_and_gone_on_with(tmp_path: Path) -> None:
     assert {cell["control"] for cell in more} == {None, "kubelet-anonymous"}
     assert picture.stat().st_size > 1000
     assert "| technique | from | hardened | why |" in table.read_text()
+
+
+def test_matrix_writes_a_page_a_picture_and_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = Cell("insecure", None, None, "inside a pod", "probe", "refused", "refused", "401", True)
+    monkeypatch.setattr("labkit.cli.matrix_run.fill", lambda *_, **__: Matrix([cell]))
+    page, picture, table = (tmp_path / f"m.{suffix}" for suffix in ("html", "png", "md"))
+    arguments = ["--html", str(page), "--picture", str(picture), "--table", str(table)]
+    run = CliRunner().invoke(app, ["matrix", *arguments])
+    assert run.exit_code == 0, run.output
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "| probe | inside a pod | refused | 401 |" in table.read_text()

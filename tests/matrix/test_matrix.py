@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.text import Text
 
 from labkit import controls, read_environment
 from labkit.errors import ConfigError, ProbeError, ProbeTimeout
 from labkit.matrix import Cell, Matrix, Variant, combinations, run, run_matrix, variants
 from labkit.model import read_model
 from labkit.render.matrix import heat_map, markdown
+from labkit.model import Model
+from labkit.render.matrix import cover, heat_map, markdown
 from labkit.techniques import Prediction, Technique, Verdict
 from labkit.techniques._base import NETWORK, POD
 
@@ -117,7 +121,9 @@ def test_done_is_not_done_again() -> None:
             ("hardened", None, None, "probe", POD),
             ("hardened", "kubelet-anonymous", "off", "probe", POD),
         },
-        tell=lambda variant, cells: told.append(f"{variant}: {[c.foothold for c in cells]}"),
+        tell=lambda variant, cells, seconds: told.append(
+            f"{variant}: {[c.foothold for c in cells]}"
+        ),
     )
     assert told == [f"hardened, kubelet-anonymous off: {[NETWORK]}"]
 
@@ -125,7 +131,7 @@ def test_done_is_not_done_again() -> None:
 def cell(control: str | None, observed: str, technique: str = "probe") -> Cell:
     return Cell(
         "insecure", control, control and "on", POD, technique, "succeeded", observed, "HTTP 200",
-        observed == "succeeded", 0.1,
+        observed == "succeeded",
     )  # fmt: skip
 
 
@@ -138,6 +144,35 @@ def test_json_comes_back(tmp_path: Path) -> None:
         path.write_text(broken)
         with pytest.raises(ConfigError, match="is not a truth matrix"):
             Matrix.read(path)
+
+
+def test_stored_rows_are_the_same_in_whatever_order_they_were_tried() -> None:
+    cells = [
+        Cell(mode, control, way, foothold, name, "refused", "refused", "HTTP 401", True)
+        for mode in ("insecure", "hardened")
+        for control, way in ((None, None), ("b", "on"), ("a", "on"), ("a", "off"))
+        for name in ("probe", "another")
+        for foothold in (POD, NETWORK)
+    ]
+    text = Matrix(cells).to_json()
+    assert Matrix(reversed(cells)).to_json() == text
+    keys = ["environment", "control", "direction", "technique", "foothold"]
+    rows = json.loads(text)
+    assert rows == sorted(rows, key=lambda row: [row[key] or "" for key in keys])
+    assert {tuple(row) for row in rows} == {tuple(rows[0])}
+
+
+def test_how_long_it_took_is_told_and_not_stored() -> None:
+    lab: Any = FakeLab()
+    took: list[float] = []
+    cells = run_matrix(
+        lab,
+        [Variant("hardened")],
+        known=[technique(lambda *_: False)],
+        tell=lambda variant, cells, seconds: took.append(seconds),
+    )
+    assert took[0] > 0
+    assert "seconds" not in Matrix(cells).to_json()
 
 
 def test_control_that_stops_nothing_is_shown_as_such() -> None:
@@ -156,6 +191,39 @@ def test_heat_map_is_drawn(tmp_path: Path) -> None:
     heat_map(matrix).savefig(tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def words_on(picture: Any) -> dict[str, float]:
+    """Return the texts of a picture, and the size of their letters in points."""
+    texts = [text for text in picture.findobj(Text) if text.get_text()]
+    return {text.get_text(): text.get_fontsize() for text in texts}
+
+
+def test_heat_map_leaves_out_controls_that_change_nothing() -> None:
+    matrix = Matrix([cell(None, "succeeded"), cell("stops", "refused"), cell("idle", "succeeded")])
+    words = words_on(heat_map(matrix))
+    assert "stops" in words
+    assert "idle" not in words
+    assert min(words.values()) >= 8
+
+
+def test_cover_counts_the_controls_that_stop_a_technique() -> None:
+    cells = [cell(None, "succeeded"), cell("a", "refused"), cell("b", "refused")]
+    cells += [cell("c", "unprobed"), cell("d", "succeeded")]
+    words = words_on(cover(Matrix(cells)))
+    assert "S  1 of 1" in words
+    assert "2" in words
+    assert min(words.values()) >= 8
+
+
+def test_a_control_that_opens_something_does_not_count_as_stopping_it() -> None:
+    plain = cell(None, "refused")
+    assert Matrix([plain, cell("opens", "succeeded")]).effects() == {("opens", "on"): set()}
+
+
+def test_an_unprobed_cell_counts_as_no_effect() -> None:
+    plain = cell(None, "succeeded")
+    assert Matrix([plain, cell("a", "unprobed")]).effects() == {("a", "on"): set()}
 
 
 def test_empty_matrix_proves_nothing() -> None:

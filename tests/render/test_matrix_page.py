@@ -1,0 +1,77 @@
+"""The truth matrix as a page: every cell is in it, it needs nothing else, nothing breaks out."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit.matrix import Cell, Matrix
+from labkit.render.matrix_page import page
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def stored() -> Matrix:
+    return Matrix.read(DOCS / "matrix.json")
+
+
+def data_of(text: str) -> Any:
+    [found] = re.findall(r'<script type="application/json" id="cells">(.*?)</script>', text)
+    return json.loads(found)
+
+
+def cells_of(data: Any) -> set[tuple[object, ...]]:
+    words = {"S": "succeeded", "R": "refused", "?": "unprobed"}
+    return {
+        (*column, technique, foothold, words[expected], words[seen], data["reasons"][why])
+        for technique, foothold, predicted, observed, reasons in data["rows"]
+        for column, expected, seen, why in zip(
+            data["columns"], predicted, observed, reasons, strict=True
+        )
+        if seen != "."
+    }
+
+
+def test_every_stored_cell_is_in_it(stored: Matrix) -> None:
+    assert cells_of(data_of(page(stored))) == {
+        (*c.variant, c.technique, c.foothold, c.predicted, c.observed, c.reason) for c in stored
+    }
+
+
+def test_it_is_small_and_loads_nothing(stored: Matrix) -> None:
+    text = page(stored)
+    assert len(text.encode()) < 600_000
+    assert not re.search(r"https?://|\bsrc=|@import|url\(|<link", text)
+    assert "default-src 'none'" in text
+
+
+def test_the_same_bytes_in_whatever_order(stored: Matrix) -> None:
+    assert page(Matrix(reversed(stored.cells))) == page(stored)
+
+
+def test_a_cell_that_is_missing_or_unprobed_stays_so() -> None:
+    cells = [
+        Cell(
+            "insecure", None, None, "inside a pod", "a", "refused", "unprobed", "no answer", False
+        ),
+        Cell("insecure", "c", "on", "inside a pod", "b", "refused", "refused", "HTTP 401", True),
+    ]
+    data = data_of(page(Matrix(cells)))
+    assert [row[3] for row in data["rows"]] == ["?.", ".R"]
+
+
+def test_a_hostile_reason_makes_no_element() -> None:
+    hostile = "</script><script>alert(1)</script><!-- \u2028'\""
+    cell = Cell(hostile, hostile, "on", hostile, hostile, "refused", "refused", hostile, True)
+    text = page(Matrix([cell]))
+    assert text.count("<script") == 2
+    assert data_of(text)["reasons"] == [hostile]
+
+
+def test_the_stored_page_says_what_is_stored(stored: Matrix) -> None:
+    assert (DOCS / "matrix.html").read_text(encoding="utf-8") == page(stored), "make matrix"
