@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 from labkit.analysis.findings.finding import LEVELS, STATES, Finding, Findings
 from labkit.model import Foothold, Model
-from labkit.render.path_marks import PathMarks
-from labkit.analysis.findings.finding import LEVELS, STATES, Finding, Findings
-from labkit.model import Model
 from labkit.render.groups import PROTECTIONS, Look
 from labkit.render.names import named
+from labkit.render.path_marks import PathMarks
 from labkit.render.svg import Svg, svg
 
 if TYPE_CHECKING:

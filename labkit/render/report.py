@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from labkit.analysis.findings.finding import LEVELS, STATES, Findings
 from labkit.analysis.attack_graph.steps import cost
+from labkit.analysis.findings.finding import LEVELS, STATES, Findings
 from labkit.model import PROPERTIES, Model
 from labkit.render import templating
 from labkit.render.contents import MEANINGS, SIGNS, Contents, contents

@@ -13,8 +13,6 @@ from labkit import controls, read_environment
 from labkit.errors import ConfigError, ProbeError, ProbeTimeout
 from labkit.matrix import Cell, Matrix, Variant, combinations, run, run_matrix, variants
 from labkit.model import read_model
-from labkit.render.matrix import heat_map, markdown
-from labkit.model import Model
 from labkit.render.matrix import cover, heat_map, markdown
 from labkit.techniques import Prediction, Technique, Verdict
 from labkit.techniques._base import NETWORK, POD
