@@ -13,13 +13,15 @@ from labkit import techniques
 from labkit.errors import LabkitError, ProbeError
 from labkit.model import View
 from labkit.techniques import _forge
-from labkit.techniques._base import ROOT_ON_WORKER
+from labkit.techniques._base import NETWORK, ROOT_ON_WORKER
 from labkit.techniques._capture import capture
 from labkit.techniques._reach import inside
 from labkit.techniques._secret import true_secret
 
 pytestmark = pytest.mark.lab
 WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))
+#: What a technique starts beside its requests: the capture, and Python that poisons or serves.
+STARTED = {"openssl", "python3", "tcpdump"}
 REASONS = Path(__file__).with_name("reasons")
 # From its other footholds each is tried in tests/matrix/test_flips_live.py
 USUAL = [(technique.name, technique.footholds[0]) for technique in techniques.all()]
@@ -31,6 +33,12 @@ def expected(name: str, mode: str, foothold: str) -> str:
     return str(written[foothold] if isinstance(written, dict) else written)
 
 
+def programs(lab: Any, node: str) -> list[str]:
+    """Return the command lines on a machine of the programs that techniques start."""
+    lines = lab.exec(node, ["ps", "-eo", "comm=,args="]).text.splitlines()
+    return sorted(line for line in lines if STARTED & set(line.split()[:1]))
+
+
 def state(lab: Any) -> dict[str, Any]:
     """Return what a technique could leave behind."""
     pods = json.loads(lab.kubectl("get", "pods", "--all-namespaces", "--output=json").stdout)
@@ -39,17 +47,35 @@ def state(lab: Any) -> dict[str, Any]:
         shown = lab.exec(node, ["ip", "-json", "neigh", "show", "dev", "eth0"]).stdout
         owner = {entry["dst"]: entry.get("lladdr") for entry in json.loads(shown)}
         neighbours[node] = owner.get(lab.addresses[{"worker1": "master"}.get(node, "worker1")])
-    commands = ["arpspoof", "tcpdump", "openssl"]
-    running = [lab.exec("attacker", ["pgrep", name], check=False).text for name in commands]
     return {
         "pods": {(p["metadata"]["name"], p["metadata"]["uid"]) for p in pods["items"]},
         "requests": lab.kubectl("get", "certificatesigningrequests", "--output=name").text,
         "in etcd": lab.etcdctl("get", _forge.KEY, "--keys-only").text,
         "configmaps": lab.kubectl("get", "configmaps", "-n", "default", "--output=name").text,
         "files": lab.exec("attacker", ["ls", "/tmp"]).text,
-        "processes": running,
+        "programs": {node: programs(lab, node) for node in ("attacker", "worker1")},
         "neighbours": neighbours,
     }
+
+
+@pytest.mark.parametrize(
+    ("foothold", "node", "pair"),
+    [
+        (NETWORK, "attacker", ("master", "worker1")),
+        (ROOT_ON_WORKER, "worker1", ("master", "worker2")),
+    ],
+)
+def test_running_capture_is_part_of_the_state(
+    foothold: str, node: str, pair: tuple[str, str], lab_insecure: Any
+) -> None:
+    before = programs(lab_insecure, node)
+    with capture(lab_insecure, foothold, [pair], "arp") as stop:
+        during = programs(lab_insecure, node)
+        stop()
+    left = [line for line in during if line not in before]
+    assert [line.split()[0] for line in left] == ["python3", "tcpdump"]
+    assert "socket.AF_PACKET" in left[0]
+    assert programs(lab_insecure, node) == before
 
 
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
