@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import os
 import pkgutil
 import re
@@ -60,7 +60,7 @@ def test_unknown_name_is_refused() -> None:
 
 def test_every_error_is_public() -> None:
     errors = importlib.import_module("labkit.errors")
-    assert set(errors.__all__) <= set(labkit.__all__)
+    assert {"LabkitError", "ConfigError"} <= set(errors.__all__) <= set(labkit.__all__)
 
 
 def test_no_public_name_is_also_a_module() -> None:
@@ -109,6 +109,7 @@ def modules_after(code: str) -> set[str]:
     ],
 )
 def test_import_stays_light(code: str, unwanted: tuple[str, ...]) -> None:
+    assert all(importlib.util.find_spec(name) for name in unwanted)
     assert not modules_after(code) & set(unwanted)
 
 
@@ -226,6 +227,20 @@ def hosts_of_this_machine() -> set[str]:
     return {host for host in found if host and host not in local and not PUBLIC.search(host)}
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("cd /work/" + "main", True),
+        ("/home/" + "bob/x", True),
+        ("/root/" + ".cache/x", True),
+        ("/home/alice/.kube/config", False),
+        ("https://example.org/work/x", False),
+    ],
+)
+def test_path_of_a_machine_is_recognized(text: str, found: bool) -> None:
+    assert bool(MACHINE_PATH.search(text)) == found
+
+
 def test_no_file_names_the_machine_it_was_written_on() -> None:
     hosts = hosts_of_this_machine()
     found = []
@@ -236,15 +251,35 @@ def test_no_file_names_the_machine_it_was_written_on() -> None:
     assert not found
 
 
+# Put together here, so that this file holds nothing that looks like one.
+CREDENTIAL = re.compile(
+    "-----BEGIN [A-Z ]*" + r"PRIVATE KEY-----\n[A-Za-z0-9+/]{20}|\beyJ[\w-]{10,}\.[\w-]{10,}\."
+)
+
+
+def lines_of(text: str) -> str:
+    """Return a text with the line ends of its strings, as JSON writes them, made line ends."""
+    return text.replace("\\n", "\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN EC " + "PRIVATE KEY-----\nMHcCAQEEIAAAAAAAAAAAAAAAAAAA",
+        "-----BEGIN " + "PRIVATE KEY-----\\nMIGHAgEAMBMGByqGSM49AgEG",
+        "eyJ" + "hbGciOiJSUzI1NiJ9.eyJ" + "zdWIiOiJhbGljZSJ9.c2ln",
+    ],
+)
+def test_private_key_and_token_are_recognized(text: str) -> None:
+    assert CREDENTIAL.search(lines_of(text))
+
+
 def test_no_private_key_or_token_is_in_it() -> None:
-    begin = "-----BEGIN [A-Z ]*" + "PRIVATE KEY-----\n[A-Za-z0-9+/]{20}"
-    token = r"\beyJ[\w-]{10,}\.[\w-]{10,}\."
-    found = [
-        str(path.relative_to(ROOT))
-        for path in files_of_the_repository()
-        if re.search(f"{begin}|{token}", path.read_text(errors="replace").replace("\\n", "\n"))
+    files = files_of_the_repository()
+    assert ROOT / "pyproject.toml" in files
+    assert not [
+        path for path in files if CREDENTIAL.search(lines_of(path.read_text(errors="replace")))
     ]
-    assert not found
 
 
 def test_modules_stay_short() -> None:

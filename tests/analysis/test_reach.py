@@ -114,9 +114,19 @@ def test_it_is_the_least_fixed_point(raw: list[Any], start: str) -> None:
         assert len(one) <= len(other) + 1
 
 
-def test_more_techniques_never_reach_less() -> None:
-    known = [made("escape", (POD,), (ROOT_ON_WORKER,)), made("steal", (ROOT_ON_WORKER,), (ADMIN,))]
-    assert set(reach(VIEW, POD, known[:1]).held) <= set(reach(VIEW, POD, known).held)
+@given(raw=techniques, more=techniques, start=st.sampled_from(FOOTHOLDS))
+def test_more_techniques_never_reach_less(raw: list[Any], more: list[Any], start: str) -> None:
+    known = [
+        made(f"t-{'x' * (number + 1)}", tuple(froms), tuple(grants), succeeds)
+        for number, (froms, grants, succeeds) in enumerate([*raw, *more])
+    ]
+    fewer, all_of_them = reach(VIEW, start, known[: len(raw)]), reach(VIEW, start, known)
+    assert set(fewer.held) <= set(all_of_them.held)
+    for thing in fewer.held:
+        short, long = all_of_them.path(thing), fewer.path(thing)
+        assert short is not None
+        assert long is not None
+        assert len(short) <= len(long)
 
 
 def test_the_two_modes() -> None:

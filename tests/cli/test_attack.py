@@ -73,7 +73,9 @@ def test_path_is_carried_out_step_by_step(fake: type[FakeLab]) -> None:
     fake.succeeds = True
     done = labkit("attack", "--mode", "insecure", "--path", "admin", "--json")
     assert done.exit_code == 0
-    assert all(row["observed"] == "succeeded" for row in json.loads(done.stdout))
+    rows = json.loads(done.stdout)
+    assert rows
+    assert {row["observed"] for row in rows} == {"succeeded"}
 
 
 def test_path_that_there_is_not() -> None:
@@ -101,19 +103,21 @@ def test_what_says_nothing_is_status_2(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "status", "said"),
     [
-        (["attack", "nonsense", "--mode", "insecure"], "no technique 'nonsense'"),
-        (["reach", "--mode", "insecure", "--from", "moon"], "no foothold 'moon'"),
-        (["attack", "--mode", "insecure", "--path", "moon"], "no goal 'moon'"),
-        (["control", "show", "nonsense"], "no control 'nonsense'"),
-        (["matrix", "--control", "nonsense"], "no control 'nonsense'"),
-        (["technique", "show", "nonsense"], "no technique 'nonsense'"),
+        (["attack", "nonsense", "--mode", "insecure"], 2, "no technique 'nonsense'"),
+        (["reach", "--mode", "insecure", "--from", "moon"], 1, "no foothold 'moon'"),
+        (["attack", "--mode", "insecure", "--path", "moon"], 2, "no goal 'moon'"),
+        (["control", "show", "nonsense"], 1, "no control 'nonsense'"),
+        (["matrix", "--control", "nonsense"], 2, "no control 'nonsense'"),
+        (["technique", "show", "nonsense"], 1, "no technique 'nonsense'"),
     ],
 )
-def test_misspelt_name_is_told_with_the_right_ones(arguments: list[str], said: str) -> None:
+def test_misspelt_name_is_told_with_the_right_ones(
+    arguments: list[str], status: int, said: str
+) -> None:
     done = labkit(*arguments)
-    assert done.exit_code in (1, 2)
+    assert done.exit_code == status
     assert said in done.stderr
     assert "choose one of" in done.stderr
 
@@ -164,9 +168,12 @@ def test_matrix_is_written_drawn_and_gone_on_with(tmp_path: Path) -> None:
     common = ["matrix", "--json", str(file), "--picture", str(picture), "--table", str(table)]
     done = labkit(*common, "--control", "none", "--mode", "hardened")
     cells = json.loads(file.read_text())
-    # in the fake lab nothing succeeds, so what the model says is no residual risk holds
     assert {cell["environment"] for cell in cells} == {"hardened"}
-    assert done.exit_code == (0 if all(cell["agree"] for cell in cells) else 1)
+    # in the fake lab nothing succeeds, and in the model a stolen credential does
+    assert {cell["technique"] for cell in cells if not cell["agree"]} >= {
+        "controller-manager-credential"
+    }
+    assert done.exit_code == 1
     labkit(*common, "--control", "kubelet-anonymous", "--mode", "hardened")
     more = json.loads(file.read_text())
     assert len(more) == 2 * len(cells)

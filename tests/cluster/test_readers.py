@@ -72,7 +72,7 @@ def test_a_token_is_found_and_not_kept():
     ("old", "new", "message"),
     [
         ("current-context: lab", "current-context: other", r"c:7: no entry named 'other'"),
-        ("current-context: lab", "", "c: no current-context|c:1: no current-context"),
+        ("current-context: lab", "", "^c:1: no current-context"),
         ("user: bob", "user: eve", r"c:9: no entry named 'eve' in users"),
         ("https://master:6443", "master:6443", r"c:6: server 'master:6443' is no http"),
         ("https://master:6443", "https://master:99999", r"c:6: server"),
@@ -235,7 +235,7 @@ def test_configuration_files_of_the_components():
             "t:4: .*m and n both have host 5",
         ),
         ("roles: {a: {}}\nnodes: {N_1: {role: a}}", "t:2: .*no name of a machine"),
-        ("roles: {a: {}}\nnodes: {}", "t:2: nodes: no nodes|t:2: no nodes"),
+        ("roles: {a: {}}\nnodes: {}", "^t:2: .*no nodes"),
         ("roles: [a]", "t:1: roles: expected keys and values"),
         ("", "t:1: expected one YAML document"),
     ],

@@ -36,7 +36,9 @@ def predict(name: str, seen: View) -> Prediction:
 
 @pytest.mark.parametrize("name", STOPPING)
 def test_alone_it_stops_what_it_claims_to(name: str) -> None:
-    for stopped in controls.find(name).stops:
+    claimed = controls.find(name).stops
+    assert claimed
+    for stopped in claimed:
         assert predict(stopped, view("insecure")).succeeds
         assert not predict(stopped, view("insecure", name)).succeeds, stopped
 

@@ -81,6 +81,8 @@ def test_a_format_costs_nothing_until_it_is_used():
     code = "import labkit.formats, sys; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
+    assert "labkit.formats" in loaded
+    assert importlib.util.find_spec("labkit.formats.otm")
     assert not {"docker", "matplotlib", "labkit.formats.otm", "labkit.lab"} & loaded
 
 
@@ -110,6 +112,7 @@ def test_sarif_points_at_the_line_that_says_it(run):
         line = (ROOT / artifact["uri"]).read_text().splitlines()[region["startLine"] - 1]
         if "snippet" in region:
             words = region["snippet"]["text"].split(": ")[-1].split("=")[-1]
+            assert words
             assert words in line
             seen += 1
     assert seen
@@ -117,6 +120,7 @@ def test_sarif_points_at_the_line_that_says_it(run):
 
 def test_sarif_says_what_it_is_about(run, findings):
     by_id = {item.id: item for item in findings}
+    assert run["results"]
     for result in run["results"]:
         item = by_id[result["partialFingerprints"]["labkit/v1"]]
         [location] = result["locations"]
@@ -176,7 +180,8 @@ def test_navigator_scores_what_is_open(model, findings):
     for item in findings.open:
         for name in item.attack:
             wanted[name] = max(wanted.get(name, 0), item.likelihood * item.impact)
-    wanted.pop("no technique", None)
+    assert wanted.pop("no technique")
+    assert wanted
     assert scores == wanted
     assert all(it["comment"] for it in layer["techniques"])
 
@@ -217,6 +222,8 @@ def test_otm_refers_only_to_what_there_is(model, findings):
     ids = {key: {it["id"] for it in document[key]} for key in ("components", "threats", "assets")}
     mitigations = {it["id"] for it in document["mitigations"]}
     zones = {it["id"] for it in document["trustZones"]}
+    assert document["dataflows"]
+    assert mitigations
     for flow in document["dataflows"]:
         assert {flow["source"], flow["destination"]} <= ids["components"]
         assert set(flow["assets"]) <= ids["assets"]
@@ -238,6 +245,9 @@ def test_tm_bom_refers_only_to_what_there_is(model, findings):
             ("actor", "actors"),
         )
     }
+    assert document["data_flows"]
+    assert document["controls"]
+    assert document["risks"]
     for flow in document["data_flows"]:
         for end in (flow["source"], flow["destination"]):
             assert end["object"] in names[end["type"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -96,13 +97,19 @@ def test_time_and_place_of_a_file_do_not_count(recipe: Path, tmp_path: Path) -> 
 def test_the_order_in_which_a_folder_is_read_does_not_count(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = set()
+    found, reads = set(), []
     read = Path.rglob
+
+    def ordered(path: Path, pattern: str, *, reverse: bool) -> list[Path]:
+        reads.append(path)
+        return sorted(read(path, pattern), reverse=reverse)
+
     for reverse in (False, True):
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "rglob", lambda p, g, r=reverse: sorted(read(p, g), reverse=r))
+            patch.setattr(Path, "rglob", functools.partialmethod(ordered, reverse=reverse))
             found.add(recipe_hash("node", recipe))
     assert len(found) == 1
+    assert reads
 
 
 def test_the_right_to_execute_counts(recipe: Path) -> None:
@@ -137,7 +144,9 @@ def test_a_recipe_without_a_dockerfile_is_refused(tmp_path: Path) -> None:
 
 def test_nothing_of_this_workplace_is_in_the_recipe() -> None:
     for name in IMAGES:
-        for file in recipe_files(environments_dir() / "images" / name):
+        files = recipe_files(environments_dir() / "images" / name)
+        assert "Dockerfile" in {file.name for file in files}
+        for file in files:
             for word in (b"/work/", b"BEGIN CERTIFICATE", b"/root/go"):
                 assert word not in file.content, (name, file.name, word)
 

@@ -75,6 +75,7 @@ def test_private_keys_are_private_and_only_where_the_plan_puts_them() -> None:
 def test_a_bundle_holds_the_certificates_of_its_authorities(mode: str) -> None:
     env = read_environment(mode)
     files = machine_files(env, ADDRESSES)
+    assert env.pki.bundles
     for bundle in env.pki.bundles:
         [pem] = {f.data for f in files["etcd1"] if f.path == bundle.certificate}
         names = [item.common_name for item in read_certificates(pem, "any-ca.crt")]

@@ -55,9 +55,9 @@ def test_it_says_what_the_model_says_today(name: str, mode: str) -> None:
     plain = read_environment(mode)
     plan = {v.key: v for v in (*single(), *several())}
     told = {(*cell.variant, *cell.place): cell.predicted for cell in stored(name)}
-    for key in stored(name).variants():
-        if key[0] != mode:
-            continue
+    keys = [key for key in stored(name).variants() if key[0] == mode]
+    assert keys
+    for key in keys:
         view = View(plan[key].environment(plain))
         for technique, foothold in PLACES:
             predicted = SUCCEEDED if technique.predict(view, foothold).succeeds else REFUSED

@@ -90,9 +90,11 @@ def test_mermaid_has_zones_colours_and_a_text_twin(models):
     ]
     arrows = re.findall(r'^  n\d+ -\S+\|"\S+"\| n\d+$', source, re.MULTILINE)
     numbers = re.findall(r"linkStyle ([\d,]+) stroke:(#\w+)", source)
+    assert len(arrows) > 10
     assert sorted(int(n) for group, _ in numbers for n in group.split(",")) == list(
         range(len(arrows))
     )
+    assert len(numbers) > 1
     assert {colour for _, colour in numbers} <= {look.colour for look in PROTECTIONS.values()}
     assert repr(drawing) == bundle["text/plain"]
     assert "anyone -> dockerd (2)                     :2375            plaintext" in repr(drawing)
@@ -124,6 +126,8 @@ def test_no_two_boxes_of_a_picture_overlap(models):
     for model in models.values():
         points, frames, size = place(grouped(model)[0])
         spots = sorted(points.values())
+        assert len(spots) > 5
+        assert len(frames) == 3
         for index, (x, y) in enumerate(spots):
             for other_x, other_y in spots[index + 1 :]:
                 assert abs(x - other_x) >= WIDTH or abs(y - other_y) >= HEIGHT

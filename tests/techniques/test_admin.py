@@ -66,6 +66,7 @@ def test_one_request_has_the_certificate_of_the_administrator(mode: str) -> None
     assert "/etc/kubernetes/pki/admin.key" in " ".join(argv).replace("super-", "")
     assert "Content-Type: application/merge-patch+json" in argv
     assert ("--insecure" in argv) == (mode == "insecure")
+    assert "--data-binary" in argv
     assert "--data-binary" not in as_curl(read_environment(mode), "GET", POD)
 
 

@@ -78,8 +78,8 @@ class TestMetadata:
         assert said["hardened"]
         views = [View(read_environment(mode)) for mode in MODES]
         ends = {technique.predict(v, f).succeeds for v in views for f in technique.footholds}
-        # where nothing helps, nothing need differ
-        assert not said["insecure"] & said["hardened"] or ends == {True}
+        if ends != {True}:  # where nothing helps, nothing need differ
+            assert not said["insecure"] & said["hardened"]
         assert all(read_in for _, (_, _, read_in) in rows)
 
 

@@ -162,14 +162,20 @@ def test_records_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "frames",
+    ("frames", "message"),
     [
-        [],
-        [frame(True, 0, record(23, 80))],
-        [frame(True, 0, b"GET / HTTP/1.1\r\n\r\n"), frame(False, 0, b"HTTP/1.1 404 \r\n\r\n")],
+        ([], "no packets of kubelet@worker1 -> .* were captured"),
+        ([frame(True, 0, record(23, 80))], "no packets of kubelet@worker1 -> .* were captured"),
+        (
+            [
+                frame(True, 0, b"GET / HTTP/1.1\r\n\r\n"),
+                frame(False, 0, b"HTTP/1.1 404 \r\n\r\n"),
+            ],
+            "was captured, but not the secret",
+        ),
     ],
     ids=["nothing", "one direction", "plaintext without the secret"],
 )
-def test_too_little_is_no_refusal(frames: list[Ether]) -> None:
-    with pytest.raises(ProbeTimeout):
+def test_too_little_is_no_refusal(frames: list[Ether], message: str) -> None:
+    with pytest.raises(ProbeTimeout, match=message):
         eavesdrop.judge("hardened", channel(), SECRET, streams(pcap(*frames), PORT))

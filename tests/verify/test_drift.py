@@ -158,6 +158,7 @@ def test_every_claim_of_the_model_holds_and_the_lab_is_left_as_it_was(
     assert len(report.rows) >= 130
     assert all(row.reason and row.source for row in report.rows)
     refusals = [row for row in report.rows if row.observed in ("required", "verified", "enforced")]
+    assert bool(refusals) == (mode == "hardened")
     assert all(row.control for row in refusals)
     assert footprint(lab) == before
     assert json.loads(report.to_json())[0]["mode"] == mode
