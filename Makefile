@@ -52,6 +52,10 @@ test: engine ## Every test: unit, lab and notebooks, with one summary
 unit: $(STAMP) ## The tests that need no Docker
 	@$(BIN)/python -m pytest tests labkit -m "not lab" $(PYTEST)
 
+.PHONY: coverage
+coverage: $(STAMP) ## The tests that need no Docker, and which lines and branches they miss
+	@$(BIN)/python -m pytest tests labkit -m "not lab" --cov $(PYTEST)
+
 .PHONY: lint
 lint: $(STAMP) ## Ruff and mypy
 	@$(BIN)/ruff check

@@ -29,7 +29,7 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
     for item in sorted(findings, key=lambda item: (-item.likelihood * item.impact, item.id)):
         if item.state == "open":
             worst.setdefault(item.subject, []).append(item)
-    graph = nx.MultiDiGraph()
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     for it in everyone(model):
         attributes: dict[str, Any] = {"kind": it.kind, "node": it.node, "zone": it.zone}
         attributes |= {"description": it.description}

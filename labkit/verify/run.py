@@ -36,7 +36,7 @@ done
 
 def verify(
     lab: Lab,
-    model: nx.MultiDiGraph | None = None,
+    model: nx.MultiDiGraph[str] | None = None,
     *,
     only: Iterable[str] | None = None,
     reporter: Reporter | None = None,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from labkit.analysis import find_threats, reached
 from labkit.model import PROPERTIES, Draft, Model
 
-SAID = {
+SAID: dict[str, dict[str, Any]] = {
     "insecure": dict(zip(PROPERTIES, ("none", "none", "none", "allow-all"), strict=True)),
     "hardened": dict(zip(PROPERTIES, ("tls1.3", "verified", "required", "enforced"), strict=True)),
 }

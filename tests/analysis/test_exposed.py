@@ -18,8 +18,8 @@ Object = dict[str, Any]
 WEB = {"app": "web", "tier": "front"}
 ANYBODY: list[Object] = [{}]
 ADDRESSES = [{"from": [{"podSelector": {}}, {"ipBlock": {"cidr": "192.0.2.0/24"}}]}]
-NEIGHBOURS = [{"from": [{"podSelector": {}}]}]
-PODS_ONLY = [{"from": [{"podSelector": {}}, {"namespaceSelector": {}}]}]
+NEIGHBOURS: list[Object] = [{"from": [{"podSelector": {}}]}]
+PODS_ONLY: list[Object] = [{"from": [{"podSelector": {}}, {"namespaceSelector": {}}]}]
 
 
 def pod(name: str = "web-1", labels: Object | None = None) -> Object:
@@ -161,7 +161,9 @@ def test_behind_a_router_a_policy_has_to_keep_out_pods_as_well() -> None:
 
 
 def test_what_a_policy_leaves_empty_lets_in_nobody() -> None:
-    empty = [{"from": [{"podSelector": {}, "namespaceSelector": None, "ipBlock": None}]}]
+    empty: list[Object] = [
+        {"from": [{"podSelector": {}, "namespaceSelector": None, "ipBlock": None}]}
+    ]
     assert not way_in(pod(), service(), policy(empty))
     assert not way_in(pod(), service("ClusterIP"), ingress("web"), policy(empty))
 

@@ -103,7 +103,7 @@ def test_unknown_place_is_refused(word: str, hint: str) -> None:
 
 def test_answers_show_themselves_the_same_three_times() -> None:
     def shown(model: Model) -> list[Any]:
-        answers = [attack_paths(model, "pod", "admin"), reached(model)]
+        answers: list[Any] = [attack_paths(model, "pod", "admin"), reached(model)]
         return [(repr(answer), answer._repr_html_()) for answer in answers]
 
     assert shown(INSECURE) == shown(INSECURE) == shown(read_model("insecure"))

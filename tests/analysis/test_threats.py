@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ def test_a_second_listener_has_findings_of_its_own() -> None:
     draft = Draft("two doors")
     draft.component("kube-apiserver")
     draft.component("etcd")
-    strong = {
+    strong: dict[str, Any] = {
         "encryption": "tls1.3",
         "server_authentication": "verified",
         "client_authentication": "required",

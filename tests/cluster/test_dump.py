@@ -44,7 +44,7 @@ POD = {
         ],
     },
 }
-OBJECTS = [
+OBJECTS: list[dict[str, Any]] = [
     {"kind": "Node", "metadata": {"name": "worker1"}},
     {
         "kind": "Secret",
@@ -271,7 +271,7 @@ NETWORK_SPECS = {
 @settings(max_examples=300)
 @given(data=st.data())
 def test_whatever_stands_in_a_network_object_never_breaks_it(kind, data):
-    spec = {"": copy.deepcopy(NETWORK_SPECS[kind])}
+    spec: Any = {"": copy.deepcopy(NETWORK_SPECS[kind])}
     *way, last = data.draw(st.sampled_from(places(spec)[1:]))
     inside = spec
     for key in way:

@@ -50,6 +50,7 @@ users:
 
 def test_paths_of_a_kubeconfig_start_at_its_own_folder():
     config = read_kubeconfig(CONFIG, "c", machine_path="/home/bob/.kube/config")
+    assert config.authority is not None
     assert config.authority.value == "/home/bob/.kube/pki/ca.crt"
     assert config.certificate == "/home/bob/.kube/pki/bob.crt"
     assert (config.method, config.skip_verify) == ("certificate", None)
@@ -191,9 +192,9 @@ def test_sysusers_and_tmpfiles():
     assert [(g.name, g.member) for g in groups] == [("docker", ""), ("docker", "bob")]
     assert (accounts[0].home, unknowns[0].line) == ("/home/bob", 4)
     lines, _ = read_tmpfiles("z /a/*.key 0600 root root\nz /a/b.key 0644 - -\nd /c", "t")
-    assert permission_of("/a/x.key", lines).mode == "0600"
-    assert permission_of("/a/b.key", lines).mode == "0644"
-    assert permission_of("/a/deep/x.key", lines) is None
+    found = {path: permission_of(path, lines) for path in ("/a/x.key", "/a/b.key", "/a/deep/x.key")}
+    modes = {path: permission and permission.mode for path, permission in found.items()}
+    assert modes == {"/a/x.key": "0600", "/a/b.key": "0644", "/a/deep/x.key": None}
     with pytest.raises(ConfigError, match="t:1: the mode"):
         read_tmpfiles("z /a rwx root root", "t")
 

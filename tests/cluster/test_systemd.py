@@ -73,7 +73,9 @@ def test_an_empty_assignment_resets_what_was_before():
     )
     [item] = unit.all("Service", "ExecStart")
     assert (item.value, item.path, item.line) == ("/bin/new", "10.conf", 3)
-    assert unit.last("Service", "User").value == "a"
+    user = unit.last("Service", "User")
+    assert user is not None
+    assert user.value == "a"
 
 
 @pytest.mark.parametrize(

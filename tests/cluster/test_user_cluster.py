@@ -252,7 +252,8 @@ def test_what_is_read_names_its_file_and_line(kubeadm: Path):
 
 
 def test_who_signed_whom_and_what_it_gives(kubeadm: Path):
-    model = read_model(read_cluster(kubeadm))
+    env = read_cluster(kubeadm)
+    model = read_model(env)
     held = {(item.name, item.node): item for item in model.credentials}
     assert held["kubernetes-admin", "cp1"].rights == ("cluster-admin",)
     assert held["kubernetes-super-admin", "cp1"].rights == ("cluster-admin",)
@@ -261,8 +262,8 @@ def test_who_signed_whom_and_what_it_gives(kubeadm: Path):
     assert held["system:node:worker1", "worker1"].rights == ()
     assert held["the key of CN=kubernetes", "cp1"].rights == ("cluster-admin",)
     # a key that was not copied is nobody's, and said
-    assert any(u.text == "CN=etcd-ca" and "its key is not" in u.why for u in model.env.unknowns)
-    etcd = {c.name: c.signed_by for c in model.env.credentials}
+    assert any(u.text == "CN=etcd-ca" and "its key is not" in u.why for u in env.unknowns)
+    etcd = {c.name: c.signed_by for c in env.credentials}
     assert etcd["apiserver-etcd-client"] == "CN=etcd-ca"
 
 

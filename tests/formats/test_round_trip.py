@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -127,7 +128,9 @@ def test_plain_loses_nothing(model):
 
 def small() -> Model:
     source = Source("etcd.service", 7, "--client-cert-auth=true")
-    claims = {name: Claim(VALUES[name][0], "by hand", source) for name in PROPERTIES}
+    claims: dict[str, Any] = {
+        name: Claim(VALUES[name][0], "by hand", source) for name in PROPERTIES
+    }
     channel = Channel(
         **claims | {"encryption": Claim("tls1.3", "mutual TLS", source)},
         id="api -> etcd:2379",
@@ -142,7 +145,7 @@ def small() -> Model:
         client_zone="master node",
         server_zone="master node",
     )
-    closed = {name: Claim("closed", "", source) for name in PROPERTIES}
+    closed: dict[str, Any] = {name: Claim("closed", "", source) for name in PROPERTIES}
     return Model(
         name="small",
         components=(

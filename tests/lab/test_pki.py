@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -55,7 +56,8 @@ def shake(
         caller.join()
     if errors:
         raise errors[0]
-    subject = {key: value for part in certificate["subject"] for key, value in part}  # type: ignore[union-attr,misc]
+    parts: Any = certificate["subject"]
+    subject = {key: value for part in parts for key, value in part}
     return str(subject["commonName"])
 
 

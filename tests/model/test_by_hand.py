@@ -48,7 +48,9 @@ def test_one_file(tmp_path: Path) -> None:
     assert str(strong.encryption.source) == "model.yaml:8 encryption: tls1.3"
     assert weak.encryption.source.default
     assert robot.client_authentication.value == "anonymous", "what the apiserver does by itself"
-    assert model.components[0].claim("audit").value == "on"
+    audit = model.components[0].claim("audit")
+    assert audit is not None
+    assert audit.value == "on"
     assert model.credentials[1].rights == ("cluster-admin",)
 
 

@@ -109,7 +109,7 @@ def test_documents_name_only_notebooks_that_exist() -> None:
 
 # Put together here, so that no file of the repository holds what looks like one
 TOKEN = ".".join(["eyJ" + "hbGciOiJSUzI1NiJ9", "eyJ" + "zdWIiOiJhIn0", "c2lnbmF0dXJl"])
-SPOILT = {
+SPOILT: dict[str, dict[str, Any]] = {
     "a private key": {"text": "-----BEGIN EC PRIVATE KEY-----\nMHcC\n"},
     "a certificate": {"text": "-----BEGIN CERTIFICATE-----\nMIIB\n"},
     "a key in base64": {"text": "client-key-data: LS0tLS1CRUdJTiBFQyBQUklWQVRF"},

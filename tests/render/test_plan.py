@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def system(count, zones=4, seed=7):
         if other != number % count:
             secure = {"encryption": "tls1.3", "server_authentication": "verified"}
             bare = {"encryption": "none", "server_authentication": "none"}
-            said = secure if number % 2 else bare
+            said: dict[str, Any] = secure if number % 2 else bare
             draft.channel(
                 names[number % count],
                 names[other],

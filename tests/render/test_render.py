@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,8 @@ def test_mermaid_draws_some_channels_and_quotes_what_it_is_given(models):
 
 
 def test_a_picture_is_the_same_every_time(models):
-    first, second = (figure(list(models.values())) for _ in range(2))
+    drawn: list[Any] = [figure(list(models.values())) for _ in range(2)]
+    first, second = drawn
     assert repr(first) == "<picture of insecure, hardened>"
     data = first._repr_png_()
     assert data.startswith(b"\x89PNG")
@@ -138,7 +140,9 @@ def test_no_two_boxes_of_a_picture_overlap(models):
 
 def test_a_label_takes_the_first_free_place():
     taken = [(0.0, 0.0, 1.0, 1.0)]
-    assert free([(0.5, 0.5), (3.0, 3.0)], ":1", taken)[0] == (3.0, 3.0)
+    found = free([(0.5, 0.5), (3.0, 3.0)], ":1", taken)
+    assert found is not None
+    assert found[0] == (3.0, 3.0)
 
 
 def test_pyplot_is_not_touched():

@@ -62,7 +62,9 @@ class TestMetadata:
         assert technique.stride
         assert set(technique.stride) <= STRIDE
         assert technique.sources
-        assert inspect.getmodule(technique.execute).__doc__  # type: ignore[union-attr]
+        module = inspect.getmodule(technique.execute)
+        assert module is not None
+        assert module.__doc__
 
     @pytest.mark.parametrize("mode", MODES)
     def test_its_channels_are_in_the_model(self, technique: Technique, mode: str) -> None:

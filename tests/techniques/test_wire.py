@@ -6,6 +6,7 @@ import gzip
 import io
 import random
 import struct
+from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, TCP
@@ -30,8 +31,9 @@ def record(kind: int, size: int) -> bytes:
 
 def frame(up: bool, seq: int, payload: bytes, port: int = 40000) -> Ether:
     ip = IP(src=CLIENT, dst=SERVER) if up else IP(src=SERVER, dst=CLIENT)
-    ports = {"sport": port, "dport": PORT} if up else {"sport": PORT, "dport": port}
-    return Ether() / ip / TCP(seq=seq % 2**32, flags="PA", **ports) / payload
+    ports: dict[str, Any] = {"sport": port, "dport": PORT} if up else {"sport": PORT, "dport": port}
+    packet: Ether = Ether() / ip / TCP(seq=seq % 2**32, flags="PA", **ports) / payload
+    return packet
 
 
 def pcap(*frames: Ether) -> bytes:

@@ -167,7 +167,8 @@ def test_every_claim_of_the_model_holds_and_the_lab_is_left_as_it_was(
 def test_a_client_that_stayed_away_is_waited_for_once_more(
     labs: dict[str, Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab, carry_out, lost = labs["insecure"], run._carry_out, []
+    lab, carry_out = labs["insecure"], run._carry_out
+    lost: list[Any] = []
 
     def lose_the_first(lab: Lab, jobs: Any) -> Any:
         intercepts = all(name.startswith("intercept ") for name in jobs["master"])
