@@ -36,7 +36,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_one_file(tmp_path: Path) -> None:
+def test_model_file_is_read_into_components_channels_and_credentials(tmp_path: Path) -> None:
     model = read_model_file(write(tmp_path, TEXT))
     assert [it.id for it in model.components] == [
         "kube-apiserver@master", "etcd@master", "billing@vm7",
@@ -54,7 +54,7 @@ def test_one_file(tmp_path: Path) -> None:
     assert model.credentials[1].rights == ("cluster-admin",)
 
 
-def test_python_says_the_same(tmp_path: Path) -> None:
+def test_draft_equals_the_model_file(tmp_path: Path) -> None:
     draft = Draft("shop", "two doors to one store")
     api = draft.component("kube-apiserver", claims={"audit": "on", "secrets at rest": "encrypted"})
     etcd = draft.component("etcd")
@@ -92,7 +92,7 @@ def test_python_says_the_same(tmp_path: Path) -> None:
         ("components:", "components: [", r"model\.yaml:\d+: no valid YAML"),
     ],
 )
-def test_what_is_misspelt_is_refused_with_its_line(
+def test_misspelt_word_is_refused_with_its_line(
     tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     assert old in TEXT
@@ -100,7 +100,7 @@ def test_what_is_misspelt_is_refused_with_its_line(
         read_model_file(write(tmp_path, TEXT.replace(old, new, 1)))
 
 
-def test_a_name_that_two_have_is_refused() -> None:
+def test_ambiguous_name_is_refused() -> None:
     draft = Draft("two")
     draft.component("etcd@a")
     draft.component("etcd@b")
