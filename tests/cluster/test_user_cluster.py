@@ -184,7 +184,7 @@ def claims(folder: Path) -> dict[str, tuple[str, ...]]:
     }
 
 
-def test_the_channels_of_a_kubeadm_cluster(kubeadm: Path):
+def test_kubeadm_cluster_has_the_expected_channels(kubeadm: Path):
     found = claims(kubeadm)
     api = ("tls1.2", "verified", "anonymous", "enforced")
     assert found == {
@@ -226,7 +226,7 @@ def test_the_channels_of_a_kubeadm_cluster(kubeadm: Path):
     }
 
 
-def test_what_is_read_names_its_file_and_line(kubeadm: Path):
+def test_claims_of_copied_files_name_file_and_line(kubeadm: Path):
     env = read_cluster(kubeadm)
     model = read_model(env)
     by_id = {channel.id: channel for channel in model.channels}
@@ -251,7 +251,7 @@ def test_what_is_read_names_its_file_and_line(kubeadm: Path):
     assert str(proxy.server_authentication.source).startswith("kube-proxy.yaml:21 ")
 
 
-def test_who_signed_whom_and_what_it_gives(kubeadm: Path):
+def test_copied_credentials_have_signer_and_rights(kubeadm: Path):
     env = read_cluster(kubeadm)
     model = read_model(env)
     held = {(item.name, item.node): item for item in model.credentials}
@@ -267,7 +267,7 @@ def test_who_signed_whom_and_what_it_gives(kubeadm: Path):
     assert etcd["apiserver-etcd-client"] == "CN=etcd-ca"
 
 
-def test_an_authority_is_its_key_and_not_its_name(kubeadm: Path):
+def test_authority_is_identified_by_key_and_not_by_name(kubeadm: Path):
     stranger = Authority("kubernetes")
     write(
         kubeadm / "cp1/etc/kubernetes/admin.conf",
@@ -287,7 +287,7 @@ def test_an_authority_is_its_key_and_not_its_name(kubeadm: Path):
     assert "CN=kubernetes has not signed it" in "".join(model.unknowns)
 
 
-def test_a_kubelet_without_its_unit_is_taken_to_be_kubeadms(kubeadm: Path):
+def test_kubelet_without_its_unit_is_assumed_to_be_kubeadms(kubeadm: Path):
     env = read_cluster(kubeadm)
     assert any(
         item.path.startswith("cp1/") and "as kubeadm's package does it" in item.why
@@ -301,7 +301,7 @@ def test_a_kubelet_without_its_unit_is_taken_to_be_kubeadms(kubeadm: Path):
     }
 
 
-def test_without_its_configuration_a_kubelets_defaults_say_nothing(kubeadm: Path):
+def test_kubelet_without_its_configuration_has_unknown_claims(kubeadm: Path):
     for node in ("cp1", "worker1"):
         (kubeadm / node / "var/lib/kubelet/config.yaml").unlink()
     found = claims(kubeadm)
@@ -313,7 +313,7 @@ def test_without_its_configuration_a_kubelets_defaults_say_nothing(kubeadm: Path
     assert "worker1 has no such file" in unknowns
 
 
-def test_the_channels_of_the_hard_way(hardway: Path):
+def test_hard_way_cluster_has_the_expected_channels(hardway: Path):
     env = read_cluster(hardway)
     found = claims(hardway)
     api = ("tls1.2", "verified", "anonymous", "enforced")
@@ -343,7 +343,7 @@ def test_the_channels_of_the_hard_way(hardway: Path):
     assert not [item for item in env.unknowns if "no such file" in item.why]
 
 
-def test_one_machine_alone_is_named_after_itself(kubeadm: Path, tmp_path: Path):
+def test_single_machine_is_named_after_its_own_files(kubeadm: Path, tmp_path: Path):
     alone = tmp_path / "alone"
     shutil.copytree(kubeadm / "cp1", alone, symlinks=True)
     assert [node.name for node in read_cluster(alone).nodes] == ["cp1"]
@@ -363,7 +363,7 @@ def test_one_machine_alone_is_named_after_itself(kubeadm: Path, tmp_path: Path):
         assert any(item.path == kind and "nowhere" in item.text for item in env.unknowns)
 
 
-def test_a_link_never_leads_out_of_the_folder(kubeadm: Path, tmp_path: Path):
+def test_link_never_leads_out_of_the_folder(kubeadm: Path, tmp_path: Path):
     outside = tmp_path / "outside.crt"
     outside.write_bytes(CA.pem)
     pki = kubeadm / "worker1/etc/kubernetes/pki"
@@ -389,7 +389,7 @@ def test_a_link_never_leads_out_of_the_folder(kubeadm: Path, tmp_path: Path):
         ("rbac.yaml", "\x00", "no valid YAML"),
     ],
 )
-def test_what_is_malformed_is_said_and_the_rest_is_read(kubeadm: Path, file, content, said):
+def test_malformed_file_is_an_unknown_and_the_rest_is_read(kubeadm: Path, file, content, said):
     write(kubeadm / file, content)
     model = read_model(read_cluster(kubeadm))
     [*found] = [item for item in model.unknowns if said in item and Path(file).name in item]
@@ -397,7 +397,7 @@ def test_what_is_malformed_is_said_and_the_rest_is_read(kubeadm: Path, file, con
     assert "kubelet@cp1 -> kube-apiserver@cp1:6443" in {c.id for c in model.channels}
 
 
-def test_a_port_or_an_address_that_is_none_is_said(kubeadm: Path):
+def test_malformed_ports_and_urls_are_unknowns(kubeadm: Path):
     manifests = kubeadm / "cp1/etc/kubernetes/manifests"
     for name, old, new in (
         ("kube-apiserver.yaml", "--secure-port=6443", "--secure-port=many"),
@@ -418,7 +418,7 @@ def test_a_port_or_an_address_that_is_none_is_said(kubeadm: Path):
     assert model.component("kube-apiserver@cp1")
 
 
-def test_paths_in_a_container_are_those_of_the_node(tmp_path: Path):
+def test_container_paths_are_mapped_to_the_node(tmp_path: Path):
     write(
         tmp_path / "m/etc/kubernetes/manifests/api.yaml",
         "kind: Pod\nspec:\n  volumes: [{name: v, hostPath: {path: /srv/pki}}]\n  containers:\n"
@@ -434,13 +434,13 @@ def test_paths_in_a_container_are_those_of_the_node(tmp_path: Path):
     assert any("$(E)" in item.text for item in env.unknowns)
 
 
-def test_nothing_of_a_machine_is_an_error(tmp_path: Path):
+def test_folder_without_machine_files_is_refused(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="no machine's files"):
         read_cluster(tmp_path)
 
 
-def test_no_secret_is_told(kubeadm: Path):
+def test_tokens_are_not_shown(kubeadm: Path):
     write(
         kubeadm / "cp1/etc/kubernetes/admin.conf",
         kubeconfig("https://192.168.56.10:6443", "admin", token="HUNTER2"),
@@ -463,7 +463,7 @@ FILES = sorted(
         st.tuples(st.integers(0, 4000), st.integers(0, 60), st.binary(max_size=12)),
     ),
 )
-def test_changed_files_never_break_it(tmp_path_factory, name, change):
+def test_changed_files_raise_no_exception(tmp_path_factory, name, change):
     folder = tmp_path_factory.mktemp("f")
     shutil.copytree(DATA / "kubeadm", folder, dirs_exist_ok=True)
     path = folder / name
@@ -478,7 +478,7 @@ def test_changed_files_never_break_it(tmp_path_factory, name, change):
     shutil.rmtree(folder)
 
 
-def test_what_may_not_be_read_is_said(kubeadm: Path, monkeypatch: pytest.MonkeyPatch):
+def test_unreadable_file_is_an_unknown(kubeadm: Path, monkeypatch: pytest.MonkeyPatch):
     shut, read = kubeadm / "cp1/etc/kubernetes/admin.conf", Path.read_bytes
 
     def refuse(path: Path) -> bytes:
