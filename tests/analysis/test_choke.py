@@ -20,7 +20,7 @@ def cut(names: tuple[str, ...], start: str, goal: str) -> bool:
 
 @pytest.mark.parametrize("start", [NETWORK, POD])
 @pytest.mark.parametrize("goal", [ADMIN, ROOT_ON_WORKER, SECRETS])
-def test_it_cuts_and_nothing_smaller_does(start: str, goal: str) -> None:
+def test_choke_points_cut_every_path_and_no_subset_does(start: str, goal: str) -> None:
     chosen = choke_points(INSECURE, start, goal)
     if chosen is None:
         assert not cut(tuple(c.name for c in controls.all()), start, goal)
@@ -31,9 +31,9 @@ def test_it_cuts_and_nothing_smaller_does(start: str, goal: str) -> None:
             assert not cut(fewer, start, goal)
 
 
-def test_what_is_held_from_the_start_cannot_be_cut() -> None:
+def test_foothold_itself_cannot_be_cut() -> None:
     assert choke_points(INSECURE, ROOT_ON_WORKER, ROOT_ON_WORKER) is None
 
 
-def test_nothing_to_cut() -> None:
+def test_unreachable_goal_needs_no_cut() -> None:
     assert choke_points(read_environment("hardened"), NETWORK, ADMIN) == ()

@@ -98,7 +98,7 @@ def way_in(*objects: Object) -> tuple[str, ...]:
     return path[0].because if path else ()
 
 
-def test_a_service_for_outside_is_a_way_in() -> None:
+def test_external_service_is_an_entry_point() -> None:
     assert way_in(pod(), service()) == (
         "Service shop/web: LoadBalancer",
         "no NetworkPolicy of shop selects them",
@@ -109,7 +109,7 @@ def test_a_service_for_outside_is_a_way_in() -> None:
     assert not way_in(pod(labels={"app": "other"}), service())
 
 
-def test_the_endpoints_say_which_pods_are_behind() -> None:
+def test_endpoints_decide_which_pods_a_service_exposes() -> None:
     other = pod("other-1", {"app": "other"})
     assert way_in(other, service(), slices("other-1"))
     assert not way_in(pod(), service(), slices("gone"))
@@ -130,16 +130,16 @@ def test_the_endpoints_say_which_pods_are_behind() -> None:
         (policy([], types=()), False),
     ],
 )
-def test_a_network_policy_closes_it_or_not(closing: Object, open_: bool) -> None:
+def test_network_policy_closes_the_entry_point_or_not(closing: Object, open_: bool) -> None:
     assert bool(way_in(pod(), service(), closing)) == open_
 
 
-def test_one_policy_that_lets_in_is_enough() -> None:
+def test_one_allowing_network_policy_is_enough() -> None:
     both = (policy([]), {**policy(ANYBODY), "metadata": {"name": "open", "namespace": "shop"}})
     assert way_in(pod(), service(), *both)[1] == "NetworkPolicy shop/open lets in who is no pod"
 
 
-def test_what_an_ingress_names_is_called_from_outside() -> None:
+def test_ingress_backend_is_an_entry_point() -> None:
     assert way_in(pod(), service("ClusterIP"), ingress("other", "web")) == (
         "Ingress shop/front -> Service shop/web: ClusterIP",
         "no NetworkPolicy of shop selects them",
@@ -151,7 +151,7 @@ def test_what_an_ingress_names_is_called_from_outside() -> None:
     assert not way_in(pod(), service("ClusterIP"), elsewhere)
 
 
-def test_behind_a_router_a_policy_has_to_keep_out_pods_as_well() -> None:
+def test_network_policy_of_an_ingress_backend_must_block_pods_too() -> None:
     behind = (pod(), service("ClusterIP"), ingress("web"))
     assert not way_in(*behind, policy([]))
     assert not way_in(*behind, policy(NEIGHBOURS))
@@ -160,7 +160,7 @@ def test_behind_a_router_a_policy_has_to_keep_out_pods_as_well() -> None:
     assert way_in(*behind, policy(ADDRESSES))[1].endswith("lets in who is no pod")
 
 
-def test_what_a_policy_leaves_empty_lets_in_nobody() -> None:
+def test_empty_network_policy_peer_allows_nobody() -> None:
     empty: list[Object] = [
         {"from": [{"podSelector": {}, "namespaceSelector": None, "ipBlock": None}]}
     ]
@@ -168,17 +168,17 @@ def test_what_a_policy_leaves_empty_lets_in_nobody() -> None:
     assert not way_in(pod(), service("ClusterIP"), ingress("web"), policy(empty))
 
 
-def test_an_address_block_that_nobody_understands_is_an_unknown() -> None:
+def test_malformed_address_block_is_an_unknown() -> None:
     dump = dump_of(pod(), service(), policy([{"from": [{"ipBlock": "everywhere"}]}]))
     assert [str(it) for it in dump.unknowns if "NetworkPolicy closed" in str(it)]
 
 
-def test_an_ingress_that_nobody_understands_is_an_unknown() -> None:
+def test_malformed_ingress_is_an_unknown() -> None:
     dump = dump_of(pod(), service("ClusterIP"), ingress(defaultBackend="web"))
     assert [str(it) for it in dump.unknowns if "Ingress front" in str(it)]
 
 
-def test_labels_that_not_all_equal_pods_have_are_none_of_the_group() -> None:
+def test_pod_group_has_only_the_common_labels() -> None:
     owned = {"ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc", "controller": True}]}
     pods = [pod("web-1"), pod("web-2", {"app": "web", "tier": "back"})]
     for item in pods:
@@ -187,7 +187,7 @@ def test_labels_that_not_all_equal_pods_have_are_none_of_the_group() -> None:
     assert group.labels == (("app", "web"),)
 
 
-def test_what_is_shown_outside_is_the_likelier_to_be_broken_into() -> None:
+def test_exposed_pod_raises_the_likelihood() -> None:
     [hidden] = dump_threats(dump_of(ADMIN, pod()), RiskRule())
     [shown] = dump_threats(dump_of(ADMIN, pod(), service()), RiskRule())
     assert shown.likelihood == hidden.likelihood + 1
@@ -195,7 +195,7 @@ def test_what_is_shown_outside_is_the_likelier_to_be_broken_into() -> None:
     assert shown.id == hidden.id
 
 
-def test_outside_is_asked_for_by_its_word() -> None:
+def test_outside_is_a_foothold_of_dumps_only() -> None:
     model = Model("test", (), (), dump=dump_of(ADMIN, pod(), service()))
     assert attack_paths(model, "outside", "admin")
     hidden = Model("test", (), (), dump=dump_of(ADMIN, pod()))
@@ -205,7 +205,7 @@ def test_outside_is_asked_for_by_its_word() -> None:
         attack_paths(read_model("insecure"), "outside", "admin")
 
 
-def test_a_selector_that_nobody_understands_is_an_unknown() -> None:
+def test_malformed_selector_is_an_unknown() -> None:
     strange = policy([], {"matchExpressions": [{"key": "app", "operator": "Near"}]})
     dump = dump_of(pod(), service(), strange)
     assert any("NetworkPolicy closed" in str(item) for item in dump.unknowns)

@@ -42,7 +42,7 @@ def made(
     )
 
 
-def test_what_is_found_on_the_way_is_used() -> None:
+def test_reached_footholds_are_used_for_further_steps() -> None:
     known = [
         made("escape", (POD,), (ROOT_ON_WORKER,)),
         made("steal", (ROOT_ON_WORKER,), (ADMIN,)),
@@ -57,7 +57,7 @@ def test_what_is_found_on_the_way_is_used() -> None:
     assert "reads the secrets: escape -> steal" in repr(found)
 
 
-def test_shortest_path_is_the_one_told() -> None:
+def test_shortest_path_is_returned() -> None:
     known = [
         made("a-long-way", (POD,), (ROOT_ON_WORKER,)),
         made("b-long-way", (ROOT_ON_WORKER,), (ADMIN,)),
@@ -68,7 +68,7 @@ def test_shortest_path_is_the_one_told() -> None:
     assert [step.technique for step in path] == ["c-short"]
 
 
-def test_circle_ends() -> None:
+def test_cyclic_techniques_terminate() -> None:
     known = [made("there", (POD,), (NETWORK,)), made("back", (NETWORK,), (POD,))]
     assert set(reach(VIEW, POD, known).held) == {POD, NETWORK}
     assert reach(VIEW, POD, known).path(POD) == ()
@@ -91,7 +91,7 @@ techniques = st.lists(
 
 
 @given(raw=techniques, start=st.sampled_from(FOOTHOLDS))
-def test_it_is_the_least_fixed_point(raw: list[Any], start: str) -> None:
+def test_reach_is_the_least_fixed_point(raw: list[Any], start: str) -> None:
     known = [
         made(f"t-{'x' * (number + 1)}", tuple(froms), tuple(grants), succeeds)
         for number, (froms, grants, succeeds) in enumerate(raw)
@@ -129,7 +129,7 @@ def test_more_techniques_never_reach_less(raw: list[Any], more: list[Any], start
         assert len(short) <= len(long)
 
 
-def test_the_two_modes() -> None:
+def test_insecure_is_reached_from_the_network_and_hardened_is_not() -> None:
     insecure = reach(read_environment("insecure"), NETWORK)
     assert insecure.path(ADMIN)
     assert insecure.path(SECRETS)
