@@ -33,7 +33,7 @@ def succeeds(name: str, seen: View) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ACCESS)
-def test_alone_it_stops_what_it_claims_to(name: str) -> None:
+def test_control_alone_stops_the_techniques_it_claims(name: str) -> None:
     stopped = {
         technique.name
         for technique in techniques.all()
@@ -60,7 +60,7 @@ def test_alone_it_stops_what_it_claims_to(name: str) -> None:
         (("apiserver-authorization", "service-account-automount"), "pod-token"),
     ],
 )
-def test_without_them_it_succeeds_in_the_hardened_cluster(
+def test_technique_succeeds_in_hardened_without_these_controls(
     flipped: tuple[str, ...], opened: str
 ) -> None:
     assert not succeeds(opened, view("hardened"))
@@ -68,18 +68,18 @@ def test_without_them_it_succeeds_in_the_hardened_cluster(
 
 
 @pytest.mark.parametrize("kept", ["kubelet-anonymous", "kubelet-authorization"])
-def test_one_of_two_suffices_against_the_anonymous_at_a_kubelet(kept: str) -> None:
+def test_either_kubelet_control_stops_anonymous_exec(kept: str) -> None:
     other = {"kubelet-anonymous", "kubelet-authorization"} - {kept}
     assert not succeeds("kubelet-exec", view("hardened", *other))
 
 
-def test_asking_an_apiserver_that_allows_everything_is_no_help() -> None:
+def test_kubelet_webhook_is_no_help_where_the_apiserver_allows_all() -> None:
     assert succeeds("kubelet-exec", view("insecure", "kubelet-authorization"))
     both = view("insecure", "kubelet-authorization", "apiserver-authorization")
     assert not succeeds("kubelet-exec", both)
 
 
-def test_the_components_use_certificates_that_were_there_before() -> None:
+def test_insecure_port_control_uses_existing_certificates() -> None:
     changed = view("insecure", "insecure-port")
     for client in ("kubelet@worker1", "kube-proxy@worker2", "kube-scheduler@master"):
         [channel] = changed.channels(f"{client} -> kube-apiserver@*")

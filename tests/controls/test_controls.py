@@ -24,7 +24,7 @@ def test_every_file_is_a_control() -> None:
     assert {control.name.replace("-", "_") for control in controls.all()} == files
 
 
-def test_find() -> None:
+def test_find_returns_the_control_by_name() -> None:
     assert controls.find("kubelet-anonymous").name == "kubelet-anonymous"
     with pytest.raises(ConfigError, match="no control 'nonsense'\\n  next: choose one of: a"):
         controls.find("nonsense")
@@ -59,7 +59,7 @@ class TestControl:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(8))
-def test_any_combination_can_be_read(mode: str, seed: int) -> None:
+def test_environments_with_random_controls_can_be_read(mode: str, seed: int) -> None:
     chosen = random.Random(seed).sample(controls.all(), k=len(controls.all()) // 2)
     wanted = {control.name: mode == "insecure" for control in chosen}
     env = controls.with_controls(read_environment(mode), wanted)

@@ -35,7 +35,7 @@ def predict(name: str, seen: View) -> Prediction:
 
 
 @pytest.mark.parametrize("name", STOPPING)
-def test_alone_it_stops_what_it_claims_to(name: str) -> None:
+def test_control_alone_stops_the_techniques_it_claims(name: str) -> None:
     claimed = controls.find(name).stops
     assert claimed
     for stopped in claimed:
@@ -56,7 +56,7 @@ def test_alone_it_stops_what_it_claims_to(name: str) -> None:
         (("node-restriction",), "node-changes-labels"),
     ],
 )
-def test_without_them_it_succeeds_in_the_hardened_cluster(
+def test_technique_succeeds_in_hardened_without_these_controls(
     flipped: tuple[str, ...], opened: str
 ) -> None:
     assert not predict(opened, view("hardened")).succeeds
@@ -66,7 +66,7 @@ def test_without_them_it_succeeds_in_the_hardened_cluster(
         assert not predict(opened, view("hardened", *fewer)).succeeds
 
 
-def test_the_right_to_get_nodes_proxy_is_needed_only_where_rights_are_asked_for() -> None:
+def test_nodes_proxy_permission_matters_only_with_authorization() -> None:
     asked = ("apiserver-authorization", "kubelet-anonymous", "kubelet-authorization")
     assert predict("nodes-proxy-exec", view("insecure", "nodes-proxy")).succeeds
     assert predict("nodes-proxy-exec", view("insecure", *asked)).succeeds
@@ -77,7 +77,7 @@ def test_the_right_to_get_nodes_proxy_is_needed_only_where_rights_are_asked_for(
     ("mode", "user", "succeeds"),
     [("0666", "1000", True), ("0660", "1000", False), ("0660", "0", True), ("0600", "0", True)],
 )
-def test_who_the_pod_is_matters_and_the_mode_of_the_socket(
+def test_socket_in_pod_depends_on_user_and_socket_mode(
     mode: str, user: str, succeeds: bool
 ) -> None:
     [builder] = as_in("insecure", "builder.yaml")
@@ -88,14 +88,14 @@ def test_who_the_pod_is_matters_and_the_mode_of_the_socket(
     assert found.succeeds is succeeds
 
 
-def test_a_client_certificate_is_root_wherever_one_is_asked_for() -> None:
+def test_docker_client_certificate_gives_root_wherever_it_is_accepted() -> None:
     assert predict("docker-client-certificate", view("hardened")).succeeds
     assert predict("docker-client-certificate", view("insecure", "docker-client-auth")).succeeds
     assert not predict("docker-client-certificate", view("insecure")).succeeds
     assert not predict("docker-client-certificate", view("insecure", "docker-tcp")).succeeds
 
 
-def test_one_authority_for_all_lets_every_certificate_command_the_docker_engines() -> None:
+def test_shared_authority_lets_every_client_certificate_use_docker() -> None:
     env = view("insecure", "docker-client-auth").env
     trusted = env.component("dockerd@worker1").setting("tlscacert").value
     signers = {a.name for a in env.authorities if a.certificate == trusted}
@@ -108,7 +108,7 @@ def test_one_authority_for_all_lets_every_certificate_command_the_docker_engines
     }
 
 
-def test_an_ordinary_user_is_refused_by_what_the_files_are() -> None:
+def test_nonroot_host_path_pod_is_refused_by_file_modes() -> None:
     for mode in ("insecure", "hardened"):
         for foothold in techniques.find("host-path-pod-nonroot").footholds:
             found = techniques.find("host-path-pod-nonroot").predict(view(mode), foothold)
