@@ -80,7 +80,7 @@ def test_running_capture_is_part_of_the_state(
 
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
 @pytest.mark.parametrize(("name", "foothold"), USUAL)
-def test_it_goes_as_predicted_and_leaves_nothing(
+def test_technique_goes_as_predicted_and_leaves_nothing(
     name: str, foothold: str, mode: str, labs: dict[str, Any]
 ) -> None:
     lab = labs[mode]
@@ -128,7 +128,7 @@ def test_gateway_of_the_lab_is_out_of_reach(lab_insecure: Any) -> None:
         inside(lab_insecure, f"{first}.1")
 
 
-def test_dead_etcd_is_not_a_secure_one(lab_hardened: Any) -> None:
+def test_stopped_etcd_is_not_a_refusal(lab_hardened: Any) -> None:
     lab_hardened.exec("etcd1", ["systemctl", "stop", "etcd"])
     try:
         # refused, but by nobody: the control fails as well
@@ -142,7 +142,7 @@ def test_dead_etcd_is_not_a_secure_one(lab_hardened: Any) -> None:
         lab_hardened.exec("master", argv, timeout=150)
 
 
-def test_connection_that_went_by_the_attacker_before_is_no_way_past_him(lab_hardened: Any) -> None:
+def test_earlier_kept_connection_does_not_bypass_the_attacker(lab_hardened: Any) -> None:
     """What the firewall has seen of a kept connection exempts the rest of it from new rules."""
     lab = lab_hardened
     read = ["logs", "--namespace=payments", "card-processor", "--tail=1"]
