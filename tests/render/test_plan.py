@@ -105,12 +105,12 @@ def test_lines_begin_at_the_client_and_end_at_the_server(forty):
             assert abs(y - middle[1]) == pytest.approx(HEIGHT / 2)
 
 
-def test_a_plan_is_the_same_every_time(forty):
+def test_plan_is_the_same_every_time(forty):
     boxes, edges, drawing = forty
     assert plan(boxes, edges) == drawing
 
 
-def test_a_component_that_calls_itself():
+def test_component_that_calls_itself_has_a_loop_beside_its_box():
     box = Box("zone", "store")
     drawing = plan([box], [Edge(box, box, "2380", "mutual", ())])
     boxed, labels = areas(drawing)
@@ -121,25 +121,25 @@ def test_a_component_that_calls_itself():
     assert max(x for x, _ in stroke.curve) > right
 
 
-def test_two_that_call_each_other():
+def test_components_that_call_each_other_have_separate_lines():
     one, two = Box("zone", "one"), Box("zone", "two")
     edges = [Edge(one, two, "1", "mutual", ()), Edge(two, one, "2", "weak", ())]
     first, second = plan([one, two], edges).strokes
     assert first.curve[0] != second.curve[-1]
 
 
-def test_a_model_of_nothing():
+def test_empty_model_has_no_lines():
     assert plan([], []).strokes == ()
 
 
-def test_of_many_components_those_of_a_kind_are_one_box():
+def test_many_components_of_a_kind_are_one_box():
     boxes, edges = grouped(system(MOST + 20).graph)
     assert len(boxes) <= MOST
     assert sum(boxes.values()) == MOST + 20
     assert sum(len(edge.channels) for edge in edges) == len(system(MOST + 20).channels)
 
 
-def test_the_largest_model_is_a_picture_that_can_be_read():
+def test_largest_model_is_grouped_by_zone():
     model = system(400, zones=41)
     boxes, edges = grouped(model.graph)
     assert len(boxes) == MOST_ZONES
@@ -158,7 +158,7 @@ def test_long_names_are_folded_and_cut():
 
 
 @pytest.mark.parametrize("kind", ["svg", "png"])
-def test_a_saved_picture_is_the_same_every_time(tmp_path, kind):
+def test_saved_picture_is_the_same_every_time(tmp_path, kind):
     model = system(6)
     files = [tmp_path / f"{number}.{kind}" for number in range(2)]
     for file in files:

@@ -22,7 +22,7 @@ def models():
     return {mode: build_model(read_environment(mode)) for mode in MODES}
 
 
-def test_protections_of_both_modes(models):
+def test_channels_have_the_expected_protection(models):
     def of(mode, wanted):
         return {protection(c) for c in channels(models[mode]) if wanted in c.id}
 
@@ -36,7 +36,7 @@ def test_protections_of_both_modes(models):
     assert of("hardened", "docker.sock") == {"local"}
 
 
-def test_the_table_as_text(models):
+def test_table_is_shown_as_text(models):
     wanted = [c for c in channels(models["insecure"]) if "worker1:1025" in c.id]
     assert repr(table(wanted)) == "\n".join(
         [
@@ -52,7 +52,7 @@ def test_the_table_as_text(models):
     )
 
 
-def test_the_table_as_html_says_where_each_value_was_read(models):
+def test_table_as_html_shows_sources(models):
     html = table(models["hardened"])._repr_html_()
     assert html.count("<tr>") == 1 + 36
     assert "kube-apiserver.service:17 --anonymous-auth=false" in html
@@ -68,7 +68,7 @@ def test_equal_workers_and_members_are_one_box(models):
         assert sum(len(edge.channels) for edge in edges) == len(channels(model))
 
 
-def test_a_worker_that_differs_is_not_hidden(models):
+def test_worker_that_differs_is_not_hidden(models):
     model = models["hardened"].copy()
     [(client, server, key)] = [
         edge for edge in model.edges(keys=True) if edge[2].startswith("kubelet@worker2 -> kube-api")
@@ -114,7 +114,7 @@ def test_mermaid_draws_some_channels_and_quotes_what_it_is_given(models):
     assert "#quot;b#quot; #lt;c#gt;" in drawing.source
 
 
-def test_a_picture_is_the_same_every_time(models):
+def test_picture_is_the_same_every_time(models):
     drawn: list[Any] = [figure(list(models.values())) for _ in range(2)]
     first, second = drawn
     assert repr(first) == "<picture of insecure, hardened>"
@@ -138,14 +138,14 @@ def test_no_two_boxes_of_a_picture_overlap(models):
             assert 0 <= bottom < top <= size[1]
 
 
-def test_a_label_takes_the_first_free_place():
+def test_label_takes_the_first_free_place():
     taken = [(0.0, 0.0, 1.0, 1.0)]
     found = free([(0.5, 0.5), (3.0, 3.0)], ":1", taken)
     assert found is not None
     assert found[0] == (3.0, 3.0)
 
 
-def test_pyplot_is_not_touched():
+def test_figures_do_not_import_pyplot():
     code = (
         "import sys\nfrom labkit.cluster import read_environment\n"
         "from labkit.model import build_model\nfrom labkit.render import figure\n"
