@@ -54,7 +54,7 @@ def labkit(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_attack_says_what_was_predicted_and_what_happened(fake: type[FakeLab]) -> None:
+def test_attack_shows_prediction_and_result(fake: type[FakeLab]) -> None:
     done = labkit("attack", "etcd-read", "--mode", "hardened", "--from", "pod")
     assert done.exit_code == 0
     assert "etcd-read, hardened, inside a pod: refused" in done.stdout
@@ -63,13 +63,13 @@ def test_attack_says_what_was_predicted_and_what_happened(fake: type[FakeLab]) -
     assert labkit("attack", "etcd-read", "--mode", "hardened").exit_code == 1
 
 
-def test_attack_json() -> None:
+def test_attack_prints_json() -> None:
     done = labkit("attack", "etcd-read", "--mode", "hardened", "--json")
     (row,) = json.loads(done.stdout)
     assert (row["predicted"], row["observed"], row["reason"]) == ("refused", "refused", "because")
 
 
-def test_path_is_carried_out_step_by_step(fake: type[FakeLab]) -> None:
+def test_attack_path_is_executed_step_by_step(fake: type[FakeLab]) -> None:
     fake.succeeds = True
     done = labkit("attack", "--mode", "insecure", "--path", "admin", "--json")
     assert done.exit_code == 0
@@ -78,21 +78,21 @@ def test_path_is_carried_out_step_by_step(fake: type[FakeLab]) -> None:
     assert {row["observed"] for row in rows} == {"succeeded"}
 
 
-def test_path_that_there_is_not() -> None:
+def test_missing_attack_path_exits_with_2() -> None:
     done = labkit("attack", "--mode", "hardened", "--path", "admin")
     assert done.exit_code == 2
     assert "knows no path on the cluster network to cluster-admin" in done.stderr
     assert "labkit reach --mode hardened --from network" in done.stderr
 
 
-def test_technique_or_path() -> None:
+def test_attack_needs_either_a_technique_or_a_path() -> None:
     for arguments in ([], ["etcd-read", "--path", "admin"]):
         done = labkit("attack", "--mode", "hardened", *arguments)
         assert done.exit_code == 2
         assert "one of the two" in done.stderr
 
 
-def test_what_says_nothing_is_status_2(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inconclusive_attack_exits_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: Any) -> Verdict:
         raise ProbeTimeout("etcd1 did not answer")
 
@@ -113,7 +113,7 @@ def test_what_says_nothing_is_status_2(monkeypatch: pytest.MonkeyPatch) -> None:
         (["technique", "show", "nonsense"], 1, "no technique 'nonsense'"),
     ],
 )
-def test_misspelt_name_is_told_with_the_right_ones(
+def test_misspelt_name_is_refused_with_the_known_ones(
     arguments: list[str], status: int, said: str
 ) -> None:
     done = labkit(*arguments)
@@ -122,7 +122,7 @@ def test_misspelt_name_is_told_with_the_right_ones(
     assert "choose one of" in done.stderr
 
 
-def test_reach() -> None:
+def test_reach_prints_paths_and_json() -> None:
     done = labkit("reach", "--mode", "insecure", "--from", "network")
     assert done.exit_code == 0
     assert "cluster-admin: etcd-forge" in done.stdout
@@ -131,14 +131,14 @@ def test_reach() -> None:
     assert rows[0]["reaches"] == ["on the cluster network"]
 
 
-def test_reach_cut() -> None:
+def test_reach_prints_the_smallest_cut() -> None:
     done = labkit("reach", "--mode", "hardened", "--from", "network", "--cut", "admin")
     assert (
         done.stdout == "from 'on the cluster network' to 'cluster-admin': out of reach as it is\n"
     )
 
 
-def test_control_list_and_show() -> None:
+def test_control_list_and_show_print_controls() -> None:
     lines = labkit("control", "list", "--mode", "insecure").stdout.splitlines()
     assert len(lines) == len(controls.all())
     assert all(line.startswith("off") for line in lines)
@@ -147,7 +147,7 @@ def test_control_list_and_show() -> None:
     assert "see: CIS Kubernetes Benchmark 4.2.1" in shown
 
 
-def test_control_off_and_on(fake: type[FakeLab]) -> None:
+def test_control_off_and_on_apply_edits(fake: type[FakeLab]) -> None:
     done = labkit("control", "off", "kubelet-anonymous", "--mode", "hardened")
     assert "kubelet-anonymous is off in lab default (hardened), 1.5 s" in done.stderr
     assert fake.edits == controls.find("kubelet-anonymous").off
@@ -156,14 +156,14 @@ def test_control_off_and_on(fake: type[FakeLab]) -> None:
     assert fake.edits == ()
 
 
-def test_technique_list_and_show() -> None:
+def test_technique_list_and_show_print_techniques() -> None:
     lines = labkit("technique", "list").stdout.splitlines()
     assert len(lines) == len(techniques.all())
     shown = labkit("technique", "show", "at-rest").stdout
     assert "hardened, root on an etcd machine: refused, because encryption at rest" in shown
 
 
-def test_matrix_is_written_drawn_and_gone_on_with(tmp_path: Path) -> None:
+def test_matrix_is_written_drawn_and_resumed(tmp_path: Path) -> None:
     file, picture, table = (tmp_path / name for name in ("m.json", "m.png", "m.md"))
     common = ["matrix", "--json", str(file), "--picture", str(picture), "--table", str(table)]
     done = labkit(*common, "--control", "none", "--mode", "hardened")
