@@ -12,7 +12,7 @@ from labkit.model import View
 pytestmark = pytest.mark.lab
 
 
-def test_kubelets_forget_what_the_apiserver_allowed(lab_hardened: Any) -> None:
+def test_kubelet_authorization_cache_is_cleared_by_apply(lab_hardened: Any) -> None:
     technique = techniques.find("kubelet-neighbour")
     plain = lab_hardened.environment
     try:
@@ -28,7 +28,7 @@ def test_kubelets_forget_what_the_apiserver_allowed(lab_hardened: Any) -> None:
         lab_hardened.reset()
 
 
-def test_pods_are_made_anew_without_their_token(lab_insecure: Any) -> None:
+def test_pods_are_recreated_without_their_token(lab_insecure: Any) -> None:
     technique = techniques.find("pod-token")
     try:
         wanted = {"service-account-automount": True}
