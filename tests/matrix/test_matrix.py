@@ -95,7 +95,7 @@ def test_what_says_nothing_is_unprobed_and_never_a_refusal(
     assert Matrix(cells).exit_code == 2
 
 
-def test_what_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_cell_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "PAUSE_S", 0)
     lab: Any = FakeLab()
     answers = iter([ProbeError("not yet"), False, False])
@@ -103,7 +103,7 @@ def test_what_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None
     assert [cell.observed for cell in cells] == ["refused", "refused"]
 
 
-def test_done_is_not_done_again() -> None:
+def test_finished_cells_are_not_repeated() -> None:
     lab: Any = FakeLab()
     told: list[str] = []
     plan = variants(lab.environment, ["kubelet-anonymous"])
@@ -129,7 +129,7 @@ def cell(control: str | None, observed: str, technique: str = "probe") -> Cell:
     )  # fmt: skip
 
 
-def test_json_comes_back(tmp_path: Path) -> None:
+def test_matrix_is_equal_after_a_json_round_trip(tmp_path: Path) -> None:
     matrix = Matrix([cell(None, "succeeded"), cell("a", "refused")])
     path = tmp_path / "matrix.json"
     path.write_text(matrix.to_json())

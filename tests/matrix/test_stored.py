@@ -51,7 +51,7 @@ def test_every_cell_was_tried_and_agrees(name: str, wanted: Callable[[], list[Va
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ["matrix.json", "combinations.json"])
-def test_it_says_what_the_model_says_today(name: str, mode: str) -> None:
+def test_stored_predictions_equal_the_models(name: str, mode: str) -> None:
     plain = read_environment(mode)
     plan = {v.key: v for v in (*single(), *several())}
     told = {(*cell.variant, *cell.place): cell.predicted for cell in stored(name)}
