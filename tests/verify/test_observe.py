@@ -74,7 +74,9 @@ def results(**seen: Any) -> Results:
          "allow-all"),
     ],
 )  # fmt: skip
-def test_what_was_seen_decides(name: str, seen: dict[str, Any], value: str) -> None:
+def test_probe_results_decide_the_observed_value(
+    name: str, seen: dict[str, Any], value: str
+) -> None:
     assert observe(KUBELET, name, results(**seen)).value == value
 
 
@@ -118,7 +120,9 @@ def test_what_was_seen_decides(name: str, seen: dict[str, Any], value: str) -> N
         ),
     ],
 )
-def test_what_was_not_answered_is_no_refusal(name: str, seen: dict[str, Any], why: str) -> None:
+def test_unanswered_probe_is_unprobed_and_not_a_refusal(
+    name: str, seen: dict[str, Any], why: str
+) -> None:
     with pytest.raises(Unprobed, match=why):
         observe(KUBELET, name, results(**seen))
 
@@ -127,13 +131,13 @@ def test_what_was_not_answered_is_no_refusal(name: str, seen: dict[str, Any], wh
     "name", ["server_authentication", "client_authentication", "authorization"]
 )
 @pytest.mark.parametrize("own", [UNAUTHORIZED, REFUSED, TIMEOUT, None])
-def test_a_refusal_counts_only_where_the_legitimate_client_passes(name: str, own: Any) -> None:
+def test_refusal_counts_only_where_the_legitimate_client_passes(name: str, own: Any) -> None:
     with pytest.raises(Unprobed, match="the legitimate client"):
         observe(KUBELET, name, results(own=own))
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
-def test_closed_needs_a_living_component_beside_it(name: str) -> None:
+def test_closed_listener_needs_a_live_machine(name: str) -> None:
     nothing = dict.fromkeys(("nobody", "guess", "own", "power"))
     seen = results(look=REFUSED, alive=LOOK, met=(), **nothing)
     assert observe(READ_ONLY, name, seen).value == "closed"
@@ -150,7 +154,7 @@ def test_closed_needs_a_living_component_beside_it(name: str) -> None:
         ("authorization", "allow-all"),
     ],
 )
-def test_a_listener_that_should_be_closed_and_is_not_is_seen(name: str, value: str) -> None:
+def test_open_listener_claimed_closed_is_observed(name: str, value: str) -> None:
     nothing = dict.fromkeys(("nobody", "guess", "own", "power"))
     seen = results(look=OPEN, alive=LOOK, met=(), **nothing)
     assert observe(READ_ONLY, name, seen).value == value
@@ -162,7 +166,7 @@ def socket(**more: Any) -> dict[str, Any]:
     return {**usual, "root": {"connected": True}, "alice": denied, **more}
 
 
-def test_a_socket_is_judged_by_who_gets_through() -> None:
+def test_socket_client_authentication_is_observed_by_who_connects() -> None:
     def client(**more: Any) -> str:
         return observe(SOCKET, "client_authentication", results(socket=socket(**more))).value
 
@@ -179,7 +183,7 @@ HTTP = [it for it in HARDENED.values() if not it.server.startswith("containerd@"
 
 
 @pytest.mark.parametrize("channel", HTTP, ids=str)
-def test_every_channel_of_the_model_has_its_questions(channel: Channel) -> None:
+def test_every_http_channel_has_three_questions(channel: Channel) -> None:
     paths = [question.path for question in questions(channel)]
     assert len(paths) == 3
     assert all(path.startswith("/") for path in paths)
