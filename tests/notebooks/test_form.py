@@ -75,11 +75,11 @@ def faults(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_form(path: Path) -> None:
+def test_notebook_has_the_required_form(path: Path) -> None:
     assert faults(path) == []
 
 
-def test_there_are_notebooks_and_they_are_numbered() -> None:
+def test_notebooks_are_numbered_without_gaps() -> None:
     assert [path.name[:3] for path in NOTEBOOKS] == [f"{n:02}-" for n in range(len(NOTEBOOKS))]
     assert len(NOTEBOOKS) >= 3
 
