@@ -131,7 +131,7 @@ def test_environment_yml_says_what_pyproject_says() -> None:
     ]
 
 
-def test_what_is_imported_is_declared() -> None:
+def test_every_imported_package_is_declared() -> None:
     declared = {package_of(r)[0] for r in PROJECT["dependencies"]}
     importable = {IMPORT_NAMES.get(name, name) for name in declared}
     # an IPython display is only ever made where IPython runs
@@ -150,7 +150,7 @@ def test_what_is_imported_is_declared() -> None:
     assert not missing
 
 
-def test_the_lock_holds_what_is_declared() -> None:
+def test_lock_file_lists_every_declared_package() -> None:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     locked = dict(line.split("==") for line in lines if not line.startswith("#"))
     names = {re.sub(r"[-_.]+", "-", name).lower() for name in locked}
@@ -274,7 +274,7 @@ def test_private_key_and_token_are_recognized(text: str) -> None:
     assert CREDENTIAL.search(lines_of(text))
 
 
-def test_no_private_key_or_token_is_in_it() -> None:
+def test_repository_holds_no_private_key_or_token() -> None:
     files = files_of_the_repository()
     assert ROOT / "pyproject.toml" in files
     assert not [
@@ -282,7 +282,7 @@ def test_no_private_key_or_token_is_in_it() -> None:
     ]
 
 
-def test_modules_stay_short() -> None:
+def test_modules_are_under_400_lines() -> None:
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text().splitlines())
         for path in (ROOT / "labkit").rglob("*.py")
@@ -290,7 +290,7 @@ def test_modules_stay_short() -> None:
     assert not {name: length for name, length in lengths.items() if length >= 400}
 
 
-def test_scripts_are_bash() -> None:
+def test_scripts_are_valid_bash() -> None:
     for script in [ROOT / ".ci" / "run", *sorted((ROOT / "scripts").iterdir())]:
         if "python" in script.read_text().splitlines()[0]:
             continue
@@ -299,7 +299,7 @@ def test_scripts_are_bash() -> None:
         assert script.suffix == ".sh" or os.access(script, os.X_OK), script
 
 
-def test_make_alone_only_helps() -> None:
+def test_make_without_a_target_prints_help() -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
     run = subprocess.run(
         ["make"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
