@@ -89,5 +89,5 @@ down: $(STAMP) ## Remove both clusters
 .PHONY: clean
 clean: ## Remove both clusters and what was made in this folder; images stay
 	@if [ -x $(LABKIT) ]; then $(LABKIT) down $(MODES) || echo "labs not removed, see above" >&2; fi
-	@rm -rf $(VENV) .ci/logs .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) .ci/logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find labkit tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
