@@ -52,6 +52,10 @@ test: engine ## Every test: unit, lab and notebooks, with one summary
 unit: $(STAMP) ## The tests that need no Docker
 	@$(BIN)/python -m pytest tests labkit -m "not lab" $(PYTEST)
 
+.PHONY: coverage
+coverage: $(STAMP) ## The tests that need no Docker, and which lines and branches they miss
+	@$(BIN)/python -m pytest tests labkit -m "not lab" --cov $(PYTEST)
+
 .PHONY: lint
 lint: $(STAMP) ## Ruff and mypy
 	@$(BIN)/ruff check
@@ -86,5 +90,5 @@ down: $(STAMP) ## Remove both clusters
 .PHONY: clean
 clean: ## Remove both clusters and what was made in this folder; images stay
 	@if [ -x $(LABKIT) ]; then $(LABKIT) down $(MODES) || echo "labs not removed, see above" >&2; fi
-	@rm -rf $(VENV) .ci/logs .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) .ci/logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find labkit tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +

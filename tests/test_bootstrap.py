@@ -20,7 +20,7 @@ def run(script: str, *arguments: str, **environment: str) -> subprocess.Complete
     )
 
 
-def test_an_engine_elsewhere_that_does_not_answer_is_not_replaced(tmp_path: Path) -> None:
+def test_unreachable_docker_host_is_refused_and_not_replaced(tmp_path: Path) -> None:
     host = f"unix://{tmp_path}/nobody-listens.sock"
     done = run("scripts/docker-engine", sys.executable, DOCKER_HOST=host)
     assert done.returncode == 1
@@ -28,7 +28,7 @@ def test_an_engine_elsewhere_that_does_not_answer_is_not_replaced(tmp_path: Path
     assert "next: start it there" in done.stderr
 
 
-def test_a_python_that_is_none(tmp_path: Path) -> None:
+def test_missing_python_is_refused(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     done = run("scripts/python-env", str(venv), PYTHON=str(tmp_path / "python"))
     assert done.returncode == 1
@@ -36,7 +36,7 @@ def test_a_python_that_is_none(tmp_path: Path) -> None:
     assert not venv.exists()
 
 
-def test_a_python_that_is_too_old(tmp_path: Path) -> None:
+def test_old_python_is_refused(tmp_path: Path) -> None:
     old = tmp_path / "python"
     old.write_text("#!/bin/sh\nexit 1\n")  # to the question whether it is new enough
     old.chmod(0o755)
@@ -78,7 +78,7 @@ def test_ci_passes(tmp_path: Path) -> None:
     assert lines[-1] == "== 3 passed in 1.2s =="
 
 
-def test_ci_fails_as_the_tests_do_and_shows_the_labs_logs(tmp_path: Path) -> None:
+def test_ci_fails_with_the_tests_and_shows_the_lab_logs(tmp_path: Path) -> None:
     status, lines = ci(tmp_path, lint=1, test=2)
     assert status == 2
     assert "--- .ci/logs/labs/insecure-etcd1.log" in lines

@@ -27,7 +27,16 @@ HIDDEN = ("LABKIT_", "PYTHON", "VIRTUAL_ENV")
 
 def build(target: str, source: Path, to: Path) -> Path:
     """Build a wheel or an sdist; nothing is fetched."""
-    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", to]
+    command = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "--target",
+        target,
+        "--directory",
+        str(to),
+    ]
     subprocess.run(command, cwd=source, check=True, capture_output=True)
     [made] = to.iterdir()
     return made

@@ -12,14 +12,15 @@ from labkit.analysis.findings.risk import RiskRule
 from labkit.cluster import Dump
 from labkit.cluster.dump_reader import Builder
 from labkit.errors import ConfigError
-from labkit.model import Model, read_model
+from labkit.model import Model, footholds, read_model
+from labkit.model.footholds import OUTSIDE
 
 Object = dict[str, Any]
 WEB = {"app": "web", "tier": "front"}
 ANYBODY: list[Object] = [{}]
 ADDRESSES = [{"from": [{"podSelector": {}}, {"ipBlock": {"cidr": "192.0.2.0/24"}}]}]
-NEIGHBOURS = [{"from": [{"podSelector": {}}]}]
-PODS_ONLY = [{"from": [{"podSelector": {}}, {"namespaceSelector": {}}]}]
+NEIGHBOURS: list[Object] = [{"from": [{"podSelector": {}}]}]
+PODS_ONLY: list[Object] = [{"from": [{"podSelector": {}}, {"namespaceSelector": {}}]}]
 
 
 def pod(name: str = "web-1", labels: Object | None = None) -> Object:
@@ -91,14 +92,14 @@ def dump_of(*objects: Object) -> Dump:
 def way_in(*objects: Object) -> tuple[str, ...]:
     """Return the reasons of the first step from outside on the way to cluster-admin."""
     graph = attack_graph(object_steps(dump_of(ADMIN, *objects)))
-    if "outside the cluster" not in graph:
+    if OUTSIDE not in graph:
         return ()
-    path = close(graph, "outside the cluster").get("cluster-admin", ())
-    assert not path or path[0].technique == "exploit-public-service"
-    return path[0].because if path else ()
+    path = close(graph, OUTSIDE).get(footholds.ADMIN, ())
+    assert not path or path[0].name == "exploit-public-service"
+    return tuple(map(str, path[0].because)) if path else ()
 
 
-def test_a_service_for_outside_is_a_way_in() -> None:
+def test_external_service_is_an_entry_point() -> None:
     assert way_in(pod(), service()) == (
         "Service shop/web: LoadBalancer",
         "no NetworkPolicy of shop selects them",
@@ -109,7 +110,7 @@ def test_a_service_for_outside_is_a_way_in() -> None:
     assert not way_in(pod(labels={"app": "other"}), service())
 
 
-def test_the_endpoints_say_which_pods_are_behind() -> None:
+def test_endpoints_decide_which_pods_a_service_exposes() -> None:
     other = pod("other-1", {"app": "other"})
     assert way_in(other, service(), slices("other-1"))
     assert not way_in(pod(), service(), slices("gone"))
@@ -130,16 +131,16 @@ def test_the_endpoints_say_which_pods_are_behind() -> None:
         (policy([], types=()), False),
     ],
 )
-def test_a_network_policy_closes_it_or_not(closing: Object, open_: bool) -> None:
+def test_network_policy_closes_the_entry_point_or_not(closing: Object, open_: bool) -> None:
     assert bool(way_in(pod(), service(), closing)) == open_
 
 
-def test_one_policy_that_lets_in_is_enough() -> None:
+def test_one_allowing_network_policy_is_enough() -> None:
     both = (policy([]), {**policy(ANYBODY), "metadata": {"name": "open", "namespace": "shop"}})
     assert way_in(pod(), service(), *both)[1] == "NetworkPolicy shop/open lets in who is no pod"
 
 
-def test_what_an_ingress_names_is_called_from_outside() -> None:
+def test_ingress_backend_is_an_entry_point() -> None:
     assert way_in(pod(), service("ClusterIP"), ingress("other", "web")) == (
         "Ingress shop/front -> Service shop/web: ClusterIP",
         "no NetworkPolicy of shop selects them",
@@ -151,7 +152,7 @@ def test_what_an_ingress_names_is_called_from_outside() -> None:
     assert not way_in(pod(), service("ClusterIP"), elsewhere)
 
 
-def test_behind_a_router_a_policy_has_to_keep_out_pods_as_well() -> None:
+def test_network_policy_of_an_ingress_backend_must_block_pods_too() -> None:
     behind = (pod(), service("ClusterIP"), ingress("web"))
     assert not way_in(*behind, policy([]))
     assert not way_in(*behind, policy(NEIGHBOURS))
@@ -160,23 +161,25 @@ def test_behind_a_router_a_policy_has_to_keep_out_pods_as_well() -> None:
     assert way_in(*behind, policy(ADDRESSES))[1].endswith("lets in who is no pod")
 
 
-def test_what_a_policy_leaves_empty_lets_in_nobody() -> None:
-    empty = [{"from": [{"podSelector": {}, "namespaceSelector": None, "ipBlock": None}]}]
+def test_empty_network_policy_peer_allows_nobody() -> None:
+    empty: list[Object] = [
+        {"from": [{"podSelector": {}, "namespaceSelector": None, "ipBlock": None}]}
+    ]
     assert not way_in(pod(), service(), policy(empty))
     assert not way_in(pod(), service("ClusterIP"), ingress("web"), policy(empty))
 
 
-def test_an_address_block_that_nobody_understands_is_an_unknown() -> None:
+def test_malformed_address_block_is_an_unknown() -> None:
     dump = dump_of(pod(), service(), policy([{"from": [{"ipBlock": "everywhere"}]}]))
     assert [str(it) for it in dump.unknowns if "NetworkPolicy closed" in str(it)]
 
 
-def test_an_ingress_that_nobody_understands_is_an_unknown() -> None:
+def test_malformed_ingress_is_an_unknown() -> None:
     dump = dump_of(pod(), service("ClusterIP"), ingress(defaultBackend="web"))
     assert [str(it) for it in dump.unknowns if "Ingress front" in str(it)]
 
 
-def test_labels_that_not_all_equal_pods_have_are_none_of_the_group() -> None:
+def test_pod_group_has_only_the_common_labels() -> None:
     owned = {"ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc", "controller": True}]}
     pods = [pod("web-1"), pod("web-2", {"app": "web", "tier": "back"})]
     for item in pods:
@@ -185,7 +188,7 @@ def test_labels_that_not_all_equal_pods_have_are_none_of_the_group() -> None:
     assert group.labels == (("app", "web"),)
 
 
-def test_what_is_shown_outside_is_the_likelier_to_be_broken_into() -> None:
+def test_exposed_pod_raises_the_likelihood() -> None:
     [hidden] = object_threats(dump_of(ADMIN, pod()), RiskRule())
     [shown] = object_threats(dump_of(ADMIN, pod(), service()), RiskRule())
     assert shown.likelihood == hidden.likelihood + 1
@@ -193,7 +196,7 @@ def test_what_is_shown_outside_is_the_likelier_to_be_broken_into() -> None:
     assert shown.id == hidden.id
 
 
-def test_outside_is_asked_for_by_its_word() -> None:
+def test_outside_is_a_foothold_of_dumps_only() -> None:
     model = Model("test", (), (), dump=dump_of(ADMIN, pod(), service()))
     assert attack_paths(model, "outside", "admin")
     hidden = Model("test", (), (), dump=dump_of(ADMIN, pod()))
@@ -203,7 +206,7 @@ def test_outside_is_asked_for_by_its_word() -> None:
         attack_paths(read_model("insecure"), "outside", "admin")
 
 
-def test_a_selector_that_nobody_understands_is_an_unknown() -> None:
+def test_malformed_selector_is_an_unknown() -> None:
     strange = policy([], {"matchExpressions": [{"key": "app", "operator": "Near"}]})
     dump = dump_of(pod(), service(), strange)
     assert any("NetworkPolicy closed" in str(item) for item in dump.unknowns)

@@ -53,7 +53,7 @@ def found(*objects: Object) -> list[Finding]:
     return list(object_threats(builder.finish(), RiskRule()))
 
 
-def test_a_daemon_set_is_found_once_and_a_new_node_is_no_new_finding() -> None:
+def test_daemon_set_is_one_finding_on_any_number_of_nodes() -> None:
     nodes = (ADMIN, node("w1"), node("w2"))
     [before] = found(*nodes, pod("agent-a", "w1"), pod("agent-b", "w2"))
     [after] = found(*nodes, node("w3"), *(pod(f"agent-{n}", f"w{n}") for n in (1, 2, 3)))
@@ -62,7 +62,7 @@ def test_a_daemon_set_is_found_once_and_a_new_node_is_no_new_finding() -> None:
     assert after.explanation.endswith("; on 3 nodes")
 
 
-def test_the_shortest_way_of_any_of_its_pods_counts() -> None:
+def test_finding_shows_the_shortest_path_of_any_pod() -> None:
     nodes = (node("w"), node("m", control_plane=True))
     [both] = found(*nodes, pod("agent-w", "w", privileged=False), pod("agent-m", "m"))
     [alone] = found(*nodes, pod("agent-m", "m"))

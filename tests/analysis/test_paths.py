@@ -72,7 +72,7 @@ def test_reach_and_attack_paths_give_the_same_cheapest_path(start: str) -> None:
             assert found.path(foothold, goal) == (paths[0] if paths else None)
 
 
-def test_cheapest_first_and_no_path_twice() -> None:
+def test_attack_paths_are_distinct_and_cheapest_first() -> None:
     found = attack_paths(INSECURE, "network", "node", count=6)
     assert len(found) == 6
     assert [cost(path) for path in found.paths] == sorted(cost(path) for path in found.paths)
@@ -93,7 +93,7 @@ def test_credentials_found_on_the_way_are_used() -> None:
 
 
 @pytest.mark.parametrize("goal", ["secrets", "admin", "node"])
-def test_minimal_cut_cuts_and_nothing_smaller_does(goal: str) -> None:
+def test_minimal_cut_cuts_every_path_and_no_subset_does(goal: str) -> None:
     chosen = minimal_cut(INSECURE, "network", goal)
     assert chosen
     assert not attack_paths(with_control(INSECURE, *chosen), "network", goal)
@@ -103,7 +103,7 @@ def test_minimal_cut_cuts_and_nothing_smaller_does(goal: str) -> None:
     assert not any(effect_of_each_control(INSECURE, "network", goal).values())
 
 
-def test_cut_of_a_model_by_hand() -> None:
+def test_smallest_cut_works_for_a_model_by_hand() -> None:
     draft = Draft("one door")
     draft.component("anyone", kind="person", node="x")
     draft.component("kubelet", node="w")
@@ -115,7 +115,7 @@ def test_cut_of_a_model_by_hand() -> None:
     assert minimal_cut(model, "network", "admin") == ()
 
 
-def test_what_nothing_effect_of_each_control() -> None:
+def test_goal_that_no_control_cuts_has_no_cut() -> None:
     assert minimal_cut(INSECURE, "root:worker1", "node") is None
 
 
@@ -128,9 +128,9 @@ def test_unknown_place_is_refused(word: str, hint: str) -> None:
         find_foothold(INSECURE, word)
 
 
-def test_answers_show_themselves_the_same_three_times() -> None:
+def test_answers_are_shown_the_same_each_time() -> None:
     def shown(model: Model) -> list[Any]:
-        answers = [attack_paths(model, "pod", "admin"), reach(model)]
+        answers: list[Any] = [attack_paths(model, "pod", "admin"), reach(model)]
         return [(repr(answer), answer._repr_html_()) for answer in answers]
 
     assert shown(INSECURE) == shown(INSECURE) == shown(read_model("insecure"))

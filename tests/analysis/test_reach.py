@@ -60,7 +60,7 @@ def held(known: list[Technique], start: Foothold) -> dict[Foothold, Path]:
     return close(from_techniques.graph(HARDENED, known), start)
 
 
-def test_a_technique_uses_what_an_earlier_one_granted() -> None:
+def test_reached_footholds_are_used_for_further_steps() -> None:
     known = [
         made("escape", (POD,), (ROOT_ON_WORKER,)),
         made("steal", (ROOT_ON_WORKER,), (ADMIN,)),
@@ -71,7 +71,7 @@ def test_a_technique_uses_what_an_earlier_one_granted() -> None:
     assert found[ROOT_ON_WORKER] == found[SECRETS][:1]
 
 
-def test_the_shortest_path_wins() -> None:
+def test_shortest_path_is_returned() -> None:
     known = [
         made("a-long-way", (POD,), (ROOT_ON_WORKER,)),
         made("b-long-way", (ROOT_ON_WORKER,), (ADMIN,)),
@@ -80,7 +80,7 @@ def test_the_shortest_path_wins() -> None:
     assert [step.technique for step in held(known, POD)[ADMIN]] == ["c-short"]
 
 
-def test_a_circle_of_techniques_ends() -> None:
+def test_cyclic_techniques_terminate() -> None:
     known = [made("there", (POD,), (NETWORK,)), made("back", (NETWORK,), (POD,))]
     found = held(known, POD)
     assert set(found) == {POD, NETWORK}
@@ -145,7 +145,7 @@ def test_more_techniques_never_reach_less(raw: list[Any], start: Foothold, left_
     assert set(held(fewer, start)) <= set(held(known, start))
 
 
-def test_the_network_reaches_everything_in_insecure_and_nothing_in_hardened() -> None:
+def test_insecure_is_reached_from_the_network_and_hardened_is_not() -> None:
     insecure = reach(read_model("insecure"), ["network"], "techniques")
     assert insecure.path(NETWORK, ADMIN)
     assert insecure.path(NETWORK, SECRETS)

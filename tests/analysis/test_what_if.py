@@ -17,14 +17,14 @@ KUBEADM = Path(__file__).parent.parent / "cluster" / "data" / "kubeadm"
 INSECURE = read_model("insecure")
 
 
-def test_a_model_is_not_changed() -> None:
+def test_with_control_leaves_the_model_unchanged() -> None:
     before = len(find_threats(INSECURE).open)
     with_control(INSECURE, "docker-tcp", "kubelet-anonymous")
     assert len(find_threats(INSECURE).open) == before
     assert read_model("insecure") == INSECURE
 
 
-def test_difference_names_what_is_gone() -> None:
+def test_difference_lists_removed_findings() -> None:
     changed = with_control(INSECURE, "kubelet-read-only-port")
     found = diff(INSECURE, changed)
     assert {item.control for item in found.removed} == {"kubelet-read-only-port"}
@@ -33,7 +33,7 @@ def test_difference_names_what_is_gone() -> None:
     assert repr(diff(INSECURE, INSECURE)).endswith("findings -0 +0, paths -0 +0")
 
 
-def test_paths_that_open_are_told() -> None:
+def test_difference_lists_opened_paths() -> None:
     hardened = read_model("hardened")
     found = diff(hardened, INSECURE)
     assert (POD, ADMIN) in found.paths_added
@@ -64,7 +64,7 @@ def by_hand() -> Model:
         ("admin-kubeconfig-permissions", "credential-readable@admin@master"),
     ],
 )
-def test_controls_change_models_that_no_file_stands_behind(control: str, gone: str) -> None:
+def test_controls_apply_to_models_by_hand(control: str, gone: str) -> None:
     model = by_hand()
     assert gone in {item.id for item in find_threats(model).open}
     left = find_threats(with_control(model, control)).open

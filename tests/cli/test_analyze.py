@@ -18,7 +18,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_clean_is_0_and_says_what_stays() -> None:
+def test_clean_analysis_exits_with_0_and_lists_residual_findings() -> None:
     status, out, _ = run("hardened", "--fail-on", "low", "--forbid-path", "pod -> secrets")
     assert status == 0
     assert "residual" in out
@@ -26,7 +26,7 @@ def test_clean_is_0_and_says_what_stays() -> None:
     assert "out of reach" in out
 
 
-def test_all_shows_what_is_mitigated() -> None:
+def test_option_all_lists_mitigated_findings() -> None:
     assert "mitigated" in run("hardened", "--all")[1]
 
 
@@ -38,7 +38,7 @@ def test_all_shows_what_is_mitigated() -> None:
         ("--forbid-path", "pod->admin"),
     ],
 )
-def test_shut_gate_is_3_and_says_why(arguments: tuple[str, ...]) -> None:
+def test_failed_gate_exits_with_3_and_the_reason(arguments: tuple[str, ...]) -> None:
     status, out, err = run("insecure", "--quiet", *arguments)
     assert (status, out) == (3, "")
     assert err == "", "quiet"
@@ -47,7 +47,7 @@ def test_shut_gate_is_3_and_says_why(arguments: tuple[str, ...]) -> None:
     assert "gate: " in err
 
 
-def test_baseline_lets_pass_what_was_there(tmp_path: Path) -> None:
+def test_baseline_findings_do_not_fail_the_gate(tmp_path: Path) -> None:
     kept = tmp_path / "before.json"
     kept.write_text(run("insecure", "--json")[1])
     assert run("insecure", "--fail-on", "low", "--baseline", str(kept))[0] == 0
@@ -55,20 +55,20 @@ def test_baseline_lets_pass_what_was_there(tmp_path: Path) -> None:
     assert run("insecure", "--baseline", str(kept))[0] == 3
 
 
-def test_json_is_all_there_is_on_stdout() -> None:
+def test_json_alone_goes_to_stdout() -> None:
     status, out, _ = run("insecure", "--json")
     assert status == 0
     assert json.loads(out)["findings"]
 
 
-def test_accepted_passes(tmp_path: Path) -> None:
+def test_accepted_findings_do_not_fail_the_gate(tmp_path: Path) -> None:
     file = tmp_path / "accept.yaml"
     file.write_text("accepted: [{finding: '*', owner: o, reason: r, until: 2099-01-01}]")
     assert run("insecure", "--fail-on", "low", "--accept", str(file))[0] == 0
     assert run("hardened", "--accept", str(file))[0] == 1, "matches nothing"
 
 
-def test_model_by_hand(tmp_path: Path) -> None:
+def test_model_by_hand_is_analysed(tmp_path: Path) -> None:
     file = tmp_path / "model.yaml"
     file.write_text(
         "components: {kube-apiserver: {}, etcd: {}}\nchannels: [{from: kube-apiserver, to: etcd}]"
@@ -94,7 +94,7 @@ DUMP = {
 }
 
 
-def test_dump_of_a_cluster(tmp_path: Path) -> None:
+def test_dump_is_analysed(tmp_path: Path) -> None:
     file = tmp_path / "dump.json"
     file.write_text(json.dumps(DUMP))
     status, out, err = run(str(file), "--forbid-path", "pod -> node")
@@ -108,7 +108,7 @@ def test_dump_of_a_cluster(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("style", ["kubeadm", "hardway"])
-def test_copied_files_of_a_cluster(style: str) -> None:
+def test_copied_files_are_analysed(style: str) -> None:
     folder = Path(__file__).parent.parent / "cluster" / "data" / style
     status, out, err = run(str(folder))
     assert status == 0
@@ -129,7 +129,7 @@ def test_copied_files_of_a_cluster(style: str) -> None:
         (("hardened", "--risk", "nowhere.yaml"), "cannot be read"),
     ],
 )
-def test_bad_input_is_1_and_one_message(arguments: tuple[str, ...], said: str) -> None:
+def test_bad_input_exits_with_1_and_one_message(arguments: tuple[str, ...], said: str) -> None:
     status, out, err = run(*arguments)
     assert status == 1
     assert said in err

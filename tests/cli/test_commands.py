@@ -82,7 +82,7 @@ def run(*arguments: str, **more: Any) -> Result:
     return CliRunner().invoke(app, list(arguments), **more)
 
 
-def test_version() -> None:
+def test_version_is_printed() -> None:
     result = run("--version")
     assert (result.exit_code, result.stdout) == (0, f"labkit {labkit.__version__}\n")
 
@@ -93,7 +93,7 @@ def test_help_is_shown(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", ["up", "down", "reset"])
-def test_both_modes_are_meant_where_none_is_named(command: str, fake: type[FakeLab]) -> None:
+def test_command_without_a_mode_applies_to_both(command: str, fake: type[FakeLab]) -> None:
     result = run(command)
     assert result.exit_code == 0
     assert {(mode, name) for mode, name, *_ in fake.calls} == {
@@ -104,23 +104,23 @@ def test_both_modes_are_meant_where_none_is_named(command: str, fake: type[FakeL
     assert "hardened" in result.stderr
 
 
-def test_one_mode_and_a_name(fake: type[FakeLab]) -> None:
+def test_command_takes_one_mode_and_a_name(fake: type[FakeLab]) -> None:
     assert run("up", "-m", "hardened", "--name", "b2", "--retain").exit_code == 0
     assert fake.calls == [("hardened", "b2", "up", True)]
 
 
-def test_a_mode_named_twice_is_one(fake: type[FakeLab]) -> None:
+def test_repeated_mode_counts_once(fake: type[FakeLab]) -> None:
     run("up", "-m", "hardened", "-m", "hardened")
     assert len(fake.calls) == 1
 
 
-def test_name_from_the_environment(fake: type[FakeLab]) -> None:
+def test_lab_name_is_read_from_the_environment(fake: type[FakeLab]) -> None:
     run("down", "-m", "insecure", env={"LABKIT_NAME": "class-7"})
     assert fake.calls == [("insecure", "class-7", "down")]
 
 
 @pytest.mark.parametrize("command", ["up", "down", "reset"])
-def test_quiet(command: str) -> None:
+def test_quiet_command_prints_nothing(command: str) -> None:
     assert run(command, "-q").output == ""
 
 
@@ -129,7 +129,7 @@ def test_up_prints_the_times() -> None:
 
 
 @pytest.mark.parametrize("command", ["up", "down", "reset"])
-def test_one_that_fails_does_not_stop_the_other(command: str, fake: type[FakeLab]) -> None:
+def test_failure_of_one_mode_does_not_stop_the_other(command: str, fake: type[FakeLab]) -> None:
     fake.fails["insecure"] = StartTimeout("etcd was not ready", evidence=["bind: in use"])
     result = run(command)
     assert result.exit_code == 1
@@ -137,7 +137,7 @@ def test_one_that_fails_does_not_stop_the_other(command: str, fake: type[FakeLab
     assert "error: etcd was not ready\n  | bind: in use" in result.stderr
 
 
-def test_both_errors_are_told(fake: type[FakeLab]) -> None:
+def test_errors_of_both_modes_are_shown(fake: type[FakeLab]) -> None:
     fake.fails.update(insecure=LabError("first"), hardened=LabError("second"))
     result = run("up")
     assert result.exit_code == 1
@@ -145,7 +145,7 @@ def test_both_errors_are_told(fake: type[FakeLab]) -> None:
     assert "error: second" in result.stderr
 
 
-def test_the_modes_come_up_at_once(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modes_come_up_at_once(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch) -> None:
     meeting = threading.Barrier(2, timeout=10)
 
     def up(self: FakeLab, *, retain: bool = False) -> Timings:
@@ -156,7 +156,7 @@ def test_the_modes_come_up_at_once(fake: type[FakeLab], monkeypatch: pytest.Monk
     assert run("up").exit_code == 0
 
 
-def test_an_interrupt_removes_what_is_not_yet_up(
+def test_interrupt_removes_what_is_not_yet_up(
     fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a lab behaves: a start ends at its next step, or when its machines are gone."""
@@ -196,7 +196,7 @@ def test_an_interrupt_removes_what_is_not_yet_up(
     assert fake.calls == [("hardened", "default", "down")], "what is up stays up"
 
 
-def test_status_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_prints_a_line_for_each_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("status", "-m", "insecure").stdout == (
         "default  insecure  stopped  0 of 1 machines run\n"
     )
@@ -206,7 +206,7 @@ def test_status_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(run("status", "--all", "--json").stdout) == []
 
 
-def test_status_json() -> None:
+def test_status_prints_json() -> None:
     assert json.loads(run("status", "--json", "-m", "insecure").stdout) == [
         {
             "name": "default",
@@ -233,7 +233,7 @@ def test_exec_reads_standard_input_only_when_asked(fake: type[FakeLab]) -> None:
     assert fake.calls[0][5]["stdin"] == b"\x00hello"
 
 
-def test_kubectl(fake: type[FakeLab]) -> None:
+def test_kubectl_passes_arguments_and_exit_status_through(fake: type[FakeLab]) -> None:
     fake.output = Output(1, b"", b"Error from server (NotFound)\n")
     result = run("kubectl", "--", "get", "pods", "-A", env={"LABKIT_MODE": "hardened"})
     assert result.exit_code == 1
@@ -243,14 +243,16 @@ def test_kubectl(fake: type[FakeLab]) -> None:
     ]
 
 
-def test_logs(fake: type[FakeLab]) -> None:
+def test_logs_are_printed(fake: type[FakeLab]) -> None:
     result = run("logs", "worker1", "kubelet", "-m", "insecure", "-n", "3")
     assert result.stdout == "first\nlast\n"
     assert fake.calls == [("insecure", "default", "logs", "worker1", "kubelet", 3)]
 
 
 @pytest.mark.parametrize(("verdict", "status"), [("agree", 0), ("disagree", 1), ("unprobed", 2)])
-def test_verify(verdict: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_exits_by_its_verdicts(
+    verdict: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from labkit.verify import Report, Row
 
     def row(mode: str) -> Row:
@@ -282,9 +284,9 @@ def test_verify(verdict: str, status: int, monkeypatch: pytest.MonkeyPatch) -> N
     assert plain.stderr == ""
 
 
-def test_doctor_is_content(monkeypatch: pytest.MonkeyPatch) -> None:
-    from labkit.lab import Finding
+def test_doctor_without_problems_exits_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    from labkit.lab import Check
 
-    monkeypatch.setattr("labkit.lab.doctor", lambda: [Finding("Memory", True, "8 GiB")])
+    monkeypatch.setattr("labkit.lab.doctor", lambda: [Check("Memory", True, "8 GiB")])
     result = run("doctor")
     assert (result.exit_code, result.stdout) == (0, "ok   Memory: 8 GiB\n")

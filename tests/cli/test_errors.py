@@ -51,7 +51,9 @@ def assert_one_message(result: Result, message: str, hint: str) -> None:
 
 @pytest.mark.usefixtures("no_engine")
 @pytest.mark.parametrize("command", LAB_COMMANDS, ids=" ".join)
-def test_no_engine(command: list[str], tmp_path: Path) -> None:
+def test_command_without_an_engine_exits_with_1_and_one_message(
+    command: list[str], tmp_path: Path
+) -> None:
     result = run(*command)
     assert result.exit_code == 1
     assert_one_message(result, "Docker Engine does not answer", "labkit doctor")
@@ -73,7 +75,7 @@ def test_doctor_says_what_to_do_without_an_engine() -> None:
     assert "next: make lab" in result.stdout
 
 
-def test_the_process_itself_shows_no_traceback(no_engine: str) -> None:
+def test_process_without_an_engine_shows_no_traceback(no_engine: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "labkit", "up"],
         capture_output=True,
@@ -88,7 +90,7 @@ def test_the_process_itself_shows_no_traceback(no_engine: str) -> None:
 
 
 @pytest.mark.parametrize("command", LAB_COMMANDS[:8], ids=" ".join)
-def test_unknown_mode(command: list[str]) -> None:
+def test_unknown_mode_is_refused(command: list[str]) -> None:
     if "--all" in command:
         pytest.skip("takes no mode")
     command = [word for word in command if word not in ("insecure", "hardened", "--mode")]
@@ -100,7 +102,7 @@ def test_unknown_mode(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["Upper", "under_score", "-x", "x" * 33, "../up", ""])
-def test_a_name_that_is_none(name: str) -> None:
+def test_malformed_lab_name_is_refused(name: str) -> None:
     result = run("status", f"--name={name}")
     assert result.exit_code == 1
     assert "is not a name for a lab" in result.stderr
@@ -123,7 +125,9 @@ def test_a_name_that_is_none(name: str) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_usage_error(arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usage_error_exits_with_2(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("LABKIT_MODE", raising=False)
     result = run(*arguments)
     assert result.exit_code == 2
@@ -132,7 +136,7 @@ def test_usage_error(arguments: list[str], message: str, monkeypatch: pytest.Mon
     assert "Traceback" not in result.stderr
 
 
-def test_an_error_of_the_docker_client_is_told_as_ours(
+def test_docker_client_error_is_shown_as_a_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import docker
@@ -147,7 +151,7 @@ def test_an_error_of_the_docker_client_is_told_as_ours(
     assert "no space left on device" in result.stderr
 
 
-def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_exception_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
@@ -155,7 +159,7 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     assert isinstance(run("down").exception, ZeroDivisionError)
 
 
-def test_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_command_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 

@@ -14,13 +14,13 @@ from labkit.model import read_model
 run = CliRunner().invoke
 
 
-def test_it_prints_the_model():
+def test_export_prints_the_model():
     result = run(app, ["export", "hardened", "--format", "otm"])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["project"]["name"] == "hardened"
 
 
-def test_it_writes_a_file_and_takes_one(tmp_path):
+def test_export_writes_and_reads_files(tmp_path):
     first, second = tmp_path / "model.json", tmp_path / "model.yaml"
     result = run(app, ["export", "insecure", "-f", "threat-dragon", "-o", str(first)])
     assert (result.exit_code, result.stdout) == (0, "")
@@ -37,7 +37,7 @@ def test_it_writes_a_file_and_takes_one(tmp_path):
         (["hardened", "--format", "otm", "-o", "/nowhere/a"], "/nowhere/a: cannot be written"),
     ],
 )
-def test_what_is_wrong_is_said(arguments, said):
+def test_export_with_bad_input_exits_with_1(arguments, said):
     result = run(app, ["export", *arguments])
     assert result.exit_code == 1
     assert said in result.stderr

@@ -15,25 +15,25 @@ UNIT = "kube-apiserver.service"
 
 
 def claim(channel: str, name: str, *edits: object, mode: str = "hardened") -> str:
-    graph = read_model(mode, edits)  # type: ignore[arg-type]
+    graph = read_model(read_environment(mode, edits))  # type: ignore[arg-type]
     found = next(item for item in graph.channels if item.id == channel)
     return str(getattr(found, name).value)
 
 
-def test_a_flag_changes_the_claim_and_nothing_on_disk() -> None:
+def test_flag_changes_the_claim_and_nothing_on_disk() -> None:
     about = ("kubelet@worker1 -> kube-apiserver@master:6443", "client_authentication")
     assert claim(*about) == "required"
     assert claim(*about, Flag("master", UNIT, "anonymous-auth", "true")) == "anonymous"
     assert claim(*about) == "required"
 
 
-def test_a_flag_taken_away_falls_back_to_the_default() -> None:
+def test_flag_taken_away_falls_back_to_the_default() -> None:
     about = ("kube-apiserver@master -> kubelet@worker1:10250", "server_authentication")
     edit = Flag("master", UNIT, "kubelet-certificate-authority", None)
     assert (claim(*about), claim(*about, edit)) == ("verified", "unverified")
 
 
-def test_a_flag_given_twice() -> None:
+def test_flag_given_twice_has_both_values() -> None:
     about = "anyone@network -> dockerd@worker1:2375"
     assert claim(about, "encryption") == "closed"
     edit = Flag("worker", "docker.service", "host", ("fd://", "tcp://0.0.0.0:2375"))
@@ -41,7 +41,7 @@ def test_a_flag_given_twice() -> None:
     assert claim(about, "encryption", edit, tls) == "none"
 
 
-def test_a_key_an_option_and_a_whole_file() -> None:
+def test_key_option_and_file_edits_change_their_claims() -> None:
     kubelet = Key("worker", "/etc/kubernetes/kubelet.yaml", "authorization.mode", "AlwaysAllow")
     about = ("kube-apiserver@master -> kubelet@worker2:10250", "authorization")
     assert (claim(*about), claim(*about, kubelet)) == ("enforced", "allow-all")
@@ -53,7 +53,7 @@ def test_a_key_an_option_and_a_whole_file() -> None:
     assert (claim(*about), claim(*about, nobody)) == ("enforced", "allow-all")
 
 
-def test_a_key_in_a_list_and_one_taken_away() -> None:
+def test_list_key_is_added_and_removed() -> None:
     config = "/etc/kubernetes/scheduler.conf"
     edits = (
         Key("master", config, "clusters.0.cluster.certificate-authority", None),
@@ -63,7 +63,7 @@ def test_a_key_in_a_list_and_one_taken_away() -> None:
     assert (claim(*about), claim(*about, *edits)) == ("verified", "unverified")
 
 
-def test_what_does_not_fit_is_refused_with_the_file_that_is_missing() -> None:
+def test_edit_of_a_missing_file_is_refused_with_its_name() -> None:
     with pytest.raises(ConfigError, match=r"/etc/systemd/system/absent\.service on master"):
         read_environment("hardened", [Flag("master", "absent.service", "x", "1")])
     with pytest.raises(ConfigError, match=r"kubelet\.service with a flag --x on worker"):
@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_refused_with_the_file_that_is_missing() -> None:
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_an_item_leaves_the_others_and_is_once(there: bool) -> None:
+def test_item_edit_keeps_other_items_and_is_idempotent(there: bool) -> None:
     unit = "[Service]\nExecStart=/bin/etcd \\\n  --urls=a,b \\\n  --other=a\n"
     once = Item("etcd", "etcd.service", "urls", "b", there).apply(unit)
     assert once is not None
@@ -98,7 +98,7 @@ words = st.from_regex(r"[A-Za-z0-9:/.,=]{1,12}", fullmatch=True)
 
 
 @given(flags=st.dictionaries(names, words, max_size=5), name=names, value=words)
-def test_setting_a_flag_twice_is_once_and_taking_it_away_leaves_the_others(
+def test_flag_edit_is_idempotent_and_keeps_other_flags(
     flags: dict[str, str], name: str, value: str
 ) -> None:
     lines = ["ExecStart=/bin/x", *(f"--{key}={held}" for key, held in flags.items())]

@@ -31,7 +31,7 @@ def lab(request: Any, labs: dict[str, Any]) -> Any:
     return labs[request.param]
 
 
-def test_running_cluster_says_what_its_dump_says(lab: Any, tmp_path: Path) -> None:
+def test_live_reader_and_dump_agree(lab: Any, tmp_path: Path) -> None:
     program, config = tmp_path / "kubectl", tmp_path / "config"
     program.write_text(KUBECTL.format(python=sys.executable, mode=lab.mode, name=lab.name))
     program.chmod(0o755)

@@ -48,8 +48,9 @@ users:
 """
 
 
-def test_paths_of_a_kubeconfig_start_at_its_own_folder():
+def test_kubeconfig_paths_are_relative_to_its_folder():
     config = read_kubeconfig(CONFIG, "c", machine_path="/home/bob/.kube/config")
+    assert config.authority is not None
     assert config.authority.value == "/home/bob/.kube/pki/ca.crt"
     assert config.certificate == "/home/bob/.kube/pki/bob.crt"
     assert (config.method, config.skip_verify) == ("certificate", None)
@@ -59,7 +60,7 @@ def test_paths_of_a_kubeconfig_start_at_its_own_folder():
     )
 
 
-def test_a_token_is_found_and_not_kept():
+def test_token_is_found_but_its_value_is_not_kept():
     text = CONFIG.replace(
         "client-certificate: pki/bob.crt, client-key: ../bob.key", "token: s3cr3t"
     )
@@ -72,7 +73,7 @@ def test_a_token_is_found_and_not_kept():
     ("old", "new", "message"),
     [
         ("current-context: lab", "current-context: other", r"c:7: no entry named 'other'"),
-        ("current-context: lab", "", "c: no current-context|c:1: no current-context"),
+        ("current-context: lab", "", "^c:1: no current-context"),
         ("user: bob", "user: eve", r"c:9: no entry named 'eve' in users"),
         ("https://master:6443", "master:6443", r"c:6: server 'master:6443' is no http"),
         ("https://master:6443", "https://master:99999", r"c:6: server"),
@@ -81,7 +82,7 @@ def test_a_token_is_found_and_not_kept():
         ("client-key: ../bob.key", "client-certificate-data: '%%%'", "c:11: .*base64"),
     ],
 )
-def test_a_broken_kubeconfig_names_file_and_line(old, new, message):
+def test_broken_kubeconfig_names_file_and_line(old, new, message):
     with pytest.raises(ConfigError, match=message):
         read_kubeconfig(CONFIG.replace(old, new), "c")
 
@@ -109,7 +110,7 @@ def make_certificate(**extra) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def test_what_a_certificate_says():
+def test_certificate_has_names_usages_and_dates():
     pem = make_certificate()
     [found] = read_certificates(pem, "a.crt")
     assert (found.common_name, found.organizations) == ("system:node:worker1", ("system:nodes",))
@@ -123,7 +124,7 @@ def test_what_a_certificate_says():
     assert read_certificates(config.certificate_data, "c")[0].common_name == "system:node:worker1"
 
 
-def test_a_corrupt_certificate_names_its_file():
+def test_corrupt_certificate_names_its_file():
     lines = make_certificate().splitlines()
     lines[2] = b"AAAA" + lines[2][4:]
     with pytest.raises(ConfigError, match=r"a\.crt:1: no certificate can be read here"):
@@ -136,7 +137,7 @@ def flags(kind, *texts):
     return values, [word.text for word in rest], [str(item) for item in unknowns]
 
 
-def test_flags_in_all_their_forms():
+def test_flags_are_parsed_in_every_form():
     assert flags("etcd", "--name", "a", "-client-cert-auth", "--data-dir=x")[0] == [
         ("name", "a"),
         ("client-cert-auth", "true"),
@@ -150,7 +151,7 @@ def test_flags_in_all_their_forms():
     ]
 
 
-def test_an_unknown_flag_and_one_that_matters_are_reported():
+def test_unknown_and_uninterpreted_flags_are_unknowns():
     _, _, unknowns = flags("kube-apiserver", "--insecure-port=8080", "--no-such", "--v=2")
     assert [item.split(":", 2)[:2] for item in unknowns] == [
         ["u", "2 --insecure-port=8080"],
@@ -158,7 +159,7 @@ def test_an_unknown_flag_and_one_that_matters_are_reported():
     ]
 
 
-def test_abac_star_means_the_authenticated():
+def test_abac_star_matches_authenticated_callers():
     line = (
         '{"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy", "spec": '
         '{"%s": "*", "namespace": "*", "resource": "*", "apiGroup": "*"%s}}'
@@ -175,7 +176,7 @@ def test_abac_star_means_the_authenticated():
         read_abac('\n{"user"}', "a")
 
 
-def test_rbac_of_a_list_of_objects():
+def test_rbac_is_read_from_a_list_object():
     rbac = read_rbac(
         "{kind: List, items: [{kind: ClusterRole, metadata: {name: r}, rules: [{verbs: ['*'], "
         "apiGroups: ['*'], resources: ['*']}]}, {kind: ConfigMap, metadata: {name: c}}]}",
@@ -184,21 +185,21 @@ def test_rbac_of_a_list_of_objects():
     assert [(role.name, role.rules[0].verbs) for role in rbac.roles] == [("r", ("*",))]
 
 
-def test_sysusers_and_tmpfiles():
+def test_sysusers_and_tmpfiles_give_accounts_and_modes():
     accounts, groups, unknowns = read_sysusers(
         'g docker -\nm bob docker\nu bob 1 "Bob, x" /home/bob /bin/sh\nk strange', "s"
     )
     assert [(g.name, g.member) for g in groups] == [("docker", ""), ("docker", "bob")]
     assert (accounts[0].home, unknowns[0].line) == ("/home/bob", 4)
     lines, _ = read_tmpfiles("z /a/*.key 0600 root root\nz /a/b.key 0644 - -\nd /c", "t")
-    assert permission_of("/a/x.key", lines).mode == "0600"
-    assert permission_of("/a/b.key", lines).mode == "0644"
-    assert permission_of("/a/deep/x.key", lines) is None
+    found = {path: permission_of(path, lines) for path in ("/a/x.key", "/a/b.key", "/a/deep/x.key")}
+    modes = {path: permission and permission.mode for path, permission in found.items()}
+    assert modes == {"/a/x.key": "0600", "/a/b.key": "0644", "/a/deep/x.key": None}
     with pytest.raises(ConfigError, match="t:1: the mode"):
         read_tmpfiles("z /a rwx root root", "t")
 
 
-def test_configuration_files_of_the_components():
+def test_component_configuration_files_give_settings_with_lines():
     settings, unknowns = read_kubelet_config(
         "kind: KubeletConfiguration\nauthentication:\n  anonymous: {enabled: yes}\n"
         "readonlyport: 1\n",
@@ -235,12 +236,12 @@ def test_configuration_files_of_the_components():
             "t:4: .*m and n both have host 5",
         ),
         ("roles: {a: {}}\nnodes: {N_1: {role: a}}", "t:2: .*no name of a machine"),
-        ("roles: {a: {}}\nnodes: {}", "t:2: nodes: no nodes|t:2: no nodes"),
+        ("roles: {a: {}}\nnodes: {}", "^t:2: .*no nodes"),
         ("roles: [a]", "t:1: roles: expected keys and values"),
         ("", "t:1: expected one YAML document"),
     ],
 )
-def test_a_contradictory_topology_is_refused(text, message):
+def test_contradictory_topology_is_refused(text, message):
     with pytest.raises(ConfigError, match=message):
         read_topology(text, "t")
 
@@ -356,7 +357,7 @@ def test_any_bytes_are_a_certificate_or_refused(data):
     assert refusal.startswith("file.x")
 
 
-def test_a_bomb_of_aliases_is_refused_quickly():
+def test_yaml_alias_bomb_is_refused():
     lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x]"]
     lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     with pytest.raises(ConfigError, match="too large"):
@@ -368,7 +369,7 @@ def test_a_bomb_of_aliases_is_refused_quickly():
 @pytest.mark.parametrize(
     "text", ["\n".join(f"k{n}: 1" for n in range(50)), "[" + "1, " * 50 + "1]"], ids=["map", "list"]
 )
-def test_more_than_a_configuration_has_is_refused(text: str, monkeypatch: pytest.MonkeyPatch):
+def test_oversized_document_is_refused(text: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("labkit.cluster.yamldoc.MAX_NODES", 40)
     with pytest.raises(ConfigError, match=r"big\.yaml:1: too deeply nested, or too large"):
         read_documents(text, "big.yaml")
@@ -382,7 +383,7 @@ PLAIN = st.recursive(
 
 
 @given(st.dictionaries(st.text("xyz", min_size=1), PLAIN, min_size=1, max_size=3))
-def test_document_has_the_values_that_yaml_says(value: dict[str, object]):
+def test_document_equals_what_pyyaml_reads(value: dict[str, object]):
     for text in (yaml.safe_dump(value), json.dumps(value, indent=1)):
         [document] = read_documents(text, "x")
         assert document.value == value
@@ -396,11 +397,11 @@ def test_document_has_the_values_that_yaml_says(value: dict[str, object]):
         ("1: yes\n~: 2020-01-01", {1: True, None: "2020-01-01"}),
     ],
 )
-def test_tags_anchors_and_merges_count(text: str, value: object):
+def test_tags_anchors_and_merge_keys_are_applied(text: str, value: object):
     assert read_documents(text, "x")[0].value == value
 
 
 @pytest.mark.parametrize("text", ["a: !!str [x]", "a: !!map [x]", "a: !!seq {b: c}"])
-def test_tag_that_does_not_fit_is_refused(text: str):
+def test_tag_of_another_type_is_refused(text: str):
     with pytest.raises(ConfigError, match=r"x:1: no valid YAML: expected a"):
         read_documents(text, "x")

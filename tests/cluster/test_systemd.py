@@ -36,11 +36,11 @@ def test_continued_lines_keep_the_line_of_each_word():
         ("/bin/x ''", ["/bin/x", ""]),
     ],
 )
-def test_quotes_and_escapes(value, expected):
+def test_command_line_quotes_and_escapes_are_resolved(value, expected):
     assert [text for text, _ in words(f"[Service]\nExecStart={value}")[0]] == expected
 
 
-def test_specifiers_and_variables():
+def test_specifiers_and_variables_are_expanded():
     text = "[Service]\nExecStart=/bin/x --name=%H %n %i %p 100%% ${IP}:1 $MANY $$HOME"
     found, missing = words(text, IP="10.0.0.1", MANY="--c --d")
     assert [text for text, _ in found] == [
@@ -58,11 +58,11 @@ def test_specifiers_and_variables():
     assert missing == []
 
 
-def test_a_variable_that_is_nowhere_set_is_reported():
+def test_unset_variable_is_reported():
     assert words("[Service]\nExecStart=/bin/x ${A} $B")[1] == ["${A}", "$B"]
 
 
-def test_an_empty_assignment_resets_what_was_before():
+def test_empty_assignment_resets_earlier_values():
     unit = merge(
         "x.service",
         "x.service",
@@ -73,7 +73,9 @@ def test_an_empty_assignment_resets_what_was_before():
     )
     [item] = unit.all("Service", "ExecStart")
     assert (item.value, item.path, item.line) == ("/bin/new", "10.conf", 3)
-    assert unit.last("Service", "User").value == "a"
+    user = unit.last("Service", "User")
+    assert user is not None
+    assert user.value == "a"
 
 
 @pytest.mark.parametrize(
@@ -84,18 +86,18 @@ def test_an_empty_assignment_resets_what_was_before():
         ("[Service\nType=notify\n", 1),
     ],
 )
-def test_a_broken_unit_names_file_and_line(text, line):
+def test_broken_unit_names_file_and_line(text, line):
     with pytest.raises(ConfigError, match=rf"x\.service:{line}: .*\n  next: "):
         parse_unit(text, "x.service")
 
 
-def test_an_open_quote_names_its_line():
+def test_open_quote_names_its_line():
     [item] = parse_unit("[Service]\nExecStart=/bin/x \\\n 'open\n", "x.service")
     with pytest.raises(ConfigError, match=r"x\.service:3: a quote"):
         split(item)
 
 
-def test_environment_files():
+def test_environment_file_is_parsed_with_lines():
     text = "# c\nA=1\n\nB=\"two words\"\nC='x'\n"
     expected = {"A": ("1", 2), "B": ("two words", 4), "C": ("x", 5)}
     assert parse_environment(text, "e") == expected

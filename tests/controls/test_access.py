@@ -8,7 +8,7 @@ import pytest
 
 from labkit import controls, read_environment, techniques
 from labkit.controls import with_controls
-from labkit.model import Model, read_model
+from labkit.model import Foothold, Model, read_model
 
 ACCESS = (
     "admin-kubeconfig-permissions",
@@ -28,20 +28,22 @@ def model(mode: str, *flipped: str) -> Model:
     return read_model(with_controls(read_environment(mode), wanted))
 
 
-def succeeds(name: str, seen: Model) -> set[str]:
+def succeeds(name: str, seen: Model) -> set[Foothold]:
     technique = techniques[name]
     return {where for where in technique.footholds if technique.predict(seen, where).succeeds}
 
 
 @pytest.mark.parametrize("name", ACCESS)
-def test_alone_it_stops_what_it_claims_to(name: str) -> None:
+def test_control_alone_stops_the_techniques_it_claims(name: str) -> None:
     stopped = {
         technique.name
         for technique in techniques.values()
         if succeeds(technique.name, model("insecure"))
         and not succeeds(technique.name, model("insecure", name))
     }
-    assert set(controls[name].stops) <= stopped
+    claimed = set(controls[name].stops)
+    assert claimed
+    assert claimed <= stopped
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_alone_it_stops_what_it_claims_to(name: str) -> None:
         (("apiserver-authorization", "service-account-automount"), "pod-token"),
     ],
 )
-def test_without_them_it_succeeds_in_the_hardened_cluster(
+def test_technique_succeeds_in_hardened_without_these_controls(
     flipped: tuple[str, ...], opened: str
 ) -> None:
     assert not succeeds(opened, model("hardened"))
@@ -67,22 +69,22 @@ def test_without_them_it_succeeds_in_the_hardened_cluster(
 
 
 @pytest.mark.parametrize("kept", ["kubelet-anonymous", "kubelet-authorization"])
-def test_one_of_two_suffices_against_the_anonymous_at_a_kubelet(kept: str) -> None:
+def test_either_kubelet_control_stops_anonymous_exec(kept: str) -> None:
     other = {"kubelet-anonymous", "kubelet-authorization"} - {kept}
     assert not succeeds("kubelet-exec", model("hardened", *other))
 
 
-def test_asking_an_apiserver_that_allows_everything_is_no_help() -> None:
+def test_kubelet_webhook_is_no_help_where_the_apiserver_allows_all() -> None:
     assert succeeds("kubelet-exec", model("insecure", "kubelet-authorization"))
     both = model("insecure", "kubelet-authorization", "apiserver-authorization")
     assert not succeeds("kubelet-exec", both)
 
 
-def test_the_components_use_certificates_that_were_there_before() -> None:
+def test_insecure_port_control_uses_existing_certificates() -> None:
     changed = model("insecure", "insecure-port")
     for client in ("kubelet@worker1", "kube-proxy@worker2", "kube-scheduler@master"):
-        [channel] = changed.channels(f"{client} -> kube-apiserver@*")
+        [channel] = changed.open_channels(f"{client} -> kube-apiserver@*")
         assert channel.encryption.value == "tls1.2"
         assert channel.server_authentication.value == "verified"
         assert channel.credential == client.partition("@")[0]
-    assert changed.env.pki == model("insecure").env.pki
+    assert changed.environment.pki == model("insecure").environment.pki

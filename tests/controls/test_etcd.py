@@ -32,7 +32,7 @@ def predicted(name: str, seen: Model) -> Prediction:
         (("etcd-users", "encryption-at-rest"), "trusts /etc/etcd/pki/ca.crt only"),
     ],
 )
-def test_three_things_stand_between_a_kubelet_and_etcd(
+def test_each_of_three_controls_keeps_a_kubelet_out_of_etcd(
     flipped: tuple[str, ...], because: str
 ) -> None:
     said = predicted("etcd-any-certificate", model("hardened", *flipped))
@@ -40,12 +40,12 @@ def test_three_things_stand_between_a_kubelet_and_etcd(
     assert because in said.because[0]
 
 
-def test_without_any_of_them_a_kubelet_opens_etcd() -> None:
+def test_kubelet_reads_etcd_without_all_three_controls() -> None:
     seen = model("hardened", "etcd-own-ca", "etcd-users", "encryption-at-rest")
     assert predicted("etcd-any-certificate", seen).succeeds
 
 
-def test_an_authority_is_worth_nothing_without_tls() -> None:
+def test_etcd_authority_is_no_help_without_tls() -> None:
     assert predicted("etcd-any-certificate", model("insecure", "etcd-own-ca")).succeeds
     both = model("insecure", "etcd-own-ca", "etcd-client-tls")
     assert not predicted("etcd-any-certificate", both).succeeds
@@ -59,16 +59,16 @@ def test_an_authority_is_worth_nothing_without_tls() -> None:
         (("etcd-single-listener", "etcd-users"), "encryption at rest"),
     ],
 )
-def test_a_second_port_is_a_channel_of_its_own(flipped: tuple[str, ...], because: str) -> None:
+def test_second_etcd_port_is_a_separate_channel(flipped: tuple[str, ...], because: str) -> None:
     seen = model("hardened", *flipped)
     said = predicted("etcd-second-listener", seen)
     assert not said.succeeds
     assert because in said.because[0]
-    assert bool(seen.channels("anyone@network -> etcd@etcd2:2378")) == bool(flipped)
+    assert bool(seen.open_channels("anyone@network -> etcd@etcd2:2378")) == bool(flipped)
 
 
-def test_tls_on_one_port_leaves_the_other_as_it_is() -> None:
+def test_tls_on_one_etcd_port_leaves_the_other_plaintext() -> None:
     seen = model("insecure", "etcd-client-tls")
-    assert not seen.channels("anyone@network -> etcd@etcd1:2379")
-    assert seen.channels("anyone@network -> etcd@etcd1:2378")[0].encryption.value == "none"
+    assert not seen.open_channels("anyone@network -> etcd@etcd1:2379")
+    assert seen.open_channels("anyone@network -> etcd@etcd1:2378")[0].encryption.value == "none"
     assert predicted("etcd-second-listener", seen).succeeds

@@ -54,12 +54,14 @@ def succeeds(name: str, seen: Model) -> bool:
         ("controller-manager-token", True, True, True),
     ],
 )
-def test_three_ways_to_authorize(name: str, broad: bool, narrow: bool, roles: bool) -> None:
+def test_technique_outcome_under_broad_abac_narrow_abac_and_rbac(
+    name: str, broad: bool, narrow: bool, roles: bool
+) -> None:
     found = [succeeds(name, model("insecure", *flipped)) for flipped in (BROAD, NARROW, ROLES)]
     assert found == [broad, narrow, roles]
 
 
-def test_a_narrow_policy_gives_nobody_everything_but_those_who_need_it() -> None:
+def test_narrow_abac_gives_full_rights_only_to_controllers_that_need_them() -> None:
     rules, unknowns = read_abac(narrow(), "abac.jsonl")
     assert unknowns == ()
     assert {rule.group or rule.user for rule in rules if rule.everything} == {
@@ -78,12 +80,12 @@ def test_a_narrow_policy_gives_nobody_everything_but_those_who_need_it() -> None
     assert not [spec for spec in specs if "/" in spec.get("resource", "")]
 
 
-def test_roles_are_more_than_a_narrow_policy() -> None:
+def test_rbac_implies_the_least_privilege_control() -> None:
     assert not controls["apiserver-authorization"].holds(model("insecure", *NARROW))
     assert controls["abac-least-privilege"].holds(model("insecure", *ROLES))
 
 
-def test_accounts_of_their_own_take_nothing_from_the_controller_manager() -> None:
+def test_separate_accounts_leave_the_controller_managers_rights() -> None:
     for flipped in ((), ("controller-service-accounts",)):
         seen = model("hardened", *flipped)
         assert succeeds("controller-manager-credential", seen)
@@ -99,14 +101,14 @@ def test_accounts_of_their_own_take_nothing_from_the_controller_manager() -> Non
         ("default-account", "default-account-unbound"),
     ],
 )
-def test_what_stands_between_a_token_and_a_secret(name: str, control: str) -> None:
+def test_token_technique_is_stopped_by_its_control(name: str, control: str) -> None:
     assert not succeeds(name, model("hardened"))
     assert succeeds(name, model("hardened", control))
     # where everybody may do everything, it is of no use that the account may do nothing
     assert succeeds(name, model("insecure", control)) == (name == "default-account")
 
 
-def test_a_default_account_needs_both() -> None:
+def test_default_account_is_stopped_by_two_controls_together() -> None:
     both = ("apiserver-authorization", "default-account-unbound")
     assert succeeds("default-account", model("insecure", both[0]))
     assert not succeeds("default-account", model("insecure", *both))

@@ -36,8 +36,10 @@ def predict(name: str, seen: Model) -> Prediction:
 
 
 @pytest.mark.parametrize("name", STOPPING)
-def test_alone_it_stops_what_it_claims_to(name: str) -> None:
-    for stopped in controls[name].stops:
+def test_control_alone_stops_the_techniques_it_claims(name: str) -> None:
+    claimed = controls[name].stops
+    assert claimed
+    for stopped in claimed:
         assert predict(stopped, model("insecure")).succeeds
         assert not predict(stopped, model("insecure", name)).succeeds, stopped
 
@@ -55,7 +57,7 @@ def test_alone_it_stops_what_it_claims_to(name: str) -> None:
         (("node-restriction",), "node-changes-labels"),
     ],
 )
-def test_without_them_it_succeeds_in_the_hardened_cluster(
+def test_technique_succeeds_in_hardened_without_these_controls(
     flipped: tuple[str, ...], opened: str
 ) -> None:
     assert not predict(opened, model("hardened")).succeeds
@@ -65,7 +67,7 @@ def test_without_them_it_succeeds_in_the_hardened_cluster(
         assert not predict(opened, model("hardened", *fewer)).succeeds
 
 
-def test_the_right_to_get_nodes_proxy_is_needed_only_where_rights_are_asked_for() -> None:
+def test_nodes_proxy_permission_matters_only_with_authorization() -> None:
     asked = ("apiserver-authorization", "kubelet-anonymous", "kubelet-authorization")
     assert predict("nodes-proxy-exec", model("insecure", "nodes-proxy")).succeeds
     assert predict("nodes-proxy-exec", model("insecure", *asked)).succeeds
@@ -76,7 +78,7 @@ def test_the_right_to_get_nodes_proxy_is_needed_only_where_rights_are_asked_for(
     ("mode", "user", "succeeds"),
     [("0666", "1000", True), ("0660", "1000", False), ("0660", "0", True), ("0600", "0", True)],
 )
-def test_who_the_pod_is_matters_and_the_mode_of_the_socket(
+def test_socket_in_pod_depends_on_user_and_socket_mode(
     mode: str, user: str, succeeds: bool
 ) -> None:
     builder = as_in("insecure", "manifests/builder.yaml")
@@ -86,27 +88,27 @@ def test_who_the_pod_is_matters_and_the_mode_of_the_socket(
     assert found.succeeds is succeeds
 
 
-def test_a_client_certificate_is_root_wherever_one_is_asked_for() -> None:
+def test_docker_client_certificate_gives_root_wherever_it_is_accepted() -> None:
     assert predict("docker-client-certificate", model("hardened")).succeeds
     assert predict("docker-client-certificate", model("insecure", "docker-client-auth")).succeeds
     assert not predict("docker-client-certificate", model("insecure")).succeeds
     assert not predict("docker-client-certificate", model("insecure", "docker-tcp")).succeeds
 
 
-def test_one_authority_for_all_lets_every_certificate_command_the_docker_engines() -> None:
-    env = model("insecure", "docker-client-auth").env
+def test_shared_authority_lets_every_client_certificate_use_docker() -> None:
+    env = model("insecure", "docker-client-auth").environment
     trusted = env.component("dockerd@worker1").setting("tlscacert").value
     signers = {a.name for a in env.authorities if a.certificate == trusted}
     known = {c.name for c in env.credentials if c.signed_by in signers and "client" in c.usages}
     assert {"docker-client", "kubelet", "kube-proxy"} <= known
-    hardened = model("hardened").env
+    hardened = model("hardened").environment
     assert {c.name for c in hardened.credentials if c.signed_by == "docker-ca"} == {
         "docker-client",
         "docker-server",
     }
 
 
-def test_an_ordinary_user_is_refused_by_what_the_files_are() -> None:
+def test_nonroot_host_path_pod_is_refused_by_file_modes() -> None:
     for mode in ("insecure", "hardened"):
         for foothold in techniques["host-path-pod-nonroot"].footholds:
             found = techniques["host-path-pod-nonroot"].predict(model(mode), foothold)

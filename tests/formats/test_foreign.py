@@ -8,11 +8,17 @@ import pytest
 
 from labkit.errors import ConfigError
 from labkit.formats import read, read_text, write
-from labkit.model import PROPERTIES
+from labkit.model import PROPERTIES, Component
 
 
 def values(channel):
     return [getattr(channel, name).value for name in PROPERTIES]
+
+
+def stored(component: Component) -> str:
+    claim = component.claim("encryption at rest")
+    assert claim is not None
+    return claim.value
 
 
 def test_every_foreign_file_is_read(foreign_file):
@@ -34,7 +40,7 @@ def test_every_foreign_file_goes_through_every_readable_format(foreign_file):
         assert read_text(write(model, name), f"model.{name}") == model
 
 
-def test_otm(foreign):
+def test_otm_file_is_read_as_expected(foreign):
     model = read(foreign / "shop.otm.json")
     assert [(it.id, it.kind, it.zone) for it in model.components] == [
         ("Browser", "browser", "Internet"),
@@ -52,14 +58,14 @@ def test_otm(foreign):
     assert any(":21 " in note and "'c9'" in note and "'Lost'" in note for note in model.unknowns)
 
 
-def test_tm_bom(foreign):
+def test_tm_bom_file_is_read_as_expected(foreign):
     model = read(foreign / "shop.tmbom.json")
     assert [(it.id, it.kind, it.zone) for it in model.components] == [
         ("Shop", "process", "DMZ"),
         ("Orders", "datastore", "Data centre"),
         ("Customer", "actor", "DMZ"),
     ]
-    assert model.component("Orders").claim("encryption at rest").value == "none"
+    assert stored(model.component("Orders")) == "none"
     buys, keeps = model.channels
     assert values(buys) == ["unknown"] * 4
     assert values(keeps) == ["none", "unknown", "unknown", "unknown"]
@@ -67,14 +73,14 @@ def test_tm_bom(foreign):
     assert keeps.client == "Shop"
 
 
-def test_threat_dragon(foreign):
+def test_threat_dragon_file_is_read_as_expected(foreign):
     model = read(foreign / "shop.threatdragon.json")
     assert [(it.id, it.kind, it.zone) for it in model.components] == [
         ("Browser", "actor", ""),
         ("Shop", "process", "Data centre"),
         ("Orders", "datastore", "Vault"),
     ]
-    assert model.component("Orders").claim("encryption at rest").value == "encrypted"
+    assert stored(model.component("Orders")) == "encrypted"
     assert [it.id for it in model.channels] == ["Buys", "Keeps"]
     assert values(model.channels[0]) == ["unknown"] * 4
     assert values(model.channels[1]) == ["none", "none", "unknown", "unknown"]
@@ -82,7 +88,7 @@ def test_threat_dragon(foreign):
     assert any("'Loose'" in note and "loose" in note for note in model.unknowns)
 
 
-def test_threagile(foreign):
+def test_threagile_file_is_read_as_expected(foreign):
     model = read(foreign / "shop.threagile.yaml")
     assert [(it.id, it.kind, it.zone) for it in model.components] == [
         ("Shop", "process", ""),
@@ -105,7 +111,9 @@ def test_threagile(foreign):
         ("unix", False, "local", "unix"),
     ],
 )
-def test_a_protocol_and_a_mark(foreign, protocol, encrypted, value, detail):
+def test_contradictory_protocol_and_encryption_mark_is_unknown(
+    foreign, protocol, encrypted, value, detail
+):
     data = json.loads((foreign / "shop.threatdragon.json").read_text())
     flow = data["detail"]["diagrams"][0]["cells"][6]
     flow["data"] |= {"protocol": protocol, "isEncrypted": encrypted}
@@ -113,7 +121,7 @@ def test_a_protocol_and_a_mark(foreign, protocol, encrypted, value, detail):
     assert (claim.value, claim.detail) == (value, detail)
 
 
-def test_a_drawing_names_what_has_no_machine(foreign):
+def test_drawing_names_components_without_a_machine(foreign):
     text = write(read(foreign / "shop.threatdragon.json"), "mermaid")
     assert '["Browser"]' in text
     assert '|"https"|' in text
@@ -128,13 +136,13 @@ def test_equal_names_are_told_apart(foreign):
     assert [it.id for it in model.components] == ["box (c1)", "box (c2)", "box (c3)", "box (c4)"]
 
 
-def test_a_parent_of_itself_is_in_no_zone(foreign):
+def test_parent_of_itself_is_in_no_zone(foreign):
     data = json.loads((foreign / "shop.otm.json").read_text())
     data["components"][2]["parent"] = {"component": "c3"}
     assert read_text(json.dumps(data), "shop.json").component("Module").zone == ""
 
 
-def test_a_word_that_is_not_labkits_is_unknown(foreign):
+def test_foreign_value_is_unknown(foreign):
     data = json.loads((foreign / "shop.otm.json").read_text())
     data["dataflows"][0]["attributes"]["encryption"] = "rot13"
     model = read_text(json.dumps(data), "shop.json")
@@ -142,7 +150,7 @@ def test_a_word_that_is_not_labkits_is_unknown(foreign):
     assert any("'rot13' is no word of labkit" in note for note in model.unknowns)
 
 
-def test_includes_are_named(foreign):
+def test_includes_are_unknowns(foreign):
     text = (foreign / "shop.threagile.yaml").read_text() + "includes: [more.yaml]\n"
     assert any("more.yaml is not read" in note for note in read_text(text, "a.yaml").unknowns)
 
@@ -178,34 +186,34 @@ def test_includes_are_named(foreign):
         ),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(text, message):
+def test_malformed_file_is_refused_with_its_line(text, message):
     with pytest.raises(ConfigError) as caught:
         read_text(text, "m.json")
     assert message in str(caught.value)
 
 
-def test_a_yaml_without_an_end(foreign):
+def test_recursive_yaml_is_refused(foreign):
     text = "technical_assets: &a\n  x: *a\n"
     with pytest.raises(ConfigError, match=r"m\.yaml"):
         read_text(text, "m.yaml")
 
 
-def test_a_format_that_is_not_read():
+def test_write_only_format_is_refused_for_reading():
     with pytest.raises(ConfigError, match=r"SARIF 2\.1\.0 is written, and not read"):
         read_text("{}", "m.json", "sarif")
 
 
-def test_a_format_that_there_is_not():
+def test_unknown_format_is_refused():
     with pytest.raises(ConfigError, match="did you mean threagile"):
         read_text("{}", "m.json", "threagil")
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_folder_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         read(tmp_path)
 
 
-def test_no_text_at_all(tmp_path):
+def test_file_that_is_not_utf8_is_refused(tmp_path):
     path = tmp_path / "model.json"
     path.write_bytes(b"{\n\xff}")
     with pytest.raises(ConfigError, match=r"model.json:2: not UTF-8 text"):

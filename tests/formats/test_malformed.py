@@ -91,7 +91,7 @@ def mutated(data: st.DataObject, document: Any, within: tuple[str, ...] = ()) ->
 @pytest.mark.parametrize("name", sorted(DOCUMENTS))
 @settings(max_examples=8)
 @given(data=st.data())
-def test_a_document_with_something_changed(name, data):
+def test_changed_document_is_read_or_refused(name, data):
     document = mutated(data, DOCUMENTS[name])
     if "threagile" in name:
         tried(yaml.safe_dump(document), "changed.yaml")
@@ -102,14 +102,14 @@ def test_a_document_with_something_changed(name, data):
 @pytest.mark.parametrize("name", sorted(SLOTS))
 @settings(max_examples=8)
 @given(data=st.data())
-def test_a_free_slot_with_something_changed(name, data):
+def test_changed_free_slot_is_read_or_refused(name, data):
     document = mutated(data, DOCUMENTS[name], SLOTS[name])
     tried(json.dumps(document), "changed.json")
 
 
 @settings(max_examples=8)
 @given(data=st.data())
-def test_threagiles_free_slot_with_something_changed(data):
+def test_changed_free_slot_of_threagile_is_read_or_refused(data):
     document = copy.deepcopy(DOCUMENTS["threagile"])
     slot = mutated(data, {"labkit": json.loads(document["labkit"])})
     document["labkit"] = json.dumps(slot.get("labkit"))
@@ -128,7 +128,7 @@ def test_threagiles_free_slot_with_something_changed(data):
 )
 @settings(max_examples=8)
 @given(data=st.data())
-def test_anything_where_a_document_is_expected(keys, data):
+def test_arbitrary_document_is_read_or_refused(keys, data):
     document = {key: data.draw(anything) for key in keys}
     tried(json.dumps(document), "anything.json")
     tried(yaml.safe_dump(document), "anything.yaml")
@@ -136,13 +136,13 @@ def test_anything_where_a_document_is_expected(keys, data):
 
 @settings(max_examples=30)
 @given(value=anything)
-def test_any_value_at_all(value):
+def test_arbitrary_value_is_read_or_refused(value):
     tried(json.dumps(value), "anything.json")
 
 
 @settings(max_examples=50)
 @given(content=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_any_bytes(content, tmp_path_factory):
+def test_arbitrary_bytes_are_refused(content, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "bytes.json"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"bytes\.json"):
@@ -152,7 +152,7 @@ def test_any_bytes(content, tmp_path_factory):
 @pytest.mark.parametrize("name", sorted(DOCUMENTS))
 @settings(max_examples=5)
 @given(data=st.data())
-def test_a_text_that_is_cut_or_spoiled(name, data):
+def test_spoiled_text_is_read_or_refused(name, data):
     document = DOCUMENTS[name]
     text = yaml.safe_dump(document) if "threagile" in name else json.dumps(document, indent=1)
     start = data.draw(st.integers(0, len(text)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -95,7 +96,7 @@ def models(draw: st.DrawFn) -> Model:
 
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
 @pytest.mark.parametrize("name", READABLE)
-def test_a_mode_comes_back_equal(name, mode, make_findings, tmp_path):
+def test_mode_is_equal_after_a_round_trip(name, mode, make_findings, tmp_path):
     model = read_model(mode)
     path = tmp_path / f"model{FORMATS[name].extension}"
     path.write_text(write(model, name, make_findings(model)), encoding="utf-8")
@@ -108,7 +109,7 @@ def test_a_mode_comes_back_equal(name, mode, make_findings, tmp_path):
 @pytest.mark.parametrize("name", READABLE)
 @settings(max_examples=12)
 @given(model=models())
-def test_any_model_comes_back_equal(name, model):
+def test_any_model_is_equal_after_a_round_trip(name, model):
     found = read_text(write(model, name), f"model{FORMATS[name].extension}")
     assert found == model
     assert found.unknowns == model.unknowns
@@ -123,7 +124,7 @@ def test_any_model_can_be_written(name, model):
 
 @settings(max_examples=15)
 @given(model=models())
-def test_plain_loses_nothing(model):
+def test_plain_form_is_equal_after_a_round_trip(model):
     text = json.dumps(to_plain(model))
     assert from_plain(parse(text, "model.json")) == model
 
@@ -133,7 +134,9 @@ def test_plain_loses_nothing(model):
 
 def small() -> Model:
     source = Source("etcd.service", 7, "--client-cert-auth=true")
-    claims = {name: Claim(VALUES[name][0], "by hand", source) for name in PROPERTIES}
+    claims: dict[str, Any] = {
+        name: Claim(VALUES[name][0], "by hand", source) for name in PROPERTIES
+    }
     channel = Channel(
         **claims | {"encryption": Claim("tls1.3", "mutual TLS", source)},
         id="api -> etcd:2379",
@@ -148,7 +151,7 @@ def small() -> Model:
         client_zone="master node",
         server_zone="master node",
     )
-    closed = {name: Claim("closed", "", source) for name in PROPERTIES}
+    closed: dict[str, Any] = {name: Claim("closed", "", source) for name in PROPERTIES}
     return Model(
         name="small",
         components=(
@@ -236,7 +239,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_what_a_tool_made_plaintext_is_plaintext(name):
+def test_channel_changed_to_plaintext_is_plaintext(name):
     found = changed(name, "plaintext")
     assert found.channels[0].encryption.value == "none"
     assert found.channels[0].encryption.source.path.startswith("model.")
@@ -246,7 +249,7 @@ def test_what_a_tool_made_plaintext_is_plaintext(name):
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_a_new_name_goes_to_the_channels_too(name):
+def test_renamed_component_is_renamed_in_its_channels(name):
     found = changed(name, "rename")
     assert [it.id for it in found.components] == ["api", "etcd", "node agent"]
     assert found.components[2].node == "worker1"
@@ -255,7 +258,7 @@ def test_a_new_name_goes_to_the_channels_too(name):
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_what_is_removed_is_gone_with_its_channels(name):
+def test_removed_component_is_gone_with_its_channels(name):
     found = changed(name, "remove")
     assert [it.id for it in found.components] == ["api", "kubelet"]
     assert found.channels == ()
@@ -263,7 +266,7 @@ def test_what_is_removed_is_gone_with_its_channels(name):
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_what_is_added_is_read_as_the_file_says_it(name):
+def test_added_channel_is_read(name):
     found = changed(name, "add")
     assert [it.id for it in found.channels[:2]] == [it.id for it in small().channels]
     assert found.channels[2].id.startswith("new")
@@ -271,7 +274,7 @@ def test_what_is_added_is_read_as_the_file_says_it(name):
     assert any("added" in note for note in found.unknowns)
 
 
-def test_a_listener_that_somebody_opens_is_open():
+def test_channel_added_to_a_closed_listener_is_open():
     data = json.loads(write(small(), "otm"))
     data["dataflows"].append(
         {"id": "n", "name": "kubelet -> etcd:1", "source": "kubelet", "destination": "etcd"}
@@ -284,13 +287,13 @@ def test_a_listener_that_somebody_opens_is_open():
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_a_new_title_is_the_models_name(name):
+def test_changed_title_is_the_models_name(name):
     assert changed(name, "title") != small()
     assert changed(name, "title").name == "other"
 
 
 @pytest.mark.parametrize("name", ["otm", "threagile", "threat-dragon"])
-def test_a_store_made_a_process_is_one(name):
+def test_store_changed_to_a_process_is_a_process(name):
     found = changed(name, "store")
     assert found.components[1].kind == "process"
     assert found.components[1].node == "etcd1"

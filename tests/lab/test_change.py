@@ -13,7 +13,7 @@ from labkit.model import read_model
 pytestmark = pytest.mark.lab
 
 
-def test_kubelets_forget_what_the_apiserver_allowed(lab_hardened: Any) -> None:
+def test_kubelet_authorization_cache_is_cleared_by_apply(lab_hardened: Any) -> None:
     technique = techniques["kubelet-neighbour"]
     plain = lab_hardened.environment
     try:
@@ -29,7 +29,7 @@ def test_kubelets_forget_what_the_apiserver_allowed(lab_hardened: Any) -> None:
         lab_hardened.reset()
 
 
-def test_pods_are_made_anew_without_their_token(lab_insecure: Any) -> None:
+def test_pods_are_recreated_without_their_token(lab_insecure: Any) -> None:
     technique = techniques["pod-token"]
     try:
         wanted = {"service-account-automount": True}

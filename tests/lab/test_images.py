@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -57,7 +58,7 @@ AFFECTED = {
 
 
 @pytest.mark.parametrize("changed", list(IMAGES))
-def test_a_change_makes_again_only_what_depends_on_it(recipe: Path, changed: str) -> None:
+def test_changed_image_rebuilds_only_its_dependants(recipe: Path, changed: str) -> None:
     before = hashes(recipe)
     dockerfile = recipe / changed / "Dockerfile"
     dockerfile.write_text(dockerfile.read_text() + "# one more line\n")
@@ -65,7 +66,7 @@ def test_a_change_makes_again_only_what_depends_on_it(recipe: Path, changed: str
     assert {name for name in IMAGES if before[name] != after[name]} == AFFECTED[changed]
 
 
-def test_every_file_of_the_recipe_counts(recipe: Path) -> None:
+def test_recipe_hash_depends_on_every_file(recipe: Path) -> None:
     before = recipe_hash("node", recipe)
     seen = {before}
     for path in sorted(p for p in recipe.rglob("*") if p.is_file()):
@@ -77,7 +78,7 @@ def test_every_file_of_the_recipe_counts(recipe: Path) -> None:
     assert recipe_hash("node", recipe) == before
 
 
-def test_time_and_place_of_a_file_do_not_count(recipe: Path, tmp_path: Path) -> None:
+def test_recipe_hash_ignores_time_and_place_of_files(recipe: Path, tmp_path: Path) -> None:
     before = hashes(recipe)
     for path in recipe.rglob("*"):
         os.utime(path, (1, 1))
@@ -93,19 +94,25 @@ def test_time_and_place_of_a_file_do_not_count(recipe: Path, tmp_path: Path) -> 
     assert hashes(recipe) == before == hashes(other)
 
 
-def test_the_order_in_which_a_folder_is_read_does_not_count(
+def test_recipe_hash_ignores_the_order_of_files(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = set()
+    found, reads = set(), []
     read = Path.rglob
+
+    def ordered(path: Path, pattern: str, *, reverse: bool) -> list[Path]:
+        reads.append(path)
+        return sorted(read(path, pattern), reverse=reverse)
+
     for reverse in (False, True):
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "rglob", lambda p, g, r=reverse: sorted(read(p, g), reverse=r))
+            patch.setattr(Path, "rglob", functools.partialmethod(ordered, reverse=reverse))
             found.add(recipe_hash("node", recipe))
     assert len(found) == 1
+    assert reads
 
 
-def test_the_right_to_execute_counts(recipe: Path) -> None:
+def test_recipe_hash_depends_on_the_executable_bit(recipe: Path) -> None:
     before = recipe_hash("node", recipe)
     (recipe / "node" / "labkit-init").chmod(0o644)
     assert recipe_hash("node", recipe) != before
@@ -130,14 +137,16 @@ def test_different_recipes_have_different_hashes(
     assert (found[0] == found[1]) == (one == other)
 
 
-def test_a_recipe_without_a_dockerfile_is_refused(tmp_path: Path) -> None:
+def test_recipe_without_a_dockerfile_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Dockerfile"):
         recipe_files(tmp_path)
 
 
-def test_nothing_of_this_workplace_is_in_the_recipe() -> None:
+def test_recipe_names_no_build_machine() -> None:
     for name in IMAGES:
-        for file in recipe_files(environments_dir() / "images" / name):
+        files = recipe_files(environments_dir() / "images" / name)
+        assert "Dockerfile" in {file.name for file in files}
+        for file in files:
             for word in (b"/work/", b"BEGIN CERTIFICATE", b"/root/go"):
                 assert word not in file.content, (name, file.name, word)
 
@@ -158,7 +167,7 @@ def test_nothing_of_this_workplace_is_in_the_recipe() -> None:
         ),
     ],
 )
-def test_mirrors_are_read_from_the_hosts_sources(
+def test_debian_mirrors_are_read_from_the_apt_sources(
     sources: str, packages: str, security: str | None
 ) -> None:
     assert _build.debian_mirrors(sources) == (packages, security or _build.SECURITY_MIRROR)
@@ -197,14 +206,14 @@ def refusal(path: Path) -> ImageError:
     return caught.value
 
 
-def test_an_archive_of_this_recipe_passes_the_check(tmp_path: Path) -> None:
+def test_archive_of_this_recipe_is_loaded(tmp_path: Path) -> None:
     labels = {"labkit.image": "node", "labkit.recipe": recipe_hash("node")}
     path = archive(tmp_path / "node.tar.gz", labels)
     with pytest.raises(AssertionError, match="the engine was asked"):
         images.load(Engine(), path, Silent())  # type: ignore[arg-type]
 
 
-def test_an_archive_of_another_recipe_is_refused_with_both_hashes(tmp_path: Path) -> None:
+def test_archive_of_another_recipe_is_refused_with_both_hashes(tmp_path: Path) -> None:
     labels = {"labkit.image": "node", "labkit.recipe": "0123456789ab"}
     error = refusal(archive(tmp_path / "node.tar.gz", labels))
     assert "0123456789ab" in str(error)
@@ -217,7 +226,7 @@ def test_another_image_is_refused(tmp_path: Path, labels: dict[str, str] | None)
 
 
 @given(cut=st.floats(min_value=0.0, max_value=0.999))
-def test_an_archive_that_was_cut_off_is_refused(
+def test_archive_that_was_cut_off_is_refused(
     tmp_path_factory: pytest.TempPathFactory, cut: float
 ) -> None:
     labels = {"labkit.image": "node", "labkit.recipe": recipe_hash("node")}
@@ -228,7 +237,7 @@ def test_an_archive_that_was_cut_off_is_refused(
 
 
 @given(place=st.integers(min_value=100, max_value=199_000), bit=st.integers(0, 7))
-def test_an_archive_with_a_bit_turned_is_refused(
+def test_archive_with_a_flipped_bit_is_refused(
     tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
 ) -> None:
     labels = {"labkit.image": "node", "labkit.recipe": recipe_hash("node")}
@@ -243,7 +252,7 @@ def test_an_archive_with_a_bit_turned_is_refused(
     assert str(path) in str(refusal(path))
 
 
-def test_no_file_and_no_archive_are_told_apart(tmp_path: Path) -> None:
+def test_missing_file_and_damaged_archive_have_their_messages(tmp_path: Path) -> None:
     assert "no file" in str(refusal(tmp_path / "absent.tar.gz"))
     text = tmp_path / "text.tar.gz"
     text.write_text("not compressed")
@@ -283,7 +292,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "labkit"
 
 
-def test_a_failed_build_shows_the_end_of_its_log(state: Path) -> None:
+def test_failed_build_shows_the_end_of_its_log(state: Path) -> None:
     events = [{"stream": f"\x1b[91mline {n}\n\x1b[0m"} for n in range(50)]
     engine = BuildingEngine([*events, {"error": "exit code 1"}])
     with pytest.raises(BuildFailed) as caught:
@@ -311,7 +320,7 @@ def fail_after_heartbeat(stream: io.StringIO, step: Step) -> None:
     raise ValueError("broken")
 
 
-def test_a_plain_report_says_that_it_is_alive_and_how_it_ended() -> None:
+def test_plain_reporter_shows_heartbeats_and_results() -> None:
     stream = io.StringIO()
     reporter = PlainReporter(stream, heartbeat_s=0.01)
     broken = pytest.raises(ValueError, match="broken")
@@ -323,7 +332,7 @@ def test_a_plain_report_says_that_it_is_alive_and_how_it_ended() -> None:
     assert lines[-1].startswith(" ✓ outer (")
 
 
-def test_a_rich_report_leaves_one_line_for_each_step() -> None:
+def test_rich_reporter_leaves_one_line_for_each_step() -> None:
     console = Console(file=io.StringIO(), width=80)
     reporter = RichReporter(console)
     with reporter.step("outer [1/2]"), reporter.step("inner") as step:

@@ -90,7 +90,7 @@ def tiny(
         client.images.remove(tag)
 
 
-def test_a_saved_image_loads_as_the_same_image(
+def test_saved_image_loads_as_the_same_image(
     client: docker.DockerClient, tiny: str, tmp_path: Path
 ) -> None:
     before = client.images.get(tiny).id
@@ -104,7 +104,7 @@ def test_a_saved_image_loads_as_the_same_image(
     assert client.images.get(tiny).id == before
 
 
-def test_saving_what_is_not_there_leaves_no_file(
+def test_saving_a_missing_image_leaves_no_file(
     client: docker.DockerClient, tiny: str, tmp_path: Path
 ) -> None:
     client.images.remove(tiny)
@@ -113,7 +113,7 @@ def test_saving_what_is_not_there_leaves_no_file(
     assert list(tmp_path.glob("*.gz*")) == []
 
 
-def test_an_archive_of_another_recipe_does_not_reach_the_engine(
+def test_archive_of_another_recipe_does_not_reach_the_engine(
     client: docker.DockerClient, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "node.tar.gz"
@@ -164,7 +164,7 @@ def registry(client: docker.DockerClient) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("prefix", ["", "/course"])
-def test_a_pushed_image_is_pulled_as_the_same_image(
+def test_pushed_image_is_pulled_as_the_same_image(
     client: docker.DockerClient, tiny: str, registry: str, prefix: str
 ) -> None:
     before = client.images.get(tiny).id
@@ -180,7 +180,7 @@ def test_a_pushed_image_is_pulled_as_the_same_image(
     assert not is_there(client, name)
 
 
-def test_pulling_what_was_not_pushed_says_what_to_do(
+def test_pulling_an_absent_image_is_refused(
     client: docker.DockerClient, tiny: str, registry: str
 ) -> None:
     client.images.remove(tiny)
@@ -190,7 +190,7 @@ def test_pulling_what_was_not_pushed_says_what_to_do(
     assert images.find_node_image(client) is None
 
 
-def test_another_image_under_the_name_is_refused(
+def test_pulled_image_of_another_recipe_is_refused(
     client: docker.DockerClient, tiny: str, registry: str
 ) -> None:
     client.images.remove(tiny)
@@ -204,7 +204,7 @@ def test_another_image_under_the_name_is_refused(
     assert not is_there(client, name)
 
 
-def test_a_registry_that_is_not_there_is_an_error(client: docker.DockerClient, tiny: str) -> None:
+def test_unreachable_registry_is_an_error(client: docker.DockerClient, tiny: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound but not listening: refuses
         port = taken.getsockname()[1]
@@ -245,7 +245,7 @@ def output(container: Any, command: str) -> str:
     return str(text.decode().strip())
 
 
-def test_systemd_runs_within_seconds_and_nothing_failed(node: Any) -> None:
+def test_node_image_boots_without_failed_units(node: Any) -> None:
     deadline = time.monotonic() + 15
     while (
         state := node.exec_run("systemctl is-system-running").output.decode().strip()
@@ -255,7 +255,7 @@ def test_systemd_runs_within_seconds_and_nothing_failed(node: Any) -> None:
         time.sleep(0.1)
 
 
-def test_the_programs_are_there_and_know_their_versions(node: Any) -> None:
+def test_node_image_has_the_programs_and_their_versions(node: Any) -> None:
     for program in ("apiserver", "controller-manager", "scheduler", "proxy"):
         assert output(node, f"kube-{program} --version") == "Kubernetes v1.37.2"
     assert output(node, "kubelet --version") == "Kubernetes v1.37.2"
@@ -268,7 +268,7 @@ def test_the_programs_are_there_and_know_their_versions(node: Any) -> None:
     output(node, "python3 -c 'import ssl, http.client, json'")
 
 
-def test_containerd_takes_the_images_of_the_pods(node: Any) -> None:
+def test_containerd_imports_the_pod_images(node: Any) -> None:
     output(node, "systemd-run --no-block --unit=containerd containerd")
     output(node, "for i in $(seq 100); do ctr version >/dev/null 2>&1 && break; sleep .1; done")
     output(node, "ctr -n k8s.io images import /opt/labkit/pods.tar")
@@ -278,7 +278,7 @@ def test_containerd_takes_the_images_of_the_pods(node: Any) -> None:
     assert output(node, f"{who} 2>/dev/null") == "app"
 
 
-def test_no_daemon_starts_that_the_lab_did_not_ask_for(client: docker.DockerClient) -> None:
+def test_node_image_starts_no_listening_daemon(client: docker.DockerClient) -> None:
     tag = images.find_node_image(client)
     assert tag is not None
     # as few rights as systemd can do with: the init script has to bear it
@@ -286,7 +286,7 @@ def test_no_daemon_starts_that_the_lab_did_not_ask_for(client: docker.DockerClie
         tag, detach=True, cap_add=["SYS_ADMIN"], tmpfs={"/run": "exec", "/tmp": ""}
     )
     try:
-        test_systemd_runs_within_seconds_and_nothing_failed(container)
+        test_node_image_boots_without_failed_units(container)
         assert output(container, "ss -Hlntu") == ""
         machine_id = output(container, "cat /etc/machine-id")
         assert len(machine_id) == 32

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.lab
 NODE = "master"
 
 
-def test_a_command_is_its_users(lab_insecure: Any) -> None:
+def test_command_runs_as_its_user(lab_insecure: Any) -> None:
     script = ["sh", "-c", "id -un; id -Gn; echo $HOME; pwd"]
     assert lab_insecure.exec(NODE, script).text.split() == ["root", "root", "/root", "/"]
     user, groups, home, here = lab_insecure.exec(NODE, script, user="alice").text.splitlines()
@@ -25,7 +25,7 @@ def test_a_command_is_its_users(lab_insecure: Any) -> None:
     assert int(shown.split()[1], 16) == 0, "an ordinary user has no capability"
 
 
-def test_what_goes_in_comes_out(lab_insecure: Any) -> None:
+def test_command_passes_input_and_output_unchanged(lab_insecure: Any) -> None:
     data = bytes(range(256)) * 8000
     assert lab_insecure.exec(NODE, ["cat"], stdin=data).stdout == data
     left = lab_insecure.exec(NODE, ["sh", "-c", "echo a; echo b >&2; exit 7"], check=False)
@@ -44,13 +44,13 @@ def test_commands_run_side_by_side(lab_insecure: Any) -> None:
     assert time.monotonic() - began < 6, "one after the other they take eight seconds"
 
 
-def test_what_does_not_end_is_ended(lab_insecure: Any) -> None:
+def test_command_is_ended_after_its_timeout(lab_insecure: Any) -> None:
     with pytest.raises(CommandFailed, match=r"did not end within 0\.5 s"):
         lab_insecure.exec(NODE, ["sleep", "30"], timeout=0.5)
     assert lab_insecure.exec(NODE, ["pgrep", "-x", "sleep"], check=False).text == ""
 
 
-def test_broken_connection_is_made_anew(lab_insecure: Any) -> None:
+def test_broken_connection_is_reopened(lab_insecure: Any) -> None:
     lane = lane_to(lab_insecure.container(NODE))
     assert lane is lane_to(lab_insecure.container(NODE))
     lane.close()

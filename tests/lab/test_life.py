@@ -46,7 +46,7 @@ def client() -> Iterator[docker.DockerClient]:
     client.close()
 
 
-def test_a_lab_beside_another_of_its_mode_is_half_deleted_mended_and_removed(
+def test_second_lab_of_a_mode_is_created_repaired_and_removed(
     client: docker.DockerClient, lab_insecure: Lab
 ) -> None:
     lab = Lab("insecure", name=OTHER, client=client)
@@ -73,7 +73,7 @@ def test_a_lab_beside_another_of_its_mode_is_half_deleted_mended_and_removed(
     assert lab_insecure.status().state == "ready"
 
 
-def test_a_container_of_somebody_elses_is_not_touched(client: docker.DockerClient) -> None:
+def test_foreign_container_of_the_same_name_is_not_touched(client: docker.DockerClient) -> None:
     image = client.images.list("labkit/node")[0]
     name = f"labkit-{OTHER}-insecure-etcd1"
     foreign = client.containers.create(image, name=name, entrypoint="", command=["true"])
@@ -86,7 +86,7 @@ def test_a_container_of_somebody_elses_is_not_touched(client: docker.DockerClien
         foreign.remove(force=True)
 
 
-def test_a_broken_unit_is_told_with_its_log_and_nothing_is_left(
+def test_broken_unit_is_reported_with_its_log_and_the_lab_removed(
     client: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(environments_dir(), tmp_path / "environments")
@@ -107,7 +107,7 @@ def test_a_broken_unit_is_told_with_its_log_and_nothing_is_left(
     assert "no-such-flag" in lab.logs("etcd1", "etcd.service", 200)
 
 
-def test_commands_go_in_and_come_out_as_they_are(lab_insecure: Lab) -> None:
+def test_commands_and_files_pass_bytes_unchanged(lab_insecure: Lab) -> None:
     binary = bytes(range(256)) * 400
     assert lab_insecure.exec("worker1", ["cat"], stdin=binary).stdout == binary
     output = lab_insecure.exec("worker1", ["sh", "-c", "echo a; echo b >&2; exit 3"], check=False)
@@ -118,7 +118,7 @@ def test_commands_go_in_and_come_out_as_they_are(lab_insecure: Lab) -> None:
     lab_insecure.exec("worker1", ["rm", "/tmp-file"])
 
 
-def test_failures_inside_say_what_failed(lab_insecure: Lab) -> None:
+def test_failed_command_is_reported_with_its_evidence(lab_insecure: Lab) -> None:
     with pytest.raises(CommandFailed, match="exited with 3") as caught:
         lab_insecure.exec("worker1", ["sh", "-c", "echo because >&2; exit 3"])
     assert caught.value.evidence == ("because",)
@@ -132,13 +132,13 @@ def test_failures_inside_say_what_failed(lab_insecure: Lab) -> None:
         authority_of(lab_insecure, "no-such-ca")
 
 
-def test_a_lab_that_is_not_there_says_how_to_make_it(client: docker.DockerClient) -> None:
+def test_missing_lab_is_reported_with_the_up_command(client: docker.DockerClient) -> None:
     with pytest.raises(NoSuchLab) as caught:
         Lab("hardened", name=OTHER, client=client).kubectl("get", "nodes")
     assert caught.value.hint == f"labkit up --name {OTHER} --mode hardened"
 
 
-def test_reset_takes_back_files_objects_units_and_containers(lab_insecure: Lab) -> None:
+def test_reset_restores_files_objects_units_and_pods(lab_insecure: Lab) -> None:
     lab = lab_insecure
     before = lab.kubectl(
         "get", "pods,nodes,namespaces,clusterrolebindings", "-A", "-o", "name"
@@ -165,7 +165,7 @@ def test_reset_takes_back_files_objects_units_and_containers(lab_insecure: Lab) 
     assert b"kind: Config" in lab.read_file("worker1", "/etc/kubernetes/kubelet.conf")
 
 
-def test_the_machines_are_real(lab_hardened: Lab) -> None:
+def test_hardened_lab_runs_nodes_pods_and_etcd(lab_hardened: Lab) -> None:
     nodes = lab_hardened.kubectl("get", "nodes", "-o", "wide").text
     assert nodes.count(" Ready ") == 2
     assert "v1.37" in nodes

@@ -24,7 +24,7 @@ ADDRESSES = {node.name: f"10.0.0.{node.host}" for node in read_environment("inse
 
 
 @given(name=st.text("abc0-", min_size=1, max_size=12), mode=st.sampled_from(MODES))
-def test_candidates_are_the_same_each_time_and_inside_the_space(name: str, mode: str) -> None:
+def test_subnet_candidates_are_stable_and_inside_the_space(name: str, mode: str) -> None:
     first = list(candidates(name, mode))
     assert first == list(candidates(name, mode))
     assert len(set(first)) == 16
@@ -32,7 +32,7 @@ def test_candidates_are_the_same_each_time_and_inside_the_space(name: str, mode:
 
 
 @given(data=st.binary(max_size=2000), mode=st.sampled_from([0o600, 0o644, 0o755]))
-def test_an_archive_holds_what_went_in(data: bytes, mode: int) -> None:
+def test_archive_holds_its_files(data: bytes, mode: int) -> None:
     packed = archive([FileSpec("/etc/a/b", data, mode), FileSpec("/etc/c", link="/etc/a/b")])
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         member = tar.getmember("etc/a/b")
@@ -72,9 +72,10 @@ def test_private_keys_are_private_and_only_where_the_plan_puts_them() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_bundle_holds_the_certificates_of_its_authorities(mode: str) -> None:
+def test_bundle_holds_the_certificates_of_its_authorities(mode: str) -> None:
     env = read_environment(mode)
     files = machine_files(env, ADDRESSES)
+    assert env.pki.bundles
     for bundle in env.pki.bundles:
         [pem] = {f.data for f in files["etcd1"] if f.path == bundle.certificate}
         names = [item.common_name for item in read_certificates(pem, "any-ca.crt")]
@@ -94,7 +95,7 @@ def test_every_lab_has_keys_of_its_own() -> None:
     assert b"${" not in next(f.data for f in first if f.path == secret)
 
 
-def test_what_a_machine_may_do_is_named() -> None:
+def test_machines_are_not_privileged() -> None:
     assert "Privileged" not in MACHINE.host
     reaching_the_host = {"ALL", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME", "SYS_BOOT", "SYS_RESOURCE"}
     assert not reaching_the_host & set(MACHINE.host["CapAdd"])
@@ -108,7 +109,7 @@ def test_what_a_machine_may_do_is_named() -> None:
         ("no space left on device", EngineError, "could not run"),
     ],
 )
-def test_what_the_engine_refuses_is_explained(said: str, kind: type, word: str) -> None:
+def test_engine_error_is_explained(said: str, kind: type, word: str) -> None:
     error = _explained(APIError("500 Server Error", explanation=said), "labkit-x")
     assert type(error) is kind
     assert word in error.message
@@ -117,6 +118,6 @@ def test_what_the_engine_refuses_is_explained(said: str, kind: type, word: str) 
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", "a_b", "a" * 40, "../x"])
-def test_a_name_that_docker_would_not_take_is_refused_before_it(name: str) -> None:
+def test_malformed_lab_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="not a name for a lab"):
         Lab("insecure", name=name)

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -55,7 +56,8 @@ def shake(
         caller.join()
     if errors:
         raise errors[0]
-    subject = {key: value for part in certificate["subject"] for key, value in part}  # type: ignore[union-attr,misc]
+    parts: Any = certificate["subject"]
+    subject = {key: value for part in parts for key, value in part}
     return str(subject["commonName"])
 
 
@@ -69,7 +71,7 @@ def server(authority: Authority) -> Leaf:
     return authority.issue("etcd1", hosts=["etcd1", "10.0.0.11"], usages=["server"])
 
 
-def test_both_sides_accept_what_the_plan_says(
+def test_handshake_succeeds_with_planned_certificates(
     tmp_path: Path, authority: Authority, server: Leaf
 ) -> None:
     client = authority.issue("flanneld")
@@ -77,7 +79,7 @@ def test_both_sides_accept_what_the_plan_says(
     assert shake(tmp_path, server, client, ca, ca) == "flanneld"
 
 
-def test_a_stranger_is_refused_by_the_server(
+def test_client_of_an_unknown_authority_is_refused(
     tmp_path: Path, authority: Authority, server: Leaf
 ) -> None:
     stranger = Authority.create("etcd-ca").issue("flanneld")
@@ -85,34 +87,36 @@ def test_a_stranger_is_refused_by_the_server(
         shake(tmp_path, server, stranger, authority.certificate, authority.certificate)
 
 
-def test_a_stranger_is_refused_by_the_client(tmp_path: Path, authority: Authority) -> None:
+def test_server_of_an_unknown_authority_is_refused(tmp_path: Path, authority: Authority) -> None:
     stranger = Authority.create("etcd-ca").issue("etcd1", hosts=["etcd1"], usages=["server"])
     client = authority.issue("flanneld")
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(ssl.SSLError, match="alert unknown ca"):
         shake(tmp_path, stranger, client, authority.certificate, authority.certificate)
 
 
-def test_a_server_of_another_name_is_refused(tmp_path: Path, authority: Authority) -> None:
+def test_server_of_another_name_is_refused(tmp_path: Path, authority: Authority) -> None:
     other = authority.issue("etcd2", hosts=["etcd2"], usages=["server"])
     client = authority.issue("flanneld")
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(ssl.SSLError, match="alert bad certificate"):
         shake(tmp_path, other, client, authority.certificate, authority.certificate)
 
 
-def test_a_clients_certificate_is_not_a_servers(tmp_path: Path, authority: Authority) -> None:
+def test_clients_certificate_is_not_a_servers(tmp_path: Path, authority: Authority) -> None:
     client = authority.issue("flanneld", hosts=["etcd1"])
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(ssl.SSLError, match="alert unsupported certificate"):
         shake(tmp_path, client, client, authority.certificate, authority.certificate)
 
 
-def test_user_and_group_are_where_kubernetes_reads_them(authority: Authority) -> None:
+def test_certificate_has_user_as_common_name_and_group_as_organization(
+    authority: Authority,
+) -> None:
     leaf = authority.issue("system:node:worker1", organization="system:nodes")
     subject = x509.load_pem_x509_certificate(leaf.certificate).subject
     assert subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == "system:node:worker1"
     assert subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value == "system:nodes"
 
 
-def test_an_authority_can_be_read_back(authority: Authority) -> None:
+def test_reloaded_authority_issues_valid_certificates(authority: Authority) -> None:
     again = Authority(authority.certificate, authority.key)
     issued = x509.load_pem_x509_certificate(again.issue("x").certificate)
     issued.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.certificate))

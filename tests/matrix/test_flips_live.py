@@ -31,7 +31,7 @@ def chosen() -> list[str]:
 
 @pytest.mark.parametrize("name", ["", *chosen()])
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
-def test_every_cell(name: str, mode: str, labs: dict[str, Any]) -> None:
+def test_every_cell_agrees_live(name: str, mode: str, labs: dict[str, Any]) -> None:
     """Without a control's name, the mode as it is."""
     lab = labs[mode]
     plan = variants(lab.environment, [name])[1:] if name else variants(lab.environment, [])
@@ -43,7 +43,7 @@ def test_every_cell(name: str, mode: str, labs: dict[str, Any]) -> None:
     assert Lab(mode, name=lab.name).environment.edits == ()
 
 
-def test_a_flipped_lab_is_verified_against_what_it_runs(labs: dict[str, Any]) -> None:
+def test_flipped_lab_is_verified_against_what_it_runs(labs: dict[str, Any]) -> None:
     lab = labs["hardened"]
     control = controls["kubelet-read-only-port"]
     channel = "anyone@network -> kubelet@worker1:10255"

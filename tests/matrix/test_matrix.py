@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from labkit import controls, read_environment
 from labkit.errors import ConfigError, ProbeError, ProbeTimeout
 from labkit.matrix import Cell, Matrix, Variant, combinations, run, run_matrix, variants
-from labkit.model import read_model
+from labkit.model import Foothold, read_model
 from labkit.render.matrix import cover, heat_map, markdown
 from labkit.techniques import Prediction, Technique, Verdict
 from labkit.techniques._base import NETWORK, POD
@@ -38,7 +38,7 @@ class FakeLab:
 
 
 def technique(answer: Any, predicted: bool = False) -> Technique:
-    def execute(lab: Any, foothold: str) -> Verdict:
+    def execute(lab: Any, foothold: Foothold) -> Verdict:
         said = answer(lab, foothold)
         if isinstance(said, Exception):
             raise said
@@ -64,7 +64,7 @@ def test_control_is_flipped_for_its_cells_and_taken_back() -> None:
     lab: Any = FakeLab()
     control = controls["kubelet-anonymous"]
 
-    def seen(lab: Any, foothold: str) -> bool:
+    def seen(lab: Any, foothold: Foothold) -> bool:
         return not control.holds(read_model(lab.environment))
 
     cells = run_matrix(lab, [Variant("hardened"), OFF], known=[technique(seen)])
@@ -72,7 +72,7 @@ def test_control_is_flipped_for_its_cells_and_taken_back() -> None:
     assert [cell.agree for cell in cells] == [True, True, False, False]
     assert lab.applied == [0, 0, len(control.edits(on=False)), 0]
     assert Matrix(cells).effects() == {
-        ("kubelet-anonymous", "off"): {("probe", NETWORK), ("probe", POD)}
+        ("kubelet-anonymous", "off"): {("probe", str(NETWORK)), ("probe", str(POD))}
     }
     assert Matrix(cells).exit_code == 1
 
@@ -97,7 +97,7 @@ def test_what_says_nothing_is_unprobed_and_never_a_refusal(
     assert Matrix(cells).exit_code == 2
 
 
-def test_what_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_cell_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "PAUSE_S", 0)
     lab: Any = FakeLab()
     answers = iter([ProbeError("not yet"), False, False])
@@ -105,7 +105,7 @@ def test_what_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None
     assert [cell.observed for cell in cells] == ["refused", "refused"]
 
 
-def test_done_is_not_done_again() -> None:
+def test_finished_cells_are_not_repeated() -> None:
     lab: Any = FakeLab()
     told: list[str] = []
     plan = variants(lab.environment, ["kubelet-anonymous"])
@@ -117,23 +117,23 @@ def test_done_is_not_done_again() -> None:
         done={
             ("hardened", None, None, "probe", NETWORK),
             ("hardened", None, None, "probe", POD),
-            ("hardened", "kubelet-anonymous", "off", "probe", POD),
+            ("hardened", "kubelet-anonymous", "off", "probe", str(POD)),
         },
         tell=lambda variant, cells, seconds: told.append(
             f"{variant}: {[c.foothold for c in cells]}"
         ),
     )
-    assert told == [f"hardened, kubelet-anonymous off: {[NETWORK]}"]
+    assert told == [f"hardened, kubelet-anonymous off: {[str(NETWORK)]}"]
 
 
 def cell(control: str | None, observed: str, technique: str = "probe") -> Cell:
     return Cell(
-        "insecure", control, control and "on", POD, technique, "succeeded", observed, "HTTP 200",
-        observed == "succeeded",
+        "insecure", control, control and "on", str(POD), technique, "succeeded", observed,
+        "HTTP 200", observed == "succeeded",
     )  # fmt: skip
 
 
-def test_json_comes_back(tmp_path: Path) -> None:
+def test_matrix_is_equal_after_a_json_round_trip(tmp_path: Path) -> None:
     matrix = Matrix([cell(None, "succeeded"), cell("a", "refused")])
     path = tmp_path / "matrix.json"
     path.write_text(matrix.to_json())
@@ -146,7 +146,7 @@ def test_json_comes_back(tmp_path: Path) -> None:
 
 def test_stored_rows_are_the_same_in_whatever_order_they_were_tried() -> None:
     cells = [
-        Cell(mode, control, way, foothold, name, "refused", "refused", "HTTP 401", True)
+        Cell(mode, control, way, str(foothold), name, "refused", "refused", "HTTP 401", True)
         for mode in ("insecure", "hardened")
         for control, way in ((None, None), ("b", "on"), ("a", "on"), ("a", "off"))
         for name in ("probe", "another")

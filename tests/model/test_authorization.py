@@ -243,7 +243,7 @@ def test_one_setting_changes_its_claim(modes, mode, path, old, new, channel, nam
     assert claims(modes / mode, channel, name) == {value}
 
 
-def test_a_webhook_is_no_better_than_the_apiserver_that_it_asks(modes):
+def test_kubelet_webhook_allows_what_the_apiserver_allows(modes):
     file = modes / "insecure" / KUBELET
     file.write_text(file.read_text().replace("AlwaysAllow", "Webhook"))
     assert claims(modes / "insecure", TO_KUBELET, RIGHTS) == {"allow-all"}
@@ -252,7 +252,7 @@ def test_a_webhook_is_no_better_than_the_apiserver_that_it_asks(modes):
     assert claims(modes / "insecure", TO_KUBELET, RIGHTS) == {"enforced"}
 
 
-def test_a_proxy_of_somebody_without_rights_enforces_theirs(modes):
+def test_kubectl_proxy_enforces_the_rights_of_its_user(modes):
     pki = modes / "insecure/pki.yaml"
     pki.write_text(pki.read_text().replace("    organization: system:masters\n", ""))
     unit = modes / "insecure" / API_UNIT
@@ -265,7 +265,7 @@ def test_etcd_without_users_allows_all(modes):
     assert claims(modes / "hardened", TO_ETCD, RIGHTS) == {"allow-all"}
 
 
-def test_a_second_listener_of_etcd_has_its_own_channel(modes):
+def test_second_listener_of_etcd_has_its_own_channel(modes):
     file = modes / "hardened" / ETCD_UNIT
     file.write_text(
         file.read_text().replace("https://0.0.0.0:2379", "https://0.0.0.0:2379,http://0.0.0.0:2378")
@@ -275,7 +275,7 @@ def test_a_second_listener_of_etcd_has_its_own_channel(modes):
     assert claims(modes / "hardened", TO_ETCD, ENCRYPTION) == {"tls1.3"}
 
 
-def test_a_kubelet_without_a_configuration_file_has_the_defaults_of_old(modes):
+def test_kubelet_without_a_configuration_file_has_its_legacy_defaults(modes):
     unit = modes / "hardened/worker/etc/systemd/system/kubelet.service"
     unit.write_text(unit.read_text().replace("  --config=/etc/kubernetes/kubelet.yaml \\\n", ""))
     assert claims(modes / "hardened", TO_KUBELET, CLIENT) == {"anonymous"}
@@ -283,7 +283,7 @@ def test_a_kubelet_without_a_configuration_file_has_the_defaults_of_old(modes):
     assert claims(modes / "hardened", "kubelet@worker1:10255", CLIENT) == {"none"}
 
 
-def test_a_flag_of_the_kubelet_wins_over_its_file(modes):
+def test_flag_of_the_kubelet_wins_over_its_file(modes):
     unit = modes / "hardened/worker/etc/systemd/system/kubelet.service"
     unit.write_text(unit.read_text().replace("--node-ip", "--anonymous-auth --node-ip"))
     assert claims(modes / "hardened", TO_KUBELET, CLIENT) == {"anonymous"}
@@ -297,21 +297,21 @@ def test_dockerd_without_hosts_makes_its_own_socket(modes):
 
 
 @pytest.mark.parametrize("port", ["x", "99999", "-1"])
-def test_a_port_that_is_none_names_its_line(modes, port):
+def test_malformed_port_is_refused_with_its_line(modes, port):
     file = modes / "hardened" / API_UNIT
     file.write_text(file.read_text().replace("--secure-port=6443", f"--secure-port={port}"))
     with pytest.raises(ConfigError, match=r"kube-apiserver\.service:12: no port"):
         read_model(modes / "hardened")
 
 
-def test_an_endpoint_that_is_no_url_names_its_line(modes):
+def test_malformed_endpoint_is_refused_with_its_line(modes):
     file = modes / "hardened" / API_UNIT
     file.write_text(file.read_text().replace("https://etcd1:2379", "https://etcd1:port"))
     with pytest.raises(ConfigError, match=r"kube-apiserver\.service:21: .*no URL"):
         read_model(modes / "hardened")
 
 
-def test_a_proxy_on_the_loopback_address_serves_only_its_own_machine(modes):
+def test_proxy_on_the_loopback_address_serves_only_its_own_machine(modes):
     unit = modes / "insecure" / PROXY
     unit.write_text(unit.read_text().replace("--address=0.0.0.0", "--address=127.0.0.1"))
     found = {c.id: c for c in read_model(modes / "insecure").channels}

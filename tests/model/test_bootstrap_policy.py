@@ -42,28 +42,31 @@ def allowed(who: Caller, action: Action, env: Environment = HARDENED) -> bool:
         (component("kube-proxy", "worker1"), [Action("list", "services")], [READ]),
     ],
 )
-def test_what_the_components_may(who: Caller, may_do: list[Action], may_not: list[Action]) -> None:
+def test_components_have_the_permissions_of_the_bootstrap_policy(
+    who: Caller, may_do: list[Action], may_not: list[Action]
+) -> None:
     assert [action for action in may_do if not allowed(who, action)] == []
     assert [action for action in may_not if allowed(who, action)] == []
 
 
-def test_without_rbac_it_says_nothing() -> None:
+def test_bootstrap_policy_does_not_apply_under_abac() -> None:
     insecure = read_environment("insecure")
     scheduler = component("kube-scheduler")
     found = may(insecure, insecure.component("kube-apiserver@master"), scheduler, BIND)
     assert "ABAC" in found.detail
 
 
-def test_every_binding_names_a_role_that_there_is() -> None:
+def test_every_bootstrap_binding_names_an_existing_role() -> None:
     policy = bootstrap_policy()
     roles = {(role.namespace, role.name) for role in policy.roles}
+    assert len(policy.bindings) > 50
     for binding in policy.bindings:
         home = "" if binding.role_kind == "ClusterRole" else binding.namespace
         assert (home, binding.role) in roles
 
 
 @pytest.mark.lab
-def test_it_is_what_the_apiserver_makes(lab_hardened: Any) -> None:
+def test_bootstrap_policy_equals_that_of_a_running_apiserver(lab_hardened: Any) -> None:
     kinds = "clusterroles,clusterrolebindings,roles,rolebindings"
     mine = "--selector=kubernetes.io/bootstrapping=rbac-defaults"
     found = lab_hardened.kubectl("get", kinds, "--all-namespaces", mine, "--output=json")

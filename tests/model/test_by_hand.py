@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from labkit.errors import ConfigError
 from labkit.model import PROPERTIES, VALUES, Draft, read_model_file
+from labkit.model.footholds import ADMIN
 
 TEXT = """\
 name: shop
@@ -36,7 +37,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_one_file(tmp_path: Path) -> None:
+def test_model_file_is_read_into_components_channels_and_credentials(tmp_path: Path) -> None:
     model = read_model_file(write(tmp_path, TEXT))
     assert [it.id for it in model.components] == [
         "kube-apiserver@master", "etcd@master", "billing@vm7",
@@ -48,11 +49,13 @@ def test_one_file(tmp_path: Path) -> None:
     assert str(strong.encryption.source) == "model.yaml:8 encryption: tls1.3"
     assert weak.encryption.source.default
     assert robot.client_authentication.value == "anonymous", "what the apiserver does by itself"
-    assert model.components[0].claim("audit").value == "on"
-    assert model.credentials[1].rights == ("cluster-admin",)
+    audit = model.components[0].claim("audit")
+    assert audit is not None
+    assert audit.value == "on"
+    assert model.credentials[1].rights == (ADMIN,)
 
 
-def test_python_says_the_same(tmp_path: Path) -> None:
+def test_draft_equals_the_model_file(tmp_path: Path) -> None:
     draft = Draft("shop", "two doors to one store")
     api = draft.component("kube-apiserver", claims={"audit": "on", "secrets at rest": "encrypted"})
     etcd = draft.component("etcd")
@@ -90,7 +93,7 @@ def test_python_says_the_same(tmp_path: Path) -> None:
         ("components:", "components: [", r"model\.yaml:\d+: no valid YAML"),
     ],
 )
-def test_what_is_misspelt_is_refused_with_its_line(
+def test_misspelt_word_is_refused_with_its_line(
     tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     assert old in TEXT
@@ -98,7 +101,7 @@ def test_what_is_misspelt_is_refused_with_its_line(
         read_model_file(write(tmp_path, TEXT.replace(old, new, 1)))
 
 
-def test_a_name_that_two_have_is_refused() -> None:
+def test_ambiguous_name_is_refused() -> None:
     draft = Draft("two")
     draft.component("etcd@a")
     draft.component("etcd@b")

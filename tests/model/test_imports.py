@@ -18,13 +18,13 @@ def loaded(module: str, *heavy: str) -> str:
     return run.stdout.strip()
 
 
-def test_facts_need_neither_docker_nor_networkx():
+def test_cluster_imports_neither_docker_nor_networkx():
     assert loaded("labkit.cluster", "docker", "kubernetes", "networkx", "matplotlib") == ""
 
 
-def test_the_model_needs_neither_docker_nor_kubernetes():
+def test_model_imports_neither_docker_nor_kubernetes():
     assert loaded("labkit.model", "docker", "kubernetes", "matplotlib") == ""
 
 
-def test_pictures_load_matplotlib_only_when_drawn():
+def test_render_imports_matplotlib_only_to_draw():
     assert loaded("labkit.render", "docker", "kubernetes", "matplotlib") == ""

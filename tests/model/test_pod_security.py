@@ -34,7 +34,9 @@ def hardened(*edits: Edit) -> Environment:
         ((OFF,), "shop", "privileged", "--disable-admission-plugins"),
     ],
 )
-def test_which_standard(edits: tuple[Edit, ...], namespace: str, value: str, where: str) -> None:
+def test_pod_security_standard_of_a_namespace(
+    edits: tuple[Edit, ...], namespace: str, value: str, where: str
+) -> None:
     env = hardened(*edits)
     found = standard(env, env.component("kube-apiserver@master"), namespace)
     assert (found.value, where in str(found.source)) == (value, True), found
@@ -48,12 +50,12 @@ def test_which_standard(edits: tuple[Edit, ...], namespace: str, value: str, whe
         (", labels: {pod-security.kubernetes.io/warn: privileged}", "refused"),
     ],
 )
-def test_a_label_wins_over_the_default_and_only_enforce_does(labels: str, word: str) -> None:
+def test_enforce_label_overrides_the_default_standard(labels: str, word: str) -> None:
     env = hardened(Whole(PLAN, "manifests/default.yaml", NAMESPACE % labels))
     assert host_paths(env, env.component("kube-apiserver@master"), "default").value == word
 
 
-def test_a_file_that_is_not_there_names_the_line() -> None:
+def test_missing_admission_file_is_refused_with_its_line() -> None:
     env = hardened(Flag("master", UNIT, "admission-control-config-file", "/etc/none.yaml"))
     with pytest.raises(ConfigError, match=r"kube-apiserver\.service:\d+: .*has no such file"):
         standard(env, env.component("kube-apiserver@master"), "default")

@@ -67,7 +67,7 @@ def asked(found: Environment, who: Caller, action: Action) -> str:
     return may(found, found.component("kube-apiserver@master"), who, action).value
 
 
-def test_who_the_apiserver_takes_callers_for() -> None:
+def test_apiserver_identifies_callers_by_their_certificates() -> None:
     insecure, hardened = env("insecure"), env("hardened")
     assert caller(insecure).user == "system:anonymous"
     assert caller(hardened).user == ""
@@ -84,7 +84,7 @@ def test_broad_policy_allows_everybody_everything(action: Action) -> None:
     assert asked(found, caller(found), action) == "allowed"
 
 
-def test_kubelet_may_request_and_not_approve() -> None:
+def test_kubelet_may_request_certificates_but_not_approve_them() -> None:
     found = env("hardened")
     kubelet = caller(found, "kubelet")
     assert asked(found, kubelet, CREATE) == "allowed"
@@ -94,7 +94,7 @@ def test_kubelet_may_request_and_not_approve() -> None:
     assert asked(found, caller(found, "admin", "master"), APPROVE) == "allowed"
 
 
-def test_reading_is_not_writing() -> None:
+def test_readonly_abac_rule_allows_reads_only() -> None:
     policy = Whole("master", "/etc/kubernetes/abac.jsonl", READONLY)
     found = env("insecure", policy)
     assert asked(found, caller(found), SECRETS) == "allowed"
@@ -102,7 +102,7 @@ def test_reading_is_not_writing() -> None:
     assert asked(found, caller(found, "kubelet"), SECRETS) == "refused"
 
 
-def test_role_of_a_service_account_is_its_namespace_s_and_that_object_s() -> None:
+def test_role_allows_only_its_namespace_and_named_objects() -> None:
     found = env("hardened", Whole(PLAN, "manifests/reader.yaml", ROLES))
     who = Caller("system:serviceaccount:shop:default", frozenset(), caller(found).claim)
     assert asked(found, who, SECRETS) == "allowed"
@@ -116,7 +116,7 @@ def test_role_of_a_service_account_is_its_namespace_s_and_that_object_s() -> Non
     assert asked(found, stranger, SECRETS) == "refused"
 
 
-def test_plugin_that_is_on_by_default() -> None:
+def test_default_admission_plugin_is_on_unless_disabled() -> None:
     name = "CertificateSubjectRestriction"
     off = env("insecure", Flag("master", APISERVER, "disable-admission-plugins", f"Other,{name}"))
     for found, value in ((env("insecure"), "enforced"), (off, "allow-all")):
@@ -130,7 +130,7 @@ def at_kubelet(found: Environment, name: str = "") -> Claim:
     return may_at_kubelet(found, kubelet, who, Action("create", "nodes/proxy"))
 
 
-def test_kubelet_asks_the_apiserver() -> None:
+def test_kubelet_authorization_follows_its_mode_and_the_apiserver() -> None:
     always = Key("worker", KUBELET, "authorization.mode", "AlwaysAllow")
     anonymous = Key("worker", KUBELET, "authentication.anonymous.enabled", True)
     webhook = Key("worker", KUBELET, "authorization.mode", "Webhook")
@@ -170,7 +170,7 @@ def test_kubelet_asks_the_apiserver() -> None:
         ),
     ],
 )
-def test_who_can_read_a_file(
+def test_file_is_readable_by_mode_owner_and_group(
     mode: str, edits: tuple[Edit, ...], path: str, user: str, value: str
 ) -> None:
     found = env(mode, *edits)
@@ -179,13 +179,13 @@ def test_who_can_read_a_file(
     assert str(claim.source)
 
 
-def test_all_of_the_files_by_the_same_person() -> None:
+def test_files_must_all_be_readable_by_one_user() -> None:
     keys = [f"/etc/kubernetes/pki/{name}.key" for name in ("ca", "apiserver")]
     assert anybody_reads(env("insecure"), "master", keys[0])
     assert not anybody_reads(env("insecure"), "master", *keys)
 
 
-def test_tokens_of_pods() -> None:
+def test_pods_have_the_expected_service_account_tokens() -> None:
     shop, payments, agent = ("shop", "web"), ("payments", "card-processor"), ("monitoring", "agent")
     others = {("ci", "builder"), ("shop", "reporter"), ("shop", "collector")}
     assert set(pods(env("insecure"))) == {shop, payments, agent, *others}
@@ -197,7 +197,7 @@ def test_tokens_of_pods() -> None:
     assert token_in(env("insecure"), "shop", "nobody").value == "none"
 
 
-def test_a_subresource_is_not_told_apart_by_abac() -> None:
+def test_abac_rule_for_a_resource_covers_its_subresources() -> None:
     rule = {"group": "system:nodes", "namespace": "*", "apiGroup": "*", "resource": "pods"}
     head = {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy"}
     found = env(
@@ -209,7 +209,7 @@ def test_a_subresource_is_not_told_apart_by_abac() -> None:
     assert asked(found, kubelet, Action("create", "bindings", namespace="shop")) == "refused"
 
 
-def test_for_whom_a_projected_token_is() -> None:
+def test_projected_token_has_its_audience() -> None:
     path, key = "manifests/reporter.yaml", "spec.volumes.0.projected"
     insecure, hardened = env("insecure"), env("hardened")
     audience = audience_in(insecure, "shop", "reporter")
@@ -231,7 +231,7 @@ def test_for_whom_a_projected_token_is() -> None:
         ("{kind: User, name: default}", 0),
     ],
 )
-def test_whose_rights_all_pods_have(subject: str, found: int) -> None:
+def test_default_account_bindings_are_found_by_subject(subject: str, found: int) -> None:
     binding = ROLES.partition("---\n")[2].replace(
         "{kind: ServiceAccount, name: default, namespace: shop}", subject
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,23 +75,32 @@ def faults(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_form(path: Path) -> None:
+def test_notebook_has_the_required_form(path: Path) -> None:
     assert faults(path) == []
 
 
-def test_there_are_notebooks_and_they_are_numbered() -> None:
+def test_notebooks_are_numbered_without_gaps() -> None:
     assert [path.name[:3] for path in NOTEBOOKS] == [f"{n:02}-" for n in range(len(NOTEBOOKS))]
     assert len(NOTEBOOKS) >= 3
 
 
+def links(path: Path) -> list[str]:
+    return re.findall(r"\]\(([^)#:]+\.ipynb)\)", path.read_text())
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_links_lead_to_notebooks(path: Path) -> None:
-    linked = re.findall(r"\]\(([^)#:]+\.ipynb)\)", path.read_text())
-    assert all((path.parent / name).exists() for name in linked)
+    assert all((path.parent / name).exists() for name in links(path))
+
+
+def test_first_notebook_leads_to_the_second() -> None:
+    assert links(NOTEBOOKS[0]) == [NOTEBOOKS[1].name]
 
 
 def test_documents_name_only_notebooks_that_exist() -> None:
-    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    assert any("00-start.ipynb" in document.read_text() for document in documents)
+    for document in documents:
         named = set(re.findall(r"\b(\d\d-[\w-]+\.ipynb)", document.read_text()))
         assert named <= {path.name for path in NOTEBOOKS}, document
         if named:  # a list that names one names all
@@ -99,8 +109,11 @@ def test_documents_name_only_notebooks_that_exist() -> None:
 
 # Put together here, so that no file of the repository holds what looks like one
 TOKEN = ".".join(["eyJ" + "hbGciOiJSUzI1NiJ9", "eyJ" + "zdWIiOiJhIn0", "c2lnbmF0dXJl"])
-SPOILT = {
+SPOILT: dict[str, dict[str, Any]] = {
     "a private key": {"text": "-----BEGIN EC PRIVATE KEY-----\nMHcC\n"},
+    "a certificate": {"text": "-----BEGIN CERTIFICATE-----\nMIIB\n"},
+    "a key in base64": {"text": "client-key-data: LS0tLS1CRUdJTiBFQyBQUklWQVRF"},
+    "a ciphertext": {"text": "k8s:enc:aescbc:v1:key1:\\x9f\\x02"},
     "a token": {"text": f"token: {TOKEN}"},
     "the value of a secret": {"data": {"text/html": ["<td>0123456789abcdef01234567</td>"]}},
     "an address": {"text": "etcd1 is at 10.161.4.11"},
@@ -119,6 +132,53 @@ def test_bad_output_is_found(what: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.ipynb"
     path.write_text(json.dumps(notebook))
     assert faults(path) == [what]
+
+
+def test_every_pattern_of_a_secret_is_tried() -> None:
+    assert set(SECRETS) <= set(SPOILT)
+
+
+def spoil_kernel(notebook: dict[str, Any]) -> None:
+    notebook["metadata"]["kernelspec"]["name"] = "bash"
+
+
+def spoil_size(notebook: dict[str, Any]) -> None:
+    notebook["cells"][0]["source"].append("x" * LARGEST)
+
+
+def spoil_goal(notebook: dict[str, Any]) -> None:
+    text = "".join(notebook["cells"][0]["source"])
+    notebook["cells"][0]["source"] = [text.replace("**Goal:**", "Goal:")]
+
+
+def spoil_scope(notebook: dict[str, Any]) -> None:
+    text = "".join(notebook["cells"][0]["source"])
+    notebook["cells"][0]["source"] = [text.replace("**Left out**", "")]
+
+
+def spoil_check(notebook: dict[str, Any]) -> None:
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code[-1]["source"] = ["print('done')"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (spoil_kernel, "its kernel is not python3"),
+        (spoil_size, f"larger than {LARGEST} bytes"),
+        (spoil_goal, "no title, goal and minutes at the top"),
+        (spoil_scope, "does not say what is real and what is left out"),
+        (spoil_check, "the last code cell asserts nothing"),
+    ],
+)
+def test_bad_form_is_found(
+    spoil: Callable[[dict[str, Any]], None], fault: str, tmp_path: Path
+) -> None:
+    notebook = json.loads(NOTEBOOKS[0].read_text())
+    spoil(notebook)
+    path = tmp_path / "bad.ipynb"
+    path.write_text(json.dumps(notebook))
+    assert faults(path) == [fault]
 
 
 @pytest.mark.parametrize("count", [None, 7])

@@ -18,7 +18,6 @@ from labkit.cluster.source import Source
 from labkit.model import Channel, Claim, Component, Model, StoredCredential, read_model
 from labkit.render.contents import contents
 from labkit.render.escaping import plain
-from labkit.render.names import CWE, TECHNIQUES
 from labkit.render.path_marks import PathMarks
 from labkit.render.report import markdown, report
 from labkit.render.svg import Mark, svg
@@ -78,7 +77,9 @@ def hostile_side(name):
         authorization=claim, credential=name, data=(name,), client_zone=name, server_zone="b",
     )  # fmt: skip
     parts = (Component(one, name, name, name), Component(two, name, name, "b"))
-    held = (StoredCredential(name, name, name, name, (name,), (name,), Source(name, 1, name)),)
+    held = (
+        StoredCredential(name, name, name, name, (name,), (name,), (name,), Source(name, 1, name)),
+    )
     model = Model(name, parts, (channel,), held, name, (name,))
     findings = [
         Finding(
@@ -169,7 +170,7 @@ def test_the_page_loads_nothing(page):
     for tag, attributes in Outline(page).tags:
         assert tag not in {"link", "img", "iframe", "object", "embed", "base"}
         assert "src" not in attributes
-        assert attributes.get("href", "#").startswith("#")
+        assert (attributes.get("href") or "#").startswith("#")
     assert "@import" not in page
     urls = set(re.findall(r"url\(([^)]*)\)", page))
     assert all(url.startswith("#") for url in urls)
@@ -195,7 +196,9 @@ def test_ids_are_unique_and_links_lead_somewhere(page):
     tags = Outline(page).tags
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    targets = {a["href"][1:] for _, a in tags if (a.get("href") or "").startswith("#")}
+    links = [a.get("href") or "" for _, a in tags]
+    targets = {link[1:] for link in links if link.startswith("#")}
+    assert len(targets) > 10
     named = {word for _, a in tags for word in (a.get("aria-labelledby") or "").split()}
     assert targets | named | set(re.findall(r"url\(#([\w-]+)\)", page)) <= set(ids)
 
@@ -213,11 +216,13 @@ def test_every_picture_has_a_title_and_a_description(page):
 
 def test_every_finding_stands_in_it_with_its_line(both, page):
     text = " ".join("".join(Outline(page).text).split())
+    assert len(both[1][0].open) > 50
     for findings in both[1]:
         for item in findings.open:
             assert str(item.claim.source) in text
             assert item.explanation in text
-            assert item.control in text
+            if item.control:
+                assert item.control in text
 
 
 def test_equal_findings_are_one_row(both):
@@ -233,12 +238,6 @@ def test_the_difference_counts_what_the_hardened_cluster_closes(both):
     assert sum(len(row.ids) for rows in groups.values() for row in rows) == len(both[1][0].open)
     assert "Still open" not in groups
     assert "New, and open" not in groups
-
-
-def test_every_number_of_cwe_and_attack_has_its_name(both):
-    found = [item for findings in both[1] for item in findings]
-    assert {number for item in found for number in item.cwe} <= set(CWE)
-    assert {number for item in found for number in item.attack} <= set(TECHNIQUES)
 
 
 def test_a_path_is_marked_where_it_goes(both):
@@ -283,7 +282,7 @@ def test_the_markdown_twin_says_the_same(both):
     for title in titles:
         assert f"\n## {title}\n" in text
     assert "CWE-306 Missing Authentication for Critical Function" in text
-    assert "insecure\\-port" in text or "insecure-port" in text
+    assert "insecure-port" in text
 
 
 def test_one_model_alone(both):

@@ -48,8 +48,15 @@ def test_no_template_marks_a_name_of_a_model_as_safe() -> None:
         if "| safe" in line
     }
     # our own pictures, signs, styles and separators
-    allowed = ("drawing.source(", "side.picture(", "signs[", "picture_style", '"<br>"', "mermaid(")
-    allowed += ('" --- |"',)
+    allowed = (
+        "drawing.source(",
+        "side.picture(",
+        "signs[",
+        "picture_style",
+        '"<br>"',
+        "mermaid(",
+        '" --- |"',
+    )
     assert not [line for line in marked if not any(word in line for word in allowed)]
 
 

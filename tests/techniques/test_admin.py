@@ -14,6 +14,7 @@ from labkit.errors import LabError, ProbeError, ProbeTimeout
 from labkit.lab import Output
 from labkit.lab.raw import as_curl
 from labkit.model import read_model
+from labkit.model.footholds import ROOT_ON_WORKER
 from labkit.techniques import _admin, _middle
 
 POD = "/api/v1/namespaces/default/pods/labkit"
@@ -32,7 +33,7 @@ class FakeLab:
         return self.output
 
 
-def test_what_is_not_there_is_nothing_to_read_or_to_remove() -> None:
+def test_missing_object_is_read_as_empty_and_removed_silently() -> None:
     lab: Any = FakeLab({"kind": "Status", "code": 404, "message": "not found"}, 22)
     assert _admin.read(lab, POD) == {}
     _admin.remove(lab, POD)
@@ -43,13 +44,13 @@ def test_what_is_not_there_is_nothing_to_read_or_to_remove() -> None:
         _admin.label(lab, POD, "name", None)
 
 
-def test_a_refusal_is_none_of_these() -> None:
+def test_refusal_to_read_is_an_error() -> None:
     for body in ({"code": 403, "message": "no"}, {}, "no JSON object"):
         with pytest.raises(ProbeError, match="the administrator may not GET"):
             _admin.read(FakeLab(body, 22), POD)  # type: ignore[arg-type]
 
 
-def test_annotations_and_labels_are_taken_away_with_null() -> None:
+def test_annotations_and_labels_are_removed_with_null() -> None:
     lab: Any = FakeLab({})
     _admin.annotate(lab, POD, "labkit/mark", None)
     _admin.label(lab, POD, "labkit/mark", "1")
@@ -60,16 +61,17 @@ def test_annotations_and_labels_are_taken_away_with_null() -> None:
 
 
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
-def test_one_request_has_the_certificate_of_the_administrator(mode: str) -> None:
+def test_request_uses_the_administrators_certificate(mode: str) -> None:
     argv = as_curl(read_environment(mode), "PATCH", f"{POD}?dryRun=All")
     assert argv[-1] == f"https://master:6443{POD}?dryRun=All"
     assert "/etc/kubernetes/pki/admin.key" in " ".join(argv).replace("super-", "")
     assert "Content-Type: application/merge-patch+json" in argv
     assert ("--insecure" in argv) == (mode == "insecure")
+    assert "--data-binary" in argv
     assert "--data-binary" not in as_curl(read_environment(mode), "GET", POD)
 
 
-def test_without_a_certificate_there_is_nobody_to_ask_as() -> None:
+def test_request_without_an_administrator_certificate_is_refused() -> None:
     nobody: Any = SimpleNamespace(name="odd", kubeconfigs=(), bootstrap_kubeconfig="/admin.conf")
     with pytest.raises(LabError, match=r"odd: there is no certificate in /admin\.conf"):
         as_curl(nobody, "GET", POD)
@@ -78,7 +80,7 @@ def test_without_a_certificate_there_is_nobody_to_ask_as() -> None:
 # -- standing in a client's way -------------------------------------------------------------
 
 
-def test_a_client_whose_call_was_lost_is_made_to_call_again(
+def test_client_whose_call_was_lost_calls_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The false server meets the client with its second call."""
@@ -113,9 +115,9 @@ def test_a_client_whose_call_was_lost_is_made_to_call_again(
     assert len(calls) >= 2
 
 
-def test_a_client_that_never_comes_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_that_never_calls_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_middle, "_meet", lambda *_: ([], False))
     lab: Any = SimpleNamespace(environment=read_environment("hardened"), mode="hardened")
     trap = _middle.Trap("kube-apiserver@* -> kubelet@worker2:*", lambda _: None, "", "", str)
     with pytest.raises(ProbeTimeout, match="did not call within 20 s"):
-        _middle.stand(lab, "root on a worker", "mitm-kubelet", trap)
+        _middle.stand(lab, ROOT_ON_WORKER, "mitm-kubelet", trap)

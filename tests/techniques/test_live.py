@@ -11,24 +11,32 @@ import yaml
 
 from labkit import techniques
 from labkit.errors import LabkitError, ProbeError
-from labkit.model import read_model
+from labkit.model import Foothold, read_model
 from labkit.techniques import _forge
-from labkit.techniques._base import ROOT_ON_WORKER
+from labkit.techniques._base import NETWORK, ROOT_ON_WORKER
 from labkit.techniques._capture import capture
 from labkit.techniques._reach import inside
 from labkit.techniques._secret import true_secret
 
 pytestmark = pytest.mark.lab
 WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))
+#: What a technique starts beside its requests: the capture, and Python that poisons or serves.
+STARTED = {"openssl", "python3", "tcpdump"}
 REASONS = Path(__file__).with_name("reasons")
 # From its other footholds each is tried in tests/matrix/test_flips_live.py
 USUAL = [(technique.name, technique.footholds[0]) for technique in techniques.values()]
 
 
-def expected(name: str, mode: str, foothold: str) -> str:
+def expected(name: str, mode: str, foothold: Foothold) -> str:
     """Return the reason that somebody wrote down by hand."""
     written = yaml.safe_load((REASONS / f"{name}.yaml").read_text())[mode]
-    return str(written[foothold] if isinstance(written, dict) else written)
+    return str(written[str(foothold)] if isinstance(written, dict) else written)
+
+
+def programs(lab: Any, node: str) -> list[str]:
+    """Return the command lines on a machine of the programs that techniques start."""
+    lines = lab.exec(node, ["ps", "-eo", "comm=,args="]).text.splitlines()
+    return sorted(line for line in lines if STARTED & set(line.split()[:1]))
 
 
 def state(lab: Any) -> dict[str, Any]:
@@ -39,23 +47,41 @@ def state(lab: Any) -> dict[str, Any]:
         shown = lab.exec(node, ["ip", "-json", "neigh", "show", "dev", "eth0"]).stdout
         owner = {entry["dst"]: entry.get("lladdr") for entry in json.loads(shown)}
         neighbours[node] = owner.get(lab.addresses[{"worker1": "master"}.get(node, "worker1")])
-    commands = ["arpspoof", "tcpdump", "openssl"]
-    running = [lab.exec("attacker", ["pgrep", name], check=False).text for name in commands]
     return {
         "pods": {(p["metadata"]["name"], p["metadata"]["uid"]) for p in pods["items"]},
         "requests": lab.kubectl("get", "certificatesigningrequests", "--output=name").text,
         "in etcd": lab.etcdctl("get", _forge.KEY, "--keys-only").text,
         "configmaps": lab.kubectl("get", "configmaps", "-n", "default", "--output=name").text,
         "files": lab.exec("attacker", ["ls", "/tmp"]).text,
-        "processes": running,
+        "programs": {node: programs(lab, node) for node in ("attacker", "worker1")},
         "neighbours": neighbours,
     }
 
 
+@pytest.mark.parametrize(
+    ("foothold", "node", "pair"),
+    [
+        (NETWORK, "attacker", ("master", "worker1")),
+        (ROOT_ON_WORKER, "worker1", ("master", "worker2")),
+    ],
+)
+def test_running_capture_is_part_of_the_state(
+    foothold: Foothold, node: str, pair: tuple[str, str], lab_insecure: Any
+) -> None:
+    before = programs(lab_insecure, node)
+    with capture(lab_insecure, foothold, [pair], "arp") as stop:
+        during = programs(lab_insecure, node)
+        stop()
+    left = [line for line in during if line not in before]
+    assert [line.split()[0] for line in left] == ["python3", "tcpdump"]
+    assert "socket.AF_PACKET" in left[0]
+    assert programs(lab_insecure, node) == before
+
+
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
 @pytest.mark.parametrize(("name", "foothold"), USUAL)
-def test_it_goes_as_predicted_and_leaves_nothing(
-    name: str, foothold: str, mode: str, labs: dict[str, Any]
+def test_technique_goes_as_predicted_and_leaves_nothing(
+    name: str, foothold: Foothold, mode: str, labs: dict[str, Any]
 ) -> None:
     lab = labs[mode]
     _talk(lab)
@@ -65,7 +91,7 @@ def test_it_goes_as_predicted_and_leaves_nothing(
     assert state(lab) == before
 
 
-def hold(lab: Any, name: str, foothold: str) -> None:
+def hold(lab: Any, name: str, foothold: Foothold) -> None:
     """Carry a technique out, and hold it against the model and what was written down."""
     secrets = [true_secret(lab, *wanted) for wanted in WANTED]
     technique = techniques[name]
@@ -102,7 +128,7 @@ def test_gateway_of_the_lab_is_out_of_reach(lab_insecure: Any) -> None:
         inside(lab_insecure, f"{first}.1")
 
 
-def test_dead_etcd_is_not_a_secure_one(lab_hardened: Any) -> None:
+def test_stopped_etcd_is_not_a_refusal(lab_hardened: Any) -> None:
     lab_hardened.exec("etcd1", ["systemctl", "stop", "etcd"])
     try:
         # refused, but by nobody: the control fails as well
@@ -116,7 +142,7 @@ def test_dead_etcd_is_not_a_secure_one(lab_hardened: Any) -> None:
         lab_hardened.exec("master", argv, timeout=150)
 
 
-def test_connection_that_went_by_the_attacker_before_is_no_way_past_him(lab_hardened: Any) -> None:
+def test_earlier_kept_connection_does_not_bypass_the_attacker(lab_hardened: Any) -> None:
     """What the firewall has seen of a kept connection exempts the rest of it from new rules."""
     lab = lab_hardened
     read = ["logs", "--namespace=payments", "card-processor", "--tail=1"]

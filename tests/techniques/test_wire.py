@@ -6,6 +6,7 @@ import gzip
 import io
 import random
 import struct
+from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, TCP
@@ -29,8 +30,9 @@ def record(kind: int, size: int) -> bytes:
 
 def frame(up: bool, seq: int, payload: bytes, port: int = 40000) -> Ether:
     ip = IP(src=CLIENT, dst=SERVER) if up else IP(src=SERVER, dst=CLIENT)
-    ports = {"sport": port, "dport": PORT} if up else {"sport": PORT, "dport": port}
-    return Ether() / ip / TCP(seq=seq % 2**32, flags="PA", **ports) / payload
+    ports: dict[str, Any] = {"sport": port, "dport": PORT} if up else {"sport": PORT, "dport": port}
+    packet: Ether = Ether() / ip / TCP(seq=seq % 2**32, flags="PA", **ports) / payload
+    return packet
 
 
 def pcap(*frames: Ether) -> bytes:
@@ -49,7 +51,7 @@ def channel() -> Channel:
 # -- connections ----------------------------------------------------------------------------
 
 
-def test_forwarded_packets_count_once_and_order_does_not_matter() -> None:
+def test_duplicate_and_reordered_packets_give_one_stream() -> None:
     parts = [frame(True, 100, b"abc"), frame(True, 103, b"def"), frame(True, 106, b"ghi")]
     found = streams(pcap(parts[1], parts[0], parts[0], parts[2], parts[1]), PORT)
     assert [(s.port, s.to_server, s.to_client) for s in found] == [
@@ -62,7 +64,7 @@ def test_sequence_numbers_wrap_around() -> None:
     assert streams(pcap(*frames), PORT)[0].to_client == ((b"ab", b"cd"),)
 
 
-def test_overlaps_and_gaps() -> None:
+def test_overlapping_segments_are_merged_and_gaps_split_runs() -> None:
     frames = [frame(True, 10, b"abcd"), frame(True, 12, b"cdef"), frame(True, 30, b"xyz")]
     assert streams(pcap(*frames), PORT)[0].to_server == ((b"abcd", b"ef"), (b"xyz",))
 
@@ -80,7 +82,7 @@ def test_other_ports_are_left_out() -> None:
 # -- TLS or not -----------------------------------------------------------------------------
 
 
-def test_tls_is_told_by_every_record() -> None:
+def test_stream_of_tls_records_is_recognized() -> None:
     data = record(22, 300) + record(20, 1) + record(23, 900) + record(21, 2)
     frames = [frame(False, at, data[at : at + 100]) for at in range(0, len(data), 100)]
     seen = content(streams(pcap(*frames, frame(True, 0, record(22, 200))), PORT))
@@ -91,7 +93,7 @@ def test_tls_is_told_by_every_record() -> None:
     assert seen.records["application data"] == 1
 
 
-def test_capture_that_begins_within_a_record() -> None:
+def test_capture_that_begins_within_a_record_is_tls() -> None:
     tail, whole = record(23, 500)[250:], record(23, 100)
     seen = content(streams(pcap(frame(False, 0, tail), frame(False, len(tail), whole)), PORT))
     assert (seen.kind, seen.records.total()) == ("TLS", 1)
@@ -107,12 +109,12 @@ def test_capture_that_begins_within_a_record() -> None:
         b"\x17\x02\x03\x00\x05hello",
     ],
 )
-def test_anything_else_can_be_read(data: bytes) -> None:
+def test_data_that_is_not_tls_is_plaintext(data: bytes) -> None:
     assert tls_records(data) is None
     assert content(streams(pcap(frame(True, 0, data)), PORT)).kind == "plaintext"
 
 
-def test_nothing_is_neither() -> None:
+def test_empty_capture_is_neither_tls_nor_plaintext() -> None:
     assert content([]).kind == "nothing"
 
 
@@ -123,25 +125,25 @@ def chunked(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def test_packed_answer_is_unpacked_even_while_it_goes_on() -> None:
+def test_gzip_answer_is_unpacked_while_incomplete() -> None:
     packed = gzip.compress(b"the secret is here")[:-8]  # a watch's answer has no end
     first = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nHTTP"
     found = responses(first + ANSWER + chunked(packed[:7]) + chunked(packed[7:]))
     assert found == [first, ANSWER + b"the secret is here"]
 
 
-def test_answer_cut_off_within_a_chunk() -> None:
+def test_answer_cut_off_within_a_chunk_is_kept() -> None:
     assert responses(b"xx" + ANSWER.replace(b"gzip", b"none") + b"ff\r\nabc")[0].endswith(b"abc")
 
 
-def test_what_is_not_gzip_stays() -> None:
+def test_answer_that_is_not_gzip_is_kept() -> None:
     assert responses(ANSWER + chunked(b"plain"))[0].endswith(b"plain")
 
 
 # -- the verdict ----------------------------------------------------------------------------
 
 
-def test_secret_in_plaintext() -> None:
+def test_secret_in_plaintext_succeeds() -> None:
     asked = b"GET /api/v1/namespaces/payments/secrets?name%3Dcard-processor&w=1 HTTP/1.1\r\n\r\n"
     answered = ANSWER + chunked(gzip.compress(b"api-key: " + SECRET.value))
     captured = streams(pcap(frame(True, 0, asked), frame(False, 0, answered)), PORT)
@@ -152,7 +154,7 @@ def test_secret_in_plaintext() -> None:
     assert SECRET.value.decode() not in f"{verdict} {verdict._repr_html_()} {verdict.details}"
 
 
-def test_records_only() -> None:
+def test_tls_records_only_are_a_refusal() -> None:
     captured = streams(pcap(frame(True, 0, record(23, 80)), frame(False, 0, record(23, 80))), PORT)
     verdict = eavesdrop.judge("hardened", channel(), SECRET, captured)
     assert not verdict.succeeded
@@ -161,14 +163,20 @@ def test_records_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "frames",
+    ("frames", "message"),
     [
-        [],
-        [frame(True, 0, record(23, 80))],
-        [frame(True, 0, b"GET / HTTP/1.1\r\n\r\n"), frame(False, 0, b"HTTP/1.1 404 \r\n\r\n")],
+        ([], "no packets of kubelet@worker1 -> .* were captured"),
+        ([frame(True, 0, record(23, 80))], "no packets of kubelet@worker1 -> .* were captured"),
+        (
+            [
+                frame(True, 0, b"GET / HTTP/1.1\r\n\r\n"),
+                frame(False, 0, b"HTTP/1.1 404 \r\n\r\n"),
+            ],
+            "was captured, but not the secret",
+        ),
     ],
     ids=["nothing", "one direction", "plaintext without the secret"],
 )
-def test_too_little_is_no_refusal(frames: list[Ether]) -> None:
-    with pytest.raises(ProbeTimeout):
+def test_too_little_is_no_refusal(frames: list[Ether], message: str) -> None:
+    with pytest.raises(ProbeTimeout, match=message):
         eavesdrop.judge("hardened", channel(), SECRET, streams(pcap(*frames), PORT))

@@ -1,0 +1,37 @@
+"""Garbage collection is off for a block or a function, and afterwards as it was."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from labkit.bulk import uncollected
+
+
+@uncollected()
+def fail() -> None:
+    raise ValueError(gc.isenabled())
+
+
+def test_collection_is_on_again_after_an_error() -> None:
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="False"):
+        fail()
+    assert gc.isenabled()
+
+
+def test_collection_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_decorated_function_runs_without_collection_each_time() -> None:
+    decorated = uncollected()(gc.isenabled)
+    assert [decorated(), decorated()] == [False, False]
+    assert gc.isenabled()
