@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labkit.model import Channel
+from labkit.model.clients import METRICS
 from labkit.model.threat_model import ADMIN, SECRETS
 
 __all__ = [
@@ -93,6 +94,14 @@ ROLES = {
                     ("etcd documentation: --peer-cert-allowed-cn",),
                 ),
             },
+        ),
+        Role(
+            "etcd metrics",
+            # server/embed/etcd.go serveMetrics: /metrics and /health, and no key
+            (),
+            1,
+            {},
+            by_design="etcd asks nobody on this port, and serves only its metrics and its health",
         ),
         Role(
             "apiserver",
@@ -200,6 +209,8 @@ def role_of(channel: Channel) -> Role:
     kind = KINDS.get(channel.server.partition("@")[0], "service")
     if kind == "etcd" and channel.client.startswith("etcd@"):
         kind = "etcd peer"
+    elif kind == "etcd" and channel.data == METRICS:
+        kind = "etcd metrics"
     elif kind == "kubelet" and channel.protocol == "http":
         kind = "kubelet read-only"
     elif kind == "apiserver" and channel.protocol == "http":

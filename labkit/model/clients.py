@@ -15,11 +15,13 @@ from labkit.model.listener import Listener, socket_group
 from labkit.model.listeners import listeners
 from labkit.model.places import is_loopback, node_of, url_of
 
-__all__ = ["NETWORK", "find_channels"]
+__all__ = ["METRICS", "NETWORK", "find_channels"]
 
 NETWORK = "cluster network"
 ANYONE = "anyone@network"
 ALL_OBJECTS = ("all objects", "secrets")
+#: All that etcd serves on a port of --listen-metrics-urls: /metrics and /health.
+METRICS = ("etcd's metrics",)
 DATA = {
     "kubelet": ("pod specs", "secrets", "node status"),
     "kube-proxy": ("services", "endpoints"),
@@ -346,7 +348,7 @@ def _strangers(places: _Map, channels: Iterable[Channel]) -> Iterator[Channel]:
             # an etcd listener that no component uses is still one
             yield _from_network(places, item, ALL_OBJECTS)
         elif item.role == "metrics":
-            yield _from_network(places, item, ("etcd's metrics",))
+            yield _from_network(places, item, METRICS)
 
 
 def find_channels(env: Environment) -> list[Channel]:
