@@ -13,6 +13,7 @@ from labkit.analysis.roles import ADMIN, NODE_ROOT, POD, SECRETS, Role, role_of
 from labkit.analysis.steps import Step
 from labkit.cluster.urls import is_loopback
 from labkit.model import Channel, Component, Held, Model
+from labkit.model.clients import STRANGERS
 
 __all__ = ["CALLS", "NETWORK", "OUTSIDE", "channel_steps", "implications", "on", "root_on"]
 
@@ -120,7 +121,7 @@ def _by_channel(model: Model, it: Channel) -> Iterator[Step]:
         yield Step("use-credential", held, gains, claims, REQUEST)
     if it.credential and it.authorization.value != EVERYTHING:
         yield from _as_client(model, it, role)
-    if local:
+    if local or it.client.startswith(STRANGERS):  # of what nobody sends, nothing is overheard
         return
     loss = _loss(model, it, role)
     if it.encryption.value == "none" and loss:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +16,17 @@ from labkit.model.listener import Listener, socket_group
 from labkit.model.listeners import listeners
 from labkit.model.places import is_loopback, node_of, url_of
 
-__all__ = ["METRICS", "NETWORK", "find_channels"]
+__all__ = ["METRICS", "NETWORK", "STRANGERS", "find_channels"]
 
 NETWORK = "cluster network"
 ANYONE = "anyone@network"
+#: How a channel's client begins that is no component: whoever may call there.
+STRANGERS = ("anyone@", "local-users@")
 ALL_OBJECTS = ("all objects", "secrets")
 #: All that etcd serves on a port of --listen-metrics-urls: /metrics and /health.
 METRICS = ("etcd's metrics",)
+#: What a socket is bound to that takes calls to every address of its machine.
+ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
 DATA = {
     "kubelet": ("pod specs", "secrets", "node status"),
     "kube-proxy": ("services", "endpoints"),
@@ -44,12 +49,54 @@ class _Map:
     def at(self, host: str, port: int, here: str) -> Listener | None:
         """Return what answers on a host's port, called from a machine."""
         node = node_of(self.env, host, here)
-        for item in self.all:
-            # the machine's own name is not its loopback address
-            reached = is_loopback(host) or not is_loopback(item.bind)
-            if (item.node, item.port) == (node, port) and item.open and reached:
-                return item
-        return None
+        found = [it for it in self.all if (it.node, it.port) == (node, port) and it.open]
+        address = next((it.address for it in self.env.nodes if it.name == node), "")
+        return _called(found, host, address)
+
+
+def _called(found: Sequence[Listener], host: str, address: str) -> Listener | None:
+    """Return the listener of a port that a call to a host meets, or None.
+
+    Where several listen on other addresses than the one that is called, and they differ in what
+    they demand, nothing says which one it meets: its claims are unknown.
+
+    Parameters
+    ----------
+    found : sequence of Listener
+        The open ones of one machine's port.
+    host : str
+        As the client's URL names it.
+    address : str
+        The machine's, where it is known.
+    """
+    everywhere = [it for it in found if it.bind in ANY_ADDRESS]
+    if is_loopback(host):
+        same = [it for it in found if it.bind == host]
+        other = [it for it in found if is_loopback(it.bind)]
+        choices = same or (other if "localhost" in (host, *(it.bind for it in other)) else [])
+    else:
+        # the machine's own name is not its loopback address
+        other = [it for it in found if not is_loopback(it.bind) and it not in everywhere]
+        same = [it for it in other if it.bind == host] or [it for it in other if it.bind == address]
+        # an address that only a certificate or a load balancer knows may be translated to any
+        choices = same or ([] if everywhere else other)
+    choices = choices or everywhere
+    if len({_demands(it) for it in choices}) < 2:
+        return choices[0] if choices else None
+    why = f"several listen on port {choices[0].port}, and which one is called is not known"
+    unknown = Claim("unknown", why, choices[0].encryption.source)
+    return replace(
+        choices[0],
+        bind="",
+        encryption=unknown,
+        client_authentication=unknown,
+        authorization=unknown,
+    )
+
+
+def _demands(it: Listener) -> tuple[str, ...]:
+    claims = (it.encryption, it.client_authentication, it.authorization)
+    return (it.server, it.role, it.protocol, *(claim.value for claim in claims))
 
 
 def _channel(
@@ -313,16 +360,27 @@ def _from_network(places: _Map, listener: Listener, data: tuple[str, ...]) -> Ch
             client_authentication=shut,
             authorization=shut,
         )
-    elif listener.open and listener.encryption.value == "none":
-        trust = Claim("none", listener.encryption.detail, listener.encryption.source)
     elif listener.open:
-        trust = Claim("unverified", "anyone may call without looking", listener.encryption.source)
+        trust = _no_trust(listener)
     return _channel(ANYONE, NETWORK, listener, trust, None, data)
+
+
+def _from_machine(listener: Listener, data: tuple[str, ...]) -> Channel:
+    """Make the channel of any user of a machine to a listener on its loopback address."""
+    client = f"local-users@{listener.node}"
+    return _channel(client, listener.zone, listener, _no_trust(listener), None, data)
+
+
+def _no_trust(listener: Listener) -> Claim:
+    """Claim what a caller without any intention to verify the server verifies."""
+    if listener.encryption.value == "none":
+        return Claim("none", listener.encryption.detail, listener.encryption.source)
+    return Claim("unverified", "anyone may call without looking", listener.encryption.source)
 
 
 def _strangers(places: _Map, channels: Iterable[Channel]) -> Iterator[Channel]:
     """Yield the channels of callers who are no component: the network's, a machine's users."""
-    used = {(channel.server, channel.port) for channel in channels}
+    used = {(channel.server, channel.bind, channel.port) for channel in channels}
     proxies = {item.node for item in places.all if item.role == "proxy"}
     for item in places.all:
         kind = item.server.partition("@")[0].partition(".")[0]
@@ -340,13 +398,16 @@ def _strangers(places: _Map, channels: Iterable[Channel]) -> Iterator[Channel]:
             group = socket_group(places.env, item.node, item.client_authentication)
             yield replace(found, members=tuple(member.member for member in group))
         elif kind == "dockerd" and (
-            (item.server, item.port) not in used or item.client_authentication.value != "required"
+            (item.server, item.bind, item.port) not in used
+            or item.client_authentication.value != "required"
         ):
             # where a client of its own has to prove itself, that one's channel says it all
             yield _from_network(places, item, DATA["docker"])
-        elif item.role == "client" and (item.server, item.port) not in used:
+        elif item.role == "client" and (item.server, item.bind, item.port) not in used:
             # an etcd listener that no component uses is still one
             yield _from_network(places, item, ALL_OBJECTS)
+            if is_loopback(item.bind):
+                yield _from_machine(item, ALL_OBJECTS)
         elif item.role == "metrics":
             yield _from_network(places, item, METRICS)
 
@@ -381,7 +442,27 @@ def find_channels(env: Environment) -> list[Channel]:
         elif it.kind == "kubelet":
             result.append(_kubelet_to_runtime(places, it))
     result += _strangers(places, result)
-    return list({channel.id: _doubted(env, channel) for channel in result}.values())
+    return _told_apart(_doubted(env, channel) for channel in result)
+
+
+def _told_apart(channels: Iterable[Channel]) -> list[Channel]:
+    """Return the channels, each with an id of its own.
+
+    One client's channels to one port are one, unless the server listens there on several
+    addresses: then each address is in the id. A port that is open on one address is not closed.
+    """
+    same: dict[str, dict[str, Channel]] = defaultdict(dict)
+    for channel in channels:
+        same[channel.id][channel.bind] = channel
+    result: list[Channel] = []
+    for found in same.values():
+        kept = [channel for channel in found.values() if channel.open] or [*found.values()][-1:]
+        if len(kept) > 1:
+            kept = [
+                replace(it, id=f"{it.client} -> {it.server}:{it.bind}:{it.port}") for it in kept
+            ]
+        result += kept
+    return result
 
 
 def _doubted(env: Environment, channel: Channel) -> Channel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.model import Channel, Model
+from labkit.model.clients import STRANGERS
 from labkit.render.svg import Mark
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Walk"]
 
-STRANGERS = ("anyone@", "local-users@")
 HOLDS = "holds "
 
 

@@ -218,6 +218,8 @@ def test_the_channels_of_a_kubeadm_cluster(kubeadm: Path):
             "unknown",
             "unknown",
         ),
+        # the apiserver calls etcd's other listener, on the loopback address
+        "anyone@network -> etcd@cp1:2379": ("tls1.2", "unverified", "required", "allow-all"),
         # listen-metrics-urls: plain http, on its own machine only
         "anyone@network -> etcd@cp1:2381": ("closed",) * 4,
         "anyone@network -> kube-apiserver@cp1:8080": ("closed",) * 4,
