@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from labkit.analysis.anonymous import anonymous_finding, dump_steps_of_anonymous
 from labkit.analysis.dumped import ATTACK, dump_steps
 from labkit.analysis.finding import Finding
 from labkit.analysis.ledger import inside
@@ -34,7 +35,8 @@ def dump_threats(dump: Dump, risk: RiskRule) -> Iterator[Finding]:
     []
     """
     steps = dump_steps(dump)
-    graph = attack_graph(steps, {ADMIN: [SECRETS]})
+    graph = attack_graph((*steps, *dump_steps_of_anonymous(dump)), {ADMIN: [SECRETS]})
+    yield from anonymous_finding(graph, "kube-apiserver", dump.rbac, risk)
     doors = {step.grants[0]: step.because[0] for step in steps if step.foothold == OUTSIDE}
     told: set[str] = set()
     for goal in RULES:

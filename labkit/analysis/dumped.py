@@ -21,6 +21,7 @@ ATTACK = {
     "approve-request": "T1649",
     "attach": "T1609",
     "bind": "T1098.006",
+    "call-unauthenticated": "T1078.001",
     "change-workload": "T1610",
     "control-plane-keys": "T1552.004",
     "create-pod": "T1610",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.analysis.channel_steps import NETWORK, channel_steps, implications
+from labkit.analysis.channel_steps import CALLS, NETWORK, channel_steps, implications
 from labkit.analysis.roles import ADMIN, NODE_ROOT, OUTSIDE, POD, SECRETS
 from labkit.analysis.steps import Path, attack_graph, cheapest_paths, cost, paths_to
 from labkit.errors import ConfigError
@@ -119,15 +119,19 @@ def graph_for(model: Model) -> Any:
     True
     """
     implied = implications(model)
+    from labkit.analysis.anonymous import anonymous_steps, dump_steps_of_anonymous
+
     if model.dump is None:
-        return attack_graph(channel_steps(model), implied)
+        return attack_graph((*channel_steps(model), *anonymous_steps(model)), implied)
     from labkit.analysis.dumped import dump_steps
 
-    steps = dump_steps(model.dump)
+    steps, strangers = dump_steps(model.dump), dump_steps_of_anonymous(model.dump)
     pods = dict.fromkeys(step.foothold for step in steps if step.foothold.startswith(IN_A_POD))
     # inside a pod means: inside one of the attacker's choice
     more = {POD: [*implied[POD], *pods], OUTSIDE: []}
-    return attack_graph((*channel_steps(model), *steps), {**implied, **more})
+    if strangers:
+        more |= {f"{IN_A_POD}{it.id}": [CALLS] for it in model.dump.pods}
+    return attack_graph((*channel_steps(model), *steps, *strangers), {**implied, **more})
 
 
 def attack_paths(model: Model, start: str, goal: str, count: int = 5) -> AttackPaths:

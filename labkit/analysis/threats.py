@@ -82,6 +82,10 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
         if known is None or STATES.index(case.state) > STATES.index(known.state):
             cases[case.key] = case
     found = [_finding(key, case, rule) for key, case in cases.items()]
+    if model.env is not None:
+        from labkit.analysis.anonymous import anonymous_threats
+
+        found += anonymous_threats(model, rule)
     if model.dump is not None:
         from labkit.analysis.dump_threats import dump_threats
 
