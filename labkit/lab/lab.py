@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import docker
 from docker.models.containers import Container
@@ -26,13 +26,11 @@ from labkit.lab.network import create_network, find_network, subnet_of
 from labkit.lab.raw import as_curl
 from labkit.lab.report import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
-from labkit.lab.status import READY, LabStatus, Timings, status_of
+from labkit.lab.status import EDITS, READY, LabStatus, Timings, status_of
 from labkit.lab.wait import journal
 
 __all__ = ["Lab"]
 
-#: On the master, so that whoever attaches to the lab knows what it runs.
-EDITS = "/var/lib/labkit/edits.json"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -165,8 +163,9 @@ class Lab:
     def reset(self) -> Timings:
         """Bring the lab back to what it was when it came up.
 
-        Files of the environment, drop-ins, what etcd holds and what runs are as after
-        :meth:`up`; the keys stay the same.
+        A change of its configuration that was interrupted is undone first. Files of the
+        environment, drop-ins, what etcd holds and what runs are as after :meth:`up`; the keys stay
+        the same.
 
         Returns
         -------
@@ -174,6 +173,7 @@ class Lab:
         """
         began = time.monotonic()
         self._require()
+        self._roll_back()
         if self.environment.edits:
             self.apply(())
         with self.reporter.step(f"{self.mode}: reset"):
@@ -182,6 +182,8 @@ class Lab:
 
     def apply(self, edits: Iterable[Edit]) -> Timings:
         """Change the running lab's configuration: its environment's, with these edits.
+
+        A change that was interrupted is undone first.
 
         Parameters
         ----------
@@ -200,12 +202,13 @@ class Lab:
             A component did not come back.
         """
         began = time.monotonic()
-        old, new = self.environment, read_environment(self._plain.folder, edits)
-        document = json.dumps({"edits": to_json(new.edits)}).encode()
-        machine.write_files(self._master, [FileSpec(EDITS, document, 0o600)])
-        self.__dict__["environment"] = new
+        new = read_environment(self._plain.folder, edits)
+        self._roll_back()
+        old = self.environment
+        self._record(new, before=old)
         with self.reporter.step(f"{self.mode}: change the configuration"):
             change(self._containers, old, new)
+        self._record(new)
         return Timings(time.monotonic() - began)
 
     def wait(self) -> None:
@@ -325,14 +328,13 @@ class Lab:
     @cached_property
     def environment(self) -> Environment:
         """The environment that the lab runs: its mode's, with the edits that were applied."""
-        if not self._containers:
-            return self._plain
-        try:
-            kept = json.loads(machine.read_file(self._master, EDITS))
-        except LabError:
-            return self._plain
-        edits = from_json(kept["edits"])
+        edits = from_json(self._recorded().get("edits", []))
         return read_environment(self._plain.folder, edits) if edits else self._plain
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a change of its configuration began and did not end."""
+        return "before" in self._recorded()
 
     @cached_property
     def addresses(self) -> dict[str, str]:
@@ -360,6 +362,33 @@ class Lab:
 
     def _first(self, role: str) -> Container:
         return self.container(next(n.name for n in self.environment.nodes if n.role == role))
+
+    def _recorded(self) -> dict[str, Any]:
+        """Return what the master keeps of the lab's changes."""
+        try:
+            kept: dict[str, Any] = json.loads(machine.read_file(self._master, EDITS))
+        except LabError:
+            return {}
+        return kept
+
+    def _record(self, env: Environment, before: Environment | None = None) -> None:
+        """Keep on the master what the lab runs; with `before`, that it is changing from there."""
+        kept = {"edits": to_json(env.edits)}
+        if before is not None:
+            kept["before"] = to_json(before.edits)
+        data = json.dumps(kept).encode()
+        machine.write_files(self._master, [FileSpec(EDITS, data, 0o600)])
+        self.__dict__["environment"] = env
+
+    def _roll_back(self) -> None:
+        """Undo a change that was interrupted: how far it came is not known."""
+        kept = self._recorded()
+        if "before" not in kept:
+            return
+        before = read_environment(self._plain.folder, from_json(kept["before"]))
+        with self.reporter.step(f"{self.mode}: undo a change that was interrupted"):
+            change(self._containers, self.environment, before)
+        self._record(before)
 
     def _forget(self) -> None:
         for name in ("_containers", "addresses", "environment"):
