@@ -13,7 +13,7 @@ from labkit.analysis.roles import ADMIN, NODE_ROOT, POD, SECRETS, Role, role_of
 from labkit.analysis.steps import Step
 from labkit.cluster.urls import is_loopback
 from labkit.model import Channel, Component, Held, Model
-from labkit.model.clients import STRANGERS
+from labkit.model.strangers import STRANGERS
 
 __all__ = ["CALLS", "NETWORK", "OUTSIDE", "channel_steps", "implications", "on", "root_on"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labkit.model import Channel
-from labkit.model.clients import METRICS
+from labkit.model.strangers import METRICS
 from labkit.model.threat_model import ADMIN, SECRETS
 
 __all__ = [

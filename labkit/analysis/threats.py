@@ -12,7 +12,7 @@ from labkit.analysis.roles import ADMIN, Gap, Role, role_of
 from labkit.analysis.rules import COMPONENT_RULES, CREDENTIAL_RULES, NOTHING, RULES, Rule
 from labkit.bulk import uncollected
 from labkit.model import Channel, Claim, Held, Model
-from labkit.model.clients import STRANGERS
+from labkit.model.strangers import STRANGERS
 
 __all__ = ["find_threats"]
 

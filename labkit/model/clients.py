@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,21 +12,13 @@ from labkit.cluster.kubeconfig import KubeConfig
 from labkit.cluster.source import Setting, Source, is_true
 from labkit.model.authorization import credential_of
 from labkit.model.claims import PROPERTIES, Channel, Claim, closed
-from labkit.model.listener import Listener, socket_group
-from labkit.model.listeners import listeners
-from labkit.model.places import is_loopback, node_of, url_of
+from labkit.model.endpoints import Endpoints, channel_to
+from labkit.model.listener import Listener
+from labkit.model.places import node_of, url_of
+from labkit.model.strangers import ALL_OBJECTS, DOCKER, NETWORK, strangers
 
-__all__ = ["METRICS", "NETWORK", "STRANGERS", "find_channels"]
+__all__ = ["find_channels"]
 
-NETWORK = "cluster network"
-ANYONE = "anyone@network"
-#: How a channel's client begins that is no component: whoever may call there.
-STRANGERS = ("anyone@", "local-users@")
-ALL_OBJECTS = ("all objects", "secrets")
-#: All that etcd serves on a port of --listen-metrics-urls: /metrics and /health.
-METRICS = ("etcd's metrics",)
-#: What a socket is bound to that takes calls to every address of its machine.
-ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})
 DATA = {
     "kubelet": ("pod specs", "secrets", "node status"),
     "kube-proxy": ("services", "endpoints"),
@@ -34,102 +26,11 @@ DATA = {
     "kube-controller-manager": ("all objects", "secrets", "service account tokens"),
     "kubectl-proxy": ALL_OBJECTS,
     "kubectl": ALL_OBJECTS,
-    "docker": ("containers", "root on the node"),
+    "docker": DOCKER,
 }
 
 
-class _Map:
-    """The listeners of an environment, to be found by clients."""
-
-    def __init__(self, env: Environment) -> None:
-        self.env = env
-        self.all = listeners(env)
-        self.zones = {node.name: node.zone for node in env.nodes}
-
-    def at(self, host: str, port: int, here: str) -> Listener | None:
-        """Return what answers on a host's port, called from a machine."""
-        node = node_of(self.env, host, here)
-        found = [it for it in self.all if (it.node, it.port) == (node, port) and it.open]
-        address = next((it.address for it in self.env.nodes if it.name == node), "")
-        return _called(found, host, address)
-
-
-def _called(found: Sequence[Listener], host: str, address: str) -> Listener | None:
-    """Return the listener of a port that a call to a host meets, or None.
-
-    Where several listen on other addresses than the one that is called, and they differ in what
-    they demand, nothing says which one it meets: its claims are unknown.
-
-    Parameters
-    ----------
-    found : sequence of Listener
-        The open ones of one machine's port.
-    host : str
-        As the client's URL names it.
-    address : str
-        The machine's, where it is known.
-    """
-    everywhere = [it for it in found if it.bind in ANY_ADDRESS]
-    if is_loopback(host):
-        same = [it for it in found if it.bind == host]
-        other = [it for it in found if is_loopback(it.bind)]
-        choices = same or (other if "localhost" in (host, *(it.bind for it in other)) else [])
-    else:
-        # the machine's own name is not its loopback address
-        other = [it for it in found if not is_loopback(it.bind) and it not in everywhere]
-        same = [it for it in other if it.bind == host] or [it for it in other if it.bind == address]
-        # an address that only a certificate or a load balancer knows may be translated to any
-        choices = same or ([] if everywhere else other)
-    choices = choices or everywhere
-    if len({_demands(it) for it in choices}) < 2:
-        return choices[0] if choices else None
-    why = f"several listen on port {choices[0].port}, and which one is called is not known"
-    unknown = Claim("unknown", why, choices[0].encryption.source)
-    return replace(
-        choices[0],
-        bind="",
-        encryption=unknown,
-        client_authentication=unknown,
-        authorization=unknown,
-    )
-
-
-def _demands(it: Listener) -> tuple[str, ...]:
-    claims = (it.encryption, it.client_authentication, it.authorization)
-    return (it.server, it.role, it.protocol, *(claim.value for claim in claims))
-
-
-def _channel(
-    client: str,
-    client_zone: str,
-    listener: Listener,
-    server_authentication: Claim,
-    credential: str | None,
-    data: tuple[str, ...],
-    protocol: str = "",
-) -> Channel:
-    place = listener.path or listener.port
-    return Channel(
-        id=f"{client} -> {listener.server}:{place}",
-        client=client,
-        server=listener.server,
-        protocol=protocol or listener.protocol,
-        port=listener.port,
-        path=listener.path,
-        open=listener.open,
-        encryption=listener.encryption,
-        server_authentication=server_authentication if listener.open else listener.encryption,
-        client_authentication=listener.client_authentication,
-        authorization=listener.authorization,
-        credential=credential if listener.open else None,
-        data=data,
-        client_zone=client_zone,
-        server_zone=listener.zone,
-        bind=listener.bind,
-    )
-
-
-def _missing(places: _Map, kind: str, url: Setting, here: str) -> Listener:
+def _missing(places: Endpoints, kind: str, url: Setting, here: str) -> Listener:
     """Return what stands for a server that no listener of the environment is."""
     parts, host, port = url_of(url)
     node = node_of(places.env, host, here)
@@ -161,7 +62,7 @@ def _missing(places: _Map, kind: str, url: Setting, here: str) -> Listener:
 
 
 def _call(
-    places: _Map,
+    places: Endpoints,
     client: str,
     here: str,
     url: Setting,
@@ -181,7 +82,7 @@ def _call(
         why = f"the client speaks {parts.scheme}, the server {listener.protocol}"
         trust = Claim("unknown", why, url.source)
     zone = places.zones.get(here, NETWORK)
-    return _channel(client, zone, listener, trust, credential, data)
+    return channel_to(client, zone, listener, trust, credential, data)
 
 
 def _roots(source: Source, flag: str) -> Claim:
@@ -198,7 +99,7 @@ def _kubeconfig_trust(config: KubeConfig) -> Claim:
     return _roots(config.server.source, "certificate-authority")
 
 
-def _kubeconfig_channel(places: _Map, client: str, kind: str, config: KubeConfig) -> Channel:
+def _kubeconfig_channel(places: Endpoints, client: str, kind: str, config: KubeConfig) -> Channel:
     credential = credential_of(places.env, config)
     return _call(
         places,
@@ -212,7 +113,7 @@ def _kubeconfig_channel(places: _Map, client: str, kind: str, config: KubeConfig
     )
 
 
-def _people(places: _Map) -> Iterator[Channel]:
+def _people(places: Endpoints) -> Iterator[Channel]:
     names: set[str] = set()
     for config in places.env.kubeconfigs:
         client = f"kubectl/{config.user}@{config.node}"
@@ -241,7 +142,7 @@ def _held(env: Environment, component: Component, *flags: str) -> str | None:
     return None
 
 
-def _apiserver_to_kubelets(places: _Map, it: Component) -> Iterator[Channel]:
+def _apiserver_to_kubelets(places: Endpoints, it: Component) -> Iterator[Channel]:
     authority = it.setting("kubelet-certificate-authority")
     if authority.value:
         trust = Claim("verified", f"by {authority.value}", authority.source)
@@ -251,11 +152,11 @@ def _apiserver_to_kubelets(places: _Map, it: Component) -> Iterator[Channel]:
     data = ("exec sessions", "pod logs", "node metrics")
     for listener in places.all:
         if listener.server.startswith("kubelet@") and listener.role == "api":
-            yield _channel(it.id, it.zone, listener, trust, credential, data)
+            yield channel_to(it.id, it.zone, listener, trust, credential, data)
 
 
 def _to_etcd(
-    places: _Map, it: Component, endpoints: str, flags: tuple[str, str], data: tuple[str, ...]
+    places: Endpoints, it: Component, endpoints: str, flags: tuple[str, str], data: tuple[str, ...]
 ) -> Iterator[Channel]:
     authority, certificate = flags
     for setting in it.values(endpoints):
@@ -271,7 +172,7 @@ def _to_etcd(
         )
 
 
-def _etcd_peers(places: _Map, it: Component) -> Iterator[Channel]:
+def _etcd_peers(places: Endpoints, it: Component) -> Iterator[Channel]:
     own = it.setting("name").value
     authority = it.given("peer-trusted-ca-file")
     automatic = it.setting("peer-auto-tls")
@@ -291,7 +192,7 @@ def _etcd_peers(places: _Map, it: Component) -> Iterator[Channel]:
             yield _call(places, it.id, it.node, peer, "etcd", trust, credential, data)
 
 
-def _kubelet_to_runtime(places: _Map, it: Component) -> Channel:
+def _kubelet_to_runtime(places: Endpoints, it: Component) -> Channel:
     endpoint = it.setting("containerRuntimeEndpoint")
     path = endpoint.value.removeprefix("unix://")
     path = path.removeprefix("/var") if path.startswith("/var/run/") else path
@@ -299,7 +200,7 @@ def _kubelet_to_runtime(places: _Map, it: Component) -> Channel:
     data = ("containers", "images", "secrets as environment")
     for listener in places.all:
         if (listener.node, listener.path, listener.open) == (it.node, path, True):
-            return _channel(it.id, it.zone, listener, trust, None, data)
+            return channel_to(it.id, it.zone, listener, trust, None, data)
     unknown = Claim("unknown", "who serves this socket is not known", endpoint.source)
     listener = Listener(
         f"runtime@{it.node}",
@@ -315,10 +216,10 @@ def _kubelet_to_runtime(places: _Map, it: Component) -> Channel:
         unknown,
         unknown,
     )
-    return _channel(it.id, it.zone, listener, trust, None, data)
+    return channel_to(it.id, it.zone, listener, trust, None, data)
 
 
-def _docker_clients(places: _Map) -> Iterator[Channel]:
+def _docker_clients(places: Endpoints) -> Iterator[Channel]:
     for it in places.env.docker_clients:
         _, host, port = url_of(it.host)
         url = Setting(f"{'https' if it.verify else 'http'}://{host}:{port}", it.host.source)
@@ -332,86 +233,6 @@ def _docker_clients(places: _Map) -> Iterator[Channel]:
         yield _call(places, client, it.node, url, "dockerd", trust, name, DATA["docker"])
 
 
-def _from_network(places: _Map, listener: Listener, data: tuple[str, ...]) -> Channel:
-    """Make the channel of anyone on the network to a listener; its own machine's only is closed."""
-    trust = listener.encryption
-    if listener.open and is_loopback(listener.bind):
-        where = next(c for c in places.env.components if c.id == listener.server)
-        name = {"kubectl-proxy": "address", "dockerd": "host", "etcd": "listen-client-urls"}.get(
-            where.kind, "bind-address"
-        )
-        if where.kind == "kubelet":
-            name = "address"
-        if listener.role == "metrics":
-            name = "listen-metrics-urls"
-        source = where.setting(name).source
-        shut = closed(f"listens on {listener.bind} only", source)
-        listener = Listener(
-            server=listener.server,
-            role=listener.role,
-            node=listener.node,
-            zone=listener.zone,
-            protocol=listener.protocol,
-            bind=listener.bind,
-            port=listener.port,
-            path=None,
-            open=False,
-            encryption=shut,
-            client_authentication=shut,
-            authorization=shut,
-        )
-    elif listener.open:
-        trust = _no_trust(listener)
-    return _channel(ANYONE, NETWORK, listener, trust, None, data)
-
-
-def _from_machine(listener: Listener, data: tuple[str, ...]) -> Channel:
-    """Make the channel of any user of a machine to a listener on its loopback address."""
-    client = f"local-users@{listener.node}"
-    return _channel(client, listener.zone, listener, _no_trust(listener), None, data)
-
-
-def _no_trust(listener: Listener) -> Claim:
-    """Claim what a caller without any intention to verify the server verifies."""
-    if listener.encryption.value == "none":
-        return Claim("none", listener.encryption.detail, listener.encryption.source)
-    return Claim("unverified", "anyone may call without looking", listener.encryption.source)
-
-
-def _strangers(places: _Map, channels: Iterable[Channel]) -> Iterator[Channel]:
-    """Yield the channels of callers who are no component: the network's, a machine's users."""
-    used = {(channel.server, channel.bind, channel.port) for channel in channels}
-    proxies = {item.node for item in places.all if item.role == "proxy"}
-    for item in places.all:
-        kind = item.server.partition("@")[0].partition(".")[0]
-        if item.role == "proxy" or (
-            item.role == "insecure" and (item.open or item.node not in proxies)
-        ):
-            yield _from_network(places, item, ALL_OBJECTS)
-        elif item.role == "read-only":
-            yield _from_network(places, item, ("pod specs", "node metrics"))
-        elif kind == "dockerd" and item.protocol == "unix":
-            trust = Claim("local", "unix socket", item.encryption.source)
-            found = _channel(
-                f"local-users@{item.node}", item.zone, item, trust, None, DATA["docker"]
-            )
-            group = socket_group(places.env, item.node, item.client_authentication)
-            yield replace(found, members=tuple(member.member for member in group))
-        elif kind == "dockerd" and (
-            (item.server, item.bind, item.port) not in used
-            or item.client_authentication.value != "required"
-        ):
-            # where a client of its own has to prove itself, that one's channel says it all
-            yield _from_network(places, item, DATA["docker"])
-        elif item.role == "client" and (item.server, item.bind, item.port) not in used:
-            # an etcd listener that no component uses is still one
-            yield _from_network(places, item, ALL_OBJECTS)
-            if is_loopback(item.bind):
-                yield _from_machine(item, ALL_OBJECTS)
-        elif item.role == "metrics":
-            yield _from_network(places, item, METRICS)
-
-
 def find_channels(env: Environment) -> list[Channel]:
     """Return all channels of an environment, in a stable order.
 
@@ -421,7 +242,7 @@ def find_channels(env: Environment) -> list[Channel]:
     >>> find_channels(read_environment("hardened"))[0].id
     'kube-controller-manager@master -> kube-apiserver@master:6443'
     """
-    places = _Map(env)
+    places = Endpoints(env)
     result: list[Channel] = []
     for it in env.components:
         if it.kubeconfig:
@@ -441,7 +262,7 @@ def find_channels(env: Environment) -> list[Channel]:
             result += _to_etcd(places, it, "etcd-endpoints", ("etcd-cafile", "etcd-certfile"), data)
         elif it.kind == "kubelet":
             result.append(_kubelet_to_runtime(places, it))
-    result += _strangers(places, result)
+    result += strangers(places, result)
     return _told_apart(_doubted(env, channel) for channel in result)
 
 

@@ -9,7 +9,8 @@ import networkx as nx
 
 from labkit.cluster.facts import Credential, Environment
 from labkit.model.claims import PROPERTIES, Channel
-from labkit.model.clients import NETWORK, find_channels
+from labkit.model.clients import find_channels
+from labkit.model.strangers import NETWORK
 from labkit.model.threat_model import Component, Model
 
 # networkx has no type hints of its own

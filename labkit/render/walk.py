@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.model import Channel, Model
-from labkit.model.clients import STRANGERS
+from labkit.model.strangers import STRANGERS
 from labkit.render.svg import Mark
 
 if TYPE_CHECKING:

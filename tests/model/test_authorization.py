@@ -105,6 +105,7 @@ FLIPS = [
         RIGHTS,
         "allow-all",
     ),
+    # who leaves their credential out is one of system:unauthenticated, who may do everything
     (
         "insecure",
         ABAC,
@@ -112,7 +113,7 @@ FLIPS = [
         '"user": "alice"',
         TO_API,
         RIGHTS,
-        "enforced",
+        "allow-all",
     ),
     ("insecure", ABAC, '"resource": "*"', '"resource": "pods"', TO_API, RIGHTS, "enforced"),
     (
