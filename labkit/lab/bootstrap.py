@@ -5,7 +5,6 @@ That is: etcd's users and roles, flannel's network, the manifests and the worklo
 
 from __future__ import annotations
 
-import json
 import posixpath
 import secrets
 import shlex
@@ -17,12 +16,11 @@ import yaml
 from docker.models.containers import Container
 
 from labkit.cluster import Environment, Node
-from labkit.errors import CommandFailed
 from labkit.lab.machine import Output, execute
+from labkit.lab.secret_store import APPLY, as_list
 from labkit.lab.wait import wait_until
 
 __all__ = [
-    "SecretStore",
     "apply_manifests",
     "change_manifests",
     "clear_etcd_users",
@@ -56,17 +54,6 @@ for wanted; do
   echo "$said" | grep -q "^$wanted " || { echo "there is no $wanted"; exit 1; }
 done
 ! echo "$said" | grep -v ' True$'
-"""
-APPLY = "apply --server-side --force-conflicts --validate=false"
-#: On the master: all secrets, while they are not in etcd.
-OUT = "/var/lib/labkit/secrets-out.json"
-WRITE_OUT = f"""
-set -e
-umask 077
-mkdir -p {posixpath.dirname(OUT)}
-cat >{OUT}.new
-sync {OUT}.new
-mv {OUT}.new {OUT}
 """
 ETCDCTL = 'set -a; . /etc/etcd/etcdctl.env; exec etcdctl "$@"'
 
@@ -286,56 +273,6 @@ def change_manifests(master: Container, old: Environment, new: Environment) -> N
         wait_for_workloads(master, new)
 
 
-class SecretStore:
-    """All secrets, while the apiserver changes how it stores them.
-
-    What one apiserver encrypted, another without the key cannot read, nor delete: so they are
-    taken out of etcd before it changes, and put back afterwards. Meanwhile they are in a file on
-    the master that only root reads, so that a process that is killed loses none: the next change
-    takes those along that it finds there.
-
-    Parameters
-    ----------
-    etcd, master : docker.models.containers.Container
-    env : Environment
-        The one that holds when they are taken out.
-    """
-
-    def __init__(self, etcd: Container, master: Container, env: Environment) -> None:
-        self.etcd, self.master, self.env = etcd, master, env
-
-    def take_out(self) -> None:
-        """Read all secrets through the apiserver, write them to the file, delete them in etcd."""
-        waiting = self._waiting()
-        argv = ["kubectl", f"--kubeconfig={self.env.bootstrap_kubeconfig}", "get", "secrets"]
-        try:
-            found = execute(self.master, [*argv, "--all-namespaces", "--output=json"], timeout=60)
-        except CommandFailed:
-            if not waiting:
-                raise
-            return  # an interrupted change has left the apiserver down, and the secrets in the file
-        items = {_identity(item): item for item in waiting}
-        for item in json.loads(found.stdout)["items"]:
-            for own in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
-                item["metadata"].pop(own, None)
-            items[_identity(item)] = item
-        execute(self.master, ["sh", "-c", WRITE_OUT], stdin=_list(list(items.values())))
-        etcdctl(self.etcd, "del", "/registry/secrets/", "--prefix")
-
-    def put_back(self) -> None:
-        """Have the apiserver store those in the file again, and delete the file."""
-        if self._waiting():
-            kubeconfig = f"--kubeconfig={self.env.bootstrap_kubeconfig}"
-            argv = ["kubectl", kubeconfig, *APPLY.split(), f"--filename={OUT}"]
-            execute(self.master, argv, timeout=60)
-        execute(self.master, ["rm", "-f", OUT])
-
-    def _waiting(self) -> list[Any]:
-        found = execute(self.master, ["cat", OUT], check=False)
-        items: list[Any] = json.loads(found.stdout)["items"] if found.stdout else []
-        return items
-
-
 def _documents(env: Environment) -> list[Any]:
     return [d for path in env.manifests for d in yaml.safe_load_all(path.read_text()) if d]
 
@@ -349,16 +286,12 @@ def _apply(master: Container, env: Environment, documents: Sequence[object]) -> 
     _kubectl(master, env, documents, APPLY)
 
 
-def _list(documents: Sequence[object]) -> bytes:
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}).encode()
-
-
 def _kubectl(master: Container, env: Environment, documents: Sequence[object], verb: str) -> None:
     script = (
         "umask 077; cat >/run/labkit-apply; trap 'rm -f /run/labkit-apply' EXIT; "
         f"kubectl --kubeconfig={env.bootstrap_kubeconfig} {verb} --filename=/run/labkit-apply"
     )
-    execute(master, ["sh", "-c", script], stdin=_list(documents), timeout=60)
+    execute(master, ["sh", "-c", script], stdin=as_list(documents), timeout=60)
 
 
 def wait_for_units(machine: Container, node: Node) -> None:

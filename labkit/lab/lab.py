@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import docker
 from docker.models.containers import Container
 
 from labkit.cluster import Environment, read_environment
-from labkit.cluster.edits import Edit, from_json, to_json
+from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError, LabError, NoSuchLab
-from labkit.lab import bootstrap, machine, nodes
+from labkit.lab import bootstrap, machine, nodes, record
 from labkit.lab.change import change
 from labkit.lab.engine import connect
 from labkit.lab.files import machine_files
@@ -26,7 +26,7 @@ from labkit.lab.network import create_network, find_network, subnet_of
 from labkit.lab.raw import as_curl
 from labkit.lab.report import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
-from labkit.lab.status import EDITS, READY, LabStatus, Timings, status_of
+from labkit.lab.status import READY, LabStatus, Timings, status_of
 from labkit.lab.wait import journal
 
 __all__ = ["Lab"]
@@ -181,9 +181,7 @@ class Lab:
         return Timings(time.monotonic() - began)
 
     def apply(self, edits: Iterable[Edit]) -> Timings:
-        """Change the running lab's configuration: its environment's, with these edits.
-
-        A change that was interrupted is undone first.
+        """Change the running lab's configuration; an interrupted change is undone first.
 
         Parameters
         ----------
@@ -328,13 +326,8 @@ class Lab:
     @cached_property
     def environment(self) -> Environment:
         """The environment that the lab runs: its mode's, with the edits that were applied."""
-        edits = from_json(self._recorded().get("edits", []))
+        edits = record.read(self._master).edits if self._containers else ()
         return read_environment(self._plain.folder, edits) if edits else self._plain
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a change of its configuration began and did not end."""
-        return "before" in self._recorded()
 
     @cached_property
     def addresses(self) -> dict[str, str]:
@@ -363,29 +356,16 @@ class Lab:
     def _first(self, role: str) -> Container:
         return self.container(next(n.name for n in self.environment.nodes if n.role == role))
 
-    def _recorded(self) -> dict[str, Any]:
-        """Return what the master keeps of the lab's changes."""
-        try:
-            kept: dict[str, Any] = json.loads(machine.read_file(self._master, EDITS))
-        except LabError:
-            return {}
-        return kept
-
     def _record(self, env: Environment, before: Environment | None = None) -> None:
-        """Keep on the master what the lab runs; with `before`, that it is changing from there."""
-        kept = {"edits": to_json(env.edits)}
-        if before is not None:
-            kept["before"] = to_json(before.edits)
-        data = json.dumps(kept).encode()
-        machine.write_files(self._master, [FileSpec(EDITS, data, 0o600)])
+        record.write(self._master, env, before)
         self.__dict__["environment"] = env
 
     def _roll_back(self) -> None:
         """Undo a change that was interrupted: how far it came is not known."""
-        kept = self._recorded()
-        if "before" not in kept:
+        edits = record.read(self._master).before
+        if edits is None:
             return
-        before = read_environment(self._plain.folder, from_json(kept["before"]))
+        before = read_environment(self._plain.folder, edits)
         with self.reporter.step(f"{self.mode}: undo a change that was interrupted"):
             change(self._containers, self.environment, before)
         self._record(before)

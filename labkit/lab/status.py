@@ -13,17 +13,15 @@ from labkit.errors import LabkitError
 from labkit.lab.engine import LABEL, connect
 from labkit.lab.machine import execute
 from labkit.lab.nodes import find_nodes
+from labkit.lab.record import FILE
 
-__all__ = ["EDITS", "READY", "LabStatus", "Timings", "list_labs", "status_of"]
+__all__ = ["READY", "LabStatus", "Timings", "list_labs", "status_of"]
 
 #: Written on the master when the lab is up; it is gone when the machine stops.
 READY = "/run/labkit-ready"
-#: On the master, so that whoever attaches to the lab knows what it runs: the edits of its
-#: environment, and while they change, those from before.
-EDITS = "/var/lib/labkit/edits.json"
 ASK = f"""
 [ ! -e {READY} ] || echo ready
-! grep -qs '"before"' {EDITS} || echo interrupted
+! grep -qs '"before"' {FILE} || echo interrupted
 """
 
 

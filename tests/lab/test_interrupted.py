@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from labkit.cli import app
 from labkit.cluster import read_environment
 from labkit.errors import CommandFailed
-from labkit.lab import bootstrap
+from labkit.lab import secret_store
 from labkit.lab.machine import Output
 from labkit.verify import verify
 
@@ -46,11 +46,11 @@ class Machine:
                 return Output(0 if file in self.files else 1, self.files.get(file, b""), b"")
             case ["rm", "-f", file]:
                 self.files.pop(file, None)
-            case ["sh", "-c", script] if script == bootstrap.WRITE_OUT:
+            case ["sh", "-c", script] if script == secret_store.WRITE_OUT:
                 assert "umask 077" in script
-                self.files[bootstrap.OUT] = stdin
-            case ["sh", "-c", _, "etcdctl", "del", prefix, "--prefix"]:
-                assert prefix == STORED
+                self.files[secret_store.OUT] = stdin
+            case ["sh", "-c", script]:
+                assert script.endswith(f"etcdctl del {STORED} --prefix")
                 self.secrets.clear()
             case _:
                 raise AssertionError(argv)
@@ -62,10 +62,10 @@ def secret(name: str) -> dict[str, Any]:
     return {"kind": "Secret", "metadata": metadata, "data": {"password": f"value-of-{name}"}}
 
 
-def store(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> bootstrap.SecretStore:
-    monkeypatch.setattr(bootstrap, "execute", machine.execute)
+def store(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> secret_store.SecretStore:
+    monkeypatch.setattr(secret_store, "execute", machine.execute)
     etcd: Any = None
-    return bootstrap.SecretStore(etcd, etcd, read_environment("hardened"))
+    return secret_store.SecretStore(etcd, etcd, read_environment("hardened"))
 
 
 def test_a_later_process_puts_back_what_a_killed_one_took_out(
@@ -153,7 +153,7 @@ def test_a_flip_that_is_killed_loses_no_secret(lab_hardened: Any) -> None:
         process.send_signal(signal.SIGKILL)
     try:
         assert secrets_of(lab) == {}
-        said = lab.exec("master", ["stat", "-c", "%a %U", bootstrap.OUT]).text
+        said = lab.exec("master", ["stat", "-c", "%a %U", secret_store.OUT]).text
         assert said == "600 root\n"
         assert lab.status().interrupted
         options = ["--name", lab.name, "--mode", lab.mode]
@@ -166,5 +166,5 @@ def test_a_flip_that_is_killed_loses_no_secret(lab_hardened: Any) -> None:
         lab.reset()
     assert secrets_of(lab) == before
     assert not lab.status().interrupted
-    assert lab.exec("master", ["test", "-e", bootstrap.OUT], check=False).exit_code == 1
+    assert lab.exec("master", ["test", "-e", secret_store.OUT], check=False).exit_code == 1
     assert {row.verdict for row in verify(lab).rows} == {"agree"}
