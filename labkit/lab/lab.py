@@ -22,7 +22,7 @@ from labkit.lab.engine import connect
 from labkit.lab.files import machine_files
 from labkit.lab.images import ensure_node_image
 from labkit.lab.machine import FileSpec, Output
-from labkit.lab.network import create_network, find_network, subnet_of
+from labkit.lab.network import addresses_in, create_network, find_network, planned_addresses
 from labkit.lab.raw import as_curl
 from labkit.lab.report import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
@@ -329,14 +329,13 @@ class Lab:
         edits = record.read(self._master).edits if self._containers else ()
         return read_environment(self._plain.folder, edits) if edits else self._plain
 
-    @cached_property
+    @property
     def addresses(self) -> dict[str, str]:
-        """The address of each machine."""
+        """The address of each running machine now: the engine is asked, no file is believed."""
         network = find_network(self.client, self.name, self.mode)
         if network is None:
             raise self._absent()
-        first = subnet_of(network).network_address
-        return {node.name: str(first + node.host) for node in self.environment.nodes}
+        return addresses_in(self.client, network, self.name, self.mode)
 
     # -- own ------------------------------------------------------------------------------
 
@@ -371,7 +370,7 @@ class Lab:
         self._record(before)
 
     def _forget(self) -> None:
-        for name in ("_containers", "addresses", "environment"):
+        for name in ("_containers", "environment"):
             self.__dict__.pop(name, None)
 
     def _absent(self) -> NoSuchLab:
@@ -391,8 +390,9 @@ class Lab:
     def _create(self, image: str) -> None:
         self._forget()
         network = create_network(self.client, self.name, self.mode)
-        files = machine_files(self.environment, self.addresses)
+        addresses = planned_addresses(network, self.environment.nodes)
+        files = machine_files(self.environment, addresses)
         nodes.create_nodes(
-            self.client, network, image, self.environment, self.name, self.addresses, files
+            self.client, network, image, self.environment, self.name, addresses, files
         )
         self._forget()
