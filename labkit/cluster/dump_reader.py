@@ -90,10 +90,10 @@ def read_dump(path: Path | str) -> Dump:
             for item, kind in objects(text, shown):
                 builder.add(item, kind, shown)
         except ConfigError as error:
-            builder.unknowns.append(unknown_of(error, shown))
+            builder.unread.append(unknown_of(error, shown))
         except OSError as error:
             why = f"cannot be read: {error.strerror}"
-            builder.unknowns.append(Unknown(shown, None, "", why))
+            builder.unread.append(Unknown(shown, None, "", why))
     return builder.finish()
 
 
@@ -134,6 +134,7 @@ class Builder:
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
     late: list[Mapping[str, Any]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _Alike] = field(default_factory=dict)
+    unread: list[Unknown] = field(default_factory=list)
     anonymous: bool | None = None
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
@@ -209,7 +210,8 @@ class Builder:
             network_policies=tuple(self.policies),
             ingresses=tuple(self.ingresses),
             rbac=Rbac(tuple(self._roles()), tuple(self.bindings.values())),
-            unknowns=(*self.unknowns, *missing, *self._strange_roles()),
+            unknowns=(*self.unread, *self.unknowns, *missing, *self._strange_roles()),
+            unread=tuple(self.unread),
             anonymous=self.anonymous,
         )
 
