@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from typer.testing import CliRunner
 
 from labkit.cli import app
 from labkit.cluster import read_environment
-from labkit.errors import CommandFailed
-from labkit.lab import secret_store
+from labkit.errors import CommandFailed, LabError
+from labkit.lab import LabStatus, secret_store
 from labkit.lab.machine import Output
 from labkit.verify import verify
 
@@ -119,6 +120,14 @@ def test_a_cluster_without_secrets_is_changed_like_any_other(
     some.put_back()
     assert not machine.secrets
     assert not machine.files
+
+
+def test_an_interrupted_lab_is_not_verified() -> None:
+    status = LabStatus("demo", "hardened", "ready", {}, interrupted=True)
+    lab: Any = SimpleNamespace(name="demo", mode="hardened", status=lambda: status)
+    with pytest.raises(LabError, match="was interrupted") as caught:
+        verify(lab)
+    assert caught.value.hint == "labkit reset --name demo --mode hardened"
 
 
 #: Flips a control, and says when nothing but the file holds the secrets.
