@@ -114,7 +114,7 @@ def modules_after(code: str) -> set[str]:
         ),
         ("import labkit.cluster", ("docker", "networkx", "matplotlib")),
         ("import labkit.model", ("docker", "matplotlib")),
-        ("from labkit import read_environment, build_model", ("docker", "labkit.lab")),
+        ("from labkit import load_model; load_model('insecure')", ("docker", "labkit.lab")),
         (
             "from labkit.analysis import analyze; from labkit.model import read_model_file",
             ("cryptography", "labkit.cluster.dump", "labkit.techniques", "matplotlib", "PIL"),

@@ -17,7 +17,7 @@ from labkit.cluster.source import Source
 from labkit.errors import ConfigError
 from labkit.model import GOALS, Claim, Model
 
-__all__ = ["Analysis", "analyze", "baseline_of", "forbidden", "tripped"]
+__all__ = ["Analysis", "analyze", "baseline_of", "forbidden", "require_understood", "tripped"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,42 @@ def analyze(model: Model, findings: Findings | None = None) -> Analysis:
     'hardened'
     """
     return Analysis(model, findings if findings is not None else find_threats(model))
+
+
+def require_understood(model: Model, what: str) -> None:
+    """Refuse a model that says nothing, or not all, of what it was read from.
+
+    Parameters
+    ----------
+    model : Model
+    what : str
+        Its file or folder, for the message.
+
+    Raises
+    ------
+    ConfigError
+        No component was found, or a file of objects breaks off: no finding would mean nothing.
+
+    Examples
+    --------
+    >>> require_understood(Model("empty", (), ()), "empty.yaml")
+    Traceback (most recent call last):
+    labkit.errors.ConfigError: empty.yaml: nothing in it was understood: no component of a cluster
+      next: give files copied from a cluster's machines, or what kubectl get -o json wrote
+    """
+    unread = model.dump.unread if model.dump is not None else ()
+    if unread:
+        raise ConfigError(
+            f"{what}: not all of it could be read, so that no finding would mean nothing",
+            evidence=[str(each) for each in unread[:5]],
+            hint="write it again: kubectl get ... -o json >FILE, without messages in it",
+        )
+    if not model.components:
+        raise ConfigError(
+            f"{what}: nothing in it was understood: no component of a cluster",
+            evidence=model.unknowns[:5],
+            hint="give files copied from a cluster's machines, or what kubectl get -o json wrote",
+        )
 
 
 def forbidden(model: Model, rules: Iterable[str]) -> list[AttackPaths]:

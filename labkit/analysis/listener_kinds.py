@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from labkit.model import Channel, Component, Foothold
+from labkit.model.strangers import METRICS
 
 __all__ = ["LISTENER_KINDS", "NO_GAP", "Gap", "ListenerKind", "gap_at", "kind_of_listener"]
 
@@ -102,6 +103,14 @@ LISTENER_KINDS = {
                     ("etcd documentation: --peer-cert-allowed-cn",),
                 ),
             },
+        ),
+        ListenerKind(
+            "etcd metrics",
+            # server/embed/etcd.go serveMetrics: /metrics and /health, and no key
+            (),
+            1,
+            {},
+            by_design="etcd asks nobody on this port, and serves only its metrics and its health",
         ),
         ListenerKind(
             "apiserver",
@@ -219,6 +228,8 @@ def kind_of_listener(channel: Channel) -> ListenerKind:
     kind = USUAL.get(channel.server.partition("@")[0], "service")
     if kind == "etcd" and channel.client.startswith("etcd@"):
         kind = "etcd peer"
+    elif kind == "etcd" and channel.data == METRICS:
+        kind = "etcd metrics"
     elif kind == "kubelet" and channel.protocol == "http":
         kind = "kubelet read-only"
     elif kind == "apiserver" and channel.protocol == "http":

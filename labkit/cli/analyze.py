@@ -53,13 +53,14 @@ def analyze(
 ) -> None:
     """Find the threats to a cluster and the paths through it. Needs no Docker.
 
-    Exit status: 0 clean, 1 an error, 3 the gate is shut.
+    Exit status: 0 clean, 1 an error (also if nothing was understood), 3 the gate is shut.
     """
     from labkit import analysis
     from labkit.analysis import gate
     from labkit.loading import load_model
 
     model = load_model(what)
+    gate.require_understood(model, what)
     findings = analysis.find_threats(model, analysis.read_risk(risk) if risk else None)
     if accepted:
         entries = analysis.read_acceptances(accepted)

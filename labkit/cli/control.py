@@ -66,7 +66,7 @@ def _flip(control: str, mode: str, name: str, on: bool, quiet: bool) -> None:
     lab = Lab(mode, name=name, reporter=reporter(quiet))
     edits = found.flip(lab.environment, on)
     word = "on" if on else "off"
-    if edits == lab.environment.edits:
+    if edits == lab.environment.edits and not lab.status().interrupted:
         say(f"{found.name} is {word} already", quiet=quiet)
         return
     timings = lab.apply(edits)

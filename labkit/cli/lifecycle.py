@@ -79,3 +79,6 @@ def status(
         running = sum(state == "running" for state in lab.machines.values())
         machines = f"  {running} of {len(lab.machines)} machines run" if lab.machines else ""
         typer.echo(f"{lab.name}  {lab.mode}  {lab.state}{machines}")
+        if lab.interrupted:
+            again = f"labkit reset --name {lab.name} --mode {lab.mode}"
+            say(f"a change of lab {lab.name} ({lab.mode}) was interrupted: run {again}")

@@ -219,6 +219,10 @@ class Dump:
         The roles, aggregated ones with what is aggregated, and the bindings.
     unknowns : tuple of Unknown
         What could not be read, or is not in it.
+    unread : tuple of Unknown
+        The files of which something could not be read: what else they hold is not known.
+    anonymous : bool or None
+        What the flag ``--anonymous-auth`` of an apiserver's pod says; None where none is shown.
 
     Examples
     --------
@@ -239,6 +243,8 @@ class Dump:
     ingresses: tuple[Ingress, ...] = ()
     rbac: Rbac = field(default_factory=Rbac)
     unknowns: tuple[Unknown, ...] = ()
+    unread: tuple[Unknown, ...] = ()
+    anonymous: bool | None = None
 
     @property
     def pod_count(self) -> int:

@@ -24,7 +24,7 @@ from labkit.cluster.dump_network import NETWORK
 from labkit.cluster.objects import mapping, objects, selects, sequence, text_of, truth, words
 from labkit.cluster.pods import owner_of, spec_of
 from labkit.cluster.policies import Binding, Rbac, Role, Rule
-from labkit.cluster.source import Source, Unknown, decode, unknown_of
+from labkit.cluster.source import Source, Unknown, decode, is_true, unknown_of
 from labkit.errors import ConfigError
 
 __all__ = ["KINDS", "MEANT", "Builder", "read_dump"]
@@ -90,10 +90,10 @@ def read_dump(path: Path | str) -> Dump:
             for item, kind in objects(text, shown):
                 builder.add(item, kind, shown)
         except ConfigError as error:
-            builder.unknowns.append(unknown_of(error, shown))
+            builder.unread.append(unknown_of(error, shown))
         except OSError as error:
             why = f"cannot be read: {error.strerror}"
-            builder.unknowns.append(Unknown(shown, None, "", why))
+            builder.unread.append(Unknown(shown, None, "", why))
     return builder.finish()
 
 
@@ -134,6 +134,8 @@ class Builder:
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
     late: list[Mapping[str, Any]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _Alike] = field(default_factory=dict)
+    unread: list[Unknown] = field(default_factory=list)
+    anonymous: bool | None = None
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Take an object; what is malformed becomes an unknown."""
@@ -155,6 +157,8 @@ class Builder:
         spec = mapping(item, "spec")
         if text_of(item, "status", "phase") in OVER:
             return
+        if namespace == "kube-system" and name.startswith("kube-apiserver"):
+            self._apiserver(spec)
         account = text_of(spec, "serviceAccountName") or "default"
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
@@ -170,6 +174,14 @@ class Builder:
         alike.names.append(name)
         if node:
             alike.nodes[node] = None
+
+    def _apiserver(self, spec: Mapping[str, Any]) -> None:
+        """Read whether an apiserver takes callers without a credential; of several, if one does."""
+        for container in sequence(spec, "containers"):
+            for word in (*words(container, "command"), *words(container, "args")):
+                flag, _, value = word.partition("=")
+                if flag == "--anonymous-auth":
+                    self.anonymous = bool(self.anonymous) or is_true(value or "true")
 
     def finish(self) -> Dump:
         """Return what was read; say what is missing."""
@@ -198,7 +210,9 @@ class Builder:
             network_policies=tuple(self.policies),
             ingresses=tuple(self.ingresses),
             rbac=Rbac(tuple(self._roles()), tuple(self.bindings.values())),
-            unknowns=(*self.unknowns, *missing, *self._strange_roles()),
+            unknowns=(*self.unread, *self.unknowns, *missing, *self._strange_roles()),
+            unread=tuple(self.unread),
+            anonymous=self.anonymous,
         )
 
     def _strange_roles(self) -> Iterator[Unknown]:

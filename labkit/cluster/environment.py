@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -25,13 +26,16 @@ from labkit.cluster.policies import read_etcd_auth
 from labkit.cluster.source import Source, Unknown, broken, decode
 from labkit.cluster.topology import Topology, read_topology
 from labkit.cluster.units import unit_commands
-from labkit.cluster.yamldoc import read_one
+from labkit.cluster.yamldoc import Document, read_one
 from labkit.errors import ConfigError
 from labkit.resources import environments_dir
 
 __all__ = ["read_environment"]
 
 KEYS = frozenset({"name", "description", "extends", "topology", "bootstrap_kubeconfig"})
+#: Fit for a label of Kubernetes, and for the name of a container:
+#: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 # Folders beside the roles' that hold no machine's files
 MANIFESTS = "manifests"
 OTHER_FOLDERS = frozenset({MANIFESTS})
@@ -103,7 +107,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
     auth = read_etcd_auth(auth_file.read_text(), auth_file.source) if auth_file else None
     absent = Source(_shown(path / "etcd-auth.yaml", base), None, "etcd-auth.yaml absent", True)
     return Environment(
-        name=document.text("name", default=path.name),
+        name=_name(document, path.name),
         description=document.text("description", default=""),
         folder=path,
         layers=layers,
@@ -126,6 +130,18 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
         unknowns=tuple(dict.fromkeys(unknowns)),
         edits=edits,
     )
+
+
+def _name(document: Document, folder: str) -> str:
+    """Return an environment's name, which labels, and names, everything of its labs."""
+    given = "name" in document.mapping()
+    found = document.get("name") if given else folder
+    if not isinstance(found, str) or not NAME.fullmatch(found):
+        hint = "use up to 63 letters, digits, '-', '_' and '.', as in name: my-cluster"
+        line = document.line("name") if given else None
+        what = "name" if given else "without a name, the folder's counts"
+        raise broken(document.path, line, f"{what}: {found!r} is no name of an environment", hint)
+    return found
 
 
 def _find(folder: Path | str) -> Path:

@@ -5,7 +5,6 @@ That is: etcd's users and roles, flannel's network, the manifests and the worklo
 
 from __future__ import annotations
 
-import json
 import posixpath
 import secrets
 import shlex
@@ -18,10 +17,10 @@ from docker.models.containers import Container
 
 from labkit.cluster import Environment, Node
 from labkit.lab.machine import Output, execute
+from labkit.lab.secret_store import APPLY, as_list
 from labkit.lab.wait import wait_until
 
 __all__ = [
-    "SecretStore",
     "apply_manifests",
     "change_manifests",
     "clear_etcd_users",
@@ -274,38 +273,6 @@ def change_manifests(master: Container, old: Environment, new: Environment) -> N
         wait_for_workloads(master, new)
 
 
-class SecretStore:
-    """All secrets, while the apiserver changes how it stores them.
-
-    What one apiserver encrypted, another without the key cannot read, nor delete: so they are
-    taken out before it changes, and put back afterwards.
-
-    Parameters
-    ----------
-    etcd, master : docker.models.containers.Container
-    env : Environment
-        The one that holds when they are taken out.
-    """
-
-    def __init__(self, etcd: Container, master: Container, env: Environment) -> None:
-        self.etcd, self.master, self.env = etcd, master, env
-        self.kept: list[Any] = []
-
-    def take_out(self) -> None:
-        """Read all secrets through the apiserver, and take them out of etcd."""
-        argv = ["kubectl", f"--kubeconfig={self.env.bootstrap_kubeconfig}", "get", "secrets"]
-        found = execute(self.master, [*argv, "--all-namespaces", "--output=json"], timeout=60)
-        self.kept = json.loads(found.stdout)["items"]
-        for item in self.kept:
-            for own in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
-                item["metadata"].pop(own, None)
-        etcdctl(self.etcd, "del", "/registry/secrets/", "--prefix")
-
-    def put_back(self) -> None:
-        """Have the apiserver store them again."""
-        _apply(self.master, self.env, self.kept)
-
-
 def _documents(env: Environment) -> list[Any]:
     return [d for path in env.manifests for d in yaml.safe_load_all(path.read_text()) if d]
 
@@ -316,17 +283,15 @@ def _identity(document: Any) -> tuple[str, str, str]:
 
 
 def _apply(master: Container, env: Environment, documents: Sequence[object]) -> None:
-    verb = "apply --server-side --force-conflicts --validate=false"
-    _kubectl(master, env, documents, verb)
+    _kubectl(master, env, documents, APPLY)
 
 
 def _kubectl(master: Container, env: Environment, documents: Sequence[object], verb: str) -> None:
-    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}).encode()
     script = (
         "umask 077; cat >/run/labkit-apply; trap 'rm -f /run/labkit-apply' EXIT; "
         f"kubectl --kubeconfig={env.bootstrap_kubeconfig} {verb} --filename=/run/labkit-apply"
     )
-    execute(master, ["sh", "-c", script], stdin=body, timeout=60)
+    execute(master, ["sh", "-c", script], stdin=as_list(documents), timeout=60)
 
 
 def wait_for_units(machine: Container, node: Node) -> None:

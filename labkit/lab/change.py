@@ -19,6 +19,7 @@ from labkit.cluster import Environment, Node
 from labkit.lab import bootstrap
 from labkit.lab.files import RANDOM, links_of
 from labkit.lab.machine import FileSpec, execute, read_file, write_files
+from labkit.lab.secret_store import SecretStore
 
 __all__ = ["change"]
 
@@ -82,7 +83,7 @@ def change(machines: Mapping[str, Container], old: Environment, new: Environment
     if old.etcd_auth and old.etcd_auth != new.etcd_auth:
         # while those who may still have what they prove themselves with
         bootstrap.clear_etcd_users(etcd)
-    moved = bootstrap.SecretStore(etcd, master, old) if _encryption(old, new) else None
+    moved = SecretStore(etcd, master, old) if _encryption(old, new) else None
     if moved:
         moved.take_out()
     try:

@@ -14,15 +14,15 @@ import docker
 from docker.models.containers import Container
 
 from labkit.cluster import Environment, read_environment
-from labkit.cluster.edits import Edit, from_json, to_json
+from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError, LabError, NoSuchLab
-from labkit.lab import bootstrap, machine, nodes
+from labkit.lab import bootstrap, machine, nodes, record
 from labkit.lab.change import change
 from labkit.lab.engine import connect
 from labkit.lab.files import machine_files
 from labkit.lab.images import ensure_node_image
 from labkit.lab.machine import FileSpec, Output
-from labkit.lab.network import create_network, find_network, subnet_of
+from labkit.lab.network import addresses_in, create_network, find_network, planned_addresses
 from labkit.lab.raw import as_curl
 from labkit.lab.report import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
@@ -31,8 +31,6 @@ from labkit.lab.wait import journal
 
 __all__ = ["Lab"]
 
-#: On the master, so that whoever attaches to the lab knows what it runs.
-EDITS = "/var/lib/labkit/edits.json"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -165,8 +163,9 @@ class Lab:
     def reset(self) -> Timings:
         """Bring the lab back to what it was when it came up.
 
-        Files of the environment, drop-ins, what etcd holds and what runs are as after
-        :meth:`up`; the keys stay the same.
+        A change of its configuration that was interrupted is undone first. Files of the
+        environment, drop-ins, what etcd holds and what runs are as after :meth:`up`; the keys stay
+        the same.
 
         Returns
         -------
@@ -174,6 +173,7 @@ class Lab:
         """
         began = time.monotonic()
         self._require()
+        self._roll_back()
         if self.environment.edits:
             self.apply(())
         with self.reporter.step(f"{self.mode}: reset"):
@@ -181,7 +181,7 @@ class Lab:
         return Timings(time.monotonic() - began)
 
     def apply(self, edits: Iterable[Edit]) -> Timings:
-        """Change the running lab's configuration: its environment's, with these edits.
+        """Change the running lab's configuration; an interrupted change is undone first.
 
         Parameters
         ----------
@@ -200,12 +200,13 @@ class Lab:
             A component did not come back.
         """
         began = time.monotonic()
-        old, new = self.environment, read_environment(self._plain.folder, edits)
-        document = json.dumps({"edits": to_json(new.edits)}).encode()
-        machine.write_files(self._master, [FileSpec(EDITS, document, 0o600)])
-        self.__dict__["environment"] = new
+        new = read_environment(self._plain.folder, edits)
+        self._roll_back()
+        old = self.environment
+        self._record(new, before=old)
         with self.reporter.step(f"{self.mode}: change the configuration"):
             change(self._containers, old, new)
+        self._record(new)
         return Timings(time.monotonic() - began)
 
     def wait(self) -> None:
@@ -325,23 +326,16 @@ class Lab:
     @cached_property
     def environment(self) -> Environment:
         """The environment that the lab runs: its mode's, with the edits that were applied."""
-        if not self._containers:
-            return self._plain
-        try:
-            kept = json.loads(machine.read_file(self._master, EDITS))
-        except LabError:
-            return self._plain
-        edits = from_json(kept["edits"])
+        edits = record.read(self._master).edits if self._containers else ()
         return read_environment(self._plain.folder, edits) if edits else self._plain
 
-    @cached_property
+    @property
     def addresses(self) -> dict[str, str]:
-        """The address of each machine."""
+        """The address of each running machine now: the engine is asked, no file is believed."""
         network = find_network(self.client, self.name, self.mode)
         if network is None:
             raise self._absent()
-        first = subnet_of(network).network_address
-        return {node.name: str(first + node.host) for node in self.environment.nodes}
+        return addresses_in(self.client, network, self.name, self.mode)
 
     # -- own ------------------------------------------------------------------------------
 
@@ -361,8 +355,22 @@ class Lab:
     def _first(self, role: str) -> Container:
         return self.container(next(n.name for n in self.environment.nodes if n.role == role))
 
+    def _record(self, env: Environment, before: Environment | None = None) -> None:
+        record.write(self._master, env, before)
+        self.__dict__["environment"] = env
+
+    def _roll_back(self) -> None:
+        """Undo a change that was interrupted: how far it came is not known."""
+        edits = record.read(self._master).before
+        if edits is None:
+            return
+        before = read_environment(self._plain.folder, edits)
+        with self.reporter.step(f"{self.mode}: undo a change that was interrupted"):
+            change(self._containers, self.environment, before)
+        self._record(before)
+
     def _forget(self) -> None:
-        for name in ("_containers", "addresses", "environment"):
+        for name in ("_containers", "environment"):
             self.__dict__.pop(name, None)
 
     def _absent(self) -> NoSuchLab:
@@ -382,8 +390,9 @@ class Lab:
     def _create(self, image: str) -> None:
         self._forget()
         network = create_network(self.client, self.name, self.mode)
-        files = machine_files(self.environment, self.addresses)
+        addresses = planned_addresses(network, self.environment.nodes)
+        files = machine_files(self.environment, addresses)
         nodes.create_nodes(
-            self.client, network, image, self.environment, self.name, self.addresses, files
+            self.client, network, image, self.environment, self.name, addresses, files
         )
         self._forget()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import docker
 from docker.errors import APIError
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
 
-from labkit.errors import LabError
+from labkit.cluster import Node
+from labkit.errors import ConfigError, LabError
 from labkit.lab.engine import lab_filter, labels
 
-__all__ = ["candidates", "create_network", "find_network", "subnet_of"]
+__all__ = ["addresses_in", "candidates", "create_network", "find_network", "planned_addresses"]
 
 #: RFC 1918 space that neither Docker's defaults (172.17/16 and up, 192.168/16) nor the pods
 #: (10.244/16) and services (10.96/16) of a cluster use.
@@ -52,10 +53,71 @@ def find_network(client: docker.DockerClient, name: str, mode: str) -> Network |
     return found[0] if found else None
 
 
-def subnet_of(network: Network) -> ipaddress.IPv4Network:
-    """Return the range of addresses of a lab's network."""
+def planned_addresses(network: Network, nodes: Iterable[Node]) -> dict[str, str]:
+    """Return the address that each machine of a new lab is to have, by its host number.
+
+    Raises
+    ------
+    ConfigError
+        A host number is the gateway's: that address is the machine's that Docker runs on.
+    """
     network.reload()
-    return ipaddress.IPv4Network(network.attrs["IPAM"]["Config"][0]["Subnet"])
+    first = _subnets(network)[0].network_address
+    planned = {node.name: str(first + node.host) for node in nodes}
+    for name, address in planned.items():
+        if address in _gateways(network):
+            number = int(ipaddress.IPv4Address(address)) - int(first)
+            raise ConfigError(
+                f"{name} cannot have host {number}: it is the gateway of a lab's network",
+                hint="give it another host number in the topology file",
+            )
+    return planned
+
+
+def addresses_in(
+    client: docker.DockerClient, network: Network, name: str, mode: str
+) -> dict[str, str]:
+    """Return the addresses that the running machines of a lab have now, as the engine says.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+    network : docker.models.networks.Network
+        The lab's.
+    name, mode : str
+        The lab.
+
+    Returns
+    -------
+    dict of str to str
+        By machine. The network's gateway, an address of the machine that Docker runs on, and
+        whatever is outside the network, is never among them.
+    """
+    network.reload()
+    gateways, subnets = _gateways(network), _subnets(network)
+    found: dict[str, str] = {}
+    for container in client.api.containers(filters=lab_filter(name, mode)):
+        for end in container["NetworkSettings"]["Networks"].values():
+            address = end.get("IPAddress")
+            if end.get("NetworkID") != network.id or not address:
+                continue
+            known = any(ipaddress.IPv4Address(address) in subnet for subnet in subnets)
+            if known and address not in {*gateways, end.get("Gateway")}:
+                found[container["Labels"]["labkit.node"]] = address
+    return dict(sorted(found.items()))
+
+
+def _pools(network: Network) -> list[dict[str, str]]:
+    pools: list[dict[str, str]] = network.attrs["IPAM"]["Config"]
+    return pools
+
+
+def _subnets(network: Network) -> list[ipaddress.IPv4Network]:
+    return [ipaddress.IPv4Network(pool["Subnet"]) for pool in _pools(network)]
+
+
+def _gateways(network: Network) -> set[str]:
+    return {pool["Gateway"].partition("/")[0] for pool in _pools(network) if pool.get("Gateway")}
 
 
 def create_network(client: docker.DockerClient, name: str, mode: str) -> Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,11 +13,16 @@ from labkit.errors import LabkitError
 from labkit.lab.engine import LABEL, connect
 from labkit.lab.machine import execute
 from labkit.lab.nodes import find_nodes
+from labkit.lab.record import FILE
 
 __all__ = ["READY", "LabStatus", "Timings", "list_labs", "status_of"]
 
 #: Written on the master when the lab is up; it is gone when the machine stops.
 READY = "/run/labkit-ready"
+ASK = f"""
+[ ! -e {READY} ] || echo ready
+! grep -qs '"before"' {FILE} || echo interrupted
+"""
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,15 @@ class LabStatus:
     state : {"absent", "incomplete", "stopped", "ready"}
     machines : dict of str to str
         Docker's word for each machine's state.
+    interrupted : bool
+        A change of its configuration began and did not end: a reset undoes it.
     """
 
     name: str
     mode: str
     state: str
     machines: dict[str, str]
+    interrupted: bool = False
 
 
 def status_of(
@@ -74,19 +83,14 @@ def status_of(
         return LabStatus(name, mode, "absent", {})
     if set(machines.values()) == {"exited"}:
         return LabStatus(name, mode, "stopped", machines)
-    ready = False
+    said: list[str] = []
     if set(machines.values()) == {"running"}:
         master = next((c for c in found if c.labels["labkit.role"] == "master"), None)
-        try:
-            ready = (
-                master is not None
-                and not execute(master, ["test", "-e", READY], check=False).exit_code
-            )
-        except LabkitError:
-            ready = False
-    if wanted is not None and set(machines) != set(wanted):
-        ready = False
-    return LabStatus(name, mode, "ready" if ready else "incomplete", machines)
+        with contextlib.suppress(LabkitError):
+            said = execute(master, ["sh", "-c", ASK]).text.split() if master else []
+    ready = "ready" in said and (wanted is None or set(machines) == set(wanted))
+    state = "ready" if ready else "incomplete"
+    return LabStatus(name, mode, state, machines, "interrupted" in said)
 
 
 def list_labs(client: docker.DockerClient | None = None) -> list[LabStatus]:

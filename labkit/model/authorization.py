@@ -105,11 +105,14 @@ def apiserver_authorization(env: Environment, apiserver: Component) -> Claim:
     found = everything_for(env, apiserver, {AUTHENTICATED})
     if found and found.value == "unknown":
         return found
-    if found and anonymous:
+    if anonymous:
         stranger = everything_for(env, apiserver, {UNAUTHENTICATED}, ANONYMOUS)
-        if stranger is None:
+        if found is None and stranger is not None:
+            # who leaves their credential out is one of the anonymous
+            return stranger
+        if found and stranger is None:
             return Claim("enforced", f"{found.detail}; not the anonymous", found.source)
-        if "ABAC" in found.detail:
+        if found and "ABAC" in found.detail:
             detail = f"ABAC: {AUTHENTICATED} and {UNAUTHENTICATED} may do everything"
             return Claim("allow-all", detail, found.source)
     if found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,15 +12,13 @@ from labkit.cluster.kubeconfig import KubeConfig
 from labkit.cluster.source import Setting, Source, is_true
 from labkit.model.authorization import credential_of
 from labkit.model.claims import PROPERTIES, Channel, Claim, closed
-from labkit.model.listener import Listener, socket_group
-from labkit.model.listeners import listeners
-from labkit.model.places import is_loopback, node_of, url_of
+from labkit.model.endpoints import Endpoints, channel_to
+from labkit.model.listener import Listener
+from labkit.model.places import node_of, url_of
+from labkit.model.strangers import ALL_OBJECTS, DOCKER, NETWORK, strangers
 
-__all__ = ["NETWORK", "find_channels"]
+__all__ = ["find_channels"]
 
-NETWORK = "cluster network"
-ANYONE = "anyone@network"
-ALL_OBJECTS = ("all objects", "secrets")
 DATA = {
     "kubelet": ("pod specs", "secrets", "node status"),
     "kube-proxy": ("services", "endpoints"),
@@ -27,60 +26,11 @@ DATA = {
     "kube-controller-manager": ("all objects", "secrets", "service account tokens"),
     "kubectl-proxy": ALL_OBJECTS,
     "kubectl": ALL_OBJECTS,
-    "docker": ("containers", "root on the node"),
+    "docker": DOCKER,
 }
 
 
-class _Map:
-    """The listeners of an environment, to be found by clients."""
-
-    def __init__(self, env: Environment) -> None:
-        self.env = env
-        self.all = listeners(env)
-        self.zones = {node.name: node.zone for node in env.nodes}
-
-    def at(self, host: str, port: int, here: str) -> Listener | None:
-        """Return what answers on a host's port, called from a machine."""
-        node = node_of(self.env, host, here)
-        for item in self.all:
-            # the machine's own name is not its loopback address
-            reached = is_loopback(host) or not is_loopback(item.bind)
-            if (item.node, item.port) == (node, port) and item.open and reached:
-                return item
-        return None
-
-
-def _channel(
-    client: str,
-    client_zone: str,
-    listener: Listener,
-    server_authentication: Claim,
-    credential: str | None,
-    data: tuple[str, ...],
-    protocol: str = "",
-) -> Channel:
-    place = listener.path or listener.port
-    return Channel(
-        id=f"{client} -> {listener.server}:{place}",
-        client=client,
-        server=listener.server,
-        protocol=protocol or listener.protocol,
-        port=listener.port,
-        path=listener.path,
-        open=listener.open,
-        encryption=listener.encryption,
-        server_authentication=server_authentication if listener.open else listener.encryption,
-        client_authentication=listener.client_authentication,
-        authorization=listener.authorization,
-        credential=credential if listener.open else None,
-        data=data,
-        client_zone=client_zone,
-        server_zone=listener.zone,
-        bind=listener.bind,
-    )
-
-
-def _missing(places: _Map, kind: str, url: Setting, here: str) -> Listener:
+def _missing(places: Endpoints, kind: str, url: Setting, here: str) -> Listener:
     """Return what stands for a server that no listener of the environment is."""
     parts, host, port = url_of(url)
     node = node_of(places.env, host, here)
@@ -112,7 +62,7 @@ def _missing(places: _Map, kind: str, url: Setting, here: str) -> Listener:
 
 
 def _call(
-    places: _Map,
+    places: Endpoints,
     client: str,
     here: str,
     url: Setting,
@@ -132,7 +82,7 @@ def _call(
         why = f"the client speaks {parts.scheme}, the server {listener.protocol}"
         trust = Claim("unknown", why, url.source)
     zone = places.zones.get(here, NETWORK)
-    return _channel(client, zone, listener, trust, credential, data)
+    return channel_to(client, zone, listener, trust, credential, data)
 
 
 def _roots(source: Source, flag: str) -> Claim:
@@ -149,7 +99,7 @@ def _kubeconfig_trust(config: KubeConfig) -> Claim:
     return _roots(config.server.source, "certificate-authority")
 
 
-def _kubeconfig_channel(places: _Map, client: str, kind: str, config: KubeConfig) -> Channel:
+def _kubeconfig_channel(places: Endpoints, client: str, kind: str, config: KubeConfig) -> Channel:
     credential = credential_of(places.env, config)
     return _call(
         places,
@@ -163,7 +113,7 @@ def _kubeconfig_channel(places: _Map, client: str, kind: str, config: KubeConfig
     )
 
 
-def _people(places: _Map) -> Iterator[Channel]:
+def _people(places: Endpoints) -> Iterator[Channel]:
     names: set[str] = set()
     for config in places.env.kubeconfigs:
         client = f"kubectl/{config.user}@{config.node}"
@@ -192,7 +142,7 @@ def _held(env: Environment, component: Component, *flags: str) -> str | None:
     return None
 
 
-def _apiserver_to_kubelets(places: _Map, it: Component) -> Iterator[Channel]:
+def _apiserver_to_kubelets(places: Endpoints, it: Component) -> Iterator[Channel]:
     authority = it.setting("kubelet-certificate-authority")
     if authority.value:
         trust = Claim("verified", f"by {authority.value}", authority.source)
@@ -202,11 +152,11 @@ def _apiserver_to_kubelets(places: _Map, it: Component) -> Iterator[Channel]:
     data = ("exec sessions", "pod logs", "node metrics")
     for listener in places.all:
         if listener.server.startswith("kubelet@") and listener.role == "api":
-            yield _channel(it.id, it.zone, listener, trust, credential, data)
+            yield channel_to(it.id, it.zone, listener, trust, credential, data)
 
 
 def _to_etcd(
-    places: _Map, it: Component, endpoints: str, flags: tuple[str, str], data: tuple[str, ...]
+    places: Endpoints, it: Component, endpoints: str, flags: tuple[str, str], data: tuple[str, ...]
 ) -> Iterator[Channel]:
     authority, certificate = flags
     for setting in it.values(endpoints):
@@ -222,7 +172,7 @@ def _to_etcd(
         )
 
 
-def _etcd_peers(places: _Map, it: Component) -> Iterator[Channel]:
+def _etcd_peers(places: Endpoints, it: Component) -> Iterator[Channel]:
     own = it.setting("name").value
     authority = it.given("peer-trusted-ca-file")
     automatic = it.setting("peer-auto-tls")
@@ -242,7 +192,7 @@ def _etcd_peers(places: _Map, it: Component) -> Iterator[Channel]:
             yield _call(places, it.id, it.node, peer, "etcd", trust, credential, data)
 
 
-def _kubelet_to_runtime(places: _Map, it: Component) -> Channel:
+def _kubelet_to_runtime(places: Endpoints, it: Component) -> Channel:
     endpoint = it.setting("containerRuntimeEndpoint")
     path = endpoint.value.removeprefix("unix://")
     path = path.removeprefix("/var") if path.startswith("/var/run/") else path
@@ -250,7 +200,7 @@ def _kubelet_to_runtime(places: _Map, it: Component) -> Channel:
     data = ("containers", "images", "secrets as environment")
     for listener in places.all:
         if (listener.node, listener.path, listener.open) == (it.node, path, True):
-            return _channel(it.id, it.zone, listener, trust, None, data)
+            return channel_to(it.id, it.zone, listener, trust, None, data)
     unknown = Claim("unknown", "who serves this socket is not known", endpoint.source)
     listener = Listener(
         f"runtime@{it.node}",
@@ -266,10 +216,10 @@ def _kubelet_to_runtime(places: _Map, it: Component) -> Channel:
         unknown,
         unknown,
     )
-    return _channel(it.id, it.zone, listener, trust, None, data)
+    return channel_to(it.id, it.zone, listener, trust, None, data)
 
 
-def _docker_clients(places: _Map) -> Iterator[Channel]:
+def _docker_clients(places: Endpoints) -> Iterator[Channel]:
     for it in places.env.docker_clients:
         _, host, port = url_of(it.host)
         url = Setting(f"{'https' if it.verify else 'http'}://{host}:{port}", it.host.source)
@@ -283,72 +233,6 @@ def _docker_clients(places: _Map) -> Iterator[Channel]:
         yield _call(places, client, it.node, url, "dockerd", trust, name, DATA["docker"])
 
 
-def _from_network(places: _Map, listener: Listener, data: tuple[str, ...]) -> Channel:
-    """Make the channel of anyone on the network to a listener; its own machine's only is closed."""
-    trust = listener.encryption
-    if listener.open and is_loopback(listener.bind):
-        where = next(c for c in places.env.components if c.id == listener.server)
-        name = {"kubectl-proxy": "address", "dockerd": "host", "etcd": "listen-client-urls"}.get(
-            where.kind, "bind-address"
-        )
-        if where.kind == "kubelet":
-            name = "address"
-        if listener.role == "metrics":
-            name = "listen-metrics-urls"
-        source = where.setting(name).source
-        shut = closed(f"listens on {listener.bind} only", source)
-        listener = Listener(
-            server=listener.server,
-            role=listener.role,
-            node=listener.node,
-            zone=listener.zone,
-            protocol=listener.protocol,
-            bind=listener.bind,
-            port=listener.port,
-            path=None,
-            open=False,
-            encryption=shut,
-            client_authentication=shut,
-            authorization=shut,
-        )
-    elif listener.open and listener.encryption.value == "none":
-        trust = Claim("none", listener.encryption.detail, listener.encryption.source)
-    elif listener.open:
-        trust = Claim("unverified", "anyone may call without looking", listener.encryption.source)
-    return _channel(ANYONE, NETWORK, listener, trust, None, data)
-
-
-def _strangers(places: _Map, channels: Iterable[Channel]) -> Iterator[Channel]:
-    """Yield the channels of callers who are no component: the network's, a machine's users."""
-    used = {(channel.server, channel.port) for channel in channels}
-    proxies = {item.node for item in places.all if item.role == "proxy"}
-    for item in places.all:
-        kind = item.server.partition("@")[0].partition(".")[0]
-        if item.role == "proxy" or (
-            item.role == "insecure" and (item.open or item.node not in proxies)
-        ):
-            yield _from_network(places, item, ALL_OBJECTS)
-        elif item.role == "read-only":
-            yield _from_network(places, item, ("pod specs", "node metrics"))
-        elif kind == "dockerd" and item.protocol == "unix":
-            trust = Claim("local", "unix socket", item.encryption.source)
-            found = _channel(
-                f"local-users@{item.node}", item.zone, item, trust, None, DATA["docker"]
-            )
-            group = socket_group(places.env, item.node, item.client_authentication)
-            yield replace(found, members=tuple(member.member for member in group))
-        elif kind == "dockerd" and (
-            (item.server, item.port) not in used or item.client_authentication.value != "required"
-        ):
-            # where a client of its own has to prove itself, that one's channel says it all
-            yield _from_network(places, item, DATA["docker"])
-        elif item.role == "client" and (item.server, item.port) not in used:
-            # an etcd listener that no component uses is still one
-            yield _from_network(places, item, ALL_OBJECTS)
-        elif item.role == "metrics":
-            yield _from_network(places, item, ("etcd's metrics",))
-
-
 def find_channels(env: Environment) -> list[Channel]:
     """Return all channels of an environment, in a stable order.
 
@@ -358,7 +242,7 @@ def find_channels(env: Environment) -> list[Channel]:
     >>> find_channels(read_environment("hardened"))[0].id
     'kube-controller-manager@master -> kube-apiserver@master:6443'
     """
-    places = _Map(env)
+    places = Endpoints(env)
     result: list[Channel] = []
     for it in env.components:
         if it.kubeconfig:
@@ -378,8 +262,28 @@ def find_channels(env: Environment) -> list[Channel]:
             result += _to_etcd(places, it, "etcd-endpoints", ("etcd-cafile", "etcd-certfile"), data)
         elif it.kind == "kubelet":
             result.append(_kubelet_to_runtime(places, it))
-    result += _strangers(places, result)
-    return list({channel.id: _doubted(env, channel) for channel in result}.values())
+    result += strangers(places, result)
+    return _told_apart(_doubted(env, channel) for channel in result)
+
+
+def _told_apart(channels: Iterable[Channel]) -> list[Channel]:
+    """Return the channels, each with an id of its own.
+
+    One client's channels to one port are one, unless the server listens there on several
+    addresses: then each address is in the id. A port that is open on one address is not closed.
+    """
+    same: dict[str, dict[str, Channel]] = defaultdict(dict)
+    for channel in channels:
+        same[channel.id][channel.bind] = channel
+    result: list[Channel] = []
+    for found in same.values():
+        kept = [channel for channel in found.values() if channel.open] or [*found.values()][-1:]
+        if len(kept) > 1:
+            kept = [
+                replace(it, id=f"{it.client} -> {it.server}:{it.bind}:{it.port}") for it in kept
+            ]
+        result += kept
+    return result
 
 
 def _doubted(env: Environment, channel: Channel) -> Channel:

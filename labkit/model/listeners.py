@@ -15,8 +15,13 @@ from labkit.model.authorization import (
 from labkit.model.claims import Claim, closed
 from labkit.model.listener import Listener, socket_claims, tls
 from labkit.model.places import apiserver_of, port_of, url_of
+from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
 
 __all__ = ["listeners"]
+
+#: The verbs that the kubelet asks the apiserver about before it runs a command in a container: by
+#: POST, and by GET over a WebSocket.
+RUN_COMMANDS = ("create", "get")
 
 
 def listeners(env: Environment) -> list[Listener]:
@@ -103,6 +108,13 @@ def _proxy(env: Environment, it: Component) -> Iterator[Listener]:
 
 def _kubelet(env: Environment, it: Component) -> Iterator[Listener]:
     server, port = it.setting("enableServer"), it.setting("port")
+    rights = kubelet_authorization(env, it)
+    for verb in RUN_COMMANDS if rights.value == "enforced" else ():
+        action = Action(verb, "nodes/proxy", name=it.node)
+        runs = may_at_kubelet(env, it, known_to_kubelet(env, it, None), action)
+        if runs.value == "allowed":
+            # who leaves their credential out is one of the anonymous
+            rights = Claim("allow-all", f"without a credential, {runs.detail}", runs.source)
     shut = None
     if not is_true(server.value):
         shut = closed("the kubelet serves nothing", server.source)
@@ -123,7 +135,7 @@ def _kubelet(env: Environment, it: Component) -> Iterator[Listener]:
         open=shut is None,
         encryption=shut or tls(it.setting("tlsMinVersion")),
         client_authentication=shut or client,
-        authorization=shut or kubelet_authorization(env, it),
+        authorization=shut or rights,
     )
     read_only = it.setting("readOnlyPort")
     number = port_of(read_only)

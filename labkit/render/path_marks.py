@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from labkit.model import Model
 from labkit.model.footholds import NETWORK
+from labkit.model.strangers import STRANGERS
 from labkit.render.svg import Mark
 
 if TYPE_CHECKING:
     from labkit.analysis import Path, Step
 
 __all__ = ["PathMarks"]
-
-STRANGERS = ("anyone@", "local-users@")
 
 
 class PathMarks:

@@ -81,7 +81,8 @@ def inside(lab: _Addressed, host: str, foothold: Foothold = NETWORK) -> str:
 
     Whoever stands on a machine of the lab may mean it by its loopback address.
 
-    The lab's network alone is not enough: its gateway is the machine that Docker runs on.
+    The lab's network alone is not enough: its gateway is the machine that Docker runs on. Nor is
+    what files say: the addresses are those that the engine has given to the running machines.
 
     Parameters
     ----------
@@ -253,10 +254,13 @@ def request(
     ProbeError
         Something happened that says nothing.
     """
-    inside(lab, urlsplit(url).hostname or "", foothold)
+    host = urlsplit(url).hostname or ""
+    address = inside(lab, host, foothold)
     # An attacker has no reason to trust, and none to verify.
     argv = ["curl", "--verbose", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
     argv += ["--max-time", str(PATIENCE), "--write-out", "\n%{http_code}", *options]
+    if host != address:  # a name means the machine, whatever /etc/hosts says there
+        argv += ["--resolve", f"{host}:{_port(url)}:{address}"]
     if body is not None:
         argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
     for _ in range(ATTEMPTS):
@@ -266,6 +270,11 @@ def request(
             break
     content, _, status = output.stdout.rpartition(b"\n")
     return answer(output.exit_code, output.error, int(status or b"0"), content, url)
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def answer(exit_code: int, error: str, status: int, body: bytes, url: str) -> Answer:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
+from labkit.model.rights import Action, authenticated_as, may
 from labkit.techniques._ask import ask, first_refusal, url_of
 from labkit.techniques._base import (
     NETWORK,
@@ -27,15 +28,22 @@ __all__ = ["TECHNIQUE"]
 
 WANTED = ("shop", "db-credentials", "password")
 PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
+READ = Action("get", "secrets", namespace=WANTED[0], name=WANTED[1])
 CHANNEL = "* -> kube-apiserver@master:6443"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the anonymous are let in, and may do everything."""
+    """Say what the model says: whether the anonymous are let in, and may read the secret."""
     channel = model.open_channels(CHANNEL)[0]
+    rights = channel.authorization
+    if rights.value == "enforced":
+        apiserver = model.environment.component(channel.server)
+        caller = authenticated_as(apiserver, model.environment, None)
+        found = may(model.environment, apiserver, caller, READ)
+        rights = found if found.value == "allowed" else rights
     return first_refusal(
         (channel.client_authentication, ("anonymous", "none")),
-        (channel.authorization, ("allow-all",)),
+        (rights, ("allow-all", "allowed")),
     )
 
 

@@ -70,6 +70,8 @@ def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = 
             if channel.open:
                 _socket_questions(plan, channel)
             continue
+        if channel.client.startswith("local-users@"):
+            continue  # a port of loopback alone: from another machine nothing can be said of it
         _network_jobs(plan, channel, outside, stranger)
         if channel.open:
             _own_jobs(plan, lab, channel, outside)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from labkit.errors import LabkitError
+from labkit.errors import LabError, LabkitError
 from labkit.lab import Lab
 from labkit.lab.report import Reporter
 from labkit.model import PROPERTIES, Channel, Model, read_model
@@ -57,12 +57,22 @@ def verify(
     Report
         One row for each property of each channel, in the model's order.
 
+    Raises
+    ------
+    LabError
+        A change of the lab was interrupted: what it runs is not what the model says.
+
     Notes
     -----
     First everything is asked that only looks. Then, for a few seconds, a server with a
     stranger's certificate stands in the way of each client: a client that goes on with it does
     not verify whom it talks to. Rules and processes are gone afterwards.
     """
+    if lab.status().interrupted:
+        raise LabError(
+            f"a change of lab {lab.name!r} ({lab.mode}) was interrupted",
+            hint=f"labkit reset --name {lab.name} --mode {lab.mode}",
+        )
     model = read_model(lab.environment) if model is None else model
     every = wanted = list(model.channels)
     if only is not None:

@@ -135,3 +135,38 @@ def test_bad_input_exits_with_1_and_one_message(arguments: tuple[str, ...], said
     assert said in err
     assert out == ""
     assert "Traceback" not in err
+
+
+NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "worker1"}}
+LIST = json.dumps({"apiVersion": "v1", "kind": "List", "items": [NODE, NODE]})
+NOTHING = {
+    "no objects": {"d.json": json.dumps({"apiVersion": "v1", "kind": "List", "items": []})},
+    "a list that breaks off": {"d.json": LIST[:-20]},
+    "a warning before the list": {"d.json": f"Warning: deprecated in v1.19+\n{LIST}"},
+    "an empty folder": {},
+    "files of something else": {"README.md": "# Shop", "values.yaml": "replicas: 2"},
+    "a machine without a component": {"node/etc/hosts": "127.0.0.1 localhost"},
+    "one of two files breaks off": {"a.json": LIST, "b.json": LIST[:-20]},
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+@pytest.mark.parametrize("gate", [(), ("--fail-on", "low"), ("--forbid-path", "pod -> admin")])
+def test_a_gate_on_what_was_not_understood_is_an_error(
+    tmp_path: Path, name: str, gate: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "c"
+    folder.mkdir()
+    for path, text in NOTHING[name].items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    what = folder / "d.json" if "d.json" in NOTHING[name] else folder
+    status, out, err = run(str(what), "--quiet", *gate)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: ")
+    assert "  next: " in err
+
+
+def test_a_whole_dump_without_findings_is_clean(tmp_path: Path) -> None:
+    (tmp_path / "d.json").write_text(LIST)
+    assert run(str(tmp_path / "d.json"), "--fail-on", "low")[0] == 0

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from labkit import controls, read_environment, techniques
 from labkit.cli import app
 from labkit.errors import ProbeTimeout
-from labkit.lab import Timings
+from labkit.lab import LabStatus, Timings
 from labkit.matrix import Cell, Matrix
 from labkit.model import Foothold
 from labkit.techniques import Verdict
@@ -23,10 +23,14 @@ class FakeLab:
 
     succeeds: ClassVar[bool] = False
     edits: ClassVar[tuple[Any, ...]] = ()
+    interrupted: ClassVar[bool] = False
 
     def __init__(self, mode: str, *, name: str = "default", reporter: Any = None) -> None:
         self.mode, self.name = mode, name
         self.environment = read_environment(mode, self.edits)
+
+    def status(self) -> LabStatus:
+        return LabStatus(self.name, self.mode, "ready", {}, self.interrupted)
 
     def apply(self, edits: Any) -> Timings:
         type(self).edits = tuple(edits)
@@ -158,7 +162,15 @@ def test_control_off_and_on_apply_edits(fake: type[FakeLab]) -> None:
     assert fake.edits == ()
 
 
-def test_technique_list_and_show_print_techniques() -> None:
+def test_control_that_was_interrupted_is_not_there_already(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake, "interrupted", True)
+    done = labkit("control", "on", "kubelet-anonymous", "--mode", "hardened")
+    assert "kubelet-anonymous is on in lab default" in done.stderr
+
+
+def test_technique_list_and_show() -> None:
     lines = labkit("technique", "list").stdout.splitlines()
     assert len(lines) == len(techniques.values())
     shown = labkit("technique", "show", "at-rest").stdout

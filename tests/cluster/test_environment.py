@@ -176,3 +176,25 @@ def test_environment_that_extends_itself_is_refused(modes):
     change(modes / "hardened/environment.yaml", "../common", "../hardened")
     with pytest.raises(ConfigError, match="extends itself"):
         read_environment(modes / "hardened")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["''", "", "~", "'  '", "7", "true", "[a]", "{a: b}", "a b", "a/b", "'../x'", "-a", "a,b=c"],
+)
+def test_a_name_that_cannot_label_a_lab_is_refused_with_its_line(modes, value):
+    file = modes / "insecure/environment.yaml"
+    text = file.read_text()
+    assert text.splitlines()[1] == "name: insecure"
+    file.write_text(text.replace("name: insecure", f"name: {value}"))
+    with pytest.raises(ConfigError, match=r"insecure/environment\.yaml:2: name: .* is no name"):
+        read_environment(modes / "insecure")
+
+
+def test_without_a_name_the_folders_counts_if_it_is_one(modes):
+    file = modes / "insecure/environment.yaml"
+    file.write_text(file.read_text().replace("name: insecure\n", ""))
+    assert read_environment(modes / "insecure").name == "insecure"
+    (modes / "insecure").rename(modes / "my cluster")
+    with pytest.raises(ConfigError, match=r"'my cluster' is no name of an environment"):
+        read_environment(modes / "my cluster")

@@ -219,6 +219,8 @@ def test_kubeadm_cluster_has_the_expected_channels(kubeadm: Path):
             "unknown",
             "unknown",
         ),
+        # the apiserver calls etcd's other listener, on the loopback address
+        "anyone@network -> etcd@cp1:2379": ("tls1.2", "unverified", "required", "allow-all"),
         # listen-metrics-urls: plain http, on its own machine only
         "anyone@network -> etcd@cp1:2381": ("closed",) * 4,
         "anyone@network -> kube-apiserver@cp1:8080": ("closed",) * 4,

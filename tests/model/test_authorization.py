@@ -104,6 +104,7 @@ FLIPS = [
         RIGHTS,
         "allow-all",
     ),
+    # who leaves their credential out is one of system:unauthenticated, who may do everything
     (
         "insecure",
         ABAC,
@@ -111,7 +112,7 @@ FLIPS = [
         '"user": "alice"',
         TO_API,
         RIGHTS,
-        "enforced",
+        "allow-all",
     ),
     ("insecure", ABAC, '"resource": "*"', '"resource": "pods"', TO_API, RIGHTS, "enforced"),
     (

@@ -147,7 +147,7 @@ def test_label_takes_the_first_free_place():
 def test_figures_do_not_import_pyplot():
     code = (
         "import sys\nfrom labkit.cluster import read_environment\n"
-        "from labkit.model import build_model\nfrom labkit.render import figure\n"
+        "from labkit.model import read_model\nfrom labkit.render import figure\n"
         "figure(read_model('insecure'))._repr_png_()\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )

@@ -15,14 +15,13 @@ from labkit.analysis.listener_kinds import ListenerKind, gap_at, kind_of_listene
 from labkit.cluster.urls import is_loopback
 from labkit.model import Channel, Foothold, Model, Role, StoredCredential
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
+from labkit.model.strangers import STRANGERS
 
 __all__ = ["channel_steps", "implications", "machines", "technique_of_credential"]
 
 OPEN, EVERYTHING = frozenset({"none", "anonymous"}), "allow-all"
 READABLE = frozenset({"secrets", "all objects"})
 STORE = ("etcd", "etcd peer")
-#: Clients that stand for anybody: a channel of theirs is the attacker's own call.
-STRANGERS = ("anyone@", "local-users@")
 #: One request; to get between two machines; to make a certificate and a server for it.
 REQUEST, LISTENING, MIDDLE, ADMINISTRATION = 1.0, 2.0, 3.0, 1.0
 #: What shows that a machine is for something.
@@ -165,7 +164,7 @@ def _by_channel(model: Model, it: Channel) -> Iterator[Step]:
         yield call("use-credential", _client_holds(model, it), kind.with_credential)
     if it.credential and it.authorization.value != EVERYTHING:
         yield from _as_client(model, it, kind)
-    if not local:
+    if not local and not it.client.startswith(STRANGERS):  # nobody sends anything there
         yield from _on_the_way(model, it, kind)
 
 

@@ -25,7 +25,7 @@ from labkit.analysis.attack_graph.steps import (
 )
 from labkit.errors import ConfigError
 from labkit.model import Foothold, Goal, Model, Role, parse_foothold
-from labkit.model.footholds import GOALS, NETWORK, OUTSIDE, POD
+from labkit.model.footholds import CALLS, GOALS, NETWORK, OUTSIDE, POD
 from labkit.tables import columns, html
 
 __all__ = [
@@ -180,16 +180,23 @@ def graph_for(model: Model, derivation: Derivation = "claims") -> Graph:
         from labkit.analysis.attack_graph import from_techniques
 
         return from_techniques.graph(model)
+    from labkit.analysis.attack_graph.from_anonymous import (
+        anonymous_object_steps,
+        anonymous_steps,
+    )
+
     implied = implications(model)
     if model.dump is None:
-        return attack_graph(channel_steps(model), implied)
+        return attack_graph((*channel_steps(model), *anonymous_steps(model)), implied)
     from labkit.analysis.attack_graph.from_objects import object_steps
 
-    steps = object_steps(model.dump)
+    steps, strangers = object_steps(model.dump), anonymous_object_steps(model.dump)
     pods = dict.fromkeys(step.foothold for step in steps if step.foothold.kind == "pod")
     # inside a pod means: inside one of the attacker's choice
     more = {POD: [*implied[POD], *pods], OUTSIDE: []}
-    return attack_graph((*channel_steps(model), *steps), {**implied, **more})
+    if strangers:
+        more |= {Foothold("pod", it.id): [CALLS] for it in model.dump.pods}
+    return attack_graph((*channel_steps(model), *steps, *strangers), {**implied, **more})
 
 
 def attack_paths(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from labkit.analysis.attack_graph.from_anonymous import anonymous_object_steps
 from labkit.analysis.attack_graph.from_objects.builder import inside
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.from_objects.steps import object_steps
 from labkit.analysis.attack_graph.steps import Path, attack_graph, cost, paths_to
+from labkit.analysis.findings.anonymous import anonymous_finding
 from labkit.analysis.findings.finding import Finding
 from labkit.analysis.findings.risk import RiskRule
 from labkit.cluster.dump import Dump, PodGroup
@@ -35,7 +37,8 @@ def object_threats(dump: Dump, risk: RiskRule) -> Iterator[Finding]:
     []
     """
     steps = object_steps(dump)
-    graph = attack_graph(steps, {ADMIN: [SECRETS]})
+    graph = attack_graph((*steps, *anonymous_object_steps(dump)), {ADMIN: [SECRETS]})
+    yield from anonymous_finding(graph, "kube-apiserver", dump.rbac, risk)
     doors = {step.grants[0]: str(step.because[0]) for step in steps if step.foothold == OUTSIDE}
     told: set[str] = set()
     for goal in RULES:

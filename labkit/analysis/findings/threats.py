@@ -14,14 +14,16 @@ from labkit.analysis.listener_kinds import Gap, gap_at, kind_of_listener
 from labkit.bulk import uncollected
 from labkit.model import Channel, Claim, Model, StoredCredential
 from labkit.model.footholds import ADMIN
+from labkit.model.strangers import STRANGERS
 
 __all__ = ["find_threats"]
 
-ANYONE = ("anyone@", "local-users@")
 #: Who is meant to be able to do everything: people who administer.
 PEOPLE = frozenset({"kubectl", "person"})
 #: Data whose loss is of the listener's full impact; the others weigh one less.
 GRAVE = frozenset({"secrets", "all objects", "root on the node", "exec sessions"})
+#: From the best to the worst that may be found of one listener.
+STATES = ("mitigated", "residual", "unknown", "open")
 RESIDUAL = "It stays whatever is set: "
 
 
@@ -75,10 +77,14 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     cases: dict[str, _Case] = {}
     for case in (*_channels(model), *_components(model), *_credentials(model)):
         known = cases.get(case.key)
-        # of a listener's several clients the worst counts, and of equal ones the first
-        if known is None or (known.state, case.state) == ("mitigated", "open"):
+        # of a port's several listeners and clients the worst counts, of equal ones the first
+        if known is None or STATES.index(case.state) > STATES.index(known.state):
             cases[case.key] = case
     found = [_finding(key, case, rule) for key, case in cases.items()]
+    if model.env is not None:
+        from labkit.analysis.findings.anonymous import anonymous_threats
+
+        found += anonymous_threats(model, rule)
     if model.dump is not None:
         from labkit.analysis.findings.object_threats import object_threats
 
@@ -141,7 +147,7 @@ def _applies(rule: Rule, claim: Claim, channel: Channel) -> bool:
     if rule.name == "weak-tls":
         return str(value).startswith("tls")
     # nobody in particular has nobody in particular to verify
-    return not (rule.property == "server_authentication" and channel.client.startswith(ANYONE))
+    return not (rule.property == "server_authentication" and channel.client.startswith(STRANGERS))
 
 
 def _state(rule: Rule, claim: Claim) -> str:

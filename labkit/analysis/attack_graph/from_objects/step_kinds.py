@@ -28,6 +28,7 @@ STEP_KINDS = {
     "approve-request": StepKind("T1649", "csr-self-approve"),
     "attach": StepKind("T1609"),
     "bind": StepKind("T1098.006"),
+    "call-unauthenticated": StepKind("T1078.001", "apiserver-anonymous"),
     "change-workload": StepKind("T1610"),
     "control-plane-keys": StepKind("T1552.004", "ca-key-theft"),
     "create-pod": StepKind("T1610", "host-path-pod"),

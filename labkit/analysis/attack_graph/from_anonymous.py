@@ -1,0 +1,137 @@
+"""The steps of callers without a credential, by the rights that are bound to them.
+
+An apiserver with anonymous authentication, which is the default, takes them for the user
+``system:anonymous`` of the group ``system:unauthenticated``:
+https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from labkit.analysis.attack_graph.from_objects import object_steps
+from labkit.analysis.attack_graph.steps import Step
+from labkit.cluster.dump import ClusterNode, Dump, Namespace
+from labkit.cluster.policies import Binding, Rbac
+from labkit.model import Foothold
+from labkit.model.authorization import ANONYMOUS, UNAUTHENTICATED, apiserver_authorization
+from labkit.model.bootstrap import bootstrap_policy
+from labkit.model.footholds import CALLS, OUTSIDE, POD, SECRETS
+from labkit.model.pod_security import standard
+from labkit.model.rights import Action, authenticated_as, may
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Environment
+    from labkit.model import Model
+
+__all__ = ["anonymous_bindings", "anonymous_object_steps", "anonymous_steps", "open_apiservers"]
+
+STRANGER = (Foothold("is", ANONYMOUS), Foothold("group", UNAUTHENTICATED))
+READ_SECRETS = tuple(Action(verb, "secrets") for verb in ("list", "get"))
+TECHNIQUE = "apiserver-anonymous"
+
+
+def anonymous_steps(model: Model) -> tuple[Step, ...]:
+    """Return the steps of a caller without a credential through a model of configuration.
+
+    Where everybody may do everything, the claims of the channels say so, and there are none.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    tuple of Step
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> anonymous_steps(read_model("hardened"))
+    ()
+    """
+    found: list[Step] = []
+    if model.env is not None:
+        for apiserver in open_apiservers(model.env):
+            found += _steps_at(model.env, apiserver)
+    return tuple(found)
+
+
+def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
+    """Return the steps from everywhere to the identity of a caller without a credential.
+
+    Examples
+    --------
+    >>> anonymous_object_steps(Dump("shop"))
+    ()
+    """
+    bindings = anonymous_bindings(dump.rbac)
+    if not bindings or dump.anonymous is False:
+        return ()
+    said = "no flag of an apiserver in the dump says otherwise"
+    because = (f"anonymous authentication is on: {said}", str(bindings[0].source))
+    return tuple(
+        Step("call-unauthenticated", place, STRANGER, because, technique=TECHNIQUE)
+        for place in (CALLS, OUTSIDE)
+    )
+
+
+def anonymous_bindings(rbac: Rbac) -> list[Binding]:
+    """Return the bindings that give something to callers without a credential."""
+    strangers = {("User", ANONYMOUS), ("Group", UNAUTHENTICATED)}
+    return [
+        binding
+        for binding in rbac.bindings
+        if any((kind, name) in strangers for kind, _, name in binding.subjects)
+    ]
+
+
+def open_apiservers(env: Environment) -> Iterator[Component]:
+    """Yield the apiservers that let callers without a credential in, and not do everything."""
+    for it in env.components:
+        if (
+            it.kind == "kube-apiserver"
+            and authenticated_as(it, env, None).user == ANONYMOUS
+            and apiserver_authorization(env, it).value != "allow-all"
+        ):
+            yield it
+
+
+def _steps_at(env: Environment, it: Component) -> Iterator[Step]:
+    stranger = authenticated_as(it, env, None)
+    for action in READ_SECRETS:
+        claim = may(env, it, stranger, action)
+        if claim.value == "allowed":
+            because = (stranger.claim, claim)
+            yield Step(TECHNIQUE, CALLS, (SECRETS,), because, technique=TECHNIQUE)
+            break
+    bindings = anonymous_bindings(env.rbac)
+    if not bindings or "RBAC" not in {each.value for each in it.values("authorization-mode")}:
+        return
+    why = (stranger.claim, str(bindings[0].source))
+    yield Step("call-unauthenticated", CALLS, STRANGER, why, technique=TECHNIQUE)
+    dump = _as_dump(env, it)
+    yield from object_steps(dump)
+    for home in ("", *(it.name for it in dump.namespaces)):
+        # a container's environment lies open to a caller who runs commands in it
+        unknown = ("which pods there are is not among the files",)
+        yield Step("exec", Foothold("enters", home), (POD, SECRETS), unknown)
+
+
+def _as_dump(env: Environment, apiserver: Component) -> Dump:
+    """Return the roles and bindings of an environment as the objects of a cluster."""
+    own = bootstrap_policy()
+    named = {(role.namespace, role.name) for role in env.rbac.roles}
+    roles = (*env.rbac.roles, *(it for it in own.roles if (it.namespace, it.name) not in named))
+    homes = dict.fromkeys(
+        ["default", "kube-system", *(it.namespace for it in env.rbac.bindings if it.namespace)]
+    )
+    masters = {it.node for it in env.components if it.kind == "kube-apiserver"}
+    kubelets = dict.fromkeys(it.node for it in env.components if it.kind == "kubelet")
+    return Dump(
+        env.name,
+        nodes=tuple(ClusterNode(node, node in masters, "") for node in kubelets),
+        namespaces=tuple(Namespace(name, standard(env, apiserver, name).value) for name in homes),
+        rbac=Rbac(roles, (*env.rbac.bindings, *own.bindings)),
+    )

@@ -1,0 +1,179 @@
+"""A change of a lab's configuration that is killed in the middle loses nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from labkit.cli import app
+from labkit.cluster import read_environment
+from labkit.errors import CommandFailed, LabError
+from labkit.lab import LabStatus, secret_store
+from labkit.lab.machine import Output
+from labkit.verify import verify
+
+STORED = "/registry/secrets/"
+
+
+class Machine:
+    """A master whose apiserver answers, with an etcd of secrets, and files."""
+
+    def __init__(self, *names: str) -> None:
+        self.secrets = {name: secret(name) for name in names}
+        self.files: dict[str, bytes] = {}
+        self.down = False
+        self.said: list[str] = []
+
+    def execute(self, _: Any, argv: Sequence[str], *, stdin: bytes = b"", **how: Any) -> Output:
+        self.said += argv
+        match argv:
+            case ["kubectl", _, "get", "secrets", *_] if not self.down:
+                items = {"items": list(self.secrets.values())}
+                return Output(0, json.dumps(items).encode(), b"")
+            case ["kubectl", _, "apply", *_, file] if not self.down:
+                items = json.loads(self.files[file.removeprefix("--filename=")])["items"]
+                self.secrets |= {item["metadata"]["name"]: item for item in items}
+            case ["kubectl", *_]:
+                raise CommandFailed("the apiserver is down")
+            case ["cat", file]:
+                return Output(0 if file in self.files else 1, self.files.get(file, b""), b"")
+            case ["rm", "-f", file]:
+                self.files.pop(file, None)
+            case ["sh", "-c", script] if script == secret_store.WRITE_OUT:
+                assert "umask 077" in script
+                self.files[secret_store.OUT] = stdin
+            case ["sh", "-c", script]:
+                assert script.endswith(f"etcdctl del {STORED} --prefix")
+                self.secrets.clear()
+            case _:
+                raise AssertionError(argv)
+        return Output(0, b"", b"")
+
+
+def secret(name: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "shop", "uid": "1", "resourceVersion": "7"}
+    return {"kind": "Secret", "metadata": metadata, "data": {"password": f"value-of-{name}"}}
+
+
+def store(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> secret_store.SecretStore:
+    monkeypatch.setattr(secret_store, "execute", machine.execute)
+    etcd: Any = None
+    return secret_store.SecretStore(etcd, etcd, read_environment("hardened"))
+
+
+def test_a_later_process_puts_back_what_a_killed_one_took_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine("a", "b")
+    store(machine, monkeypatch).take_out()
+    assert not machine.secrets
+    # it was killed; meanwhile a controller has made a secret
+    machine.secrets["c"] = secret("c")
+    later = store(machine, monkeypatch)
+    later.take_out()
+    later.put_back()
+    assert set(machine.secrets) == {"a", "b", "c"}
+    assert machine.secrets["a"]["data"] == {"password": "value-of-a"}
+    assert "uid" not in machine.secrets["a"]["metadata"]
+    assert not machine.files
+    assert not [word for word in machine.said if "value-of" in word]
+
+
+def test_secrets_wait_in_the_file_while_the_apiserver_is_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine("a")
+    store(machine, monkeypatch).take_out()
+    machine.down = True
+    store(machine, monkeypatch).take_out()
+    with pytest.raises(CommandFailed):
+        store(machine, monkeypatch).put_back()
+    machine.down = False
+    store(machine, monkeypatch).put_back()
+    assert set(machine.secrets) == {"a"}
+
+
+def test_without_an_interruption_a_silent_apiserver_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine("a")
+    machine.down = True
+    with pytest.raises(CommandFailed):
+        store(machine, monkeypatch).take_out()
+    assert set(machine.secrets) == {"a"}
+
+
+def test_a_cluster_without_secrets_is_changed_like_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine()
+    some = store(machine, monkeypatch)
+    some.take_out()
+    some.put_back()
+    assert not machine.secrets
+    assert not machine.files
+
+
+def test_an_interrupted_lab_is_not_verified() -> None:
+    status = LabStatus("demo", "hardened", "ready", {}, interrupted=True)
+    lab: Any = SimpleNamespace(name="demo", mode="hardened", status=lambda: status)
+    with pytest.raises(LabError, match="was interrupted") as caught:
+        verify(lab)
+    assert caught.value.hint == "labkit reset --name demo --mode hardened"
+
+
+#: Flips a control, and says when nothing but the file holds the secrets.
+KILLED = """
+import sys, time
+from labkit import controls
+from labkit.lab import Lab, change
+
+def wait(*_):
+    print("now", flush=True)
+    time.sleep(600)
+
+change._bring = wait
+lab = Lab(sys.argv[1], name=sys.argv[2])
+lab.apply(controls.find("encryption-at-rest").flip(lab.environment, False))
+"""
+
+
+def secrets_of(lab: Any) -> dict[str, Any]:
+    items = json.loads(lab.kubectl("get", "secrets", "-A", "-o", "json").stdout)["items"]
+    return {f"{it['metadata']['namespace']}/{it['metadata']['name']}": it["data"] for it in items}
+
+
+def test_a_flip_that_is_killed_loses_no_secret(lab_hardened: Any) -> None:
+    lab = lab_hardened
+    before = secrets_of(lab)
+    assert "shop/db-credentials" in before
+    argv = [sys.executable, "-c", KILLED, lab.mode, lab.name]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGKILL)
+    try:
+        assert secrets_of(lab) == {}
+        said = lab.exec("master", ["stat", "-c", "%a %U", secret_store.OUT]).text
+        assert said == "600 root\n"
+        assert lab.status().interrupted
+        options = ["--name", lab.name, "--mode", lab.mode]
+        shown = CliRunner().invoke(app, ["status", *options])
+        assert f"was interrupted: run labkit reset --name {lab.name}" in shown.output
+        done = CliRunner().invoke(app, ["reset", *options])
+        assert done.exit_code == 0, done.output
+    finally:
+        lab._forget()
+        lab.reset()
+    assert secrets_of(lab) == before
+    assert not lab.status().interrupted
+    assert lab.exec("master", ["test", "-e", secret_store.OUT], check=False).exit_code == 1
+    assert {row.verdict for row in verify(lab).rows} == {"agree"}
