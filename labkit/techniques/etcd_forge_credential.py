@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, View, credential
 from labkit.techniques import _forge
@@ -31,7 +32,6 @@ CHANNEL = "flanneld@worker1 -> etcd@*"
 TAKEN = "etcd takes it from whoever holds this credential; Kubernetes believes etcd"
 #: What etcd says to somebody whom it does not let write there.
 REFUSAL = "permission denied"
-AS_ROOT = 'set -a; . /etc/etcd/etcdctl.env; exec etcdctl --command-timeout=4s "$@"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ def predict(view: View, foothold: str) -> Prediction:
 def execute(lab: Lab, foothold: str) -> Verdict:
     """Write a request that nobody approved, and have it signed."""
     if foothold == ROOT_ON_ETCD:
-        store = _Held(lab, foothold, ("sh", "-c", AS_ROOT, "etcdctl"))
+        argv = agents.argv("as_etcd_root", "etcdctl", "--command-timeout=4s")
+        store = _Held(lab, foothold, tuple(argv))
         how = "as etcd's administrator"
     else:
         view = View(lab.environment)
