@@ -120,11 +120,13 @@ def test_caller_is_who_owns_the_connection(tmp_path: Path, monkeypatch: pytest.M
         head + line.format(port=40000, inode=0) + "\n" + line.format(port=40000, inode=77)
     )
     (tmp_path / "net" / "tcp6").write_text(head)
+    # the stranger's server itself has the other end of a connection on the same machine
     for pid, inode in ((str(os.getpid()), 77), ("1234567", 77), ("1234568", 78)):
         descriptors = tmp_path / pid / "fd"
         descriptors.mkdir(parents=True)
         (descriptors / "3").symlink_to(f"socket:[{inode}]")
-        (tmp_path / pid / "cgroup").write_text("0::/system.slice/kubelet.service\n")
+        unit = "labkit.service" if pid == str(os.getpid()) else "kubelet.service"
+        (tmp_path / pid / "cgroup").write_text(f"0::/system.slice/{unit}\n")
         (tmp_path / pid / "cmdline").write_text("/usr/bin/kubelet\0--v=2\0")
     monkeypatch.setattr(intercept, "PROC", tmp_path)
     assert intercept.caller(40000) == {
