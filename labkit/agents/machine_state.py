@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,11 +71,11 @@ class Machine:
             if path.is_socket()
         ]
         self.sockets.write_text("".join(lines))
-        self.since.write_text(f"{uptime()}\n")
+        self.since.write_text(f"{time.monotonic():.6f}\n")
 
     def restore(self, units: Sequence[str]) -> None:
         """Put back what was kept, and restart those units that were started since."""
-        since = int(self.since.read_text())
+        since = float(self.since.read_text())
         if self.touched() and self.differs():
             self.put_back()
             since = 0
@@ -87,7 +88,7 @@ class Machine:
             user, _, group = owner.partition(":")
             shutil.chown(path, user, group)
             Path(path).chmod(int(mode, 8))
-        self.since.write_text(f"{uptime()}\n")
+        self.since.write_text(f"{time.monotonic():.6f}\n")
         if (self.root / DOCKER).is_socket():
             self.remove_containers()
 
@@ -135,18 +136,13 @@ class Machine:
             output(*docker, "rm", "--force", *identifiers)
 
 
-def started_after(since: int, unit: str) -> bool:
-    """Say whether a unit does not run, or was started after so many seconds of uptime."""
+def started_after(since: float, unit: str) -> bool:
+    """Say whether a unit does not run, or was started after a time of the monotonic clock."""
     argv = ["systemctl", "show", "--property=ActiveState,ActiveEnterTimestampMonotonic", unit]
     shown = dict(line.partition("=")[::2] for line in output(*argv).splitlines())
     if shown["ActiveState"] not in ("active", "reloading"):
         return True
     return int(shown["ActiveEnterTimestampMonotonic"]) > since * 1_000_000
-
-
-def uptime() -> int:
-    """Return how many seconds the machine has been up."""
-    return int(float(Path("/proc/uptime").read_text().split()[0]))
 
 
 def main() -> None:
