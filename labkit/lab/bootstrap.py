@@ -5,16 +5,18 @@ That is: etcd's users and roles, flannel's network, the manifests and the worklo
 
 from __future__ import annotations
 
+import json
 import posixpath
 import secrets
-import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 import yaml
 from docker.models.containers import Container
 
+from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.lab.machine import Output, execute
 from labkit.lab.secret_store import APPLY, as_list
@@ -43,19 +45,7 @@ ORDER = {"Namespace": 0, "ServiceAccount": 1, "Secret": 2}
 FLANNEL_NETWORK, FLANNEL_KEY = "flannel-network.json", "/coreos.com/network/config"
 KUBELET = "kubelet.service"
 #: What curl asks may be refused, but it has to be answered.
-ANSWERS = "curl --silent --insecure --output /dev/null https://localhost:10250/healthz"
-#: Says which workers and pods are not ready; one question is quicker than "kubectl wait".
-READY = r"""
-is='{.kind}/{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}'
-all="jsonpath={range .items[*]}$is{end}"
-said=$(kubectl --kubeconfig="$1" get nodes,pods --all-namespaces --output="$all") || exit
-shift
-for wanted; do
-  echo "$said" | grep -q "^$wanted " || { echo "there is no $wanted"; exit 1; }
-done
-! echo "$said" | grep -v ' True$'
-"""
-ETCDCTL = 'set -a; . /etc/etcd/etcdctl.env; exec etcdctl "$@"'
+ANSWERS = ("curl", "-sko", "/dev/null", "https://localhost:10250/healthz")
 
 
 def etcdctl(etcd: Container, *arguments: str, timeout: float = 30) -> Output:
@@ -72,7 +62,7 @@ def etcdctl(etcd: Container, *arguments: str, timeout: float = 30) -> Output:
     -------
     Output
     """
-    return execute(etcd, ["sh", "-c", ETCDCTL, "etcdctl", *arguments], timeout=timeout)
+    return execute(etcd, agents.argv("as_etcd_root", "etcdctl", *arguments), timeout=timeout)
 
 
 def wait_for_etcd(etcd: Container) -> None:
@@ -83,7 +73,7 @@ def wait_for_etcd(etcd: Container) -> None:
     etcd : docker.models.containers.Container
         One member's machine.
     """
-    ask = ["sh", "-c", ETCDCTL, "etcdctl", "endpoint", "health", "--command-timeout=3s"]
+    ask = agents.argv("as_etcd_root", "etcdctl", "endpoint", "health", "--command-timeout=3s")
     wait_until(etcd, ask, unit="etcd.service", what="etcd", deadline=60)
 
 
@@ -100,8 +90,8 @@ def prepare_etcd(etcd: Container, env: Environment) -> None:
     network = next(
         file for layer in reversed(env.layers) if (file := layer / FLANNEL_NETWORK).exists()
     )
-    put = f"etcdctl put {FLANNEL_KEY} {shlex.quote(network.read_text().strip())}"
-    _as_etcd_root(etcd, [put, *_make_users(env)])
+    etcdctl(etcd, "put", FLANNEL_KEY, network.read_text().strip())
+    _make_users(etcd, env)
 
 
 def ensure_etcd_users(etcd: Container, env: Environment, kept: str) -> None:
@@ -129,7 +119,7 @@ def make_etcd_users(etcd: Container, env: Environment) -> None:
     env : Environment
     """
     clear_etcd_users(etcd)
-    _as_etcd_root(etcd, _make_users(env))
+    _make_users(etcd, env)
 
 
 def clear_etcd_users(etcd: Container) -> None:
@@ -140,12 +130,7 @@ def clear_etcd_users(etcd: Container) -> None:
     etcd : docker.models.containers.Container
         One member's machine.
     """
-    script = [
-        "etcdctl auth disable",
-        'for user in $(etcdctl user list); do etcdctl user delete "$user"; done',
-        'for role in $(etcdctl role list); do etcdctl role delete "$role"; done',
-    ]
-    _as_etcd_root(etcd, script)
+    _users(etcd, "clear")
 
 
 def etcd_users(etcd: Container) -> str:
@@ -160,44 +145,19 @@ def etcd_users(etcd: Container) -> str:
     -------
     str
     """
-    script = [
-        "etcdctl auth status | head -n 1",
-        'for user in $(etcdctl user list); do etcdctl user get "$user"; done',
-        'for role in $(etcdctl role list); do etcdctl role get "$role"; done',
-    ]
-    return _as_etcd_root(etcd, script)
+    return _users(etcd, "show")
 
 
-def _make_users(env: Environment) -> list[str]:
-    """Return the script; what does not need one another is done at once, to save time."""
-    if not env.etcd_users:
-        return []
-    roles, users = env.etcd_roles, env.etcd_users
-    added = [f"etcdctl role add {role}" for role in roles]
-    added += [f"etcdctl user add {user} --no-password" for user in users]
-    granted = [f"etcdctl user grant-role {user} {role}" for user in users for role in users[user]]
-    for role, grants in roles.items():
-        for grant in grants:
-            prefix = "--prefix=true " if grant.prefix else ""
-            granted.append(
-                f"etcdctl role grant-permission {prefix}{role} {grant.access} {grant.key}"
-            )
-    # root's own role is there from the start
-    return [*_at_once(added), *_at_once(granted), "etcdctl auth enable"]
+def _make_users(etcd: Container, env: Environment) -> None:
+    if env.etcd_users:
+        roles = {name: [asdict(grant) for grant in env.etcd_roles[name]] for name in env.etcd_roles}
+        wanted = {"users": env.etcd_users, "roles": roles}
+        _users(etcd, "make", json.dumps(wanted).encode())
 
 
-def _at_once(commands: Sequence[str]) -> list[str]:
-    """Return shell that runs commands side by side and fails when one of them does."""
-    return [
-        "pids=",
-        *(f'{command} & pids="$pids $!"' for command in commands),
-        "for pid in $pids; do wait $pid; done",
-    ]
-
-
-def _as_etcd_root(etcd: Container, script: Sequence[str]) -> str:
-    body = "set -ea; . /etc/etcd/etcdctl.env\n" + "\n".join(script)
-    return execute(etcd, ["sh", "-c", body], timeout=60).text
+def _users(etcd: Container, action: str, stdin: bytes | None = None) -> str:
+    argv = agents.argv("as_etcd_root", *agents.argv("etcd_users", action))
+    return execute(etcd, argv, stdin=stdin, timeout=60).text
 
 
 def wait_for_apiserver(master: Container, kubeconfig: str) -> None:
@@ -233,14 +193,11 @@ def apply_manifests(master: Container, env: Environment) -> None:
 
 def _apply_pods(master: Container, env: Environment, pods: Sequence[Any]) -> None:
     # A pod that comes before what the controllers put into its namespace waits long for it.
-    kubectl = f"kubectl --kubeconfig={env.bootstrap_kubeconfig}"
-    asks = [
-        f"{kubectl} --namespace={namespace} get serviceaccount/default configmap/kube-root-ca.crt"
-        for namespace in sorted({pod["metadata"]["namespace"] for pod in pods})
-    ]
-    ready = ["sh", "-c", " && ".join(asks)]
     unit = "kube-controller-manager.service"
-    wait_until(master, ready, unit=unit, what="the namespaces' defaults", deadline=60)
+    for namespace in sorted({pod["metadata"]["namespace"] for pod in pods}):
+        ask = ["kubectl", f"--kubeconfig={env.bootstrap_kubeconfig}", f"--namespace={namespace}"]
+        ask += ["get", "serviceaccount/default", "configmap/kube-root-ca.crt"]
+        wait_until(master, ask, unit=unit, what=f"the defaults of {namespace}", deadline=60)
     _apply(master, env, pods)
 
 
@@ -265,7 +222,8 @@ def change_manifests(master: Container, old: Environment, new: Environment) -> N
         if kind == "Pod" and (document in changed or namespace in spaces)
     ]
     if unwanted := gone + [pod for pod in pods if _identity(pod) in before]:
-        _kubectl(master, new, unwanted, "delete --ignore-not-found --wait=true --timeout=30s")
+        options = ("--ignore-not-found", "--wait=true", "--timeout=30s")
+        _kubectl(master, new, unwanted, "delete", *options)
     if others := [document for document in changed if document["kind"] != "Pod"]:
         _apply(master, new, others)
     if pods:
@@ -283,15 +241,15 @@ def _identity(document: Any) -> tuple[str, str, str]:
 
 
 def _apply(master: Container, env: Environment, documents: Sequence[object]) -> None:
-    _kubectl(master, env, documents, APPLY)
+    _kubectl(master, env, documents, *APPLY)
 
 
-def _kubectl(master: Container, env: Environment, documents: Sequence[object], verb: str) -> None:
-    script = (
-        "umask 077; cat >/run/labkit-apply; trap 'rm -f /run/labkit-apply' EXIT; "
-        f"kubectl --kubeconfig={env.bootstrap_kubeconfig} {verb} --filename=/run/labkit-apply"
-    )
-    execute(master, ["sh", "-c", script], stdin=as_list(documents), timeout=60)
+def _kubectl(
+    master: Container, env: Environment, documents: Sequence[object], *arguments: str
+) -> None:
+    kubeconfig = f"--kubeconfig={env.bootstrap_kubeconfig}"
+    argv = agents.argv("kubectl_with_manifests", kubeconfig, *arguments)
+    execute(master, argv, stdin=as_list(documents), timeout=60)
 
 
 def wait_for_units(machine: Container, node: Node) -> None:
@@ -308,7 +266,7 @@ def wait_for_units(machine: Container, node: Node) -> None:
     if KUBELET in units(node):
         # systemd takes it for active before it listens
         what = f"the port of {KUBELET} on {node.name}"
-        wait_until(machine, ["sh", "-c", ANSWERS], unit=KUBELET, what=what, deadline=30)
+        wait_until(machine, ANSWERS, unit=KUBELET, what=what, deadline=30)
 
 
 def wait_for_all_units(machines: Mapping[str, Container], env: Environment) -> None:
@@ -343,7 +301,7 @@ def wait_for_workloads(master: Container, env: Environment) -> None:
     """
     workers = [f"Node/{node.name}" for node in env.nodes if node.role == "worker"]
     pods = [f"Pod/{d['metadata']['name']}" for d in _documents(env) if d["kind"] == "Pod"]
-    ask = ["sh", "-c", READY, "ready", env.bootstrap_kubeconfig, *workers, *pods]
+    ask = agents.argv("objects_ready", env.bootstrap_kubeconfig, *workers, *pods)
     wait_until(master, ask, what="the workload", deadline=60)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from docker.models.containers import Container
 
+from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.lab import bootstrap
 from labkit.lab.files import RANDOM, links_of
@@ -34,16 +35,6 @@ CALLERS = (
     "kubelet.service",
     "kube-proxy.service",
 )
-APPLY = """
-set -e
-removed=$1 started=$2 files=$3 rules=$4 accounts=$5
-[ -z "$removed" ] || systemctl disable --quiet --now $removed
-[ -z "$files" ] || rm -f $files
-[ -z "$accounts" ] || systemd-sysusers $accounts
-[ -z "$rules" ] || systemd-tmpfiles --create $rules
-systemctl daemon-reload
-[ -z "$started" ] || { systemctl reset-failed; systemctl restart $started; }
-"""
 
 
 @dataclass(frozen=True)
@@ -179,7 +170,7 @@ def _carry_out(machine: Container, node: Node, step: _Step) -> None:
         specs += [FileSpec(path, _filled(machine, path, data)), *links_of(path, data)]
     write_files(machine, specs)
     argv = [step.removed, step.restarted, step.gone, step.rules, step.accounts]
-    execute(machine, ["sh", "-c", APPLY, "apply", *map(" ".join, argv)], timeout=90)
+    execute(machine, agents.argv("apply_files", *map(" ".join, argv)), timeout=90)
     _leave_groups(machine, node)
     bootstrap.wait_for_units(machine, node)
 

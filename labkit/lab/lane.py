@@ -15,17 +15,16 @@ import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 from docker.models.containers import Container
 from docker.utils.socket import frames_iter
 
+from labkit import agents
 from labkit.errors import LabError
 
 __all__ = ["Lane", "close_all", "lane_to"]
 
-SERVER = Path(__file__).with_name("_server.py").read_text()
 _LANES: dict[str, Lane] = {}
 _LOCK = threading.Lock()
 
@@ -41,7 +40,7 @@ class Lane:
 
     def __init__(self, container: Container) -> None:
         api = container.client.api  # type: ignore[union-attr]
-        argv = ["python3", "-c", SERVER]
+        argv = agents.argv("run_commands")
         created = api.exec_create(container.id, argv, stdin=True, workdir="/")
         self._stream: Any = api.exec_start(created["Id"], socket=True)
         self._raw: Any = getattr(self._stream, "_sock", self._stream)

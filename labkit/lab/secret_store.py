@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Sequence
 from typing import Any
 
 from docker.models.containers import Container
 
+from labkit import agents
 from labkit.cluster import Environment
 from labkit.errors import CommandFailed
-from labkit.lab.machine import execute
+from labkit.lab.machine import FileSpec, execute, write_files
 
 __all__ = ["APPLY", "SecretStore", "as_list"]
 
-APPLY = "apply --server-side --force-conflicts --validate=false"
-DELETE = "set -ea; . /etc/etcd/etcdctl.env; exec etcdctl del /registry/secrets/ --prefix"
+APPLY = ("apply", "--server-side", "--force-conflicts", "--validate=false")
+DELETE = ("etcdctl", "del", "/registry/secrets/", "--prefix")
 #: On the master: all secrets, while they are not in etcd.
 OUT = "/var/lib/labkit/secrets-out.json"
-WRITE_OUT = f"""
-set -e
-umask 077
-mkdir -p {posixpath.dirname(OUT)}
-cat >{OUT}.new
-sync {OUT}.new
-mv {OUT}.new {OUT}
-"""
+NEW = f"{OUT}.new"
 
 
 def as_list(documents: Sequence[object]) -> bytes:
@@ -67,14 +60,16 @@ class SecretStore:
             for own in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
                 item["metadata"].pop(own, None)
             items[_place(item)] = item
-        execute(self.master, ["sh", "-c", WRITE_OUT], stdin=as_list(list(items.values())))
-        execute(self.etcd, ["sh", "-c", DELETE])
+        write_files(self.master, [FileSpec(NEW, as_list(list(items.values())), 0o600)])
+        execute(self.master, ["sync", NEW])
+        execute(self.master, ["mv", NEW, OUT])
+        execute(self.etcd, agents.argv("as_etcd_root", *DELETE))
 
     def put_back(self) -> None:
         """Have the apiserver store those in the file again, and delete the file."""
         if self._waiting():
             kubeconfig = f"--kubeconfig={self.env.bootstrap_kubeconfig}"
-            argv = ["kubectl", kubeconfig, *APPLY.split(), f"--filename={OUT}"]
+            argv = ["kubectl", kubeconfig, *APPLY, f"--filename={OUT}"]
             execute(self.master, argv, timeout=60)
         execute(self.master, ["rm", "-f", OUT])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import docker
 from docker.models.containers import Container
 
+from labkit import agents
 from labkit.errors import LabkitError
 from labkit.lab.engine import LABEL, connect
 from labkit.lab.machine import execute
@@ -19,10 +20,6 @@ __all__ = ["READY", "LabStatus", "Timings", "list_labs", "status_of"]
 
 #: Written on the master when the lab is up; it is gone when the machine stops.
 READY = "/run/labkit-ready"
-ASK = f"""
-[ ! -e {READY} ] || echo ready
-! grep -qs '"before"' {FILE} || echo interrupted
-"""
 
 
 @dataclass(frozen=True)
@@ -86,8 +83,9 @@ def status_of(
     said: list[str] = []
     if set(machines.values()) == {"running"}:
         master = next((c for c in found if c.labels["labkit.role"] == "master"), None)
+        ask = agents.argv("lab_state", READY, FILE)
         with contextlib.suppress(LabkitError):
-            said = execute(master, ["sh", "-c", ASK]).text.split() if master else []
+            said = execute(master, ask).text.split() if master else []
     ready = "ready" in said and (wanted is None or set(machines) == set(wanted))
     state = "ready" if ready else "incomplete"
     return LabStatus(name, mode, state, machines, "interrupted" in said)

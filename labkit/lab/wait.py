@@ -8,27 +8,13 @@ from collections.abc import Sequence
 
 from docker.models.containers import Container
 
+from labkit import agents
 from labkit.errors import CommandFailed, StartTimeout
 from labkit.lab.machine import execute
 
 __all__ = ["journal", "telling", "wait_until"]
 
 COMPLAINT = re.compile(r"\b(error|fatal|fail|unknown|invalid|not defined|denied|refused)", re.I)
-
-#: Polls inside the machine, so that waiting costs no round trips. A unit that systemd cannot
-#: load, or has restarted too often, ends the wait before its deadline.
-LOOP = """
-unit=$1; shift
-until "$@" >/run/labkit-wait.$$ 2>&1; do
-  if [ -n "$unit" ]; then
-    load=$(systemctl show --property=LoadState --value "$unit" 2>/dev/null)
-    case "$load" in ''|loaded) ;; *) echo "systemd says: $load"; exit 3;; esac
-    if systemctl --quiet is-failed "$unit"; then echo "systemd gave up on it"; exit 4; fi
-  fi
-  sleep 0.2
-done
-rm -f /run/labkit-wait.$$
-"""
 
 
 def wait_until(
@@ -54,9 +40,7 @@ def wait_until(
         The deadline passed, or the unit cannot start.
     """
     try:
-        execute(
-            container, ["sh", "-c", LOOP, "wait", unit, *question], timeout=deadline, check=True
-        )
+        execute(container, agents.argv("wait_until", unit, *question), timeout=deadline)
     except CommandFailed as error:
         evidence = list(error.evidence)
         if unit:

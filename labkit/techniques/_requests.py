@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from labkit import agents
 from labkit.errors import ProbeError
 from labkit.model import Foothold
 from labkit.model.rights import Action
@@ -31,12 +32,6 @@ APPROVE = (
 )
 #: The apiserver's own: it takes no shorter one.
 VALID_S = 600
-MAKE_KEY = """
-set -eu; umask 077; mkdir "$1"; cd "$1"
-subject="/CN=$2"; [ -z "$3" ] || subject="/O=$3$subject"
-openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key \
-  -subj "$subject" 2>/dev/null
-"""
 
 
 @contextmanager
@@ -46,7 +41,7 @@ def new_request(
     """Make a key at a foothold, and yield its folder there and the request for a certificate."""
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's own
     try:
-        made = run_from(lab, foothold, ["sh", "-c", MAKE_KEY, "make-key", folder, user, group])
+        made = run_from(lab, foothold, agents.argv("make_key", folder, user, group))
         if made.exit_code:
             raise ProbeError(f"openssl exited with {made.exit_code}")
         spec = {

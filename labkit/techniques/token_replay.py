@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from labkit import agents
 from labkit.cluster import Environment
 from labkit.errors import ProbeTimeout
 from labkit.model import Foothold, Model
@@ -26,14 +27,6 @@ __all__ = ["TECHNIQUE"]
 
 SENDER, RECEIVER = "reporter", "collector"
 ACTION = Action("get", "secrets", namespace=NAMESPACE, name=NAME)
-#: The next request, as the receiver logs it: it comes every few seconds.
-NEXT = """
-rm -f /tmp/request; tries=0
-until [ -s /tmp/request ]; do
-  tries=$((tries + 1)); [ $tries -lt 100 ] || exit 1; sleep 0.2
-done
-cat /tmp/request
-"""
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -66,8 +59,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 def _received(lab: Lab) -> str:
     """Return the token of the next request."""
-    argv = ("exec", f"--namespace={NAMESPACE}", RECEIVER, "--", "sh", "-c", NEXT)
-    logged = lab.kubectl(*argv, check=False)
+    program = agents.argv("next_request")
+    logged = lab.kubectl("exec", f"--namespace={NAMESPACE}", RECEIVER, "--", *program, check=False)
     found = re.search(r"^Authorization: Bearer (\S+)\s*$", logged.text, re.MULTILINE)
     if logged.exit_code or found is None:
         raise ProbeTimeout(f"{NAMESPACE}/{RECEIVER} was shown no token")

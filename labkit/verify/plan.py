@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from labkit import agents
 from labkit.cluster import Credential, DockerClient, Environment
 from labkit.errors import LabError
 from labkit.lab import Lab
-from labkit.lab.bootstrap import ETCDCTL
 from labkit.lab.pki import Authority, Leaf
 from labkit.model import Channel
 from labkit.model.authorization import everything_for
@@ -22,8 +22,6 @@ __all__ = ["Plan", "authority_of", "make_plan"]
 
 Job = dict[str, Any]
 KUBECTL = ["kubectl", "--request-timeout=3s", "get"]
-#: The command line names the engine, by which the client is known.
-DOCKER = 'set -a; . "$1"; exec docker --host="$DOCKER_HOST" version'
 #: Seconds that an interception waits for a client to come by.
 PATIENCE = 25.0
 
@@ -150,7 +148,7 @@ def _own_jobs(plan: Plan, lab: Lab, channel: Channel, outside: str) -> None:
             etcdctl += [f"--cert={held.certificate}", f"--key={held.key}", f"--cacert={authority}"]
         if node == "network" and lab.environment.etcd_auth:
             # nobody is a client there: that the member serves its users is seen on its machine
-            argv = ["sh", "-c", ETCDCTL, "etcdctl", *own_etcd]
+            argv = agents.argv("as_etcd_root", "etcdctl", *own_etcd)
             plan.looks[node_of(channel.server)][f"own {channel.id}"] = {"op": "run", "argv": argv}
         else:
             jobs[f"own {channel.id}"] = {"op": "run", "argv": [*etcdctl, *own_etcd]}
@@ -230,7 +228,6 @@ def _intercept_job(plan: Plan, env: Environment, channel: Channel, stranger: Aut
     job = plan.intercepts[node].setdefault(
         name,
         {
-            "op": "intercept",
             **_target(channel),
             **_leaf(stranger.issue(server, hosts=[server, "localhost"], usages=["server"])),
             "hosts": [server, "127.0.0.1"] if server == node else [server],
@@ -244,7 +241,7 @@ def _intercept_job(plan: Plan, env: Environment, channel: Channel, stranger: Aut
     if client_of(channel).startswith("kubectl/"):
         job["triggers"].append([*KUBECTL, process_of(env, channel), "--raw=/version"])
     if client_of(channel) == "docker":
-        job["triggers"].append(["sh", "-c", DOCKER, "docker", _docker_client(env, channel).path])
+        job["triggers"].append(agents.argv("docker_version", _docker_client(env, channel).path))
     job["errands"] += _errands(env, channel)
 
 
@@ -281,7 +278,8 @@ def _errands(env: Environment, channel: Channel) -> list[list[str]]:
 
 
 def _socket_job(channel: Channel) -> Job:
-    return {"op": "unix", "unix": channel.path, "users": ["root", "alice"]}
+    connect = agents.argv("connect_socket", str(channel.path))
+    return {"op": "unix", "unix": channel.path, "users": ["root", "alice"], "connect": connect}
 
 
 def _socket_questions(plan: Plan, channel: Channel) -> None:

@@ -6,9 +6,9 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
+from labkit import agents
 from labkit.errors import LabError, LabkitError
 from labkit.lab import Lab
 from labkit.lab.report import Reporter
@@ -19,17 +19,9 @@ from labkit.verify.report import Report, Row
 
 __all__ = ["verify"]
 
-AGENT = Path(__file__).with_name("agent.py").read_text()
 #: Seconds for one machine's jobs, the patience of an interception among them.
 DEADLINE = 60.0
 TURN = "/run/labkit-verify"
-#: A turn that is older than a verification can take is one that was never given back.
-TAKE_TURN = f"""
-until mkdir {TURN} 2>/dev/null; do
-  find {TURN} -maxdepth 0 -mmin +4 -exec rmdir {{}} + 2>/dev/null
-  sleep 0.2
-done
-"""
 
 
 def verify(
@@ -83,14 +75,14 @@ def verify(
     with _alone(lab):
         lab.wait()
         with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
-            seen = _carry_out(lab, plan.looks)
+            seen = _carry_out(lab, "probe", plan.looks)
         with reporter.step(f"{lab.mode}: put a stranger's server in the clients' way"):
-            met = _carry_out(lab, plan.intercepts)
+            met = _carry_out(lab, "intercept", plan.intercepts)
             lab.wait()
         if missed := _missed(lab, plan.intercepts, wanted, seen, met):
             # clients that were cut off at once may keep each other from coming back
             with reporter.step(f"{lab.mode}: once more, for who stayed away"):
-                _add(met, _carry_out(lab, missed))
+                _add(met, _carry_out(lab, "intercept", missed))
                 lab.wait()
     rows = []
     for channel in wanted:
@@ -103,7 +95,7 @@ def verify(
 def _alone(lab: Lab) -> Iterator[None]:
     """Wait for another verification of the lab: two would cut off each other's probes."""
     node = next(node.name for node in lab.environment.nodes if node.role == "master")
-    lab.exec(node, ["sh", "-c", TAKE_TURN], timeout=4 * DEADLINE)
+    lab.exec(node, agents.argv("take_turn", TURN), timeout=4 * DEADLINE)
     try:
         yield
     finally:
@@ -111,14 +103,14 @@ def _alone(lab: Lab) -> Iterator[None]:
 
 
 def _carry_out(
-    lab: Lab, jobs: Mapping[str, Mapping[str, Job]]
+    lab: Lab, agent: str, jobs: Mapping[str, Mapping[str, Job]]
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Run the agent on each machine, all at once."""
+    """Run an agent on each machine that it has jobs for, on all at once."""
 
     def run(node: str) -> dict[str, dict[str, Any]]:
-        argv = ["python3", "-c", AGENT]
         try:
-            output = lab.exec(node, argv, stdin=json.dumps(jobs[node]).encode(), timeout=DEADLINE)
+            stdin = json.dumps(jobs[node]).encode()
+            output = lab.exec(node, agents.argv(agent), stdin=stdin, timeout=DEADLINE)
             results: dict[str, dict[str, Any]] = json.loads(output.stdout)
         except (LabkitError, json.JSONDecodeError) as error:
             failed = {"error": "failed", "text": str(error).replace("\n", " ")[-300:]}

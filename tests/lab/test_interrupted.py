@@ -17,7 +17,7 @@ from labkit.cli import app
 from labkit.cluster import read_environment
 from labkit.errors import CommandFailed, LabError
 from labkit.lab import LabStatus, secret_store
-from labkit.lab.machine import Output
+from labkit.lab.machine import FileSpec, Output
 from labkit.verify import verify
 
 STORED = "/registry/secrets/"
@@ -47,15 +47,22 @@ class Machine:
                 return Output(0 if file in self.files else 1, self.files.get(file, b""), b"")
             case ["rm", "-f", file]:
                 self.files.pop(file, None)
-            case ["sh", "-c", script] if script == secret_store.WRITE_OUT:
-                assert "umask 077" in script
-                self.files[secret_store.OUT] = stdin
-            case ["sh", "-c", script]:
-                assert script.endswith(f"etcdctl del {STORED} --prefix")
+            case ["sync", file]:
+                assert file in self.files
+            case ["mv", before, after]:
+                self.files[after] = self.files.pop(before)
+            case ["sh", "-c", *_, "etcdctl", "del", keys, "--prefix"]:
+                assert keys == STORED
+                assert secret_store.OUT in self.files, "the secrets are not kept yet"
                 self.secrets.clear()
             case _:
                 raise AssertionError(argv)
         return Output(0, b"", b"")
+
+    def write_files(self, _: Any, specs: Sequence[FileSpec]) -> None:
+        for spec in specs:
+            assert spec.mode == 0o600, "only root may read the secrets"
+            self.files[spec.path] = spec.data
 
 
 def secret(name: str) -> dict[str, Any]:
@@ -65,6 +72,7 @@ def secret(name: str) -> dict[str, Any]:
 
 def store(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> secret_store.SecretStore:
     monkeypatch.setattr(secret_store, "execute", machine.execute)
+    monkeypatch.setattr(secret_store, "write_files", machine.write_files)
     etcd: Any = None
     return secret_store.SecretStore(etcd, etcd, read_environment("hardened"))
 

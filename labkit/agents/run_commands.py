@@ -1,4 +1,9 @@
-"""Runs in a machine: starts the commands that come in, a line of JSON each, side by side."""
+"""Start the commands that come in on standard input, a line of JSON each, side by side.
+
+A line says ``id``, ``argv``, ``user`` ("" is root) and ``stdin`` (base64, or null for nothing).
+For each, a line of JSON goes to standard output when the command has ended: ``id``, and
+``code``, ``out`` and ``err`` (base64), or ``error`` where it could not be started.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +29,12 @@ def account(name: str) -> tuple[dict[str, Any], dict[str, str]]:
     return options, dict(os.environ, HOME=who.pw_dir)
 
 
-def answer(asked: dict[str, Any]) -> None:
-    """Run one command and write what it left."""
+def run(asked: dict[str, Any]) -> dict[str, Any]:
+    """Run one command, and return what it left."""
     try:
         options, environment = account(asked["user"])
         given = asked["stdin"]
-        run = subprocess.Popen(
+        process = subprocess.Popen(
             asked["argv"],
             stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -39,15 +44,11 @@ def answer(asked: dict[str, Any]) -> None:
             start_new_session=True,
             **options,
         )
-        out, err = run.communicate(None if given is None else base64.b64decode(given))
-        code = run.returncode if run.returncode >= 0 else 128 - run.returncode
-        left = {"code": code, "out": text(out), "err": text(err)}
+        out, err = process.communicate(None if given is None else base64.b64decode(given))
     except Exception as error:
-        left = {"error": f"{type(error).__name__}: {error}"}
-    line = json.dumps({"id": asked["id"], **left}).encode() + b"\n"
-    with OUT:
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
+        return {"id": asked["id"], "error": f"{type(error).__name__}: {error}"}
+    code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    return {"id": asked["id"], "code": code, "out": text(out), "err": text(err)}
 
 
 def text(data: bytes) -> str:
@@ -55,6 +56,19 @@ def text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-if __name__ == "__main__":
+def answer(asked: dict[str, Any]) -> None:
+    """Run one command, and write a line with what it left."""
+    line = json.dumps(run(asked)).encode() + b"\n"
+    with OUT:
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+
+
+def main() -> None:
+    """Serve until the standard input ends, and with it whatever still runs here."""
     for line in sys.stdin.buffer:
         threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

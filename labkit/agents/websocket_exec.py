@@ -1,14 +1,15 @@
-"""Runs a command in a container over a WebSocket, and prints what came of it as JSON.
+"""Run a command in a container over a WebSocket, and print what came of it as JSON.
 
-It is sent to a machine of the lab as it is, so it needs nothing but Python. Arguments: host,
-port, path, and where there is one a certificate and its key. A token is read from standard
-input, where no list of processes shows it.
+Arguments: host, port, path, and where there is one a certificate and its key. A token is read
+from standard input, where no list of processes shows it.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import http.client
 import json
 import os
 import socket
@@ -21,6 +22,8 @@ MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PROTOCOLS = "v5.channel.k8s.io, v4.channel.k8s.io"
 SWITCHING, CLOSE, STDOUT, ERROR = 101, 8, 1, 3
 PATIENCE = 8
+#: Bytes of a refusal that are brought back.
+ENOUGH = 300
 
 
 def request(host: str, path: str, key: str, token: str) -> bytes:
@@ -79,8 +82,26 @@ def frames(stream: IO[bytes]) -> dict[int, bytes]:
     return found
 
 
+def speak(connection: socket.socket, host: str, path: str, token: str) -> dict[str, object]:
+    """Ask for a WebSocket on a connection, and return what came of it."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    connection.sendall(request(host, path, key, token))
+    with contextlib.closing(http.client.HTTPResponse(connection)) as answer:
+        answer.begin()
+        if answer.status == SWITCHING and answer.getheader("Sec-WebSocket-Accept") == accepted(key):
+            got = frames(answer.fp)
+            return {
+                "status": answer.status,
+                "protocol": answer.getheader("Sec-WebSocket-Protocol", ""),
+                "output": base64.b64encode(got.get(STDOUT, b"")).decode(),
+                "end": got.get(ERROR, b"").decode(errors="replace"),
+            }
+        body = answer.read(ENOUGH).decode(errors="replace")
+        return {"status": answer.status, "body": body}
+
+
 def main() -> None:
-    """Do it."""
+    """Run the command that the arguments name."""
     host, port, path, *pair = sys.argv[1:]
     token = sys.stdin.read().strip()
     context = ssl.create_default_context()
@@ -88,28 +109,11 @@ def main() -> None:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if pair:
         context.load_cert_chain(*pair)
-    key = base64.b64encode(os.urandom(16)).decode()
     with (
         socket.create_connection((host, int(port)), PATIENCE) as raw,
         context.wrap_socket(raw, server_hostname=host) as connection,
-        connection.makefile("rb") as stream,
     ):
-        connection.sendall(request(f"{host}:{port}", path, key, token))
-        status = int(stream.readline().split()[1])
-        headers = {}
-        while (line := stream.readline().decode().strip()) != "":
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        said: dict[str, object] = {"status": status}
-        if status == SWITCHING and headers.get("sec-websocket-accept") == accepted(key):
-            got = frames(stream)
-            said["protocol"] = headers.get("sec-websocket-protocol", "")
-            said["output"] = base64.b64encode(got.get(STDOUT, b"")).decode()
-            said["end"] = got.get(ERROR, b"").decode(errors="replace")
-        else:
-            size = min(int(headers.get("content-length", "0")), 300)
-            said["body"] = stream.read(size).decode(errors="replace")
-    json.dump(said, sys.stdout)
+        json.dump(speak(connection, f"{host}:{port}", path, token), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Keeps what etcd holds, and puts it back. Runs inside an etcd machine, by its own Python.
+"""Keep what etcd holds, or put it back. Runs on an etcd machine, as etcd's administrator.
 
 ``keep FILE`` writes every key and value to a file; ``restore FILE`` deletes the keys that were
 not there and puts those that have changed since, so that whoever watches sees it happen.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 #: What is known by its uid, and may have been made anew under the same name.
 OWN_LIFE = (b"/registry/pods/", b"/registry/serviceaccounts/")
@@ -22,26 +23,25 @@ PASSING = (b"/registry/events/", b"/registry/masterleases/", b"/registry/leases/
 
 
 def etcdctl(*arguments: str, value: bytes | None = None) -> bytes:
-    argv = ["sh", "-c", 'set -a; . /etc/etcd/etcdctl.env; exec etcdctl "$@"', "etcdctl", *arguments]
+    """Run etcdctl, and return what it prints."""
+    argv = ["etcdctl", *arguments]
     return subprocess.run(argv, input=value, check=True, capture_output=True, timeout=30).stdout
 
 
-def read() -> tuple[int, dict[bytes, tuple[int, str]]]:
-    """Return the revision, and for every key its own revision and value (base64)."""
+def read() -> tuple[int, dict[bytes, str]]:
+    """Return etcd's revision, and the value (base64) of every key."""
     reply = json.loads(etcdctl("get", "", "--prefix", "--write-out=json"))
-    keys = {
-        base64.b64decode(kv["key"]): (kv["mod_revision"], kv.get("value", ""))
-        for kv in reply.get("kvs", [])
-    }
+    keys = {base64.b64decode(kv["key"]): kv.get("value", "") for kv in reply.get("kvs", [])}
     return reply["header"]["revision"], {
-        key: kept for key, kept in keys.items() if not key.startswith(PASSING)
+        key: value for key, value in keys.items() if not key.startswith(PASSING)
     }
 
 
 def keep(path: str) -> None:
+    """Write every key and value to a file that only its owner reads."""
     revision, keys = read()
-    kept = {key.decode(): value for key, (_, value) in keys.items()}
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    kept = {key.decode(): value for key, value in keys.items()}
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump({"revision": revision, "keys": kept}, file)
 
 
@@ -55,15 +55,15 @@ def made_anew(key: bytes, now: Mapping[bytes, object]) -> bool:
 
 
 def restore(path: str) -> None:
-    with open(path) as file:
-        kept = json.load(file)
+    """Put the keys of a file into etcd, and delete all others."""
+    kept: dict[str, str] = json.loads(Path(path).read_text())["keys"]
     _, now = read()
     changed = [
         (key, value)
-        for key, value in kept["keys"].items()
-        if now.get(key.encode(), (0, None))[1] != value and not made_anew(key.encode(), now)
+        for key, value in kept.items()
+        if now.get(key.encode()) != value and not made_anew(key.encode(), now)
     ]
-    extra = [key.decode() for key in now if key.decode() not in kept["keys"]]
+    extra = [key.decode() for key in now if key.decode() not in kept]
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(lambda key: etcdctl("del", key), extra))
         list(pool.map(lambda kv: etcdctl("put", kv[0], value=base64.b64decode(kv[1])), changed))

@@ -1,0 +1,11 @@
+# Have systemd act on files that were written or are gone. Arguments, each a list of words:
+# units that are no more, units to restart, files to delete, files of tmpfiles.d, of sysusers.d.
+# shellcheck disable=SC2086 # they are lists
+set -e
+removed=$1 started=$2 files=$3 rules=$4 accounts=$5
+[ -z "$removed" ] || systemctl disable --quiet --now $removed
+[ -z "$files" ] || rm -f $files
+[ -z "$accounts" ] || systemd-sysusers $accounts
+[ -z "$rules" ] || systemd-tmpfiles --create $rules
+systemctl daemon-reload
+[ -z "$started" ] || { systemctl reset-failed; systemctl restart $started; }

@@ -1,0 +1,84 @@
+"""Capture packets until the file ``stop`` is in a folder, and print them (pcap).
+
+Arguments: the folder, which is made and is gone afterwards; tcpdump's filter; and, where packets
+have to be led here first, the command that does it for as long as it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+TCPDUMP = ("tcpdump", "-i", "eth0", "-n", "-s", "0", "-U", "--immediate-mode")
+#: What this program exits with where one of its helpers ended by itself.
+HELPER_ENDED = 9
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path, commands: Sequence[Sequence[str]]
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run commands for as long as the block lasts; what they complain of goes to the folder."""
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for number, argv in enumerate(commands):
+            with (folder / f"errors-{number}").open("wb") as errors:
+                started.append(
+                    subprocess.Popen(
+                        argv,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=errors,
+                    )
+                )
+        yield started
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait()
+
+
+def wait(folder: Path, helpers: Sequence[subprocess.Popen[bytes]], pause: float = 0.1) -> bool:
+    """Wait for the file ``stop``; False where a helper ended before."""
+    while not (folder / "stop").exists():
+        if any(helper.poll() is not None for helper in helpers):
+            return False
+        time.sleep(pause)
+    return True
+
+
+def capture(folder: Path, commands: Sequence[Sequence[str]]) -> bytes | str:
+    """Run commands until it is to stop; return what was captured, or what they complain of."""
+    with running(folder, commands) as helpers:
+        stopped = wait(folder, helpers)
+    if stopped:
+        return (folder / "pcap").read_bytes()
+    errors = sorted(folder.glob("errors-*"))
+    return "".join(file.read_text(errors="replace") for file in errors)
+
+
+def main() -> None:
+    """Capture; to be told to end is to be told to stop."""
+    folder, filters, *lead = Path(sys.argv[1]), *sys.argv[2:]
+    folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: (folder / "stop").touch())
+    tcpdump = [*TCPDUMP, "-w", str(folder / "pcap"), filters]
+    try:
+        found = capture(folder, [tcpdump, lead] if lead else [tcpdump])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if isinstance(found, str):
+        sys.stderr.write(found)
+        sys.exit(HELPER_ENDED)
+    sys.stdout.buffer.write(found)
+
+
+if __name__ == "__main__":
+    main()

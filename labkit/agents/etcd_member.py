@@ -1,0 +1,96 @@
+"""Join an etcd as a member that nobody invited, or leave it again.
+
+``join FOLDER ENDPOINT PEER-URL NAME`` is taken in as a learner, which has no vote, and starts an
+etcd that outlives this program; its log and its data are in the folder. ``leave FOLDER ENDPOINT
+PEER-URL`` ends it, and takes the member and the folder away.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+#: It serves nobody but the other members.
+OWN_CLIENTS = "http://127.0.0.1:23790"
+
+
+def etcdctl(endpoint: str, *arguments: str) -> str:
+    """Run etcdctl against an endpoint without looking whose it is; return what it prints."""
+    variables = {"ETCDCTL_ENDPOINTS": endpoint, "ETCDCTL_INSECURE_SKIP_TLS_VERIFY": "true"}
+    return subprocess.run(
+        ["etcdctl", *arguments],
+        check=True,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=10,
+    ).stdout
+
+
+def variables_in(said: str) -> dict[str, str]:
+    r"""Return the variables with which a new member is to start, as etcdctl prints them.
+
+    Examples
+    --------
+    >>> variables_in('Member 1f added to cluster 2e\n\nETCD_NAME="new"\n')
+    {'ETCD_NAME': 'new'}
+    """
+    lines = (line for line in said.splitlines() if line.startswith("ETCD_"))
+    return dict("".join(shlex.split(line)).split("=", 1) for line in lines)
+
+
+def id_of(listed: str, peer_url: str) -> str:
+    r"""Return the id of the member with this URL for its peers; "" where there is none.
+
+    Examples
+    --------
+    >>> id_of("1f, unstarted, , http://10.0.0.9:23800, , true\n", "http://10.0.0.9:23800")
+    '1f'
+    """
+    members = (line.split(", ") for line in listed.splitlines())
+    return next((member[0] for member in members if member[3] == peer_url), "")
+
+
+def join(folder: Path, endpoint: str, peer_url: str, name: str) -> None:
+    """Be taken in, and start an etcd."""
+    folder.mkdir()
+    added = etcdctl(endpoint, "member", "add", name, "--learner", f"--peer-urls={peer_url}")
+    argv = ["etcd", f"--data-dir={folder / 'data'}", f"--listen-peer-urls={peer_url}"]
+    argv += [f"--listen-client-urls={OWN_CLIENTS}", f"--advertise-client-urls={OWN_CLIENTS}"]
+    with (folder / "log").open("wb") as log:
+        subprocess.Popen(
+            argv,
+            env={**os.environ, **variables_in(added)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def leave(folder: Path, endpoint: str, peer_url: str) -> None:
+    """End the etcd, and take away what was left of it."""
+    subprocess.run(["pkill", "-KILL", "-f", "--", f"--data-dir={folder / 'data'}"], check=False)
+    try:
+        if member := id_of(etcdctl(endpoint, "member", "list"), peer_url):
+            etcdctl(endpoint, "member", "remove", member)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Join, or leave."""
+    action, folder, endpoint, peer_url, *name = sys.argv[1:]
+    if action == "join":
+        join(Path(folder), endpoint, peer_url, *name)
+    else:
+        leave(Path(folder), endpoint, peer_url)
+
+
+if __name__ == "__main__":
+    main()

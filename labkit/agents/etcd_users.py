@@ -1,0 +1,71 @@
+"""Make, clear or show etcd's users and roles. Runs on an etcd machine, as etcd's administrator.
+
+``make`` reads JSON from standard input, ``{"users": {name: [role, ...]}, "roles": {name:
+[{"access": ..., "key": ..., "prefix": ...}, ...]}}``, and has etcd ask who calls; ``clear`` has
+it ask nobody and deletes all of them; ``show`` prints what there is.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+def etcdctl(*arguments: str) -> str:
+    """Run etcdctl, and return what it prints; its complaint goes to standard error."""
+    argv = ["etcdctl", *arguments]
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, timeout=30).stdout
+
+
+def at_once(commands: Iterable[list[str]]) -> None:
+    """Carry out what does not need one another, at once to save time."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(lambda command: etcdctl(*command), commands))
+
+
+def make(users: dict[str, list[str]], roles: dict[str, list[dict[str, Any]]]) -> None:
+    """Add users and roles, grant them what they are to have, and have etcd ask who calls."""
+    added = [["role", "add", role] for role in roles]
+    added += [["user", "add", user, "--no-password"] for user in users]
+    granted = [["user", "grant-role", user, role] for user in users for role in users[user]]
+    granted += [
+        ["role", "grant-permission", *prefix(grant), role, grant["access"], grant["key"]]
+        for role, grants in roles.items()
+        for grant in grants
+    ]
+    # root's own role is there from the start
+    at_once(added)
+    at_once(granted)
+    etcdctl("auth", "enable")
+
+
+def prefix(grant: dict[str, Any]) -> list[str]:
+    """Return the option of a grant that is for all keys that begin so."""
+    return ["--prefix=true"] if grant["prefix"] else []
+
+
+def clear() -> None:
+    """Delete all users and roles of etcd, which then asks nobody who calls."""
+    etcdctl("auth", "disable")
+    for kind in ("user", "role"):
+        for name in etcdctl(kind, "list").split():
+            etcdctl(kind, "delete", name)
+
+
+def show() -> None:
+    """Print whether etcd asks who calls, whom it knows and who may do what."""
+    print(etcdctl("auth", "status").splitlines()[0])
+    for kind in ("user", "role"):
+        for name in etcdctl(kind, "list").split():
+            print(etcdctl(kind, "get", name), end="")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "make":
+        make(**json.load(sys.stdin))
+    else:
+        {"clear": clear, "show": show}[sys.argv[1]]()

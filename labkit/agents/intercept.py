@@ -1,0 +1,232 @@
+"""Stand in the way of this machine's clients with a stranger's server, for a few seconds.
+
+Reads a list of jobs (JSON) from standard input, carries all of them out at once, and prints
+``{job id: result}``. New connections to a job's servers are redirected to a TLS server here
+whose certificate bears the right names but is signed by a stranger; old ones are cut so that
+the clients come anew. Rules and processes are gone afterwards. It judges nothing: a result has
+in ``seen`` what each client did, or in ``error`` why that was not seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from labkit.agents._connections import failure, load_pair
+
+Job = dict[str, Any]
+Result = dict[str, Any]
+PATIENCE = 8.0
+#: Seconds that a client is given to say something.
+SILENCE = 4.0
+#: The group of commands that make a client call; they themselves are not stood in the way of.
+ERRAND = 64321
+PROC = Path("/proc")
+
+
+def caller(port: int) -> dict[str, str]:
+    """Return who on this machine owns the connection with this local port."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        for line in (PROC / "net" / table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if int(fields[1].rsplit(":", 1)[1], 16) == port and fields[9] != "0":
+                inodes.add(f"socket:[{fields[9]}]")
+    for process in PROC.iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            for descriptor in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if str(descriptor.readlink()) in inodes:
+                        return describe(process)
+    return {"unit": "", "command": ""}
+
+
+def describe(process: Path) -> dict[str, str]:
+    """Name a process by its systemd unit and its command line."""
+    match = re.search(r"/([\w@.-]+\.service)", (process / "cgroup").read_text())
+    command = (process / "cmdline").read_text().replace("\0", " ").strip()
+    return {"unit": match[1] if match else "", "command": command[:300]}
+
+
+def client_of(process: dict[str, str], clients: Collection[str]) -> str | None:
+    """Return which of the clients a process is: by its unit, or else by its command line."""
+    if process["unit"]:
+        return process["unit"] if process["unit"] in clients else None
+    return next((client for client in clients if client in process["command"]), None)
+
+
+def first_line(data: bytes) -> str:
+    """Return the start of what a client sent, without the headers, which may carry secrets."""
+    return re.sub(r"[^\x20-\x7e]", ".", data.split(b"\r\n", 1)[0][:80].decode("latin-1"))
+
+
+def receive(connection: socket.socket, server: ssl.SSLContext) -> Result:
+    """Play the server to one connection and say how far the client went."""
+    connection.settimeout(SILENCE)
+    start = connection.recv(3, socket.MSG_PEEK)
+    if not start:
+        return {"error": "closed", "text": "no byte was sent"}
+    if start[:2] != b"\x16\x03":
+        return {"spoke": "plaintext", "sent": first_line(connection.recv(2048))}
+    try:
+        with server.wrap_socket(connection, server_side=True) as wrapped:
+            sent = wrapped.recv(2048)
+    except OSError as error:
+        return {"spoke": "tls", "accepted": False, **failure(error)}
+    if not sent:
+        return {"spoke": "tls", "accepted": False, "error": "closed", "text": "no byte after it"}
+    return {"spoke": "tls", "accepted": True, "sent": first_line(sent)}
+
+
+def tells(met: Result) -> bool:
+    """Say whether a client went on, or said why not; a reset may hide an alert."""
+    return met["spoke"] == "plaintext" or met["accepted"] or met.get("error") == "alert"
+
+
+def server_context(job: Job) -> ssl.SSLContext:
+    """Make the stranger's TLS context."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    load_pair(context, job["certificate_pem"], job["key_pem"])
+    return context
+
+
+class Meetings:
+    """What the wanted clients did when they met the stranger's server.
+
+    Parameters
+    ----------
+    wanted : collection of str
+        The clients: systemd units, or what stands on a command line.
+    server : ssl.SSLContext
+    """
+
+    def __init__(self, wanted: Collection[str], server: ssl.SSLContext) -> None:
+        self.wanted, self.server = set(wanted), server
+        self.seen: list[Result] = []
+        self.enough = threading.Event()
+
+    def absent(self) -> set[str]:
+        """Return who has not told yet whether they go on."""
+        return self.wanted - {entry["client"] for entry in self.seen if tells(entry)}
+
+    def serve(self, connection: socket.socket, peer: int) -> None:
+        """Play the server to one connection, and keep what one of the wanted did."""
+        with connection:
+            client = client_of(caller(peer), self.wanted)
+            try:
+                result = receive(connection, self.server)
+            except OSError:
+                return
+        if client and "spoke" in result:
+            self.seen.append({"client": client, **result})
+            if not self.absent():
+                self.enough.set()
+
+    def accept(self, listener: socket.socket) -> None:
+        """Serve every connection, until the listener is closed."""
+        while True:
+            try:
+                connection, (_, peer, *_) = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection, peer), daemon=True).start()
+
+
+def rules_of(hosts: list[str], port: int, own: int) -> list[list[str]]:
+    """Return the firewall's rules that lead clients of some hosts to a port of this machine."""
+    return [
+        f"OUTPUT -p tcp -d {host} --dport {port} -m owner ! --gid-owner {ERRAND} "
+        f"-m comment --comment labkit-verify -j REDIRECT --to-ports {own}".split()
+        for host in hosts
+    ]
+
+
+def intercept(job: Job) -> Result:
+    """Stand in the way of this machine's clients of one server for a few seconds."""
+    meetings = Meetings(job["clients"], server_context(job))
+    hosts = [socket.gethostbyname(host) for host in job["hosts"]]
+    listener = socket.create_server(("0.0.0.0", 0))
+    rules = rules_of(hosts, job["port"], listener.getsockname()[1])
+    threading.Thread(target=meetings.accept, args=(listener,), daemon=True).start()
+    called: list[subprocess.Popen[bytes]] = []
+    try:
+        nat("-I", rules, check=True)
+        cut(hosts, job["port"])
+        call_until_met(job, meetings, called)
+    finally:
+        nat("-D", rules, check=False)
+        listener.close()
+        for process in called:
+            process.kill()
+            process.wait()
+        cut(hosts, job["port"])
+    return {"seen": meetings.seen}
+
+
+def call_until_met(
+    job: Job, meetings: Meetings, called: list[subprocess.Popen[bytes]], pause: float = 2
+) -> None:
+    """Make the clients call, again and again, until all of them were met or the time is up."""
+    silent: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    began, late = time.monotonic(), False
+    while not meetings.enough.is_set() and time.monotonic() < began + job["seconds"]:
+        if not late and time.monotonic() > began + job["seconds"] / 3:
+            # A client that was cut off often waits ever longer before it comes back.
+            late = True
+            units = (client for client in meetings.absent() if client.endswith(".service"))
+            command(["systemctl", "restart", "--no-block", *units])
+        called += [subprocess.Popen(argv, **silent) for argv in job["triggers"]]
+        called += [subprocess.Popen(argv, group=ERRAND, **silent) for argv in job["errands"]]
+        meetings.enough.wait(pause)
+
+
+def nat(action: str, rules: list[list[str]], check: bool) -> None:
+    """Add the rules to the firewall, or delete them."""
+    for rule in rules:
+        command(["iptables", "-w", "5", "-t", "nat", action, *rule], check=check)
+
+
+def cut(hosts: list[str], port: int) -> None:
+    """Cut the machine's connections to some hosts."""
+    for host in hosts:
+        command(["ss", "-K", "-t", "dst", host, "dport", "=", f":{port}"])
+
+
+def command(argv: list[str], check: bool = False) -> None:
+    """Run a command for its effect."""
+    subprocess.run(argv, capture_output=True, timeout=PATIENCE, check=check)
+
+
+def attempt(job: Job) -> Result:
+    """Carry out one job; its failure is its result, and the others go on."""
+    try:
+        return intercept(job)
+    except Exception as error:
+        return dict(failure(error))
+
+
+def main() -> None:
+    """Carry out the jobs on standard input and print their results."""
+    jobs: dict[str, Job] = json.load(sys.stdin)
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        results = dict(zip(jobs, pool.map(attempt, jobs.values()), strict=True))
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

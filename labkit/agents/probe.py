@@ -1,0 +1,222 @@
+"""See how things really are: ask listeners, look at sockets, run commands of the machine's.
+
+Reads a list of jobs (JSON) from standard input, carries all of them out at once, and prints
+``{job id: result}``. It judges nothing: a result says what was sent and what came back.
+
+A result that was not obtained has the key ``error``: ``refused``, ``timeout``, ``reset``,
+``closed``, ``permission``, ``missing``, ``alert`` (TLS; with ``text``), ``tls``, ``not-http``
+or ``failed``.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import grp
+import http.client
+import json
+import pwd
+import re
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from labkit.agents._connections import failure, load_pair
+
+Job = dict[str, Any]
+Result = dict[str, Any]
+PATIENCE = 8.0
+#: Bytes of an answer's body that are brought back.
+ENOUGH = 2000
+
+
+def tls_context(
+    job: Job, low: ssl.TLSVersion | None = None, high: ssl.TLSVersion | None = None
+) -> ssl.SSLContext:
+    """Make a client's TLS context that verifies nothing: it is here to look."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if low is not None and high is not None:
+        if high < ssl.TLSVersion.TLSv1_2:
+            context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version, context.maximum_version = low, high
+    if job.get("certificate_pem"):
+        load_pair(context, job["certificate_pem"], job["key_pem"])
+    elif job.get("certificate"):
+        context.load_cert_chain(job["certificate"], job["key"])
+    return context
+
+
+def dial(job: Job) -> socket.socket:
+    """Connect to the job's socket, or host and port."""
+    if job.get("unix"):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(PATIENCE)
+        connection.connect(job["unix"])
+        return connection
+    return socket.create_connection((job["host"], job["port"]), timeout=PATIENCE)
+
+
+def http_over(connection: socket.socket, job: Job) -> Result:
+    """Send one HTTP/1.1 request and read the answer's status and the start of its body."""
+    # In one piece, where http.client would send the body apart: a server that refuses while it
+    # is still being sent something resets the connection, and its alert may be lost.
+    connection.sendall(request(job))
+    answer = http.client.HTTPResponse(connection, method=job.get("method", "GET"))
+    with contextlib.closing(answer):
+        try:
+            answer.begin()
+        except http.client.RemoteDisconnected:
+            return {"error": "closed", "text": "closed without an answer"}
+        except http.client.HTTPException as error:
+            return {"error": "not-http", "text": repr(str(error)[:60])}
+        return {"status": answer.status, "body": start_of_body(answer)}
+
+
+def request(job: Job) -> bytes:
+    """Return an HTTP/1.1 request, after which the server is to close."""
+    body = (job.get("body") or "").encode()
+    headers = {
+        "Host": job.get("host", "localhost"),
+        "Connection": "close",
+        **(job.get("headers") or {}),
+    }
+    if body:
+        headers["Content-Length"] = str(len(body))
+    lines = [f"{job.get('method', 'GET')} {job.get('path', '/')} HTTP/1.1"]
+    lines += [f"{key}: {value}" for key, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def start_of_body(answer: http.client.HTTPResponse) -> str:
+    """Read the start of a body, or what there is of it where the server breaks off."""
+    body = b""
+    with contextlib.suppress(http.client.IncompleteRead, ConnectionResetError):
+        while len(body) < ENOUGH and (piece := answer.read1(ENOUGH - len(body))):
+            body += piece
+    return body.decode(errors="replace")
+
+
+def do_http(job: Job) -> Result:
+    """Ask one question over HTTP, plain, over TLS or over a Unix socket."""
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(dial(job))
+        if not job.get("tls"):
+            return http_over(connection, job)
+        wrapped = stack.enter_context(
+            tls_context(job).wrap_socket(connection, server_hostname=job["host"])
+        )
+        version = wrapped.version()
+        return {**http_over(wrapped, job), "tls": version}
+
+
+def handshake(job: Job, low: ssl.TLSVersion, high: ssl.TLSVersion) -> Result:
+    """Shake hands in the versions from `low` to `high` and say what was agreed."""
+    with dial(job) as connection:
+        context = tls_context(job, low, high)
+        with context.wrap_socket(connection, server_hostname=job["host"]) as wrapped:
+            der = wrapped.getpeercert(binary_form=True) or b""
+            cipher = wrapped.cipher()
+            return {
+                "version": wrapped.version(),
+                "cipher": cipher[0] if cipher else "",
+                "der": base64.b64encode(der).decode(),
+            }
+
+
+def do_look(job: Job) -> Result:
+    """See what a listener speaks to somebody without any credential."""
+    try:
+        dial(job).close()
+    except OSError as error:
+        return failure(error)
+    result: Result = {"plaintext": attempt(do_http, {**job, "tls": False})}
+    for name in ("TLSv1_1", "TLSv1_2", "TLSv1_3"):
+        version = ssl.TLSVersion[name]
+        try:
+            result[name] = handshake(job, version, version)
+        except OSError as error:
+            result[name] = failure(error)
+    return result
+
+
+def do_unix(job: Job) -> Result:
+    """See a socket's file, and who gets through it."""
+    info = Path(job["unix"]).stat()
+    result: Result = {
+        "socket": stat.S_ISSOCK(info.st_mode),
+        "mode": f"{stat.S_IMODE(info.st_mode):04o}",
+        "owner": pwd.getpwuid(info.st_uid).pw_name,
+        "group": grp.getgrgid(info.st_gid).gr_name,
+        "server": socket_owner(job["unix"]),
+    }
+    for user in job["users"]:
+        result[user] = connect_as(user, job["connect"])
+    return result
+
+
+def connect_as(user: str, connect: list[str]) -> Result:
+    """Run the command that connects as another user, and return what it says."""
+    done = run(["runuser", "-u", user, "--", *connect], PATIENCE)
+    try:
+        said: Result = json.loads(done.stdout)
+    except ValueError:
+        return {"error": "failed", "text": done.stderr.strip()[-200:]}
+    return said
+
+
+def socket_owner(path: str) -> str:
+    """Name the processes that listen on a socket's path."""
+    shown = run(["ss", "-xlpH", "src", path], PATIENCE).stdout
+    return ",".join(sorted(set(re.findall(r'\("([^"]+)"', shown))))
+
+
+def do_run(job: Job) -> Result:
+    """Run a command of the machine's own."""
+    argv = job["argv"]
+    try:
+        done = run(argv, 15)
+    except subprocess.TimeoutExpired:
+        return {"error": "timeout", "text": f"{argv[0]} did not end"}
+    return {"code": done.returncode, "stdout": done.stdout[-4000:], "stderr": done.stderr[-4000:]}
+
+
+def run(argv: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run a command, and return what it left, whatever its exit status is."""
+    return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+DOES: dict[str, Callable[[Job], Result]] = {
+    "look": do_look,
+    "http": do_http,
+    "unix": do_unix,
+    "run": do_run,
+}
+
+
+def attempt(action: Callable[[Job], Result], job: Job) -> Result:
+    """Carry out one job; its failure is its result, and the others go on."""
+    try:
+        return action(job)
+    except Exception as error:
+        return failure(error)
+
+
+def main() -> None:
+    """Carry out the jobs on standard input and print their results."""
+    jobs: dict[str, Job] = json.load(sys.stdin)
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        futures = {name: pool.submit(attempt, DOES[job["op"]], job) for name, job in jobs.items()}
+        results = {name: future.result() for name, future in futures.items()}
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

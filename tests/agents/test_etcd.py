@@ -1,0 +1,230 @@
+"""The programs of etcd's machines, against an etcdctl that keeps its keys in a file."""
+
+from __future__ import annotations
+
+import base64
+import json
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit.agents import etcd_keys, etcd_member, etcd_users
+
+POD, SECRET, LEASE = "/registry/pods/a/b", "/registry/secrets/a/b", "/registry/leases/a/b"
+
+
+class Store:
+    """An etcd of a few keys, asked as etcdctl is."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, bytes] = {}
+        self.changed: list[tuple[str, str]] = []
+
+    def etcdctl(self, verb: str, *arguments: str, value: bytes | None = None) -> bytes:
+        if verb == "get":
+            assert arguments == ("", "--prefix", "--write-out=json")
+            kvs = [
+                {"key": encoded(key.encode())} | ({"value": encoded(data)} if data else {})
+                for key, data in self.keys.items()
+            ]
+            return json.dumps({"header": {"revision": 7}, "kvs": kvs}).encode()
+        (key,) = arguments
+        self.changed.append((verb, key))
+        if verb == "put":
+            assert value is not None
+            self.keys[key] = value
+        else:
+            del self.keys[key]
+        return b"OK\n"
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    made = Store()
+    monkeypatch.setattr(etcd_keys, "etcdctl", made.etcdctl)
+    return made
+
+
+def test_keys_are_kept_where_only_their_owner_reads_them(store: Store, tmp_path: Path) -> None:
+    store.keys = {SECRET: b"\x00s3cret", LEASE: b"now"}
+    file = tmp_path / "keys.json"
+    etcd_keys.keep(str(file))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text()) == {"revision": 7, "keys": {SECRET: encoded(b"\x00s3cret")}}
+
+
+def test_restoring_deletes_what_is_new_and_puts_back_what_changed_or_is_gone(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {"/a": b"1", "/b": b"2", "/c": b"3", "/empty": b""}
+    store.keys = dict(kept)
+    etcd_keys.keep(str(tmp_path / "keys"))
+    store.keys = {"/a": b"1", "/b": b"changed", "/new": b"4"}
+    etcd_keys.restore(str(tmp_path / "keys"))
+    assert store.keys == kept
+    assert sorted(store.changed) == [
+        ("del", "/new"),
+        ("put", "/b"),
+        ("put", "/c"),
+        ("put", "/empty"),
+    ]
+    assert capsys.readouterr().out == "1 deleted, 3 put back\n"
+
+
+def test_restoring_twice_changes_nothing(store: Store, tmp_path: Path) -> None:
+    store.keys = {"/a": b"1", "/empty": b""}
+    etcd_keys.keep(str(tmp_path / "keys"))
+    etcd_keys.restore(str(tmp_path / "keys"))
+    assert not store.changed
+
+
+@pytest.mark.parametrize("key", [POD, "/registry/serviceaccounts/a/default"])
+def test_object_that_goes_by_its_uid_is_put_back_only_where_it_is_gone(
+    store: Store, tmp_path: Path, key: str
+) -> None:
+    store.keys = {key: b"first life"}
+    etcd_keys.keep(str(tmp_path / "keys"))
+    store.keys = {key: b"second life"}
+    etcd_keys.restore(str(tmp_path / "keys"))
+    assert store.keys == {key: b"second life"}
+    store.keys = {}
+    etcd_keys.restore(str(tmp_path / "keys"))
+    assert store.keys == {key: b"first life"}
+
+
+def test_what_passes_by_itself_is_left_alone(store: Store, tmp_path: Path) -> None:
+    store.keys = {LEASE: b"then"}
+    etcd_keys.keep(str(tmp_path / "keys"))
+    store.keys = {LEASE: b"now", "/registry/events/a/b": b"something happened"}
+    etcd_keys.restore(str(tmp_path / "keys"))
+    assert not store.changed
+
+
+# -- users ------------------------------------------------------------------------------------
+
+USERS = {"root": ["root"], "flannel": ["flannel"]}
+ROLES = {
+    "flannel": [
+        {"key": "/coreos.com/network/", "access": "readwrite", "prefix": True},
+        {"key": "compact_rev_key", "access": "read", "prefix": False},
+    ]
+}
+
+
+def test_users_are_granted_their_roles_before_etcd_asks_who_calls(commands: Any) -> None:
+    calls = commands("etcdctl")
+    etcd_users.make(USERS, ROLES)
+    made = calls.read_text().splitlines()
+    assert sorted(made[:3]) == [
+        "role add flannel",
+        "user add flannel --no-password",
+        "user add root --no-password",
+    ]
+    assert sorted(made[3:-1]) == [
+        "role grant-permission --prefix=true flannel readwrite /coreos.com/network/",
+        "role grant-permission flannel read compact_rev_key",
+        "user grant-role flannel flannel",
+        "user grant-role root root",
+    ]
+    assert made[-1] == "auth enable"
+
+
+def test_etcd_does_not_ask_who_calls_where_a_user_could_not_be_made(commands: Any) -> None:
+    calls = commands("etcdctl", 'case "$*" in "role add"*) exit 1;; esac')
+    with pytest.raises(subprocess.CalledProcessError):
+        etcd_users.make(USERS, ROLES)
+    assert "auth enable" not in calls.read_text()
+
+
+def test_clearing_deletes_everyone_after_etcd_asks_nobody(commands: Any) -> None:
+    listed = 'case "$*" in "user list") echo root; echo flannel;; "role list") echo root;; esac'
+    calls = commands("etcdctl", listed)
+    etcd_users.clear()
+    assert calls.read_text().splitlines() == [
+        "auth disable",
+        "user list",
+        "user delete root",
+        "user delete flannel",
+        "role list",
+        "role delete root",
+    ]
+
+
+def test_showing_prints_whom_etcd_knows(commands: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    said = (
+        'case "$*" in "user list") echo root;; "role list") echo flannel;; '
+        '"auth status") echo "Authentication Status: true"; echo "AuthRevision: 12";; '
+        '*) echo "<$*>";; esac'
+    )
+    commands("etcdctl", said)
+    etcd_users.show()
+    shown = capsys.readouterr().out
+    # the revision grows with each change, also with those that were undone
+    assert shown == "Authentication Status: true\n<user get root>\n<role get flannel>\n"
+
+
+# -- a member that nobody invited ---------------------------------------------------------------
+
+URL = "http://10.0.0.9:23800"
+ETCD1 = "1a, started, etcd1, http://etcd1:2380, http://etcd1:2379, false"
+ADDED = f"""echo 'Member 1f added to cluster 2e
+
+ETCD_NAME="rogue"
+ETCD_INITIAL_CLUSTER="etcd1=http://etcd1:2380,rogue={URL}"
+ETCD_INITIAL_CLUSTER_STATE="existing"'"""
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_joining_starts_an_etcd_with_what_the_cluster_says(commands: Any, tmp_path: Path) -> None:
+    calls = commands("etcdctl", f'echo "$ETCDCTL_ENDPOINTS" >{tmp_path}/endpoint; {ADDED}')
+    commands("etcd", 'echo "$ETCD_INITIAL_CLUSTER $ETCD_INITIAL_CLUSTER_STATE $@"')
+    folder = tmp_path / "rogue"
+    etcd_member.join(folder, "http://etcd1:2379", URL, "rogue")
+    assert calls.read_text() == f"member add rogue --learner --peer-urls={URL}\n"
+    assert (tmp_path / "endpoint").read_text() == "http://etcd1:2379\n"
+    for _ in range(100):
+        if said := (folder / "log").read_text():
+            break
+        subprocess.run(["sleep", "0.05"], check=True)
+    assert said.startswith(
+        f"etcd1=http://etcd1:2380,rogue={URL} existing --data-dir={folder}/data "
+    )
+
+
+def test_who_is_not_taken_in_starts_nothing(commands: Any, tmp_path: Path) -> None:
+    commands("etcdctl", "exit 1")
+    etcd = commands("etcd")
+    with pytest.raises(subprocess.CalledProcessError):
+        etcd_member.join(tmp_path / "rogue", "http://etcd1:2379", URL, "rogue")
+    assert not etcd.read_text()
+
+
+def test_leaving_takes_away_the_process_the_member_and_the_folder(
+    commands: Any, tmp_path: Path
+) -> None:
+    members = (
+        f'case "$*" in *list) echo "{ETCD1}"; '
+        f'echo "1f, started, rogue, {URL}, http://127.0.0.1:23790, true";; esac'
+    )
+    etcdctl, pkill = commands("etcdctl", members), commands("pkill", "exit 1")
+    folder = tmp_path / "rogue"
+    folder.mkdir()
+    etcd_member.leave(folder, "http://etcd1:2379", URL)
+    assert pkill.read_text() == f"-KILL -f -- --data-dir={folder}/data\n"
+    assert etcdctl.read_text().splitlines() == ["member list", "member remove 1f"]
+    assert not folder.exists()
+
+
+def test_leaving_removes_nobody_else(commands: Any, tmp_path: Path) -> None:
+    members = f'echo "{ETCD1}"'
+    etcdctl = commands("etcdctl", members)
+    commands("pkill")
+    etcd_member.leave(tmp_path / "rogue", "http://etcd1:2379", URL)
+    assert etcdctl.read_text().splitlines() == ["member list"]

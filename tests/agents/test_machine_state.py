@@ -1,0 +1,193 @@
+"""Keeping a machine's /etc and putting it back: on a folder, with systemd's commands replaced."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit.agents import machine_state
+from labkit.agents.machine_state import Machine
+
+
+def _has_what_it_takes() -> bool:
+    tar = subprocess.run(["tar", "--version"], capture_output=True, text=True)
+    return "GNU tar" in tar.stdout
+
+
+pytestmark = pytest.mark.skipif(not _has_what_it_takes(), reason="needs GNU tar")
+UNIT = "kubelet.service"
+ENTERED = "100000000"
+RUNNING = (
+    f"case $1 in show) echo ActiveState=active; echo ActiveEnterTimestampMonotonic={ENTERED};; esac"
+)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    root = tmp_path / "root"
+    for folder in ("etc/kubernetes", "etc/systemd/system", "etc/cni", "run/systemd/system"):
+        (root / folder).mkdir(parents=True)
+    for name in ("hosts", "hostname", "resolv.conf", "kubernetes/kubelet.yaml", "passwd"):
+        (root / "etc" / name).write_text(f"{name} as it was\n")
+    monkeypatch.setattr(time, "monotonic", lambda: 200.5)
+    return Machine(root)
+
+
+@pytest.fixture
+def systemctl(commands: Any) -> Any:
+    commands("systemd-tmpfiles")
+    return commands("systemctl", RUNNING)
+
+
+def saved(machine: Machine) -> None:
+    machine.save()
+    # a change in the same instant would not be newer
+    time.sleep(0.02)
+
+
+def contents(machine: Machine) -> dict[str, str]:
+    etc = machine.root / "etc"
+    return {
+        str(path.relative_to(etc)): path.read_text() for path in etc.rglob("*") if path.is_file()
+    }
+
+
+def restarts(systemctl: Path) -> list[str]:
+    return [line for line in systemctl.read_text().splitlines() if line.startswith("restart")]
+
+
+def test_machine_that_nobody_touched_is_left_alone(machine: Machine, systemctl: Path) -> None:
+    saved(machine)
+    machine.restore([UNIT])
+    assert not restarts(systemctl)
+    assert "daemon-reload" not in systemctl.read_text()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda etc: (etc / "kubernetes/kubelet.yaml").write_text("changed"),
+        lambda etc: (etc / "passwd").write_text("changed"),
+        lambda etc: (etc / "passwd").chmod(0o666),
+        lambda etc: (etc / "kubernetes/kubelet.yaml").unlink(),
+        lambda etc: (etc / "systemd/system/kubelet.service.d").mkdir(),
+        lambda etc: (etc / "kubernetes/more.yaml").write_text("more"),
+    ],
+    ids=["changed", "changed elsewhere", "mode", "gone", "drop-in", "more"],
+)
+def test_what_differs_is_put_back_and_every_unit_restarted(
+    machine: Machine, systemctl: Path, change: Any
+) -> None:
+    (machine.root / "etc/passwd").chmod(0o644)
+    before = contents(machine)
+    saved(machine)
+    change(machine.root / "etc")
+    machine.restore([UNIT])
+    assert contents(machine) == before
+    assert (machine.root / "etc/passwd").stat().st_mode & 0o777 == 0o644
+    assert not (machine.root / "etc/systemd/system/kubelet.service.d").exists()
+    assert restarts(systemctl) == [f"restart {UNIT}"]
+    assert "daemon-reload" in systemctl.read_text()
+
+
+def test_restored_machine_is_left_alone_the_next_time(machine: Machine, systemctl: Path) -> None:
+    saved(machine)
+    (machine.root / "etc/passwd").write_text("changed")
+    time.sleep(0.02)
+    machine.restore([UNIT])
+    systemctl.write_text("")
+    machine.restore([UNIT])
+    assert not restarts(systemctl)
+    assert "daemon-reload" not in systemctl.read_text()
+
+
+def test_file_that_was_changed_back_is_no_difference(machine: Machine, systemctl: Path) -> None:
+    saved(machine)
+    file = machine.root / "etc/passwd"
+    file.write_text(file.read_text())
+    assert machine.touched()
+    machine.restore([UNIT])
+    assert not restarts(systemctl)
+
+
+def test_what_docker_and_flanneld_write_is_no_difference(machine: Machine, systemctl: Path) -> None:
+    saved(machine)
+    (machine.root / "etc/hosts").write_text("127.0.0.1 localhost")
+    (machine.root / "etc/cni/net.conf").write_text("{}")
+    machine.restore([UNIT])
+    assert (machine.root / "etc/hosts").read_text() == "127.0.0.1 localhost"
+    assert (machine.root / "etc/cni/net.conf").exists()
+    assert not restarts(systemctl)
+
+
+def test_drop_in_of_this_boot_is_taken_away(machine: Machine, systemctl: Path) -> None:
+    saved(machine)
+    dropin = machine.root / "run/systemd/system/kubelet.service.d"
+    dropin.mkdir()
+    machine.restore([UNIT])
+    assert not dropin.exists()
+    assert restarts(systemctl) == [f"restart {UNIT}"]
+
+
+@pytest.mark.parametrize(
+    ("state", "entered", "stale"),
+    [
+        ("active", 200_500_000, False),
+        ("active", 200_500_001, True),
+        ("reloading", 100_000_000, False),
+        ("failed", 100_000_000, True),
+        ("inactive", 0, True),
+    ],
+)
+def test_unit_that_was_started_since_or_does_not_run_is_restarted(
+    machine: Machine, commands: Any, state: str, entered: int, stale: bool
+) -> None:
+    shown = f"echo ActiveState={state}; echo ActiveEnterTimestampMonotonic={entered}"
+    systemctl = commands("systemctl", f"case $1 in show) {shown};; esac")
+    saved(machine)
+    machine.restore([UNIT])
+    assert bool(restarts(systemctl)) == stale
+
+
+def test_socket_gets_back_its_mode(
+    machine: Machine, systemctl: Path, commands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = commands("docker", "case $* in *ps*) echo abc; echo def;; esac")
+    monkeypatch.chdir(machine.root)  # a socket's path has to be short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("run/docker.sock")
+        path = machine.root / "run/docker.sock"
+        path.chmod(0o660)
+        saved(machine)
+        path.chmod(0o666)
+        machine.restore([UNIT])
+        assert path.stat().st_mode & 0o777 == 0o660
+    host = f"--host=unix://{machine.root}/run/docker.sock"
+    assert docker.read_text().splitlines() == [
+        f"{host} ps --all --quiet",
+        f"{host} rm --force abc def",
+    ]
+
+
+def test_command_that_fails_ends_it_with_what_it_said(commands: Any) -> None:
+    commands("systemctl", "echo 'Failed to connect to bus' >&2; exit 1")
+    with pytest.raises(SystemExit, match="systemctl reset-failed: Failed to connect to bus"):
+        machine_state.output("systemctl", "reset-failed")
+
+
+def test_what_is_kept_is_for_root_only(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_state, "Path", lambda _: machine.root)
+    monkeypatch.setattr(sys, "argv", ["machine_state", "save"])
+    mask = os.umask(0o022)
+    try:
+        machine_state.main()
+    finally:
+        os.umask(mask)
+    assert machine.archive.stat().st_mode & 0o077 == 0

@@ -1,0 +1,370 @@
+"""The smaller programs: against commands that are replaced, or the true ones where they do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from labkit import agents
+from labkit.agents import arp_poison, capture, in_pod, objects_ready
+from labkit.lab.pki import Authority
+
+MINE, VICTIM = bytes.fromhex("02420a000009"), bytes.fromhex("02420a000005")
+
+
+def run(name: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    argv = agents.argv(name, *arguments)
+    if argv[0] == "python3":
+        argv[0] = sys.executable
+    return subprocess.run(argv, input=stdin, capture_output=True, timeout=30)
+
+
+# -- leading packets here, and capturing them -----------------------------------------------------
+
+
+def test_lie_says_that_the_others_address_is_here() -> None:
+    sent = arp_poison.frame(MINE, VICTIM, "10.0.0.5", "10.0.0.1")
+    to, own, kind = struct.unpack("!6s6sH", sent[:14])
+    assert (to, own, kind) == (VICTIM, MINE, 0x0806)
+    # RFC 826: hardware and protocol, the lengths of their addresses, the operation
+    assert struct.unpack("!HHBBH", sent[14:22]) == (1, 0x0800, 6, 4, 1)
+    sender, source, target, destination = struct.unpack("!6s4s6s4s", sent[22:])
+    assert (sender, socket.inet_ntoa(source)) == (MINE, "10.0.0.1")
+    assert (target, socket.inet_ntoa(destination)) == (bytes(6), "10.0.0.5")
+
+
+def test_owner_is_read_from_the_kernels_table() -> None:
+    table = (
+        "IP address       HW type     Flags       HW address            Mask     Device\n"
+        "10.0.0.4         0x1         0x0         00:00:00:00:00:00     *        eth0\n"
+        "10.0.0.5         0x1         0x2         02:42:0a:00:00:05     *        eth0\n"
+    )
+    assert arp_poison.known(table, "10.0.0.5") == VICTIM
+    assert arp_poison.known(table, "10.0.0.4") is None, "nobody has answered yet"
+    assert arp_poison.known(table, "10.0.0.6") is None
+
+
+def test_victims_come_each_with_whom_it_is_lied_to_about() -> None:
+    assert arp_poison.pairs(["a", "b", "b", "a"]) == [("a", "b"), ("b", "a")]
+    with pytest.raises(ValueError, match="shorter"):
+        arp_poison.pairs(["a", "b", "c"])
+
+
+TCPDUMP = """
+while [ $# -gt 0 ]; do
+  [ "$1" != -w ] || printf packets >"$2"
+  shift
+done
+exec sleep 60
+"""
+
+
+def captured(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Capture until there is something, then say stop."""
+
+    def stop() -> None:
+        for _ in range(200):
+            if (folder / "pcap").exists():
+                break
+            time.sleep(0.02)
+        (folder / "stop").touch()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    done = run("capture", str(folder), *arguments)
+    thread.join(5)
+    return done
+
+
+def test_capture_ends_when_it_is_to_and_leaves_nothing(commands: Any, tmp_path: Path) -> None:
+    tcpdump = commands("tcpdump", TCPDUMP)
+    folder = tmp_path / "capture"
+    done = captured(folder, "tcp port 2379")
+    assert (done.returncode, done.stdout) == (0, b"packets")
+    assert tcpdump.read_text().endswith(f"-w {folder}/pcap tcp port 2379\n")
+    assert not folder.exists()
+
+
+def test_what_leads_packets_here_runs_for_as_long(commands: Any, tmp_path: Path) -> None:
+    lead = commands("lead", f"echo $$ >{tmp_path}/pid; exec sleep 60")
+    # until it has led something here, there is nothing to capture
+    commands("tcpdump", f"while [ ! -s {tmp_path}/pid ]; do sleep 0.02; done; {TCPDUMP}")
+    done = captured(tmp_path / "capture", "tcp", "lead", "10.0.0.5", "10.0.0.1")
+    assert (done.returncode, lead.read_text()) == (0, "10.0.0.5 10.0.0.1\n")
+    pid = (tmp_path / "pid").read_text().strip()
+    assert subprocess.run(["kill", "-0", pid], capture_output=True).returncode
+
+
+@pytest.mark.parametrize("ended", ["tcpdump", "lead"])
+def test_capture_says_why_one_of_its_helpers_ended(
+    commands: Any, tmp_path: Path, ended: str
+) -> None:
+    commands("tcpdump", TCPDUMP)
+    commands("lead", "exec sleep 60")
+    commands(ended, "echo 'eth0: no such device' >&2; exit 1")
+    done = run("capture", str(tmp_path / "capture"), "tcp", "lead")
+    assert (done.returncode, done.stdout) == (capture.HELPER_ENDED, b"")
+    assert done.stderr == b"eth0: no such device\n"
+    assert not (tmp_path / "capture").exists()
+
+
+def test_capture_that_is_told_to_end_ends_its_helpers(commands: Any, tmp_path: Path) -> None:
+    commands("tcpdump", f"touch {tmp_path}/capture/pcap; echo $$ >{tmp_path}/pid; exec sleep 60")
+    argv = [sys.executable, *agents.argv("capture", str(tmp_path / "capture"), "tcp")[1:]]
+    with subprocess.Popen(argv) as process:
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            time.sleep(0.02)
+        process.terminate()
+        assert process.wait(10) == 0
+    pid = (tmp_path / "pid").read_text().strip()
+    assert subprocess.run(["kill", "-0", pid], capture_output=True).returncode
+    assert not (tmp_path / "capture").exists()
+
+
+# -- pods, nodes and manifests ---------------------------------------------------------------------
+
+TASKS = (
+    "echo 'TASK PID STATUS'; echo 'abc 4711 RUNNING'; echo 'abd 12 STOPPED'; echo 'zzz 13 RUNNING'"
+)
+
+
+def containerd(commands: Any, containers: str, tasks: str = TASKS) -> Path:
+    listed = f"echo {containers}" if containers else "true"
+    calls: Path = commands("ctr", f'case "$*" in *containers*) {listed};; *) {tasks};; esac')
+    return calls
+
+
+def test_pod_is_found_by_the_label_of_its_container(commands: Any) -> None:
+    calls = containerd(commands, "abc abd")
+    done = run("in_pod", "web")
+    assert (done.returncode, done.stdout) == (0, b"4711\n")
+    assert calls.read_text().splitlines()[0] == (
+        '--namespace k8s.io containers list --quiet labels."io.kubernetes.container.name"==web'
+    )
+
+
+def test_command_runs_in_the_pods_network_as_its_user(commands: Any) -> None:
+    containerd(commands, "abc")
+    nsenter = commands("nsenter", "cat; exit 3")
+    done = run("in_pod", "web", "1000", "curl", "-s", "http://a b/", stdin=b"body")
+    assert (done.returncode, done.stdout) == (3, b"body")
+    said = nsenter.read_text()
+    assert said.startswith("--net=/proc/4711/ns/net setpriv --reuid 1000 --regid 1000 ")
+    assert "--no-new-privs --bounding-set=-all --inh-caps=-all -- curl -s http://a b/" in said
+
+
+@pytest.mark.parametrize("containers", ["", "abd", "abc zzz"], ids=["none", "ended", "two"])
+def test_pod_that_does_not_run_once_is_not_found(
+    commands: Any, capsys: pytest.CaptureFixture[str], containers: str
+) -> None:
+    containerd(commands, containers)
+    with pytest.raises(SystemExit) as caught:
+        in_pod.wait("web", attempts=2)
+    assert caught.value.code == in_pod.NOT_THERE
+    assert capsys.readouterr().err == "the pod web does not run\n"
+
+
+def test_pod_that_starts_meanwhile_is_found(commands: Any, tmp_path: Path) -> None:
+    first = f"[ -e {tmp_path}/second ] && {{ {TASKS}; }}; touch {tmp_path}/second"
+    containerd(commands, "abc", first)
+    assert in_pod.wait("web") == 4711
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("Node/worker1 True\nPod/web True\n", []),
+        ("Node/worker1 False\nPod/web True\n", ["Node/worker1 is not ready"]),
+        ("Node/worker1 Unknown\nPod/web True\n", ["Node/worker1 is not ready"]),
+        ("Node/worker1 True\nPod/web \n", ["Pod/web is not ready"]),
+        ("Node/worker1 True\nPod/web2 True\n", ["there is no Pod/web"]),
+        ("Node/worker1 True\nPod/web True\nPod/more False\n", ["Pod/more is not ready"]),
+        ("", ["there is no Node/worker1", "there is no Pod/web"]),
+    ],
+)
+def test_everything_is_ready_or_it_is_said_what_is_not(shown: str, said: list[str]) -> None:
+    assert objects_ready.missing(shown, ["Node/worker1", "Pod/web"]) == said
+
+
+def test_objects_are_asked_for_in_one_question(commands: Any) -> None:
+    kubectl = commands("kubectl", "echo Node/worker1 True")
+    assert run("objects_ready", "/etc/admin.conf", "Node/worker1").returncode == 0
+    (asked,) = kubectl.read_text().splitlines()
+    assert asked.startswith("--kubeconfig=/etc/admin.conf get nodes,pods --all-namespaces ")
+    done = run("objects_ready", "/etc/admin.conf", "Node/worker2")
+    assert (done.returncode, done.stderr) == (1, b"there is no Node/worker2\n")
+
+
+def test_question_that_fails_is_no_answer(commands: Any) -> None:
+    commands("kubectl", "echo 'connection refused' >&2; exit 4")
+    done = run("objects_ready", "/etc/admin.conf")
+    assert (done.returncode, done.stderr) == (4, b"connection refused\n")
+
+
+def test_certificate_is_signed_by_the_key_of_the_authority(tmp_path: Path) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    authority = Authority.create("kubernetes")
+    (tmp_path / "ca.crt").write_bytes(authority.certificate)
+    (tmp_path / "ca.key").write_bytes(authority.key)
+    folder = tmp_path / "stolen"
+    made = run("make_key", str(folder), "labkit", "system:masters")
+    assert made.returncode == 0, made.stderr
+    files = (str(tmp_path / name) for name in ("ca.crt", "ca.key", "stolen"))
+    signed = run("sign_certificate", *files, stdin=made.stdout)
+    assert signed.returncode == 0, signed.stderr
+    certificate = x509.load_pem_x509_certificate(signed.stdout)
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.certificate))
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    named = {it.oid: it.value for it in certificate.subject}
+    assert named == {
+        NameOID.ORGANIZATION_NAME: "system:masters",
+        NameOID.COMMON_NAME: "labkit",
+    }
+
+
+def test_key_is_for_its_owner_only_and_a_request_needs_no_group(tmp_path: Path) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    folder = tmp_path / "key"
+    made = run("make_key", str(folder), "alice", "")
+    subject = x509.load_pem_x509_csr(made.stdout).subject
+    assert [(it.oid, it.value) for it in subject] == [(NameOID.COMMON_NAME, "alice")]
+    assert (folder.stat().st_mode | (folder / "key").stat().st_mode) & 0o077 == 0
+    assert run("make_key", str(folder), "alice", "").returncode, "nothing is overwritten"
+
+
+# -- what is for a shell ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """Stand in for /run, where only root may write."""
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+def shell(name: str, folder: Path, *arguments: str, stdin: bytes = b"") -> Any:
+    """Run a program with another folder in the place of /run."""
+    text = agents.load(name).replace("/run/", f"{folder}/")
+    argv = ["sh", "-c", text, name, *arguments]
+    return subprocess.run(argv, input=stdin, capture_output=True, timeout=30)
+
+
+def test_waiting_ends_when_the_command_succeeds(here: Path) -> None:
+    script = f'echo x >>{here}/asked; [ "$(wc -l <{here}/asked)" -ge 3 ]'
+    assert shell("wait_until", here, "", "sh", "-c", script).returncode == 0
+    assert [file.name for file in here.iterdir()] == ["asked"], "its own file is gone"
+
+
+@pytest.mark.parametrize(
+    ("systemd", "code", "said"),
+    [
+        ("echo not-found", 3, b"systemd says: not-found\n"),
+        ("case $1 in show) echo loaded;; esac", 4, b"systemd gave up on it\n"),
+    ],
+)
+def test_waiting_ends_where_the_unit_cannot_start(
+    commands: Any, here: Path, systemd: str, code: int, said: bytes
+) -> None:
+    commands("systemctl", systemd)
+    done = shell("wait_until", here, "etcd.service", "false")
+    assert (done.returncode, done.stdout) == (code, said)
+
+
+def test_kubectl_gets_the_manifests_in_a_file_that_is_gone_afterwards(
+    commands: Any, here: Path
+) -> None:
+    kubectl = commands("kubectl", 'for last; do :; done; cat "${last#--filename=}"; exit 5')
+    done = shell("kubectl_with_manifests", here, "apply", "--server-side", stdin=b'{"kind": 1}')
+    assert (done.returncode, done.stdout) == (5, b'{"kind": 1}')
+    assert kubectl.read_text().startswith(f"apply --server-side --filename={here}/")
+    assert not list(here.iterdir())
+
+
+def test_turn_is_waited_for_and_one_that_was_never_given_back_is_taken(tmp_path: Path) -> None:
+    turn = tmp_path / "turn"
+    turn.mkdir()
+    threading.Timer(0.5, turn.rmdir).start()
+    began = time.monotonic()
+    assert run("take_turn", str(turn)).returncode == 0
+    assert time.monotonic() - began > 0.4
+    old = time.time() - 6 * 60
+    os.utime(turn, (old, old))
+    assert run("take_turn", str(turn)).returncode == 0
+    assert turn.stat().st_mtime > old + 60
+
+
+def test_files_are_applied_in_an_order_that_works(commands: Any, tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    for name in ("systemctl", "systemd-sysusers", "systemd-tmpfiles"):
+        commands(name, f'echo {name} "$@" >>{order}')
+    gone = tmp_path / "gone"
+    gone.touch()
+    done = run("apply_files", "old.service", "a.service b.service", str(gone), "r.conf", "s.conf")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert order.read_text().splitlines() == [
+        "systemctl disable --quiet --now old.service",
+        "systemd-sysusers s.conf",
+        "systemd-tmpfiles --create r.conf",
+        "systemctl daemon-reload",
+        "systemctl reset-failed",
+        "systemctl restart a.service b.service",
+    ]
+    assert not gone.exists()
+
+
+def test_nothing_to_apply_restarts_nothing(commands: Any) -> None:
+    calls = commands("systemctl")
+    assert run("apply_files", "", "", "", "", "").returncode == 0
+    assert calls.read_text() == "daemon-reload\n"
+
+
+def test_docker_is_called_with_the_engine_on_its_command_line(
+    commands: Any, tmp_path: Path
+) -> None:
+    variables = tmp_path / "worker1.env"
+    variables.write_text("DOCKER_HOST=tcp://worker1:2376\nDOCKER_TLS_VERIFY=1\n")
+    docker = commands("docker", 'echo "$DOCKER_TLS_VERIFY"')
+    assert run("docker_version", str(variables)).stdout == b"1\n"
+    assert docker.read_text() == "--host=tcp://worker1:2376 version\n"
+
+
+def test_file_is_read_by_docker_and_the_image_is_gone_afterwards(
+    commands: Any, tmp_path: Path
+) -> None:
+    commands("tar", "echo busybox")
+    docker = commands("docker", 'case "$*" in *" run "*) echo "hash of it"; exit 1;; esac; cat')
+    done = run("read_by_docker", "/etc/shadow", "--host=tcp://worker1:2375")
+    assert (done.returncode, done.stdout) == (1, b"hash of it\n")
+    imported, ran, removed = docker.read_text().splitlines()
+    image = imported.split()[-1]
+    assert imported.startswith("--host=tcp://worker1:2375 import - labkit-attack-")
+    assert ran.startswith(
+        "--host=tcp://worker1:2375 run --rm --network=none --volume=/:/machine:ro"
+    )
+    assert ran.endswith(f"{image} /usr/bin/busybox sha256sum /machine/etc/shadow")
+    assert removed == f"--host=tcp://worker1:2375 rmi --force {image}"
+
+
+def test_next_request_is_waited_for(tmp_path: Path) -> None:
+    text = agents.load("next_request").replace("/tmp/request", str(tmp_path / "request"))
+    (tmp_path / "request").write_text("an old one")
+    timer = threading.Timer(0.5, (tmp_path / "request").write_text, ["GET / HTTP/1.1"])
+    timer.start()
+    done = subprocess.run(["sh", "-c", text], capture_output=True, timeout=10)
+    assert done.stdout == b"GET / HTTP/1.1"
+    timer.join()

@@ -1,0 +1,106 @@
+"""The server of commands: what goes in, what a command leaves, what cannot be started."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import json
+import os
+import pwd
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from labkit import agents
+from labkit.agents import run_commands
+
+SERVER = [sys.executable, *agents.argv("run_commands")[1:]]
+
+
+def asked(
+    *argv: str, stdin: bytes | None = None, user: str = "", number: int = 1
+) -> dict[str, Any]:
+    given = None if stdin is None else base64.b64encode(stdin).decode()
+    return {"id": number, "argv": list(argv), "stdin": given, "user": user}
+
+
+def left(answer: dict[str, Any]) -> tuple[int, bytes, bytes]:
+    return answer["code"], base64.b64decode(answer["out"]), base64.b64decode(answer["err"])
+
+
+def serve(*lines: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Ask a server of its own, and return its answers by their number."""
+    with subprocess.Popen(SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        process.stdin.flush()
+        answers = [json.loads(process.stdout.readline()) for _ in lines]
+        process.stdin.close()
+        process.wait(5)
+    return {answer["id"]: answer for answer in answers}
+
+
+def test_command_leaves_its_code_and_its_two_outputs() -> None:
+    answer = serve(asked("sh", "-c", "cat; echo b >&2; exit 7", stdin=b"\x00\xff"))[1]
+    assert left(answer) == (7, b"\x00\xff", b"b\n")
+
+
+def test_command_without_input_reads_nothing() -> None:
+    assert left(serve(asked("cat"))[1]) == (0, b"", b"")
+
+
+def test_command_that_a_signal_ended_is_told_as_a_shell_tells_it() -> None:
+    assert serve(asked("sh", "-c", "kill -KILL $$"))[1]["code"] == 128 + 9
+
+
+def test_command_that_cannot_be_started_is_an_error() -> None:
+    answer = serve(asked("/no/such/command"))[1]
+    assert answer == {"id": 1, "error": answer["error"]}
+    assert answer["error"].startswith("FileNotFoundError: ")
+
+
+def test_unknown_user_is_an_error() -> None:
+    assert run_commands.run(asked("true", user="no-such-user"))["error"].startswith("KeyError")
+
+
+def test_commands_run_side_by_side() -> None:
+    began = time.monotonic()
+    answers = serve(*(asked("sleep", "0.5", number=number) for number in range(6)))
+    assert set(answers) == set(range(6))
+    assert time.monotonic() - began < 2.5, "one after the other they take three seconds"
+
+
+def test_slow_command_does_not_hold_up_a_quick_one() -> None:
+    slow, quick = asked("sleep", "1", number=1), asked("true", number=2)
+    assert list(serve(slow, quick)) == [2, 1]
+
+
+def test_command_runs_at_the_root_of_the_files_in_a_session_of_its_own() -> None:
+    code, out, _ = left(run_commands.run(asked("sh", "-c", "pwd; ps -o sid= -p $$; echo $$")))
+    here, session, process = out.decode().split()
+    assert (code, here, session) == (0, "/", process)
+
+
+def test_root_has_a_home_and_keeps_its_rights() -> None:
+    options, environment = run_commands.account("")
+    assert (options, environment["HOME"]) == ({}, "/root")
+
+
+def test_somebody_else_has_their_own_groups_and_home() -> None:
+    me = pwd.getpwnam(getpass.getuser())
+    if me.pw_name == "root":
+        me = pwd.getpwnam("nobody")
+    options, environment = run_commands.account(me.pw_name)
+    assert (options["user"], options["group"]) == (me.pw_uid, me.pw_gid)
+    assert me.pw_gid in options["extra_groups"]
+    assert environment["HOME"] == me.pw_dir
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
+def test_command_is_its_users() -> None:
+    code, out, _ = left(run_commands.run(asked("id", "-un", user="nobody")))
+    assert (code, out) == (0, b"nobody\n")
