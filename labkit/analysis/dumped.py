@@ -50,7 +50,7 @@ ATTACK = {
     "privileged-pod": "T1610",
     "read-host-path": "T1552.001",
     "read-secrets": "T1552.007",
-    "relabel-namespace": "T1562.001",
+    "relabel-namespace": "T1685",
     "replace-image": "T1610",
     "runtime-socket": "T1611",
     "token-in-secret": "T1528",

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from labkit.analysis.finding import STATES
 from labkit.analysis.steps import Path, cost
+from labkit.catalog import named
 from labkit.model import PROPERTIES
 from labkit.render.contents import MEANINGS, Contents, Row, Side
 from labkit.render.groups import PROTECTIONS, protection
 from labkit.render.mermaid import mermaid
-from labkit.render.names import named
 from labkit.render.words import markdown_text
 
 __all__ = ["as_markdown"]

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from labkit.analysis.finding import LEVELS, STATES, Finding, Findings
+from labkit.catalog import named
 from labkit.model import Model
 from labkit.render.chapters import (
     attackers,
@@ -22,7 +23,6 @@ from labkit.render.chapters import (
 from labkit.render.contents import MEANINGS, Contents, Row, contents
 from labkit.render.groups import PROTECTIONS
 from labkit.render.markdown import as_markdown
-from labkit.render.names import named
 from labkit.render.svg import DASHES, STYLE
 from labkit.render.words import html_text, xml
 
