@@ -112,6 +112,43 @@ def test_import_stays_light(code: str, unwanted: tuple[str, ...]) -> None:
     assert not modules_after(code) & set(unwanted)
 
 
+FOREIGN = """
+import contextlib, os, sys
+from labkit.cli import main
+sys.argv = ["labkit", "analyze", "tests/formats/foreign/shop.otm.json", "--json"]
+with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with contextlib.suppress(SystemExit):
+        main()
+"""
+
+
+def test_a_model_of_another_tool_is_analysed_without_the_tables() -> None:
+    loaded = modules_after(FOREIGN)
+    assert "labkit.analysis.threats" in loaded
+    assert not loaded & {
+        "labkit.catalog",
+        "labkit.cluster.known_flags",
+        "labkit.cluster.known_keys",
+    }
+
+
+#: Ends with the name of the file where a table is opened.
+READING = """
+import sys
+def seen(event, of):
+    if event == "open" and str(of[0]).startswith({folder!r}) and str(of[0]).endswith(".txt"):
+        sys.exit("opened at import: " + of[0])
+sys.addaudithook(seen)
+import labkit.catalog, labkit.formats.navigator, labkit.render.report
+import labkit.cluster.components, labkit.cluster.known_flags, labkit.cluster.known_keys
+"""
+
+
+def test_no_table_is_read_at_import() -> None:
+    loaded = modules_after(READING.format(folder=str(ROOT / "labkit")))
+    assert {"labkit.catalog", "labkit.cluster.known_flags"} <= loaded
+
+
 # -- what is declared -----------------------------------------------------------------------
 
 
