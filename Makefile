@@ -79,6 +79,10 @@ matrix: $(STAMP) ## Fill the truth matrix in docs/ (both clusters up); it goes o
 	@$(LABKIT) matrix --combinations 30 --json docs/combinations.json
 	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l "Matrix.read()" notebooks/*.ipynb)
 
+.PHONY: flags
+flags: engine ## Write the tables of flags anew, from the node image's own programs
+	@$(BIN)/python -m labkit.lab.flag_tables
+
 .PHONY: lock
 lock: $(STAMP) ## Write requirements.lock anew, from the newest versions that pyproject.toml allows
 	@scripts/lock

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-from labkit.cluster.known_keys import KUBE_PROXY_KEYS, KUBELET_KEYS
+from labkit.cluster.known_keys import known_keys
 from labkit.cluster.source import Setting, Source, Unknown, broken
 from labkit.cluster.yamldoc import Document, as_text, read_one
 
@@ -23,25 +23,7 @@ __all__ = [
 ]
 
 Settings = list[tuple[str, Setting]]
-# These may hold any key
-OPEN = frozenset(
-    [
-        "featureGates",
-        "evictionHard",
-        "evictionSoft",
-        "evictionSoftGracePeriod",
-        "evictionMinimumReclaim",
-        "kubeReserved",
-        "systemReserved",
-        "qosReserved",
-        "cpuManagerPolicyOptions",
-        "topologyManagerPolicyOptions",
-        "staticPodURLHeader",
-        "registerWithTaints",
-        "logging",
-        "tracing",
-    ]
-)
+NONE: frozenset[str] = frozenset()
 CONTAINERD_GRPC = ("plugins", "io.containerd.server.v1.grpc")
 
 
@@ -67,23 +49,26 @@ def _flat(document: Document) -> Settings:
     return result
 
 
-def _component(
-    text: str, path: str, kind: str, known: frozenset[str] | None
-) -> tuple[Settings, list[Unknown]]:
+def _component(text: str, path: str, kind: str) -> tuple[Settings, Document]:
     document = read_one(text, path)
     if document.get("kind") != kind:
         found = document.get("kind", default="absent")
         raise broken(path, document.line("kind"), f"its kind is {found}, not {kind}")
-    unknowns: list[Unknown] = []
-    if known is not None:
-        why = f"no key of {kind} that labkit knows"
-        unknowns += document.unknown_keys(known, why)
-        for key in ("authentication", "authorization", "clientConnection"):
-            unknowns += document.unknown_keys(known, why, key)
-            for name, inner in document.mapping(key).items():
-                if isinstance(inner, dict):
-                    unknowns += document.unknown_keys(known, why, key, name)
-    return _flat(document), unknowns
+    return _flat(document), document
+
+
+def _strict(text: str, path: str, kind: str) -> tuple[Settings, list[Unknown]]:
+    """Read a file whose keys are all known; what leads to a claim is looked into, too."""
+    settings, document = _component(text, path, kind)
+    known = known_keys(kind)
+    why = f"no key of {kind} that labkit knows"
+    unknowns = list(document.unknown_keys(known[()], why))
+    for key in ("authentication", "authorization", "clientConnection"):
+        unknowns += document.unknown_keys(known.get((key,), NONE), why, key)
+        for name, inner in document.mapping(key).items():
+            if isinstance(inner, dict):
+                unknowns += document.unknown_keys(known.get((key, name), NONE), why, key, name)
+    return settings, unknowns
 
 
 def read_kubelet_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
@@ -96,7 +81,7 @@ def read_kubelet_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
     >>> dict(settings)["readOnlyPort"].source.text
     'readOnlyPort: 10255'
     """
-    return _component(text, path, "KubeletConfiguration", KUBELET_KEYS)
+    return _strict(text, path, "KubeletConfiguration")
 
 
 def read_kube_proxy_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
@@ -109,12 +94,13 @@ def read_kube_proxy_config(text: str, path: str) -> tuple[Settings, list[Unknown
     >>> dict(settings)["clientConnection.kubeconfig"].value
     '/k'
     """
-    return _component(text, path, "KubeProxyConfiguration", KUBE_PROXY_KEYS)
+    return _strict(text, path, "KubeProxyConfiguration")
 
 
 def read_scheduler_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
     """Read a KubeSchedulerConfiguration, of which only the clientConnection matters here."""
-    return _component(text, path, "KubeSchedulerConfiguration", None)
+    settings, _ = _component(text, path, "KubeSchedulerConfiguration")
+    return settings, []
 
 
 def read_etcd_config(text: str, path: str) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labkit.cluster.defaults import DEFAULTS
-from labkit.cluster.known_flags import FLAGS, SWITCHES
+from labkit.cluster.known_flags import known_flags
 from labkit.cluster.source import Setting, Source, Unknown
 from labkit.cluster.systemd import Word
 
@@ -69,8 +69,8 @@ def parse_flags(
     >>> flags[0][0], flags[0][1].value, flags[0][1].source.line, unknowns
     ('client-cert-auth', 'true', 9, [])
     """
-    switches = SWITCHES.get(kind, frozenset())
-    known = switches | FLAGS.get(kind, frozenset()) | frozenset(DEFAULTS.get(kind, {}))
+    table = known_flags(kind)
+    known = {*table, *DEFAULTS.get(kind, {})}
     short = SHORT.get(kind, {})
     flags: list[tuple[str, Setting]] = []
     rest: list[Word] = []
@@ -90,7 +90,7 @@ def parse_flags(
                 equals, value = "=", name[1:] + (equals + value if equals else "")
             name = short[name[0]]
         if not equals:
-            if name in switches:
+            if name in table and table[name].switch:
                 value = "true"
             elif name in known and index < len(words):
                 value = words[index].text

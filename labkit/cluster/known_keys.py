@@ -1,4 +1,7 @@
-"""The keys of KubeletConfiguration and KubeProxyConfiguration of Kubernetes 1.37.2.
+"""The keys of the configuration files that kubelet and kube-proxy decode strictly.
+
+The tables beside this module were taken from Kubernetes' sources; a lab test holds them against
+the programs of the lab's image. A table is read when a file of its kind is first met.
 
 https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/
@@ -6,58 +9,38 @@ https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/
 
 from __future__ import annotations
 
-__all__ = ["KUBELET_KEYS", "KUBE_PROXY_KEYS"]
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+__all__ = ["FOLDER", "key_table", "known_keys"]
+
+FOLDER = Path(__file__).with_name("data") / "keys"
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+@cache
+def known_keys(kind: str) -> Mapping[tuple[str, ...], frozenset[str]]:
+    """Return the keys of each mapping in a kind of file, by the path of the mapping.
+
+    Parameters
+    ----------
+    kind : str
+        "KubeletConfiguration" or "KubeProxyConfiguration".
+
+    Examples
+    --------
+    >>> keys = known_keys("KubeletConfiguration")
+    >>> "authentication" in keys[()], sorted(keys["authentication", "anonymous"])
+    (True, ['enabled'])
+    """
+    found: dict[tuple[str, ...], set[str]] = {}
+    for path in key_table(kind):
+        *parents, key = path.split(".")
+        found.setdefault(tuple(parents), set()).add(key)
+    return {parents: frozenset(keys) for parents, keys in found.items()}
 
 
-KUBELET_KEYS = _words("""
-    address allowedUnsafeSysctls anonymous apiVersion args authentication authorization
-    cacheAuthorizedTTL cacheTTL cacheUnauthorizedTTL cgroupDriver cgroupRoot cgroupsPerQOS
-    clientCAFile clusterDNS clusterDomain configMapAndSecretChangeDetectionStrategy
-    containerLogMaxFiles containerLogMaxSize containerLogMaxWorkers containerLogMonitorInterval
-    containerRuntimeEndpoint contentType cpuCFSQuota cpuCFSQuotaPeriod cpuManagerPolicy
-    cpuManagerPolicyOptions cpuManagerReconcilePeriod crashLoopBackOff credentialHash
-    credentialMapping defaultCacheDuration defaultPodSysctls enableContentionProfiling
-    enableControllerAttachDetach enableDebugFlagsHandler enableDebuggingHandlers
-    enableProfilingHandler enableServer enableSystemLogHandler enableSystemLogQuery enabled
-    enforceNodeAllocatable env eventBurst eventRecordQPS evictionHard evictionMaxPodGracePeriod
-    evictionMinimumReclaim evictionPressureTransitionPeriod evictionSoft evictionSoftGracePeriod
-    failCgroupV1 failSwapOn featureGates fileCheckFrequency hairpinMode healthzBindAddress
-    healthzPort httpCheckFrequency idsPerPod image imageGCHighThresholdPercent
-    imageGCLowThresholdPercent imageMaximumGCAge imageMinimumGCAge
-    imagePullCredentialsVerificationPolicy imageRef imageServiceEndpoint iptablesDropBit
-    iptablesMasqueradeBit kernelMemcgNotification kind kubeAPIBurst kubeAPIQPS kubeReserved
-    kubeReservedCgroup kubeletCgroups kubernetesSecrets kubernetesServiceAccounts lastUpdatedTime
-    limits localStorageCapacityIsolation logging makeIPTablesUtilChains matchImages
-    maxContainerRestartPeriod maxOpenFiles maxParallelImagePulls maxPods memoryManagerPolicy
-    memoryReservationPolicy memorySwap memoryThrottlingFactor mergeDefaultEvictionSettings mode
-    name namespace nodeLeaseDurationSeconds nodePodsAccessible nodeStatusMaxImages
-    nodeStatusReportFrequency nodeStatusUpdateFrequency numaNode oomScoreAdj podCIDR podLogsDir
-    podPidsLimit podsPerCore port preloadedImagesVerificationAllowlist priority
-    protectKernelDefaults providerID providers qosReserved readOnlyPort registerNode
-    registerWithTaints registryBurst registryPullQPS reservedMemory reservedSystemCPUs resolvConf
-    rotateCertificates runOnce runtimeRequestTimeout seccompDefault serializeImagePulls
-    serverTLSBootstrap showHiddenMetricsForVersion shutdownGracePeriod
-    shutdownGracePeriodByPodPriority shutdownGracePeriodCriticalPods shutdownGracePeriodSeconds
-    singleProcessOOMKill source staticPodPath staticPodURL staticPodURLHeader
-    streamingConnectionIdleTimeout swapBehavior syncFrequency systemCgroups systemReserved
-    systemReservedCgroup tlsCertFile tlsCipherSuites tlsCurvePreferences tlsMinVersion
-    tlsPrivateKeyFile topologyManagerPolicy topologyManagerPolicyOptions topologyManagerScope
-    tracing uid userNamespaces value volumePluginDir volumeStatsAggPeriod webhook x509
-""")
-
-KUBE_PROXY_KEYS = _words("""
-    acceptContentTypes apiVersion bindAddress bindAddressHardFail bridgeInterface burst
-    clientConnection clusterCIDR configSyncPeriod conntrack contentType detectLocal
-    detectLocalMode enableContentionProfiling enableDSR enableProfiling excludeCIDRs featureGates
-    forwardHealthCheckVip healthzBindAddress hostnameOverride interfaceNamePrefix iptables ipvs
-    kind kubeconfig leaderElect leaseDuration localhostNodePorts logging masqueradeAll
-    masqueradeBit maxPerCore metricsBindAddress min minSyncPeriod mode networkName nftables
-    nodePortAddresses oomScoreAdj portRange qps renewDeadline resourceLock resourceName
-    resourceNamespace retryPeriod rootHnsEndpointName scheduler showHiddenMetricsForVersion
-    sourceVip strictARP syncPeriod tcpBeLiberal tcpCloseWaitTimeout tcpEstablishedTimeout
-    tcpFinTimeout tcpTimeout udpStreamTimeout udpTimeout windowsRunAsService winkernel
-""")
+def key_table(kind: str) -> tuple[str, ...]:
+    """Return the keys of a kind of file as dotted paths, in the order of the table."""
+    lines = (FOLDER / f"{kind}.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if not line.startswith("#"))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from labkit.catalog import attack
 from labkit.model import Model
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ WORST = 16
 def write(model: Model, findings: Sequence[Finding]) -> str:
     """Write a layer; a technique's score is the highest likelihood times impact.
 
+    The layer names the ATT&CK version that its numbers are of, by the major number alone, as
+    the Navigator's own list of versions does. Without it, the Navigator would take the newest.
+    https://github.com/mitre-attack/attack-navigator/blob/master/layers/spec/v4.5/layerformat.md
+
     Examples
     --------
     >>> from labkit.model import read_model
-    >>> json.loads(write(read_model("hardened"), ()))["versions"]["layer"]
-    '4.5'
+    >>> json.loads(write(read_model("hardened"), ()))["versions"]
+    {'attack': '19', 'navigator': '5.1.0', 'layer': '4.5'}
     """
     by_technique: dict[str, list[Finding]] = {}
     for item in sorted(findings, key=lambda item: (-item.likelihood * item.impact, item.id)):
@@ -36,7 +41,11 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
                     by_technique.setdefault(name, []).append(item)
     layer = {
         "name": model.name,
-        "versions": {"navigator": "5.1.0", "layer": "4.5"},
+        "versions": {
+            "attack": attack().version.partition(".")[0],
+            "navigator": "5.1.0",
+            "layer": "4.5",
+        },
         "domain": "enterprise-attack",
         "description": model.description,
         "sorting": 3,

@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from labkit.analysis.findings.finding import LEVELS, STATES, Finding, Findings
+from labkit.catalog import named
 from labkit.model import Foothold, Model
 from labkit.render.groups import PROTECTIONS, Look
-from labkit.render.names import named
 from labkit.render.path_marks import PathMarks
 from labkit.render.svg import Svg, svg
 

@@ -176,7 +176,9 @@ def test_graphml_is_read_by_networkx(model, findings):
 
 def test_navigator_scores_open_findings(model, findings):
     layer = json.loads(write(model, "navigator", findings))
-    assert layer["versions"]["layer"] == "4.5"
+    # layers/spec/v4.5/layerformat.md: "attack" is a string, "navigator" at least "4.9.0"; the
+    # Navigator's own example has "18", for 18.1
+    assert layer["versions"] == {"attack": "19", "navigator": "5.1.0", "layer": "4.5"}
     scores = {it["techniqueID"]: it["score"] for it in layer["techniques"]}
     wanted: dict[str, int] = {}
     for item in findings.open:

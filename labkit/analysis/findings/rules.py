@@ -129,7 +129,7 @@ COMPONENT_RULES = (
         "on",
         ("repudiation",),
         ("CWE-778",),
-        ("T1562.008",),
+        ("T1685.002",),
         2,
         "Without an audit log what was done with a stolen credential is not seen.",
         Gap(

@@ -1,0 +1,240 @@
+"""The tables of flags that the readers know, asked of the node image's own programs.
+
+``make flags`` writes them, after the image has got another version of a component. Each program
+is asked for its help, in a container of the image without a network. What its help hides (most
+deprecated flags) is carried over from the table of before, if the program still takes it.
+
+The tables of keys are written by hand; :func:`unknown_to` asks a program, which decodes its
+configuration strictly, which of them it does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from docker.models.containers import Container
+
+from labkit.cluster import known_flags
+from labkit.cluster.known_flags import Flag
+from labkit.errors import LabError
+from labkit.lab.engine import connect
+from labkit.lab.images import ensure_node_image
+from labkit.lab.report import make_reporter
+
+__all__ = ["HELP", "KINDS", "ask_flags", "parse_help", "programs", "unknown_to"]
+
+#: The commands that list a component's flags, each with the style of its help.
+HELP: dict[str, tuple[tuple[str, str], ...]] = {
+    "containerd": (("containerd --help", "urfave"),),
+    "dockerd": (("dockerd --help", "pflag"),),
+    "etcd": (("etcd --help", "etcd"),),
+    "flanneld": (("flanneld --help", "go"),),
+    "kube-apiserver": (("kube-apiserver --help", "pflag"),),
+    "kube-controller-manager": (("kube-controller-manager --help", "pflag"),),
+    "kube-proxy": (("kube-proxy --help", "pflag"),),
+    "kube-scheduler": (("kube-scheduler --help", "pflag"),),
+    "kubectl-proxy": (("kubectl proxy --help", "kubectl"), ("kubectl options", "kubectl")),
+    "kubelet": (("kubelet --help", "pflag"),),
+}
+STYLES = {
+    "pflag": r" {2,6}(?:-\w, )?--(?P<name>[\w-]+)(?: (?P<type>\S+(?: \S+)*))?(?:  +(?P<text>.*))?",
+    "go": r"  -(?P<name>[\w-]+)(?: (?P<type>\S+))?(?P<text>)",
+    "etcd": r"  --(?P<name>[\w-]+)(?: '(?P<default>.*)')?(?P<text>)",
+    "urfave": r"   --(?P<name>[\w-]+)(?: (?P<type>\w+))?(?:, -\w(?: \w+)?)?  +(?P<text>.*)",
+    "kubectl": r" {4}(?:-\w, )?--(?P<name>[\w-]+)=(?P<default>.*):(?P<text>)",
+}
+DEFAULT = re.compile(r"\(default:? ((?:(?!\(default).)*?)\)(?: \(DEPRECATED: .*\))?\s*$")
+#: Types that a help text names; any other word there may as well be the name of a switch's value.
+TYPES = frozenset(
+    {"bool", "duration", "float", "int", "int32", "list", "string"}
+    | {"stringArray", "stringToString", "strings", "uint"}
+)
+#: The lab's programs are one binary (environments/images/kubernetes/main.go), so that kube-proxy,
+#: which takes over Go's global flags, lists those of the kubelet's cAdvisor. Its own has none.
+LEAKED = """
+    allow-dynamic-housekeeping application-metrics-count-limit boot-id-file container-hints
+    containerd containerd-env-metadata-whitelist containerd-namespace crio-client-timeout
+    disable-root-cgroup-stats docker-only enable-load-reader event-storage-age-limit
+    event-storage-event-limit global-housekeeping-interval housekeeping-interval
+    initial-splay-factor jitter-factor log-cadvisor-usage machine-id-file
+    max-housekeeping-interval referenced-reset-interval storage-driver-buffer-duration
+    storage-driver-db storage-driver-host storage-driver-password storage-driver-secure
+    storage-driver-table storage-driver-user update-machine-info-interval
+"""
+#: The kinds of configuration file, with what decodes one and where the programs' names are.
+KINDS = {
+    "KubeletConfiguration": ("kubelet --config", "kubelet.config.k8s.io/v1beta1"),
+    "KubeProxyConfiguration": ("kube-proxy --config", "kubeproxy.config.k8s.io/v1alpha1"),
+}
+#: That of the user whose programs are asked.
+HOME = "/root"
+NOBODYS = "labkitHasNoSuchKey"
+
+
+def parse_help(text: str, style: str) -> dict[str, Flag]:
+    r"""Return the flags of a help text.
+
+    Parameters
+    ----------
+    text : str
+    style : str
+        How it is written: "pflag", "go", "etcd", "urfave" or "kubectl".
+
+    Examples
+    --------
+    >>> found = parse_help("  -v, --v Level   verbosity (default 2)\n      --tls   on\n", "pflag")
+    >>> found["v"].type, found["v"].default, found["tls"].type, found["tls"].default
+    ('Level', '2', 'bool', 'false')
+    """
+    pattern = re.compile(STYLES[style])
+    found: list[tuple[re.Match[str], list[str]]] = []
+    for line in text.splitlines():
+        if match := pattern.fullmatch(line):
+            found.append((match, [match["text"] or ""]))
+        elif found:
+            found[-1][1].append(line.strip())
+    return {match["name"]: _flag(match.groupdict(), " ".join(said)) for match, said in found}
+
+
+def _flag(given: Mapping[str, str | None], said: str) -> Flag:
+    default, kind = given.get("default"), given.get("type")
+    if default is None:
+        match = DEFAULT.search(said)
+        default = match[1] if match else ""
+        kind = kind or ("value" if "type" not in given else "bool")
+    else:
+        kind = "bool" if default in {"true", "false"} else "value"
+    default = default.strip("'\"") or ("false" if kind == "bool" else "")
+    default = default.replace(f"{HOME}/", "~/")  # whose program it is says nothing of the program
+    return Flag(kind, default)
+
+
+@contextmanager
+def programs() -> Iterator[Container]:
+    """Run a container of the node image that does nothing, to call its programs in."""
+    client = connect()
+    image = ensure_node_image(client, make_reporter())
+    container = client.containers.run(
+        image,
+        ["3600"],
+        entrypoint=["sleep"],
+        network_mode="none",
+        init=True,
+        auto_remove=True,
+        detach=True,
+    )
+    try:
+        yield container
+    finally:
+        container.remove(force=True)
+
+
+def _said(container: Container, command: str, *more: str) -> str:
+    """Return what a command prints, on whichever stream; its status says nothing here."""
+    called = ["timeout", "--signal=KILL", "60", *shlex.split(command), *more]
+    output: bytes = container.exec_run(called).output  # type: ignore[assignment]
+    return output.decode(errors="replace")
+
+
+def ask_flags(container: Container, kind: str, before: Mapping[str, Flag]) -> dict[str, Flag]:
+    """Return the flags that a component says it has, and those of before that it hides.
+
+    Parameters
+    ----------
+    container : Container
+        One of the node image, see :func:`programs`.
+    kind : str
+        The component, one of :data:`HELP`.
+    before : mapping of str to Flag
+        The candidates for hidden flags.
+    """
+    found: dict[str, Flag] = {}
+    for command, style in HELP[kind]:
+        found |= parse_help(_said(container, command), style)
+    # Go's own flag package takes it and does not list it
+    found.setdefault("help", Flag("bool", "false", hidden=True))
+    if kind == "kube-proxy":
+        found = {name: flag for name, flag in found.items() if name not in LEAKED.split()}
+    for name in before.keys() - found.keys():
+        if type_ := _type_of(container, kind, name):
+            found[name] = Flag(type_, "", hidden=True)
+    for name, flag in found.items():
+        if flag.type not in TYPES and "[=" not in flag.type:
+            found[name] = replace(flag, type=_type_of(container, kind, name))
+    return dict(sorted(found.items()))
+
+
+def _type_of(container: Container, kind: str, name: str) -> str:
+    """Return "bool", "value", or nothing where a component has no such flag.
+
+    It is given a value that no switch takes, so that nothing starts: there is an error, or help.
+    """
+    program = HELP[kind][0][0].removesuffix(" --help")
+    said = _said(container, f"{program} --{name}=neither --help")
+    if re.search(rf"(unknown flag|not defined): --?{name}\b", said):
+        return ""
+    return "bool" if "ParseBool" in said or "invalid boolean value" in said else "value"
+
+
+def version(container: Container, kind: str) -> str:
+    """Return the version that a component names."""
+    program = HELP[kind][0][0].removesuffix(" --help")
+    command = "kubectl version --client" if kind == "kubectl-proxy" else f"{program} --version"
+    match = re.search(r"\d+\.\d+\.\d+\S*", _said(container, command))
+    return match[0].rstrip(",") if match else "of a version that it does not name"
+
+
+def unknown_to(container: Container, kind: str, keys: Mapping[str, object]) -> set[str]:
+    """Return the dotted keys that a program does not know, of those in a configuration.
+
+    Parameters
+    ----------
+    container : Container
+    kind : str
+        One of :data:`KINDS`.
+    keys : mapping
+        The configuration, without its kind. A null fits every type. One key that nobody knows
+        is added, so that the program stops here and does not start.
+    """
+    command, api_version = KINDS[kind]
+    config = {"apiVersion": api_version, "kind": kind, NOBODYS: None, **keys}
+    script = f'printf %s "$1" >/tmp/config.json; exec {command} /tmp/config.json'
+    said = _said(container, "sh -c", script, "sh", json.dumps(config))
+    found = set(re.findall(r'unknown field \\?"([\w.]+)\\?"', said))
+    if NOBODYS not in found:
+        raise LabError(f"{kind} was not decoded strictly", evidence=said.splitlines()[-5:])
+    return found - {NOBODYS}
+
+
+def main() -> int:
+    """Write every table anew, and say which flags are gone."""
+    with programs() as container:
+        for kind in HELP:
+            before = known_flags.flag_table(kind)
+            found = ask_flags(container, kind, known_flags.known_flags(kind))
+            rows = [
+                "\t".join((name, flag.type, flag.default, "hidden" if flag.hidden else ""))
+                for name, flag in found.items()
+            ]
+            what = f"{kind} {version(container, kind)}: flag, type, default, hidden from its help"
+            _write(known_flags.FOLDER / f"{kind}.txt", what, rows)
+            print(f"{kind}: {len(found)} flags", file=sys.stderr)
+            for name in before.keys() - found.keys():
+                print(f"  gone: {name}; older versions have it: other-versions.txt")
+    return 0
+
+
+def _write(path: Path, what: str, rows: Sequence[str]) -> None:
+    head = [f"# {what}.", "# Written by `make flags` from the node image; not by hand."]
+    path.write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
