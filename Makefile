@@ -53,7 +53,8 @@ unit: $(STAMP) ## The tests that need no Docker
 	@$(BIN)/python -m pytest tests labkit -m "not lab" $(PYTEST)
 
 .PHONY: lint
-lint: $(STAMP) ## Ruff and mypy
+lint: $(STAMP) ## Ruff, mypy, and the words of the texts
+	@$(BIN)/python scripts/check-words
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
@@ -62,6 +63,11 @@ lint: $(STAMP) ## Ruff and mypy
 format: $(STAMP) ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+.PHONY: docs
+docs: $(STAMP) ## Build the documentation site in site/, offline
+	@$(BIN)/python docs/build.py
+	@echo "Open site/index.html"
 
 .PHONY: regenerate
 regenerate: $(STAMP) ## Execute the notebooks anew, in place, and draw the README's picture
@@ -85,5 +91,5 @@ down: $(STAMP) ## Remove both clusters
 .PHONY: clean
 clean: ## Remove both clusters and what was made in this folder; images stay
 	@if [ -x $(LABKIT) ]; then $(LABKIT) down $(MODES) || echo "labs not removed, see above" >&2; fi
-	@rm -rf $(VENV) .ci/logs .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) build site .ci/logs .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find labkit tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
