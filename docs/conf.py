@@ -30,6 +30,9 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 toc_object_entries = False
 
+# Two dashes before a flag stay two dashes.
+smartquotes = False
+
 # Nothing is fetched, neither by the build nor by a reader's browser.
 html_theme = "furo"
 html_title = "labkit"

@@ -186,6 +186,21 @@ def test_gate_of_a_pipeline_shuts_for_insecure_only(
     assert {path.name for path in tmp_path.iterdir()} == {"labkit.sarif", "labkit.xml"}
 
 
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_command_of_a_pipeline_exists(name: str) -> None:
+    from typer.main import get_command
+
+    from labkit.cli import app
+
+    text = (ROOT / "docs" / "ci" / name).read_text()
+    lines = re.findall(r"labkit ((?:analyze|image \w+))", text)
+    assert {"analyze", "image build", "image load", "image save"} == set(lines)
+    for line in lines:
+        command = get_command(app)
+        for word in line.split():
+            command = command.commands[word]  # type: ignore[attr-defined]
+
+
 def test_gate_is_the_same_in_every_document() -> None:
     text = (ROOT / "docs" / "ci.md").read_text()
     (found,) = re.findall(r"```sh\nlabkit (analyze cluster .*)\n```", text)
