@@ -57,7 +57,8 @@ coverage: $(STAMP) ## The tests that need no Docker, and which lines and branche
 	@$(BIN)/python -m pytest tests labkit -m "not lab" --cov $(PYTEST)
 
 .PHONY: lint
-lint: $(STAMP) ## Ruff and mypy
+lint: $(STAMP) ## Ruff, mypy, and the words of the texts
+	@$(BIN)/python scripts/check-words
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
@@ -66,6 +67,11 @@ lint: $(STAMP) ## Ruff and mypy
 format: $(STAMP) ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+.PHONY: docs
+docs: $(STAMP) ## Build the documentation site in site/, offline
+	@$(BIN)/python docs/build.py
+	@echo "Open site/index.html"
 
 .PHONY: regenerate
 regenerate: $(STAMP) ## Execute the notebooks anew, in place, and draw the README's picture
@@ -94,5 +100,5 @@ down: $(STAMP) ## Remove both clusters
 .PHONY: clean
 clean: ## Remove both clusters and what was made in this folder; images stay
 	@if [ -x $(LABKIT) ]; then $(LABKIT) down $(MODES) || echo "labs not removed, see above" >&2; fi
-	@rm -rf $(VENV) .ci/logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) build site .ci/logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find labkit tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +

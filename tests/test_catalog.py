@@ -11,6 +11,7 @@ import pytest
 
 from labkit import catalog, techniques
 from labkit.analysis import find_threats
+from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.queries import attack_paths
 from labkit.analysis.findings.object_threats import object_threats
 from labkit.analysis.findings.risk import RiskRule
