@@ -37,9 +37,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def build(folder: Path) -> subprocess.CompletedProcess[str]:
-    where = ["--work", folder / "work", "--output", folder / "site"]
+    where = ["--work", str(folder / "work"), "--output", str(folder / "site")]
     return subprocess.run(
-        [sys.executable, "-c", OFFLINE, ROOT / "docs" / "build.py", *where],
+        [sys.executable, "-c", OFFLINE, str(ROOT / "docs" / "build.py"), *where],
         capture_output=True,
         text=True,
     )

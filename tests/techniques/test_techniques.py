@@ -44,7 +44,7 @@ def test_every_file_is_a_technique() -> None:
 
 def test_find_returns_the_technique_by_name() -> None:
     assert techniques["etcd-read"].name == "etcd-read"
-    with pytest.raises(ConfigError, match="no technique 'nonsense'\n  next: choose one of: a"):
+    with pytest.raises(ConfigError, match="no technique 'nonsense'\n  next: labkit technique list"):
         techniques["nonsense"]
 
 

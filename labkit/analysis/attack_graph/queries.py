@@ -345,7 +345,7 @@ def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = No
     >>> find_foothold(read_model("hardened"), "root:worker1")
     Foothold(kind='root', where='worker1')
     """
-    text = wanted.word if isinstance(wanted, Foothold) else wanted
+    text = wanted.word if isinstance(wanted, Foothold) else wanted.strip()
     nodes = {it.node for it in model.components if it.node}
     known = {NETWORK, POD, *GOALS}
     if model.dump:
@@ -355,6 +355,8 @@ def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = No
     known |= {Foothold(kind, node) for node in nodes for kind in ("user", "root")}
     roles = {role for role in Role if machines(model, role)}
     known |= {Foothold(kind, role) for role in roles for kind in ("user", "root")}
+    if isinstance(wanted, Foothold) and (wanted in known or (graph is not None and wanted in graph)):
+        return wanted
     try:
         found = parse_foothold(text)
     except ConfigError:
