@@ -57,11 +57,13 @@ coverage: $(STAMP) ## The tests that need no Docker, and which lines and branche
 	@$(BIN)/python -m pytest tests labkit -m "not lab" --cov $(PYTEST)
 
 .PHONY: lint
-lint: $(STAMP) ## Ruff, mypy, and the words of the texts
+lint: $(STAMP) ## Ruff, mypy, who imports whom, shellcheck, and the words of the texts
 	@$(BIN)/python scripts/check-words
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/shellcheck labkit/agents/*.sh
 
 .PHONY: format
 format: $(STAMP) ## Let ruff mend what it can

@@ -40,7 +40,7 @@ class Labs:
         if self._error is not None:
             raise self._error
         if not self._labs:
-            from labkit.lab.report import make_reporter
+            from labkit.lab.progress import make_reporter
 
             self._begun = True
             _remove_orphans()

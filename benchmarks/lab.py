@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 from labkit import Lab, controls
-from labkit.cli._talk import reporter
+from labkit.cli._messages import reporter
 from labkit.lab.parallel import bring_up, in_parallel
 from labkit.matrix import variants
 

@@ -38,7 +38,7 @@ MODULES = (
     "labkit.techniques",
     "labkit.controls",
     "labkit.lab",
-    "labkit.verify",
+    "labkit.verification",
     "labkit.matrix",
     "labkit.render",
     "labkit.formats",

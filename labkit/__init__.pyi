@@ -1,18 +1,18 @@
 from ._version import __version__
 from .analysis import attack_paths, diff, find_threats, minimal_cut, reach, with_control
-from .catalogue import Catalogue
 from .cluster import Environment, read_environment
 from .controls import Control
 from .lab import Lab, LabStatus, Output, Timings, attach, doctor, list_labs
 from .loading import load_model
 from .model import Channel, Claim, Foothold, Model, Source
+from .registry import Registry
 from .techniques import Technique
+from .verification import verify
 
-techniques: Catalogue[Technique]
-controls: Catalogue[Control]
+techniques: Registry[Technique]
+controls: Registry[Control]
 
 __all__ = [
-    "Catalogue",
     "Channel",
     "Claim",
     "Control",
@@ -22,6 +22,7 @@ __all__ = [
     "LabStatus",
     "Model",
     "Output",
+    "Registry",
     "Source",
     "Technique",
     "Timings",
@@ -38,5 +39,6 @@ __all__ = [
     "reach",
     "read_environment",
     "techniques",
+    "verify",
     "with_control",
 ]

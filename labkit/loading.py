@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit import cluster, model
-from labkit.cluster.source import decode
-from labkit.cluster.yamldoc import read_documents
+from labkit.cluster.syntax.source import decode
+from labkit.cluster.syntax.yamldoc import read_documents
 from labkit.errors import ConfigError
 from labkit.model.threat_model import Model
 
 if TYPE_CHECKING:
-    from labkit.cluster.dump import Dump
     from labkit.cluster.facts import Environment
+    from labkit.cluster.objects.facts import Dump
 
 __all__ = ["load_model"]
 

@@ -6,10 +6,10 @@ import gc
 
 import pytest
 
-from labkit.bulk import uncollected
+from labkit.gc_pause import gc_pause
 
 
-@uncollected()
+@gc_pause()
 def fail() -> None:
     raise ValueError(gc.isenabled())
 
@@ -24,7 +24,7 @@ def test_collection_is_on_again_after_an_error() -> None:
 def test_collection_that_was_off_stays_off() -> None:
     gc.disable()
     try:
-        with uncollected():
+        with gc_pause():
             pass
         assert not gc.isenabled()
     finally:
@@ -32,6 +32,6 @@ def test_collection_that_was_off_stays_off() -> None:
 
 
 def test_decorated_function_runs_without_collection_each_time() -> None:
-    decorated = uncollected()(gc.isenabled)
+    decorated = gc_pause()(gc.isenabled)
     assert [decorated(), decorated()] == [False, False]
     assert gc.isenabled()

@@ -17,7 +17,7 @@ from labkit.analysis.findings.object_threats import object_threats
 from labkit.analysis.findings.risk import RiskRule
 from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES
 from labkit.analysis.gate import as_finding
-from labkit.cluster.dump_reader import Builder
+from labkit.cluster.objects.reader import Builder
 from labkit.formats import FORMATS, write
 from labkit.model import read_model
 from labkit.render.report import markdown, report

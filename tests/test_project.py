@@ -117,7 +117,13 @@ def modules_after(code: str) -> set[str]:
         ("from labkit import load_model; load_model('insecure')", ("docker", "labkit.lab")),
         (
             "from labkit.analysis import analyze; from labkit.model import read_model_file",
-            ("cryptography", "labkit.cluster.dump", "labkit.techniques", "matplotlib", "PIL"),
+            (
+                "cryptography",
+                "labkit.cluster.objects.facts",
+                "labkit.techniques",
+                "matplotlib",
+                "PIL",
+            ),
         ),
     ],
 )

@@ -12,9 +12,9 @@ from typing import Any
 from labkit.analysis.attack_graph.queries import AttackPaths, attack_paths, reach
 from labkit.analysis.findings.finding import LEVELS, Finding, Findings
 from labkit.analysis.findings.threats import find_threats
-from labkit.bulk import uncollected
-from labkit.cluster.source import Source
+from labkit.cluster.syntax.source import Source
 from labkit.errors import ConfigError
+from labkit.gc_pause import gc_pause
 from labkit.model import GOALS, Claim, Model
 
 __all__ = ["Analysis", "analyze", "baseline_of", "forbidden", "require_understood", "tripped"]
@@ -33,7 +33,7 @@ class Analysis:
     model: Model
     findings: Findings
 
-    @uncollected()
+    @gc_pause()
     def to_json(self) -> str:
         """Return findings, paths and unknowns as JSON."""
         return json.dumps(self._plain(), ensure_ascii=False)

@@ -9,7 +9,7 @@ from labkit.analysis.attack_graph.queries import Reach, reach
 from labkit.analysis.findings.finding import Finding
 from labkit.analysis.findings.rules import COMPONENT_RULES, RULES, Rule
 from labkit.analysis.findings.threats import find_threats
-from labkit.cluster.source import Source
+from labkit.cluster.syntax.source import Source
 from labkit.model import GOALS, PROPERTIES, Channel, Claim, Component, Foothold, Goal, Model
 from labkit.model.claims import closed
 from labkit.tables import columns, html

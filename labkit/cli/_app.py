@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 import labkit
-from labkit.cli._talk import complain
+from labkit.cli._messages import complain
 from labkit.errors import EngineError, LabkitError
 
 __all__ = ["app"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labkit.cli._messages import say
 from labkit.cli._options import Json, Quiet
-from labkit.cli._talk import say
 
 if TYPE_CHECKING:
     from labkit.analysis import Findings

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labkit.cli._messages import say
 from labkit.cli._options import BOTH, Json, Mode, Modes, Name, Quiet
-from labkit.cli._talk import say
 from labkit.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import sys
 
 import typer
 
+from labkit.cli._messages import reporter, say
 from labkit.cli._options import BOTH, Json, Modes, Name, Quiet
-from labkit.cli._talk import reporter, say
 
 __all__ = ["doctor", "verify"]
 
@@ -34,8 +34,8 @@ def verify(
     """
     from labkit.lab import Lab
     from labkit.lab.parallel import in_parallel
-    from labkit.verify import Report
-    from labkit.verify import verify as hold
+    from labkit.verification import Report
+    from labkit.verification import verify as hold
 
     talk = reporter(quiet)
     labs = [Lab(each, name=name, reporter=talk) for each in dict.fromkeys(mode or BOTH)]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labkit.cli._messages import reporter, say
 from labkit.cli._options import Mode, Name, Quiet
-from labkit.cli._talk import reporter, say
 from labkit.model import read_model
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli._talk import say
+from labkit.cli._messages import say
 from labkit.errors import ConfigError
 
 __all__ = ["export"]

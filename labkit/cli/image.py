@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from labkit.cli._messages import reporter, say
 from labkit.cli._options import Quiet
-from labkit.cli._talk import reporter, say
 
 __all__ = ["app", "build", "load", "pull", "push", "save"]
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from labkit.cli._messages import reporter, say
 from labkit.cli._options import BOTH, Json, Modes, Name, Quiet
-from labkit.cli._talk import reporter, say
 
 __all__ = ["down", "reset", "status", "up"]
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from labkit.cli._talk import reporter, say
+from labkit.cli._messages import reporter, say
 from labkit.lab.parallel import in_parallel
 from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
 from labkit.matrix.cells import UNPROBED

@@ -1,14 +1,14 @@
-from .anything import read_anything
 from .certificates import read_certificates
+from .copied.cluster import read_cluster
 from .docker_client import DockerClient
-from .dump import Dump
-from .dump_reader import read_dump
 from .environment import read_environment
 from .facts import Component, Credential, Environment, File, Node, Socket
 from .kubeconfig import KubeConfig, read_kubeconfig
-from .live import read_live
-from .source import Setting, Source, Unknown
-from .user_cluster import read_cluster
+from .objects.facts import Dump
+from .objects.live import read_live
+from .objects.reader import read_dump
+from .reading import read_anything
+from .syntax.source import Setting, Source, Unknown
 
 __all__ = [
     "Component",

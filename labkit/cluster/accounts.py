@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from labkit.cluster.source import Source, Unknown, broken
+from labkit.cluster.syntax.source import Source, Unknown, broken
 
 __all__ = ["Account", "Group", "Permission", "permission_of", "read_sysusers", "read_tmpfiles"]
 

@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from labkit.cluster.source import Source, Unknown, broken
-from labkit.cluster.yamldoc import Document, read_one
+from labkit.cluster.syntax.source import Source, Unknown, broken
+from labkit.cluster.syntax.yamldoc import Document, read_one
 
 __all__ = [
     "Authority",

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from labkit.cluster.known_keys import known_keys
-from labkit.cluster.source import Setting, Source, Unknown, broken
-from labkit.cluster.yamldoc import Document, as_text, read_one
+from labkit.cluster.syntax.source import Setting, Source, Unknown, broken
+from labkit.cluster.syntax.yamldoc import Document, as_text, read_one
 
 __all__ = [
     "Settings",

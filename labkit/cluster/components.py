@@ -16,9 +16,9 @@ from labkit.cluster.componentconfig import (
 )
 from labkit.cluster.defaults import DEFAULTS, KUBELET_FLAG_DEFAULTS, KUBELET_FLAGS
 from labkit.cluster.facts import Component, Node
-from labkit.cluster.flags import parse_flags
 from labkit.cluster.kubeconfig import read_kubeconfig
-from labkit.cluster.source import Setting, Unknown, broken, trying
+from labkit.cluster.syntax.flags import parse_flags
+from labkit.cluster.syntax.source import Setting, Unknown, broken, trying
 from labkit.cluster.units import Command
 
 __all__ = ["read_components"]

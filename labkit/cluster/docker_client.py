@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labkit.cluster.source import Setting, Source
-from labkit.cluster.systemd import parse_environment
+from labkit.cluster.syntax.source import Setting, Source
+from labkit.cluster.syntax.systemd import parse_environment
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Node

@@ -17,16 +17,16 @@ from labkit.cluster.accounts import (
 )
 from labkit.cluster.certificates import Pki, read_pki
 from labkit.cluster.components import read_components
+from labkit.cluster.copied.machine_files import certificates_of, people, policies, rbac_of
 from labkit.cluster.credentials import read_credentials
 from labkit.cluster.docker_client import read_docker_clients
 from labkit.cluster.edits import PLAN, Edit
 from labkit.cluster.facts import Component, Environment, File, Node
-from labkit.cluster.machine_files import certificates_of, people, policies, rbac_of
 from labkit.cluster.policies import read_etcd_auth
-from labkit.cluster.source import Source, Unknown, broken, decode
+from labkit.cluster.syntax.source import Source, Unknown, broken, decode
+from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.cluster.topology import Topology, read_topology
 from labkit.cluster.units import unit_commands
-from labkit.cluster.yamldoc import Document, read_one
 from labkit.errors import ConfigError
 from labkit.resources import environments_dir
 

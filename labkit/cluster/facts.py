@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit.cluster.source import Setting, Source, Unknown, broken, decode
+from labkit.cluster.syntax.source import Setting, Source, Unknown, broken, decode
 
 if TYPE_CHECKING:
     from labkit.cluster.accounts import Account, Group, Permission

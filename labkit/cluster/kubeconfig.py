@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from labkit.cluster.source import Setting, Source, Unknown, broken, is_true
-from labkit.cluster.yamldoc import Document, read_one
+from labkit.cluster.syntax.source import Setting, Source, Unknown, broken, is_true
+from labkit.cluster.syntax.yamldoc import Document, read_one
 
 __all__ = ["KubeConfig", "looks_like_kubeconfig", "read_kubeconfig"]
 

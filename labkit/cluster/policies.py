@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.cluster.source import Source, Unknown, broken
-from labkit.cluster.yamldoc import Document, read_documents, read_one
+from labkit.cluster.syntax.source import Source, Unknown, broken
+from labkit.cluster.syntax.yamldoc import Document, read_documents, read_one
 
 __all__ = [
     "AbacRule",

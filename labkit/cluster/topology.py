@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from labkit.cluster.source import Source, Unknown
-from labkit.cluster.yamldoc import read_one
+from labkit.cluster.syntax.source import Source, Unknown
+from labkit.cluster.syntax.yamldoc import read_one
 
 __all__ = ["Machine", "SecretSpec", "Topology", "read_topology"]
 

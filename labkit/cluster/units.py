@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 from labkit.cluster.defaults import DEFAULTS, ENVIRONMENT_PREFIXES
 from labkit.cluster.facts import Node, Socket
-from labkit.cluster.source import Setting, Source, Unknown, broken, trying
-from labkit.cluster.systemd import (
+from labkit.cluster.syntax.source import Setting, Source, Unknown, broken, trying
+from labkit.cluster.syntax.systemd import (
     Unit,
     Word,
     expand,

@@ -17,8 +17,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from labkit.catalogue import Catalogue
 from labkit.controls._base import Control
+from labkit.registry import Registry
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Control", "put_in_place", "with_controls"]
 
 
-class _Controls(Catalogue[Control]):
+class _Controls(Registry[Control]):
     ATTRIBUTE = "CONTROL"
 
 

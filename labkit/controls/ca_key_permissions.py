@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster.edits import Rule
 from labkit.controls._base import Control
 from labkit.model import Model
-from labkit.model.readable import anybody_reads
+from labkit.model.file_access import anybody_reads
 
 __all__ = ["CONTROL"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labkit.cluster.edits import Key
-from labkit.cluster.source import is_true
+from labkit.cluster.syntax.source import is_true
 from labkit.controls._base import Control
 from labkit.model import Model
 

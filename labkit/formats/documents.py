@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from labkit.cluster.source import broken
-from labkit.cluster.yamldoc import MAX_DEPTH, Document, Key, read_one
+from labkit.cluster.syntax.source import broken
+from labkit.cluster.syntax.yamldoc import MAX_DEPTH, Document, Key, read_one
 from labkit.errors import ConfigError
 
 __all__ = ["each", "identified", "parse", "port_at"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from labkit.cluster.yamldoc import Document, Key
+from labkit.cluster.syntax.yamldoc import Document, Key
 from labkit.formats.common import Names, at_rest, claims_text, everyone, labels, role, zones
 from labkit.formats.documents import identified, port_at
 from labkit.formats.layout import layout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from labkit.cluster.source import Source
+from labkit.cluster.syntax.source import Source
 from labkit.errors import ConfigError
 from labkit.model import (
     PROPERTIES,
@@ -20,7 +20,7 @@ from labkit.model import (
 )
 
 if TYPE_CHECKING:
-    from labkit.cluster.yamldoc import Document, Key
+    from labkit.cluster.syntax.yamldoc import Document, Key
 
 __all__ = ["VERSION", "from_plain", "to_plain"]
 
@@ -98,7 +98,7 @@ def from_plain(document: Document, *keys: Key) -> Model:
 
     Examples
     --------
-    >>> from labkit.cluster.yamldoc import Document
+    >>> from labkit.cluster.syntax.yamldoc import Document
     >>> from labkit.model import read_model
     >>> model = read_model("insecure")
     >>> from_plain(Document("model.json", to_plain(model), {})) == model

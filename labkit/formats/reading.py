@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labkit.cluster.source import broken, decode
-from labkit.cluster.yamldoc import Document
+from labkit.cluster.syntax.source import broken, decode
+from labkit.cluster.syntax.yamldoc import Document
 from labkit.formats.documents import parse
 from labkit.formats.table import FORMATS, Format, find
 from labkit.formats.visible import agreed, foreign

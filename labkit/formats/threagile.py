@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from labkit.cluster.yamldoc import Document, Key
+from labkit.cluster.syntax.yamldoc import Document, Key
 from labkit.errors import ConfigError
 from labkit.formats.common import (
     Names,

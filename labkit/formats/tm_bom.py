@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from labkit.cluster.yamldoc import Document, Key
+from labkit.cluster.syntax.yamldoc import Document, Key
 from labkit.formats.common import (
     Names,
     at_rest,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from labkit.cluster.yamldoc import Document, Key
+from labkit.cluster.syntax.yamldoc import Document, Key
 from labkit.formats.common import labels, one_line
 from labkit.model import PROPERTIES, VALUES, Channel, Claim, Component, Model
 

@@ -23,7 +23,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from labkit.errors import BuildFailed, ImageError
 from labkit.lab._recipe import IMAGES, Image, recipe_files, recipe_hash, recipe_tag
-from labkit.lab.report import Reporter, Step
+from labkit.lab.progress import Reporter, Step
 from labkit.resources import environments_dir, state_dir
 
 __all__ = ["build_missing", "has_image"]

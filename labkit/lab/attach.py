@@ -6,7 +6,7 @@ import os
 
 from labkit.errors import NoSuchLab
 from labkit.lab.lab import Lab
-from labkit.lab.report import QuietReporter
+from labkit.lab.progress import QuietReporter
 
 __all__ = ["attach"]
 

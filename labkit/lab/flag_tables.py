@@ -26,7 +26,7 @@ from labkit.cluster.known_flags import Flag
 from labkit.errors import LabError
 from labkit.lab.engine import connect
 from labkit.lab.images import ensure_node_image
-from labkit.lab.report import make_reporter
+from labkit.lab.progress import make_reporter
 
 __all__ = ["HELP", "KINDS", "ask_flags", "parse_help", "programs", "unknown_to"]
 

@@ -21,7 +21,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from labkit.errors import ImageError
 from labkit.lab._build import build_missing, has_image
 from labkit.lab._recipe import recipe_hash, recipe_tag
-from labkit.lab.report import Reporter, Step
+from labkit.lab.progress import Reporter, Step
 
 __all__ = [
     "ensure_node_image",
@@ -99,7 +99,7 @@ def ensure_node_image(client: docker.DockerClient, report: Reporter) -> str:
 
     Examples
     --------
-    >>> from labkit.lab.report import make_reporter
+    >>> from labkit.lab.progress import make_reporter
     >>> ensure_node_image(docker.from_env(), make_reporter())  # doctest: +SKIP
     'labkit/node:0123456789ab'
     """
@@ -132,7 +132,7 @@ def save(client: docker.DockerClient, path: Path, report: Reporter) -> int:
 
     Examples
     --------
-    >>> from labkit.lab.report import make_reporter
+    >>> from labkit.lab.progress import make_reporter
     >>> save(docker.from_env(), Path("node.tar.gz"), make_reporter())  # doctest: +SKIP
     262144000
     """
@@ -181,7 +181,7 @@ def load(client: docker.DockerClient, path: Path, report: Reporter) -> str:
 
     Examples
     --------
-    >>> from labkit.lab.report import make_reporter
+    >>> from labkit.lab.progress import make_reporter
     >>> load(docker.from_env(), Path("node.tar.gz"), make_reporter())  # doctest: +SKIP
     'labkit/node:0123456789ab'
     """
@@ -221,7 +221,7 @@ def push(client: docker.DockerClient, registry: str, report: Reporter) -> str:
 
     Examples
     --------
-    >>> from labkit.lab.report import make_reporter
+    >>> from labkit.lab.progress import make_reporter
     >>> push(docker.from_env(), "127.0.0.1:5000", make_reporter())  # doctest: +SKIP
     '127.0.0.1:5000/labkit/node:0123456789ab'
     """
@@ -260,7 +260,7 @@ def pull(client: docker.DockerClient, registry: str, report: Reporter) -> str:
 
     Examples
     --------
-    >>> from labkit.lab.report import make_reporter
+    >>> from labkit.lab.progress import make_reporter
     >>> pull(docker.from_env(), "127.0.0.1:5000", make_reporter())  # doctest: +SKIP
     'labkit/node:0123456789ab'
     """

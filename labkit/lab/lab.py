@@ -18,13 +18,13 @@ from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError, LabError, NoSuchLab
 from labkit.lab import bootstrap, machine, nodes, record
 from labkit.lab.change import change
+from labkit.lab.curl import as_curl
 from labkit.lab.engine import connect
 from labkit.lab.files import machine_files
 from labkit.lab.images import ensure_node_image
 from labkit.lab.machine import FileSpec, Output
 from labkit.lab.network import addresses_in, create_network, find_network, planned_addresses
-from labkit.lab.raw import as_curl
-from labkit.lab.report import Reporter, make_reporter
+from labkit.lab.progress import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
 from labkit.lab.status import READY, LabStatus, Timings, status_of
 from labkit.lab.wait import journal

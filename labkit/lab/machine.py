@@ -13,7 +13,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from labkit.errors import CommandFailed, LabError
-from labkit.lab.lane import lane_to
+from labkit.lab.connection import connection_to
 
 __all__ = ["FileSpec", "Output", "archive", "execute", "read_file", "write_files"]
 
@@ -104,7 +104,9 @@ def execute(
     """
     command = ["timeout", "--kill-after=2", f"{timeout:g}", *argv]
     try:
-        code, stdout, stderr = lane_to(container).run(command, stdin, user or "", timeout + LAG)
+        code, stdout, stderr = connection_to(container).run(
+            command, stdin, user or "", timeout + LAG
+        )
     except (APIError, NotFound) as error:
         raise _unwell(container, str(error.explanation or error)) from error
     except LabError as error:

@@ -13,7 +13,7 @@ from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
     from labkit.lab import Lab, Timings
-    from labkit.lab.report import Reporter, Step
+    from labkit.lab.progress import Reporter, Step
 
 __all__ = ["Stopped", "bring_up", "in_parallel"]
 

@@ -1,8 +1,8 @@
 from .by_hand import Draft, read_model_file
 from .claims import PROPERTIES, VALUES, Channel, Claim, Source
-from .dumped import model_of_dump
 from .footholds import GOALS, Foothold, Goal, Role, parse_foothold
-from .reading import read_model
+from .from_configuration import read_model
+from .from_objects import model_of_dump
 from .threat_model import Component, Model, StoredCredential
 
 __all__ = [

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from labkit.cluster.facts import Component, Credential, Environment
 from labkit.cluster.kubeconfig import KubeConfig
 from labkit.cluster.policies import Role
-from labkit.cluster.source import Setting, is_true
+from labkit.cluster.syntax.source import Setting, is_true
 from labkit.model.claims import Claim
 
 __all__ = [

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.cluster.policies import Binding, Rbac, Role, Rule
-from labkit.cluster.source import Source
+from labkit.cluster.syntax.source import Source
 
 __all__ = ["FILE", "bootstrap_policy", "from_objects"]
 

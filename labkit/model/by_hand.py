@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labkit.bulk import uncollected
-from labkit.cluster.source import Source, decode
-from labkit.cluster.yamldoc import Document, read_one
+from labkit.cluster.syntax.source import Source, decode
+from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.errors import ConfigError
+from labkit.gc_pause import gc_pause
 from labkit.model.claims import PROPERTIES, VALUES, Channel, Claim
 from labkit.model.footholds import Foothold, parse_foothold
 from labkit.model.threat_model import BY_HAND, Component, Model, StoredCredential
@@ -218,7 +218,7 @@ class Draft:
         raise _broken(source, f"no component {name!r}", _nearest(name, names))
 
 
-@uncollected()
+@gc_pause()
 def read_model_file(path: Path | str) -> Model:
     """Read a model from one YAML file.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labkit.cluster.source import Source
+from labkit.cluster.syntax.source import Source
 
 __all__ = ["PROPERTIES", "VALUES", "Channel", "Claim", "Source", "closed"]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.kubeconfig import KubeConfig
-from labkit.cluster.source import Setting, Source, is_true
+from labkit.cluster.syntax.source import Setting, Source, is_true
+from labkit.model.addresses import node_of, url_of
 from labkit.model.authorization import credential_of
 from labkit.model.claims import PROPERTIES, Channel, Claim, closed
 from labkit.model.endpoints import Endpoints, channel_to
 from labkit.model.listener import Listener
-from labkit.model.places import node_of, url_of
 from labkit.model.strangers import ALL_OBJECTS, DOCKER, NETWORK, strangers
 
 __all__ = ["find_channels"]

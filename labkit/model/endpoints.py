@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from labkit.cluster.facts import Environment
+from labkit.model.addresses import is_loopback, node_of
 from labkit.model.claims import Channel, Claim
 from labkit.model.listener import Listener
 from labkit.model.listeners import listeners
-from labkit.model.places import is_loopback, node_of
 
 __all__ = ["Endpoints", "channel_to"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from labkit.cluster.accounts import Group
 from labkit.cluster.facts import Environment
-from labkit.cluster.source import Setting, Source
+from labkit.cluster.syntax.source import Setting, Source
 from labkit.model.claims import Claim
 
 __all__ = ["Listener", "socket_claims", "socket_group", "tls"]
@@ -77,7 +77,7 @@ def socket_group(env: Environment, node: str, claim: Claim) -> tuple[Group, ...]
     Examples
     --------
     >>> from labkit.cluster import read_environment
-    >>> from labkit.cluster.source import Source
+    >>> from labkit.cluster.syntax.source import Source
     >>> claim = Claim("file-mode", "0660 root:docker", Source("docker.socket", 6, ""))
     >>> [group.member for group in socket_group(read_environment("insecure"), "worker1", claim)]
     ['bob']

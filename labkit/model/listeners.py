@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labkit.cluster.facts import Component, Environment, Socket
-from labkit.cluster.source import Setting, Source, is_true
+from labkit.cluster.syntax.source import Setting, Source, is_true
+from labkit.model.addresses import apiserver_of, port_of, url_of
 from labkit.model.authorization import (
     apiserver_anonymous,
     apiserver_authorization,
@@ -14,7 +15,6 @@ from labkit.model.authorization import (
 )
 from labkit.model.claims import Claim, closed
 from labkit.model.listener import Listener, socket_claims, tls
-from labkit.model.places import apiserver_of, port_of, url_of
 from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
 
 __all__ = ["listeners"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from labkit.cluster.facts import Component, Environment
-from labkit.cluster.source import Setting, broken
-from labkit.cluster.yamldoc import Document, read_documents, read_one
+from labkit.cluster.syntax.source import Setting, broken
+from labkit.cluster.syntax.yamldoc import Document, read_documents, read_one
 from labkit.model.claims import Claim
 from labkit.model.rights import admission
 

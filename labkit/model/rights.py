@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from labkit.cluster.facts import Component, Credential, Environment
 from labkit.cluster.policies import AbacRule, Binding, Rule
-from labkit.cluster.source import Setting, Source, is_true
+from labkit.cluster.syntax.source import Setting, Source, is_true
 from labkit.model.authorization import (
     ANONYMOUS,
     AUTHENTICATED,

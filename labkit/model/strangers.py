@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from labkit.model.addresses import is_loopback
 from labkit.model.claims import Channel, Claim, closed
 from labkit.model.endpoints import Endpoints, channel_to
 from labkit.model.listener import Listener, socket_group
-from labkit.model.places import is_loopback
 
 __all__ = ["ALL_OBJECTS", "DOCKER", "METRICS", "NETWORK", "STRANGERS", "strangers"]
 

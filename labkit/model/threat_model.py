@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from labkit.cluster.source import Source
+from labkit.cluster.syntax.source import Source
 from labkit.errors import ConfigError
 from labkit.model.claims import PROPERTIES, Channel, Claim
 from labkit.model.footholds import Foothold
@@ -15,8 +15,8 @@ from labkit.model.footholds import Foothold
 if TYPE_CHECKING:
     import networkx as nx
 
-    from labkit.cluster.dump import Dump
     from labkit.cluster.facts import Environment
+    from labkit.cluster.objects.facts import Dump
 
 # networkx's classes take no parameters when they run
 Graph: TypeAlias = "nx.MultiDiGraph[str]"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from labkit.cluster.facts import Environment
-from labkit.cluster.source import Setting, Source, is_true
-from labkit.cluster.yamldoc import Document, read_documents
+from labkit.cluster.syntax.source import Setting, Source, is_true
+from labkit.cluster.syntax.yamldoc import Document, read_documents
 from labkit.errors import ConfigError
 from labkit.model.claims import Claim
 from labkit.model.rights import Caller, service_account

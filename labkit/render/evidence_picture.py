@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.render.canvas import canvas
-from labkit.techniques._secret import Sample
+from labkit.techniques._lib.stores.secret import Sample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from labkit.techniques._verdict import Verdict
+    from labkit.techniques._lib.verdict import Verdict
 
 __all__ = ["evidence"]
 

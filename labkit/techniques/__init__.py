@@ -18,10 +18,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from labkit.catalogue import Catalogue
-from labkit.techniques._base import FOOTHOLDS, Prediction, Technique
-from labkit.techniques._reach import inside
-from labkit.techniques._verdict import Setting, Verdict, Verdicts
+from labkit.registry import Registry
+from labkit.techniques._lib.machines.reach import inside
+from labkit.techniques._lib.technique import FOOTHOLDS, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict, Verdicts
 
 __all__ = [
     "FOOTHOLDS",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-class _Techniques(Catalogue[Technique]):
+class _Techniques(Registry[Technique]):
     ATTRIBUTE = "TECHNIQUE"
 
 

@@ -12,20 +12,20 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.authorization import everything_for
-from labkit.model.readable import readable
+from labkit.model.file_access import readable
 from labkit.model.rights import authenticated_as
-from labkit.techniques._access import (
+from labkit.techniques._lib.api.access import (
     EVERYTHING,
     api_url,
     apiserver_of,
     everything_body,
     may_everything,
 )
-from labkit.techniques._admin import SECRETS_IN
-from labkit.techniques._ask import ask
-from labkit.techniques._base import ADMIN, USER_ON_MASTER, Prediction, Technique
-from labkit.techniques._files import PERSON, denied, settings_of
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.api.ask import ask
+from labkit.techniques._lib.machines.admin import SECRETS_IN
+from labkit.techniques._lib.machines.files import PERSON, denied, settings_of
+from labkit.techniques._lib.technique import ADMIN, USER_ON_MASTER, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.cluster import Credential

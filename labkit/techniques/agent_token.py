@@ -13,14 +13,14 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action
 from labkit.model.workloads import token_caller, token_in
-from labkit.techniques._access import CHANNEL, api_url, may_all
-from labkit.techniques._admin import create
-from labkit.techniques._ask import ask
-from labkit.techniques._base import ADMIN, POD, Prediction, Technique
-from labkit.techniques._pod import find_pod, token_of
-from labkit.techniques._reach import Answer
-from labkit.techniques._tokens import bearer
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all
+from labkit.techniques._lib.api.ask import ask
+from labkit.techniques._lib.api.tokens import bearer
+from labkit.techniques._lib.machines.admin import create
+from labkit.techniques._lib.machines.pod import find_pod, token_of
+from labkit.techniques._lib.machines.reach import Answer
+from labkit.techniques._lib.technique import ADMIN, POD, Prediction, Technique
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
 from labkit.model.rights import Action, authenticated_as, may
-from labkit.techniques._ask import ask, first_refusal, url_of
-from labkit.techniques._base import (
+from labkit.techniques._lib.api.ask import ask, first_refusal, url_of
+from labkit.techniques._lib.machines.reach import Answer
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     SECRETS,
@@ -17,9 +19,7 @@ from labkit.techniques._base import (
     Prediction,
     Technique,
 )
-from labkit.techniques._reach import Answer
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.techniques._base import ROOT_ON_ETCD, SECRETS, Prediction, Technique
-from labkit.techniques._etcd import encryption, keeps_plaintext
-from labkit.techniques._reach import run
-from labkit.techniques._secret import Secret, fresh_secret, sample
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.machines.reach import run
+from labkit.techniques._lib.stores.etcd import encryption, keeps_plaintext
+from labkit.techniques._lib.stores.secret import Secret, fresh_secret, sample
+from labkit.techniques._lib.technique import ROOT_ON_ETCD, SECRETS, Prediction, Technique
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

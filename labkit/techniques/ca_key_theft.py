@@ -14,20 +14,20 @@ from labkit import agents
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import Claim, Foothold, Model
-from labkit.model.readable import readable
-from labkit.techniques._access import (
+from labkit.model.file_access import readable
+from labkit.techniques._lib.api.access import (
     EVERYTHING,
     api_url,
     apiserver_of,
     everything_body,
     may_everything,
 )
-from labkit.techniques._admin import SECRETS_IN
-from labkit.techniques._ask import ask
-from labkit.techniques._base import ADMIN, USER_ON_MASTER, Prediction, Technique
-from labkit.techniques._files import PERSON, denied, settings_of
-from labkit.techniques._reach import run_from
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.api.ask import ask
+from labkit.techniques._lib.machines.admin import SECRETS_IN
+from labkit.techniques._lib.machines.files import PERSON, denied, settings_of
+from labkit.techniques._lib.machines.reach import run_from
+from labkit.techniques._lib.technique import ADMIN, USER_ON_MASTER, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.cluster.certificates import Authority

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from labkit.techniques._base import COPIED_CREDENTIAL
-from labkit.techniques._controllers import KIND, own_accounts, own_work
-from labkit.techniques._deeds import CARD, read_secret
-from labkit.techniques._stolen import Stolen, technique
-from labkit.techniques._worker import MASTER
+from labkit.techniques._lib.api.controllers import KIND, own_accounts, own_work
+from labkit.techniques._lib.api.requests import CARD, read_secret
+from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.api.worker import MASTER
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL
 
 __all__ = ["TECHNIQUE"]
 

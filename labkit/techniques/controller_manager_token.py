@@ -16,7 +16,7 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.authorization import everything_for
 from labkit.model.rights import Action, service_account
-from labkit.techniques._access import (
+from labkit.techniques._lib.api.access import (
     CHANNEL,
     EVERYTHING,
     api_url,
@@ -24,11 +24,11 @@ from labkit.techniques._access import (
     everything_body,
     may_all,
 )
-from labkit.techniques._base import ADMIN, COPIED_CREDENTIAL, Prediction, Technique
-from labkit.techniques._controllers import KIND, own_accounts, own_work
-from labkit.techniques._reach import request
-from labkit.techniques._verdict import Setting, Verdict
-from labkit.techniques._worker import MASTER, caller, carried
+from labkit.techniques._lib.api.controllers import KIND, own_accounts, own_work
+from labkit.techniques._lib.api.worker import MASTER, caller, carried
+from labkit.techniques._lib.machines.reach import request
+from labkit.techniques._lib.technique import ADMIN, COPIED_CREDENTIAL, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

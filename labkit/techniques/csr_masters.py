@@ -14,7 +14,7 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import admission
-from labkit.techniques._access import (
+from labkit.techniques._lib.api.access import (
     CHANNEL,
     api_url,
     apiserver_of,
@@ -22,17 +22,23 @@ from labkit.techniques._access import (
     may_all,
     options_at,
 )
-from labkit.techniques._admin import create
-from labkit.techniques._base import (
+from labkit.techniques._lib.api.certificate_requests import (
+    APPROVE,
+    CREATE,
+    PATH,
+    new_request,
+    removed,
+)
+from labkit.techniques._lib.machines.admin import create
+from labkit.techniques._lib.machines.reach import Answer, request
+from labkit.techniques._lib.technique import (
     ADMIN,
     NETWORK,
     ROOT_ON_WORKER,
     Prediction,
     Technique,
 )
-from labkit.techniques._reach import Answer, request
-from labkit.techniques._requests import APPROVE, CREATE, PATH, new_request, removed
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -13,17 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model
-from labkit.techniques._access import CHANNEL, api_url, caller_at, may_all, options_at
-from labkit.techniques._admin import create, read
-from labkit.techniques._base import (
-    NETWORK,
-    ROOT_ON_WORKER,
-    SECRETS,
-    Prediction,
-    Technique,
-)
-from labkit.techniques._reach import Answer, request, run_from
-from labkit.techniques._requests import (
+from labkit.techniques._lib.api.access import CHANNEL, api_url, caller_at, may_all, options_at
+from labkit.techniques._lib.api.certificate_requests import (
     APPROVE,
     CREATE,
     PATH,
@@ -31,8 +22,17 @@ from labkit.techniques._requests import (
     new_request,
     removed,
 )
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.machines.admin import create, read
+from labkit.techniques._lib.machines.reach import Answer, request, run_from
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import (
+    NETWORK,
+    ROOT_ON_WORKER,
+    SECRETS,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -13,11 +13,11 @@ from labkit.cluster import Environment, Source
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, default_bindings, service_account
-from labkit.techniques._access import CHANNEL, IDENTITY, api_url, identity, may_all
-from labkit.techniques._base import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
-from labkit.techniques._reach import request
-from labkit.techniques._tokens import NAME, NAMESPACE, bearer, new, present
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.api.access import CHANNEL, IDENTITY, api_url, identity, may_all
+from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, bearer, new, present
+from labkit.techniques._lib.machines.reach import request
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Credential, Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER, Prediction, Technique
-from labkit.techniques._docker import WORKER, become_root, listens_on
-from labkit.techniques._verdict import Verdict
-from labkit.techniques._worker import copied
+from labkit.techniques._lib.api.worker import copied
+from labkit.techniques._lib.stores.docker import WORKER, become_root, listens_on
+from labkit.techniques._lib.technique import (
+    COPIED_CREDENTIAL,
+    ROOT_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

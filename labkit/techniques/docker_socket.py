@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.model import Foothold, Model
-from labkit.techniques._ask import first_refusal
-from labkit.techniques._base import ROOT_ON_WORKER, USER_ON_WORKER, Prediction, Technique
-from labkit.techniques._docker import SOCKET, become_root
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.api.ask import first_refusal
+from labkit.techniques._lib.stores.docker import SOCKET, become_root
+from labkit.techniques._lib.technique import ROOT_ON_WORKER, USER_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.workloads import mounted, user_of
-from labkit.techniques._base import POD, ROOT_ON_WORKER, Prediction, Technique
-from labkit.techniques._docker import SOCKET, become_root, control
-from labkit.techniques._pod import find_pod, from_pod
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.machines.pod import find_pod, from_pod
+from labkit.techniques._lib.stores.docker import SOCKET, become_root, control
+from labkit.techniques._lib.technique import POD, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment

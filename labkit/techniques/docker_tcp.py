@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.model import Foothold, Model
-from labkit.techniques._ask import first_refusal
-from labkit.techniques._base import (
+from labkit.techniques._lib.api.ask import first_refusal
+from labkit.techniques._lib.stores.docker import become_root
+from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     ROOT_ON_WORKER,
@@ -18,8 +19,7 @@ from labkit.techniques._base import (
     Prediction,
     Technique,
 )
-from labkit.techniques._docker import become_root
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit.model import Foothold, Model, read_model
-from labkit.techniques._ask import first_refusal
-from labkit.techniques._base import (
+from labkit.techniques._lib.api.ask import first_refusal
+from labkit.techniques._lib.stores.docker import become_root, listens_on
+from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     ROOT_ON_WORKER,
@@ -21,9 +22,8 @@ from labkit.techniques._base import (
     Prediction,
     Technique,
 )
-from labkit.techniques._docker import become_root, listens_on
-from labkit.techniques._talks import docker_asked
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.verdict import Verdict
+from labkit.techniques._lib.wire.traffic import docker_asked
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labkit.model import Channel
-from labkit.techniques import _listen
-from labkit.techniques._admin import annotate, create, read, remove
-from labkit.techniques._base import NETWORK, SECRETS
-from labkit.techniques._capture import wait
-from labkit.techniques._listen import Talk, Tap
-from labkit.techniques._secret import Secret, true_secret
-from labkit.techniques._verdict import Setting, Verdict
-from labkit.techniques._wire import Stream
+from labkit.techniques._lib.machines.admin import annotate, create, read, remove
+from labkit.techniques._lib.stores.secret import Secret, true_secret
+from labkit.techniques._lib.technique import NETWORK, SECRETS
+from labkit.techniques._lib.verdict import Setting, Verdict
+from labkit.techniques._lib.wire import listen as _listen
+from labkit.techniques._lib.wire.capture import wait
+from labkit.techniques._lib.wire.decode import Stream
+from labkit.techniques._lib.wire.listen import Talk, Tap
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment

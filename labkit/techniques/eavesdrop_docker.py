@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
-from labkit.techniques import _listen
-from labkit.techniques._base import NETWORK, ROOT_ON_WORKER, Prediction, Technique
-from labkit.techniques._capture import between, capture
-from labkit.techniques._docker import listens_on
-from labkit.techniques._listen import ATTACK, SOURCES
-from labkit.techniques._reach import request, run
-from labkit.techniques._talks import docker_asked
-from labkit.techniques._verdict import Verdict
-from labkit.techniques._wire import streams
+from labkit.techniques._lib.machines.reach import request, run
+from labkit.techniques._lib.stores.docker import listens_on
+from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.verdict import Verdict
+from labkit.techniques._lib.wire import listen as _listen
+from labkit.techniques._lib.wire.capture import between, capture
+from labkit.techniques._lib.wire.decode import streams
+from labkit.techniques._lib.wire.listen import ATTACK, SOURCES
+from labkit.techniques._lib.wire.traffic import docker_asked
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

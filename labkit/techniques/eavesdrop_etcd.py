@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from labkit.techniques import _listen
-from labkit.techniques._base import SECRETS
-from labkit.techniques._etcd import keeps_plaintext
-from labkit.techniques._listen import Tap
-from labkit.techniques._talks import secret_settled, secret_written
+from labkit.techniques._lib.stores.etcd import keeps_plaintext
+from labkit.techniques._lib.technique import SECRETS
+from labkit.techniques._lib.wire import listen as _listen
+from labkit.techniques._lib.wire.listen import Tap
+from labkit.techniques._lib.wire.traffic import secret_settled, secret_written
 
 __all__ = ["TECHNIQUE"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.techniques import _listen
-from labkit.techniques._listen import Tap
-from labkit.techniques._talks import command_typed
+from labkit.techniques._lib.wire import listen as _listen
+from labkit.techniques._lib.wire.listen import Tap
+from labkit.techniques._lib.wire.traffic import command_typed
 
 __all__ = ["TECHNIQUE"]
 

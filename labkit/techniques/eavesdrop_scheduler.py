@@ -5,7 +5,7 @@ Plaintext or not, it cannot be read but by root on that very machine.
 
 from __future__ import annotations
 
-from labkit.techniques import _local
+from labkit.techniques._lib.wire import local as _local
 
 __all__ = ["TECHNIQUE"]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model
-from labkit.model.own import overlay
-from labkit.techniques._admin import read
-from labkit.techniques._base import NETWORK, ROOT_ON_WORKER, Prediction, Technique
-from labkit.techniques._capture import between, capture
-from labkit.techniques._listen import AFTER, ATTACK, nonce
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.model.credentials import overlay
+from labkit.techniques._lib.machines.admin import read
+from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
+from labkit.techniques._lib.wire.capture import between, capture
+from labkit.techniques._lib.wire.listen import AFTER, ATTACK, nonce
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment

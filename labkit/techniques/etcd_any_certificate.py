@@ -13,14 +13,9 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model
 from labkit.model.rights import trusted_by
-from labkit.techniques._base import (
-    COPIED_CREDENTIAL,
-    ROOT_ON_WORKER,
-    SECRETS,
-    Prediction,
-    Technique,
-)
-from labkit.techniques._etcd import (
+from labkit.techniques._lib.api.worker import WORKER, carried
+from labkit.techniques._lib.machines.reach import inside, request, run_from
+from labkit.techniques._lib.stores.etcd import (
     API,
     NO_USER,
     as_apiserver,
@@ -28,10 +23,15 @@ from labkit.techniques._etcd import (
     encode,
     keeps_plaintext,
 )
-from labkit.techniques._reach import inside, request, run_from
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Setting, Verdict
-from labkit.techniques._worker import WORKER, carried
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import (
+    COPIED_CREDENTIAL,
+    ROOT_ON_WORKER,
+    SECRETS,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

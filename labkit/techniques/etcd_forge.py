@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.model import Foothold, Model
-from labkit.techniques import _forge
-from labkit.techniques._base import (
+from labkit.techniques._lib.machines.reach import Answer
+from labkit.techniques._lib.stores import forge as _forge
+from labkit.techniques._lib.stores.etcd import ask, decode, encode, takes_anybody
+from labkit.techniques._lib.technique import (
     ADMIN,
     NETWORK,
     POD,
@@ -16,9 +18,7 @@ from labkit.techniques._base import (
     Prediction,
     Technique,
 )
-from labkit.techniques._etcd import ask, decode, encode, takes_anybody
-from labkit.techniques._reach import Answer
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

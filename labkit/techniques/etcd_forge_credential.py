@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
-from labkit.model.own import client_credential
-from labkit.techniques import _forge
-from labkit.techniques._base import (
+from labkit.model.credentials import client_credential
+from labkit.techniques._lib.machines.reach import Answer, inside, run_from
+from labkit.techniques._lib.stores import forge as _forge
+from labkit.techniques._lib.technique import (
     ADMIN,
     ROOT_ON_ETCD,
     ROOT_ON_WORKER,
     Prediction,
     Technique,
 )
-from labkit.techniques._reach import Answer, inside, run_from
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab, Output

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.techniques._base import (
+from labkit.techniques._lib.stores.etcd import (
+    as_apiserver,
+    ask,
+    client_channel,
+    decode,
+    keeps_plaintext,
+    takes_anybody,
+)
+from labkit.techniques._lib.stores.secret import sample, true_secret
+from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     SECRETS,
@@ -15,16 +24,7 @@ from labkit.techniques._base import (
     Prediction,
     Technique,
 )
-from labkit.techniques._etcd import (
-    as_apiserver,
-    ask,
-    client_channel,
-    decode,
-    keeps_plaintext,
-    takes_anybody,
-)
-from labkit.techniques._secret import sample, true_secret
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model, read_model
-from labkit.techniques._ask import first_refusal, url_of
-from labkit.techniques._base import NETWORK, SECRETS, Prediction, Technique
-from labkit.techniques._etcd import client_channel, keeps_plaintext, takes_anybody
-from labkit.techniques._reach import attacker, request, run
-from labkit.techniques._secret import Secret, fresh_secret
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.api.ask import first_refusal, url_of
+from labkit.techniques._lib.machines.reach import attacker, request, run
+from labkit.techniques._lib.stores.etcd import client_channel, keeps_plaintext, takes_anybody
+from labkit.techniques._lib.stores.secret import Secret, fresh_secret
+from labkit.techniques._lib.technique import NETWORK, SECRETS, Prediction, Technique
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

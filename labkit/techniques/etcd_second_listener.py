@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.techniques._ask import first_refusal
-from labkit.techniques._base import (
+from labkit.techniques._lib.api.ask import first_refusal
+from labkit.techniques._lib.machines.reach import request
+from labkit.techniques._lib.stores.etcd import (
+    API,
+    NO_USER,
+    as_apiserver,
+    decode,
+    encode,
+    keeps_plaintext,
+)
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     SECRETS,
@@ -20,10 +30,7 @@ from labkit.techniques._base import (
     Prediction,
     Technique,
 )
-from labkit.techniques._etcd import API, NO_USER, as_apiserver, decode, encode, keeps_plaintext
-from labkit.techniques._reach import request
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

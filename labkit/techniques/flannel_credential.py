@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Credential
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
-from labkit.model.own import client_credential
-from labkit.techniques._base import (
+from labkit.model.credentials import client_credential
+from labkit.techniques._lib.machines.reach import inside, run_from
+from labkit.techniques._lib.stores.etcd import keeps_plaintext
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
     ROOT_ON_WORKER,
     SECRETS,
     Prediction,
     Technique,
 )
-from labkit.techniques._etcd import keeps_plaintext
-from labkit.techniques._reach import inside, run_from
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab, Output

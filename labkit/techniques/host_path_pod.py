@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.techniques._access import CHANNEL
-from labkit.techniques._base import (
+from labkit.techniques._lib.api.access import CHANNEL
+from labkit.techniques._lib.api.breakout import MACHINE, WORKER, break_out, may_break_out
+from labkit.techniques._lib.machines.reach import digest
+from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     ROOT_ON_WORKER,
@@ -19,9 +21,7 @@ from labkit.techniques._base import (
     Prediction,
     Technique,
 )
-from labkit.techniques._breakout import MACHINE, WORKER, break_out, may_break_out
-from labkit.techniques._reach import digest
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

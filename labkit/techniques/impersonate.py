@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action
-from labkit.techniques._access import (
+from labkit.techniques._lib.api.access import (
     CHANNEL,
     IDENTITY,
     api_url,
@@ -21,9 +21,10 @@ from labkit.techniques._access import (
     may_all,
     options_at,
 )
-from labkit.techniques._admin import SECRETS_IN
-from labkit.techniques._ask import ask
-from labkit.techniques._base import (
+from labkit.techniques._lib.api.ask import ask
+from labkit.techniques._lib.machines.admin import SECRETS_IN
+from labkit.techniques._lib.machines.reach import Answer
+from labkit.techniques._lib.technique import (
     ADMIN,
     NETWORK,
     POD,
@@ -33,8 +34,7 @@ from labkit.techniques._base import (
     Prediction,
     Technique,
 )
-from labkit.techniques._reach import Answer
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

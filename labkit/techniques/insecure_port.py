@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Component, Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
+from labkit.model.addresses import apiserver_of, is_loopback
 from labkit.model.authorization import proxy_authorization
-from labkit.model.places import apiserver_of, is_loopback
-from labkit.techniques._access import EVERYTHING, everything_body, may_everything
-from labkit.techniques._ask import ask, first_refusal
-from labkit.techniques._base import (
+from labkit.techniques._lib.api.access import EVERYTHING, everything_body, may_everything
+from labkit.techniques._lib.api.ask import ask, first_refusal
+from labkit.techniques._lib.machines.reach import Answer, request
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import (
     ADMIN,
     NETWORK,
     POD,
@@ -24,9 +26,7 @@ from labkit.techniques._base import (
     Prediction,
     Technique,
 )
-from labkit.techniques._reach import Answer, request
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

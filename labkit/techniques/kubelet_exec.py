@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.techniques._ask import ask, first_refusal
-from labkit.techniques._base import NETWORK, POD, SECRETS, USER_ON_WORKER, Prediction, Technique
-from labkit.techniques._kubelet import CHANNEL, as_apiserver, kubelet_url, patiently
-from labkit.techniques._reach import Answer
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.api.ask import ask, first_refusal
+from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url, patiently
+from labkit.techniques._lib.machines.reach import Answer
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import (
+    NETWORK,
+    POD,
+    SECRETS,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+)
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -10,17 +10,17 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
-from labkit.cluster.source import is_true
+from labkit.cluster.syntax.source import is_true
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import mounted, token_caller, token_in, user_of
-from labkit.techniques._ask import ask
-from labkit.techniques._base import POD, Prediction, Technique
-from labkit.techniques._kubelet import CHANNEL, as_apiserver, kubelet_url
-from labkit.techniques._pod import find_pod, from_pod, token_of
-from labkit.techniques._reach import Answer, digest, run
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.api.ask import ask
+from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url
+from labkit.techniques._lib.machines.pod import find_pod, from_pod, token_of
+from labkit.techniques._lib.machines.reach import Answer, digest, run
+from labkit.techniques._lib.technique import POD, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment

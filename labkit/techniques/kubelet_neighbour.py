@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
-from labkit.techniques._access import held_at, options_at
-from labkit.techniques._ask import ask
-from labkit.techniques._base import ROOT_ON_WORKER, SECRETS, Prediction, Technique
-from labkit.techniques._kubelet import as_apiserver, kubelet_url, patiently
-from labkit.techniques._reach import Answer
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.api.access import held_at, options_at
+from labkit.techniques._lib.api.ask import ask
+from labkit.techniques._lib.api.kubelet import as_apiserver, kubelet_url, patiently
+from labkit.techniques._lib.machines.reach import Answer
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import ROOT_ON_WORKER, SECRETS, Prediction, Technique
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
-from labkit.techniques._ask import ask
-from labkit.techniques._base import NETWORK, POD, USER_ON_WORKER, Prediction, Technique
-from labkit.techniques._kubelet import as_apiserver
-from labkit.techniques._reach import Answer
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.api.ask import ask
+from labkit.techniques._lib.api.kubelet import as_apiserver
+from labkit.techniques._lib.machines.reach import Answer
+from labkit.techniques._lib.technique import NETWORK, POD, USER_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

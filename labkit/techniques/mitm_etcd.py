@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
-from labkit.techniques import _middle
-from labkit.techniques._admin import annotate
-from labkit.techniques._etcd import as_apiserver
-from labkit.techniques._middle import Trap
+from labkit.techniques._lib.machines.admin import annotate
+from labkit.techniques._lib.stores.etcd import as_apiserver
+from labkit.techniques._lib.wire import middle as _middle
+from labkit.techniques._lib.wire.middle import Trap
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

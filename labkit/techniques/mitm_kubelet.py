@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.techniques import _middle
-from labkit.techniques._middle import Trap
+from labkit.techniques._lib.wire import middle as _middle
+from labkit.techniques._lib.wire.middle import Trap
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

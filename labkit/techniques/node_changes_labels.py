@@ -6,11 +6,11 @@ kubelet that may put them on its own node draws such pods, and their secrets, to
 
 from __future__ import annotations
 
-from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
-from labkit.techniques._deeds import label_node
-from labkit.techniques._own import own_label
-from labkit.techniques._stolen import Stolen, technique
-from labkit.techniques._worker import WORKER
+from labkit.techniques._lib.api.own_work import own_label
+from labkit.techniques._lib.api.requests import label_node
+from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.api.worker import WORKER
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
 

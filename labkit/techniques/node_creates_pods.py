@@ -6,10 +6,10 @@ files; it is the admission plugin NodeRestriction that takes nothing else, and o
 
 from __future__ import annotations
 
-from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
-from labkit.techniques._deeds import OTHER, create_pod
-from labkit.techniques._own import own_mirror_pod
-from labkit.techniques._stolen import Stolen, technique
+from labkit.techniques._lib.api.own_work import own_mirror_pod
+from labkit.techniques._lib.api.requests import OTHER, create_pod
+from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
 

@@ -8,10 +8,10 @@ AuthorizeNodeWithSelectors). ABAC and RBAC know no selectors: who may read pods 
 
 from __future__ import annotations
 
-from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
-from labkit.techniques._deeds import OTHER, list_pods
-from labkit.techniques._own import own_pods
-from labkit.techniques._stolen import Stolen, technique
+from labkit.techniques._lib.api.own_work import own_pods
+from labkit.techniques._lib.api.requests import OTHER, list_pods
+from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
 

@@ -7,10 +7,10 @@ that uses this one runs on worker2.
 
 from __future__ import annotations
 
-from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
-from labkit.techniques._deeds import CARD, read_secret
-from labkit.techniques._own import own_node
-from labkit.techniques._stolen import Stolen, technique
+from labkit.techniques._lib.api.own_work import own_node
+from labkit.techniques._lib.api.requests import CARD, read_secret
+from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
 

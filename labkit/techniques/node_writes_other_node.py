@@ -7,10 +7,10 @@ nodes; it is the admission plugin NodeRestriction that holds it to its own.
 
 from __future__ import annotations
 
-from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
-from labkit.techniques._deeds import OTHER, label_node
-from labkit.techniques._own import own_node
-from labkit.techniques._stolen import Stolen, technique
+from labkit.techniques._lib.api.own_work import own_node
+from labkit.techniques._lib.api.requests import OTHER, label_node
+from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model, read_model
-from labkit.model.own import client_credential
+from labkit.model.credentials import client_credential
 from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import token_caller, token_in
-from labkit.techniques._base import POD, SECRETS, Prediction, Technique
-from labkit.techniques._kubelet import CHANNEL, patiently
-from labkit.techniques._pod import find_pod, token_of
-from labkit.techniques._reach import inside, run
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.api.kubelet import CHANNEL, patiently
+from labkit.techniques._lib.machines.pod import find_pod, token_of
+from labkit.techniques._lib.machines.reach import inside, run
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment

@@ -9,13 +9,13 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action
 from labkit.model.workloads import token_caller, token_in
-from labkit.techniques._access import CHANNEL, api_url, may_all
-from labkit.techniques._ask import ask
-from labkit.techniques._base import POD, SECRETS, Prediction, Technique
-from labkit.techniques._pod import TOKEN, find_pod, from_pod, token_of
-from labkit.techniques._reach import Answer
-from labkit.techniques._secret import true_secret
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all
+from labkit.techniques._lib.api.ask import ask
+from labkit.techniques._lib.machines.pod import TOKEN, find_pod, from_pod, token_of
+from labkit.techniques._lib.machines.reach import Answer
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
-from labkit.techniques._deeds import DATABASE, read_secret
-from labkit.techniques._own import own_services
-from labkit.techniques._stolen import Stolen, technique
+from labkit.techniques._lib.api.own_work import own_services
+from labkit.techniques._lib.api.requests import DATABASE, read_secret
+from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
 

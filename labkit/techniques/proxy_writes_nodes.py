@@ -5,10 +5,10 @@ NodeRestriction holds kubelets back and nobody else: here it is the authorizer t
 
 from __future__ import annotations
 
-from labkit.techniques._base import COPIED_CREDENTIAL, ROOT_ON_WORKER
-from labkit.techniques._deeds import OTHER, label_node
-from labkit.techniques._own import own_services
-from labkit.techniques._stolen import Stolen, technique
+from labkit.techniques._lib.api.own_work import own_services
+from labkit.techniques._lib.api.requests import OTHER, label_node
+from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
 

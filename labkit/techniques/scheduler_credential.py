@@ -5,11 +5,11 @@ It lies on the master, and in every backup and every configuration management th
 
 from __future__ import annotations
 
-from labkit.techniques._base import COPIED_CREDENTIAL
-from labkit.techniques._deeds import DATABASE, read_secret
-from labkit.techniques._own import reads
-from labkit.techniques._stolen import Stolen, technique
-from labkit.techniques._worker import MASTER
+from labkit.techniques._lib.api.own_work import reads
+from labkit.techniques._lib.api.requests import DATABASE, read_secret
+from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.api.worker import MASTER
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL
 
 __all__ = ["TECHNIQUE"]
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from labkit import agents
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
-from labkit.techniques._base import NETWORK, Prediction, Technique
-from labkit.techniques._reach import inside, run_from
-from labkit.techniques._verdict import Verdict
+from labkit.techniques._lib.machines.reach import inside, run_from
+from labkit.techniques._lib.technique import NETWORK, Prediction, Technique
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

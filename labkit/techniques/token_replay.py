@@ -15,10 +15,10 @@ from labkit.errors import ProbeTimeout
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, service_account
 from labkit.model.workloads import audience_in
-from labkit.techniques._access import CHANNEL, apiserver_of, may_all
-from labkit.techniques._base import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
-from labkit.techniques._tokens import NAME, NAMESPACE, made_for_apiserver, present
-from labkit.techniques._verdict import Setting, Verdict
+from labkit.techniques._lib.api.access import CHANNEL, apiserver_of, may_all
+from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, made_for_apiserver, present
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab

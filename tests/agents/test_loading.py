@@ -87,7 +87,7 @@ def test_unknown_program_is_an_error() -> None:
 
 def test_nothing_is_read_before_it_is_used() -> None:
     script = (
-        "import labkit.lab, labkit.verify\n"
+        "import labkit.lab, labkit.verification\n"
         "from labkit import agents, techniques\n"
         "assert len(list(techniques.all())) > 40\n"
         "print(agents._read.cache_info().currsize)"

@@ -10,7 +10,7 @@ from labkit.analysis import attack_graph, attack_paths, close, object_steps
 from labkit.analysis.findings.object_threats import object_threats
 from labkit.analysis.findings.risk import RiskRule
 from labkit.cluster import Dump
-from labkit.cluster.dump_reader import Builder
+from labkit.cluster.objects.reader import Builder
 from labkit.errors import ConfigError
 from labkit.model import Model, footholds, read_model
 from labkit.model.footholds import OUTSIDE

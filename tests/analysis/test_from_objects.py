@@ -11,7 +11,7 @@ from labkit.analysis import attack_graph, close, cost, object_steps, paths_to
 from labkit.analysis.attack_graph.from_objects.builder import MEMBERSHIP
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.cluster import Dump
-from labkit.cluster.dump_reader import Builder
+from labkit.cluster.objects.reader import Builder
 from labkit.model import Foothold, parse_foothold
 from labkit.model.footholds import ADMIN
 

@@ -7,7 +7,7 @@ from typing import Any
 from labkit.analysis.findings.finding import Finding
 from labkit.analysis.findings.object_threats import object_threats
 from labkit.analysis.findings.risk import RiskRule
-from labkit.cluster.dump_reader import Builder
+from labkit.cluster.objects.reader import Builder
 
 Object = dict[str, Any]
 

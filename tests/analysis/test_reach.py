@@ -25,7 +25,7 @@ from labkit.model.footholds import (
     USER_ON_WORKER,
 )
 from labkit.techniques import FOOTHOLDS, Prediction, Technique
-from labkit.techniques._base import GRANTS
+from labkit.techniques._lib.technique import GRANTS
 
 HARDENED = read_model("hardened")
 

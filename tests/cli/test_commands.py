@@ -254,7 +254,7 @@ def test_logs_are_printed(fake: type[FakeLab]) -> None:
 def test_verify_exits_by_its_verdicts(
     verdict: str, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from labkit.verify import Report, Row
+    from labkit.verification import Report, Row
 
     def row(mode: str) -> Row:
         values = {"mode": mode, "channel": "a -> b:1", "property": "encryption", "claimed": "none"}
@@ -264,7 +264,7 @@ def test_verify_exits_by_its_verdicts(
     def hold(lab: FakeLab, model: object = None, *, reporter: object = None) -> Report:
         return Report([row(lab.mode)])
 
-    monkeypatch.setattr("labkit.verify.verify", hold)
+    monkeypatch.setattr("labkit.verification.verify", hold)
     result = run("verify", "--json")
     assert result.exit_code == status
     rows = json.loads(result.stdout)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from labkit.analysis import attack_graph, object_steps, paths_to
 from labkit.cluster import Dump, read_dump
-from labkit.cluster.dump_network import NETWORK
-from labkit.cluster.dump_reader import KINDS, MEANT, Builder
-from labkit.cluster.objects import objects
+from labkit.cluster.objects.access import objects
+from labkit.cluster.objects.network import NETWORK
+from labkit.cluster.objects.reader import KINDS, MEANT, Builder
 from labkit.errors import ConfigError
 from labkit.model.footholds import ADMIN
 

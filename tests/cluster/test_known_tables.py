@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from labkit.cluster.defaults import DEFAULTS, KUBELET_FLAG_DEFAULTS, KUBELET_FLAGS
-from labkit.cluster.flags import parse_flags
 from labkit.cluster.known_flags import FOLDER, Flag, flag_table, known_flags
 from labkit.cluster.known_keys import key_table, known_keys
-from labkit.cluster.systemd import Word
+from labkit.cluster.syntax.flags import parse_flags
+from labkit.cluster.syntax.systemd import Word
 from labkit.lab.flag_tables import (
     HELP,
     KINDS,

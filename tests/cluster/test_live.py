@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from labkit.cluster import Dump, Environment, read_anything, read_live
-from labkit.cluster import live as module
+from labkit.cluster.objects import live as module
 from labkit.errors import ConfigError
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl here")

@@ -10,7 +10,7 @@ import pytest
 
 from labkit.analysis import find_threats
 from labkit.cluster import read_dump, read_live
-from labkit.cluster.dump_reader import MEANT
+from labkit.cluster.objects.reader import MEANT
 from labkit.model import model_of_dump
 
 pytestmark = pytest.mark.lab

@@ -26,11 +26,11 @@ from labkit.cluster.componentconfig import (
     read_kubelet_config,
     read_scheduler_config,
 )
-from labkit.cluster.flags import parse_flags
 from labkit.cluster.policies import read_abac, read_encryption, read_etcd_auth, read_rbac
-from labkit.cluster.systemd import Word
+from labkit.cluster.syntax.flags import parse_flags
+from labkit.cluster.syntax.systemd import Word
+from labkit.cluster.syntax.yamldoc import read_documents
 from labkit.cluster.topology import read_topology
-from labkit.cluster.yamldoc import read_documents
 from labkit.errors import ConfigError
 
 CONFIG = """\
@@ -370,7 +370,7 @@ def test_yaml_alias_bomb_is_refused():
     "text", ["\n".join(f"k{n}: 1" for n in range(50)), "[" + "1, " * 50 + "1]"], ids=["map", "list"]
 )
 def test_oversized_document_is_refused(text: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("labkit.cluster.yamldoc.MAX_NODES", 40)
+    monkeypatch.setattr("labkit.cluster.syntax.yamldoc.MAX_NODES", 40)
     with pytest.raises(ConfigError, match=r"big\.yaml:1: too deeply nested, or too large"):
         read_documents(text, "big.yaml")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.cluster.systemd import expand, merge, parse_environment, parse_unit, split
+from labkit.cluster.syntax.systemd import expand, merge, parse_environment, parse_unit, split
 from labkit.errors import ConfigError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from labkit.cluster import Source
-from labkit.cluster.source import Setting
-from labkit.cluster.urls import is_loopback, port_of, url_of
+from labkit.cluster.syntax.source import Setting
+from labkit.cluster.syntax.urls import is_loopback, port_of, url_of
 from labkit.errors import ConfigError
 
 

@@ -25,7 +25,7 @@ from rich.console import Console
 from labkit.errors import BuildFailed, ConfigError, ImageError
 from labkit.lab import _build, images
 from labkit.lab._recipe import IMAGES, recipe_files, recipe_hash
-from labkit.lab.report import PlainReporter, RichReporter, Step
+from labkit.lab.progress import PlainReporter, RichReporter, Step
 from labkit.resources import environments_dir
 
 

@@ -23,7 +23,7 @@ from docker.errors import ImageNotFound, NotFound
 from labkit.errors import ImageError
 from labkit.lab import images
 from labkit.lab._recipe import recipe_hash
-from labkit.lab.report import PlainReporter, Step
+from labkit.lab.progress import PlainReporter, Step
 from labkit.resources import environments_dir
 
 pytestmark = pytest.mark.lab

@@ -18,7 +18,7 @@ from labkit.cluster import read_environment
 from labkit.errors import CommandFailed, LabError
 from labkit.lab import LabStatus, secret_store
 from labkit.lab.machine import FileSpec, Output
-from labkit.verify import verify
+from labkit.verification import verify
 
 STORED = "/registry/secrets/"
 

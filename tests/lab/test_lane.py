@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from labkit.errors import CommandFailed
-from labkit.lab.lane import lane_to
+from labkit.lab.connection import connection_to
 
 pytestmark = pytest.mark.lab
 NODE = "master"
@@ -51,8 +51,8 @@ def test_command_is_ended_after_its_timeout(lab_insecure: Any) -> None:
 
 
 def test_broken_connection_is_reopened(lab_insecure: Any) -> None:
-    lane = lane_to(lab_insecure.container(NODE))
-    assert lane is lane_to(lab_insecure.container(NODE))
+    lane = connection_to(lab_insecure.container(NODE))
+    assert lane is connection_to(lab_insecure.container(NODE))
     lane.close()
     assert lab_insecure.exec(NODE, ["echo", "again"]).text == "again\n"
-    assert lane_to(lab_insecure.container(NODE)) is not lane
+    assert connection_to(lab_insecure.container(NODE)) is not lane

@@ -22,7 +22,7 @@ from labkit.errors import (
 from labkit.lab import Lab, list_labs
 from labkit.lab.engine import connect, lab_filter
 from labkit.resources import environments_dir
-from labkit.verify.plan import authority_of
+from labkit.verification.plan import authority_of
 
 pytestmark = pytest.mark.lab
 OTHER = f"other-{os.getpid()}"

@@ -14,7 +14,7 @@ import pytest
 from labkit import controls, techniques
 from labkit.lab import Lab
 from labkit.matrix import Matrix, run_matrix, variants
-from labkit.verify import verify
+from labkit.verification import verify
 
 pytestmark = pytest.mark.lab
 SHARE = 1

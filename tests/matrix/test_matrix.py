@@ -15,7 +15,7 @@ from labkit.matrix import Cell, Matrix, Variant, combinations, run, run_matrix, 
 from labkit.model import Foothold, read_model
 from labkit.render.matrix import cover, heat_map, markdown
 from labkit.techniques import Prediction, Technique, Verdict
-from labkit.techniques._base import NETWORK, POD
+from labkit.techniques._lib.technique import NETWORK, POD
 
 OFF = Variant("hardened", "kubelet-anonymous", "off")
 

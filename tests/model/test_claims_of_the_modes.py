@@ -6,7 +6,7 @@ import pytest
 
 from labkit.cluster import read_environment
 from labkit.model import PROPERTIES, VALUES, read_model
-from labkit.model.own import client_credential
+from labkit.model.credentials import client_credential
 
 WORKERS = ("worker1", "worker2")
 MEMBERS = ("etcd1", "etcd2", "etcd3")

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from labkit.cluster import read_environment
-from labkit.cluster.source import Setting
-from labkit.model.places import apiserver_of, node_of
+from labkit.cluster.syntax.source import Setting
+from labkit.model.addresses import apiserver_of, node_of
 
 ENV = read_environment("hardened")
 [ADMIN] = [it for it in ENV.kubeconfigs if it.path.endswith("/admin.conf")]

@@ -9,7 +9,7 @@ import pytest
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Key, Rule, Whole
 from labkit.model.claims import Claim
-from labkit.model.readable import anybody_reads, readable
+from labkit.model.file_access import anybody_reads, readable
 from labkit.model.rights import (
     Action,
     Caller,

@@ -14,7 +14,7 @@ from labkit.analysis.attack_graph.queries import AttackPaths
 from labkit.analysis.attack_graph.steps import Step
 from labkit.analysis.findings.finding import STATES, Finding, Findings
 from labkit.cli import app
-from labkit.cluster.source import Source
+from labkit.cluster.syntax.source import Source
 from labkit.model import Channel, Claim, Component, Model, StoredCredential, read_model
 from labkit.render.contents import contents
 from labkit.render.escaping import plain

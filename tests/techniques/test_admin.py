@@ -12,10 +12,11 @@ import pytest
 from labkit import read_environment, techniques
 from labkit.errors import LabError, ProbeError, ProbeTimeout
 from labkit.lab import Output
-from labkit.lab.raw import as_curl
+from labkit.lab.curl import as_curl
 from labkit.model import read_model
 from labkit.model.footholds import ROOT_ON_WORKER
-from labkit.techniques import _admin, _middle
+from labkit.techniques._lib.machines import admin as _admin
+from labkit.techniques._lib.wire import middle as _middle
 
 POD = "/api/v1/namespaces/default/pods/labkit"
 

@@ -12,11 +12,11 @@ import yaml
 from labkit import techniques
 from labkit.errors import LabkitError, ProbeError
 from labkit.model import Foothold, read_model
-from labkit.techniques import _forge
-from labkit.techniques._base import NETWORK, ROOT_ON_WORKER
-from labkit.techniques._capture import capture
-from labkit.techniques._reach import inside
-from labkit.techniques._secret import true_secret
+from labkit.techniques._lib.machines.reach import inside
+from labkit.techniques._lib.stores import forge as _forge
+from labkit.techniques._lib.stores.secret import true_secret
+from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER
+from labkit.techniques._lib.wire.capture import capture
 
 pytestmark = pytest.mark.lab
 WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))

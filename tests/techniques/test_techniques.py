@@ -15,10 +15,18 @@ from labkit.errors import CommandFailed, ConfigError, ProbeError, ProbeTimeout
 from labkit.lab import Output
 from labkit.model import read_model
 from labkit.render import evidence_picture
-from labkit.techniques import _reach, _secret
-from labkit.techniques._base import FOOTHOLDS, GRANTS, NETWORK, POD, USER_ON_MASTER, Technique
-from labkit.techniques._secret import Sample, Secret, sample
-from labkit.techniques._verdict import Verdict, Verdicts
+from labkit.techniques._lib.machines import reach as _reach
+from labkit.techniques._lib.stores import secret as _secret
+from labkit.techniques._lib.stores.secret import Sample, Secret, sample
+from labkit.techniques._lib.technique import (
+    FOOTHOLDS,
+    GRANTS,
+    NETWORK,
+    POD,
+    USER_ON_MASTER,
+    Technique,
+)
+from labkit.techniques._lib.verdict import Verdict, Verdicts
 
 MODES = ("insecure", "hardened")
 STRIDE = {

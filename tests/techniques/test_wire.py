@@ -16,8 +16,8 @@ from scapy.utils import PcapWriter
 from labkit.errors import ProbeTimeout
 from labkit.model import Channel, read_model
 from labkit.techniques import eavesdrop
-from labkit.techniques._secret import Secret
-from labkit.techniques._wire import content, responses, streams, tls_records
+from labkit.techniques._lib.stores.secret import Secret
+from labkit.techniques._lib.wire.decode import content, responses, streams, tls_records
 
 CLIENT, SERVER, PORT = "10.161.4.21", "10.161.4.10", 6443
 SECRET = Secret("payments", "card-processor", "api-key", b"0f1e2d3c4b5a69788796a5b4")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from labkit.lab import Lab
-from labkit.verify import run, verify
+from labkit.verification import run, verify
 
 SYSTEMD, KUBERNETES = "/etc/systemd/system", "/etc/kubernetes"
 

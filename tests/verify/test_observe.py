@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from labkit.model import PROPERTIES, Channel, read_model
-from labkit.verify.observe import Results, Unprobed, observe
-from labkit.verify.questions import questions
+from labkit.verification.observe import Results, Unprobed, observe
+from labkit.verification.questions import questions
 
 HARDENED = {c.id: c for c in read_model("hardened").channels}
 KUBELET = HARDENED["kubelet@worker1 -> kube-apiserver@master:6443"]

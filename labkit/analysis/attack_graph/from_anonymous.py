@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.steps import Step
-from labkit.cluster.dump import ClusterNode, Dump, Namespace
+from labkit.cluster.objects.facts import ClusterNode, Dump, Namespace
 from labkit.cluster.policies import Binding, Rbac
 from labkit.model import Foothold
 from labkit.model.authorization import ANONYMOUS, UNAUTHENTICATED, apiserver_authorization

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from labkit.analysis.attack_graph.steps import Step
 from labkit.analysis.listener_kinds import ListenerKind, gap_at, kind_of_listener
-from labkit.cluster.urls import is_loopback
+from labkit.cluster.syntax.urls import is_loopback
 from labkit.model import Channel, Foothold, Model, Role, StoredCredential
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
 from labkit.model.strangers import STRANGERS

@@ -355,13 +355,14 @@ def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = No
     known |= {Foothold(kind, node) for node in nodes for kind in ("user", "root")}
     roles = {role for role in Role if machines(model, role)}
     known |= {Foothold(kind, role) for role in roles for kind in ("user", "root")}
-    if isinstance(wanted, Foothold) and (wanted in known or (graph is not None and wanted in graph)):
+    held = known if graph is None else {*known, *graph}
+    if isinstance(wanted, Foothold) and wanted in held:
         return wanted
     try:
         found = parse_foothold(text)
     except ConfigError:
         found = None
-    if found is not None and found not in known and (graph is None or found not in graph):
+    if found is not None and found not in held:
         by_word = {it.word: it for it in known if isinstance(it.where, Role)}
         found = by_word.get(found.word)
     if found is None:

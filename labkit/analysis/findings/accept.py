@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from labkit.analysis.findings.finding import Findings
-from labkit.cluster.source import decode
-from labkit.cluster.yamldoc import Document, read_one
+from labkit.cluster.syntax.source import decode
+from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.errors import ConfigError
 
 __all__ = ["Acceptance", "accept", "read_acceptances"]

@@ -19,7 +19,7 @@ from labkit.analysis.attack_graph.steps import Graph, attack_graph, close
 from labkit.analysis.findings.finding import Finding
 from labkit.analysis.findings.risk import RiskRule
 from labkit.cluster.policies import Rbac
-from labkit.cluster.source import Source
+from labkit.cluster.syntax.source import Source
 from labkit.model import Claim, Foothold
 from labkit.model.footholds import ADMIN, CALLS, NODE, POD, SECRETS
 

@@ -13,8 +13,8 @@ from labkit.analysis.attack_graph.steps import Path, attack_graph, cost, paths_t
 from labkit.analysis.findings.anonymous import anonymous_finding
 from labkit.analysis.findings.finding import Finding
 from labkit.analysis.findings.risk import RiskRule
-from labkit.cluster.dump import Dump, PodGroup
-from labkit.cluster.source import Source
+from labkit.cluster.objects.facts import Dump, PodGroup
+from labkit.cluster.syntax.source import Source
 from labkit.model import Claim, Goal
 from labkit.model.footholds import ADMIN, OUTSIDE, SECRETS
 
@@ -31,7 +31,7 @@ def object_threats(dump: Dump, risk: RiskRule) -> Iterator[Finding]:
 
     Examples
     --------
-    >>> from labkit.cluster.dump import Dump, PodGroup, PodSpec
+    >>> from labkit.cluster.objects.facts import Dump, PodGroup, PodSpec
     >>> pods = PodGroup("shop", "web", "web", PodSpec(token=True), ("worker1",), ("web-1",))
     >>> list(object_threats(Dump("shop", pods=(pods,)), RiskRule()))
     []

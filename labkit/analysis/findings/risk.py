@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labkit.analysis.findings.finding import LEVELS
-from labkit.cluster.source import decode
-from labkit.cluster.yamldoc import Document, read_one
+from labkit.cluster.syntax.source import decode
+from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.errors import ConfigError
 
 __all__ = ["RiskRule", "read_risk"]

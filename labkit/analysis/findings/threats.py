@@ -11,7 +11,7 @@ from labkit.analysis.findings.finding import Finding, Findings
 from labkit.analysis.findings.risk import RiskRule
 from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, Rule
 from labkit.analysis.listener_kinds import Gap, gap_at, kind_of_listener
-from labkit.bulk import uncollected
+from labkit.gc_pause import gc_pause
 from labkit.model import Channel, Claim, Model, StoredCredential
 from labkit.model.footholds import ADMIN
 from labkit.model.strangers import STRANGERS
@@ -47,7 +47,7 @@ class _Case(NamedTuple):
     explanation: str = ""
 
 
-@uncollected()
+@gc_pause()
 def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     """Return every threat that applies to a model, whether open or mitigated.
 

@@ -15,7 +15,7 @@ from labkit.analysis.attack_graph.from_objects.permissions import (
     permissions_of,
 )
 from labkit.cluster.policies import Binding, Role, Rule
-from labkit.cluster.source import Source
+from labkit.cluster.syntax.source import Source
 from labkit.model import Foothold
 
 __all__ = ["Bindings"]

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
-from labkit.cluster.dump import Dump, NetworkPolicy, PodGroup, SecretName
+from labkit.cluster.objects.facts import Dump, NetworkPolicy, PodGroup, SecretName
 from labkit.model import Foothold
 
 __all__ = ["MEMBERSHIP", "ClusterIndex", "StepBuilder", "account", "inside"]

@@ -13,7 +13,7 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     inside,
 )
 from labkit.analysis.attack_graph.from_objects.escapes import KUBELET, PKI, ROOT, TOKENS, escapes
-from labkit.cluster.dump import PodGroup
+from labkit.cluster.objects.facts import PodGroup
 from labkit.model import Foothold
 from labkit.model.footholds import ADMIN, NODE
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labkit.cluster.dump import Container, PodGroup
+from labkit.cluster.objects.facts import Container, PodGroup
 
 __all__ = ["Escape", "escapes", "touches"]
 
@@ -115,7 +115,7 @@ def escapes(group: PodGroup) -> tuple[Escape, ...]:
 
     Examples
     --------
-    >>> from labkit.cluster.dump import HostPath, PodSpec
+    >>> from labkit.cluster.objects.facts import HostPath, PodSpec
     >>> path = HostPath("/run/docker.sock", read_only=True)
     >>> spec = PodSpec(containers=(Container("agent", host_paths=(path,)),))
     >>> [found] = escapes(PodGroup("ops", "agent", "default", spec, ("worker1",), ("agent-1",)))

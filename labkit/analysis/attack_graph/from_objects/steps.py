@@ -12,7 +12,7 @@ from labkit.analysis.attack_graph.from_objects.entry_points import write_entry_p
 from labkit.analysis.attack_graph.steps import Step
 
 if TYPE_CHECKING:
-    from labkit.cluster.dump import Dump
+    from labkit.cluster.objects.facts import Dump
 
 __all__ = ["object_steps"]
 
@@ -34,7 +34,7 @@ def object_steps(dump: Dump) -> tuple[Step, ...]:
 
     Examples
     --------
-    >>> from labkit.cluster.dump import Dump, PodGroup, PodSpec
+    >>> from labkit.cluster.objects.facts import Dump, PodGroup, PodSpec
     >>> pods = PodGroup("shop", "web", "web", PodSpec(token=True), ("worker1",), ("web-1",))
     >>> steps = {step.name: step for step in object_steps(Dump("shop", pods=(pods,)))}
     >>> print(steps["mounted-token"])

@@ -1,0 +1,1 @@
+"""A cluster read from the files copied from its machines."""

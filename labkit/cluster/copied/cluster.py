@@ -1,0 +1,199 @@
+"""A user's own cluster: a folder with what was copied from its machines, read into facts.
+
+Nothing there is ours to correct, so what is malformed or missing is an :class:`Unknown`, and the
+rest is read all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from labkit.cluster.certificates import Pki, signer_of
+from labkit.cluster.components import read_components
+from labkit.cluster.copied.files import Copied, copied_files, machines_in
+from labkit.cluster.copied.machine_files import certificates_of, people, policies, rbac_of
+from labkit.cluster.copied.names import with_names
+from labkit.cluster.copied.pki import pki_of, with_readable_certificate
+from labkit.cluster.copied.static_pods import (
+    kube_proxy_command,
+    kube_proxy_files,
+    kubeadm_kubelet,
+    static_commands,
+)
+from labkit.cluster.credentials import read_credentials
+from labkit.cluster.facts import Component, Credential, Environment, File, Node
+from labkit.cluster.kubeconfig import KubeConfig
+from labkit.cluster.policies import read_etcd_auth
+from labkit.cluster.syntax.source import Collected, Source, Unknown, trying
+from labkit.cluster.syntax.yamldoc import Document, read_documents
+from labkit.cluster.units import Command, unit_commands
+from labkit.cluster.validation import sane
+
+__all__ = ["read_cluster"]
+
+CONTROL_PLANE = frozenset({"kube-apiserver", "kube-controller-manager", "kube-scheduler"})
+ROLES = {"control-plane": "master node", "etcd": "master node", "worker": "worker node"}
+#: What a cluster's description cannot do without, and what is then not known.
+WANTED = {
+    "kube-apiserver": "who gets in, and who may do what",
+    "etcd": "where everything is stored, and who gets at it",
+    "kubelet": "who gets at the pods of a machine",
+    "kube-proxy": "as whom it calls the apiserver",
+}
+ETCD_AUTH = "etcd-auth.yaml"
+
+
+def read_cluster(folder: Path | str) -> Environment:
+    """Read the facts of a cluster from what was copied from its machines.
+
+    Parameters
+    ----------
+    folder : path or str
+        A folder per machine (``NODE/etc/kubernetes/...``), or one machine's files
+        (``etc/kubernetes/...``); beside them the cluster's objects as YAML.
+
+    Returns
+    -------
+    Environment
+        What could not be read or is not there stands in ``unknowns``.
+
+    Raises
+    ------
+    ConfigError
+        There is no such folder, or nothing of a machine in it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> manifests = folder / "master" / "etc" / "kubernetes" / "manifests"
+    >>> manifests.mkdir(parents=True)
+    >>> _ = (manifests / "etcd.yaml").write_text(
+    ...     "{kind: Pod, spec: {containers: [{command: [etcd, --client-cert-auth=true]}]}}")
+    >>> [str(part.setting("client-cert-auth").source) for part in read_cluster(folder).components]
+    ['master/etc/kubernetes/manifests/etcd.yaml:1 --client-cert-auth=true']
+    """
+    path = Path(folder)
+    unknowns = Collected()
+    copied = copied_files(path, unknowns)
+    proxy = kube_proxy_files(_documents(copied.objects, unknowns))
+    nodes: list[Node] = []
+    components: list[Component] = []
+    for name, files in machines_in(copied, unknowns).items():
+        node = Node(name, "worker", ROLES["worker"], 0, "", files)
+        commands = [*unit_commands(node, unknowns), *static_commands(node, unknowns)]
+        if not any(command.kind == "kubelet" for command in commands):
+            commands += kubeadm_kubelet(node, unknowns)
+        kinds = {command.kind for command in commands}
+        if "kubelet" in kinds and "kube-proxy" not in kinds and f"{_PROXY}/config.conf" in proxy:
+            node = replace(node, files={**files, **proxy})
+            commands.append(kube_proxy_command(proxy))
+        role = _role(commands)
+        node = replace(node, role=role, zone=ROLES[role])
+        nodes.append(node)
+        found = read_components(node, commands, unknowns)
+        components += [sane(component, unknowns) for component in found]
+    return _environment(path, copied, nodes, components, unknowns)
+
+
+_PROXY = "/var/lib/kube-proxy"
+
+
+def _environment(
+    path: Path,
+    copied: Copied,
+    nodes: list[Node],
+    components: list[Component],
+    unknowns: list[Unknown],
+) -> Environment:
+    components = [with_readable_certificate(item, unknowns) for item in components]
+    certificates = certificates_of(nodes, unknowns)
+    found = with_names(nodes, components, certificates, unknowns)
+    kubeconfigs = tuple(
+        with_readable_certificate(config, unknowns)
+        for config in people(found, components, unknowns)
+    )
+    clients = [item.kubeconfig for item in components if item.kubeconfig]
+    credentials = read_credentials(found, Pki(), certificates, [*clients, *kubeconfigs], components)
+    pki, authorities = pki_of(found, certificates, components, unknowns)
+    abac, encryption = policies(found, components, unknowns)
+    auth = None
+    for file in copied.objects:
+        if Path(file.source).name == ETCD_AUTH:
+            with trying(unknowns):
+                auth = read_etcd_auth(file.read_text(), file.source)
+    manifests = tuple(f for f in copied.objects if Path(f.source).name != ETCD_AUTH)
+    absent = Source(ETCD_AUTH, None, f"{ETCD_AUTH} absent: users are in etcd's own data", True)
+    unknowns += _missing(components)
+    configs = {(c.node, c.path): c for c in (*clients, *kubeconfigs)}
+    return Environment(
+        name=path.resolve().name,
+        description="",
+        folder=path,
+        layers=(path,),
+        roles={node.role: node.zone for node in found},
+        nodes=found,
+        components=tuple(components),
+        credentials=tuple(_signed(credentials, found, configs, authorities, unknowns)),
+        pki=pki,
+        certificate_files=tuple(item for read in certificates.values() for item in read),
+        kubeconfigs=kubeconfigs,
+        docker_clients=(),
+        abac=abac,
+        encryption=encryption,
+        rbac=rbac_of(manifests, unknowns),
+        etcd_auth=auth,
+        etcd_auth_source=auth.source if auth else absent,
+        manifests=manifests,
+        secrets=(),
+        bootstrap_kubeconfig="",
+        unknowns=tuple(dict.fromkeys(unknowns)),
+        complete=False,
+    )
+
+
+def _role(commands: Iterable[Command]) -> str:
+    kinds = {command.kind for command in commands}
+    if kinds & CONTROL_PLANE:
+        return "control-plane"
+    return "etcd" if "etcd" in kinds and "kubelet" not in kinds else "worker"
+
+
+def _documents(files: Iterable[File], unknowns: list[Unknown]) -> Iterator[Document]:
+    for file in files:
+        with trying(unknowns):
+            yield from read_documents(file.read_text(), file.source)
+
+
+def _missing(components: Iterable[Component]) -> Iterator[Unknown]:
+    kinds = {component.kind for component in components}
+    for kind, why in WANTED.items():
+        if kind not in kinds:
+            yield Unknown(kind, None, "nowhere among the files", f"not known: {why}")
+
+
+def _signed(
+    credentials: Iterable[Credential],
+    nodes: Iterable[Node],
+    configs: Mapping[tuple[str, str], KubeConfig],
+    authorities: list[tuple[str, bytes]],
+    unknowns: list[Unknown],
+) -> Iterator[Credential]:
+    """Yield the credentials, each with the authority whose key signed it rather than its name."""
+    files = {node.name: node.files for node in nodes}
+    for credential in credentials:
+        data = b""
+        config = configs.get((credential.node, credential.kubeconfig))
+        file = files[credential.node].get(credential.certificate)
+        if config and config.certificate_data:
+            data = config.certificate_data
+        elif file:
+            with trying(unknowns):
+                data = file.read_bytes()
+        signer = signer_of(data, authorities) if data else None
+        if signer == "":
+            source, why = credential.source, f"{credential.signed_by} has not signed it"
+            unknowns.append(Unknown(source.path, source.line, credential.name, why))
+        yield credential if signer is None else replace(credential, signed_by=signer)

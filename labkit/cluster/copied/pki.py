@@ -1,0 +1,109 @@
+"""The authorities of a user's cluster: found as certificates, not planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import overload
+
+from labkit.cluster.certificates import (
+    Authority,
+    Certificate,
+    KeyPair,
+    Pki,
+    read_certificates,
+)
+from labkit.cluster.facts import Component, Node
+from labkit.cluster.kubeconfig import KubeConfig
+from labkit.cluster.syntax.source import Source, Unknown, trying
+
+__all__ = ["pki_of", "with_readable_certificate"]
+
+KEYS = (".key", "-key.pem")
+Files = Mapping[tuple[str, str], tuple[Certificate, ...]]
+
+
+def pki_of(
+    nodes: Iterable[Node],
+    certificates: Files,
+    components: Iterable[Component],
+    unknowns: list[Unknown],
+) -> tuple[Pki, list[tuple[str, bytes]]]:
+    """Return the authorities found, and for each its name with its certificate.
+
+    The key of one is where a file of its name lies, which may as well be empty: it is not read.
+    """
+    data: dict[str, bytes] = {}
+    made: dict[tuple[str, str], Authority] = {}
+    files = {node.name: node.files for node in nodes}
+    for (node, path), read in certificates.items():
+        authority = next((item for item in read if item.authority), None)
+        if authority is None:
+            continue
+        file = files[node][path]
+        name = authority.subject or path
+        with trying(unknowns):
+            content = file.read_bytes()
+            if data.setdefault(name, content) != content:
+                name = f"{name} ({path})"
+                data.setdefault(name, content)
+            key = _key_of(files[node], path)
+            source = Source(file.source, None, authority.subject)
+            holders = (node,) if key else ()
+            known = made.get((name, path))
+            if known:
+                holders = tuple(dict.fromkeys((*known.key_nodes, *holders)))
+                key = key or known.key
+            made[name, path] = Authority(
+                name, authority.common_name, path, key, (), holders, source
+            )
+    with_key = {item.name for item in made.values() if item.key_nodes}
+    without = {item.name: item.source for item in made.values() if item.name not in with_key}
+    for name, source in without.items():
+        why = "its key is not among the files: who holds it is not known"
+        unknowns.append(Unknown(source.path, None, name, why))
+    pki = Pki(authorities=tuple(made.values()), key_pairs=tuple(_pairs(components)))
+    return pki, list(data.items())
+
+
+def _key_of(files: Mapping[str, object], path: str) -> str:
+    stem = path.rpartition(".")[0]
+    return next((stem + end for end in KEYS if stem + end in files), "")
+
+
+def _pairs(components: Iterable[Component]) -> Iterable[KeyPair]:
+    """Yield the pair of keys that signs service accounts' tokens, once for each path."""
+    public = {
+        item.node: item.setting("service-account-key-file").value
+        for item in components
+        if item.kind == "kube-apiserver"
+    }
+    seen = set()
+    for item in components:
+        given = item.given("service-account-private-key-file")
+        if item.kind == "kube-controller-manager" and given and given.value not in seen:
+            seen.add(given.value)
+            name = "service accounts"
+            yield KeyPair(name, (), public.get(item.node, ""), given.value, given.source)
+
+
+@overload
+def with_readable_certificate(item: Component, unknowns: list[Unknown]) -> Component: ...
+@overload
+def with_readable_certificate(item: KubeConfig, unknowns: list[Unknown]) -> KubeConfig: ...
+
+
+def with_readable_certificate(
+    item: Component | KubeConfig, unknowns: list[Unknown]
+) -> Component | KubeConfig:
+    """Return a kubeconfig, or a component with its, without an inline certificate that is none."""
+    if isinstance(item, Component):
+        if item.kubeconfig is None:
+            return item
+        return replace(item, kubeconfig=with_readable_certificate(item.kubeconfig, unknowns))
+    if item.certificate_data:
+        with trying(unknowns):
+            read_certificates(item.certificate_data, item.user_source.source.path)
+            return item
+        return replace(item, certificate_data=b"")
+    return item

@@ -1,0 +1,1 @@
+"""A cluster read from the objects that its apiserver shows."""

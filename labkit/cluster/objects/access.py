@@ -1,0 +1,217 @@
+"""Kubernetes objects out of JSON text, one after the other: a list is never held as a whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
+
+from labkit.cluster.syntax.source import broken
+
+__all__ = ["at", "mapping", "objects", "selects", "sequence", "text_of", "truth", "words"]
+
+DECODER = json.JSONDecoder()
+SPACE = re.compile(r"[ \t\r\n]*")
+#: An object and the kind that its list says it is.
+Found = tuple[dict[str, Any], str]
+
+
+def objects(text: str, path: str) -> Iterator[Found]:
+    """Yield the objects of a JSON text: of lists, of single objects, of several one after another.
+
+    Parameters
+    ----------
+    text : str
+    path : str
+        The file, for messages.
+
+    Yields
+    ------
+    (dict, str)
+        An object, and its kind as its list says it.
+
+    Raises
+    ------
+    ConfigError
+        What follows is no JSON; what stood before it has been yielded.
+
+    Examples
+    --------
+    >>> text = '{"kind": "PodList", "items": [{"metadata": {"name": "web"}}]} {"kind": "Node"}'
+    >>> [kind for _, kind in objects(text, "dump.json")]
+    ['Pod', 'Node']
+    """
+    place = _skip(text, 0)
+    while place < len(text):
+        try:
+            place = yield from _document(text, place)
+        except json.JSONDecodeError as error:
+            hint = "write it anew: kubectl get … -o json"
+            raise broken(path, error.lineno, f"no valid JSON: {error.msg}", hint) from error
+        except (ValueError, RecursionError) as error:
+            line = text.count("\n", 0, place) + 1
+            raise broken(path, line, f"no valid JSON from here: {error}") from error
+        place = _skip(text, place)
+
+
+def _skip(text: str, place: int) -> int:
+    found = SPACE.match(text, place)
+    return found.end() if found else place
+
+
+def _expect(text: str, place: int, wanted: str) -> int:
+    place = _skip(text, place)
+    if text[place : place + 1] not in wanted or place >= len(text):
+        raise json.JSONDecodeError(f"expected one of {wanted}", text, place)
+    return place
+
+
+def _document(text: str, place: int) -> Generator[Found, None, int]:
+    place = _expect(text, place, "{")
+    head: dict[str, Any] = {}
+    listed = False
+    place = _skip(text, place + 1)
+    while text[place : place + 1] != "}":
+        key, place = DECODER.raw_decode(text, _expect(text, place, '"'))
+        place = _skip(text, _expect(text, place, ":") + 1)
+        if key == "items" and text[place : place + 1] == "[":
+            listed = True
+            place = yield from _items(text, place, head)
+        else:
+            head[key], place = DECODER.raw_decode(text, place)
+        place = _expect(text, place, ",}")
+        if text[place] == ",":
+            place = _expect(text, place + 1, '"')
+    if not listed:
+        kind = head.get("kind")
+        yield head, kind if isinstance(kind, str) else ""
+    return place + 1
+
+
+def _items(text: str, place: int, head: dict[str, Any]) -> Generator[Found, None, int]:
+    of = head.get("kind")
+    default = of.removesuffix("List") if isinstance(of, str) else ""
+    place = _skip(text, place + 1)
+    while text[place : place + 1] != "]":
+        value, place = DECODER.raw_decode(text, place)
+        if isinstance(value, dict):
+            kind = value.get("kind", default)
+            yield value, kind if isinstance(kind, str) else ""
+        place = _expect(text, place, ",]")
+        if text[place] == ",":
+            place = _skip(text, place + 1)
+    return place + 1
+
+
+def at(value: Any, *keys: str) -> Any:
+    """Return what lies under some keys, or None.
+
+    Examples
+    --------
+    >>> at({"spec": {"nodeName": "a"}}, "spec", "nodeName")
+    'a'
+    """
+    for key in keys:
+        if not isinstance(value, dict):
+            if value is None:
+                return None
+            raise ValueError(f"expected keys and values around {key}")
+        value = value.get(key)
+    return value
+
+
+def mapping(value: Any, *keys: str) -> dict[str, Any]:
+    """Return the keys and values that lie somewhere; none where nothing does.
+
+    Examples
+    --------
+    >>> mapping({"labels": None}, "labels")
+    {}
+    """
+    found = at(value, *keys)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{'.'.join(keys)}: expected keys and values")
+    return found
+
+
+def sequence(value: Any, *keys: str) -> list[Any]:
+    """Return the list that lies somewhere; an empty one where nothing does.
+
+    Examples
+    --------
+    >>> sequence({"rules": [1]}, "rules")
+    [1]
+    """
+    found = at(value, *keys)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise ValueError(f"{'.'.join(keys)}: expected a list")
+    return found
+
+
+def text_of(value: Any, *keys: str) -> str:
+    """Return the text that lies somewhere; the empty one where nothing does.
+
+    Examples
+    --------
+    >>> text_of({"metadata": {"name": "web"}}, "metadata", "name")
+    'web'
+    """
+    found = at(value, *keys)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise ValueError(f"{'.'.join(keys)}: expected a text")
+    # half of a pair of surrogates is no character, and could not be written anywhere
+    return found if found.isascii() else found.encode("utf-8", "replace").decode()
+
+
+def truth(value: Any, *keys: str) -> bool | None:
+    """Return the truth value that lies somewhere, or None.
+
+    Examples
+    --------
+    >>> truth({"hostPID": True}, "hostPID")
+    True
+    """
+    found = at(value, *keys)
+    if found is not None and not isinstance(found, bool):
+        raise ValueError(f"{'.'.join(keys)}: expected true or false")
+    return found
+
+
+def words(item: Any, *keys: str) -> tuple[str, ...]:
+    """Return a list of words; empty where it is absent."""
+    return tuple(text_of({"": word}, "") for word in sequence(item, *keys))
+
+
+def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
+    """Say whether a label selector takes an object with some labels; an empty one takes all.
+
+    Examples
+    --------
+    >>> selects({"matchLabels": {"app": "web"}}, {"app": "web", "tier": "front"})
+    True
+    >>> selects({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, {"app": "web"})
+    False
+    """
+    if any(labels.get(key) != value for key, value in mapping(selector, "matchLabels").items()):
+        return False
+    for item in sequence(selector, "matchExpressions"):
+        key, operator = text_of(item, "key"), text_of(item, "operator")
+        values = sequence(item, "values")
+        holds = {
+            "In": labels.get(key) in values,
+            "NotIn": labels.get(key) not in values,
+            "Exists": key in labels,
+            "DoesNotExist": key not in labels,
+        }
+        if operator not in holds:
+            raise ValueError(f"no operator of a selector: {operator}")
+        if not holds[operator]:
+            return False
+    return True

@@ -1,0 +1,178 @@
+"""A running cluster's objects, asked for with ``kubectl get --raw``: GET, and nothing else.
+
+kubectl does it, and not a library: it knows every way in which a kubeconfig may log in, who looks
+at a cluster has it, and what it sends is what the kit tells it to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from labkit.cluster.objects.access import sequence, text_of
+from labkit.cluster.objects.facts import Dump
+from labkit.cluster.objects.reader import KINDS, Builder
+from labkit.cluster.syntax.source import Unknown
+from labkit.errors import ConfigError
+
+__all__ = ["read_live"]
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+#: Service accounts before the pods that run as them.
+LISTS = {
+    "Node": "/api/v1/nodes",
+    "Namespace": "/api/v1/namespaces",
+    "ServiceAccount": "/api/v1/serviceaccounts",
+    "Secret": "/api/v1/secrets",
+    "Role": f"{RBAC}/roles",
+    "RoleBinding": f"{RBAC}/rolebindings",
+    "ClusterRole": f"{RBAC}/clusterroles",
+    "ClusterRoleBinding": f"{RBAC}/clusterrolebindings",
+    "Pod": "/api/v1/pods",
+    "Service": "/api/v1/services",
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/endpointslices",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/networkpolicies",
+    "Ingress": "/apis/networking.k8s.io/v1/ingresses",
+}
+PAGE = 500
+SECONDS = 60
+#: A refusal that concerns one kind, as kubectl says it; anything else ends it all.
+REFUSED = "Error from server ("
+EXPIRED = ("(Expired)", "(Gone)")
+
+#: Asks for a path; gives the answer, or None with what was said instead.
+Ask = Callable[[str], tuple[str | None, str]]
+
+
+def read_live(
+    kubeconfig: Path | str,
+    context: str | None = None,
+    *,
+    secrets: bool = True,
+    kubectl: str = "kubectl",
+) -> Dump:
+    """Read a running cluster's objects, page by page.
+
+    Parameters
+    ----------
+    kubeconfig : path or str
+        The file to log in with; no other one is looked at, nor is ``~/.kube``.
+    context : str, optional
+        Of its contexts, the one to use; without it, the current one.
+    secrets : bool
+        Ask for the secrets as well. The apiserver sends them whole; all but names and types is
+        dropped at once. Without them it is not known which service accounts' tokens lie there.
+    kubectl : str
+        The program.
+
+    Returns
+    -------
+    Dump
+        What one may not read is an unknown.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file or program, or the apiserver does not answer, or knows us not.
+
+    Examples
+    --------
+    >>> read_live("/nowhere/config")
+    Traceback (most recent call last):
+    labkit.errors.ConfigError: no kubeconfig at /nowhere/config
+    """
+    path = Path(kubeconfig).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"no kubeconfig at {path}")
+    program = shutil.which(kubectl)
+    if program is None:
+        raise ConfigError(
+            f"no {kubectl} on this machine", hint="install it, or read a dump that it wrote"
+        )
+    builder = Builder(context or path.name)
+    with tempfile.TemporaryDirectory(prefix="labkit-") as cache:
+        options = [f"--kubeconfig={path}", f"--cache-dir={cache}"]
+        options += [f"--context={context}"] if context else []
+        ask = _asking([program, *options, f"--request-timeout={SECONDS}s", "get", "--raw"])
+        for kind in LISTS:
+            if kind == "Secret" and not secrets:
+                why = "was not asked for"
+                builder.unknowns.append(Unknown(builder.name, None, f"GET {LISTS[kind]}", why))
+            else:
+                _list(builder, kind, ask)
+    return builder.finish()
+
+
+def _asking(command: list[str]) -> Ask:
+    # the user's own aliases and preferences for kubectl would change what it does
+    environment = {**os.environ, "KUBERC": "off", "KUBECTL_KUBERC": "false"}
+    environment.pop("KUBECONFIG", None)
+
+    def ask(path: str) -> tuple[str | None, str]:
+        try:
+            run = subprocess.run(
+                [*command, path],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=SECONDS + 10,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ConfigError(f"kubectl did not finish: GET {path}") from error
+        if run.returncode == 0:
+            return run.stdout, ""
+        said = run.stderr.strip().splitlines()[-1:] or ["no word of why"]
+        return None, said[0]
+
+    return ask
+
+
+def _list(builder: Builder, kind: str, ask: Ask) -> None:
+    """Ask for all pages of one kind; a list that changed meanwhile is asked for once more."""
+    seen: set[tuple[str, str]] = set()
+    token, again = "", False
+    while True:
+        following = f"&continue={quote(token, safe='')}" if token else ""
+        answer, said = ask(f"{LISTS[kind]}?limit={PAGE}{following}")
+        if answer is None and token and not again and any(word in said for word in EXPIRED):
+            token, again = "", True
+            continue
+        if answer is None and not said.startswith(REFUSED):
+            raise ConfigError("the apiserver gives nothing", evidence=[said])
+        shown = f"GET {LISTS[kind]}"
+        if answer is None:
+            lost = KINDS.get(kind, "what there is of that kind")
+            why = f"{said.partition(': ')[0]}: not known: {lost}"
+            builder.unknowns.append(Unknown(builder.name, None, shown, why))
+            return
+        try:
+            page = json.loads(answer)
+            builder.kinds.add(kind)
+            for item in _new(sequence(page, "items"), seen):
+                builder.add(item, kind, builder.name)
+            token = text_of(page, "metadata", "continue")
+        except (ValueError, RecursionError) as error:
+            builder.unknowns.append(Unknown(builder.name, None, shown, f"no list: {error}"))
+            return
+        if not token:
+            return
+
+
+def _new(items: list[Any], seen: set[tuple[str, str]]) -> Iterator[Mapping[str, Any]]:
+    for item in items:
+        if not isinstance(item, dict):
+            raise ValueError("expected an object")
+        key = text_of(item, "metadata", "namespace"), text_of(item, "metadata", "name")
+        if key not in seen:
+            seen.add(key)
+            yield item

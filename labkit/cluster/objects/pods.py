@@ -1,0 +1,173 @@
+"""A pod's specification, as far as it matters to an attacker who is inside it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from labkit.cluster.objects.access import at, mapping, sequence, text_of, truth
+from labkit.cluster.objects.facts import Container, HostPath, PodSpec
+
+__all__ = ["clean_path", "owner_of", "spec_of"]
+
+#: Audiences that the apiserver takes a token for, where it was not told of others.
+AUDIENCES = frozenset(
+    [
+        "",
+        "api",
+        "kubernetes.default.svc",
+        "https://kubernetes.default.svc",
+        "https://kubernetes.default.svc.cluster.local",
+    ]
+)
+LISTS = ("containers", "initContainers", "ephemeralContainers")
+DIGITS = re.compile(r"-[0-9]+\Z")
+
+
+@lru_cache(maxsize=4096)
+def clean_path(path: str) -> str:
+    """Return a path of a node in one way of writing it: ``/var/run`` is a link to ``/run``.
+
+    Examples
+    --------
+    >>> clean_path("/var/run/../run//docker.sock"), clean_path("/")
+    ('/run/docker.sock', '/')
+    """
+    found = posixpath.normpath("/" + path.lstrip("/"))
+    if found == "/var/run" or found.startswith("/var/run/"):
+        found = found.removeprefix("/var")
+    return found
+
+
+def owner_of(pod: Mapping[str, Any], node: str) -> str:
+    """Return the name of what a pod was made by: its deployment rather than its replica set.
+
+    Examples
+    --------
+    >>> owner_of({"metadata": {"name": "web-5d9c7-x2x7k", "labels": {"pod-template-hash": "5d9c7"},
+    ...     "ownerReferences": [{"kind": "ReplicaSet", "name": "web-5d9c7"}]}}, "worker1")
+    'web'
+    """
+    name = text_of(pod, "metadata", "name")
+    for owner in sequence(pod, "metadata", "ownerReferences"):
+        kind, made_by = text_of(owner, "kind"), text_of(owner, "name")
+        if kind == "ReplicaSet":
+            template = text_of(pod, "metadata", "labels", "pod-template-hash")
+            return made_by.removesuffix(f"-{template}")
+        if kind == "Job":
+            return DIGITS.sub("", made_by)
+        if kind == "Node":
+            return name.removesuffix(f"-{node}")
+        return made_by
+    return name
+
+
+def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
+    """Return what matters of a pod.
+
+    Parameters
+    ----------
+    pod : mapping
+        The object. Of one that runs, its volumes say whether it has a token: the apiserver has
+        added them. For one out of a manifest it is decided as the apiserver would.
+    automount : bool or None
+        What its service account says of that.
+
+    Examples
+    --------
+    >>> spec_of({"spec": {"containers": [{"name": "web"}]}}, None).token
+    True
+    """
+    spec = mapping(pod, "spec")
+    volumes = {text_of(item, "name"): item for item in sequence(spec, "volumes")}
+    containers: list[Container] = []
+    secrets: dict[str, None] = {}
+    token = False
+    for name in LISTS:
+        for item in sequence(spec, name):
+            found = _container(spec, item, volumes)
+            if found is not None:
+                containers.append(found)
+            for mount in sequence(item, "volumeMounts"):
+                volume = volumes.get(text_of(mount, "name"))
+                token = token or _has_token(volume)
+                secrets.update(dict.fromkeys(_volume_secrets(volume)))
+            secrets.update(dict.fromkeys(_environment_secrets(item)))
+    if not token and at(pod, "metadata", "uid") is None:
+        said = truth(spec, "automountServiceAccountToken")
+        token = (automount if said is None else said) is not False
+    return PodSpec(
+        host_pid=bool(truth(spec, "hostPID")),
+        host_network=bool(truth(spec, "hostNetwork")),
+        host_users=truth(spec, "hostUsers") is not False,
+        token=token,
+        containers=tuple(containers),
+        secrets=tuple(secrets),
+    )
+
+
+def _container(spec: Mapping[str, Any], item: Any, volumes: Mapping[str, Any]) -> Container | None:
+    security = mapping(item, "securityContext")
+    of_pod = mapping(spec, "securityContext")
+    added = tuple(
+        sorted(
+            text_of({"": name}, "").upper().removeprefix("CAP_")
+            for name in sequence(security, "capabilities", "add")
+        )
+    )
+    windows = {**mapping(of_pod, "windowsOptions"), **mapping(security, "windowsOptions")}
+    found = Container(
+        name=text_of(item, "name"),
+        privileged=bool(truth(security, "privileged")),
+        host_process=bool(truth(windows, "hostProcess")),
+        root=_root(of_pod, security),
+        capabilities=added,
+        host_paths=tuple(sorted(_host_paths(item, volumes), key=lambda path: path.path)),
+    )
+    near = found.privileged or found.host_process or added or found.host_paths
+    return found if near or truth(spec, "hostPID") else None
+
+
+def _root(of_pod: Mapping[str, Any], of_container: Mapping[str, Any]) -> bool:
+    """Say whether a container may run as root: the image decides where nothing is said."""
+    user = of_container.get("runAsUser", of_pod.get("runAsUser"))
+    if user is not None:
+        return bool(user == 0)
+    other = of_container.get("runAsNonRoot", of_pod.get("runAsNonRoot"))
+    return other is not True
+
+
+def _host_paths(item: Any, volumes: Mapping[str, Any]) -> Iterator[HostPath]:
+    for mount in sequence(item, "volumeMounts"):
+        path = text_of(volumes.get(text_of(mount, "name")), "hostPath", "path")
+        if path:
+            inside = text_of(mount, "subPath")
+            yield HostPath(clean_path(f"{path}/{inside}"), bool(truth(mount, "readOnly")))
+
+
+def _has_token(volume: Any) -> bool:
+    for source in sequence(volume, "projected", "sources"):
+        token = at(source, "serviceAccountToken")
+        if token is not None and text_of(token, "audience") in AUDIENCES:
+            return True
+    return False
+
+
+def _volume_secrets(volume: Any) -> Iterator[str]:
+    if name := text_of(volume, "secret", "secretName"):
+        yield name
+    for source in sequence(volume, "projected", "sources"):
+        if name := text_of(source, "secret", "name"):
+            yield name
+
+
+def _environment_secrets(item: Any) -> Iterator[str]:
+    for source in sequence(item, "envFrom"):
+        if name := text_of(source, "secretRef", "name"):
+            yield name
+    for variable in sequence(item, "env"):
+        if name := text_of(variable, "valueFrom", "secretKeyRef", "name"):
+            yield name

@@ -1,0 +1,333 @@
+"""What ``kubectl get … -o json`` wrote, as a :class:`Dump`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from labkit.cluster.objects.access import mapping, objects, selects, sequence, text_of, truth, words
+from labkit.cluster.objects.facts import (
+    Account,
+    ClusterNode,
+    Dump,
+    Endpoint,
+    Ingress,
+    Namespace,
+    NetworkPolicy,
+    PodGroup,
+    PodSpec,
+    SecretName,
+    Service,
+)
+from labkit.cluster.objects.network import NETWORK
+from labkit.cluster.objects.pods import owner_of, spec_of
+from labkit.cluster.policies import Binding, Rbac, Role, Rule
+from labkit.cluster.syntax.source import Source, Unknown, decode, is_true, unknown_of
+from labkit.errors import ConfigError
+
+__all__ = ["KINDS", "MEANT", "Builder", "read_dump"]
+
+#: The kinds that are read, and what is not known without each.
+KINDS = {
+    "Node": "which nodes there are, and which of them hold the control plane",
+    "Namespace": "where Pod Security refuses privileged pods",
+    "Pod": "what runs where, and as whom",
+    "ServiceAccount": "which service accounts there are",
+    "Secret": "which service account tokens lie in secrets",
+    "Role": "what may be done in one namespace",
+    "ClusterRole": "what may be done",
+    "RoleBinding": "who may do it in one namespace",
+    "ClusterRoleBinding": "who may do it",
+}
+LEGACY = "kubernetes.io/service-account.name"
+LEVEL = "pod-security.kubernetes.io/enforce"
+MEANT = (
+    "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
+    "clusterrolebindings,services,endpointslices,networkpolicies,ingresses -A -o json"
+)
+CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+OVER = frozenset({"Succeeded", "Failed"})
+
+
+def read_dump(path: Path | str) -> Dump:
+    """Read what ``kubectl get … -o json`` wrote.
+
+    Parameters
+    ----------
+    path : path or str
+        A file (a list, an object, or several one after another), or a folder of such files.
+
+    Returns
+    -------
+    Dump
+        What was not understood, and what is missing, is in ``unknowns``; values of secrets are
+        dropped while they are read.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file or folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "nodes.json").write_text('{"kind": "NodeList", "items": [{}]}')
+    >>> read_dump(folder).unknowns[0].why
+    'an object without a name'
+    """
+    path = Path(path)
+    files = [path] if path.is_file() else sorted(path.rglob("*.json")) if path.is_dir() else []
+    if not files:
+        raise ConfigError(f"no dump at {path}", hint=f"write one: {MEANT}")
+    builder = Builder(path.stem if path.is_file() else path.resolve().name)
+    for file in files:
+        shown = file.name if file == path else file.relative_to(path).as_posix()
+        try:
+            text = decode(file.read_bytes(), shown)
+            for item, kind in objects(text, shown):
+                builder.add(item, kind, shown)
+        except ConfigError as error:
+            builder.unread.append(unknown_of(error, shown))
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}"
+            builder.unread.append(Unknown(shown, None, "", why))
+    return builder.finish()
+
+
+@dataclass
+class _Aggregated:
+    """A ClusterRole while it is read: its labels, and whose rules it takes."""
+
+    role: Role
+    labels: Mapping[str, Any]
+    selectors: tuple[Mapping[str, Any], ...]
+
+
+@dataclass
+class _Alike:
+    """Equal pods while they are read: the labels that all have, their names and nodes."""
+
+    labels: dict[str, Any]
+    names: list[str] = field(default_factory=list)
+    nodes: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass
+class Builder:
+    """Takes objects one by one, keeps what matters of each."""
+
+    name: str
+    unknowns: list[Unknown] = field(default_factory=list)
+    kinds: set[str] = field(default_factory=set)
+    nodes: dict[str, ClusterNode] = field(default_factory=dict)
+    namespaces: dict[str, Namespace] = field(default_factory=dict)
+    accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
+    secrets: dict[tuple[str, str], SecretName] = field(default_factory=dict)
+    services: list[Service] = field(default_factory=list)
+    endpoints: list[Endpoint] = field(default_factory=list)
+    policies: list[NetworkPolicy] = field(default_factory=list)
+    ingresses: list[Ingress] = field(default_factory=list)
+    roles: dict[tuple[str, str], _Aggregated] = field(default_factory=dict)
+    bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
+    late: list[Mapping[str, Any]] = field(default_factory=list)
+    groups: dict[tuple[object, ...], _Alike] = field(default_factory=dict)
+    unread: list[Unknown] = field(default_factory=list)
+    anonymous: bool | None = None
+
+    def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
+        """Take an object; what is malformed becomes an unknown."""
+        reader = READERS.get(kind)
+        if reader is None:
+            return
+        self.kinds.add(kind)
+        name = ""
+        try:
+            name, namespace = text_of(item, "metadata", "name"), _namespace(item)
+            if not name:
+                raise ValueError("an object without a name")
+            reader(self, item, namespace, name, Source(path, None, _shown(kind, namespace, name)))
+        except ValueError as error:
+            self.unknowns.append(Unknown(path, None, f"{kind} {name}".strip(), str(error)))
+
+    def pod(self, item: Mapping[str, Any], namespace: str, name: str) -> None:
+        """Put a pod to those that are like it."""
+        spec = mapping(item, "spec")
+        if text_of(item, "status", "phase") in OVER:
+            return
+        if namespace == "kube-system" and name.startswith("kube-apiserver"):
+            self._apiserver(spec)
+        account = text_of(spec, "serviceAccountName") or "default"
+        node = text_of(spec, "nodeName")
+        known = self.accounts.get((namespace, account))
+        found = spec_of(item, known.automount if known else None)
+        owner = owner_of(item, node)
+        key = (namespace, owner, account, found, node if found.near_host else "")
+        labels = mapping(item, "metadata", "labels").items()
+        alike = self.groups.get(key)
+        if alike is None:
+            alike = self.groups[key] = _Alike(dict(labels))
+        elif alike.labels.items() != labels:
+            alike.labels = {k: v for k, v in labels if alike.labels.get(k) == v}
+        alike.names.append(name)
+        if node:
+            alike.nodes[node] = None
+
+    def _apiserver(self, spec: Mapping[str, Any]) -> None:
+        """Read whether an apiserver takes callers without a credential; of several, if one does."""
+        for container in sequence(spec, "containers"):
+            for word in (*words(container, "command"), *words(container, "args")):
+                flag, _, value = word.partition("=")
+                if flag == "--anonymous-auth":
+                    self.anonymous = bool(self.anonymous) or is_true(value or "true")
+
+    def finish(self) -> Dump:
+        """Return what was read; say what is missing."""
+        for item in self.late:
+            try:
+                self.pod(item, _namespace(item), text_of(item, "metadata", "name"))
+            except ValueError as error:
+                shown = str(item.get("metadata", ""))[:60]
+                self.unknowns.append(Unknown(self.name, None, f"Pod {shown}", str(error)))
+        self.late.clear()
+        missing = [
+            Unknown(self.name, None, f"no {kind} in the dump", f"not known: {why}")
+            for kind, why in KINDS.items()
+            if kind not in self.kinds
+        ]
+        return Dump(
+            name=self.name,
+            kinds=frozenset(self.kinds),
+            nodes=tuple(self.nodes.values()),
+            namespaces=tuple(self.namespaces.values()),
+            pods=tuple(self._groups()),
+            accounts=tuple(self.accounts.values()),
+            secrets=tuple(self.secrets.values()),
+            services=tuple(self.services),
+            endpoints=tuple(self.endpoints),
+            network_policies=tuple(self.policies),
+            ingresses=tuple(self.ingresses),
+            rbac=Rbac(tuple(self._roles()), tuple(self.bindings.values())),
+            unknowns=(*self.unread, *self.unknowns, *missing, *self._strange_roles()),
+            unread=tuple(self.unread),
+            anonymous=self.anonymous,
+        )
+
+    def _strange_roles(self) -> Iterator[Unknown]:
+        for binding in self.bindings.values():
+            home = "" if binding.role_kind == "ClusterRole" else binding.namespace
+            if (home, binding.role) not in self.roles and binding.role != "cluster-admin":
+                source, why = binding.source, f"{binding.role_kind} {binding.role} is not there"
+                yield Unknown(source.path, None, source.text, f"{why}: it gives nothing")
+
+    def _groups(self) -> Iterator[PodGroup]:
+        taken: dict[tuple[str, str], int] = {}
+        for key, alike in self.groups.items():
+            namespace, owner, account, spec, node = key
+            assert isinstance(namespace, str)
+            assert isinstance(account, str)
+            assert isinstance(spec, PodSpec)
+            name = f"{owner} on {node}" if node else str(owner)
+            count = taken[namespace, name] = taken.get((namespace, name), 0) + 1
+            name = f"{name} ({count})" if count > 1 else name
+            labels = tuple((key, str(value)) for key, value in alike.labels.items())
+            nodes, names = tuple(alike.nodes), tuple(alike.names)
+            yield PodGroup(namespace, name, account, spec, nodes, names, labels, str(owner))
+
+    def _roles(self) -> Iterator[Role]:
+        every = [found for found in self.roles.values() if not found.role.namespace]
+        for found in self.roles.values():
+            rules = dict.fromkeys(found.role.rules)
+            for selector in found.selectors:
+                for other in every:
+                    if other is not found and selects(selector, other.labels):
+                        rules |= dict.fromkeys(other.role.rules)
+            yield replace(found.role, rules=tuple(rules))
+
+
+def _namespace(item: Mapping[str, Any]) -> str:
+    return text_of(item, "metadata", "namespace")
+
+
+def _shown(kind: str, namespace: str, name: str) -> str:
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
+def _node(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    labels = mapping(item, "metadata", "labels")
+    control_plane = any(label in labels for label in CONTROL_PLANE)
+    version = text_of(item, "status", "nodeInfo", "kubeletVersion")
+    to.nodes[name] = ClusterNode(name, control_plane, version)
+
+
+def _one_namespace(to: Builder, item: Mapping[str, Any], _: str, name: str, at: Source) -> None:
+    to.namespaces[name] = Namespace(name, text_of(item, "metadata", "labels", LEVEL))
+
+
+def _pod(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    metadata = mapping(item, "metadata")
+    if "uid" in metadata or "ServiceAccount" in to.kinds:
+        to.pod(item, namespace, name)
+    else:
+        # whether a pod of a manifest gets a token depends on its service account
+        to.late.append(item)
+
+
+def _account(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    automount = truth(item, "automountServiceAccountToken")
+    to.accounts[namespace, name] = Account(namespace, name, automount)
+
+
+def _secret(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    kind = text_of(item, "type")
+    account = text_of(item, "metadata", "annotations", LEGACY) if "token" in kind else ""
+    to.secrets[namespace, name] = SecretName(namespace, name, kind, account)
+
+
+def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    rules = tuple(
+        Rule(
+            verbs=words(rule, "verbs"),
+            api_groups=words(rule, "apiGroups"),
+            resources=words(rule, "resources"),
+            names=words(rule, "resourceNames"),
+            paths=words(rule, "nonResourceURLs"),
+        )
+        for rule in sequence(item, "rules")
+    )
+    selectors = tuple(sequence(item, "aggregationRule", "clusterRoleSelectors"))
+    for selector in selectors:
+        # said here, where the object is known
+        selects(selector, {})
+    labels = mapping(item, "metadata", "labels")
+    to.roles[namespace, name] = _Aggregated(Role(name, namespace, rules, at), labels, selectors)
+
+
+def _binding(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    to.bindings[namespace, name] = Binding(
+        name=name,
+        namespace=namespace,
+        role_kind=text_of(item, "roleRef", "kind"),
+        role=text_of(item, "roleRef", "name"),
+        subjects=tuple(
+            (text_of(who, "kind"), text_of(who, "namespace"), text_of(who, "name"))
+            for who in sequence(item, "subjects")
+        ),
+        source=at,
+    )
+
+
+READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None]] = {
+    "Node": _node,
+    "Namespace": _one_namespace,
+    "Pod": _pod,
+    "ServiceAccount": _account,
+    "Secret": _secret,
+    "Role": _role,
+    "ClusterRole": _role,
+    "RoleBinding": _binding,
+    "ClusterRoleBinding": _binding,
+    **NETWORK,
+}

@@ -1,0 +1,54 @@
+"""Whatever somebody has of a cluster: an environment, copied files, or a dump of its objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labkit.cluster.copied.cluster import read_cluster
+from labkit.cluster.copied.files import is_copied
+from labkit.cluster.environment import read_environment
+from labkit.cluster.facts import Environment
+from labkit.cluster.objects.facts import Dump
+from labkit.cluster.objects.reader import MEANT, read_dump
+from labkit.errors import ConfigError
+
+__all__ = ["read_anything"]
+
+
+def read_anything(path: Path | str) -> Environment | Dump:
+    """Read what lies somewhere, by what it is.
+
+    Parameters
+    ----------
+    path : path or str
+        A folder with an ``environment.yaml`` (or the name of one of the kit's own), one with
+        files copied from machines, one with what ``kubectl get -o json`` wrote, or such a file.
+
+    Returns
+    -------
+    Environment or Dump
+
+    Raises
+    ------
+    ConfigError
+        It is none of these.
+
+    Examples
+    --------
+    >>> read_anything("hardened").name
+    'hardened'
+    """
+    where = Path(path)
+    if where.is_file():
+        return read_dump(where)
+    if (where / "environment.yaml").is_file():
+        return read_environment(where)
+    if is_copied(where):
+        return read_cluster(where)
+    if where.is_dir() and any(where.rglob("*.json")):
+        return read_dump(where)
+    if isinstance(path, str) and not where.exists() and len(where.parts) == 1:
+        return read_environment(path)
+    what = "holds nothing of a cluster" if where.exists() else "is not there"
+    hint = f"files of machines under FOLDER/NODE/etc/..., or {MEANT}"
+    raise ConfigError(f"{path} {what}", hint=hint)

@@ -1,0 +1,110 @@
+"""The flags of a component's command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from labkit.cluster.defaults import DEFAULTS
+from labkit.cluster.known_flags import known_flags
+from labkit.cluster.syntax.source import Setting, Source, Unknown
+from labkit.cluster.syntax.systemd import Word
+
+__all__ = ["SHORT", "parse_flags"]
+
+SHORT = {
+    "dockerd": {"H": "host", "G": "group", "D": "debug", "l": "log-level", "g": "data-root"},
+    "containerd": {"c": "config", "l": "log-level", "a": "address"},
+    "kubectl-proxy": {
+        "p": "port",
+        "w": "www",
+        "P": "www-prefix",
+        "u": "unix-socket",
+        "s": "server",
+    },
+}
+# Flags that are gone or that this kit does not interpret, and that could change a claim.
+MATTERS = {
+    (
+        "kube-apiserver",
+        "insecure-port",
+    ): "removed in Kubernetes 1.24; an older one would listen there",
+    ("kube-apiserver", "insecure-bind-address"): "removed in Kubernetes 1.24",
+    ("kube-apiserver", "authentication-config"): "decides on anonymous callers; not read",
+    ("kube-apiserver", "authorization-config"): "decides who may do what; not read",
+    ("kube-apiserver", "authorization-webhook-config-file"): "another service decides; not asked",
+    ("kube-apiserver", "egress-selector-config-file"): "may send calls through a proxy; not read",
+    ("kube-apiserver", "etcd-servers-overrides"): "further etcd servers; not read",
+    ("dockerd", "authorization-plugin"): "a plugin decides who may do what; not asked",
+    ("flanneld", "kube-subnet-mgr"): "flanneld would use the apiserver instead of etcd; not read",
+    ("kube-scheduler", "config"): "its clientConnection is read, nothing else of it",
+}
+
+
+def parse_flags(
+    kind: str, words: Sequence[Word], path: str
+) -> tuple[list[tuple[str, Setting]], list[Word], list[Unknown]]:
+    """Read a component's flags.
+
+    Parameters
+    ----------
+    kind : str
+        The component, "kube-apiserver" say.
+    words : sequence of Word
+        Its arguments, without the executable.
+    path : str
+        The unit file, for sources.
+
+    Returns
+    -------
+    flags : list of (str, Setting)
+        In the order of the command line: a flag may stand there twice.
+    rest : list of Word
+        What is no flag.
+    unknowns : list of Unknown
+        Flags that no table knows, or that matter and are not interpreted.
+
+    Examples
+    --------
+    >>> flags, rest, unknowns = parse_flags("etcd", [Word("--client-cert-auth", 9)], "etcd.service")
+    >>> flags[0][0], flags[0][1].value, flags[0][1].source.line, unknowns
+    ('client-cert-auth', 'true', 9, [])
+    """
+    table = known_flags(kind)
+    known = {*table, *DEFAULTS.get(kind, {})}
+    short = SHORT.get(kind, {})
+    flags: list[tuple[str, Setting]] = []
+    rest: list[Word] = []
+    unknowns: list[Unknown] = []
+    index = 0
+    while index < len(words):
+        word = words[index]
+        index += 1
+        if not word.text.startswith("-") or word.text in {"-", "--"}:
+            rest.append(word)
+            continue
+        name, equals, value = word.text.lstrip("-").partition("=")
+        text = word.raw or word.text
+        if not word.text.startswith("--") and short and name[:1] in short and name not in known:
+            # pflag: -Hfd://, -H fd:// and -H=fd:// are the same
+            if len(name) > 1:
+                equals, value = "=", name[1:] + (equals + value if equals else "")
+            name = short[name[0]]
+        if not equals:
+            if name in table and table[name].switch:
+                value = "true"
+            elif name in known and index < len(words):
+                value = words[index].text
+                text = f"{text} {words[index].raw or value}"
+                index += 1
+            elif name not in known and index < len(words) and not words[index].text.startswith("-"):
+                # whether an unknown flag takes the next word cannot be known
+                text = f"{text} {words[index].raw or words[index].text}"
+                index += 1
+        source = Source(path, word.line, text)
+        matters = MATTERS.get((kind, name))
+        if matters:
+            unknowns.append(Unknown(path, word.line, text, matters))
+        elif name not in known:
+            unknowns.append(Unknown(path, word.line, text, f"no flag of {kind} that labkit knows"))
+        flags.append((name, Setting(value, source)))
+    return flags, rest, unknowns

@@ -1,0 +1,294 @@
+"""systemd's unit files: sections, continued lines, drop-ins, words and specifiers.
+
+See systemd.syntax(7), systemd.unit(5), systemd.service(5) and systemd.exec(5).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from labkit.cluster.syntax.source import broken
+
+__all__ = [
+    "Assignment",
+    "Unit",
+    "Word",
+    "expand",
+    "merge",
+    "parse_environment",
+    "parse_unit",
+    "split",
+]
+
+SPECIFIERS = {"t": "/run", "S": "/var/lib", "C": "/var/cache", "L": "/var/log", "E": "/etc"}
+ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
+VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+BARE_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a command line, and the line on which it begins."""
+
+    text: str
+    line: int
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One ``Key=Value`` of a unit; a value over several lines keeps the line of each character."""
+
+    path: str
+    section: str
+    key: str
+    value: str
+    line: int
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit with its drop-ins, in the order in which systemd reads them."""
+
+    name: str
+    path: str
+    assignments: tuple[Assignment, ...]
+
+    def all(self, section: str, key: str) -> tuple[Assignment, ...]:
+        """Return the values of a list, after the resets by empty assignments."""
+        found: list[Assignment] = []
+        for item in self.assignments:
+            if (item.section, item.key) == (section, key):
+                if item.value:
+                    found.append(item)
+                else:
+                    found.clear()
+        return tuple(found)
+
+    def last(self, section: str, key: str) -> Assignment | None:
+        """Return the value of a single setting: the last one wins."""
+        found = self.all(section, key)
+        return found[-1] if found else None
+
+
+def parse_unit(text: str, path: str) -> tuple[Assignment, ...]:
+    r"""Read one unit file or drop-in.
+
+    Raises
+    ------
+    ConfigError
+        A line is neither comment, section nor assignment.
+
+    Examples
+    --------
+    >>> [item] = parse_unit("[Service]\nExecStart=/bin/etcd \\\n  --name=a\n", "etcd.service")
+    >>> item.key, item.value, item.line
+    ('ExecStart', '/bin/etcd    --name=a', 2)
+    """
+    result: list[Assignment] = []
+    section = ""
+    chars: list[str] = []
+    lines: list[int] = []
+    for number, raw in enumerate([*text.replace("\r\n", "\n").split("\n"), ""], start=1):
+        stripped = raw.strip()
+        if stripped.startswith(("#", ";")) or (not chars and not stripped):
+            continue
+        continued = raw.endswith("\\")
+        piece = raw[:-1] + " " if continued else raw
+        chars.append(piece)
+        lines.extend([number] * len(piece))
+        if continued:
+            continue
+        logical, where = "".join(chars), lines
+        chars, lines = [], []
+        if not logical.strip():
+            continue
+        first = where[len(logical) - len(logical.lstrip())]
+        logical_stripped = logical.strip()
+        if logical_stripped.startswith("["):
+            if not logical_stripped.endswith("]") or len(logical_stripped) < 3:
+                raise broken(path, first, f"a section header without its ']': {logical_stripped}")
+            section = logical_stripped[1:-1]
+            continue
+        key, equals, value = logical.partition("=")
+        if not equals or not key.strip():
+            raise broken(
+                path,
+                first,
+                f"neither a section nor Key=Value: {logical_stripped[:60]}",
+                "systemd would ignore the line: write Key=Value, or a backslash on the line before",
+            )
+        if not section:
+            raise broken(path, first, f"{key.strip()}= stands before any [Section]")
+        start = len(key) + 1 + len(value) - len(value.lstrip())
+        value = value.strip()
+        span = tuple(where[start : start + len(value)])
+        result.append(Assignment(path, section, key.strip(), value, first, span))
+    return tuple(result)
+
+
+def merge(name: str, path: str, parts: Iterable[tuple[Assignment, ...]]) -> Unit:
+    """Join a unit file and its drop-ins, in the order given."""
+    return Unit(name, path, tuple(item for part in parts for item in part))
+
+
+def split(item: Assignment) -> list[Word]:
+    r"""Split a value into words as systemd does: blanks, quotes and C escapes.
+
+    Examples
+    --------
+    >>> [item] = parse_unit("[Service]\nExecStart=/bin/sh -c 'a b'", "x.service")
+    >>> [word.text for word in split(item)]
+    ['/bin/sh', '-c', 'a b']
+    """
+    words: list[Word] = []
+    text, current, quote = item.value, "", ""
+    begun: int | None = None
+    index = 0
+    while index < len(text):
+        char = text[index]
+        if begun is None and not char.isspace():
+            begun = index
+        if char == "\\" and index + 1 < len(text):
+            replacement, used = _escape(text[index + 1 :])
+            current += replacement
+            index += used
+        elif quote:
+            if char == quote:
+                quote = ""
+            else:
+                current += char
+        elif char in "'\"":
+            quote = char
+        elif char.isspace():
+            if begun is not None:
+                words.append(Word(current, item.lines[begun], text[begun:index]))
+            current, begun = "", None
+        else:
+            current += char
+        index += 1
+    if quote:
+        line = item.lines[begun if begun is not None else 0]
+        raise broken(item.path, line, f"a quote {quote} that is not closed")
+    if begun is not None:
+        words.append(Word(current, item.lines[begun], text[begun:]))
+    return words
+
+
+def _escape(rest: str) -> tuple[str, int]:
+    """Return what an escape stands for and how many characters it takes."""
+    char = rest[0]
+    if char in ESCAPES:
+        return ESCAPES[char], 1
+    if char in "\\\"'":
+        return char, 1
+    for letter, digits in (("x", 2), ("u", 4), ("U", 8)):
+        if char == letter and re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", rest[1 : 1 + digits]):
+            code = int(rest[1 : 1 + digits], 16)
+            if 0 < code < 0x110000:
+                return chr(code), 1 + digits
+    if re.match(r"[0-3][0-7]{2}", rest) and int(rest[:3], 8):
+        return chr(int(rest[:3], 8)), 3
+    # systemd warns and keeps the others as they stand; a regular expression has them
+    return "\\" + char, 1
+
+
+def specifiers(text: str, unit: str, host: str) -> tuple[str, list[str]]:
+    """Replace the specifiers of systemd.unit(5); return the text and those not known."""
+    stem, _, suffix = unit.rpartition(".")
+    prefix, at, instance = (stem or suffix).partition("@")
+    table = SPECIFIERS | {
+        "%": "%",
+        "H": host,
+        "l": host.split(".")[0],
+        "n": unit,
+        "N": stem or suffix,
+        "p": prefix,
+        "i": instance if at else "",
+    }
+    unknown: list[str] = []
+
+    def replace(match: re.Match[str]) -> str:
+        if match[1] in table:
+            return table[match[1]]
+        unknown.append(match[0])
+        return match[0]
+
+    return re.sub(r"%(.)", replace, text), unknown
+
+
+def expand(
+    words: Iterable[Word], unit: str, host: str, environment: Mapping[str, str]
+) -> tuple[list[Word], list[tuple[Word, str]]]:
+    """Replace specifiers and variables; return the words, and what could not be replaced.
+
+    Examples
+    --------
+    >>> words, missing = expand([Word("--name=%H", 3)], "etcd.service", "etcd1", {})
+    >>> words[0].text, missing
+    ('--name=etcd1', [])
+    """
+    result: list[Word] = []
+    missing: list[tuple[Word, str]] = []
+    for word in words:
+        text, unknown = specifiers(word.text, unit, host)
+        missing.extend((word, name) for name in unknown)
+        bare = BARE_VARIABLE.match(text)
+        if bare:
+            if bare[1] not in environment:
+                missing.append((word, text))
+            for piece in environment.get(bare[1], "").split():
+                result.append(Word(piece, word.line, word.raw))
+            continue
+        for match in VARIABLE.finditer(text):
+            if match[1] and match[1] not in environment:
+                missing.append((word, match[0]))
+        text = VARIABLE.sub(lambda m: environment.get(m[1], "") if m[1] else "$", text)
+        result.append(Word(text, word.line, word.raw))
+    return result, missing
+
+
+def parse_environment(text: str, path: str) -> dict[str, tuple[str, int]]:
+    r"""Read an EnvironmentFile: variable to value and line.
+
+    Examples
+    --------
+    >>> parse_environment("# flags\nETCD_NAME='etcd1'\n", "etcd.env")
+    {'ETCD_NAME': ('etcd1', 2)}
+    """
+    result: dict[str, tuple[str, int]] = {}
+    pending, start = "", 0
+    for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+        line = pending + raw
+        if not pending:
+            start = number
+            if not raw.strip() or raw.lstrip().startswith(("#", ";")):
+                continue
+        if line.endswith("\\"):
+            pending = line[:-1]
+            continue
+        pending = ""
+        key, equals, value = line.strip().partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key.strip()):
+            raise broken(path, start, f"no VARIABLE=value: {line.strip()[:60]}")
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        result[key.strip()] = (value, start)
+    return result
+
+
+def unit_of(path: str) -> str:
+    """Return the unit that a file or drop-in belongs to.
+
+    Examples
+    --------
+    >>> unit_of("/etc/systemd/system/etcd.service.d/10-tls.conf")
+    'etcd.service'
+    """
+    pure = PurePosixPath(path)
+    return pure.parent.name.removesuffix(".d") if pure.parent.name.endswith(".d") else pure.name

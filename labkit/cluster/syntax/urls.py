@@ -1,0 +1,56 @@
+"""Ports and URLs of the configuration."""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, urlsplit
+
+from labkit.cluster.syntax.source import Setting, broken
+
+__all__ = ["is_loopback", "port_of", "url_of"]
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address is reached from its own machine only.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
+    (True, False)
+    """
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def port_of(setting: Setting) -> int:
+    """Read a port.
+
+    Examples
+    --------
+    >>> from labkit.cluster import Source
+    >>> port_of(Setting("6443", Source("a.service", 3, "--secure-port=6443")))
+    6443
+    """
+    value = setting.value
+    if not value.isascii() or not value.isdigit() or len(value) > 5 or int(value) > 65535:
+        raise broken(setting.source.path, setting.source.line, f"no port: {setting.source.text}")
+    return int(setting.value)
+
+
+def url_of(setting: Setting) -> tuple[SplitResult, str, int]:
+    """Read a URL; return it with its host and port.
+
+    Examples
+    --------
+    >>> from labkit.cluster import Source
+    >>> url_of(Setting("https://etcd1:2379", Source("a.service", 3, "")))[1:]
+    ('etcd1', 2379)
+    """
+    try:
+        url = urlsplit(setting.value)
+        host = url.hostname or ""
+        port = url.port or {"https": 443, "http": 80}.get(url.scheme, 0)
+    except ValueError as error:
+        what = f"{setting.value!r} is no URL: {error}"
+        raise broken(setting.source.path, setting.source.line, what) from error
+    if not url.scheme or (not host and url.scheme not in {"unix", "fd", "unixs"}):
+        raise broken(setting.source.path, setting.source.line, f"{setting.value!r} is no URL")
+    return url, host, port

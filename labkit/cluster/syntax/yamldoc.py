@@ -1,0 +1,262 @@
+"""YAML and JSON documents that remember on which line each key stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+from labkit.cluster.syntax.source import Setting, Source, Unknown, broken
+from labkit.gc_pause import gc_pause
+
+__all__ = ["Document", "as_text", "read_documents", "read_one"]
+
+Key = str | int
+_TEXT, _LIST, _MAP, _MERGE = (
+    f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map", "merge")
+)
+# A file of this size is no configuration; aliases of aliases can grow without end.
+MAX_NODES = 200_000
+MAX_DEPTH = 60
+
+
+def _without_dates(loader: Any) -> Any:
+    """Return a loader of YAML as Kubernetes reads it: with JSON's types, so no dates."""
+    resolvers = {
+        first: [(tag, found) for tag, found in known if tag != "tag:yaml.org,2002:timestamp"]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return type("Loader", (loader,), {"yaml_implicit_resolvers": resolvers})
+
+
+_Exact = _without_dates(yaml.SafeLoader)
+#: libyaml's, where it is there: five times as fast, and less exact about what is wrong.
+_Fast = _without_dates(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document: plain values, and the line of each.
+
+    Parameters
+    ----------
+    path : str
+        The file that it stands in, for messages and sources.
+    value : object
+        Dicts, lists and scalars.
+    lines : mapping
+        Keys' path to the line where it stands.
+    """
+
+    path: str
+    value: Any
+    lines: Mapping[tuple[Key, ...], int]
+
+    def get(self, *keys: Key, default: Any = None) -> Any:
+        """Return the value at a path of keys, or the default."""
+        value = self.value
+        for key in keys:
+            inside = isinstance(value, dict) and key in value
+            if isinstance(value, list) and isinstance(key, int):
+                inside = key < len(value)
+            if not inside:
+                return default
+            value = value[key]
+        return default if value is None else value
+
+    def line(self, *keys: Key) -> int | None:
+        """Return the line on which the value at a path of keys stands."""
+        for end in range(len(keys), -1, -1):
+            if keys[:end] in self.lines:
+                return self.lines[keys[:end]]
+        return None
+
+    def source(self, *keys: Key) -> Source:
+        """Return where a value stands, in words of the file."""
+        # inside a list only the key itself: "server: http://…" of some cluster
+        last = max((i for i, key in enumerate(keys) if isinstance(key, int)), default=-1)
+        shown = keys if last < 0 else keys[-1:] if isinstance(keys[-1], str) else keys[-2:-1]
+        name = ".".join(str(key) for key in shown)
+        value = self.get(*keys)
+        text = name if isinstance(value, (dict, list)) else f"{name}: {as_text(value)}"
+        return Source(self.path, self.line(*keys), text)
+
+    def setting(self, *keys: Key) -> Setting | None:
+        """Return a scalar with its source, or None where it is absent."""
+        value = self.get(*keys)
+        if value is None or isinstance(value, (dict, list)):
+            return None
+        return Setting(as_text(value), self.source(*keys))
+
+    def mapping(self, *keys: Key) -> dict[str, Any]:
+        """Return the mapping at a path of keys; empty where it is absent."""
+        value = self.get(*keys, default={})
+        if not isinstance(value, dict):
+            raise self.broken("expected keys and values here", *keys)
+        for key in value:
+            if not isinstance(key, str):
+                raise self.broken(f"the key {key!r} is not a word", *keys)
+        return value
+
+    def sequence(self, *keys: Key) -> list[Any]:
+        """Return the list at a path of keys; empty where it is absent."""
+        value = self.get(*keys, default=[])
+        if not isinstance(value, list):
+            raise self.broken("expected a list here", *keys)
+        return value
+
+    def words(self, *keys: Key) -> tuple[str, ...]:
+        """Return a list of scalars as text; a single scalar counts as one."""
+        value = self.get(*keys, default=[])
+        values = value if isinstance(value, list) else [value]
+        if any(isinstance(item, (dict, list)) or item is None for item in values):
+            raise self.broken("expected a list of words here", *keys)
+        return tuple(as_text(item) for item in values)
+
+    def text(self, *keys: Key, default: str | None = None) -> str:
+        """Return a scalar as text; without a default it must be there."""
+        value = self.get(*keys)
+        if value is None and default is not None:
+            return default
+        if value is None or isinstance(value, (dict, list)):
+            name = ".".join(str(key) for key in keys)
+            raise self.broken(f"{name or 'the document'} must be given as one word", *keys)
+        return as_text(value)
+
+    def broken(self, what: str, *keys: Key) -> Exception:
+        """Make the error that says what is wrong at a path of keys."""
+        name = ".".join(str(key) for key in keys)
+        prefix = f"{name}: " if name and name not in what else ""
+        return broken(self.path, self.line(*keys), prefix + what)
+
+    def unknown_keys(self, known: frozenset[str], why: str, *keys: Key) -> Iterator[Unknown]:
+        """Yield the keys of a mapping that are not among the known ones."""
+        for key in self.mapping(*keys):
+            if key not in known:
+                yield Unknown(
+                    self.path, self.line(*keys, key), ".".join(map(str, (*keys, key))), why
+                )
+
+
+def as_text(value: Any) -> str:
+    """Write a scalar as the components' flags do.
+
+    Examples
+    --------
+    >>> as_text(True), as_text(10250), as_text(None)
+    ('true', '10250', '')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
+    """Walk a document's nodes: lines of all keys; no duplicate, endless or huge thing."""
+    lines: dict[tuple[Key, ...], int] = {}
+    stack: list[tuple[yaml.Node, tuple[Key, ...]]] = [(node, ())]
+    while stack:
+        here, keys = stack.pop()
+        line = here.start_mark.line + 1
+        lines.setdefault(keys, line)
+        if isinstance(here, yaml.MappingNode):
+            seen: dict[str, int] = {}
+            for key, value in here.value:
+                at = key.start_mark.line + 1
+                if not isinstance(key, yaml.ScalarNode):
+                    raise broken(path, at, "a key must be a single word")
+                if key.value in seen and key.tag != _MERGE:
+                    raise broken(
+                        path,
+                        at,
+                        f"{key.value!r} stands here twice, first on line {seen[key.value]}",
+                        "one of the two would silently win: keep one",
+                    )
+                seen[key.value] = at
+                below = (*keys, key.value)
+                lines[below] = at
+                if not isinstance(value, yaml.ScalarNode):
+                    stack.append((value, below))
+        elif isinstance(here, yaml.SequenceNode):
+            stack.extend((item, (*keys, index)) for index, item in enumerate(here.value))
+        if len(keys) > MAX_DEPTH or len(lines) > MAX_NODES:
+            raise broken(path, line, "too deeply nested, or too large, for a configuration")
+    return lines
+
+
+@lru_cache(maxsize=512)
+def read_documents(text: str, path: str) -> tuple[Document, ...]:
+    r"""Read all documents of a YAML (or JSON) file; empty ones are left out.
+
+    The same text is read once; nobody may change what is returned.
+
+    Raises
+    ------
+    ConfigError
+        The text is no YAML; the message names file and line.
+
+    Examples
+    --------
+    >>> [document] = read_documents("kind: Config\nusers:\n  - name: admin\n", "admin.conf")
+    >>> document.get("users", 0, "name"), document.line("users", 0, "name")
+    ('admin', 3)
+    """
+    with (
+        suppress(yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError),
+        gc_pause(),
+    ):
+        return tuple(_documents(_Fast, text, path, []))
+    started: list[int] = []
+    try:
+        return tuple(_documents(_Exact, text, path, started))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = mark.line + 1 if mark is not None else None
+        what = error.problem or error.context or "not understood"
+        raise broken(path, where, f"no valid YAML: {what}") from error
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        line = started[-1] if started else None
+        raise broken(path, line, f"no valid YAML: {first}") from error
+
+
+def _documents(make: Any, text: str, path: str, started: list[int]) -> Iterator[Document]:
+    """Yield the documents of a text; note the line on which each one starts."""
+    loader = make(text)
+    while loader.check_node():
+        node = loader.get_node()
+        started.append(node.start_mark.line + 1)
+        lines = _check(node, path)
+        value = _value(loader, node)
+        if value is not None:
+            yield Document(path, value, lines)
+
+
+def _value(loader: Any, node: Any) -> Any:
+    """Return a checked node's value: what is plain without asking the loader how it is made."""
+    kind = type(node), node.tag
+    if kind == (yaml.ScalarNode, _TEXT):
+        return node.value
+    if kind == (yaml.SequenceNode, _LIST):
+        return [_value(loader, item) for item in node.value]
+    if kind == (yaml.MappingNode, _MAP) and not any(key.tag == _MERGE for key, _ in node.value):
+        return {_value(loader, key): _value(loader, value) for key, value in node.value}
+    return loader.construct_document(node)
+
+
+def read_one(text: str, path: str) -> Document:
+    """Read a file that must hold exactly one mapping.
+
+    Examples
+    --------
+    >>> read_one("name: insecure", "environment.yaml").get("name")
+    'insecure'
+    """
+    documents = read_documents(text, path)
+    if len(documents) != 1 or not isinstance(documents[0].value, dict):
+        raise broken(path, 1, "expected one YAML document with keys and values")
+    return documents[0]

@@ -1,0 +1,90 @@
+"""Ports and URLs of a user's components: one that is none is said, and left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from labkit.cluster.facts import Component, Socket
+from labkit.cluster.syntax.source import Setting, Unknown, unknown_of
+from labkit.cluster.syntax.urls import port_of, url_of
+from labkit.errors import ConfigError
+
+__all__ = ["sane"]
+
+PORTS = frozenset({"secure-port", "insecure-port", "port", "readOnlyPort"})
+URLS = frozenset(
+    [
+        "listen-client-urls",
+        "listen-client-http-urls",
+        "listen-peer-urls",
+        "listen-metrics-urls",
+        "etcd-servers",
+        "etcd-endpoints",
+        "host",
+    ]
+)
+
+
+def sane(component: Component, unknowns: list[Unknown]) -> Component:
+    """Return a component without the ports and URLs that are none.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> kubelet = read_environment("hardened").component("kubelet@worker1")
+    >>> sane(kubelet, []) == kubelet
+    True
+    """
+    settings = {}
+    for name, many in component.settings.items():
+        check = _check(component.kind, name)
+        good = tuple(item for item in many if _passes(check, item, unknowns))
+        if good:
+            settings[name] = good
+    config = component.kubeconfig
+    if config and not _passes(url_of, config.server, unknowns):
+        config = None
+    sockets = tuple(
+        item for item in component.sockets if _passes(_socket(item), item.address, unknowns)
+    )
+    return replace(component, settings=settings, kubeconfig=config, sockets=sockets)
+
+
+def _passes(
+    check: Callable[[Setting], object] | None, item: Setting, unknowns: list[Unknown]
+) -> bool:
+    try:
+        if check:
+            check(item)
+    except ConfigError as error:
+        unknowns.append(unknown_of(error))
+        return False
+    return True
+
+
+def _check(kind: str, name: str) -> Callable[[Setting], object] | None:
+    if name in PORTS:
+        return port_of
+    if name in URLS and (name != "host" or kind == "dockerd"):
+        return _urls
+    return _members if name == "initial-cluster" else None
+
+
+def _urls(item: Setting) -> None:
+    for part in item.value.split(","):
+        if part.strip():
+            url_of(Setting(part.strip(), item.source))
+
+
+def _members(item: Setting) -> None:
+    for part in item.value.split(","):
+        name, _, url = part.strip().partition("=")
+        if name and url:
+            url_of(Setting(url, item.source))
+
+
+def _socket(item: Socket) -> Callable[[Setting], object] | None:
+    if item.address.value.startswith("/"):
+        return None
+    return lambda address: port_of(Setting(address.value.rpartition(":")[2], address.source))

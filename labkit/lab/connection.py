@@ -1,0 +1,143 @@
+"""One connection to each machine, over which its commands are run.
+
+Starting a command in a container through the engine costs a tenth of a second of work, most of
+it to enter the container. A small server in the machine starts them for next to nothing; it is
+itself started through the engine, and ends with the connection.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import contextlib
+import itertools
+import json
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from docker.models.containers import Container
+from docker.utils.socket import frames_iter
+
+from labkit import agents
+from labkit.errors import LabError
+
+__all__ = ["Connection", "close_all", "connection_to"]
+
+_CONNECTIONS: dict[str, Connection] = {}
+_LOCK = threading.Lock()
+
+
+class Connection:
+    """The connection to one machine.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+        It runs.
+    """
+
+    def __init__(self, container: Container) -> None:
+        api = container.client.api  # type: ignore[union-attr]
+        argv = agents.argv("run_commands")
+        created = api.exec_create(container.id, argv, stdin=True, workdir="/")
+        self._stream: Any = api.exec_start(created["Id"], socket=True)
+        self._raw: Any = getattr(self._stream, "_sock", self._stream)
+        self._raw.settimeout(None)
+        self._name = str(container.id)
+        self._numbers = itertools.count()
+        self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self._broken = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def run(
+        self, argv: Sequence[str], stdin: bytes | None, user: str, timeout: float
+    ) -> tuple[int, bytes, bytes]:
+        """Run a command; return its exit status and what it printed.
+
+        Raises
+        ------
+        LabError
+            The connection broke, or the command could not be started.
+        """
+        number, future = next(self._numbers), Future[dict[str, Any]]()
+        given = None if stdin is None else base64.b64encode(stdin).decode()
+        asked = {"id": number, "argv": list(argv), "stdin": given, "user": user}
+        with self._lock:
+            if self._broken:
+                raise LabError("the connection to the machine is closed")
+            self._waiting[number] = future
+            try:
+                self._raw.sendall(json.dumps(asked).encode() + b"\n")
+            except OSError as error:
+                raise LabError(f"the connection to the machine broke: {error}") from error
+        try:
+            left = future.result(timeout)
+        except TimeoutError:
+            raise LabError(
+                f"the machine did not say within {timeout:g} s what came of it"
+            ) from None
+        finally:
+            self._waiting.pop(number, None)
+        if "error" in left:
+            raise LabError(f"the command could not be started: {left['error']}")
+        return left["code"], base64.b64decode(left["out"]), base64.b64decode(left["err"])
+
+    def close(self) -> None:
+        """End the server in the machine, and the connection."""
+        with self._lock:
+            self._broken = True
+        with contextlib.suppress(OSError):
+            self._raw.shutdown(2)
+
+    def _read(self) -> None:
+        parts: list[bytes] = []
+        with contextlib.suppress(OSError, ValueError):
+            for number, data in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
+                if number != 1:
+                    continue
+                *ends, rest = data.split(b"\n")
+                for end in ends:
+                    left = json.loads(b"".join([*parts, end]))
+                    parts = []
+                    if future := self._waiting.get(left["id"]):
+                        future.set_result(left)
+                parts.append(rest)
+        with self._lock:
+            self._broken = True
+            waiting, self._waiting = self._waiting, {}
+        with _LOCK:
+            if _CONNECTIONS.get(self._name) is self:
+                del _CONNECTIONS[self._name]
+        for future in waiting.values():
+            future.set_exception(LabError("the connection to the machine broke"))
+        self._stream._response.close()  # it, and not the stream, owns the connection
+        self._raw.close()
+
+
+def connection_to(container: Container) -> Connection:
+    """Return the connection to a machine, made at its first use."""
+    name = str(container.id)
+    with _LOCK:
+        found = _CONNECTIONS.get(name)
+    if found is not None and not found._broken:
+        return found
+    made = Connection(container)
+    with _LOCK:
+        kept = _CONNECTIONS.setdefault(name, made)
+    if kept is not made:
+        made.close()
+    return kept
+
+
+def close_all() -> None:
+    """Close every connection."""
+    with _LOCK:
+        lanes = list(_CONNECTIONS.values())
+    for lane in lanes:
+        lane.close()
+
+
+atexit.register(close_all)

@@ -1,0 +1,241 @@
+"""What is claimed of a component itself, and what its machine holds that can be stolen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from labkit.cluster.syntax.source import Source, decode
+from labkit.cluster.syntax.yamldoc import read_one
+from labkit.model.authorization import AUTHENTICATED, everything_for
+from labkit.model.claims import Channel, Claim
+from labkit.model.file_access import readable
+from labkit.model.footholds import ADMIN, POD, SECRETS, Foothold
+from labkit.model.rights import (
+    Action,
+    Caller,
+    authenticated_as,
+    bearer_at_kubelet,
+    enabled,
+    known_to_kubelet,
+    may,
+    may_at_kubelet,
+)
+from labkit.model.threat_model import Model, StoredCredential
+from labkit.model.workloads import node_of_pod, pods, token_caller, token_in
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Credential, Environment, Node
+
+__all__ = ["claims_of", "client_credential", "credentials_of", "overlay", "secrets_at_rest"]
+
+OVERLAY = "flannel-network.json"
+PLAIN, SEALED = ("vxlan", "host-gw", "udp"), ("wireguard", "ipsec")
+READ_SECRETS = Action("list", "secrets")
+#: Where an authority's key stands for everything that it can sign.
+SIGNS_CLIENTS = frozenset({"kube-apiserver"})
+
+
+def claims_of(env: Environment, it: Component) -> tuple[tuple[str, Claim], ...]:
+    """Return what is claimed of a component beside its channels.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> dict(claims_of(env, env.component("kube-apiserver@master")))["audit"].value
+    'on'
+    """
+    if it.kind == "flanneld":
+        return (("overlay", overlay(env)),)
+    if it.kind == "etcd":
+        return (("store", Claim("believed", "the apiserver signs nothing", it.source)),)
+    if it.kind != "kube-apiserver":
+        return ()
+    policy = it.setting("audit-policy-file")
+    word = "on" if policy.value else "none"
+    return (
+        ("audit", Claim(word, policy.value or "nothing is logged", policy.source)),
+        ("secrets at rest", secrets_at_rest(env, it)),
+        ("node restriction", enabled(it, "NodeRestriction")),
+    )
+
+
+def overlay(env: Environment) -> Claim:
+    """Say whether the overlay network encrypts what pods say to each other.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> overlay(read_environment("hardened")).detail
+    'vxlan'
+    """
+    file = next((f for layer in reversed(env.layers) if (f := layer / OVERLAY).is_file()), None)
+    if file is None:
+        return Claim("unknown", "", Source(OVERLAY, None, "Backend.Type absent"))
+    source = Source(f"{file.parent.name}/{file.name}", 1, "Backend.Type")
+    document = read_one(decode(file.read_bytes(), source.path), source.path)
+    backend = document.text("Backend", "Type", default="")
+    word = "none" if backend in PLAIN else "encrypted" if backend in SEALED else "unknown"
+    return Claim(word, backend, source)
+
+
+def secrets_at_rest(env: Environment, apiserver: Component) -> Claim:
+    """Say whether an apiserver encrypts secrets before it stores them.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("insecure")
+    >>> secrets_at_rest(env, env.component("kube-apiserver@master")).value
+    'none'
+    """
+    read = env.encryption.get(apiserver.id)
+    for resource, providers in read.providers if read else ():
+        if resource in ("secrets", "*.", "*.*") and providers and read:
+            word = "none" if providers[0] == "identity" else "encrypted"
+            return Claim(word, f"provider {providers[0]}", read.source)
+    source = apiserver.setting("encryption-provider-config").source
+    return Claim("none", "secrets are stored as they are", source)
+
+
+def credentials_of(env: Environment) -> tuple[StoredCredential, ...]:
+    """Return the credentials that lie on the machines, with what each one gives.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> found = credentials_of(read_environment("hardened"))
+    >>> [str(right) for it in found if it.name == "admin" for right in it.rights]
+    ['cluster-admin']
+    """
+    found = [_held(env, credential) for credential in env.credentials]
+    return (*found, *_authority_keys(env), *_tokens(env))
+
+
+def client_credential(model: Model, channel: Channel) -> Credential | None:
+    """Return the credential that a channel's client uses, with its paths on the machine.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> model = read_model("hardened")
+    >>> client_credential(model, model.channels[0]).common_name
+    'system:kube-controller-manager'
+    """
+    if channel.credential is None or model.env is None:
+        return None
+    return model.env.credential(channel.credential, model.component(channel.client).node)
+
+
+def _held(env: Environment, credential: Credential) -> StoredCredential:
+    path = credential.kubeconfig or credential.key
+    return StoredCredential(
+        name=credential.name,
+        node=credential.node,
+        kind=credential.kind,
+        identity=credential.common_name or credential.name,
+        rights=tuple(_rights(env, credential)),
+        readable_by=_readers(env, credential.node, path),
+        opens=tuple(_opens(env, credential)),
+        source=credential.source,
+    )
+
+
+def _rights(env: Environment, credential: Credential) -> Iterator[Foothold]:
+    for apiserver in env.components:
+        if apiserver.kind != "kube-apiserver":
+            continue
+        caller = authenticated_as(apiserver, env, credential)
+        if caller.user != credential.common_name or not caller.user:
+            continue
+        yield from _may(env, apiserver, caller)
+        return
+
+
+def _may(env: Environment, apiserver: Component, caller: Caller) -> Iterator[Foothold]:
+    groups = {*caller.groups, AUTHENTICATED}
+    everything = everything_for(env, apiserver, groups, caller.user)
+    if everything is not None and everything.value == "allow-all":
+        yield ADMIN
+    elif may(env, apiserver, caller, READ_SECRETS).value == "allowed":
+        yield SECRETS
+
+
+def _opens(env: Environment, credential: Credential) -> Iterator[str]:
+    """Yield the kubelets that let the holder of a credential run commands in containers."""
+    for kubelet in env.components:
+        if kubelet.kind == "kubelet":
+            caller = known_to_kubelet(env, kubelet, credential)
+            if caller.user == credential.common_name != "" and _runs(env, kubelet, caller):
+                yield kubelet.id
+
+
+def _runs(env: Environment, kubelet: Component, caller: Caller) -> bool:
+    """Say whether a kubelet runs commands for a caller: to get is enough, over a WebSocket."""
+    verbs = (Action(verb, "nodes/proxy", name=kubelet.node) for verb in ("create", "get"))
+    return any(may_at_kubelet(env, kubelet, caller, verb).value == "allowed" for verb in verbs)
+
+
+def _tokens(env: Environment) -> Iterator[StoredCredential]:
+    """Yield the tokens of service accounts that lie in pods."""
+    for namespace, pod in pods(env):
+        caller = token_caller(env, namespace, pod)
+        if caller is None:
+            continue
+        rights = [
+            right
+            for apiserver in env.components
+            if apiserver.kind == "kube-apiserver"
+            for right in _may(env, apiserver, caller)
+        ]
+        yield StoredCredential(
+            name=f"token of {namespace}/{pod}",
+            node=node_of_pod(env, namespace, pod),
+            kind="token",
+            identity=caller.user,
+            rights=tuple(dict.fromkeys(rights)),
+            readable_by=(POD,),
+            opens=tuple(
+                it.id
+                for it in env.components
+                if it.kind == "kubelet"
+                and (known := bearer_at_kubelet(env, it, caller)).user == caller.user
+                and _runs(env, it, known)
+            ),
+            source=token_in(env, namespace, pod).source,
+        )
+
+
+def _readers(env: Environment, name: str, path: str) -> tuple[Foothold, ...]:
+    node = _node(env, name)
+    if node is None or not path or not node.accounts:
+        return ()
+    reads = any(readable(env, node, path, user.name).value == "readable" for user in node.accounts)
+    return (Foothold("user", name),) if reads else ()
+
+
+def _authority_keys(env: Environment) -> Iterator[StoredCredential]:
+    """Yield the keys that sign certificates an apiserver takes, where they lie about."""
+    trusted = {
+        it.setting("client-ca-file").value for it in env.components if it.kind in SIGNS_CLIENTS
+    }
+    for authority in env.authorities:
+        if authority.certificate not in trusted or not authority.key:
+            continue
+        for node in env.nodes:
+            if node.name not in authority.key_nodes:
+                continue
+            yield StoredCredential(
+                name=f"the key of {authority.name}",
+                node=node.name,
+                kind="key",
+                identity="whoever is named in a certificate",
+                rights=(ADMIN,),
+                readable_by=_readers(env, node.name, authority.key),
+                source=authority.source,
+            )
+
+
+def _node(env: Environment, name: str) -> Node | None:
+    return next((node for node in env.nodes if node.name == name), None)

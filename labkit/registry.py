@@ -1,0 +1,67 @@
+"""Packages whose modules each hold one entry: techniques, controls."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from labkit.errors import NoSuchName
+
+__all__ = ["Registry"]
+
+T = TypeVar("T")
+
+
+class Registry(ModuleType, Mapping[str, T], Generic[T]):
+    """A package that is also the mapping of its entries, by name and sorted.
+
+    A module of the package that does not begin with ``_`` holds one entry, under
+    :attr:`ATTRIBUTE`. The modules are imported when the first entry is asked for.
+
+    Examples
+    --------
+    >>> from labkit import controls
+    >>> controls["apiserver-anonymous"].title
+    'The apiserver takes no anonymous callers'
+    >>> "no-such-control" in controls
+    False
+    """
+
+    #: The name under which each module holds its entry; the package sets it.
+    ATTRIBUTE: str
+    __path__: list[str]
+
+    def _entries(self) -> dict[str, T]:
+        known: dict[str, T] | None = self.__dict__.get("_found")
+        if known is None:
+            names = [it.name for it in pkgutil.iter_modules(self.__path__) if it.name[0] != "_"]
+            modules: list[Any] = [importlib.import_module(f"{self.__name__}.{it}") for it in names]
+            entries = [getattr(module, self.ATTRIBUTE) for module in modules]
+            known = {it.name: it for it in sorted(entries, key=lambda it: str(it.name))}
+            self.__dict__["_found"] = known
+        return known
+
+    def __getitem__(self, name: str) -> T:
+        entries = self._entries()
+        if name not in entries:
+            kind = self.ATTRIBUTE.lower()
+            near = get_close_matches(name, entries, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]!r}?" if near else f"labkit {kind} list"
+            raise NoSuchName(f"no {kind} {name!r}", hint=hint)
+        return entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries())
+
+    def __len__(self) -> int:
+        return len(self._entries())
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other

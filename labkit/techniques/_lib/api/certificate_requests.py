@@ -1,0 +1,75 @@
+"""What the techniques with certificate signing requests have in common."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from labkit import agents
+from labkit.errors import ProbeError
+from labkit.model import Foothold
+from labkit.model.rights import Action
+from labkit.techniques._lib.machines.admin import remove
+from labkit.techniques._lib.machines.reach import run_from
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["APPROVE", "CREATE", "PATH", "SIGNER", "approved", "new_request", "removed"]
+
+GROUP = "certificates.k8s.io"
+PATH = f"/apis/{GROUP}/v1/certificatesigningrequests"
+SIGNER = "kubernetes.io/kube-apiserver-client"
+#: What the apiserver's authorizers and its plugin CertificateApproval want to be allowed.
+CREATE = Action("create", "certificatesigningrequests", GROUP)
+APPROVE = (
+    Action("update", "certificatesigningrequests/approval", GROUP),
+    Action("approve", "signers", GROUP, name=SIGNER),
+)
+#: The apiserver's own: it takes no shorter one.
+VALID_S = 600
+
+
+@contextmanager
+def new_request(
+    lab: Lab, foothold: Foothold, name: str, user: str, group: str = ""
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Make a key at a foothold, and yield its folder there and the request for a certificate."""
+    folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's own
+    try:
+        made = run_from(lab, foothold, agents.argv("make_key", folder, user, group))
+        if made.exit_code:
+            raise ProbeError(f"openssl exited with {made.exit_code}")
+        spec = {
+            "request": base64.b64encode(made.stdout).decode(),
+            "signerName": SIGNER,
+            "expirationSeconds": VALID_S,
+            "usages": ["client auth"],
+        }
+        yield folder, _object(name, spec)
+    finally:
+        run_from(lab, foothold, ["rm", "-rf", folder])
+
+
+def approved(request: dict[str, Any]) -> bytes:
+    """Return a request, as read from the apiserver, with its approval."""
+    condition = {"type": "Approved", "status": "True", "reason": "Labkit", "message": "by labkit"}
+    return json.dumps({**request, "status": {"conditions": [condition]}}).encode()
+
+
+def removed(lab: Lab, name: str) -> None:
+    """Remove a request as the administrator, if it is there."""
+    remove(lab, f"{PATH}/{name}")
+
+
+def _object(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": name},
+        "spec": spec,
+    }

@@ -1,0 +1,68 @@
+"""What the techniques against a kubelet's ports have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import read_model
+from labkit.model.credentials import client_credential
+from labkit.techniques._lib.api.ask import url_of
+from labkit.techniques._lib.machines.reach import DEADLINE, Answer, answer, inside, run
+from labkit.techniques._lib.verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["CHANNEL", "as_apiserver", "kubelet_url", "patiently"]
+
+#: The kubelet of the worker that the pod shop/web runs on.
+CHANNEL = "kube-apiserver@* -> kubelet@worker1:*"
+#: Seconds for a kubelet that has just started to learn of its pods.
+PATIENCE = 15.0
+OUTPUT = "\n%{http_code}"
+
+
+def kubelet_url(lab: Lab, path: str, channel: str = CHANNEL) -> str:
+    """Return the URL of a path at the kubelet's own port."""
+    return url_of(read_model(lab.environment).open_channels(channel)[0], path)
+
+
+def patiently(attempt: Callable[[], Verdict]) -> Verdict:
+    """Try something of a kubelet again while it says that it does not know the pod yet."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return attempt()
+        except ProbeError as error:
+            if "HTTP 404" not in error.message or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
+
+
+def as_apiserver(lab: Lab, method: str, path: str, pattern: str = CHANNEL) -> Answer:
+    """Ask the kubelet something from the master, with what the apiserver proves itself with.
+
+    Raises
+    ------
+    ProbeError
+        The apiserver has no certificate for it, or it is refused as well.
+    """
+    model = read_model(lab.environment)
+    channel = model.open_channels(pattern)[0]
+    held = client_credential(model, channel)
+    if held is None:
+        raise ProbeError("the apiserver has no certificate for the kubelets")
+    url = kubelet_url(lab, path, pattern)
+    inside(lab, channel.server.partition("@")[2])
+    argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*", "--max-time", "5"]
+    argv += ["--cert", held.certificate, "--key", held.key, "--request", method]
+    node = channel.client.partition("@")[2]
+    output = run(lab, node, [*argv, "--write-out", OUTPUT, url], timeout=DEADLINE)
+    content, _, status = output.stdout.rpartition(b"\n")
+    found = answer(output.exit_code, output.error, int(status or b"0"), content, url)
+    if found.refusal:
+        raise ProbeError(f"the kubelet does not serve the apiserver either: {found.refusal}")
+    return found

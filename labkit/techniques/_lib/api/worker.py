@@ -1,0 +1,69 @@
+"""What somebody does with the credential of a component, on its machine or from elsewhere."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Credential, Environment
+from labkit.model import Foothold
+from labkit.model.authorization import credential_of
+from labkit.model.rights import Caller, authenticated_as
+from labkit.techniques._lib.api.access import apiserver_of
+from labkit.techniques._lib.machines.reach import run_from
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["MASTER", "WORKER", "caller", "carried", "copied", "held"]
+
+MASTER, WORKER = "master", "worker1"
+
+
+def held(env: Environment, kind: str, node: str = WORKER) -> Credential | None:
+    """Return the certificate of a machine's component that the apiserver takes."""
+    component = env.component(f"{kind}@{node}")
+    used = credential_of(env, component.kubeconfig) if component.kubeconfig else None
+    for credential in (used, env.credential(kind, node)):
+        if credential is None:
+            continue
+        known = authenticated_as(apiserver_of(env), env, credential)
+        if known.user == credential.common_name:
+            return credential
+    return None
+
+
+def caller(env: Environment, kind: str, node: str = WORKER) -> Caller:
+    """Return whom the apiserver takes the holder of such a certificate for."""
+    return authenticated_as(apiserver_of(env), env, held(env, kind, node))
+
+
+@contextmanager
+def carried(lab: Lab, foothold: Foothold, kind: str, node: str = WORKER) -> Iterator[list[str]]:
+    """Yield curl's options for such a certificate; outside, for a copy of it there."""
+    credential = held(lab.environment, kind, node)
+    if credential is None:
+        yield []
+        return
+    if foothold != COPIED_CREDENTIAL:
+        yield ["--cert", credential.certificate, "--key", credential.key]
+        return
+    with copied(lab, foothold, credential) as (certificate, key):
+        yield ["--cert", certificate, "--key", key]
+
+
+@contextmanager
+def copied(lab: Lab, foothold: Foothold, credential: Credential) -> Iterator[tuple[str, str]]:
+    """Yield the paths of a copy of a certificate and its key, at a foothold elsewhere."""
+    folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
+    try:
+        run_from(lab, foothold, ["mkdir", "--mode=0700", folder])
+        for name, path in (("crt", credential.certificate), ("key", credential.key)):
+            data = lab.read_file(credential.node, path)
+            run_from(lab, foothold, ["tee", f"{folder}/{name}"], stdin=data)
+        yield f"{folder}/crt", f"{folder}/key"
+    finally:
+        run_from(lab, foothold, ["rm", "-rf", folder])

@@ -1,0 +1,51 @@
+"""What the techniques that read a file on the master have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import Foothold
+from labkit.model.file_access import readable
+from labkit.techniques._lib.machines.reach import PERSON, run, run_from
+from labkit.techniques._lib.verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+    from labkit.lab import Lab
+
+__all__ = ["PERSON", "denied", "settings_of"]
+
+
+def denied(
+    lab: Lab, technique: str, foothold: Foothold, node: str, paths: Sequence[str]
+) -> Verdict | None:
+    """Try to read files of a machine as an ordinary user; return a verdict where one is refused.
+
+    Raises
+    ------
+    ProbeError
+        A file cannot be read, but not for want of a right; or its owner cannot either.
+    """
+    for path in paths:
+        output = run_from(lab, foothold, ["head", "--bytes=1", "--", path])
+        if not output.exit_code:
+            continue
+        if "Permission denied" not in output.error:
+            raise ProbeError(f"{node}: {path} cannot be read", evidence=[output.error.strip()])
+        run(lab, node, ["head", "--bytes=1", "--", path], check=True)
+        reason = f"permission denied: {path}"
+        control = "root of the same machine reads the file"
+        evidence = (f"tried to read {path} as {PERSON}",)
+        return Verdict(technique, lab.mode, foothold, False, reason, evidence, control)
+    return None
+
+
+def settings_of(env: Environment, node: str, paths: Sequence[str]) -> list[Setting]:
+    """Return who can read each of some files, as a technique's settings."""
+    claims = {path: readable(env, env.node(node), path, PERSON) for path in paths}
+    return [
+        (f"can {PERSON} read {path}", claim.detail, str(claim.source))
+        for path, claim in claims.items()
+    ]

@@ -1,0 +1,1 @@
+"""What etcd and Docker keep, and the secrets that prove it."""

@@ -1,0 +1,126 @@
+"""What the techniques against dockerd have in common: a container is all that root takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labkit import agents
+from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
+from labkit.model import Foothold
+from labkit.techniques._lib.machines.reach import ATTEMPTS, digest, inside, place, run
+from labkit.techniques._lib.verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+    from labkit.lab import Lab, Output
+    from labkit.techniques._lib.machines.pod import Pod
+
+__all__ = ["SOCKET", "WORKER", "become_root", "control", "listens_on"]
+
+SOCKET = "/run/docker.sock"
+WORKER, ONLY_ROOT_READS = "worker1", "/etc/shadow"
+#: docker's client tells a closed port and a forbidden one with the same words; curl does not.
+KNOCK = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*", "--max-time", "5"]
+REFUSALS = ("Permission denied", "Connection refused")
+ALERT = re.compile(r"^curl: .*alert ([a-z ]+[a-z])", re.MULTILINE)
+
+
+def become_root(
+    lab: Lab,
+    technique: str,
+    foothold: Foothold,
+    host: str,
+    *,
+    user: str | None = None,
+    pod: Pod | None = None,
+    tls: Sequence[str] | None = None,
+) -> Verdict:
+    """Read what only root may read on a worker, by way of its dockerd.
+
+    Parameters
+    ----------
+    lab : Lab
+    technique, foothold : str
+    host : str
+        As docker's client takes it: ``unix://...`` or ``tcp://NAME:PORT``.
+    user : str, optional
+        Who does it on the foothold's machine; without it, the foothold's own user.
+    pod : Pod, optional
+        In which it is done; the socket's path is then the pod's own.
+    tls : sequence of str, optional
+        The paths of a certificate and its key, or nothing, where TLS is spoken.
+
+    Returns
+    -------
+    Verdict
+    """
+    kind, _, where = host.partition("://")
+    options = [f"--host={host}"]
+    if kind == "tcp":
+        inside(lab, where.partition(":")[0])
+        scheme = "http" if tls is None else "https"
+        pair = list(zip(("cert", "key"), tls or (), strict=False))
+        knock = [*KNOCK, "--insecure", f"{scheme}://{where}/_ping"]
+        knock += [word for name, path in pair for word in (f"--{name}", path)]
+        if tls is not None:
+            # without the second, docker's client looks for an authority and finds none
+            options += ["--tls", "--tlscacert=", *(f"--tls{name}={path}" for name, path in pair)]
+        door = f"tcp port {where.partition(':')[2]} of dockerd@{WORKER}"
+    else:
+        door = f"{where} of dockerd@{WORKER}"
+        if pod:
+            where = pod.path(where)
+            options = [f"--host=unix://{where}"]
+        knock = [*KNOCK, "--unix-socket", where, "http://docker/_ping"]
+    for _ in range(ATTEMPTS):
+        asked = _do(lab, foothold, knock, user, pod)
+        if "reset by peer" not in asked.error:
+            break
+    refusal = next((word.lower() for word in REFUSALS if word in asked.error), "")
+    if alert := ALERT.search(asked.error):
+        refusal = f"TLS alert: {alert[1]}"
+    if asked.exit_code and refusal:
+        reason, tried = refusal, (f"called the {door}",)
+        return Verdict(technique, lab.mode, foothold, False, reason, tried, control(lab))
+    if asked.exit_code:
+        raise ProbeError(f"{technique}: curl exited with {asked.exit_code}", evidence=_tail(asked))
+    argv = agents.argv("read_by_docker", ONLY_ROOT_READS, *options)
+    took = _do(lab, foothold, argv, user, pod)
+    truth = digest(lab, WORKER, ONLY_ROOT_READS)
+    if took.exit_code or truth not in took.text:
+        raise ProbeError(
+            f"{technique}: {door} answers, but {ONLY_ROOT_READS} was not read", evidence=_tail(took)
+        )
+    evidence = (
+        f"called the {door}, and it answered",
+        "started a container with the machine's / mounted in it",
+        f"read: {ONLY_ROOT_READS} of {WORKER}, which only root may; the right bytes by their hash",
+    )
+    return Verdict(technique, lab.mode, foothold, True, "dockerd does what it is told", evidence)
+
+
+def _do(lab: Lab, foothold: Foothold, argv: list[str], user: str | None, pod: Pod | None) -> Output:
+    node, usual, prefix = (pod.node, None, pod.prefix) if pod else place(lab, foothold)
+    try:
+        return lab.exec(node, [*prefix, *argv], user=user or usual, check=False)
+    except CommandFailed as error:
+        raise ProbeTimeout(error.message, evidence=error.evidence) from error
+
+
+def _tail(output: Output) -> list[str]:
+    return output.error.strip().splitlines()[-5:]
+
+
+def control(lab: Lab) -> str:
+    """Show, after a refusal, that the Docker Engine is alive."""
+    run(lab, WORKER, ["docker", f"--host=unix://{SOCKET}", "version"], check=True)
+    return "root on the worker commands dockerd through its socket"
+
+
+def listens_on(env: Environment) -> list[Setting]:
+    """Return where the worker's Docker Engine is told to listen, as a technique's setting."""
+    found = env.component(f"dockerd@{WORKER}").values("host")
+    where = " ".join(setting.value for setting in found)
+    return [("where the Docker Engine listens", where, str(found[0].source))]

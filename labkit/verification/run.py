@@ -1,0 +1,195 @@
+"""Carrying out the probes of a model and judging what they saw."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from labkit import agents
+from labkit.errors import LabError, LabkitError
+from labkit.lab import Lab
+from labkit.lab.progress import Reporter
+from labkit.model import PROPERTIES, Channel, Model, read_model
+from labkit.verification.observe import Observed, Results, Unprobed, observe
+from labkit.verification.plan import Job, listener_of, make_plan, node_of, process_of
+from labkit.verification.report import Report, Row
+
+__all__ = ["verify"]
+
+#: Seconds for one machine's jobs, the patience of an interception among them.
+DEADLINE = 60.0
+TURN = "/run/labkit-verify"
+
+
+def verify(
+    lab: Lab,
+    model: Model | None = None,
+    *,
+    only: Iterable[str] | None = None,
+    reporter: Reporter | None = None,
+) -> Report:
+    """Probe every claim of a model in a lab.
+
+    Parameters
+    ----------
+    lab : Lab
+        Up.
+    model : Model, optional
+        Without it, the model of the lab's own environment.
+    only : iterable of str, optional
+        The channels to probe, by id; without it, all.
+    reporter : Reporter, optional
+        Who is told of the progress; without it, the lab's.
+
+    Returns
+    -------
+    Report
+        One row for each property of each channel, in the model's order.
+
+    Raises
+    ------
+    LabError
+        A change of the lab was interrupted: what it runs is not what the model says.
+
+    Notes
+    -----
+    First everything is asked that only looks. Then, for a few seconds, a server with a
+    stranger's certificate stands in the way of each client: a client that goes on with it does
+    not verify whom it talks to. Rules and processes are gone afterwards.
+    """
+    if lab.status().interrupted:
+        raise LabError(
+            f"a change of lab {lab.name!r} ({lab.mode}) was interrupted",
+            hint=f"labkit reset --name {lab.name} --mode {lab.mode}",
+        )
+    model = read_model(lab.environment) if model is None else model
+    every = wanted = list(model.channels)
+    if only is not None:
+        ids = set(only)
+        wanted = [channel for channel in every if channel.id in ids]
+    reporter = reporter or lab.reporter
+    plan = make_plan(lab, wanted, every)
+    with _alone(lab):
+        lab.wait()
+        with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
+            seen = _carry_out(lab, "probe", plan.looks)
+        with reporter.step(f"{lab.mode}: put a stranger's server in the clients' way"):
+            met = _carry_out(lab, "intercept", plan.intercepts)
+            lab.wait()
+        if missed := _missed(lab, plan.intercepts, wanted, seen, met):
+            # clients that were cut off at once may keep each other from coming back
+            with reporter.step(f"{lab.mode}: once more, for who stayed away"):
+                _add(met, _carry_out(lab, "intercept", missed))
+                lab.wait()
+    rows = []
+    for channel in wanted:
+        results = _results(lab, channel, seen, met)
+        rows += [_row(lab.mode, channel, name, results) for name in PROPERTIES]
+    return Report(rows)
+
+
+@contextlib.contextmanager
+def _alone(lab: Lab) -> Iterator[None]:
+    """Wait for another verification of the lab: two would cut off each other's probes."""
+    node = next(node.name for node in lab.environment.nodes if node.role == "master")
+    lab.exec(node, agents.argv("take_turn", TURN), timeout=4 * DEADLINE)
+    try:
+        yield
+    finally:
+        lab.exec(node, ["rmdir", TURN], check=False)
+
+
+def _carry_out(
+    lab: Lab, agent: str, jobs: Mapping[str, Mapping[str, Job]]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Run an agent on each machine that it has jobs for, on all at once."""
+
+    def run(node: str) -> dict[str, dict[str, Any]]:
+        try:
+            stdin = json.dumps(jobs[node]).encode()
+            output = lab.exec(node, agents.argv(agent), stdin=stdin, timeout=DEADLINE)
+            results: dict[str, dict[str, Any]] = json.loads(output.stdout)
+        except (LabkitError, json.JSONDecodeError) as error:
+            failed = {"error": "failed", "text": str(error).replace("\n", " ")[-300:]}
+            return {name: dict(failed) for name in jobs[node]}
+        return results
+
+    with ThreadPoolExecutor(max_workers=max(1, len(jobs))) as pool:
+        return dict(zip(jobs, pool.map(run, jobs), strict=True))
+
+
+def _missed(
+    lab: Lab,
+    jobs: Mapping[str, Mapping[str, Job]],
+    wanted: Iterable[Channel],
+    seen: Mapping[str, Mapping[str, dict[str, Any]]],
+    met: Mapping[str, Mapping[str, dict[str, Any]]],
+) -> dict[str, dict[str, Job]]:
+    """Return the interceptions that some client stayed away from, or broke off without a word."""
+    again: dict[str, dict[str, Job]] = {}
+    for channel in wanted:
+        node, name = node_of(channel.client), f"intercept {listener_of(channel)}"
+        if name in jobs.get(node, {}):
+            try:
+                observe(channel, "server_authentication", _results(lab, channel, seen, met))
+            except Unprobed:
+                again.setdefault(node, {})[name] = jobs[node][name]
+    return again
+
+
+def _add(
+    met: dict[str, dict[str, dict[str, Any]]], more: Mapping[str, Mapping[str, dict[str, Any]]]
+) -> None:
+    """Put what was met later to what was met before."""
+    for node, results in more.items():
+        for name, result in results.items():
+            before = met[node][name].get("seen", ())
+            met[node][name] = {**result, "seen": [*before, *result.get("seen", ())]}
+
+
+def _results(
+    lab: Lab,
+    channel: Channel,
+    seen: Mapping[str, Mapping[str, dict[str, Any]]],
+    met: Mapping[str, Mapping[str, dict[str, Any]]],
+) -> Results:
+    flat = {name: result for results in seen.values() for name, result in results.items()}
+    server_node = node_of(channel.server)
+    process = process_of(lab.environment, channel)
+    listener = listener_of(channel)
+    encounters = met.get(node_of(channel.client), {}).get(f"intercept {listener}", {})
+    return Results(
+        look=flat.get(f"look {listener}"),
+        nobody=flat.get(f"nobody {listener}"),
+        guess=flat.get(f"guess {listener}"),
+        own=flat.get(f"own {channel.id}"),
+        power=flat.get(f"power {channel.id}"),
+        alive=None if channel.open else flat.get(f"alive {server_node}"),
+        socket=seen.get(server_node, {}).get(f"unix {channel.path}"),
+        met=tuple(e for e in encounters.get("seen", ()) if e["client"] == process),
+    )
+
+
+def _row(mode: str, channel: Channel, name: str, results: Results) -> Row:
+    claim = getattr(channel, name)
+    try:
+        observed = observe(channel, name, results)
+    except Unprobed as cause:
+        observed = Observed("", str(cause))
+        verdict = "unprobed"
+    else:
+        verdict = "agree" if observed.value == claim.value else "disagree"
+    return Row(
+        mode=mode,
+        channel=channel.id,
+        property=name,
+        claimed=claim.value,
+        source=str(claim.source),
+        observed=observed.value,
+        reason=observed.reason,
+        control=observed.control,
+        verdict=verdict,
+    )
