@@ -374,14 +374,6 @@ def test_repository_holds_no_private_key_or_token() -> None:
     ]
 
 
-def test_modules_are_under_400_lines() -> None:
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
-        for path in (ROOT / "labkit").rglob("*.py")
-    }
-    assert not {name: length for name, length in lengths.items() if length >= 400}
-
-
 def test_scripts_are_valid_bash() -> None:
     for script in [ROOT / ".ci" / "run", *sorted((ROOT / "scripts").iterdir())]:
         if "python" in script.read_text().splitlines()[0]:

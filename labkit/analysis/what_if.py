@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labkit.analysis.attack_graph.queries import Reach, reach
 from labkit.analysis.findings.finding import Finding
-from labkit.analysis.findings.rules import COMPONENT_RULES, RULES, Rule
+from labkit.analysis.findings.rules import COMPONENT_RULES, RULES, ThreatRule
 from labkit.analysis.findings.threats import find_threats
 from labkit.cluster.syntax.source import Source
 from labkit.model import GOALS, PROPERTIES, Channel, Claim, Component, Foothold, Goal, Model
@@ -91,12 +91,12 @@ def _by_claims(model: Model, name: str) -> Model:
     )
 
 
-def _is_about(item: Finding, it: Channel, rule: Rule) -> bool:
+def _is_about(item: Finding, it: Channel, rule: ThreatRule) -> bool:
     where = f"{it.server}:{it.path or it.port}" if rule.listener else it.id
     return item.id == f"{rule.name}@{where}"
 
 
-def _set(it: Channel, rule: Rule, source: Source) -> Channel:
+def _set(it: Channel, rule: ThreatRule, source: Source) -> Channel:
     claim = Claim(rule.good, source.text, source)
     if rule.property == "encryption" and it.server_authentication.value == "none":
         return replace(it, encryption=claim, server_authentication=Claim("verified", "", source))
@@ -109,7 +109,7 @@ def _closed(it: Channel, source: Source) -> Channel:
     return replace(it, open=False, credential=None, **dict.fromkeys(PROPERTIES, shut))  # type: ignore[arg-type]
 
 
-def _claimed(it: Component, rule: Rule, source: Source) -> Component:
+def _claimed(it: Component, rule: ThreatRule, source: Source) -> Component:
     claims = {**dict(it.claims), rule.property: Claim(rule.good, source.text, source)}
     return replace(it, claims=tuple(claims.items()))
 

@@ -11,7 +11,7 @@ import typer
 from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
-    from labkit.lab.progress import Reporter, Step
+    from labkit.lab.progress import ProgressStep, Reporter
 
 __all__ = ["complain", "reporter", "say"]
 
@@ -23,7 +23,7 @@ class _Silent:
         """Take a line of a step's output."""
 
     @contextlib.contextmanager
-    def step(self, title: str) -> Iterator[Step]:
+    def step(self, title: str) -> Iterator[ProgressStep]:
         """Take a step."""
         yield self
 

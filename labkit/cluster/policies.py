@@ -17,15 +17,15 @@ __all__ = [
     "EtcdAuth",
     "EtcdPermission",
     "Rbac",
-    "Role",
-    "Rule",
+    "RbacRole",
+    "RbacRule",
     "read_abac",
     "read_encryption",
     "read_etcd_auth",
     "read_rbac",
 ]
 
-RBAC_KINDS = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
+RBAC_KINDS = frozenset({"RbacRole", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
 ABAC_KEYS = frozenset(
     ["user", "group", "readonly", "apiGroup", "namespace", "resource", "nonResourcePath"]
 )
@@ -56,7 +56,7 @@ class AbacRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RbacRule:
     """One rule of a role."""
 
     verbs: tuple[str, ...]
@@ -67,12 +67,12 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """A Role or ClusterRole; ``namespace`` is empty for the latter."""
+class RbacRole:
+    """A RbacRole or ClusterRole; ``namespace`` is empty for the latter."""
 
     name: str
     namespace: str
-    rules: tuple[Rule, ...]
+    rules: tuple[RbacRule, ...]
     source: Source
 
 
@@ -92,7 +92,7 @@ class Binding:
 class Rbac:
     """The roles and bindings that manifests add to the apiserver's own."""
 
-    roles: tuple[Role, ...] = ()
+    roles: tuple[RbacRole, ...] = ()
     bindings: tuple[Binding, ...] = ()
 
 
@@ -213,7 +213,7 @@ def read_rbac(text: str, path: str) -> Rbac:
     >>> rbac.bindings[0].subjects
     (('Group', '', 'system:authenticated'),)
     """
-    roles: list[Role] = []
+    roles: list[RbacRole] = []
     bindings: list[Binding] = []
     for document in read_documents(text, path):
         for at in _objects(document):
@@ -223,8 +223,8 @@ def read_rbac(text: str, path: str) -> Rbac:
             name = document.text(*at, "metadata", "name")
             namespace = document.text(*at, "metadata", "namespace", default="")
             source = Source(path, document.line(*at, "metadata", "name"), f"{kind} {name}")
-            if kind in {"Role", "ClusterRole"}:
-                roles.append(Role(name, namespace, tuple(_rules(document, *at)), source))
+            if kind in {"RbacRole", "ClusterRole"}:
+                roles.append(RbacRole(name, namespace, tuple(_rules(document, *at)), source))
             else:
                 bindings.append(
                     Binding(
@@ -239,12 +239,12 @@ def read_rbac(text: str, path: str) -> Rbac:
     return Rbac(tuple(roles), tuple(bindings))
 
 
-def _rules(document: Document, *at: str | int) -> Iterable[Rule]:
+def _rules(document: Document, *at: str | int) -> Iterable[RbacRule]:
     for index, rule in enumerate(document.sequence(*at, "rules")):
         if not isinstance(rule, dict):
             raise document.broken("expected a rule", *at, "rules", index)
         here = (*at, "rules", index)
-        yield Rule(
+        yield RbacRule(
             document.words(*here, "verbs"),
             document.words(*here, "apiGroups"),
             document.words(*here, "resources"),

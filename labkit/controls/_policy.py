@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from labkit.cluster.policies import Rule
+from labkit.cluster.policies import RbacRule
 from labkit.model.bootstrap import bootstrap_policy
 
 __all__ = ["POLICY", "broad", "narrow"]
@@ -54,7 +54,7 @@ def narrow() -> str:
     return "".join(dict.fromkeys(lines))
 
 
-def _what(rules: tuple[Rule, ...], namespace: str) -> Iterator[dict[str, object]]:
+def _what(rules: tuple[RbacRule, ...], namespace: str) -> Iterator[dict[str, object]]:
     for rule in rules:
         readonly = {"readonly": True} if set(rule.verbs) <= READ else {}
         for path in rule.paths:

@@ -23,7 +23,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from labkit.errors import BuildFailed, ImageError
 from labkit.lab._recipe import IMAGES, Image, recipe_files, recipe_hash, recipe_tag
-from labkit.lab.progress import Reporter, Step
+from labkit.lab.progress import ProgressStep, Reporter
 from labkit.resources import environments_dir, state_dir
 
 __all__ = ["build_missing", "has_image"]
@@ -69,7 +69,7 @@ class _StoppedError(Exception):
 class _Log:
     """The log of one image's build: kept in a file, its latest line told to the step."""
 
-    def __init__(self, path: Path, file: TextIO, step: Step, stop: threading.Event) -> None:
+    def __init__(self, path: Path, file: TextIO, step: ProgressStep, stop: threading.Event) -> None:
         self.path = path
         self._file = file
         self._step = step

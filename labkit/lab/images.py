@@ -21,7 +21,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from labkit.errors import ImageError
 from labkit.lab._build import build_missing, has_image
 from labkit.lab._recipe import recipe_hash, recipe_tag
-from labkit.lab.progress import Reporter, Step
+from labkit.lab.progress import ProgressStep, Reporter
 
 __all__ = [
     "ensure_node_image",
@@ -310,7 +310,7 @@ def _remote_name(client: docker.DockerClient, repository: str) -> Iterator[None]
             client.api.remove_image(name, noprune=True)
 
 
-def _follow(events: Iterable[dict[str, Any]], verb: str, registry: str, step: Step) -> None:
+def _follow(events: Iterable[dict[str, Any]], verb: str, registry: str, step: ProgressStep) -> None:
     """Read Docker's account of a transfer; it reports errors as part of it."""
     for event in events:
         if "error" in event:

@@ -13,7 +13,7 @@ from labkit.errors import LabkitError
 
 if TYPE_CHECKING:
     from labkit.lab import Lab, Timings
-    from labkit.lab.progress import Reporter, Step
+    from labkit.lab.progress import ProgressStep, Reporter
 
 __all__ = ["Stopped", "bring_up", "in_parallel"]
 
@@ -32,13 +32,13 @@ class _Stoppable:
         self._inner = inner
         self.stop = threading.Event()
 
-    def step(self, title: str) -> AbstractContextManager[Step]:
+    def step(self, title: str) -> AbstractContextManager[ProgressStep]:
         if self.stop.is_set():
             raise Stopped(f"{title}: not begun, interrupted")
         return self._step(title)
 
     @contextlib.contextmanager
-    def _step(self, title: str) -> Iterator[Step]:
+    def _step(self, title: str) -> Iterator[ProgressStep]:
         with self._inner.step(title) as step:
             yield step
 

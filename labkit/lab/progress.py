@@ -14,12 +14,19 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-__all__ = ["PlainReporter", "QuietReporter", "Reporter", "RichReporter", "Step", "make_reporter"]
+__all__ = [
+    "PlainReporter",
+    "ProgressStep",
+    "QuietReporter",
+    "Reporter",
+    "RichReporter",
+    "make_reporter",
+]
 
 HEARTBEAT_S = 15.0
 
 
-class Step(Protocol):
+class ProgressStep(Protocol):
     """A step under way."""
 
     def line(self, text: str) -> None:
@@ -29,7 +36,7 @@ class Step(Protocol):
 class Reporter(Protocol):
     """Tells a person what is under way. Steps may be nested, and open in many threads."""
 
-    def step(self, title: str) -> AbstractContextManager[Step]:
+    def step(self, title: str) -> AbstractContextManager[ProgressStep]:
         """Return a context that is open for as long as the step takes."""
 
 
@@ -73,7 +80,7 @@ class PlainReporter:
             print(text, file=self._stream or sys.stderr, flush=True)
 
     @contextlib.contextmanager
-    def step(self, title: str) -> Iterator[Step]:
+    def step(self, title: str) -> Iterator[ProgressStep]:
         """Say that a step begins, that it is alive, and how it ended."""
         started = time.monotonic()
         ended = threading.Event()
@@ -106,7 +113,7 @@ class QuietReporter:
     """
 
     @contextlib.contextmanager
-    def step(self, title: str) -> Iterator[Step]:
+    def step(self, title: str) -> Iterator[ProgressStep]:
         """Keep quiet about a step."""
         yield _Latest()
 
@@ -156,7 +163,7 @@ class RichReporter:
         )
 
     @contextlib.contextmanager
-    def step(self, title: str) -> Iterator[Step]:
+    def step(self, title: str) -> Iterator[ProgressStep]:
         """Draw a step for as long as it is open, then leave one line of it."""
         started = time.monotonic()
         with self._lock:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from labkit.cluster.facts import Component, Credential, Environment
 from labkit.cluster.kubeconfig import KubeConfig
-from labkit.cluster.policies import Role
+from labkit.cluster.policies import RbacRole
 from labkit.cluster.syntax.source import Setting, is_true
 from labkit.model.claims import Claim
 
@@ -45,7 +45,7 @@ def apiserver_anonymous(apiserver: Component) -> Claim:
     return Claim("anonymous", "callers without a credential are let in", setting.source)
 
 
-def _all_powerful(role: Role) -> bool:
+def _all_powerful(role: RbacRole) -> bool:
     return any(
         "*" in rule.verbs and "*" in rule.api_groups and "*" in rule.resources and not rule.names
         for rule in role.rules

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from labkit.cluster.policies import Binding, Rbac, Role, Rule
+from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source
 
 __all__ = ["FILE", "bootstrap_policy", "from_objects"]
@@ -33,7 +33,7 @@ def bootstrap_policy() -> Rbac:
     """
     found = json.loads(FILE.read_text())
     roles = tuple(
-        Role(
+        RbacRole(
             name=item["name"],
             namespace=item["namespace"],
             rules=tuple(map(_rule, item["rules"])),
@@ -86,10 +86,10 @@ def from_objects(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
     return {"roles": roles, "bindings": bindings}
 
 
-def _rule(item: dict[str, list[str]]) -> Rule:
+def _rule(item: dict[str, list[str]]) -> RbacRule:
     keys = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
     verbs, groups, resources, names, paths = (tuple(item.get(key, ())) for key in keys)
-    return Rule(verbs, groups, resources, names, paths)
+    return RbacRule(verbs, groups, resources, names, paths)
 
 
 def _source(kind: str, name: str) -> Source:

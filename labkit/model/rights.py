@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from labkit.cluster.facts import Component, Credential, Environment
-from labkit.cluster.policies import AbacRule, Binding, Rule
+from labkit.cluster.policies import AbacRule, Binding, RbacRule
 from labkit.cluster.syntax.source import Setting, Source, is_true
 from labkit.model.authorization import (
     ANONYMOUS,
@@ -348,7 +348,7 @@ def _is_subject(binding: Binding, caller: Caller) -> bool:
     return False
 
 
-def _rule_allows(rule: Rule, action: Action) -> bool:
+def _rule_allows(rule: RbacRule, action: Action) -> bool:
     return (
         _among(action.verb, rule.verbs)
         and _among(action.group, rule.api_groups)

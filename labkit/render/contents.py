@@ -18,7 +18,7 @@ from labkit.render.svg import Svg, svg
 if TYPE_CHECKING:
     from labkit.analysis import AttackPaths
 
-__all__ = ["MEANINGS", "SIGNS", "Contents", "Reach", "Row", "Side", "contents"]
+__all__ = ["MEANINGS", "SIGNS", "Contents", "FindingRow", "ReachRow", "Side", "contents"]
 
 #: As many subjects of one finding are listed; the rest is counted.
 SUBJECTS = 8
@@ -123,7 +123,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FindingRow:
     """One kind of finding at one or more subjects that have everything in common.
 
     Attributes
@@ -165,7 +165,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ReachRow:
     """What is reached from one foothold: for each goal, on each side, the paths."""
 
     start: Foothold
@@ -179,12 +179,12 @@ class Contents:
     Attributes
     ----------
     sides : tuple of Side
-    rows : tuple of Row
+    rows : tuple of FindingRow
         The worst first.
     """
 
     sides: tuple[Side, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[FindingRow, ...]
 
     @property
     def title(self) -> str:
@@ -210,7 +210,7 @@ class Contents:
         return [look for name, look in PROTECTIONS.items() if name in used]
 
     @property
-    def closed(self) -> tuple[Row, ...]:
+    def closed(self) -> tuple[FindingRow, ...]:
         """The rows that are mitigated on every side."""
         return tuple(row for row in self.rows if set(row.states) == {"mitigated"})
 
@@ -220,26 +220,26 @@ class Contents:
         return tuple(dict.fromkeys(it.goal for side in self.sides for it in side.paths))
 
     @cached_property
-    def reach(self) -> tuple[Reach, ...]:
+    def reach(self) -> tuple[ReachRow, ...]:
         """What is reached, foothold by foothold."""
         known = [{(it.start, it.goal): it for it in side.paths} for side in self.sides]
         starts = dict.fromkeys(it.start for side in self.sides for it in side.paths)
         return tuple(
-            Reach(
+            ReachRow(
                 start,
                 tuple(tuple(each.get((start, goal)) for each in known) for goal in self.goals),
             )
             for start in starts
         )
 
-    def state(self, *states: str) -> tuple[Row, ...]:
+    def state(self, *states: str) -> tuple[FindingRow, ...]:
         """Return the rows that have one of some states on any side."""
         return tuple(row for row in self.rows if set(states) & set(row.states))
 
     @property
-    def difference(self) -> list[tuple[str, list[Row]]]:
+    def difference(self) -> list[tuple[str, list[FindingRow]]]:
         """What became of the findings of the first side on the second."""
-        groups: dict[str, list[Row]] = {}
+        groups: dict[str, list[FindingRow]] = {}
         for row in self.rows if len(self.sides) == 2 else ():
             before, after = ("" if it is None else it.state for it in row.found)
             if before == "open" and after != "open":
@@ -281,7 +281,7 @@ def contents(
     return Contents(sides, tuple(_rows(sides)))
 
 
-def _rows(sides: Sequence[Side]) -> Iterable[Row]:
+def _rows(sides: Sequence[Side]) -> Iterable[FindingRow]:
     known = [{item.id: item for item in side.findings} for side in sides]
     alike: dict[tuple[object, ...], list[str]] = {}
     for key in dict.fromkeys(key for each in known for key in each):
@@ -296,7 +296,9 @@ def _rows(sides: Sequence[Side]) -> Iterable[Row]:
     for keys in alike.values():
         there = [next(each[key] for each in known if key in each) for key in keys]
         subjects = tuple(dict.fromkeys(sorted(map(_where, there))))
-        rows.append(Row(tuple(sorted(keys)), subjects, tuple(each.get(keys[0]) for each in known)))
+        rows.append(
+            FindingRow(tuple(sorted(keys)), subjects, tuple(each.get(keys[0]) for each in known))
+        )
     return sorted(rows, key=_worst_first)
 
 
@@ -306,6 +308,6 @@ def _where(item: Finding) -> str:
     return where if rule == item.rule and where else item.subject
 
 
-def _worst_first(row: Row) -> tuple[int, int, str, str]:
+def _worst_first(row: FindingRow) -> tuple[int, int, str, str]:
     main = row.main
     return (STATES.index(main.state), -LEVELS.index(main.severity), main.rule, row.ids[0])

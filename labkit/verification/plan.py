@@ -18,7 +18,7 @@ from labkit.model.authorization import everything_for
 from labkit.model.rights import authenticated_as
 from labkit.verification.questions import etcd_questions, questions
 
-__all__ = ["Plan", "authority_of", "make_plan"]
+__all__ = ["ProbePlan", "authority_of", "make_plan"]
 
 Job = dict[str, Any]
 KUBECTL = ["kubectl", "--request-timeout=3s", "get"]
@@ -27,7 +27,7 @@ PATIENCE = 25.0
 
 
 @dataclass
-class Plan:
+class ProbePlan:
     """Jobs by machine: those that only look, and those that stand in a client's way.
 
     Attributes
@@ -40,7 +40,7 @@ class Plan:
     intercepts: dict[str, dict[str, Job]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = ()) -> Plan:
+def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = ()) -> ProbePlan:
     """Make the jobs that show what the channels' claims are worth.
 
     Parameters
@@ -54,14 +54,14 @@ def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = 
 
     Returns
     -------
-    Plan
+    ProbePlan
     """
     channels = list(channels)
     others = [*channels, *model]
     env = lab.environment
     outside = next(node.name for node in env.nodes if node.role == "attacker")
     stranger = Authority.create("labkit-stranger-ca")
-    plan = Plan()
+    plan = ProbePlan()
     for channel in channels:
         if channel.protocol == "unix":
             plan.looks[node_of(channel.server)][f"unix {channel.path}"] = _socket_job(channel)
@@ -114,7 +114,7 @@ def _leaf(leaf: Leaf) -> Job:
     return {"certificate_pem": leaf.certificate.decode(), "key_pem": leaf.key.decode()}
 
 
-def _network_jobs(plan: Plan, channel: Channel, outside: str, stranger: Authority) -> None:
+def _network_jobs(plan: ProbePlan, channel: Channel, outside: str, stranger: Authority) -> None:
     """Ask what anybody on the cluster network can see of a listener."""
     name, jobs = listener_of(channel), plan.looks[outside]
     target = _target(channel)
@@ -134,7 +134,7 @@ def _network_jobs(plan: Plan, channel: Channel, outside: str, stranger: Authorit
     jobs[f"guess {name}"] = guess
 
 
-def _own_jobs(plan: Plan, lab: Lab, channel: Channel, outside: str) -> None:
+def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None:
     """Ask what the channel's own client gets, for its own work and for more than that."""
     client, node = channel.client.split("@", 1)
     jobs = plan.looks[outside if node == "network" else node]
@@ -218,7 +218,9 @@ def url_of(channel: Channel) -> str:
     return f"{channel.protocol}://{node_of(channel.server)}:{channel.port}"
 
 
-def _intercept_job(plan: Plan, env: Environment, channel: Channel, stranger: Authority) -> None:
+def _intercept_job(
+    plan: ProbePlan, env: Environment, channel: Channel, stranger: Authority
+) -> None:
     """Put a stranger's server in the way of a real client."""
     node = node_of(channel.client)
     if node == "network":
@@ -282,7 +284,7 @@ def _socket_job(channel: Channel) -> Job:
     return {"op": "unix", "unix": channel.path, "users": ["root", "alice"], "connect": connect}
 
 
-def _socket_questions(plan: Plan, channel: Channel) -> None:
+def _socket_questions(plan: ProbePlan, channel: Channel) -> None:
     jobs = plan.looks[node_of(channel.server)]
     if channel.server.startswith("containerd@"):
         argv = [

@@ -10,21 +10,23 @@ from labkit.analysis.attack_graph.from_objects.permissions import (
     permissions_of,
 )
 from labkit.cluster import Source
-from labkit.cluster.policies import Role, Rule
+from labkit.cluster.policies import RbacRole, RbacRule
 
 
-def rule(verbs: str, resources: str, *, group: str = "", names: str = "") -> Rule:
-    return Rule(tuple(verbs.split()), (group,), tuple(resources.split()), tuple(names.split()), ())
+def rule(verbs: str, resources: str, *, group: str = "", names: str = "") -> RbacRule:
+    return RbacRule(
+        tuple(verbs.split()), (group,), tuple(resources.split()), tuple(names.split()), ()
+    )
 
 
 Given = tuple[str, tuple[str, ...]]
 
 
-def role(*rules: Rule) -> Role:
-    return Role("r", "", rules, Source("dump.json", None, ""))
+def role(*rules: RbacRule) -> RbacRole:
+    return RbacRole("r", "", rules, Source("dump.json", None, ""))
 
 
-def given(*rules: Rule) -> set[Given]:
+def given(*rules: RbacRule) -> set[Given]:
     return {(held.permission.name, held.names) for held in permissions_of(role(*rules))}
 
 
@@ -52,7 +54,7 @@ def permission(name: str, names: tuple[str, ...] = ()) -> Given:
     ],
 )
 def test_rule_matches_as_the_authorizer_does(
-    made: Rule, verb: str, group: str, resource: str, allowed: bool
+    made: RbacRule, verb: str, group: str, resource: str, allowed: bool
 ) -> None:
     assert allows(made, verb, group, resource) is allowed
 
@@ -76,7 +78,7 @@ def test_rule_matches_as_the_authorizer_does(
         (rule("impersonate", "users"), {permission("impersonate users")}),
     ],
 )
-def test_rule_gives_these_permissions(made: Rule, what: set[Given]) -> None:
+def test_rule_gives_these_permissions(made: RbacRule, what: set[Given]) -> None:
     assert given(made) == what
 
 

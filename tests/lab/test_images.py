@@ -25,14 +25,14 @@ from rich.console import Console
 from labkit.errors import BuildFailed, ConfigError, ImageError
 from labkit.lab import _build, images
 from labkit.lab._recipe import IMAGES, recipe_files, recipe_hash
-from labkit.lab.progress import PlainReporter, RichReporter, Step
+from labkit.lab.progress import PlainReporter, ProgressStep, RichReporter
 from labkit.resources import environments_dir
 
 
 class Silent:
     """A reporter for tests that are not about reports."""
 
-    def step(self, title: str) -> AbstractContextManager[Step]:
+    def step(self, title: str) -> AbstractContextManager[ProgressStep]:
         return PlainReporter(io.StringIO()).step(title)
 
 
@@ -313,7 +313,7 @@ def test_only_what_is_missing_is_built(state: Path) -> None:
 # -- reports --------------------------------------------------------------------------------
 
 
-def fail_after_heartbeat(stream: io.StringIO, step: Step) -> None:
+def fail_after_heartbeat(stream: io.StringIO, step: ProgressStep) -> None:
     step.line("the latest line")
     while "the latest line" not in stream.getvalue():
         time.sleep(0.01)

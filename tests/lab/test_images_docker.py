@@ -23,7 +23,7 @@ from docker.errors import ImageNotFound, NotFound
 from labkit.errors import ImageError
 from labkit.lab import images
 from labkit.lab._recipe import recipe_hash
-from labkit.lab.progress import PlainReporter, Step
+from labkit.lab.progress import PlainReporter, ProgressStep
 from labkit.resources import environments_dir
 
 pytestmark = pytest.mark.lab
@@ -38,7 +38,7 @@ storage: {{filesystem: {{rootdirectory: /var/lib/registry}}}}
 class Silent:
     """A reporter for tests that are not about reports."""
 
-    def step(self, title: str) -> AbstractContextManager[Step]:
+    def step(self, title: str) -> AbstractContextManager[ProgressStep]:
         return PlainReporter(io.StringIO()).step(title)
 
 

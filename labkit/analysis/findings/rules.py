@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from labkit.analysis.listener_kinds import NO_GAP, Gap
 from labkit.model import PROPERTIES
 
-__all__ = ["COMPONENT_RULES", "CREDENTIAL_RULES", "RULES", "Rule"]
+__all__ = ["COMPONENT_RULES", "CREDENTIAL_RULES", "RULES", "ThreatRule"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ThreatRule:
     """One kind of threat.
 
     Attributes
@@ -55,7 +55,7 @@ class Rule:
 
 
 RULES = (
-    Rule(
+    ThreatRule(
         "plaintext",
         "Whoever is on the way reads and changes it",
         "encryption",
@@ -67,7 +67,7 @@ RULES = (
         3,
         "A container with default capabilities poisons ARP caches, and reads what is said.",
     ),
-    Rule(
+    ThreatRule(
         "weak-tls",
         "TLS below 1.2 is accepted",
         "encryption",
@@ -81,7 +81,7 @@ RULES = (
         Gap("tls-min-version", "tls-downgrade", ("OWASP: Transport Layer Security Cheat Sheet",)),
         listener=True,
     ),
-    Rule(
+    ThreatRule(
         "server-unverified",
         "The client does not verify whom it calls",
         "server_authentication",
@@ -93,7 +93,7 @@ RULES = (
         2,
         "Whoever gets in the way answers with a certificate of his own, and is believed.",
     ),
-    Rule(
+    ThreatRule(
         "caller-unauthenticated",
         "Nobody is asked who calls",
         "client_authentication",
@@ -106,7 +106,7 @@ RULES = (
         "Any process that reaches the port is served; nothing tells it from the true client.",
         listener=True,
     ),
-    Rule(
+    ThreatRule(
         "caller-unrestricted",
         "Whoever gets in may do everything",
         "authorization",
@@ -121,7 +121,7 @@ RULES = (
     ),
 )
 COMPONENT_RULES = (
-    Rule(
+    ThreatRule(
         "no-audit",
         "Nobody can tell afterwards who did what",
         "audit",
@@ -140,7 +140,7 @@ COMPONENT_RULES = (
         ),
         2,
     ),
-    Rule(
+    ThreatRule(
         "secrets-at-rest",
         "Secrets lie readable in etcd, its backups and its disks",
         "secrets at rest",
@@ -153,7 +153,7 @@ COMPONENT_RULES = (
         "Whoever gets a disk, a snapshot or etcd's port has every secret of the cluster.",
         Gap("encryption-at-rest", "at-rest", ("CIS Kubernetes Benchmark 1.2.27, 1.2.28",)),
     ),
-    Rule(
+    ThreatRule(
         "nodes-unrestricted",
         "A kubelet may write other nodes and their pods",
         "node restriction",
@@ -167,7 +167,7 @@ COMPONENT_RULES = (
         Gap("node-restriction", "node-writes-other-node", ("CIS Kubernetes Benchmark 1.2.14",)),
         3,
     ),
-    Rule(
+    ThreatRule(
         "store-believed",
         "Whoever is root on a machine of etcd is cluster-admin",
         "store",
@@ -182,7 +182,7 @@ COMPONENT_RULES = (
         4,
         stays="Kubernetes believes what etcd keeps: guard etcd's machines as the master's",
     ),
-    Rule(
+    ThreatRule(
         "pod-traffic-plaintext",
         "What pods say to each other is readable between the workers",
         "overlay",
@@ -199,7 +199,7 @@ COMPONENT_RULES = (
     ),
 )
 CREDENTIAL_RULES = (
-    Rule(
+    ThreatRule(
         "credential-readable",
         "An ordinary user reads a credential from the machine's files",
         "readable by",
@@ -216,7 +216,7 @@ CREDENTIAL_RULES = (
             ("CIS Kubernetes Benchmark 1.1.13 to 1.1.21",),
         ),
     ),
-    Rule(
+    ThreatRule(
         "credential-overpowered",
         "A component's credential may do everything",
         "rights",

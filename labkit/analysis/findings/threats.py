@@ -9,7 +9,7 @@ from typing import NamedTuple
 from labkit.analysis.attack_graph.from_channels import technique_of_credential
 from labkit.analysis.findings.finding import Finding, Findings
 from labkit.analysis.findings.risk import RiskRule
-from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, Rule
+from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, ThreatRule
 from labkit.analysis.listener_kinds import Gap, gap_at, kind_of_listener
 from labkit.gc_pause import gc_pause
 from labkit.model import Channel, Claim, Model, StoredCredential
@@ -37,7 +37,7 @@ AGENTS_TOKEN = Gap(
 class _Case(NamedTuple):
     """A rule applied to one subject."""
 
-    rule: Rule
+    rule: ThreatRule
     subject: str
     key: str
     claim: Claim
@@ -140,7 +140,7 @@ def _channels(model: Model) -> Iterator[_Case]:
             yield case
 
 
-def _applies(rule: Rule, claim: Claim, channel: Channel) -> bool:
+def _applies(rule: ThreatRule, claim: Claim, channel: Channel) -> bool:
     value = claim.value
     if value == "local" or (rule.name == "plaintext" and channel.protocol == "unix"):
         return False
@@ -150,13 +150,13 @@ def _applies(rule: Rule, claim: Claim, channel: Channel) -> bool:
     return not (rule.property == "server_authentication" and channel.client.startswith(STRANGERS))
 
 
-def _state(rule: Rule, claim: Claim) -> str:
+def _state(rule: ThreatRule, claim: Claim) -> str:
     if claim.value == "unknown":
         return "unknown"
     return "open" if claim.value in rule.bad else "mitigated"
 
 
-def _gap(rule: Rule, channel: Channel) -> Gap:
+def _gap(rule: ThreatRule, channel: Channel) -> Gap:
     return rule.gap if rule.gap.control else gap_at(channel, rule.property)
 
 
@@ -200,7 +200,7 @@ def _credentials(model: Model) -> Iterator[_Case]:
         yield _rights(held, where, overpowered, meant=meant)
 
 
-def _rights(held: StoredCredential, where: str, rule: Rule, *, meant: bool) -> _Case:
+def _rights(held: StoredCredential, where: str, rule: ThreatRule, *, meant: bool) -> _Case:
     everything = ADMIN in held.rights
     rights = ", ".join(map(str, held.rights)) or rule.good
     claim = Claim(rights, held.identity, held.source)

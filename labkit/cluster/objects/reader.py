@@ -23,7 +23,7 @@ from labkit.cluster.objects.facts import (
 )
 from labkit.cluster.objects.network import NETWORK
 from labkit.cluster.objects.pods import owner_of, spec_of
-from labkit.cluster.policies import Binding, Rbac, Role, Rule
+from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source, Unknown, decode, is_true, unknown_of
 from labkit.errors import ConfigError
 
@@ -36,7 +36,7 @@ KINDS = {
     "Pod": "what runs where, and as whom",
     "ServiceAccount": "which service accounts there are",
     "Secret": "which service account tokens lie in secrets",
-    "Role": "what may be done in one namespace",
+    "RbacRole": "what may be done in one namespace",
     "ClusterRole": "what may be done",
     "RoleBinding": "who may do it in one namespace",
     "ClusterRoleBinding": "who may do it",
@@ -101,7 +101,7 @@ def read_dump(path: Path | str) -> Dump:
 class _Aggregated:
     """A ClusterRole while it is read: its labels, and whose rules it takes."""
 
-    role: Role
+    role: RbacRole
     labels: Mapping[str, Any]
     selectors: tuple[Mapping[str, Any], ...]
 
@@ -236,7 +236,7 @@ class Builder:
             nodes, names = tuple(alike.nodes), tuple(alike.names)
             yield PodGroup(namespace, name, account, spec, nodes, names, labels, str(owner))
 
-    def _roles(self) -> Iterator[Role]:
+    def _roles(self) -> Iterator[RbacRole]:
         every = [found for found in self.roles.values() if not found.role.namespace]
         for found in self.roles.values():
             rules = dict.fromkeys(found.role.rules)
@@ -288,7 +288,7 @@ def _secret(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at:
 
 def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     rules = tuple(
-        Rule(
+        RbacRule(
             verbs=words(rule, "verbs"),
             api_groups=words(rule, "apiGroups"),
             resources=words(rule, "resources"),
@@ -302,7 +302,7 @@ def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: S
         # said here, where the object is known
         selects(selector, {})
     labels = mapping(item, "metadata", "labels")
-    to.roles[namespace, name] = _Aggregated(Role(name, namespace, rules, at), labels, selectors)
+    to.roles[namespace, name] = _Aggregated(RbacRole(name, namespace, rules, at), labels, selectors)
 
 
 def _binding(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -325,7 +325,7 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "Pod": _pod,
     "ServiceAccount": _account,
     "Secret": _secret,
-    "Role": _role,
+    "RbacRole": _role,
     "ClusterRole": _role,
     "RoleBinding": _binding,
     "ClusterRoleBinding": _binding,

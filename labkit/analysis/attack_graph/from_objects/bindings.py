@@ -14,7 +14,7 @@ from labkit.analysis.attack_graph.from_objects.permissions import (
     everything,
     permissions_of,
 )
-from labkit.cluster.policies import Binding, Role, Rule
+from labkit.cluster.policies import Binding, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source
 from labkit.model import Foothold
 
@@ -26,7 +26,7 @@ SIGNER, KUBELET_SIGNER = (
     "kubernetes.io/kube-apiserver-client",
     "kubernetes.io/kube-apiserver-client-kubelet",
 )
-ALL_RULES = (Rule(("*",), ("*",), ("*",), (), ()),)
+ALL_RULES = (RbacRule(("*",), ("*",), ("*",), (), ()),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,9 @@ class Bindings:
         cluster = self.cluster
         self.roles = {(role.namespace, role.name): role for role in cluster.dump.rbac.roles}
         absent = Source("kube-apiserver", None, "ClusterRole cluster-admin", default=True)
-        self.roles.setdefault(("", "cluster-admin"), Role("cluster-admin", "", ALL_RULES, absent))
+        self.roles.setdefault(
+            ("", "cluster-admin"), RbacRole("cluster-admin", "", ALL_RULES, absent)
+        )
         self.permissions: dict[tuple[str, str], tuple[Held, ...]] = {}
         self.holders: dict[Foothold, Holder] = defaultdict(Holder)
         self.written: set[tuple[Foothold, str, tuple[str, ...], str]] = set()
@@ -213,7 +215,7 @@ class Bindings:
             if of not in self.roles:
                 continue
             place = f" in {at}" if at else ""
-            bound = Foothold("role", f"{'Role' if of[0] else 'ClusterRole'} {name}{place}")
+            bound = Foothold("role", f"{'RbacRole' if of[0] else 'ClusterRole'} {name}{place}")
             self._add("bind", who, bound, why)
             if bound not in self.holders:
                 self.give(bound, of, at, ())

@@ -13,7 +13,7 @@ from functools import partial
 
 from labkit.analysis.attack_graph.from_objects.builder import account, inside
 from labkit.analysis.attack_graph.from_objects.consequences import Consequences
-from labkit.cluster.policies import Role, Rule
+from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
 
 __all__ = ["PERMISSIONS", "Grant", "Held", "allows", "everything", "permissions_of"]
@@ -286,14 +286,14 @@ class Held:
     names: tuple[str, ...] = ()
 
 
-def allows(rule: Rule, verb: str, group: str, resource: str) -> bool:
+def allows(rule: RbacRule, verb: str, group: str, resource: str) -> bool:
     """Say whether a rule lets a verb through, on some object, as RBAC's authorizer matches.
 
     ``*/exec`` stands for that subresource of everything; ``pods/*`` stands for nothing.
 
     Examples
     --------
-    >>> rule = Rule(("create",), ("",), ("pods", "*/exec"), (), ())
+    >>> rule = RbacRule(("create",), ("",), ("pods", "*/exec"), (), ())
     >>> allows(rule, "create", "", "pods/exec"), allows(rule, "create", "", "pods/attach")
     (True, False)
     """
@@ -307,14 +307,14 @@ def allows(rule: Rule, verb: str, group: str, resource: str) -> bool:
     return bool(main and slash) and f"*/{sub}" in rule.resources
 
 
-def everything(role: Role) -> bool:
+def everything(role: RbacRole) -> bool:
     """Say whether a role lets its holder do everything.
 
     Examples
     --------
     >>> from labkit.cluster import Source
-    >>> rule = Rule(("*",), ("*",), ("*",), (), ())
-    >>> everything(Role("admin", "", (rule,), Source("x", None, "")))
+    >>> rule = RbacRule(("*",), ("*",), ("*",), (), ())
+    >>> everything(RbacRole("admin", "", (rule,), Source("x", None, "")))
     True
     """
     return any(
@@ -323,14 +323,14 @@ def everything(role: Role) -> bool:
     )
 
 
-def permissions_of(role: Role) -> tuple[Held, ...]:
+def permissions_of(role: RbacRole) -> tuple[Held, ...]:
     """Return the permissions of a role that get its holder further.
 
     Examples
     --------
     >>> from labkit.cluster import Source
-    >>> rule = Rule(("get", "create"), ("",), ("pods",), (), ())
-    >>> role = Role("deployer", "", (rule,), Source("x", None, ""))
+    >>> rule = RbacRule(("get", "create"), ("",), ("pods",), (), ())
+    >>> role = RbacRole("deployer", "", (rule,), Source("x", None, ""))
     >>> [held.permission.name for held in permissions_of(role)]
     ['create pods']
     """
@@ -348,7 +348,7 @@ def permissions_of(role: Role) -> tuple[Held, ...]:
     return (*(Held(rows[name]) for name in free), *named)
 
 
-def _given(rule: Rule, row: Permission) -> Iterator[bool]:
+def _given(rule: RbacRule, row: Permission) -> Iterator[bool]:
     for group, resource in row.resources:
         for verb in row.verbs:
             # what is created has no name yet
