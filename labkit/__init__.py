@@ -24,37 +24,38 @@ from typing import Any
 
 import lazy_loader
 
+from labkit._renamed import with_old_names
+
 _lazy, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
 __all__ = sorted({*_names, "controls", "techniques"})
 
-#: What a name of an earlier version is called now.
-_RENAMED = {
+_ERRORS = (
+    "BuildFailed",
+    "CommandFailed",
+    "ConfigError",
+    "EngineError",
+    "ImageError",
+    "LabError",
+    "LabkitError",
+    "NameTaken",
+    "NoSuchLab",
+    "ProbeError",
+    "ProbeTimeout",
+    "StartTimeout",
+)
+_OLD = {
     "build_model": "load_model(...).graph",
     "channels": "load_model(...).channels",
     "Finding": "labkit.analysis.Finding, or labkit.lab.Check for what the doctor looks at",
-    **{
-        name: f"labkit.errors.{name}"
-        for name in (
-            "BuildFailed",
-            "CommandFailed",
-            "ConfigError",
-            "EngineError",
-            "ImageError",
-            "LabError",
-            "LabkitError",
-            "NameTaken",
-            "NoSuchLab",
-            "ProbeError",
-            "ProbeTimeout",
-            "StartTimeout",
-        )
-    },
+    **{name: f"labkit.errors.{name}" for name in _ERRORS},
 }
 
 
-def __getattr__(name: str) -> Any:
+def _package(name: str) -> Any:
+    # these two are packages, and mappings of what they hold
     if name in ("controls", "techniques"):
         return importlib.import_module(f"labkit.{name}")
-    if name in _RENAMED:
-        raise AttributeError(f"labkit.{name} is now {_RENAMED[name]}")
     return _lazy(name)
+
+
+__getattr__ = with_old_names(__name__, _OLD, _package)

@@ -54,6 +54,14 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
             raise NoSuchName(f"no {kind} {name!r}", hint=hint)
         return entries[name]
 
+    def __getattr__(self, name: str) -> Any:
+        new = {"all": "values()", "find": "[...]"}.get(name)
+        if new is not None:
+            short = self.__name__.rpartition(".")[2]
+            text = f"{short}{new}" if new[0] == "[" else f"{short}.{new}"
+            raise AttributeError(f"{self.__name__}.{name} is gone: write {text}")
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries())
 

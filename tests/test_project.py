@@ -69,7 +69,7 @@ def test_every_error_is_public() -> None:
 
 @pytest.mark.parametrize("name", ["build_model", "channels", "ConfigError", "Finding"])
 def test_old_name_says_what_it_is_called_now(name: str) -> None:
-    with pytest.raises(AttributeError, match=f"labkit.{name} is now "):
+    with pytest.raises(AttributeError, match=f"labkit.{name} is gone: write "):
         getattr(labkit, name)
 
 
