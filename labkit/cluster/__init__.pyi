@@ -1,8 +1,7 @@
 from .certificates import read_certificates
 from .copied.cluster import read_cluster
-from .docker_client import DockerClient
 from .environment import read_environment
-from .facts import Component, Credential, Environment, File, Node, Socket
+from .facts import Component, Credential, DockerClient, Environment, File, Node, Socket
 from .kubeconfig import KubeConfig, read_kubeconfig
 from .objects.facts import Dump
 from .objects.live import read_live

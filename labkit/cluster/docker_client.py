@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from labkit.cluster.facts import DockerClient, Node
 from labkit.cluster.syntax.source import Setting, Source
 from labkit.cluster.syntax.systemd import parse_environment
 
-if TYPE_CHECKING:
-    from labkit.cluster.facts import Node
-
-__all__ = ["DockerClient", "read_docker_clients"]
+__all__ = ["read_docker_clients"]
 
 FOLDER = "/etc/docker/"
-
-
-@dataclass(frozen=True, slots=True)
-class DockerClient:
-    """One file of variables: the engine that it names, and how it is called.
-
-    ``verify`` is None where the client speaks plaintext; ``folder`` holds ``ca.pem``,
-    ``cert.pem`` and ``key.pem``.
-    """
-
-    node: str
-    path: str
-    host: Setting
-    verify: Setting | None
-    folder: str
 
 
 def read_docker_clients(node: Node) -> Iterator[DockerClient]:

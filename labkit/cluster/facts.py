@@ -18,13 +18,20 @@ if TYPE_CHECKING:
         Pki,
         PlannedCertificate,
     )
-    from labkit.cluster.docker_client import DockerClient
     from labkit.cluster.edits import Edit
     from labkit.cluster.kubeconfig import KubeConfig
     from labkit.cluster.policies import AbacRule, Encryption, EtcdAuth, EtcdPermission, Rbac
     from labkit.cluster.topology import SecretSpec
 
-__all__ = ["Component", "Credential", "Environment", "File", "Node", "Socket"]
+__all__ = [
+    "Component",
+    "Credential",
+    "DockerClient",
+    "Environment",
+    "File",
+    "Node",
+    "Socket",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +167,31 @@ class Credential:
     hosts: tuple[str, ...]
     kubeconfig: str
     source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class DockerClient:
+    """An environment file of docker's client: the engine that it names, and how it calls it.
+
+    Attributes
+    ----------
+    node : str
+        The machine that has the file.
+    path : str
+        The file on that machine.
+    host : Setting
+        ``DOCKER_HOST``, the engine's URL.
+    verify : Setting or None
+        ``DOCKER_TLS_VERIFY``; None for a client that speaks plaintext.
+    folder : str
+        The folder of ``ca.pem``, ``cert.pem`` and ``key.pem``.
+    """
+
+    node: str
+    path: str
+    host: Setting
+    verify: Setting | None
+    folder: str
 
 
 @dataclass(frozen=True, slots=True)

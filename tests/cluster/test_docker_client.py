@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from labkit.cluster.docker_client import DockerClient, read_docker_clients
+from labkit.cluster import DockerClient
+from labkit.cluster.docker_client import read_docker_clients
 
 
 def clients(**files: str) -> list[DockerClient]:

@@ -59,6 +59,9 @@ def test_malformed_url_is_refused_with_its_line(text: str) -> None:
         ("0.0.0.0", False),
         ("::", False),
         ("10.127.0.1", False),
+        ("127.example.com", False),
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:10.0.0.1", False),
         ("localhost.example.org", False),
     ],
 )

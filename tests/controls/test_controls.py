@@ -26,7 +26,7 @@ def test_every_file_is_a_control() -> None:
 
 def test_find_returns_the_control_by_name() -> None:
     assert controls["kubelet-anonymous"].name == "kubelet-anonymous"
-    with pytest.raises(ConfigError, match="no control 'nonsense'\\n  next: choose one of: a"):
+    with pytest.raises(ConfigError, match="no control 'nonsense'\\n  next: labkit control list"):
         controls["nonsense"]
 
 

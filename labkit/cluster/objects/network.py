@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from labkit.cluster.objects.access import mapping, selects, sequence, text_of, words
 from labkit.cluster.objects.facts import Endpoint, Ingress, NetworkPolicy, Service
-from labkit.cluster.syntax.source import Source
 
-if TYPE_CHECKING:
-    from labkit.cluster.objects.reader import Builder
+__all__ = ["NETWORK", "NetworkObject"]
 
-__all__ = ["NETWORK"]
+NetworkObject = Service | Endpoint | NetworkPolicy | Ingress
 
 
 def _pairs(value: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, text_of(value, key)) for key in value))
 
 
-def _service(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+def _service(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Service]:
     ports = (port.get("port") for port in sequence(item, "spec", "ports") if isinstance(port, dict))
-    to.services.append(
-        Service(
-            namespace,
-            name,
-            text_of(item, "spec", "type") or "ClusterIP",
-            _pairs(mapping(item, "spec", "selector")),
-            tuple(port for port in ports if isinstance(port, int)),
-            words(item, "spec", "externalIPs"),
-        )
+    yield Service(
+        namespace,
+        name,
+        text_of(item, "spec", "type") or "ClusterIP",
+        _pairs(mapping(item, "spec", "selector")),
+        tuple(port for port in ports if isinstance(port, int)),
+        words(item, "spec", "externalIPs"),
     )
 
 
@@ -38,17 +34,17 @@ def _targets(items: Iterable[Any]) -> tuple[str, ...]:
     return tuple(text_of(to, "name") for to in targets if text_of(to, "kind") == "Pod")
 
 
-def _slice(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+def _slice(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Endpoint]:
     service = text_of(item, "metadata", "labels", "kubernetes.io/service-name")
-    to.endpoints.append(Endpoint(namespace, service, _targets(sequence(item, "endpoints"))))
+    yield Endpoint(namespace, service, _targets(sequence(item, "endpoints")))
 
 
-def _endpoints(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+def _endpoints(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Endpoint]:
     for subset in sequence(item, "subsets"):
-        to.endpoints.append(Endpoint(namespace, name, _targets(sequence(subset, "addresses"))))
+        yield Endpoint(namespace, name, _targets(sequence(subset, "addresses")))
 
 
-def _policy(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+def _policy(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[NetworkPolicy]:
     selector = mapping(item, "spec", "podSelector")
     # said here, where the object is known
     selects(selector, {})
@@ -62,20 +58,20 @@ def _policy(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at:
     outside = any(mapping(source, "ipBlock") for source in sources)
     # an empty selector takes every namespace; none at all, only the policy's own
     others = any(source.get("namespaceSelector") is not None for source in sources)
-    to.policies.append(NetworkPolicy(namespace, name, selector, directions, outside, others))
+    yield NetworkPolicy(namespace, name, selector, directions, outside, others)
 
 
-def _ingress(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+def _ingress(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Ingress]:
     paths = [
         path for rule in sequence(item, "spec", "rules") for path in sequence(rule, "http", "paths")
     ]
     services = dict.fromkeys(text_of(path, "backend", "service", "name") for path in paths)
     services[text_of(item, "spec", "defaultBackend", "service", "name")] = None
-    to.ingresses.append(Ingress(namespace, name, tuple(filter(None, services))))
+    yield Ingress(namespace, name, tuple(filter(None, services)))
 
 
-#: By kind, what takes an object of it.
-NETWORK: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None]] = {
+#: The reader of each kind: it takes an object, its namespace and its name.
+NETWORK: Mapping[str, Callable[[Mapping[str, Any], str, str], Iterator[NetworkObject]]] = {
     "Service": _service,
     "EndpointSlice": _slice,
     "Endpoints": _endpoints,

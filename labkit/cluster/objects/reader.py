@@ -21,7 +21,7 @@ from labkit.cluster.objects.facts import (
     SecretName,
     Service,
 )
-from labkit.cluster.objects.network import NETWORK
+from labkit.cluster.objects.network import NETWORK, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source, Unknown, decode, is_true, unknown_of
@@ -36,7 +36,7 @@ KINDS = {
     "Pod": "what runs where, and as whom",
     "ServiceAccount": "which service accounts there are",
     "Secret": "which service account tokens lie in secrets",
-    "RbacRole": "what may be done in one namespace",
+    "Role": "what may be done in one namespace",
     "ClusterRole": "what may be done",
     "RoleBinding": "who may do it in one namespace",
     "ClusterRoleBinding": "who may do it",
@@ -126,10 +126,7 @@ class Builder:
     namespaces: dict[str, Namespace] = field(default_factory=dict)
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
     secrets: dict[tuple[str, str], SecretName] = field(default_factory=dict)
-    services: list[Service] = field(default_factory=list)
-    endpoints: list[Endpoint] = field(default_factory=list)
-    policies: list[NetworkPolicy] = field(default_factory=list)
-    ingresses: list[Ingress] = field(default_factory=list)
+    network: list[NetworkObject] = field(default_factory=list)
     roles: dict[tuple[str, str], _Aggregated] = field(default_factory=dict)
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
     late: list[Mapping[str, Any]] = field(default_factory=list)
@@ -139,8 +136,7 @@ class Builder:
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Take an object; what is malformed becomes an unknown."""
-        reader = READERS.get(kind)
-        if reader is None:
+        if kind not in READERS and kind not in NETWORK:
             return
         self.kinds.add(kind)
         name = ""
@@ -148,7 +144,11 @@ class Builder:
             name, namespace = text_of(item, "metadata", "name"), _namespace(item)
             if not name:
                 raise ValueError("an object without a name")
-            reader(self, item, namespace, name, Source(path, None, _shown(kind, namespace, name)))
+            if kind in NETWORK:
+                self.network.extend(NETWORK[kind](item, namespace, name))
+            else:
+                source = Source(path, None, _shown(kind, namespace, name))
+                READERS[kind](self, item, namespace, name, source)
         except ValueError as error:
             self.unknowns.append(Unknown(path, None, f"{kind} {name}".strip(), str(error)))
 
@@ -205,10 +205,10 @@ class Builder:
             pods=tuple(self._groups()),
             accounts=tuple(self.accounts.values()),
             secrets=tuple(self.secrets.values()),
-            services=tuple(self.services),
-            endpoints=tuple(self.endpoints),
-            network_policies=tuple(self.policies),
-            ingresses=tuple(self.ingresses),
+            services=tuple(it for it in self.network if isinstance(it, Service)),
+            endpoints=tuple(it for it in self.network if isinstance(it, Endpoint)),
+            network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
+            ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
             rbac=Rbac(tuple(self._roles()), tuple(self.bindings.values())),
             unknowns=(*self.unread, *self.unknowns, *missing, *self._strange_roles()),
             unread=tuple(self.unread),
@@ -325,9 +325,8 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "Pod": _pod,
     "ServiceAccount": _account,
     "Secret": _secret,
-    "RbacRole": _role,
+    "Role": _role,
     "ClusterRole": _role,
     "RoleBinding": _binding,
     "ClusterRoleBinding": _binding,
-    **NETWORK,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from labkit.cluster.syntax.source import Setting, broken
@@ -10,14 +11,27 @@ __all__ = ["is_loopback", "port_of", "url_of"]
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether an address is reached from its own machine only.
+    """Say whether a host is a loopback address, which only its own machine can reach.
+
+    Parameters
+    ----------
+    host : str
+        An IP address or a name; of the names, only ``localhost`` is loopback (RFC 6761, 6.3).
+
+    Returns
+    -------
+    bool
 
     Examples
     --------
-    >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
-    (True, False)
+    >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0"), is_loopback("127.example.com")
+    (True, False, False)
     """
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def port_of(setting: Setting) -> int:
