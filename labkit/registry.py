@@ -26,7 +26,7 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
     --------
     >>> from labkit import controls
     >>> controls["apiserver-anonymous"].title
-    'The apiserver takes no anonymous callers'
+    'The apiserver refuses anonymous callers'
     >>> "no-such-control" in controls
     False
     """

@@ -1,7 +1,7 @@
-"""The readers: an environment's folder becomes typed facts.
+"""Read a cluster's configuration into typed facts.
 
-Works without Docker, Kubernetes and networkx. Everything read has a :class:`Source`; what was
-not understood is in ``Environment.unknowns``.
+This package needs neither Docker nor Kubernetes nor networkx. Every value has a :class:`Source`.
+``Environment.unknowns`` lists what labkit did not understand.
 """
 
 import lazy_loader

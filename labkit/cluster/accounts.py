@@ -15,7 +15,13 @@ __all__ = ["Account", "Group", "Permission", "permission_of", "read_sysusers", "
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user account."""
+    """A user account.
+
+    Attributes
+    ----------
+    name, uid, home, shell : str
+    source : Source
+    """
 
     name: str
     uid: str
@@ -26,7 +32,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group, or one more member of it."""
+    """A group, or one member of it.
+
+    Attributes
+    ----------
+    name : str
+    member : str
+        Empty for the line that only creates the group.
+    source : Source
+    """
 
     name: str
     member: str
@@ -35,7 +49,17 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Mode and owner that a line of tmpfiles.d gives to a path or a glob; "" is left as is."""
+    """The mode and owner that a line of tmpfiles.d gives to a path or a glob.
+
+    Attributes
+    ----------
+    kind : str
+        The line's type, for example "z".
+    path : str
+    mode, user, group : str
+        Empty if the line does not change it.
+    source : Source
+    """
 
     kind: str
     path: str
@@ -49,13 +73,29 @@ def _words(line: str, path: str, number: int) -> list[str]:
     try:
         return shlex.split(line)
     except ValueError as error:
-        raise broken(path, number, f"a quote that is not closed: {line[:60]}") from error
+        raise broken(path, number, f"a quote is not closed: {line[:60]}") from error
 
 
 def read_sysusers(
     text: str, path: str
 ) -> tuple[tuple[Account, ...], tuple[Group, ...], tuple[Unknown, ...]]:
-    r"""Read a file of sysusers.d.
+    r"""Read accounts and groups from a file of sysusers.d(5).
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    accounts : tuple of Account
+    groups : tuple of Group
+    unknowns : tuple of Unknown
+
+    Raises
+    ------
+    ConfigError
+        A line has too few words, or a quote is not closed.
 
     Examples
     --------
@@ -74,7 +114,7 @@ def read_sysusers(
         words = _words(line, path, number)
         kind, source = words[0].rstrip("!"), Source(path, number, line)
         if kind not in {"u", "g", "m", "r"}:
-            unknowns.append(Unknown(path, number, line, "no kind of line of sysusers.d"))
+            unknowns.append(Unknown(path, number, line, "not a line type of sysusers.d"))
             continue
         if len(words) < 2 or (kind == "m" and len(words) < 3):
             raise broken(path, number, f"too few words for sysusers.d: {line}")
@@ -89,7 +129,22 @@ def read_sysusers(
 
 
 def read_tmpfiles(text: str, path: str) -> tuple[tuple[Permission, ...], tuple[Unknown, ...]]:
-    """Read a file of tmpfiles.d: the lines that set modes and owners.
+    """Read modes and owners from a file of tmpfiles.d(5).
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    permissions : tuple of Permission
+    unknowns : tuple of Unknown
+
+    Raises
+    ------
+    ConfigError
+        A line has no path, a malformed mode, or a quote that is not closed.
 
     Examples
     --------
@@ -112,17 +167,26 @@ def read_tmpfiles(text: str, path: str) -> tuple[tuple[Permission, ...], tuple[U
         if bare and not re.fullmatch(r"[0-7]{3,5}", bare):
             raise broken(path, number, f"the mode {mode!r} is not octal", "write it as 0600")
         if len(kind) != 1 or kind not in "fFwdDevqQpLcbCxXrRzZtThHaA":
-            unknowns.append(Unknown(path, number, line, "no kind of line of tmpfiles.d"))
+            unknowns.append(Unknown(path, number, line, "not a line type of tmpfiles.d"))
         elif kind in "fFdDeqQvpCzZ":
             source = Source(path, number, line)
             permissions.append(Permission(kind, words[1], bare, user, group, source))
         elif kind in "aAtThH":
-            unknowns.append(Unknown(path, number, line, "ACLs and attributes are not read"))
+            unknowns.append(Unknown(path, number, line, "labkit does not read ACLs and attributes"))
     return tuple(permissions), tuple(unknowns)
 
 
 def permission_of(path: str, permissions: Iterable[Permission]) -> Permission | None:
-    """Return the line that decides on a path: the last that matches it.
+    """Return the line that decides on a path: the last one that matches it, or None.
+
+    Parameters
+    ----------
+    path : str
+    permissions : iterable of Permission
+
+    Returns
+    -------
+    Permission or None
 
     Examples
     --------

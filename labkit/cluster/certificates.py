@@ -1,4 +1,4 @@
-"""Certificates: what a PEM file says, and the plan of which ones an environment has."""
+"""Read certificates from PEM files, and the plan of an environment's certificates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,24 @@ USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "server", ExtendedKeyUsageOID.CLIENT_
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What one certificate says."""
+    """The content of one certificate.
+
+    Attributes
+    ----------
+    path : str
+        Its file.
+    subject, common_name : str
+    organizations : tuple of str
+    issuer : str
+    hosts : tuple of str
+        Subject alternative names: DNS names and IP addresses.
+    usages : tuple of str
+        "server", "client" or object identifiers.
+    authority : bool
+        Whether it is a certificate authority.
+    not_before, not_after : datetime
+        In UTC.
+    """
 
     path: str
     subject: str
@@ -46,7 +63,19 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A planned certificate authority."""
+    """A planned certificate authority.
+
+    Attributes
+    ----------
+    name, common_name : str
+    certificate, key : str
+        Paths on the machines.
+    roles : tuple of str
+        The roles whose machines have the certificate.
+    key_nodes : tuple of str
+        The machines that have the key.
+    source : Source
+    """
 
     name: str
     common_name: str
@@ -59,7 +88,18 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A planned file with the certificates of several authorities, for who trusts them all."""
+    """A planned file with the certificates of several authorities.
+
+    Attributes
+    ----------
+    name : str
+    authorities : tuple of str
+    certificate : str
+        Its path on the machines.
+    roles : tuple of str
+        The roles whose machines have it.
+    source : Source
+    """
 
     name: str
     authorities: tuple[str, ...]
@@ -70,7 +110,21 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCertificate:
-    """A planned certificate; ``${NODE}`` and ``${NODE_IP}`` are not yet replaced."""
+    """A planned certificate, with ``${NODE}`` and ``${NODE_IP}`` as placeholders.
+
+    Attributes
+    ----------
+    name : str
+    roles, nodes : tuple of str
+        The roles, or the machines, that have it.
+    signed_by : str
+        The authority.
+    common_name : str
+    organizations, hosts, usages : tuple of str
+    certificate, key : str
+        Paths on the machines.
+    source : Source
+    """
 
     name: str
     roles: tuple[str, ...]
@@ -86,7 +140,7 @@ class PlannedCertificate:
 
     @property
     def role(self) -> str:
-        """The machines' role, where it is only one."""
+        """The first role of its machines, or the empty string."""
         return self.roles[0] if self.roles else ""
 
     @property
@@ -97,7 +151,16 @@ class PlannedCertificate:
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A planned pair of keys without a certificate, the service accounts' signing key say."""
+    """A planned key pair without a certificate, for example for service account tokens.
+
+    Attributes
+    ----------
+    name : str
+    roles : tuple of str
+    public, private : str
+        Paths on the machines.
+    source : Source
+    """
 
     name: str
     roles: tuple[str, ...]
@@ -107,13 +170,22 @@ class KeyPair:
 
     @property
     def role(self) -> str:
-        """The machines' role, where it is only one."""
+        """The first role of its machines, or the empty string."""
         return self.roles[0] if self.roles else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Pki:
-    """The plan of an environment's keys and certificates (``pki.yaml``)."""
+    """The plan of an environment's keys and certificates (``pki.yaml``).
+
+    Attributes
+    ----------
+    authorities : tuple of Authority
+    certificates : tuple of PlannedCertificate
+    key_pairs : tuple of KeyPair
+    bundles : tuple of Bundle
+    unknowns : tuple of Unknown
+    """
 
     authorities: tuple[Authority, ...] = ()
     certificates: tuple[PlannedCertificate, ...] = ()
@@ -125,10 +197,20 @@ class Pki:
 def read_certificates(data: bytes, path: str) -> tuple[Certificate, ...]:
     """Read all certificates of a PEM file.
 
+    Parameters
+    ----------
+    data : bytes
+    path : str
+        The file, for messages.
+
+    Returns
+    -------
+    tuple of Certificate
+
     Raises
     ------
     ConfigError
-        There is none, or one is corrupt.
+        The file has no certificate, or a corrupt one.
 
     Examples
     --------
@@ -190,19 +272,19 @@ def _facts(certificate: x509.Certificate, path: str) -> Certificate:
 
 
 def signer_of(data: bytes, authorities: Iterable[tuple[str, bytes]]) -> str | None:
-    """Return the name of the authority whose key has signed the first certificate of a PEM text.
+    """Return the name of the authority whose key signed the first certificate of a PEM text.
 
     Parameters
     ----------
     data : bytes
     authorities : iterable of (str, bytes)
-        Names, with the PEM text of each one's certificate.
+        Names, with the PEM text of each certificate.
 
     Returns
     -------
     str or None
-        The empty string where one of them is named as the issuer and has not signed it; None
-        where none is named.
+        Empty if an authority has the issuer's name but did not sign the certificate; None if no
+        authority has that name.
 
     Examples
     --------
@@ -237,7 +319,7 @@ def _entries(document: Document, kind: str, known: str) -> Iterable[tuple[int, l
                 f"two entries named {name!r}, the first on line {names[name]}", kind, index, "name"
             )
         names[name] = document.line(kind, index, "name")
-        why = f"no key of an entry of {kind}"
+        why = f"not a key of an entry of {kind}"
         yield index, list(document.unknown_keys(frozenset(known.split()), why, kind, index))
 
 
@@ -247,6 +329,20 @@ def _roles(document: Document, *keys: str | int) -> tuple[str, ...]:
 
 def read_pki(text: str, path: str) -> Pki:
     """Read the plan of keys and certificates.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    Pki
+
+    Raises
+    ------
+    ConfigError
+        The plan is malformed, or names an authority that it does not have.
 
     Examples
     --------

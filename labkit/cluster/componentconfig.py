@@ -1,4 +1,4 @@
-"""The components' own configuration files, as settings by dotted key."""
+"""Read the components' configuration files into settings by dotted key."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def _component(text: str, path: str, kind: str) -> tuple[Settings, Document]:
 
 
 def _strict(text: str, path: str, kind: str) -> tuple[Settings, list[Unknown]]:
-    """Read a file whose keys are all known; what leads to a claim is looked into, too."""
+    """Read a file of which all keys are known; check the keys below those that decide claims."""
     settings, document = _component(text, path, kind)
     known = known_keys(kind)
-    why = f"no key of {kind} that labkit knows"
+    why = f"labkit knows no such key of {kind}"
     unknowns = list(document.unknown_keys(known[()], why))
     for key in ("authentication", "authorization", "clientConnection"):
         unknowns += document.unknown_keys(known.get((key,), NONE), why, key)
@@ -73,6 +73,25 @@ def _strict(text: str, path: str, kind: str) -> tuple[Settings, list[Unknown]]:
 
 def read_kubelet_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
     """Read a KubeletConfiguration.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    settings : list of (str, Setting)
+    unknowns : list of Unknown
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed, or of another kind.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 
     Examples
     --------
@@ -87,6 +106,25 @@ def read_kubelet_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
 def read_kube_proxy_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
     """Read a KubeProxyConfiguration.
 
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    settings : list of (str, Setting)
+    unknowns : list of Unknown
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed, or of another kind.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/
+
     Examples
     --------
     >>> settings, _ = read_kube_proxy_config(
@@ -98,13 +136,52 @@ def read_kube_proxy_config(text: str, path: str) -> tuple[Settings, list[Unknown
 
 
 def read_scheduler_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
-    """Read a KubeSchedulerConfiguration, of which only the clientConnection matters here."""
+    """Read a KubeSchedulerConfiguration; only its clientConnection matters to labkit.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    settings : list of (str, Setting)
+    unknowns : list of Unknown
+        Always empty.
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed, or of another kind.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/config-api/kube-scheduler-config.v1/
+    """
     settings, _ = _component(text, path, "KubeSchedulerConfiguration")
     return settings, []
 
 
 def read_etcd_config(text: str, path: str) -> Settings:
-    """Read etcd's own YAML file, as the flags that its keys stand for.
+    """Read etcd's YAML file into the flags that its keys stand for.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    list of (str, Setting)
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed.
+
+    References
+    ----------
+    https://etcd.io/docs/v3.6/op-guide/configuration/
 
     Examples
     --------
@@ -127,7 +204,25 @@ def read_etcd_config(text: str, path: str) -> Settings:
 
 
 def read_docker_config(text: str, path: str) -> Settings:
-    """Read dockerd's daemon.json, as the flags that its keys stand for.
+    """Read dockerd's daemon.json into the flags that its keys stand for.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    list of (str, Setting)
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed.
+
+    References
+    ----------
+    https://docs.docker.com/reference/cli/dockerd/
 
     Examples
     --------
@@ -142,7 +237,7 @@ def read_docker_config(text: str, path: str) -> Settings:
             path, line, f"no valid JSON: {error}", f"python3 -m json.tool {path}"
         ) from error
     plural = {"hosts": "host", "authorization-plugins": "authorization-plugin"}
-    # JSON may be indented by tabs, YAML may not; inside JSON's strings there are none
+    # JSON allows tabs as white space, YAML does not; JSON's strings contain no tabs
     document = read_one(text.replace("\t", " ") or "{}", path)
     result: Settings = []
     for name, setting in _flat(document):
@@ -156,7 +251,25 @@ def read_docker_config(text: str, path: str) -> Settings:
 
 
 def read_containerd_config(text: str, path: str) -> Settings:
-    r"""Read where containerd's config.toml has it listen, and who owns the socket.
+    r"""Read the address and the owner of containerd's socket from its config.toml.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    list of (str, Setting)
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed.
+
+    References
+    ----------
+    https://github.com/containerd/containerd/blob/main/docs/man/containerd-config.toml.5.md
 
     Examples
     --------
@@ -184,7 +297,7 @@ def read_containerd_config(text: str, path: str) -> Settings:
 
 
 def _toml_line(text: str, table: str, key: str) -> int | None:
-    """Find the line of a key: tomllib keeps none."""
+    """Return the line of a key, which tomllib does not keep."""
     inside = False
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()

@@ -1,4 +1,4 @@
-"""Which components run on a machine, from their command lines and configuration files."""
+"""Read the components of a machine from command lines and configuration files."""
 
 from __future__ import annotations
 
@@ -27,19 +27,23 @@ __all__ = ["read_components"]
 def read_components(
     node: Node, commands: Iterable[Command], unknowns: list[Unknown]
 ) -> list[Component]:
-    """Read the components of a machine from command lines and their configuration files.
+    """Read the components of a machine from their command lines and configuration files.
 
     Parameters
     ----------
     node : Node
     commands : iterable of Command
     unknowns : list of Unknown
-        Takes what is not understood.
+        The function adds what it does not understand.
+
+    Returns
+    -------
+    list of Component
 
     Raises
     ------
     ConfigError
-        A configuration file cannot be understood.
+        A configuration file is malformed, unless `unknowns` collects errors.
     """
     components: list[Component] = []
     for command in commands:
@@ -56,7 +60,7 @@ def _component(
     unknowns += odd
     for word in rest:
         if not (kind == "containerd" and word.text == "config"):
-            why = f"no flag; what {kind} makes of it is not known"
+            why = f"not a flag; labkit does not know how {kind} treats it"
             unknowns.append(Unknown(source.path, word.line, word.text, why))
     component_id = f"{kind}@{node.name}"
     if component_id in {other.id for other in others}:
@@ -90,7 +94,7 @@ def _group(settings: Iterable[tuple[str, Setting]]) -> dict[str, tuple[Setting, 
 
 
 def _file(node: Node, component: Component, name: str) -> tuple[str, str] | None:
-    """Return text and name of the file that a flag names; it must be there if given."""
+    """Return content and name of the file that a flag names; a file that is named must exist."""
     setting = component.setting(name)
     file = node.files.get(setting.value)
     if file is not None:
@@ -106,7 +110,7 @@ def _file(node: Node, component: Component, name: str) -> tuple[str, str] | None
 
 
 def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Component:
-    """Add what the component's configuration file says."""
+    """Add the settings of the component's configuration file."""
     kind, odd = component.kind, list[Unknown]()
     name = {"etcd": "config-file", "dockerd": "config-file"}.get(kind, "config")
     if kind == "kubelet":
@@ -139,7 +143,7 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
 
 
 def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Component:
-    """Read a kubelet's configuration: the file, its drop-ins, then flags, which win."""
+    """Read a kubelet's configuration: the file, its drop-ins, then the flags, which win."""
     settings: Settings = []
     found, complete = None, False
     with trying(unknowns):
@@ -186,12 +190,12 @@ def _with_kubeconfig(node: Node, component: Component, unknowns: list[Unknown]) 
         home = "/root" if component.user == "root" else f"/home/{component.user}"
         setting = Setting(f"{home}/.kube/config", setting.source)
     if kind == "kubelet" and setting.value and setting.value not in node.files:
-        # made by the kubelet itself, with the bootstrap credential
+        # the kubelet itself makes this file, with the bootstrap credential
         bootstrap = component.given("bootstrap-kubeconfig")
         setting = bootstrap or setting
     source = setting.source
     if not setting.value or (source.default and setting.value not in node.files):
-        why = "no kubeconfig: whom it calls, and as whom, is not known"
+        why = "no kubeconfig: its server and its identity are not known"
         unknowns.append(Unknown(source.path, source.line, source.text, why))
         return component
     file = node.files.get(setting.value)

@@ -1,4 +1,4 @@
-"""Who holds what: the credentials on each machine."""
+"""List the credentials on each machine."""
 
 from __future__ import annotations
 
@@ -36,10 +36,29 @@ def read_credentials(
     kubeconfigs: Iterable[KubeConfig],
     components: Iterable[Component],
 ) -> tuple[Credential, ...]:
-    """Join the plan, the files and the kubeconfigs to one list of credentials.
+    """Join the plan, the certificate files and the kubeconfigs into one list of credentials.
 
-    A certificate of the plan keeps its planned name; one that only a kubeconfig or a flag
-    names is called after the kubeconfig's user, or after its file.
+    A planned certificate keeps its planned name. Another one has the name of its kubeconfig's user,
+    or of its file.
+
+    Parameters
+    ----------
+    nodes : iterable of Node
+    pki : Pki
+        The plan.
+    certificates : mapping of (str, str) to tuple of Certificate
+        By machine and path.
+    kubeconfigs : iterable of KubeConfig
+    components : iterable of Component
+
+    Returns
+    -------
+    tuple of Credential
+
+    Raises
+    ------
+    ConfigError
+        An inline certificate of a kubeconfig is corrupt.
     """
     machines = {node.name: node for node in nodes}
     found: dict[tuple[str, str], Credential] = {}
@@ -70,7 +89,7 @@ def read_credentials(
             continue
         name = config.user
         if (name, config.node) in found:
-            # two files, one user's name: the file tells them apart
+            # two files have one user's name: the path distinguishes them
             name = f"{config.user}:{config.path}"
         facts = certificates.get((config.node, config.certificate), ())
         if config.certificate_data:

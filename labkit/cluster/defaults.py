@@ -1,7 +1,7 @@
-"""What a component does where a flag is absent, as far as a claim of the model depends on it.
+"""The components' defaults that claims of the model depend on.
 
-Each table names the page of the reference that says so. The kubelet has two sets: with a
-configuration file it applies other defaults than without one.
+Each table has its reference page. The kubelet has two tables: its defaults with a configuration
+file differ from those without one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "kubelet-certificate-authority": "",
         "kubelet-client-certificate": "",
         "kubelet-client-key": "",
-        # went away in 1.24; see "unknown flags" of the model
+        # removed in Kubernetes 1.24
         "insecure-port": "0",
     },
     "kube-controller-manager": {
@@ -146,7 +146,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
     },
 }
 
-# The kubelet's flags that stand for a key of its configuration; a flag wins over the file.
+# The kubelet's flags that set a key of its configuration; a flag wins over the file.
 KUBELET_FLAGS = {
     "address": "address",
     "anonymous-auth": "authentication.anonymous.enabled",
@@ -162,7 +162,7 @@ KUBELET_FLAGS = {
     "tls-min-version": "tlsMinVersion",
 }
 
-# Without --config the kubelet keeps its defaults of old (cmd/kubelet/app/options/options.go).
+# Without --config the kubelet has its legacy defaults (cmd/kubelet/app/options/options.go).
 KUBELET_FLAG_DEFAULTS = {
     "readOnlyPort": "10255",
     "authentication.anonymous.enabled": "true",
@@ -170,5 +170,5 @@ KUBELET_FLAG_DEFAULTS = {
     "authorization.mode": "AlwaysAllow",
 }
 
-# Components that read a flag from the environment where the command line lacks it.
+# Components that read flags from environment variables if the command line lacks them.
 ENVIRONMENT_PREFIXES = {"etcd": "ETCD_", "flanneld": "FLANNELD_"}

@@ -1,4 +1,4 @@
-"""Files of variables that tell docker's client whom it calls, and with what."""
+"""Environment files of docker's client: the engine it calls, and its credentials."""
 
 from __future__ import annotations
 
@@ -14,7 +14,24 @@ FOLDER = "/etc/docker/"
 
 
 def read_docker_clients(node: Node) -> Iterator[DockerClient]:
-    """Read the files in ``/etc/docker`` that set ``DOCKER_HOST``.
+    """Yield the clients in ``/etc/docker/*.env`` that set ``DOCKER_HOST``.
+
+    Parameters
+    ----------
+    node : Node
+
+    Yields
+    ------
+    DockerClient
+
+    Raises
+    ------
+    ConfigError
+        A line is not an assignment of a variable.
+
+    References
+    ----------
+    https://docs.docker.com/reference/cli/docker/
 
     Examples
     --------
@@ -37,7 +54,7 @@ def read_docker_clients(node: Node) -> Iterator[DockerClient]:
                 node=node.name,
                 path=path,
                 host=host,
-                # docker's client takes any text but none for a yes
+                # docker's client takes any text except the empty one as true
                 verify=verify if verify and verify.value else None,
                 folder=folder.value if folder else "/root/.docker",
             )

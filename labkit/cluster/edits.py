@@ -1,9 +1,9 @@
-"""Changes of an environment's files, as an operator would make them with an editor.
+"""Edits of an environment's files.
 
-An edit names the machines' role, the file's path on them and what is to stand there. It works
-on text and knows nothing of what the text means, so that one edit serves the model (which is
-read from the changed text) and the lab (into whose machines it is written). The role
-:data:`PLAN` means the files beside the roles' folders: ``etcd-auth.yaml``, ``pki.yaml``.
+An edit names a role of machines, the file's path on them and its new content. It works on text and
+does not interpret it, so the same edit serves the model (which labkit reads from the changed text)
+and the lab (where labkit writes the text into the machines). The role :data:`PLAN` stands for files
+beside the roles' folders: ``etcd-auth.yaml``, ``pki.yaml``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ UNITS = "/etc/systemd/system/"
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    r"""A flag on the command line of a systemd unit.
+    r"""Set or remove a flag on the command line of a systemd unit.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Flag:
     name : str
         Without the two hyphens.
     value : str, tuple of str or None
-        Several for a flag that is given several times; None takes the flag away.
+        Several values repeat the flag; None removes it.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class Flag:
         return f"{UNITS}{self.unit}"
 
     def apply(self, text: str | None) -> str | None:
-        """Return the file's text with the change made; None stands for no file."""
+        """Return the file's text after the edit; None stands for no file."""
         if text is None:
             raise _missing(self.role, self.path)
         lines = text.splitlines()
@@ -92,7 +92,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    r"""One of the values of a flag that takes several with commas between them.
+    r"""Add or remove one value of a flag that takes several values, separated by commas.
 
     Parameters
     ----------
@@ -100,10 +100,10 @@ class Item:
     unit : str
         The unit's file name.
     name : str
-        Of the flag, without the two hyphens.
+        The flag, without the two hyphens.
     value : str
     there : bool
-        Whether it is to be among them.
+        True adds the value, False removes it.
 
     Examples
     --------
@@ -125,7 +125,7 @@ class Item:
         return f"{UNITS}{self.unit}"
 
     def apply(self, text: str | None) -> str | None:
-        """Return the file's text with the change made; the other values stay as they are."""
+        """Return the file's text after the edit; the other values stay."""
         found = re.search(rf"--{re.escape(self.name)}=(\S*)", text or "")
         if text is None or found is None:
             raise _missing(self.role, self.path, f" with a flag --{self.name}")
@@ -136,7 +136,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    r"""A line ``Name=value`` of a systemd unit that is no command line.
+    r"""Set a line ``Name=value`` of a systemd unit.
+
+    Parameters
+    ----------
+    role : str
+    unit : str
+        The unit's file name.
+    name, value : str
 
     Examples
     --------
@@ -155,7 +162,7 @@ class Option:
         return f"{UNITS}{self.unit}"
 
     def apply(self, text: str | None) -> str | None:
-        """Return the file's text with the change made."""
+        """Return the file's text after the edit."""
         pattern = re.compile(rf"^{re.escape(self.name)}=.*$", re.MULTILINE)
         if text is None or not pattern.search(text):
             raise _missing(self.role, self.path, f" with a line {self.name}=")
@@ -164,7 +171,17 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    r"""A value of a YAML file; numbers in the dotted key count the items of a list.
+    r"""Set or remove a key of a YAML file.
+
+    Parameters
+    ----------
+    role : str
+    path : str
+        The file on the machine.
+    key : str
+        Keys joined by dots; a number is the index of a list, from 0.
+    value : object
+        None removes the key.
 
     Examples
     --------
@@ -178,7 +195,7 @@ class Key:
     value: Any
 
     def apply(self, text: str | None) -> str | None:
-        """Return the file's text with the change made; the value None takes the key away."""
+        """Return the file's text after the edit."""
         if text is None:
             raise _missing(self.role, self.path)
         return _with_key(text, self.key, json.dumps(self.value))
@@ -186,7 +203,16 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    r"""A line of a tmpfiles.d file: the owner and the mode of what lies at a path.
+    r"""Set the line of a tmpfiles.d file that gives a path its owner and mode.
+
+    Parameters
+    ----------
+    role : str
+    path : str
+        The tmpfiles.d file on the machine.
+    about : str
+        The path that the line is for.
+    line : str
 
     Examples
     --------
@@ -201,7 +227,7 @@ class Rule:
     line: str
 
     def apply(self, text: str | None) -> str | None:
-        """Return the file's text with the change made."""
+        """Return the file's text after the edit."""
         lines = (text or "").splitlines()
         kept = [line for line in lines if line.split()[1:2] != [self.about]]
         return "\n".join([*kept, self.line]) + "\n"
@@ -209,7 +235,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole file; the text None takes it away."""
+    """Replace or remove a whole file.
+
+    Parameters
+    ----------
+    role : str
+    path : str
+        The file on the machine, or beside the roles' folders.
+    text : str or None
+        None removes the file.
+    """
 
     role: str
     path: str
@@ -228,7 +263,7 @@ KINDS: Mapping[str, type[Edit]] = {
 
 @lru_cache(maxsize=512)
 def _with_key(text: str, key: str, value: str) -> str:
-    """Return a YAML file's text with a key changed; what-if asks for the same again and again."""
+    """Return a YAML file's text with one key changed; cached, because what-if repeats it."""
     document = yaml.safe_load(text)
     *way, last = key.split(".")
     here: Any = document
@@ -243,7 +278,15 @@ def _with_key(text: str, key: str, value: str) -> str:
 
 
 def to_json(edits: tuple[Edit, ...]) -> list[dict[str, Any]]:
-    """Return edits as what JSON can hold.
+    """Return edits as values that JSON can hold.
+
+    Parameters
+    ----------
+    edits : tuple of Edit
+
+    Returns
+    -------
+    list of dict
 
     Examples
     --------
@@ -258,20 +301,29 @@ def to_json(edits: tuple[Edit, ...]) -> list[dict[str, Any]]:
 
 
 def from_json(items: list[dict[str, Any]]) -> tuple[Edit, ...]:
-    """Return the edits that :func:`to_json` wrote."""
+    """Return the edits that :func:`to_json` wrote.
+
+    Parameters
+    ----------
+    items : list of dict
+
+    Returns
+    -------
+    tuple of Edit
+    """
     return tuple(
-        KINDS[item["edit"]](**{name: _held(item[name]) for name in item if name != "edit"})
+        KINDS[item["edit"]](**{name: _as_tuple(item[name]) for name in item if name != "edit"})
         for item in items
     )
 
 
-def _held(value: Any) -> Any:
-    """Return what JSON made a list of as the tuple that it was."""
+def _as_tuple(value: Any) -> Any:
+    """Return a list as a tuple: JSON has no tuples."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def _missing(role: str, path: str, what: str = "") -> ConfigError:
     return ConfigError(
-        f"a change for {path}{what} on {role or 'the plan'}: the environment has no such file",
-        hint="the change does not fit this environment",
+        f"cannot change {path}{what} on {role or 'the plan'}: the environment has no such file",
+        hint="choose a change that fits this environment",
     )

@@ -1,4 +1,4 @@
-"""An environment's folder, read into facts."""
+"""Read an environment's folder into facts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from labkit.cluster.accounts import (
 )
 from labkit.cluster.certificates import Pki, read_pki
 from labkit.cluster.components import read_components
-from labkit.cluster.copied.machine_files import certificates_of, people, policies, rbac_of
+from labkit.cluster.copied.machine_files import (
+    certificates_of,
+    personal_kubeconfigs,
+    policies,
+    rbac_of,
+)
 from labkit.cluster.credentials import read_credentials
 from labkit.cluster.docker_client import read_docker_clients
 from labkit.cluster.edits import PLAN, Edit
@@ -33,10 +38,10 @@ from labkit.resources import environments_dir
 __all__ = ["read_environment"]
 
 KEYS = frozenset({"name", "description", "extends", "topology", "bootstrap_kubeconfig"})
-#: Fit for a label of Kubernetes, and for the name of a container:
+#: Valid as a label of Kubernetes, and as the name of a container:
 #: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
-# Folders beside the roles' that hold no machine's files
+# Folders beside the roles' without files of a machine
 MANIFESTS = "manifests"
 OTHER_FOLDERS = frozenset({MANIFESTS})
 PLANS = ("pki.yaml", "etcd-auth.yaml")
@@ -48,15 +53,14 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
     Parameters
     ----------
     folder : path or str
-        The environment's folder; a bare name is looked up among the kit's own.
+        The environment's folder, or the name of one of the kit's environments.
     edits : iterable of Edit
-        Changes of its files, made in this order, in memory only.
+        Changes of its files, in this order; no file on disk changes.
 
     Returns
     -------
     Environment
-        Nodes, components, credentials and policies, and in ``unknowns`` what was not
-        understood.
+        Its ``unknowns`` list what labkit did not understand.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
     unknowns: list[Unknown] = []
     main = _text(path / "environment.yaml", base, "every environment has one")
     document = read_one(main, _shown(path / "environment.yaml", base))
-    unknowns += document.unknown_keys(KEYS, "no key of an environment")
+    unknowns += document.unknown_keys(KEYS, "not a key of an environment")
     layers = _layers(path, base, ())
     topology_path = path / document.text("topology", default="topology.yaml")
     hint = f"name the file of nodes as topology in {_shown(path, base)}/environment.yaml"
@@ -83,10 +87,13 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
     unknowns += topology.unknowns
     roles = dict(topology.roles)
     for layer in layers:
-        unknowns += _strange(layer, base, frozenset(roles))
+        unknowns += _unknown_folders(layer, base, frozenset(roles))
     for edit in edits:
         if edit.role not in roles and edit.role != PLAN:
-            raise ConfigError(f"a change for {edit.role}: no role of the environment")
+            raise ConfigError(
+                f"cannot change files of {edit.role}: no such role",
+                hint=f"choose one of: {', '.join(roles)}",
+            )
     nodes = _nodes(topology, layers, base, unknowns, edits)
     plan = _plan(layers, base, edits)
 
@@ -98,7 +105,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
         pki = read_pki(file.read_text(), file.source)
         unknowns += pki.unknowns
     certificates = certificates_of(nodes, unknowns)
-    kubeconfigs = tuple(people(nodes, components, unknowns))
+    kubeconfigs = tuple(personal_kubeconfigs(nodes, components, unknowns))
     clients = [item.kubeconfig for item in components if item.kubeconfig]
     credentials = read_credentials(nodes, pki, certificates, [*clients, *kubeconfigs], components)
     abac, encryption = policies(nodes, components, unknowns)
@@ -133,14 +140,14 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
 
 
 def _name(document: Document, folder: str) -> str:
-    """Return an environment's name, which labels, and names, everything of its labs."""
+    """Return an environment's name, with which its labs are labelled and named."""
     given = "name" in document.mapping()
     found = document.get("name") if given else folder
     if not isinstance(found, str) or not NAME.fullmatch(found):
         hint = "use up to 63 letters, digits, '-', '_' and '.', as in name: my-cluster"
         line = document.line("name") if given else None
-        what = "name" if given else "without a name, the folder's counts"
-        raise broken(document.path, line, f"{what}: {found!r} is no name of an environment", hint)
+        what = "name" if given else "no name is given, so the folder's name counts"
+        raise broken(document.path, line, f"{what}: {found!r} cannot name an environment", hint)
     return found
 
 
@@ -169,7 +176,7 @@ def _text(path: Path, base: Path, hint: str) -> str:
 
 
 def _layers(path: Path, base: Path, seen: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Return an environment's layers, what it extends before itself."""
+    """Return an environment's layers; the environments that it extends come first."""
     if path in seen:
         raise ConfigError(f"{_shown(path, base)}: extends itself", hint="break the circle")
     file = path / "environment.yaml"
@@ -184,8 +191,8 @@ def _layers(path: Path, base: Path, seen: tuple[Path, ...]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys([*result, path]))
 
 
-def _strange(layer: Path, base: Path, roles: frozenset[str]) -> Iterable[Unknown]:
-    """Report folders that are no role's: a slip of the pen would be lost silently."""
+def _unknown_folders(layer: Path, base: Path, roles: frozenset[str]) -> Iterable[Unknown]:
+    """Report folders that are not a role's, because a misspelt one would be lost silently."""
     for folder in sorted(layer.iterdir()):
         if folder.is_dir() and folder.name not in roles | OTHER_FOLDERS:
             why = "no role of the topology has this name: its files are on no machine"
@@ -193,7 +200,7 @@ def _strange(layer: Path, base: Path, roles: frozenset[str]) -> Iterable[Unknown
 
 
 def _plan(layers: tuple[Path, ...], base: Path, edits: tuple[Edit, ...]) -> dict[str, File]:
-    """Return the files that are on no machine, of each the last layer's."""
+    """Return the files that are on no machine; a later layer's file wins."""
     files: dict[str, File] = {}
     for layer in layers:
         for path in [layer / name for name in PLANS] + sorted((layer / MANIFESTS).glob("*")):
@@ -204,7 +211,7 @@ def _plan(layers: tuple[Path, ...], base: Path, edits: tuple[Edit, ...]) -> dict
 
 
 def _edited(files: dict[str, File], role: str, edits: tuple[Edit, ...]) -> dict[str, File]:
-    """Return a role's files with the edits made."""
+    """Return a role's files after the edits."""
     result = dict(files)
     for edit in edits:
         if edit.role != role:

@@ -1,4 +1,4 @@
-"""The facts that an environment consists of."""
+"""The facts of an environment."""
 
 from __future__ import annotations
 
@@ -38,9 +38,16 @@ __all__ = [
 class File:
     """One file of an environment.
 
-    ``path`` is where it is on this machine, ``layer`` the folder of environments that it
-    comes from, ``source`` its name for messages. ``changed`` is its content where an edit
-    changed it.
+    Attributes
+    ----------
+    path : Path
+        The file on this computer.
+    layer : str
+        The folder of environments that it comes from.
+    source : str
+        Its name for messages.
+    changed : bytes or None
+        Its content if an edit changed it.
     """
 
     path: Path
@@ -65,9 +72,23 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine: its role, its trust zone and the files at their paths on it.
+    """A machine.
 
-    ``names`` are the other names and addresses under which it is called.
+    Attributes
+    ----------
+    name, role, zone : str
+        ``zone`` is its trust zone.
+    host : int
+        The last part of its address in the lab; 0 if the topology names none.
+    address : str
+        Empty if it is not known.
+    files : mapping of str to File
+        By their paths on the machine.
+    accounts : tuple of Account
+    groups : tuple of Group
+    permissions : tuple of Permission
+    names : tuple of str
+        Its other names and addresses.
     """
 
     name: str
@@ -84,7 +105,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """A listening address of a .socket unit: a path, or a port of a stream socket."""
+    """A listening address of a .socket unit.
+
+    Attributes
+    ----------
+    address : Setting
+        A path, or a port with or without an address.
+    mode, user, group : Setting
+        Of the socket's file.
+    """
 
     address: Setting
     mode: Setting
@@ -96,9 +125,25 @@ class Socket:
 class Component:
     """A process with an identity on a node.
 
-    ``settings`` holds all that its flags and configuration files say, in the order in which
-    it reads them; ``defaults`` what it does where they are silent. ``complete`` is False where
-    a file that it reads was not there: then a default says nothing.
+    Attributes
+    ----------
+    id, kind : str
+        For example "etcd@etcd1" and "etcd".
+    node, zone, user : str
+        Its machine, the machine's trust zone, and its account.
+    source : Source
+        The command that starts it.
+    settings : mapping of str to tuple of Setting
+        The values in its flags and configuration files, in the order in which it reads them.
+    defaults : mapping of str to str
+        Its behaviour if no file sets a value.
+    config : str
+        Its configuration file, if it has one.
+    sockets : tuple of Socket
+        The sockets that systemd opens for it.
+    kubeconfig : KubeConfig or None
+    complete : bool
+        False if one of its files was not available: then a default means nothing.
     """
 
     id: str
@@ -116,7 +161,7 @@ class Component:
 
     @property
     def flags(self) -> dict[str, Setting]:
-        """What is written, by name: of several values the last."""
+        """The written values by name; the last one counts."""
         return {name: found[-1] for name, found in self.settings.items()}
 
     def setting(self, name: str) -> Setting:
@@ -130,14 +175,14 @@ class Component:
         return found[-1] if found else None
 
     def default(self, name: str) -> Setting:
-        """Return what the component does where nothing is written."""
+        """Return the value that the component uses if no file sets one."""
         shown = name if self.config or "." in name else f"--{name}"
         path = self.config or self.source.path
         source = Source(path, None, f"{shown} absent", default=True)
         return Setting(self.defaults.get(name, ""), source)
 
     def values(self, name: str) -> tuple[Setting, ...]:
-        """Return all values of a list: several flags, or one with commas."""
+        """Return all values of a list: from several flags, or separated by commas."""
         found = self.settings.get(name) or (self.default(name),)
         return tuple(
             Setting(part.strip(), setting.source)
@@ -151,8 +196,24 @@ class Component:
 class Credential:
     """Something that proves an identity, on one machine.
 
-    ``kind`` is "certificate", "token", "password" or "exec"; ``certificate`` and ``key`` are
-    paths on the machine, ``kubeconfig`` the file that holds an inline one.
+    Attributes
+    ----------
+    name, node : str
+    kind : str
+        "certificate", "token", "password" or "exec".
+    certificate, key : str
+        Paths on the machine.
+    common_name : str
+    organizations : tuple of str
+    signed_by : str
+        The authority.
+    usages : tuple of str
+        "client", "server" or object identifiers.
+    hosts : tuple of str
+        Subject alternative names.
+    kubeconfig : str
+        The kubeconfig that contains it, if any.
+    source : Source
     """
 
     name: str
@@ -198,7 +259,41 @@ class DockerClient:
 class Environment:
     """All facts of one cluster's configuration.
 
-    ``complete`` is False where some of it may not have been copied: what is not there may be.
+    Attributes
+    ----------
+    name, description : str
+    folder : Path
+    layers : tuple of Path
+        The folders that it consists of; the last one wins.
+    roles : mapping of str to str
+        The machines' roles, each with its trust zone.
+    nodes : tuple of Node
+    components : tuple of Component
+    credentials : tuple of Credential
+    pki : Pki
+        The plan of keys and certificates, or the authorities found.
+    certificate_files : tuple of Certificate
+    kubeconfigs : tuple of KubeConfig
+        Those that no component uses.
+    docker_clients : tuple of DockerClient
+    abac : mapping of str to tuple of AbacRule
+        By apiserver.
+    encryption : mapping of str to Encryption
+        By apiserver.
+    rbac : Rbac
+    etcd_auth : EtcdAuth or None
+        None if etcd has no users.
+    etcd_auth_source : Source
+    manifests : tuple of File
+    secrets : tuple of SecretSpec
+    bootstrap_kubeconfig : str
+        The kubeconfig with which the lab creates the manifests' objects.
+    unknowns : tuple of Unknown
+        What labkit did not understand.
+    edits : tuple of Edit
+        The changes made to the files.
+    complete : bool
+        False if some files may not have been copied: an absent file then means nothing.
     """
 
     name: str
@@ -237,35 +332,35 @@ class Environment:
 
     @property
     def key_pairs(self) -> tuple[KeyPair, ...]:
-        """The planned pairs of keys."""
+        """The planned key pairs."""
         return self.pki.key_pairs
 
     @property
     def etcd_roles(self) -> dict[str, tuple[EtcdPermission, ...]]:
-        """Return etcd's roles and what they may do; empty where etcd has no users."""
+        """Roles of etcd with their permissions; empty if etcd has no users."""
         return dict(self.etcd_auth.roles) if self.etcd_auth else {}
 
     @property
     def etcd_users(self) -> dict[str, tuple[str, ...]]:
-        """Return etcd's users and their roles; empty where etcd has none."""
+        """Users of etcd with their roles; empty if etcd has none."""
         return dict(self.etcd_auth.users) if self.etcd_auth else {}
 
     def node(self, name: str) -> Node:
-        """Return the machine of a name, or raise KeyError."""
+        """Return the machine with a name, or raise KeyError."""
         for node in self.nodes:
             if node.name == name:
                 return node
         raise KeyError(name)
 
     def component(self, name: str) -> Component:
-        """Return the component of an id ("etcd@etcd1"), or raise KeyError."""
+        """Return the component with an id ("etcd@etcd1"), or raise KeyError."""
         for component in self.components:
             if component.id == name:
                 return component
         raise KeyError(name)
 
     def credential(self, name: str, node: str) -> Credential | None:
-        """Return a machine's credential by its name, or None."""
+        """Return the credential with a name on a machine, or None."""
         for credential in self.credentials:
             if (credential.name, credential.node) == (name, node):
                 return credential

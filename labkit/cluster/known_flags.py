@@ -1,10 +1,9 @@
-"""The flags that each component has, and which of them are switches.
+"""The flags of each component, and which of them are switches.
 
-The tables beside this module are what the components of the lab's image say of themselves;
-``make flags`` writes them, and a lab test holds them against the image. Flags that only other
-versions have are in ``other-versions.txt``, which is written by hand. A table is read when its
-component is first met. A flag that is in a table and not in :mod:`labkit.cluster.defaults`
-changes no claim of the model.
+The tables in ``data/flags`` list the flags that the programs in the lab's image report; ``make
+flags`` writes them, and a lab test compares them with the image. ``other-versions.txt`` is written
+by hand and lists flags of other versions. A table is read on first use. A flag that is not also in
+:mod:`labkit.cluster.defaults` changes no claim of the model.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ class Flag:
     Attributes
     ----------
     type : str
-        As the component's help has it: "bool", "string", "duration" ...; "value" where it only
-        says that there is one.
+        As in the component's help: "bool", "string", "duration" ...; "value" if the help names no
+        type.
     default : str
     hidden : bool
-        The component takes it, and its help does not list it: mostly one that is deprecated.
+        The component accepts the flag, but its help does not list it; most are deprecated.
     """
 
     type: str
@@ -50,7 +49,12 @@ def known_flags(kind: str) -> Mapping[str, Flag]:
     Parameters
     ----------
     kind : str
-        The component, "kube-apiserver" say. One without a table has no known flags.
+        The component, for example "kube-apiserver".
+
+    Returns
+    -------
+    mapping of str to Flag
+        Empty for a component without a table.
 
     Examples
     --------
@@ -63,6 +67,15 @@ def known_flags(kind: str) -> Mapping[str, Flag]:
 
 def flag_table(kind: str) -> dict[str, Flag]:
     """Return the flags that a component has in the lab's version.
+
+    Parameters
+    ----------
+    kind : str
+
+    Returns
+    -------
+    dict of str to Flag
+        Empty for a component without a table.
 
     Examples
     --------

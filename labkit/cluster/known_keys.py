@@ -1,7 +1,7 @@
 """The keys of the configuration files that kubelet and kube-proxy decode strictly.
 
-The tables beside this module were taken from Kubernetes' sources; a lab test holds them against
-the programs of the lab's image. A table is read when a file of its kind is first met.
+The tables in ``data/keys`` come from Kubernetes' source; a lab test compares them with the programs
+in the lab's image. A table is read on first use.
 
 https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/
@@ -27,6 +27,10 @@ def known_keys(kind: str) -> Mapping[tuple[str, ...], frozenset[str]]:
     kind : str
         "KubeletConfiguration" or "KubeProxyConfiguration".
 
+    Returns
+    -------
+    mapping of tuple of str to frozenset of str
+
     Examples
     --------
     >>> keys = known_keys("KubeletConfiguration")
@@ -41,6 +45,16 @@ def known_keys(kind: str) -> Mapping[tuple[str, ...], frozenset[str]]:
 
 
 def key_table(kind: str) -> tuple[str, ...]:
-    """Return the keys of a kind of file as dotted paths, in the order of the table."""
+    """Return the keys of a kind of file as dotted paths, in the order of the table.
+
+    Parameters
+    ----------
+    kind : str
+        "KubeletConfiguration" or "KubeProxyConfiguration".
+
+    Returns
+    -------
+    tuple of str
+    """
     lines = (FOLDER / f"{kind}.txt").read_text(encoding="utf-8").splitlines()
     return tuple(line for line in lines if not line.startswith("#"))

@@ -1,4 +1,4 @@
-"""kubeconfig files: which server a client calls, as whom, and whether it verifies it."""
+"""Read kubeconfig files: a client's server, its identity, and whether it verifies the server."""
 
 from __future__ import annotations
 
@@ -62,12 +62,28 @@ TOP = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class KubeConfig:
-    """The current context of a kubeconfig.
+    """The current context of a kubeconfig. ``str`` gives its path.
 
-    ``path`` is the file on the machine, ``certificate`` and ``key`` are paths there too.
-    ``authority`` is the pinned CA (its value a path, or "inline"); ``method`` is how the
-    user proves who it is: "certificate", "token", "password", "exec" or "" for not at all.
-    As text it is its path.
+    Attributes
+    ----------
+    path, node : str
+        The file on the machine, and the machine.
+    user : str
+    server : Setting
+        The apiserver's URL.
+    authority : Setting or None
+        The pinned CA: a path, or "inline".
+    skip_verify : Setting or None
+        Set if the client does not verify the server.
+    method : str
+        "certificate", "token", "password", "exec", or "" if it has no credential.
+    user_source : Setting
+        The user, with the line of the credential.
+    certificate, key : str
+        Paths on the machine.
+    certificate_data : bytes
+        An inline certificate as PEM text.
+    unknowns : tuple of Unknown
     """
 
     path: str
@@ -89,6 +105,14 @@ class KubeConfig:
 
 def looks_like_kubeconfig(text: str) -> bool:
     r"""Say whether a file's text claims to be a kubeconfig.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    bool
 
     Examples
     --------
@@ -119,11 +143,24 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
     Parameters
     ----------
     text, path : str
-        The file's text, and its name for messages and sources.
+        The file's content, and its name for messages and sources.
     machine_path : str, optional
-        Where the file is on the machine: its relative paths start there.
+        The file's path on the machine; its relative paths start there.
     node : str, optional
         The machine.
+
+    Returns
+    -------
+    KubeConfig
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed, or its current context is incomplete.
+
+    References
+    ----------
+    https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/
 
     Examples
     --------
@@ -138,7 +175,7 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
     ('alice', 'http://localhost:8080', '')
     """
     document = read_one(text, path)
-    unknowns = list(document.unknown_keys(TOP, "no key of a kubeconfig"))
+    unknowns = list(document.unknown_keys(TOP, "not a key of a kubeconfig"))
     if document.get("kind", default="Config") != "Config":
         raise broken(path, document.line("kind"), "not a kubeconfig: its kind is not Config")
     current = document.text("current-context", default="")
@@ -153,8 +190,8 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
     cluster = _named(document, "clusters", document.text(*context, "cluster"), "cluster")
     user_name = document.text(*context, "user")
     user = _named(document, "users", user_name, "user")
-    unknowns += document.unknown_keys(CLUSTER, "no key of a cluster", *cluster)
-    unknowns += document.unknown_keys(USER, "no key of a user", *user)
+    unknowns += document.unknown_keys(CLUSTER, "not a key of a cluster", *cluster)
+    unknowns += document.unknown_keys(USER, "not a key of a user", *user)
 
     server_text = document.text(*cluster, "server")
     try:
@@ -166,13 +203,13 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
         raise broken(
             path,
             document.line(*cluster, "server"),
-            f"server {server_text!r} is no http:// or https:// URL",
+            f"server {server_text!r} is not an http:// or https:// URL",
             f"write server: https://HOST:PORT in {path}",
         )
     base = PurePosixPath(machine_path).parent
     authority = document.setting(*cluster, "certificate-authority-data")
     if authority:
-        authority = Setting("inline", _hide(authority))
+        authority = Setting("inline", _without_secret(authority))
     elif authority := document.setting(*cluster, "certificate-authority"):
         authority = Setting(str(base / authority.value), authority.source)
     skip = document.setting(*cluster, "insecure-skip-tls-verify")
@@ -184,7 +221,7 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
             pem = base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError) as error:
             line = document.line(*user, "client-certificate-data")
-            raise broken(path, line, "client-certificate-data is no base64") from error
+            raise broken(path, line, "client-certificate-data is not base64") from error
     named = document.text(*user, "client-certificate", default="")
     key = document.text(*user, "client-key", default="")
     methods = {
@@ -201,17 +238,22 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
             break
     if method == "exec":
         unknowns.append(
-            Unknown(path, document.line(*place), user_name, "a program gives the credential")
+            Unknown(path, document.line(*place), user_name, "a program provides the credential")
         )
     for key_name in ("proxy-url", "tls-server-name"):
         if document.get(*cluster, key_name) is not None:
             source = document.source(*cluster, key_name)
             unknowns.append(
-                Unknown(path, source.line, key_name, "changes whom the client calls; not followed")
+                Unknown(
+                    path,
+                    source.line,
+                    key_name,
+                    "changes the client's server; not read",
+                )
             )
     source = document.source(*place)
     if method in {"token", "password"} or data:
-        source = _hide(Setting(method, source))
+        source = _without_secret(Setting(method, source))
     return KubeConfig(
         path=machine_path,
         node=node,
@@ -228,7 +270,7 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
     )
 
 
-def _hide(setting: Setting) -> Source:
-    """Keep where a secret stands, not the secret."""
+def _without_secret(setting: Setting) -> Source:
+    """Return the source of a secret without the secret."""
     source = setting.source
     return Source(source.path, source.line, source.text.split(":")[0] + ": …")

@@ -1,4 +1,4 @@
-"""Who may do what: RBAC manifests, ABAC policy, etcd's users, encryption at rest."""
+"""Read RBAC manifests, ABAC policies, etcd's users, and encryption at rest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,17 @@ PROVIDERS = frozenset({"identity", "aesgcm", "aescbc", "secretbox", "kms"})
 
 @dataclass(frozen=True, slots=True)
 class AbacRule:
-    """One line of an ABAC policy, after the conversion of v1beta1."""
+    """One line of an ABAC policy, after the conversion of v1beta1.
+
+    Attributes
+    ----------
+    user, group : str
+    readonly : bool
+    namespace, api_group, resource : str
+    path : str
+        A non-resource path.
+    source : Source
+    """
 
     user: str
     group: str
@@ -57,7 +67,16 @@ class AbacRule:
 
 @dataclass(frozen=True, slots=True)
 class RbacRule:
-    """One rule of a role."""
+    """One rule of a role.
+
+    Attributes
+    ----------
+    verbs, api_groups, resources : tuple of str
+    names : tuple of str
+        ``resourceNames``.
+    paths : tuple of str
+        ``nonResourceURLs``.
+    """
 
     verbs: tuple[str, ...]
     api_groups: tuple[str, ...]
@@ -68,7 +87,16 @@ class RbacRule:
 
 @dataclass(frozen=True, slots=True)
 class RbacRole:
-    """A Role or ClusterRole; ``namespace`` is empty for the latter."""
+    """A Role or ClusterRole.
+
+    Attributes
+    ----------
+    name : str
+    namespace : str
+        Empty for a ClusterRole.
+    rules : tuple of RbacRule
+    source : Source
+    """
 
     name: str
     namespace: str
@@ -78,7 +106,18 @@ class RbacRole:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A RoleBinding or ClusterRoleBinding: subjects are (kind, namespace, name)."""
+    """A RoleBinding or ClusterRoleBinding.
+
+    Attributes
+    ----------
+    name : str
+    namespace : str
+        Empty for a ClusterRoleBinding.
+    role_kind, role : str
+    subjects : tuple of (str, str, str)
+        Kind, namespace and name of each.
+    source : Source
+    """
 
     name: str
     namespace: str
@@ -90,7 +129,13 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Rbac:
-    """The roles and bindings that manifests add to the apiserver's own."""
+    """Roles and bindings.
+
+    Attributes
+    ----------
+    roles : tuple of RbacRole
+    bindings : tuple of Binding
+    """
 
     roles: tuple[RbacRole, ...] = ()
     bindings: tuple[Binding, ...] = ()
@@ -98,7 +143,14 @@ class Rbac:
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
-    """For each resource, the providers of encryption at rest in their order."""
+    """The providers of encryption at rest.
+
+    Attributes
+    ----------
+    providers : tuple of (str, tuple of str)
+        Each resource with its providers; the first one encrypts.
+    source : Source
+    """
 
     providers: tuple[tuple[str, tuple[str, ...]], ...]
     source: Source
@@ -106,7 +158,16 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True)
 class EtcdPermission:
-    """What an etcd role may do with a prefix, or with a single key."""
+    """The access of an etcd role to a key or a prefix of keys.
+
+    Attributes
+    ----------
+    key : str
+    prefix : bool
+        True if `key` is a prefix.
+    access : str
+        "read", "write" or "readwrite".
+    """
 
     key: str
     prefix: bool
@@ -115,7 +176,16 @@ class EtcdPermission:
 
 @dataclass(frozen=True, slots=True)
 class EtcdAuth:
-    """etcd's users and roles."""
+    """The users and roles of etcd.
+
+    Attributes
+    ----------
+    roles : tuple of (str, tuple of EtcdPermission)
+        Without root, which etcd makes itself.
+    users : tuple of (str, tuple of str)
+        Each user with its roles.
+    source : Source
+    """
 
     roles: tuple[tuple[str, tuple[EtcdPermission, ...]], ...]
     users: tuple[tuple[str, tuple[str, ...]], ...]
@@ -132,15 +202,34 @@ def _line(item: dict[str, Any], name: str, path: str, number: int) -> str:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     if len(set(keys)) != len(keys):
-        raise ValueError(f"a key stands twice: {', '.join(sorted(keys))}")
+        raise ValueError(f"a key occurs twice: {', '.join(sorted(keys))}")
     return dict(pairs)
 
 
 def read_abac(text: str, path: str) -> tuple[tuple[AbacRule, ...], tuple[Unknown, ...]]:
-    """Read an ABAC policy file: one JSON object per line.
+    """Read an ABAC policy file, which has one JSON object per line.
 
-    A user or group ``*`` of v1beta1 means everybody who is authenticated
-    (pkg/apis/abac/v1beta1/conversion.go), so not the anonymous.
+    In v1beta1 the user or group ``*`` means all authenticated callers, and not anonymous ones
+    (pkg/apis/abac/v1beta1/conversion.go).
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    rules : tuple of AbacRule
+    unknowns : tuple of Unknown
+
+    Raises
+    ------
+    ConfigError
+        A line is malformed.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/access-authn-authz/abac/
 
     Examples
     --------
@@ -158,18 +247,20 @@ def read_abac(text: str, path: str) -> tuple[tuple[AbacRule, ...], tuple[Unknown
         try:
             item = json.loads(line, object_pairs_hook=_unique)
         except (ValueError, RecursionError) as error:
-            raise broken(path, number, f"no JSON object: {error}", "one object per line") from error
+            raise broken(
+                path, number, f"not a JSON object: {error}", "one object per line"
+            ) from error
         if not isinstance(item, dict):
-            raise broken(path, number, "no JSON object", "one object per line")
+            raise broken(path, number, "not a JSON object", "one object per line")
         shown = line.strip() if len(line) < 70 else line.strip()[:69] + "…"
         if item.get("apiVersion") != "abac.authorization.kubernetes.io/v1beta1":
-            unknowns.append(Unknown(path, number, shown, "only policies of v1beta1 are read"))
+            unknowns.append(Unknown(path, number, shown, "labkit reads only policies of v1beta1"))
             continue
         spec = item.get("spec", {})
         if not isinstance(spec, dict) or item.get("kind") != "Policy":
             raise broken(path, number, "expected kind Policy with a spec")
         for key in sorted(spec.keys() - ABAC_KEYS):
-            unknowns.append(Unknown(path, number, key, "no key of an ABAC policy"))
+            unknowns.append(Unknown(path, number, key, "not a key of an ABAC policy"))
         user, group = _line(spec, "user", path, number), _line(spec, "group", path, number)
         if "*" in (user, group):
             user, group = "", "system:authenticated"
@@ -192,7 +283,7 @@ def read_abac(text: str, path: str) -> tuple[tuple[AbacRule, ...], tuple[Unknown
 
 
 def _objects(document: Document) -> Iterator[tuple[str | int, ...]]:
-    """Yield the keys' path of each object: a list's items, or the document itself."""
+    """Yield the path of keys of each object: a list's items, or the document itself."""
     kind = document.get("kind") if isinstance(document.value, dict) else None
     if isinstance(kind, str) and kind.endswith("List") and document.get("items") is not None:
         for index, item in enumerate(document.sequence("items")):
@@ -203,7 +294,25 @@ def _objects(document: Document) -> Iterator[tuple[str | int, ...]]:
 
 
 def read_rbac(text: str, path: str) -> Rbac:
-    """Read the roles and bindings among the objects of a manifest.
+    """Read the roles and bindings in a manifest; ignore other objects.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    Rbac
+
+    Raises
+    ------
+    ConfigError
+        A role or binding is malformed.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 
     Examples
     --------
@@ -266,7 +375,26 @@ def _subjects(document: Document, *at: str | int) -> Iterable[tuple[str, str, st
 
 
 def read_encryption(text: str, path: str) -> tuple[Encryption, tuple[Unknown, ...]]:
-    """Read an EncryptionConfiguration: the order of providers decides how is written.
+    """Read an EncryptionConfiguration; a resource's first provider encrypts it.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    encryption : Encryption
+    unknowns : tuple of Unknown
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed, or of another kind.
+
+    References
+    ----------
+    https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
 
     Examples
     --------
@@ -290,7 +418,7 @@ def read_encryption(text: str, path: str) -> tuple[Encryption, tuple[Unknown, ..
                 names.append(name)
                 if name not in PROVIDERS:
                     line = document.line(*here, name)
-                    unknowns.append(Unknown(path, line, name, "no provider that labkit knows"))
+                    unknowns.append(Unknown(path, line, name, "labkit knows no such provider"))
         if not names:
             raise document.broken("no providers", *at)
         result += [(resource, tuple(names)) for resource in document.words(*at, "resources")]
@@ -299,7 +427,25 @@ def read_encryption(text: str, path: str) -> tuple[Encryption, tuple[Unknown, ..
 
 
 def read_etcd_auth(text: str, path: str) -> EtcdAuth:
-    """Read etcd's users (common names of client certificates) and their roles.
+    """Read etcd's users (common names of client certificates) and roles.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    EtcdAuth
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed, or lacks the user root.
+
+    References
+    ----------
+    https://etcd.io/docs/v3.6/op-guide/authentication/rbac/
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Whatever somebody has of a cluster: an environment, copied files, or a dump of its objects."""
+"""Read a cluster from an environment, copied files, or a dump of its objects."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from labkit.cluster.copied.files import is_copied
 from labkit.cluster.environment import read_environment
 from labkit.cluster.facts import Environment
 from labkit.cluster.objects.facts import Dump
-from labkit.cluster.objects.reader import MEANT, read_dump
+from labkit.cluster.objects.reader import DUMP_COMMAND, read_dump
 from labkit.errors import ConfigError
 
 __all__ = ["read_anything"]
 
 
 def read_anything(path: Path | str) -> Environment | Dump:
-    """Read what lies somewhere, by what it is.
+    """Read a cluster with the reader that fits the path's content.
 
     Parameters
     ----------
     path : path or str
-        A folder with an ``environment.yaml`` (or the name of one of the kit's own), one with
-        files copied from machines, one with what ``kubectl get -o json`` wrote, or such a file.
+        A folder with an ``environment.yaml`` (or the name of one of the kit's environments), a
+        folder with files copied from machines, or a file or folder that ``kubectl get -o json``
+        wrote.
 
     Returns
     -------
@@ -31,7 +32,7 @@ def read_anything(path: Path | str) -> Environment | Dump:
     Raises
     ------
     ConfigError
-        It is none of these.
+        The path has no such files, or a file is malformed.
 
     Examples
     --------
@@ -49,6 +50,6 @@ def read_anything(path: Path | str) -> Environment | Dump:
         return read_dump(where)
     if isinstance(path, str) and not where.exists() and len(where.parts) == 1:
         return read_environment(path)
-    what = "holds nothing of a cluster" if where.exists() else "is not there"
-    hint = f"files of machines under FOLDER/NODE/etc/..., or {MEANT}"
+    what = "holds no files of a cluster" if where.exists() else "does not exist"
+    hint = f"files of machines under FOLDER/NODE/etc/..., or {DUMP_COMMAND}"
     raise ConfigError(f"{path} {what}", hint=hint)

@@ -1,4 +1,4 @@
-"""The machines of an environment: topology.yaml."""
+"""Read the machines of an environment from its topology file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine as the topology names it."""
+    """One machine of a topology.
+
+    Attributes
+    ----------
+    name, role : str
+    host : int
+        The last part of its address in the lab; 0 if the topology names none.
+    address : str
+        Empty if the topology names none.
+    source : Source
+    """
 
     name: str
     role: str
@@ -27,7 +37,13 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class SecretSpec:
-    """A secret of a workload: which keys it has; the values are made in the lab."""
+    """A secret of a workload; the lab makes its values.
+
+    Attributes
+    ----------
+    namespace, name : str
+    keys : tuple of str
+    """
 
     namespace: str
     name: str
@@ -36,7 +52,16 @@ class SecretSpec:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Roles (in the order of start) with their trust zones, machines and secrets."""
+    """Roles, machines and secrets.
+
+    Attributes
+    ----------
+    roles : tuple of (str, str)
+        Each with its trust zone, in the order of start.
+    machines : tuple of Machine
+    secrets : tuple of SecretSpec
+    unknowns : tuple of Unknown
+    """
 
     roles: tuple[tuple[str, str], ...]
     machines: tuple[Machine, ...]
@@ -45,12 +70,21 @@ class Topology:
 
 
 def read_topology(text: str, path: str) -> Topology:
-    """Read a topology.
+    """Read a topology file.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    Topology
 
     Raises
     ------
     ConfigError
-        A role is not defined, or two machines share a name or an address.
+        The file is malformed, a role is not defined, or two machines share a host number.
 
     Examples
     --------
@@ -69,7 +103,7 @@ def read_topology(text: str, path: str) -> Topology:
         if role in {"manifests", "controls", "images"} or "/" in role or role.startswith("."):
             raise document.broken(f"a role cannot be called {role!r}", "roles", role)
         document.mapping("roles", role)
-        unknowns += document.unknown_keys(frozenset({"zone"}), "no key of a role", "roles", role)
+        unknowns += document.unknown_keys(frozenset({"zone"}), "not a key of a role", "roles", role)
         roles[role] = document.text("roles", role, "zone", default=ZONE)
     machines: list[Machine] = []
     hosts: dict[int, str] = {}
@@ -77,10 +111,10 @@ def read_topology(text: str, path: str) -> Topology:
         at = ("nodes", name)
         entry = document.mapping(*at)
         unknowns += document.unknown_keys(
-            frozenset({"role", "host", "address"}), "no key of a node", *at
+            frozenset({"role", "host", "address"}), "not a key of a node", *at
         )
         if not NAME.match(name):
-            raise document.broken(f"{name!r} is no name of a machine (a-z, 0-9, -)", *at)
+            raise document.broken(f"{name!r} is not a name of a machine (a-z, 0-9, -)", *at)
         role = document.text(*at, "role")
         if role not in roles:
             raise document.broken(

@@ -1,4 +1,4 @@
-"""Which command lines systemd's units run on a machine."""
+"""Find the components' command lines in the systemd units of a machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNIT_FOLDERS = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-# Where the lab writes what differs between the machines of a role
+# The lab writes into it the values that differ between the machines of a role
 NODE_ENVIRONMENT = "/etc/labkit/node.env"
 PREFIXES = "@-:+!|"
 HELPERS = frozenset({"sh", "bash", "dash", "env", "nice", "sudo", "chrt", "taskset", "systemd-run"})
@@ -36,9 +36,21 @@ HELPERS = frozenset({"sh", "bash", "dash", "env", "nice", "sudo", "chrt", "tasks
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A component's command line, wherever it stands.
+    """A component's command line.
 
-    ``name`` tells two of one kind apart; ``settings`` are what the environment's variables say.
+    Attributes
+    ----------
+    kind : str
+        The component, for example "etcd".
+    name : str
+        Distinguishes two components of one kind.
+    arguments : tuple of Word
+    source : Source
+    user : str
+        The account.
+    settings : tuple of (str, Setting)
+        The flags that environment variables set.
+    sockets : tuple of Socket
     """
 
     kind: str
@@ -51,7 +63,23 @@ class Command:
 
 
 def read_units(node: Node, unknowns: list[Unknown]) -> dict[str, Unit]:
-    """Read the service and socket units of a machine, drop-ins included."""
+    """Read the service and socket units of a machine, with their drop-ins.
+
+    Parameters
+    ----------
+    node : Node
+    unknowns : list of Unknown
+        Takes errors if it collects them.
+
+    Returns
+    -------
+    dict of str to Unit
+
+    Raises
+    ------
+    ConfigError
+        A unit is malformed, unless `unknowns` collects errors.
+    """
     units: dict[str, Unit] = {}
     for folder in UNIT_FOLDERS:
         for path in sorted(node.files):
@@ -74,7 +102,7 @@ def read_units(node: Node, unknowns: list[Unknown]) -> dict[str, Unit]:
 
 
 def _drop_ins(node: Node, name: str) -> list[str]:
-    """Return the drop-ins of a unit: by name, and of two with one name the first folder's."""
+    """Return the drop-ins of a unit, sorted by name; the first folder wins."""
     stem, _, suffix = name.rpartition(".")
     pieces = stem.split("-")
     folders = [suffix, *("-".join(pieces[:n]) + f"-.{suffix}" for n in range(1, len(pieces))), name]
@@ -95,7 +123,7 @@ def _drop_ins(node: Node, name: str) -> list[str]:
 def _environment(
     node: Node, unit: Unit, unknowns: list[Unknown]
 ) -> tuple[dict[str, str], dict[str, Source]]:
-    """Return the variables of a service; a file's win over the unit's own."""
+    """Return the variables of a service; an environment file wins over the unit."""
     values: dict[str, str] = {}
     sources: dict[str, Source] = {}
     for item in unit.all("Service", "Environment"):
@@ -103,7 +131,7 @@ def _environment(
             text, _ = specifiers(word.text, unit.name, node.name)
             key, equals, value = text.partition("=")
             if not equals:
-                raise broken(item.path, word.line, f"Environment={word.text}: no VARIABLE=value")
+                raise broken(item.path, word.line, f"Environment={word.text}: not VARIABLE=value")
             values[key] = value
             sources[key] = Source(item.path, word.line, word.raw)
     for item in unit.all("Service", "EnvironmentFile"):
@@ -124,7 +152,7 @@ def _environment(
 def _command(
     node: Node, unit: Unit, unknowns: list[Unknown]
 ) -> tuple[str, list[Word], Source] | None:
-    """Return the component that a service starts, its arguments and where that stands."""
+    """Return the component that a service starts, its arguments and its source."""
     item = unit.last("Service", "ExecStart")
     if item is None:
         return None
@@ -147,15 +175,31 @@ def _command(
         return kind, arguments, Source(item.path, line, f"ExecStart={executable} proxy")
     if kind in DEFAULTS:
         return kind, arguments, Source(item.path, line, f"ExecStart={executable}")
-    why = "runs no component that labkit knows"
+    why = "labkit knows no component of this name"
     if kind in HELPERS:
-        why = "what a shell or helper starts is not read"
+        why = "labkit does not read what a shell or helper starts"
     unknowns.append(Unknown(item.path, line, f"ExecStart={executable}", why))
     return None
 
 
 def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
-    """Yield the command lines of the components that a machine's services start."""
+    """Yield the command lines of the components that a machine's services start.
+
+    Parameters
+    ----------
+    node : Node
+    unknowns : list of Unknown
+        The function adds what it does not understand.
+
+    Yields
+    ------
+    Command
+
+    Raises
+    ------
+    ConfigError
+        A unit is malformed, unless `unknowns` collects errors.
+    """
     units = read_units(node, unknowns)
     for name, unit in sorted(units.items()):
         if not name.endswith(".service") or not unit.assignments:
@@ -196,7 +240,7 @@ def _from_environment(
 
 
 def _sockets(node: Node, units: Mapping[str, Unit], stem: str) -> Iterable[Socket]:
-    """Yield what the .socket units of a service listen on."""
+    """Yield the addresses on which the .socket units of a service listen."""
     for name, unit in sorted(units.items()):
         service = unit.last("Socket", "Service")
         owner = service.value if service else name.removesuffix(".socket") + ".service"
@@ -212,7 +256,7 @@ def _sockets(node: Node, units: Mapping[str, Unit], stem: str) -> Iterable[Socke
         mode = setting("SocketMode", "0666")
         if not mode.value or set(mode.value) - set("01234567"):
             raise broken(
-                mode.source.path, mode.source.line, f"{mode.source.text}: no octal mode", "0660"
+                mode.source.path, mode.source.line, f"{mode.source.text}: not an octal mode", "0660"
             )
         for item in unit.all("Socket", "ListenStream"):
             text, _ = specifiers(item.value, name, node.name)

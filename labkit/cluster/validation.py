@@ -1,4 +1,4 @@
-"""Ports and URLs of a user's components: one that is none is said, and left out."""
+"""Drop malformed ports and URLs, and record each as an Unknown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from labkit.cluster.syntax.source import Setting, Unknown, unknown_of
 from labkit.cluster.syntax.urls import port_of, url_of
 from labkit.errors import ConfigError
 
-__all__ = ["sane"]
+__all__ = ["drop_malformed"]
 
 PORTS = frozenset({"secure-port", "insecure-port", "port", "readOnlyPort"})
 URLS = frozenset(
@@ -26,14 +26,24 @@ URLS = frozenset(
 )
 
 
-def sane(component: Component, unknowns: list[Unknown]) -> Component:
-    """Return a component without the ports and URLs that are none.
+def drop_malformed(component: Component, unknowns: list[Unknown]) -> Component:
+    """Return a component without malformed ports and URLs.
+
+    Parameters
+    ----------
+    component : Component
+    unknowns : list of Unknown
+        The function adds each malformed value.
+
+    Returns
+    -------
+    Component
 
     Examples
     --------
     >>> from labkit.cluster import read_environment
     >>> kubelet = read_environment("hardened").component("kubelet@worker1")
-    >>> sane(kubelet, []) == kubelet
+    >>> drop_malformed(kubelet, []) == kubelet
     True
     """
     settings = {}

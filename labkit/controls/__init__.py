@@ -1,14 +1,14 @@
-"""Mitigations, one file each: what each changes in a cluster's configuration, and what it stops.
+"""Controls, one file each: what each changes in a cluster's configuration, and what it stops.
 
 A module of this package that does not begin with ``_`` holds one control, as ``CONTROL``;
-adding a mitigation is adding one file. A control is a change of an environment's files: the
-model is read from the changed files, and the same files are written into a running lab.
+a new file adds a control. A control changes an environment's files: labkit reads the
+model from the changed files, and writes the same files into a running lab.
 
 Examples
 --------
 >>> from labkit import controls
 >>> controls["apiserver-anonymous"].title
-'The apiserver takes no anonymous callers'
+'The apiserver refuses anonymous callers'
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _controls.__class__ = _Controls
 
 
 def with_controls(env: Environment, wanted: Mapping[str, bool]) -> Environment:
-    """Return an environment with controls put in place or taken out; no file is touched.
+    """Return an environment with controls put in place or taken out; no file on disk changes.
 
     Parameters
     ----------
     env : Environment
     wanted : mapping of str to bool
-        By the control's name: whether it is to be in place.
+        The control's name, and whether the control shall be in place.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def with_controls(env: Environment, wanted: Mapping[str, bool]) -> Environment:
     Raises
     ------
     ConfigError
-        There is no such control, or it does not fit the environment.
+        No control has this name, or it does not fit the environment.
 
     Examples
     --------
@@ -66,9 +66,33 @@ def with_controls(env: Environment, wanted: Mapping[str, bool]) -> Environment:
 
 
 def put_in_place(env: Environment, missing: Iterable[Control]) -> Environment:
-    """Return an environment with controls put in place that are known to be missing there.
+    """Return an environment with missing controls put in place.
 
-    Unlike :func:`with_controls` it reads the files once, and asks no control whether it holds.
+    Unlike :func:`with_controls` it reads the files once, and does not check the result.
+
+    Parameters
+    ----------
+    env : Environment
+    missing : iterable of Control
+        Controls that are not in place in `env`.
+
+    Returns
+    -------
+    Environment
+
+    Raises
+    ------
+    ConfigError
+        A control does not fit the environment.
+
+    Examples
+    --------
+    >>> from labkit import controls, read_environment
+    >>> from labkit.model import read_model
+    >>> control = controls["kubelet-anonymous"]
+    >>> env = put_in_place(read_environment("insecure"), [control])
+    >>> control.holds(read_model(env))
+    True
     """
     from labkit.cluster import read_environment
 

@@ -1,4 +1,4 @@
-"""What a control is: one mitigation, as the change of configuration that it consists of."""
+"""The Control class: one mitigation, as a change of configuration files."""
 
 from __future__ import annotations
 
@@ -26,20 +26,26 @@ class Control:
     ----------
     name, title : str
     why : str
-        What it is good for, in a sentence.
+        Its purpose, in one sentence.
     on : tuple of Edit, or callable
-        What brings it into an environment that lacks it; a function, if it reads files, since
-        nothing is read when a module is imported. :meth:`edits` calls it.
+        The edits that put it in place. A function if it reads files, because importing a
+        module must not read files; :meth:`edits` calls it.
     off : tuple of Edit, or callable
-        What takes it out of one that has it.
+        The edits that take it out.
     holds : callable
-        Says of a :class:`~labkit.model.Model` whether it is in place.
+        Takes a :class:`~labkit.model.Model`; returns True if the control is in place.
     changes : str
-        What it changes in the model, in the model's words.
+        The channels and claims of the model that it changes.
     stops : tuple of str
-        The techniques that it is claimed to stop by itself, by name.
+        The names of the techniques that it stops without any other control.
     references : tuple of str
-        CIS benchmark, NSA/CISA guide, a page of the Kubernetes documentation: by name.
+        CIS benchmarks, the NSA/CISA guide and pages of the Kubernetes documentation, by name.
+
+    Examples
+    --------
+    >>> from labkit import controls
+    >>> controls["kubelet-anonymous"].stops
+    ('kubelet-exec',)
     """
 
     name: str
@@ -58,6 +64,11 @@ class Control:
         Parameters
         ----------
         on : bool
+            True puts the control in place, False takes it out.
+
+        Returns
+        -------
+        tuple of Edit
 
         Examples
         --------
@@ -69,23 +80,24 @@ class Control:
         return edits() if callable(edits) else edits
 
     def flip(self, env: Environment, on: bool) -> tuple[Edit, ...]:
-        """Return the edits of an environment with the control put in place, or taken out.
+        """Return all edits of an environment after the control is put in place, or taken out.
 
         Parameters
         ----------
         env : Environment
-            Its own edits are kept, but for those that did the opposite.
+            Its own edits stay, except those that did the opposite.
         on : bool
+            True puts the control in place, False takes it out.
 
         Returns
         -------
         tuple of Edit
-            All edits that are to hold then; those of `env` where it is so already.
+            The edits of `env` itself if the control already is as wanted.
 
         Raises
         ------
         ConfigError
-            It cannot be done in this environment.
+            The control does not fit this environment.
 
         Examples
         --------
@@ -99,9 +111,31 @@ class Control:
         return self.flipped(env, on).edits
 
     def flipped(self, env: Environment, on: bool) -> Environment:
-        """Return an environment with the control put in place, or taken out, as read anew.
+        """Return the environment after the control is put in place, or taken out.
 
-        Parameters, and what is raised, are those of :meth:`flip`.
+        Parameters
+        ----------
+        env : Environment
+            Its own edits stay, except those that did the opposite.
+        on : bool
+            True puts the control in place, False takes it out.
+
+        Returns
+        -------
+        Environment
+            `env` itself if the control already is as wanted.
+
+        Raises
+        ------
+        ConfigError
+            The control does not fit this environment.
+
+        Examples
+        --------
+        >>> from labkit import controls, read_environment
+        >>> env = controls["kubelet-anonymous"].flipped(read_environment("hardened"), on=False)
+        >>> [edit.path for edit in env.edits]
+        ['/etc/kubernetes/kubelet.yaml']
         """
         if self.holds(read_model(env)) == on:
             return env
@@ -116,6 +150,6 @@ class Control:
                     return changed
         word = "put in place" if on else "taken out"
         raise ConfigError(
-            f"control {self.name} cannot be {word} in {env.name} as it is",
+            f"control {self.name} cannot be {word} in {env.name}: its files do not fit",
             hint="labkit control list, or labkit reset first",
         )

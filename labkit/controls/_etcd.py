@@ -1,14 +1,14 @@
-"""The settings that the controls of etcd have in common."""
+"""The edits that several controls of etcd share."""
 
 from __future__ import annotations
 
 from labkit.cluster.edits import PLAN, Edit, Flag, Item, Whole
 
-__all__ = ["ANY_CA", "CA", "ETCD", "clients", "no_users", "plain", "serving", "users"]
+__all__ = ["ANY_CA", "CA", "ETCD", "clients", "no_users", "serve_plaintext", "serve_tls", "users"]
 
 ETCD = "etcd.service"
 MEMBERS = ("etcd1", "etcd2", "etcd3")
-#: etcd's own authority, and the file in which the cluster's stands beside it.
+#: The file with etcd's own authority, and the file that also has the cluster's.
 CA, ANY_CA = "/etc/etcd/pki/ca.crt", "/etc/etcd/pki/any-ca.crt"
 USERS = """\
 roles:
@@ -39,8 +39,13 @@ def _listening(scheme: str) -> tuple[Edit, ...]:
     )
 
 
-def serving() -> tuple[Edit, ...]:
-    """Let etcd serve its clients over TLS, with a certificate of its own."""
+def serve_tls() -> tuple[Edit, ...]:
+    """Return the edits that make etcd serve its clients over TLS.
+
+    Returns
+    -------
+    tuple of Edit
+    """
     return (
         *_listening("https"),
         Flag("etcd", ETCD, "cert-file", "/etc/etcd/pki/server.crt"),
@@ -49,7 +54,12 @@ def serving() -> tuple[Edit, ...]:
 
 
 def clients() -> tuple[Edit, ...]:
-    """Let etcd's clients verify it, and show certificates of their own."""
+    """Return the edits that make etcd's clients verify it and show their own certificates.
+
+    Returns
+    -------
+    tuple of Edit
+    """
     apiserver, flanneld = "kube-apiserver.service", "flanneld.service"
     lines = {
         "ENDPOINTS": _urls("https"),
@@ -70,16 +80,39 @@ def clients() -> tuple[Edit, ...]:
 
 
 def users() -> tuple[Edit, ...]:
-    """Give etcd users by the names in client certificates, each with its prefix of keys."""
+    """Return the edit that gives etcd users, each with its own prefix of keys.
+
+    A user's name is the common name of a client certificate.
+
+    Returns
+    -------
+    tuple of Edit
+
+    References
+    ----------
+    https://etcd.io/docs/v3.6/op-guide/authentication/rbac/
+    """
     return (Whole(PLAN, "etcd-auth.yaml", USERS),)
 
 
 def no_users() -> tuple[Edit, ...]:
-    """Take etcd's users away."""
+    """Return the edit that removes etcd's users.
+
+    Returns
+    -------
+    tuple of Edit
+    """
     return (Whole(PLAN, "etcd-auth.yaml", None),)
 
 
-def plain() -> tuple[Edit, ...]:
-    """Let etcd serve its clients without TLS; users, who are certificates' names, go too."""
+def serve_plaintext() -> tuple[Edit, ...]:
+    """Return the edits that make etcd serve its clients without TLS.
+
+    They remove etcd's users too, because a user is the name in a certificate.
+
+    Returns
+    -------
+    tuple of Edit
+    """
     settings = f"ETCDCTL_ENDPOINTS={_urls('http')}\n"
     return (*_listening("http"), Whole("etcd", "/etc/etcd/etcdctl.env", settings), *no_users())

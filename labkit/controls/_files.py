@@ -1,4 +1,4 @@
-"""Files as one of the kit's own environments has them, for the other."""
+"""Copy files from one of the kit's environments to another."""
 
 from __future__ import annotations
 
@@ -6,14 +6,27 @@ from labkit.cluster.edits import PLAN, UNITS, Whole
 from labkit.errors import ConfigError
 from labkit.resources import environments_dir
 
-__all__ = ["KUBECTL_PROXY", "as_in"]
+__all__ = ["KUBECTL_PROXY", "file_from"]
 
-#: The unit of the plaintext port before the apiserver, which only insecure has.
+#: The unit of the apiserver's plaintext port; only the environment insecure has it.
 KUBECTL_PROXY = f"{UNITS}kubectl-proxy.service"
 
 
-def as_in(mode: str, path: str, role: str = PLAN) -> Whole:
-    """Read a file of a mode, and return the edit that makes it the same elsewhere.
+def file_from(mode: str, path: str, role: str = PLAN) -> Whole:
+    """Return the edit that gives an environment the same file as another one has.
+
+    Parameters
+    ----------
+    mode : str
+        The environment to copy from: "insecure" or "hardened".
+    path : str
+        The file's path on the machine, or beside the roles' folders.
+    role : str, optional
+        The machines' role; by default a file of no machine.
+
+    Returns
+    -------
+    Whole
 
     Raises
     ------
@@ -22,7 +35,7 @@ def as_in(mode: str, path: str, role: str = PLAN) -> Whole:
 
     Examples
     --------
-    >>> edit = as_in("hardened", "manifests/builder.yaml")
+    >>> edit = file_from("hardened", "manifests/builder.yaml")
     >>> "hostPath" in edit.text
     False
     """

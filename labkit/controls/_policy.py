@@ -1,4 +1,4 @@
-"""ABAC policies: one that lets everybody do everything, and one for each caller's own work."""
+"""ABAC policies: one that allows everybody everything, and one with least privilege."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ __all__ = ["POLICY", "broad", "narrow"]
 POLICY = "/etc/kubernetes/abac.jsonl"
 EVERYBODY = ("system:authenticated", "system:unauthenticated")
 READ = {"get", "list", "watch"}
-#: RBAC binds nobody to the role of kubelets; the Node authorizer, which ABAC lacks, knows them.
+#: RBAC binds nobody to the kubelets' role: the Node authorizer decides on them. ABAC has none.
 KUBELETS = ("system:node", {"group": "system:nodes"})
 
 
 def broad() -> str:
-    """Return a policy by which everybody may do everything.
+    """Return a policy that allows everybody everything, anonymous callers included.
+
+    Returns
+    -------
+    str
+        One JSON object per line.
 
     Examples
     --------
@@ -30,9 +35,19 @@ def broad() -> str:
 
 
 def narrow() -> str:
-    """Return a policy that gives each component, controller and kubelet what RBAC would.
+    """Return a policy that allows each component, controller and kubelet what RBAC allows it.
 
-    What ABAC cannot say is lost: verbs but for "readonly", names of objects, subresources.
+    ABAC has no verbs other than "readonly", no names of objects and no subresources, so the
+    policy allows more than RBAC there.
+
+    Returns
+    -------
+    str
+        One JSON object per line.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/access-authn-authz/abac/
 
     Examples
     --------
@@ -60,7 +75,7 @@ def _what(rules: tuple[RbacRule, ...], namespace: str) -> Iterator[dict[str, obj
         for path in rule.paths:
             yield {"nonResourcePath": path, **readonly}
         for group in rule.api_groups:
-            # a subresource is not told apart from what it belongs to
+            # ABAC does not distinguish a subresource from its resource
             for resource in dict.fromkeys(name.partition("/")[0] for name in rule.resources):
                 what = {"apiGroup": group, "resource": resource, "namespace": namespace}
                 yield {**what, **readonly}

@@ -1,4 +1,4 @@
-"""Where ABAC decides, it lets each caller do its own work only."""
+"""ABAC policies allow each caller only its own work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ APISERVER, CONTROLLERS = "kube-apiserver.service", "kube-controller-manager.serv
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place; with other authorizers, it is."""
+    """Say whether the control is in place; it is, if another authorizer decides."""
     apiservers = [c for c in model.environment.components if c.kind == "kube-apiserver"]
     return not any(
         everything_for(model.environment, it, {group})
@@ -25,12 +25,12 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="abac-least-privilege",
-    title="Where ABAC decides, it lets each caller do its own work only",
-    why="It is better than a policy for everybody, and worse than Node and RBAC: it tells apart "
-    "neither verbs nor objects nor nodes.",
+    title="ABAC policies allow each caller only its own work",
+    why="It is better than a policy for everybody, and worse than Node and RBAC: ABAC cannot "
+    "distinguish verbs, objects or nodes.",
     on=lambda: (
         Whole("master", POLICY, narrow()),
-        # the controllers' lines are their service accounts', not the manager's own
+        # the policy has lines for the controllers' service accounts, not for the manager
         Flag("master", CONTROLLERS, "use-service-account-credentials", "true"),
     ),
     off=(

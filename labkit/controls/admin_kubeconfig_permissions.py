@@ -1,4 +1,4 @@
-"""Only root reads the administrator's kubeconfig and key."""
+"""Only root can read the administrator's kubeconfig and key."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ KEY = f"{FOLDER}/admin.key"
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return not anybody_reads(model.environment, "master", FILE, KEY)
 
 
 CONTROL = Control(
     name="admin-kubeconfig-permissions",
-    title="Only root reads the administrator's kubeconfig and key",
-    why="An account on the master is not the administrator's.",
+    title="Only root can read the administrator's kubeconfig and key",
+    why="Not every account on the machine belongs to the cluster's administrator.",
     on=(
         Rule("master", RULES, FILE, f"z {FILE} 0600 root root"),
         Rule("master", RULES, KEY, f"z {KEY} 0600 root root"),

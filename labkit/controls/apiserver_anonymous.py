@@ -1,4 +1,4 @@
-"""The apiserver takes no anonymous callers."""
+"""The apiserver refuses anonymous callers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["CONTROL"]
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return all(
         channel.client_authentication.value == "required"
         for channel in model.open_channels("* -> kube-apiserver@*")
@@ -19,8 +19,8 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="apiserver-anonymous",
-    title="The apiserver takes no anonymous callers",
-    why="A caller without a credential is turned away with 401.",
+    title="The apiserver refuses anonymous callers",
+    why="A caller without a credential gets the answer 401.",
     on=(Flag("master", "kube-apiserver.service", "anonymous-auth", "false"),),
     off=(Flag("master", "kube-apiserver.service", "anonymous-auth", "true"),),
     holds=holds,

@@ -1,4 +1,4 @@
-"""The apiserver allows callers only what a role gives them."""
+"""The apiserver allows callers only what their roles permit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ APISERVER, CONTROLLERS = "kube-apiserver.service", "kube-controller-manager.serv
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     apiservers = [c for c in model.environment.components if c.kind == "kube-apiserver"]
     modes = [{item.value for item in it.values("authorization-mode")} for it in apiservers]
     return all("RBAC" in found for found in modes) and all(
@@ -24,12 +24,12 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="apiserver-authorization",
-    title="The apiserver allows callers only what a role gives them",
-    why="Node and RBAC know what each caller is for; a broad ABAC policy lets everybody do all.",
+    title="The apiserver allows callers only what their roles permit",
+    why="Node and RBAC give each caller its own role; a broad ABAC policy allows everything.",
     on=(
         Flag("master", APISERVER, "authorization-mode", "Node,RBAC"),
         Flag("master", APISERVER, "authorization-policy-file", None),
-        # the controllers' roles are their service accounts', not the manager's own
+        # the roles are bound to the controllers' service accounts, not to the manager
         Flag("master", CONTROLLERS, "use-service-account-credentials", "true"),
     ),
     off=(

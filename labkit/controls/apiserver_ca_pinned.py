@@ -1,4 +1,4 @@
-"""The apiserver's clients verify it."""
+"""The apiserver's clients verify its certificate."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["CONTROL"]
 CLUSTER = "clusters.0.cluster"
 AUTHORITY, SKIP = f"{CLUSTER}.certificate-authority", f"{CLUSTER}.insecure-skip-tls-verify"
 FILES = (("master", "admin"), ("worker", "kubelet"), ("worker", "kube-proxy"))
-#: Those that the insecure environment lacks, or where it names no TLS server.
+#: Kubeconfigs that insecure lacks, or that name a server without TLS there.
 MORE = (("master", "super-admin"), ("master", "scheduler"), ("master", "controller-manager"))
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     found = model.open_channels("* -> kube-apiserver@*:*")
     return all(c.server_authentication.value != "unverified" for c in found)
 
@@ -33,7 +33,7 @@ def _edits(files: tuple[tuple[str, str], ...], authority: str | None) -> tuple[E
 CONTROL = Control(
     name="apiserver-ca-pinned",
     title="The apiserver's clients verify its certificate",
-    why="TLS to whoever answers is TLS to the attacker, and the client does what that one says.",
+    why="A client that verifies no certificate also trusts an attacker who answers in its place.",
     on=_edits((*FILES, *MORE[1:]), "/etc/kubernetes/pki/ca.crt"),
     off=_edits((*FILES, *MORE), None),
     holds=holds,

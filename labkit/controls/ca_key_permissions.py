@@ -1,4 +1,4 @@
-"""Only root reads the key of the cluster's authority."""
+"""Only root can read the key of the cluster's certificate authority."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ KEY = f"{FOLDER}/ca.key"
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return not anybody_reads(model.environment, "master", KEY)
 
 
 CONTROL = Control(
     name="ca-key-permissions",
-    title="Only root reads the key of the cluster's authority",
-    why="Whoever signs certificates is everybody, and no certificate can be revoked.",
+    title="Only root can read the key of the cluster's certificate authority",
+    why="This key signs a certificate for any identity, and Kubernetes cannot revoke one.",
     on=(Rule("master", RULES, KEY, f"z {KEY} 0600 root root"),),
     off=(
         Rule("master", RULES, FOLDER, f"z {FOLDER} 0751 root root"),

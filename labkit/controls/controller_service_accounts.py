@@ -1,4 +1,4 @@
-"""Each controller acts by a service account of its own."""
+"""Each controller uses its own service account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CONTROL"]
 
 UNIT, FLAG = "kube-controller-manager.service", "use-service-account-credentials"
 FILE = "manifests/controller-manager.yaml"
-#: What an operator does then: the manager's own role is not enough for all of its controllers.
+#: Without the control, an operator adds this: the manager's role does not cover its controllers.
 BINDING = """\
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -23,20 +23,20 @@ subjects:
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     managers = [c for c in model.environment.components if c.kind == "kube-controller-manager"]
     return all(is_true(manager.setting(FLAG).value) for manager in managers)
 
 
 CONTROL = Control(
     name="controller-service-accounts",
-    title="Each controller acts by a service account of its own",
-    why="A controller that is led astray does no more than it is for. The manager's certificate "
-    "loses nothing: it makes the tokens of all of them.",
+    title="Each controller uses its own service account",
+    why="A compromised controller has only its own permissions. The manager's certificate keeps "
+    "its power: it can request the tokens of all controllers.",
     on=(Flag("master", UNIT, FLAG, "true"), Whole(PLAN, FILE, None)),
     off=(Flag("master", UNIT, FLAG, "false"), Whole(PLAN, FILE, BINDING)),
     holds=holds,
-    changes="as whom the controllers call kube-apiserver@master:6443",
+    changes="the identity of the controllers at kube-apiserver@master:6443",
     stops=(),
     references=(
         "CIS Kubernetes Benchmark 1.3.3",

@@ -1,22 +1,22 @@
-"""TCP ports of dockerd take only clients with a certificate of an authority of theirs."""
+"""TCP ports of dockerd accept only clients with a certificate."""
 
 from __future__ import annotations
 
 from labkit.cluster.edits import Flag, Rule
 from labkit.controls._base import Control
-from labkit.controls._files import as_in
+from labkit.controls._files import file_from
 from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 UNIT, PORT = "docker.service", "tcp://0.0.0.0:2376"
 PKI, AUTHORITY = "/etc/docker/pki", "/etc/kubernetes/pki/ca.crt"
-#: How the administrator's machine calls each worker's.
+#: The files with which the administrator's machine calls each worker's dockerd.
 CLIENTS = tuple(f"/etc/docker/{name}.env" for name in ("worker1", "worker2"))
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place; where there is no TCP port, nobody gets in without one."""
+    """Say whether the control is in place; it is, if dockerd has no TCP port."""
     return all(
         channel.client_authentication.value == "required"
         for channel in model.open_channels("* -> dockerd@*:[0-9]*")
@@ -25,9 +25,9 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="docker-client-auth",
-    title="TCP ports of dockerd take only clients with a certificate",
-    why="TLS without --tlsverify encrypts, and lets everybody in. Whoever has such a certificate "
-    "is root all the same.",
+    title="TCP ports of dockerd accept only clients with a certificate",
+    why="TLS without --tlsverify encrypts, and accepts every client. A client with a certificate "
+    "still is root.",
     on=lambda: (
         Flag("worker", UNIT, "host", ("fd://", PORT)),
         Flag("worker", UNIT, "tls", None),
@@ -35,7 +35,7 @@ CONTROL = Control(
         Flag("worker", UNIT, "tlscacert", AUTHORITY),
         Flag("worker", UNIT, "tlscert", f"{PKI}/server-cert.pem"),
         Flag("worker", UNIT, "tlskey", f"{PKI}/server-key.pem"),
-        *(as_in("hardened", path, "master") for path in CLIENTS),
+        *(file_from("hardened", path, "master") for path in CLIENTS),
         # docker's client looks for the authority beside its certificate
         Rule(
             "master",
@@ -44,7 +44,7 @@ CONTROL = Control(
             f"L+ {PKI}/ca.pem - - - - {AUTHORITY}",
         ),
     ),
-    # --tls alone would go on asking
+    # --tls would not be enough: --tlsverify=true would still require certificates
     off=(Flag("worker", UNIT, "tlsverify", "false"),),
     holds=holds,
     changes="client_authentication of * -> dockerd@*:2376",

@@ -1,4 +1,4 @@
-"""Nobody is in the docker socket's group."""
+"""The docker socket's group has no members."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ACCOUNTS = "/etc/sysusers.d/docker.conf"
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     sockets = model.open_channels("local-users@* -> dockerd@*")
     groups = {c.client_authentication.detail.rpartition(":")[2] for c in sockets}
     return not any(
@@ -25,8 +25,8 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="docker-group",
-    title="Nobody is in the docker socket's group",
-    why="docker has no permissions below everything: its group is root by another name.",
+    title="The docker socket's group has no members",
+    why="dockerd has one permission, everything: its group is root by another name.",
     on=(Whole("worker", ACCOUNTS, "g docker -\n"),),
     off=(
         Whole("worker", ACCOUNTS, "g docker -\nm bob docker\n"),
@@ -34,7 +34,7 @@ CONTROL = Control(
         Option("worker", "docker.socket", "SocketMode", "0660"),
     ),
     holds=holds,
-    changes="who is let in by the mode of local-users@* -> dockerd@*:/run/docker.sock",
+    changes="who has access by file mode to local-users@* -> dockerd@*:/run/docker.sock",
     stops=("docker-group",),
     references=("CIS Docker Benchmark 1.1.2", "Docker documentation: Docker security"),
 )

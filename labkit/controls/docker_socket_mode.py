@@ -1,4 +1,4 @@
-"""The docker socket is root's, and its group's."""
+"""Only root and the socket's group can use the docker socket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["CONTROL"]
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return all(
         channel.client_authentication.value == "file-mode"
         for channel in model.open_channels("local-users@* -> dockerd@*")
@@ -19,8 +19,8 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="docker-socket-mode",
-    title="The docker socket is root's, and its group's",
-    why="A socket of mode 0666 makes everybody with an account root.",
+    title="Only root and the socket's group can use the docker socket",
+    why="A socket of mode 0666 makes every account root.",
     on=(Option("worker", "docker.socket", "SocketMode", "0660"),),
     off=(Option("worker", "docker.socket", "SocketMode", "0666"),),
     holds=holds,

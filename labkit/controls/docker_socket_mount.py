@@ -1,9 +1,9 @@
-"""No workload is given the docker socket of its machine."""
+"""No workload mounts the docker socket of its machine."""
 
 from __future__ import annotations
 
 from labkit.controls._base import Control
-from labkit.controls._files import as_in
+from labkit.controls._files import file_from
 from labkit.model import Model
 from labkit.model.workloads import mounted, pods
 
@@ -13,7 +13,7 @@ FILE, SOCKET = "manifests/builder.yaml", "/run/docker.sock"
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return all(
         mounted(model.environment, *pod, SOCKET).value == "none" for pod in pods(model.environment)
     )
@@ -21,12 +21,12 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="docker-socket-mount",
-    title="No workload is given the docker socket of its machine",
-    why="A socket is called, not written to: a read-only mount lets a pod command the machine.",
-    on=lambda: (as_in("hardened", FILE),),
-    off=lambda: (as_in("insecure", FILE),),
+    title="No workload mounts the docker socket of its machine",
+    why="A read-only mount does not protect a socket: the pod can still call dockerd.",
+    on=lambda: (file_from("hardened", FILE),),
+    off=lambda: (file_from("insecure", FILE),),
     holds=holds,
-    changes="who stands at local-users@* -> dockerd@*:/run/docker.sock",
+    changes="which pods reach local-users@* -> dockerd@*:/run/docker.sock",
     stops=("docker-socket-in-pod",),
     references=(
         "CIS Docker Benchmark 5.32",

@@ -1,4 +1,4 @@
-"""No TCP port of dockerd is open in plaintext."""
+"""The Docker Engine has no plaintext TCP port."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ __all__ = ["CONTROL"]
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     found = model.open_channels("anyone@network -> dockerd@*")
     return not any(channel.encryption.value == "none" for channel in found)
 
 
 CONTROL = Control(
     name="docker-tcp",
-    title="No TCP port of dockerd is open in plaintext",
-    why="Whoever reaches it is root on the machine, and whoever is on the way reads along.",
+    title="The Docker Engine has no plaintext TCP port",
+    why="Every client of it is root on the machine, and an attacker on the path can eavesdrop.",
     on=(Flag("worker", "docker.service", "host", "fd://"),),
     off=(
         Flag("worker", "docker.service", "host", ("fd://", "tcp://0.0.0.0:2375")),
-        # for all ports or for none
+        # these flags apply to all ports of dockerd
         Flag("worker", "docker.service", "tlsverify", None),
         Flag("worker", "docker.service", "tls", "false"),
     ),

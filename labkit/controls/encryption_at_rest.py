@@ -1,4 +1,4 @@
-"""Secrets are encrypted before they are stored."""
+"""The apiserver encrypts Secrets before it stores them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ resources:
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     first = [
         providers[0]
         for encryption in model.environment.encryption.values()
@@ -36,15 +36,15 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="encryption-at-rest",
-    title="Secrets are encrypted before they are stored",
-    why="Whoever finds etcd's disk, or a backup, or gets past etcd's own doors finds ciphertext.",
+    title="The apiserver encrypts Secrets before it stores them",
+    why="An attacker with etcd's disk, a backup or access to etcd finds only ciphertext.",
     on=(
         Whole("master", FILE, CONFIG),
         Flag("master", APISERVER, "encryption-provider-config", FILE),
     ),
     off=(Key("master", FILE, "resources.0.providers", [IDENTITY, SECRETBOX]),),
     holds=holds,
-    changes="what etcd keeps: the first provider of encryption at rest",
+    changes="what etcd stores: the first provider of encryption at rest",
     stops=("at-rest", "etcd-read"),
     references=(
         "CIS Kubernetes Benchmark 1.2.27, 1.2.28",

@@ -1,4 +1,4 @@
-"""Clients of etcd have to show certificates."""
+"""Clients of etcd must show certificates."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["CONTROL"]
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     members = [c for c in model.environment.components if c.kind == "etcd"]
     return all(is_true(member.setting("client-cert-auth").value) for member in members)
 
 
 CONTROL = Control(
     name="etcd-client-cert-auth",
-    title="Clients of etcd have to show certificates",
-    why="TLS alone lets everybody in who speaks it.",
+    title="Clients of etcd must show certificates",
+    why="TLS alone accepts every client.",
     on=(
         Flag("etcd", ETCD, "client-cert-auth", "true"),
         Flag("etcd", ETCD, "trusted-ca-file", CA),
@@ -28,11 +28,11 @@ CONTROL = Control(
     off=(
         Flag("etcd", ETCD, "client-cert-auth", "false"),
         Flag("etcd", ETCD, "trusted-ca-file", None),
-        # without certificates etcd knows nobody's name: with users, it would let in no one at all
+        # without certificates etcd learns no names, and with users it would refuse all clients
         *no_users(),
     ),
     holds=holds,
-    changes="client_authentication of * -> etcd@*:2379, and with it the names that users go by",
+    changes="client_authentication of * -> etcd@*:2379, and so the names of etcd's users",
     stops=(),
     references=(
         "CIS Kubernetes Benchmark 2.2",

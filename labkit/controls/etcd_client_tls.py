@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from labkit.controls._base import Control
-from labkit.controls._etcd import clients, plain, serving
+from labkit.controls._etcd import clients, serve_plaintext, serve_tls
 from labkit.model import Model
 
 __all__ = ["CONTROL"]
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return all(
         channel.encryption.value != "none"
         for channel in model.open_channels("kube-apiserver@* -> etcd@*")
@@ -20,9 +20,9 @@ def holds(model: Model) -> bool:
 CONTROL = Control(
     name="etcd-client-tls",
     title="Clients reach etcd over TLS only",
-    why="Nobody on the way reads along. It is no question of who calls: that is another control.",
-    on=(*serving(), *clients()),
-    off=plain(),
+    why="An attacker on the path cannot eavesdrop. Another control decides who may call.",
+    on=(*serve_tls(), *clients()),
+    off=serve_plaintext(),
     holds=holds,
     changes="encryption and server_authentication of * -> etcd@*:2379",
     stops=(),

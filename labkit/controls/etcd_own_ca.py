@@ -1,4 +1,4 @@
-"""An authority of etcd's own signs for its clients."""
+"""Only etcd's own certificate authority signs for its clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["CONTROL"]
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     env = model.environment
     trusted = [c.setting("trusted-ca-file").value for c in env.components if c.kind == "etcd"]
     apiservers = [c for c in env.components if c.kind == "kube-apiserver"]
@@ -24,12 +24,12 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="etcd-own-ca",
-    title="An authority of etcd's own signs for its clients",
-    why="A certificate that was made for another purpose, any kubelet's say, is a stranger's.",
+    title="Only etcd's own certificate authority signs for its clients",
+    why="etcd refuses the certificates of other authorities, for example those of kubelets.",
     on=(Flag("etcd", ETCD, "trusted-ca-file", CA),),
     off=(Flag("etcd", ETCD, "trusted-ca-file", ANY_CA),),
     holds=holds,
-    changes="whose certificates pass the client_authentication of * -> etcd@*:2379, over TLS",
+    changes="which authorities client_authentication of * -> etcd@*:2379 accepts, over TLS",
     stops=(),
     references=(
         "CIS Kubernetes Benchmark 2.7",

@@ -1,4 +1,4 @@
-"""Only members' certificates are taken by members."""
+"""Members of etcd accept only certificates of members."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["CONTROL"]
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     members = [c for c in model.environment.components if c.kind == "etcd"]
     return all(member.setting("peer-cert-allowed-cn").value for member in members)
 
 
 CONTROL = Control(
     name="etcd-peer-cn",
-    title="Only members' certificates are taken by members",
-    why="A certificate that the same authority made for something else makes no member.",
+    title="Members of etcd accept only certificates of members",
+    why="Another certificate of the same authority does not make its holder a member.",
     on=(Flag("etcd", ETCD, "peer-cert-allowed-cn", "etcd-peer"),),
     off=(Flag("etcd", ETCD, "peer-cert-allowed-cn", None),),
     holds=holds,

@@ -1,4 +1,4 @@
-"""Members of etcd know one another by certificate."""
+"""Members of etcd authenticate each other by certificate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _urls(scheme: str) -> tuple[Edit, ...]:
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return all(
         channel.encryption.value != "none" for channel in model.open_channels("etcd@* -> etcd@*")
     )
@@ -31,8 +31,8 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="etcd-peer-tls",
-    title="Members of etcd know one another by certificate",
-    why="What is written to one member goes to the others, secrets included.",
+    title="Members of etcd authenticate each other by certificate",
+    why="Members replicate all data to each other, secrets included.",
     on=(
         *_urls("https"),
         Flag("etcd", ETCD, "peer-client-cert-auth", "true"),

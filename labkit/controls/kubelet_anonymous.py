@@ -1,4 +1,4 @@
-"""The kubelet takes no anonymous callers."""
+"""The kubelet refuses anonymous callers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["CONTROL"]
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return all(
         channel.client_authentication.value == "required"
         for channel in model.open_channels("kube-apiserver@* -> kubelet@*")
@@ -19,8 +19,8 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="kubelet-anonymous",
-    title="The kubelet takes no anonymous callers",
-    why="Whoever reaches port 10250 has to show a client certificate or a token.",
+    title="The kubelet refuses anonymous callers",
+    why="Callers of port 10250 must show a client certificate or a token.",
     on=(Key("worker", "/etc/kubernetes/kubelet.yaml", "authentication.anonymous.enabled", False),),
     off=(Key("worker", "/etc/kubernetes/kubelet.yaml", "authentication.anonymous.enabled", True),),
     holds=holds,

@@ -1,10 +1,10 @@
-"""The workers' components call the apiserver over TLS, each with a certificate of its own."""
+"""The workers' components call the apiserver over TLS, each with its own certificate."""
 
 from __future__ import annotations
 
 from labkit.cluster.edits import Edit, Key
 from labkit.controls._base import Control
-from labkit.controls._files import KUBECTL_PROXY, as_in
+from labkit.controls._files import KUBECTL_PROXY, file_from
 from labkit.model import Model
 
 __all__ = ["CONTROL"]
@@ -13,7 +13,7 @@ WHO = ("kubelet", "kube-proxy")
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     found = [c for who in WHO for c in model.open_channels(f"{who}@* -> *@master:*")]
     return bool(found) and all(c.protocol == "https" for c in found)
 
@@ -28,7 +28,7 @@ def _server(url: str) -> tuple[Edit, ...]:
 CONTROL = Control(
     name="kubelet-apiserver-tls",
     title="The workers call the apiserver over TLS",
-    why="Whoever reads along gets the secrets of every pod that a kubelet starts.",
+    why="An attacker who eavesdrops gets the secrets of every pod that a kubelet starts.",
     on=(
         *_server("https://master:6443"),
         *(
@@ -44,7 +44,7 @@ CONTROL = Control(
     ),
     off=lambda: (
         *_server("http://master:8080"),
-        as_in("insecure", KUBECTL_PROXY, "master"),
+        file_from("insecure", KUBECTL_PROXY, "master"),
     ),
     holds=holds,
     changes="kubelet and kube-proxy -> apiserver: encryption is TLS",

@@ -12,7 +12,7 @@ CONFIG = "/etc/kubernetes/kubelet.yaml"
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return all(
         component.setting("authorization.mode").value == "Webhook"
         for component in model.environment.components
@@ -23,8 +23,8 @@ def holds(model: Model) -> bool:
 CONTROL = Control(
     name="kubelet-authorization",
     title="The kubelet asks the apiserver what a caller may do",
-    why="Who is known is not yet allowed: one worker's kubelet may not command another's. "
-    "It is worth what the apiserver's own authorization is worth.",
+    why="An authenticated caller is not automatically authorized: one kubelet may not command "
+    "another. It helps only if the apiserver's own authorization is strict.",
     on=(
         Key("worker", CONFIG, "authorization.mode", "Webhook"),
         Key("worker", CONFIG, "authentication.webhook.enabled", True),

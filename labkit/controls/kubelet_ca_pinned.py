@@ -1,4 +1,4 @@
-"""The apiserver verifies the kubelets that it calls."""
+"""The apiserver verifies the kubelets' certificates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONFIG, PKI = "/etc/kubernetes/kubelet.yaml", "/etc/kubernetes/pki"
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     found = model.open_channels("kube-apiserver@* -> kubelet@*:10250")
     return all(c.server_authentication.value == "verified" for c in found)
 
@@ -21,7 +21,7 @@ def holds(model: Model) -> bool:
 CONTROL = Control(
     name="kubelet-ca-pinned",
     title="The apiserver verifies the kubelets' certificates",
-    why="Without it, what is typed into a pod goes to whoever says that it is the kubelet.",
+    why="Without it, an attacker can pose as the kubelet and receive what users type into pods.",
     on=(
         Key("worker", CONFIG, "tlsCertFile", f"{PKI}/kubelet-serving.crt"),
         Key("worker", CONFIG, "tlsPrivateKeyFile", f"{PKI}/kubelet-serving.key"),

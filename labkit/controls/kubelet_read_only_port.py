@@ -10,14 +10,14 @@ __all__ = ["CONTROL"]
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return not model.open_channels("anyone@network -> kubelet@*:10255")
 
 
 CONTROL = Control(
     name="kubelet-read-only-port",
     title="The kubelet has no read-only port",
-    why="Port 10255 tells anybody, in plaintext, which pods run and what their environment names.",
+    why="Port 10255 shows everybody, in plaintext, the running pods and their environment.",
     on=(Key("worker", "/etc/kubernetes/kubelet.yaml", "readOnlyPort", 0),),
     off=(Key("worker", "/etc/kubernetes/kubelet.yaml", "readOnlyPort", 10255),),
     holds=holds,

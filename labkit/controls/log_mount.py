@@ -1,9 +1,9 @@
-"""No workload may write into its machine's folder of logs."""
+"""No workload can write to its machine's log folder."""
 
 from __future__ import annotations
 
 from labkit.controls._base import Control
-from labkit.controls._files import as_in
+from labkit.controls._files import file_from
 from labkit.model import Model
 from labkit.model.workloads import mounted, pods
 
@@ -13,7 +13,7 @@ FILE, FOLDER = "manifests/agent.yaml", "/var/log"
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return not any(
         mounted(model.environment, *pod, FOLDER).value == "writable"
         for pod in pods(model.environment)
@@ -22,12 +22,12 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="log-mount",
-    title="No workload may write into its machine's folder of logs",
-    why="Who collects logs reads them; a link that is put there is followed by whoever else does.",
-    on=lambda: (as_in("hardened", FILE),),
-    off=lambda: (as_in("insecure", FILE),),
+    title="No workload can write to its machine's log folder",
+    why="A log collector only reads; the kubelet, which serves logs, would follow a planted link.",
+    on=lambda: (file_from("hardened", FILE),),
+    off=lambda: (file_from("insecure", FILE),),
     holds=holds,
-    changes="what the pod monitoring/agent is given of its machine",
+    changes="the host paths of the pod monitoring/agent",
     stops=("kubelet-log-symlink",),
     references=(
         "CIS Kubernetes Benchmark 5.2 (Pod Security Standards)",

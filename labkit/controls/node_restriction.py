@@ -1,4 +1,4 @@
-"""A kubelet writes its own node and its own pods only."""
+"""A kubelet can write only its own node and its own pods."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ PLUGIN, APISERVER = "NodeRestriction", "kube-apiserver.service"
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     apiservers = [c for c in model.environment.components if c.kind == "kube-apiserver"]
     return all(enabled(it, PLUGIN).value == "enforced" for it in apiservers)
 
 
 CONTROL = Control(
     name="node-restriction",
-    title="A kubelet writes its own node and its own pods only",
-    why="The Node authorizer lets every kubelet write nodes; this plugin holds it to its own.",
+    title="A kubelet can write only its own node and its own pods",
+    why="The Node authorizer lets every kubelet write all nodes; this plugin limits it to its own.",
     on=(Flag("master", APISERVER, "enable-admission-plugins", PLUGIN),),
     off=(Flag("master", APISERVER, "enable-admission-plugins", None),),
     holds=holds,

@@ -1,9 +1,9 @@
-"""A monitoring agent may read the kubelets' metrics, and nothing else of theirs."""
+"""A monitoring agent may read only the kubelets' metrics."""
 
 from __future__ import annotations
 
 from labkit.controls._base import Control
-from labkit.controls._files import as_in
+from labkit.controls._files import file_from
 from labkit.model import Model
 
 __all__ = ["CONTROL"]
@@ -13,7 +13,7 @@ GIVEN = frozenset({"nodes/proxy", "nodes/log", "nodes/*", "*"})
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return not any(
         GIVEN & set(rule.resources) for role in model.environment.rbac.roles for rule in role.rules
     )
@@ -21,12 +21,12 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="nodes-proxy",
-    title="A monitoring agent may read the kubelets' metrics, and nothing else of theirs",
-    why="To get nodes/proxy is to run commands in every container: a WebSocket begins as a GET.",
-    on=lambda: (as_in("hardened", FILE),),
-    off=lambda: (as_in("insecure", FILE),),
+    title="A monitoring agent may read only the kubelets' metrics",
+    why="GET on nodes/proxy runs commands in every container: a WebSocket begins as a GET.",
+    on=lambda: (file_from("hardened", FILE),),
+    off=lambda: (file_from("insecure", FILE),),
     holds=holds,
-    changes="what the token of monitoring/agent may do at * -> kubelet@*:10250",
+    changes="permissions of monitoring/agent's token at * -> kubelet@*:10250",
     stops=(),
     references=(
         "Kubernetes documentation: Kubelet authentication/authorization",

@@ -1,4 +1,4 @@
-"""Pods that do not call the apiserver get no token for it."""
+"""Pods that do not call the apiserver have no token."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def _accounts(mounted: str) -> str:
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     return not any(
         token_in(model.environment, *pod).value == "mounted"
         for pod in pods(model.environment)
-        # a pod with an account of its own is meant to call the apiserver
+        # a pod with its own account probably calls the apiserver
         if account_of(model.environment, *pod) == "default"
     )
 
 
 CONTROL = Control(
     name="service-account-automount",
-    title="Pods that do not call the apiserver get no token for it",
-    why="What is not in a pod cannot be stolen out of it.",
+    title="Pods that do not call the apiserver have no token",
+    why="An attacker cannot steal from a pod a token that it does not have.",
     on=(Whole(PLAN, FILE, _accounts("false")),),
     off=(Whole(PLAN, FILE, _accounts("true")),),
     holds=holds,

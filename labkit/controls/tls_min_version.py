@@ -1,4 +1,4 @@
-"""Every TLS listener of Kubernetes and etcd accepts TLS 1.3 only."""
+"""The TLS listeners of Kubernetes and etcd accept only TLS 1.3."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONFIG = "/etc/kubernetes/kubelet.yaml"
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     servers = ("kube-apiserver@*", "kubelet@*", "etcd@*")
     found = [c for server in servers for c in model.open_channels(f"* -> {server}:*")]
     return all(c.encryption.value == "tls1.3" for c in found if c.protocol == "https")
@@ -21,8 +21,8 @@ def holds(model: Model) -> bool:
 
 CONTROL = Control(
     name="tls-min-version",
-    title="The TLS listeners accept nothing below TLS 1.3",
-    why="TLS 1.2 still allows cipher suites that do not authenticate what they encrypt.",
+    title="The TLS listeners accept only TLS 1.3",
+    why="TLS 1.2 still allows weak cipher suites, such as those in CBC mode.",
     on=(
         Flag("master", "kube-apiserver.service", NAME, "VersionTLS13"),
         Key("worker", CONFIG, "tlsMinVersion", "VersionTLS13"),
@@ -34,7 +34,7 @@ CONTROL = Control(
         Flag("etcd", "etcd.service", NAME, None),
     ),
     holds=holds,
-    changes="encryption of what is TLS: tls1.3",
+    changes="encryption of all TLS channels: tls1.3",
     stops=("tls-downgrade",),
     references=(
         "CIS Kubernetes Benchmark 1.2.29",

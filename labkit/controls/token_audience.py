@@ -1,4 +1,4 @@
-"""A token that is shown to another service is for that service only."""
+"""A token for another service is valid only there."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ KEY = "spec.volumes.0.projected.sources.0.serviceAccountToken.audience"
 
 
 def holds(model: Model) -> bool:
-    """Say whether it is in place."""
+    """Say whether the control is in place."""
     found = [audience_in(model.environment, *pod) for pod in pods(model.environment)]
     return all(audience.value for audience in found if audience is not None)
 
 
 CONTROL = Control(
     name="token-audience",
-    title="A token that is shown to another service is for that service only",
-    why="Who is shown the apiserver's token can be its owner at the apiserver.",
+    title="A token for another service is valid only there",
+    why="A service that receives a token for the apiserver can impersonate its owner there.",
     on=(Key(PLAN, FILE, KEY, "collector"),),
     off=(Key(PLAN, FILE, KEY, None),),
     holds=holds,
-    changes="for whom the token is that shop/reporter shows to shop/collector",
+    changes="the audience of the token that shop/reporter shows to shop/collector",
     stops=("token-replay",),
     references=(
         "Kubernetes documentation: Configure Service Accounts for Pods, "

@@ -149,7 +149,7 @@ def test_control_list_and_show_print_controls() -> None:
     assert len(lines) == len(controls.values())
     assert all(line.startswith("off") for line in lines)
     shown = labkit("control", "show", "kubelet-anonymous").stdout
-    assert "The kubelet takes no anonymous callers" in shown
+    assert "The kubelet refuses anonymous callers" in shown
     assert "see: CIS Kubernetes Benchmark 4.2.1" in shown
 
 

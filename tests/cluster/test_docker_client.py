@@ -1,4 +1,4 @@
-"""Environment files of docker's client: https://docs.docker.com/reference/cli/docker/."""
+"""Read environment files of docker's client: https://docs.docker.com/reference/cli/docker/."""
 
 from __future__ import annotations
 

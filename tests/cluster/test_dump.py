@@ -1,4 +1,4 @@
-"""Reading kubectl's output: lists, several files, several lists in one; nothing breaks it."""
+"""Read kubectl's output: lists, several files, several lists in one file, malformed files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labkit.analysis import attack_graph, object_steps, paths_to
 from labkit.cluster import Dump, read_dump
 from labkit.cluster.objects.access import objects
 from labkit.cluster.objects.network import NETWORK
-from labkit.cluster.objects.reader import KINDS, MEANT, Builder
+from labkit.cluster.objects.reader import DUMP_COMMAND, KINDS, Builder
 from labkit.errors import ConfigError
 from labkit.model.footholds import ADMIN
 
@@ -77,7 +77,7 @@ OBJECTS: list[dict[str, Any]] = [
         "subjects": [{"kind": "ServiceAccount", "namespace": "shop", "name": "web"}],
     },
 ]
-# what a mutation puts in a value's place
+# values that replace another value
 ODD = st.one_of(
     st.none(),
     st.booleans(),
@@ -138,7 +138,7 @@ def test_empty_folder_is_refused_with_the_dump_command(tmp_path: Path):
 
 def test_documented_dump_command_lists_every_kind():
     document = Path(__file__).resolve().parents[2] / "docs" / "your-own-cluster.md"
-    assert f"{MEANT} > dump.json" in document.read_text()
+    assert f"{DUMP_COMMAND} > dump.json" in document.read_text()
 
 
 def test_pod_keeps_account_token_secrets_and_mounts(tmp_path: Path):
@@ -170,7 +170,7 @@ def test_missing_kinds_and_roles_are_unknowns():
     assert [item.text for item in unknowns] == [f"no {kind} in the dump" for kind in kinds.split()]
     builder = Builder("d")
     builder.add(OBJECTS[4], "ClusterRoleBinding", "d.json")
-    assert any("ClusterRole r is not there" in str(item) for item in builder.finish().unknowns)
+    assert any("ClusterRole r does not exist" in str(item) for item in builder.finish().unknowns)
 
 
 def test_finished_pods_are_ignored():
@@ -190,7 +190,7 @@ def test_malformed_object_is_an_unknown_and_the_rest_is_read():
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the ways to all values inside one."""
+    """Return the paths of keys to all values inside a value."""
     if isinstance(value, dict):
         inner = [p for key, item in value.items() for p in places(item, (*at, key))]
     elif isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Edits change an environment's files in memory, and the readers see the change."""
+"""Edits change an environment's files in memory, and the model shows the change."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_edit_of_a_missing_file_is_refused_with_its_name() -> None:
         read_environment("hardened", [Flag("master", "absent.service", "x", "1")])
     with pytest.raises(ConfigError, match=r"kubelet\.service with a flag --x on worker"):
         read_environment("hardened", [Item("worker", "kubelet.service", "x", "1", True)])
-    with pytest.raises(ConfigError, match="no role"):
+    with pytest.raises(ConfigError, match="no such role"):
         read_environment("hardened", [Whole("moon", "/etc/x", "")])
 
 

@@ -1,4 +1,4 @@
-"""A whole folder: layers, drop-ins, what is missing and what is left unknown."""
+"""Read a whole environment: layers, drop-ins, missing files, unknowns."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def test_command_started_by_a_shell_is_an_unknown(modes):
     unit = modes / "insecure/worker/etc/systemd/system/flanneld.service"
     unit.write_text("[Service]\nExecStart=/bin/sh -c 'exec flanneld'\n")
     env = read_environment(modes / "insecure")
-    assert {item.why for item in env.unknowns} == {"what a shell or helper starts is not read"}
+    assert {item.why for item in env.unknowns} == {
+        "labkit does not read what a shell or helper starts"
+    }
 
 
 BROKEN = [
@@ -182,19 +184,19 @@ def test_environment_that_extends_itself_is_refused(modes):
     "value",
     ["''", "", "~", "'  '", "7", "true", "[a]", "{a: b}", "a b", "a/b", "'../x'", "-a", "a,b=c"],
 )
-def test_a_name_that_cannot_label_a_lab_is_refused_with_its_line(modes, value):
+def test_invalid_name_is_refused_with_its_line(modes, value):
     file = modes / "insecure/environment.yaml"
     text = file.read_text()
     assert text.splitlines()[1] == "name: insecure"
     file.write_text(text.replace("name: insecure", f"name: {value}"))
-    with pytest.raises(ConfigError, match=r"insecure/environment\.yaml:2: name: .* is no name"):
+    with pytest.raises(ConfigError, match=r"insecure/environment\.yaml:2: name: .* cannot name"):
         read_environment(modes / "insecure")
 
 
-def test_without_a_name_the_folders_counts_if_it_is_one(modes):
+def test_environment_without_a_name_has_its_folders_name(modes):
     file = modes / "insecure/environment.yaml"
     file.write_text(file.read_text().replace("name: insecure\n", ""))
     assert read_environment(modes / "insecure").name == "insecure"
     (modes / "insecure").rename(modes / "my cluster")
-    with pytest.raises(ConfigError, match=r"'my cluster' is no name of an environment"):
+    with pytest.raises(ConfigError, match=r"'my cluster' cannot name an environment"):
         read_environment(modes / "my cluster")

@@ -1,4 +1,4 @@
-"""The tables of flags and keys: their form, the defaults that rest on them, and the image."""
+"""Tables of flags and keys: their form, the defaults in them, and the lab's image."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from labkit.lab.flag_tables import (
 # -- their form -----------------------------------------------------------------------------
 
 
-def test_there_is_a_table_for_every_component() -> None:
+def test_every_component_has_a_table() -> None:
     tables = {path.stem for path in FOLDER.glob("*.txt")} - {"other-versions"}
     assert tables == set(HELP) == set(DEFAULTS)
 
 
 @pytest.mark.parametrize("kind", HELP)
-def test_a_flag_of_another_version_is_not_in_the_labs(kind: str) -> None:
+def test_flag_of_another_version_is_not_in_the_labs_table(kind: str) -> None:
     lines = (FOLDER / "other-versions.txt").read_text().splitlines()
     rows = [line.split("\t") for line in lines if not line.startswith("#")]
     assert all(len(row) == 4 and row[0] in HELP for row in rows)
@@ -42,7 +42,7 @@ def test_a_flag_of_another_version_is_not_in_the_labs(kind: str) -> None:
     assert others <= set(known_flags(kind))
 
 
-def test_a_switch_takes_no_word_and_a_flag_does() -> None:
+def test_switch_takes_no_value_and_flag_takes_one() -> None:
     # https://docs.docker.com/reference/cli/dockerd/: "--bridge-accept-fwmark string"
     words = [Word(w, 1) for w in ("--bridge-accept-fwmark", "1/2", "--tls", "--tlsverify")]
     flags, rest, unknowns = parse_flags("dockerd", words, "docker.service")
@@ -56,7 +56,7 @@ def test_a_switch_takes_no_word_and_a_flag_does() -> None:
 
 
 @pytest.mark.parametrize("kind", HELP)
-def test_a_table_is_read_in_less_than_3_ms(kind: str) -> None:
+def test_table_is_read_in_less_than_3_ms(kind: str) -> None:
     flag_table(kind)
     times = []
     for _ in range(5):
@@ -66,7 +66,7 @@ def test_a_table_is_read_in_less_than_3_ms(kind: str) -> None:
     assert min(times) < 0.003
 
 
-# -- what help texts look like --------------------------------------------------------------
+# -- help texts ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -116,18 +116,18 @@ def test_a_table_is_read_in_less_than_3_ms(kind: str) -> None:
         ),
     ],
 )
-def test_a_help_text_is_read(style: str, text: str, found: dict[str, Flag]) -> None:
+def test_help_text_is_parsed(style: str, text: str, found: dict[str, Flag]) -> None:
     assert parse_help(text, style) == found
 
 
-# -- the defaults that claims rest on ---------------------------------------------------------
+# -- the defaults of claims -----------------------------------------------------------------
 
-#: Where the default that a claim rests on is not the help's: what the help has, and why.
+#: Defaults that differ from the help text: the help's value, and the reason.
 UNLIKE = {
-    ("containerd", "address"): ("", "the code's default, where neither flag nor file has one"),
-    ("dockerd", "host"): ("", "the code's default, where neither flag nor file has one"),
-    ("dockerd", "tlscacert"): ("~/.docker/ca.pem", "used only where that file is there"),
-    ("etcd", "initial-cluster"): ("default=http://localhost:2380", "only etcd itself is meant"),
+    ("containerd", "address"): ("", "the code's default if neither flag nor file sets one"),
+    ("dockerd", "host"): ("", "the code's default if neither flag nor file sets one"),
+    ("dockerd", "tlscacert"): ("~/.docker/ca.pem", "used only if that file exists"),
+    ("etcd", "initial-cluster"): ("default=http://localhost:2380", "etcd alone"),
     ("kube-apiserver", "authorization-mode"): ("", "AlwaysAllow without authorization-config"),
     **{
         (kind, "tls-min-version"): ("", "Go's own minimum is TLS 1.2")
@@ -137,7 +137,7 @@ UNLIKE = {
 
 
 @pytest.mark.parametrize("kind", sorted(set(DEFAULTS) - {"kubelet"}))
-def test_a_default_is_what_the_component_says(kind: str) -> None:
+def test_default_is_that_of_the_components_help(kind: str) -> None:
     table = flag_table(kind)
     for flag, value in DEFAULTS[kind].items():
         if flag in table:
@@ -145,7 +145,7 @@ def test_a_default_is_what_the_component_says(kind: str) -> None:
             assert table[flag].default == said, flag
 
 
-def test_the_kubelets_defaults_without_a_file_are_what_it_says() -> None:
+def test_kubelet_defaults_without_a_file_are_those_of_its_help() -> None:
     flags = {key: flag for flag, key in KUBELET_FLAGS.items()}
     table = flag_table("kubelet")
     for key, value in KUBELET_FLAG_DEFAULTS.items():
@@ -154,12 +154,12 @@ def test_the_kubelets_defaults_without_a_file_are_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("kind", ["kubelet", "kube-proxy"])
-def test_a_default_is_of_a_key_that_there_is(kind: str) -> None:
+def test_every_default_has_a_key_or_flag(kind: str) -> None:
     keys = {"kubelet": "KubeletConfiguration", "kube-proxy": "KubeProxyConfiguration"}[kind]
     assert set(DEFAULTS[kind]) <= {*key_table(keys), *flag_table(kind)}
 
 
-def test_keys_are_known_by_their_place() -> None:
+def test_keys_are_known_by_their_path() -> None:
     # https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
     keys = known_keys("KubeletConfiguration")
     assert keys["authentication",] == {"anonymous", "webhook", "x509"}
@@ -183,14 +183,14 @@ def image() -> Iterator[Any]:
 
 @pytest.mark.lab
 @pytest.mark.parametrize("kind", HELP)
-def test_the_image_has_these_flags_and_no_others(kind: str, image: Any) -> None:
+def test_image_has_exactly_these_flags(kind: str, image: Any) -> None:
     assert ask_flags(image, kind, known_flags(kind)) == flag_table(kind), "run `make flags`"
     assert version(image, kind) in (FOLDER / f"{kind}.txt").read_text().splitlines()[0]
 
 
 @pytest.mark.lab
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_image_takes_these_keys_and_refuses_another(kind: str, image: Any) -> None:
+def test_image_accepts_these_keys_and_refuses_others(kind: str, image: Any) -> None:
     everything: dict[str, Any] = {}
     for path in key_table(kind):
         *parents, key = path.split(".")
@@ -199,7 +199,7 @@ def test_the_image_takes_these_keys_and_refuses_another(kind: str, image: Any) -
             for name in parents:
                 here[name] = here[name] or {}
                 here = here[name]
-            # null fits every type but a duration, which decodes itself
+            # null fits every type except a duration, which has its own decoder
             here[key] = "5s" if DURATION.search(key) and key not in NO_DURATION else None
     assert not unknown_to(image, kind, everything)
     assert unknown_to(image, kind, {"portt": 1, "logging": {"formatt": 1}}) == {

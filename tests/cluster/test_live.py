@@ -1,4 +1,4 @@
-"""A running cluster, read with kubectl from an apiserver that a test makes up."""
+"""Read a running cluster with kubectl from a fake apiserver."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PODS = [
 
 
 class Apiserver(ThreadingHTTPServer):
-    """Answers lists, page by page; refuses what it is told to refuse."""
+    """Answers with lists, page by page; refuses the paths in ``refused``."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = parse_qs(url.query)
         if url.path == "/version":
-            # some builds of kubectl look for the server's version before all else
+            # some builds of kubectl first request the server's version
             return self.answer(200, {"major": "1", "minor": "37", "gitVersion": "v1.37.0"})
         self.server.requests.append((self.command, self.path))
         if url.path in self.server.refused:
@@ -104,7 +104,7 @@ def apiserver(monkeypatch, tmp_path: Path) -> Iterator[Apiserver]:
 
 @pytest.fixture
 def few(monkeypatch) -> None:
-    """Ask for three kinds only: each answer costs a start of kubectl."""
+    """Request three kinds only, because each request starts kubectl."""
     kinds = ("Secret", "Pod", "NetworkPolicy")
     monkeypatch.setattr(module, "LISTS", {kind: module.LISTS[kind] for kind in kinds})
 
@@ -158,7 +158,7 @@ def test_forbidden_and_missing_lists_are_unknowns(apiserver: Apiserver, kubeconf
     said = [str(item) for item in dump.unknowns]
     assert said[0] == (
         "prod GET /api/v1/secrets: Error from server (Forbidden): not known: "
-        "which service account tokens lie in secrets"
+        "which secrets hold service account tokens"
     )
     assert "networkpolicies: Error from server (NotFound)" in "".join(said)
     assert dump.pod_count == 7
@@ -168,7 +168,7 @@ def test_forbidden_and_missing_lists_are_unknowns(apiserver: Apiserver, kubeconf
 def test_secrets_are_not_requested_when_excluded(apiserver: Apiserver, kubeconfig: Path):
     dump = read_live(kubeconfig, "prod", secrets=False)
     assert not [path for _, path in apiserver.requests if "secrets" in path]
-    assert "was not asked for" in dump.unknowns[0].why
+    assert "was not requested" in dump.unknowns[0].why
 
 
 @pytest.mark.usefixtures("few")
@@ -187,11 +187,11 @@ def test_expired_list_is_requested_once_more_without_duplicates(
 def test_unreachable_apiserver_is_refused_without_showing_the_token(
     apiserver: Apiserver, kubeconfig: Path
 ):
-    with pytest.raises(ConfigError, match="gives nothing") as caught:
+    with pytest.raises(ConfigError, match="cannot read from the apiserver") as caught:
         read_live(kubeconfig)
     assert "HUNTER2" not in str(caught.value)
     apiserver.refused = dict.fromkeys(module.LISTS.values(), 401)
-    with pytest.raises(ConfigError, match="gives nothing"):
+    with pytest.raises(ConfigError, match="cannot read from the apiserver"):
         read_live(kubeconfig, "prod")
     with pytest.raises(ConfigError, match="no kubectl-of-mine"):
         read_live(kubeconfig, kubectl="kubectl-of-mine")
@@ -200,7 +200,7 @@ def test_unreachable_apiserver_is_refused_without_showing_the_token(
 @pytest.mark.usefixtures("few")
 def test_malformed_list_is_an_unknown(apiserver: Apiserver, kubeconfig: Path):
     apiserver.lists["/api/v1/pods"] = [3, {"metadata": 4}]
-    assert "no list: expected an object" in "".join(
+    assert "not a list: expected an object" in "".join(
         map(str, read_live(kubeconfig, "prod").unknowns)
     )
 
@@ -214,9 +214,9 @@ def test_read_anything_picks_the_reader_by_content(tmp_path: Path):
     (tmp_path / "dump.json").write_text('{"kind": "Node", "metadata": {"name": "a"}}')
     assert isinstance(read_anything(tmp_path / "dump.json"), Dump)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(ConfigError, match="holds nothing of a cluster"):
+    with pytest.raises(ConfigError, match="holds no files of a cluster"):
         read_anything(tmp_path / "folder")
     (tmp_path / "dump.json").rename(tmp_path / "folder" / "dump.json")
     assert isinstance(read_anything(tmp_path / "folder"), Dump)
-    with pytest.raises(ConfigError, match="is not there"):
+    with pytest.raises(ConfigError, match="does not exist"):
         read_anything(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""The labs read as anybody's cluster is: from their apiservers, with kubectl, and from its dump."""
+"""Read the labs like a user's cluster: from the apiserver with kubectl, and from a dump."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 
 from labkit.analysis import find_threats
 from labkit.cluster import read_dump, read_live
-from labkit.cluster.objects.reader import MEANT
+from labkit.cluster.objects.reader import DUMP_COMMAND
 from labkit.model import model_of_dump
 
 pytestmark = pytest.mark.lab
 
-#: kubectl as it would be on this machine, were the lab's network not closed to it.
+#: Runs kubectl inside the lab, because this machine cannot reach the lab's network.
 KUBECTL = """\
 #!/bin/sh
 for word; do
@@ -38,7 +38,7 @@ def test_live_reader_and_dump_agree(lab: Any, tmp_path: Path) -> None:
     config.touch()
     live = read_live(config, kubectl=str(program))
 
-    output = lab.kubectl(*MEANT.split()[1:])
+    output = lab.kubectl(*DUMP_COMMAND.split()[1:])
     (tmp_path / "dump.json").write_bytes(output.stdout)
     dump = read_dump(tmp_path / "dump.json")
 
@@ -47,7 +47,7 @@ def test_live_reader_and_dump_agree(lab: Any, tmp_path: Path) -> None:
     assert (live.nodes, live.pods) == (dump.nodes, dump.pods)
     roles, listed = ({(r.namespace, r.name, r.rules) for r in it.rbac.roles} for it in (live, dump))
     assert roles == listed
-    # without the authorizer RBAC the apiserver makes none of its own roles
+    # without the RBAC authorizer the apiserver does not create its default roles
     assert ("", "system:node-proxier") in {role[:2] for role in roles} or lab.mode == "insecure"
     assert [it.why for it in live.unknowns] == [it.why for it in dump.unknowns]
     threats = [find_threats(model_of_dump(found)).open for found in (live, dump)]

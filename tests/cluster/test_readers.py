@@ -1,4 +1,4 @@
-"""The readers of single files: what they find, what they refuse, what they leave unknown."""
+"""Read single files: settings, refusals and unknowns."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_token_is_found_but_its_value_is_not_kept():
         ("current-context: lab", "current-context: other", r"c:7: no entry named 'other'"),
         ("current-context: lab", "", "^c:1: no current-context"),
         ("user: bob", "user: eve", r"c:9: no entry named 'eve' in users"),
-        ("https://master:6443", "master:6443", r"c:6: server 'master:6443' is no http"),
+        ("https://master:6443", "master:6443", r"c:6: server 'master:6443' is not an http"),
         ("https://master:6443", "https://master:99999", r"c:6: server"),
         ("kind: Config", "kind: Pod", "c:2: not a kubeconfig"),
         ("clusters:", "clusters: [", "c:.*no valid YAML"),
@@ -172,7 +172,7 @@ def test_abac_star_matches_authenticated_callers():
     ]
     assert unknowns == ()
     assert read_abac('{"user": "alice"}', "a")[1][0].line == 1
-    with pytest.raises(ConfigError, match="a:2: no JSON object"):
+    with pytest.raises(ConfigError, match="a:2: not a JSON object"):
         read_abac('\n{"user"}', "a")
 
 
@@ -235,7 +235,7 @@ def test_component_configuration_files_give_settings_with_lines():
             "roles: {a: {}}\nnodes:\n  n: {role: a, host: 5}\n  m: {role: a, host: 5}",
             "t:4: .*m and n both have host 5",
         ),
-        ("roles: {a: {}}\nnodes: {N_1: {role: a}}", "t:2: .*no name of a machine"),
+        ("roles: {a: {}}\nnodes: {N_1: {role: a}}", "t:2: .*not a name of a machine"),
         ("roles: {a: {}}\nnodes: {}", "^t:2: .*no nodes"),
         ("roles: [a]", "t:1: roles: expected keys and values"),
         ("", "t:1: expected one YAML document"),

@@ -1,4 +1,4 @@
-"""Ports, URLs and loopback addresses of the configuration."""
+"""Read ports, URLs and loopback addresses of the configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_port_is_a_number_up_to_65535(text: str, port: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "65536", "-1", "+1", "1e3", "0x16", " 22", "٣", "1" * 5000])
 def test_malformed_port_is_refused_with_its_line(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^a\.service:3: no port"):
+    with pytest.raises(ConfigError, match=r"^a\.service:3: not a port"):
         port_of(setting(text))
 
 
@@ -45,7 +45,7 @@ def test_url_has_a_host_and_a_port(text: str, host: str, port: int) -> None:
     "text", ["", "etcd1", "//etcd1:2379", "https://", "https://[", "http://a:b"]
 )
 def test_malformed_url_is_refused_with_its_line(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^a\.service:3: .*is no URL"):
+    with pytest.raises(ConfigError, match=r"^a\.service:3: .*is not a URL"):
         url_of(setting(text))
 
 

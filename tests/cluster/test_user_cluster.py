@@ -1,4 +1,4 @@
-"""A user's own files: kubeadm's layout, the hard way's, and what is broken or not there."""
+"""Read a user's own files: kubeadm's layout, "the hard way", broken and missing files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUT
 
 
 class Authority:
-    """A certificate authority that signs what a test needs; keys stay in memory."""
+    """A certificate authority for tests; its key stays in memory."""
 
     def __init__(self, name: str) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -105,7 +105,7 @@ def inline(name: str, groups: str = "") -> dict[str, str]:
 
 @pytest.fixture
 def kubeadm(tmp_path: Path) -> Path:
-    """Return a folder as kubeadm's files fill it: a control plane and a worker."""
+    """Return a folder with kubeadm's files of a control plane and a worker."""
     folder = tmp_path / "prod"
     shutil.copytree(DATA / "kubeadm", folder)
     pki = folder / "cp1/etc/kubernetes/pki"
@@ -151,7 +151,7 @@ def kubeadm(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hardway(tmp_path: Path) -> Path:
-    """Return a folder as "the hard way" fills it."""
+    """Return a folder with the files of "Kubernetes the hard way"."""
     folder = tmp_path / "hardway"
     shutil.copytree(DATA / "hardway", folder)
     lib, server = folder / "server/var/lib/kubernetes", "https://server.kubernetes.local:6443"
@@ -190,7 +190,7 @@ def test_kubeadm_cluster_has_the_expected_channels(kubeadm: Path):
     api = ("tls1.2", "verified", "anonymous", "enforced")
     assert found == {
         "kubelet@cp1 -> kube-apiserver@cp1:6443": api,
-        # by the name of the load balancer in the apiserver's certificate
+        # the load balancer's name is in the apiserver's certificate
         "kubelet@worker1 -> kube-apiserver@cp1:6443": api,
         "kube-scheduler@cp1 -> kube-apiserver@cp1:6443": api,
         "kube-controller-manager@cp1 -> kube-apiserver@cp1:6443": api,
@@ -264,7 +264,7 @@ def test_copied_credentials_have_signer_and_rights(kubeadm: Path):
     assert held["system:node:worker1", "worker1"].identity == "system:node:worker1"
     assert held["system:node:worker1", "worker1"].rights == ()
     assert held["the key of CN=kubernetes", "cp1"].rights == (ADMIN,)
-    # a key that was not copied is nobody's, and said
+    # nobody holds a key that was not copied, and an unknown reports it
     assert any(u.text == "CN=etcd-ca" and "its key is not" in u.why for u in env.unknowns)
     etcd = {c.name: c.signed_by for c in env.credentials}
     assert etcd["apiserver-etcd-client"] == "CN=etcd-ca"
@@ -287,13 +287,13 @@ def test_authority_is_identified_by_key_and_not_by_name(kubeadm: Path):
     model = read_model(read_cluster(kubeadm))
     [held] = [item for item in model.credentials if item.name == "kubernetes-admin"]
     assert held.rights == ()
-    assert "CN=kubernetes has not signed it" in "".join(model.unknowns)
+    assert "CN=kubernetes did not sign it" in "".join(model.unknowns)
 
 
 def test_kubelet_without_its_unit_is_assumed_to_be_kubeadms(kubeadm: Path):
     env = read_cluster(kubeadm)
     assert any(
-        item.path.startswith("cp1/") and "as kubeadm's package does it" in item.why
+        item.path.startswith("cp1/") and "as kubeadm's package starts it" in item.why
         for item in env.unknowns
     )
     assert not any("as kubeadm's package" in u.why and "worker1" in u.path for u in env.unknowns)
@@ -358,12 +358,14 @@ def test_single_machine_is_named_after_its_own_files(kubeadm: Path, tmp_path: Pa
     assert [node.name for node in env.nodes] == ["node"]
     found = claims(alone)
     assert found["kubelet@node -> kube-apiserver@node:6443"][0] == "unknown"
-    # a machine that only its address is known of
+    # a machine of which only the address is known
     away = alone / "etc/kubernetes/kubelet.conf"
     away.write_text(away.read_text().replace("192.168.56.10", "192.168.56.99"))
     assert claims(alone)["kubelet@node -> kube-apiserver@192.168.56.99:6443"][2] == "unknown"
     for kind in ("kube-apiserver", "etcd"):
-        assert any(item.path == kind and "nowhere" in item.text for item in env.unknowns)
+        assert any(
+            item.path == kind and item.text == "not among the files" for item in env.unknowns
+        )
 
 
 def test_link_never_leads_out_of_the_folder(kubeadm: Path, tmp_path: Path):
@@ -383,7 +385,7 @@ def test_link_never_leads_out_of_the_folder(kubeadm: Path, tmp_path: Path):
     ("file", "content", "said"),
     [
         ("cp1/etc/kubernetes/manifests/etcd.yaml", "a: [", "etcd.yaml:1: no valid YAML"),
-        ("cp1/etc/kubernetes/manifests/etcd.yaml", "kind: Deployment", "no Pod"),
+        ("cp1/etc/kubernetes/manifests/etcd.yaml", "kind: Deployment", "not a Pod"),
         ("cp1/etc/kubernetes/scheduler.conf", "kind: Config", "no current-context"),
         ("cp1/etc/kubernetes/pki/ca.crt", "-----BEGIN CERTIFICATE-----", "no certificate"),
         ("worker1/var/lib/kubelet/config.yaml", "kind: Other", "its kind is Other"),
@@ -416,7 +418,7 @@ def test_malformed_ports_and_urls_are_unknowns(kubeadm: Path):
         path.write_text(path.read_text().replace(old, new))
     model = read_model(read_cluster(kubeadm))
     unknowns = "\n".join(model.unknowns)
-    for said in ("--secure-port=many", "no URL", "99999"):
+    for said in ("--secure-port=many", "not a URL", "99999"):
         assert said in unknowns
     assert model.component("kube-apiserver@cp1")
 
@@ -485,7 +487,7 @@ def test_unreadable_file_is_an_unknown(kubeadm: Path, monkeypatch: pytest.Monkey
     shut, read = kubeadm / "cp1/etc/kubernetes/admin.conf", Path.read_bytes
 
     def refuse(path: Path) -> bytes:
-        # as for an ordinary user: root reads a file of mode 0000 as well
+        # root can read a file of mode 0000, so a mode is no test
         if path == shut:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return read(path)

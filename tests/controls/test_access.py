@@ -1,4 +1,4 @@
-"""What the controls of the apiserver, the kubelets and the tokens stop, by the model alone."""
+"""Techniques that controls of apiserver, kubelets and tokens stop, predicted by the model."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_either_kubelet_control_stops_anonymous_exec(kept: str) -> None:
     assert not succeeds("kubelet-exec", model("hardened", *other))
 
 
-def test_kubelet_webhook_is_no_help_where_the_apiserver_allows_all() -> None:
+def test_kubelet_webhook_does_not_help_if_the_apiserver_allows_all() -> None:
     assert succeeds("kubelet-exec", model("insecure", "kubelet-authorization"))
     both = model("insecure", "kubelet-authorization", "apiserver-authorization")
     assert not succeeds("kubelet-exec", both)

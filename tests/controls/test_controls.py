@@ -1,4 +1,4 @@
-"""What holds for every control: without Docker."""
+"""Every control is complete, and can be put in place and taken out; without Docker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_every_file_is_a_control() -> None:
     assert {control.name.replace("-", "_") for control in controls.values()} == files
 
 
-def test_find_returns_the_control_by_name() -> None:
+def test_controls_are_looked_up_by_name() -> None:
     assert controls["kubelet-anonymous"].name == "kubelet-anonymous"
     with pytest.raises(ConfigError, match="no control 'nonsense'\\n  next: labkit control list"):
         controls["nonsense"]
@@ -40,14 +40,14 @@ class TestControl:
         assert control.references
         assert control.edits(on=True)
         assert control.edits(on=False)
-        assert set(control.stops) <= NAMES, "a technique that there is not"
+        assert set(control.stops) <= NAMES, "no such technique"
 
-    def test_tells_the_modes_apart(self, control: Control) -> None:
+    def test_holds_in_hardened_and_not_in_insecure(self, control: Control) -> None:
         assert control.holds(read_model(read_environment("hardened")))
         assert not control.holds(read_model(read_environment("insecure")))
 
     @pytest.mark.parametrize("mode", MODES)
-    def test_is_flipped_and_flipped_back(self, control: Control, mode: str) -> None:
+    def test_flip_is_reversible(self, control: Control, mode: str) -> None:
         env = read_environment(mode)
         before = control.holds(read_model(env))
         changed = read_environment(mode, control.flip(env, on=not before))

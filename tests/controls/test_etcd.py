@@ -1,4 +1,4 @@
-"""What etcd's own authority, its users and its ports stop together, by the model alone."""
+"""Techniques that etcd's authority, users and ports stop together, predicted by the model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_kubelet_reads_etcd_without_all_three_controls() -> None:
     assert predicted("etcd-any-certificate", seen).succeeds
 
 
-def test_etcd_authority_is_no_help_without_tls() -> None:
+def test_etcd_authority_does_not_help_without_tls() -> None:
     assert predicted("etcd-any-certificate", model("insecure", "etcd-own-ca")).succeeds
     both = model("insecure", "etcd-own-ca", "etcd-client-tls")
     assert not predicted("etcd-any-certificate", both).succeeds

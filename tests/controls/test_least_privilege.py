@@ -1,6 +1,6 @@
-"""Who may do what under a broad ABAC policy, a narrow one, and Node and RBAC: by the model alone.
+"""Permissions under a broad ABAC policy, a narrow one, and Node and RBAC, as predicted.
 
-Reality says the same: ``labkit matrix --control abac-least-privilege``.
+The same in the lab: ``labkit matrix --control abac-least-privilege``.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def succeeds(name: str, seen: Model) -> bool:
         ("scheduler-credential", True, False, False),
         ("impersonate", True, False, False),
         ("pod-token", True, False, False),
-        # ABAC cannot tell one node's secrets and pods from another's
+        # ABAC cannot distinguish the secrets and pods of two nodes
         ("node-reads-secrets", True, True, False),
         ("node-reads-pods", True, True, False),
-        # nor does the Node authorizer what is written: that is NodeRestriction's
+        # the Node authorizer does not check writes: NodeRestriction does
         ("node-writes-other-node", True, True, True),
         ("node-creates-pods", True, True, True),
-        # and whoever reads and makes everything for all controllers is all of them
+        # the controller manager reads and creates objects for all controllers
         ("controller-manager-credential", True, True, True),
         ("controller-manager-token", True, True, True),
     ],
@@ -104,7 +104,7 @@ def test_separate_accounts_leave_the_controller_managers_rights() -> None:
 def test_token_technique_is_stopped_by_its_control(name: str, control: str) -> None:
     assert not succeeds(name, model("hardened"))
     assert succeeds(name, model("hardened", control))
-    # where everybody may do everything, it is of no use that the account may do nothing
+    # if everybody may do everything, an account without permissions does not help
     assert succeeds(name, model("insecure", control)) == (name == "default-account")
 
 
@@ -119,7 +119,7 @@ def test_default_account_is_stopped_by_two_controls_together() -> None:
 def test_under_always_allow_only_admission_and_authentication_are_left(
     mode: str, labs: dict[str, Any]
 ) -> None:
-    """No environment has this mode, which the article starts from; so it is set here."""
+    """The test sets the article's first mode, because no environment has it."""
     lab = labs[mode]
     edits = [Flag(*AUTHORIZER, "authorization-mode", "AlwaysAllow")]
     if mode == "insecure":
@@ -132,7 +132,7 @@ def test_under_always_allow_only_admission_and_authentication_are_left(
         "proxy-writes-nodes",
     ]
     admitted = ["node-writes-other-node", "node-creates-pods", "node-changes-labels"]
-    # AlwaysAllow switches anonymous callers off
+    # with AlwaysAllow the apiserver disables anonymous callers
     wanted = {**dict.fromkeys(names, True), "apiserver-anonymous": False}
     wanted |= dict.fromkeys(admitted, mode == "insecure")
     try:

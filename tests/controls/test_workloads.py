@@ -1,4 +1,4 @@
-"""What the controls of the agent, the builder and the Docker Engine stop, by the model alone."""
+"""Techniques that controls of agent, builder and Docker Engine stop, predicted by the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from labkit import controls, read_environment, techniques
 from labkit.cluster.edits import PLAN, Option, Whole
 from labkit.controls import with_controls
-from labkit.controls._files import as_in
+from labkit.controls._files import file_from
 from labkit.model import Model, read_model
 from labkit.techniques import Prediction
 
@@ -81,7 +81,7 @@ def test_nodes_proxy_permission_matters_only_with_authorization() -> None:
 def test_socket_in_pod_depends_on_user_and_socket_mode(
     mode: str, user: str, succeeds: bool
 ) -> None:
-    builder = as_in("insecure", "manifests/builder.yaml")
+    builder = file_from("insecure", "manifests/builder.yaml")
     text = str(builder.text).replace("runAsNonRoot: true, runAsUser: 1000", f"runAsUser: {user}")
     edits = (Whole(PLAN, builder.path, text), Option("worker", "docker.socket", "SocketMode", mode))
     found = predict("docker-socket-in-pod", read_model(read_environment("hardened", edits)))

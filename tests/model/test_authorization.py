@@ -308,7 +308,7 @@ def test_malformed_port_is_refused_with_its_line(modes, port):
 def test_malformed_endpoint_is_refused_with_its_line(modes):
     file = modes / "hardened" / API_UNIT
     file.write_text(file.read_text().replace("https://etcd1:2379", "https://etcd1:port"))
-    with pytest.raises(ConfigError, match=r"kube-apiserver\.service:21: .*no URL"):
+    with pytest.raises(ConfigError, match=r"kube-apiserver\.service:21: .*not a URL"):
         read_model(modes / "hardened")
 
 

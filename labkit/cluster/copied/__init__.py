@@ -1,1 +1,1 @@
-"""A cluster read from the files copied from its machines."""
+"""Read a cluster from the files copied from its machines."""

@@ -1,7 +1,7 @@
-"""A user's own cluster: a folder with what was copied from its machines, read into facts.
+"""Read a user's own cluster from a folder with files copied from its machines.
 
-Nothing there is ours to correct, so what is malformed or missing is an :class:`Unknown`, and the
-rest is read all the same.
+The user's files cannot be corrected here, so a malformed or missing file becomes an
+:class:`Unknown`, and labkit reads the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from pathlib import Path
 from labkit.cluster.certificates import Pki, signer_of
 from labkit.cluster.components import read_components
 from labkit.cluster.copied.files import Copied, copied_files, machines_in
-from labkit.cluster.copied.machine_files import certificates_of, people, policies, rbac_of
+from labkit.cluster.copied.machine_files import (
+    certificates_of,
+    personal_kubeconfigs,
+    policies,
+    rbac_of,
+)
 from labkit.cluster.copied.names import with_names
 from labkit.cluster.copied.pki import pki_of, with_readable_certificate
 from labkit.cluster.copied.static_pods import (
@@ -29,40 +34,40 @@ from labkit.cluster.policies import read_etcd_auth
 from labkit.cluster.syntax.source import Collected, Source, Unknown, trying
 from labkit.cluster.syntax.yamldoc import Document, read_documents
 from labkit.cluster.units import Command, unit_commands
-from labkit.cluster.validation import sane
+from labkit.cluster.validation import drop_malformed
 
 __all__ = ["read_cluster"]
 
 CONTROL_PLANE = frozenset({"kube-apiserver", "kube-controller-manager", "kube-scheduler"})
 ROLES = {"control-plane": "master node", "etcd": "master node", "worker": "worker node"}
-#: What a cluster's description cannot do without, and what is then not known.
-WANTED = {
-    "kube-apiserver": "who gets in, and who may do what",
-    "etcd": "where everything is stored, and who gets at it",
-    "kubelet": "who gets at the pods of a machine",
-    "kube-proxy": "as whom it calls the apiserver",
+#: The components that every cluster has, and what is not known without each.
+EXPECTED = {
+    "kube-apiserver": "who is authenticated, and who may do what",
+    "etcd": "where the objects are stored, and who can access them",
+    "kubelet": "who can access the pods of a machine",
+    "kube-proxy": "its identity at the apiserver",
 }
 ETCD_AUTH = "etcd-auth.yaml"
 
 
 def read_cluster(folder: Path | str) -> Environment:
-    """Read the facts of a cluster from what was copied from its machines.
+    """Read the facts of a cluster from the files copied from its machines.
 
     Parameters
     ----------
     folder : path or str
-        A folder per machine (``NODE/etc/kubernetes/...``), or one machine's files
+        One folder per machine (``NODE/etc/kubernetes/...``), or one machine's files
         (``etc/kubernetes/...``); beside them the cluster's objects as YAML.
 
     Returns
     -------
     Environment
-        What could not be read or is not there stands in ``unknowns``.
+        Its ``unknowns`` list what could not be read or is missing.
 
     Raises
     ------
     ConfigError
-        There is no such folder, or nothing of a machine in it.
+        There is no such folder, or it has no machine's files.
 
     Examples
     --------
@@ -94,7 +99,7 @@ def read_cluster(folder: Path | str) -> Environment:
         node = replace(node, role=role, zone=ROLES[role])
         nodes.append(node)
         found = read_components(node, commands, unknowns)
-        components += [sane(component, unknowns) for component in found]
+        components += [drop_malformed(component, unknowns) for component in found]
     return _environment(path, copied, nodes, components, unknowns)
 
 
@@ -113,7 +118,7 @@ def _environment(
     found = with_names(nodes, components, certificates, unknowns)
     kubeconfigs = tuple(
         with_readable_certificate(config, unknowns)
-        for config in people(found, components, unknowns)
+        for config in personal_kubeconfigs(found, components, unknowns)
     )
     clients = [item.kubeconfig for item in components if item.kubeconfig]
     credentials = read_credentials(found, Pki(), certificates, [*clients, *kubeconfigs], components)
@@ -125,7 +130,7 @@ def _environment(
             with trying(unknowns):
                 auth = read_etcd_auth(file.read_text(), file.source)
     manifests = tuple(f for f in copied.objects if Path(f.source).name != ETCD_AUTH)
-    absent = Source(ETCD_AUTH, None, f"{ETCD_AUTH} absent: users are in etcd's own data", True)
+    absent = Source(ETCD_AUTH, None, f"{ETCD_AUTH} absent: etcd stores users in its own data", True)
     unknowns += _missing(components)
     configs = {(c.node, c.path): c for c in (*clients, *kubeconfigs)}
     return Environment(
@@ -169,9 +174,9 @@ def _documents(files: Iterable[File], unknowns: list[Unknown]) -> Iterator[Docum
 
 def _missing(components: Iterable[Component]) -> Iterator[Unknown]:
     kinds = {component.kind for component in components}
-    for kind, why in WANTED.items():
+    for kind, why in EXPECTED.items():
         if kind not in kinds:
-            yield Unknown(kind, None, "nowhere among the files", f"not known: {why}")
+            yield Unknown(kind, None, "not among the files", f"not known: {why}")
 
 
 def _signed(
@@ -181,7 +186,7 @@ def _signed(
     authorities: list[tuple[str, bytes]],
     unknowns: list[Unknown],
 ) -> Iterator[Credential]:
-    """Yield the credentials, each with the authority whose key signed it rather than its name."""
+    """Yield the credentials, each with the authority whose key signed it."""
     files = {node.name: node.files for node in nodes}
     for credential in credentials:
         data = b""
@@ -194,6 +199,6 @@ def _signed(
                 data = file.read_bytes()
         signer = signer_of(data, authorities) if data else None
         if signer == "":
-            source, why = credential.source, f"{credential.signed_by} has not signed it"
+            source, why = credential.source, f"{credential.signed_by} did not sign it"
             unknowns.append(Unknown(source.path, source.line, credential.name, why))
         yield credential if signer is None else replace(credential, signed_by=signer)

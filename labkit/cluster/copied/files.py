@@ -1,4 +1,4 @@
-"""The files of a folder that somebody copied from machines: which machine each is from."""
+"""Find the files that a user copied from machines, and the machine of each."""
 
 from __future__ import annotations
 
@@ -14,26 +14,42 @@ from labkit.errors import ConfigError
 
 __all__ = ["Copied", "copied_files", "is_copied", "machines_in"]
 
-#: Folders that stand at the root of a machine.
+#: Folders in the root of a machine.
 TOP = ("etc", "var", "usr", "lib")
 OBJECTS = "manifests"
 YAML = (".yaml", ".yml", ".json")
-#: Larger files are no configuration, and a machine has not that many.
+#: No configuration file is larger, and no machine has more files.
 MAX_BYTES, MAX_FILES = 2_000_000, 50_000
-ONLY = "node"
+DEFAULT_NAME = "node"
 LINKS = 20
 
 
 @dataclass(frozen=True)
 class Copied:
-    """What lies in a folder: the machines' files by their paths there, and the objects' files."""
+    """The files of a folder.
+
+    Attributes
+    ----------
+    machines : dict of str to dict of str to File
+        By folder, then by path on the machine.
+    objects : tuple of File
+        YAML and JSON files with the cluster's objects.
+    """
 
     machines: dict[str, dict[str, File]]
     objects: tuple[File, ...]
 
 
 def is_copied(folder: Path) -> bool:
-    """Say whether there are files of a machine in a folder.
+    """Say whether a folder has files of a machine.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    bool
 
     Examples
     --------
@@ -61,10 +77,20 @@ def _roots(folder: Path) -> dict[str, Path]:
 def copied_files(folder: Path, unknowns: list[Unknown]) -> Copied:
     """Find the files of a folder.
 
+    Parameters
+    ----------
+    folder : Path
+    unknowns : list of Unknown
+        The function adds the files that it does not read.
+
+    Returns
+    -------
+    Copied
+
     Raises
     ------
     ConfigError
-        There is nothing of a machine.
+        The folder has no machine's files.
 
     Examples
     --------
@@ -86,7 +112,7 @@ def copied_files(folder: Path, unknowns: list[Unknown]) -> Copied:
     for path in sorted(path for path in places if path.suffix in YAML and path.is_file()):
         shown = path.relative_to(folder).as_posix()
         if path.stat().st_size > MAX_BYTES:
-            why = "too large for configuration: a dump is read by itself, by read_dump"
+            why = "too large for configuration: read a dump with read_dump"
             unknowns.append(Unknown(_printable(shown), None, "", why))
         elif _printable(shown) == shown:
             objects.append(File(path, OBJECTS, shown))
@@ -111,22 +137,22 @@ def _machine_files(root: Path, start: str, unknowns: list[Unknown]) -> Iterator[
             inside = "/" + path.relative_to(root).as_posix()
             shown = _printable(start + inside[1:])
             if start + inside[1:] != shown:
-                unknowns.append(Unknown(shown, None, "", "its name is no text"))
+                unknowns.append(Unknown(shown, None, "", "its name is not text"))
                 continue
-            real = _real(root, inside)
+            real = _follow_links(root, inside)
             if real is None:
-                why = "leads to something that is not among the files"
+                why = "its target is not among the files"
                 unknowns.append(Unknown(shown, None, "a link", why))
             elif real.is_file() and real.stat().st_size <= MAX_BYTES:
                 yield inside, File(real, start.rstrip("/"), shown)
                 count += 1
             if count >= MAX_FILES:
-                unknowns.append(Unknown(start, None, "", f"only {MAX_FILES} files are read"))
+                unknowns.append(Unknown(start, None, "", f"labkit reads only {MAX_FILES} files"))
                 return
 
 
-def _real(root: Path, inside: str) -> Path | None:
-    """Follow a path's links as the machine would: never out of the folder that was copied."""
+def _follow_links(root: Path, inside: str) -> Path | None:
+    """Follow a path's links as the machine would, but never out of the copied folder."""
     parts = [part for part in PurePosixPath(inside).parts if part != "/"]
     here: list[str] = []
     links = 0
@@ -151,10 +177,20 @@ def _real(root: Path, inside: str) -> Path | None:
 
 
 def machines_in(copied: Copied, unknowns: list[Unknown]) -> dict[str, dict[str, File]]:
-    """Return the machines' files by the names of the machines: their folders', or their own."""
+    """Return the machines' files by machine name: the folder's name, or the machine's own.
+
+    Parameters
+    ----------
+    copied : Copied
+    unknowns : list of Unknown
+
+    Returns
+    -------
+    dict of str to dict of str to File
+    """
     found: dict[str, dict[str, File]] = {}
     for folder, files in copied.machines.items():
-        wanted = folder or _own_name(files, unknowns) or ONLY
+        wanted = folder or _own_name(files, unknowns) or DEFAULT_NAME
         name = re.sub(r"[^A-Za-z0-9._-]", "-", wanted)
         while name in found:
             name += "-2"
@@ -163,7 +199,7 @@ def machines_in(copied: Copied, unknowns: list[Unknown]) -> dict[str, dict[str, 
 
 
 def _own_name(files: dict[str, File], unknowns: list[Unknown]) -> str:
-    """Return the name of a machine by its own files."""
+    """Return the name of a machine from its own files."""
     if file := files.get("/etc/hostname"):
         with trying(unknowns):
             return decode(file.read_bytes(), file.source).strip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""What lies among the machines' files beside the components' own: certificates, policies."""
+"""Read certificates, people's kubeconfigs and policies from the machines' files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from labkit.cluster.policies import (
 )
 from labkit.cluster.syntax.source import Unknown, broken, trying
 
-__all__ = ["certificates_of", "people", "policies", "rbac_of"]
+__all__ = ["certificates_of", "personal_kubeconfigs", "policies", "rbac_of"]
 
 CERTIFICATES = (".crt", ".pem", ".cert", ".cer")
 KUBECONFIGS = (".conf", ".kubeconfig", ".yaml", ".yml", "/config")
@@ -26,7 +26,24 @@ KUBECONFIGS = (".conf", ".kubeconfig", ".yaml", ".yml", "/config")
 def certificates_of(
     nodes: Iterable[Node], unknowns: list[Unknown]
 ) -> dict[tuple[str, str], tuple[Certificate, ...]]:
-    """Read the certificates among the machines' files, by machine and path."""
+    """Read the certificates in the machines' files.
+
+    Parameters
+    ----------
+    nodes : iterable of Node
+    unknowns : list of Unknown
+        Takes errors if it collects them.
+
+    Returns
+    -------
+    dict of (str, str) to tuple of Certificate
+        By machine and path.
+
+    Raises
+    ------
+    ConfigError
+        A certificate is corrupt, unless `unknowns` collects errors.
+    """
     found = {}
     for node in nodes:
         for path, file in sorted(node.files.items()):
@@ -34,18 +51,33 @@ def certificates_of(
                 continue
             with trying(unknowns):
                 data = file.read_bytes()
-                # a .pem may as well be a key
+                # a .pem file can be a key instead
                 if b"CERTIFICATE" in data or not path.endswith(".pem"):
                     found[node.name, path] = read_certificates(data, file.source)
     return found
 
 
-def people(
+def personal_kubeconfigs(
     nodes: Iterable[Node], components: Iterable[Component], unknowns: list[Unknown]
 ) -> Iterable[KubeConfig]:
-    """Yield the kubeconfigs that no component uses: people's.
+    """Yield the kubeconfigs that no component uses: those of people.
 
-    ``kubectl proxy`` is a person's tool: the file that it uses is still that person's.
+    A kubeconfig that ``kubectl proxy`` uses still is a person's.
+
+    Parameters
+    ----------
+    nodes : iterable of Node
+    components : iterable of Component
+    unknowns : list of Unknown
+
+    Yields
+    ------
+    KubeConfig
+
+    Raises
+    ------
+    ConfigError
+        A kubeconfig is malformed, unless `unknowns` collects errors.
     """
     used = {
         (component.node, component.kubeconfig.path)
@@ -70,7 +102,26 @@ def people(
 def policies(
     nodes: Iterable[Node], components: Iterable[Component], unknowns: list[Unknown]
 ) -> tuple[dict[str, tuple[AbacRule, ...]], dict[str, Encryption]]:
-    """Read the policy and encryption files that apiservers name, by component."""
+    """Read the ABAC policy and encryption files that apiservers name.
+
+    Parameters
+    ----------
+    nodes : iterable of Node
+    components : iterable of Component
+    unknowns : list of Unknown
+
+    Returns
+    -------
+    abac : dict of str to tuple of AbacRule
+        By component.
+    encryption : dict of str to Encryption
+        By component.
+
+    Raises
+    ------
+    ConfigError
+        A file is missing or malformed, unless `unknowns` collects errors.
+    """
     files = {node.name: node.files for node in nodes}
     abac: dict[str, tuple[AbacRule, ...]] = {}
     encryption: dict[str, Encryption] = {}
@@ -102,7 +153,22 @@ def _named(files: Mapping[str, File], component: Component, flag: str) -> File |
 
 
 def rbac_of(manifests: Iterable[File], unknowns: list[Unknown]) -> Rbac:
-    """Read the roles and bindings of all manifests."""
+    """Read the roles and bindings of all manifests.
+
+    Parameters
+    ----------
+    manifests : iterable of File
+    unknowns : list of Unknown
+
+    Returns
+    -------
+    Rbac
+
+    Raises
+    ------
+    ConfigError
+        A manifest is malformed, unless `unknowns` collects errors.
+    """
     read = []
     for file in manifests:
         with trying(unknowns):

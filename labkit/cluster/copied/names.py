@@ -1,4 +1,4 @@
-"""The names and addresses by which the machines of a user's cluster are called."""
+"""Find the names and addresses of the machines of a user's cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labkit.cluster.syntax.urls import is_loopback
 __all__ = ["with_names"]
 
 #: Flags that give a machine's own address, or URLs with it.
-OWN = {
+ADDRESS_FLAGS = {
     "kube-apiserver": ("advertise-address", "bind-address", "external-hostname"),
     "kubelet": ("node-ip", "hostname-override", "address"),
     "etcd": (
@@ -25,14 +25,14 @@ OWN = {
         "listen-peer-urls",
     ),
 }
-#: Flags that name the certificate which a machine shows under its names.
-SHOWN = {
+#: Flags that name the serving certificate of a machine.
+SERVING_CERTIFICATE_FLAGS = {
     "kube-apiserver": "tls-cert-file",
     "etcd": "cert-file",
     "kubelet": "tlsCertFile",
 }
-EVERYWHERE = frozenset({"", "0.0.0.0", "::", "localhost"})
-#: Every apiserver is called so, from inside of every cluster.
+NOT_A_NAME = frozenset({"", "0.0.0.0", "::", "localhost"})
+#: Pods of every cluster use this name for the apiserver.
 SERVICE = "kubernetes"
 
 
@@ -44,10 +44,22 @@ def with_names(
 ) -> tuple[Node, ...]:
     """Return the machines with their names, and the first address of each.
 
-    A name that several machines show is a load balancer's: it is taken for the first of them,
-    which is said.
+    A name in the certificates of several machines belongs to a load balancer: the first machine
+    gets it, and an unknown reports that.
+
+    Parameters
+    ----------
+    nodes : iterable of Node
+    components : iterable of Component
+    certificates : mapping of (str, str) to tuple of Certificate
+        By machine and path.
+    unknowns : list of Unknown
+
+    Returns
+    -------
+    tuple of Node
     """
-    names = {node.name: dict.fromkeys(_own(node, components)) for node in nodes}
+    names = {node.name: dict.fromkeys(_own_addresses(node, components)) for node in nodes}
     hosts = list(_hosts(nodes, unknowns))
     for component in components:
         if component.kind == "etcd":
@@ -59,12 +71,12 @@ def with_names(
                 mine.update(dict.fromkeys(together))
     taken = {name: node for node, mine in names.items() for name in mine}
     for component in components:
-        for read in certificates.get((component.node, _shown(component)), ())[:1]:
+        for read in certificates.get((component.node, _serving_certificate(component)), ())[:1]:
             for host in read.hosts:
                 if taken.setdefault(host, component.node) == component.node and _useful(host):
                     names[component.node][host] = None
                 elif _useful(host):
-                    why = f"{component.node} shows it as well; taken for {taken[host]}"
+                    why = f"{component.node} has it too; labkit takes it for {taken[host]}"
                     unknowns.append(Unknown(read.path, None, host, why))
     result = []
     for node in nodes:
@@ -76,7 +88,7 @@ def with_names(
 
 def _useful(name: str) -> bool:
     kubernetes = name == SERVICE or name.startswith(f"{SERVICE}.")
-    return name not in EVERYWHERE and not is_loopback(name) and not kubernetes
+    return name not in NOT_A_NAME and not is_loopback(name) and not kubernetes
 
 
 def _is_address(name: str) -> bool:
@@ -96,10 +108,10 @@ def _host(text: str) -> str:
         return ""
 
 
-def _own(node: Node, components: Iterable[Component]) -> Iterator[str]:
+def _own_addresses(node: Node, components: Iterable[Component]) -> Iterator[str]:
     for component in components:
         if component.node == node.name:
-            for flag in OWN.get(component.kind, ()):
+            for flag in ADDRESS_FLAGS.get(component.kind, ()):
                 if component.given(flag):
                     yield from (_host(item.value) for item in component.values(flag))
 
@@ -111,13 +123,13 @@ def _members(etcd: Component) -> Iterator[list[str]]:
             yield [name, host]
 
 
-def _shown(component: Component) -> str:
-    setting = component.given(SHOWN.get(component.kind, ""))
+def _serving_certificate(component: Component) -> str:
+    setting = component.given(SERVING_CERTIFICATE_FLAGS.get(component.kind, ""))
     return setting.value if setting else ""
 
 
 def _hosts(nodes: Iterable[Node], unknowns: list[Unknown]) -> Iterator[list[str]]:
-    """Yield the names that stand together in some machine's /etc/hosts."""
+    """Yield the names that a line of some machine's /etc/hosts has."""
     for node in nodes:
         if file := node.files.get("/etc/hosts"):
             with trying(unknowns):

@@ -1,4 +1,4 @@
-"""The authorities of a user's cluster: found as certificates, not planned."""
+"""Find the certificate authorities of a user's cluster."""
 
 from __future__ import annotations
 
@@ -29,9 +29,25 @@ def pki_of(
     components: Iterable[Component],
     unknowns: list[Unknown],
 ) -> tuple[Pki, list[tuple[str, bytes]]]:
-    """Return the authorities found, and for each its name with its certificate.
+    """Return the authorities whose certificates are among the files.
 
-    The key of one is where a file of its name lies, which may as well be empty: it is not read.
+    An authority's key is the key file with the same name; labkit does not read it, so it may be
+    empty.
+
+    Parameters
+    ----------
+    nodes : iterable of Node
+    certificates : mapping of (str, str) to tuple of Certificate
+        By machine and path.
+    components : iterable of Component
+    unknowns : list of Unknown
+        The function adds the authorities without a key.
+
+    Returns
+    -------
+    pki : Pki
+    authorities : list of (str, bytes)
+        Each name with its certificate.
     """
     data: dict[str, bytes] = {}
     made: dict[tuple[str, str], Authority] = {}
@@ -60,7 +76,7 @@ def pki_of(
     with_key = {item.name for item in made.values() if item.key_nodes}
     without = {item.name: item.source for item in made.values() if item.name not in with_key}
     for name, source in without.items():
-        why = "its key is not among the files: who holds it is not known"
+        why = "its key is not among the files: its holder is not known"
         unknowns.append(Unknown(source.path, None, name, why))
     pki = Pki(authorities=tuple(made.values()), key_pairs=tuple(_pairs(components)))
     return pki, list(data.items())
@@ -72,7 +88,7 @@ def _key_of(files: Mapping[str, object], path: str) -> str:
 
 
 def _pairs(components: Iterable[Component]) -> Iterable[KeyPair]:
-    """Yield the pair of keys that signs service accounts' tokens, once for each path."""
+    """Yield the key pair that signs service account tokens, once for each path."""
     public = {
         item.node: item.setting("service-account-key-file").value
         for item in components
@@ -96,7 +112,18 @@ def with_readable_certificate(item: KubeConfig, unknowns: list[Unknown]) -> Kube
 def with_readable_certificate(
     item: Component | KubeConfig, unknowns: list[Unknown]
 ) -> Component | KubeConfig:
-    """Return a kubeconfig, or a component with its, without an inline certificate that is none."""
+    """Return the item with any unparsable inline certificate removed.
+
+    Parameters
+    ----------
+    item : Component or KubeConfig
+    unknowns : list of Unknown
+        The function adds each removed certificate.
+
+    Returns
+    -------
+    Component or KubeConfig
+    """
     if isinstance(item, Component):
         if item.kubeconfig is None:
             return item

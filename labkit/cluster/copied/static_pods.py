@@ -1,4 +1,4 @@
-"""Command lines that stand in static pods, and what else kubeadm writes nowhere as a unit."""
+"""Find command lines in static pods, and the components that kubeadm starts without a unit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,27 @@ PROXY_FOLDER = "/var/lib/kube-proxy"
 
 
 def static_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
-    """Yield the command lines of a machine's static pods."""
+    """Yield the command lines of a machine's static pods.
+
+    Parameters
+    ----------
+    node : Node
+    unknowns : list of Unknown
+        The function adds what it does not understand.
+
+    Yields
+    ------
+    Command
+
+    Raises
+    ------
+    ConfigError
+        A manifest is malformed, unless `unknowns` collects errors.
+
+    References
+    ----------
+    https://kubernetes.io/docs/tasks/configure-pod-container/static-pod/
+    """
     folder = _folder(node)
     for path, file in sorted(node.files.items()):
         pure = PurePosixPath(path)
@@ -37,7 +57,7 @@ def static_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
         with trying(unknowns):
             for document in read_documents(file.read_text(), file.source):
                 if not isinstance(document.value, dict) or document.get("kind") != "Pod":
-                    why = "no Pod: the kubelet starts nothing of it"
+                    why = "not a Pod: the kubelet starts nothing"
                     unknowns.append(Unknown(file.source, document.line(), pure.name, why))
                     continue
                 yield from _containers(document, pure.stem, unknowns)
@@ -50,7 +70,7 @@ def _folder(node: Node) -> str:
     try:
         settings, _ = read_kubelet_config(file.read_text(), file.source)
     except ConfigError:
-        # whoever reads the kubelet's settings says what is wrong with the file
+        # the reader of the kubelet's settings reports what is wrong with the file
         return MANIFESTS
     said = dict(settings).get("staticPodPath")
     return said.value.rstrip("/") if said else MANIFESTS
@@ -66,19 +86,19 @@ def _containers(document: Document, stem: str, unknowns: list[Unknown]) -> Itera
             for key in ("command", "args")
             for position, word in enumerate(document.sequence(*at, key))
         ]
-        words = [_filled(document, at, word, unknowns) for word in words]
+        words = [_with_variables(document, at, word, unknowns) for word in words]
         image = document.text(*at, "image", default="").rpartition("/")[2].partition(":")[0]
         kind = PurePosixPath(words[0].text).name if item.get("command") and words else image
         line = document.line(*at, "command")
         source = Source(document.path, line, f"command: {kind}")
         if kind not in DEFAULTS:
-            why = "runs no component that labkit knows"
+            why = "labkit knows no component of this name"
             if kind in HELPERS:
-                why = "what a shell or helper starts is not read"
+                why = "labkit does not read what a shell or helper starts"
             unknowns.append(Unknown(document.path, line, f"command: {kind}", why))
             continue
         arguments = words[1:] if item.get("command") else words
-        moved = _moved(document, at)
+        moved = _mounted_folders(document, at)
         user = document.get(*at, "securityContext", "runAsUser")
         user = document.get("spec", "securityContext", "runAsUser") if user is None else user
         yield Command(
@@ -90,8 +110,8 @@ def _containers(document: Document, stem: str, unknowns: list[Unknown]) -> Itera
         )
 
 
-def _filled(document: Document, at: Keys, word: Word, unknowns: list[Unknown]) -> Word:
-    """Replace ``$(NAME)`` by what the container's environment says, as the kubelet does."""
+def _with_variables(document: Document, at: Keys, word: Word, unknowns: list[Unknown]) -> Word:
+    """Replace ``$(NAME)`` with the container's environment variable, as the kubelet does."""
     values = {}
     for index, item in enumerate(document.sequence(*at, "env")):
         if isinstance(item, dict) and item.get("value") is not None:
@@ -99,13 +119,13 @@ def _filled(document: Document, at: Keys, word: Word, unknowns: list[Unknown]) -
             values[name] = as_text(item["value"])
     for name in VARIABLE.findall(word.text):
         if name not in values:
-            why = "is only known where the pod runs"
+            why = "its value is known only in the running pod"
             unknowns.append(Unknown(document.path, word.line, f"$({name}) in {word.text}", why))
     return Word(VARIABLE.sub(lambda m: values.get(m[1], m[0]), word.text), word.line, word.text)
 
 
-def _moved(document: Document, at: Keys) -> tuple[tuple[str, str], ...]:
-    """Return the folders of the container that are others on the node."""
+def _mounted_folders(document: Document, at: Keys) -> tuple[tuple[str, str], ...]:
+    """Return the mounted folders whose path in the container differs from that on the node."""
     paths = {}
     for index, item in enumerate(document.sequence("spec", "volumes")):
         if isinstance(item, dict):
@@ -134,12 +154,23 @@ def _on_node(word: Word, moved: tuple[tuple[str, str], ...]) -> Word:
 
 
 def kubeadm_kubelet(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
-    """Yield the kubelet of a machine whose unit was not copied, as kubeadm's package starts it."""
+    """Yield the kubelet of a machine without a copied unit, as kubeadm's package starts it.
+
+    Parameters
+    ----------
+    node : Node
+    unknowns : list of Unknown
+        The function adds this assumption.
+
+    Yields
+    ------
+    Command
+    """
     given = [path for path in (KUBELET_CONFIG, KUBELET_CONF) if path in node.files]
     if not given:
         return
     source = Source(node.files[given[0]].source, None, "kubelet.service absent", default=True)
-    why = "the kubelet is taken to be started as kubeadm's package does it"
+    why = "labkit assumes that the kubelet starts as kubeadm's package starts it"
     unknowns.append(Unknown(source.path, None, source.text, why))
     settings: list[tuple[str, Setting]] = []
     if file := node.files.get(KUBELET_ENV):
@@ -159,9 +190,17 @@ def kubeadm_kubelet(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
 
 
 def kube_proxy_files(documents: Iterable[Document]) -> dict[str, File]:
-    """Return the files that the ConfigMap of kubeadm's kube-proxy holds, by their paths there.
+    """Return the files in the ConfigMap of kubeadm's kube-proxy, by their paths in the pod.
 
-    Lines of blank text before each make its lines those of the file it was found in.
+    Empty lines before each text give it the line numbers of the manifest.
+
+    Parameters
+    ----------
+    documents : iterable of Document
+
+    Returns
+    -------
+    dict of str to File
     """
     found = {}
     for document in documents:
@@ -181,7 +220,17 @@ def kube_proxy_files(documents: Iterable[Document]) -> dict[str, File]:
 
 
 def kube_proxy_command(files: Mapping[str, File]) -> Command:
-    """Return the command line that kubeadm's daemon set starts kube-proxy with."""
+    """Return the command line of kube-proxy in kubeadm's daemon set.
+
+    Parameters
+    ----------
+    files : mapping of str to File
+        As from :func:`kube_proxy_files`.
+
+    Returns
+    -------
+    Command
+    """
     path = f"{PROXY_FOLDER}/config.conf"
     source = Source(files[path].source, None, "ConfigMap kube-proxy")
     setting = Setting(path, source)

@@ -1,4 +1,4 @@
-"""Kubernetes objects out of JSON text, one after the other: a list is never held as a whole."""
+"""Read Kubernetes objects from JSON text one after another, without a whole list in memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["at", "mapping", "objects", "selects", "sequence", "text_of", "truth"
 
 DECODER = json.JSONDecoder()
 SPACE = re.compile(r"[ \t\r\n]*")
-#: An object and the kind that its list says it is.
+#: An object and its kind.
 Found = tuple[dict[str, Any], str]
 
 
 def objects(text: str, path: str) -> Iterator[Found]:
-    """Yield the objects of a JSON text: of lists, of single objects, of several one after another.
+    """Yield the objects of a JSON text: single objects and those in lists, in their order.
 
     Parameters
     ----------
@@ -28,13 +28,15 @@ def objects(text: str, path: str) -> Iterator[Found]:
 
     Yields
     ------
-    (dict, str)
-        An object, and its kind as its list says it.
+    item : dict
+        An object.
+    kind : str
+        Its own kind, or the kind that its list implies.
 
     Raises
     ------
     ConfigError
-        What follows is no JSON; what stood before it has been yielded.
+        The text is not valid JSON from some point on; the objects before it were yielded.
 
     Examples
     --------
@@ -47,7 +49,7 @@ def objects(text: str, path: str) -> Iterator[Found]:
         try:
             place = yield from _document(text, place)
         except json.JSONDecodeError as error:
-            hint = "write it anew: kubectl get … -o json"
+            hint = "write the file again: kubectl get … -o json"
             raise broken(path, error.lineno, f"no valid JSON: {error.msg}", hint) from error
         except (ValueError, RecursionError) as error:
             line = text.count("\n", 0, place) + 1
@@ -105,7 +107,21 @@ def _items(text: str, place: int, head: dict[str, Any]) -> Generator[Found, None
 
 
 def at(value: Any, *keys: str) -> Any:
-    """Return what lies under some keys, or None.
+    """Return the value at a path of keys, or None if it is absent.
+
+    Parameters
+    ----------
+    value : object
+    *keys : str
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        A value on the path is not a mapping.
 
     Examples
     --------
@@ -122,7 +138,21 @@ def at(value: Any, *keys: str) -> Any:
 
 
 def mapping(value: Any, *keys: str) -> dict[str, Any]:
-    """Return the keys and values that lie somewhere; none where nothing does.
+    """Return the mapping at a path of keys; empty if it is absent.
+
+    Parameters
+    ----------
+    value : object
+    *keys : str
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        The value is not a mapping.
 
     Examples
     --------
@@ -138,7 +168,21 @@ def mapping(value: Any, *keys: str) -> dict[str, Any]:
 
 
 def sequence(value: Any, *keys: str) -> list[Any]:
-    """Return the list that lies somewhere; an empty one where nothing does.
+    """Return the list at a path of keys; empty if it is absent.
+
+    Parameters
+    ----------
+    value : object
+    *keys : str
+
+    Returns
+    -------
+    list
+
+    Raises
+    ------
+    ValueError
+        The value is not a list.
 
     Examples
     --------
@@ -154,7 +198,21 @@ def sequence(value: Any, *keys: str) -> list[Any]:
 
 
 def text_of(value: Any, *keys: str) -> str:
-    """Return the text that lies somewhere; the empty one where nothing does.
+    """Return the text at a path of keys; empty if it is absent.
+
+    Parameters
+    ----------
+    value : object
+    *keys : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        The value is not a text.
 
     Examples
     --------
@@ -166,12 +224,26 @@ def text_of(value: Any, *keys: str) -> str:
         return ""
     if not isinstance(found, str):
         raise ValueError(f"{'.'.join(keys)}: expected a text")
-    # half of a pair of surrogates is no character, and could not be written anywhere
+    # a lone surrogate is not a character: no encoding can write it
     return found if found.isascii() else found.encode("utf-8", "replace").decode()
 
 
 def truth(value: Any, *keys: str) -> bool | None:
-    """Return the truth value that lies somewhere, or None.
+    """Return the boolean at a path of keys, or None if it is absent.
+
+    Parameters
+    ----------
+    value : object
+    *keys : str
+
+    Returns
+    -------
+    bool or None
+
+    Raises
+    ------
+    ValueError
+        The value is not a boolean.
 
     Examples
     --------
@@ -185,12 +257,46 @@ def truth(value: Any, *keys: str) -> bool | None:
 
 
 def words(item: Any, *keys: str) -> tuple[str, ...]:
-    """Return a list of words; empty where it is absent."""
+    """Return the list of texts at a path of keys; empty if it is absent.
+
+    Parameters
+    ----------
+    item : object
+    *keys : str
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    ValueError
+        The value is not a list of texts.
+    """
     return tuple(text_of({"": word}, "") for word in sequence(item, *keys))
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
-    """Say whether a label selector takes an object with some labels; an empty one takes all.
+    """Say whether a label selector selects an object with these labels; an empty one selects all.
+
+    Parameters
+    ----------
+    selector : mapping
+        With ``matchLabels`` and ``matchExpressions``, as in the API.
+    labels : mapping
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        The selector is malformed.
+
+    References
+    ----------
+    https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 
     Examples
     --------
@@ -211,7 +317,7 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
             "DoesNotExist": key not in labels,
         }
         if operator not in holds:
-            raise ValueError(f"no operator of a selector: {operator}")
+            raise ValueError(f"unknown operator of a selector: {operator}")
         if not holds[operator]:
             return False
     return True

@@ -1,7 +1,7 @@
-"""A cluster's objects as its API shows them: who runs where, as whom, and who may do what.
+"""A cluster's objects, as its API shows them.
 
-Nothing of a secret but its name, its type and whose token it is. Pods that are equal in what
-matters to an attacker are one group: of twenty thousand pods some hundreds remain.
+Of a secret only the name, the type and the service account remain. Pods with the same value for an
+attacker form one group: twenty thousand pods become some hundred groups.
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class HostPath:
-    """A path of the node that a container sees; ``/var/run`` is written ``/run``."""
+    """A path of the node that a container mounts.
+
+    Attributes
+    ----------
+    path : str
+        ``/var/run`` is written as ``/run``.
+    read_only : bool
+    """
 
     path: str
     read_only: bool
@@ -40,9 +47,21 @@ class HostPath:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What a container has of its node; one that has nothing of it is not kept.
+    """A container with access to its node.
 
-    ``root`` is False where the specification has it run as another user than root.
+    Attributes
+    ----------
+    name : str
+    privileged, host_process : bool
+    root : bool
+        False if the specification makes it run as another user.
+    capabilities : tuple of str
+        Those added, without ``CAP_``.
+    host_paths : tuple of HostPath
+
+    References
+    ----------
+    https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
     """
 
     name: str
@@ -55,19 +74,19 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class PodSpec:
-    """What of a pod's specification matters to an attacker inside it.
+    """The part of a pod's specification that matters to an attacker inside it.
 
     Attributes
     ----------
     host_pid, host_network : bool
     host_users : bool
-        False where the pod has a user namespace of its own: its root is nobody on the node.
+        False if the pod has its own user namespace: its root is not root on the node.
     token : bool
-        A container has a token of the pod's service account that the apiserver takes.
+        A container has a token of the pod's service account for the apiserver.
     containers : tuple of Container
-        Those that have something of the node.
+        Those with access to the node.
     secrets : tuple of str
-        The secrets that a container is given.
+        The secrets that a container can read.
     """
 
     host_pid: bool = False
@@ -79,16 +98,28 @@ class PodSpec:
 
     @property
     def near_host(self) -> bool:
-        """Whether it matters on which node such a pod is."""
+        """Whether the node of such a pod matters."""
         return self.host_pid or bool(self.containers)
 
 
 @dataclass(frozen=True, slots=True)
 class PodGroup:
-    """Pods of one owner that are equal for an attacker; those near the host are on one node.
+    """Pods of one owner with the same value for an attacker.
 
-    ``labels`` are those that all of them have. ``owner`` is what made them, where it is known: a
-    deployment, a daemon set on all of its nodes.
+    Attributes
+    ----------
+    namespace, name : str
+    account : str
+        The service account.
+    spec : PodSpec
+    nodes : tuple of str
+        One node for pods with access to it.
+    pods : tuple of str
+        Their names.
+    labels : tuple of (str, str)
+        Those that all of them have.
+    owner : str
+        The deployment, daemon set or other object that made them, if known.
     """
 
     namespace: str
@@ -113,7 +144,16 @@ class PodGroup:
 
 @dataclass(frozen=True, slots=True)
 class ClusterNode:
-    """A node: whether the control plane is on it, and its kubelet's version."""
+    """A node.
+
+    Attributes
+    ----------
+    name : str
+    control_plane : bool
+        Whether it runs the control plane.
+    version : str
+        Its kubelet's version.
+    """
 
     name: str
     control_plane: bool
@@ -122,7 +162,14 @@ class ClusterNode:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace, with the Pod Security level that is enforced there; empty for none."""
+    """A namespace.
+
+    Attributes
+    ----------
+    name : str
+    enforce : str
+        The Pod Security level that is enforced there; empty if none is.
+    """
 
     name: str
     enforce: str
@@ -130,7 +177,14 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A service account; ``automount`` is None where it does not say."""
+    """A service account.
+
+    Attributes
+    ----------
+    namespace, name : str
+    automount : bool or None
+        None if the object does not set it.
+    """
 
     namespace: str
     name: str
@@ -139,7 +193,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class SecretName:
-    """A secret without its value; ``account`` is the service account whose token it is."""
+    """A secret without its value.
+
+    Attributes
+    ----------
+    namespace, name, type : str
+    account : str
+        The service account whose token it holds, if any.
+    """
 
     namespace: str
     name: str
@@ -149,7 +210,16 @@ class SecretName:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service: its type, the pods that it selects, its ports, its addresses outside."""
+    """A service.
+
+    Attributes
+    ----------
+    namespace, name, type : str
+    selector : tuple of (str, str)
+        The labels of its pods.
+    ports : tuple of int
+    external_ips : tuple of str
+    """
 
     namespace: str
     name: str
@@ -160,13 +230,19 @@ class Service:
 
     @property
     def outside(self) -> bool:
-        """Whether it is called from outside the cluster."""
+        """Whether clients outside the cluster can call it."""
         return self.type in {"NodePort", "LoadBalancer"} or bool(self.external_ips)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The pods behind a service."""
+    """The pods behind a service.
+
+    Attributes
+    ----------
+    namespace, service : str
+    pods : tuple of str
+    """
 
     namespace: str
     service: str
@@ -175,7 +251,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """A router's order: the services of its namespace that it passes calls on to."""
+    """An ingress.
+
+    Attributes
+    ----------
+    namespace, name : str
+    services : tuple of str
+        The services of its namespace to which it routes.
+    """
 
     namespace: str
     name: str
@@ -184,16 +267,19 @@ class Ingress:
 
 @dataclass(frozen=True, slots=True)
 class NetworkPolicy:
-    """A network policy: the pods that it selects, and the directions that it restricts.
+    """A network policy.
 
     Attributes
     ----------
+    namespace, name : str
     selector : mapping
-        A label selector, as the API has it.
+        The label selector of its pods, as the API has it.
+    directions : tuple of str
+        "Ingress", "Egress" or both.
     from_outside : bool
-        One of its rules lets in who is no pod: anybody, or addresses.
+        One of its rules admits everybody, or addresses.
     from_namespaces : bool
-        One of its rules lets in pods of other namespaces.
+        One of its rules admits pods of other namespaces.
     """
 
     namespace: str
@@ -212,17 +298,17 @@ class Dump:
     ----------
     name : str
     kinds : frozenset of str
-        The kinds that were looked at, even where there is none of one.
+        The kinds that were read, including those without any object.
     nodes, namespaces, pods, accounts, secrets : tuple
     services, endpoints, network_policies, ingresses : tuple
     rbac : Rbac
-        The roles, aggregated ones with what is aggregated, and the bindings.
+        Bindings and roles; an aggregated role has the rules of the roles it selects.
     unknowns : tuple of Unknown
-        What could not be read, or is not in it.
+        What labkit could not read, and what the dump lacks.
     unread : tuple of Unknown
-        The files of which something could not be read: what else they hold is not known.
+        Files of which a part could not be read, and may hold more objects.
     anonymous : bool or None
-        What the flag ``--anonymous-auth`` of an apiserver's pod says; None where none is shown.
+        The flag ``--anonymous-auth`` of an apiserver's pod; None if no pod has it.
 
     Examples
     --------
@@ -248,7 +334,7 @@ class Dump:
 
     @property
     def pod_count(self) -> int:
-        """How many pods there are."""
+        """The number of pods."""
         return sum(len(group.pods) for group in self.pods)
 
     def __repr__(self) -> str:

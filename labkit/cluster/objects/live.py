@@ -1,7 +1,6 @@
-"""A running cluster's objects, asked for with ``kubectl get --raw``: GET, and nothing else.
+"""Read a running cluster's objects with ``kubectl get --raw``, which sends only GET requests.
 
-kubectl does it, and not a library: it knows every way in which a kubeconfig may log in, who looks
-at a cluster has it, and what it sends is what the kit tells it to.
+kubectl supports every login method of a kubeconfig, and users of a cluster already have it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from labkit.errors import ConfigError
 __all__ = ["read_live"]
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-#: Service accounts before the pods that run as them.
+#: In this order: service accounts before the pods that use them.
 LISTS = {
     "Node": "/api/v1/nodes",
     "Namespace": "/api/v1/namespaces",
@@ -43,11 +42,11 @@ LISTS = {
 }
 PAGE = 500
 SECONDS = 60
-#: A refusal that concerns one kind, as kubectl says it; anything else ends it all.
+#: kubectl's prefix for a refusal of one kind; any other error stops the reading.
 REFUSED = "Error from server ("
 EXPIRED = ("(Expired)", "(Gone)")
 
-#: Asks for a path; gives the answer, or None with what was said instead.
+#: Requests a path; returns the answer, or None and the error message.
 Ask = Callable[[str], tuple[str | None, str]]
 
 
@@ -63,24 +62,24 @@ def read_live(
     Parameters
     ----------
     kubeconfig : path or str
-        The file to log in with; no other one is looked at, nor is ``~/.kube``.
+        The only kubeconfig used; ``KUBECONFIG`` and ``~/.kube`` are ignored.
     context : str, optional
-        Of its contexts, the one to use; without it, the current one.
+        A context of the kubeconfig; by default, its current one.
     secrets : bool
-        Ask for the secrets as well. The apiserver sends them whole; all but names and types is
-        dropped at once. Without them it is not known which service accounts' tokens lie there.
+        Request secrets as well. The apiserver sends their values; labkit keeps only names, types
+        and service accounts. Without them, service account tokens in secrets are not known.
     kubectl : str
         The program.
 
     Returns
     -------
     Dump
-        What one may not read is an unknown.
+        A list that the apiserver refuses is an unknown.
 
     Raises
     ------
     ConfigError
-        There is no such file or program, or the apiserver does not answer, or knows us not.
+        The file or program is missing, or the apiserver gives no answer or rejects the login.
 
     Examples
     --------
@@ -103,7 +102,7 @@ def read_live(
         ask = _asking([program, *options, f"--request-timeout={SECONDS}s", "get", "--raw"])
         for kind in LISTS:
             if kind == "Secret" and not secrets:
-                why = "was not asked for"
+                why = "was not requested"
                 builder.unknowns.append(Unknown(builder.name, None, f"GET {LISTS[kind]}", why))
             else:
                 _list(builder, kind, ask)
@@ -111,7 +110,7 @@ def read_live(
 
 
 def _asking(command: list[str]) -> Ask:
-    # the user's own aliases and preferences for kubectl would change what it does
+    # the user's kubectl preferences could change the command
     environment = {**os.environ, "KUBERC": "off", "KUBECTL_KUBERC": "false"}
     environment.pop("KUBECONFIG", None)
 
@@ -131,14 +130,14 @@ def _asking(command: list[str]) -> Ask:
             raise ConfigError(f"kubectl did not finish: GET {path}") from error
         if run.returncode == 0:
             return run.stdout, ""
-        said = run.stderr.strip().splitlines()[-1:] or ["no word of why"]
+        said = run.stderr.strip().splitlines()[-1:] or ["kubectl gave no reason"]
         return None, said[0]
 
     return ask
 
 
 def _list(builder: Builder, kind: str, ask: Ask) -> None:
-    """Ask for all pages of one kind; a list that changed meanwhile is asked for once more."""
+    """Request all pages of one kind; request a list that expires once more."""
     seen: set[tuple[str, str]] = set()
     token, again = "", False
     while True:
@@ -148,10 +147,11 @@ def _list(builder: Builder, kind: str, ask: Ask) -> None:
             token, again = "", True
             continue
         if answer is None and not said.startswith(REFUSED):
-            raise ConfigError("the apiserver gives nothing", evidence=[said])
+            hint = "check that kubectl get nodes works with this kubeconfig"
+            raise ConfigError("cannot read from the apiserver", evidence=[said], hint=hint)
         shown = f"GET {LISTS[kind]}"
         if answer is None:
-            lost = KINDS.get(kind, "what there is of that kind")
+            lost = KINDS.get(kind, "which objects of that kind exist")
             why = f"{said.partition(': ')[0]}: not known: {lost}"
             builder.unknowns.append(Unknown(builder.name, None, shown, why))
             return
@@ -162,7 +162,7 @@ def _list(builder: Builder, kind: str, ask: Ask) -> None:
                 builder.add(item, kind, builder.name)
             token = text_of(page, "metadata", "continue")
         except (ValueError, RecursionError) as error:
-            builder.unknowns.append(Unknown(builder.name, None, shown, f"no list: {error}"))
+            builder.unknowns.append(Unknown(builder.name, None, shown, f"not a list: {error}"))
             return
         if not token:
             return

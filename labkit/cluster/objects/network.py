@@ -1,4 +1,4 @@
-"""What a cluster's objects say of its network: services, what is behind them, who may call."""
+"""The network objects of a cluster: services, endpoints, ingresses, network policies."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def _endpoints(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[E
 
 def _policy(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[NetworkPolicy]:
     selector = mapping(item, "spec", "podSelector")
-    # said here, where the object is known
+    # refuse a malformed selector here, where the object is known
     selects(selector, {})
     directions = words(item, "spec", "policyTypes") or ("Ingress",)
-    # a rule that names no source lets in everybody, as an address block of all would
+    # a rule without a source admits everybody
     sources = [
         mapping(source)
         for rule in sequence(item, "spec", "ingress")
         for source in sequence(rule, "from") or [{"ipBlock": {"cidr": "0.0.0.0/0"}}]
     ]
     outside = any(mapping(source, "ipBlock") for source in sources)
-    # an empty selector takes every namespace; none at all, only the policy's own
+    # an empty selector selects all namespaces; an absent one, only the policy's own
     others = any(source.get("namespaceSelector") is not None for source in sources)
     yield NetworkPolicy(namespace, name, selector, directions, outside, others)
 

@@ -1,4 +1,4 @@
-"""A pod's specification, as far as it matters to an attacker who is inside it."""
+"""The parts of a pod's specification that matter to an attacker inside the pod."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from labkit.cluster.objects.facts import Container, HostPath, PodSpec
 
 __all__ = ["clean_path", "owner_of", "spec_of"]
 
-#: Audiences that the apiserver takes a token for, where it was not told of others.
+#: The token audiences that an apiserver without --api-audiences accepts.
 AUDIENCES = frozenset(
     [
         "",
@@ -29,7 +29,15 @@ DIGITS = re.compile(r"-[0-9]+\Z")
 
 @lru_cache(maxsize=4096)
 def clean_path(path: str) -> str:
-    """Return a path of a node in one way of writing it: ``/var/run`` is a link to ``/run``.
+    """Return a path of a node in its normal form; ``/var/run`` is a link to ``/run``.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -43,7 +51,24 @@ def clean_path(path: str) -> str:
 
 
 def owner_of(pod: Mapping[str, Any], node: str) -> str:
-    """Return the name of what a pod was made by: its deployment rather than its replica set.
+    """Return the name of the object that made a pod: its deployment, not its replica set.
+
+    Parameters
+    ----------
+    pod : mapping
+        The object.
+    node : str
+        The pod's node; a static pod's name ends with it.
+
+    Returns
+    -------
+    str
+        The pod's own name if it has no owner.
+
+    Raises
+    ------
+    ValueError
+        The object is malformed.
 
     Examples
     --------
@@ -66,15 +91,28 @@ def owner_of(pod: Mapping[str, Any], node: str) -> str:
 
 
 def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
-    """Return what matters of a pod.
+    """Return the parts of a pod's specification that matter to an attacker inside it.
 
     Parameters
     ----------
     pod : mapping
-        The object. Of one that runs, its volumes say whether it has a token: the apiserver has
-        added them. For one out of a manifest it is decided as the apiserver would.
+        The object. If the pod runs, its volumes show whether it has a token, because the apiserver
+        added them. For a manifest, labkit decides as the apiserver would.
     automount : bool or None
-        What its service account says of that.
+        ``automountServiceAccountToken`` of its service account.
+
+    Returns
+    -------
+    PodSpec
+
+    Raises
+    ------
+    ValueError
+        The object is malformed.
+
+    References
+    ----------
+    https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/
 
     Examples
     --------
@@ -132,7 +170,7 @@ def _container(spec: Mapping[str, Any], item: Any, volumes: Mapping[str, Any]) -
 
 
 def _root(of_pod: Mapping[str, Any], of_container: Mapping[str, Any]) -> bool:
-    """Say whether a container may run as root: the image decides where nothing is said."""
+    """Say whether a container may run as root; if the object is silent, the image decides."""
     user = of_container.get("runAsUser", of_pod.get("runAsUser"))
     if user is not None:
         return bool(user == 0)

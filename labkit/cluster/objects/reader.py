@@ -1,4 +1,4 @@
-"""What ``kubectl get … -o json`` wrote, as a :class:`Dump`."""
+"""Read the output of ``kubectl get … -o json`` into a :class:`Dump`."""
 
 from __future__ import annotations
 
@@ -27,48 +27,47 @@ from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source, Unknown, decode, is_true, unknown_of
 from labkit.errors import ConfigError
 
-__all__ = ["KINDS", "MEANT", "Builder", "read_dump"]
+__all__ = ["DUMP_COMMAND", "KINDS", "Builder", "read_dump"]
 
-#: The kinds that are read, and what is not known without each.
+#: The kinds that labkit reads, and what is not known without each.
 KINDS = {
-    "Node": "which nodes there are, and which of them hold the control plane",
+    "Node": "which nodes exist, and which of them run the control plane",
     "Namespace": "where Pod Security refuses privileged pods",
-    "Pod": "what runs where, and as whom",
-    "ServiceAccount": "which service accounts there are",
-    "Secret": "which service account tokens lie in secrets",
-    "Role": "what may be done in one namespace",
-    "ClusterRole": "what may be done",
-    "RoleBinding": "who may do it in one namespace",
-    "ClusterRoleBinding": "who may do it",
+    "Pod": "which pods run where, and with which service account",
+    "ServiceAccount": "which service accounts exist",
+    "Secret": "which secrets hold service account tokens",
+    "Role": "the permissions in one namespace",
+    "ClusterRole": "the permissions in the cluster",
+    "RoleBinding": "who has permissions in one namespace",
+    "ClusterRoleBinding": "who has permissions in the cluster",
 }
-LEGACY = "kubernetes.io/service-account.name"
-LEVEL = "pod-security.kubernetes.io/enforce"
-MEANT = (
+ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
+ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
+DUMP_COMMAND = (
     "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
     "clusterrolebindings,services,endpointslices,networkpolicies,ingresses -A -o json"
 )
-CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
-OVER = frozenset({"Succeeded", "Failed"})
+CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+FINISHED = frozenset({"Succeeded", "Failed"})
 
 
 def read_dump(path: Path | str) -> Dump:
-    """Read what ``kubectl get … -o json`` wrote.
+    """Read the output of ``kubectl get … -o json``.
 
     Parameters
     ----------
     path : path or str
-        A file (a list, an object, or several one after another), or a folder of such files.
+        A file (with lists, objects, or several of them), or a folder of such files.
 
     Returns
     -------
     Dump
-        What was not understood, and what is missing, is in ``unknowns``; values of secrets are
-        dropped while they are read.
+        Its ``unknowns`` list what was not understood or is missing. Values of secrets are dropped.
 
     Raises
     ------
     ConfigError
-        There is no such file or folder.
+        There is no such file or folder, or the folder has no JSON file.
 
     Examples
     --------
@@ -81,7 +80,7 @@ def read_dump(path: Path | str) -> Dump:
     path = Path(path)
     files = [path] if path.is_file() else sorted(path.rglob("*.json")) if path.is_dir() else []
     if not files:
-        raise ConfigError(f"no dump at {path}", hint=f"write one: {MEANT}")
+        raise ConfigError(f"no dump at {path}", hint=f"write one: {DUMP_COMMAND}")
     builder = Builder(path.stem if path.is_file() else path.resolve().name)
     for file in files:
         shown = file.name if file == path else file.relative_to(path).as_posix()
@@ -99,7 +98,7 @@ def read_dump(path: Path | str) -> Dump:
 
 @dataclass
 class _Aggregated:
-    """A ClusterRole while it is read: its labels, and whose rules it takes."""
+    """A ClusterRole during the reading: its labels, and the selectors of its aggregation rule."""
 
     role: RbacRole
     labels: Mapping[str, Any]
@@ -107,8 +106,8 @@ class _Aggregated:
 
 
 @dataclass
-class _Alike:
-    """Equal pods while they are read: the labels that all have, their names and nodes."""
+class _EqualPods:
+    """Equal pods during the reading: their common labels, their names and nodes."""
 
     labels: dict[str, Any]
     names: list[str] = field(default_factory=list)
@@ -117,7 +116,24 @@ class _Alike:
 
 @dataclass
 class Builder:
-    """Takes objects one by one, keeps what matters of each."""
+    """Collects objects one by one, and makes a :class:`Dump` of them.
+
+    Attributes
+    ----------
+    name : str
+        The dump's name.
+    unknowns, unread : list of Unknown
+    kinds : set of str
+    nodes, namespaces, accounts, secrets, roles, bindings : dict
+        By namespace and name.
+    network : list of NetworkObject
+    late : list of mapping
+        Pods whose service account was not yet read.
+    groups : dict
+        Equal pods.
+    anonymous : bool or None
+        As in :class:`Dump`.
+    """
 
     name: str
     unknowns: list[Unknown] = field(default_factory=list)
@@ -130,12 +146,12 @@ class Builder:
     roles: dict[tuple[str, str], _Aggregated] = field(default_factory=dict)
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
     late: list[Mapping[str, Any]] = field(default_factory=list)
-    groups: dict[tuple[object, ...], _Alike] = field(default_factory=dict)
+    groups: dict[tuple[object, ...], _EqualPods] = field(default_factory=dict)
     unread: list[Unknown] = field(default_factory=list)
     anonymous: bool | None = None
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
-        """Take an object; what is malformed becomes an unknown."""
+        """Add an object; a malformed one becomes an unknown."""
         if kind not in READERS and kind not in NETWORK:
             return
         self.kinds.add(kind)
@@ -153,9 +169,9 @@ class Builder:
             self.unknowns.append(Unknown(path, None, f"{kind} {name}".strip(), str(error)))
 
     def pod(self, item: Mapping[str, Any], namespace: str, name: str) -> None:
-        """Put a pod to those that are like it."""
+        """Add a pod to the group of its equals."""
         spec = mapping(item, "spec")
-        if text_of(item, "status", "phase") in OVER:
+        if text_of(item, "status", "phase") in FINISHED:
             return
         if namespace == "kube-system" and name.startswith("kube-apiserver"):
             self._apiserver(spec)
@@ -168,7 +184,7 @@ class Builder:
         labels = mapping(item, "metadata", "labels").items()
         alike = self.groups.get(key)
         if alike is None:
-            alike = self.groups[key] = _Alike(dict(labels))
+            alike = self.groups[key] = _EqualPods(dict(labels))
         elif alike.labels.items() != labels:
             alike.labels = {k: v for k, v in labels if alike.labels.get(k) == v}
         alike.names.append(name)
@@ -176,7 +192,7 @@ class Builder:
             alike.nodes[node] = None
 
     def _apiserver(self, spec: Mapping[str, Any]) -> None:
-        """Read whether an apiserver takes callers without a credential; of several, if one does."""
+        """Read --anonymous-auth; it is true if one of several apiservers has it true."""
         for container in sequence(spec, "containers"):
             for word in (*words(container, "command"), *words(container, "args")):
                 flag, _, value = word.partition("=")
@@ -184,7 +200,7 @@ class Builder:
                     self.anonymous = bool(self.anonymous) or is_true(value or "true")
 
     def finish(self) -> Dump:
-        """Return what was read; say what is missing."""
+        """Return the dump, with an unknown for every kind that is missing."""
         for item in self.late:
             try:
                 self.pod(item, _namespace(item), text_of(item, "metadata", "name"))
@@ -210,17 +226,17 @@ class Builder:
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
             rbac=Rbac(tuple(self._roles()), tuple(self.bindings.values())),
-            unknowns=(*self.unread, *self.unknowns, *missing, *self._strange_roles()),
+            unknowns=(*self.unread, *self.unknowns, *missing, *self._missing_roles()),
             unread=tuple(self.unread),
             anonymous=self.anonymous,
         )
 
-    def _strange_roles(self) -> Iterator[Unknown]:
+    def _missing_roles(self) -> Iterator[Unknown]:
         for binding in self.bindings.values():
             home = "" if binding.role_kind == "ClusterRole" else binding.namespace
             if (home, binding.role) not in self.roles and binding.role != "cluster-admin":
-                source, why = binding.source, f"{binding.role_kind} {binding.role} is not there"
-                yield Unknown(source.path, None, source.text, f"{why}: it gives nothing")
+                source, why = binding.source, f"{binding.role_kind} {binding.role} does not exist"
+                yield Unknown(source.path, None, source.text, f"{why}: the binding has no effect")
 
     def _groups(self) -> Iterator[PodGroup]:
         taken: dict[tuple[str, str], int] = {}
@@ -257,13 +273,13 @@ def _shown(kind: str, namespace: str, name: str) -> str:
 
 def _node(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     labels = mapping(item, "metadata", "labels")
-    control_plane = any(label in labels for label in CONTROL_PLANE)
+    control_plane = any(label in labels for label in CONTROL_PLANE_LABELS)
     version = text_of(item, "status", "nodeInfo", "kubeletVersion")
     to.nodes[name] = ClusterNode(name, control_plane, version)
 
 
 def _one_namespace(to: Builder, item: Mapping[str, Any], _: str, name: str, at: Source) -> None:
-    to.namespaces[name] = Namespace(name, text_of(item, "metadata", "labels", LEVEL))
+    to.namespaces[name] = Namespace(name, text_of(item, "metadata", "labels", ENFORCE_LABEL))
 
 
 def _pod(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -271,7 +287,7 @@ def _pod(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: So
     if "uid" in metadata or "ServiceAccount" in to.kinds:
         to.pod(item, namespace, name)
     else:
-        # whether a pod of a manifest gets a token depends on its service account
+        # whether a pod in a manifest gets a token depends on its service account
         to.late.append(item)
 
 
@@ -282,7 +298,9 @@ def _account(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at
 
 def _secret(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     kind = text_of(item, "type")
-    account = text_of(item, "metadata", "annotations", LEGACY) if "token" in kind else ""
+    account = (
+        text_of(item, "metadata", "annotations", ACCOUNT_ANNOTATION) if "token" in kind else ""
+    )
     to.secrets[namespace, name] = SecretName(namespace, name, kind, account)
 
 
@@ -299,7 +317,7 @@ def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: S
     )
     selectors = tuple(sequence(item, "aggregationRule", "clusterRoleSelectors"))
     for selector in selectors:
-        # said here, where the object is known
+        # refuse a malformed selector here, where the object is known
         selects(selector, {})
     labels = mapping(item, "metadata", "labels")
     to.roles[namespace, name] = _Aggregated(RbacRole(name, namespace, rules, at), labels, selectors)

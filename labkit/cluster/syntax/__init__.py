@@ -1,1 +1,1 @@
-"""The syntax of the files that are read: systemd, YAML with lines, flags, URLs."""
+"""The syntax of configuration files: systemd units, YAML with line numbers, flags, URLs."""

@@ -9,9 +9,9 @@ from labkit.cluster.known_flags import known_flags
 from labkit.cluster.syntax.source import Setting, Source, Unknown
 from labkit.cluster.syntax.systemd import Word
 
-__all__ = ["SHORT", "parse_flags"]
+__all__ = ["SHORT_NAMES", "parse_flags"]
 
-SHORT = {
+SHORT_NAMES = {
     "dockerd": {"H": "host", "G": "group", "D": "debug", "l": "log-level", "g": "data-root"},
     "containerd": {"c": "config", "l": "log-level", "a": "address"},
     "kubectl-proxy": {
@@ -22,21 +22,36 @@ SHORT = {
         "s": "server",
     },
 }
-# Flags that are gone or that this kit does not interpret, and that could change a claim.
-MATTERS = {
+# Flags that could change a claim, and that are removed or that labkit does not interpret.
+NOT_INTERPRETED = {
     (
         "kube-apiserver",
         "insecure-port",
-    ): "removed in Kubernetes 1.24; an older one would listen there",
+    ): "removed in Kubernetes 1.24; an older apiserver would listen there",
     ("kube-apiserver", "insecure-bind-address"): "removed in Kubernetes 1.24",
-    ("kube-apiserver", "authentication-config"): "decides on anonymous callers; not read",
+    (
+        "kube-apiserver",
+        "authentication-config",
+    ): "decides on anonymous callers; not read",
     ("kube-apiserver", "authorization-config"): "decides who may do what; not read",
-    ("kube-apiserver", "authorization-webhook-config-file"): "another service decides; not asked",
-    ("kube-apiserver", "egress-selector-config-file"): "may send calls through a proxy; not read",
-    ("kube-apiserver", "etcd-servers-overrides"): "further etcd servers; not read",
+    (
+        "kube-apiserver",
+        "authorization-webhook-config-file",
+    ): "another service decides; not asked",
+    (
+        "kube-apiserver",
+        "egress-selector-config-file",
+    ): "may send calls through a proxy; not read",
+    (
+        "kube-apiserver",
+        "etcd-servers-overrides",
+    ): "names more etcd servers; not read",
     ("dockerd", "authorization-plugin"): "a plugin decides who may do what; not asked",
-    ("flanneld", "kube-subnet-mgr"): "flanneld would use the apiserver instead of etcd; not read",
-    ("kube-scheduler", "config"): "its clientConnection is read, nothing else of it",
+    (
+        "flanneld",
+        "kube-subnet-mgr",
+    ): "flanneld uses the apiserver instead of etcd; not read",
+    ("kube-scheduler", "config"): "labkit reads only its clientConnection",
 }
 
 
@@ -48,7 +63,7 @@ def parse_flags(
     Parameters
     ----------
     kind : str
-        The component, "kube-apiserver" say.
+        The component, for example "kube-apiserver".
     words : sequence of Word
         Its arguments, without the executable.
     path : str
@@ -57,11 +72,11 @@ def parse_flags(
     Returns
     -------
     flags : list of (str, Setting)
-        In the order of the command line: a flag may stand there twice.
+        In the order of the command line; a flag may occur twice.
     rest : list of Word
-        What is no flag.
+        The arguments that are not flags.
     unknowns : list of Unknown
-        Flags that no table knows, or that matter and are not interpreted.
+        Flags that labkit does not know, or does not interpret although they matter.
 
     Examples
     --------
@@ -71,7 +86,7 @@ def parse_flags(
     """
     table = known_flags(kind)
     known = {*table, *DEFAULTS.get(kind, {})}
-    short = SHORT.get(kind, {})
+    short = SHORT_NAMES.get(kind, {})
     flags: list[tuple[str, Setting]] = []
     rest: list[Word] = []
     unknowns: list[Unknown] = []
@@ -97,14 +112,14 @@ def parse_flags(
                 text = f"{text} {words[index].raw or value}"
                 index += 1
             elif name not in known and index < len(words) and not words[index].text.startswith("-"):
-                # whether an unknown flag takes the next word cannot be known
+                # the next word may be the value of the unknown flag
                 text = f"{text} {words[index].raw or words[index].text}"
                 index += 1
         source = Source(path, word.line, text)
-        matters = MATTERS.get((kind, name))
+        matters = NOT_INTERPRETED.get((kind, name))
         if matters:
             unknowns.append(Unknown(path, word.line, text, matters))
         elif name not in known:
-            unknowns.append(Unknown(path, word.line, text, f"no flag of {kind} that labkit knows"))
+            unknowns.append(Unknown(path, word.line, text, f"labkit knows no such flag of {kind}"))
         flags.append((name, Setting(value, source)))
     return flags, rest, unknowns

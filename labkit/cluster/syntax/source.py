@@ -1,4 +1,4 @@
-"""Where a fact was read, and what was not understood."""
+"""Sources of settings, and the parts of files that labkit did not understand."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value was read.
+    """The place where labkit read a value.
 
     Parameters
     ----------
     path : str
         The file, relative to the folder of environments.
     line : int or None
-        Its line, from 1; None where no single line says it.
+        Its line, from 1; None if no single line has the value.
     text : str
-        What stands there; for a default, what is absent.
+        The text of the file; for a default, what is absent.
     default : bool
-        The value is not written anywhere: the component applies it by itself.
+        True for a default: no file has the value, the component itself applies it.
 
     Examples
     --------
@@ -59,9 +59,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value of a component's configuration, with where it was read.
+    """One value of a component's configuration, with its source.
 
-    An option without a value and without a default is the empty string.
+    Parameters
+    ----------
+    value : str
+        Empty for an option without a value and without a default.
+    source : Source
     """
 
     value: str
@@ -70,7 +74,19 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Something in the configuration that was not understood, and why it matters."""
+    """A part of the configuration that labkit did not understand.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    line : int or None
+        Its line, from 1.
+    text : str
+        The text of the file.
+    why : str
+        What is wrong with it, or what labkit does not know because of it.
+    """
 
     path: str
     line: int | None
@@ -83,7 +99,21 @@ class Unknown:
 
 
 def broken(path: str, line: int | None, what: str, hint: str = "") -> ConfigError:
-    """Make the error for a file that cannot be understood.
+    """Return the error for a file that labkit cannot read.
+
+    Parameters
+    ----------
+    path : str
+    line : int or None
+        The line, from 1.
+    what : str
+        What is wrong.
+    hint : str, optional
+        The next step; by default, to correct the file.
+
+    Returns
+    -------
+    ConfigError
 
     Examples
     --------
@@ -98,7 +128,17 @@ def broken(path: str, line: int | None, what: str, hint: str = "") -> ConfigErro
 
 
 def unknown_of(error: ConfigError, path: str = "") -> Unknown:
-    """Turn an error into something that was not understood.
+    """Return the Unknown that stands for an error.
+
+    Parameters
+    ----------
+    error : ConfigError
+    path : str, optional
+        The file to name if the error names none.
+
+    Returns
+    -------
+    Unknown
 
     Examples
     --------
@@ -110,12 +150,22 @@ def unknown_of(error: ConfigError, path: str = "") -> Unknown:
 
 
 class Collected(list[Unknown]):
-    """What was not understood, errors included: of a user's own files the rest is still read."""
+    """A list of unknowns that also takes errors, so that labkit reads the other files."""
 
 
 @contextmanager
 def trying(unknowns: list[Unknown]) -> Iterator[None]:
-    """Let an error through, or keep it where errors are collected and go on after the block.
+    """Collect a ConfigError of the block as an Unknown, or let it through.
+
+    Parameters
+    ----------
+    unknowns : list of Unknown
+        A :class:`Collected` list takes the error; any other list lets it through.
+
+    Raises
+    ------
+    ConfigError
+        The block failed, and `unknowns` is not a :class:`Collected` list.
 
     Examples
     --------
@@ -134,7 +184,23 @@ def trying(unknowns: list[Unknown]) -> Iterator[None]:
 
 
 def decode(data: bytes, path: str) -> str:
-    r"""Decode a configuration file.
+    r"""Return the text of a configuration file.
+
+    Parameters
+    ----------
+    data : bytes
+        The content; a byte order mark is dropped.
+    path : str
+        The file, for the error.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ConfigError
+        The content is not UTF-8.
 
     Examples
     --------
@@ -149,7 +215,19 @@ def decode(data: bytes, path: str) -> str:
 
 
 def is_true(value: str) -> bool:
-    """Say whether Go's strconv.ParseBool takes a value for true.
+    """Say whether Go's strconv.ParseBool reads a value as true.
+
+    Parameters
+    ----------
+    value : str
+
+    Returns
+    -------
+    bool
+
+    References
+    ----------
+    https://pkg.go.dev/strconv#ParseBool
 
     Examples
     --------

@@ -31,7 +31,17 @@ BARE_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a command line, and the line on which it begins."""
+    """One word of a command line.
+
+    Attributes
+    ----------
+    text : str
+        The word without quotes and escapes.
+    line : int
+        The line on which it begins, from 1.
+    raw : str
+        The word as the file has it.
+    """
 
     text: str
     line: int
@@ -40,7 +50,18 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One ``Key=Value`` of a unit; a value over several lines keeps the line of each character."""
+    """One ``Key=Value`` of a unit.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    section, key, value : str
+    line : int
+        The line of the key, from 1.
+    lines : tuple of int
+        The line of each character of the value, because a value may span lines.
+    """
 
     path: str
     section: str
@@ -52,14 +73,24 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit with its drop-ins, in the order in which systemd reads them."""
+    """A unit with its drop-ins.
+
+    Attributes
+    ----------
+    name : str
+        For example "etcd.service".
+    path : str
+        The unit file.
+    assignments : tuple of Assignment
+        In the order in which systemd reads them.
+    """
 
     name: str
     path: str
     assignments: tuple[Assignment, ...]
 
     def all(self, section: str, key: str) -> tuple[Assignment, ...]:
-        """Return the values of a list, after the resets by empty assignments."""
+        """Return the values of a list; an empty assignment clears the values before it."""
         found: list[Assignment] = []
         for item in self.assignments:
             if (item.section, item.key) == (section, key):
@@ -70,18 +101,27 @@ class Unit:
         return tuple(found)
 
     def last(self, section: str, key: str) -> Assignment | None:
-        """Return the value of a single setting: the last one wins."""
+        """Return the value of a single setting, which is its last one, or None."""
         found = self.all(section, key)
         return found[-1] if found else None
 
 
 def parse_unit(text: str, path: str) -> tuple[Assignment, ...]:
-    r"""Read one unit file or drop-in.
+    r"""Return the assignments of a unit file or drop-in.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for sources.
+
+    Returns
+    -------
+    tuple of Assignment
 
     Raises
     ------
     ConfigError
-        A line is neither comment, section nor assignment.
+        A line is not a comment, a section or an assignment.
 
     Examples
     --------
@@ -111,7 +151,7 @@ def parse_unit(text: str, path: str) -> tuple[Assignment, ...]:
         logical_stripped = logical.strip()
         if logical_stripped.startswith("["):
             if not logical_stripped.endswith("]") or len(logical_stripped) < 3:
-                raise broken(path, first, f"a section header without its ']': {logical_stripped}")
+                raise broken(path, first, f"a section header without ']': {logical_stripped}")
             section = logical_stripped[1:-1]
             continue
         key, equals, value = logical.partition("=")
@@ -120,7 +160,7 @@ def parse_unit(text: str, path: str) -> tuple[Assignment, ...]:
                 path,
                 first,
                 f"neither a section nor Key=Value: {logical_stripped[:60]}",
-                "systemd would ignore the line: write Key=Value, or a backslash on the line before",
+                "systemd ignores this line: write Key=Value, or a backslash on the line before",
             )
         if not section:
             raise broken(path, first, f"{key.strip()}= stands before any [Section]")
@@ -132,12 +172,37 @@ def parse_unit(text: str, path: str) -> tuple[Assignment, ...]:
 
 
 def merge(name: str, path: str, parts: Iterable[tuple[Assignment, ...]]) -> Unit:
-    """Join a unit file and its drop-ins, in the order given."""
+    """Join a unit file and its drop-ins.
+
+    Parameters
+    ----------
+    name, path : str
+        The unit, and its file.
+    parts : iterable of tuple of Assignment
+        The unit file, then its drop-ins.
+
+    Returns
+    -------
+    Unit
+    """
     return Unit(name, path, tuple(item for part in parts for item in part))
 
 
 def split(item: Assignment) -> list[Word]:
-    r"""Split a value into words as systemd does: blanks, quotes and C escapes.
+    r"""Split a value into words as systemd does, with blanks, quotes and C escapes.
+
+    Parameters
+    ----------
+    item : Assignment
+
+    Returns
+    -------
+    list of Word
+
+    Raises
+    ------
+    ConfigError
+        A quote is not closed.
 
     Examples
     --------
@@ -173,14 +238,14 @@ def split(item: Assignment) -> list[Word]:
         index += 1
     if quote:
         line = item.lines[begun if begun is not None else 0]
-        raise broken(item.path, line, f"a quote {quote} that is not closed")
+        raise broken(item.path, line, f"a quote {quote} is not closed")
     if begun is not None:
         words.append(Word(current, item.lines[begun], text[begun:]))
     return words
 
 
 def _escape(rest: str) -> tuple[str, int]:
-    """Return what an escape stands for and how many characters it takes."""
+    """Return the text that an escape stands for, and the number of its characters."""
     char = rest[0]
     if char in ESCAPES:
         return ESCAPES[char], 1
@@ -193,12 +258,25 @@ def _escape(rest: str) -> tuple[str, int]:
                 return chr(code), 1 + digits
     if re.match(r"[0-3][0-7]{2}", rest) and int(rest[:3], 8):
         return chr(int(rest[:3], 8)), 3
-    # systemd warns and keeps the others as they stand; a regular expression has them
+    # systemd keeps unknown escapes, with a warning; regular expressions have some
     return "\\" + char, 1
 
 
 def specifiers(text: str, unit: str, host: str) -> tuple[str, list[str]]:
-    """Replace the specifiers of systemd.unit(5); return the text and those not known."""
+    """Replace the specifiers of systemd.unit(5).
+
+    Parameters
+    ----------
+    text : str
+    unit, host : str
+        The names of the unit and of its machine.
+
+    Returns
+    -------
+    text : str
+    unknown : list of str
+        The specifiers that labkit does not know.
+    """
     stem, _, suffix = unit.rpartition(".")
     prefix, at, instance = (stem or suffix).partition("@")
     table = SPECIFIERS | {
@@ -224,7 +302,21 @@ def specifiers(text: str, unit: str, host: str) -> tuple[str, list[str]]:
 def expand(
     words: Iterable[Word], unit: str, host: str, environment: Mapping[str, str]
 ) -> tuple[list[Word], list[tuple[Word, str]]]:
-    """Replace specifiers and variables; return the words, and what could not be replaced.
+    """Replace specifiers and variables in words.
+
+    Parameters
+    ----------
+    words : iterable of Word
+    unit, host : str
+        The names of the unit and of its machine.
+    environment : mapping of str to str
+        The variables of the service.
+
+    Returns
+    -------
+    words : list of Word
+    missing : list of (Word, str)
+        Specifiers and variables without a value, each with its word.
 
     Examples
     --------
@@ -253,7 +345,21 @@ def expand(
 
 
 def parse_environment(text: str, path: str) -> dict[str, tuple[str, int]]:
-    r"""Read an EnvironmentFile: variable to value and line.
+    r"""Return the variables of an EnvironmentFile, each with its value and line.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for the error.
+
+    Returns
+    -------
+    dict of str to (str, int)
+
+    Raises
+    ------
+    ConfigError
+        A line is not an assignment of a variable.
 
     Examples
     --------
@@ -274,7 +380,7 @@ def parse_environment(text: str, path: str) -> dict[str, tuple[str, int]]:
         pending = ""
         key, equals, value = line.strip().partition("=")
         if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key.strip()):
-            raise broken(path, start, f"no VARIABLE=value: {line.strip()[:60]}")
+            raise broken(path, start, f"not VARIABLE=value: {line.strip()[:60]}")
         value = value.strip()
         if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]

@@ -35,7 +35,20 @@ def is_loopback(host: str) -> bool:
 
 
 def port_of(setting: Setting) -> int:
-    """Read a port.
+    """Return the port that a setting names.
+
+    Parameters
+    ----------
+    setting : Setting
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ConfigError
+        The value is not a port, 0 to 65535.
 
     Examples
     --------
@@ -45,12 +58,29 @@ def port_of(setting: Setting) -> int:
     """
     value = setting.value
     if not value.isascii() or not value.isdigit() or len(value) > 5 or int(value) > 65535:
-        raise broken(setting.source.path, setting.source.line, f"no port: {setting.source.text}")
+        raise broken(setting.source.path, setting.source.line, f"not a port: {setting.source.text}")
     return int(setting.value)
 
 
 def url_of(setting: Setting) -> tuple[SplitResult, str, int]:
-    """Read a URL; return it with its host and port.
+    """Return the parts of the URL that a setting names.
+
+    Parameters
+    ----------
+    setting : Setting
+
+    Returns
+    -------
+    url : SplitResult
+    host : str
+        Empty for a Unix socket.
+    port : int
+        The scheme's default if the URL has none; 0 if the scheme has none.
+
+    Raises
+    ------
+    ConfigError
+        The value is not a URL.
 
     Examples
     --------
@@ -63,8 +93,8 @@ def url_of(setting: Setting) -> tuple[SplitResult, str, int]:
         host = url.hostname or ""
         port = url.port or {"https": 443, "http": 80}.get(url.scheme, 0)
     except ValueError as error:
-        what = f"{setting.value!r} is no URL: {error}"
+        what = f"{setting.value!r} is not a URL: {error}"
         raise broken(setting.source.path, setting.source.line, what) from error
     if not url.scheme or (not host and url.scheme not in {"unix", "fd", "unixs"}):
-        raise broken(setting.source.path, setting.source.line, f"{setting.value!r} is no URL")
+        raise broken(setting.source.path, setting.source.line, f"{setting.value!r} is not a URL")
     return url, host, port

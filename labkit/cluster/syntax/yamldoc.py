@@ -1,4 +1,4 @@
-"""YAML and JSON documents that remember on which line each key stands."""
+"""YAML and JSON documents that know the line of each key."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Key = str | int
 _TEXT, _LIST, _MAP, _MERGE = (
     f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map", "merge")
 )
-# A file of this size is no configuration; aliases of aliases can grow without end.
+# No configuration is larger; aliases of aliases can grow without end.
 MAX_NODES = 200_000
 MAX_DEPTH = 60
 
 
 def _without_dates(loader: Any) -> Any:
-    """Return a loader of YAML as Kubernetes reads it: with JSON's types, so no dates."""
+    """Return a YAML loader with JSON's types, as in Kubernetes: it makes no dates."""
     resolvers = {
         first: [(tag, found) for tag, found in known if tag != "tag:yaml.org,2002:timestamp"]
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -34,7 +34,7 @@ def _without_dates(loader: Any) -> Any:
 
 
 _Exact = _without_dates(yaml.SafeLoader)
-#: libyaml's, where it is there: five times as fast, and less exact about what is wrong.
+#: libyaml's loader, if installed: five times as fast, with less exact errors.
 _Fast = _without_dates(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
@@ -45,11 +45,11 @@ class Document:
     Parameters
     ----------
     path : str
-        The file that it stands in, for messages and sources.
+        The file, for messages and sources.
     value : object
         Dicts, lists and scalars.
     lines : mapping
-        Keys' path to the line where it stands.
+        The line of each path of keys, from 1.
     """
 
     path: str
@@ -76,8 +76,8 @@ class Document:
         return None
 
     def source(self, *keys: Key) -> Source:
-        """Return where a value stands, in words of the file."""
-        # inside a list only the key itself: "server: http://…" of some cluster
+        """Return the source of the value at a path of keys."""
+        # inside a list, only the key itself: "server: http://…"
         last = max((i for i, key in enumerate(keys) if isinstance(key, int)), default=-1)
         shown = keys if last < 0 else keys[-1:] if isinstance(keys[-1], str) else keys[-2:-1]
         name = ".".join(str(key) for key in shown)
@@ -86,14 +86,14 @@ class Document:
         return Source(self.path, self.line(*keys), text)
 
     def setting(self, *keys: Key) -> Setting | None:
-        """Return a scalar with its source, or None where it is absent."""
+        """Return the scalar at a path of keys with its source, or None if it is absent."""
         value = self.get(*keys)
         if value is None or isinstance(value, (dict, list)):
             return None
         return Setting(as_text(value), self.source(*keys))
 
     def mapping(self, *keys: Key) -> dict[str, Any]:
-        """Return the mapping at a path of keys; empty where it is absent."""
+        """Return the mapping at a path of keys; empty if it is absent."""
         value = self.get(*keys, default={})
         if not isinstance(value, dict):
             raise self.broken("expected keys and values here", *keys)
@@ -103,14 +103,14 @@ class Document:
         return value
 
     def sequence(self, *keys: Key) -> list[Any]:
-        """Return the list at a path of keys; empty where it is absent."""
+        """Return the list at a path of keys; empty if it is absent."""
         value = self.get(*keys, default=[])
         if not isinstance(value, list):
             raise self.broken("expected a list here", *keys)
         return value
 
     def words(self, *keys: Key) -> tuple[str, ...]:
-        """Return a list of scalars as text; a single scalar counts as one."""
+        """Return a list of scalars as text; a single scalar is a list of one."""
         value = self.get(*keys, default=[])
         values = value if isinstance(value, list) else [value]
         if any(isinstance(item, (dict, list)) or item is None for item in values):
@@ -118,7 +118,7 @@ class Document:
         return tuple(as_text(item) for item in values)
 
     def text(self, *keys: Key, default: str | None = None) -> str:
-        """Return a scalar as text; without a default it must be there."""
+        """Return a scalar as text; without a default it must be present."""
         value = self.get(*keys)
         if value is None and default is not None:
             return default
@@ -128,7 +128,7 @@ class Document:
         return as_text(value)
 
     def broken(self, what: str, *keys: Key) -> Exception:
-        """Make the error that says what is wrong at a path of keys."""
+        """Return the error for what is wrong at a path of keys."""
         name = ".".join(str(key) for key in keys)
         prefix = f"{name}: " if name and name not in what else ""
         return broken(self.path, self.line(*keys), prefix + what)
@@ -145,6 +145,15 @@ class Document:
 def as_text(value: Any) -> str:
     """Write a scalar as the components' flags do.
 
+    Parameters
+    ----------
+    value : object
+        A scalar of YAML.
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> as_text(True), as_text(10250), as_text(None)
@@ -156,7 +165,7 @@ def as_text(value: Any) -> str:
 
 
 def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
-    """Walk a document's nodes: lines of all keys; no duplicate, endless or huge thing."""
+    """Return the line of every key; refuse duplicate keys, and huge or endless documents."""
     lines: dict[tuple[Key, ...], int] = {}
     stack: list[tuple[yaml.Node, tuple[Key, ...]]] = [(node, ())]
     while stack:
@@ -174,7 +183,7 @@ def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
                         path,
                         at,
                         f"{key.value!r} stands here twice, first on line {seen[key.value]}",
-                        "one of the two would silently win: keep one",
+                        "only one of the two would count: keep one",
                     )
                 seen[key.value] = at
                 below = (*keys, key.value)
@@ -190,14 +199,23 @@ def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
 
 @lru_cache(maxsize=512)
 def read_documents(text: str, path: str) -> tuple[Document, ...]:
-    r"""Read all documents of a YAML (or JSON) file; empty ones are left out.
+    r"""Read all documents of a YAML or JSON file; leave out empty ones.
 
-    The same text is read once; nobody may change what is returned.
+    The result is cached, so callers must not change it.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    tuple of Document
 
     Raises
     ------
     ConfigError
-        The text is no YAML; the message names file and line.
+        The text is not valid YAML, has a key twice, or is too large.
 
     Examples
     --------
@@ -237,7 +255,7 @@ def _documents(make: Any, text: str, path: str, started: list[int]) -> Iterator[
 
 
 def _value(loader: Any, node: Any) -> Any:
-    """Return a checked node's value: what is plain without asking the loader how it is made."""
+    """Return a checked node's value; make plain values without the slow loader."""
     kind = type(node), node.tag
     if kind == (yaml.ScalarNode, _TEXT):
         return node.value
@@ -249,7 +267,21 @@ def _value(loader: Any, node: Any) -> Any:
 
 
 def read_one(text: str, path: str) -> Document:
-    """Read a file that must hold exactly one mapping.
+    """Read a file that must contain exactly one mapping.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    Document
+
+    Raises
+    ------
+    ConfigError
+        The text is not valid YAML, or not one mapping.
 
     Examples
     --------
