@@ -1,4 +1,4 @@
-# The two that matter: make lab, make test. Everything happens in this folder and in Docker.
+# The two main targets: make lab, make test. All changes are made in this folder and in Docker.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,11 +11,11 @@ LABKIT := $(BIN)/labkit
 MODES := --mode insecure --mode hardened
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 \
          --nbval-sanitize-with=notebooks/sanitize.cfg
-# Jupyter does not start as root unless it is told to; it listens on this machine only.
+# Jupyter does not start as root without this option; it listens on this machine only.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: help
-help: ## Say what there is
+help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
 	  || sed -nE 's/^([a-z-]+):.*## (.*)/make \1  \2/p' $(MAKEFILE_LIST)
 
@@ -24,19 +24,19 @@ $(STAMP): pyproject.toml requirements.lock scripts/python-env
 	@touch $@
 
 .PHONY: env
-env: $(STAMP) ## Make the Python environment in .venv
+env: $(STAMP) ## Create the Python environment in .venv
 
 .PHONY: engine
 engine: $(STAMP)
 	@scripts/docker-engine $(BIN)/python
 
 .PHONY: lab
-lab: engine ## Bring up both clusters, hold the model against them, show the table
+lab: engine ## Bring up both clusters, check the model in them, show the results
 	@$(LABKIT) up $(MODES)
 	@$(LABKIT) verify $(MODES)
 	@echo
 	@echo "Open the notebooks:  make notebooks"
-	@echo "Look inside:         $(LABKIT) kubectl --mode insecure -- get pods -A"
+	@echo "Use kubectl:         $(LABKIT) kubectl --mode insecure -- get pods -A"
 	@echo "Remove the clusters: make down"
 
 .PHONY: notebooks
@@ -44,55 +44,55 @@ notebooks: $(STAMP) ## Open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=notebooks $(AS_ROOT)
 
 .PHONY: test
-test: engine ## Every test: unit, lab and notebooks, with one summary
+test: engine ## Run all tests: unit tests, lab tests and notebooks
 	@$(LABKIT) image build >/dev/null
 	@$(BIN)/python -m pytest tests labkit notebooks $(NBVAL) $(PYTEST)
 
 .PHONY: unit
-unit: $(STAMP) ## The tests that need no Docker
+unit: $(STAMP) ## Run the tests that need no Docker
 	@$(BIN)/python -m pytest tests labkit -m "not lab" $(PYTEST)
 
 .PHONY: coverage
-coverage: $(STAMP) ## The tests that need no Docker, and which lines and branches they miss
+coverage: $(STAMP) ## Run the tests that need no Docker, and list the lines and branches they miss
 	@$(BIN)/python -m pytest tests labkit -m "not lab" --cov $(PYTEST)
 
 .PHONY: lint
-lint: $(STAMP) ## Ruff, mypy, who imports whom, shellcheck, and the words of the texts
+lint: $(STAMP) ## Check code and texts: ruff, mypy, import rules, shellcheck, word list
 	@$(BIN)/python scripts/check-words
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/shellcheck labkit/agents/*.sh
+	@$(BIN)/shellcheck --shell=sh labkit/agents/*.sh
 
 .PHONY: format
-format: $(STAMP) ## Let ruff mend what it can
+format: $(STAMP) ## Format the code, and fix what ruff can fix
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 .PHONY: docs
-docs: $(STAMP) ## Build the documentation site in site/, offline
+docs: $(STAMP) ## Build the documentation site in site/; needs no network
 	@$(BIN)/python docs/build.py
 	@echo "Open site/index.html"
 
 .PHONY: regenerate
-regenerate: $(STAMP) ## Execute the notebooks anew, in place, and draw the README's picture
+regenerate: $(STAMP) ## Run the notebooks again, store their output, draw the README's picture (needs make lab)
 	@$(BIN)/python scripts/regenerate-notebooks
 	@$(BIN)/python scripts/readme-picture
 
 .PHONY: matrix
-matrix: $(STAMP) ## Fill the truth matrix in docs/ (both clusters up); it goes on where it ended
+matrix: $(STAMP) ## Fill the truth matrix in docs/ (needs make lab); continues an interrupted run
 	@$(LABKIT) matrix --json docs/matrix.json --picture docs/matrix.png --table docs/matrix.md \
 	  --html docs/matrix.html
 	@$(LABKIT) matrix --combinations 30 --json docs/combinations.json
 	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l "Matrix.read()" notebooks/*.ipynb)
 
 .PHONY: flags
-flags: engine ## Write the tables of flags anew, from the node image's own programs
+flags: engine ## Rewrite the tables of known flags from the help of the node image's programs
 	@$(BIN)/python -m labkit.lab.flag_tables
 
 .PHONY: lock
-lock: $(STAMP) ## Write requirements.lock anew, from the newest versions that pyproject.toml allows
+lock: $(STAMP) ## Rewrite requirements.lock with the newest versions that pyproject.toml allows
 	@scripts/lock
 
 .PHONY: down
@@ -100,7 +100,7 @@ down: $(STAMP) ## Remove both clusters
 	@$(LABKIT) down $(MODES)
 
 .PHONY: clean
-clean: ## Remove both clusters and what was made in this folder; images stay
+clean: ## Remove both clusters and all generated files in this folder; keep the images
 	@if [ -x $(LABKIT) ]; then $(LABKIT) down $(MODES) || echo "labs not removed, see above" >&2; fi
 	@rm -rf $(VENV) build site .ci/logs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find labkit tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +

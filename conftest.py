@@ -1,4 +1,4 @@
-"""What the tests, the doctests and the notebooks share: one pair of labs for all of them."""
+"""The shared labs of all tests, doctests and notebooks: one pair for the whole session."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from hypothesis import settings
 from labkit.errors import LabkitError
 from labkit.lab.parallel import bring_up, in_parallel
 
-# how long an example takes says something of the machine, and nothing of the code
+# the duration of an example depends on the machine, so there is no deadline
 settings.register_profile("labkit", deadline=None)
 settings.load_profile("labkit")
 
 MODES = ("insecure", "hardened")
 LAB_FIXTURES = {"labs", "lab_insecure", "lab_hardened"}
-#: Who made a lab can be read from its name, so that the next session removes what a killed
-#: one left: test-MACHINE-PROCESS.
+#: A lab's name has the form test-MACHINE-PROCESS. So the next session recognizes and removes the
+#: labs of a session that was killed.
 MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 
 
 class Labs:
-    """The labs of this session: up when the first test needs them, down at its end."""
+    """The labs of this session: the first test that needs them brings them up."""
 
     def __init__(self) -> None:
         self.name = os.environ.get("LABKIT_TEST_NAME") or f"test-{MACHINE}-{os.getpid()}"
@@ -36,7 +36,7 @@ class Labs:
         self._begun = False
 
     def up(self) -> dict[str, Any]:
-        """Return the labs, by mode; what went wrong once goes wrong again at once."""
+        """Return the labs by mode; after a failed start, raise its error again at once."""
         if self._error is not None:
             raise self._error
         if not self._labs:
@@ -53,7 +53,7 @@ class Labs:
         return self._labs
 
     def down(self) -> None:
-        """Remove the labs, if they were ever begun."""
+        """Remove the labs, if a start was attempted."""
         if self._begun:
             from labkit.lab import Lab
 
@@ -61,7 +61,7 @@ class Labs:
             self._labs, self._begun = {}, False
 
     def save_logs(self, folder: Path) -> None:
-        """Write the end of each machine's journal into a folder."""
+        """Write the last lines of each machine's journal to files in a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         for mode, lab in self._labs.items():
             for node in lab.environment.nodes:
@@ -100,7 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collectstart(collector: Any) -> None:
-    # JupyterLab saves a picture beside each Mermaid diagram; nbval would miss it in a fresh run.
+    # JupyterLab stores a picture of each Mermaid diagram, which a run by nbval does not have.
     if hasattr(collector, "skip_compare"):
         collector.skip_compare += ("image/svg+xml",)
 
@@ -112,7 +112,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("lab")
         elif LAB_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("lab")
-    # what is quick and needs no Docker first; the notebooks last, as they stand
+    # first the quick tests, which need no Docker; last the notebooks, in their order
     items.sort(key=lambda item: (_is_cell(item), item.get_closest_marker("lab") is not None))
 
 
@@ -125,10 +125,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         stash[NO_ENGINE] = _why_no_engine()
     if stash[NO_ENGINE]:
         if os.environ.get("CI") == "true":
-            pytest.fail(f"CI has to test everything. {stash[NO_ENGINE]}", pytrace=False)
+            pytest.fail(f"CI must run every test, but: {stash[NO_ENGINE]}", pytrace=False)
         pytest.skip(stash[NO_ENGINE])
     if _is_cell(item):
-        # before nbval starts the kernel, which inherits the environment
+        # now, because the kernel that nbval starts next inherits the environment variables
         stash[LABS].up()
         os.environ["LABKIT_NAME"] = stash[LABS].name
 
@@ -148,7 +148,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if reason:
         terminalreporter.section("NOT TESTED: everything that needs Docker", red=True, bold=True)
         terminalreporter.line(reason)
-        terminalreporter.line("make test installs or finds an engine, or says what to do")
+        terminalreporter.line("next: make test, which finds or installs an engine")
 
 
 def _is_cell(item: pytest.Item) -> bool:
@@ -157,7 +157,7 @@ def _is_cell(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def labs(pytestconfig: pytest.Config) -> dict[str, Any]:
-    """Both labs of the session, by mode. Who changes one resets it."""
+    """Return both labs of the session by mode. A test that changes a lab must reset it."""
     return pytestconfig.stash[LABS].up()
 
 

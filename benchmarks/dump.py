@@ -1,13 +1,12 @@
-"""How long a cluster's dump takes: a table, and the same reachability by another backend.
+"""Measure how long labkit takes to read and analyse a cluster's dump of objects.
 
 ::
 
     python benchmarks/dump.py                      # 1,000, 10,000 and 25,000 pods
     python benchmarks/dump.py --pods 1000 --backend rustworkx
 
-Each size is measured in a process of its own, so that the peak of its memory is its own. With
-``--backend`` an installed backend of networkx computes everything that leads to cluster-admin as
-well, and what every fact leads to; its results have to be equal.
+Each size is measured in a separate process, which gives its peak memory. With ``--backend``, an
+installed backend of networkx computes reachability as well; its results must be equal.
 """
 
 from __future__ import annotations
@@ -27,26 +26,28 @@ from typing import Any, TypeVar
 import networkx as nx
 from make_dump import write_dump
 
-from labkit.analysis import attack_graph, dump_steps, paths_to
+from labkit.analysis.attack_graph.from_objects import object_steps
+from labkit.analysis.attack_graph.steps import attack_graph, paths_to
 from labkit.cluster import read_dump
+from labkit.model import Foothold
+from labkit.model.footholds import ADMIN
 
-GOAL = "cluster-admin"
 SIZES = (1_000, 10_000, 25_000)
 T = TypeVar("T")
 
 
 def timed(work: Callable[[], T]) -> tuple[float, T]:
-    """Return how long something took, and its result."""
+    """Return the seconds that a function took, and its result."""
     start = time.perf_counter()
     result = work()
     return time.perf_counter() - start, result
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Read and analyse one dump."""
+    """Read and analyse one dump, and return the row of the table."""
     read, dump = timed(lambda: read_dump(path))
-    build, graph = timed(lambda: attack_graph(dump_steps(dump)))
-    search, paths = timed(lambda: paths_to(graph, GOAL))
+    build, graph = timed(lambda: attack_graph(object_steps(dump)))
+    search, paths = timed(lambda: paths_to(graph, ADMIN))
     return {
         "pods": dump.pod_count,
         "MB": round(path.stat().st_size / 1e6, 1),
@@ -61,30 +62,30 @@ def measure(path: Path) -> dict[str, Any]:
 
 
 def backends(path: Path, backend: str) -> list[tuple[str, float, float, bool]]:
-    """Compute the same by networkx itself and by a backend: seconds of each, and whether equal."""
-    graph = attack_graph(dump_steps(read_dump(path)))
-    starts = [thing for thing in graph if thing.startswith("inside pod ")][:300]
+    """Compare networkx with a backend: name, seconds of each, and whether the results are equal."""
+    graph = attack_graph(object_steps(read_dump(path)))
+    starts = [thing for thing in graph if thing.kind == "pod"][:300]
 
-    def distances(use: str) -> list[dict[str, float]]:
+    def distances(use: str) -> list[dict[Foothold, float]]:
         search = nx.single_source_dijkstra_path_length
         found = (search(graph, start, weight="weight", backend=use) for start in starts)
         return [{thing: round(far, 6) for thing, far in each.items()} for each in found]
 
-    def betweenness(use: str) -> dict[str, float]:
+    def betweenness(use: str) -> dict[Foothold, float]:
         found = nx.betweenness_centrality(graph, backend=use)
         return {thing: round(value, 9) for thing, value in found.items()}
 
-    def descendants(use: str) -> list[set[str]]:
+    def descendants(use: str) -> list[set[Foothold]]:
         return [nx.descendants(graph, start, backend=use) for start in starts]
 
-    # nothing changes the graph meanwhile
+    # the graph does not change, so networkx may cache its conversion
     nx.config.warnings_to_ignore.add("cache")
-    # the first call converts the graph; networkx keeps what comes of it
+    # the first call converts the graph, and networkx caches the result
     first, _ = timed(lambda: nx.descendants(graph, starts[0], backend=backend))
     rows = [("the first call, with the conversion", 0.0, first, True)]
     for name, work in (
         (f"everything reached from each of {len(starts)} pods", descendants),
-        ("the cheapest way to all of it", distances),
+        ("the cheapest path to each of them", distances),
         ("betweenness of everything", betweenness),
     ):
         own, expected = timed(partial(work, "networkx"))
@@ -101,10 +102,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measure, print."""
+    """Measure every size, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--pods", type=int, nargs="*", default=SIZES)
-    parser.add_argument("--backend", default="")
+    parser.add_argument("--pods", type=int, nargs="*", default=SIZES, help="numbers of pods")
+    parser.add_argument("--backend", default="", help="a backend of networkx, such as rustworkx")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:

@@ -1,7 +1,7 @@
-"""How long the lab takes: up, reset, and every control flipped there and back.
+"""Measure how long the lab takes: up, reset, and a flip of every control and back.
 
 ``python benchmarks/lab.py`` needs a Docker Engine and the images (``labkit image build``). It
-makes clusters of its own, and removes them. Nothing else should run meanwhile.
+creates clusters under its own name, and removes them. Nothing else should run at the same time.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ NAME = "bench"
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long something takes."""
+    """Return the seconds that a function takes."""
     began = time.monotonic()
     work()
     return time.monotonic() - began
 
 
 def row(what: str, *times: float) -> None:
-    """Print a row: the median, the least and the most."""
+    """Print a row of the table: the median, the least and the most seconds."""
     print(
         f"| {what} | {statistics.median(times):.1f} | {min(times):.1f} | {max(times):.1f} "
         f"| {len(times)} |",
@@ -38,7 +38,7 @@ def row(what: str, *times: float) -> None:
 
 
 def alone(mode: str, runs: int, share: int) -> None:
-    """Time one mode by itself."""
+    """Measure one mode alone, with every `share`-th control."""
     quiet = reporter(quiet=True)
     lab, up = Lab(mode, name=NAME, reporter=quiet), []
     try:
@@ -63,10 +63,10 @@ def alone(mode: str, runs: int, share: int) -> None:
 
 
 def main() -> None:
-    """Print one table."""
+    """Measure both modes, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--share", type=int, default=1, help="flip every so many-th control")
+    parser.add_argument("--runs", type=int, default=3, help="repetitions of up and reset")
+    parser.add_argument("--share", type=int, default=1, metavar="N", help="flip every Nth control")
     given = parser.parse_args()
     print("| what | median s | least | most | times |\n|---|---|---|---|---|")
     try:

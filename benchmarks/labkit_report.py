@@ -1,4 +1,4 @@
-"""Time labkit's report of one random model, in a process of its own; called by peers.py."""
+"""Measure labkit's report of one random model; peers.py runs this in a separate process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ with TemporaryDirectory() as folder:
 
 
 def least(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the least CPU seconds of some runs, and what the work returns."""
+    """Return the least CPU seconds of all runs, and the result of the function."""
     times = []
     for _ in range(runs):
         start = time.process_time()

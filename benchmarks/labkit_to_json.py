@@ -1,4 +1,4 @@
-"""Read a model, find its threats and paths, write them as JSON: what peers.py times."""
+"""Read a model, find its threats and paths, and write them as JSON; peers.py measures this."""
 
 from __future__ import annotations
 

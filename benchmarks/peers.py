@@ -1,4 +1,4 @@
-"""labkit beside pytm, open-threat-model and Threagile, on this machine and in this run.
+"""Compare labkit with pytm, open-threat-model and Threagile, on this machine and in this run.
 
 ``python benchmarks/peers.py`` makes one random cluster, gives the same components and channels
 to every tool, and times each as a new process, from the model to its findings as JSON. pytm and
@@ -35,7 +35,7 @@ REPORT = ((20, 40), (100, 200), (300, 600), (1000, 2000))
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """What one tool is told to do.
+    """The command and settings of one tool.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one tool took: seconds of CPU and of a clock, how much it found, its JSON's size."""
+    """The cost of one tool: seconds of CPU and of wall clock, findings, size of its JSON."""
 
     tool: str
     cpu: float
@@ -113,7 +113,7 @@ def in_turn(tools: Sequence[Tool], runs: int) -> tuple[list[Run], list[str]]:
 
 
 def labkit(made: Shape, folder: Path) -> list[Tool]:
-    """Return labkit twice: the command, and its function in a script of one's own."""
+    """Return labkit twice: the command, and its function in a script of your own."""
     model = folder / "model.yaml"
     model.write_text(by_hand(made))
     script, command = folder / "script.json", folder / "command.json"

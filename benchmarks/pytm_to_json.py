@@ -1,4 +1,4 @@
-"""Build a model with pytm, find its threats, write them as JSON: what peers.py times."""
+"""Build a model with pytm, find its threats, and write them as JSON; peers.py measures this."""
 
 from __future__ import annotations
 

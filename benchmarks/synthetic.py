@@ -1,4 +1,4 @@
-"""Models of any size, the same for every run and every tool."""
+"""Make random models of any size, equal in every run and for every tool."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PORTS = {"kube-apiserver": 6443, "etcd": 2379, "kubelet": 10250, "dockerd": 2375
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A component: its name, what it is, its machine and its zone."""
+    """A component: its name, its kind, its machine and its zone."""
 
     name: str
     kind: str
@@ -34,21 +34,27 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What all tools are given."""
+    """A model that every tool gets in its own format: components and channels."""
 
     parts: tuple[Part, ...]
     flows: tuple[Flow, ...]
 
 
 def shape(components: int, channels: int, *, seed: int = 1, named_apart: bool = False) -> Shape:
-    """Make a cluster of machines that call each other at random, half of them safely.
+    """Return a cluster of machines with random channels, half of them safe.
 
     Parameters
     ----------
     components, channels : int
+        Their numbers.
     seed : int
+        The seed of the random numbers.
     named_apart : bool
-        Every component has a name of its own, so that a picture groups none of them.
+        Give every component a different name, so that a picture groups none of them.
+
+    Returns
+    -------
+    Shape
     """
     chance = random.Random(seed)  # noqa: S311
     zones = max(3, min(8, components // 10))
@@ -68,7 +74,7 @@ def shape(components: int, channels: int, *, seed: int = 1, named_apart: bool = 
         client, server = chance.sample(range(components), 2)
         if chance.random() < 0.25:
             server = chance.choice((0, 1))
-        # most calls stay near: as in a real system, zones are there for that
+        # most channels stay within a zone, as in a real system
         elif parts[client].zone != parts[server].zone and chance.random() < 0.6:
             continue
         port = PORTS.get(parts[server].kind, 8443 if chance.random() < 0.5 else 8080)
@@ -80,7 +86,7 @@ def shape(components: int, channels: int, *, seed: int = 1, named_apart: bool = 
 
 
 def by_hand(made: Shape) -> str:
-    """Write it as labkit reads a model by hand; JSON is YAML."""
+    """Return the model in labkit's format of a model by hand (JSON, which is also YAML)."""
     claims = ("encryption", "server_authentication", "client_authentication", "authorization")
     safe = dict(zip(claims, ("tls1.3", "verified", "required", "enforced"), strict=True))
     bare = dict(zip(claims, ("none", "none", "none", "allow-all"), strict=True))

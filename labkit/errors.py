@@ -1,14 +1,14 @@
-"""What can go wrong, as one small tree.
+"""The exceptions of labkit, as one small tree.
 
 ::
 
     LabkitError
-    ├── ConfigError            a file of an environment cannot be understood
+    ├── ConfigError            a file or a value is missing or malformed
     │   └── NoSuchName             there is no technique or control of that name
-    ├── EngineError            Docker Engine is missing or cannot do what a lab needs
-    ├── ImageError             an image cannot be made, saved, loaded, pushed or pulled
+    ├── EngineError            Docker Engine is missing, or lacks something that a lab needs
+    ├── ImageError             an image cannot be built, saved, loaded, pushed or pulled
     │   └── BuildFailed
-    ├── LabError               a lab cannot be made, found or changed
+    ├── LabError               a lab cannot be created, found or changed
     │   ├── NameTaken
     │   ├── NoSuchLab
     │   ├── StartTimeout
@@ -16,8 +16,8 @@
     └── ProbeError             a probe could not be carried out (never a refusal)
         └── ProbeTimeout
 
-Every one of them says what happened and to what (the message), what was seen (the
-evidence: the last lines of a log, say) and the one command to run next (the hint).
+Each of them says what happened, and to what (the message), what was seen (the evidence, for
+example the last lines of a log) and the command to run next (the hint).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class LabkitError(Exception):
-    """The root of everything that labkit raises on purpose.
+    """The base class of all exceptions that labkit raises on purpose.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class LabkitError(Exception):
     evidence : sequence of str, optional
         What was seen: lines of a log or of a command's output.
     hint : str, optional
-        The one command, or the one thing, to do next.
+        The command to run next, or the thing to do next.
 
     Examples
     --------
@@ -76,9 +76,12 @@ class LabkitError(Exception):
 
 
 class ConfigError(LabkitError):
-    """A file of an environment is missing, malformed or contradicts another.
+    """A file or a value is missing or malformed, or contradicts another one.
 
-    ``place`` is the file, its line and what is wrong there, where that is known.
+    Attributes
+    ----------
+    place : tuple of (str, int or None, str), or None
+        The file, its line and what is wrong there, if known.
     """
 
     place: tuple[str, int | None, str] | None = None
@@ -105,7 +108,7 @@ class LabError(LabkitError):
 
 
 class NameTaken(LabError):
-    """A lab of that name and mode is there already."""
+    """A container of something else already has the name of a lab's machine."""
 
 
 class NoSuchLab(LabError):
@@ -117,12 +120,12 @@ class StartTimeout(LabError):
 
 
 class CommandFailed(LabError):
-    """A command inside a node ended with an exit status other than the expected."""
+    """A command on a machine ran too long, or ended with another exit status than 0."""
 
 
 class ProbeError(LabkitError):
-    """A probe could not be carried out; that is never taken for a refusal."""
+    """A probe could not be carried out; this never counts as a refusal."""
 
 
 class ProbeTimeout(ProbeError):
-    """A probe got no answer at all in its time."""
+    """A probe got no answer before its deadline."""

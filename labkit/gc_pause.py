@@ -1,4 +1,4 @@
-"""Putting many objects together that are all kept."""
+"""Pause Python's garbage collector while many objects are created that are all kept."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ __all__ = ["gc_pause"]
 
 @contextmanager
 def gc_pause() -> Iterator[None]:
-    """Look for no garbage meanwhile; as a context or as a decorator.
+    """Disable garbage collection for a block or a function.
 
-    Python looks for garbage the more often the more objects are made. Of the nodes of a document,
-    or of what is found about a model, all are kept until the end, and to look at them again and
-    again is a tenth of the time.
+    Python collects garbage more often the more objects are created. The nodes of a document and
+    the findings of a model are all kept until the end, and a tenth of the time would go into
+    examining them again and again.
+
+    Yields
+    ------
+    None
 
     Examples
     --------

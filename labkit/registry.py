@@ -1,4 +1,4 @@
-"""Packages whose modules each hold one entry: techniques, controls."""
+"""Packages that are mappings: each of their modules holds one technique or one control."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ T = TypeVar("T")
 
 
 class Registry(ModuleType, Mapping[str, T], Generic[T]):
-    """A package that is also the mapping of its entries, by name and sorted.
+    """A package that is also a mapping of its entries by name, in alphabetical order.
 
-    A module of the package that does not begin with ``_`` holds one entry, under
-    :attr:`ATTRIBUTE`. The modules are imported when the first entry is asked for.
+    Each module of the package whose name does not begin with ``_`` holds one entry, under the name
+    :attr:`ATTRIBUTE`. The modules are imported at the first use of an entry.
+
+    Raises
+    ------
+    NoSuchName
+        A subscript is not the name of an entry; the hint is a similar name or the list.
 
     Examples
     --------
@@ -51,7 +56,7 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
             kind = self.ATTRIBUTE.lower()
             near = get_close_matches(name, entries, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"labkit {kind} list"
-            raise NoSuchName(f"no {kind} {name!r}", hint=hint)
+            raise NoSuchName(f"there is no {kind} {name!r}", hint=hint)
         return entries[name]
 
     def __getattr__(self, name: str) -> Any:

@@ -1,6 +1,6 @@
-"""Where the kit's own files are, in a checkout and where the package is installed.
+"""Find labkit's own data files, in a checkout or in an installed package.
 
-The wheel holds them in ``labkit/_data``, under the names that they have in the repository.
+The wheel holds them in ``labkit/_data``, under their names in the repository.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ PACKAGE = Path(__file__).resolve().parent
 def environments_dir() -> Path:
     """Return the folder that holds the environments and the recipe of the images.
 
-    The environment variable ``LABKIT_ENVIRONMENTS`` names another one.
+    The environment variable ``LABKIT_ENVIRONMENTS`` names another folder.
 
     Returns
     -------
     pathlib.Path
-        An absolute path of a folder that exists.
+        The absolute path of an existing folder.
 
     Raises
     ------
     ConfigError
-        The folder is not there.
+        The folder does not exist.
 
     Examples
     --------
@@ -39,8 +39,8 @@ def environments_dir() -> Path:
         folder = Path(named).resolve()
         if not folder.is_dir():
             raise ConfigError(
-                f"LABKIT_ENVIRONMENTS names no folder: {folder}",
-                hint="unset LABKIT_ENVIRONMENTS, to use the environments that come with labkit",
+                f"LABKIT_ENVIRONMENTS names {folder}, which is not a folder",
+                hint="unset LABKIT_ENVIRONMENTS, to use the environments of labkit",
             )
         return folder
     return _find("environments")
@@ -49,10 +49,14 @@ def environments_dir() -> Path:
 def notebooks_dir() -> Path:
     """Return the folder that holds the notebooks.
 
+    Returns
+    -------
+    pathlib.Path
+
     Raises
     ------
     ConfigError
-        The folder is not there.
+        The folder does not exist.
 
     Examples
     --------
@@ -63,12 +67,16 @@ def notebooks_dir() -> Path:
 
 
 def matrix_file() -> Path:
-    """Return the file of the truth matrix that comes with the kit.
+    """Return the file of the truth matrix that comes with labkit.
+
+    Returns
+    -------
+    pathlib.Path
 
     Raises
     ------
     ConfigError
-        The file is not there.
+        The file does not exist.
 
     Examples
     --------
@@ -79,7 +87,7 @@ def matrix_file() -> Path:
 
 
 def state_dir() -> Path:
-    """Return the folder for build logs, made if it is not there.
+    """Return the folder for build logs; create it if it is missing.
 
     Returns
     -------
@@ -97,7 +105,7 @@ def _find(name: str) -> Path:
     path = (inside if inside.is_dir() else PACKAGE.parent) / name
     if not path.exists():
         raise ConfigError(
-            f"this installation of labkit is not complete: no {path}",
+            f"this installation of labkit is not complete: {path} is missing",
             hint=f"install labkit again; in a clone: git status {name}",
         )
     return path

@@ -1,4 +1,4 @@
-"""Tables, as text with fixed columns and as HTML: the same cells in both."""
+"""Write tables as text with aligned columns, and as HTML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,24 @@ LEFT = "text-align:left"
 
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table as text.
+    """Return a table as text with aligned columns.
+
+    Parameters
+    ----------
+    head : sequence of str
+        The titles of the columns.
+    rows : iterable of sequence of str
+        The rows; each has as many cells as `head`.
+
+    Returns
+    -------
+    str
+        One line for each row, without a newline at the end.
+
+    Raises
+    ------
+    ValueError
+        A row has more cells than `head`.
 
     Examples
     --------
@@ -35,14 +52,20 @@ Cells = Sequence[str | tuple[str, str]]
 
 
 def html(head: Sequence[str], rows: Iterable[Cells], caption: str = "") -> str:
-    """Return a table as HTML; nothing in a cell is taken for markup.
+    """Return a table as HTML; the text of every cell is escaped.
 
     Parameters
     ----------
     head : sequence of str
+        The titles of the columns.
     rows : iterable of sequence
-        Each cell a text, or a text and its CSS.
+        The rows; each cell is a text, or a pair of a text and its CSS.
     caption : str, optional
+        The title of the table.
+
+    Returns
+    -------
+    str
 
     Examples
     --------

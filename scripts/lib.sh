@@ -1,4 +1,4 @@
-# What the scripts here share. To be read with `.`, not run.
+# Functions that the scripts in this folder share. Source this file with `.`; do not run it.
 
 say() { printf ' • %s\n' "$*" >&2; }
 
@@ -25,7 +25,7 @@ install() {
       DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
   } </dev/null >"$log" 2>&1; then
     tail -n 20 "$log" >&2
-    fail "apt-get could not install $* (all of it: $log)" "see the lines above"
+    fail "apt-get could not install $* (full log: $log)" "see the lines above"
   fi
   rm -f "$log"
 }

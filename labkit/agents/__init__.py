@@ -1,9 +1,9 @@
-"""The programs that run on the machines of a lab, and the one way to send them there.
+"""The programs that run on the machines of a lab, and the functions that load them.
 
-Each is a file of its own. A program in Python runs on the machine's Python: it uses nothing but
-the standard library, and may import what it shares with other programs from
-``labkit.agents._connections``. The others are for ``sh``. A program is given arguments, or JSON
-on its standard input; nothing is ever written into its text.
+Each program is one file. A Python program runs with the Python of the machine: it uses only the
+standard library, and may import shared functions from ``labkit.agents._connections``. The other
+programs run with ``sh``. A program gets its input as arguments, or as JSON on standard input; the
+text of a program never changes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.resources import files
 
 __all__ = ["argv", "load"]
 
-#: Such a line stands at the margin of a program that shares something with others.
+#: An import of shared functions, at the start of a line.
 SHARED = re.compile(r"^from labkit\.agents\.(\w+) import .+\n", re.MULTILINE)
 
 
@@ -25,12 +25,12 @@ def load(name: str) -> str:
     Parameters
     ----------
     name : str
-        Of its file, without the suffix.
+        The name of its file without the suffix.
 
     Returns
     -------
     str
-        What it shares with other programs stands in the place of the import.
+        The text; shared functions stand in the place of their import.
 
     Raises
     ------
@@ -51,13 +51,14 @@ def argv(name: str, *arguments: str) -> list[str]:
     Parameters
     ----------
     name : str
-        Of its file, without the suffix.
+        The name of its file without the suffix.
     *arguments : str
-        What the program is given: ``sys.argv[1:]`` in Python, ``"$@"`` in a shell.
+        The arguments of the program: ``sys.argv[1:]`` in Python, ``"$@"`` in a shell.
 
     Returns
     -------
     list of str
+        The command and its arguments.
 
     Raises
     ------

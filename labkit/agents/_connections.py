@@ -1,30 +1,30 @@
-"""What the programs that make or take connections share.
+"""Functions that several programs use for their connections.
 
-It stands in their text when they are sent, so it imports nothing of ``__future__``, and its
-names are all public there.
+The text of this module replaces its import when a program is sent. So it must not import from
+``__future__``, and a program gets all its names.
 """
 
 import ssl
 import tempfile
 from pathlib import Path
 
-#: Keys are kept off the disk where the machine has a file system in memory.
+#: A file system in memory if the machine has one, so that no key is written to the disk.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gone at once
 
 
 def reason_of(error: ssl.SSLError) -> str:
-    """Return OpenSSL's name for an error, or its text where it has none."""
+    """Return OpenSSL's name for an error, or its text if it has no name."""
     return getattr(error, "reason", None) or str(error)
 
 
 def alert_in(error: ssl.SSLError) -> str:
-    """Return the TLS alert that the other side sent, in the words of RFC 8446; "" for none."""
+    """Return the name of the TLS alert that the peer sent (RFC 8446, section 6), or ""."""
     reason = reason_of(error)
     return reason.split("ALERT_")[-1].lower().replace("_", " ") if "ALERT_" in reason else ""
 
 
 def failure(error: BaseException) -> dict[str, str]:
-    """Name what went wrong; only an answer of the other side is a refusal."""
+    """Return the kind of an error and its text; only an answer of the peer is a refusal."""
     text = str(error)
     if isinstance(error, ssl.SSLError):
         if alert := alert_in(error):
@@ -45,7 +45,7 @@ def failure(error: BaseException) -> dict[str, str]:
 
 
 def load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Load a certificate and its key, both PEM, by way of a file that is gone at once."""
+    """Load a certificate and its key, both PEM, through a temporary file."""
     with tempfile.NamedTemporaryFile("w", dir=MEMORY) as file:
         file.write(f"{certificate}\n{key}")
         file.flush()

@@ -1,6 +1,6 @@
-# Have systemd act on files that were written or are gone. Arguments, each a list of words:
-# units that are no more, units to restart, files to delete, files of tmpfiles.d, of sysusers.d.
-# shellcheck disable=SC2086 # they are lists
+# Make systemd act on files that were written or deleted. Arguments, each a list of words:
+# units to disable, units to restart, files to delete, files of tmpfiles.d, files of sysusers.d.
+# shellcheck disable=SC2086 # the arguments are lists of words
 set -e
 removed=$1 started=$2 files=$3 rules=$4 accounts=$5
 [ -z "$removed" ] || systemctl disable --quiet --now $removed

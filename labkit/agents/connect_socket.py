@@ -1,4 +1,4 @@
-"""Connect to a Unix socket, and print as JSON what came of it. Argument: the socket's path."""
+"""Connect to a Unix socket, and print the result as JSON. Argument: the socket's path."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def connect(path: str) -> dict[str, object]:
-    """Connect, and say whether that worked or why not."""
+    """Return whether a connection succeeds, or else the error."""
     names = {PermissionError: "permission", ConnectionRefusedError: "refused"}
     with socket.socket(socket.AF_UNIX) as connection:
         try:

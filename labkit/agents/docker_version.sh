@@ -1,5 +1,5 @@
-# Ask a Docker Engine for its version. Argument: a file of variables that names it.
-# The engine stands on the command line as well: by that the client is known.
+# Ask a Docker Engine for its version. Argument: a file of variables that names the engine.
+# The command line names the engine too, so that the probe recognizes the client's process.
 set -a
 # shellcheck source=/dev/null
 . "$1"

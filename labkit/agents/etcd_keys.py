@@ -1,8 +1,8 @@
-"""Keep what etcd holds, or put it back. Runs on an etcd machine, as etcd's administrator.
+"""Save etcd's keys, or restore them. Runs on an etcd machine, as etcd's administrator.
 
-``keep FILE`` writes every key and value to a file; ``restore FILE`` deletes the keys that were
-not there and puts those that have changed since, so that whoever watches sees it happen.
-Revisions only grow, and nothing has to be stopped.
+``keep FILE`` writes every key and value to a file. ``restore FILE`` deletes the keys that were
+added since, and puts the keys that changed since. So watchers see every change, revisions only
+grow, and no component has to stop.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-#: What is known by its uid, and may have been made anew under the same name.
-OWN_LIFE = (b"/registry/pods/", b"/registry/serviceaccounts/")
-#: What lives on a lease of etcd's own, or is renewed every few seconds anyway.
-PASSING = (b"/registry/events/", b"/registry/masterleases/", b"/registry/leases/")
+#: Objects that others know by their uid, and that may have been created again since.
+KNOWN_BY_UID = (b"/registry/pods/", b"/registry/serviceaccounts/")
+#: Objects that expire with an etcd lease, or are renewed every few seconds.
+SHORT_LIVED = (b"/registry/events/", b"/registry/masterleases/", b"/registry/leases/")
 
 
 def etcdctl(*arguments: str, value: bytes | None = None) -> bytes:
-    """Run etcdctl, and return what it prints."""
+    """Run etcdctl, and return its output."""
     argv = ["etcdctl", *arguments]
     return subprocess.run(argv, input=value, check=True, capture_output=True, timeout=30).stdout
 
@@ -33,25 +33,25 @@ def read() -> tuple[int, dict[bytes, str]]:
     reply = json.loads(etcdctl("get", "", "--prefix", "--write-out=json"))
     keys = {base64.b64decode(kv["key"]): kv.get("value", "") for kv in reply.get("kvs", [])}
     return reply["header"]["revision"], {
-        key: value for key, value in keys.items() if not key.startswith(PASSING)
+        key: value for key, value in keys.items() if not key.startswith(SHORT_LIVED)
     }
 
 
 def keep(path: str) -> None:
-    """Write every key and value to a file that only its owner reads."""
+    """Write every key and value to a file that only its owner can read."""
     revision, keys = read()
     kept = {key.decode(): value for key, value in keys.items()}
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump({"revision": revision, "keys": kept}, file)
 
 
-def made_anew(key: bytes, now: Mapping[bytes, object]) -> bool:
-    """Say whether a key's object may be another of the same name, which must not be put back.
+def replaced(key: bytes, now: Mapping[bytes, object]) -> bool:
+    """Say whether a key may hold a newer object of the same name, which must stay.
 
-    A pod that was put back would tell of another's life, and a service account would make the
-    tokens of the one that is there worthless: both go by their uid.
+    Such an object has another uid than the saved one. The saved status of a pod would describe
+    the old pod, and the saved service account would invalidate the tokens of the new one.
     """
-    return key.startswith(OWN_LIFE) and key in now
+    return key.startswith(KNOWN_BY_UID) and key in now
 
 
 def restore(path: str) -> None:
@@ -61,7 +61,7 @@ def restore(path: str) -> None:
     changed = [
         (key, value)
         for key, value in kept.items()
-        if now.get(key.encode()) != value and not made_anew(key.encode(), now)
+        if now.get(key.encode()) != value and not replaced(key.encode(), now)
     ]
     extra = [key.decode() for key in now if key.decode() not in kept]
     with ThreadPoolExecutor(max_workers=4) as pool:

@@ -1,8 +1,8 @@
-"""Join an etcd as a member that nobody invited, or leave it again.
+"""Join an etcd cluster as a rogue member, or leave it again.
 
-``join FOLDER ENDPOINT PEER-URL NAME`` is taken in as a learner, which has no vote, and starts an
-etcd that outlives this program; its log and its data are in the folder. ``leave FOLDER ENDPOINT
-PEER-URL`` ends it, and takes the member and the folder away.
+``join FOLDER ENDPOINT PEER-URL NAME`` adds a learner, which has no vote, and starts an etcd that
+outlives this program; its log and its data are in the folder. ``leave FOLDER ENDPOINT PEER-URL``
+ends that etcd, and removes the member and the folder.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-#: It serves nobody but the other members.
+#: The client URL of the rogue member: it serves only the other members.
 OWN_CLIENTS = "http://127.0.0.1:23790"
 
 
 def etcdctl(endpoint: str, *arguments: str) -> str:
-    """Run etcdctl against an endpoint without looking whose it is; return what it prints."""
+    """Run etcdctl at an endpoint, whose certificate is not verified; return its output."""
     variables = {"ETCDCTL_ENDPOINTS": endpoint, "ETCDCTL_INSECURE_SKIP_TLS_VERIFY": "true"}
     return subprocess.run(
         ["etcdctl", *arguments],
@@ -33,7 +33,7 @@ def etcdctl(endpoint: str, *arguments: str) -> str:
 
 
 def variables_in(said: str) -> dict[str, str]:
-    r"""Return the variables with which a new member is to start, as etcdctl prints them.
+    r"""Return the environment variables for a new member from the output of etcdctl.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def variables_in(said: str) -> dict[str, str]:
 
 
 def id_of(listed: str, peer_url: str) -> str:
-    r"""Return the id of the member with this URL for its peers; "" where there is none.
+    r"""Return the id of the member with this peer URL, or "".
 
     Examples
     --------
@@ -57,7 +57,7 @@ def id_of(listed: str, peer_url: str) -> str:
 
 
 def join(folder: Path, endpoint: str, peer_url: str, name: str) -> None:
-    """Be taken in, and start an etcd."""
+    """Add the member to the cluster, and start its etcd."""
     folder.mkdir()
     added = etcdctl(endpoint, "member", "add", name, "--learner", f"--peer-urls={peer_url}")
     argv = ["etcd", f"--data-dir={folder / 'data'}", f"--listen-peer-urls={peer_url}"]
@@ -74,7 +74,7 @@ def join(folder: Path, endpoint: str, peer_url: str, name: str) -> None:
 
 
 def leave(folder: Path, endpoint: str, peer_url: str) -> None:
-    """End the etcd, and take away what was left of it."""
+    """End the etcd, and remove its member and its folder."""
     subprocess.run(["pkill", "-KILL", "-f", "--", f"--data-dir={folder / 'data'}"], check=False)
     try:
         if member := id_of(etcdctl(endpoint, "member", "list"), peer_url):
@@ -84,7 +84,7 @@ def leave(folder: Path, endpoint: str, peer_url: str) -> None:
 
 
 def main() -> None:
-    """Join, or leave."""
+    """Join or leave, as the first argument says."""
     action, folder, endpoint, peer_url, *name = sys.argv[1:]
     if action == "join":
         join(Path(folder), endpoint, peer_url, *name)

@@ -1,8 +1,8 @@
 """Make, clear or show etcd's users and roles. Runs on an etcd machine, as etcd's administrator.
 
 ``make`` reads JSON from standard input, ``{"users": {name: [role, ...]}, "roles": {name:
-[{"access": ..., "key": ..., "prefix": ...}, ...]}}``, and has etcd ask who calls; ``clear`` has
-it ask nobody and deletes all of them; ``show`` prints what there is.
+[{"access": ..., "key": ..., "prefix": ...}, ...]}}``, creates them and enables authentication.
+``clear`` disables authentication and deletes all users and roles. ``show`` prints them.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any
 
 
 def etcdctl(*arguments: str) -> str:
-    """Run etcdctl, and return what it prints; its complaint goes to standard error."""
+    """Run etcdctl, and return its standard output."""
     argv = ["etcdctl", *arguments]
     return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, timeout=30).stdout
 
 
 def at_once(commands: Iterable[list[str]]) -> None:
-    """Carry out what does not need one another, at once to save time."""
+    """Run independent commands at once, to save time."""
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(lambda command: etcdctl(*command), commands))
 
 
 def make(users: dict[str, list[str]], roles: dict[str, list[dict[str, Any]]]) -> None:
-    """Add users and roles, grant them what they are to have, and have etcd ask who calls."""
+    """Add users and roles, grant their permissions, and enable authentication."""
     added = [["role", "add", role] for role in roles]
     added += [["user", "add", user, "--no-password"] for user in users]
     granted = [["user", "grant-role", user, role] for user in users for role in users[user]]
@@ -37,19 +37,19 @@ def make(users: dict[str, list[str]], roles: dict[str, list[dict[str, Any]]]) ->
         for role, grants in roles.items()
         for grant in grants
     ]
-    # root's own role is there from the start
+    # etcd itself creates the role root
     at_once(added)
     at_once(granted)
     etcdctl("auth", "enable")
 
 
 def prefix(grant: dict[str, Any]) -> list[str]:
-    """Return the option of a grant that is for all keys that begin so."""
+    """Return etcdctl's option for a grant of all keys with a prefix."""
     return ["--prefix=true"] if grant["prefix"] else []
 
 
 def clear() -> None:
-    """Delete all users and roles of etcd, which then asks nobody who calls."""
+    """Disable authentication, and delete all users and roles."""
     etcdctl("auth", "disable")
     for kind in ("user", "role"):
         for name in etcdctl(kind, "list").split():
@@ -57,7 +57,7 @@ def clear() -> None:
 
 
 def show() -> None:
-    """Print whether etcd asks who calls, whom it knows and who may do what."""
+    """Print the status of authentication, the users, and the roles with their grants."""
     print(etcdctl("auth", "status").splitlines()[0])
     for kind in ("user", "role"):
         for name in etcdctl(kind, "list").split():

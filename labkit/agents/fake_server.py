@@ -1,10 +1,10 @@
-"""Be the server for a client whose packets pass this machine, with a stranger's certificate.
+"""Impersonate a server to a client whose packets pass this machine.
 
-Reads a job (JSON) from standard input and prints as JSON what the client did: ``plaintext`` or
-``tls`` with what it said (base64), or ``alert`` with the one that it sent. The firewall turns
-the client's connections to this process. One that went by here before is known to the firewall
-and not turned: it is reset, and the client makes a new one. What is plaintext is passed on to
-the true server. Rules and processes are gone afterwards.
+The certificate is signed by an unknown authority. The program reads a job (JSON) from standard
+input. It prints as JSON what the client did: ``plaintext`` or ``tls`` with the bytes that it sent
+(base64), or ``alert`` with the TLS alert that it sent. Firewall rules redirect the client's new
+connections to this process. They reset older connections, so that the client opens new ones.
+Plaintext is relayed to the real server. At the end, rules and processes are removed.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from labkit.agents._connections import alert_in, load_pair
 
 Job = dict[str, Any]
 Address = tuple[str, int]
-#: Of Linux: where a connection went before the firewall turned it.
+#: Linux's socket option for the destination before the redirection.
 SO_ORIGINAL_DST = 80
-#: Seconds that a client or a server is given to say something.
+#: Seconds to wait for bytes of a client or a server.
 PATIENCE = 5.0
-#: Bytes of what a client says in plaintext that are looked through, and that are brought back.
+#: Bytes of a client's plaintext that are searched, and that are reported.
 KEPT, SHOWN = 200_000, 2000
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
 
 
 def original(connection: socket.socket) -> Address:
-    """Return the server that a turned connection was meant for."""
+    """Return the address of the server that a redirected connection was meant for."""
     raw = connection.getsockopt(socket.SOL_IP, SO_ORIGINAL_DST, 16)
     port, address = struct.unpack("!2xH4s8x", raw)
     return socket.inet_ntoa(address), port
 
 
 def server_context(job: Job) -> ssl.SSLContext:
-    """Make the stranger's TLS context."""
+    """Return a server's TLS context with the certificate of an unknown authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])
     load_pair(context, job["certificate_pem"], job["key_pem"])
@@ -53,16 +53,16 @@ def server_context(job: Job) -> ssl.SSLContext:
 
 
 class FakeServer:
-    """What takes the connections, and what it has seen.
+    """A server that accepts the client's connections, and records what the client did.
 
     Parameters
     ----------
     context : ssl.SSLContext
-        With the stranger's certificate.
+        A context with the certificate of an unknown authority.
     wanted : str
-        What stands in plaintext that shows that it was the client's.
+        A text that proves that plaintext came from the client.
     answer : str
-        The body of what whoever asks over TLS is answered.
+        The body of the HTTP answer over TLS.
     """
 
     def __init__(self, context: ssl.SSLContext, wanted: str, answer: str) -> None:
@@ -71,7 +71,7 @@ class FakeServer:
         self.enough, self.stop = threading.Event(), threading.Event()
 
     def serve(self, connection: socket.socket) -> None:
-        """Answer over TLS, or pass plaintext on."""
+        """Answer over TLS, or relay plaintext to the real server."""
         connection.settimeout(PATIENCE)
         start = connection.recv(2, socket.MSG_PEEK)
         if start == b"\x16\x03":
@@ -81,7 +81,7 @@ class FakeServer:
             self.relay(connection, server)
 
     def relay(self, client: socket.socket, server: socket.socket) -> None:
-        """Pass on what both say until one has ended, and look for what is wanted."""
+        """Relay bytes both ways until one side closes, and search the client's for `wanted`."""
         said = b""
         while not self.stop.is_set():
             for one in select.select([client, server], [], [], 0.2)[0]:
@@ -95,7 +95,7 @@ class FakeServer:
                         self.saw("plaintext", base64.b64encode(said[-SHOWN:]).decode())
 
     def answer_over_tls(self, connection: socket.socket) -> None:
-        """Play the server to a client of TLS, if it goes on with the stranger."""
+        """Answer a TLS client that accepts the certificate, or record its alert."""
         try:
             with self.context.wrap_socket(connection, server_side=True) as wrapped:
                 asked = wrapped.recv(4096)
@@ -110,7 +110,7 @@ class FakeServer:
         self.enough.set()
 
     def saw(self, kind: str, what: str) -> None:
-        """Keep what a client did, which is enough."""
+        """Record what a client did, and end the wait."""
         self.seen.append({kind: what})
         self.enough.set()
 
@@ -124,13 +124,13 @@ class FakeServer:
             threading.Thread(target=self.quietly, args=(connection,), daemon=True).start()
 
     def quietly(self, connection: socket.socket) -> None:
-        """Serve one connection, whatever becomes of it."""
+        """Serve one connection; ignore its errors."""
         with contextlib.suppress(OSError), connection:
             self.serve(connection)
 
 
 def rules_of(job: Job, own: int) -> list[tuple[str, str, list[str]]]:
-    """Return the firewall's rules, each with its table and chain: turn, or else reset."""
+    """Return the firewall's rules with table and chain: redirect new connections, reset others."""
     rules = []
     for server in job["servers"]:
         match = ["-p", "tcp", "-s", job["client"], "-d", server, "--dport", str(job["port"])]
@@ -141,7 +141,7 @@ def rules_of(job: Job, own: int) -> list[tuple[str, str, list[str]]]:
 
 
 def firewall(action: str, rules: list[tuple[str, str, list[str]]]) -> None:
-    """Add the rules to the firewall, or delete them; its complaints go to standard error."""
+    """Add the rules to the firewall, or delete them; errors go to standard error."""
     for table, chain, rule in rules:
         argv = ["iptables", "-w", "5", "-t", table, action, chain, *rule]
         subprocess.run(argv, check=False, stdout=subprocess.DEVNULL)
@@ -149,7 +149,7 @@ def firewall(action: str, rules: list[tuple[str, str, list[str]]]) -> None:
 
 @contextlib.contextmanager
 def in_the_way(job: Job, own: int) -> Iterator[None]:
-    """Lead the client's packets to this machine, and there to a port, while the block lasts."""
+    """Redirect the client's packets to a port of this machine during the block."""
     rules = rules_of(job, own)
     lead: subprocess.Popen[bytes] | None = None
     try:
@@ -164,16 +164,16 @@ def in_the_way(job: Job, own: int) -> Iterator[None]:
 
 
 def main() -> None:
-    """Carry out the job on standard input; told to end, take the rules away first."""
+    """Carry out the job on standard input; on SIGTERM, remove the rules before the end."""
     job: Job = json.load(sys.stdin)
-    told: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     fake = FakeServer(server_context(job), job["wanted"], job["answer"])
     with socket.create_server(("0.0.0.0", 0)) as listener:
         threading.Thread(target=fake.accept, args=(listener,), daemon=True).start()
         with in_the_way(job, listener.getsockname()[1]):
             deadline = time.monotonic() + job["seconds"]
-            while not told and time.monotonic() < deadline and not fake.enough.wait(0.2):
+            while not signals and time.monotonic() < deadline and not fake.enough.wait(0.2):
                 pass
             time.sleep(0.2)
         fake.stop.set()

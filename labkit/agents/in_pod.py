@@ -1,8 +1,8 @@
-"""Find the pod of a container on this machine; print its process, or run a command in there.
+"""Find a container of a pod on this machine; print its process id, or run a command in the pod.
 
-Arguments: the container's name, and the number of the pod's user and a command where one is to
-be run: in the pod's network, as that user, without capabilities, but with the machine's tools.
-The pod's processes are the machine's, and its container's name is the kubelet's label.
+Arguments: the container's name, and optionally a user id and a command. The command runs in the
+pod's network namespace, as that user and without capabilities, but with the machine's tools.
+containerd's label of the kubelet names the container; its processes are visible on the machine.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections.abc import Collection, Sequence
 CTR = ("ctr", "--namespace", "k8s.io")
 LABEL = 'labels."io.kubernetes.container.name"'
 ATTEMPTS, PAUSE = 40, 0.2
-#: What this program exits with where the pod does not run.
+#: The exit status if the pod does not run.
 NOT_THERE = 125
 
 
 def ctr(*arguments: str) -> str:
-    """Ask containerd."""
+    """Run ctr, containerd's client, and return its output."""
     argv = [*CTR, *arguments]
     done = subprocess.run(
         argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -30,7 +30,7 @@ def ctr(*arguments: str) -> str:
 
 
 def running(tasks: str, containers: Collection[str]) -> list[int]:
-    r"""Return the processes of those containers that run; one that ended may be listed as well.
+    r"""Return the process ids of those of the containers that run.
 
     Examples
     --------
@@ -42,14 +42,14 @@ def running(tasks: str, containers: Collection[str]) -> list[int]:
 
 
 def find(name: str) -> int | None:
-    """Return the process of the container of this name, if it is the only one that runs."""
+    """Return the process id of the container of this name, if exactly one runs."""
     containers = ctr("containers", "list", "--quiet", f"{LABEL}=={name}").split()
     found = running(ctr("tasks", "list"), containers)
     return found[0] if len(found) == 1 else None
 
 
 def wait(name: str, attempts: int = ATTEMPTS) -> int:
-    """Find the process, however often that takes; exit where it does not come."""
+    """Return the process id of the container; try repeatedly, then exit."""
     for attempt in range(attempts):
         if attempt:
             time.sleep(PAUSE)
@@ -60,14 +60,14 @@ def wait(name: str, attempts: int = ATTEMPTS) -> int:
 
 
 def entering(process: int, user: str, command: Sequence[str]) -> list[str]:
-    """Return the command that runs another with no more rights than the pod's."""
+    """Return the command that runs another command with no more rights than the pod's."""
     setpriv = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]
     setpriv += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--"]
     return ["nsenter", f"--net=/proc/{process}/ns/net", *setpriv, *command]
 
 
 def main() -> None:
-    """Print the process, or become the command."""
+    """Print the process id, or replace this process by the command."""
     name, *rest = sys.argv[1:]
     process = wait(name)
     if not rest:
@@ -75,7 +75,7 @@ def main() -> None:
         return
     user, *command = rest
     argv = entering(process, user, command)
-    os.execvp(argv[0], argv)  # noqa: S606 - there is no shell on purpose
+    os.execvp(argv[0], argv)  # noqa: S606 - no shell is needed
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Stand in the way of this machine's clients with a stranger's server, for a few seconds.
+"""Redirect this machine's clients to a TLS server of an unknown authority for a few seconds.
 
-Reads a list of jobs (JSON) from standard input, carries all of them out at once, and prints
-``{job id: result}``. New connections to a job's servers are redirected to a TLS server here
-whose certificate bears the right names but is signed by a stranger; old ones are cut so that
-the clients come anew. Rules and processes are gone afterwards. It judges nothing: a result has
-in ``seen`` what each client did, or in ``error`` why that was not seen.
+The program reads jobs (JSON, by id) from standard input, carries all of them out at once, and
+prints ``{job id: result}``. New connections to a job's servers are redirected to a TLS server on
+this machine. Its certificate has the right names, but an unknown authority signed it. Old
+connections are cut, so that the clients connect again. At the end, rules and processes are
+removed. The program judges nothing: a result has in ``seen`` what each client did, or in
+``error`` why that is unknown.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ from labkit.agents._connections import failure, load_pair
 Job = dict[str, Any]
 Result = dict[str, Any]
 PATIENCE = 8.0
-#: Seconds that a client is given to say something.
+#: Seconds to wait for bytes of a client.
 SILENCE = 4.0
-#: The group of commands that make a client call; they themselves are not stood in the way of.
+#: The group id of commands that make a client connect; their own connections are not redirected.
 ERRAND = 64321
 PROC = Path("/proc")
 
 
 def caller(port: int) -> dict[str, str]:
-    """Return who on this machine owns the connection with this local port."""
+    """Return the process of this machine that owns the connection with this local port."""
     inodes = set()
     for table in ("tcp", "tcp6"):
         for line in (PROC / "net" / table).read_text().splitlines()[1:]:
@@ -56,26 +57,26 @@ def caller(port: int) -> dict[str, str]:
 
 
 def describe(process: Path) -> dict[str, str]:
-    """Name a process by its systemd unit and its command line."""
+    """Return the systemd unit and the command line of a process."""
     match = re.search(r"/([\w@.-]+\.service)", (process / "cgroup").read_text())
     command = (process / "cmdline").read_text().replace("\0", " ").strip()
     return {"unit": match[1] if match else "", "command": command[:300]}
 
 
 def client_of(process: dict[str, str], clients: Collection[str]) -> str | None:
-    """Return which of the clients a process is: by its unit, or else by its command line."""
+    """Return the client that a process is, by its unit or else by its command line."""
     if process["unit"]:
         return process["unit"] if process["unit"] in clients else None
     return next((client for client in clients if client in process["command"]), None)
 
 
 def first_line(data: bytes) -> str:
-    """Return the start of what a client sent, without the headers, which may carry secrets."""
+    """Return the first line that a client sent; the headers after it may carry secrets."""
     return re.sub(r"[^\x20-\x7e]", ".", data.split(b"\r\n", 1)[0][:80].decode("latin-1"))
 
 
 def receive(connection: socket.socket, server: ssl.SSLContext) -> Result:
-    """Play the server to one connection and say how far the client went."""
+    """Serve one connection, and return what the client did."""
     connection.settimeout(SILENCE)
     start = connection.recv(3, socket.MSG_PEEK)
     if not start:
@@ -93,12 +94,12 @@ def receive(connection: socket.socket, server: ssl.SSLContext) -> Result:
 
 
 def tells(met: Result) -> bool:
-    """Say whether a client went on, or said why not; a reset may hide an alert."""
+    """Say whether a result is conclusive: the client went on, or sent an alert."""
     return met["spoke"] == "plaintext" or met["accepted"] or met.get("error") == "alert"
 
 
 def server_context(job: Job) -> ssl.SSLContext:
-    """Make the stranger's TLS context."""
+    """Return a server's TLS context with the certificate of an unknown authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["h2", "http/1.1"])
     load_pair(context, job["certificate_pem"], job["key_pem"])
@@ -106,13 +107,14 @@ def server_context(job: Job) -> ssl.SSLContext:
 
 
 class Meetings:
-    """What the wanted clients did when they met the stranger's server.
+    """What the wanted clients did when they met the server of an unknown authority.
 
     Parameters
     ----------
     wanted : collection of str
-        The clients: systemd units, or what stands on a command line.
+        The clients: systemd units, or parts of command lines.
     server : ssl.SSLContext
+        The server's TLS context.
     """
 
     def __init__(self, wanted: Collection[str], server: ssl.SSLContext) -> None:
@@ -121,11 +123,11 @@ class Meetings:
         self.enough = threading.Event()
 
     def absent(self) -> set[str]:
-        """Return who has not told yet whether they go on."""
+        """Return the clients without a conclusive result."""
         return self.wanted - {entry["client"] for entry in self.seen if tells(entry)}
 
     def serve(self, connection: socket.socket, peer: int) -> None:
-        """Play the server to one connection, and keep what one of the wanted did."""
+        """Serve one connection, and record the result if it is of a wanted client."""
         with connection:
             client = client_of(caller(peer), self.wanted)
             try:
@@ -148,7 +150,7 @@ class Meetings:
 
 
 def rules_of(hosts: list[str], port: int, own: int) -> list[list[str]]:
-    """Return the firewall's rules that lead clients of some hosts to a port of this machine."""
+    """Return the firewall's rules that redirect clients of some hosts to a port of this machine."""
     return [
         f"OUTPUT -p tcp -d {host} --dport {port} -m owner ! --gid-owner {ERRAND} "
         f"-m comment --comment labkit-verify -j REDIRECT --to-ports {own}".split()
@@ -157,7 +159,7 @@ def rules_of(hosts: list[str], port: int, own: int) -> list[list[str]]:
 
 
 def intercept(job: Job) -> Result:
-    """Stand in the way of this machine's clients of one server for a few seconds."""
+    """Redirect this machine's clients of one server for a few seconds, and return the result."""
     meetings = Meetings(job["clients"], server_context(job))
     hosts = [socket.gethostbyname(host) for host in job["hosts"]]
     listener = socket.create_server(("0.0.0.0", 0))
@@ -181,12 +183,12 @@ def intercept(job: Job) -> Result:
 def call_until_met(
     job: Job, meetings: Meetings, called: list[subprocess.Popen[bytes]], pause: float = 2
 ) -> None:
-    """Make the clients call, again and again, until all of them were met or the time is up."""
+    """Make the clients connect repeatedly, until all of them have a result or the time is up."""
     silent: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     began, late = time.monotonic(), False
     while not meetings.enough.is_set() and time.monotonic() < began + job["seconds"]:
         if not late and time.monotonic() > began + job["seconds"] / 3:
-            # A client that was cut off often waits ever longer before it comes back.
+            # A client that lost its connection often retries ever more slowly.
             late = True
             units = (client for client in meetings.absent() if client.endswith(".service"))
             command(["systemctl", "restart", "--no-block", *units])

@@ -1,4 +1,4 @@
-# Run kubectl on the manifests that come in on standard input. Arguments: kubectl's.
+# Run kubectl with the manifests from standard input. Arguments: those of kubectl.
 umask 077
 trap 'rm -f /run/labkit-manifests.$$' EXIT
 cat >/run/labkit-manifests.$$

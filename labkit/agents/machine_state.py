@@ -1,8 +1,8 @@
-"""Keep what a machine's /etc holds, or put it back and restart what was changed since.
+"""Save a copy of a machine's /etc, or restore it and restart the units that changed since.
 
-``save`` keeps; ``restore UNIT...`` puts back. What the environment has no file for is taken
-away, drop-ins above all. A unit that is as it was when the files were kept is left running. A
-file that was changed and changed back is no other file: only when it was written differs.
+``save`` writes the copy; ``restore UNIT...`` puts it back. Files that are not in the copy are
+deleted, drop-ins above all. A unit that did not change since the copy keeps running. A file whose
+content was changed and changed back counts as unchanged.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-#: Docker mounts these from outside, and flanneld's unit writes what is in the folder.
+#: Docker mounts these files, and flanneld's unit writes the folder below.
 MOUNTED = ("etc/hosts", "etc/hostname", "etc/resolv.conf")
 WRITTEN_BY_FLANNELD = "etc/cni"
-#: What is emptied before the files are put back: nothing else takes away what was added.
+#: Folders below /etc that are emptied before the copy is put back, which deletes added files.
 OURS = ("systemd/system", "kubernetes", "etcd", "flannel", "containerd", "docker")
 SOCKETS = ("run/docker.sock", "run/containerd/containerd.sock")
 DOCKER = "run/docker.sock"
-#: What is added to units for one boot: nothing, in a clean lab.
+#: Units and drop-ins for one boot only; a clean lab has none.
 RUNTIME_UNITS = "run/systemd/system"
 
 
 def output(*argv: str | Path, check: bool = True) -> str:
-    """Run a command, and return what it prints, its complaints too."""
+    """Run a command, and return its standard output and standard error."""
     environment = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run(
         argv,
@@ -46,12 +46,12 @@ def output(*argv: str | Path, check: bool = True) -> str:
 
 
 class Machine:
-    """The files of a machine, and what was kept of them.
+    """The files of a machine, and the copy of them.
 
     Parameters
     ----------
     root : Path
-        Where its files begin.
+        The root of its file system.
     """
 
     def __init__(self, root: Path) -> None:
@@ -60,7 +60,7 @@ class Machine:
         self.archive, self.sockets, self.since = kept / "etc.tar", kept / "sockets", kept / "since"
 
     def save(self) -> None:
-        """Keep /etc, the sockets' owners and modes, and the time."""
+        """Save /etc, the owners and modes of the sockets, and the time."""
         self.archive.parent.mkdir(parents=True, exist_ok=True)
         excluded = [f"--exclude={path}" for path in (*MOUNTED, WRITTEN_BY_FLANNELD)]
         output("tar", "-C", self.root, "-cf", self.archive, *excluded, "etc")
@@ -74,7 +74,7 @@ class Machine:
         self.since.write_text(f"{time.monotonic():.6f}\n")
 
     def restore(self, units: Sequence[str]) -> None:
-        """Put back what was kept, and restart those units that were started since."""
+        """Put the copy back, and restart those units that were started since."""
         since = float(self.since.read_text())
         if self.touched() and self.differs():
             self.put_back()
@@ -93,7 +93,7 @@ class Machine:
             self.remove_containers()
 
     def touched(self) -> bool:
-        """Say whether a file was written, or its owner or mode changed, since the last time."""
+        """Say whether a file's content, owner or mode was set since the last save or restore."""
         folders = [self.root / "etc", self.root / RUNTIME_UNITS]
         pattern = f"{self.root / WRITTEN_BY_FLANNELD}*"
         tests: list[str | Path] = ["-xdev", "-cnewer", self.archive, "-not", "-path", pattern]
@@ -102,7 +102,7 @@ class Machine:
         return bool(output("find", *folders, *tests, "-print", "-quit", check=False))
 
     def differs(self) -> bool:
-        """Say whether files are other than those that were kept, or more, or fewer."""
+        """Say whether the files differ from the copy, in content or in number."""
         if any((self.root / RUNTIME_UNITS).iterdir()):
             return True
         compared = output("tar", "-C", self.root, "--compare", "-f", self.archive, check=False)
@@ -119,7 +119,7 @@ class Machine:
         return [os.fsdecode(name) for name in found.stdout.split(b"\0") if name]
 
     def put_back(self) -> None:
-        """Put the kept files in the place of those that are there."""
+        """Replace the present files by the copy."""
         for folder in (self.root / "etc" / name for name in OURS):
             if folder.exists():
                 shutil.rmtree(folder)
@@ -146,7 +146,7 @@ def started_after(since: float, unit: str) -> bool:
 
 
 def main() -> None:
-    """Save, or restore."""
+    """Save or restore, as the first argument says."""
     machine = Machine(Path("/"))
     action, *units = sys.argv[1:]
     if action == "save":

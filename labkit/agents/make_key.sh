@@ -1,5 +1,5 @@
-# Make a key in a new folder, and print a request for its certificate.
-# Arguments: the folder, a name, and a group or "".
+# Create a key in a new folder, and print a certificate signing request for it.
+# Arguments: the folder, a user's name, and a group or "".
 set -eu
 umask 077
 mkdir "$1"

@@ -1,4 +1,4 @@
-# Print the next request that the workload logs: one comes every few seconds. Runs in its pod.
+# Print the next request that the workload logs; one arrives every few seconds. Runs in its pod.
 rm -f /tmp/request
 tries=0
 until [ -s /tmp/request ]; do

@@ -1,7 +1,7 @@
-"""Say which nodes and pods are not there or not ready; exit with 1 if there are any.
+"""Print the nodes and pods that are missing or not Ready; exit with 1 if there are any.
 
-Arguments: a kubeconfig, and what has to be there: ``Node/worker1``, ``Pod/web``. Whatever else
-is there has to be ready as well. One question is quicker than ``kubectl wait``.
+Arguments: a kubeconfig, and the objects that must exist: ``Node/worker1``, ``Pod/web``. All other
+nodes and pods must be Ready as well. One request is quicker than ``kubectl wait``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ITEM = r"""{.kind}/{.metadata.name} {.status.conditions[?(@.type=="Ready")].stat
 
 
 def missing(shown: str, wanted: Sequence[str]) -> list[str]:
-    r"""Return what is not ready, of what there is and of what is wanted.
+    r"""Return a line for each wanted object that is missing, and each object that is not Ready.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def missing(shown: str, wanted: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Ask once."""
+    """Check all nodes and pods once."""
     kubeconfig, *wanted = sys.argv[1:]
     argv = ["kubectl", f"--kubeconfig={kubeconfig}", "get", "nodes,pods", "--all-namespaces"]
     argv.append(f"--output=jsonpath={{range .items[*]}}{ITEM}{{end}}")

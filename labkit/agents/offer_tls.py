@@ -1,8 +1,8 @@
-"""Offer listeners old versions of TLS and weak ciphers, and print what they agree to.
+"""Offer old versions of TLS and weak ciphers to listeners, and print the results.
 
-Reads ``[[host, port], ...]`` (JSON) from standard input and prints ``[[host, port, offer, what
-came of it], ...]``: "agreed", the alert that the listener sent, or "?" and an error that says
-nothing of the listener.
+The program reads ``[[host, port], ...]`` (JSON) from standard input and prints ``[[host, port,
+offer, result], ...]``. A result is "agreed", the alert that the listener sent, or "?" and an error
+that proves nothing about the listener.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from labkit.agents._connections import alert_in
 
 PATIENCE = 5.0
-#: The lowest and the highest version, and the ciphers.
+#: Each offer: the lowest version, the highest version, and the ciphers.
 OFFERS = {
     "TLS 1.1": (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0"),
     "TLS 1.2 without authenticated encryption": (
@@ -35,7 +35,7 @@ Offer = tuple[str, int, str]
 
 
 def context_of(name: str) -> ssl.SSLContext:
-    """Make the TLS context of an offer; it verifies nothing."""
+    """Return the TLS context of an offer; it verifies no certificate."""
     low, high, ciphers = OFFERS[name]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -45,7 +45,7 @@ def context_of(name: str) -> ssl.SSLContext:
 
 
 def offer(made: Offer) -> tuple[str, int, str, str]:
-    """Make one offer, on a connection of its own."""
+    """Make one offer on a new connection, and return its result."""
     host, port, name = made
     context = context_of(name)
     try:

@@ -1,9 +1,9 @@
-"""See how things really are: ask listeners, look at sockets, run commands of the machine's.
+"""Probe a machine and its listeners: send requests, inspect sockets, run commands.
 
-Reads a list of jobs (JSON) from standard input, carries all of them out at once, and prints
-``{job id: result}``. It judges nothing: a result says what was sent and what came back.
+The program reads jobs (JSON, by id) from standard input, carries all of them out at once, and
+prints ``{job id: result}``. It judges nothing: a result has the answer to a request.
 
-A result that was not obtained has the key ``error``: ``refused``, ``timeout``, ``reset``,
+A result without an answer has the key ``error``: ``refused``, ``timeout``, ``reset``,
 ``closed``, ``permission``, ``missing``, ``alert`` (TLS; with ``text``), ``tls``, ``not-http``
 or ``failed``.
 """
@@ -32,14 +32,14 @@ from labkit.agents._connections import failure, load_pair
 Job = dict[str, Any]
 Result = dict[str, Any]
 PATIENCE = 8.0
-#: Bytes of an answer's body that are brought back.
+#: Bytes of an answer's body that are reported.
 ENOUGH = 2000
 
 
 def tls_context(
     job: Job, low: ssl.TLSVersion | None = None, high: ssl.TLSVersion | None = None
 ) -> ssl.SSLContext:
-    """Make a client's TLS context that verifies nothing: it is here to look."""
+    """Return a client's TLS context that verifies no certificate, so that all are observed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -65,9 +65,9 @@ def dial(job: Job) -> socket.socket:
 
 
 def http_over(connection: socket.socket, job: Job) -> Result:
-    """Send one HTTP/1.1 request and read the answer's status and the start of its body."""
-    # In one piece, where http.client would send the body apart: a server that refuses while it
-    # is still being sent something resets the connection, and its alert may be lost.
+    """Send one HTTP/1.1 request and return the answer's status and the start of its body."""
+    # Headers and body are sent at once; http.client would send them separately. A server that
+    # refuses a request while bytes still arrive resets the connection, and its alert may be lost.
     connection.sendall(request(job))
     answer = http.client.HTTPResponse(connection, method=job.get("method", "GET"))
     with contextlib.closing(answer):
@@ -81,7 +81,7 @@ def http_over(connection: socket.socket, job: Job) -> Result:
 
 
 def request(job: Job) -> bytes:
-    """Return an HTTP/1.1 request, after which the server is to close."""
+    """Return an HTTP/1.1 request that asks the server to close the connection."""
     body = (job.get("body") or "").encode()
     headers = {
         "Host": job.get("host", "localhost"),
@@ -96,7 +96,7 @@ def request(job: Job) -> bytes:
 
 
 def start_of_body(answer: http.client.HTTPResponse) -> str:
-    """Read the start of a body, or what there is of it where the server breaks off."""
+    """Return the start of a body; less of it if the server closes the connection early."""
     body = b""
     with contextlib.suppress(http.client.IncompleteRead, ConnectionResetError):
         while len(body) < ENOUGH and (piece := answer.read1(ENOUGH - len(body))):
@@ -105,7 +105,7 @@ def start_of_body(answer: http.client.HTTPResponse) -> str:
 
 
 def do_http(job: Job) -> Result:
-    """Ask one question over HTTP, plain, over TLS or over a Unix socket."""
+    """Send one HTTP request: in plaintext, over TLS or over a Unix socket."""
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(dial(job))
         if not job.get("tls"):
@@ -118,7 +118,7 @@ def do_http(job: Job) -> Result:
 
 
 def handshake(job: Job, low: ssl.TLSVersion, high: ssl.TLSVersion) -> Result:
-    """Shake hands in the versions from `low` to `high` and say what was agreed."""
+    """Return the result of a TLS handshake with the versions from `low` to `high`."""
     with dial(job) as connection:
         context = tls_context(job, low, high)
         with context.wrap_socket(connection, server_hostname=job["host"]) as wrapped:
@@ -132,7 +132,7 @@ def handshake(job: Job, low: ssl.TLSVersion, high: ssl.TLSVersion) -> Result:
 
 
 def do_look(job: Job) -> Result:
-    """See what a listener speaks to somebody without any credential."""
+    """Return a listener's answers to plaintext HTTP and to each version of TLS."""
     try:
         dial(job).close()
     except OSError as error:
@@ -148,7 +148,7 @@ def do_look(job: Job) -> Result:
 
 
 def do_unix(job: Job) -> Result:
-    """See a socket's file, and who gets through it."""
+    """Return the owner and mode of a Unix socket, and which users can connect to it."""
     info = Path(job["unix"]).stat()
     result: Result = {
         "socket": stat.S_ISSOCK(info.st_mode),
@@ -163,7 +163,7 @@ def do_unix(job: Job) -> Result:
 
 
 def connect_as(user: str, connect: list[str]) -> Result:
-    """Run the command that connects as another user, and return what it says."""
+    """Run the command that connects as another user, and return its result."""
     done = run(["runuser", "-u", user, "--", *connect], PATIENCE)
     try:
         said: Result = json.loads(done.stdout)
@@ -173,13 +173,13 @@ def connect_as(user: str, connect: list[str]) -> Result:
 
 
 def socket_owner(path: str) -> str:
-    """Name the processes that listen on a socket's path."""
+    """Return the names of the processes that listen on a socket's path."""
     shown = run(["ss", "-xlpH", "src", path], PATIENCE).stdout
     return ",".join(sorted(set(re.findall(r'\("([^"]+)"', shown))))
 
 
 def do_run(job: Job) -> Result:
-    """Run a command of the machine's own."""
+    """Run a command on the machine, and return its exit status and output."""
     argv = job["argv"]
     try:
         done = run(argv, 15)
@@ -189,7 +189,7 @@ def do_run(job: Job) -> Result:
 
 
 def run(argv: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
-    """Run a command, and return what it left, whatever its exit status is."""
+    """Run a command, and return the completed process, whatever its exit status is."""
     return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
 
 

@@ -1,8 +1,8 @@
-# Print the hash of a file of the machine by way of a Docker Engine. Arguments: the file, and
-# the options by which docker's client finds the engine. The image is busybox, brought along;
-# the machine is mounted in a container, and nothing of it changed.
+# Print the hash of a file on the machine, read through a Docker Engine. Arguments: the file, and
+# the options of docker's client that name the engine. The image holds only this machine's busybox.
+# A container mounts the machine's root file system read-only.
 set -eu
-# there is no home: docker's client stops at one that it may not look into for certificates
+# docker's client fails at a home folder that it may not search for certificates
 export HOME=/nonexistent
 file=$1
 shift

@@ -1,8 +1,8 @@
-"""Start the commands that come in on standard input, a line of JSON each, side by side.
+"""Run the commands that arrive on standard input, one line of JSON each, side by side.
 
-A line says ``id``, ``argv``, ``user`` ("" is root) and ``stdin`` (base64, or null for nothing).
-For each, a line of JSON goes to standard output when the command has ended: ``id``, and
-``code``, ``out`` and ``err`` (base64), or ``error`` where it could not be started.
+A line has ``id``, ``argv``, ``user`` ("" is root) and ``stdin`` (base64, or null for no input).
+When the command has ended, a line of JSON goes to standard output: ``id``, and ``code``, ``out``
+and ``err`` (base64), or ``error`` if the command could not be started.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OUT = threading.Lock()
 
 
 def account(name: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what Popen and the environment need to be somebody else than root."""
+    """Return Popen's arguments and the environment variables for a user."""
     if name in ("", "root"):
         return {}, dict(os.environ, HOME="/root")
     who = pwd.getpwnam(name)
@@ -30,7 +30,7 @@ def account(name: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def run(asked: dict[str, Any]) -> dict[str, Any]:
-    """Run one command, and return what it left."""
+    """Run one command, and return its exit status and output."""
     try:
         options, environment = account(asked["user"])
         given = asked["stdin"]
@@ -52,12 +52,12 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(data: bytes) -> str:
-    """Return bytes as JSON can hold them."""
+    """Return bytes as base64, for JSON."""
     return base64.b64encode(data).decode()
 
 
 def answer(asked: dict[str, Any]) -> None:
-    """Run one command, and write a line with what it left."""
+    """Run one command, and write one line with its result."""
     line = json.dumps(run(asked)).encode() + b"\n"
     with OUT:
         sys.stdout.buffer.write(line)
@@ -65,7 +65,7 @@ def answer(asked: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Serve until the standard input ends, and with it whatever still runs here."""
+    """Run commands until standard input ends."""
     for line in sys.stdin.buffer:
         threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()
 

@@ -1,5 +1,5 @@
-# Sign a client's certificate, and print it. The request comes in on standard input.
-# Arguments: the authority's certificate and key, and a folder for what openssl writes.
+# Sign a client certificate, and print it. The signing request is read from standard input.
+# Arguments: the authority's certificate and key, and a folder for openssl's files.
 set -eu
 umask 077
 echo extendedKeyUsage=clientAuth >"$3/usages"

@@ -1,6 +1,6 @@
-# Run a command until it succeeds. Arguments: a systemd unit or "", and the command.
-# Polls in the machine, so that waiting costs no round trips. A unit that systemd cannot load,
-# or has restarted too often, ends the wait before its deadline.
+# Repeat a command until it succeeds. Arguments: a systemd unit or "", and the command.
+# The loop runs on the machine, so that it needs no round trips. The wait ends early if systemd
+# cannot load the unit, or has restarted it too often.
 unit=$1
 shift
 until "$@" >/run/labkit-wait.$$ 2>&1; do

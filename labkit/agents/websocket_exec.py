@@ -1,7 +1,7 @@
-"""Run a command in a container over a WebSocket, and print what came of it as JSON.
+"""Run a command in a container over a WebSocket, and print the result as JSON.
 
-Arguments: host, port, path, and where there is one a certificate and its key. A token is read
-from standard input, where no list of processes shows it.
+Arguments: host, port, path, and optionally a certificate and its key. A token is read from
+standard input, because a list of processes shows arguments.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import ssl
 import sys
 from typing import IO
 
-#: Of RFC 6455: what the server adds to the client's key before it hashes it.
+#: The server appends this to the client's key before it hashes it (RFC 6455, section 1.3).
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PROTOCOLS = "v5.channel.k8s.io, v4.channel.k8s.io"
 SWITCHING, CLOSE, STDOUT, ERROR = 101, 8, 1, 3
 PATIENCE = 8
-#: Bytes of a refusal that are brought back.
+#: Bytes of a refusal's body that are reported.
 ENOUGH = 300
 
 
 def request(host: str, path: str, key: str, token: str) -> bytes:
-    """Return the handshake: to whoever authorizes it, a GET like any other.
+    """Return the request for a WebSocket; an authorizer sees an ordinary GET.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def request(host: str, path: str, key: str, token: str) -> bytes:
 
 
 def accepted(key: str) -> str:
-    """Return what a server that speaks WebSocket answers to a key.
+    """Return the value with which a WebSocket server answers to a client's key.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def accepted(key: str) -> str:
 
 
 def frames(stream: IO[bytes]) -> dict[int, bytes]:
-    r"""Read frames until the server closes; return what came on each of the channels.
+    r"""Read frames until the server closes; return the bytes of each channel.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def frames(stream: IO[bytes]) -> dict[int, bytes]:
 
 
 def speak(connection: socket.socket, host: str, path: str, token: str) -> dict[str, object]:
-    """Ask for a WebSocket on a connection, and return what came of it."""
+    """Request a WebSocket on a connection, and return the result."""
     key = base64.b64encode(os.urandom(16)).decode()
     connection.sendall(request(host, path, key, token))
     with contextlib.closing(http.client.HTTPResponse(connection)) as answer:
@@ -105,7 +105,7 @@ def main() -> None:
     host, port, path, *pair = sys.argv[1:]
     token = sys.stdin.read().strip()
     context = ssl.create_default_context()
-    # an attacker has no reason to trust, and none to verify
+    # an attacker does not verify the server
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if pair:
         context.load_cert_chain(*pair)

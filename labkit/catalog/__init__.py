@@ -1,7 +1,7 @@
-"""What the numbers of MITRE ATT&CK and CWE stand for, and of which version they are.
+"""The names of techniques of MITRE ATT&CK and of weaknesses of MITRE CWE, by number.
 
-The two files beside this module are the only place for names; their heads say what they were
-checked against. They are read when a name is first asked for, and not at import.
+The two files beside this module are the only place for these names. The head of each file says
+what it was checked against. A file is read at the first use of a name, not at import.
 
 Examples
 --------
@@ -21,17 +21,17 @@ __all__ = ["Catalog", "attack", "cwe", "named"]
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The entries of one catalogue that labkit names.
+    """The entries of one catalogue that labkit uses.
 
     Attributes
     ----------
     version : str
-        The catalogue's own version, "19.1".
+        The version of the catalogue: "19.1".
     date : str
-        The day of that version, "2026-05-12".
+        The date of that version: "2026-05-12".
     names : mapping of str to str
-        From the number of an entry, "T1552.007", to its name. A subtechnique of ATT&CK is
-        written as its page is titled: "Unsecured Credentials: Container API".
+        The names by number: "T1552.007". A subtechnique of ATT&CK has the title of its page:
+        "Unsecured Credentials: Container API".
     """
 
     version: str
@@ -41,18 +41,47 @@ class Catalog:
 
 @cache
 def attack() -> Catalog:
-    """Return the techniques of MITRE ATT&CK for Enterprise."""
+    """Return the techniques of MITRE ATT&CK for Enterprise (https://attack.mitre.org/).
+
+    Returns
+    -------
+    Catalog
+
+    Examples
+    --------
+    >>> attack().names["T1552.007"]
+    'Unsecured Credentials: Container API'
+    """
     return _read("attack.txt")
 
 
 @cache
 def cwe() -> Catalog:
-    """Return the weaknesses of MITRE CWE."""
+    """Return the weaknesses of MITRE CWE (https://cwe.mitre.org/).
+
+    Returns
+    -------
+    Catalog
+
+    Examples
+    --------
+    >>> cwe().names["CWE-319"]
+    'Cleartext Transmission of Sensitive Information'
+    """
     return _read("cwe.txt")
 
 
 def named(number: str) -> str:
-    """Return a number with its name, or the number alone where the catalogues lack it.
+    """Return a number with its name, or only the number if no catalogue has it.
+
+    Parameters
+    ----------
+    number : str
+        A number of ATT&CK ("T1552.007") or CWE ("CWE-319").
+
+    Returns
+    -------
+    str
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The command ``labkit``: data on standard output, all talk on standard error."""
+"""The command ``labkit``: data goes to standard output, all messages to standard error."""
 
 import atexit
 import gc
@@ -10,7 +10,7 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command and end the process with its exit status."""
-    # To look for garbage while much is loaded, and once more at the end, is a tenth of the time.
+    # Garbage collections during the imports and at the end take a tenth of the time.
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)
     app()

@@ -1,4 +1,4 @@
-"""The command line as a whole: which commands there are, and how errors leave it."""
+"""The command line: the list of its commands, and the exit statuses of errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from labkit.errors import EngineError, LabkitError
 
 __all__ = ["app"]
 
-#: Every command, and where its function or its group of commands stands.
+#: Every command, with the module and name of its function or its group of commands.
 COMMANDS = {
     "up": "lifecycle.up",
     "down": "lifecycle.down",
@@ -43,15 +43,15 @@ COMMANDS = {
 
 
 def _engine_error(error: Exception) -> EngineError | None:
-    """Return what Docker's client raised on its own as one of our errors."""
-    # Only a command that has loaded the client can have got an error from it.
+    """Return an error of Docker's client as an `EngineError`, or None for any other error."""
+    # Only a command that has loaded the client can have an error of it.
     docker, requests = sys.modules.get("docker"), sys.modules.get("requests")
     if docker is None or requests is None:
         return None
     if not isinstance(error, (docker.errors.DockerException, requests.RequestException)):
         return None
     return EngineError(
-        "Docker Engine did not do what was asked of it",
+        "Docker Engine refused a request",
         evidence=str(error).splitlines()[:10],
         hint="labkit doctor",
     )
@@ -70,7 +70,7 @@ def _load(name: str) -> Any:
 
 
 class _Commands(Mapping[str, Any]):
-    """The commands by name, each loaded when it is asked for: nobody waits for the others."""
+    """The commands by name; a command is loaded when it is used, which keeps the start fast."""
 
     def __getitem__(self, name: str) -> Any:
         return _load(name)
@@ -83,10 +83,10 @@ class _Commands(Mapping[str, Any]):
 
 
 class _Group(TyperGroup):
-    """Loads a command by its name; turns what it raises into a message and an exit status."""
+    """A group that loads a command by name, and turns its errors into exit statuses."""
 
-    def __init__(self, **said: Any) -> None:
-        super().__init__(**{**said, "commands": _Commands()})
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "commands": _Commands()})
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -101,15 +101,15 @@ class _Group(TyperGroup):
             if known is None:
                 raise
             complain(known)
-        # these keep 1 for "the lab is not what the model says"
+        # in these commands 1 means "the lab differs from the model"
         raise typer.Exit(2 if ctx.invoked_subcommand in ("verify", "attack", "matrix") else 1)
 
 
 app = typer.Typer(
     name="labkit",
     cls=_Group,
-    help="Labs of the communications of a Kubernetes cluster, and their threat model checked live.",
-    epilog="labkit COMMAND --help says more about one command.",
+    help="Model the threats to a Kubernetes cluster's communications, and check them in a lab.",
+    epilog="See labkit COMMAND --help for one command.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -126,7 +126,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Handle the options before the command."""

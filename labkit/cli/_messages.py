@@ -1,4 +1,4 @@
-"""What is said to a person, all of it on standard error."""
+"""Messages to a person, all of them on standard error."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ __all__ = ["complain", "reporter", "say"]
 
 
 class _Silent:
-    """Takes every step and says nothing of it."""
+    """A reporter that prints nothing."""
 
     def line(self, text: str) -> None:
-        """Take a line of a step's output."""
+        """Ignore a line of a step's output."""
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[ProgressStep]:
-        """Take a step."""
+        """Return a context that prints nothing."""
         yield self
 
 
 def reporter(quiet: bool) -> Reporter:
-    """Return who is told of the progress of a command.
+    """Return the reporter of a command's progress.
 
     Parameters
     ----------
     quiet : bool
-        Nobody is.
+        Return a reporter that prints nothing.
 
     Returns
     -------
@@ -53,13 +53,27 @@ def reporter(quiet: bool) -> Reporter:
 
 
 def say(text: str, *, quiet: bool = False) -> None:
-    """Say a line, unless quiet."""
+    """Print a line on standard error.
+
+    Parameters
+    ----------
+    text : str
+        The line.
+    quiet : bool
+        Print nothing.
+    """
     if not quiet:
         typer.echo(text, err=True)
 
 
 def complain(error: LabkitError) -> None:
-    """Say what went wrong: the message, what was seen, what to do next."""
+    """Print an error on standard error: its message, evidence, hint and notes.
+
+    Parameters
+    ----------
+    error : LabkitError
+        The error.
+    """
     typer.secho("error: ", err=True, nl=False, fg="red", bold=True)
     typer.echo(str(error), err=True)
     for note in getattr(error, "__notes__", ()):

@@ -11,7 +11,13 @@ __all__ = ["BOTH", "Json", "Mode", "Modes", "Name", "Quiet"]
 BOTH = ("insecure", "hardened")
 
 Name = Annotated[
-    str, typer.Option("--name", envvar="LABKIT_NAME", metavar="NAME", help="The lab's name.")
+    str,
+    typer.Option(
+        "--name",
+        envvar="LABKIT_NAME",
+        metavar="NAME",
+        help="The lab's name: up to 32 lower-case letters, digits and hyphens.",
+    ),
 ]
 Modes = Annotated[
     list[str] | None,
@@ -19,12 +25,11 @@ Modes = Annotated[
         "--mode",
         "-m",
         metavar="MODE",
-        help="insecure, hardened, or the folder of an environment; may be given again. "
-        "Without it: both.",
+        help="insecure, hardened, or the folder of an environment; can be repeated. "
+        "Default: insecure and hardened.",
     ),
 ]
-# Where one is meant there is no default: a command that lands in the wrong one of two clusters
-# misleads without a word.
+# No default: a command in the wrong one of two clusters would mislead silently.
 Mode = Annotated[
     str,
     typer.Option(
@@ -35,5 +40,5 @@ Mode = Annotated[
         help="insecure, hardened, or the folder of an environment.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no messages but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

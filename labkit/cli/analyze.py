@@ -1,4 +1,4 @@
-"""``labkit analyze``: threats and paths of a model, and a gate for CI."""
+"""``labkit analyze``: the threats to a model, the paths through it, and a gate for CI."""
 
 from __future__ import annotations
 
@@ -23,37 +23,58 @@ def analyze(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="DIR", help="insecure, hardened, an environment's folder, or a model's file."
+            metavar="DIR",
+            help="insecure, hardened, the folder of a cluster's files, or a model's file.",
         ),
     ],
     fail_on: Annotated[
         str | None,
-        typer.Option(metavar="LEVEL", help="Open findings so grave shut the gate: low, medium ..."),
+        typer.Option(
+            metavar="LEVEL",
+            help="Fail if any open finding is at least this severe: low, medium, high, critical.",
+        ),
     ] = None,
     forbid_path: Annotated[
         list[str] | None,
-        typer.Option(metavar="'FROM -> TO'", help="A path that shuts the gate, as pod -> secrets."),
+        typer.Option(
+            metavar="'FROM -> TO'",
+            help="Fail if this path exists, for example 'pod -> secrets'; can be repeated. FROM: "
+            "network, pod, user:NODE, root:NODE. TO: secrets, admin, node.",
+        ),
     ] = None,
     baseline: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What was open in an earlier --json does not count."),
+        typer.Option(
+            metavar="FILE",
+            help="The output of an earlier --json: its open findings do not fail the gate.",
+        ),
     ] = None,
     accepted: Annotated[
         Path | None,
-        typer.Option("--accept", metavar="FILE", help="Findings that somebody owns, and why."),
+        typer.Option(
+            "--accept",
+            metavar="FILE",
+            help="A YAML file of accepted findings, each with an owner and a reason.",
+        ),
     ] = None,
     risk: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Another rule of how grave each one is.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A YAML file with your own rating of severities."),
     ] = None,
-    sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write SARIF there.")] = None,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit there.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show what is mitigated as well.")] = False,
+    sarif: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings to a SARIF file.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings to a JUnit XML file.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show mitigated findings as well.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find the threats to a cluster and the paths through it. Needs no Docker.
+    """Find the threats to a cluster, and the attack paths through it. Needs no Docker.
 
-    Exit status: 0 clean, 1 an error (also if nothing was understood), 3 the gate is shut.
+    Exit status: 0 if the gate passes, 1 after an error (also if no component was understood), 3 if
+    the gate fails: see --fail-on and --forbid-path.
     """
     from labkit import analysis
     from labkit.analysis import gate

@@ -1,4 +1,4 @@
-"""``labkit attack | reach | matrix``: what the model predicts, and what happens."""
+"""``labkit attack | reach | matrix``: the model's predictions, and the results in a lab."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="FOOTHOLD",
-        help="Where from: network, pod, user:NODE, root:NODE, holds:CREDENTIAL@NODE; for NODE also "
-        "master, worker, etcd: any of them.",
+        help="Where the attacker starts: network, pod, user:NODE, root:NODE, "
+        "holds:CREDENTIAL@NODE. NODE is a machine (worker1), or any machine of a role: master, "
+        "worker, etcd.",
     ),
 ]
 
@@ -33,20 +34,23 @@ From = Annotated[
 def attack(
     mode: Mode,
     technique: Annotated[
-        str | None, typer.Argument(metavar="TECHNIQUE", help="See: labkit technique list.")
+        str | None,
+        typer.Argument(metavar="TECHNIQUE", help="A name from labkit technique list."),
     ] = None,
     start: From = None,
     path: Annotated[
         str | None,
-        typer.Option(metavar="GOAL", help="A whole path to a goal: secrets, admin, node."),
+        typer.Option(
+            metavar="GOAL",
+            help="Instead of one technique, a whole path to this goal: secrets, admin, node.",
+        ),
     ] = None,
     name: Name = "default",
     as_json: Json = False,
 ) -> None:
-    """Carry out a technique in a lab, or a predicted path step by step, and undo it.
+    """Carry out one technique in a lab, or a predicted path step by step, and undo it.
 
-    Exit status: 0 when it went as the model predicts, 1 when it did not, 2 when nothing could
-    be found out.
+    Exit status: 0 if the result is as the model predicts, 1 if it differs, 2 if there is no result.
     """
     from labkit import techniques
     from labkit.analysis import find_foothold
@@ -54,7 +58,7 @@ def attack(
     from labkit.model import read_model
 
     if (technique is None) == (path is None):
-        raise typer.BadParameter("name a technique, or a goal with --path: one of the two")
+        raise typer.BadParameter("give either a TECHNIQUE, or a goal with --path GOAL")
     lab = Lab(mode, name=name)
     model = read_model(lab.environment)
     if path is not None:
@@ -75,13 +79,13 @@ def attack(
 
 
 def _path(model: Model, start: str, goal: str) -> list[tuple[str, Foothold]]:
-    """Return the techniques of the cheapest path, each with the foothold that it is tried from."""
+    """Return the techniques of the cheapest path, each with its foothold."""
     from labkit.analysis import attack_paths
 
     found = attack_paths(model, start, goal, 1, "techniques")
     if not found:
         raise ConfigError(
-            f"{model.name}: techniques lead from {start} to {goal} by no path",
+            f"{model.name}: no path of techniques leads from {start} to {goal}",
             hint=f"labkit reach --mode {model.name} --from {start} --derivation techniques",
         )
     return [(step.technique, step.foothold) for step in found.paths[0]]
@@ -115,20 +119,22 @@ def reach(
     cut: Annotated[
         str | None,
         typer.Option(
-            metavar="GOAL", help="Name the fewest controls that keep it out of reach, instead."
+            metavar="GOAL",
+            help="Instead, show the fewest controls that cut every path to this goal: secrets, "
+            "admin, node.",
         ),
     ] = None,
     derivation: Annotated[
         str,
         typer.Option(
             metavar="HOW",
-            help="claims: from the claims of the model. techniques: from what the attacks of a "
-            "lab are predicted to do.",
+            help="How paths are derived: claims (from the claims of the model) or techniques (from "
+            "the predictions of the lab's techniques).",
         ),
     ] = "claims",
     as_json: Json = False,
 ) -> None:
-    """Show which goals an attacker gets to, and by which path. Needs no Docker."""
+    """Show the goals that an attacker reaches, and the paths to them. Needs no Docker."""
     from labkit import analysis
     from labkit.loading import load_model
 
@@ -162,53 +168,69 @@ def matrix(
     control: Annotated[
         list[str] | None,
         typer.Option(
-            "--control", "-c", metavar="NAME", help="Flip these only; 'none' flips nothing."
+            "--control",
+            "-c",
+            metavar="NAME",
+            help="Flip only this control (a name from labkit control list); can be repeated. "
+            "none: flip no control. Default: all controls, one by one.",
         ),
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the cells there; go on where it ends."),
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Add the cells to this file. Cells that it already holds are not tried again, "
+            "unless they are unprobed.",
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw a summary there: .png or .svg.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw a summary to this file: .png or .svg."),
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the Markdown tables there.")
+        Path | None, typer.Option(metavar="FILE", help="Write tables to this Markdown file.")
     ] = None,
     page: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write all cells there, as a page to browse."),
+        typer.Option("--html", metavar="FILE", help="Write all cells to this HTML file."),
     ] = None,
     combinations: Annotated[
         int | None,
-        typer.Option(metavar="N", min=2, help="Try N random combinations of controls instead."),
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="Instead of single controls, flip N random combinations, over all modes.",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the combinations.")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="The seed of the random combinations.")
+    ] = 1,
     quiet: Quiet = False,
 ) -> None:
     """Try every technique from every foothold, in each mode and with each control flipped alone.
 
-    Exit status: 0 when all went as the model predicts, 1 when something did not, 2 when
-    something could not be found out.
+    The labs must be up. The picture, tables and page show all cells of the --json file. Exit
+    status: 0 if all results are as the model predicts, 1 if one differs, 2 if one is missing.
     """
     from labkit.cli.matrix_run import fill
 
     names = None if control is None else [each for each in control if each != "none"]
     sample = (combinations, seed) if combinations else None
-    found = fill(mode or BOTH, name, names, file, sample=sample, quiet=quiet)
+    found, stored = fill(mode or BOTH, name, names, file, sample=sample, quiet=quiet)
     if picture:
         from labkit.render import save
         from labkit.render.matrix import cover
 
-        save(cover(found), picture)
+        save(cover(stored), picture)
     if table:
         from labkit.render.matrix import markdown
 
-        table.write_text(markdown(found))
+        table.write_text(markdown(stored))
     if page:
         from labkit.render import matrix_page
 
-        page.write_text(matrix_page.page(found), encoding="utf-8", newline="\n")
+        page.write_text(matrix_page.page(stored), encoding="utf-8", newline="\n")
     for cell in (*found.disagree, *found.unprobed):
         typer.echo(
             f"{' '.join(filter(None, cell.variant))}: {cell.technique}, {cell.foothold}: "

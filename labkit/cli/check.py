@@ -1,4 +1,4 @@
-"""``labkit doctor | verify``: does this machine do, and is the model true."""
+"""``labkit doctor | verify``: check this machine, and the model of a running lab."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ __all__ = ["doctor", "verify"]
 
 
 def doctor() -> None:
-    """Look at everything that a lab needs; exit status 1 if something is amiss."""
+    """Check everything that a lab needs, such as Docker Engine and memory.
+
+    Exit status: 0 if all checks pass, 1 if one fails.
+    """
     from labkit.lab import doctor as examine
 
     checks = examine()
@@ -27,26 +30,26 @@ def doctor() -> None:
 def verify(
     mode: Modes = None, name: Name = "default", as_json: Json = False, quiet: Quiet = False
 ) -> None:
-    """Hold every claim of the model against running labs.
+    """Probe every claim of the model in running labs.
 
-    Exit status: 0 when all agree, 1 when the lab is not what the model says, 2 when something
-    could not be probed (or there is no lab).
+    Exit status: 0 if all claims agree, 1 if a lab differs from the model, 2 if a claim could not be
+    probed (also if there is no lab).
     """
     from labkit.lab import Lab
     from labkit.lab.parallel import in_parallel
     from labkit.verification import Report
-    from labkit.verification import verify as hold
+    from labkit.verification import verify as probe
 
     talk = reporter(quiet)
     labs = [Lab(each, name=name, reporter=talk) for each in dict.fromkeys(mode or BOTH)]
-    report = sum(in_parallel(labs, hold), start=Report([]))
+    report = sum(in_parallel(labs, probe), start=Report([]))
     if as_json:
         typer.echo(report.to_json())
         say(report.summary(), quiet=quiet)
     else:
         from rich.console import Console
 
-        # A pipe has no width: nothing is to be folded there.
+        # A pipe has no width; this one is wide enough to fold no cell.
         Console(width=None if sys.stdout.isatty() else 200).print(report.table())
         if differences := report.differences():
             typer.echo(differences)

@@ -1,4 +1,4 @@
-"""``labkit control``: mitigations, put in place and taken out one by one."""
+"""``labkit control``: list mitigations, and put each one in place or take it out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Mitigations: what there is, and putting one in place.", no_args_is_help=True
+    help="List the controls (mitigations), and put them in place in a running lab.",
+    no_args_is_help=True,
 )
-Which = Annotated[str, typer.Argument(metavar="CONTROL")]
+Which = Annotated[str, typer.Argument(metavar="CONTROL", help="A name from labkit control list.")]
 
 
 @app.command("list")
 def listed(mode: Mode, name: Name = "default") -> None:
-    """List the controls, and whether each is in place in a mode (of a lab, where one is up)."""
+    """List the controls, and whether each is in place: in the lab if it is up, else in the mode."""
     from labkit import controls
 
     model = read_model(_environment(mode, name))
@@ -33,7 +34,7 @@ def listed(mode: Mode, name: Name = "default") -> None:
 
 @app.command()
 def show(control: Which) -> None:
-    """Say what a control changes, what it is claimed to stop, and where it is described."""
+    """Show what a control changes, the techniques that it stops, and its references."""
     from labkit import controls
 
     found = controls[control]
@@ -41,20 +42,20 @@ def show(control: Which) -> None:
     for word, on in (("on", True), ("off", False)):
         for edit in found.edits(on):
             typer.echo(f"{word}: {edit}")
-    typer.echo(f"stops by itself: {', '.join(found.stops) or 'nothing'}")
+    typer.echo(f"stops alone: {', '.join(found.stops) or 'nothing'}")
     for reference in found.references:
         typer.echo(f"see: {reference}")
 
 
 @app.command("on")
 def put(control: Which, mode: Mode, name: Name = "default", quiet: Quiet = False) -> None:
-    """Put a control in place in a running lab, and restart just what it is about."""
+    """Put a control in place in a running lab, and restart the components that it changes."""
     _flip(control, mode, name, True, quiet)
 
 
 @app.command("off")
 def take(control: Which, mode: Mode, name: Name = "default", quiet: Quiet = False) -> None:
-    """Take a control out of a running lab, and restart just what it is about."""
+    """Take a control out of a running lab, and restart the components that it changes."""
     _flip(control, mode, name, False, quiet)
 
 
@@ -67,14 +68,14 @@ def _flip(control: str, mode: str, name: str, on: bool, quiet: bool) -> None:
     edits = found.flip(lab.environment, on)
     word = "on" if on else "off"
     if edits == lab.environment.edits and not lab.status().interrupted:
-        say(f"{found.name} is {word} already", quiet=quiet)
+        say(f"{found.name} is already {word}", quiet=quiet)
         return
     timings = lab.apply(edits)
     say(f"{found.name} is {word} in lab {name} ({lab.mode}), {timings.seconds:.1f} s", quiet=quiet)
 
 
 def _environment(mode: str, name: str) -> Environment:
-    """Return what a lab runs, or the mode's files where there is no lab or no engine."""
+    """Return the environment of a lab, or that of the mode if there is no lab or no engine."""
     from labkit.cluster import read_environment
     from labkit.errors import EngineError
     from labkit.lab import Lab

@@ -1,4 +1,4 @@
-"""``labkit export``: a model and its findings for other tools."""
+"""``labkit export``: write a model and its findings for other tools."""
 
 from __future__ import annotations
 
@@ -18,20 +18,25 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="insecure, hardened, the folder of an environment, or a model's file.",
+            help="insecure, hardened, the folder of a cluster's files, or a model's file.",
         ),
     ],
     format: Annotated[  # noqa: A002
-        str, typer.Option("--format", "-f", metavar="NAME", help="docs/formats.md lists them.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="NAME",
+            help="sarif, junit, tm-bom, otm, threat-dragon, threagile, pytm, graphml, mermaid or "
+            "navigator; see docs/formats.md.",
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Instead of printing it.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The file. Default: standard output."),
     ] = None,
 ) -> None:
-    """Write a model, with what is found about it, in the format of another tool.
-
-    Needs no Docker. A model's file is one in a format that labkit reads.
-    """
+    """Write a model and its findings in the format of another tool. Needs no Docker."""
     from labkit import formats
     from labkit.analysis import find_threats
     from labkit.formats.table import find

@@ -1,4 +1,4 @@
-"""``labkit image build | save | load | push | pull``: the node image."""
+"""``labkit image build | save | load | push | pull``: make or transfer the node image."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from labkit.cli._options import Quiet
 
 __all__ = ["app", "build", "load", "pull", "push", "save"]
 
-app = typer.Typer(no_args_is_help=True, help="Make the node image, or hand it to others.")
+app = typer.Typer(no_args_is_help=True, help="Build the node image, or transfer it.")
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="Usually NAME.tar.gz.")]
-Registry = Annotated[str, typer.Argument(metavar="REGISTRY", help="HOST:PORT or HOST:PORT/PREFIX.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The image file, usually NAME.tar.gz.")]
+Registry = Annotated[
+    str, typer.Argument(metavar="REGISTRY", help="The registry: HOST:PORT or HOST:PORT/PREFIX.")
+]
 
 
 @app.command()
 def build(quiet: Quiet = False) -> None:
-    """Make the node image unless it is there, and print its name."""
+    """Build the node image if it is missing, and print its name."""
     from labkit.lab.engine import connect
     from labkit.lab.images import ensure_node_image
 

@@ -1,4 +1,4 @@
-"""``labkit exec | kubectl | logs``: into one lab."""
+"""``labkit exec | kubectl | logs``: run commands and read logs on the machines of a lab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["execute", "kubectl", "logs"]
 
 Stdin = Annotated[
-    bool, typer.Option("--stdin", "-i", help="Pass standard input on (all of it, to its end).")
+    bool, typer.Option("--stdin", "-i", help="Read standard input to its end, and pass it on.")
 ]
 
 
@@ -30,7 +30,7 @@ def _read(wanted: bool) -> bytes | None:
 
 
 def _leave(output: Output) -> None:
-    """Pass on what a command printed, byte for byte, and exit as it did."""
+    """Write the output of a command byte for byte, and exit with its exit status."""
     for stream, data in ((sys.stdout, output.stdout), (sys.stderr, output.stderr)):
         stream.flush()
         stream.buffer.write(data)
@@ -39,19 +39,29 @@ def _leave(output: Output) -> None:
 
 
 def execute(
-    node: Annotated[str, typer.Argument(metavar="NODE", help="worker1, etcd1, attacker ...")],
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND")],
+    node: Annotated[
+        str, typer.Argument(metavar="NODE", help="A machine: master, worker1, etcd1, attacker ...")
+    ],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND", help="The command and its arguments.")
+    ],
     mode: Mode,
     name: Name = "default",
     user: Annotated[
-        str | None, typer.Option("--user", "-u", metavar="USER", help="Who runs it; else root.")
+        str | None,
+        typer.Option(
+            "--user", "-u", metavar="USER", help="The user that runs the command. Default: root."
+        ),
     ] = None,
     stdin: Stdin = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="End it after this long.")
+        float,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0.1, help="Kill the command after this time."
+        ),
     ] = 60,
 ) -> None:
-    """Run a command on a machine of a lab; its exit status is passed on.
+    """Run a command on a machine of a lab, and exit with its exit status.
 
     For example: labkit exec worker1 --mode hardened -- ss -ltnp
     """
@@ -61,12 +71,14 @@ def execute(
 
 
 def kubectl(
-    arguments: Annotated[list[str], typer.Argument(metavar="-- ARGUMENT")],
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="-- ARGUMENT", help="The arguments of kubectl.")
+    ],
     mode: Mode,
     name: Name = "default",
     stdin: Stdin = False,
 ) -> None:
-    """Run kubectl on a lab's master, as the one who may do everything.
+    """Run kubectl on a lab's control plane as cluster-admin.
 
     For example: labkit kubectl --mode hardened -- get pods -A
     """
@@ -74,15 +86,23 @@ def kubectl(
 
 
 def logs(
-    node: Annotated[str, typer.Argument(metavar="NODE", help="worker1, etcd1, master ...")],
+    node: Annotated[
+        str, typer.Argument(metavar="NODE", help="A machine: master, worker1, etcd1 ...")
+    ],
     mode: Mode,
     unit: Annotated[
-        str | None, typer.Argument(metavar="UNIT", help="kubelet, etcd ...; else all of them.")
+        str | None,
+        typer.Argument(
+            metavar="UNIT", help="A systemd unit: kubelet, etcd ... Default: all units."
+        ),
     ] = None,
     name: Name = "default",
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many, at most.")] = 50,
+    lines: Annotated[
+        int,
+        typer.Option("--lines", "-n", metavar="N", min=1, help="Print at most this many lines."),
+    ] = 50,
 ) -> None:
-    """Print the end of a machine's journal.
+    """Print the last lines of a machine's journal.
 
     For example: labkit logs worker1 kubelet --mode insecure
     """

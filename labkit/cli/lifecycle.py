@@ -1,4 +1,4 @@
-"""``labkit up | down | status | reset``."""
+"""``labkit up | down | status | reset``: start, remove, show and restore labs."""
 
 from __future__ import annotations
 
@@ -18,38 +18,42 @@ def up(
     mode: Modes = None,
     name: Name = "default",
     retain: Annotated[
-        bool, typer.Option("--retain", help="Keep what is there when a lab does not start.")
+        bool,
+        typer.Option("--retain", help="Keep the machines of a lab that does not start."),
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Bring labs up: all given modes at once.
+    """Bring up the labs of all given modes at once.
 
-    The node image is made first if it is missing. A lab that is up already stays as it is.
+    The node image is built first if it is missing. A lab that is already up stays unchanged.
     """
     from labkit.lab.parallel import bring_up
 
     for lab, timings in bring_up(mode or BOTH, name=name, reporter=reporter(quiet), retain=retain):
         steps = ", ".join(f"{title} {seconds:.1f}" for title, seconds in timings.steps.items())
-        detail = f"up in {timings.seconds:.1f} s ({steps})" if steps else "is up already"
+        detail = f"up in {timings.seconds:.1f} s ({steps})" if steps else "is already up"
         say(f"lab {lab.name} ({lab.mode}) {detail}", quiet=quiet)
 
 
 def down(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> None:
-    """Remove labs, with everything that belongs to them.
+    """Remove labs with their containers, volumes and networks.
 
-    What is not there is no error.
+    A lab that does not exist is not an error.
     """
     from labkit.lab import Lab
     from labkit.lab.parallel import in_parallel
 
     labs = [Lab(each, name=name, reporter=reporter(quiet)) for each in dict.fromkeys(mode or BOTH)]
     for lab, removed in zip(labs, in_parallel(labs, Lab.down), strict=True):
-        detail = f"{removed} things removed" if removed else "nothing to remove"
+        things = (
+            "container, volume or network" if removed == 1 else ("containers, volumes and networks")
+        )
+        detail = f"{removed} {things} removed" if removed else "nothing to remove"
         say(f"lab {lab.name} ({lab.mode}): {detail}", quiet=quiet)
 
 
 def reset(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> None:
-    """Bring labs back to what they were when they came up."""
+    """Restore labs to the state in which they came up."""
     from labkit.lab import Lab
     from labkit.lab.parallel import in_parallel
 
@@ -62,11 +66,12 @@ def status(
     mode: Modes = None,
     name: Name = "default",
     every: Annotated[
-        bool, typer.Option("--all", "-a", help="Every lab on this engine, whatever its name.")
+        bool,
+        typer.Option("--all", "-a", help="Show every lab on this engine, of any name and mode."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what is there: ready, incomplete, stopped or absent."""
+    """Show the state of labs: ready, incomplete, stopped or absent."""
     from labkit.lab import Lab, list_labs
 
     found = list_labs() if every else [Lab(each, name=name).status() for each in mode or BOTH]
@@ -80,5 +85,5 @@ def status(
         machines = f"  {running} of {len(lab.machines)} machines run" if lab.machines else ""
         typer.echo(f"{lab.name}  {lab.mode}  {lab.state}{machines}")
         if lab.interrupted:
-            again = f"labkit reset --name {lab.name} --mode {lab.mode}"
-            say(f"a change of lab {lab.name} ({lab.mode}) was interrupted: run {again}")
+            command = f"labkit reset --name {lab.name} --mode {lab.mode}"
+            say(f"a change of lab {lab.name} ({lab.mode}) was interrupted; next: {command}")

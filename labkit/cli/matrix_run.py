@@ -1,4 +1,4 @@
-"""The matrix of several labs at once, kept in a file as it grows."""
+"""Fill the truth matrix in several labs at once, and write it to a file as it grows."""
 
 from __future__ import annotations
 
@@ -22,33 +22,41 @@ def fill(
     *,
     sample: tuple[int, int] | None = None,
     quiet: bool = False,
-) -> Matrix:
+) -> tuple[Matrix, Matrix]:
     """Fill the matrix of several modes, and write it to a file after each variant.
 
     Parameters
     ----------
     modes : sequence of str
+        Names or folders of environments.
     name : str
-        Of the labs; all are up.
+        The name of the labs, which must be up.
     names : sequence of str or None
         The controls to flip; None means all.
     file : pathlib.Path or None
-        The cells that it holds already are not tried again, but for those left unprobed.
+        A file of cells. Cells of the wanted variants that it already holds are not tried again,
+        unless they are unprobed. Cells of other variants stay in it, unless their control no
+        longer exists. A run with `sample` replaces the combinations of its modes.
     sample : tuple of int, optional
-        How many random combinations of controls to try instead, in all modes together, and
-        the seed.
+        Try random combinations of controls instead: their number over all modes, and the seed.
     quiet : bool
-        Say nothing of the progress.
+        Show no progress.
 
     Returns
     -------
-    Matrix
-        Sorted.
+    wanted, stored : Matrix
+        The cells of the wanted variants, and all cells that the file then holds.
+
+    Raises
+    ------
+    ConfigError
+        The file is not a truth matrix.
+    LabkitError
+        A lab is not up, or a component did not become ready.
     """
     from labkit.lab import Lab
 
     held = Matrix.read(file) if file and file.exists() else Matrix(())
-    kept = [cell for cell in held if cell.observed != UNPROBED]
     lock = threading.Lock()
     labs = [Lab(mode, name=name, reporter=reporter(quiet=True)) for mode in dict.fromkeys(modes)]
     plans = {
@@ -58,22 +66,29 @@ def fill(
         for lab in labs
     }
     planned = {variant.key for plan in plans.values() for variant in plan}
+    single = {variant.key for lab in labs for variant in variants(lab.environment)}
+
+    def is_current(cell: Cell) -> bool:
+        """Say whether a variant that this run does not try is still one of its mode."""
+        if cell.environment not in plans:
+            return True
+        # another number or seed gives other combinations, and a new control changes all of them
+        return sample is None if "+" in (cell.control or "") else cell.variant in single
+
+    others = [cell for cell in held if cell.variant not in planned and is_current(cell)]
+    wanted = [cell for cell in held if cell.variant in planned and cell.observed != UNPROBED]
     total = sum(map(len, plans.values()))
 
     def keep(variant: Variant, cells: list[Cell], seconds: float) -> None:
         with lock:
-            kept.extend(cells)
+            wanted.extend(cells)
             if file:
-                file.write_text(_known(kept, planned).to_json())
+                file.write_text(Matrix([*wanted, *others]).to_json())
             agree = sum(cell.agree for cell in cells)
-            number = len({cell.variant for cell in kept})
+            number = len({cell.variant for cell in wanted})
             share = f"{agree} of {len(cells)} agree"
             say(f" ✓ {number}/{total} {variant}: {share} ({seconds:.0f} s)", quiet=quiet)
 
-    done = {(*cell.variant, *cell.place) for cell in kept}
+    done = {(*cell.variant, *cell.place) for cell in wanted}
     in_parallel(labs, lambda lab: run_matrix(lab, plans[lab.mode], done=done, tell=keep))
-    return _known(kept, planned)
-
-
-def _known(cells: Sequence[Cell], planned: set[tuple[str, str | None, str | None]]) -> Matrix:
-    return Matrix(cell for cell in cells if cell.variant in planned)
+    return Matrix(wanted), Matrix([*wanted, *others])

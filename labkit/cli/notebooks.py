@@ -1,4 +1,4 @@
-"""``labkit notebooks``: the notebooks, in a folder of one's own."""
+"""``labkit notebooks``: write the notebooks into a folder of your choice."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["notebooks"]
 
 
 def notebooks(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it is not there.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; created if missing.")],
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Overwrite notebooks that were changed there.")
+        bool, typer.Option("--overwrite", help="Replace notebooks that differ from labkit's.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the notebooks into a folder, print their paths, and say how to open them."""
+    """Write the notebooks into a folder, print their paths, and show how to open them."""
     from labkit.resources import notebooks_dir
 
     kit = {path.name: path.read_bytes() for path in sorted(notebooks_dir().glob("*.ipynb"))}
@@ -44,11 +44,14 @@ def notebooks(
                 (folder / name).write_bytes(data)
                 typer.echo(folder / name)
     except OSError as error:
-        raise ConfigError(f"{folder}: notebooks cannot be written: {error.strerror}") from error
+        raise ConfigError(
+            f"{folder}: notebooks cannot be written: {error.strerror}",
+            hint=f"ls -ld {_quoted(folder.parent)}",
+        ) from error
     python = _quoted(sys.executable)
     if find_spec("jupyterlab") is None:
         say(f"JupyterLab is missing: {python} -m pip install 'labkit[notebooks]'", quiet=quiet)
-    # Jupyter does not start as root unless it is told to
+    # Jupyter does not start as root without this option
     root = " --allow-root" if os.geteuid() == 0 else ""
     say(f"open them: {python} -m jupyterlab{root} {_quoted(folder)}", quiet=quiet)
 

@@ -1,4 +1,4 @@
-"""``labkit report``: a model, or two side by side, as one file for people."""
+"""``labkit report``: write one model, or two side by side, as an HTML or Markdown report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ __all__ = ["report"]
 What = Annotated[
     str,
     typer.Argument(
-        metavar="DIR", help="insecure, hardened, an environment's folder, or a model's file."
+        metavar="DIR",
+        help="insecure, hardened, the folder of a cluster's files, or a model's file.",
     ),
 ]
 
@@ -24,14 +25,16 @@ What = Annotated[
 def report(
     what: What,
     other: Annotated[
-        str | None, typer.Argument(metavar="[DIR2]", help="A second one, shown beside the first.")
+        str | None,
+        typer.Argument(metavar="[DIR2]", help="A second model, shown beside the first."),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: .html or .md.")
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="The report file: .html or .md."),
     ] = Path("report.html"),
     quiet: Quiet = False,
 ) -> None:
-    """Write a report: data flows, findings, attack paths. Needs no Docker, and no network."""
+    """Write a report of data flows, findings and attack paths. Needs no Docker and no network."""
     from labkit.analysis import find_threats
     from labkit.loading import load_model
     from labkit.render import report as pages
@@ -40,7 +43,10 @@ def report(
     writers = {".html": pages.report, ".htm": pages.report, ".md": pages.markdown}
     write = writers.get(output.suffix.lower())
     if write is None:
-        raise ConfigError(f"{output}: no report is written so", hint="--output FILE.html, FILE.md")
+        raise ConfigError(
+            f"{output}: the name of a report must end in .html or .md",
+            hint="--output report.html",
+        )
     models = [load_model(name) for name in (what, other) if name is not None]
     findings = [find_threats(model) for model in models]
     text = write(models, findings, [usual_paths(model) for model in models])

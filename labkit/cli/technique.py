@@ -1,4 +1,4 @@
-"""``labkit technique``: the attacks there are."""
+"""``labkit technique``: list the techniques (attacks), and show one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from labkit.model import read_model
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Attacks: what there is to try.", no_args_is_help=True)
+app = typer.Typer(help="List the techniques (attacks), and show one.", no_args_is_help=True)
 
 
 @app.command("list")
 def listed() -> None:
-    """List the techniques."""
+    """List the names and titles of all techniques."""
     from labkit import techniques
 
     for technique in techniques.values():
@@ -23,8 +23,12 @@ def listed() -> None:
 
 
 @app.command()
-def show(technique: Annotated[str, typer.Argument(metavar="TECHNIQUE")]) -> None:
-    """Say what a technique is, where it can be tried from, and what each mode says of it."""
+def show(
+    technique: Annotated[
+        str, typer.Argument(metavar="TECHNIQUE", help="A name from labkit technique list.")
+    ],
+) -> None:
+    """Show a technique, its footholds, and the prediction for each mode."""
     from labkit import read_environment, techniques
     from labkit.cli._options import BOTH
 
@@ -34,7 +38,7 @@ def show(technique: Annotated[str, typer.Argument(metavar="TECHNIQUE")]) -> None
         f"ATT&CK {', '.join(found.attack)}; STRIDE {', '.join(found.stride)}; "
         f"{', '.join(found.cwe)}"
     )
-    typer.echo(f"gives: {', '.join(map(str, found.grants)) or 'what it shows'}")
+    typer.echo(f"gives: {', '.join(map(str, found.grants)) or 'no new foothold'}")
     for mode in BOTH:
         model = read_model(read_environment(mode))
         for foothold in found.footholds:

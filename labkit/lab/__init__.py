@@ -1,7 +1,7 @@
 """A real Kubernetes cluster in local containers, in one of several modes.
 
-The host talks to it only through the Docker API; what is known of a lab stands in the labels
-of its containers, volumes and networks. Nothing in here knows of threats.
+The host talks to the cluster only through the Docker API. The labels of its containers, volumes
+and networks are the only record of a lab. No module of this package knows about threats.
 """
 
 from labkit.lab.attach import attach

@@ -1,4 +1,4 @@
-"""Makes the images of the recipe that are not there, each as soon as its parents are."""
+"""Build the images of the recipe that are missing, each one after its parent images."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = ["build_missing", "has_image"]
 
 DEBIAN = "trixie"
 PULLED_BASE = f"debian:{DEBIAN}-slim"
-# How long a registry may be silent before it is taken for one that does not answer.
+# Seconds of silence after which a registry counts as unreachable.
 REGISTRY_SILENCE_S = 10.0
 PACKAGES_MIRROR = "http://deb.debian.org/debian"
 SECURITY_MIRROR = "http://deb.debian.org/debian-security"
 EVIDENCE_LINES = 20
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# What a bootstrapped base has and a pulled one has not.
+# Files of a bootstrapped base that a pulled base does not have.
 NOT_IN_BASE = (
     "./var/lib/apt/lists/*",
     "./var/cache/apt/*",
@@ -45,7 +45,7 @@ NOT_IN_BASE = (
     "./usr/share/info/*",
     "./usr/share/locale/*",
     "./usr/share/man/*",
-    # taken from the host by debootstrap
+    # debootstrap copies these two from the host
     "./etc/hostname",
     "./etc/resolv.conf",
 )
@@ -63,11 +63,11 @@ SETTINGS_OF_HOST = (
 
 
 class _StoppedError(Exception):
-    """Another step failed, or a person interrupted."""
+    """Another build failed, or a person interrupted the command."""
 
 
 class _Log:
-    """The log of one image's build: kept in a file, its latest line told to the step."""
+    """The log of one image's build: a file, and the latest line for the progress display."""
 
     def __init__(self, path: Path, file: TextIO, step: ProgressStep, stop: threading.Event) -> None:
         self.path = path
@@ -76,7 +76,7 @@ class _Log:
         self._stop = stop
 
     def write(self, text: str) -> None:
-        """Take output; this is also where a build ends when it should not go on."""
+        """Write output of the build; raise `_StoppedError` if the build has to stop."""
         if self._stop.is_set():
             raise _StoppedError
         for line in CONTROL_SEQUENCE.sub("", text).splitlines():
@@ -85,7 +85,7 @@ class _Log:
                 self._step.line(line)
 
     def failed(self, title: str, reason: str) -> BuildFailed:
-        """Return the error that says how the build ended."""
+        """Return the error of a failed build, with the end of its log."""
         self._file.flush()
         lines = self.path.read_text(errors="replace").splitlines()
         return BuildFailed(
@@ -96,7 +96,19 @@ class _Log:
 
 
 def has_image(client: docker.DockerClient, tag: str) -> bool:
-    """Tell whether the engine has an image of this tag."""
+    """Say whether the engine has an image with this tag.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    tag : str
+        ``REPOSITORY:TAG``.
+
+    Returns
+    -------
+    bool
+    """
     try:
         client.images.get(tag)
     except ImageNotFound:
@@ -105,21 +117,21 @@ def has_image(client: docker.DockerClient, tag: str) -> bool:
 
 
 def build_missing(client: docker.DockerClient, report: Reporter) -> None:
-    """Make the node image, and what it is made of where that is missing too.
+    """Build the node image, and those of its parent images that are missing.
 
     Parameters
     ----------
     client : docker.DockerClient
         The engine.
     report : Reporter
-        Is told of every image.
+        Shows one step for each image.
 
     Raises
     ------
     BuildFailed
-        A build failed; the others were stopped.
+        A build failed; the other builds were stopped.
     ImageError
-        There is no way to a base image here.
+        The base image can be neither pulled nor bootstrapped here.
     """
     with _only_one(report):
         missing = _missing(client)
@@ -139,7 +151,7 @@ def build_missing(client: docker.DockerClient, report: Reporter) -> None:
 
 
 def _missing(client: docker.DockerClient) -> list[Image]:
-    """Return what has to be made, parents first; a parent of what is there is not needed."""
+    """Return the images to build, parents first; an existing image needs no parents."""
     needed: set[str] = set()
 
     def need(name: str) -> None:
@@ -153,7 +165,7 @@ def _missing(client: docker.DockerClient) -> list[Image]:
 
 
 def _wait(futures: Iterable[Future[None]], stop: threading.Event) -> None:
-    """Wait for all; the first error stops the rest, and is the one that is raised."""
+    """Wait for all builds; the first error stops the other builds, and is raised."""
     for future in futures:
         future.add_done_callback(lambda done: stop.set() if done.exception() else None)
     errors = [error for future in futures if (error := future.exception()) is not None]
@@ -216,7 +228,7 @@ def _build(client: docker.DockerClient, image: Image, log: _Log) -> None:
 
 
 def _context(image: Image, extra: Mapping[str, bytes]) -> io.BytesIO:
-    """Return the build's context: only what is in the hash, and the certificates."""
+    """Return the build context: the files that the hash covers, and the certificates."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         files = [
@@ -232,12 +244,17 @@ def _context(image: Image, extra: Mapping[str, bytes]) -> io.BytesIO:
 
 
 def host_certificates(environment: Mapping[str, str]) -> bytes:
-    """Return the CA certificates that this host trusts, nothing where there are none.
+    """Return the CA certificates that this host trusts; empty if it has none.
 
     Parameters
     ----------
     environment : mapping of str to str
-        The environment variables: ``SSL_CERT_FILE`` names another bundle.
+        The environment variables; ``SSL_CERT_FILE`` names another bundle.
+
+    Returns
+    -------
+    bytes
+        PEM.
 
     Examples
     --------
@@ -255,18 +272,18 @@ def _apt_sources() -> str:
 
 
 def debian_mirrors(sources: str) -> tuple[str, str]:
-    """Return the mirrors of Debian's packages and of its security updates.
+    """Return the URLs of a mirror of Debian's packages and of its security updates.
 
     Parameters
     ----------
     sources : str
-        What is in the host's apt sources, in either of their formats.
+        The text of the host's apt sources, in either of apt's two formats.
 
     Returns
     -------
-    tuple of str
-        The host's own where it names one that needs no certificate (packages are signed, and
-        the base has no certificates), else Debian's.
+    packages, security : str
+        The host's own mirrors if it names plain-HTTP ones, else Debian's. The base image has no
+        CA certificates; plain HTTP is safe because apt checks the signatures of packages.
 
     Examples
     --------
@@ -281,19 +298,19 @@ def debian_mirrors(sources: str) -> tuple[str, str]:
 
 
 def _root(client: docker.DockerClient, log: _Log) -> str:
-    """Return an image with nothing but Debian in it: pulled if possible, else bootstrapped."""
+    """Return the name of a plain Debian image: pulled if possible, else bootstrapped."""
     if has_image(client, PULLED_BASE) or _pull(client, log):
         return PULLED_BASE
-    log.write("no registry answers: bootstrapping Debian from its packages")
+    log.write("no registry answers: bootstrap Debian from its packages")
     if os.geteuid() != 0:
         raise ImageError(
             f"cannot pull {PULLED_BASE}, and only root can bootstrap Debian instead",
-            hint="labkit image load FILE (made elsewhere by labkit image save FILE), or use sudo",
+            hint="use sudo, or labkit image load FILE with a file of labkit image save FILE",
         )
     if shutil.which("debootstrap") is None:
         if shutil.which("apt-get") is None:
             raise ImageError(
-                f"cannot pull {PULLED_BASE}, and there is no debootstrap here",
+                f"cannot pull {PULLED_BASE}, and debootstrap is not installed",
                 hint="install debootstrap, or: labkit image load FILE",
             )
         wanted = ["debootstrap", "debian-archive-keyring"]
@@ -303,7 +320,7 @@ def _root(client: docker.DockerClient, log: _Log) -> str:
 
 
 def _pull(client: docker.DockerClient, log: _Log) -> bool:
-    """Try to pull the base; false as soon as the registry refuses or is silent."""
+    """Pull the base; return False if the registry refuses or does not answer."""
     events: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
     def pull() -> None:
@@ -336,7 +353,8 @@ def _bootstrap(client: docker.DockerClient, log: _Log) -> str:
             command.append(f"--keyring={keyring}")
         command += [DEBIAN, str(folder), debian_mirrors(_apt_sources())[0]]
         scripts = Path("/usr/share/debootstrap/scripts")
-        if not (scripts / DEBIAN).exists():  # older than the release: all of them are sid's
+        # a debootstrap that is older than the release has no script for it; sid's is the same
+        if not (scripts / DEBIAN).exists():
             command.append(str(scripts / "sid"))
         _run(command, log)
         name, hash_ = "labkit/bootstrap", recipe_hash("base")
@@ -376,17 +394,17 @@ def _run(command: list[str], log: _Log) -> None:
 
 
 def _remove_stages(client: docker.DockerClient) -> None:
-    """Remove the stages that compiled something: their binaries are in images of their own."""
+    """Remove the stages that compiled binaries: the images hold copies of the binaries."""
     client.images.prune(filters={"dangling": True, "label": ["labkit.stage"]})
 
 
 @contextlib.contextmanager
 def _only_one(report: Reporter) -> Iterator[None]:
-    """Let one process at a time build: a second one then finds the images made."""
+    """Let one process at a time build; the next process then finds the images built."""
     with (state_dir() / "build.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            with report.step("wait for another labkit that builds"):
+            with report.step("wait for another labkit process that builds images"):
                 fcntl.flock(file, fcntl.LOCK_EX)
         yield

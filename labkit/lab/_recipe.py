@@ -1,4 +1,4 @@
-"""The recipe of the images: which there are, what each is made of, and the hash of that."""
+"""The recipe of the images: their names, their files, their parents, and the hash of all that."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Image:
     Attributes
     ----------
     name : str
-        Its folder under ``environments/images``, and the end of its name: ``labkit/NAME``.
+        The name of its folder in ``environments/images``; the repository is ``labkit/NAME``.
     title : str
-        What a person is told while it is made.
+        The title of its build step on the screen.
     parents : tuple of str
-        The images that it is made from.
+        The names of the images that it is built from.
     """
 
     name: str
@@ -33,8 +33,8 @@ class Image:
     parents: tuple[str, ...] = ()
 
 
-# In an order in which each comes after its parents. Each is an image of its own, so that a
-# change in one compiles and downloads nothing that does not depend on it.
+# Parents stand before their children. Every part is an image, so that a change of one part
+# compiles and downloads only what depends on it.
 IMAGES = {
     image.name: image
     for image in (
@@ -50,7 +50,15 @@ IMAGES = {
 
 @dataclass(frozen=True)
 class File:
-    """A file of a recipe, with all of it that counts."""
+    """A file of a recipe: the name, the content and the mode that its hash covers.
+
+    Attributes
+    ----------
+    name : str
+        Its path in the image's folder.
+    content : bytes
+    executable : bool
+    """
 
     name: str
     content: bytes
@@ -63,17 +71,17 @@ def recipe_files(folder: Path) -> list[File]:
     Parameters
     ----------
     folder : pathlib.Path
-        A folder with a Dockerfile in it.
+        A folder with a Dockerfile.
 
     Returns
     -------
     list of File
-        In the order of their names. Hidden files and Python's caches are not part of it.
+        Sorted by name, without hidden files and Python's caches.
 
     Raises
     ------
     ConfigError
-        There is no Dockerfile.
+        The folder has no Dockerfile.
 
     Examples
     --------
@@ -83,7 +91,7 @@ def recipe_files(folder: Path) -> list[File]:
     """
     if not (folder / "Dockerfile").is_file():
         raise ConfigError(
-            f"the recipe of the images is not complete: no {folder / 'Dockerfile'}",
+            f"the recipe of the images is not complete: {folder / 'Dockerfile'} is missing",
             hint="install labkit again; in a clone: git status environments/images",
         )
     files = []
@@ -95,19 +103,24 @@ def recipe_files(folder: Path) -> list[File]:
 
 
 def recipe_hash(name: str, images_dir: Path | None = None) -> str:
-    """Return the hash of an image's recipe: of its files and of the images it is made from.
+    """Return the hash of an image's recipe: of its files and of its parents' recipes.
 
     Parameters
     ----------
     name : str
         A name in `IMAGES`.
     images_dir : pathlib.Path, optional
-        The folder of the recipes; the kit's own if not given.
+        The folder of the recipes; by default labkit's own.
 
     Returns
     -------
     str
         Twelve hexadecimal digits.
+
+    Raises
+    ------
+    ConfigError
+        A folder of the recipe has no Dockerfile.
 
     Examples
     --------
@@ -119,7 +132,7 @@ def recipe_hash(name: str, images_dir: Path | None = None) -> str:
     @functools.cache
     def digest(image: str) -> str:
         sha = hashlib.sha256()
-        # lengths go in too, so that no two different recipes give the same bytes
+        # the lengths are hashed too, so that two different recipes never give the same bytes
         for part in (
             *(digest(parent).encode() for parent in IMAGES[image].parents),
             *(
@@ -135,7 +148,7 @@ def recipe_hash(name: str, images_dir: Path | None = None) -> str:
 
 
 def recipe_tag(name: str) -> str:
-    """Return the tag of an image made from the kit's own recipe.
+    """Return the tag of an image that labkit's own recipe makes.
 
     Parameters
     ----------

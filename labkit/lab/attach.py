@@ -1,4 +1,4 @@
-"""Attaching to labs that are up: for notebooks and scripts."""
+"""Attach to running labs from notebooks and scripts."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ __all__ = ["attach"]
 
 
 def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
-    """Return the labs of some modes, which must be up; nothing is printed.
+    """Return the running labs of the given modes; print nothing.
 
     Parameters
     ----------
     *modes : str
         "insecure", "hardened", or folders of environments.
     name : str, optional
-        The labs' name; without it ``LABKIT_NAME``, or "default".
+        The labs' name; by default the value of ``LABKIT_NAME``, else "default".
 
     Returns
     -------
     tuple of Lab
-        One for each mode, in their order.
+        One for each mode, in the order of the arguments.
 
     Raises
     ------
+    ConfigError
+        A mode is not an environment, or the name is not a lab's name.
+    EngineError
+        Docker Engine does not answer.
     NoSuchLab
-        One of them is not up; the hint is the command that brings it up.
+        A lab is not up; the hint is the command that brings it up.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""What an operator does once, by hand, when the machines are up.
+"""The steps that an operator takes once, by hand, after the machines have started.
 
-That is: etcd's users and roles, flannel's network, the manifests and the workloads' secrets.
+They are: etcd's users and roles, flannel's network, the manifests and the workloads' secrets.
 """
 
 from __future__ import annotations
@@ -39,52 +39,74 @@ __all__ = [
     "wait_for_workloads",
 ]
 
-#: Namespaces before what is in them, secrets before the pods that mount them; and a token whose
-#: service account is not there yet is deleted at once.
+#: The order of creation: a namespace before its objects, a secret before the pods that mount
+#: it, and a service account before its token, which Kubernetes deletes otherwise.
 ORDER = {"Namespace": 0, "ServiceAccount": 1, "Secret": 2}
 FLANNEL_NETWORK, FLANNEL_KEY = "flannel-network.json", "/coreos.com/network/config"
 KUBELET = "kubelet.service"
-#: What curl asks may be refused, but it has to be answered.
+#: The kubelet may refuse this request, but it must answer.
 ANSWERS = ("curl", "-sko", "/dev/null", "https://localhost:10250/healthz")
 
 
 def etcdctl(etcd: Container, *arguments: str, timeout: float = 30) -> Output:
-    """Run etcdctl on an etcd machine as its root user.
+    """Run etcdctl on an etcd machine as etcd's root user.
 
     Parameters
     ----------
     etcd : docker.models.containers.Container
+        The machine.
     *arguments : str
+        The arguments of etcdctl.
     timeout : float
         Seconds.
 
     Returns
     -------
     Output
+
+    Raises
+    ------
+    CommandFailed
+        etcdctl failed, or ran longer than `timeout`.
+    LabError
+        The machine takes no commands.
     """
     return execute(etcd, agents.argv("as_etcd_root", "etcdctl", *arguments), timeout=timeout)
 
 
 def wait_for_etcd(etcd: Container) -> None:
-    """Wait until every member of etcd says that it is healthy.
+    """Wait until every member of etcd reports that it is healthy.
 
     Parameters
     ----------
     etcd : docker.models.containers.Container
-        One member's machine.
+        The machine of one member.
+
+    Raises
+    ------
+    StartTimeout
+        A member is not healthy within a minute.
     """
     ask = agents.argv("as_etcd_root", "etcdctl", "endpoint", "health", "--command-timeout=3s")
     wait_until(etcd, ask, unit="etcd.service", what="etcd", deadline=60)
 
 
 def prepare_etcd(etcd: Container, env: Environment) -> None:
-    """Wait for etcd, write flannel's network into it and make its users.
+    """Wait for etcd, store flannel's network in it, and create etcd's users.
 
     Parameters
     ----------
     etcd : docker.models.containers.Container
-        One member's machine.
+        The machine of one member.
     env : Environment
+        The environment of the lab.
+
+    Raises
+    ------
+    StartTimeout
+        A member is not healthy within a minute.
+    CommandFailed
+        etcdctl failed.
     """
     wait_for_etcd(etcd)
     network = next(
@@ -95,55 +117,78 @@ def prepare_etcd(etcd: Container, env: Environment) -> None:
 
 
 def ensure_etcd_users(etcd: Container, env: Environment, kept: str) -> None:
-    """See to it that etcd's users, roles and grants are those of the environment.
+    """Create etcd's users and roles again if they differ from the saved state.
 
     Parameters
     ----------
     etcd : docker.models.containers.Container
-        One member's machine.
+        The machine of one member.
     env : Environment
+        The environment of the lab.
     kept : str
-        What :func:`etcd_users` returned when they were.
+        The result of :func:`etcd_users` when the lab came up.
+
+    Raises
+    ------
+    CommandFailed
+        etcdctl failed.
     """
     if etcd_users(etcd) != kept:
         make_etcd_users(etcd, env)
 
 
 def make_etcd_users(etcd: Container, env: Environment) -> None:
-    """Make etcd's users and roles anew, as the environment has them.
+    """Delete etcd's users and roles, then create those of the environment.
 
     Parameters
     ----------
     etcd : docker.models.containers.Container
-        One member's machine.
+        The machine of one member.
     env : Environment
+        The environment of the lab.
+
+    Raises
+    ------
+    CommandFailed
+        etcdctl failed.
     """
     clear_etcd_users(etcd)
     _make_users(etcd, env)
 
 
 def clear_etcd_users(etcd: Container) -> None:
-    """Take away all users and roles of etcd, which then asks nobody who calls.
+    """Disable authentication in etcd, and delete all its users and roles.
 
     Parameters
     ----------
     etcd : docker.models.containers.Container
-        One member's machine.
+        The machine of one member.
+
+    Raises
+    ------
+    CommandFailed
+        etcdctl failed.
     """
     _users(etcd, "clear")
 
 
 def etcd_users(etcd: Container) -> str:
-    """Return in a few lines whether etcd asks who calls, whom it knows and who may do what.
+    """Return etcd's authentication status, its users, its roles and their grants.
 
     Parameters
     ----------
     etcd : docker.models.containers.Container
-        One member's machine.
+        The machine of one member.
 
     Returns
     -------
     str
+        A few lines, as etcdctl prints them.
+
+    Raises
+    ------
+    CommandFailed
+        etcdctl failed.
     """
     return _users(etcd, "show")
 
@@ -161,13 +206,19 @@ def _users(etcd: Container, action: str, stdin: bytes | None = None) -> str:
 
 
 def wait_for_apiserver(master: Container, kubeconfig: str) -> None:
-    """Wait until the apiserver says of itself that it is ready.
+    """Wait until ``/readyz`` of the apiserver answers that it is ready.
 
     Parameters
     ----------
     master : docker.models.containers.Container
+        The machine of the apiserver.
     kubeconfig : str
-        The path of the one to ask with.
+        The path on that machine of the kubeconfig for the request.
+
+    Raises
+    ------
+    StartTimeout
+        The unit is not active within 90 seconds, or not ready a minute later.
     """
     unit = "kube-apiserver.service"
     wait_until(master, ["systemctl", "is-active", unit], unit=unit, what="apiserver", deadline=90)
@@ -181,7 +232,16 @@ def apply_manifests(master: Container, env: Environment) -> None:
     Parameters
     ----------
     master : docker.models.containers.Container
+        The machine that kubectl runs on.
     env : Environment
+        The environment of the lab.
+
+    Raises
+    ------
+    CommandFailed
+        kubectl failed.
+    StartTimeout
+        A namespace did not get its default objects within a minute.
     """
     documents = _documents(env)
     documents += [_secret(s.namespace, s.name, s.keys) for s in env.secrets]
@@ -192,24 +252,34 @@ def apply_manifests(master: Container, env: Environment) -> None:
 
 
 def _apply_pods(master: Container, env: Environment, pods: Sequence[Any]) -> None:
-    # A pod that comes before what the controllers put into its namespace waits long for it.
+    # A pod that is created before the default objects of its namespace waits long for them.
     unit = "kube-controller-manager.service"
     for namespace in sorted({pod["metadata"]["namespace"] for pod in pods}):
         ask = ["kubectl", f"--kubeconfig={env.bootstrap_kubeconfig}", f"--namespace={namespace}"]
         ask += ["get", "serviceaccount/default", "configmap/kube-root-ca.crt"]
-        wait_until(master, ask, unit=unit, what=f"the defaults of {namespace}", deadline=60)
+        wait_until(master, ask, unit=unit, what=f"the default objects of {namespace}", deadline=60)
     _apply(master, env, pods)
 
 
 def change_manifests(master: Container, old: Environment, new: Environment) -> None:
-    """Apply what is new or different in an environment's manifests, and delete what is gone.
+    """Apply new and changed objects of the manifests, and delete the objects that are gone.
 
-    A pod cannot be changed, and keeps the token of its service account: it is made anew.
+    Pods are immutable, and keep the token of their service account. So a pod is deleted and
+    created again if it changed, or if a service account of its namespace changed.
 
     Parameters
     ----------
     master : docker.models.containers.Container
+        The machine that kubectl runs on.
     old, new : Environment
+        The environments before and after the change.
+
+    Raises
+    ------
+    CommandFailed
+        kubectl failed.
+    StartTimeout
+        A pod is not Ready within a minute.
     """
     before = {_identity(document): document for document in _documents(old)}
     after = {_identity(document): document for document in _documents(new)}
@@ -253,18 +323,25 @@ def _kubectl(
 
 
 def wait_for_units(machine: Container, node: Node) -> None:
-    """Wait until every unit of a machine's role is active, and its kubelet answers.
+    """Wait until every unit of a machine is active, and its kubelet answers.
 
     Parameters
     ----------
     machine : docker.models.containers.Container
+        The machine.
     node : Node
+        The machine in the environment, which names its units.
+
+    Raises
+    ------
+    StartTimeout
+        A unit is not active within 30 seconds.
     """
     for unit in units(node):
         ask = ["systemctl", "--quiet", "is-active", unit]
         wait_until(machine, ask, unit=unit, what=f"{unit} on {node.name}", deadline=30)
     if KUBELET in units(node):
-        # systemd takes it for active before it listens
+        # systemd reports the kubelet as active before the kubelet listens
         what = f"the port of {KUBELET} on {node.name}"
         wait_until(machine, ANSWERS, unit=KUBELET, what=what, deadline=30)
 
@@ -275,8 +352,14 @@ def wait_for_all_units(machines: Mapping[str, Container], env: Environment) -> N
     Parameters
     ----------
     machines : mapping of str to docker.models.containers.Container
-        By name.
+        The machines by name.
     env : Environment
+        The environment of the lab.
+
+    Raises
+    ------
+    StartTimeout
+        A unit is not active within 30 seconds.
     """
     nodes = [node for node in env.nodes if node.role != "attacker"]
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
@@ -284,7 +367,24 @@ def wait_for_all_units(machines: Mapping[str, Container], env: Environment) -> N
 
 
 def units(node: Node) -> list[str]:
-    """Return the names of the systemd units that the environment gives a machine."""
+    """Return the names of the systemd units that the environment gives a machine.
+
+    Parameters
+    ----------
+    node : Node
+        The machine.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> "etcd.service" in units(read_environment("hardened").node("etcd1"))
+    True
+    """
     folder = "/etc/systemd/system"
     return sorted(
         posixpath.basename(path) for path in node.files if posixpath.dirname(path) == folder
@@ -292,17 +392,24 @@ def units(node: Node) -> list[str]:
 
 
 def wait_for_workloads(master: Container, env: Environment) -> None:
-    """Wait until every worker is Ready and every pod of the manifests is there and Ready.
+    """Wait until every worker and every pod of the manifests is Ready.
 
     Parameters
     ----------
     master : docker.models.containers.Container
+        The machine that kubectl runs on.
     env : Environment
+        The environment of the lab.
+
+    Raises
+    ------
+    StartTimeout
+        They are not Ready within a minute.
     """
     workers = [f"Node/{node.name}" for node in env.nodes if node.role == "worker"]
     pods = [f"Pod/{d['metadata']['name']}" for d in _documents(env) if d["kind"] == "Pod"]
     ask = agents.argv("objects_ready", env.bootstrap_kubeconfig, *workers, *pods)
-    wait_until(master, ask, what="the workload", deadline=60)
+    wait_until(master, ask, what="the workloads", deadline=60)
 
 
 def _secret(namespace: str, name: str, keys: Sequence[str]) -> dict[str, object]:

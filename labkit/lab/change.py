@@ -1,7 +1,7 @@
-"""Bringing a running lab from one configuration to another, in place.
+"""Change the configuration of a running lab in place.
 
-What differs is written, and what reads it is restarted: a unit whose file changed, or whose
-command line or configuration names a file that did. Keys and addresses stay.
+Changed files are written, and the units that read them are restarted: a unit reads its own
+file and every file that its command line or its configuration names. Keys and addresses stay.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = ["change"]
 SYSTEMD = "/etc/systemd/system/"
 RANDOM_VALUE = re.compile(rb"[A-Za-z0-9+/]{43}=")
 APISERVER = "kube-apiserver.service"
-#: Who calls the apiserver waits ever longer when it is not there, and kubelets remember for
-#: minutes what it allowed (cacheAuthorizedTTL).
+#: The apiserver's clients, restarted after it: they retry ever more slowly while it is down, and
+#: a kubelet caches for minutes what the apiserver allowed (cacheAuthorizedTTL).
 CALLERS = (
     "kube-controller-manager.service",
     "kube-scheduler.service",
@@ -39,7 +39,7 @@ CALLERS = (
 
 @dataclass(frozen=True)
 class _Step:
-    """What has to be done on one machine."""
+    """The work on one machine; false if it is empty."""
 
     written: tuple[str, ...]
     gone: tuple[str, ...]
@@ -53,26 +53,28 @@ class _Step:
 
 
 def change(machines: Mapping[str, Container], old: Environment, new: Environment) -> None:
-    """Bring the machines of a lab from one environment to another, and wait until they serve.
+    """Change the machines of a lab from one environment to another, and wait until they serve.
 
     Parameters
     ----------
     machines : mapping of str to docker.models.containers.Container
-        By name; all running.
+        The running machines by name.
     old, new : Environment
-        Of the same nodes and the same keys.
+        The environments before and after; both have the same nodes and the same keys.
 
     Raises
     ------
     StartTimeout
-        A component did not come back.
+        A component did not become ready again.
+    CommandFailed
+        A command on a machine failed.
     """
     steps = {node.name: _step(old.node(node.name), node) for node in new.nodes}
     etcd = next(machines[node.name] for node in new.nodes if node.role == "etcd")
     master = next(machines[node.name] for node in new.nodes if node.role == "master")
     _move_peers(etcd, old, new)
     if old.etcd_auth and old.etcd_auth != new.etcd_auth:
-        # while those who may still have what they prove themselves with
+        # now, while etcd's administrator still has valid credentials
         bootstrap.clear_etcd_users(etcd)
     moved = SecretStore(etcd, master, old) if _encryption(old, new) else None
     if moved:
@@ -81,7 +83,7 @@ def change(machines: Mapping[str, Container], old: Environment, new: Environment
         _bring(machines, old, new, steps)
     finally:
         if moved:
-            # whatever went wrong: they are nowhere else
+            # after a failure too: the file is the only copy of the secrets
             moved.put_back()
     if any(APISERVER in step.restarted for step in steps.values()):
         with ThreadPoolExecutor(max_workers=len(machines)) as pool:
@@ -95,7 +97,7 @@ def _bring(
     new: Environment,
     steps: Mapping[str, _Step],
 ) -> None:
-    """Write what differs, restart what reads it, and wait until etcd and the apiserver serve."""
+    """Write changed files, restart their readers, and wait for etcd and the apiserver."""
     etcd = next(machines[node.name] for node in new.nodes if node.role == "etcd")
     master = next(machines[node.name] for node in new.nodes if node.role == "master")
     todo = [node for node in new.nodes if steps[node.name]]
@@ -111,7 +113,7 @@ def _bring(
 
 
 def _encryption(old: Environment, new: Environment) -> bool:
-    """Say whether secrets are stored in another way from now on."""
+    """Say whether the two environments encrypt secrets in different ways."""
     before, after = (
         {name: item.providers for name, item in env.encryption.items()} for env in (old, new)
     )
@@ -135,13 +137,13 @@ def _step(old: Node, new: Node) -> _Step:
     touched = written | gone
     restarted = {unit for unit in bootstrap.units(new) if _reads(new, f"{SYSTEMD}{unit}") & touched}
     if "docker.socket" in restarted:
-        restarted.add("docker.service")  # it holds the socket that it was given
+        restarted.add("docker.service")  # it keeps the old socket open until it restarts
     return _Step(
         written=tuple(sorted(written)),
         gone=tuple(sorted(gone)),
         removed=tuple(sorted(set(bootstrap.units(old)) - set(bootstrap.units(new)))),
         restarted=tuple(sorted(restarted)),
-        # a file that was written again has lost the mode that they gave it
+        # writing a file resets the mode that a tmpfiles.d rule gave it
         rules=_under("/etc/tmpfiles.d/", new.files) if written else (),
         accounts=_under("/etc/sysusers.d/", written),
     )
@@ -152,14 +154,14 @@ def _under(folder: str, paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _reads(node: Node, path: str) -> set[str]:
-    """Return a unit's file and every file that it, or one of them, names."""
+    """Return the path of a unit's file, and of every file that it names, directly or not."""
     found, rest = {path}, [path]
     while rest:
         text = node.files[rest.pop()].read_bytes().decode(errors="replace")
         named = {other for other in node.files if other in text} - found
         found |= named
         rest += sorted(named)
-    # a file that is gone is named by the unit that did not change, if at all
+    # A deleted file is not looked for: a unit that named it has changed as well.
     return found
 
 
@@ -176,7 +178,7 @@ def _carry_out(machine: Container, node: Node, step: _Step) -> None:
 
 
 def _filled(machine: Container, path: str, data: bytes) -> bytes:
-    """Put the machine's own random values where the environment leaves them open."""
+    """Replace the placeholders for random values, by the machine's present values if any."""
     if RANDOM not in data:
         return data
     found = execute(machine, ["cat", path], check=False)
@@ -188,7 +190,7 @@ def _filled(machine: Container, path: str, data: bytes) -> bytes:
 
 
 def _leave_groups(machine: Container, node: Node) -> None:
-    """Take users out of the groups that sysusers.d no longer puts them in."""
+    """Remove users from the groups that sysusers.d no longer lists them in."""
     wanted = {(group.name, group.member) for group in node.groups}
     people = {account.name for account in node.accounts}
     for line in read_file(machine, "/etc/group").decode().splitlines():
@@ -199,7 +201,7 @@ def _leave_groups(machine: Container, node: Node) -> None:
 
 
 def _move_peers(etcd: Container, old: Environment, new: Environment) -> None:
-    """Tell etcd's members each other's new URLs, before they listen there."""
+    """Update the peer URLs in etcd's member list, before the members listen there."""
     urls = dict(_peer_urls(new))
     if urls == dict(_peer_urls(old)):
         return

@@ -1,8 +1,8 @@
-"""One connection to each machine, over which its commands are run.
+"""One connection to each machine, which carries all commands for that machine.
 
-Starting a command in a container through the engine costs a tenth of a second of work, most of
-it to enter the container. A small server in the machine starts them for next to nothing; it is
-itself started through the engine, and ends with the connection.
+To start a command in a container through the engine costs a tenth of a second of CPU time, most
+of it to enter the container. A small server in the machine (``labkit.agents.run_commands``)
+starts commands far more cheaply. The engine starts that server, which ends with the connection.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Connection:
     Parameters
     ----------
     container : docker.models.containers.Container
-        It runs.
+        The machine; it must be running.
     """
 
     def __init__(self, container: Container) -> None:
@@ -55,7 +55,23 @@ class Connection:
     def run(
         self, argv: Sequence[str], stdin: bytes | None, user: str, timeout: float
     ) -> tuple[int, bytes, bytes]:
-        """Run a command; return its exit status and what it printed.
+        """Run a command; return its exit status and its output.
+
+        Parameters
+        ----------
+        argv : sequence of str
+            The command and its arguments.
+        stdin : bytes or None
+            The command's standard input; None for no input.
+        user : str
+            The user that runs it; "" for root.
+        timeout : float
+            Seconds to wait for the answer.
+
+        Returns
+        -------
+        exit_code : int
+        stdout, stderr : bytes
 
         Raises
         ------
@@ -77,7 +93,7 @@ class Connection:
             left = future.result(timeout)
         except TimeoutError:
             raise LabError(
-                f"the machine did not say within {timeout:g} s what came of it"
+                f"the machine did not report the end of the command within {timeout:g} s"
             ) from None
         finally:
             self._waiting.pop(number, None)
@@ -86,7 +102,7 @@ class Connection:
         return left["code"], base64.b64decode(left["out"]), base64.b64decode(left["err"])
 
     def close(self) -> None:
-        """End the server in the machine, and the connection."""
+        """Close the connection, which ends the server in the machine."""
         with self._lock:
             self._broken = True
         with contextlib.suppress(OSError):
@@ -113,12 +129,22 @@ class Connection:
                 del _CONNECTIONS[self._name]
         for future in waiting.values():
             future.set_exception(LabError("the connection to the machine broke"))
-        self._stream._response.close()  # it, and not the stream, owns the connection
+        self._stream._response.close()  # the response owns the connection, not the stream
         self._raw.close()
 
 
 def connection_to(container: Container) -> Connection:
-    """Return the connection to a machine, made at its first use."""
+    """Return the connection to a machine; open it first if necessary.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+        The machine; it must be running.
+
+    Returns
+    -------
+    Connection
+    """
     name = str(container.id)
     with _LOCK:
         found = _CONNECTIONS.get(name)
@@ -133,11 +159,11 @@ def connection_to(container: Container) -> Connection:
 
 
 def close_all() -> None:
-    """Close every connection."""
+    """Close the connections to all machines."""
     with _LOCK:
-        lanes = list(_CONNECTIONS.values())
-    for lane in lanes:
-        lane.close()
+        connections = list(_CONNECTIONS.values())
+    for connection in connections:
+        connection.close()
 
 
 atexit.register(close_all)

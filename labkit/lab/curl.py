@@ -1,4 +1,4 @@
-"""The administrator's single requests: kubectl takes ten times as long to start as to ask."""
+"""Single requests of the administrator by curl: kubectl takes ten times as long to start."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ def as_curl(env: Environment, method: str, path: str) -> list[str]:
     Parameters
     ----------
     env : Environment
+        The environment, which names the administrator's kubeconfig.
     method : str
-        Of HTTP; what is sent with any but GET comes on curl's standard input.
+        The HTTP method. With any method but GET, curl sends its standard input as the body.
     path : str
-        At the apiserver, with the query.
+        The path at the apiserver, with the query.
+
+    Returns
+    -------
+    list of str
 
     Raises
     ------
     LabError
-        The administrator has no certificate.
+        The administrator's kubeconfig has no client certificate.
 
     Examples
     --------
@@ -41,4 +46,4 @@ def as_curl(env: Environment, method: str, path: str) -> list[str]:
                 options += ["--request", method, "--data-binary", "@-"]
                 options += ["--header", f"Content-Type: application/{kind}"]
             return ["curl", *options, *trust, *proof, f"{config.server.value}{path}"]
-    raise LabError(f"{env.name}: there is no certificate in {env.bootstrap_kubeconfig}")
+    raise LabError(f"{env.name}: {env.bootstrap_kubeconfig} has no client certificate")

@@ -1,4 +1,4 @@
-"""What this machine and its Docker Engine are good for, before anybody guesses."""
+"""Check whether this machine and its Docker Engine can run a lab."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ __all__ = ["Check", "doctor"]
 
 GIB = 1 << 30
 INOTIFY = "/proc/sys/fs/inotify/max_user_instances"
-#: How many inotify instances the machines of two labs were seen to take.
+#: The number of inotify instances that the machines of two labs take (measured).
 PAIR = 112
-#: What two labs, the images and one build take.
+#: Bytes that two labs, the images and one build take.
 DISK, MEMORY = 12 * GIB, 6 * GIB
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes
     ----------
     name : str
+        What was checked.
     ok : bool
     detail : str
-        What was seen.
+        The value that was found.
     fix : str
-        What to do when it is not ok.
+        What to do if the check failed.
     """
 
     name: str
@@ -47,17 +48,22 @@ class Check:
 
 
 def doctor(client: docker.DockerClient | None = None) -> list[Check]:
-    """Look at everything that a lab needs.
+    """Check everything that a lab needs.
 
     Parameters
     ----------
     client : docker.DockerClient, optional
+        The engine; by default the one that ``DOCKER_HOST`` names.
 
     Returns
     -------
     list of Check
-        In the order in which things depend on each other; it ends early when the engine does
-        not answer.
+        In the order in which they depend on each other. The list ends at the engine if the engine
+        does not answer.
+
+    Examples
+    --------
+    >>> failed = [check.name for check in doctor() if not check.ok]  # doctest: +SKIP
     """
     return list(_checks(client))
 
@@ -91,20 +97,21 @@ def _checks(client: docker.DockerClient | None) -> Iterator[Check]:
         fix = "make room: docker system df"
         yield Check("Disk", free >= DISK, f"{free / GIB:.0f} GiB free at {root}", fix)
     except OSError:
-        yield Check("Disk", True, f"{root} is not on this machine: not looked at")
+        yield Check("Disk", True, f"not checked: {root} is not on this machine")
     tag = find_node_image(client)
     fix = "labkit image build, or labkit image load FILE"
-    yield Check("Node image", tag is not None, tag or f"{node_image_tag()} is not there", fix)
+    yield Check("Node image", tag is not None, tag or f"{node_image_tag()} is missing", fix)
     if tag:
         yield from _inside(client, tag)
     for lab in list_labs(client):
         ok = lab.state == "ready"
-        fix = f"labkit up --name {lab.name} --mode {lab.mode}, or labkit down likewise"
+        options = f"--name {lab.name} --mode {lab.mode}"
+        fix = f"labkit up {options}, or labkit down {options}"
         yield Check(f"Lab {lab.name} ({lab.mode})", ok, lab.state, fix)
 
 
 def _inside(client: docker.DockerClient, image: str) -> Iterator[Check]:
-    """Start a container with what a machine needs, for a moment."""
+    """Start a short-lived container with the rights of a machine, and check its limits."""
     try:
         said = client.containers.run(
             image,
@@ -120,8 +127,8 @@ def _inside(client: docker.DockerClient, image: str) -> Iterator[Check]:
         fix = "use an engine that is not confined (rootful Docker Engine)"
         yield Check("Capabilities", False, refused[:200], fix)
         return
-    yield Check("Capabilities", True, f"all {len(CAPABILITIES)} that a machine needs")
+    yield Check("Capabilities", True, f"all {len(CAPABILITIES)} capabilities of a machine")
     instances = int(said)
     fix = "sudo sysctl fs.inotify.max_user_instances=1024"
-    detail = f"{instances} instances a user; a pair of labs takes {PAIR}"
+    detail = f"{instances} instances for each user; two labs take {PAIR}"
     yield Check("inotify", instances >= 4 * PAIR, detail, fix)

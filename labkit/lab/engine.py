@@ -1,4 +1,4 @@
-"""The way to Docker Engine, and what everything in a lab is labelled with."""
+"""The connection to Docker Engine, and the labels of everything in a lab."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
     Parameters
     ----------
     client : docker.DockerClient, optional
-        A client to check; without it, one is made from the environment (``DOCKER_HOST``).
+        A client to check; by default one for the engine that ``DOCKER_HOST`` names.
 
     Returns
     -------
@@ -32,6 +32,11 @@ def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
     ------
     EngineError
         No engine answers.
+
+    Examples
+    --------
+    >>> connect().version()["Version"]  # doctest: +SKIP
+    '27.5.1'
     """
     try:
         client = client or docker.from_env(timeout=120, max_pool_size=64)
@@ -46,14 +51,14 @@ def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
 
 
 def labels(name: str, mode: str, **more: str) -> dict[str, str]:
-    """Return the labels of one thing of one lab.
+    """Return the labels of one container, volume or network of a lab.
 
     Parameters
     ----------
     name, mode : str
-        The lab.
+        The lab's name and mode.
     **more : str
-        Further labels, without their prefix ``labkit.``.
+        More labels, without their prefix ``labkit.``.
 
     Returns
     -------
@@ -68,17 +73,17 @@ def labels(name: str, mode: str, **more: str) -> dict[str, str]:
 
 
 def lab_filter(name: str | None = None, mode: str | None = None) -> dict[str, Any]:
-    """Return the filter that finds the things of one lab, or of all.
+    """Return the filter that finds the containers, volumes and networks of one lab, or of all.
 
     Parameters
     ----------
     name, mode : str, optional
-        The lab; without them, every lab.
+        The lab's name and mode; by default every name and every mode.
 
     Returns
     -------
     dict
-        For the ``filters`` of the Docker SDK's list functions.
+        A value for the argument ``filters`` of the Docker SDK's list functions.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What is written into a machine before it starts: its role's files, and its keys."""
+"""The files that are written into a machine before it starts: configuration and keys."""
 
 from __future__ import annotations
 
@@ -20,18 +20,28 @@ RANDOM = b"${RANDOM_BASE64_32}"
 
 
 def machine_files(env: Environment, addresses: Mapping[str, str]) -> dict[str, list[FileSpec]]:
-    """Make the files of every machine of a new lab, with new keys.
+    r"""Return the files of every machine of a new lab, with new keys.
 
     Parameters
     ----------
     env : Environment
+        The environment of the lab.
     addresses : mapping of str to str
-        The address of each machine.
+        The IPv4 address of each machine, by name.
 
     Returns
     -------
     dict of str to list of FileSpec
-        By the machine's name. Private keys are 0600 until tmpfiles.d says otherwise.
+        The files by the machine's name. Private keys have mode 0600 until a tmpfiles.d rule
+        changes it.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("insecure")
+    >>> files = machine_files(env, {node.name: "10.160.0.9" for node in env.nodes})
+    >>> [file.data for file in files["etcd1"] if file.path == "/etc/labkit/node.env"]
+    [b'NODE_IP=10.160.0.9\n']
     """
     authorities = {plan.name: Authority.create(plan.common_name) for plan in env.authorities}
     files = _authority_files(env, authorities)
@@ -56,7 +66,26 @@ def _role_files(node: Node) -> list[FileSpec]:
 
 
 def links_of(path: str, data: bytes) -> list[FileSpec]:
-    """Return the links that enable a unit, as ``systemctl enable`` would make them."""
+    r"""Return the symbolic links that enable a unit, as ``systemctl enable`` would create them.
+
+    Parameters
+    ----------
+    path : str
+        The path of a file on a machine.
+    data : bytes
+        Its content.
+
+    Returns
+    -------
+    list of FileSpec
+        Empty if the file is not a unit, or has no ``WantedBy=``.
+
+    Examples
+    --------
+    >>> unit = b"[Install]\nWantedBy=multi-user.target\n"
+    >>> [link.path for link in links_of("/etc/systemd/system/etcd.service", unit)]
+    ['/etc/systemd/system/multi-user.target.wants/etcd.service']
+    """
     if not path.startswith(SYSTEMD) or path.count("/") != SYSTEMD.count("/"):
         return []
     unit = path.removeprefix(SYSTEMD)

@@ -1,11 +1,11 @@
-"""The tables of flags that the readers know, asked of the node image's own programs.
+"""Write the tables of known flags from the help of the node image's own programs.
 
-``make flags`` writes them, after the image has got another version of a component. Each program
-is asked for its help, in a container of the image without a network. What its help hides (most
-deprecated flags) is carried over from the table of before, if the program still takes it.
+``make flags`` runs this module after a component of the image has changed its version. Each
+program prints its help in a container of the image without a network. The help hides most
+deprecated flags; they are kept from the previous table if the program still accepts them.
 
-The tables of keys are written by hand; :func:`unknown_to` asks a program, which decodes its
-configuration strictly, which of them it does not know.
+The tables of configuration keys are written by hand. :func:`unknown_to` checks them: the programs
+decode their configuration strictly, and report the keys that they do not know.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from labkit.lab.progress import make_reporter
 
 __all__ = ["HELP", "KINDS", "ask_flags", "parse_help", "programs", "unknown_to"]
 
-#: The commands that list a component's flags, each with the style of its help.
+#: The commands that list a component's flags, each with the format of its help.
 HELP: dict[str, tuple[tuple[str, str], ...]] = {
     "containerd": (("containerd --help", "urfave"),),
     "dockerd": (("dockerd --help", "pflag"),),
@@ -51,13 +51,14 @@ STYLES = {
     "kubectl": r" {4}(?:-\w, )?--(?P<name>[\w-]+)=(?P<default>.*):(?P<text>)",
 }
 DEFAULT = re.compile(r"\(default:? ((?:(?!\(default).)*?)\)(?: \(DEPRECATED: .*\))?\s*$")
-#: Types that a help text names; any other word there may as well be the name of a switch's value.
+#: The types that a help text names. Any other word may be the name of a value.
 TYPES = frozenset(
     {"bool", "duration", "float", "int", "int32", "list", "string"}
     | {"stringArray", "stringToString", "strings", "uint"}
 )
-#: The lab's programs are one binary (environments/images/kubernetes/main.go), so that kube-proxy,
-#: which takes over Go's global flags, lists those of the kubelet's cAdvisor. Its own has none.
+#: The lab's programs are one binary (environments/images/kubernetes/main.go). kube-proxy adopts
+#: Go's global flags, so here it also lists the flags of the kubelet's cAdvisor. The official
+#: kube-proxy does not have them.
 LEAKED = """
     allow-dynamic-housekeeping application-metrics-count-limit boot-id-file container-hints
     containerd containerd-env-metadata-whitelist containerd-namespace crio-client-timeout
@@ -68,24 +69,35 @@ LEAKED = """
     storage-driver-db storage-driver-host storage-driver-password storage-driver-secure
     storage-driver-table storage-driver-user update-machine-info-interval
 """
-#: The kinds of configuration file, with what decodes one and where the programs' names are.
+#: The kinds of configuration file, each with the command that decodes it and its apiVersion.
 KINDS = {
     "KubeletConfiguration": ("kubelet --config", "kubelet.config.k8s.io/v1beta1"),
     "KubeProxyConfiguration": ("kube-proxy --config", "kubeproxy.config.k8s.io/v1alpha1"),
 }
-#: That of the user whose programs are asked.
+#: The home folder of the container's user, which some defaults contain.
 HOME = "/root"
-NOBODYS = "labkitHasNoSuchKey"
+UNKNOWN_KEY = "labkitHasNoSuchKey"
 
 
 def parse_help(text: str, style: str) -> dict[str, Flag]:
-    r"""Return the flags of a help text.
+    r"""Return the flags that a help text lists.
 
     Parameters
     ----------
     text : str
-    style : str
-        How it is written: "pflag", "go", "etcd", "urfave" or "kubectl".
+        The help text.
+    style : {"pflag", "go", "etcd", "urfave", "kubectl"}
+        Its format.
+
+    Returns
+    -------
+    dict of str to Flag
+        The flags by name, in the order of the text.
+
+    Raises
+    ------
+    KeyError
+        There is no such format.
 
     Examples
     --------
@@ -112,13 +124,26 @@ def _flag(given: Mapping[str, str | None], said: str) -> Flag:
     else:
         kind = "bool" if default in {"true", "false"} else "value"
     default = default.strip("'\"") or ("false" if kind == "bool" else "")
-    default = default.replace(f"{HOME}/", "~/")  # whose program it is says nothing of the program
+    default = default.replace(f"{HOME}/", "~/")  # the default is the home folder of any user
     return Flag(kind, default)
 
 
 @contextmanager
 def programs() -> Iterator[Container]:
-    """Run a container of the node image that does nothing, to call its programs in."""
+    """Run an idle container of the node image, in which its programs can be called.
+
+    Yields
+    ------
+    docker.models.containers.Container
+        It has no network, and is removed at the end of the block.
+
+    Raises
+    ------
+    EngineError
+        Docker Engine does not answer.
+    ImageError
+        The node image is missing, and cannot be built here.
+    """
     client = connect()
     image = ensure_node_image(client, make_reporter())
     container = client.containers.run(
@@ -137,28 +162,34 @@ def programs() -> Iterator[Container]:
 
 
 def _said(container: Container, command: str, *more: str) -> str:
-    """Return what a command prints, on whichever stream; its status says nothing here."""
+    """Return the output of a command on both streams; its exit status is ignored."""
     called = ["timeout", "--signal=KILL", "60", *shlex.split(command), *more]
     output: bytes = container.exec_run(called).output  # type: ignore[assignment]
     return output.decode(errors="replace")
 
 
 def ask_flags(container: Container, kind: str, before: Mapping[str, Flag]) -> dict[str, Flag]:
-    """Return the flags that a component says it has, and those of before that it hides.
+    """Return the flags of a component: those in its help, and hidden ones of the old table.
 
     Parameters
     ----------
-    container : Container
-        One of the node image, see :func:`programs`.
+    container : docker.models.containers.Container
+        A container of the node image; see :func:`programs`.
     kind : str
-        The component, one of :data:`HELP`.
+        The component, a key of :data:`HELP`.
     before : mapping of str to Flag
-        The candidates for hidden flags.
+        The flags of the old table. One that is not in the help is kept as a hidden flag if the
+        program accepts it.
+
+    Returns
+    -------
+    dict of str to Flag
+        The flags by name, sorted.
     """
     found: dict[str, Flag] = {}
     for command, style in HELP[kind]:
         found |= parse_help(_said(container, command), style)
-    # Go's own flag package takes it and does not list it
+    # Go's flag package accepts --help, but does not list it
     found.setdefault("help", Flag("bool", "false", hidden=True))
     if kind == "kube-proxy":
         found = {name: flag for name, flag in found.items() if name not in LEAKED.split()}
@@ -172,9 +203,10 @@ def ask_flags(container: Container, kind: str, before: Mapping[str, Flag]) -> di
 
 
 def _type_of(container: Container, kind: str, name: str) -> str:
-    """Return "bool", "value", or nothing where a component has no such flag.
+    """Return "bool" or "value", or "" if a component has no such flag.
 
-    It is given a value that no switch takes, so that nothing starts: there is an error, or help.
+    The flag gets a value that is not a boolean, and ``--help`` follows. So the component does not
+    start: it prints an error or its help.
     """
     program = HELP[kind][0][0].removesuffix(" --help")
     said = _said(container, f"{program} --{name}=neither --help")
@@ -184,37 +216,48 @@ def _type_of(container: Container, kind: str, name: str) -> str:
 
 
 def version(container: Container, kind: str) -> str:
-    """Return the version that a component names."""
+    """Return the version that a component prints."""
     program = HELP[kind][0][0].removesuffix(" --help")
     command = "kubectl version --client" if kind == "kubectl-proxy" else f"{program} --version"
     match = re.search(r"\d+\.\d+\.\d+\S*", _said(container, command))
-    return match[0].rstrip(",") if match else "of a version that it does not name"
+    return match[0].rstrip(",") if match else "of an unknown version"
 
 
 def unknown_to(container: Container, kind: str, keys: Mapping[str, object]) -> set[str]:
-    """Return the dotted keys that a program does not know, of those in a configuration.
+    """Return the keys of a configuration that the program does not know.
 
     Parameters
     ----------
-    container : Container
+    container : docker.models.containers.Container
+        A container of the node image; see :func:`programs`.
     kind : str
-        One of :data:`KINDS`.
+        The kind of the configuration, a key of :data:`KINDS`.
     keys : mapping
-        The configuration, without its kind. A null fits every type. One key that nobody knows
-        is added, so that the program stops here and does not start.
+        The configuration without its kind; null is a valid value of every type. An unknown key is
+        added, so that the program always stops with an error and never starts.
+
+    Returns
+    -------
+    set of str
+        Dotted names.
+
+    Raises
+    ------
+    LabError
+        The program did not decode its configuration strictly.
     """
     command, api_version = KINDS[kind]
-    config = {"apiVersion": api_version, "kind": kind, NOBODYS: None, **keys}
+    config = {"apiVersion": api_version, "kind": kind, UNKNOWN_KEY: None, **keys}
     script = f'printf %s "$1" >/tmp/config.json; exec {command} /tmp/config.json'
     said = _said(container, "sh -c", script, "sh", json.dumps(config))
     found = set(re.findall(r'unknown field \\?"([\w.]+)\\?"', said))
-    if NOBODYS not in found:
+    if UNKNOWN_KEY not in found:
         raise LabError(f"{kind} was not decoded strictly", evidence=said.splitlines()[-5:])
-    return found - {NOBODYS}
+    return found - {UNKNOWN_KEY}
 
 
 def main() -> int:
-    """Write every table anew, and say which flags are gone."""
+    """Write every table, and print the flags that no longer exist."""
     with programs() as container:
         for kind in HELP:
             before = known_flags.flag_table(kind)
@@ -227,7 +270,7 @@ def main() -> int:
             _write(known_flags.FOLDER / f"{kind}.txt", what, rows)
             print(f"{kind}: {len(found)} flags", file=sys.stderr)
             for name in before.keys() - found.keys():
-                print(f"  gone: {name}; older versions have it: other-versions.txt")
+                print(f"  gone: {name}; if older versions have it, add it to other-versions.txt")
     return 0
 
 

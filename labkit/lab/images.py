@@ -1,7 +1,7 @@
-"""The node image: made from its recipe, or taken from a file or a registry.
+"""The node image: built from its recipe, or loaded from a file or a registry.
 
-The tag of the image is the hash of its recipe, so an image is either exactly the one that this
-version of labkit describes, or another one, and is never used by mistake.
+The tag of the image is the hash of its recipe. So labkit never uses an image of another version
+by mistake.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 REPOSITORY = "labkit/node"
 MIB = 1 << 20
-# Docker says nothing while it reads or writes an image; on a slow disk that takes minutes.
+# Seconds to wait for Docker while it reads or writes an image: minutes on a slow disk.
 PATIENCE_S = 600
 
 
@@ -45,7 +45,7 @@ def node_image_tag() -> str:
     Returns
     -------
     str
-        ``labkit/node:HASH``; whether it is there is another question.
+        ``labkit/node:HASH``. The engine may not have the image: see :func:`find_node_image`.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def node_image_tag() -> str:
 
 
 def find_node_image(client: docker.DockerClient) -> str | None:
-    """Return the tag of the node image if the engine has it.
+    """Return the tag of the node image if the engine has the image.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def find_node_image(client: docker.DockerClient) -> str | None:
     Returns
     -------
     str or None
-        `node_image_tag`, or None where the image has to be made or loaded first.
+        The tag, or None if the image must be built or loaded first.
 
     Examples
     --------
@@ -78,14 +78,14 @@ def find_node_image(client: docker.DockerClient) -> str | None:
 
 
 def ensure_node_image(client: docker.DockerClient, report: Reporter) -> str:
-    """Make the node image unless it is there.
+    """Build the node image if the engine does not have it.
 
     Parameters
     ----------
     client : docker.DockerClient
         The engine.
     report : Reporter
-        Is told of each image that is made.
+        Shows one step for each image.
 
     Returns
     -------
@@ -95,7 +95,9 @@ def ensure_node_image(client: docker.DockerClient, report: Reporter) -> str:
     Raises
     ------
     BuildFailed
-        With the end of the log.
+        A build failed; the evidence is the end of its log.
+    ImageError
+        The base image can be neither pulled nor bootstrapped here.
 
     Examples
     --------
@@ -109,16 +111,16 @@ def ensure_node_image(client: docker.DockerClient, report: Reporter) -> str:
 
 
 def save(client: docker.DockerClient, path: Path, report: Reporter) -> int:
-    """Write the node image to a file that `load` and ``docker load`` take.
+    """Write the node image to a file that `load` and ``docker load`` can read.
 
     Parameters
     ----------
     client : docker.DockerClient
         The engine.
     path : pathlib.Path
-        The file, usually ``*.tar.gz``; one of that name is replaced when the new one is whole.
+        The file, usually ``*.tar.gz``. An existing file is replaced once the new one is complete.
     report : Reporter
-        Is told how much is written.
+        Shows how much is written.
 
     Returns
     -------
@@ -128,7 +130,7 @@ def save(client: docker.DockerClient, path: Path, report: Reporter) -> int:
     Raises
     ------
     ImageError
-        The image is not there, or the file cannot be written.
+        The image is missing, or the file cannot be written.
 
     Examples
     --------
@@ -166,7 +168,7 @@ def load(client: docker.DockerClient, path: Path, report: Reporter) -> str:
     path : pathlib.Path
         The file.
     report : Reporter
-        Is told of the check and of the load.
+        Shows the check and the load.
 
     Returns
     -------
@@ -176,8 +178,8 @@ def load(client: docker.DockerClient, path: Path, report: Reporter) -> str:
     Raises
     ------
     ImageError
-        The file is missing or damaged, holds something else, or an image of another recipe;
-        the engine is not touched then.
+        The file is missing or damaged, or holds no node image of this recipe. The engine is then
+        unchanged.
 
     Examples
     --------
@@ -207,7 +209,7 @@ def push(client: docker.DockerClient, registry: str, report: Reporter) -> str:
     registry : str
         ``HOST:PORT``, or ``HOST:PORT/PREFIX``.
     report : Reporter
-        Is told of the push.
+        Shows the progress of the push.
 
     Returns
     -------
@@ -217,7 +219,7 @@ def push(client: docker.DockerClient, registry: str, report: Reporter) -> str:
     Raises
     ------
     ImageError
-        The image is not there, or the registry refuses it.
+        The image is missing, or the registry refuses it.
 
     Examples
     --------
@@ -244,9 +246,9 @@ def pull(client: docker.DockerClient, registry: str, report: Reporter) -> str:
     client : docker.DockerClient
         The engine.
     registry : str
-        ``HOST:PORT``, or ``HOST:PORT/PREFIX``, as it was pushed to.
+        ``HOST:PORT``, or ``HOST:PORT/PREFIX``, as in the push.
     report : Reporter
-        Is told of the pull.
+        Shows the progress of the pull.
 
     Returns
     -------
@@ -256,7 +258,8 @@ def pull(client: docker.DockerClient, registry: str, report: Reporter) -> str:
     Raises
     ------
     ImageError
-        The registry does not answer, has no image of this recipe, or has another image there.
+        The registry does not answer, has no image of this recipe, or has another image of that
+        name.
 
     Examples
     --------
@@ -279,7 +282,7 @@ def pull(client: docker.DockerClient, registry: str, report: Reporter) -> str:
 def _present(client: docker.DockerClient) -> str:
     tag = find_node_image(client)
     if tag is None:
-        raise ImageError(f"there is no image {node_image_tag()}", hint="labkit image build")
+        raise ImageError(f"the image {node_image_tag()} is missing", hint="labkit image build")
     return tag
 
 
@@ -299,33 +302,34 @@ def _patient(client: docker.DockerClient) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _remote_name(client: docker.DockerClient, repository: str) -> Iterator[None]:
-    """Take the registry's name off the image again; Docker's errors become ours."""
+    """Remove the registry's tag from the image at the end, and translate Docker's errors."""
     name = f"{repository}:{recipe_hash('node')}"
     try:
         yield
     except DockerException as error:
-        raise ImageError(f"{name}: {error}", hint="is the registry's name right?") from error
+        hint = f"curl http://{repository.partition('/')[0]}/v2/"
+        raise ImageError(f"the transfer of {name} failed: {error}", hint=hint) from error
     finally:
         with contextlib.suppress(ImageNotFound, APIError):
             client.api.remove_image(name, noprune=True)
 
 
 def _follow(events: Iterable[dict[str, Any]], verb: str, registry: str, step: ProgressStep) -> None:
-    """Read Docker's account of a transfer; it reports errors as part of it."""
+    """Read Docker's progress messages of a transfer; an error is one of them."""
     for event in events:
         if "error" in event:
             reason = str(event["error"])
             hint = f"curl http://{registry.partition('/')[0]}/v2/"
             if "HTTP response to HTTPS" in reason:
-                hint = 'a registry without TLS: add it to "insecure-registries" of the engine'
+                hint = 'the registry has no TLS: add it to "insecure-registries" in daemon.json'
             elif "not found" in reason or "manifest unknown" in reason:
-                hint = f"labkit image push {registry}, on a machine with this same version"
+                hint = f"labkit image push {registry}, on a machine with this version of labkit"
             raise ImageError(f"cannot {verb}: {registry} refuses", evidence=[reason], hint=hint)
         step.line(" ".join(str(event.get(key, "")) for key in ("id", "status", "progress")))
 
 
 def _archive_labels(path: Path) -> dict[str, str]:
-    """Return the labels of the one image in an archive, read to its end to find damage."""
+    """Return the labels of the image in an archive; read all of it, to find damage."""
     small: dict[str, bytes] = {}
     try:
         with gzip.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
@@ -333,7 +337,7 @@ def _archive_labels(path: Path) -> dict[str, str]:
                 if member.isfile() and member.size < MIB:
                     file = tar.extractfile(member)
                     small[member.name] = file.read() if file else b""
-            # the checksum of the compressed file comes after the end of the archive
+            # the checksum of the compressed file stands after the end of the archive
             while stream.read(MIB):
                 pass
         (entry,) = json.loads(small["manifest.json"])
@@ -342,13 +346,13 @@ def _archive_labels(path: Path) -> dict[str, str]:
         raise ImageError(f"there is no file {path}", hint="ls -l " + str(path.parent)) from error
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise ImageError(
-            f"{path} is damaged, or not an image that was saved",
+            f"{path} is damaged, or is not a saved image",
             evidence=[f"{type(error).__name__}: {error}"],
             hint="copy it again, and compare sha256sum on both machines",
         ) from error
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ImageError(
-            f"{path} is an archive, but not of one Docker image",
+            f"{path} is an archive, but does not hold exactly one Docker image",
             evidence=[f"{type(error).__name__}: {error}"],
             hint="labkit image save FILE",
         ) from error
@@ -356,16 +360,20 @@ def _archive_labels(path: Path) -> dict[str, str]:
 
 
 def _check_labels(labels: dict[str, str], where: str) -> None:
-    """Refuse an image that is not the one this version of labkit describes."""
+    """Raise if the image is not the node image of this version of labkit."""
     kind, found, expected = (
         labels.get("labkit.image"),
         labels.get("labkit.recipe"),
         recipe_hash("node"),
     )
     if kind != "node" or found is None:
-        raise ImageError(f"{where} holds no node image of labkit", evidence=[f"labels: {labels}"])
+        raise ImageError(
+            f"{where} holds no node image of labkit",
+            evidence=[f"labels: {labels}"],
+            hint="labkit image save FILE, on a machine with this version of labkit",
+        )
     if found != expected:
         raise ImageError(
-            f"{where} holds the node image of recipe {found}, labkit's recipe here is {expected}",
-            hint="use the version of labkit that made it, or: labkit image build",
+            f"{where} holds the node image of recipe {found}; this labkit has recipe {expected}",
+            hint="labkit image build, or use the version of labkit that built the image",
         )

@@ -42,23 +42,31 @@ class Lab:
     mode : str
         The name of an environment, or the path of its folder.
     name : str
-        Several labs of one mode live side by side under different names.
+        The lab's name: up to 32 lower-case letters, digits and hyphens. Labs of one mode can run
+        side by side under different names.
     client : docker.DockerClient, optional
-        Without it, one made from the environment (``DOCKER_HOST``).
+        The engine; by default the one that ``DOCKER_HOST`` names.
     reporter : Reporter, optional
-        Who is told of the progress.
+        Shows the progress; by default on standard error.
+
+    Raises
+    ------
+    ConfigError
+        The mode is not an environment, or the name is not a valid name.
+    EngineError
+        Docker Engine does not answer.
 
     Examples
     --------
-    A lab that is gone when the block ends::
+    A lab that is removed at the end of the block::
 
         with Lab("insecure", name="demo") as lab:
             print(lab.kubectl("get", "nodes").text)
 
     Notes
     -----
-    There is no state but the labels on containers, volumes and networks, so any process can
-    attach to a lab by its name and mode.
+    The labels of containers, volumes and networks are the only state. So any process can attach
+    to a lab by its name and mode.
     """
 
     def __init__(
@@ -71,7 +79,7 @@ class Lab:
     ) -> None:
         if not NAME.fullmatch(name):
             raise ConfigError(
-                f"{name!r} is not a name for a lab",
+                f"{name!r} is not a valid name for a lab",
                 hint="use up to 32 lower-case letters, digits and hyphens",
             )
         self._plain: Environment = read_environment(mode)
@@ -95,26 +103,27 @@ class Lab:
     ) -> None:
         self.down()
 
-    # -- life -----------------------------------------------------------------------------
+    # -- life cycle -----------------------------------------------------------------------
 
     def up(self, *, retain: bool = False) -> Timings:
-        """Bring the lab up; a lab that is up already is left as it is.
+        """Bring the lab up; do nothing if it is up already.
 
-        What an interrupted start left behind is removed first.
+        The remains of an interrupted start are removed first.
 
         Parameters
         ----------
         retain : bool
-            Leave what is there for inspection when the start fails.
+            Keep the machines for inspection if the start fails.
 
         Returns
         -------
         Timings
+            Without the time that the node image took.
 
         Raises
         ------
         LabkitError
-            What failed, with the last lines of its log.
+            The start failed; the evidence is the last lines of the log.
         """
         began = time.monotonic()
         state = self.status().state
@@ -150,26 +159,37 @@ class Lab:
         return Timings(time.monotonic() - began, steps)
 
     def down(self) -> int:
-        """Remove everything of the lab; what is not there is no error.
+        """Remove everything of the lab; do nothing if there is no such lab.
 
         Returns
         -------
         int
-            How many containers, volumes and networks were removed.
+            The number of removed containers, volumes and networks.
+
+        Raises
+        ------
+        LabError
+            The engine refuses to remove one of them.
         """
         self._forget()
         return nodes.remove_lab(self.client, self.name, self.mode)
 
     def reset(self) -> Timings:
-        """Bring the lab back to what it was when it came up.
+        """Restore the state that the lab had when it came up.
 
-        A change of its configuration that was interrupted is undone first. Files of the
-        environment, drop-ins, what etcd holds and what runs are as after :meth:`up`; the keys stay
-        the same.
+        Configuration files, drop-ins, etcd's content and the running units are as after
+        :meth:`up`. Keys stay the same. An interrupted change is undone first.
 
         Returns
         -------
         Timings
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        StartTimeout
+            A component did not become ready again.
         """
         began = time.monotonic()
         self._require()
@@ -181,12 +201,12 @@ class Lab:
         return Timings(time.monotonic() - began)
 
     def apply(self, edits: Iterable[Edit]) -> Timings:
-        """Change the running lab's configuration; an interrupted change is undone first.
+        """Change the configuration of the running lab; an interrupted change is undone first.
 
         Parameters
         ----------
         edits : iterable of Edit
-            All that are to hold; none brings back the plain environment.
+            All edits of the environment; without one, the lab returns to the plain environment.
 
         Returns
         -------
@@ -196,8 +216,10 @@ class Lab:
         ------
         ConfigError
             An edit does not fit the environment.
-        LabError
-            A component did not come back.
+        NoSuchLab
+            The lab is not up.
+        StartTimeout
+            A component did not become ready again.
         """
         began = time.monotonic()
         new = read_environment(self._plain.folder, edits)
@@ -214,14 +236,16 @@ class Lab:
 
         Raises
         ------
+        NoSuchLab
+            The lab is not up.
         StartTimeout
-            They are not within a minute.
+            They are not ready in time.
         """
         self._wait_for_apiserver()
         bootstrap.wait_for_workloads(self._master, self.environment)
 
     def status(self) -> LabStatus:
-        """Return what is there of the lab.
+        """Return the state of the lab and of its machines.
 
         Returns
         -------
@@ -231,7 +255,7 @@ class Lab:
         wanted = [node.name for node in self.environment.nodes]
         return status_of(self.name, self.mode, found, wanted)
 
-    # -- inside ---------------------------------------------------------------------------
+    # -- commands and files on the machines -----------------------------------------------
 
     def exec(
         self,
@@ -243,77 +267,196 @@ class Lab:
         timeout: float = 30,
         check: bool = True,
     ) -> Output:
-        """Run a command in a machine; see :func:`labkit.lab.machine.execute`."""
+        """Run a command on a machine.
+
+        Parameters
+        ----------
+        node : str
+            The machine's name.
+        argv : sequence of str
+            The command and its arguments; no shell reads them.
+        stdin : bytes, optional
+            The command's standard input.
+        user : str, optional
+            The user that runs it; by default root.
+        timeout : float
+            Seconds until the command is killed.
+        check : bool
+            Raise if the exit status is not 0.
+
+        Returns
+        -------
+        Output
+
+        Raises
+        ------
+        CommandFailed
+            It ran longer than `timeout`, or `check` is set and its exit status is not 0.
+        LabError
+            There is no such machine, or it takes no commands.
+        NoSuchLab
+            The lab is not up.
+        """
         return machine.execute(
             self.container(node), argv, stdin=stdin, user=user, timeout=timeout, check=check
         )
 
     def kubectl(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> Output:
-        """Run kubectl on the master, as the one who may do everything.
+        """Run kubectl on the control plane as cluster-admin.
 
         Parameters
         ----------
         *arguments : str
+            The arguments of kubectl.
         stdin : bytes, optional
+            kubectl's standard input.
         check : bool
-            Raise when kubectl fails.
+            Raise if kubectl fails.
 
         Returns
         -------
         Output
+
+        Raises
+        ------
+        CommandFailed
+            kubectl ran longer than a minute, or `check` is set and it failed.
+        NoSuchLab
+            The lab is not up.
         """
         kubeconfig = f"--kubeconfig={self.environment.bootstrap_kubeconfig}"
         argv = ["kubectl", kubeconfig, *arguments]
         return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
 
     def api(self, method: str, path: str, body: object = None, *, check: bool = True) -> Output:
-        """Ask the apiserver something, as the one who may do everything: one request.
+        """Send one request to the apiserver as cluster-admin.
 
         Parameters
         ----------
         method : str
-            Of HTTP.
+            The HTTP method.
         path : str
-            With the query.
+            The path with the query.
         body : object, optional
-            Sent as JSON.
+            The body, sent as JSON.
         check : bool
-            Raise when it is refused.
+            Raise if the apiserver refuses the request.
 
         Returns
         -------
         Output
-            Its standard output is the apiserver's answer.
+            The standard output is the apiserver's answer.
+
+        Raises
+        ------
+        CommandFailed
+            curl failed, or `check` is set and the apiserver refused the request.
+        NoSuchLab
+            The lab is not up.
         """
         argv = as_curl(self.environment, method, path)
         stdin = b"" if body is None else json.dumps(body).encode()
         return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
 
     def etcdctl(self, *arguments: str) -> Output:
-        """Run etcdctl on the first etcd machine, as etcd's root."""
+        """Run etcdctl on the first etcd machine as etcd's root user.
+
+        Parameters
+        ----------
+        *arguments : str
+            The arguments of etcdctl.
+
+        Returns
+        -------
+        Output
+
+        Raises
+        ------
+        CommandFailed
+            etcdctl failed.
+        NoSuchLab
+            The lab is not up.
+        """
         return bootstrap.etcdctl(self._first("etcd"), *arguments)
 
     def read_file(self, node: str, path: str) -> bytes:
-        """Read a file of a machine (not one below a tmpfs such as /run)."""
+        """Return the content of a file on a machine.
+
+        Parameters
+        ----------
+        node : str
+            The machine's name.
+        path : str
+            The absolute path, not below a tmpfs such as /run.
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        LabError
+            There is no such machine or no such file.
+        """
         return machine.read_file(self.container(node), path)
 
     def write_file(self, node: str, path: str, data: bytes, mode: int = 0o644) -> None:
-        """Write a file into a machine."""
+        """Write a file on a machine.
+
+        Parameters
+        ----------
+        node : str
+            The machine's name.
+        path : str
+            The absolute path; missing folders are created.
+        data : bytes
+            The content.
+        mode : int
+            The permission bits.
+
+        Raises
+        ------
+        LabError
+            There is no such machine, or the engine refuses.
+        """
         machine.write_files(self.container(node), [FileSpec(path, data, mode)])
 
     def logs(self, node: str, unit: str | None = None, lines: int = 50) -> str:
-        """Return the end of a machine's journal, of one unit or of all."""
+        """Return the last lines of a machine's journal.
+
+        Parameters
+        ----------
+        node : str
+            The machine's name.
+        unit : str, optional
+            A systemd unit; by default all units.
+        lines : int
+            The number of lines.
+
+        Returns
+        -------
+        str
+        """
         return journal(self.container(node), unit, lines)
 
     def container(self, node: str) -> Container:
         """Return the container of a machine.
+
+        Parameters
+        ----------
+        node : str
+            The machine's name.
+
+        Returns
+        -------
+        docker.models.containers.Container
 
         Raises
         ------
         NoSuchLab
             The lab is not up.
         LabError
-            It has no such machine.
+            The lab has no such machine.
         """
         self._require()
         if node not in self._containers:
@@ -325,19 +468,19 @@ class Lab:
 
     @cached_property
     def environment(self) -> Environment:
-        """The environment that the lab runs: its mode's, with the edits that were applied."""
+        """The environment that the lab runs: the environment of its mode with the applied edits."""
         edits = record.read(self._master).edits if self._containers else ()
         return read_environment(self._plain.folder, edits) if edits else self._plain
 
     @property
     def addresses(self) -> dict[str, str]:
-        """The address of each running machine now: the engine is asked, no file is believed."""
+        """The present address of each running machine by name, as the engine reports it."""
         network = find_network(self.client, self.name, self.mode)
         if network is None:
             raise self._absent()
         return addresses_in(self.client, network, self.name, self.mode)
 
-    # -- own ------------------------------------------------------------------------------
+    # -- private --------------------------------------------------------------------------
 
     @cached_property
     def _containers(self) -> dict[str, Container]:
@@ -360,12 +503,12 @@ class Lab:
         self.__dict__["environment"] = env
 
     def _roll_back(self) -> None:
-        """Undo a change that was interrupted: how far it came is not known."""
+        """Undo an interrupted change, because its progress is unknown."""
         edits = record.read(self._master).before
         if edits is None:
             return
         before = read_environment(self._plain.folder, edits)
-        with self.reporter.step(f"{self.mode}: undo a change that was interrupted"):
+        with self.reporter.step(f"{self.mode}: undo an interrupted change"):
             change(self._containers, self.environment, before)
         self._record(before)
 

@@ -1,4 +1,4 @@
-"""Commands and files inside one machine of a lab, through the Docker API."""
+"""Run commands and read or write files on one machine of a lab, through the Docker API."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from labkit.lab.connection import connection_to
 
 __all__ = ["FileSpec", "Output", "archive", "execute", "read_file", "write_files"]
 
-#: What timeout(1) exits with: 124 after SIGTERM, 137 after SIGKILL.
+#: The exit status of timeout(1): 124 after SIGTERM, 137 after SIGKILL.
 TIMED_OUT = (124, 137)
-#: Seconds that a machine may take beyond a command's own time.
+#: Seconds to wait for a machine's answer beyond a command's own timeout.
 LAG = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a command left.
+    """The exit status and the output of a command.
 
     Attributes
     ----------
@@ -50,16 +50,18 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class FileSpec:
-    """One file to be put into a machine.
+    """One file or symbolic link to write on a machine.
 
     Attributes
     ----------
     path : str
-        Absolute, in the machine.
+        The absolute path on the machine.
     data : bytes
+        The content.
     mode : int
+        The permission bits.
     link : str
-        Where not empty, a symbolic link to this, instead of a file.
+        The target of a symbolic link; "" for a file.
     """
 
     path: str
@@ -77,21 +79,22 @@ def execute(
     timeout: float = 30,
     check: bool = True,
 ) -> Output:
-    """Run a command in a machine.
+    """Run a command on a machine.
 
     Parameters
     ----------
     container : docker.models.containers.Container
+        The machine.
     argv : sequence of str
         The command and its arguments; no shell reads them.
     stdin : bytes, optional
-        What the command reads.
+        The command's standard input.
     user : str, optional
-        Who runs it; without it, root.
+        The user that runs it; by default root.
     timeout : float
-        Seconds after which it is ended.
+        Seconds until the command is killed.
     check : bool
-        Raise when it does not exit with 0.
+        Raise if the exit status is not 0.
 
     Returns
     -------
@@ -100,7 +103,9 @@ def execute(
     Raises
     ------
     CommandFailed
-        It ran past `timeout`, or exited with another status than 0 and `check` is set.
+        It ran longer than `timeout`, or `check` is set and its exit status is not 0.
+    LabError
+        The machine takes no commands.
     """
     command = ["timeout", "--kill-after=2", f"{timeout:g}", *argv]
     try:
@@ -120,7 +125,7 @@ def execute(
 
 
 def _unwell(container: Container, said: str) -> LabError:
-    """Tell why a machine does not take commands."""
+    """Return the error of a machine that takes no commands, with the reason as evidence."""
     evidence = [said]
     with contextlib.suppress(APIError, NotFound):
         container.reload()
@@ -128,15 +133,15 @@ def _unwell(container: Container, said: str) -> LabError:
         if state["Status"] == "exited":
             evidence = container.logs(tail=10).decode(errors="replace").splitlines()
             evidence.append(f"it exited with {state['ExitCode']}")
-            if state["ExitCode"] == 255:  # systemd's, when it cannot even begin
-                evidence.append("systemd could not start: the kernel's inotify limit, mostly")
+            if state["ExitCode"] == 255:  # the exit status of systemd if it cannot start at all
+                evidence.append("systemd could not start; check the kernel's inotify limit")
     return LabError(
         f"{container.name} does not take commands", evidence=evidence, hint="labkit doctor"
     )
 
 
 def archive(files: Sequence[FileSpec]) -> bytes:
-    """Pack files as the tar that Docker unpacks at the root of a machine.
+    """Return files as a tar archive that Docker unpacks at the root of a machine.
 
     Parameters
     ----------
@@ -145,6 +150,7 @@ def archive(files: Sequence[FileSpec]) -> bytes:
     Returns
     -------
     bytes
+        The archive, without compression.
 
     Examples
     --------
@@ -165,35 +171,39 @@ def archive(files: Sequence[FileSpec]) -> bytes:
 
 
 def write_files(container: Container, files: Sequence[FileSpec]) -> None:
-    """Put files into a machine; it need not run.
+    """Write files on a machine, which may be stopped.
 
     Parameters
     ----------
     container : docker.models.containers.Container
+        The machine.
     files : sequence of FileSpec
-        Folders on the way are made.
+        The files and links; missing folders are created.
 
     Raises
     ------
     LabError
-        The engine refused.
+        The engine refuses.
     """
     try:
         container.put_archive("/", archive(files))
     except APIError as error:
         raise LabError(
-            f"{container.name}: files could not be written", evidence=[str(error.explanation)]
+            f"{container.name}: files could not be written",
+            evidence=[str(error.explanation)],
+            hint="labkit doctor",
         ) from error
 
 
 def read_file(container: Container, path: str) -> bytes:
-    """Read one file of a machine.
+    """Return the content of one file on a machine.
 
     Parameters
     ----------
     container : docker.models.containers.Container
+        The machine.
     path : str
-        Absolute, in the machine.
+        The absolute path on the machine, not below a tmpfs such as /run.
 
     Returns
     -------
@@ -202,7 +212,7 @@ def read_file(container: Container, path: str) -> bytes:
     Raises
     ------
     LabError
-        There is no such file.
+        The path does not exist, or is not a file.
     """
     try:
         chunks, _ = container.get_archive(path)

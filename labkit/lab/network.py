@@ -1,4 +1,4 @@
-"""The lab's network: a bridge of its own with no way out, in a free range of addresses."""
+"""The lab's network: an internal bridge without a route out, in a free address range."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ SPACE = ipaddress.IPv4Network("10.160.0.0/12")
 
 
 def candidates(name: str, mode: str) -> Iterator[ipaddress.IPv4Network]:
-    """Yield ranges for a lab's network, the same ones in the same order for the same lab.
+    """Yield candidate address ranges for a lab's network, always in the same order for one lab.
 
     Parameters
     ----------
     name, mode : str
-        The lab.
+        The lab's name and mode.
 
     Yields
     ------
     ipaddress.IPv4Network
-        Sixteen different /24.
+        Sixteen different /24 ranges.
 
     Examples
     --------
@@ -48,18 +48,42 @@ def candidates(name: str, mode: str) -> Iterator[ipaddress.IPv4Network]:
 
 
 def find_network(client: docker.DockerClient, name: str, mode: str) -> Network | None:
-    """Return the lab's network, or None."""
+    """Return the lab's network, or None if it does not exist.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    name, mode : str
+        The lab's name and mode.
+
+    Returns
+    -------
+    docker.models.networks.Network or None
+    """
     found = client.networks.list(filters=lab_filter(name, mode))
     return found[0] if found else None
 
 
 def planned_addresses(network: Network, nodes: Iterable[Node]) -> dict[str, str]:
-    """Return the address that each machine of a new lab is to have, by its host number.
+    """Return the address of each machine of a new lab, computed from its host number.
+
+    Parameters
+    ----------
+    network : docker.models.networks.Network
+        The lab's network.
+    nodes : iterable of Node
+        The machines.
+
+    Returns
+    -------
+    dict of str to str
+        IPv4 addresses by the machine's name.
 
     Raises
     ------
     ConfigError
-        A host number is the gateway's: that address is the machine's that Docker runs on.
+        A host number gives the gateway's address, which belongs to the Docker host.
     """
     network.reload()
     first = _subnets(network)[0].network_address
@@ -68,8 +92,8 @@ def planned_addresses(network: Network, nodes: Iterable[Node]) -> dict[str, str]
         if address in _gateways(network):
             number = int(ipaddress.IPv4Address(address)) - int(first)
             raise ConfigError(
-                f"{name} cannot have host {number}: it is the gateway of a lab's network",
-                hint="give it another host number in the topology file",
+                f"{name} cannot have host number {number}: it is the gateway of a lab's network",
+                hint=f"give {name} another host number in the topology file",
             )
     return planned
 
@@ -77,21 +101,22 @@ def planned_addresses(network: Network, nodes: Iterable[Node]) -> dict[str, str]
 def addresses_in(
     client: docker.DockerClient, network: Network, name: str, mode: str
 ) -> dict[str, str]:
-    """Return the addresses that the running machines of a lab have now, as the engine says.
+    """Return the present addresses of the running machines of a lab, as the engine reports them.
 
     Parameters
     ----------
     client : docker.DockerClient
+        The engine.
     network : docker.models.networks.Network
-        The lab's.
+        The lab's network.
     name, mode : str
-        The lab.
+        The lab's name and mode.
 
     Returns
     -------
     dict of str to str
-        By machine. The network's gateway, an address of the machine that Docker runs on, and
-        whatever is outside the network, is never among them.
+        IPv4 addresses by the machine's name. The network's gateway (an address of the Docker host)
+        and addresses outside the network are left out.
     """
     network.reload()
     gateways, subnets = _gateways(network), _subnets(network)
@@ -121,16 +146,17 @@ def _gateways(network: Network) -> set[str]:
 
 
 def create_network(client: docker.DockerClient, name: str, mode: str) -> Network:
-    """Make the lab's network in the first range that is free.
+    """Create the lab's network in the first free address range.
 
-    It is *internal*: Docker gives it no route out, so that nothing in the lab can reach, or be
-    reached from, the network that the user's machine is on.
+    The network is *internal*: Docker gives it no route out. So the lab cannot reach the network of
+    the user's machine, and cannot be reached from there.
 
     Parameters
     ----------
     client : docker.DockerClient
+        The engine.
     name, mode : str
-        The lab.
+        The lab's name and mode.
 
     Returns
     -------
@@ -139,7 +165,9 @@ def create_network(client: docker.DockerClient, name: str, mode: str) -> Network
     Raises
     ------
     LabError
-        None of the candidates is free.
+        No candidate range is free.
+    docker.errors.APIError
+        The engine refuses for another reason.
     """
     refused = []
     for subnet in candidates(name, mode):
@@ -158,7 +186,7 @@ def create_network(client: docker.DockerClient, name: str, mode: str) -> Network
                 raise
             refused.append(f"{subnet}: {error.explanation}")
     raise LabError(
-        f"no free range of addresses for lab {name!r} ({mode})",
+        f"no free address range for lab {name!r} ({mode})",
         evidence=refused[-3:],
         hint="docker network prune",
     )

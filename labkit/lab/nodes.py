@@ -1,4 +1,4 @@
-"""The machines of a lab, as containers."""
+"""Create, find and remove the machines of a lab: containers with systemd."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from labkit.lab.machine import FileSpec, write_files
 
 __all__ = ["container_name", "create_node", "create_nodes", "find_nodes", "remove_lab"]
 
-#: What systemd, a container runtime and a kubelet need, by name, on top of Docker's defaults.
-#: Not among them, and so out of reach of whatever breaks out of a pod: SYS_MODULE, SYS_RAWIO,
-#: SYS_TIME, SYS_BOOT. SYS_RESOURCE is left out because some engines cannot give it.
+#: The capabilities that systemd, a container runtime and a kubelet need beyond Docker's defaults.
+#: SYS_MODULE, SYS_RAWIO, SYS_TIME and SYS_BOOT are left out, so a breakout from a pod cannot use
+#: them. SYS_RESOURCE is left out because some engines cannot give it.
 CAPABILITIES = (
     "SYS_ADMIN",
     "NET_ADMIN",
@@ -39,7 +39,7 @@ UNCONFINED = ("seccomp=unconfined", "apparmor=unconfined")
 
 @dataclass(frozen=True)
 class Settings:
-    """How a container is made: in the terms of Docker's API, of HostConfig and beside it."""
+    """The options of Docker's API for one container: its HostConfig, and all other options."""
 
     host: Mapping[str, Any]
     own: Mapping[str, Any]
@@ -49,7 +49,7 @@ MACHINE = Settings(
     host={
         "CapAdd": list(CAPABILITIES),
         "SecurityOpt": list(UNCONFINED),
-        # What "systempaths=unconfined" is to the command line.
+        # the same as "systempaths=unconfined" on the command line
         "MaskedPaths": [],
         "ReadonlyPaths": [],
         "CgroupnsMode": "private",
@@ -60,10 +60,10 @@ MACHINE = Settings(
     },
     own={"stop_signal": "SIGRTMIN+3"},
 )
-#: Default capabilities and nothing more: what any container on a shared network has.
+#: Docker's default capabilities only, as any container on a shared network has.
 OUTSIDER = Settings(host={"Init": True}, own={"command": ["sleep", "infinity"], "entrypoint": []})
 
-#: Folders that must not lie on the overlay of the container itself.
+#: Folders that need a volume, because they must not lie on the container's overlay file system.
 VOLUMES = {
     "etcd": ("/var/lib/etcd",),
     "worker": ("/var/lib/containerd", "/var/lib/docker"),
@@ -72,6 +72,17 @@ VOLUMES = {
 
 def container_name(name: str, mode: str, node: str) -> str:
     """Return the name of a machine's container.
+
+    Parameters
+    ----------
+    name, mode : str
+        The lab's name and mode.
+    node : str
+        The machine's name.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -97,17 +108,21 @@ def create_node(
     Parameters
     ----------
     client : docker.DockerClient
+        The engine.
     network : docker.models.networks.Network
+        The lab's network.
     image : str
         The node image's tag.
     env : Environment
+        The environment of the lab.
     node : Node
+        The machine.
     name : str
         The lab's name.
     addresses : dict of str to str
-        The address of every machine.
+        The IPv4 address of every machine, by name.
     files : sequence of FileSpec
-        What is written into it before it starts.
+        The files to write before the machine starts.
 
     Returns
     -------
@@ -116,9 +131,9 @@ def create_node(
     Raises
     ------
     NameTaken
-        A container that is not this lab's has the machine's name.
+        A container of something else has the machine's name.
     EngineError
-        The engine cannot run it, for instance for want of a capability.
+        The engine cannot run it, for example because it cannot give a capability.
     """
     title = container_name(name, env.name, node.name)
     own = labels(name, env.name, node=node.name, role=node.role)
@@ -165,7 +180,32 @@ def create_nodes(
     addresses: dict[str, str],
     files: Mapping[str, Sequence[FileSpec]],
 ) -> None:
-    """Create and start all machines of a lab, at once; see :func:`create_node`."""
+    """Create and start all machines of a lab at once.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    network : docker.models.networks.Network
+        The lab's network.
+    image : str
+        The node image's tag.
+    env : Environment
+        The environment of the lab.
+    name : str
+        The lab's name.
+    addresses : dict of str to str
+        The IPv4 address of every machine, by name.
+    files : mapping of str to sequence of FileSpec
+        The files of each machine, by name.
+
+    Raises
+    ------
+    NameTaken
+        A container of something else has a machine's name.
+    EngineError
+        The engine cannot run a machine.
+    """
     with ThreadPoolExecutor(max_workers=len(env.nodes)) as pool:
         started = [
             pool.submit(
@@ -189,14 +229,14 @@ def _explained(error: APIError, title: str) -> NameTaken | EngineError:
     said = str(error.explanation or error)
     if "is already in use by container" in said:
         return NameTaken(
-            f"the name {title} is taken by a container that is not this lab's",
+            f"the name {title} is taken by a container that does not belong to this lab",
             evidence=[said],
             hint=f"docker rm {title}, or choose another name with --name",
         )
     if "caps" in said or "operation not permitted" in said.lower():
         return EngineError(
             f"the engine cannot give {title} a capability that a machine needs",
-            evidence=[said, f"asked for: {', '.join(CAPABILITIES)}"],
+            evidence=[said, f"requested: {', '.join(CAPABILITIES)}"],
             hint="labkit doctor",
         )
     return EngineError(f"the engine could not run {title}", evidence=[said], hint="labkit doctor")
@@ -205,23 +245,45 @@ def _explained(error: APIError, title: str) -> NameTaken | EngineError:
 def find_nodes(
     client: docker.DockerClient, name: str | None = None, mode: str | None = None
 ) -> list[Container]:
-    """Return the machines of one lab, or of every lab, running or not."""
+    """Return the machines of one lab or of every lab, running or stopped.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    name, mode : str, optional
+        The lab's name and mode; by default every name and every mode.
+
+    Returns
+    -------
+    list of docker.models.containers.Container
+        Sorted by the lab's name and the container's name.
+    """
     found = client.containers.list(all=True, filters=lab_filter(name, mode), ignore_removed=True)
     return sorted(found, key=lambda c: (c.labels[LABEL], c.name or ""))
 
 
 def remove_lab(client: docker.DockerClient, name: str, mode: str) -> int:
-    """Remove everything of a lab: machines, volumes, network. Nothing there is no error.
+    """Remove the machines, volumes and network of a lab; do nothing if there is no such lab.
 
     Parameters
     ----------
     client : docker.DockerClient
+        The engine.
     name, mode : str
+        The lab's name and mode.
 
     Returns
     -------
     int
-        How many things were removed.
+        The number of removed containers, volumes and networks.
+
+    Raises
+    ------
+    LabError
+        The engine refuses to remove a volume or the network.
+    docker.errors.APIError
+        The engine refuses to remove a container.
     """
     nodes = find_nodes(client, name, mode)
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -240,8 +302,8 @@ def remove_lab(client: docker.DockerClient, name: str, mode: str) -> int:
             raise LabError(
                 f"{thing.name} of lab {name!r} ({mode}) cannot be removed",
                 evidence=[str(error.explanation or error)],
-                hint=f"labkit down --name {name} --mode {mode}, once nobody brings it up; "
-                "else restart Docker Engine",
+                hint=f"end every labkit process that uses the lab, then: labkit down --name {name} "
+                f"--mode {mode}; if that fails too, restart Docker Engine",
             ) from error
     return removed
 
@@ -252,6 +314,6 @@ def _remove_container(container: Container) -> int:
     except NotFound:
         return 0
     except APIError as error:
-        if error.status_code != 409:  # somebody else is removing it already
+        if error.status_code != 409:  # another process is removing it already
             raise
     return 1

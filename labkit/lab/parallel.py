@@ -1,4 +1,4 @@
-"""The same done to several labs at once, and what an interrupt means then."""
+"""Work on several labs at once, and clean up after an interrupt."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ R = TypeVar("R")
 
 
 class Stopped(LabkitError):
-    """A lab's start was given up because a person interrupted it."""
+    """The start of a lab ended because a person interrupted it."""
 
 
 class _Stoppable:
-    """A reporter through which a start can be ended at its next step."""
+    """A reporter that can end the start of a lab at its next step."""
 
     def __init__(self, inner: Reporter) -> None:
         self._inner = inner
@@ -34,7 +34,7 @@ class _Stoppable:
 
     def step(self, title: str) -> AbstractContextManager[ProgressStep]:
         if self.stop.is_set():
-            raise Stopped(f"{title}: not begun, interrupted")
+            raise Stopped(f"{title}: not started because of an interrupt")
         return self._step(title)
 
     @contextlib.contextmanager
@@ -44,7 +44,7 @@ class _Stoppable:
 
 
 def _results(futures: Sequence[Future[R]]) -> list[R]:
-    """Return all results, or raise the first error with the others as its notes."""
+    """Return all results, or raise the first error with the other errors as its notes."""
     errors = [error for error in (future.exception() for future in futures) if error]
     if errors:
         for other in errors[1:]:
@@ -54,23 +54,24 @@ def _results(futures: Sequence[Future[R]]) -> list[R]:
 
 
 def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
-    """Do one thing to each item, all at once.
+    """Call a function for each item, for all items at once.
 
     Parameters
     ----------
     items : sequence
+        The items.
     action : callable
-        Takes an item.
+        Takes one item.
 
     Returns
     -------
     list
-        What `action` returned, in the order of the items.
+        The results, in the order of the items.
 
     Raises
     ------
     Exception
-        The first error, when all have ended; the others are its notes.
+        The first error of `action`, after all calls have ended. The other errors are its notes.
 
     Examples
     --------
@@ -88,17 +89,19 @@ def bring_up(
 ) -> list[tuple[Lab, Timings]]:
     """Bring up labs of several modes at once.
 
-    A lab that is up already stays as it is. When one cannot start, the others go on. An
-    interrupt removes those that are not yet up.
+    A lab that is up already stays unchanged. If one lab cannot start, the others go on. An
+    interrupt removes the labs that are not up yet.
 
     Parameters
     ----------
     modes : sequence of str
+        Names or folders of environments.
     name : str
-        The name of all of them.
+        The name of all these labs.
     reporter : Reporter
+        Shows the progress.
     retain : bool
-        Leave what there is of a lab that does not start.
+        Keep the machines of a lab that does not start.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def bring_up(
     Raises
     ------
     LabkitError
-        Why a lab did not start.
+        A lab did not start.
     """
     from labkit.lab import Lab
     from labkit.lab.images import ensure_node_image
@@ -115,7 +118,7 @@ def bring_up(
     stoppable = _Stoppable(reporter)
     labs = [Lab(mode, name=name, reporter=stoppable) for mode in dict.fromkeys(modes)]
     if any(lab.status().state != "ready" for lab in labs):
-        # once for all of them, not in each thread
+        # here, so that the threads do not build the image at the same time
         ensure_node_image(labs[0].client, reporter)
     with ThreadPoolExecutor(max_workers=max(1, len(labs))) as pool:
         futures = [pool.submit(lab.up, retain=retain) for lab in labs]
@@ -123,21 +126,21 @@ def bring_up(
             wait(futures)
         except KeyboardInterrupt:
             stoppable.stop.set()
-            with reporter.step("interrupted: end what is not yet up"):
+            with reporter.step("interrupted: end the labs that are not up yet"):
                 _give_up(dict(zip(labs, futures, strict=True)), retain=retain)
             raise
     return list(zip(labs, _results(futures), strict=True))
 
 
 def _give_up(starts: dict[Lab, Future[Timings]], *, retain: bool) -> None:
-    """End the starts that are under way, and remove what they made."""
+    """End the unfinished starts, and remove their machines."""
     from labkit.lab.nodes import find_nodes
 
     unfinished = {lab: future for lab, future in starts.items() if not future.done()}
     while not all(future.done() for future in unfinished.values()):
         for lab in () if retain else unfinished:
-            # What a start waits for fails at once when its machines do not run. They are only
-            # killed: a container that is removed while it starts leaves Docker's network in use.
+            # A start fails at once if its machines do not run. They are killed, not removed: a
+            # container that is removed while it starts leaves Docker's network in use.
             for container in find_nodes(lab.client, lab.name, lab.mode):
                 with contextlib.suppress(Exception):
                     container.kill()

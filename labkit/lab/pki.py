@@ -1,7 +1,7 @@
-"""Certificates and keys, made for one lab from the plan in an environment's ``pki.yaml``.
+"""Create certificates and keys for one lab, from the plan in an environment's ``pki.yaml``.
 
-Every authority and every key is new in each lab. The private key of an authority is written
-only where the plan says so; otherwise nobody has it once the lab is up.
+Every authority and every key is new in each lab. The private key of an authority is written to a
+machine only if the plan says so; otherwise it is gone once the lab is up.
 """
 
 from __future__ import annotations
@@ -64,11 +64,12 @@ def _builder(subject: x509.Name, issuer: x509.Name) -> x509.CertificateBuilder:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A certificate and its key, as PEM.
+    """A certificate and its private key.
 
     Attributes
     ----------
     certificate, key : bytes
+        PEM.
     """
 
     certificate: bytes
@@ -83,11 +84,11 @@ class Authority:
     certificate : bytes
         PEM.
     key : bytes
-        PEM, the private key that belongs to it.
+        The private key of the certificate: PEM, an elliptic-curve key.
 
     See Also
     --------
-    Authority.create : a new one.
+    Authority.create : Create a new authority.
 
     Examples
     --------
@@ -107,16 +108,17 @@ class Authority:
 
     @classmethod
     def create(cls, common_name: str) -> Authority:
-        """Make a new self-signed authority.
+        """Create a new self-signed authority.
 
         Parameters
         ----------
         common_name : str
-            Its subject.
+            The common name of its subject.
 
         Returns
         -------
         Authority
+            Valid for 30 days.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(common_name)
@@ -140,27 +142,34 @@ class Authority:
         hosts: Sequence[str] = (),
         usages: Sequence[str] = ("client",),
     ) -> Leaf:
-        """Sign a new certificate.
+        """Create a key and sign a certificate for it.
 
         Parameters
         ----------
         common_name : str
-            The user's name to Kubernetes and etcd.
+            The user's name in Kubernetes and etcd.
         organization : str, optional
-            The user's group to Kubernetes.
+            The user's group in Kubernetes.
         hosts : sequence of str
-            DNS names and IP addresses that a server may be called by.
+            The DNS names and IP addresses of a server.
         usages : sequence of {"server", "client"}
-            What it may be used for (RFC 5280, extended key usage).
+            The extended key usages (RFC 5280, section 4.2.1.12).
 
         Returns
         -------
         Leaf
+            Valid for 30 days.
+
+        Raises
+        ------
+        KeyError
+            A usage is neither "server" nor "client".
 
         Notes
         -----
-        Kubernetes reads the common name as user and the organization as group:
-        "Authenticating", X.509 client certificates.
+        Kubernetes reads the common name as the user and the organization as the group
+        (https://kubernetes.io/docs/reference/access-authn-authz/authentication/,
+        "X509 client certificates").
         """
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
@@ -197,12 +206,12 @@ def _key_usage(*, ca: bool) -> x509.KeyUsage:
 
 
 def key_pair() -> tuple[bytes, bytes]:
-    """Make the key pair that signs service-account tokens.
+    """Create the key pair that signs service-account tokens.
 
     Returns
     -------
     public, private : bytes
-        PEM; RSA of 2048 bits, which every Kubernetes accepts.
+        PEM; RSA with 2048 bits, which every version of Kubernetes accepts.
 
     Examples
     --------

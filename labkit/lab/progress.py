@@ -1,4 +1,4 @@
-"""What is being done, and how long it takes, said on standard error."""
+"""Show the progress of the work, and its duration, on standard error."""
 
 from __future__ import annotations
 
@@ -23,25 +23,42 @@ __all__ = [
     "make_reporter",
 ]
 
+#: Seconds between two signs of life of a step.
 HEARTBEAT_S = 15.0
 
 
 class ProgressStep(Protocol):
-    """A step under way."""
+    """A running step."""
 
     def line(self, text: str) -> None:
-        """Take the latest line that the step's work put out."""
+        """Show the latest line of output.
+
+        Parameters
+        ----------
+        text : str
+            One line.
+        """
 
 
 class Reporter(Protocol):
-    """Tells a person what is under way. Steps may be nested, and open in many threads."""
+    """Shows the running steps to a person. Steps may be nested, and open in many threads."""
 
     def step(self, title: str) -> AbstractContextManager[ProgressStep]:
-        """Return a context that is open for as long as the step takes."""
+        """Return a context that is open while the step runs.
+
+        Parameters
+        ----------
+        title : str
+            The step's title on the screen.
+
+        Returns
+        -------
+        context manager of ProgressStep
+        """
 
 
 class _Latest:
-    """The latest line of a step that is told only now and then."""
+    """The latest line of a step that is shown only from time to time."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -56,9 +73,9 @@ class PlainReporter:
     Parameters
     ----------
     stream : file, optional
-        Where to write; standard error if not given.
+        The output; by default standard error.
     heartbeat_s : float, optional
-        After how many seconds without an end a step says that it is alive.
+        Seconds between two signs of life of a running step.
 
     Examples
     --------
@@ -81,7 +98,17 @@ class PlainReporter:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[ProgressStep]:
-        """Say that a step begins, that it is alive, and how it ended."""
+        """Print the start of a step, its signs of life, and its end.
+
+        Parameters
+        ----------
+        title : str
+            The step's title.
+
+        Yields
+        ------
+        ProgressStep
+        """
         started = time.monotonic()
         ended = threading.Event()
         latest = _Latest()
@@ -104,7 +131,7 @@ class PlainReporter:
 
 
 class QuietReporter:
-    """Say nothing: for notebooks, whose output is held against the one stored.
+    """Print nothing: for notebooks, whose output is compared with the stored output.
 
     Examples
     --------
@@ -114,12 +141,22 @@ class QuietReporter:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[ProgressStep]:
-        """Keep quiet about a step."""
+        """Return a context that prints nothing.
+
+        Parameters
+        ----------
+        title : str
+            Not shown.
+
+        Yields
+        ------
+        ProgressStep
+        """
         yield _Latest()
 
 
 class _Task:
-    """A step as a line of a live display."""
+    """A step in the live display."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -136,7 +173,7 @@ class RichReporter:
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to draw; a console on standard error if not given.
+        The console; by default one on standard error.
 
     Examples
     --------
@@ -164,11 +201,21 @@ class RichReporter:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[ProgressStep]:
-        """Draw a step for as long as it is open, then leave one line of it."""
+        """Show a step while it runs, then print one line about it.
+
+        Parameters
+        ----------
+        title : str
+            The step's title.
+
+        Yields
+        ------
+        ProgressStep
+        """
         started = time.monotonic()
         with self._lock:
             if self._open == 0:
-                # nothing is drawn between steps, so that other output stays whole
+                # nothing is drawn between steps, so that other output is not overwritten
                 self._progress = self._new_progress()
                 self._progress.start()
             self._open += 1
@@ -191,12 +238,12 @@ class RichReporter:
 
 
 def make_reporter() -> Reporter:
-    """Return the reporter that fits standard error.
+    """Return the reporter that suits standard error.
 
     Returns
     -------
     Reporter
-        A live display on a terminal, plain lines anywhere else.
+        A live display on a terminal, else plain lines.
 
     Examples
     --------

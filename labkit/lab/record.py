@@ -1,4 +1,4 @@
-"""What the master keeps of the changes of its lab, so that any process that attaches knows."""
+"""The record of a lab's edits, on its master: every process that attaches can read it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,32 @@ FILE = "/var/lib/labkit/edits.json"
 
 
 class Record(NamedTuple):
-    """The edits that a lab's environment has, and while they change, those from before."""
+    """The edits of a lab's environment.
+
+    Attributes
+    ----------
+    edits : tuple of Edit
+        The present edits; during a change, the new ones.
+    before : tuple of Edit or None
+        During a change, the edits before it.
+    """
 
     edits: tuple[Edit, ...] = ()
     before: tuple[Edit, ...] | None = None
 
 
 def read(master: Container) -> Record:
-    """Return what a master keeps; nothing is kept where nothing was ever changed."""
+    """Return the record on a master; empty if the lab was never changed.
+
+    Parameters
+    ----------
+    master : docker.models.containers.Container
+        The machine.
+
+    Returns
+    -------
+    Record
+    """
     try:
         kept = json.loads(read_file(master, FILE))
     except LabError:
@@ -35,7 +53,22 @@ def read(master: Container) -> Record:
 
 
 def write(master: Container, env: Environment, before: Environment | None = None) -> None:
-    """Keep what a lab runs; with `before`, that it is changing from there."""
+    """Write the record of a lab's edits on its master.
+
+    Parameters
+    ----------
+    master : docker.models.containers.Container
+        The machine.
+    env : Environment
+        The environment that the lab runs, or changes to.
+    before : Environment, optional
+        During a change, the environment before it.
+
+    Raises
+    ------
+    LabError
+        The engine refuses.
+    """
     kept = {"edits": to_json(env.edits)}
     if before is not None:
         kept["before"] = to_json(before.edits)

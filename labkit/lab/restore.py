@@ -1,8 +1,8 @@
-"""Coming back to a clean lab without making it anew.
+"""Restore a clean lab without creating it again.
 
-When a lab is up, each machine keeps its /etc as it was, and etcd what it holds. Coming back is
-to put both in their place and to restart what was started or changed since; keys, addresses
-and whatever still is as it was stay.
+When a lab comes up, each machine saves a copy of its /etc, and one saves etcd's content. To
+restore the lab, both are put back, and units that were started or changed since then are
+restarted. Keys, addresses and everything unchanged stay.
 """
 
 from __future__ import annotations
@@ -24,13 +24,19 @@ KEYS, USERS = f"{KEEP}/etcd-keys.json", f"{KEEP}/etcd-users"
 
 
 def keep(machines: Mapping[str, Container], env: Environment) -> None:
-    """Keep what :func:`restore` comes back to.
+    """Save the state that :func:`restore` puts back.
 
     Parameters
     ----------
     machines : mapping of str to docker.models.containers.Container
-        By name; all running.
+        The running machines by name.
     env : Environment
+        The environment of the lab.
+
+    Raises
+    ------
+    CommandFailed
+        A command on a machine failed.
     """
     nodes = _machines(env)
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
@@ -42,12 +48,21 @@ def keep(machines: Mapping[str, Container], env: Environment) -> None:
 
 
 def restore(machines: Mapping[str, Container], env: Environment) -> None:
-    """Bring every machine back to what :func:`keep` kept, and wait until it serves.
+    """Put back the state that :func:`keep` saved, and wait until every machine serves.
 
     Parameters
     ----------
     machines : mapping of str to docker.models.containers.Container
+        The running machines by name.
     env : Environment
+        The environment of the lab.
+
+    Raises
+    ------
+    CommandFailed
+        A command on a machine failed.
+    StartTimeout
+        A component did not become ready again.
     """
     nodes = _machines(env)
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:

@@ -1,4 +1,4 @@
-"""All Secrets of a lab, while its apiserver changes how it stores them."""
+"""Move all Secrets of a lab out of etcd while the apiserver changes their encryption."""
 
 from __future__ import annotations
 
@@ -17,36 +17,59 @@ __all__ = ["APPLY", "SecretStore", "as_list"]
 
 APPLY = ("apply", "--server-side", "--force-conflicts", "--validate=false")
 DELETE = ("etcdctl", "del", "/registry/secrets/", "--prefix")
-#: On the master: all secrets, while they are not in etcd.
+#: The file on the master that holds all secrets while they are not in etcd.
 OUT = "/var/lib/labkit/secrets-out.json"
 NEW = f"{OUT}.new"
 
 
 def as_list(documents: Sequence[object]) -> bytes:
-    """Return objects as one document for kubectl."""
+    """Return objects as one document for kubectl.
+
+    Parameters
+    ----------
+    documents : sequence of object
+        Kubernetes objects.
+
+    Returns
+    -------
+    bytes
+        JSON of kind List.
+
+    Examples
+    --------
+    >>> as_list([])
+    b'{"apiVersion": "v1", "kind": "List", "items": []}'
+    """
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}).encode()
 
 
 class SecretStore:
-    """All secrets, while the apiserver changes how it stores them.
+    """All secrets of a lab while the apiserver changes their encryption.
 
-    What one apiserver encrypted, another without the key cannot read, nor delete: so they are
-    taken out of etcd before it changes, and put back afterwards. Meanwhile they are in a file on
-    the master that only root reads, so that a process that is killed loses none: the next change
-    takes those along that it finds there.
+    An apiserver without the key can neither read nor delete an encrypted secret. So all secrets
+    are taken out of etcd before the change, and put back afterwards. In between they are in a file
+    on the master that only root can read. If labkit is killed in between, the next change finds
+    the file and puts these secrets back as well.
 
     Parameters
     ----------
     etcd, master : docker.models.containers.Container
+        The machine of an etcd member, and that of the apiserver.
     env : Environment
-        The one that holds when they are taken out.
+        The environment before the change.
     """
 
     def __init__(self, etcd: Container, master: Container, env: Environment) -> None:
         self.etcd, self.master, self.env = etcd, master, env
 
     def take_out(self) -> None:
-        """Read all secrets through the apiserver, write them to the file, delete them in etcd."""
+        """Copy all secrets from the apiserver to the file, and delete them in etcd.
+
+        Raises
+        ------
+        CommandFailed
+            A command failed. No secret is lost.
+        """
         waiting = self._waiting()
         argv = ["kubectl", f"--kubeconfig={self.env.bootstrap_kubeconfig}", "get", "secrets"]
         try:
@@ -54,7 +77,8 @@ class SecretStore:
         except CommandFailed:
             if not waiting:
                 raise
-            return  # an interrupted change has left the apiserver down, and the secrets in the file
+            # an interrupted change left the apiserver down, and the secrets in the file
+            return
         items = {_place(item): item for item in waiting}
         for item in json.loads(found.stdout)["items"]:
             for own in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
@@ -66,7 +90,13 @@ class SecretStore:
         execute(self.etcd, agents.argv("as_etcd_root", *DELETE))
 
     def put_back(self) -> None:
-        """Have the apiserver store those in the file again, and delete the file."""
+        """Apply the secrets of the file at the apiserver, and delete the file.
+
+        Raises
+        ------
+        CommandFailed
+            A command failed. The file stays.
+        """
         if self._waiting():
             kubeconfig = f"--kubeconfig={self.env.bootstrap_kubeconfig}"
             argv = ["kubectl", kubeconfig, *APPLY, f"--filename={OUT}"]

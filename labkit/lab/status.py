@@ -1,4 +1,4 @@
-"""What is there of a lab, told from its containers: there is no other record."""
+"""The state of a lab, read from its containers."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from labkit.lab.record import FILE
 
 __all__ = ["READY", "LabStatus", "Timings", "list_labs", "status_of"]
 
-#: Written on the master when the lab is up; it is gone when the machine stops.
+#: A file on the master that exists while the lab is up; it is on a tmpfs, so a stop removes it.
 READY = "/run/labkit-ready"
 
 
 @dataclass(frozen=True)
 class Timings:
-    """How long each part of a lab's start took.
+    """The duration of a lab's start, reset or change.
 
     Attributes
     ----------
     seconds : float
-        All of it.
+        The total.
     steps : dict of str to float
-        Seconds by step.
+        Seconds of each step, by its title; only a start has steps.
     """
 
     seconds: float
@@ -40,16 +40,17 @@ class Timings:
 
 @dataclass(frozen=True)
 class LabStatus:
-    """What is there of a lab.
+    """The state of a lab.
 
     Attributes
     ----------
     name, mode : str
+        The lab's name and mode.
     state : {"absent", "incomplete", "stopped", "ready"}
     machines : dict of str to str
-        Docker's word for each machine's state.
+        Docker's status of each machine, by the machine's name.
     interrupted : bool
-        A change of its configuration began and did not end: a reset undoes it.
+        Whether a change of the configuration began and did not end; a reset undoes it.
     """
 
     name: str
@@ -62,18 +63,25 @@ class LabStatus:
 def status_of(
     name: str, mode: str, found: Sequence[Container], wanted: Iterable[str] | None = None
 ) -> LabStatus:
-    """Tell what is there of a lab from its containers.
+    """Return the state of a lab, read from its containers.
 
     Parameters
     ----------
     name, mode : str
+        The lab's name and mode.
     found : sequence of docker.models.containers.Container
+        The lab's containers.
     wanted : iterable of str, optional
-        The machines that it should have; without it, those that it has.
+        The names of the machines of a complete lab; by default those of `found`.
 
     Returns
     -------
     LabStatus
+
+    Examples
+    --------
+    >>> status_of("default", "insecure", []).state
+    'absent'
     """
     machines = {c.labels["labkit.node"]: c.status for c in found}
     if not machines:
@@ -92,16 +100,27 @@ def status_of(
 
 
 def list_labs(client: docker.DockerClient | None = None) -> list[LabStatus]:
-    """Return every lab on the engine, half-made ones too.
+    """Return the state of every lab on the engine, incomplete labs as well.
 
     Parameters
     ----------
     client : docker.DockerClient, optional
+        The engine; by default the one that ``DOCKER_HOST`` names.
 
     Returns
     -------
     list of LabStatus
-        By name and mode.
+        Sorted by name and mode.
+
+    Raises
+    ------
+    EngineError
+        Docker Engine does not answer.
+
+    Examples
+    --------
+    >>> [lab.mode for lab in list_labs()]  # doctest: +SKIP
+    ['hardened', 'insecure']
     """
     groups: dict[tuple[str, str], list[Container]] = {}
     for container in find_nodes(connect(client)):

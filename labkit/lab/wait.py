@@ -1,4 +1,4 @@
-"""Waiting for a component by asking it, with a deadline that fails and says why."""
+"""Wait for a component by polling it; after the deadline, fail with the reason."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ COMPLAINT = re.compile(r"\b(error|fatal|fail|unknown|invalid|not defined|denied|
 def wait_until(
     container: Container, question: Sequence[str], *, unit: str = "", what: str, deadline: float
 ) -> None:
-    """Wait until a command in a machine succeeds.
+    """Wait until a command on a machine succeeds.
 
     Parameters
     ----------
     container : docker.models.containers.Container
+        The machine.
     question : sequence of str
-        The command that asks; it may fail as often as it likes until the deadline.
+        The command; it is repeated until it succeeds.
     unit : str
-        The systemd unit that is waited for: its journal is the evidence of a failure.
+        The systemd unit to wait for; its journal is the evidence of a failure. "" for none.
     what : str
-        What is waited for, in the words of the error.
+        The name of the component for the error.
     deadline : float
         Seconds.
 
@@ -57,18 +58,19 @@ def wait_until(
 
 
 def telling(lines: Sequence[str], most: int = 10) -> list[str]:
-    """Pick the lines of a log that tell what went wrong: those that complain, and the last.
+    """Return the lines of a log that show what went wrong: errors, and the last lines.
 
     Parameters
     ----------
     lines : sequence of str
+        The lines of the log.
     most : int
-        How many of each, at most.
+        The highest number of lines of each of the two sorts.
 
     Returns
     -------
     list of str
-        In their order.
+        In the order of the log.
 
     Examples
     --------
@@ -81,17 +83,21 @@ def telling(lines: Sequence[str], most: int = 10) -> list[str]:
 
 
 def journal(container: Container, unit: str | None, lines: int) -> str:
-    """Return the last lines of a machine's journal, of one unit or of all.
+    """Return the last lines of a machine's journal.
 
     Parameters
     ----------
     container : docker.models.containers.Container
+        The machine.
     unit : str or None
+        A systemd unit; None for all units.
     lines : int
+        The number of lines.
 
     Returns
     -------
     str
+        The lines; ``systemctl status`` if the journal has none of the unit.
     """
     argv = ["journalctl", "--no-pager", "--output=short-iso", f"--lines={lines}"]
     if unit:

@@ -1,7 +1,7 @@
-"""The truth matrix: what the model predicts of every technique, and what happened.
+"""The truth matrix: the prediction for every technique, compared with the lab.
 
-Environments are the modes and each control flipped alone. Every cell is one technique from one
-foothold: predicted from the configuration, carried out in the lab, compared.
+The variants are the modes, and each mode with one control flipped. A cell is one technique from
+one foothold in one variant: predicted from the configuration, carried out in the lab, compared.
 """
 
 from __future__ import annotations

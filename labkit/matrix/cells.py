@@ -1,4 +1,4 @@
-"""The cells of the truth matrix, and what can be read from them."""
+"""The cells of the truth matrix, and the queries on them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ SUCCEEDED, REFUSED, UNPROBED = "succeeded", "refused", "unprobed"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One technique from one foothold in one environment.
+    """One technique from one foothold in one variant of an environment.
 
     Attributes
     ----------
     environment : str
         The mode.
     control, direction : str or None
-        The control that was flipped, and "on" or "off"; None in the plain mode.
+        The flipped control (several with "+" between them), and "on" or "off"; None in the plain
+        mode.
     foothold, technique : str
+        The foothold, and the name of the technique.
     predicted : {"succeeded", "refused"}
-        What the model says.
+        The model's prediction.
     observed : {"succeeded", "refused", "unprobed"}
-        What happened; a timeout or an error is "unprobed", never a refusal.
+        The result in the lab; a timeout or an error is "unprobed", never a refusal.
     reason : str
-        Why that was observed.
+        The reason for the result.
     agree : bool
+        Whether `predicted` and `observed` are equal.
     """
 
     environment: str
@@ -49,34 +52,34 @@ class Cell:
 
     @property
     def variant(self) -> tuple[str, str | None, str | None]:
-        """Return which cluster it is about."""
+        """The environment, the control and the direction."""
         return self.environment, self.control, self.direction
 
     @property
     def place(self) -> tuple[str, str]:
-        """Return the technique and the foothold."""
+        """The technique and the foothold."""
         return self.technique, self.foothold
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Return its place in a file: by environment, control, direction, technique, foothold."""
+        """The sort key: environment, control, direction, technique, foothold."""
         return tuple(part or "" for part in (*self.variant, *self.place))
 
 
 class Matrix:
-    """All cells of a run, sorted: by environment, control, direction, technique, foothold.
+    """The cells of a truth matrix, sorted by `Cell.order`.
 
     Parameters
     ----------
     cells : iterable of Cell
-        In any order.
+        The cells, in any order.
 
     Examples
     --------
     >>> cell = Cell("insecure", None, None, "inside a pod", "etcd-read", "succeeded",
     ...             "succeeded", "HTTP 200", True)
     >>> print(Matrix([cell]).summary())
-    1 cells: 1 agree, 0 disagree, 0 unprobed
+    1 cell: 1 agree, 0 disagree, 0 unprobed
     """
 
     def __init__(self, cells: Iterable[Cell]) -> None:
@@ -93,58 +96,90 @@ class Matrix:
 
     @property
     def unprobed(self) -> tuple[Cell, ...]:
-        """The cells about which nothing could be found out."""
+        """The cells whose technique gave no result."""
         return tuple(cell for cell in self.cells if cell.observed == UNPROBED)
 
     @property
     def disagree(self) -> tuple[Cell, ...]:
-        """The cells in which something else happened than the model says."""
+        """The cells whose result differs from the prediction."""
         return tuple(c for c in self.cells if not c.agree and c.observed != UNPROBED)
 
     @property
     def exit_code(self) -> int:
-        """1 where something disagrees, 2 where something is unprobed, else 0."""
+        """1 if a cell disagrees, else 2 if a cell is unprobed or there are no cells, else 0."""
         return 1 if self.disagree else 2 if self.unprobed or not self.cells else 0
 
     def summary(self) -> str:
-        """Return one line with the counts."""
+        """Return one line with the counts.
+
+        Returns
+        -------
+        str
+        """
         counts = Counter(
             "unprobed" if c.observed == UNPROBED else "agree" if c.agree else "disagree"
             for c in self.cells
         )
         parts = ", ".join(f"{counts[word]} {word}" for word in ("agree", "disagree", "unprobed"))
-        return f"{len(self.cells)} cells: {parts}"
+        return f"{len(self.cells)} {'cell' if len(self.cells) == 1 else 'cells'}: {parts}"
 
     def select(self, *techniques: str) -> Matrix:
-        """Return the cells of some techniques."""
+        """Return the cells of some techniques.
+
+        Parameters
+        ----------
+        *techniques : str
+            Names of techniques.
+
+        Returns
+        -------
+        Matrix
+        """
         return Matrix(cell for cell in self.cells if cell.technique in techniques)
 
     @property
     def modes(self) -> list[str]:
-        """The environments, the one first in which most techniques succeed as it is."""
+        """The environments; first the one in which most techniques succeed without a flip."""
         plain = (cell for cell in self.cells if cell.control is None)
         counts = Counter(cell.environment for cell in plain if cell.observed == SUCCEEDED)
         return sorted({c.environment for c in self.cells}, key=lambda mode: (-counts[mode], mode))
 
     def variants(self) -> list[tuple[str, str | None, str | None]]:
-        """Return the clusters, mode by mode, each plain mode before its flipped controls."""
+        """Return the variants, mode by mode, each plain mode before its flipped controls.
+
+        Returns
+        -------
+        list of tuple
+            Environment, control and direction, as `Cell.variant`.
+        """
         modes = self.modes
         found = dict.fromkeys(cell.variant for cell in self.cells)
         return sorted(found, key=lambda variant: modes.index(variant[0]))
 
     def observed(self, variant: tuple[str, str | None, str | None]) -> dict[tuple[str, str], str]:
-        """Return what was observed in one cluster, by technique and foothold."""
+        """Return the results in one variant.
+
+        Parameters
+        ----------
+        variant : tuple
+            Environment, control and direction, as `Cell.variant`.
+
+        Returns
+        -------
+        dict of (str, str) to str
+            The results by technique and foothold.
+        """
         return {cell.place: cell.observed for cell in self.cells if cell.variant == variant}
 
     def effects(self) -> dict[tuple[str, str], set[tuple[str, str]]]:
-        """Return what each control stops, and what it holds off.
+        """Return the techniques that each control stops.
 
         Returns
         -------
         dict of (str, str) to set of (str, str)
-            By control and direction: the techniques and footholds that were refused by
-            putting it in place alone, or that succeeded by taking it out alone. A flip that
-            does the opposite, opening a port that was closed say, is not counted.
+            By control and direction: pairs of a technique and a foothold. With "on", those that
+            were refused once the control was on; with "off", those that succeeded once it was off.
+            The opposite effect, for example of a flip that opens a port, is not counted.
         """
         found: dict[tuple[str, str], set[tuple[str, str]]] = {}
         for environment, control, direction in self.variants():
@@ -159,23 +194,32 @@ class Matrix:
         return found
 
     def to_json(self) -> str:
-        """Return the cells as a JSON list, one a line, in the order of the matrix."""
+        """Return the cells as a JSON list, one cell on each line.
+
+        Returns
+        -------
+        str
+        """
         lines = (json.dumps(asdict(cell), ensure_ascii=False) for cell in self.cells)
         return "[\n" + ",\n".join(lines) + "\n]\n"
 
     @classmethod
     def read(cls, path: Path | None = None) -> Matrix:
-        """Read what :meth:`to_json` wrote.
+        """Read a file with the output of :meth:`to_json`.
 
         Parameters
         ----------
         path : pathlib.Path, optional
-            The truth matrix that comes with the kit (docs/matrix.json) if not given.
+            The file; by default the truth matrix that comes with labkit (docs/matrix.json).
+
+        Returns
+        -------
+        Matrix
 
         Raises
         ------
         ConfigError
-            The file is not such a list.
+            The file cannot be read, or is not a list of cells.
 
         Examples
         --------
@@ -186,9 +230,10 @@ class Matrix:
         try:
             rows: Any = json.loads(path.read_text())
             if not isinstance(rows, list):
-                raise TypeError("no list of cells")
+                raise TypeError("it is not a list of cells")
             return cls(Cell(**row) for row in rows)
         except (OSError, ValueError, TypeError) as error:
             raise ConfigError(
-                f"{path} is not a truth matrix: {error}", hint=f"remove {path}, and repeat"
+                f"{path} is not a truth matrix: {error}",
+                hint=f"remove {path}, and run the command again",
             ) from error

@@ -1,4 +1,4 @@
-"""Filling the truth matrix: flip a control, try everything, compare, flip back."""
+"""Fill the truth matrix: flip a control, try every technique, compare, flip back."""
 
 from __future__ import annotations
 
@@ -21,20 +21,26 @@ if TYPE_CHECKING:
 
 __all__ = ["Variant", "combinations", "run_matrix", "variants"]
 
-#: What is neither a success nor a refusal is tried again: a component that was just
-#: restarted may not yet have found its peers, and waits some seconds between two tries.
+#: The number of attempts for a result, and the seconds between two. A component that was just
+#: restarted may not have found its peers yet, and itself retries after some seconds.
 ATTEMPTS, PAUSE_S = 3, 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A mode, as it is or with one control flipped.
+    """A mode without a flip, or with flipped controls.
 
     Attributes
     ----------
     mode : str
+        The environment's name.
     control, direction : str or None
-        Which one (several with plus signs between them), and "on" or "off".
+        The flipped control (several with "+" between them), and "on" or "off"; None for no flip.
+
+    Examples
+    --------
+    >>> str(Variant("insecure", "etcd-tls+etcd-users", "on"))
+    'insecure, 2 controls on'
     """
 
     mode: str
@@ -42,7 +48,22 @@ class Variant:
     direction: str | None = None
 
     def environment(self, plain: Environment) -> Environment:
-        """Return the mode's environment with the controls flipped."""
+        """Return the mode's environment with the controls flipped.
+
+        Parameters
+        ----------
+        plain : Environment
+            The environment without a flip.
+
+        Returns
+        -------
+        Environment
+
+        Raises
+        ------
+        NoSuchName
+            There is no such control.
+        """
         names = self.control.split("+") if self.control else []
         return with_controls(plain, dict.fromkeys(names, self.direction == "on"))
 
@@ -55,22 +76,29 @@ class Variant:
 
     @property
     def key(self) -> tuple[str, str | None, str | None]:
-        """Return it as the cells have it."""
+        """The mode, the control and the direction, as in `Cell.variant`."""
         return self.mode, self.control, self.direction
 
 
 def variants(env: Environment, names: Iterable[str] | None = None) -> list[Variant]:
-    """Return the plain mode, and each control flipped alone.
+    """Return the plain mode, and the mode with each control flipped alone.
 
     Parameters
     ----------
     env : Environment
+        The environment of the mode.
     names : iterable of str, optional
-        The controls; without it, all.
+        The names of the controls; by default all.
 
     Returns
     -------
     list of Variant
+        The plain mode first.
+
+    Raises
+    ------
+    NoSuchName
+        There is no control of a name.
 
     Examples
     --------
@@ -88,19 +116,21 @@ def variants(env: Environment, names: Iterable[str] | None = None) -> list[Varia
 
 
 def combinations(env: Environment, count: int, seed: int) -> list[Variant]:
-    """Return random combinations of controls, the same for the same seed.
+    """Return random combinations of controls; the same seed gives the same combinations.
 
     Parameters
     ----------
     env : Environment
+        The environment of the mode.
     count : int
-        How many.
+        The number of combinations.
     seed : int
+        The seed of the random numbers.
 
     Returns
     -------
     list of Variant
-        Each flips two controls or more, of those that are to be flipped in the mode.
+        Each flips at least two controls, all in the same direction.
 
     Examples
     --------
@@ -133,19 +163,25 @@ def run_matrix(
     Parameters
     ----------
     lab : Lab
-        Up; it is left as it was.
+        A running lab. At the end its configuration is the plain one of its mode.
     wanted : sequence of Variant
-        Of the lab's mode.
+        Variants of the lab's mode.
     known : sequence of Technique, optional
-        Without it, all there are.
+        The techniques; by default all.
     done : collection of tuple
-        Cells that need not be done again: mode, control, direction, technique and foothold.
+        Cells to skip: mode, control, direction, technique and foothold of each.
     tell : callable
-        Is given each variant, its cells and how many seconds they took, when they are there.
+        Called after each variant with the variant, its cells and their duration in seconds.
 
     Returns
     -------
     list of Cell
+        The new cells. An error of a technique makes its cell "unprobed".
+
+    Raises
+    ------
+    LabError
+        The lab is not up, or a component did not become ready after a flip.
     """
     known = tuple(techniques.values()) if known is None else known
     found: list[Cell] = []

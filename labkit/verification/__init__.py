@@ -1,4 +1,4 @@
-"""The model held against the lab: every claim probed, live, with the reason of each verdict."""
+"""Probe every claim of the model in a running lab, with the reason for each verdict."""
 
 from labkit.verification.report import Report, Row
 from labkit.verification.run import verify

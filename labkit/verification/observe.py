@@ -1,8 +1,8 @@
-"""From what the probes saw to what is so, in the words of the model.
+"""Turn the results of probes into observations, in the vocabulary of the model.
 
-One function a property. Each returns what was observed, why, and what the legitimate client
-got (the positive control); or raises :class:`Unprobed` with the cause. A timeout, a missing
-answer and a dead legitimate client are causes, never observations.
+There is one function for each property. It returns the observed value, the reason, and the
+answer that the legitimate client got (the positive control); or it raises :class:`Unprobed` with
+the cause. A timeout, a missing answer or a dead legitimate client is a cause, never an observation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Observed", "Results", "Unprobed", "observe"]
 
 Result = Mapping[str, Any]
 
-#: How TLS says that a certificate, or its absence, is what it objects to (RFC 8446, 6.2).
+#: The TLS alerts that refuse a certificate, or its absence (RFC 8446, section 6.2).
 CERTIFICATE_ALERTS = (
     "bad certificate",
     "certificate required",
@@ -35,12 +35,22 @@ HTTPS_ONLY = "HTTP request to an HTTPS server"
 
 
 class Unprobed(Exception):
-    """Why a property could not be observed."""
+    """A property could not be observed; the message is the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What is so, why, and what the legitimate client got."""
+    """The observed value of a property.
+
+    Attributes
+    ----------
+    value : str
+        The value, in the vocabulary of the model.
+    reason : str
+        The evidence: an HTTP status, a TLS alert, bytes on the wire.
+    control : str
+        The answer that the legitimate client got; "" if the property needs no positive control.
+    """
 
     value: str
     reason: str
@@ -49,14 +59,14 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What the agent brought back for one channel.
+    """The results of all probes of one channel.
 
     Attributes
     ----------
     look, nobody, guess, own, power, alive, socket : mapping or None
-        The results of the jobs of these names; see :mod:`labkit.verification.plan`.
+        The results of the jobs with these names; see :mod:`labkit.verification.plan`.
     met : tuple of mapping
-        What the channel's real client did when it met a stranger's server.
+        What the channel's real client did when it met the server of an unknown authority.
     """
 
     look: Result | None
@@ -70,14 +80,16 @@ class Results:
 
 
 def observe(channel: Channel, name: str, results: Results) -> Observed:
-    """Tell what a property of a channel really is.
+    """Return the observed value of a property of a channel.
 
     Parameters
     ----------
     channel : Channel
+        The channel.
     name : str
         The property: one of ``labkit.model.PROPERTIES``.
     results : Results
+        The results of the channel's probes.
 
     Returns
     -------
@@ -86,14 +98,14 @@ def observe(channel: Channel, name: str, results: Results) -> Observed:
     Raises
     ------
     Unprobed
-        The results do not tell.
+        The results are not conclusive.
     """
     if channel.protocol == "unix":
         return SOCKET[name](channel, results)
     shut = _closed(results)
     if shut:
         return shut
-    if results.nobody is None:  # claimed closed, so nothing more was asked: but it is open
+    if results.nobody is None:  # the model claims "closed", so no more was probed: but it is open
         return _unexpected(name, results)
     return NETWORK[name](channel, results)
 
@@ -102,12 +114,12 @@ def observe(channel: Channel, name: str, results: Results) -> Observed:
 
 
 def _closed(results: Results) -> Observed | None:
-    """Call a refused connection a closed listener only where the machine is alive."""
+    """Return "closed" for a refused connection, but only if the machine is alive."""
     look = _needed(results.look, "listener")
     if look.get("error") != "refused":
         _answered(look, "connect")
         return None
-    if results.alive is None:  # claimed open: the refusal itself comes from a living machine
+    if results.alive is None:  # the model claims "open": the refusal proves a living machine
         return Observed("closed", "connection refused")
     if "error" in results.alive:
         raise Unprobed("connection refused, and nothing else on the machine answers")
@@ -141,7 +153,7 @@ def _encryption(channel: Channel, results: Results) -> Observed:
 
 
 def _takes(result: Result) -> bool:
-    """Tell whether a version was taken: the handshake came as far as certificates."""
+    """Say whether a TLS version was accepted: the handshake reached the certificates."""
     if "version" in result:
         return True
     if result.get("error") != "alert":
@@ -196,7 +208,7 @@ def _client_authentication(channel: Channel, results: Results) -> Observed:
 
 
 def _refused_identity(result: Result) -> str:
-    """Say how a listener told that it wants to know who calls, or nothing."""
+    """Return how a listener refused an unauthenticated caller, or "" if it did not."""
     if result.get("status") == 401:
         return "401 Unauthorized"
     if "user name is empty" in result.get("body", ""):
@@ -218,14 +230,14 @@ def _authorization(channel: Channel, results: Results) -> Observed:
         return Observed("enforced", reason, _control(results))
     if power.get("code") == 0 and power["stdout"].strip():
         return Observed("allow-all", "beyond its rights: answered")
-    # 404: the request itself was let through, and what it named is not there
+    # 404: the request was authorized, and the object that it names does not exist
     if power.get("status") in (200, 201, 404):
         return Observed("allow-all", f"beyond its rights: {power['status']}")
     raise Unprobed(f"beyond its rights: {_said(power)}")
 
 
 def _control(results: Results) -> str:
-    """Say what the legitimate client got; without that a refusal proves nothing."""
+    """Return the answer that the legitimate client got; a refusal proves nothing without it."""
     own = _needed(results.own, "request of the legitimate client")
     if own.get("status") == 200:
         return "the legitimate client: 200"

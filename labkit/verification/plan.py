@@ -1,4 +1,4 @@
-"""Which probes a model's channels need, and on which machine each of them runs."""
+"""Plan the probes of a model's channels, and the machine that each of them runs on."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ __all__ = ["ProbePlan", "authority_of", "make_plan"]
 
 Job = dict[str, Any]
 KUBECTL = ["kubectl", "--request-timeout=3s", "get"]
-#: Seconds that an interception waits for a client to come by.
+#: Seconds that an interception waits for its clients.
 PATIENCE = 25.0
 
 
 @dataclass
 class ProbePlan:
-    """Jobs by machine: those that only look, and those that stand in a client's way.
+    """Jobs by machine.
 
     Attributes
     ----------
-    looks, intercepts : dict of str to dict of str to Job
-        ``{machine: {job id: job}}``.
+    looks : dict of str to dict of str to Job
+        The jobs that only observe: ``{machine: {job id: job}}``.
+    intercepts : dict of str to dict of str to Job
+        The jobs that redirect clients, in the same form.
     """
 
     looks: dict[str, dict[str, Job]] = field(default_factory=lambda: defaultdict(dict))
@@ -41,20 +43,27 @@ class ProbePlan:
 
 
 def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = ()) -> ProbePlan:
-    """Make the jobs that show what the channels' claims are worth.
+    """Return the jobs that probe the claims of some channels.
 
     Parameters
     ----------
     lab : Lab
-        Up; certificates for strangers are signed with keys that lie on its machines.
+        A running lab. Its authorities' keys sign certificates for the probes.
     channels : iterable of Channel
-        Those to be probed.
+        The channels to probe.
     model : iterable of Channel
-        All channels: one of them shows that the machine of a closed one is alive.
+        All channels of the model. An open one proves that the machine of a closed one is alive.
 
     Returns
     -------
     ProbePlan
+
+    Raises
+    ------
+    KeyError
+        No request is known for the kind of a server.
+    LabError
+        The key of an authority is on no machine.
     """
     channels = list(channels)
     others = [*channels, *model]
@@ -69,7 +78,7 @@ def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = 
                 _socket_questions(plan, channel)
             continue
         if channel.client.startswith("local-users@"):
-            continue  # a port of loopback alone: from another machine nothing can be said of it
+            continue  # the port listens on loopback only: another machine cannot probe it
         _network_jobs(plan, channel, outside, stranger)
         if channel.open:
             _own_jobs(plan, lab, channel, outside)
@@ -81,7 +90,7 @@ def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = 
 
 
 def node_of(component: str) -> str:
-    """Return the machine that a component is on."""
+    """Return the name of the machine that a component runs on."""
     return component.split("@", 1)[1]
 
 
@@ -91,7 +100,7 @@ def client_of(channel: Channel) -> str:
 
 
 def listener_of(channel: Channel) -> str:
-    """Return a name for the listener that channels may share."""
+    """Return the name of a channel's listener, which several channels may share."""
     return f"{node_of(channel.server)}:{channel.port}"
 
 
@@ -115,14 +124,14 @@ def _leaf(leaf: Leaf) -> Job:
 
 
 def _network_jobs(plan: ProbePlan, channel: Channel, outside: str, stranger: Authority) -> None:
-    """Ask what anybody on the cluster network can see of a listener."""
+    """Add the probes that any machine on the cluster network can make of a listener."""
     name, jobs = listener_of(channel), plan.looks[outside]
     target = _target(channel)
     jobs[f"look {name}"] = {"op": "look", **target}
     if not channel.open:
         return
     if channel.protocol == "https":
-        # Without one, TLS 1.2 only says "handshake failure", which may mean anything.
+        # Without a certificate, TLS 1.2 only answers "handshake failure", which is ambiguous.
         jobs[f"look {name}"] |= _leaf(stranger.issue("labkit-stranger"))
     _, closed, _ = questions(channel)
     jobs[f"nobody {name}"] = {"op": "http", **target, **closed.job()}
@@ -135,7 +144,7 @@ def _network_jobs(plan: ProbePlan, channel: Channel, outside: str, stranger: Aut
 
 
 def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None:
-    """Ask what the channel's own client gets, for its own work and for more than that."""
+    """Add the requests of the channel's own client: one for its work, and one beyond its rights."""
     client, node = channel.client.split("@", 1)
     jobs = plan.looks[outside if node == "network" else node]
     own, _, power = questions(channel)
@@ -147,7 +156,8 @@ def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None
             authority = _authority_file(lab.environment, held.signed_by)
             etcdctl += [f"--cert={held.certificate}", f"--key={held.key}", f"--cacert={authority}"]
         if node == "network" and lab.environment.etcd_auth:
-            # nobody is a client there: that the member serves its users is seen on its machine
+            # The channel has no client with a credential: the administrator's request on the
+            # member's machine proves that it serves its users.
             argv = agents.argv("as_etcd_root", "etcdctl", *own_etcd)
             plan.looks[node_of(channel.server)][f"own {channel.id}"] = {"op": "run", "argv": argv}
         else:
@@ -158,8 +168,8 @@ def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None
     jobs[f"own {channel.id}"] = {"op": "http", **_target(channel), **own.job(), **files}
     jobs[f"power {channel.id}"] = {"op": "http", **_target(channel), **power.job(), **files}
     if held is not None and (may_do_everything(client) or _is_administrator(lab, held)):
-        # Its own right to everything says nothing of others: somebody else has to ask.
-        # A peer of etcd is called by the name of its machine, so its certificate bears one.
+        # The client itself may do everything, so the request is made with another identity.
+        # etcd checks a peer's certificate for the name of its machine, so it has that name.
         leaf = authority_of(lab, held.signed_by).issue(
             "labkit-somebody", hosts=[node], usages=["client", "server"]
         )
@@ -172,18 +182,23 @@ def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None
 
 
 def authority_of(lab: Lab, name: str) -> Authority:
-    """Return a certificate authority whose key lies on a machine of the lab.
+    """Return a certificate authority whose key is on a machine of the lab.
 
     Parameters
     ----------
     lab : Lab
+        A running lab.
     name : str
-        Its name in the environment's ``pki.yaml``.
+        The authority's name in the environment's ``pki.yaml``.
+
+    Returns
+    -------
+    Authority
 
     Raises
     ------
     LabError
-        Its key is on no machine.
+        The key is on no machine.
     """
     for plan in lab.environment.authorities:
         if plan.name == name and plan.key and plan.key_nodes:
@@ -197,12 +212,12 @@ def _authority_file(env: Environment, name: str) -> str:
 
 
 def may_do_everything(client: str) -> bool:
-    """Tell whether a client's own work takes every right on its channel."""
+    """Say whether a client needs every right on its channel for its own work."""
     return client.startswith("kubectl") or client in ("kube-apiserver", "etcd")
 
 
 def _is_administrator(lab: Lab, held: Credential) -> bool:
-    """Tell whether a component's own name may do everything at an apiserver."""
+    """Say whether a component's own identity may do everything at an apiserver."""
     env = lab.environment
     callers = [
         (it, authenticated_as(it, env, held))
@@ -221,7 +236,7 @@ def url_of(channel: Channel) -> str:
 def _intercept_job(
     plan: ProbePlan, env: Environment, channel: Channel, stranger: Authority
 ) -> None:
-    """Put a stranger's server in the way of a real client."""
+    """Add the job that redirects a real client to a server of an unknown authority."""
     node = node_of(channel.client)
     if node == "network":
         return
@@ -248,7 +263,7 @@ def _intercept_job(
 
 
 def process_of(env: Environment, channel: Channel) -> str:
-    """Return how a client's process is known: its unit, or what is on its command line."""
+    """Return what identifies a client's process: its unit, or a part of its command line."""
     client, node = channel.client.split("@", 1)
     if client.startswith("kubectl/"):
         user, _, path = client.removeprefix("kubectl/").partition(":")
@@ -260,7 +275,7 @@ def process_of(env: Environment, channel: Channel) -> str:
 
 
 def _docker_client(env: Environment, channel: Channel) -> DockerClient:
-    """Return the file of variables that a client of a Docker Engine is called with."""
+    """Return the client of a Docker Engine, which has a file of environment variables."""
     node, server = node_of(channel.client), node_of(channel.server)
     return next(
         client
@@ -270,7 +285,7 @@ def _docker_client(env: Environment, channel: Channel) -> DockerClient:
 
 
 def _errands(env: Environment, channel: Channel) -> list[list[str]]:
-    """Return what makes a client call at once that else calls only when it is asked to."""
+    """Return the commands that make a client connect which connects only on request."""
     if client_of(channel) == "kubectl-proxy":
         return [["curl", "-s", "-m", "3", "http://localhost:8080/version"]]
     if client_of(channel) == "kube-apiserver" and channel.server.startswith("kubelet@"):
@@ -302,7 +317,7 @@ def _socket_questions(plan: ProbePlan, channel: Channel) -> None:
 
 
 def _alive_job(channel: Channel, channels: list[Channel]) -> Job:
-    """Ask something else on the same machine, so that a dead one is not called closed."""
+    """Return a probe of another port of the machine, so that a dead machine is not "closed"."""
     node = node_of(channel.server)
     others = (c for c in channels if c.open and c.port and node_of(c.server) == node)
     other = next(others, channel)

@@ -1,8 +1,8 @@
-"""What is asked of a listener, in the language that it speaks.
+"""The requests that probe a listener, in its own protocol.
 
-Three questions a channel: one that its own client may ask (the positive control, too), one
-that nobody may ask without a credential, and one that only somebody who may do everything may
-ask. The last one changes nothing: it is a dry run, or names something that is not there.
+Each channel has three: one that its own client may make (also the positive control), one that
+needs a credential, and one that needs every right. The last one changes nothing: it is a dry run,
+or names an object that does not exist.
 """
 
 from __future__ import annotations
@@ -37,9 +37,16 @@ class Question:
     Attributes
     ----------
     path : str
+        The path with the query.
     method : str
+        The HTTP method.
     body : str
-        JSON, or nothing.
+        JSON, or "".
+
+    Examples
+    --------
+    >>> Question("/pods").job()["method"]
+    'GET'
     """
 
     path: str
@@ -47,7 +54,12 @@ class Question:
     body: str = ""
 
     def job(self) -> dict[str, object]:
-        """Return it as part of a job of the agent."""
+        """Return the request as part of a job for ``labkit.agents.probe``.
+
+        Returns
+        -------
+        dict of str to object
+        """
         headers = {"Content-Type": "application/json"} if self.body else {}
         return {"path": self.path, "method": self.method, "body": self.body, "headers": headers}
 
@@ -67,22 +79,23 @@ DOCKER_ROOT = Question("/containers/create", "POST", json.dumps(CONTAINER))
 
 
 def questions(channel: Channel) -> tuple[Question, Question, Question]:
-    """Return what is asked over HTTP on a channel.
+    """Return the HTTP requests that probe a channel.
 
     Parameters
     ----------
     channel : Channel
+        The channel.
 
     Returns
     -------
     own, closed, power : Question
-        What the channel's client may ask; what nobody may ask without a credential, where the
-        listener demands one; what only somebody who may do everything may ask.
+        A request that the channel's client may make; one that needs a credential if the listener
+        demands one; one that needs every right.
 
     Raises
     ------
     KeyError
-        No question is known for this kind of server.
+        No request is known for this kind of server.
     """
     client, node = channel.client.split("@")
     server = channel.server.split("@")[0]
@@ -105,16 +118,18 @@ def questions(channel: Channel) -> tuple[Question, Question, Question]:
 
 
 def etcd_questions(channel: Channel) -> tuple[list[str], list[str]]:
-    """Return what is asked of etcd with etcdctl, which alone can log in by certificate.
+    """Return the requests that probe etcd by etcdctl, because HTTP has no login by certificate.
 
     Parameters
     ----------
     channel : Channel
+        A channel to etcd.
 
     Returns
     -------
     own, power : list of str
-        Arguments: a key of the client's own prefix, and one of the other's.
+        Arguments of etcdctl: they read a key with the client's own prefix, and one with the prefix
+        of another client.
     """
     keys = [REGISTRY, FLANNEL]
     if channel.client.startswith("flanneld@"):

@@ -1,4 +1,4 @@
-"""What a verification found: one row for each property of each channel."""
+"""The result of a verification: one row for each property of each channel."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def _cell(row: Row) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One claim of the model, held against the lab.
+    """One claim of the model, and what the lab showed.
 
     Attributes
     ----------
     mode, channel, property : str
-        Which claim.
+        The lab's mode, the channel's id and the property of the claim.
     claimed : str
-        What the model says.
+        The value in the model.
     source : str
-        Where the model read it.
+        The file and line that the model read it from.
     observed : str
-        What the lab showed, in the words of the model; empty where nothing could be probed.
+        The value in the lab, in the vocabulary of the model; "" if it could not be probed.
     reason : str
-        Why that is what was observed: an HTTP status, a TLS alert, bytes on the wire.
+        The evidence: an HTTP status, a TLS alert, bytes on the wire.
     control : str
-        What the legitimate client got, where somebody else was refused.
+        The answer that the legitimate client got, if another client was refused.
     verdict : {"agree", "disagree", "unprobed"}
     """
 
@@ -64,12 +64,13 @@ class Report:
     Parameters
     ----------
     rows : iterable of Row
+        The rows, in the order of the model.
 
     Examples
     --------
     >>> row = Row("insecure", "a -> b:1", "encryption", "none", "", "none", "HTTP 200", "", "agree")
     >>> print(Report([row]).summary())
-    1 claims: 1 agree, 0 disagree, 0 unprobed
+    1 claim: 1 agree, 0 disagree, 0 unprobed
     """
 
     def __init__(self, rows: Iterable[Row]) -> None:
@@ -82,39 +83,49 @@ class Report:
         return "\n".join([self._plain(), self.summary()])
 
     def select(self, **wanted: str) -> Report:
-        """Return the rows whose attributes have, or contain, the given words.
+        """Return the rows whose attributes contain the given texts.
 
         Parameters
         ----------
         **wanted : str
-            ``verdict="disagree"``, ``channel="kubelet@worker1"`` ...
+            A text for each attribute: ``verdict="disagree"``, ``channel="kubelet@worker1"``.
 
         Returns
         -------
         Report
+
+        Raises
+        ------
+        AttributeError
+            A row has no such attribute.
         """
         return Report(r for r in self.rows if all(v in getattr(r, k) for k, v in wanted.items()))
 
     @property
     def disagree(self) -> tuple[Row, ...]:
-        """The rows in which the lab is not what the model says."""
+        """The rows in which the lab differs from the model."""
         return tuple(row for row in self.rows if row.verdict == "disagree")
 
     @property
     def unprobed(self) -> tuple[Row, ...]:
-        """The rows about which nothing could be found out."""
+        """The rows that could not be probed."""
         return tuple(row for row in self.rows if row.verdict == "unprobed")
 
     @property
     def exit_code(self) -> int:
-        """1 where something disagrees, 2 where something is unprobed, else 0."""
+        """1 if a row disagrees, else 2 if a row is unprobed or there are no rows, else 0."""
         return 1 if self.disagree else 2 if self.unprobed or not self.rows else 0
 
     def summary(self) -> str:
-        """Return one line with the counts."""
+        """Return one line with the counts.
+
+        Returns
+        -------
+        str
+        """
         counts = Counter(row.verdict for row in self.rows)
         parts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in MARK)
-        return f"{len(self.rows)} claims: {parts}"
+        return f"{len(self.rows)} {'claim' if len(self.rows) == 1 else 'claims'}: {parts}"
 
     def to_json(self) -> str:
         """Return the rows as a JSON list.
@@ -126,7 +137,7 @@ class Report:
         return json.dumps([asdict(row) for row in self.rows], indent=2)
 
     def table(self) -> Table:
-        """Return the rows as a table for a terminal: a line a channel, what differs in full.
+        """Return the rows as a table for a terminal: one line for each channel.
 
         Returns
         -------
@@ -145,7 +156,12 @@ class Report:
         return table
 
     def differences(self) -> str:
-        """Return a paragraph for each row that does not agree; empty when all do."""
+        """Return a paragraph for each row that does not agree; "" if all rows agree.
+
+        Returns
+        -------
+        str
+        """
         return "\n".join(
             f"{MARK[row.verdict]}: {row.mode}, {row.channel}, {row.property.replace('_', ' ')}: "
             f"claimed {row.claimed}, observed {row.observed or 'nothing'}\n"

@@ -1,4 +1,4 @@
-"""Carrying out the probes of a model and judging what they saw."""
+"""Carry out the probes of a model, and compare their results with its claims."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from labkit.verification.report import Report, Row
 
 __all__ = ["verify"]
 
-#: Seconds for one machine's jobs, the patience of an interception among them.
+#: Seconds for all jobs of one machine, with the time that an interception waits.
 DEADLINE = 60.0
 TURN = "/run/labkit-verify"
 
@@ -36,13 +36,13 @@ def verify(
     Parameters
     ----------
     lab : Lab
-        Up.
+        A running lab.
     model : Model, optional
-        Without it, the model of the lab's own environment.
+        The model; by default that of the lab's own environment.
     only : iterable of str, optional
-        The channels to probe, by id; without it, all.
+        The ids of the channels to probe; by default all channels.
     reporter : Reporter, optional
-        Who is told of the progress; without it, the lab's.
+        Shows the progress; by default the lab's reporter.
 
     Returns
     -------
@@ -52,13 +52,21 @@ def verify(
     Raises
     ------
     LabError
-        A change of the lab was interrupted: what it runs is not what the model says.
+        A change of the lab was interrupted, so its configuration is unknown.
+    NoSuchLab
+        The lab is not up.
 
     Notes
     -----
-    First everything is asked that only looks. Then, for a few seconds, a server with a
-    stranger's certificate stands in the way of each client: a client that goes on with it does
-    not verify whom it talks to. Rules and processes are gone afterwards.
+    First come the probes that only observe. Then, for a few seconds, each client is redirected to
+    a server of an unknown authority. A client that accepts it does not verify its server. At the
+    end, the firewall's rules and all processes are removed.
+
+    Examples
+    --------
+    >>> from labkit.lab import Lab
+    >>> verify(Lab("insecure")).exit_code  # doctest: +SKIP
+    0
     """
     if lab.status().interrupted:
         raise LabError(
@@ -76,12 +84,12 @@ def verify(
         lab.wait()
         with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
             seen = _carry_out(lab, "probe", plan.looks)
-        with reporter.step(f"{lab.mode}: put a stranger's server in the clients' way"):
+        with reporter.step(f"{lab.mode}: redirect the clients to an unknown server"):
             met = _carry_out(lab, "intercept", plan.intercepts)
             lab.wait()
         if missed := _missed(lab, plan.intercepts, wanted, seen, met):
-            # clients that were cut off at once may keep each other from coming back
-            with reporter.step(f"{lab.mode}: once more, for who stayed away"):
+            # clients that lost their connections together may delay each other
+            with reporter.step(f"{lab.mode}: repeat for the clients that did not connect"):
                 _add(met, _carry_out(lab, "intercept", missed))
                 lab.wait()
     rows = []
@@ -93,7 +101,7 @@ def verify(
 
 @contextlib.contextmanager
 def _alone(lab: Lab) -> Iterator[None]:
-    """Wait for another verification of the lab: two would cut off each other's probes."""
+    """Hold the lab's lock during the block: two verifications would cut each other's probes."""
     node = next(node.name for node in lab.environment.nodes if node.role == "master")
     lab.exec(node, agents.argv("take_turn", TURN), timeout=4 * DEADLINE)
     try:
@@ -105,7 +113,7 @@ def _alone(lab: Lab) -> Iterator[None]:
 def _carry_out(
     lab: Lab, agent: str, jobs: Mapping[str, Mapping[str, Job]]
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Run an agent on each machine that it has jobs for, on all at once."""
+    """Run a program on each machine that has jobs for it, on all machines at once."""
 
     def run(node: str) -> dict[str, dict[str, Any]]:
         try:
@@ -128,7 +136,7 @@ def _missed(
     seen: Mapping[str, Mapping[str, dict[str, Any]]],
     met: Mapping[str, Mapping[str, dict[str, Any]]],
 ) -> dict[str, dict[str, Job]]:
-    """Return the interceptions that some client stayed away from, or broke off without a word."""
+    """Return the interceptions without a conclusive result for some client."""
     again: dict[str, dict[str, Job]] = {}
     for channel in wanted:
         node, name = node_of(channel.client), f"intercept {listener_of(channel)}"
@@ -143,7 +151,7 @@ def _missed(
 def _add(
     met: dict[str, dict[str, dict[str, Any]]], more: Mapping[str, Mapping[str, dict[str, Any]]]
 ) -> None:
-    """Put what was met later to what was met before."""
+    """Add the results of the second interception to those of the first."""
     for node, results in more.items():
         for name, result in results.items():
             before = met[node][name].get("seen", ())

@@ -147,7 +147,7 @@ def test_docker_client_error_is_shown_as_a_message(
     monkeypatch.setattr("labkit.lab.Lab", broken)
     result = run("down")
     assert result.exit_code == 1
-    assert_one_message(result, "Docker Engine did not do", "labkit doctor")
+    assert_one_message(result, "Docker Engine refused a request", "labkit doctor")
     assert "no space left on device" in result.stderr
 
 

@@ -1,4 +1,4 @@
-"""labkit export, from the outside."""
+"""The command labkit export."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from labkit.cli import app
-from labkit.formats import read
+from labkit.formats import FORMATS, read
 from labkit.model import read_model
 
 run = CliRunner().invoke
@@ -41,3 +41,8 @@ def test_export_with_bad_input_exits_with_1(arguments, said):
     result = run(app, ["export", *arguments])
     assert result.exit_code == 1
     assert said in result.stderr
+
+
+def test_export_help_names_every_format():
+    shown = " ".join(run(app, ["export", "--help"], env={"COLUMNS": "200"}).stdout.split())
+    assert all(name in shown for name in FORMATS)

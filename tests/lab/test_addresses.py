@@ -118,7 +118,7 @@ def test_what_is_no_address_of_a_machine_in_the_lab_is_refused(
 def test_a_machine_cannot_be_planned_at_the_gateway(engine: Engine, tmp_path: Path) -> None:
     lab = lab_of(engine, copied(tmp_path, 254))
     network: Any = Network()
-    with pytest.raises(ConfigError, match="master cannot have host 254"):
+    with pytest.raises(ConfigError, match="master cannot have host number 254"):
         planned_addresses(network, lab.environment.nodes)
 
 

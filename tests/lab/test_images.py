@@ -259,7 +259,7 @@ def test_missing_file_and_damaged_archive_have_their_messages(tmp_path: Path) ->
     assert "damaged" in str(refusal(text))
     with gzip.open(text, "wb") as file, tarfile.open(fileobj=file, mode="w"):
         pass
-    assert "not of one Docker image" in str(refusal(text))
+    assert "does not hold exactly one Docker image" in str(refusal(text))
 
 
 # -- builds ---------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def test_a_flip_that_is_killed_loses_no_secret(lab_hardened: Any) -> None:
         assert lab.status().interrupted
         options = ["--name", lab.name, "--mode", lab.mode]
         shown = CliRunner().invoke(app, ["status", *options])
-        assert f"was interrupted: run labkit reset --name {lab.name}" in shown.output
+        assert f"was interrupted; next: labkit reset --name {lab.name}" in shown.output
         done = CliRunner().invoke(app, ["reset", *options])
         assert done.exit_code == 0, done.output
     finally:

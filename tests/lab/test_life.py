@@ -78,7 +78,7 @@ def test_foreign_container_of_the_same_name_is_not_touched(client: docker.Docker
     name = f"labkit-{OTHER}-insecure-etcd1"
     foreign = client.containers.create(image, name=name, entrypoint="", command=["true"])
     try:
-        with pytest.raises(NameTaken, match="is taken by a container that is not this lab's"):
+        with pytest.raises(NameTaken, match="does not belong to this lab"):
             Lab("insecure", name=OTHER, client=client).up()
         foreign.reload()
         assert left_of(client, OTHER) == []

@@ -119,5 +119,5 @@ def test_engine_error_is_explained(said: str, kind: type, word: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "A", "-a", "a_b", "a" * 40, "../x"])
 def test_malformed_lab_name_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="not a name for a lab"):
+    with pytest.raises(ConfigError, match="not a valid name for a lab"):
         Lab("insecure", name=name)

@@ -311,4 +311,4 @@ def test_the_command_writes_either(tmp_path):
 def test_the_command_refuses_another_format(tmp_path):
     run = CliRunner().invoke(app, ["report", "insecure", "--output", str(tmp_path / "a.pdf")])
     assert run.exit_code == 1
-    assert "no report is written so" in run.output
+    assert "must end in .html or .md" in run.output

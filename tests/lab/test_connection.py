@@ -1,4 +1,4 @@
-"""Commands over the one connection to a machine: whose they are, what they leave, what breaks."""
+"""Commands over the connection to a machine: their user, their output, broken connections."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_command_is_ended_after_its_timeout(lab_insecure: Any) -> None:
 
 
 def test_broken_connection_is_reopened(lab_insecure: Any) -> None:
-    lane = connection_to(lab_insecure.container(NODE))
-    assert lane is connection_to(lab_insecure.container(NODE))
-    lane.close()
+    first = connection_to(lab_insecure.container(NODE))
+    assert first is connection_to(lab_insecure.container(NODE))
+    first.close()
     assert lab_insecure.exec(NODE, ["echo", "again"]).text == "again\n"
-    assert connection_to(lab_insecure.container(NODE)) is not lane
+    assert connection_to(lab_insecure.container(NODE)) is not first
