@@ -71,7 +71,7 @@ def test_a_retired_number_is_not_listed(number):
     assert unlisted(f"see {number}") == {number}
 
 
-@pytest.mark.parametrize("technique", techniques.all(), ids=lambda technique: technique.name)
+@pytest.mark.parametrize("technique", techniques.values(), ids=lambda technique: technique.name)
 def test_the_numbers_of_a_technique_are_listed(technique):
     assert set(technique.attack) <= set(catalog.attack().names)
     assert set(technique.cwe) <= set(catalog.cwe().names)
