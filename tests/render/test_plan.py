@@ -13,7 +13,7 @@ from labkit.render.plan import label_size, plan
 
 
 def system(count, zones=4, seed=7):
-    """A made-up system: everything calls two others, half of it in plaintext."""
+    """Return a model in which each component calls two others, half of them in plaintext."""
     draft = Draft("made up")
     names = [
         draft.component(f"service-{i}@host{i}", kind=f"kind{i % 9}", zone=f"zone {i * 5 % zones}")
