@@ -15,7 +15,15 @@ from labkit.analysis.attack_graph.steps import Step
 from labkit.analysis.findings.finding import STATES, Finding, Findings
 from labkit.cli import app
 from labkit.cluster.syntax.source import Source
-from labkit.model import Channel, Claim, Component, Model, StoredCredential, read_model
+from labkit.model import (
+    Channel,
+    Claim,
+    Component,
+    Foothold,
+    Model,
+    StoredCredential,
+    read_model,
+)
 from labkit.render.contents import contents
 from labkit.render.escaping import plain
 from labkit.render.path_marks import PathMarks
@@ -90,8 +98,9 @@ def hostile_side(name):
         )
         for state in STATES
     ]  # fmt: skip
-    path = (Step(name, name, (name,), (str(claim), name)),)
-    return model, Findings(findings, name), [AttackPaths(name, name, (path, ()))]
+    place, goal = Foothold("user", name), Foothold("holds", name)
+    path = (Step(name, place, (goal,), (str(claim), name)),)
+    return model, Findings(findings, name), [AttackPaths(place, goal, (path, ()))]
 
 
 @pytest.fixture(scope="module")
