@@ -1,4 +1,4 @@
-"""The scripts behind make: where they cannot help, they say what to do."""
+"""The scripts behind make: when they fail, they say what to do next."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_missing_python_is_refused(tmp_path: Path) -> None:
 
 def test_old_python_is_refused(tmp_path: Path) -> None:
     old = tmp_path / "python"
-    old.write_text("#!/bin/sh\nexit 1\n")  # to the question whether it is new enough
+    old.write_text("#!/bin/sh\nexit 1\n")  # the check for the version fails
     old.chmod(0o755)
     done = run("scripts/python-env", str(tmp_path / "venv"), PYTHON=str(old))
     assert done.returncode == 1
@@ -46,7 +46,7 @@ def test_old_python_is_refused(tmp_path: Path) -> None:
 
 
 def ci(tmp_path: Path, *, lint: int = 0, test: int = 0) -> tuple[int, list[str]]:
-    """Run a copy of .ci/run with a make and a labkit that only pretend."""
+    """Run a copy of .ci/run with a fake make and a fake labkit."""
     for folder in (".ci", ".venv/bin", "bin"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / ".ci" / "run").write_bytes((ROOT / ".ci" / "run").read_bytes())

@@ -1,4 +1,4 @@
-"""Garbage collection is off for a block or a function, and afterwards as it was."""
+"""``gc_pause`` disables garbage collection for a block or a function, then restores it."""
 
 from __future__ import annotations
 

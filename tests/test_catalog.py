@@ -1,4 +1,4 @@
-"""Every number of ATT&CK and CWE that labkit can print is in the one table of its catalogue."""
+"""Every ATT&CK and CWE number that labkit can print is in its catalogue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from labkit.render.report import markdown, report
 
 ROOT = Path(__file__).resolve().parent.parent
 MODES = ("insecure", "hardened")
-#: Revoked or deprecated in MITRE's own data of 18.1, or revoked in 19: a sample for each kind.
+#: Revoked or deprecated in MITRE's data of 18.1, or revoked in 19: some of each kind.
 RETIRED = ("T1562", "T1562.001", "T1562.008", "T1562.010", "T1086", "T1175")
 CONTROL_PLANE = {"node-role.kubernetes.io/control-plane": ""}
 PRIVILEGED = {
@@ -51,7 +51,7 @@ def both(request):
     return model, find_threats(model)
 
 
-def test_the_names_are_those_of_mitre():
+def test_names_are_those_of_mitre():
     # https://attack.mitre.org/techniques/T1685/002/, https://cwe.mitre.org/data/definitions/61.html
     assert catalog.attack().names["T1685.002"] == (
         "Disable or Modify Tools: Disable or Modify Cloud Log"
@@ -60,21 +60,19 @@ def test_the_names_are_those_of_mitre():
 
 
 @pytest.mark.parametrize("table", [catalog.attack, catalog.cwe])
-def test_a_table_says_its_version_and_date(table):
+def test_table_has_a_version_and_a_date(table):
     assert re.fullmatch(r"\d+\.\d+", table().version)
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", table().date)
 
 
 @pytest.mark.parametrize("number", RETIRED)
-def test_a_retired_number_is_not_listed(number):
+def test_retired_number_is_not_listed(number):
     assert number not in catalog.attack().names
     assert unlisted(f"see {number}") == {number}
 
 
-@pytest.mark.parametrize(
-    "technique", list(techniques.values()), ids=lambda technique: technique.name
-)
-def test_the_numbers_of_a_technique_are_listed(technique):
+@pytest.mark.parametrize("technique", techniques.values(), ids=lambda technique: technique.name)
+def test_numbers_of_a_technique_are_listed(technique):
     assert set(technique.attack) <= set(catalog.attack().names)
     assert set(technique.cwe) <= set(catalog.cwe().names)
     for source in technique.sources:
@@ -82,26 +80,26 @@ def test_the_numbers_of_a_technique_are_listed(technique):
         if url.hostname == "attack.mitre.org":
             number = ".".join(url.path.strip("/").split("/")[1:])
             assert url.path == f"/techniques/{number.replace('.', '/')}/"
-            assert number in technique.attack, "a link to a technique that it is no case of"
+            assert number in technique.attack, "a link to a technique that it does not name"
 
 
 @pytest.mark.parametrize(
     "rule", [*RULES, *COMPONENT_RULES, *CREDENTIAL_RULES], ids=lambda r: r.name
 )
-def test_the_numbers_of_a_rule_are_listed(rule):
+def test_numbers_of_a_rule_are_listed(rule):
     assert rule.attack
     assert rule.cwe
     assert set(rule.attack) <= set(catalog.attack().names)
     assert set(rule.cwe) <= set(catalog.cwe().names)
 
 
-def test_the_numbers_of_a_dumps_steps_are_listed():
+def test_numbers_of_the_steps_from_objects_are_listed():
     listed = {kind.attack for kind in STEP_KINDS.values()} - {""}
     assert listed
     assert listed <= set(catalog.attack().names)
 
 
-def test_the_numbers_of_findings_are_listed(both):
+def test_numbers_of_findings_are_listed(both):
     model, threats = both
     found = list(threats)
     builder = Builder("test")
@@ -116,18 +114,18 @@ def test_the_numbers_of_findings_are_listed(both):
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_what_a_format_writes_is_listed(name, both):
+def test_numbers_in_a_format_are_listed(name, both):
     assert not unlisted(write(both[0], name, both[1]))
 
 
 @pytest.mark.parametrize("write_report", [report, markdown])
-def test_what_a_report_writes_is_listed_and_named(write_report, both):
+def test_numbers_in_a_report_are_listed_and_named(write_report, both):
     page = write_report([both[0]], [both[1]], [[]])
     assert not unlisted(page)
     assert "CWE-250 Execution with Unnecessary Privileges" in page
 
 
-def test_no_file_has_a_number_that_is_not_listed():
+def test_numbers_in_all_files_are_listed():
     folders = ("labkit", "notebooks", "docs", "environments")
     files = [ROOT / "README.md", *(p for f in folders for p in (ROOT / f).rglob("*.*"))]
     texts = {p: p.read_text() for p in files if p.suffix in {".py", ".md", ".ipynb", ".yaml"}}
@@ -144,6 +142,6 @@ def test_every_listed_number_is_used():
     assert not {*catalog.attack().names, *catalog.cwe().names} - used
 
 
-def test_the_layer_has_the_tables_version(both):
+def test_navigator_layer_has_the_version_of_the_table(both):
     versions = json.loads(write(both[0], "navigator", both[1]))["versions"]
     assert versions["attack"] == catalog.attack().version.split(".")[0]

@@ -1,4 +1,4 @@
-"""What holds for the repository as a whole."""
+"""The repository as a whole: public names, imports, dependencies, documents, no secrets."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_every_error_is_public() -> None:
 
 
 @pytest.mark.parametrize("name", ["build_model", "channels", "ConfigError", "Finding"])
-def test_old_name_says_what_it_is_called_now(name: str) -> None:
+def test_old_name_is_refused_with_its_new_name(name: str) -> None:
     with pytest.raises(AttributeError, match=f"labkit.{name} is gone: write "):
         getattr(labkit, name)
 
@@ -76,7 +76,7 @@ def test_old_name_says_what_it_is_called_now(name: str) -> None:
 def test_no_public_name_is_also_a_module() -> None:
     # importing the module would silently take the name's place
     modules = {module.name for module in pkgutil.iter_modules(labkit.__path__)}
-    # these two packages are mappings of what they hold
+    # these two packages are mappings of their modules
     assert modules & set(labkit.__all__) == {"controls", "techniques"}
 
 
@@ -132,8 +132,8 @@ def test_import_stays_light(code: str, unwanted: tuple[str, ...]) -> None:
     assert not modules_after(code) & set(unwanted)
 
 
-# Prints each file that a module of the kit opens while it is imported. What stands nearest above
-# the call tells who opens: the import system, on a module's behalf, or the module itself.
+# Prints each file that a module of labkit opens during its import. The nearest frame above the
+# call shows who opens the file: the import system, or the module itself.
 READERS = """
 import importlib, pkgutil, sys
 
@@ -175,7 +175,7 @@ with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
 """
 
 
-def test_a_model_of_another_tool_is_analysed_without_the_tables() -> None:
+def test_model_of_another_tool_is_analysed_without_the_tables() -> None:
     loaded = modules_after(FOREIGN)
     assert "labkit.analysis.findings.threats" in loaded
     assert not loaded & {
@@ -188,7 +188,7 @@ def test_a_model_of_another_tool_is_analysed_without_the_tables() -> None:
 # -- what is declared -----------------------------------------------------------------------
 
 
-def test_environment_yml_says_what_pyproject_says() -> None:
+def test_environment_yml_lists_the_dependencies_of_pyproject() -> None:
     extras = PROJECT["optional-dependencies"]
     wanted = {"python": PROJECT["requires-python"]}
     for requirement in [*PROJECT["dependencies"], *extras["notebooks"]]:
@@ -206,7 +206,7 @@ def test_environment_yml_says_what_pyproject_says() -> None:
 def test_every_imported_package_is_declared() -> None:
     declared = {package_of(r)[0] for r in PROJECT["dependencies"]}
     importable = {IMPORT_NAMES.get(name, name) for name in declared}
-    # an IPython display is only ever made where IPython runs
+    # labkit imports IPython only where IPython runs
     importable |= {"labkit", "IPython", "requests"}
     missing = set()
     for path in (ROOT / "labkit").rglob("*.py"):
@@ -230,8 +230,8 @@ def test_lock_file_lists_every_declared_package() -> None:
     assert {re.sub(r"[-_.]+", "-", name) for name in declared} - {"labkit"} <= names
 
 
-def test_the_lock_is_complete() -> None:
-    # make env installs just what is in it
+def test_lock_file_is_complete() -> None:
+    # make env installs nothing else
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     locked = {line.split("==")[0] for line in lines if not line.startswith("#")}
     wanted = [("labkit", "dev")]
@@ -298,7 +298,7 @@ def test_relative_links_lead_somewhere() -> None:
     assert not missing
 
 
-# -- what must not be in it -----------------------------------------------------------------
+# -- forbidden contents ---------------------------------------------------------------------
 
 # Homes and workspaces of a build machine; alice's home is one on the lab's own machines.
 MACHINE_PATH = re.compile(
@@ -310,7 +310,7 @@ PUBLIC = re.compile(
 
 
 def hosts_of_this_machine() -> set[str]:
-    """Mirrors and proxies that this machine is set up with, and that nobody else has."""
+    """Return the mirrors and proxies in the configuration of this machine."""
     keys = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "GOPROXY")
     proxies = ("HTTP_PROXY", "HTTPS_PROXY")
     values = [os.environ.get(name, "") for key in (*keys, *proxies) for name in (key, key.lower())]
@@ -333,7 +333,7 @@ def test_path_of_a_machine_is_recognized(text: str, found: bool) -> None:
     assert bool(MACHINE_PATH.search(text)) == found
 
 
-def test_no_file_names_the_machine_it_was_written_on() -> None:
+def test_no_file_names_the_machine_of_its_author() -> None:
     hosts = hosts_of_this_machine()
     found = []
     for path in files_of_the_repository():
@@ -343,14 +343,14 @@ def test_no_file_names_the_machine_it_was_written_on() -> None:
     assert not found
 
 
-# Put together here, so that this file holds nothing that looks like one.
+# Joined here, so that this file holds no text that looks like a credential.
 CREDENTIAL = re.compile(
     "-----BEGIN [A-Z ]*" + r"PRIVATE KEY-----\n[A-Za-z0-9+/]{20}|\beyJ[\w-]{10,}\.[\w-]{10,}\."
 )
 
 
 def lines_of(text: str) -> str:
-    """Return a text with the line ends of its strings, as JSON writes them, made line ends."""
+    r"""Return a text with each ``\n`` of a JSON string as a line end."""
     return text.replace("\\n", "\n")
 
 

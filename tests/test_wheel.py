@@ -1,4 +1,4 @@
-"""What pip installs is enough: the kit works from the wheel, outside any clone."""
+"""The wheel is complete: labkit works from it, outside any clone."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from labkit.lab.images import node_image_tag
 ROOT = Path(__file__).resolve().parent.parent
 KUBEADM = ROOT / "tests" / "cluster" / "data" / "kubeadm"
 LAB = f"wheel-{os.getpid()}"
-#: Says where another labkit or another environment is.
+#: Variables that could point to another labkit or another environment.
 HIDDEN = ("LABKIT_", "PYTHON", "VIRTUAL_ENV")
 
 
 def build(target: str, source: Path, to: Path) -> Path:
-    """Build a wheel or an sdist; nothing is fetched."""
+    """Build a wheel or an sdist, without the network."""
     command = [
         sys.executable,
         "-m",
@@ -48,7 +48,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Installed:
-    """A fresh environment with the wheel, and a folder outside any clone to work in."""
+    """A new environment with the wheel, and a working folder outside any clone."""
 
     def __init__(self, folder: Path, wheel: Path) -> None:
         self.bin = folder / "venv" / "bin"
@@ -60,13 +60,13 @@ class Installed:
         if importlib.util.find_spec("pip") is None:
             pip = ["uv", "pip", "install", "--python", python]
         subprocess.run([*pip, "--quiet", "--no-deps", "--no-index", wheel], check=True)
-        # what labkit needs is taken from where the tests run
+        # the dependencies come from the environment of the tests
         [packages] = (folder / "venv").glob("lib/python*/site-packages")
         (packages / "tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
         self.package = packages / "labkit"
 
     def run(self, command: str, *arguments: str | Path, status: int = 0) -> str:
-        """Run a command; return its standard output."""
+        """Run a command and return its standard output."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         done = subprocess.run(
             [self.bin / command, *arguments],
@@ -82,7 +82,7 @@ class Installed:
         return self.run("labkit", *arguments, status=status)
 
     def python(self, code: str) -> list[str]:
-        """Run Python; return the words that it prints."""
+        """Run Python code and return the words that it prints."""
         return self.run("python", "-c", code).split()
 
 
@@ -92,7 +92,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Installe
 
 
 def files_in(folder: Path) -> dict[str, tuple[bytes, bool]]:
-    """Return what is in each file, and whether it can be executed."""
+    """Return the content of each file, and whether it is executable."""
     return {
         path.relative_to(folder).as_posix(): (path.read_bytes(), os.access(path, os.X_OK))
         for path in folder.rglob("*")
@@ -100,7 +100,7 @@ def files_in(folder: Path) -> dict[str, tuple[bytes, bool]]:
     }
 
 
-# -- what is in it --------------------------------------------------------------------------
+# -- contents -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("folder", ["environments", "notebooks"])
@@ -108,7 +108,7 @@ def test_installed_files_are_those_of_the_repository(installed: Installed, folde
     assert files_in(installed.package / "_data" / folder) == files_in(ROOT / folder)
 
 
-def test_of_the_documents_only_the_matrix_is_installed(installed: Installed) -> None:
+def test_matrix_is_the_only_installed_document(installed: Installed) -> None:
     matrix = (ROOT / "docs" / "matrix.json").read_bytes()
     assert files_in(installed.package / "_data" / "docs") == {"matrix.json": (matrix, False)}
 
@@ -134,7 +134,7 @@ def test_images_have_the_tags_of_the_checkout(installed: Installed) -> None:
     assert installed.python(code) == [node_image_tag(), *map(recipe_hash, IMAGES)]
 
 
-# -- what works without an engine -----------------------------------------------------------
+# -- without an engine ----------------------------------------------------------------------
 
 
 def test_package_is_the_installed_one(installed: Installed) -> None:
@@ -173,15 +173,15 @@ def test_notebooks_are_written(installed: Installed) -> None:
     assert all((installed.home / path).is_file() for path in written)
 
 
-def test_smallest_cut_of_a_folder_of_ones_own(installed: Installed) -> None:
+def test_minimal_cut_of_a_copied_folder(installed: Installed) -> None:
     own = installed.home / "own"
     shutil.copytree(KUBEADM, own)
     config = own / "worker1" / "var" / "lib" / "kubelet" / "config.yaml"
     text = config.read_text().replace("enabled: false", "enabled: true", 1)
     config.write_text(text.replace("mode: Webhook", "mode: AlwaysAllow"))
     code = (
-        "from labkit.analysis import load_model, smallest_cut\n"
-        "print(*smallest_cut(load_model('own'), 'network', 'secrets'))"
+        "from labkit.analysis import load_model, minimal_cut\n"
+        "print(*minimal_cut(load_model('own'), 'network', 'secrets'))"
     )
     # CIS Kubernetes Benchmark 4.2.1 and 4.2.2: either refuses anonymous callers
     assert installed.python(code) in (["kubelet-anonymous"], ["kubelet-authorization"])
@@ -192,7 +192,7 @@ def test_stored_matrix_is_read(installed: Installed) -> None:
     assert installed.python(code) == ["True"]
 
 
-# -- what needs one -------------------------------------------------------------------------
+# -- with an engine -------------------------------------------------------------------------
 
 
 @pytest.fixture

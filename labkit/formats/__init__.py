@@ -1,6 +1,6 @@
-"""Models and findings as files of other tools: written by one function, read by another.
+"""Write models and findings as files of other tools, and read such files.
 
-Works without Docker; a format's own module is loaded when it is first used.
+It works without Docker. The module of a format is imported when it is first used.
 """
 
 from __future__ import annotations

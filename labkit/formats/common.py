@@ -1,4 +1,4 @@
-"""What several formats need: names that they take, roles of components, words for claims."""
+"""Helpers for several formats: unique names, roles of components, texts of claims."""
 
 from __future__ import annotations
 
@@ -32,13 +32,18 @@ ACTORS = re.compile(
     r"|attacker|browser|administrator|engineer|power_user"
 )
 SENSITIVE = re.compile(r"secret|token|credential|password|\bkeys?\b|all objects|root on|exec")
-#: What XML 1.0 cannot hold.
+#: Characters that XML 1.0 forbids: https://www.w3.org/TR/xml/#charsets
 UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 NAMESPACE = uuid.UUID("6f5d8c1e-6e0c-5a53-9a0e-1c6a0b1f7a11")
 
 
 class Names:
-    """Gives each thing a short name of letters, digits and hyphens that no other one has.
+    """Gives each thing a unique short name of letters, digits and hyphens.
+
+    Parameters
+    ----------
+    taken : iterable of str, optional
+        Names that must not be given.
 
     Examples
     --------
@@ -52,7 +57,7 @@ class Names:
         self._taken = set(taken)
 
     def __call__(self, thing: str) -> str:
-        """Return a thing's name: always the same one."""
+        """Return the name of a thing; the same thing always gets the same name."""
         if thing not in self._given:
             stem = re.sub(r"[^a-z0-9]+", "-", thing.lower()).strip("-") or "x"
             name, number = stem, 2
@@ -64,7 +69,11 @@ class Names:
 
 
 def role(kind: str) -> str:
-    """Say what a component of a kind is in a data flow diagram.
+    """Return the role of a kind of component in a data flow diagram.
+
+    Parameters
+    ----------
+    kind : str
 
     Returns
     -------
@@ -82,14 +91,18 @@ def role(kind: str) -> str:
 
 
 def labels(names: dict[str, str], others: dict[str, str] | None = None) -> dict[str, str]:
-    """Return a readable name for each id that no other one has.
+    """Return a readable and unique name for each id.
 
     Parameters
     ----------
     names : dict of str to str
-        By id, as somebody gave them.
+        The names in the file, by id; they may be empty or equal.
     others : dict of str to str, optional
-        What each is called where that is not enough; without it, by its id.
+        By id, a text that distinguishes equal names. The default is the id.
+
+    Returns
+    -------
+    dict of str to str
 
     Examples
     --------
@@ -111,7 +124,15 @@ def labels(names: dict[str, str], others: dict[str, str] | None = None) -> dict[
 
 
 def one_line(text: str) -> str:
-    r"""Return a name as one line: tools break long ones.
+    r"""Return a name as one line; some tools break long names into lines.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -122,7 +143,23 @@ def one_line(text: str) -> str:
 
 
 def everyone(model: Model) -> tuple[Component, ...]:
-    """Return the components of a model, and whoever else stands at an end of a channel."""
+    """Return the components of a model, and every other client and server of its channels.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    tuple of Component
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> model = read_model("insecure")
+    >>> {it.id for it in everyone(model)} >= {it.client for it in model.channels}
+    True
+    """
     parts = {it.id: it for it in model.components}
     for it in model.channels:
         for end, zone in ((it.client, it.client_zone), (it.server, it.server_zone)):
@@ -131,17 +168,55 @@ def everyone(model: Model) -> tuple[Component, ...]:
 
 
 def zones(components: Iterable[Component]) -> tuple[str, ...]:
-    """Return the trust zones of components, in a stable order."""
+    """Return the trust zones of components, sorted.
+
+    Parameters
+    ----------
+    components : iterable of Component
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> zones([Component("web", "pod", "m", "shop"), Component("db", "pod", "m", "")])
+    ('shop',)
+    """
     return tuple(sorted({it.zone for it in components if it.zone}))
 
 
 def is_encrypted(channel: Channel) -> bool:
-    """Say whether a channel is known to be encrypted."""
+    """Say whether a channel is encrypted; an unknown one counts as not encrypted.
+
+    Parameters
+    ----------
+    channel : Channel
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> is_encrypted(read_model("hardened").channels[0])
+    True
+    """
     return channel.encryption.value.startswith("tls")
 
 
 def is_sensitive(data: Iterable[str]) -> bool:
-    """Say whether there is a credential, or what is worth as much, among what is carried.
+    """Say whether data holds a credential, or something as valuable.
+
+    Parameters
+    ----------
+    data : iterable of str
+        Names of data.
+
+    Returns
+    -------
+    bool
 
     Examples
     --------
@@ -152,7 +227,25 @@ def is_sensitive(data: Iterable[str]) -> bool:
 
 
 def at_rest(model: Model, store: Component) -> Claim | None:
-    """Return what is claimed of the data in a store: by itself, or by whoever writes there."""
+    """Return the claim about encryption at rest in a store, from the store or from its clients.
+
+    Parameters
+    ----------
+    model : Model
+    store : Component
+
+    Returns
+    -------
+    Claim or None
+        None if neither the store nor a client makes a claim.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> model = read_model("hardened")
+    >>> at_rest(model, model.component("etcd@etcd1")).value
+    'encrypted'
+    """
     own = store.claim("encryption at rest") or store.claim("secrets at rest")
     if own is not None or role(store.kind) != "datastore":
         return own
@@ -162,12 +255,35 @@ def at_rest(model: Model, store: Component) -> Claim | None:
 
 
 def claims_text(channel: Channel) -> str:
-    """Write all claims of a channel, a line for each, with where it was read."""
+    """Return the claims of a channel as text, one line for each, with its source.
+
+    Parameters
+    ----------
+    channel : Channel
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> claims_text(read_model("hardened").channels[0]).count(chr(10))
+    3
+    """
     return "\n".join(f"{name.replace('_', ' ')}: {getattr(channel, name)}" for name in PROPERTIES)
 
 
 def printable(text: str) -> str:
-    r"""Return a text without what XML cannot hold.
+    r"""Return a text with each character that XML forbids replaced by U+FFFD.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -178,7 +294,15 @@ def printable(text: str) -> str:
 
 
 def stable_uuid(*words: str) -> str:
-    """Return a UUID that is the same for the same words, today and tomorrow.
+    """Return a UUID that depends only on the words (version 5, RFC 9562).
+
+    Parameters
+    ----------
+    *words : str
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -189,7 +313,16 @@ def stable_uuid(*words: str) -> str:
 
 
 def rounded(count: int) -> int:
-    """Return how many things stand side by side in a box of so many.
+    """Return the number of columns of a nearly square grid for a number of things.
+
+    Parameters
+    ----------
+    count : int
+
+    Returns
+    -------
+    int
+        At least 1.
 
     Examples
     --------

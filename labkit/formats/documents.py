@@ -1,4 +1,4 @@
-"""JSON and YAML files of other tools: plain values, with the line of each."""
+"""Read JSON and YAML files of other tools as plain values, with the line of each value."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from labkit.errors import ConfigError
 
 __all__ = ["each", "identified", "parse", "port_at"]
 
-# Only ever used on what json has taken: strings, marks, words, and the ends of lines.
+# For text that json.loads has accepted: strings, punctuation, other scalars, line ends.
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+|\n')
 
 
 def parse(text: str, path: str) -> Document:
-    r"""Read a file that must hold one mapping, in JSON or in YAML.
+    r"""Read a text that holds one mapping, in JSON or in YAML.
 
     Parameters
     ----------
-    text, path : str
+    text : str
+    path : str
+        The name of the file, for messages. ``.yaml`` and ``.yml`` select YAML.
 
     Returns
     -------
@@ -31,7 +33,8 @@ def parse(text: str, path: str) -> Document:
     Raises
     ------
     ConfigError
-        It is neither; a key stands twice; it has no end.
+        The text is neither JSON nor YAML, holds a key twice, is nested too deeply, contains
+        itself through a YAML alias, or holds a lone surrogate.
 
     Examples
     --------
@@ -44,7 +47,7 @@ def parse(text: str, path: str) -> Document:
     try:
         json.dumps(document.value, ensure_ascii=False, default=str).encode()
     except (UnicodeEncodeError, ValueError, TypeError, RecursionError) as error:
-        what = "holds half a character (a lone surrogate), or a thing within itself"
+        what = "holds half a character (a lone surrogate), or a value that contains itself"
         raise broken(path, None, what, "is this the right file?") from error
     return document
 
@@ -54,19 +57,19 @@ def _json(text: str, path: str) -> Document:
         value = json.loads(text, parse_constant=_refuse)
         return Document(path, value, _lines(text, path))
     except json.JSONDecodeError as error:
-        raise broken(path, error.lineno, f"no valid JSON: {error.msg}") from error
+        raise broken(path, error.lineno, f"invalid JSON: {error.msg}") from error
     except ConfigError:
         raise
     except (ValueError, RecursionError) as error:
-        raise broken(path, None, f"no valid JSON: {error}") from error
+        raise broken(path, None, f"invalid JSON: {error}") from error
 
 
 def _refuse(word: str) -> Any:
-    raise ValueError(f"{word} is no value")
+    raise ValueError(f"{word} is not a JSON value")
 
 
 def _lines(text: str, path: str) -> dict[tuple[Key, ...], int]:
-    """Return the line of each key and item of a text that is known to be JSON."""
+    """Return the line of each key and item of a valid JSON text."""
     lines: dict[tuple[Key, ...], int] = {}
     line = 1
     keys: list[Key] = []
@@ -105,7 +108,22 @@ def _lines(text: str, path: str) -> dict[tuple[Key, ...], int]:
 
 
 def each(document: Document, *keys: Key) -> Iterator[tuple[Key, ...]]:
-    """Yield the place of each item of a list, all of which must be mappings.
+    """Yield the place of each item of a list of mappings.
+
+    Parameters
+    ----------
+    document : Document
+    *keys : str or int
+        The place of the list.
+
+    Yields
+    ------
+    tuple of str or int
+
+    Raises
+    ------
+    ConfigError
+        There is no list, or an item is not a mapping.
 
     Examples
     --------
@@ -118,7 +136,24 @@ def each(document: Document, *keys: Key) -> Iterator[tuple[Key, ...]]:
 
 
 def identified(document: Document, name: str, *keys: Key) -> dict[str, tuple[Key, ...]]:
-    """Return the places of a list's items by what each has under a name; no two have the same.
+    """Return the places of a list's items by the value that each has under a key.
+
+    Parameters
+    ----------
+    document : Document
+    name : str
+        The key; its values must be unique.
+    *keys : str or int
+        The place of the list.
+
+    Returns
+    -------
+    dict of str to tuple of str or int
+
+    Raises
+    ------
+    ConfigError
+        An item is not a mapping, lacks the key, or has the same value as another item.
 
     Examples
     --------
@@ -135,7 +170,18 @@ def identified(document: Document, name: str, *keys: Key) -> dict[str, tuple[Key
 
 
 def port_at(document: Document, *keys: Key) -> int | None:
-    """Return the port at a place, or None where there is none.
+    """Return the port at a place.
+
+    Parameters
+    ----------
+    document : Document
+    *keys : str or int
+        The place.
+
+    Returns
+    -------
+    int or None
+        None if there is no value, or if it is not a port.
 
     Examples
     --------

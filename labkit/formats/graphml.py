@@ -1,4 +1,7 @@
-"""GraphML: the model as a graph with flat attributes, for yEd, Gephi and Neo4j."""
+"""Write GraphML: the model as a graph with flat attributes, for yEd, Gephi and Neo4j.
+
+See http://graphml.graphdrawing.org/.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,17 @@ __all__ = ["write"]
 
 
 def write(model: Model, findings: Sequence[Finding]) -> str:
-    """Write a model as GraphML; closed channels too, with ``open`` false.
+    """Return a model as GraphML, with closed channels as edges whose ``open`` is false.
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+        Each node and edge has the number and the worst severity of its open findings.
+
+    Returns
+    -------
+    str
 
     Examples
     --------

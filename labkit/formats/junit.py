@@ -1,4 +1,4 @@
-"""JUnit XML: a test case for each finding, for what shows test results."""
+"""Write JUnit XML with a test case for each finding, for CI systems that show test results."""
 
 from __future__ import annotations
 
@@ -16,10 +16,19 @@ __all__ = ["write"]
 
 
 def write(model: Model, findings: Sequence[Finding]) -> str:
-    """Write findings as test cases.
+    """Return findings as JUnit test cases.
 
-    An open one has failed; one that is accepted, or that the model says nothing of, is skipped;
-    one that a setting is against, or that is explained, has passed.
+    An open finding is a failure. An accepted or unknown finding is skipped. A mitigated or
+    residual finding has passed.
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+
+    Returns
+    -------
+    str
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where each component of a diagram stands: in the box of its trust zone, row by row."""
+"""Place the components of a diagram in rows, inside the boxes of their trust zones."""
 
 from __future__ import annotations
 
@@ -10,14 +10,26 @@ from labkit.model import Component
 
 __all__ = ["HEIGHT", "WIDTH", "Box", "layout"]
 
-#: A component's own size.
+#: Size of a component in pixels.
 WIDTH, HEIGHT = 160, 80
 _GAP, _MARGIN = 60, 40
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle: its upper left corner, and its size."""
+    """A rectangle in pixels.
+
+    Attributes
+    ----------
+    x, y : float
+        The upper left corner.
+    width, height : float
+
+    Examples
+    --------
+    >>> Box(0, 0, 160, 80).holds(80, 40)
+    True
+    """
 
     x: float
     y: float
@@ -25,18 +37,32 @@ class Box:
     height: float
 
     def holds(self, x: float, y: float) -> bool:
-        """Say whether a point lies in it."""
+        """Say whether a point is in the rectangle.
+
+        Parameters
+        ----------
+        x, y : float
+
+        Returns
+        -------
+        bool
+        """
         return self.x <= x <= self.x + self.width and self.y <= y <= self.y + self.height
 
 
 def layout(components: Sequence[Component]) -> tuple[dict[str, Box], dict[str, Box]]:
     """Place components and their trust zones.
 
+    Parameters
+    ----------
+    components : sequence of Component
+
     Returns
     -------
-    tuple of dict
-        The zones' boxes by name, and the components' by id. What is in no zone stands at the
-        end, in no box.
+    boxes : dict of str to Box
+        By the name of the zone.
+    places : dict of str to Box
+        By the id of the component. Components without a zone come last, outside all boxes.
 
     Examples
     --------

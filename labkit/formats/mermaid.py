@@ -1,4 +1,4 @@
-"""Mermaid: the drawing of the notebooks, as a file."""
+"""Write Mermaid: the drawing of the notebooks, as a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ __all__ = ["write"]
 
 
 def write(model: Model, findings: Sequence[Finding]) -> str:
-    """Write a model as a Mermaid flowchart, without findings.
+    """Return a model as a Mermaid flowchart (https://mermaid.js.org/syntax/flowchart.html).
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+        Not used: the drawing holds no findings.
+
+    Returns
+    -------
+    str
 
     Examples
     --------

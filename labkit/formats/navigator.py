@@ -1,4 +1,4 @@
-"""A layer for the ATT&CK Navigator: the techniques that open findings allow."""
+"""Write a layer for the ATT&CK Navigator: the techniques that open findings allow."""
 
 from __future__ import annotations
 
@@ -16,16 +16,26 @@ if TYPE_CHECKING:
 __all__ = ["write"]
 
 TECHNIQUE = re.compile(r"T\d{4}(\.\d{3})?")
-#: The worst that likelihood and impact can make together.
+#: The highest likelihood times impact.
 WORST = 16
 
 
 def write(model: Model, findings: Sequence[Finding]) -> str:
-    """Write a layer; a technique's score is the highest likelihood times impact.
+    """Return a layer in which a technique's score is its highest likelihood times impact.
 
-    The layer names the ATT&CK version that its numbers are of, by the major number alone, as
-    the Navigator's own list of versions does. Without it, the Navigator would take the newest.
+    The layer names the ATT&CK version of its numbers by the major version, as the Navigator's
+    own list of versions does. Otherwise the Navigator assumes the newest version.
     https://github.com/mitre-attack/attack-navigator/blob/master/layers/spec/v4.5/layerformat.md
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+        Only open findings count.
+
+    Returns
+    -------
+    str
 
     Examples
     --------

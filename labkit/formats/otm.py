@@ -1,4 +1,7 @@
-"""Open Threat Model 0.2.0, the format of IriusRisk, of Threat Dragon's import and of others."""
+"""Read and write Open Threat Model 0.2.0, a format of IriusRisk, Threat Dragon and others.
+
+See https://github.com/iriusrisk/OpenThreatModel.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,24 @@ __all__ = ["slot", "visible", "write"]
 VERSION = "0.2.0"
 NO_ZONE = "no-zone"
 DIAGRAM = "data-flow-diagram"
-#: What Threat Dragon draws as a store, a process and an actor; it looks for these words.
+#: The types that Threat Dragon draws as a store, a process and an actor.
 TYPES = {"datastore": "database", "process": "service", "actor": "user"}
-#: The model has no ratings: what is nearer to the control plane is trusted more.
+#: The model has no trust ratings; zones nearer to the control plane get higher ones.
 TRUST = {"outside": 0, "cluster network": 20, "worker node": 50, "master node": 80}
 STATES = {"open": "exposed", "mitigated": "mitigated"}
 
 
 def write(model: Model, findings: Sequence[Finding]) -> str:
-    """Write a model in the Open Threat Model format.
+    """Return a model and its findings in the Open Threat Model format.
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -137,7 +149,7 @@ _NOWHERE = {"position": {"x": 0, "y": 0}, "size": {"width": 100, "height": 100}}
 
 
 def _where(box: Any, left: int, top: int) -> dict[str, Any]:
-    """Return where a box is, seen from the corner of another one."""
+    """Return the position of a box relative to a corner, and its size."""
     return {
         "position": {"x": box.x - left, "y": box.y - top},
         "size": {"width": box.width, "height": box.height},
@@ -258,7 +270,7 @@ def _zone_of(
     places: dict[str, tuple[Key, ...]],
     zone_names: dict[str, str],
 ) -> str:
-    """Return the trust zone of a component: its own parent's, or of what it is part of."""
+    """Return the trust zone of a component, or of the component that contains it."""
     seen = set()
     while key in places and key not in seen:
         seen.add(key)

@@ -1,4 +1,4 @@
-"""A model as plain data, with nothing lost: what goes into the free slot of a format."""
+"""Convert a model to plain data without loss, for the free slot of a format."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _FOOTHOLDS = ("rights", "readable_by")
 
 
 def to_plain(model: Model) -> dict[str, Any]:
-    """Write a model as dicts, lists and scalars.
+    """Return a model as dicts, lists and scalars.
 
     Parameters
     ----------
     model : Model
-        Of its environment nothing is kept but its name.
+        Its environment is not kept.
 
     Returns
     -------
     dict
-        What :func:`from_plain` makes an equal model of.
+        :func:`from_plain` returns an equal model for it.
 
     Examples
     --------
@@ -78,14 +78,14 @@ def to_plain(model: Model) -> dict[str, Any]:
 
 
 def from_plain(document: Document, *keys: Key) -> Model:
-    """Read what :func:`to_plain` wrote.
+    """Return the model of the plain data that :func:`to_plain` returned.
 
     Parameters
     ----------
     document : Document
-        The file, for messages.
+        The file with the data.
     *keys : str or int
-        Where in it the model stands.
+        The place of the data in the file.
 
     Returns
     -------
@@ -94,7 +94,8 @@ def from_plain(document: Document, *keys: Key) -> Model:
     Raises
     ------
     ConfigError
-        Something of it is missing, of another kind, or no value that a claim can have.
+        A value is missing or has the wrong type, a claim has a value that labkit does not know,
+        an id is given twice, or the data has another version.
 
     Examples
     --------
@@ -133,7 +134,7 @@ def _source(source: Source) -> dict[str, Any]:
 
 
 class _Reader:
-    """Takes values out of a document, each of the one kind that it must be."""
+    """Reads values from a document and checks their types."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -199,7 +200,7 @@ class _Reader:
     def property(self, name: str, *keys: Key) -> Claim:
         claim = self.claim(*keys, name)
         if claim.value not in VALUES[name]:
-            what = f"{claim.value!r} is no value of {name}; it is one of {', '.join(VALUES[name])}"
+            what = f"{claim.value!r} is not a value of {name}: {', '.join(VALUES[name])}"
             raise self.document.broken(what, *keys, name, "value")
         return claim
 

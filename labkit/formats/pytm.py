@@ -1,4 +1,4 @@
-"""A script for pytm, OWASP's threat modelling in Python."""
+"""Write a script for pytm, OWASP's threat modelling in Python."""
 
 from __future__ import annotations
 
@@ -46,7 +46,17 @@ if __name__ == "__main__":
 
 
 def write(model: Model, findings: Sequence[Finding]) -> str:
-    """Write a script that makes the model with pytm, which then looks for threats by itself.
+    """Return a Python script that builds the model with pytm, which then finds threats.
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+        Not used: pytm finds its own threats.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -72,7 +82,7 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
 
 
 def _text(text: str) -> str:
-    """Write a text as Python does: nothing in it can end it."""
+    """Return a text as an ASCII Python literal, so no character of it can end the literal."""
     return ascii(text)
 
 
@@ -83,7 +93,7 @@ def _part(
     kind = role(it.kind)
     yield f"{name} = {CLASSES[kind]}({_text(it.id)}, description={_text(it.description)}{inside})"
     served = [c for c in channels if c.server == it.id]
-    # pytm 1.4 takes what is true of a flow from its ends, whatever the flow itself says
+    # pytm 1.4 reads the properties of a flow from its ends, and ignores those of the flow
     if served:
         yield f"{name}.controls.isEncrypted = {all(map(is_encrypted, served))}"
         lowest = min((VERSIONS.get(c.encryption.value, "NONE") for c in served), key=_rank)
@@ -117,7 +127,7 @@ def _flow(it: Channel, number: int, names: dict[str, str]) -> Iterator[str]:
     if version:
         details.append(f"tlsVersion=TLSVersion.{version}")
     if it.data:
-        # each flow has its own: pytm 1.4 cannot report data that several flows share
+        # each flow has its own data, because pytm 1.4 cannot report data that flows share
         level = "SECRET" if is_sensitive(it.data) else "RESTRICTED"
         yield (
             f"data_{number} = Data({_text(', '.join(it.data))}, "

@@ -1,4 +1,4 @@
-"""Reading a model that another tool wrote, or that labkit wrote for it."""
+"""Read a model from a file that another tool or labkit wrote."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ __all__ = ["read", "read_text", "recognized"]
 
 
 def read(path: Path | str, format: str = "") -> Model:  # noqa: A002
-    """Read a model out of a file.
+    """Read a model from a file.
 
     Parameters
     ----------
     path : path or str
     format : str, optional
-        A name out of :data:`labkit.formats.FORMATS`; without it, the content tells.
+        A name from :data:`labkit.formats.FORMATS`. The default is to recognize the format by
+        the content.
 
     Returns
     -------
     Model
-        What the file does not say is an unknown, with the file and the line as its source.
-        Out of a file that :func:`labkit.formats.write` wrote, an equal model comes back.
+        A property that the file does not give is unknown, with the file and the line as its
+        source. A file that :func:`labkit.formats.write` wrote gives an equal model.
 
     Raises
     ------
     ConfigError
-        The file cannot be read or understood.
+        The file cannot be read, its content is malformed, or labkit cannot read its format.
 
     Examples
     --------
@@ -52,18 +53,25 @@ def read(path: Path | str, format: str = "") -> Model:  # noqa: A002
 
 
 def read_text(text: str, path: str = "model", format: str = "") -> Model:  # noqa: A002
-    """Read a model out of a text.
+    """Read a model from a text.
 
     Parameters
     ----------
     text : str
     path : str
-        What the file is called in sources and messages.
+        The name of the file in sources and messages.
     format : str, optional
+        A name from :data:`labkit.formats.FORMATS`. The default is to recognize the format by
+        the content.
 
     Returns
     -------
     Model
+
+    Raises
+    ------
+    ConfigError
+        The text is malformed, or labkit cannot read its format.
 
     Examples
     --------
@@ -77,7 +85,7 @@ def read_text(text: str, path: str = "model", format: str = "") -> Model:  # noq
     chosen = find(format) if format else recognized(document)
     if not chosen.reads:
         readable = ", ".join(name for name, item in FORMATS.items() if item.reads)
-        what = f"{chosen.title} is written, and not read"
+        what = f"labkit writes {chosen.title}, but does not read it"
         raise broken(path, None, what, f"give one of: {readable}")
     module = chosen.module
     seen = module.visible(document)
@@ -89,7 +97,20 @@ def read_text(text: str, path: str = "model", format: str = "") -> Model:  # noq
 
 
 def recognized(document: Document) -> Format:
-    """Say what format a document is in, by what stands in it.
+    """Return the format of a document, recognized by its top-level keys.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Format
+
+    Raises
+    ------
+    ConfigError
+        It is in none of the formats that labkit reads.
 
     Examples
     --------

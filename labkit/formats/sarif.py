@@ -1,4 +1,7 @@
-"""SARIF 2.1.0: findings at the lines that open the way, as code scanning shows them."""
+"""Write SARIF 2.1.0: findings at lines of configuration, for code scanning.
+
+See https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,28 @@ if TYPE_CHECKING:
 
 __all__ = ["STATES", "write"]
 
-#: What is reported; what is mitigated or explained is not.
+#: The states that are reported; mitigated and residual findings are not.
 STATES = ("open", "unknown", "accepted")
 LEVEL = {"low": "note", "medium": "warning", "high": "error", "critical": "error"}
-#: In the bands that GitHub makes of the number.
+#: One number in each of GitHub's bands:
+#: https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
 SECURITY_SEVERITY = {"low": "3.0", "medium": "5.5", "high": "8.0", "critical": "9.5"}
 FINGERPRINT = "labkit/v1"
 
 
 def write(model: Model, findings: Sequence[Finding], states: Sequence[str] = STATES) -> str:
-    """Write findings as SARIF.
+    """Return findings as SARIF.
 
     Parameters
     ----------
     model : Model
     findings : sequence of Finding
     states : sequence of str, optional
-        Only those of these states.
+        Report only the findings in these states.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -125,7 +133,7 @@ def _result(item: Finding, index: int, places: _Places) -> dict[str, Any]:
 
 
 class _Places:
-    """Says where in the repository a source is, as a URI."""
+    """Finds the URI of a source in the repository."""
 
     def __init__(self, model: Model) -> None:
         self.base = model.env.folder.resolve().parent if model.env else Path.cwd()
@@ -133,7 +141,7 @@ class _Places:
         self.root = next((path for path in above if (path / ".git").exists()), self.base)
 
     def of(self, item: Finding) -> dict[str, Any] | None:
-        """Return the physical location of a finding, or None where a person made it up."""
+        """Return the physical location of a finding, or None for a model written by hand."""
         source = item.claim.source
         if not source.path or source.path == "by hand":
             return None

@@ -1,4 +1,4 @@
-"""Which formats there are, and writing one."""
+"""The table of all formats, and the function that writes one."""
 
 from __future__ import annotations
 
@@ -19,17 +19,22 @@ __all__ = ["FORMATS", "Format", "find", "write"]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format of another tool.
+    """A file format of another tool.
 
     Attributes
     ----------
     name, title : str
     extension : str
-        How the names of its files end.
+        The end of its file names.
     findings : bool
-        It holds findings.
+        Whether the format holds findings.
     reads : bool
-        It can be read as well; all can be written.
+        Whether labkit reads it; labkit writes all formats.
+
+    Examples
+    --------
+    >>> FORMATS["sarif"].extension, FORMATS["sarif"].reads
+    ('.sarif', False)
     """
 
     name: str
@@ -40,7 +45,7 @@ class Format:
 
     @property
     def module(self) -> Any:
-        """What writes it, and reads it."""
+        """The module that writes it, and reads it."""
         return import_module(f"labkit.formats.{self.name.replace('-', '_')}")
 
 
@@ -62,7 +67,20 @@ FORMATS = {
 
 
 def find(name: str) -> Format:
-    """Return the format of a name.
+    """Return the format with a name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    Format
+
+    Raises
+    ------
+    ConfigError
+        There is no such format.
 
     Examples
     --------
@@ -79,20 +97,20 @@ def find(name: str) -> Format:
 
 
 def write(model: Model, format: str, findings: Iterable[Finding] | None = None) -> str:  # noqa: A002
-    """Write a model, and what was found about it, in another tool's format.
+    """Return a model and its findings in another tool's format.
 
     Parameters
     ----------
     model : Model
     format : str
-        A name out of :data:`FORMATS`.
+        A name from :data:`FORMATS`.
     findings : iterable of Finding, optional
-        Left out where the format holds none.
+        Not used if the format holds no findings.
 
     Returns
     -------
     str
-        The same for the same model and findings: it holds no time and nothing random.
+        Equal models and findings give equal texts; there are no times or random values in them.
 
     Raises
     ------

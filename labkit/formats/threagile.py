@@ -1,4 +1,4 @@
-"""Threagile's model, in YAML."""
+"""Read and write the YAML model of Threagile (https://threagile.io)."""
 
 from __future__ import annotations
 
@@ -50,14 +50,23 @@ TECHNOLOGIES = {
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML without references: what is the same is written again."""
+    """YAML without aliases: equal values are written again."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def write(model: Model, findings: Sequence[Finding]) -> str:
-    """Write a model for Threagile.
+    """Return a model and its findings as a Threagile model.
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -104,7 +113,7 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
             for zone in zones(parts)
         },
         "shared_runtimes": {},
-        # Threagile 0.9 and the schema call it by the one name, and 1.0 reads the other
+        # Threagile 0.9 and the schema use the first name, Threagile 1.0 reads the second
         "individual_risk_categories": {
             it["title"]: {key: value for key, value in it.items() if key != "title"} for it in risks
         },
@@ -206,7 +215,7 @@ def slot(document: Document) -> Model | None:
         return None
     text = document.get(SLOT)
     if not isinstance(text, str):
-        raise document.broken("must be a text, as labkit wrote it", SLOT)
+        raise document.broken("must be the text that labkit wrote", SLOT)
     try:
         return from_plain(parse(text, f"{document.path} {SLOT}"))
     except ConfigError as error:
@@ -243,7 +252,7 @@ def visible(document: Document) -> Visible:
     )
     for name in document.words("includes"):
         where = document.source("includes")
-        notes.append(f"{where}: {name} is not read: have Threagile put the files together first")
+        notes.append(f"{where}: {name} is not read: merge the included files into one file first")
     return Visible(
         name=document.text("title", default=""),
         description=document.text("application_description", "description", default=""),

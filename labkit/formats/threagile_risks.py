@@ -1,4 +1,4 @@
-"""Findings as Threagile's risks."""
+"""Convert findings to the risks of Threagile."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ STATUS = {"accepted": "accepted", "mitigated": "mitigated"}
 
 
 def _link_id(it: Channel, ids: dict[str, str]) -> str:
-    """Return how Threagile itself calls a link."""
+    """Return the id that Threagile gives to a link."""
     return f"{ids[it.client]}>{re.sub('[^A-Za-z0-9]+', '-', it.id.lower()).strip('- ')}"
 
 
 def _subject(model: Model, item: Finding, ids: dict[str, str]) -> tuple[str, str]:
-    """Return the asset and the link that a finding is about, each empty where there is none."""
+    """Return the asset and the link of a finding; each may be empty."""
     channel = next((it for it in model.channels if it.id == item.subject), None)
     if channel is None:
         return ids.get(item.subject, ""), ""
@@ -41,7 +41,18 @@ def _subject(model: Model, item: Finding, ids: dict[str, str]) -> tuple[str, str
 def tracking(
     model: Model, findings: Sequence[Finding], ids: dict[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """Return what somebody decided about risks, by the ids that Threagile itself makes.
+    """Return the tracking entries of accepted and mitigated risks, by Threagile's risk ids.
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+    ids : dict of str to str
+        Threagile's ids of the components.
+
+    Returns
+    -------
+    dict of str to dict
 
     Examples
     --------
@@ -67,7 +78,18 @@ def tracking(
 def categories(
     model: Model, findings: Sequence[Finding], ids: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rules as Threagile's risk categories, each with its findings as risks.
+    """Yield a risk category of Threagile for each rule, with its findings as risks.
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+    ids : dict of str to str
+        Threagile's ids of the components.
+
+    Yields
+    ------
+    dict
 
     Examples
     --------
@@ -96,7 +118,7 @@ def categories(
             "function": "operations",
             "stride": next((word for word in strides if word in STRIDES), "spoofing"),
             "detection_logic": f"{first.property.replace('_', ' ')} in the configuration",
-            "risk_assessment": "likelihood and impact by the kit's rule",
+            "risk_assessment": "likelihood and impact from labkit's rule",
             "false_positives": "",
             "model_failure_possible_reason": False,
             "cwe": int(cwe) if cwe.isascii() and cwe.isdigit() else 0,

@@ -1,4 +1,4 @@
-"""OWASP Threat Dragon's own format, version 2."""
+"""Read and write the format of OWASP Threat Dragon 2 (https://www.threatdragon.com)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,16 @@ RED = {"stroke": "red", "strokeWidth": 2.5, "strokeDasharray": None}
 
 
 def write(model: Model, findings: Sequence[Finding]) -> str:
-    """Write a model as Threat Dragon draws it: one diagram, a box for each trust zone.
+    """Return a model and its findings as one Threat Dragon diagram with a box for each zone.
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -233,7 +242,7 @@ def visible(document: Document) -> Visible:
         boxes = [at for key, at in cells.items() if kinds[key] == BOX]
         zones |= {key: _zone(document, boxes, *at) for key, at in here.items()}
         notes += [
-            f"{document.source(*at)}: a trust boundary that is a curve says not what is inside"
+            f"{document.source(*at)}: a trust boundary that is a curve does not show what is inside"
             for key, at in cells.items()
             if kinds[key] == CURVE
         ]
@@ -285,7 +294,7 @@ def _numbers(document: Document, *at: Key) -> Iterator[float]:
 
 
 def _zone(document: Document, boxes: Sequence[tuple[Key, ...]], *at: Key) -> str:
-    """Return the name of the smallest box around a component's middle."""
+    """Return the name of the smallest box that contains a component's middle."""
     x, y, width, height = _numbers(document, *at)
     around = []
     for box in boxes:

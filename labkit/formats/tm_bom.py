@@ -1,4 +1,7 @@
-"""TM-BOM 1.0.2, the OWASP Threat Model Library's format."""
+"""Read and write TM-BOM 1.0.2, the format of the OWASP Threat Model Library.
+
+See https://github.com/OWASP/www-project-threat-model-library.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +35,11 @@ __all__ = ["slot", "visible", "write"]
 SCHEMA = (
     "https://github.com/OWASP/www-project-threat-model-library/blob/v1.0.2/threat-model.schema.json"
 )
-#: An extension's name is a domain and a path; .internal is nobody's domain.
+#: An extension's name is a domain and a path; nobody can own a domain in ``.internal``.
 SLOT = "labkit.internal/model"
 NO_ZONE = "no-zone"
 ATTACKER = "attacker"
-#: The list that holds a component, and what the flows call it there.
+#: For each role: the list that holds its components, and the object type in flows.
 LISTS = {"process": "components", "datastore": "data_stores", "actor": "actors"}
 OBJECTS = {"process": "component", "datastore": "data-store", "actor": "actor"}
 LIKELIHOOD = ("unlikely", "possible", "likely", "certain")
@@ -45,7 +48,16 @@ STATUS = {"mitigated": "active", "accepted": "wont_do"}
 
 
 def write(model: Model, findings: Sequence[Finding]) -> str:
-    """Write a model as a TM-BOM.
+    """Return a model and its findings as a TM-BOM.
+
+    Parameters
+    ----------
+    model : Model
+    findings : sequence of Finding
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -113,7 +125,7 @@ def _part(it: Component, symbol: str, zone: str) -> dict[str, str]:
 
 
 def _boundaries(channels: Sequence[Channel], symbols: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield the pairs of zones between which something flows, with what is asked for there."""
+    """Yield the pairs of zones with a data flow, and the authentication that it needs."""
     crossing: dict[tuple[str, str], list[Channel]] = {}
     for it in channels:
         if it.client_zone != it.server_zone and {it.client_zone, it.server_zone} <= symbols.keys():
@@ -202,7 +214,7 @@ def _threats(
             {
                 "symbolic_name": ATTACKER,
                 "title": "Attacker",
-                "description": "Whoever has got to one of the places that labkit starts from.",
+                "description": "An attacker at one of labkit's footholds.",
                 "is_person": True,
                 "skill_level": "engineer",
                 "access_level": "anonymous",
@@ -288,7 +300,7 @@ def visible(document: Document) -> Visible:
     kinds: dict[str, str] = {}
     for kind, name in LISTS.items():
         for key, at in identified(document, "symbolic_name", name).items():
-            # the schema asks for names that are unique in their own list only
+            # the schema demands names that are unique in their list, not in the file
             places[f"{OBJECTS[kind]}/{key}"], kinds[f"{OBJECTS[kind]}/{key}"] = at, kind
     names = labels({key: document.text(*at, "title", default="") for key, at in places.items()})
     claims = _encryption(document)
@@ -328,7 +340,7 @@ def visible(document: Document) -> Visible:
 
 
 def _end(document: Document, components: dict[str, Component], *keys: Key) -> str:
-    """Return the id of a flow's end; where its type is wrong, of the one thing of that name."""
+    """Return the id of a flow's end; if its type is wrong, the only thing with its name."""
     kind = document.text(*keys, "type", default="component").replace("_", "-")
     name = document.text(*keys, "object", default="")
     end = f"{kind}/{name}"
@@ -339,7 +351,7 @@ def _end(document: Document, components: dict[str, Component], *keys: Key) -> st
 
 
 def _encryption(document: Document) -> dict[str, tuple[tuple[str, Claim], ...]]:
-    """Return what is claimed of stores: encrypted only where all that they keep is."""
+    """Return the claims of stores: encrypted only if all data sets in them are encrypted."""
     found: dict[str, tuple[tuple[str, Claim], ...]] = {}
     sets = (each(document, *at, "placements") for at in each(document, "data_sets"))
     for at in chain.from_iterable(sets):

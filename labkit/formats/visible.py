@@ -1,4 +1,8 @@
-"""What a file of another tool shows, and what becomes of it where labkit wrote the file."""
+"""The fields that another tool shows, and how changes to them are merged into the model.
+
+If labkit wrote the file, the file holds the whole model in a free slot. A user of the other tool
+changes the visible fields only. A changed field is more recent, so it wins over the slot.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +26,17 @@ _CHANNEL = (
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """What a format's own fields say.
+    """The model in the visible fields of a file.
 
     Attributes
     ----------
     name, description : str
     components : dict of str to Component
-        By the id that the file gives each.
+        By their ids in the file.
     channels : dict of str to Channel
-        By the id that the file gives each.
+        By their ids in the file.
     notes : tuple of str
-        What could not be taken over.
+        Parts of the file that were left out.
     """
 
     name: str
@@ -45,7 +49,7 @@ class Visible:
 def claim_or_unknown(
     document: Document, name: str, value: str | None, detail: str, *keys: Key
 ) -> Claim:
-    """Return a claim about a channel as a file makes it; unknown where it makes none.
+    """Return a claim about a channel; it is unknown if the file gives no value.
 
     Parameters
     ----------
@@ -53,10 +57,14 @@ def claim_or_unknown(
     name : str
         One of :data:`labkit.model.PROPERTIES`.
     value : str or None
-        One of :data:`labkit.model.VALUES`, or what the file has in its place.
+        The value in the file. A value that is not in :data:`labkit.model.VALUES` is unknown.
     detail : str
     *keys : str or int
-        Where it stands.
+        The place of the value.
+
+    Returns
+    -------
+    Claim
 
     Examples
     --------
@@ -68,7 +76,7 @@ def claim_or_unknown(
     if value is None:
         return Claim("unknown", detail or "the file does not say", source)
     if value not in VALUES[name]:
-        return Claim("unknown", f"{value!r} is no word of labkit", source)
+        return Claim("unknown", f"labkit does not know the value {value!r}", source)
     return Claim(value, detail, source)
 
 
@@ -82,15 +90,25 @@ def joined(
     ends: dict[str, tuple[str, str]],
     components: dict[str, Component],
 ) -> tuple[dict[str, tuple[str, Component, Component]], list[str]]:
-    """Return each flow's label and ends, and a note for each that has a loose end.
+    """Return the label and the ends of each flow, and a note for each flow that lacks an end.
 
     Parameters
     ----------
     document : Document
-    places, titles, ends : dict
-        By the flow's id: where it stands, what it is called, and the ids of its ends.
+    places : dict of str to tuple of str or int
+        The place of each flow in the document, by the flow's id.
+    titles : dict of str to str
+        The names of the flows, by id.
+    ends : dict of str to tuple of str
+        The ids of each flow's client and server, by the flow's id.
     components : dict of str to Component
         By id.
+
+    Returns
+    -------
+    flows : dict of str to tuple of str, Component and Component
+        Label, client and server, by the flow's id.
+    notes : list of str
 
     Examples
     --------
@@ -118,7 +136,7 @@ def joined(
     return found, notes
 
 
-#: How protocols are called that encrypt nothing, and that encrypt.
+#: Names of protocols without and with encryption.
 _PLAIN = frozenset({"http", "ws", "ftp", "telnet", "ldap", "smtp", "tcp-plain"})
 _SECURE = re.compile(r"(?:https|wss|tls|mtls|ssl|ftps|ldaps|grpcs)\b|.*-encrypted$")
 _LOCAL = frozenset({"unix", "inter-process-communication", "in-process-library-call"})
@@ -127,16 +145,21 @@ _LOCAL = frozenset({"unix", "inter-process-communication", "in-process-library-c
 def claims_by_protocol(
     document: Document, protocol: str, encrypted: bool | None, *keys: Key
 ) -> dict[str, Any]:
-    """Return the four claims that a channel's protocol makes, and a mark that says "encrypted".
+    """Return the four claims that follow from a channel's protocol and its encryption mark.
 
     Parameters
     ----------
     document : Document
     protocol : str
     encrypted : bool or None
-        The mark; None where the format has none.
+        The mark "encrypted" in the file; None if the file has no mark.
     *keys : str or int
-        Where the channel stands.
+        The place of the channel.
+
+    Returns
+    -------
+    dict of str to Claim
+        By the names in :data:`labkit.model.PROPERTIES`.
 
     Examples
     --------
@@ -157,7 +180,7 @@ def claims_by_protocol(
     elif word in _PLAIN and encrypted:
         detail = f"marked as encrypted, and {word} encrypts nothing"
     elif secure or encrypted:
-        detail = "encrypted; which version of TLS is not said"
+        detail = "encrypted; the file does not give the TLS version"
     elif word in _PLAIN or encrypted is False:
         value, detail = "none", f"plain {word}" if word in _PLAIN else "marked as not encrypted"
     claims = {name: claim_or_unknown(document, name, None, "", *keys) for name in PROPERTIES}
@@ -169,7 +192,22 @@ def claims_by_protocol(
 
 
 def foreign(seen: Visible) -> Model:
-    """Return the model that a file makes which labkit did not write."""
+    """Return the model of a file that labkit did not write.
+
+    Parameters
+    ----------
+    seen : Visible
+
+    Returns
+    -------
+    Model
+        Its unknowns hold the notes and every unknown property of a channel.
+
+    Examples
+    --------
+    >>> foreign(Visible("shop", notes=("a.json:4: left out",))).unknowns
+    ('a.json:4: left out',)
+    """
     return Model(
         name=seen.name,
         components=tuple(seen.components.values()),
@@ -188,22 +226,28 @@ def _unknown(channels: Any) -> Iterator[str]:
 
 
 def agreed(kept: Model, written: Visible, seen: Visible, path: str) -> Model:
-    """Return the model that labkit once wrote, with what somebody changed since.
+    """Return the model that labkit wrote, with the later changes of another tool.
 
     Parameters
     ----------
     kept : Model
-        What the free slot holds.
+        The model in the free slot.
     written : Visible
-        What the file showed when labkit wrote it.
+        The visible fields when labkit wrote the file.
     seen : Visible
-        What it shows now. Where it differs, somebody meant it: it wins over the free slot.
+        The visible fields now. A field that differs from ``written`` wins over the free slot.
     path : str
+        The name of the file, for messages.
 
     Returns
     -------
     Model
-        Every change is among its unknowns.
+        Its unknowns list every change.
+
+    Examples
+    --------
+    >>> agreed(Model("old", (), ()), Visible("old"), Visible("new"), "a.json").name
+    'new'
     """
     merge = _Merge(path)
     renamed = {
@@ -241,19 +285,19 @@ def _moved(channel: Channel, renamed: dict[str, str]) -> Channel:
 
 
 class _Merge:
-    """Brings what was kept, what was written and what is seen together, thing by thing."""
+    """Merges the kept, the written and the seen values, and notes each change."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.notes: list[str] = []
 
     def value(self, thing: str, name: str, kept: Any, written: Any, seen: Any) -> Any:
-        """Return what is kept, unless what is seen is not what was written."""
+        """Return the kept value, or the seen value if it differs from the written one."""
         if seen == written:
             return kept
         self.notes.append(
-            f"{self.path} {thing}: {name.replace('_', ' ')} is {seen!r} there, "
-            f"and was {written!r} when labkit wrote it: the file is believed"
+            f"{self.path} {thing}: {name.replace('_', ' ')} is {seen!r}, "
+            f"and was {written!r} when labkit wrote the file: labkit uses the new value"
         )
         return seen
 
@@ -264,22 +308,22 @@ class _Merge:
         seen: dict[str, Any],
         names: tuple[str, ...],
     ) -> Iterator[Any]:
-        """Yield what is kept with what was changed, without what is gone; then what is new."""
+        """Yield the kept things with their changes, without removed ones, then the new ones."""
         place = {it.id: key for key, it in written.items()}
         new = {key: it for key, it in seen.items() if key not in written}
         added = {it.id for it in new.values()}
         for it in kept:
             key = place.get(one_line(it.id))
             if key is None:
-                # closed, and so not shown; unless somebody has opened it since
+                # a closed channel is not shown, unless somebody opened it later
                 if it.id not in added:
                     yield it
             elif key in seen:
                 yield self._one(it, written[key], seen[key], names)
             else:
-                self.notes.append(f"{self.path}: {it.id} is no longer there")
+                self.notes.append(f"{self.path}: {it.id} was removed after labkit wrote the file")
         for it in new.values():
-            self.notes.append(f"{self.path}: {it.id} was added after labkit wrote it")
+            self.notes.append(f"{self.path}: {it.id} was added after labkit wrote the file")
             yield it
             if isinstance(it, Channel):
                 self.notes += _unknown([it])

@@ -1,6 +1,6 @@
 """Pictures and tables of a model: for the terminal, for notebooks and for a README.
 
-What they print as text is stable, so that nbval can hold it.
+Their text is the same in every run, so nbval can compare it with the stored output.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Figures that show themselves in a notebook, without pyplot and the same every time."""
+"""Figures that a notebook shows without pyplot, with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 __all__ = ["canvas", "save"]
 
-#: As many colours as a stored picture needs; its edges stay smooth.
+#: Number of colours in a PNG: enough for smooth edges.
 COLOURS = 64
 
 
 def canvas(name: str, width: float, height: float) -> Figure:
-    """Make an empty figure.
+    """Return an empty figure.
 
     Parameters
     ----------
     name : str
-        What it is a picture of; all that it says of itself as text, so that nbval can hold it.
+        The subject of the picture. Its ``repr`` shows nothing else, so nbval can compare it.
     width, height : float
-        Inches.
+        Size in inches.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Shows itself as PNG in a notebook.
+        A notebook shows it as PNG.
 
     Examples
     --------
@@ -59,25 +59,27 @@ def _png(figure: Figure, dpi: int) -> bytes:
 
     data, small = io.BytesIO(), io.BytesIO()
     figure.savefig(data, format="png", dpi=dpi)
-    # a palette is a third of the size; nor does matplotlib's version stand in it then
+    # a palette makes the file a third of the size, and Pillow leaves out matplotlib's version
     colours = Image.open(data).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     colours.save(small, format="png", optimize=True)
     return small.getvalue()
 
 
 def save(figure: Figure, path: Path | str) -> None:
-    """Write a figure as SVG or PNG, the same bytes every time.
+    """Write a figure as SVG or PNG, with the same bytes every time.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
     path : path or str
-        Its suffix says which: .svg or .png.
+        The suffix selects the format: .svg or .png.
 
     Raises
     ------
     ConfigError
-        It is neither.
+        The suffix is neither .svg nor .png.
+    OSError
+        The file cannot be written.
 
     Examples
     --------
@@ -92,7 +94,7 @@ def save(figure: Figure, path: Path | str) -> None:
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in ("png", "svg"):
-        raise ConfigError(f"{path}: no picture is written so", hint="name it .svg or .png")
+        raise ConfigError(f"{path}: a picture is .svg or .png", hint="change the suffix")
     if kind == "png":
         path.write_bytes(_png(figure, 150))
         return

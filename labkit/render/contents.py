@@ -1,4 +1,4 @@
-"""What a report says, before it is HTML or Markdown: the same in both."""
+"""The contents of a report, for its HTML and its Markdown form."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 __all__ = ["MEANINGS", "SIGNS", "Contents", "FindingRow", "ReachRow", "Side", "contents"]
 
-#: As many subjects of one finding are listed; the rest is counted.
+#: Most subjects that one finding lists; it counts the rest.
 SUBJECTS = 8
 MEANINGS = {
-    "open": "nothing is against it",
-    "unknown": "the model does not say",
-    "accepted": "somebody owns the risk",
-    "residual": "it stays whatever is set, and is explained",
-    "mitigated": "a setting is against it",
+    "open": "no setting prevents it",
+    "unknown": "the model does not say whether a setting prevents it",
+    "accepted": "somebody has accepted the risk",
+    "residual": "no setting can remove it; the report explains why",
+    "mitigated": "a setting prevents it",
 }
-#: What shows a state beside its word, for who sees no colours.
+#: The sign of each state, for readers who do not see colours.
 SIGNS = {"open": "●", "unknown": "?", "accepted": "☑", "residual": "◐", "mitigated": "✓"}
 CHAPTERS = {
-    "reach": "What an attacker gets to",
+    "reach": "What an attacker can reach",
     "flows": "Data flows",
-    "difference": "The difference",
+    "difference": "What changed",
     "findings": "Findings",
     "residual": "Residual and accepted risks",
     "paths": "Attack paths",
@@ -47,14 +47,14 @@ CHAPTERS = {
 
 @dataclass(frozen=True)
 class Side:
-    """One model with all that was found about it.
+    """One model with its findings and its attack paths.
 
     Attributes
     ----------
     model : Model
     findings : Findings
     paths : tuple of AttackPaths
-        Each from one foothold to one goal, whether there is a path or not.
+        One for each foothold and goal, even if it holds no path.
     """
 
     model: Model
@@ -63,31 +63,38 @@ class Side:
 
     @cached_property
     def drawing(self) -> Svg:
-        """The model's data flows."""
+        """The picture of the model's data flows."""
         return svg(self.model)
 
     @cached_property
     def marks(self) -> PathMarks:
-        """What of the model each step of a path is about."""
+        """Finds the channels and components of each step of a path."""
         return PathMarks(self.model)
 
     def picture(self, found: AttackPaths, name: str, base: str) -> str:
-        """Return the cheapest of some attack paths on the model's data flows, as SVG.
+        """Return the cheapest attack path, drawn over the model's data flows, as SVG.
 
         Parameters
         ----------
         found : AttackPaths
-        name, base : str
-            What the ids in it begin with, and the name of the drawing that lies underneath.
+            At least one path.
+        name : str
+            Prefix of the ids in the picture.
+        base : str
+            The name of the picture of the data flows on the same page.
+
+        Returns
+        -------
+        str
         """
         cheapest = found.paths[0]
         title = f"Attack path: {found.start} to {found.goal}"
-        told = "; ".join(f"{n}. {step.name}" for n, step in enumerate(cheapest, start=1))
-        return self.drawing.marked(self.marks.marks(cheapest), name, base, title, told)
+        steps = "; ".join(f"{n}. {step.name}" for n, step in enumerate(cheapest, start=1))
+        return self.drawing.marked(self.marks.marks(cheapest), name, base, title, steps)
 
     @property
     def size(self) -> str:
-        """How much there is of everything."""
+        """The numbers of components, channels, trust zones and credentials."""
         model = self.model
         return (
             f"{len(model.components)} components, {len(model.channels)} channels, "
@@ -96,61 +103,62 @@ class Side:
 
     @property
     def open(self) -> str:
-        """How many findings are open, and how grave they are."""
+        """The number of open findings, by severity."""
         counts = Counter(item.severity for item in self.findings.open)
-        grave = ", ".join(f"{counts[level]} {level}" for level in reversed(LEVELS) if counts[level])
+        levels = ", ".join(f"{counts[it]} {it}" for it in reversed(LEVELS) if counts[it])
         number = sum(counts.values())
         if not number:
             return "No finding is open."
         are = "finding is" if number == 1 else "findings are"
-        return f"{number} {are} open: {grave}."
+        return f"{number} {are} open: {levels}."
 
     @property
     def others(self) -> str:
-        """How many findings are in the other states."""
+        """The number of findings in each other state."""
         counts = Counter(item.state for item in self.findings)
-        said = [f"{counts[state]} {state}" for state in STATES[1:] if counts[state]]
-        return f"{', '.join(said)}." if said else ""
+        numbers = [f"{counts[state]} {state}" for state in STATES[1:] if counts[state]]
+        return f"{', '.join(numbers)}." if numbers else ""
 
     @property
     def reached(self) -> str:
-        """How many of the goals that were looked at are reached."""
+        """The number of pairs of a foothold and a goal that have an attack path."""
         if not self.paths:
-            return "No attack path was looked for."
-        there = sum(map(bool, self.paths))
-        pairs = f"{len(self.paths)} pairs of a foothold and a goal"
-        return f"A path joins {there or 'none'} of {pairs}."
+            return "Attack paths were not computed."
+        reached = sum(map(bool, self.paths))
+        return (
+            f"Attack paths exist for {reached} of {len(self.paths)} pairs of a foothold and a goal."
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FindingRow:
-    """One kind of finding at one or more subjects that have everything in common.
+    """One row for all findings that differ only in their subject.
 
     Attributes
     ----------
     ids, subjects : tuple of str
     found : tuple of Finding or None
-        One of them for each side; None where the side has no such subject.
+        For each side, one of its findings; None if the side has no such subject.
     """
 
     ids: tuple[str, ...]
     subjects: tuple[str, ...]
     found: tuple[Finding | None, ...]
 
-    @property
+    @cached_property
     def main(self) -> Finding:
-        """The one that says most: of the states the worst."""
+        """The finding with the worst state."""
         there = [item for item in self.found if item is not None]
         return min(there, key=lambda item: STATES.index(item.state))
 
     @property
     def states(self) -> tuple[str, ...]:
-        """The states that it has."""
+        """The states of the findings, without duplicates."""
         return tuple(dict.fromkeys(item.state for item in self.found if item is not None))
 
     @property
     def where(self) -> list[str]:
-        """The subjects, or the first of them and how many more."""
+        """The subjects; if there are many, the first ones and the number of the others."""
         more = len(self.subjects) - SUBJECTS
         if more <= 1:
             return list(self.subjects)
@@ -158,7 +166,7 @@ class FindingRow:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What others call it: STRIDE, CWE, ATT&CK, and where it is written about."""
+        """Its classification: STRIDE, CWE and ATT&CK, then references."""
         main = self.main
         found = [", ".join(main.stride), *map(named, (*main.cwe, *main.attack)), *main.references]
         return tuple(name for name in found if name)
@@ -166,7 +174,14 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class ReachRow:
-    """What is reached from one foothold: for each goal, on each side, the paths."""
+    """The attack paths from one foothold.
+
+    Attributes
+    ----------
+    start : Foothold
+    goals : tuple of tuple of AttackPaths or None
+        For each goal, the paths on each side; None if they were not computed.
+    """
 
     start: Foothold
     goals: tuple[tuple[AttackPaths | None, ...], ...]
@@ -174,11 +189,12 @@ class ReachRow:
 
 @dataclass(frozen=True)
 class Contents:
-    """All that a report says.
+    """The contents of a report.
 
     Attributes
     ----------
     sides : tuple of Side
+        One for each model.
     rows : tuple of FindingRow
         The worst first.
     """
@@ -188,24 +204,24 @@ class Contents:
 
     @property
     def title(self) -> str:
-        """The report's name."""
+        """The title of the report."""
         return f"Threat model: {' and '.join(side.model.name for side in self.sides)}"
 
     @property
     def compares(self) -> bool:
-        """Whether there are two models."""
+        """Whether the report compares models."""
         return len(self.sides) > 1
 
     @property
     def chapters(self) -> list[tuple[str, str]]:
-        """The chapters that have something to say, each with its title."""
+        """The key and the title of each chapter that is not empty."""
         empty = {"difference": not self.difference, "reach": not self.reach}
         empty["paths"] = empty["reach"]
         return [(key, title) for key, title in CHAPTERS.items() if not empty.get(key)]
 
     @property
     def legend(self) -> list[Look]:
-        """How the protections look that are on a drawing."""
+        """The line of each protection that a picture shows."""
         used = {edge.protection for side in self.sides for edge in side.drawing.edges}
         return [look for name, look in PROTECTIONS.items() if name in used]
 
@@ -216,12 +232,12 @@ class Contents:
 
     @cached_property
     def goals(self) -> tuple[Foothold, ...]:
-        """What attackers were after, in the order given."""
+        """The goals of attackers, in the given order."""
         return tuple(dict.fromkeys(it.goal for side in self.sides for it in side.paths))
 
     @cached_property
     def reach(self) -> tuple[ReachRow, ...]:
-        """What is reached, foothold by foothold."""
+        """The attack paths by foothold."""
         known = [{(it.start, it.goal): it for it in side.paths} for side in self.sides]
         starts = dict.fromkeys(it.start for side in self.sides for it in side.paths)
         return tuple(
@@ -233,20 +249,29 @@ class Contents:
         )
 
     def state(self, *states: str) -> tuple[FindingRow, ...]:
-        """Return the rows that have one of some states on any side."""
+        """Return the rows that have one of the states on any side.
+
+        Parameters
+        ----------
+        *states : {"open", "unknown", "accepted", "residual", "mitigated"}
+
+        Returns
+        -------
+        tuple of FindingRow
+        """
         return tuple(row for row in self.rows if set(states) & set(row.states))
 
     @property
     def difference(self) -> list[tuple[str, list[FindingRow]]]:
-        """What became of the findings of the first side on the second."""
+        """The rows that are open on one of two sides, by what changed from first to second."""
         groups: dict[str, list[FindingRow]] = {}
         for row in self.rows if len(self.sides) == 2 else ():
             before, after = ("" if it is None else it.state for it in row.found)
             if before == "open" and after != "open":
-                gone = "Closed: its subject is gone" if not after else f"No longer open: {after}"
+                gone = f"No longer open: {after or 'its subject no longer exists'}"
                 groups.setdefault(gone, []).append(row)
             elif after == "open" and before != "open":
-                groups.setdefault("New, and open", []).append(row)
+                groups.setdefault("Newly open", []).append(row)
             elif before == after == "open":
                 groups.setdefault("Still open", []).append(row)
         return sorted(groups.items())
@@ -257,7 +282,7 @@ def contents(
     findings: Sequence[Findings],
     paths: Sequence[Iterable[AttackPaths]],
 ) -> Contents:
-    """Put together what a report says.
+    """Return the contents of a report.
 
     Parameters
     ----------
@@ -265,7 +290,16 @@ def contents(
     findings : sequence of Findings
         One for each model.
     paths : sequence of iterable of AttackPaths
-        For each model.
+        For each model, one for each foothold and goal.
+
+    Returns
+    -------
+    Contents
+
+    Raises
+    ------
+    ValueError
+        The three sequences differ in length.
 
     Examples
     --------
@@ -303,7 +337,7 @@ def _rows(sides: Sequence[Side]) -> Iterable[FindingRow]:
 
 
 def _where(item: Finding) -> str:
-    """Return what a finding is about: its id says the port, too."""
+    """Return the subject of a finding, with its port if the id names one."""
     rule, _, where = item.id.partition("@")
     return where if rule == item.rule and where else item.subject
 

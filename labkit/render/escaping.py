@@ -1,4 +1,4 @@
-"""Names of a model as text of a page: nothing in them is markup, and nothing hides."""
+"""Escape the names of a model for a page: no name becomes markup, and no character is hidden."""
 
 from __future__ import annotations
 
@@ -7,18 +7,29 @@ from html import escape
 
 __all__ = ["LONGEST", "markdown_text", "plain", "xml"]
 
-#: Longer names are cut: a page is for reading.
+#: Characters of a name that a page shows; the rest is cut.
 LONGEST = 240
-#: What joins or separates letters in honest text of many scripts.
+#: Zero-width joiners: many scripts need them in ordinary words.
 HONEST = frozenset("\u200c\u200d")
-#: What Markdown, or the table around, would take for its own.
+#: Characters with a meaning in Markdown or in its tables.
 MARKS = "\\`*_{}[]()#+!|~$"
 
 
 def plain(text: object, most: int = LONGEST) -> str:
-    r"""Return a text in one line, with what could not be seen written out.
+    r"""Return a text in one line, with invisible characters shown as code points.
 
-    Characters that control a terminal or the direction of a text are shown by their number.
+    Such characters control a terminal or change the direction of a text.
+
+    Parameters
+    ----------
+    text : object
+        Its ``str`` is used.
+    most : int
+        Longest result in characters; a longer one is cut.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -32,14 +43,25 @@ def plain(text: object, most: int = LONGEST) -> str:
 
 
 def _seen(sign: str) -> str:
-    # surrogates cannot be written to a file, other controls change what is read
+    # surrogates cannot be written to a file, and other controls change what a reader sees
     if sign not in HONEST and unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co", "Cn"):
         return f"‹U+{ord(sign):04X}›"
     return sign
 
 
 def xml(text: object, most: int = LONGEST) -> str:
-    """Return a text for XML: for an element or an attribute.
+    """Return a text escaped for an XML element or attribute.
+
+    Parameters
+    ----------
+    text : object
+        Its ``str`` is used.
+    most : int
+        Longest text in characters, before escaping; a longer one is cut.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -50,7 +72,18 @@ def xml(text: object, most: int = LONGEST) -> str:
 
 
 def markdown_text(text: object, most: int = LONGEST) -> str:
-    r"""Return a text for a cell of a Markdown table.
+    r"""Return a text escaped for a cell of a Markdown table.
+
+    Parameters
+    ----------
+    text : object
+        Its ``str`` is used.
+    most : int
+        Longest text in characters, before escaping; a longer one is cut.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -58,5 +91,5 @@ def markdown_text(text: object, most: int = LONGEST) -> str:
     \[a\]\(b\)\|&lt;c&gt;
     """
     shown = "".join(f"\\{sign}" if sign in MARKS else sign for sign in plain(text, most))
-    # an address would become a link all by itself
+    # Markdown turns a bare address into a link
     return escape(shown, quote=False).replace("://", ":&#47;&#47;")

@@ -1,4 +1,4 @@
-"""Bytes that an attacker got, drawn so that one sees at a glance what can be read."""
+"""Draw the bytes that an attacker read, with readable bytes in another colour."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["evidence"]
 
 COLUMNS = 32
-# Okabe and Ito's colours; what a byte is can be told from its sign as well
+# Okabe and Ito's colours; the sign in each cell shows the kind of a byte as well
 FILLS = {
     "secret": ("#D55E00", "white", "secret"),
     "header": ("#009E73", "white", "says that the rest is ciphertext"),
     "text": ("#DCEBF7", "#1F3B57", "can be read"),
     "other": ("#EEEEEE", "#BBBBBB", "cannot be read"),
 }
-#: So many of these in a row are taken for text: fewer come about by chance.
+#: Shortest run of readable bytes that counts as text; shorter runs occur by chance.
 TEXT = 6
 READABLE = frozenset(
     b'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._-/:,={}()"\r\n'
@@ -30,17 +30,22 @@ READABLE = frozenset(
 
 
 def evidence(*verdicts: Verdict) -> Figure:
-    """Draw the bytes that attackers got, side by side.
+    """Draw the bytes that techniques read, one panel for each verdict.
 
     Parameters
     ----------
     *verdicts : Verdict
-        Of techniques that bring bytes home. The secret is blotted out.
+        A verdict without a sample of bytes is left out. The secret itself is not drawn.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Shows itself as PNG in a notebook, without pyplot.
+        A notebook shows it as PNG, without pyplot.
+
+    Examples
+    --------
+    >>> evidence()
+    <picture of >
     """
     from matplotlib.patches import Patch
 
@@ -68,7 +73,16 @@ def evidence(*verdicts: Verdict) -> Figure:
 
 
 def kinds(sample: Sample) -> list[str]:
-    r"""Say of each byte what it is to someone who looks at it.
+    r"""Return the kind of each byte of a sample.
+
+    Parameters
+    ----------
+    sample : Sample
+
+    Returns
+    -------
+    list of {"secret", "header", "text", "other"}
+        As long as the data.
 
     Examples
     --------

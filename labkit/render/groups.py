@@ -1,4 +1,4 @@
-"""What a picture shows: equal workers and members as one box, channels by their protection."""
+"""Group a model for a picture: equal components in one box, channels by their protection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,17 @@ Dashes = Literal["solid", "dashed", "dotted", "dashdot"]
 
 
 class Look(NamedTuple):
-    """How a protection is drawn, and what the legend calls it."""
+    """The line of a protection, and its text in the legend.
+
+    Attributes
+    ----------
+    colour : str
+        As ``#RRGGBB``.
+    dashes : {"solid", "dashed", "dotted", "dashdot"}
+    width : float
+        In points.
+    legend : str
+    """
 
     colour: str
     dashes: Dashes
@@ -25,8 +35,8 @@ class Look(NamedTuple):
     legend: str
 
 
-# The colours are Okabe and Ito's, which people see apart who are colour-blind; the lines differ
-# in dashes and width too, so that a grey print is enough.
+# Okabe and Ito's colours, which colour-blind readers can distinguish. Dashes and widths differ
+# too, for a print without colours.
 PROTECTIONS = {
     "plaintext": Look("#D55E00", "solid", 2.6, "plaintext"),
     "weak": Look("#E69F00", "dashed", 2.2, "unverified, anonymous or open to all"),
@@ -39,7 +49,12 @@ PROTECTIONS = {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Box:
-    """A component, or several equal ones of a zone."""
+    """A box of a picture: one component, or several equal components of a zone.
+
+    Attributes
+    ----------
+    zone, name : str
+    """
 
     zone: str
     name: str
@@ -47,7 +62,17 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Channels between two boxes that have listener and protection in common."""
+    """Channels between two boxes with the same listener and the same protection.
+
+    Attributes
+    ----------
+    client, server : Box
+    place : str
+        A port, a path or a protocol; empty if the channels have several.
+    protection : str
+        One of :data:`PROTECTIONS`.
+    channels : tuple of Channel
+    """
 
     client: Box
     server: Box
@@ -57,14 +82,22 @@ class Edge:
 
     @property
     def label(self) -> str:
-        """The port, a socket's file name or a protocol; where it is of several, how many."""
+        """The port, the socket's file name or the protocol; for several, the channel count."""
         if not self.place:
             return f"{len(self.channels)}×"
         return f":{self.place}" if self.place.isdigit() else self.place.rpartition("/")[2]
 
 
 def protection(channel: Channel) -> str:
-    """Name how well a channel is protected: one of :data:`PROTECTIONS`.
+    """Return the protection of a channel: one of :data:`PROTECTIONS`.
+
+    Parameters
+    ----------
+    channel : Channel
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -88,9 +121,9 @@ def protection(channel: Channel) -> str:
     return "mutual" if values[1:] == ("verified", "required") else "weak"
 
 
-#: More boxes or lines than these are on no picture: nobody could read it.
+#: Most boxes and lines of a readable picture.
 MOST, MOST_LINES = 60, 150
-#: Where even the zones are too many, those with the fewest components are one.
+#: Most zones of a readable picture; the zones with the fewest components share one box.
 MOST_ZONES = 12
 OTHERS = "other zones"
 
@@ -98,24 +131,31 @@ OTHERS = "other zones"
 def grouped(
     model: Model, wanted: Iterable[Channel] | None = None
 ) -> tuple[dict[Box, int], list[Edge]]:
-    """Group a model's components and channels.
+    """Group a model's components into boxes, and its channels into edges.
 
-    Equal components of a zone are one box. Where that leaves too much for a picture, all of a
-    kind are, then lines are no longer told apart by their port, and in the end a zone is one
-    box, with one line between two, drawn as the worst of its channels.
+    Equal components of a zone share a box. If the picture is still too large, the grouping
+    becomes coarser, in three steps: one box for all components of a kind; one edge for all
+    ports; one box for each zone. In the last step an edge has its worst channel's protection.
 
     Parameters
     ----------
     model : Model
     wanted : iterable of Channel, optional
-        Only these, and the components at their ends.
+        Draw only these channels and their components.
 
     Returns
     -------
     boxes : dict of Box to int
-        How many components each one stands for.
+        The number of components in each box.
     edges : list of Edge
-        In the channels' order.
+        In the order of the channels.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> boxes, edges = grouped(read_model("hardened"))
+    >>> boxes[Box("worker node", "kubelet")]
+    2
     """
     chosen = list(model.channels if wanted is None else wanted)
     parts = {it.id: it for it in model.components}
@@ -198,7 +238,17 @@ def _no_place(_: Channel) -> str:
 
 
 def caption(box: Box, count: int) -> str:
-    """Return what stands in a box.
+    """Return the text of a box.
+
+    Parameters
+    ----------
+    box : Box
+    count : int
+        The number of components in the box.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -209,7 +259,17 @@ def caption(box: Box, count: int) -> str:
 
 
 def folded(text: str, width: float) -> list[str]:
-    """Return a caption in one line or two, as fits into a box; what does not fit is cut off.
+    """Fold a caption into one or two lines that fit into a box; the rest is cut.
+
+    Parameters
+    ----------
+    text : str
+    width : float
+        Width of the box in units of a plan.
+
+    Returns
+    -------
+    list of str
 
     Examples
     --------

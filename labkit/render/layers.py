@@ -1,8 +1,8 @@
-"""Any model as rows: trust zones below each other, callers above what they call.
+"""Layered layout of any model: trust zones below each other, clients above their servers.
 
-The method is Sugiyama's (Sugiyama, Tagawa, Toda 1981): a row for each box, a place in every row
-that a line passes, an order with few crossings, and then positions as straight as the order
-allows. All of it is deterministic.
+The method is that of Sugiyama, Tagawa and Toda (1981): assign each box to a row, reserve a place
+in every row that a line crosses, order the rows for few crossings, then straighten the lines.
+The result is deterministic.
 """
 
 from __future__ import annotations
@@ -21,19 +21,31 @@ from labkit.render.layout import HEIGHT, MARGIN, WIDTH, Area, Point
 __all__ = ["Order", "Rows", "arrange", "measure"]
 
 MOST = 6
-#: Between two boxes, between a box and a line, between two lines; between lines at a box.
+#: Distances: of two boxes, of a box and a line, of two lines, of lines at a box.
 GAP, ASIDE, LINE, SLOT = 0.34, 0.22, 0.13, 0.15
 HEADER = 0.34
 SWEEPS = 10
 FIRST = ("outside", "cluster network", "master node", "worker node")
 
-#: A box, or where the line of an edge passes through a row: the edge's number and the row's.
+#: A box, or the place where a line crosses a row: the numbers of the edge and of the row.
 Item: TypeAlias = Box | tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What stands beside what, and where in its row; how far the rows are apart is left open."""
+    """The order of boxes in rows, and their horizontal positions; heights come later.
+
+    Attributes
+    ----------
+    rows : list of list of Item
+        From top to bottom, each from left to right.
+    chains : dict of int to list of Item
+        What each edge passes through, from top to bottom, by the edge's number.
+    xs, widths : dict of Item to float, dict of Box to float
+        Horizontal positions, and widths of boxes, in units of a plan.
+    loops : dict of Box to str
+        The label of each box's edge to itself.
+    """
 
     rows: list[list[Item]]
     chains: dict[int, list[Item]]
@@ -44,7 +56,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Where boxes stand, and through which points the lines between them go."""
+    """Positions of boxes, and the points of the lines between them, in units of a plan.
+
+    Attributes
+    ----------
+    points, widths, frames, size
+        As in :class:`labkit.render.plan.Plan`.
+    ways : dict of int to tuple of (float, float)
+        The points of each line, by the edge's number.
+    """
 
     points: dict[Box, Point]
     widths: dict[Box, float]
@@ -54,7 +74,16 @@ class Rows:
 
 
 def arrange(boxes: Sequence[Box], edges: Sequence[Edge]) -> Order:
-    """Arrange boxes in rows.
+    """Arrange boxes in rows with few crossings of lines.
+
+    Parameters
+    ----------
+    boxes : sequence of Box
+    edges : sequence of Edge
+
+    Returns
+    -------
+    Order
 
     Examples
     --------
@@ -87,7 +116,7 @@ def arrange(boxes: Sequence[Box], edges: Sequence[Edge]) -> Order:
 
 
 def _zones(boxes: Sequence[Box], edges: Sequence[Edge]) -> list[str]:
-    """Return the zones from above: the known ones, then whoever calls more than is called."""
+    """Return the zones from top to bottom: known ones first, then those with most clients."""
     calls: dict[str, int] = dict.fromkeys((box.zone for box in boxes), 0)
     for edge in edges:
         calls[edge.client.zone] += 1
@@ -100,7 +129,7 @@ def _zones(boxes: Sequence[Box], edges: Sequence[Edge]) -> list[str]:
 
 
 def _bands(zone: str, boxes: Sequence[Box], edges: Sequence[Edge]) -> list[list[Box]]:
-    """Return the rows of a zone: nobody stands beside whom he calls."""
+    """Return the rows of a zone: a client and its server are never in the same row."""
     inside = [box for box in boxes if box.zone == zone]
     peers: dict[Box, set[Box]] = {box: set() for box in inside}
     calls = dict.fromkeys(inside, 0)
@@ -124,14 +153,14 @@ def _bands(zone: str, boxes: Sequence[Box], edges: Sequence[Edge]) -> list[list[
 
 
 def _chain(number: int, edge: Edge, row_of: dict[Box, int]) -> list[Item]:
-    """Return what a line goes through, from above."""
+    """Return the items that a line passes through, from top to bottom."""
     upper, lower = sorted((edge.client, edge.server), key=lambda box: row_of[box])
     between = range(row_of[upper] + 1, row_of[lower])
     return [upper, *((number, row) for row in between), lower]
 
 
 class _Links:
-    """What is joined to what in the rows above and below."""
+    """The neighbours of each item in the rows above and below."""
 
     def __init__(self, chains: Iterable[list[Item]]) -> None:
         self.up: dict[Item, list[Item]] = defaultdict(list)
@@ -142,7 +171,7 @@ class _Links:
                 self.up[lower].append(upper)
 
     def degree(self, item: Item) -> int:
-        """Return how many lines end at one side of an item, at most."""
+        """Return the larger number of lines at the top or at the bottom of an item."""
         return max(len(self.up[item]), len(self.down[item]))
 
 
@@ -150,7 +179,7 @@ class _Links:
 
 
 def _ordered(rows: list[list[Item]], links: _Links) -> list[list[Item]]:
-    """Return the rows in an order with few crossings: barycentres, swept down and up."""
+    """Return the rows in an order with few crossings: barycentre sweeps down and up."""
     best, least = rows, _crossings(rows, links)
     for sweep in range(SWEEPS):
         if not least:
@@ -194,7 +223,7 @@ def _columns(
     widths: dict[Box, float],
     loops: dict[Box, str],
 ) -> dict[Item, float]:
-    """Return where in its row everything stands: near what it is joined to."""
+    """Return the horizontal position of each item: near its neighbours in other rows."""
 
     def apart(left: Item, right: Item) -> float:
         room = 0.0
@@ -229,9 +258,9 @@ def _columns(
 def _spread(
     wanted: Sequence[float], weights: Sequence[float], apart: Sequence[float]
 ) -> list[float]:
-    """Return positions nearest to the wanted ones that stand far enough apart, in this order.
+    """Return the positions nearest to the wanted ones that keep the order and the distances.
 
-    Least squares under an order: pooled adjacent violators.
+    This is isotonic regression, by the pool-adjacent-violators algorithm.
     """
     offsets = []
     total = 0.0
@@ -251,18 +280,22 @@ def _spread(
 
 
 def _loop(box: Box, loops: dict[Box, str]) -> float:
-    """Return the room that a box's line to itself needs at its right."""
+    """Return the width at the right of a box that its line to itself needs."""
     return 0.5 + 0.082 * len(loops[box]) if box in loops else 0.0
 
 
 def measure(order: Order, stretch: float = 1.0) -> Rows:
-    """Return where everything stands.
+    """Return the positions of an order.
 
     Parameters
     ----------
     order : Order
     stretch : float
-        How much further apart than usual the rows stand.
+        Factor for the distance between rows.
+
+    Returns
+    -------
+    Rows
 
     Examples
     --------
@@ -301,7 +334,7 @@ def measure(order: Order, stretch: float = 1.0) -> Rows:
 def _heights(
     rows: list[list[Item]], chains: dict[int, list[Item]], width: float, stretch: float
 ) -> tuple[list[float], dict[str, Area]]:
-    """Return the height of each row and the frames: the more lines, the further apart."""
+    """Return the height of each row, and the frames; rows with more lines are further apart."""
     row_of = {item: number for number, row in enumerate(rows) for item in row}
     zone_of = [next(item.zone for item in row if isinstance(item, Box)) for row in rows]
     lines = [0.0] * len(rows)
@@ -331,7 +364,7 @@ def _ways(
     middle: dict[tuple[int, int], Point],
     widths: dict[Box, float],
 ) -> dict[int, tuple[Point, ...]]:
-    """Return the points of each line; at a box's side every line has a place of its own."""
+    """Return the points of each line; at a box, every line has its own place."""
 
     def x_of(item: Item) -> float:
         return points[item][0] if isinstance(item, Box) else middle[item][0]

@@ -1,4 +1,4 @@
-"""Where the boxes of a picture stand: the same every time, zones as frames."""
+"""Fixed layout for the components that every cluster has, with trust zones as frames."""
 
 from __future__ import annotations
 
@@ -32,13 +32,21 @@ ROWS: dict[str, tuple[tuple[tuple[str, float], ...], ...]] = {
         (("dockerd", 2.75), ("local-users", 4.85), ("containerd", 6.75)),
     ),
 }
-#: As many boxes stand on the cluster network.
+#: Most boxes in the column of the cluster network.
 ASIDE = 4
 ROW_GAP = 1.75
 
 
 def is_known(boxes: Iterable[Box]) -> bool:
-    """Say whether boxes are such as every cluster has, so that :func:`place` has a place for each.
+    """Say whether :func:`place` has a place for each box.
+
+    Parameters
+    ----------
+    boxes : iterable of Box
+
+    Returns
+    -------
+    bool
 
     Examples
     --------
@@ -55,9 +63,22 @@ def is_known(boxes: Iterable[Box]) -> bool:
 
 
 def place(boxes: Iterable[Box]) -> tuple[dict[Box, Point], dict[str, Area], Point]:
-    """Return where boxes stand, the frame of each zone, and the size of the whole.
+    """Return the position of each box, the frame of each zone, and the size of the whole.
 
-    The cluster network stands at the left, all other zones below each other at the right.
+    The cluster network is at the left, the other zones are below each other at the right.
+
+    Parameters
+    ----------
+    boxes : iterable of Box
+
+    Returns
+    -------
+    points : dict of Box to (float, float)
+        The middle of each box, in units of a plan.
+    frames : dict of str to (float, float, float, float)
+        Left, bottom, right and top of each zone.
+    size : (float, float)
+        Width and height.
 
     Examples
     --------
@@ -100,7 +121,7 @@ def place(boxes: Iterable[Box]) -> tuple[dict[Box, Point], dict[str, Area], Poin
 
 
 def _rows(zone: str, boxes: list[Box]) -> list[list[tuple[Box, float]]]:
-    """Return the rows of a zone: known components at their places, the rest four in a row."""
+    """Return the rows of a zone: known components at their places, then rows of four."""
     left = {box.name: box for box in boxes}
     rows: list[list[tuple[Box, float]]] = []
     for known in ROWS.get(zone, ()):

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["FILLS", "LETTERS", "cover", "heat_map", "markdown"]
 
-# Okabe and Ito's: seen apart by the colour-blind
+# Okabe and Ito's colours, which colour-blind readers can distinguish
 FILLS = {"succeeded": "#D55E00", "refused": "#009E73", "unprobed": "#F0E442"}
-#: Of the same set: it succeeds from some footholds only.
+#: A technique that succeeds from some footholds only; from the same set of colours.
 MIXED = "#E69F00"
-#: What tells the colours apart on a grey print.
+#: For a print without colours.
 LETTERS = {"succeeded": "S", "refused": "R", "unprobed": "?"}
-#: Points: smaller ones are not read on a slide.
+#: Font size in points; smaller letters are unreadable on a slide.
 LABEL = 9
 
 
 def markdown(matrix: Matrix) -> str:
-    """Return what each control alone stops and opens, and every cell of the plain modes.
+    """Return the matrix as Markdown: the cells of the unchanged modes, and each control's effect.
 
     Parameters
     ----------
@@ -34,7 +34,14 @@ def markdown(matrix: Matrix) -> str:
     Returns
     -------
     str
-        Markdown.
+
+    Examples
+    --------
+    >>> from labkit.matrix import Cell
+    >>> cell = Cell("insecure", None, None, "inside a pod", "etcd-read", "succeeded",
+    ...             "succeeded", "HTTP 200", True)
+    >>> print(markdown(Matrix([cell])).splitlines()[6])
+    | etcd-read | inside a pod | succeeded | HTTP 200 |
     """
     lines = [matrix.summary(), "", "## In the two modes", ""]
     lines += _modes(matrix)
@@ -83,7 +90,7 @@ def _controls(matrix: Matrix) -> list[str]:
 
 
 def cover(matrix: Matrix) -> Figure:
-    """Draw what each technique does in each plain mode, and how many controls matter to it.
+    """Draw the result of each technique in each unchanged mode, and its number of controls.
 
     Parameters
     ----------
@@ -92,8 +99,17 @@ def cover(matrix: Matrix) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        One row for each technique: from how many footholds it succeeds, how many controls stop
-        it when put in place alone, and how many let it in when taken out alone.
+        One row for each technique: the number of footholds from which it succeeds, the number of
+        controls that stop it when put in place alone, and the number of controls that let it in
+        when taken out alone.
+
+    Examples
+    --------
+    >>> from labkit.matrix import Cell
+    >>> cell = Cell("insecure", None, None, "inside a pod", "etcd-read", "succeeded",
+    ...             "succeeded", "HTTP 200", True)
+    >>> len(cover(Matrix([cell])).axes)
+    1
     """
     from matplotlib.patches import Rectangle
 
@@ -132,7 +148,7 @@ def cover(matrix: Matrix) -> Figure:
 
 
 def _controls_of(matrix: Matrix, direction: str) -> Counter[str]:
-    """Count the controls whose flip in one direction changes a technique."""
+    """Return for each technique the number of controls that change it in one direction."""
     return Counter(
         technique
         for (_, way), places in matrix.effects().items()
@@ -142,7 +158,7 @@ def _controls_of(matrix: Matrix, direction: str) -> Counter[str]:
 
 
 def _share(observed: list[str]) -> tuple[str, str]:
-    """Return what a cell of the cover says, and its colour."""
+    """Return the text and the colour of a cell of the cover picture."""
     if not observed:
         return "", "white"
     if "unprobed" in observed:
@@ -153,17 +169,25 @@ def _share(observed: list[str]) -> tuple[str, str]:
 
 
 def heat_map(matrix: Matrix) -> Figure:
-    """Draw the cells of the plain modes, and of each control that changes one of them.
+    """Draw the cells of the unchanged modes, and of each control that changes one of them.
 
     Parameters
     ----------
     matrix : Matrix
-        Of some techniques; :func:`cover` draws all of them in short.
+        A few techniques; :func:`cover` draws a summary of all techniques.
 
     Returns
     -------
     matplotlib.figure.Figure
         A cell in which the model was wrong has a thick black frame.
+
+    Examples
+    --------
+    >>> from labkit.matrix import Cell
+    >>> cell = Cell("insecure", None, None, "inside a pod", "etcd-read", "succeeded",
+    ...             "succeeded", "HTTP 200", True)
+    >>> len(heat_map(Matrix([cell])).axes)
+    1
     """
     from matplotlib.patches import Patch, Rectangle
 
@@ -205,7 +229,7 @@ def heat_map(matrix: Matrix) -> Figure:
 
 
 def _changing(matrix: Matrix) -> list[tuple[str, str | None, str | None]]:
-    """Return the plain modes, and the clusters that differ from theirs or from the prediction."""
+    """Return the unchanged modes, and the clusters that differ from them or from the model."""
     odd = {cell.variant for cell in (*matrix.disagree, *matrix.unprobed)}
     plain = {(c.environment, c.place): c.observed for c in matrix if c.control is None}
     changed = {
@@ -217,7 +241,7 @@ def _changing(matrix: Matrix) -> list[tuple[str, str | None, str | None]]:
 
 
 def _name_modes(axes: Axes, columns: list[tuple[str, str | None, str | None]]) -> None:
-    """Write over each mode's columns what was done in them, and draw a line between modes."""
+    """Write a title over each mode's columns, and draw a line between modes."""
     for mode in dict.fromkeys(column[0] for column in columns):
         own = [x for x, column in enumerate(columns) if column[0] == mode]
         flips = next((c[2] for c in columns if c[0] == mode and c[2]), None)

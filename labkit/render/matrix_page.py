@@ -1,4 +1,4 @@
-"""The truth matrix as one HTML page: a table to filter and to walk through, offline."""
+"""The truth matrix as one offline HTML page with filters."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from labkit.render.matrix import FILLS, LETTERS
 
 __all__ = ["page"]
 
-#: The letter of a cell that there is not.
+#: The letter of a missing cell.
 ABSENT = "."
 
 
 def page(matrix: Matrix) -> str:
-    """Return the matrix as one HTML file: no script, font or picture from elsewhere.
+    """Return the matrix as one HTML file that loads no other file.
 
     Parameters
     ----------
@@ -25,7 +25,8 @@ def page(matrix: Matrix) -> str:
     Returns
     -------
     str
-        Rows are techniques from a foothold, columns are clusters. The same bytes every time.
+        Rows are techniques from a foothold, columns are clusters. Equal matrices give the same
+        bytes.
 
     Examples
     --------
@@ -49,14 +50,26 @@ def page(matrix: Matrix) -> str:
 
 
 def encoded(matrix: Matrix) -> dict[str, Any]:
-    """Return the cells as the page's script reads them.
+    """Return the cells in the form that the page's script reads.
+
+    Parameters
+    ----------
+    matrix : Matrix
 
     Returns
     -------
     dict
         ``columns``: mode, control and direction of each cluster. ``reasons``: the reasons, the
-        most frequent first. ``rows``: technique, foothold, then for each column a letter of
-        what was predicted, a letter of what was observed, and a number of a reason.
+        most frequent first. ``rows``: technique, foothold, then for each column the letter of
+        the prediction, the letter of the observation, and the index of the reason.
+
+    Examples
+    --------
+    >>> from labkit.matrix import Cell
+    >>> cell = Cell("insecure", None, None, "inside a pod", "etcd-read", "succeeded",
+    ...             "succeeded", "HTTP 200", True)
+    >>> encoded(Matrix([cell]))["rows"]
+    [['etcd-read', 'inside a pod', 'S', 'S', [0]]]
     """
     columns = matrix.variants()
     counts = Counter(cell.reason for cell in matrix)

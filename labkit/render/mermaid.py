@@ -15,7 +15,17 @@ ARROWS = {"dashed": "-.->", "dotted": "-.->", "dashdot": "-.->", "solid": "-->"}
 
 
 class Mermaid:
-    """A flowchart: Mermaid's source, and the same as text for those who cannot draw it."""
+    """A flowchart as Mermaid source, and as text for a program that cannot draw Mermaid.
+
+    Attributes
+    ----------
+    source, text : str
+
+    Examples
+    --------
+    >>> Mermaid("flowchart LR", "an empty model")
+    an empty model
+    """
 
     def __init__(self, source: str, text: str) -> None:
         self.source = source
@@ -28,15 +38,15 @@ class Mermaid:
         return {"text/plain": self.text, "text/vnd.mermaid": self.source}
 
 
-#: What Mermaid, or the Markdown around it, may take for its own.
-OWN = str.maketrans({sign: f"#{ord(sign)};" for sign in "#%`|\\"}) | str.maketrans(
+#: Characters with a meaning in Mermaid or in Markdown, as Mermaid's entity codes.
+ENTITIES = str.maketrans({sign: f"#{ord(sign)};" for sign in "#%`|\\"}) | str.maketrans(
     {'"': "#quot;", "<": "#lt;", ">": "#gt;"}
 )
 
 
 def _quoted(text: str) -> str:
-    """Write a text so that Mermaid takes nothing in it for its own."""
-    return f'"{plain(text).translate(OWN)}"'
+    """Return a text quoted and escaped for Mermaid."""
+    return f'"{plain(text).translate(ENTITIES)}"'
 
 
 def mermaid(
@@ -52,17 +62,17 @@ def mermaid(
     ----------
     model : Model
     channels : iterable of Channel, optional
-        Only these.
+        Draw only these channels.
     title : str, optional
-        Stands above the drawing; without it the model's name.
+        The default is the model's name.
     closed : bool, optional
-        Draw the listeners too that are not configured.
+        Also draw listeners that are not configured.
 
     Returns
     -------
     Mermaid
-        Subgraphs are trust zones, equal workers and members one box; an edge's colour says
-        how it is protected.
+        Subgraphs are trust zones. Equal components share a box. The colour of an edge shows its
+        protection.
 
     Examples
     --------

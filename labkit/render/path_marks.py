@@ -1,4 +1,4 @@
-"""Attack paths on a picture: which channels and components each step is about."""
+"""Mark attack paths on a picture: the channels and components of each step."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ __all__ = ["PathMarks"]
 
 
 class PathMarks:
-    """What of a model the steps of attack paths are about.
+    """Finds the channels and components of the steps of attack paths.
 
-    A step over a channel is about it; any other is about a credential or a machine.
+    A step over a channel marks the channel. Any other step marks the components of its
+    credential or its machine.
+
+    Parameters
+    ----------
+    model : Model
 
     Examples
     --------
@@ -44,14 +49,14 @@ class PathMarks:
                 self._with.setdefault(held, []).append(channel.id)
 
     def marks(self, path: Path) -> tuple[Mark, ...]:
-        """Return what each step is about, numbered from 1."""
+        """Return the mark of each step of a path, numbered from 1."""
         return tuple(self._mark(number, step) for number, step in enumerate(path, start=1))
 
     def _mark(self, number: int, step: Step) -> Mark:
         if channel := self._channels.get(step.channel):
             if step.foothold == NETWORK:
                 return Mark(number, frozenset([channel.id]), frozenset())
-            # a client's own call is not what is done, unless its credential is used
+            # the attacker does not use the client's own call, unless they use its credential
             called = channel.client.startswith(STRANGERS) or step.foothold.kind == "holds"
             used = [channel.id] if called else []
             return Mark(number, frozenset(used), frozenset([channel.server]))
@@ -60,7 +65,7 @@ class PathMarks:
             over = users if step.foothold.kind == "holds" else []
             clients = (self._channels[it].client for it in users)
             return Mark(number, frozenset(over), frozenset(clients))
-        # a credential that is on no channel is still its component's
+        # a credential that no channel uses still belongs to its component
         owners = [name for name in held if name in self._node]
         for place in sorted({str(it.where) for it in (step.foothold, *step.grants)}):
             owners += self._on.get(place, ()) if place else ()

@@ -1,4 +1,4 @@
-"""A model as a picture, drawn with matplotlib; two of them side by side."""
+"""Draw one model, or several side by side, with matplotlib."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["figure"]
 
 FILLS = {"cluster network": "#F3F3F3", "master node": "#E8F1FA", "worker node": "#FBF3E4"}
 INK = "#333333"
-#: Inches for each unit of a plan; above it the title, below it the legend.
+#: Inches: for each unit of a plan, for the title above it, for the legend below it.
 SCALE, ABOVE, BELOW = 0.9325, 0.37, 0.555
 
 
@@ -29,12 +29,17 @@ def figure(models: Model | Sequence[Model], *, titles: Sequence[str] | None = No
     ----------
     models : Model or sequence of Model
     titles : sequence of str, optional
-        One for each; without them the models' names.
+        One for each model. The default is the models' names.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Shows itself as PNG in a notebook, without pyplot. The layout is the same every time.
+        A notebook shows it as PNG, without pyplot. The layout is the same every time.
+
+    Raises
+    ------
+    ValueError
+        The number of titles is not the number of models.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Who signs whom, and who trusts whom: the certificates of an environment as a picture."""
+"""Draw the certificate authorities of an environment and the certificates that they sign."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["trust"]
 
 COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 ROW = 0.34
-#: As many subjects of one planned certificate are named; the rest is counted.
+#: Most subjects that the picture names for one planned certificate; it counts the rest.
 SUBJECTS = 4
 
 
 def trust(*environments: Environment) -> Figure:
     """Draw the authorities of environments and the certificates that each of them signs.
 
-    A certificate that every machine of a role has its own of is one line for each machine.
+    If every machine of a role has its own certificate, each machine has a line.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _signed(env: Environment) -> dict[str, list[str]]:
 
 
 def _subjects(env: Environment, plan: PlannedCertificate) -> list[str]:
-    """Return whom a planned certificate names, on every machine that has it."""
+    """Return the subjects of a planned certificate, on all machines that hold it."""
     held = dict.fromkeys(
         it.common_name + (f" ({it.organizations[0]})" if it.organizations else "")
         for it in env.credentials

@@ -1,4 +1,4 @@
-"""Where everything of a picture stands: boxes, frames, lines and labels, for whoever draws it."""
+"""Plan a picture: the positions of boxes, frames, lines and labels, for any drawing code."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from labkit.render.layout import HEIGHT, WIDTH, Area, Point, is_known, place
 __all__ = ["Plan", "Stroke", "free", "label_size", "plan"]
 
 LABEL_HEIGHT, LABEL_CHARACTER = 0.2, 0.082
-# Where on a line its label may stand, the best place first
+# Positions of a label on its line, from 0 to 1, the best one first
 SPOTS = (0.5, 0.42, 0.58, 0.36, 0.64, 0.3, 0.7, 0.25, 0.75)
-# Lines are looked up by cells of this size
+# Size of the cells in which lines are looked up
 CELL = 0.12
 Curve = tuple[Point, ...]
 
@@ -28,9 +28,9 @@ class Stroke:
     ----------
     edge : Edge
     curve : tuple of (float, float)
-        A start, and three points for each cubic Bézier curve from there.
+        The start, then three points for each cubic Bézier curve.
     label : (float, float) or None
-        The middle of its label; None where there is no room for one.
+        The middle of its label; None if there is no room for it.
     """
 
     edge: Edge
@@ -40,7 +40,7 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where everything stands, in units of about an inch; y grows upwards.
+    """Positions of all parts of a picture, in units of about an inch; y grows upwards.
 
     Attributes
     ----------
@@ -62,10 +62,20 @@ class Plan:
 
 
 def plan(boxes: Iterable[Box], edges: Sequence[Edge]) -> Plan:
-    """Say where everything of a picture stands, the same every time.
+    """Return the positions of all parts of a picture.
 
-    The components that every cluster has stand where they are expected. Any other model is
-    layered: trust zones below each other, callers above what they call.
+    The components that every cluster has are at fixed positions. Any other model is layered:
+    trust zones below each other, clients above their servers.
+
+    Parameters
+    ----------
+    boxes : iterable of Box
+    edges : sequence of Edge
+
+    Returns
+    -------
+    Plan
+        Equal for equal arguments.
 
     Examples
     --------
@@ -94,6 +104,15 @@ def plan(boxes: Iterable[Box], edges: Sequence[Edge]) -> Plan:
 def label_size(text: str) -> Point:
     """Return the width and height of a label.
 
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    (float, float)
+        In units of a plan.
+
     Examples
     --------
     >>> label_size(":6443")[1]
@@ -106,7 +125,7 @@ def label_size(text: str) -> Point:
 
 
 def _straight(points: dict[Box, Point], edges: Sequence[Edge]) -> list[Curve]:
-    """Return lines from box to box; where two go to and fro, they are bent apart."""
+    """Return lines from box to box; two lines in opposite directions are bent apart."""
     pairs = {(edge.client, edge.server) for edge in edges}
     curves: list[Curve] = []
     for edge in edges:
@@ -142,7 +161,7 @@ def _clipped(start: Point, middle: Point, end: Point) -> Curve:
 
     first, last = leaves(start, 0.0, 0.5), leaves(end, 1.0, 0.5)
     one, two = at(first), at(last)
-    # the middle of what remains lies where the tangents at both ends meet
+    # the middle of the clipped curve is where the tangents at both ends meet
     u, v = (1 - first) * (1 - last), first * last
     w = first + last - 2 * v
     x, y = (u * a + w * b + v * c for a, b, c in zip(start, middle, end, strict=True))
@@ -171,7 +190,7 @@ def _through(rows: Rows, number: int, edge: Edge) -> Curve:
 
 
 def _spots(curve: Curve, edge: Edge) -> list[Point]:
-    """Return where on a line its label may stand."""
+    """Return the possible positions of a line's label."""
     if edge.client == edge.server:
         away = label_size(edge.label)[0] / 2
         (x, y), (_, to_y) = curve[1], curve[2]
@@ -182,13 +201,13 @@ def _spots(curve: Curve, edge: Edge) -> list[Point]:
     found = [_on(curve[i : i + 4], spot) for spot, i in product(SPOTS, starts) if _sloped(curve, i)]
     (x, y), (to_x, to_y) = curve[0], curve[-1]
     if abs(y - to_y) < 1e-6 and abs(to_x - x) < label_size(edge.label)[0] + 0.4:
-        # it would hide the whole arrow
+        # the label would hide the whole arrow
         return [(at, high + up) for up in (0.22, 0.34) for at, high in found]
     return found
 
 
 def _sloped(curve: Curve, start: int) -> bool:
-    """Say whether a part of a line is not the one that passes straight through a row."""
+    """Say whether a part of a line is sloped; other parts cross a row vertically."""
     (x, y), (to_x, to_y) = curve[start], curve[start + 3]
     return len(curve) == 4 or x != to_x or abs(y - to_y) > HEIGHT * 1.01
 
@@ -232,7 +251,7 @@ def _labelled(
 
 
 class _Lines:
-    """Which lines pass through which cells of a picture."""
+    """The lines in each cell of a picture."""
 
     def __init__(self, curves: Sequence[Curve]) -> None:
         self.cells: dict[tuple[int, int], set[int]] = {}
@@ -244,7 +263,7 @@ class _Lines:
                     self.cells.setdefault(cell, set()).add(number)
 
     def hidden(self, number: int, text: str, spot: Point) -> int:
-        """Return how many other lines a label at a spot would hide."""
+        """Return the number of other lines that a label at a position would hide."""
         wide = round(label_size(text)[0] / 2 / CELL)
         x, y = round(spot[0] / CELL), round(spot[1] / CELL)
         found: set[int] = set()
@@ -258,7 +277,21 @@ NOTHING: frozenset[int] = frozenset()
 
 
 def free(spots: Iterable[Point], text: str, taken: Sequence[Area]) -> tuple[Point, Area] | None:
-    """Return the first spot where a label covers nothing, and what it covers.
+    """Return the first position at which a label covers no taken area, and the label's area.
+
+    Parameters
+    ----------
+    spots : iterable of (float, float)
+        Middles of the label, the best one first.
+    text : str
+        The label.
+    taken : sequence of (float, float, float, float)
+        Left, bottom, right and top of each area.
+
+    Returns
+    -------
+    tuple of (float, float) and (float, float, float, float), or None
+        None if every position is taken.
 
     Examples
     --------

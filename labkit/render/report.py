@@ -1,4 +1,4 @@
-"""A threat model as one HTML file that needs nothing else, or as Markdown."""
+"""Write a threat model as one HTML file that loads no other file, or as Markdown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.attack_graph.steps import cost
 from labkit.analysis.findings.finding import LEVELS, STATES, Findings
+from labkit.gc_pause import gc_pause
 from labkit.model import PROPERTIES, Model
 from labkit.render import templating
 from labkit.render.contents import MEANINGS, SIGNS, Contents, contents
@@ -21,24 +22,30 @@ if TYPE_CHECKING:
 __all__ = ["markdown", "report"]
 
 
+@gc_pause()
 def report(
     models: Sequence[Model], findings: Sequence[Findings], paths: Sequence[Iterable[AttackPaths]]
 ) -> str:
-    """Return a report as one HTML file: no script, font or picture from elsewhere.
+    """Return a report as one HTML file that loads no other file.
 
     Parameters
     ----------
     models : sequence of Model
-        One, or two to be compared.
+        One model, or two to compare.
     findings : sequence of Findings
         One for each model.
     paths : sequence of iterable of AttackPaths
-        For each model, from each foothold to each goal, also where there is no path.
+        For each model, one for each foothold and goal, even if it holds no path.
 
     Returns
     -------
     str
-        The same bytes every time.
+        Equal arguments give the same bytes.
+
+    Raises
+    ------
+    ValueError
+        The three sequences differ in length.
 
     Examples
     --------
@@ -52,15 +59,30 @@ def report(
     return templating.html("report/page.html", **_context(contents(models, findings, paths)))
 
 
+@gc_pause()
 def markdown(
     models: Sequence[Model], findings: Sequence[Findings], paths: Sequence[Iterable[AttackPaths]]
 ) -> str:
-    """Return the same report as Markdown, with Mermaid diagrams inside.
+    """Return the same report as Markdown with Mermaid diagrams.
 
     Parameters
     ----------
-    models, findings, paths
-        As :func:`report` takes them.
+    models : sequence of Model
+        One model, or two to compare.
+    findings : sequence of Findings
+        One for each model.
+    paths : sequence of iterable of AttackPaths
+        For each model, one for each foothold and goal, even if it holds no path.
+
+    Returns
+    -------
+    str
+        Equal arguments give the same bytes.
+
+    Raises
+    ------
+    ValueError
+        The three sequences differ in length.
 
     Examples
     --------
@@ -75,7 +97,7 @@ def markdown(
 
 
 def _context(said: Contents) -> dict[str, Any]:
-    """Return what the templates of both formats name."""
+    """Return the variables of the templates."""
     return {
         "said": said,
         "bad": BAD,

@@ -1,4 +1,4 @@
-"""A model as SVG, written by labkit itself: for reports, notebooks and slides."""
+"""Draw a model as SVG, for reports, notebooks and slides."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["STYLE", "Mark", "Svg", "svg"]
 SCALE = 96
 DASHES = {"solid": "", "dashed": "8 5", "dotted": "2 5", "dashdot": "9 4 2 4"}
 TINTS = {"cluster network": "net", "master node": "master", "worker node": "worker"}
-#: The colours of what is no protection; a page may set the variables.
+#: All colours but those of the protections; a page may set the variables.
 STYLE = """
 .dfd{--ink:#1f2328;--soft:#57606a;--paper:#fff;--zone:#f4f5f6;--edge:#b9c0c7;
 --master:#e9f1fb;--worker:#fdf5e4;--hit:#a5005a;font-family:system-ui,sans-serif}
@@ -43,13 +43,14 @@ STYLE = """
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What one step of an attack is about, drawn over a picture with the step's number.
+    """The channels and components of one step of an attack, drawn with the step's number.
 
     Attributes
     ----------
     number : int
+        From 1.
     channels, components : frozenset of str
-        Their ids.
+        Ids of the model.
     """
 
     number: int
@@ -58,12 +59,13 @@ class Mark:
 
 
 class Svg:
-    """A drawing of a model; shows itself in a notebook.
+    """A drawing of a model, which a notebook shows; :func:`svg` makes it.
 
     Attributes
     ----------
     title : str
     boxes : dict of Box to int
+        The number of components in each box.
     edges : list of Edge
     """
 
@@ -71,19 +73,21 @@ class Svg:
         self.title = title
         self.boxes, self.edges = grouped(model, channels)
         self._members: dict[str, Box] = {}
-        for edge in self.edges:
+        self._edge_of: dict[str, int] = {}
+        for number, edge in enumerate(self.edges):
             for channel in edge.channels:
+                self._edge_of[channel.id] = number
                 self._members[channel.client] = edge.client
                 self._members[channel.server] = edge.server
 
     @cached_property
     def plan(self) -> Plan:
-        """Where everything stands."""
+        """The positions of boxes, frames, lines and labels."""
         return plan(self.boxes, self.edges)
 
     @property
     def said(self) -> str:
-        """What the drawing shows, in words."""
+        """The drawing in one sentence, for readers who do not see it."""
         counts = Counter(edge.protection for edge in self.edges for _ in edge.channels)
         flows = ", ".join(
             f"{counts[name]} {look.legend}" for name, look in PROTECTIONS.items() if counts[name]
@@ -103,9 +107,13 @@ class Svg:
         Parameters
         ----------
         name : str
-            What all ids in it begin with: one for each drawing of a page.
+            Prefix of all ids in it; each drawing of a page needs another one.
         style : bool
-            Whether it brings its colours along; a page needs them once.
+            Whether to include the colours; a page needs them once.
+
+        Returns
+        -------
+        str
 
         Examples
         --------
@@ -119,17 +127,22 @@ class Svg:
         return self._framed(f"{head}<defs>{markers}</defs>{body}", name, self.title, self.said)
 
     def marked(self, marks: Sequence[Mark], name: str, base: str, title: str, said: str) -> str:
-        """Return the same drawing, pale, with the steps of an attack over it.
+        """Return the same drawing in pale colours, with the steps of an attack over it.
 
         Parameters
         ----------
         marks : sequence of Mark
         name : str
-            What all ids in it begin with.
+            Prefix of all ids in it.
         base : str
-            The name of the drawing on the same page that lies underneath.
+            The name of the pale drawing, which must be on the same page.
         title, said : str
-            What it shows.
+            Title and description, for readers who do not see it.
+
+        Returns
+        -------
+        str
+            An SVG element.
         """
         tip = (
             f'<marker id="{name}-tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="18" '
@@ -157,7 +170,7 @@ class Svg:
     def _body(self, name: str) -> str:
         parts = [self._frame(zone) for zone in self.plan.frames]
         parts += [
-            f'<g class="flow {edge.protection}"><title>{xml(_told(edge))}</title>'
+            f'<g class="flow {edge.protection}"><title>{xml(_tooltip(edge))}</title>'
             f'<path d="{self._path(number)}" {_look(edge.protection)} '
             f'marker-end="url(#{name}-{edge.protection})"/></g>'
             for number, edge in enumerate(self.edges)
@@ -225,12 +238,11 @@ class Svg:
 
     def _hit(self, mark: Mark, name: str) -> str:
         parts, badges = [], []
-        for number, edge in enumerate(self.edges):
-            if any(channel.id in mark.channels for channel in edge.channels):
-                tip = f'marker-end="url(#{name}-tip)"'
-                parts.append(f'<path d="{self._path(number)}" {tip}/>')
-                stroke = self.plan.strokes[number]
-                badges.append(stroke.label or stroke.curve[len(stroke.curve) // 2])
+        for number in sorted({self._edge_of[it] for it in mark.channels if it in self._edge_of}):
+            tip = f'marker-end="url(#{name}-tip)"'
+            parts.append(f'<path d="{self._path(number)}" {tip}/>')
+            stroke = self.plan.strokes[number]
+            badges.append(stroke.label or stroke.curve[len(stroke.curve) // 2])
         boxes = {self._members[it] for it in mark.components if it in self._members}
         for box in sorted(boxes):
             parts.append(self._rect(box, "target", 0.04))
@@ -254,15 +266,15 @@ def svg(
     ----------
     model : Model
     channels : iterable of Channel, optional
-        Only these.
+        Draw only these channels.
     title : str, optional
-        Without it, the model's name.
+        The default is the model's name.
 
     Returns
     -------
     Svg
-        Trust zones are frames, equal components one box; a line's colour and dashes say how
-        it is protected. The same bytes every time.
+        Trust zones are frames. Equal components share a box. The colour and the dashes of a
+        line show its protection. Equal models give the same bytes.
 
     Examples
     --------
@@ -276,7 +288,7 @@ def svg(
     return Svg(model, channels, model.name if title is None else title)
 
 
-def _told(edge: Edge) -> str:
+def _tooltip(edge: Edge) -> str:
     legend = PROTECTIONS[edge.protection].legend
     ids = [channel.id for channel in edge.channels]
     more = f" and {len(ids) - 4} more" if len(ids) > 4 else ""

@@ -1,4 +1,4 @@
-"""A model's channels as a table."""
+"""Show a model's channels as a table."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from labkit.tables import columns
 __all__ = ["Table", "table"]
 
 HEAD = ("channel", *(name.replace("_", " ") for name in PROPERTIES))
-# What each value means for a defender; the words stand in the cell too
+# Values that a defender dislikes and likes; a cell shows the value itself too
 BAD = frozenset({"none", "unverified", "anonymous", "allow-all"})
 GOOD = frozenset({"tls1.2", "tls1.3", "verified", "required", "enforced", "file-mode"})
 
 
 class Table:
-    """Channels in rows, their four properties in columns; sorted by channel.
+    """Channels in rows, sorted by id, with their four properties in columns.
 
-    As text its columns are fixed; in a notebook it is HTML, where each cell says on hovering
-    where its value was read.
+    A terminal shows text with fixed columns. A notebook shows HTML; hovering over a cell shows
+    the source of its value.
+
+    Attributes
+    ----------
+    channels : tuple of Channel
     """
 
     def __init__(self, rows: Iterable[Channel]) -> None:
@@ -29,7 +33,7 @@ class Table:
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
-        """The cells as text, without the head."""
+        """The cells as text, without the header."""
         return [
             (channel.id, *(getattr(channel, name).value for name in PROPERTIES))
             for channel in self.channels
@@ -65,12 +69,16 @@ class Table:
 
 
 def table(model: Model | Iterable[Channel]) -> Table:
-    """Show a model's channels as a table.
+    """Return a table of a model's channels.
 
     Parameters
     ----------
     model : Model or iterable of Channel
         A model, or some of its channels.
+
+    Returns
+    -------
+    Table
 
     Examples
     --------

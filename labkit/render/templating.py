@@ -1,14 +1,17 @@
-"""Templates of pages: every name that they show is escaped, and nothing in it hides.
+"""Templates of pages: every value that they show is escaped, and no character of it is hidden.
 
-Two sets of templates, of HTML and of Markdown, share their filters; they differ in how a text
-is escaped. Template files are read when the first page is made, and compiled once.
+The templates of HTML and of Markdown have the same filters; they differ in how a text is
+escaped. The first page reads and compiles the template files, later pages reuse them.
+
+A template may wrap a macro in ``once``: the macro then runs once for each set of arguments. A
+report of 400 channels has thousands of table cells, and many of them are equal.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
@@ -28,8 +31,20 @@ def html(template: str, **context: Any) -> str:
     ----------
     template : str
         A file under ``labkit/render/templates``.
-    **context
-        What the template names; a name that is missing is an error.
+    **context : object
+        The variables of the template.
+
+    Returns
+    -------
+    str
+        HTML in which every value is escaped.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        The template uses a variable that is not given.
+    jinja2.TemplateNotFound
+        There is no such file.
 
     Examples
     --------
@@ -41,12 +56,47 @@ def html(template: str, **context: Any) -> str:
 
 
 def markdown(template: str, **context: Any) -> str:
-    """Return a page of Markdown; as :func:`html`."""
+    r"""Return a page of Markdown.
+
+    Parameters
+    ----------
+    template : str
+        A file under ``labkit/render/templates``.
+    **context : object
+        The variables of the template.
+
+    Returns
+    -------
+    str
+        Markdown in which every value is escaped.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        The template uses a variable that is not given.
+    jinja2.TemplateNotFound
+        There is no such file.
+
+    Examples
+    --------
+    >>> print(markdown("report/reading.md", meanings={"a|b": "c"}).splitlines()[0])
+    - **a\|b**: c
+    """
     return _environment(markdown_markup).get_template(template).render(context)
 
 
 def html_text(value: str, most: int = LONGEST) -> Markup:
-    """Return a text for HTML, whose direction does not spill over.
+    """Return a text escaped for HTML; text that is not ASCII keeps its direction to itself.
+
+    Parameters
+    ----------
+    value : str
+    most : int
+        Longest text in characters; a longer one is cut.
+
+    Returns
+    -------
+    markupsafe.Markup
 
     Examples
     --------
@@ -58,7 +108,17 @@ def html_text(value: str, most: int = LONGEST) -> Markup:
 
 
 def markdown_markup(value: str, most: int = LONGEST) -> Markup:
-    """Return a text for a cell of a Markdown table.
+    """Return a text escaped for a cell of a Markdown table.
+
+    Parameters
+    ----------
+    value : str
+    most : int
+        Longest text in characters; a longer one is cut.
+
+    Returns
+    -------
+    markupsafe.Markup
 
     Examples
     --------
@@ -70,20 +130,52 @@ def markdown_markup(value: str, most: int = LONGEST) -> Markup:
 
 @cache
 def asset(name: str) -> Markup:
-    """Return a style sheet or a script of ours, as it is."""
+    """Return a style sheet or a script of the package, unescaped.
+
+    Parameters
+    ----------
+    name : str
+        A file under ``labkit/render/templates``.
+
+    Returns
+    -------
+    markupsafe.Markup
+
+    Examples
+    --------
+    >>> asset("report/report.css")[:5]
+    Markup(':root')
+    """
     file = resources.files("labkit.render") / "templates" / name
     return Markup(file.read_text(encoding="utf-8"))  # noqa: S704 - a file of the package
 
 
 def script_digest(name: str) -> Markup:
-    """Return what a content security policy calls a script of ours."""
+    """Return the hash source of a script, for a Content-Security-Policy header.
+
+    See https://www.w3.org/TR/CSP3/#grammardef-hash-source.
+
+    Parameters
+    ----------
+    name : str
+        A file under ``labkit/render/templates``.
+
+    Returns
+    -------
+    markupsafe.Markup
+
+    Examples
+    --------
+    >>> str(script_digest("report/report.js"))[:8]
+    "'sha256-"
+    """
     digest = hashlib.sha256(asset(name).encode()).digest()
     return Markup("'sha256-{}'").format(base64.b64encode(digest).decode())
 
 
 @cache
 def _environment(text: Callable[..., Markup]) -> Environment:
-    # a model says the same of many channels
+    # many channels have the same claims
     kept = lru_cache(maxsize=1 << 14)(text)
 
     def shown(value: object) -> object:
@@ -92,6 +184,9 @@ def _environment(text: Callable[..., Markup]) -> Environment:
 
     def filtered(value: object, most: int = LONGEST) -> Markup:
         return kept(str(value), most)
+
+    def joined(values: Iterable[object], between: str) -> Markup:
+        return escape(between).join([kept(str(value)) for value in values])
 
     found = Environment(
         loader=PackageLoader("labkit.render"),
@@ -103,9 +198,10 @@ def _environment(text: Callable[..., Markup]) -> Environment:
         keep_trailing_newline=True,
         auto_reload=False,
     )
-    found.filters |= {"text": filtered, "attribute": _attribute, "source": _source}
+    found.filters |= {"text": filtered, "texts": joined, "attribute": _attribute}
+    found.filters["source"] = _source
     found.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
-    found.globals |= {"asset": asset, "script_digest": script_digest}
+    found.globals |= {"asset": asset, "script_digest": script_digest, "once": cache}
     return found
 
 
@@ -119,5 +215,5 @@ def _source(value: object) -> Markup:
 
 @lru_cache(maxsize=1 << 14)
 def _broken(value: str) -> Markup:
-    """Return where something was read; a long path may be broken at its slashes."""
+    """Return a source with a possible line break after each slash."""
     return Markup("/<wbr>").join(plain(value).split("/"))

@@ -1,4 +1,4 @@
-"""Which attack paths a report looks for."""
+"""Choose the attack paths of a report."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ __all__ = ["usual_paths"]
 
 
 def usual_paths(model: Model, count: int = 3) -> list[AttackPaths]:
-    """Return the attack paths that a report is about.
+    """Return the attack paths that a report shows.
 
-    They start on the network, inside a pod, and as a user and as root of one machine of each
-    sort: of machines in one zone that run the same, the first stands for all.
+    They start on the network, inside a pod, and as a user and as root on machines. Of several
+    machines that run the same components in the same zones, only the first is used.
 
     Parameters
     ----------
     model : Model
     count : int
-        How many paths from the network and from a pod; from machines it is the cheapest.
+        Most paths for each goal from the network and from a pod; a machine has the cheapest
+        path only.
+
+    Returns
+    -------
+    list of AttackPaths
+        One for each foothold and goal, even if it holds no path.
 
     Examples
     --------
@@ -45,10 +51,10 @@ def usual_paths(model: Model, count: int = 3) -> list[AttackPaths]:
 
 
 def _machines(model: Model) -> list[str]:
-    """Return one machine of each sort."""
+    """Return the first machine of each set of machines that run the same components."""
     runs: dict[str, set[tuple[str, str]]] = {}
     for it in model.components:
-        # whoever is "on the network" has no machine, and people are no machine's sort
+        # "anyone" has no machine, and administrators' clients do not distinguish machines
         if it.node and it.kind not in ("anyone", "kubectl"):
             runs.setdefault(it.node, set()).add((it.zone, it.kind))
     first: dict[frozenset[tuple[str, str]], str] = {}

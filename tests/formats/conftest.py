@@ -1,4 +1,4 @@
-"""Findings made by hand, models made up, and the upstream schemas where they are."""
+"""Findings of every state, and validation against the upstream schemas if they are present."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labkit.analysis.findings.finding import LEVELS, STATES, Finding, Findings
 from labkit.model import PROPERTIES, Claim, Model, Source
 
 ROOT = Path(__file__).resolve().parents[2]
-# The schemas are other people's, so they lie beside the repository and not in it.
+# The schemas belong to other projects, so they are beside the repository and not in it.
 SCHEMAS = ROOT.parent / "shared" / "schemas"
 NO_SCHEMAS = pytest.StashKey[set[str]]()
 
@@ -63,12 +63,12 @@ def finding(number: int, subject: str, name: str, claim: Claim, state: str) -> F
         likelihood=1 + number % 4,
         impact=1 + number // 2 % 4,
         severity=severity,
-        explanation="Whoever listens reads it.",
+        explanation="An eavesdropper reads it.",
     )
 
 
 def made_up(model: Model) -> Findings:
-    """Findings of every state, about channels, components, and what is not in the model."""
+    """Return findings of every state, about channels, components and an unknown subject."""
     wanted = [
         (it.id, name, getattr(it, name)) for it in model.channels[:6] for name in PROPERTIES[:2]
     ]
@@ -91,7 +91,7 @@ def make_findings() -> Callable[[Model], Findings]:
 
 @pytest.fixture
 def validate(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Return what holds a text against an upstream schema."""
+    """Return a function that validates a text against an upstream schema."""
 
     def check(name: str, text: str) -> None:
         path = SCHEMAS / f"{name}.schema.json"
@@ -112,7 +112,7 @@ def validate(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 def nullable(schema: Any) -> None:
-    """Say in words of JSON Schema what Threat Dragon's own validator is told otherwise."""
+    """Replace ``nullable``, which Threat Dragon's validator knows, by a type of JSON Schema."""
     if isinstance(schema, dict):
         if schema.get("nullable") and isinstance(schema.get("type"), str):
             schema["type"] = [schema["type"], "null"]

@@ -1,4 +1,4 @@
-"""Files that labkit did not write: what they say, what they do not, and where."""
+"""Files that labkit did not write: known and unknown properties, with their lines."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_otm_file_is_read_as_expected(foreign):
     assert (buys.id, buys.client, buys.server) == ("Buys", "Browser", "Shop")
     assert (buys.protocol, buys.port, buys.data) == ("https", 443, ("Cards",))
     assert values(buys) == ["unknown", "unknown", "none", "unknown"]
-    assert buys.encryption.detail == "encrypted; which version of TLS is not said"
+    assert buys.encryption.detail == "encrypted; the file does not give the TLS version"
     assert buys.client_authentication.source.line == 19
     assert unnamed.id == "Module -> Orders"
     assert any(":21 " in note and "'c9'" in note and "'Lost'" in note for note in model.unknowns)
@@ -69,7 +69,7 @@ def test_tm_bom_file_is_read_as_expected(foreign):
     buys, keeps = model.channels
     assert values(buys) == ["unknown"] * 4
     assert values(keeps) == ["none", "unknown", "unknown", "unknown"]
-    # the file calls the shop an actor there, and there is one thing of that name
+    # the flow calls the shop an actor, and only one thing has that name
     assert keeps.client == "Shop"
 
 
@@ -106,7 +106,7 @@ def test_threagile_file_is_read_as_expected(foreign):
     [
         ("HTTPS", False, "unknown", "marked as not encrypted, and https encrypts"),
         ("HTTP", True, "unknown", "marked as encrypted, and http encrypts nothing"),
-        ("", True, "unknown", "encrypted; which version of TLS is not said"),
+        ("", True, "unknown", "encrypted; the file does not give the TLS version"),
         ("", False, "none", "marked as not encrypted"),
         ("unix", False, "local", "unix"),
     ],
@@ -147,7 +147,7 @@ def test_foreign_value_is_unknown(foreign):
     data["dataflows"][0]["attributes"]["encryption"] = "rot13"
     model = read_text(json.dumps(data), "shop.json")
     assert model.channels[0].encryption.value == "unknown"
-    assert any("'rot13' is no word of labkit" in note for note in model.unknowns)
+    assert any("labkit does not know the value 'rot13'" in note for note in model.unknowns)
 
 
 def test_includes_are_unknowns(foreign):
@@ -155,19 +155,19 @@ def test_includes_are_unknowns(foreign):
     assert any("more.yaml is not read" in note for note in read_text(text, "a.yaml").unknowns)
 
 
-# -- what cannot be understood --------------------------------------------------------------
+# -- malformed files ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "m.json:1: expected one YAML document"),
-        ("{", "m.json:1: no valid JSON"),
+        ("{", "m.json:1: invalid JSON"),
         ('{\n"a": 1,\n"a": 2}', "m.json:3: 'a' stands here twice, first on line 2"),
-        ('{"a": NaN}', "NaN is no value"),
+        ('{"a": NaN}', "NaN is not a JSON value"),
         ('{"a": "\\ud800"}', "half a character"),
         ('{"a":' + "[" * 99 + "]" * 99 + "}", "too deeply nested"),
-        ('{"a":' + "[" * 99999 + "]" * 99999 + "}", "m.json: no valid JSON"),
+        ('{"a":' + "[" * 99999 + "]" * 99999 + "}", "m.json: invalid JSON"),
         ('{"a": 1}', "m.json:1: in none of the formats that labkit reads"),
         ('{"otmVersion": "0.2.0",\n"trustZones": 7}', "m.json:2: trustZones: expected a list"),
         (
@@ -199,7 +199,7 @@ def test_recursive_yaml_is_refused(foreign):
 
 
 def test_write_only_format_is_refused_for_reading():
-    with pytest.raises(ConfigError, match=r"SARIF 2\.1\.0 is written, and not read"):
+    with pytest.raises(ConfigError, match=r"labkit writes SARIF 2\.1\.0, but does not read it"):
         read_text("{}", "m.json", "sarif")
 
 

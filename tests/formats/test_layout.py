@@ -1,4 +1,4 @@
-"""Where the components of a diagram stand: each in its zone, none on another."""
+"""The layout of a diagram: each component is in its zone, and no two overlap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is in a file: a model, or an error that names the file; never a traceback."""
+"""Any file gives a model, or an error that names the file, and never a traceback."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def tried(text: str, path: str) -> None:
         model = read_text(text, path)
     except ConfigError as error:
         model, said = None, str(error)
-    # what was read can be written again, and read again
+    # a model that was read can be written and read again
     assert path in said if model is None else read_text(write(model, "otm"), "a.json") == model
 
 

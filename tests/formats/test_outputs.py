@@ -1,4 +1,4 @@
-"""What is written, held against the upstream schemas and loaded in the tools themselves."""
+"""Written files are valid under the upstream schemas, and the other tools load them."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_junit_fails_for_open_findings(model, findings):
 
 
 def test_graphml_is_read_by_networkx(model, findings):
-    # a multigraph, for which the type hints of networkx have no overload
+    # networkx has no type hints for a multigraph here
     graph: Any = nx.parse_graphml(write(model, "graphml", findings), force_multigraph=True)
     assert set(graph) == {it.id for it in model.components}
     edges = {key: data for *_, key, data in graph.edges(keys=True, data=True)}

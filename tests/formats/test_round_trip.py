@@ -1,4 +1,4 @@
-"""Out and in again: an equal model, whatever is in it; and what somebody changed in between."""
+"""A written model is read as an equal model, with the changes that another tool made."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_plain_form_is_equal_after_a_round_trip(model):
     assert from_plain(parse(text, "model.json")) == model
 
 
-# -- what somebody changed in another tool --------------------------------------------------
+# -- changes in another tool ----------------------------------------------------------------
 
 
 def small() -> Model:
@@ -168,7 +168,7 @@ def small() -> Model:
 
 
 def changed(name: str, edit: str) -> Model:
-    """Change what a tool shows, as its user would, and leave the free slot alone."""
+    """Change a field that the tool shows, as its user would, and keep the free slot."""
     text = write(small(), name)
     data = yaml.safe_load(text)
     EDITS[name, edit](data)
@@ -244,7 +244,9 @@ def test_channel_changed_to_plaintext_is_plaintext(name):
     assert found.channels[0].encryption.value == "none"
     assert found.channels[0].encryption.source.path.startswith("model.")
     assert found.channels[0].credential == "client"
-    assert any("encryption" in note and "the file is believed" in note for note in found.unknowns)
+    assert any(
+        "encryption" in note and "labkit uses the new value" in note for note in found.unknowns
+    )
     assert found.channels[1] == small().channels[1], "what the tool does not show is kept"
 
 
@@ -262,7 +264,7 @@ def test_removed_component_is_gone_with_its_channels(name):
     found = changed(name, "remove")
     assert [it.id for it in found.components] == ["api", "kubelet"]
     assert found.channels == ()
-    assert any("no longer there" in note for note in found.unknowns)
+    assert any("removed after" in note for note in found.unknowns)
 
 
 @pytest.mark.parametrize("name", READABLE)
@@ -287,7 +289,7 @@ def test_channel_added_to_a_closed_listener_is_open():
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_changed_title_is_the_models_name(name):
+def test_changed_title_is_the_name_of_the_model(name):
     assert changed(name, "title") != small()
     assert changed(name, "title").name == "other"
 

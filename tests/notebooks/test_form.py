@@ -1,4 +1,4 @@
-"""What a stored notebook has to be; nbval holds its outputs against a fresh run."""
+"""The form of stored notebooks; nbval compares their outputs with a new run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LARGEST = 400_000
-#: The values of the lab's secrets are 24 hexadecimal digits; images are looked at by people.
+#: The values of the lab's secrets are 24 hexadecimal digits. People check the images.
 SECRETS = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "a certificate": r"-----BEGIN CERTIFICATE-----",
@@ -28,7 +28,7 @@ SECRETS = {
 
 
 def texts(cell: dict[str, Any]) -> list[str]:
-    """Return what a cell says: its source, and its outputs but for pictures."""
+    """Return the texts of a cell: its source, and its outputs without pictures."""
     found = ["".join(cell["source"])]
     for output in cell.get("outputs", ()):
         found.append("".join(output.get("text", "")))
@@ -39,7 +39,7 @@ def texts(cell: dict[str, Any]) -> list[str]:
 
 
 def faults(path: Path) -> list[str]:
-    """Return what is wrong with the form of a notebook."""
+    """Return the faults in the form of a notebook."""
     notebook = json.loads(path.read_text())
     cells = notebook["cells"]
     found = []
@@ -57,7 +57,7 @@ def faults(path: Path) -> list[str]:
             if output.get("name") == "stderr":
                 found.append("something on standard error")
             if "application/vnd.jupyter.widget-model+json" in output.get("data", {}):
-                found.append("a widget, which nothing checks")
+                found.append("a widget, which nbval does not check")
     for cell in cells:
         for text in texts(cell):
             found += [what for what, pattern in SECRETS.items() if re.search(pattern, text)]
@@ -103,11 +103,11 @@ def test_documents_name_only_notebooks_that_exist() -> None:
     for document in documents:
         named = set(re.findall(r"\b(\d\d-[\w-]+\.ipynb)", document.read_text()))
         assert named <= {path.name for path in NOTEBOOKS}, document
-        if named:  # a list that names one names all
+        if named:  # a document that names one notebook must name all
             assert named == {path.name for path in NOTEBOOKS}, document
 
 
-# Put together here, so that no file of the repository holds what looks like one
+# Joined here, so that no file of the repository holds a text that looks like a token
 TOKEN = ".".join(["eyJ" + "hbGciOiJSUzI1NiJ9", "eyJ" + "zdWIiOiJhIn0", "c2lnbmF0dXJl"])
 SPOILT: dict[str, dict[str, Any]] = {
     "a private key": {"text": "-----BEGIN EC PRIVATE KEY-----\nMHcC\n"},
@@ -118,7 +118,7 @@ SPOILT: dict[str, dict[str, Any]] = {
     "the value of a secret": {"data": {"text/html": ["<td>0123456789abcdef01234567</td>"]}},
     "an address": {"text": "etcd1 is at 10.161.4.11"},
     "something on standard error": {"name": "stderr", "text": "a warning"},
-    "a widget, which nothing checks": {
+    "a widget, which nbval does not check": {
         "data": {"application/vnd.jupyter.widget-model+json": {"model_id": "x"}}
     },
 }
@@ -185,7 +185,7 @@ def test_bad_form_is_found(
 def test_notebook_that_was_not_executed_in_order_is_found(
     count: int | None, tmp_path: Path
 ) -> None:
-    # nbval passes a cell without a count, whatever it puts out
+    # nbval accepts any output of a cell without a count
     notebook = json.loads(NOTEBOOKS[0].read_text())
     next(c for c in notebook["cells"] if c["cell_type"] == "code")["execution_count"] = count
     path = tmp_path / "bad.ipynb"
@@ -206,7 +206,7 @@ def test_stored_error_is_found(tmp_path: Path) -> None:
 
 
 def sanitize(text: str) -> str:
-    """Do what nbval does with its file: its patterns, in their order."""
+    """Apply the patterns of nbval's sanitize file in their order."""
     written = (FOLDER / "sanitize.cfg").read_text()
     rules = re.findall(r"^regex: (.*)$\n+^replace: (.*)$", written, re.MULTILINE)
     assert len(rules) == len(re.findall(r"^regex:", written, re.MULTILINE)) > 0

@@ -1,4 +1,4 @@
-"""The truth matrix as a page: every cell is in it, it needs nothing else, nothing breaks out."""
+"""The page of the truth matrix holds every cell, loads no file and escapes every text."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ def cells_of(data: Any) -> set[tuple[object, ...]]:
     }
 
 
-def test_every_stored_cell_is_in_it(stored: Matrix) -> None:
+def test_page_holds_every_stored_cell(stored: Matrix) -> None:
     assert cells_of(data_of(page(stored))) == {
         (*c.variant, c.technique, c.foothold, c.predicted, c.observed, c.reason) for c in stored
     }
 
 
-def test_it_is_small_and_loads_nothing(stored: Matrix) -> None:
+def test_page_is_small_and_loads_nothing(stored: Matrix) -> None:
     text = page(stored)
     assert len(text.encode()) < 600_000
     assert not re.search(r"https?://|\bsrc=|@import|url\(|<link", text)
     assert "default-src 'none'" in text
 
 
-def test_the_same_bytes_in_whatever_order(stored: Matrix) -> None:
+def test_order_of_the_cells_does_not_change_the_page(stored: Matrix) -> None:
     assert page(Matrix(reversed(stored.cells))) == page(stored)
 
 
-def test_a_cell_that_is_missing_or_unprobed_stays_so() -> None:
+def test_missing_and_unprobed_cells_keep_their_letters() -> None:
     cells = [
         Cell(
             "insecure", None, None, "inside a pod", "a", "refused", "unprobed", "no answer", False
@@ -65,7 +65,7 @@ def test_a_cell_that_is_missing_or_unprobed_stays_so() -> None:
     assert [row[3] for row in data["rows"]] == ["?.", ".R"]
 
 
-def test_a_hostile_reason_makes_no_element() -> None:
+def test_hostile_reason_makes_no_element() -> None:
     hostile = "</script><script>alert(1)</script><!-- \u2028'\""
     cell = Cell(hostile, hostile, "on", hostile, hostile, "refused", "refused", hostile, True)
     text = page(Matrix([cell]))
@@ -73,5 +73,5 @@ def test_a_hostile_reason_makes_no_element() -> None:
     assert data_of(text)["reasons"] == [hostile]
 
 
-def test_the_stored_page_says_what_is_stored(stored: Matrix) -> None:
+def test_stored_page_equals_the_page_of_the_stored_matrix(stored: Matrix) -> None:
     assert (DOCS / "matrix.html").read_text(encoding="utf-8") == page(stored), "make matrix"

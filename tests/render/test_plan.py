@@ -13,7 +13,7 @@ from labkit.render.plan import label_size, plan
 
 
 def system(count, zones=4, seed=7):
-    """A made-up system: everything calls two others, half of it in plaintext."""
+    """Return a model in which each component calls two others, half of them in plaintext."""
     draft = Draft("made up")
     names = [
         draft.component(f"service-{i}@host{i}", kind=f"kind{i % 9}", zone=f"zone {i * 5 % zones}")
@@ -38,7 +38,7 @@ def system(count, zones=4, seed=7):
 
 @pytest.fixture(scope="module")
 def forty():
-    boxes, edges = grouped(system(40).graph)
+    boxes, edges = grouped(system(40))
     drawing = plan(boxes, edges)
     assert (len(boxes), len(edges)) == (40, 78)
     assert (len(drawing.points), len(drawing.strokes), len(drawing.frames)) == (40, 78, 4)
@@ -133,7 +133,7 @@ def test_empty_model_has_no_lines():
 
 
 def test_many_components_of_a_kind_are_one_box():
-    boxes, edges = grouped(system(MOST + 20).graph)
+    boxes, edges = grouped(system(MOST + 20))
     assert len(boxes) <= MOST
     assert sum(boxes.values()) == MOST + 20
     assert sum(len(edge.channels) for edge in edges) == len(system(MOST + 20).channels)
@@ -141,7 +141,7 @@ def test_many_components_of_a_kind_are_one_box():
 
 def test_largest_model_is_grouped_by_zone():
     model = system(400, zones=41)
-    boxes, edges = grouped(model.graph)
+    boxes, edges = grouped(model)
     assert len(boxes) == MOST_ZONES
     assert len(edges) <= MOST_ZONES**2
     assert sum(boxes.values()) == 400
@@ -162,7 +162,7 @@ def test_saved_picture_is_the_same_every_time(tmp_path, kind):
     model = system(6)
     files = [tmp_path / f"{number}.{kind}" for number in range(2)]
     for file in files:
-        save(figure(model.graph), file)
+        save(figure(model), file)
     first, second = (file.read_bytes() for file in files)
     assert first == second
     assert b"20" + b"26-" not in first

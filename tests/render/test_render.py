@@ -105,7 +105,7 @@ def test_closed_listeners_are_left_out_of_mermaid_unless_wanted(models):
     assert "anyone" in mermaid(models["hardened"], closed=True).source
 
 
-def test_mermaid_draws_some_channels_and_quotes_what_it_is_given(models):
+def test_mermaid_draws_chosen_channels_and_escapes_the_title(models):
     wanted = [c for c in models["insecure"].channels if c.port == 2380]
     drawing = mermaid(models["insecure"], channels=wanted, title='a "b" <c>')
     assert 'n0["etcd (3)"]' in drawing.source

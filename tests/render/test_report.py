@@ -1,4 +1,4 @@
-"""Reports: what stands in them, that it is the same every time, and that nothing breaks out."""
+"""Reports: their contents, the same bytes every time, and every text escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from labkit.analysis.attack_graph.steps import Step
 from labkit.analysis.findings.finding import STATES, Finding, Findings
 from labkit.cli import app
 from labkit.cluster.syntax.source import Source
-from labkit.model import Channel, Claim, Component, Model, StoredCredential, read_model
+from labkit.model import (
+    Channel,
+    Claim,
+    Component,
+    Foothold,
+    Model,
+    StoredCredential,
+    read_model,
+)
 from labkit.render.contents import contents
 from labkit.render.escaping import plain
 from labkit.render.path_marks import PathMarks
@@ -68,7 +76,7 @@ class Outline(HTMLParser):
 
 
 def hostile_side(name):
-    """A model in which everything that has a name is called this, with a finding of each state."""
+    """Return a model in which every name is the given one, with a finding of each state."""
     claim = Claim(name, name, Source(name, 1, name))
     one, two = f"{name}@a", f"{name}@b"
     channel = Channel(
@@ -90,8 +98,9 @@ def hostile_side(name):
         )
         for state in STATES
     ]  # fmt: skip
-    path = (Step(name, name, (name,), (str(claim), name)),)
-    return model, Findings(findings, name), [AttackPaths(name, name, (path, ()))]
+    place, goal = Foothold("user", name), Foothold("holds", name)
+    path = (Step(name, place, (goal,), (str(claim), name)),)
+    return model, Findings(findings, name), [AttackPaths(place, goal, (path, ()))]
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +114,14 @@ def page(both):
     return report(*both)
 
 
-# -- nothing breaks out ---------------------------------------------------------------------
+# -- every text is escaped ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_name_makes_no_element_and_no_attribute(name):
+def test_hostile_name_makes_no_element_and_no_attribute(name):
     def shape(called):
         model, findings, paths = hostile_side(called)
-        # places where the text itself decides, by design
+        # these attributes depend on the name by design
         skip = {"class", "data-level", "d", "x", "y", "width", "height", "viewbox", "cx", "cy"}
         return [
             (tag, tuple(sorted(set(attributes) - skip)))
@@ -124,7 +133,7 @@ def test_a_hostile_name_makes_no_element_and_no_attribute(name):
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_name_in_an_svg_is_well_formed_xml(name):
+def test_hostile_name_in_an_svg_is_well_formed_xml(name):
     source = svg(hostile_side(name)[0]).source()
     root = ElementTree.fromstring(source)
     wanted = {"svg", "title", "desc", "style", "defs", "marker", "path", "g", "rect", "text"}
@@ -134,7 +143,7 @@ def test_a_hostile_name_in_an_svg_is_well_formed_xml(name):
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_name_does_not_leave_its_line_of_markdown(name):
+def test_hostile_name_does_not_leave_its_line_of_markdown(name):
     def shape(called):
         model, findings, paths = hostile_side(called)
         return markdown([model], [findings], [paths])
@@ -148,25 +157,25 @@ def test_a_hostile_name_does_not_leave_its_line_of_markdown(name):
     assert "<script" not in text
     assert "<img" not in text
     assert "%%{" not in text
-    # Mermaid makes no links of what stands in quotes
+    # Mermaid makes no links from quoted text
     assert "://" not in re.sub(r"```mermaid.*?\n```\n", "", text, flags=re.DOTALL)
     text.encode("utf-8")
 
 
-def test_what_cannot_be_seen_is_written_out():
+def test_invisible_characters_are_shown_as_code_points():
     assert plain("a\u202eb\x00") == "a‹U+202E›b‹U+0000›"
     assert plain("x" * 999, 10) == "xxxxxxxxx…"
 
 
-def test_two_sides_with_hostile_names():
+def test_comparison_with_hostile_names_is_balanced_html():
     sides = [hostile_side(name) for name in HOSTILE[:2]]
     Outline(report(*(list(each) for each in zip(*sides, strict=True))))
 
 
-# -- one file that needs nothing else -------------------------------------------------------
+# -- one file that loads no other -----------------------------------------------------------
 
 
-def test_the_page_loads_nothing(page):
+def test_page_loads_nothing(page):
     for tag, attributes in Outline(page).tags:
         assert tag not in {"link", "img", "iframe", "object", "embed", "base"}
         assert "src" not in attributes
@@ -177,7 +186,7 @@ def test_the_page_loads_nothing(page):
     assert set(re.findall(r"https?://www\.[^\s\"<]+", page)) == {"http://www.w3.org/2000/svg"}
 
 
-def test_the_policy_allows_just_the_script_that_is_in_it(page):
+def test_policy_allows_only_the_script_of_the_page(page):
     import base64
     import hashlib
 
@@ -187,7 +196,7 @@ def test_the_policy_allows_just_the_script_that_is_in_it(page):
     assert "default-src 'none'" in page
 
 
-def test_the_same_bytes_every_time(both, page):
+def test_report_has_the_same_bytes_every_time(both, page):
     assert report(*both) == page
     assert markdown(*both) == markdown(*both)
 
@@ -211,10 +220,10 @@ def test_every_picture_has_a_title_and_a_description(page):
         assert re.search(r"<title id=.*?>[^<]+</title><desc id=.*?>[^<]+</desc>", picture)
 
 
-# -- what stands in it ----------------------------------------------------------------------
+# -- the contents ---------------------------------------------------------------------------
 
 
-def test_every_finding_stands_in_it_with_its_line(both, page):
+def test_report_shows_every_open_finding_with_its_line(both, page):
     text = " ".join("".join(Outline(page).text).split())
     assert len(both[1][0].open) > 50
     for findings in both[1]:
@@ -233,14 +242,14 @@ def test_equal_findings_are_one_row(both):
     assert len(said.rows) < len(ids)
 
 
-def test_the_difference_counts_what_the_hardened_cluster_closes(both):
+def test_difference_counts_the_findings_that_the_hardened_cluster_closes(both):
     groups = dict(contents(*both).difference)
     assert sum(len(row.ids) for rows in groups.values() for row in rows) == len(both[1][0].open)
     assert "Still open" not in groups
-    assert "New, and open" not in groups
+    assert "Newly open" not in groups
 
 
-def test_a_path_is_marked_where_it_goes(both):
+def test_path_marks_its_channels_and_components(both):
     model = both[0][0]
     walk = PathMarks(model)
     first = attack_paths(model, "network", "admin", 1).paths[0]
@@ -260,7 +269,7 @@ def test_a_path_is_marked_where_it_goes(both):
     assert drawn.count("<circle") == 2
 
 
-def test_a_listener_that_lets_anyone_in_is_marked_and_not_its_true_client(both):
+def test_open_listener_is_marked_without_its_legitimate_client(both):
     model = both[0][0]
     path = (
         next(
@@ -275,23 +284,23 @@ def test_a_listener_that_lets_anyone_in_is_marked_and_not_its_true_client(both):
     assert {name.partition("@")[0] for name in mark.components} == {"kubelet"}
 
 
-def test_the_markdown_twin_says_the_same(both):
+def test_markdown_report_has_the_same_chapters(both):
     text = markdown(*both)
     assert text.count("```mermaid") == 2
-    titles = ["What an attacker gets to", "Data flows", "Findings", "Attack paths", "Channels"]
+    titles = ["What an attacker can reach", "Data flows", "Findings", "Attack paths", "Channels"]
     for title in titles:
         assert f"\n## {title}\n" in text
     assert "CWE-306 Missing Authentication for Critical Function" in text
     assert "insecure-port" in text
 
 
-def test_one_model_alone(both):
+def test_report_of_one_model_has_no_comparison(both):
     page = report(*([each[0]] for each in both))
-    assert "What became of" not in page
+    assert "How the findings change" not in page
     assert "Threat model: insecure<" in page
 
 
-def test_a_model_of_nothing():
+def test_empty_model_has_a_report():
     empty = Model("empty", (), ())
     for write in (report, markdown):
         assert "empty" in write([empty], [Findings(())], [[]])
@@ -300,7 +309,7 @@ def test_a_model_of_nothing():
 # -- the command ----------------------------------------------------------------------------
 
 
-def test_the_command_writes_either(tmp_path):
+def test_command_writes_html_and_markdown(tmp_path):
     for suffix, start in ((".html", "<!doctype html>"), (".md", "# Threat model")):
         file = tmp_path / f"report{suffix}"
         run = CliRunner().invoke(app, ["report", "insecure", "hardened", "--output", str(file)])
@@ -308,7 +317,7 @@ def test_the_command_writes_either(tmp_path):
         assert file.read_text().startswith(start)
 
 
-def test_the_command_refuses_another_format(tmp_path):
+def test_command_refuses_another_format(tmp_path):
     run = CliRunner().invoke(app, ["report", "insecure", "--output", str(tmp_path / "a.pdf")])
     assert run.exit_code == 1
     assert "must end in .html or .md" in run.output

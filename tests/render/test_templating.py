@@ -1,4 +1,4 @@
-"""Templates of pages: what they escape, what they refuse, and that they are real files."""
+"""Templates escape every value, refuse missing variables, and are read when a page is made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labkit.render import templating
 FOLDER = resources.files("labkit.render") / "templates"
 
 
-def test_a_name_that_a_template_misses_is_an_error() -> None:
+def test_missing_variable_is_an_error() -> None:
     with pytest.raises(UndefinedError, match="meanings"):
         templating.html("report/reading.html", signs={})
 
@@ -27,27 +27,25 @@ def test_a_name_that_a_template_misses_is_an_error() -> None:
         ("a|b", "a|b", r"a\|b"),
     ],
 )
-def test_a_value_is_escaped_without_being_asked_for(
-    name: str, in_html: str, in_markdown: str
-) -> None:
+def test_value_is_escaped_without_a_filter(name: str, in_html: str, in_markdown: str) -> None:
     context = {"meanings": {name: name}, "signs": {name: ""}}
     assert templating.html("report/reading.html", **context).count(in_html) == 2
     assert templating.markdown("report/reading.md", **context).count(in_markdown) == 2
 
 
-def test_the_direction_of_a_name_stays_in_it() -> None:
+def test_name_keeps_its_direction_to_itself() -> None:
     page = templating.html("report/reading.html", meanings={"שלום": ""}, signs={"שלום": ""})
     assert "<strong><bdi>שלום</bdi></strong>" in page
 
 
-def test_no_template_marks_a_name_of_a_model_as_safe() -> None:
+def test_no_template_marks_a_value_of_a_model_as_safe() -> None:
     marked = {
         line.strip()
         for file in (FOLDER / "report").iterdir()
         for line in file.read_text(encoding="utf-8").splitlines()
         if "| safe" in line
     }
-    # our own pictures, signs, styles and separators
+    # pictures, signs, styles and separators of the package
     allowed = (
         "drawing.source(",
         "side.picture(",

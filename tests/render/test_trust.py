@@ -1,4 +1,4 @@
-"""The picture of who signs whom: the names in it are those that the certificates bear."""
+"""The picture of certificate authorities shows the names in the certificates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_no_placeholder_is_left_in_the_picture(mode: str) -> None:
     assert not [text for text in texts(read_environment(mode)) if "$" in text]
 
 
-def test_each_machine_with_a_certificate_of_its_own_is_a_line() -> None:
+def test_each_machine_with_its_own_certificate_is_a_line() -> None:
     drawn = texts(read_environment("hardened"))
     # kubernetes.io/docs/reference/access-authn-authz/node: system:node:NAME in system:nodes
     for name in ("worker1", "worker2"):

@@ -14,11 +14,11 @@ const make = (name, text = "", className = "") => {
   return element;
 };
 const cluster = ({mode, control, direction}) =>
-  !control ? `${mode}, as it is` : `${mode}, ${control} ${direction === "on" ? "put in place" : "taken out"}`;
+  !control ? `${mode}, unchanged` : `${mode}, ${control} ${direction === "on" ? "put in place" : "taken out"}`;
 const exists = (row, c) => row.observed[c] !== ".";
 const changed = (row, c) => {
   const plain = columns[c].plain;
-  // what is unprobed tells nothing of a change
+  // an unprobed cell does not show whether anything changed
   return plain >= 0 && plain !== c && [c, plain].every((it) => "SR".includes(row.observed[it])) && row.observed[c] !== row.observed[plain];
 };
 const odd = (row, c) => "SR".includes(row.observed[c]) && row.observed[c] !== row.predicted[c];
@@ -33,7 +33,7 @@ function draw() {
     && (!control || !columns[c].control || columns[c].control.toLowerCase().includes(control)));
   let down = rows.filter((row) => row.technique.toLowerCase().includes(technique) && (!wanted.foothold || row.foothold === wanted.foothold));
   down = down.filter((row) => across.some((c) => counts(row, c)));
-  // the plain mode stays beside what differs from it
+  // keep the unchanged mode beside the clusters that differ from it
   if (asked) across = across.filter((c) => (!columns[c].control && !wanted.odd) || down.some((row) => counts(row, c)));
   if (!down.length) across = [];
   drawHead(across);
@@ -74,13 +74,13 @@ function drawHead(across) {
   for (const mode of new Set(across.map((c) => columns[c].mode))) {
     const own = across.filter((c) => columns[c].mode === mode), head = make("th");
     const flips = own.map((c) => columns[c].direction).find(Boolean);
-    const said = {on: ": as it is, and each control put in place alone", off: ": as it is, and each control taken out alone"};
-    head.append(make("span", mode + (own.length > 4 ? said[flips] ?? "" : "")));
+    const titles = {on: ": unchanged, and each control put in place alone", off: ": unchanged, and each control taken out alone"};
+    head.append(make("span", mode + (own.length > 4 ? titles[flips] ?? "" : "")));
     head.colSpan = own.length;
     top.append(head);
   }
   for (const c of across) {
-    const {control, mode} = columns[c], head = make("th", control ?? `${mode}, as it is`, control ? "name" : "name plain");
+    const {control, mode} = columns[c], head = make("th", control ?? `${mode}, unchanged`, control ? "name" : "name plain");
     head.scope = "col";
     head.title = cluster(columns[c]);
     names.append(head);
@@ -88,7 +88,7 @@ function drawHead(across) {
   table.tHead.replaceChildren(top, names);
 }
 
-function tell(cell) {
+function showDetails(cell) {
   const {row, column: c} = cell;
   for (const element of table.querySelectorAll(".chosen")) element.classList.remove("chosen");
   cell.classList.add("chosen");
@@ -108,7 +108,7 @@ function tell(cell) {
     add("predicted", "", row.predicted[c]);
     add("observed", odd(row, c) ? " not as predicted" : "", row.observed[c]);
     add("why", data.reasons[row.why[c]]);
-    if (plain >= 0 && plain !== c && exists(row, plain)) add("in the plain mode", ` ${data.reasons[row.why[plain]]}`, row.observed[plain]);
+    if (plain >= 0 && plain !== c && exists(row, plain)) add("in the unchanged mode", ` ${data.reasons[row.why[plain]]}`, row.observed[plain]);
     cell.title = `${row.technique}, ${row.foothold}\n${cluster(columns[c])}\npredicted ${words[row.predicted[c]]}, observed ${words[row.observed[c]]}: ${data.reasons[row.why[c]]}`;
   }
   details.replaceChildren(list);
@@ -131,9 +131,9 @@ table.addEventListener("focusin", (event) => {
   if (event.target.tagName !== "TD") return;
   table.querySelector("td[tabindex='0']").tabIndex = -1;
   event.target.tabIndex = 0;
-  tell(event.target);
+  showDetails(event.target);
 });
-table.addEventListener("mouseover", (event) => { if (event.target.tagName === "TD") tell(event.target); });
+table.addEventListener("mouseover", (event) => { if (event.target.tagName === "TD") showDetails(event.target); });
 form.addEventListener("input", draw);
 form.addEventListener("reset", () => setTimeout(draw));
 form.addEventListener("submit", (event) => event.preventDefault());

@@ -1,4 +1,4 @@
-// The page says everything without this: it only filters and sorts the findings.
+// The page is complete without this script, which only filters and sorts the findings.
 const table = document.getElementById("finding-rows"), form = document.querySelector(".filters");
 const rows = [...table.tBodies[0].rows], shown = document.getElementById("shown");
 const ticked = (name) => new Set([...form.querySelectorAll(`[name=${name}]:checked`)].map((box) => box.value));
