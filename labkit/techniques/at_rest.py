@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.machines.reach import run
-from labkit.techniques._lib.stores.etcd import encryption, keeps_plaintext
+from labkit.techniques._lib.stores.etcd import encryption, stores_plaintext
 from labkit.techniques._lib.stores.secret import Secret, fresh_secret, sample
 from labkit.techniques._lib.technique import ROOT_ON_ETCD, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
@@ -21,7 +21,7 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["TECHNIQUE", "read_at_rest"]
+__all__ = ["TECHNIQUE"]
 
 NAME = "labkit-at-rest"
 KEY = f"/registry/secrets/default/{NAME}"
@@ -29,7 +29,7 @@ DATA = "/var/lib/etcd"
 CIPHERTEXT = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:[^:]+:")
 
 
-def read_at_rest(lab: Lab, foothold: Foothold) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Have a new secret stored, look for it in etcd's files and at what etcd keeps of it.
 
     Returns
@@ -42,10 +42,10 @@ def read_at_rest(lab: Lab, foothold: Foothold) -> Verdict:
         What was found says nothing.
     """
     with fresh_secret(lab, NAME) as secret:
-        return _look(lab, foothold, secret)
+        return _search(lab, foothold, secret)
 
 
-def _look(lab: Lab, foothold: Foothold, secret: Secret) -> Verdict:
+def _search(lab: Lab, foothold: Foothold, secret: Secret) -> Verdict:
     node = next(n.name for n in lab.environment.nodes if n.role == "etcd")
     # The etcd machine's root has what its administrator calls etcd with.
     value = lab.etcdctl("get", KEY, "--print-value-only").stdout
@@ -92,7 +92,7 @@ def _in_files(lab: Lab, node: str, wanted: bytes) -> bool:
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether the apiserver encrypts what it stores."""
-    return keeps_plaintext(model)
+    return stores_plaintext(model)
 
 
 TECHNIQUE = Technique(
@@ -111,6 +111,6 @@ TECHNIQUE = Technique(
         "https://attack.mitre.org/techniques/T1005/",
     ),
     predict=predict,
-    execute=read_at_rest,
+    execute=execute,
     settings=encryption,
 )

@@ -19,12 +19,12 @@ from labkit.techniques._lib.api.access import (
     EVERYTHING,
     api_url,
     apiserver_of,
-    everything_body,
-    may_everything,
+    everything_allowed,
+    everything_review,
 )
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import SECRETS_IN
-from labkit.techniques._lib.machines.files import PERSON, denied, settings_of
+from labkit.techniques._lib.machines.files import PERSON, read_denied, settings_of
 from labkit.techniques._lib.machines.reach import run_from
 from labkit.techniques._lib.technique import ADMIN, USER_ON_MASTER, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -53,7 +53,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Read the authority's key, sign a certificate, use it and throw it away."""
     authority, node = _authority(lab.environment)
-    if refused := denied(lab, TECHNIQUE.name, foothold, node, [authority.key]):
+    if refused := read_denied(lab, TECHNIQUE.name, foothold, node, [authority.key]):
         return refused
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's own
     try:
@@ -63,9 +63,9 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             TECHNIQUE.name,
             foothold,
             api_url(lab, EVERYTHING),
-            body=everything_body(),
+            body=everything_review(),
             options=["--cert", f"{folder}/crt", "--key", f"{folder}/key"],
-            proof=lambda answer: f"signed a certificate of {GROUP}: {may_everything(answer)}",
+            proof=lambda answer: f"signed a certificate of {GROUP}: {everything_allowed(answer)}",
             control=lambda: _control(lab),
         )
     finally:

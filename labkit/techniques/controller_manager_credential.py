@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from labkit.techniques._lib.api.component_credential import MASTER
 from labkit.techniques._lib.api.controllers import KIND, own_accounts, own_work
 from labkit.techniques._lib.api.requests import CARD, read_secret
-from labkit.techniques._lib.api.stolen import Stolen, technique
-from labkit.techniques._lib.api.worker import MASTER
+from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL
 
 __all__ = ["TECHNIQUE"]
@@ -19,7 +19,7 @@ __all__ = ["TECHNIQUE"]
 TECHNIQUE = technique(
     "controller-manager-credential",
     "Read a secret with the controller manager's certificate",
-    Stolen(KIND, "the controller manager", own_work, MASTER),
+    StolenCertificate(KIND, "the controller manager", own_work, MASTER),
     replace(read_secret(*CARD), cwe=("CWE-250", "CWE-269")),
     footholds=(COPIED_CREDENTIAL,),
     sources=(

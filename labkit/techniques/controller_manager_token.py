@@ -21,11 +21,11 @@ from labkit.techniques._lib.api.access import (
     EVERYTHING,
     api_url,
     apiserver_of,
-    everything_body,
+    everything_review,
     may_all,
 )
+from labkit.techniques._lib.api.component_credential import MASTER, caller, credential_options
 from labkit.techniques._lib.api.controllers import KIND, own_accounts, own_work
-from labkit.techniques._lib.api.worker import MASTER, caller, carried
 from labkit.techniques._lib.machines.reach import request
 from labkit.techniques._lib.technique import ADMIN, COPIED_CREDENTIAL, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -49,9 +49,9 @@ TOKEN_REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether it may do everything, or whose token it may make."""
     apiserver, manager = apiserver_of(model.environment), caller(model.environment, KIND, MASTER)
-    alone = everything_for(model.environment, apiserver, manager.groups, manager.user)
-    if alone is not None and alone.value == "allow-all":
-        return Prediction(True, (str(alone),))
+    manager_claim = everything_for(model.environment, apiserver, manager.groups, manager.user)
+    if manager_claim is not None and manager_claim.value == "allow-all":
+        return Prediction(True, (str(manager_claim),))
     roles = _roles_count(model.environment)
     name = ACCOUNTS[roles]
     token = Action("create", "serviceaccounts/token", namespace=NAMESPACE, name=name)
@@ -70,9 +70,9 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask whether the manager may do everything; if not, be a controller that may."""
     account = ACCOUNTS[_roles_count(lab.environment)]
-    with carried(lab, foothold, KIND, MASTER) as options:
-        alone = _may_everything(lab, foothold, options)
-        if alone:
+    with credential_options(lab, foothold, KIND, MASTER) as options:
+        manager_claim = _may_everything(lab, foothold, options)
+        if manager_claim:
             evidence = ("asked the apiserver what the controller manager may do: everything",)
             reason = "the manager itself may do everything"
             return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, evidence)
@@ -98,9 +98,9 @@ def _as_account(
     if not _roles_count(lab.environment):
         if not _may_everything(lab, foothold, options):
             raise ProbeError(f"{account} may not do everything")
-        told = (asked, f"asked the apiserver what {account} may do: everything")
+        evidence = (asked, f"asked the apiserver what {account} may do: everything")
         reason = f"{account} may do everything, and its token is there for the asking"
-        return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, told)
+        return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, evidence)
     path = f"/apis/{RBAC}/v1/clusterroles/{ROLE}?dryRun=All"
     kind = ("--header", "Content-Type: application/merge-patch+json", "--request", "PATCH")
     body = json.dumps({"rules": EVERY_RIGHT}).encode()
@@ -118,7 +118,7 @@ def _as_account(
 
 def _may_everything(lab: Lab, foothold: Foothold, options: Sequence[str]) -> bool:
     url = api_url(lab, EVERYTHING)
-    answer = request(lab, url, foothold=foothold, body=everything_body(), options=options)
+    answer = request(lab, url, foothold=foothold, body=everything_review(), options=options)
     if answer.refusal:
         raise ProbeError(f"the apiserver does not say what one may do: {answer.refusal}")
     return bool(json.loads(answer.body)["status"].get("allowed"))

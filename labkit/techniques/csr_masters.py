@@ -27,7 +27,7 @@ from labkit.techniques._lib.api.certificate_requests import (
     CREATE,
     PATH,
     new_request,
-    removed,
+    remove_request,
 )
 from labkit.techniques._lib.machines.admin import create
 from labkit.techniques._lib.machines.reach import Answer, request
@@ -79,11 +79,11 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             raise ProbeError(f"the request for {GROUP} was taken: {PLUGIN} is not at work")
         if answer.refusal != "HTTP 403" or WORDS not in answer.body:
             return _refused(lab, foothold, answer.refusal, asked, _administrator(lab))
-        removed(lab, NAME)
+        remove_request(lab, NAME)
         if harmless := send("labkit").refusal:
             raise ProbeError(f"the same caller's request for another group: {harmless}")
     finally:
-        removed(lab, NAME)
+        remove_request(lab, NAME)
     control = "the same caller's request for another group is taken"
     return _refused(lab, foothold, f"HTTP 403, {PLUGIN}", asked, control)
 

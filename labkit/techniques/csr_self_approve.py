@@ -18,9 +18,9 @@ from labkit.techniques._lib.api.certificate_requests import (
     APPROVE,
     CREATE,
     PATH,
-    approved,
+    approval_of,
     new_request,
-    removed,
+    remove_request,
 )
 from labkit.techniques._lib.machines.admin import create, read
 from labkit.techniques._lib.machines.reach import Answer, request, run_from
@@ -66,7 +66,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
                 return _refused(lab, foothold, made.refusal, evidence, body)
             evidence.append(f"approved it: PUT {PATH}/{NAME}/approval")
             put = [*options, "--request", "PUT"]
-            allowed = send(f"{PATH}/{NAME}/approval", put, approved(json.loads(made.body)))
+            allowed = send(f"{PATH}/{NAME}/approval", put, approval_of(json.loads(made.body)))
             if allowed.refusal:
                 evidence[-1] = f"tried to approve it: PUT {PATH}/{NAME}/approval"
                 return _refused(lab, foothold, allowed.refusal, evidence)
@@ -75,7 +75,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
                 raise ProbeError("the certificate could not be kept")
             found = send(LIST, ["--cert", f"{folder}/crt", "--key", f"{folder}/key"])
     finally:
-        removed(lab, NAME)
+        remove_request(lab, NAME)
     if found.refusal or not secret.found_in(found.body):
         raise ProbeError(f"as {USER}: {found.refusal or 'the secret is not among the listed'}")
     evidence.append(f"as {USER}, read: {secret.proof}")

@@ -14,7 +14,7 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, default_bindings, service_account
 from labkit.techniques._lib.api.access import CHANNEL, IDENTITY, api_url, identity, may_all
-from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, bearer, new, present
+from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, bearer, new_token, present
 from labkit.techniques._lib.machines.reach import request
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -39,7 +39,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask for the secret with a token of the account, which any pod of its namespace may have."""
-    token = new(lab, HOME, ACCOUNT)
+    token = new_token(lab, HOME, ACCOUNT)
 
     def control() -> str:
         body, options = json.dumps(REVIEW).encode(), bearer(token)

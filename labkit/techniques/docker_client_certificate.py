@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Credential, Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.techniques._lib.api.worker import copied
+from labkit.techniques._lib.api.component_credential import copied_credential
 from labkit.techniques._lib.stores.docker import WORKER, become_root, listens_on
 from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
@@ -41,7 +41,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
         return Prediction(False, tuple(said))
     claim = found[0].client_authentication
     trusted = model.environment.component(f"dockerd@{WORKER}").setting("tlscacert")
-    signer = _held(model.environment).signed_by
+    signer = _client_credential(model.environment).signed_by
     known = trusted.value in {
         a.certificate for a in model.environment.authorities if a.name == signer
     }
@@ -52,15 +52,15 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Start a container that mounts the worker's file system, with the copied certificate."""
     host = f"tcp://{WORKER}:{PORT}"
-    with copied(lab, foothold, _held(lab.environment)) as pair:
+    with copied_credential(lab, foothold, _client_credential(lab.environment)) as pair:
         return become_root(lab, TECHNIQUE.name, foothold, host, tls=pair)
 
 
-def _held(env: Environment) -> Credential:
-    held = env.credential(*HOLDER)
-    if held is None:
+def _client_credential(env: Environment) -> Credential:
+    credential = env.credential(*HOLDER)
+    if credential is None:
         raise ProbeError("there is no certificate for docker's client")
-    return held
+    return credential
 
 
 TECHNIQUE = Technique(

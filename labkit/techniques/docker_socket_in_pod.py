@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.workloads import mounted, user_of
-from labkit.techniques._lib.machines.pod import find_pod, from_pod
+from labkit.techniques._lib.machines.pod import find_pod, run_in_pod
 from labkit.techniques._lib.stores.docker import SOCKET, become_root, control
 from labkit.techniques._lib.technique import POD, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -47,9 +47,9 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     name = "/".join(BUILDER)
     if path.startswith("/"):
         return become_root(lab, TECHNIQUE.name, foothold, f"unix://{path}", pod=pod)
-    for place in (f"/machine{SOCKET}", SOCKET, f"/var{SOCKET}"):
-        if not from_pod(lab, pod, ["test", "-e", pod.path(place)]).exit_code:
-            raise ProbeError(f"{name} should not have {place}")
+    for path_there in (f"/machine{SOCKET}", SOCKET, f"/var{SOCKET}"):
+        if not run_in_pod(lab, pod, ["test", "-e", pod.path(path_there)]).exit_code:
+            raise ProbeError(f"{name} should not have {path_there}")
     asked = (f"looked for {SOCKET} of its machine in {name}",)
     reason = "no docker socket in the pod"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, asked, control(lab))

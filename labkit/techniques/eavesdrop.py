@@ -16,10 +16,10 @@ from labkit.techniques._lib.machines.admin import annotate, create, read, remove
 from labkit.techniques._lib.stores.secret import Secret, true_secret
 from labkit.techniques._lib.technique import NETWORK, SECRETS
 from labkit.techniques._lib.verdict import Setting, Verdict
-from labkit.techniques._lib.wire import listen as _listen
+from labkit.techniques._lib.wire import eavesdropping
 from labkit.techniques._lib.wire.capture import wait
 from labkit.techniques._lib.wire.decode import Stream
-from labkit.techniques._lib.wire.listen import Talk, Tap
+from labkit.techniques._lib.wire.eavesdropping import EavesdropTarget, Traffic
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
@@ -36,7 +36,7 @@ PLAINTEXT = "plaintext HTTP, the secret is in it"
 
 
 @contextmanager
-def talk(lab: Lab) -> Iterator[Talk]:
+def fetch_secret(lab: Lab) -> Iterator[Traffic]:
     """Start a pod on worker1 that needs a secret which its kubelet does not know yet.
 
     That is to see something worth seeing at once; an attacker would just wait.
@@ -47,20 +47,22 @@ def talk(lab: Lab) -> Iterator[Talk]:
         _start_pod(lab, "worker1")
         # A kubelet that ran such a pod a moment ago still watches the secret, and asks for nothing.
         annotate(lab, about, MARK, secrets.token_hex(4))
-        yield _talk(secret)
+        yield _traffic(secret)
     finally:
         annotate(lab, about, MARK, None)
         remove(lab, f"{PODS}/{POD}")
 
 
-def _talk(secret: Secret) -> Talk:
+def _traffic(secret: Secret) -> Traffic:
     fetched = f"the kubelet fetched it meanwhile: pod {secret.namespace}/{POD}, which needs it, ran"
-    return Talk(secret, secret.proof, fetched)
+    return Traffic(secret, secret.proof, fetched)
 
 
 def judge(mode: str, channel: Channel, secret: Secret, captured: list[Stream]) -> Verdict:
     """Say what the captured connections give away of a secret."""
-    return _listen.judge(TECHNIQUE.name, mode, NETWORK, channel, _talk(secret), captured, PLAINTEXT)
+    return eavesdropping.judge(
+        TECHNIQUE.name, mode, NETWORK, channel, _traffic(secret), captured, PLAINTEXT
+    )
 
 
 def _start_pod(lab: Lab, node: str) -> None:
@@ -98,12 +100,12 @@ def _settings(env: Environment) -> list[Setting]:
     return [("whom the kubelet calls", config.server.value, str(config.server.source))]
 
 
-TECHNIQUE = _listen.technique(
+TECHNIQUE = eavesdropping.technique(
     "eavesdrop",
     "Read a secret on its way from the apiserver to a kubelet",
-    Tap(
+    EavesdropTarget(
         about="kubelet@worker1 -> *@master:*",
-        talk=talk,
+        traffic=fetch_secret,
         process="kubelet",
         plaintext=PLAINTEXT,
     ),

@@ -10,10 +10,10 @@ from labkit.techniques._lib.machines.reach import request, run
 from labkit.techniques._lib.stores.docker import listens_on
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
-from labkit.techniques._lib.wire import listen as _listen
+from labkit.techniques._lib.wire import eavesdropping
 from labkit.techniques._lib.wire.capture import between, capture
 from labkit.techniques._lib.wire.decode import streams
-from labkit.techniques._lib.wire.listen import ATTACK, SOURCES
+from labkit.techniques._lib.wire.eavesdropping import ATTACK, SOURCES
 from labkit.techniques._lib.wire.traffic import docker_asked
 
 if TYPE_CHECKING:
@@ -49,11 +49,13 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     channel = found[0]
     port, pairs = int(channel.port or 0), [("master", "worker1")]
     filters = between(lab, pairs, f"tcp port {port}")
-    with capture(lab, foothold, pairs, filters) as stop, docker_asked(lab, channel) as talk:
+    with capture(lab, foothold, pairs, filters) as stop, docker_asked(lab, channel) as traffic:
         pcap = stop()
     plaintext = "plaintext HTTP, it can be read"
     captured = streams(pcap, port)
-    return _listen.judge(TECHNIQUE.name, lab.mode, foothold, channel, talk, captured, plaintext)
+    return eavesdropping.judge(
+        TECHNIQUE.name, lab.mode, foothold, channel, traffic, captured, plaintext
+    )
 
 
 TECHNIQUE = Technique(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from labkit.techniques._lib.wire import listen as _listen
-from labkit.techniques._lib.wire.listen import Tap
+from labkit.techniques._lib.wire import eavesdropping
+from labkit.techniques._lib.wire.eavesdropping import EavesdropTarget
 from labkit.techniques._lib.wire.traffic import command_typed
 
 __all__ = ["TECHNIQUE"]
 
-TECHNIQUE = _listen.technique(
+TECHNIQUE = eavesdropping.technique(
     "eavesdrop-exec",
     "Read what is typed into a pod, on its way to the kubelet",
-    Tap("kube-apiserver@* -> kubelet@worker1:*", command_typed),
+    EavesdropTarget("kube-apiserver@* -> kubelet@worker1:*", command_typed),
 )

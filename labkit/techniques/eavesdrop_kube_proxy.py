@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from labkit.techniques._lib.wire import listen as _listen
-from labkit.techniques._lib.wire.listen import Tap
+from labkit.techniques._lib.wire import eavesdropping
+from labkit.techniques._lib.wire.eavesdropping import EavesdropTarget
 from labkit.techniques._lib.wire.traffic import service_changed
 
 __all__ = ["TECHNIQUE"]
 
-TECHNIQUE = _listen.technique(
+TECHNIQUE = eavesdropping.technique(
     "eavesdrop-kube-proxy",
     "Read the services on their way to kube-proxy",
-    Tap("kube-proxy@worker1 -> *@master:*", service_changed, process="kube-proxy", pushed=True),
+    EavesdropTarget(
+        "kube-proxy@worker1 -> *@master:*", service_changed, process="kube-proxy", pushed=True
+    ),
 )

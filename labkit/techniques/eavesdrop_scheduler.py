@@ -5,11 +5,11 @@ Plaintext or not, it cannot be read but by root on that very machine.
 
 from __future__ import annotations
 
-from labkit.techniques._lib.wire import local as _local
+from labkit.techniques._lib.wire import same_machine
 
 __all__ = ["TECHNIQUE"]
 
-TECHNIQUE = _local.technique(
+TECHNIQUE = same_machine.technique(
     "eavesdrop-scheduler",
     "Read what the scheduler says to the apiserver",
     "kube-scheduler@* -> *@*:*",

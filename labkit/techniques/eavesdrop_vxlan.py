@@ -16,7 +16,7 @@ from labkit.techniques._lib.machines.admin import read
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 from labkit.techniques._lib.wire.capture import between, capture
-from labkit.techniques._lib.wire.listen import AFTER, ATTACK, nonce
+from labkit.techniques._lib.wire.eavesdropping import ATTACK, DRAIN_S, nonce
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
@@ -48,7 +48,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     with capture(lab, foothold, pairs, between(lab, pairs, f"udp port {PORT}")) as stop:
         if lab.kubectl(*ask).text.strip() != "shop":
             raise ProbeError("the pod shop/web does not answer the pod payments/card-processor")
-        time.sleep(AFTER)
+        time.sleep(DRAIN_S)
         pcap = stop()
     if not said.found_in(pcap):
         raise ProbeTimeout(f"{lab.mode}: what the pods said was not captured")

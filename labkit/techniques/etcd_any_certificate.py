@@ -13,7 +13,7 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model
 from labkit.model.rights import trusted_by
-from labkit.techniques._lib.api.worker import WORKER, carried
+from labkit.techniques._lib.api.component_credential import WORKER, credential_options
 from labkit.techniques._lib.machines.reach import inside, request, run_from
 from labkit.techniques._lib.stores.etcd import (
     API,
@@ -21,7 +21,7 @@ from labkit.techniques._lib.stores.etcd import (
     as_apiserver,
     client_channel,
     encode,
-    keeps_plaintext,
+    stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -48,16 +48,17 @@ REFUSALS = ("permission denied", NO_USER)
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whom etcd trusts, whether it has users, and what it keeps."""
     channel = model.open_channels(CHANNEL)[0]
-    held = model.environment.credential("kubelet", WORKER)
+    credential = model.environment.credential("kubelet", WORKER)
     trusted = model.environment.component(channel.server).setting("trusted-ca-file")
     asked = channel.encryption.value != "none" and channel.client_authentication.value != "none"
     if asked and (
-        held is None or held.signed_by not in trusted_by(model.environment, trusted.value)
+        credential is None
+        or credential.signed_by not in trusted_by(model.environment, trusted.value)
     ):
         return Prediction(False, (f"trusts {trusted.value} only: {trusted.source}",))
     if channel.authorization.value != "allow-all":
         return Prediction(False, (str(channel.authorization),))
-    return keeps_plaintext(model)
+    return stores_plaintext(model)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -70,13 +71,13 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     if channel.protocol == "http":
         shown = "over plain HTTP, where nobody is asked for a certificate"
     evidence = [f"asked {channel.server} for {KEY}, {shown}"]
-    with carried(lab, foothold, "kubelet") as options:
+    with credential_options(lab, foothold, "kubelet") as options:
         # curl tells what TLS says; only etcd's own client is known by its certificate's name
         body = f'{{"key": "{encode(KEY.encode())}"}}'.encode()
-        knock = request(
+        tls_answer = request(
             lab, f"{endpoint}{API}/range", foothold=foothold, body=body, options=options
         )
-        reason, value = knock.refusal, b""
+        reason, value = tls_answer.refusal, b""
         if not reason.startswith("TLS alert"):
             reason, value = _get(lab, foothold, endpoint, options)
     if secret.found_in(value):

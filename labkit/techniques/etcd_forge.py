@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.machines.reach import Answer
-from labkit.techniques._lib.stores import forge as _forge
-from labkit.techniques._lib.stores.etcd import ask, decode, encode, takes_anybody
+from labkit.techniques._lib.stores import forge as forging
+from labkit.techniques._lib.stores.etcd import answers_anonymous, ask, decode, encode
 from labkit.techniques._lib.technique import (
     ADMIN,
     NETWORK,
@@ -29,7 +29,7 @@ TAKEN = "HTTP 200, etcd takes what anybody writes; Kubernetes believes etcd"
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
+class _AnonymousStore:
     """etcd's JSON over HTTP, asked as nobody."""
 
     lab: Lab
@@ -47,13 +47,13 @@ class _Open:
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether etcd asks who calls."""
-    return takes_anybody(model)
+    return answers_anonymous(model)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Write a request that nobody approved, and have it signed."""
     how = "without a credential"
-    return _forge.forge(lab, TECHNIQUE.name, foothold, _Open(lab, foothold), how, TAKEN)
+    return forging.forge(lab, TECHNIQUE.name, foothold, _AnonymousStore(lab, foothold), how, TAKEN)
 
 
 TECHNIQUE = Technique(
@@ -66,7 +66,7 @@ TECHNIQUE = Technique(
     attack=("T1565.001", "T1098"),
     stride=("tampering", "elevation of privilege"),
     cwe=("CWE-306", "CWE-345"),
-    sources=_forge.SOURCES,
+    sources=forging.SOURCES,
     predict=predict,
     execute=execute,
 )

@@ -14,7 +14,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.machines.reach import Answer, inside, run_from
-from labkit.techniques._lib.stores import forge as _forge
+from labkit.techniques._lib.stores import forge as forging
 from labkit.techniques._lib.technique import (
     ADMIN,
     ROOT_ON_ETCD,
@@ -36,7 +36,7 @@ REFUSAL = "permission denied"
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _CredentialStore:
     """etcd, asked with etcdctl and what the machine holds."""
 
     lab: Lab
@@ -74,14 +74,14 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Write a request that nobody approved, and have it signed."""
     if foothold == ROOT_ON_ETCD:
         argv = agents.argv("as_etcd_root", "etcdctl", "--command-timeout=4s")
-        store = _Held(lab, foothold, tuple(argv))
+        store = _CredentialStore(lab, foothold, tuple(argv))
         how = "as etcd's administrator"
     else:
         model = read_model(lab.environment)
         channel = model.open_channels(CHANNEL)[0]
-        store = _Held(lab, foothold, tuple(_as_flanneld(lab, model, channel)))
+        store = _CredentialStore(lab, foothold, tuple(_as_flanneld(lab, model, channel)))
         how = "as flanneld"
-    return _forge.forge(lab, TECHNIQUE.name, foothold, store, how, TAKEN)
+    return forging.forge(lab, TECHNIQUE.name, foothold, store, how, TAKEN)
 
 
 def _as_flanneld(lab: Lab, model: Model, channel: Channel) -> list[str]:
@@ -89,9 +89,9 @@ def _as_flanneld(lab: Lab, model: Model, channel: Channel) -> list[str]:
     inside(lab, server)
     argv = ["etcdctl", "--command-timeout=4s"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
-    if held := client_credential(model, channel):
-        authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
-        argv += [f"--cert={held.certificate}", f"--key={held.key}"]
+    if credential := client_credential(model, channel):
+        authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)
+        argv += [f"--cert={credential.certificate}", f"--key={credential.key}"]
         argv.append(f"--cacert={authority.certificate}")
     return argv
 
@@ -110,7 +110,7 @@ TECHNIQUE = Technique(
     attack=("T1565.001", "T1552.004", "T1098"),
     stride=("tampering", "elevation of privilege"),
     cwe=("CWE-269", "CWE-345"),
-    sources=(*_forge.SOURCES, "https://etcd.io/docs/latest/op-guide/authentication/rbac/"),
+    sources=(*forging.SOURCES, "https://etcd.io/docs/latest/op-guide/authentication/rbac/"),
     predict=predict,
     execute=execute,
 )

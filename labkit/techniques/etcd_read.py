@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.stores.etcd import (
+    answers_anonymous,
     as_apiserver,
     ask,
     client_channel,
     decode,
-    keeps_plaintext,
-    takes_anybody,
+    stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import sample, true_secret
 from labkit.techniques._lib.technique import (
@@ -29,7 +29,7 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["TECHNIQUE", "read"]
+__all__ = ["TECHNIQUE"]
 
 WANTED = ("shop", "db-credentials", "password")
 KEY = "/registry/secrets/shop/db-credentials"
@@ -37,11 +37,11 @@ KEY = "/registry/secrets/shop/db-credentials"
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether etcd asks who calls, and what it keeps."""
-    reached = takes_anybody(model)
-    return keeps_plaintext(model) if reached.succeeds else reached
+    reached = answers_anonymous(model)
+    return stores_plaintext(model) if reached.succeeds else reached
 
 
-def read(lab: Lab, foothold: Foothold) -> Verdict:
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask etcd for a secret.
 
     Returns
@@ -99,5 +99,5 @@ TECHNIQUE = Technique(
         "https://attack.mitre.org/techniques/T1552/007/",
     ),
     predict=predict,
-    execute=read,
+    execute=execute,
 )

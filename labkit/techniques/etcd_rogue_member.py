@@ -17,7 +17,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model, read_model
 from labkit.techniques._lib.api.ask import first_refusal, url_of
 from labkit.techniques._lib.machines.reach import attacker, request, run
-from labkit.techniques._lib.stores.etcd import client_channel, keeps_plaintext, takes_anybody
+from labkit.techniques._lib.stores.etcd import answers_anonymous, client_channel, stores_plaintext
 from labkit.techniques._lib.stores.secret import Secret, fresh_secret
 from labkit.techniques._lib.technique import NETWORK, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
@@ -37,22 +37,22 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whether members, and etcd, ask who calls; what it keeps."""
     peers = model.open_channels(PEERS)[0]
     joins = first_refusal((peers.client_authentication, ("none",)))
-    for prediction in (joins, takes_anybody(model)):
+    for prediction in (joins, answers_anonymous(model)):
         if not prediction.succeeds:
             return prediction
-    return keeps_plaintext(model)
+    return stores_plaintext(model)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Knock at the members' port and at the clients', and join where both open."""
     model = read_model(lab.environment)
     client = client_channel(lab)
-    knocks = (
+    calls = (
         ("members' port", url_of(model.open_channels(PEERS)[0], "/members"), None),
         ("clients' port", url_of(client, "/v3/cluster/member/list"), b"{}"),
     )
     evidence: list[str] = []
-    for name, url, body in knocks:
+    for name, url, body in calls:
         answer = request(lab, url, foothold=foothold, body=body)
         evidence.append(f"called the {name} of {client.server}, without a credential")
         if answer.refusal.startswith("HTTP") and b"user name is empty" not in answer.body:

@@ -19,7 +19,7 @@ from labkit.techniques._lib.stores.etcd import (
     as_apiserver,
     decode,
     encode,
-    keeps_plaintext,
+    stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -53,7 +53,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     reached = first_refusal(
         (channel.client_authentication, ("none",)), (channel.authorization, ("allow-all",))
     )
-    return keeps_plaintext(model) if reached.succeeds else reached
+    return stores_plaintext(model) if reached.succeeds else reached
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

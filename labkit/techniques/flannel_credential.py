@@ -16,7 +16,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.machines.reach import inside, run_from
-from labkit.techniques._lib.stores.etcd import keeps_plaintext
+from labkit.techniques._lib.stores.etcd import stores_plaintext
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
@@ -45,7 +45,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     claim = model.open_channels(CHANNEL)[0].authorization
     if claim.value != "allow-all":
         return Prediction(False, (str(claim),))
-    return keeps_plaintext(model)
+    return stores_plaintext(model)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -53,10 +53,10 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     secret = true_secret(lab, *WANTED)
     model = read_model(lab.environment)
     channel = model.open_channels(CHANNEL)[0]
-    held = client_credential(model, channel)
-    what = "with flanneld's certificate" if held else "as flanneld does, without a credential"
+    credential = client_credential(model, channel)
+    what = "with flanneld's certificate" if credential else "as flanneld does, without a credential"
     evidence = f"asked etcd for {KEY}, {what}"
-    with _etcdctl(lab, foothold, channel, held) as call:
+    with _etcdctl(lab, foothold, channel, credential) as call:
         answer, own = call(KEY), call(OWN)
     if own.exit_code or not own.stdout.strip():
         raise ProbeError(f"etcd does not even give flannel {OWN}", evidence=_tail(own))
@@ -77,7 +77,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 @contextmanager
 def _etcdctl(
-    lab: Lab, foothold: Foothold, channel: Channel, held: Credential | None
+    lab: Lab, foothold: Foothold, channel: Channel, credential: Credential | None
 ) -> Iterator[Callable[[str], Output]]:
     """Yield a function that asks etcd for a key; outside, with a copy of the certificate."""
     server = channel.server.partition("@")[2]
@@ -85,10 +85,14 @@ def _etcdctl(
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     argv = ["etcdctl", "--command-timeout=4s", "get", "--print-value-only"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
-    copied = foothold == COPIED_CREDENTIAL and held is not None
-    if held is not None:
-        authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
-        paths = {"cert": held.certificate, "key": held.key, "cacert": authority.certificate}
+    copied = foothold == COPIED_CREDENTIAL and credential is not None
+    if credential is not None:
+        authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)
+        paths = {
+            "cert": credential.certificate,
+            "key": credential.key,
+            "cacert": authority.certificate,
+        }
         argv += [
             f"--{name}={f'{folder}/{name}' if copied else path}" for name, path in paths.items()
         ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.api.access import CHANNEL
-from labkit.techniques._lib.api.breakout import MACHINE, WORKER, break_out, may_break_out
+from labkit.techniques._lib.api.breakout import MOUNT, WORKER, break_out, may_break_out
 from labkit.techniques._lib.machines.reach import digest
 from labkit.techniques._lib.technique import (
     NETWORK,
@@ -30,7 +30,7 @@ __all__ = ["TECHNIQUE"]
 
 ONLY_ROOT_READS = "/etc/shadow"
 #: What a container leaves there, the apiserver shows to whoever may read the pod.
-COMMAND = f"sha256sum {MACHINE}{ONLY_ROOT_READS} >/dev/termination-log"
+COMMAND = f"sha256sum {MOUNT}{ONLY_ROOT_READS} >/dev/termination-log"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -42,8 +42,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Create the pod, and wait for what it read."""
 
     def proof(said: str) -> str:
-        truth = digest(lab, WORKER, ONLY_ROOT_READS)
-        if truth not in said:
+        expected = digest(lab, WORKER, ONLY_ROOT_READS)
+        if expected not in said:
             raise ProbeError(f"the pod ran, but did not read {ONLY_ROOT_READS}")
         return f"the pod read {ONLY_ROOT_READS} of {WORKER}; the right bytes by their hash"
 

@@ -14,7 +14,7 @@ from labkit.cluster import Source
 from labkit.errors import ProbeError
 from labkit.model import Claim, Foothold, Model
 from labkit.techniques._lib.api.access import CHANNEL
-from labkit.techniques._lib.api.breakout import MACHINE, WORKER, break_out, may_break_out
+from labkit.techniques._lib.api.breakout import MOUNT, WORKER, break_out, may_break_out
 from labkit.techniques._lib.machines.reach import digest
 from labkit.techniques._lib.technique import (
     NETWORK,
@@ -33,9 +33,7 @@ __all__ = ["TECHNIQUE"]
 
 USER = 1000
 ONLY_ROOT_READS, EVERYBODY_READS = "/etc/shadow", "/etc/passwd"
-COMMAND = (
-    f"sha256sum {MACHINE}{EVERYBODY_READS} {MACHINE}{ONLY_ROOT_READS} >/dev/termination-log 2>&1"
-)
+COMMAND = f"sha256sum {MOUNT}{EVERYBODY_READS} {MOUNT}{ONLY_ROOT_READS} >/dev/termination-log 2>&1"
 DENIED = "Permission denied"
 #: No line of the environment's tmpfiles.d speaks of it: the system's own package made it.
 MODE = Claim(

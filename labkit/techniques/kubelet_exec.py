@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.api.ask import ask, first_refusal
-from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url, patiently
+from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url, retry_unknown_pod
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -56,7 +56,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         return "with the apiserver's certificate, the same request runs the command"
 
     url = kubelet_url(lab, PATH)
-    return patiently(
+    return retry_unknown_pod(
         lambda: ask(lab, TECHNIQUE.name, foothold, url, method="POST", proof=proof, control=control)
     )
 

@@ -17,7 +17,7 @@ from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import mounted, token_caller, token_in, user_of
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url
-from labkit.techniques._lib.machines.pod import find_pod, from_pod, token_of
+from labkit.techniques._lib.machines.pod import find_pod, run_in_pod, token_of
 from labkit.techniques._lib.machines.reach import Answer, digest, run
 from labkit.techniques._lib.technique import POD, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -61,7 +61,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Link to a file from the agent's pod, and ask the kubelet for the link."""
     pod, link = find_pod(lab, *AGENT), f"labkit-{secrets.token_hex(4)}"
     folder = mounted(lab.environment, *AGENT, LOGS)
-    truth = digest(lab, WORKER, ONLY_ROOT_READS)
+    expected = digest(lab, WORKER, ONLY_ROOT_READS)
     try:
         if refused := _link(lab, foothold, folder.detail if folder.value != "none" else "", link):
             return refused
@@ -70,7 +70,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             raise ProbeError("the agent has no token, and it should")
 
         def proof(answer: Answer) -> str:
-            if hashlib.sha256(answer.body).hexdigest() != truth:
+            if hashlib.sha256(answer.body).hexdigest() != expected:
                 raise ProbeError(f"the kubelet answered, but not with {ONLY_ROOT_READS}")
             return f"read: {ONLY_ROOT_READS} of {WORKER}; the right bytes by their hash"
 
@@ -80,8 +80,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             foothold,
             kubelet_url(lab, f"/logs/{link}"),
             options=["--header", f"Authorization: Bearer {token}"],
-            telling=("HTTP 405",),
-            shown=f"GET /logs/LINK at {WORKER}",
+            more_refusals=("HTTP 405",),
+            description=f"GET /logs/LINK at {WORKER}",
             proof=proof,
             control=lambda: _answers(lab, token),
         )
@@ -94,13 +94,13 @@ def _link(lab: Lab, foothold: Foothold, folder: str, link: str) -> Verdict | Non
     pod = find_pod(lab, *AGENT)
     if folder:
         path = pod.path(f"{folder}/{link}")
-        output = from_pod(lab, pod, ["ln", "--symbolic", ONLY_ROOT_READS, path])
+        output = run_in_pod(lab, pod, ["ln", "--symbolic", ONLY_ROOT_READS, path])
         if not output.exit_code:
             return None
         words = ("Permission denied", "Read-only file system")
         reason = next((word.lower() for word in words if word in output.error), "")
     else:
-        found = from_pod(lab, pod, ["ls", pod.path("/machine")])
+        found = run_in_pod(lab, pod, ["ls", pod.path("/machine")])
         reason = "" if not found.exit_code else f"{LOGS} is not in the pod"
     if not reason:
         raise ProbeError("the link was neither made nor refused")

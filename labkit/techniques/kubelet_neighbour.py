@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
-from labkit.techniques._lib.api.access import held_at, options_at
+from labkit.techniques._lib.api.access import credential_at, options_at
 from labkit.techniques._lib.api.ask import ask
-from labkit.techniques._lib.api.kubelet import as_apiserver, kubelet_url, patiently
+from labkit.techniques._lib.api.kubelet import as_apiserver, kubelet_url, retry_unknown_pod
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import ROOT_ON_WORKER, SECRETS, Prediction, Technique
@@ -36,7 +36,7 @@ ACTION = Action("create", "nodes/proxy", name="worker2")
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Say what the model says: whom the kubelet takes the caller for, and what he may do."""
     env, kubelet = model.environment, model.environment.component(KUBELET)
-    caller = known_to_kubelet(env, kubelet, held_at(env, foothold))
+    caller = known_to_kubelet(env, kubelet, credential_at(env, foothold))
     claim = may_at_kubelet(env, kubelet, caller, ACTION)
     if claim.value != "allowed":
         return Prediction(False, (str(claim),))
@@ -56,7 +56,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         proof(as_apiserver(lab, "POST", PATH, CHANNEL))
         return "with the apiserver's certificate, the same request runs the command"
 
-    return patiently(
+    return retry_unknown_pod(
         lambda: ask(
             lab,
             TECHNIQUE.name,

@@ -17,7 +17,13 @@ from labkit.model import Foothold, Model
 from labkit.model.rights import Action, service_account
 from labkit.model.workloads import endless_tokens
 from labkit.techniques._lib.api.access import CHANNEL, may_all
-from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, made_for_apiserver, new, present
+from labkit.techniques._lib.api.tokens import (
+    NAME,
+    NAMESPACE,
+    new_token,
+    new_token_is_known,
+    present,
+)
 from labkit.techniques._lib.machines.admin import create, read, remove
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -56,7 +62,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         foothold,
         token,
         whose,
-        lambda: made_for_apiserver(lab, foothold, ACCOUNT),
+        lambda: new_token_is_known(lab, foothold, ACCOUNT),
     )
     if verdict.succeeded and "exp" in _claims(token):
         raise ProbeError("the token was taken, but it has an end")
@@ -77,7 +83,7 @@ def _bound(lab: Lab) -> str:
     """Return a token that was bound to an object, which is gone by now."""
     create(lab, HERE, {"metadata": {"name": BOUND_TO}})
     try:
-        return new(lab, NAMESPACE, ACCOUNT, BOUND_TO)
+        return new_token(lab, NAMESPACE, ACCOUNT, BOUND_TO)
     finally:
         remove(lab, f"{HERE}/{BOUND_TO}")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.techniques._lib.wire import middle as _middle
-from labkit.techniques._lib.wire.middle import Trap
+from labkit.techniques._lib.wire import interception
+from labkit.techniques._lib.wire.interception import InterceptionTarget
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -21,21 +21,21 @@ def call(lab: Lab) -> None:
     lab.exec("worker2", ["systemctl", "restart", "kube-proxy"])
 
 
-def well(lab: Lab) -> str:
+def positive_control(lab: Lab) -> str:
     """Show that worker2 is in touch with the true apiserver when nobody is in the way."""
     lab.kubectl("wait", "--for=condition=Ready", "node/worker2", "--timeout=20s")
     return "worker2 is ready in the true apiserver's eyes"
 
 
-TECHNIQUE = _middle.technique(
+TECHNIQUE = interception.technique(
     "mitm-apiserver",
     "Be the apiserver for a worker",
-    Trap(
+    InterceptionTarget(
         about="kube*@worker2 -> *@master:*",
         call=call,
         wanted=" HTTP/1.1\r\n",
         read="a request for the apiserver; any answer to it could have been made up",
-        well=well,
+        positive_control=positive_control,
     ),
     stride=("spoofing", "tampering", "information disclosure"),
     sources=(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.techniques._lib.machines.admin import annotate
 from labkit.techniques._lib.stores.etcd import as_apiserver
-from labkit.techniques._lib.wire import middle as _middle
-from labkit.techniques._lib.wire.middle import Trap
+from labkit.techniques._lib.wire import interception
+from labkit.techniques._lib.wire.interception import InterceptionTarget
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -39,21 +39,21 @@ def _stored(lab: Lab, value: str | None) -> None:
     return annotate(lab, SERVICE, MARK, value)
 
 
-def well(lab: Lab) -> str:
+def positive_control(lab: Lab) -> str:
     """Show that etcd answers the apiserver when nobody is in the way."""
     as_apiserver(lab, "get", "/registry/services/specs/shop/web", "--keys-only")
     return "the true etcd answers to the apiserver's certificate"
 
 
-TECHNIQUE = _middle.technique(
+TECHNIQUE = interception.technique(
     "mitm-etcd",
     "Be etcd for the apiserver",
-    Trap(
+    InterceptionTarget(
         about="kube-apiserver@* -> etcd@*",
         call=call,
         wanted="/registry/",
         read="what the apiserver asks of etcd; any answer to it could have been made up",
-        well=well,
+        positive_control=positive_control,
     ),
     stride=("spoofing", "tampering", "information disclosure"),
     sources=("https://etcd.io/docs/latest/op-guide/security/",),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.techniques._lib.wire import middle as _middle
-from labkit.techniques._lib.wire.middle import Trap
+from labkit.techniques._lib.wire import interception
+from labkit.techniques._lib.wire.interception import InterceptionTarget
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -23,21 +23,21 @@ def call(lab: Lab) -> bytes:
     return lab.kubectl(*LOGS, check=False).stdout
 
 
-def well(lab: Lab) -> str:
+def positive_control(lab: Lab) -> str:
     """Show that the apiserver gets the logs when nobody is in the way."""
     lab.kubectl(*LOGS)
     return "the apiserver gets the logs from the true kubelet"
 
 
-TECHNIQUE = _middle.technique(
+TECHNIQUE = interception.technique(
     "mitm-kubelet",
     "Be a kubelet for the apiserver",
-    Trap(
+    InterceptionTarget(
         about="kube-apiserver@* -> kubelet@worker2:*",
         call=call,
         wanted="/containerLogs/",
         read="that the apiserver wants the logs of a pod; an exec session would be read as well",
-        well=well,
+        positive_control=positive_control,
     ),
     stride=("spoofing", "tampering", "information disclosure"),
     sources=("https://kubernetes.io/docs/concepts/architecture/control-plane-node-communication/",),

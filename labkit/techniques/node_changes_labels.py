@@ -6,10 +6,10 @@ kubelet that may put them on its own node draws such pods, and their secrets, to
 
 from __future__ import annotations
 
-from labkit.techniques._lib.api.own_work import own_label
+from labkit.techniques._lib.api.component_credential import WORKER
+from labkit.techniques._lib.api.positive_controls import own_label
 from labkit.techniques._lib.api.requests import label_node
-from labkit.techniques._lib.api.stolen import Stolen, technique
-from labkit.techniques._lib.api.worker import WORKER
+from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
@@ -19,7 +19,7 @@ PROTECTED = "node-restriction.kubernetes.io/labkit-attack"
 TECHNIQUE = technique(
     "node-changes-labels",
     "Give the worker's own node a protected label",
-    Stolen("kubelet", "worker1's kubelet", own_label),
+    StolenCertificate("kubelet", "worker1's kubelet", own_label),
     label_node(WORKER, PROTECTED),
     footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(

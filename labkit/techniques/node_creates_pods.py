@@ -6,9 +6,9 @@ files; it is the admission plugin NodeRestriction that takes nothing else, and o
 
 from __future__ import annotations
 
-from labkit.techniques._lib.api.own_work import own_mirror_pod
+from labkit.techniques._lib.api.positive_controls import own_mirror_pod
 from labkit.techniques._lib.api.requests import OTHER, create_pod
-from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
@@ -16,7 +16,7 @@ __all__ = ["TECHNIQUE"]
 TECHNIQUE = technique(
     "node-creates-pods",
     "Create a pod on another node with a kubelet's certificate",
-    Stolen("kubelet", "worker1's kubelet", own_mirror_pod),
+    StolenCertificate("kubelet", "worker1's kubelet", own_mirror_pod),
     create_pod(OTHER),
     footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(

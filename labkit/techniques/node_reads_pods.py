@@ -8,9 +8,9 @@ AuthorizeNodeWithSelectors). ABAC and RBAC know no selectors: who may read pods 
 
 from __future__ import annotations
 
-from labkit.techniques._lib.api.own_work import own_pods
+from labkit.techniques._lib.api.positive_controls import own_pods
 from labkit.techniques._lib.api.requests import OTHER, list_pods
-from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
@@ -18,7 +18,7 @@ __all__ = ["TECHNIQUE"]
 TECHNIQUE = technique(
     "node-reads-pods",
     "Read another node's pods with a kubelet's certificate",
-    Stolen("kubelet", "worker1's kubelet", own_pods),
+    StolenCertificate("kubelet", "worker1's kubelet", own_pods),
     list_pods(OTHER),
     footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(

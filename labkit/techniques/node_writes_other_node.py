@@ -7,9 +7,9 @@ nodes; it is the admission plugin NodeRestriction that holds it to its own.
 
 from __future__ import annotations
 
-from labkit.techniques._lib.api.own_work import own_node
+from labkit.techniques._lib.api.positive_controls import own_node
 from labkit.techniques._lib.api.requests import OTHER, label_node
-from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
@@ -17,7 +17,7 @@ __all__ = ["TECHNIQUE"]
 TECHNIQUE = technique(
     "node-writes-other-node",
     "Change another node with a kubelet's certificate",
-    Stolen("kubelet", "worker1's kubelet", own_node),
+    StolenCertificate("kubelet", "worker1's kubelet", own_node),
     label_node(OTHER),
     footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(

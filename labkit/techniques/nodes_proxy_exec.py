@@ -16,7 +16,7 @@ from labkit.model import Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import token_caller, token_in
-from labkit.techniques._lib.api.kubelet import CHANNEL, patiently
+from labkit.techniques._lib.api.kubelet import CHANNEL, retry_unknown_pod
 from labkit.techniques._lib.machines.pod import find_pod, token_of
 from labkit.techniques._lib.machines.reach import inside, run
 from labkit.techniques._lib.stores.secret import true_secret
@@ -52,7 +52,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Run ``env`` in the pod shop/web with the token of monitoring/agent, from there."""
-    return patiently(lambda: _attempt(lab, foothold))
+    return retry_unknown_pod(lambda: _attempt(lab, foothold))
 
 
 def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
@@ -85,11 +85,11 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
     if said["status"] == SWITCHING:
         evidence = (asked, f"ran env in shop/web over {said['protocol']}", f"read: {secret.proof}")
         return Verdict(TECHNIQUE.name, lab.mode, foothold, True, "HTTP 101", evidence)
-    held = client_credential(read_model(lab.environment), channel)
-    if held is None:
+    credential = client_credential(read_model(lab.environment), channel)
+    if credential is None:
         raise ProbeError("the apiserver has no certificate for the kubelets")
     node = channel.client.partition("@")[2]
-    if call(node, [], "", held.certificate, held.key)["status"] != SWITCHING:
+    if call(node, [], "", credential.certificate, credential.key)["status"] != SWITCHING:
         raise ProbeError("the kubelet does not serve the apiserver either")
     control = "with the apiserver's certificate, the same WebSocket runs the command"
     reason = f"HTTP {said['status']}"

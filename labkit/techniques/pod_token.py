@@ -11,7 +11,7 @@ from labkit.model.rights import Action
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all
 from labkit.techniques._lib.api.ask import ask
-from labkit.techniques._lib.machines.pod import TOKEN, find_pod, from_pod, token_of
+from labkit.techniques._lib.machines.pod import TOKEN, find_pod, run_in_pod, token_of
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique
@@ -52,7 +52,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     pod = find_pod(lab, NAMESPACE, NAME)
     token = token_of(lab, pod)
     if token is None:
-        if from_pod(lab, pod, ["cat", pod.path(PAGE)]).text.strip() != "shop":
+        if run_in_pod(lab, pod, ["cat", pod.path(PAGE)]).text.strip() != "shop":
             raise ProbeError("these are not the files of the pod shop/web")
         evidence = (f"looked for {TOKEN} in {NAMESPACE}/{NAME}",)
         return Verdict(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.techniques._lib.api.own_work import own_services
+from labkit.techniques._lib.api.positive_controls import own_services
 from labkit.techniques._lib.api.requests import DATABASE, read_secret
-from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
@@ -12,7 +12,7 @@ __all__ = ["TECHNIQUE"]
 TECHNIQUE = technique(
     "proxy-reads-secrets",
     "Read a secret with a kube-proxy's certificate",
-    Stolen("kube-proxy", "worker1's kube-proxy", own_services),
+    StolenCertificate("kube-proxy", "worker1's kube-proxy", own_services),
     read_secret(*DATABASE),
     footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(

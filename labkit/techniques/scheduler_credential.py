@@ -5,10 +5,10 @@ It lies on the master, and in every backup and every configuration management th
 
 from __future__ import annotations
 
-from labkit.techniques._lib.api.own_work import reads
+from labkit.techniques._lib.api.component_credential import MASTER
+from labkit.techniques._lib.api.positive_controls import reads
 from labkit.techniques._lib.api.requests import DATABASE, read_secret
-from labkit.techniques._lib.api.stolen import Stolen, technique
-from labkit.techniques._lib.api.worker import MASTER
+from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL
 
 __all__ = ["TECHNIQUE"]
@@ -16,7 +16,7 @@ __all__ = ["TECHNIQUE"]
 TECHNIQUE = technique(
     "scheduler-credential",
     "Read a secret with the scheduler's certificate",
-    Stolen(
+    StolenCertificate(
         "kube-scheduler",
         "the scheduler",
         reads("pods", "/api/v1/pods?limit=1", "scheduler"),

@@ -16,7 +16,7 @@ from labkit.model import Foothold, Model
 from labkit.model.rights import Action, service_account
 from labkit.model.workloads import audience_in
 from labkit.techniques._lib.api.access import CHANNEL, apiserver_of, may_all
-from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, made_for_apiserver, present
+from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, new_token_is_known, present
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -53,7 +53,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         foothold,
         _received(lab),
         f"the token that {NAMESPACE}/{SENDER} showed to {NAMESPACE}/{RECEIVER}",
-        lambda: made_for_apiserver(lab, foothold, SENDER),
+        lambda: new_token_is_known(lab, foothold, SENDER),
     )
 
 

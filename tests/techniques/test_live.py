@@ -13,7 +13,7 @@ from labkit import techniques
 from labkit.errors import LabkitError, ProbeError
 from labkit.model import Foothold, read_model
 from labkit.techniques._lib.machines.reach import inside
-from labkit.techniques._lib.stores import forge as _forge
+from labkit.techniques._lib.stores import forge as forging
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER
 from labkit.techniques._lib.wire.capture import capture
@@ -50,7 +50,7 @@ def state(lab: Any) -> dict[str, Any]:
     return {
         "pods": {(p["metadata"]["name"], p["metadata"]["uid"]) for p in pods["items"]},
         "requests": lab.kubectl("get", "certificatesigningrequests", "--output=name").text,
-        "in etcd": lab.etcdctl("get", _forge.KEY, "--keys-only").text,
+        "in etcd": lab.etcdctl("get", forging.KEY, "--keys-only").text,
         "configmaps": lab.kubectl("get", "configmaps", "-n", "default", "--output=name").text,
         "files": lab.exec("attacker", ["ls", "/tmp"]).text,
         "programs": {node: programs(lab, node) for node in ("attacker", "worker1")},
@@ -84,10 +84,10 @@ def test_technique_goes_as_predicted_and_leaves_nothing(
     name: str, foothold: Foothold, mode: str, labs: dict[str, Any]
 ) -> None:
     lab = labs[mode]
-    _talk(lab)
+    _exchange_packets(lab)
     before = state(lab)
     hold(lab, name, foothold)
-    _talk(lab)
+    _exchange_packets(lab)
     assert state(lab) == before
 
 
@@ -112,7 +112,7 @@ def hold(lab: Any, name: str, foothold: Foothold) -> None:
         assert not secret.found_in(said)
 
 
-def _talk(lab: Any) -> None:
+def _exchange_packets(lab: Any) -> None:
     """Let master and worker1 speak, so that each knows again who the other is."""
     for node, other in (("worker1", "master"), ("master", "worker1")):
         code = (

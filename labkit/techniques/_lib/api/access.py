@@ -25,11 +25,11 @@ __all__ = [
     "api_url",
     "apiserver_of",
     "caller_at",
-    "everything_body",
-    "held_at",
+    "credential_at",
+    "everything_allowed",
+    "everything_review",
     "identity",
     "may_all",
-    "may_everything",
     "may_write",
     "options_at",
 ]
@@ -50,7 +50,7 @@ def api_url(lab: Lab, path: str) -> str:
     return url_of(read_model(lab.environment).open_channels(CHANNEL)[0], path)
 
 
-def held_at(env: Environment, foothold: Foothold) -> Credential | None:
+def credential_at(env: Environment, foothold: Foothold) -> Credential | None:
     """Return what somebody at a foothold can prove himself with.
 
     Root on a worker has the kubelet's, or else whatever certificate lies on the machine.
@@ -60,21 +60,24 @@ def held_at(env: Environment, foothold: Foothold) -> Credential | None:
     kubelet = next(c for c in env.components if c.kind == "kubelet")
     used = credential_of(env, kubelet.kubeconfig) if kubelet.kubeconfig else None
     there = [item for item in env.credentials if item.node == kubelet.node]
-    for held in (used, *there):
-        if held and authenticated_as(apiserver_of(env), env, held).user == held.common_name:
-            return held
+    for credential in (used, *there):
+        if (
+            credential
+            and authenticated_as(apiserver_of(env), env, credential).user == credential.common_name
+        ):
+            return credential
     return None
 
 
 def caller_at(env: Environment, foothold: Foothold) -> Caller:
     """Return whom the apiserver takes somebody at a foothold for."""
-    return authenticated_as(apiserver_of(env), env, held_at(env, foothold))
+    return authenticated_as(apiserver_of(env), env, credential_at(env, foothold))
 
 
 def options_at(env: Environment, foothold: Foothold) -> list[str]:
     """Return curl's options for the credential that there is at a foothold, if any."""
-    held = held_at(env, foothold)
-    return ["--cert", held.certificate, "--key", held.key] if held else []
+    credential = credential_at(env, foothold)
+    return ["--cert", credential.certificate, "--key", credential.key] if credential else []
 
 
 def may_all(model: Model, caller: Caller, actions: Iterable[Action]) -> Prediction:
@@ -97,15 +100,15 @@ def may_write(model: Model, caller: Caller, action: Action) -> Prediction:
     return Prediction(False, (str(objection),))
 
 
-def everything_body() -> bytes:
+def everything_review() -> bytes:
     """Return the question whether one may do everything."""
     attributes = {"verb": "*", "group": "*", "resource": "*"}
     review = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
     return json.dumps({**review, "spec": {"resourceAttributes": attributes}}).encode()
 
 
-def may_everything(answer: Answer) -> str:
-    """Read the apiserver's answer to :func:`everything_body`."""
+def everything_allowed(answer: Answer) -> str:
+    """Read the apiserver's answer to :func:`everything_review`."""
     if not _json(answer).get("status", {}).get("allowed"):
         raise ProbeError("the apiserver answered, but not that the attacker may do everything")
     return "the apiserver says that this caller may do everything with every object"

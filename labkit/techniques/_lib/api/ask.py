@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ask", "first_refusal", "url_of"]
 
 #: Refusals that only a listener that wants to know who calls, or says no, can give.
-TELLING = ("HTTP 401", "HTTP 403", "TLS alert", "connection refused", "permission denied")
+REFUSALS = ("HTTP 401", "HTTP 403", "TLS alert", "connection refused", "permission denied")
 
 
 def url_of(channel: Channel, path: str, host: str = "") -> str:
@@ -62,8 +62,8 @@ def ask(
     method: str = "",
     body: bytes | None = None,
     options: Sequence[str] = (),
-    telling: Sequence[str] = (),
-    shown: str = "",
+    more_refusals: Sequence[str] = (),
+    description: str = "",
 ) -> Verdict:
     """Ask something once from a foothold, and say what came of it.
 
@@ -102,13 +102,14 @@ def ask(
     path = url.partition("://")[2].partition("/")[2]
     verb = method or ("GET" if body is None else "POST")
     asked = (
-        shown or f"{verb} /{path.partition('?')[0]} at {url.partition('://')[2].partition('/')[0]}"
+        description
+        or f"{verb} /{path.partition('?')[0]} at {url.partition('://')[2].partition('/')[0]}"
     )
     if not answer.refusal:
         return Verdict(
             technique, lab.mode, foothold, True, f"HTTP {answer.status}", (asked, proof(answer))
         )
-    if not answer.refusal.startswith((*TELLING, *telling)):
+    if not answer.refusal.startswith((*REFUSALS, *more_refusals)):
         raise ProbeError(
             f"{technique}: {answer.refusal} says neither that it worked nor that it may not",
             evidence=[asked, answer.body[:200].decode(errors="replace")],

@@ -27,15 +27,15 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["MACHINE", "PLAIN", "WORKER", "break_out", "may_break_out", "plain_pod"]
+__all__ = ["MOUNT", "PLAIN", "WORKER", "break_out", "may_break_out", "plain_pod"]
 
 NAMESPACE, NAME, WORKER = "default", "labkit-breakout", "worker1"
 #: The namespace and the name of the pod that is created.
 PLAIN = (NAMESPACE, NAME)
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 #: Where the machine's files are in the pod.
-MACHINE = "/machine"
-PATIENCE, ROOT, NOBODY_SPECIAL = 30.0, 0, 1000
+MOUNT = "/machine"
+PATIENCE, ROOT, ORDINARY_USER = 30.0, 0, 1000
 ACTION = Action("create", "pods", namespace=NAMESPACE)
 
 
@@ -82,16 +82,16 @@ def break_out(
             technique,
             foothold,
             api_url(lab, PODS),
-            body=json.dumps(_with_machine(plain_pod(WORKER, command, user))).encode(),
+            body=json.dumps(_with_host_path(plain_pod(WORKER, command, user))).encode(),
             options=options_at(lab.environment, foothold),
-            proof=lambda answer: proof(_left(lab, answer)),
+            proof=lambda answer: proof(_wait_for_message(lab, answer)),
             control=lambda: _control(lab, foothold),
         )
     finally:
         remove(lab, f"{PODS}/{NAME}")
 
 
-def plain_pod(node: str, command: str = "true", user: int = NOBODY_SPECIAL) -> dict[str, Any]:
+def plain_pod(node: str, command: str = "true", user: int = ORDINARY_USER) -> dict[str, Any]:
     """Return a pod that asks for nothing of its machine, and is bound to it already."""
     container: dict[str, Any] = {
         "name": "breakout",
@@ -110,26 +110,26 @@ def plain_pod(node: str, command: str = "true", user: int = NOBODY_SPECIAL) -> d
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def _with_machine(pod: dict[str, Any]) -> dict[str, Any]:
+def _with_host_path(pod: dict[str, Any]) -> dict[str, Any]:
     spec = pod["spec"]
-    spec["containers"][0]["volumeMounts"] = [{"name": "machine", "mountPath": MACHINE}]
+    spec["containers"][0]["volumeMounts"] = [{"name": "machine", "mountPath": MOUNT}]
     spec["volumes"] = [{"name": "machine", "hostPath": {"path": "/"}}]
     return pod
 
 
-def _left(lab: Lab, answer: Answer) -> str:
+def _wait_for_message(lab: Lab, answer: Answer) -> str:
     """Wait for the pod's end, and return what it left behind."""
     if json.loads(answer.body).get("kind") != "Pod":
         raise ProbeError("the apiserver answered, but not with the pod")
     deadline = time.monotonic() + PATIENCE
-    while not (said := _last_words(read(lab, f"{PODS}/{NAME}"))):
+    while not (said := _termination_message(read(lab, f"{PODS}/{NAME}"))):
         if time.monotonic() > deadline:
             raise ProbeTimeout(f"the pod did not run within {PATIENCE:g} s")
         time.sleep(0.2)
     return said
 
 
-def _last_words(pod: Any) -> str:
+def _termination_message(pod: Any) -> str:
     for status in pod.get("status", {}).get("containerStatuses", ()):
         return str(status["state"].get("terminated", {}).get("message", ""))
     return ""

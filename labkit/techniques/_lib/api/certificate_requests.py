@@ -19,7 +19,7 @@ from labkit.techniques._lib.machines.reach import run_from
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["APPROVE", "CREATE", "PATH", "SIGNER", "approved", "new_request", "removed"]
+__all__ = ["APPROVE", "CREATE", "PATH", "SIGNER", "approval_of", "new_request", "remove_request"]
 
 GROUP = "certificates.k8s.io"
 PATH = f"/apis/{GROUP}/v1/certificatesigningrequests"
@@ -55,13 +55,13 @@ def new_request(
         run_from(lab, foothold, ["rm", "-rf", folder])
 
 
-def approved(request: dict[str, Any]) -> bytes:
+def approval_of(request: dict[str, Any]) -> bytes:
     """Return a request, as read from the apiserver, with its approval."""
     condition = {"type": "Approved", "status": "True", "reason": "Labkit", "message": "by labkit"}
     return json.dumps({**request, "status": {"conditions": [condition]}}).encode()
 
 
-def removed(lab: Lab, name: str) -> None:
+def remove_request(lab: Lab, name: str) -> None:
     """Remove a request as the administrator, if it is there."""
     remove(lab, f"{PATH}/{name}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster import Environment
 from labkit.cluster.syntax.source import is_true
-from labkit.techniques._lib.api.own_work import reads
+from labkit.techniques._lib.api.positive_controls import reads
 from labkit.techniques._lib.verdict import Setting
 
 __all__ = ["KIND", "own_accounts", "own_work"]

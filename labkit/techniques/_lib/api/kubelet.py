@@ -16,7 +16,7 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["CHANNEL", "as_apiserver", "kubelet_url", "patiently"]
+__all__ = ["CHANNEL", "as_apiserver", "kubelet_url", "retry_unknown_pod"]
 
 #: The kubelet of the worker that the pod shop/web runs on.
 CHANNEL = "kube-apiserver@* -> kubelet@worker1:*"
@@ -30,7 +30,7 @@ def kubelet_url(lab: Lab, path: str, channel: str = CHANNEL) -> str:
     return url_of(read_model(lab.environment).open_channels(channel)[0], path)
 
 
-def patiently(attempt: Callable[[], Verdict]) -> Verdict:
+def retry_unknown_pod(attempt: Callable[[], Verdict]) -> Verdict:
     """Try something of a kubelet again while it says that it does not know the pod yet."""
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -52,13 +52,13 @@ def as_apiserver(lab: Lab, method: str, path: str, pattern: str = CHANNEL) -> An
     """
     model = read_model(lab.environment)
     channel = model.open_channels(pattern)[0]
-    held = client_credential(model, channel)
-    if held is None:
+    credential = client_credential(model, channel)
+    if credential is None:
         raise ProbeError("the apiserver has no certificate for the kubelets")
     url = kubelet_url(lab, path, pattern)
     inside(lab, channel.server.partition("@")[2])
     argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*", "--max-time", "5"]
-    argv += ["--cert", held.certificate, "--key", held.key, "--request", method]
+    argv += ["--cert", credential.certificate, "--key", credential.key, "--request", method]
     node = channel.client.partition("@")[2]
     output = run(lab, node, [*argv, "--write-out", OUTPUT, url], timeout=DEADLINE)
     content, _, status = output.stdout.rpartition(b"\n")

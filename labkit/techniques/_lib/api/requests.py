@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import ProbeError
 from labkit.model.rights import Action
 from labkit.techniques._lib.api.breakout import PLAIN, plain_pod
-from labkit.techniques._lib.api.stolen import Deed
+from labkit.techniques._lib.api.stolen_certificate import ApiRequest
 from labkit.techniques._lib.machines.admin import label as admin_label
 from labkit.techniques._lib.machines.admin import read, remove
 from labkit.techniques._lib.machines.reach import Answer
@@ -41,7 +41,7 @@ OTHER, LABEL = "worker2", "labkit-attack"
 MERGE = ("--header", "Content-Type: application/merge-patch+json")
 
 
-def read_secret(namespace: str, name: str, key: str) -> Deed:
+def read_secret(namespace: str, name: str, key: str) -> ApiRequest:
     """Read a secret by its name."""
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
@@ -54,7 +54,7 @@ def read_secret(namespace: str, name: str, key: str) -> Deed:
 
         return found
 
-    return Deed(
+    return ApiRequest(
         Action("get", "secrets", namespace=namespace, name=name),
         f"/api/v1/namespaces/{namespace}/secrets/{name}",
         proof,
@@ -65,21 +65,21 @@ def read_secret(namespace: str, name: str, key: str) -> Deed:
     )
 
 
-def list_pods(node: str) -> Deed:
+def list_pods(node: str) -> ApiRequest:
     """Read all pods that are bound to a node: what they run, with which arguments, for whom."""
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
-        truth = _names(read(lab, pods_on(node)), node)
+        expected = _names(read(lab, pods_on(node)), node)
 
         def found(answer: Answer) -> str:
-            told = _names(json.loads(answer.body), node)
-            if not truth or not truth <= told:
+            found_names = _names(json.loads(answer.body), node)
+            if not expected or not expected <= found_names:
                 raise ProbeError(f"the apiserver answered, but not with the pods of {node}")
-            return f"read the pods of {node}: {', '.join(sorted(truth))}"
+            return f"read the pods of {node}: {', '.join(sorted(expected))}"
 
         return found
 
-    return Deed(
+    return ApiRequest(
         Action("list", "pods"),
         pods_on(node),
         proof,
@@ -88,7 +88,7 @@ def list_pods(node: str) -> Deed:
     )
 
 
-def create_pod(node: str) -> Deed:
+def create_pod(node: str) -> ApiRequest:
     """Create an ordinary pod, already bound to a node: no scheduler is asked."""
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
@@ -102,7 +102,7 @@ def create_pod(node: str) -> Deed:
 
     namespace, name = PLAIN
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    return Deed(
+    return ApiRequest(
         Action("create", "pods", namespace=namespace),
         pods,
         proof,
@@ -113,7 +113,7 @@ def create_pod(node: str) -> Deed:
     )
 
 
-def label_node(node: str, label: str = LABEL) -> Deed:
+def label_node(node: str, label: str = LABEL) -> ApiRequest:
     """Put a label on a node: labels decide which pods come to it."""
     path = f"/api/v1/nodes/{node}"
 
@@ -125,7 +125,7 @@ def label_node(node: str, label: str = LABEL) -> Deed:
 
         return found
 
-    return Deed(
+    return ApiRequest(
         Action("patch", "nodes", name=node),
         path,
         proof,

@@ -17,7 +17,16 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["KEY", "NAME", "NAMESPACE", "PATH", "bearer", "made_for_apiserver", "new", "present"]
+__all__ = [
+    "KEY",
+    "NAME",
+    "NAMESPACE",
+    "PATH",
+    "bearer",
+    "new_token",
+    "new_token_is_known",
+    "present",
+]
 
 #: The secret that is asked for.
 NAMESPACE, NAME, KEY = "shop", "db-credentials", "password"
@@ -31,7 +40,7 @@ def bearer(token: str) -> list[str]:
     return ["--header", f"Authorization: Bearer {token}"]
 
 
-def new(lab: Lab, namespace: str, account: str, bound_to: str = "") -> str:
+def new_token(lab: Lab, namespace: str, account: str, bound_to: str = "") -> str:
     """Have the administrator make a token of a service account, as the kubelet would.
 
     It may be bound to a Secret of the same namespace, and ends with it.
@@ -59,9 +68,9 @@ def present(
     return ask(lab, technique, foothold, url, options=options, proof=proof, control=control)
 
 
-def made_for_apiserver(lab: Lab, foothold: Foothold, account: str) -> str:
+def new_token_is_known(lab: Lab, foothold: Foothold, account: str) -> str:
     """Show that a new token of an account is known at the same port: the positive control."""
-    made = new(lab, NAMESPACE, account)
+    made = new_token(lab, NAMESPACE, account)
     answer = request(lab, api_url(lab, PATH), foothold=foothold, options=bearer(made))
     if answer.refusal not in ("", "HTTP 403"):
         raise ProbeError(f"a new token of {NAMESPACE}/{account} is refused, too: {answer.refusal}")

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from labkit.cluster import Environment
     from labkit.lab import Lab
 
-__all__ = ["PERSON", "denied", "settings_of"]
+__all__ = ["PERSON", "read_denied", "settings_of"]
 
 
-def denied(
+def read_denied(
     lab: Lab, technique: str, foothold: Foothold, node: str, paths: Sequence[str]
 ) -> Verdict | None:
     """Try to read files of a machine as an ordinary user; return a verdict where one is refused.

@@ -13,7 +13,7 @@ from labkit.techniques._lib.machines.reach import run
 if TYPE_CHECKING:
     from labkit.lab import Lab, Output
 
-__all__ = ["TOKEN", "Pod", "find_pod", "from_pod", "token_of"]
+__all__ = ["TOKEN", "Pod", "find_pod", "run_in_pod", "token_of"]
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 #: What every pod of the lab has; who cannot read it does not stand in the pod at all.
@@ -66,14 +66,14 @@ def find_pod(lab: Lab, namespace: str, name: str) -> Pod:
     return pod
 
 
-def from_pod(lab: Lab, pod: Pod, argv: list[str], stdin: bytes | None = None) -> Output:
+def run_in_pod(lab: Lab, pod: Pod, argv: list[str], stdin: bytes | None = None) -> Output:
     """Run a command with the machine's tools, as if the attacker had brought them along."""
     return run(lab, pod.node, [*pod.prefix, *argv], stdin=stdin)
 
 
 def token_of(lab: Lab, pod: Pod) -> str | None:
     """Return the token that a pod was given; None where it was given none."""
-    output = from_pod(lab, pod, ["cat", pod.path(TOKEN)])
+    output = run_in_pod(lab, pod, ["cat", pod.path(TOKEN)])
     if not output.exit_code:
         return output.text.strip()
     if "No such file" not in output.error:

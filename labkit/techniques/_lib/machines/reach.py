@@ -28,8 +28,8 @@ __all__ = [
     "Answer",
     "attacker",
     "digest",
+    "execution_place",
     "inside",
-    "place",
     "request",
     "run",
     "run_from",
@@ -180,7 +180,7 @@ def run_from(
     ProbeTimeout
         It did not end in time.
     """
-    node, user, prefix = place(lab, foothold)
+    node, user, prefix = execution_place(lab, foothold)
     try:
         return lab.exec(
             node, [*prefix, *argv], stdin=stdin, user=user, timeout=timeout, check=False
@@ -189,7 +189,7 @@ def run_from(
         raise ProbeTimeout(error.message, evidence=error.evidence) from error
 
 
-def place(lab: Lab, foothold: Foothold) -> tuple[str, str | None, list[str]]:
+def execution_place(lab: Lab, foothold: Foothold) -> tuple[str, str | None, list[str]]:
     """Return the machine, the user and what stands before a command."""
     first = {node.role: node.name for node in reversed(lab.environment.nodes)}
     if foothold == POD:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from labkit import agents
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
 from labkit.model import Foothold
-from labkit.techniques._lib.machines.reach import ATTEMPTS, digest, inside, place, run
+from labkit.techniques._lib.machines.reach import ATTEMPTS, digest, execution_place, inside, run
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["SOCKET", "WORKER", "become_root", "control", "listens_on"]
 SOCKET = "/run/docker.sock"
 WORKER, ONLY_ROOT_READS = "worker1", "/etc/shadow"
 #: docker's client tells a closed port and a forbidden one with the same words; curl does not.
-KNOCK = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*", "--max-time", "5"]
+PING = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*", "--max-time", "5"]
 REFUSALS = ("Permission denied", "Connection refused")
 ALERT = re.compile(r"^curl: .*alert ([a-z ]+[a-z])", re.MULTILINE)
 
@@ -62,47 +62,50 @@ def become_root(
         inside(lab, where.partition(":")[0])
         scheme = "http" if tls is None else "https"
         pair = list(zip(("cert", "key"), tls or (), strict=False))
-        knock = [*KNOCK, "--insecure", f"{scheme}://{where}/_ping"]
-        knock += [word for name, path in pair for word in (f"--{name}", path)]
+        ping = [*PING, "--insecure", f"{scheme}://{where}/_ping"]
+        ping += [word for name, path in pair for word in (f"--{name}", path)]
         if tls is not None:
             # without the second, docker's client looks for an authority and finds none
             options += ["--tls", "--tlscacert=", *(f"--tls{name}={path}" for name, path in pair)]
-        door = f"tcp port {where.partition(':')[2]} of dockerd@{WORKER}"
+        endpoint = f"tcp port {where.partition(':')[2]} of dockerd@{WORKER}"
     else:
-        door = f"{where} of dockerd@{WORKER}"
+        endpoint = f"{where} of dockerd@{WORKER}"
         if pod:
             where = pod.path(where)
             options = [f"--host=unix://{where}"]
-        knock = [*KNOCK, "--unix-socket", where, "http://docker/_ping"]
+        ping = [*PING, "--unix-socket", where, "http://docker/_ping"]
     for _ in range(ATTEMPTS):
-        asked = _do(lab, foothold, knock, user, pod)
+        asked = _run(lab, foothold, ping, user, pod)
         if "reset by peer" not in asked.error:
             break
     refusal = next((word.lower() for word in REFUSALS if word in asked.error), "")
     if alert := ALERT.search(asked.error):
         refusal = f"TLS alert: {alert[1]}"
     if asked.exit_code and refusal:
-        reason, tried = refusal, (f"called the {door}",)
+        reason, tried = refusal, (f"called the {endpoint}",)
         return Verdict(technique, lab.mode, foothold, False, reason, tried, control(lab))
     if asked.exit_code:
         raise ProbeError(f"{technique}: curl exited with {asked.exit_code}", evidence=_tail(asked))
     argv = agents.argv("read_by_docker", ONLY_ROOT_READS, *options)
-    took = _do(lab, foothold, argv, user, pod)
-    truth = digest(lab, WORKER, ONLY_ROOT_READS)
-    if took.exit_code or truth not in took.text:
+    taken = _run(lab, foothold, argv, user, pod)
+    expected = digest(lab, WORKER, ONLY_ROOT_READS)
+    if taken.exit_code or expected not in taken.text:
         raise ProbeError(
-            f"{technique}: {door} answers, but {ONLY_ROOT_READS} was not read", evidence=_tail(took)
+            f"{technique}: {endpoint} answers, but {ONLY_ROOT_READS} was not read",
+            evidence=_tail(taken),
         )
     evidence = (
-        f"called the {door}, and it answered",
+        f"called the {endpoint}, and it answered",
         "started a container with the machine's / mounted in it",
         f"read: {ONLY_ROOT_READS} of {WORKER}, which only root may; the right bytes by their hash",
     )
     return Verdict(technique, lab.mode, foothold, True, "dockerd does what it is told", evidence)
 
 
-def _do(lab: Lab, foothold: Foothold, argv: list[str], user: str | None, pod: Pod | None) -> Output:
-    node, usual, prefix = (pod.node, None, pod.prefix) if pod else place(lab, foothold)
+def _run(
+    lab: Lab, foothold: Foothold, argv: list[str], user: str | None, pod: Pod | None
+) -> Output:
+    node, usual, prefix = (pod.node, None, pod.prefix) if pod else execution_place(lab, foothold)
     try:
         return lab.exec(node, [*prefix, *argv], user=user or usual, check=False)
     except CommandFailed as error:

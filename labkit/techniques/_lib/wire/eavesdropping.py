@@ -32,7 +32,17 @@ if TYPE_CHECKING:
     from labkit.cluster import Environment
     from labkit.lab import Lab
 
-__all__ = ["ATTACK", "SOURCES", "Talk", "Tap", "judge", "listen", "nonce", "predict", "technique"]
+__all__ = [
+    "ATTACK",
+    "SOURCES",
+    "EavesdropTarget",
+    "Traffic",
+    "eavesdrop",
+    "judge",
+    "nonce",
+    "predict",
+    "technique",
+]
 
 ATTACK = ("T1557.002", "T1040")
 SOURCES = (
@@ -41,12 +51,12 @@ SOURCES = (
     "https://attack.mitre.org/techniques/T1040/",
 )
 #: Seconds until what was said has passed, after whoever said it is done.
-AFTER = 0.4
-SEALED = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:")
+DRAIN_S = 0.4
+CIPHERTEXT = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:")
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class Traffic:
     """What the two ends were made to say to each other.
 
     Parameters
@@ -65,7 +75,7 @@ class Talk:
 
 
 @dataclass(frozen=True, slots=True)
-class Tap:
+class EavesdropTarget:
     """One thing to listen to.
 
     Parameters
@@ -87,29 +97,31 @@ class Tap:
     """
 
     about: str
-    talk: Callable[[Lab], AbstractContextManager[Talk]] = field(repr=False)
+    traffic: Callable[[Lab], AbstractContextManager[Traffic]] = field(repr=False)
     process: str = ""
     plaintext: str = "plaintext HTTP, it can be read"
     pushed: bool = False
     before: Callable[[Lab], None] | None = field(default=None, repr=False)
-    sealed: Callable[[Model], Prediction] | None = field(default=None, repr=False)
+    payload: Callable[[Model], Prediction] | None = field(default=None, repr=False)
 
 
-def predict(model: Model, tap: Tap) -> Prediction:
+def predict(model: Model, target: EavesdropTarget) -> Prediction:
     """Say what the model says: whether a channel is encrypted, and what is said on it."""
-    found = model.open_channels(tap.about)
+    found = model.open_channels(target.about)
     if not found:
-        return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(tap.about)))
+        return Prediction(
+            False, tuple(str(c.encryption) for c in model.closed_channels(target.about))
+        )
     readable = next((c.encryption for c in found if c.encryption.value == "none"), None)
     if readable is None:
         return Prediction(False, (str(found[0].encryption),))
-    if tap.sealed is not None:
-        inner = tap.sealed(model)
+    if target.payload is not None:
+        inner = target.payload(model)
         return Prediction(inner.succeeds, (str(readable), *inner.because))
     return Prediction(True, (str(readable),))
 
 
-def listen(lab: Lab, foothold: Foothold, name: str, tap: Tap) -> Verdict:
+def eavesdrop(lab: Lab, foothold: Foothold, name: str, target: EavesdropTarget) -> Verdict:
     """Capture some channels while their ends talk, and look at what was said.
 
     Raises
@@ -117,20 +129,22 @@ def listen(lab: Lab, foothold: Foothold, name: str, tap: Tap) -> Verdict:
     ProbeTimeout
         Nothing was captured, or nothing that says anything.
     """
-    found = read_model(lab.environment).open_channels(tap.about)
+    found = read_model(lab.environment).open_channels(target.about)
     port = int(found[0].port or 0)
-    if tap.before is not None:
-        tap.before(lab)
+    if target.before is not None:
+        target.before(lab)
     pairs = sorted({(_node(c.client), _node(c.server)) for c in found})
     whole = sorted({(min(pair), max(pair)) for pair in pairs})
     with capture(lab, foothold, whole, between(lab, whole, f"tcp port {port}")) as stop:
-        ports = _ports(lab, found[0], tap.process)
-        with tap.talk(lab) as talk:
-            time.sleep(AFTER)
-            ports |= _ports(lab, found[0], tap.process)
+        ports = _ports(lab, found[0], target.process)
+        with target.traffic(lab) as traffic:
+            time.sleep(DRAIN_S)
+            ports |= _ports(lab, found[0], target.process)
             pcap = stop()
-    captured = [s for s in streams(pcap, port) if not tap.process or s.port in ports]
-    return judge(name, lab.mode, foothold, found[0], talk, captured, tap.plaintext, tap.pushed)
+    captured = [s for s in streams(pcap, port) if not target.process or s.port in ports]
+    return judge(
+        name, lab.mode, foothold, found[0], traffic, captured, target.plaintext, target.pushed
+    )
 
 
 def judge(
@@ -138,7 +152,7 @@ def judge(
     mode: str,
     foothold: Foothold,
     channel: Channel,
-    talk: Talk,
+    traffic: Traffic,
     captured: Sequence[Stream],
     plaintext: str,
     pushed: bool = False,
@@ -158,29 +172,29 @@ def judge(
     got = [b"".join(run) for s in captured for run in s.to_client]
     texts = [*asked, *got, *(text for data in got for text in responses(data))]
     texts += [inflated(run) for s in captured for run in s.to_client]
-    found = next((text for text in reversed(texts) if talk.wanted.found_in(text)), b"")
+    found = next((text for text in reversed(texts) if traffic.wanted.found_in(text)), b"")
     evidence = [f"captured{'' if pushed else ' in both directions'}: {channel.id}"]
     shown = found or max(got, key=len)
-    control = talk.meanwhile
+    control = traffic.meanwhile
     if found:
-        evidence.append(f"read: {talk.proof}")
+        evidence.append(f"read: {traffic.proof}")
         reason, control = plaintext, ""
     elif seen.kind == "TLS":
         evidence.append("0 bytes outside TLS records; the secret is nowhere in them")
         reason = "every payload is a TLS record"
-    elif sealed := next(filter(None, map(SEALED.search, texts)), None):
-        evidence.append(f"the value begins with {sealed[0].decode()} and then is ciphertext")
+    elif ciphertext := next(filter(None, map(CIPHERTEXT.search, texts)), None):
+        evidence.append(f"the value begins with {ciphertext[0].decode()} and then is ciphertext")
         reason = "plaintext gRPC, but what is stored is ciphertext before it is sent"
     else:
         raise ProbeTimeout(f"{mode}: plaintext of {channel.id} was captured, but not the secret")
-    details = _details(channel, talk.wanted, seen, shown)
+    details = _details(channel, traffic.wanted, seen, shown)
     return Verdict(name, mode, foothold, bool(found), reason, tuple(evidence), control, details)
 
 
 def technique(
     name: str,
     title: str,
-    tap: Tap,
+    target: EavesdropTarget,
     *,
     footholds: tuple[Foothold, ...] = (NETWORK, ROOT_ON_WORKER),
     grants: tuple[Foothold, ...] = (),
@@ -192,14 +206,14 @@ def technique(
         title=title,
         footholds=footholds,
         grants=grants,
-        about=tap.about,
+        about=target.about,
         properties=("encryption",),
         attack=ATTACK,
         stride=("information disclosure",),
         cwe=("CWE-319",),
         sources=SOURCES,
-        predict=lambda model, foothold: predict(model, tap),
-        execute=lambda lab, foothold: listen(lab, foothold, name, tap),
+        predict=lambda model, foothold: predict(model, target),
+        execute=lambda lab, foothold: eavesdrop(lab, foothold, name, target),
         settings=settings,
     )
 

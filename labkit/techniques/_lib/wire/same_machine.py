@@ -11,7 +11,7 @@ from labkit.techniques._lib.machines.reach import inside, run, run_from
 from labkit.techniques._lib.technique import NETWORK, USER_ON_MASTER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire.capture import capture
-from labkit.techniques._lib.wire.listen import ATTACK, SOURCES
+from labkit.techniques._lib.wire.eavesdropping import ATTACK, SOURCES
 from labkit.techniques._lib.wire.traffic import annotated
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def predict(model: Model, about: str) -> Prediction:
     return Prediction(False, (f"both ends are on {node}: {source}",))
 
 
-def listen(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
+def eavesdrop(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
     """Try to capture it from outside, or on the machine without rights.
 
     Raises
@@ -54,13 +54,13 @@ def listen(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
         said = run_from(lab, foothold, ["timeout", "5", "tcpdump", "-i", "lo", "-c", "1", filters])
         if said.exit_code == 0 or FORBIDDEN not in said.error:
             raise ProbeError("tcpdump was neither refused nor ended", evidence=[said.error[-200:]])
-        _heard(lab, node, filters)
+        _confirm_traffic(lab, node, filters)
         asked = ("tried: tcpdump on the loopback device",)
         return Verdict(name, lab.mode, foothold, False, "permission denied", asked, control)
     here = inside(lab, node)
     own = f"tcp and src host {here} and dst host {here}"
     with capture(lab, foothold, [("worker1", node)], own) as stop:
-        _heard(lab, node, filters)
+        _confirm_traffic(lab, node, filters)
         pcap = stop()
     if len(pcap) > PCAP_HEADER:
         raise ProbeError(f"packets of {node} to itself were captured on the network")
@@ -85,7 +85,7 @@ def _filter(lab: Lab, channel: Channel, node: str) -> str:
     return f"tcp and ({' or '.join(f'port {port}' for port in ports)})"
 
 
-def _heard(lab: Lab, node: str, filters: str) -> None:
+def _confirm_traffic(lab: Lab, node: str, filters: str) -> None:
     """Make the component talk, and see that it does, as root on its machine."""
     argv = ["timeout", str(PATIENCE), "tcpdump", "-i", "lo", "-c", "1", "-w", "/dev/null", filters]
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -111,5 +111,5 @@ def technique(name: str, title: str, about: str) -> Technique:
         cwe=("CWE-319",),
         sources=SOURCES,
         predict=lambda model, foothold: predict(model, about),
-        execute=lambda lab, foothold: listen(lab, foothold, name, about),
+        execute=lambda lab, foothold: eavesdrop(lab, foothold, name, about),
     )

@@ -10,7 +10,7 @@ from labkit.model import Foothold, Model
 from labkit.model.rights import Action
 from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all, may_write
 from labkit.techniques._lib.api.ask import ask
-from labkit.techniques._lib.api.worker import WORKER, caller, carried
+from labkit.techniques._lib.api.component_credential import WORKER, caller, credential_options
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.technique import Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from labkit.cluster import Environment
     from labkit.lab import Lab
 
-__all__ = ["Deed", "Stolen", "technique"]
+__all__ = ["ApiRequest", "StolenCertificate", "technique"]
 
 ARTICLE = "Securing communications in Kubernetes (2016), Least privilege in Kubernetes APIs"
 READING = ("get", "list")
 
 
 @dataclass(frozen=True, slots=True)
-class Stolen:
+class StolenCertificate:
     """A component's certificate.
 
     Parameters
@@ -47,7 +47,7 @@ class Stolen:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class ApiRequest:
     """One request, and what it gives.
 
     Parameters
@@ -81,42 +81,46 @@ class Deed:
     undo: Callable[[Lab], object] = field(default=lambda lab: None, repr=False)
 
 
-def predict(model: Model, stolen: Stolen, deed: Deed) -> Prediction:
+def predict(model: Model, certificate: StolenCertificate, api_request: ApiRequest) -> Prediction:
     """Say what the model says: the authorizers first, then the admission plugin for kubelets."""
-    known = caller(model.environment, stolen.kind, stolen.node)
-    if deed.action.verb in READING:
-        return may_all(model, known, [deed.action])
-    return may_write(model, known, deed.action)
+    known = caller(model.environment, certificate.kind, certificate.node)
+    if api_request.action.verb in READING:
+        return may_all(model, known, [api_request.action])
+    return may_write(model, known, api_request.action)
 
 
-def execute(lab: Lab, foothold: Foothold, name: str, stolen: Stolen, deed: Deed) -> Verdict:
+def execute(
+    lab: Lab, foothold: Foothold, name: str, certificate: StolenCertificate, api_request: ApiRequest
+) -> Verdict:
     """Do it with the certificate, and undo it unless it was refused."""
-    proof, refused = deed.proof(lab), False
-    with carried(lab, foothold, stolen.kind, stolen.node) as options:
+    proof, refused = api_request.proof(lab), False
+    with credential_options(lab, foothold, certificate.kind, certificate.node) as options:
         try:
             verdict = ask(
                 lab,
                 name,
                 foothold,
-                api_url(lab, deed.path),
-                method=deed.method,
-                body=deed.body,
-                options=[*deed.options, *options],
-                proof=lambda answer: f"with the certificate of {stolen.whose}, {proof(answer)}",
-                control=lambda: stolen.control(lab, foothold, options),
+                api_url(lab, api_request.path),
+                method=api_request.method,
+                body=api_request.body,
+                options=[*api_request.options, *options],
+                proof=lambda answer: (
+                    f"with the certificate of {certificate.whose}, {proof(answer)}"
+                ),
+                control=lambda: certificate.control(lab, foothold, options),
             )
             refused = not verdict.succeeded
         finally:
             if not refused:
-                deed.undo(lab)
+                api_request.undo(lab)
     return verdict
 
 
 def technique(
     name: str,
     title: str,
-    stolen: Stolen,
-    deed: Deed,
+    certificate: StolenCertificate,
+    api_request: ApiRequest,
     *,
     footholds: tuple[Foothold, ...],
     sources: tuple[str, ...],
@@ -127,14 +131,14 @@ def technique(
         name=name,
         title=title,
         footholds=footholds,
-        grants=deed.grants,
+        grants=api_request.grants,
         about=CHANNEL,
         properties=("authorization",),
-        attack=deed.attack,
-        stride=deed.stride,
-        cwe=deed.cwe,
+        attack=api_request.attack,
+        stride=api_request.stride,
+        cwe=api_request.cwe,
         sources=(ARTICLE, *sources),
-        predict=lambda model, foothold: predict(model, stolen, deed),
-        execute=lambda lab, foothold: execute(lab, foothold, name, stolen, deed),
+        predict=lambda model, foothold: predict(model, certificate, api_request),
+        execute=lambda lab, foothold: execute(lab, foothold, name, certificate, api_request),
         settings=settings,
     )

@@ -18,12 +18,19 @@ from labkit.techniques._lib.technique import COPIED_CREDENTIAL
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["MASTER", "WORKER", "caller", "carried", "copied", "held"]
+__all__ = [
+    "MASTER",
+    "WORKER",
+    "caller",
+    "component_credential",
+    "copied_credential",
+    "credential_options",
+]
 
 MASTER, WORKER = "master", "worker1"
 
 
-def held(env: Environment, kind: str, node: str = WORKER) -> Credential | None:
+def component_credential(env: Environment, kind: str, node: str = WORKER) -> Credential | None:
     """Return the certificate of a machine's component that the apiserver takes."""
     component = env.component(f"{kind}@{node}")
     used = credential_of(env, component.kubeconfig) if component.kubeconfig else None
@@ -38,25 +45,29 @@ def held(env: Environment, kind: str, node: str = WORKER) -> Credential | None:
 
 def caller(env: Environment, kind: str, node: str = WORKER) -> Caller:
     """Return whom the apiserver takes the holder of such a certificate for."""
-    return authenticated_as(apiserver_of(env), env, held(env, kind, node))
+    return authenticated_as(apiserver_of(env), env, component_credential(env, kind, node))
 
 
 @contextmanager
-def carried(lab: Lab, foothold: Foothold, kind: str, node: str = WORKER) -> Iterator[list[str]]:
+def credential_options(
+    lab: Lab, foothold: Foothold, kind: str, node: str = WORKER
+) -> Iterator[list[str]]:
     """Yield curl's options for such a certificate; outside, for a copy of it there."""
-    credential = held(lab.environment, kind, node)
+    credential = component_credential(lab.environment, kind, node)
     if credential is None:
         yield []
         return
     if foothold != COPIED_CREDENTIAL:
         yield ["--cert", credential.certificate, "--key", credential.key]
         return
-    with copied(lab, foothold, credential) as (certificate, key):
+    with copied_credential(lab, foothold, credential) as (certificate, key):
         yield ["--cert", certificate, "--key", key]
 
 
 @contextmanager
-def copied(lab: Lab, foothold: Foothold, credential: Credential) -> Iterator[tuple[str, str]]:
+def copied_credential(
+    lab: Lab, foothold: Foothold, credential: Credential
+) -> Iterator[tuple[str, str]]:
     """Yield the paths of a copy of a certificate and its key, at a foothold elsewhere."""
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     try:

@@ -10,8 +10,8 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold
 from labkit.techniques._lib.api.access import api_url
 from labkit.techniques._lib.api.breakout import plain_pod
+from labkit.techniques._lib.api.component_credential import WORKER
 from labkit.techniques._lib.api.requests import MERGE, labels, pods_on
-from labkit.techniques._lib.api.worker import WORKER
 from labkit.techniques._lib.machines.reach import Answer, request
 
 if TYPE_CHECKING:

@@ -23,12 +23,12 @@ from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import inside, run
 from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
-from labkit.techniques._lib.wire.capture import believed, forget, place_of
+from labkit.techniques._lib.wire.capture import flush_neighbours, place_of, wait_until_poisoned
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["ANSWER", "Trap", "stand", "technique"]
+__all__ = ["ANSWER", "InterceptionTarget", "intercept", "technique"]
 
 #: What the false server says to whoever asks it over TLS.
 ANSWER = b"labkit: this is not what you asked for\n"
@@ -38,7 +38,7 @@ STAY, CALL = 20, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Trap:
+class InterceptionTarget:
     """One client that is to take the attacker for its server.
 
     Parameters
@@ -59,22 +59,22 @@ class Trap:
     call: Callable[[Lab], bytes | None] = field(repr=False)
     wanted: str
     read: str
-    well: Callable[[Lab], str] = field(repr=False)
+    positive_control: Callable[[Lab], str] = field(repr=False)
 
 
-def predict(model: Model, trap: Trap) -> Prediction:
+def predict(model: Model, target: InterceptionTarget) -> Prediction:
     """Say what the model says: whether the client verifies its server."""
-    found = model.open_channels(trap.about)
+    found = model.open_channels(target.about)
     if not found:
         return Prediction(
-            False, tuple(str(c.encryption) for c in model.closed_channels(trap.about))
+            False, tuple(str(c.encryption) for c in model.closed_channels(target.about))
         )
     claims = [channel.server_authentication for channel in found]
-    gullible = [claim for claim in claims if claim.value in ("none", "unverified")]
-    return Prediction(bool(gullible), (str((gullible or claims)[0]),))
+    unverified = [claim for claim in claims if claim.value in ("none", "unverified")]
+    return Prediction(bool(unverified), (str((unverified or claims)[0]),))
 
 
-def stand(lab: Lab, foothold: Foothold, name: str, trap: Trap) -> Verdict:
+def intercept(lab: Lab, foothold: Foothold, name: str, target: InterceptionTarget) -> Verdict:
     """Stand between a client and its server, with a stranger's certificate.
 
     Raises
@@ -84,39 +84,39 @@ def stand(lab: Lab, foothold: Foothold, name: str, trap: Trap) -> Verdict:
     ProbeError
         What it did says nothing.
     """
-    found = read_model(lab.environment).open_channels(trap.about)
-    seen, believed_it = _meet(lab, foothold, found, trap)
+    found = read_model(lab.environment).open_channels(target.about)
+    seen, believed_it = _intercept_calls(lab, foothold, found, target)
     channel = found[0]
     asked = [f"{channel.client} was led to the attacker's server"]
     for entry in seen:
         if "plaintext" in entry:
             reason = "plaintext: nothing says who the server is"
-            return _taken(lab, name, foothold, reason, [*asked, f"read: {trap.read}"])
+            return _succeeded(lab, name, foothold, reason, [*asked, f"read: {target.read}"])
         if "tls" in entry:
             line = base64.b64decode(entry["tls"]).split(b"\r\n")[0].decode(errors="replace")
             if not re.match(r"[A-Z]+ /\S* HTTP/", line):
                 raise ProbeError(f"{name}: the client sent no request", evidence=[line[:80]])
-            more = [f"read over TLS: {trap.read}"]
+            more = [f"read over TLS: {target.read}"]
             if believed_it:
                 more.append("the attacker's answer was believed and passed on")
             reason = "TLS, but the client does not look whose certificate it is"
-            return _taken(lab, name, foothold, reason, [*asked, *more])
+            return _succeeded(lab, name, foothold, reason, [*asked, *more])
     alert = next((entry["alert"] for entry in seen if "alert" in entry), "")
     if not alert:
         raise ProbeTimeout(f"{name}: {channel.client} did not call within {STAY} s")
-    well = trap.well(lab)
+    positive_control = target.positive_control(lab)
     reason = f"TLS alert: {alert}"
-    return Verdict(name, lab.mode, foothold, False, reason, tuple(asked), well)
+    return Verdict(name, lab.mode, foothold, False, reason, tuple(asked), positive_control)
 
 
-def _taken(
+def _succeeded(
     lab: Lab, name: str, foothold: Foothold, reason: str, evidence: Sequence[str]
 ) -> Verdict:
     return Verdict(name, lab.mode, foothold, True, reason, tuple(evidence))
 
 
-def _meet(
-    lab: Lab, foothold: Foothold, found: Sequence[Channel], trap: Trap
+def _intercept_calls(
+    lab: Lab, foothold: Foothold, found: Sequence[Channel], target: InterceptionTarget
 ) -> tuple[list[dict[str, str]], bool]:
     """Put the false server in the way, make the client call, and say what came of both."""
     here = place_of(lab, foothold)
@@ -132,31 +132,36 @@ def _meet(
         "client": address,
         "servers": addresses,
         "port": found[0].port,
-        "wanted": trap.wanted,
+        "wanted": target.wanted,
         "answer": ANSWER.decode(),
         "lead": agents.argv("arp_poison", *(word for it in addresses for word in (address, it))),
         "seconds": STAY,
     }
-    told = [(client, server) for server in servers]
+    pairs = [(client, server) for server in servers]
     argv = agents.argv("fake_server")
     with ThreadPoolExecutor(max_workers=1) as pool:
         stdin = json.dumps(job).encode()
         future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=STAY + 20, check=True)
         try:
-            believed(lab, here, told)
-            said = [trap.call(lab)]
+            wait_until_poisoned(lab, here, pairs)
+            said = [target.call(lab)]
             while not wait([future], timeout=CALL).done:
-                said.append(trap.call(lab))
+                said.append(target.call(lab))
             output = future.result()
         finally:
             future.exception()
-            forget(lab, told)
+            flush_neighbours(lab, pairs)
     seen: list[dict[str, str]] = json.loads(output.stdout)
     return seen, any(answer and ANSWER in answer for answer in said)
 
 
 def technique(
-    name: str, title: str, trap: Trap, *, stride: tuple[str, ...], sources: tuple[str, ...]
+    name: str,
+    title: str,
+    target: InterceptionTarget,
+    *,
+    stride: tuple[str, ...],
+    sources: tuple[str, ...],
 ) -> Technique:
     """Make the technique that stands in a client's way."""
     return Technique(
@@ -164,12 +169,12 @@ def technique(
         title=title,
         footholds=(ROOT_ON_WORKER,),
         grants=(),
-        about=trap.about,
+        about=target.about,
         properties=("server_authentication",),
         attack=("T1557.002",),
         stride=stride,
         cwe=("CWE-295", "CWE-300"),
         sources=("https://attack.mitre.org/techniques/T1557/002/", *sources),
-        predict=lambda model, foothold: predict(model, trap),
-        execute=lambda lab, foothold: stand(lab, foothold, name, trap),
+        predict=lambda model, foothold: predict(model, target),
+        execute=lambda lab, foothold: intercept(lab, foothold, name, target),
     )
