@@ -1,7 +1,9 @@
-"""Act as the administrator with the kubeconfig that lies readable on the master.
+"""Use the administrator's kubeconfig, which an ordinary user on the master can read.
 
-A kubeconfig with its key is a person: whoever reads both may do what that person may, from
-anywhere, until the certificate expires.
+A kubeconfig with its private key is enough to act as the administrator, from any machine and
+until the certificate expires. The attacker needs an account on the master and files whose mode
+lets everybody read them. They read the kubeconfig and the key, and the apiserver then allows them
+every action. Files that only root can read stop it.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ KUBECONFIG = "/etc/kubernetes/admin.conf"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: who can read the files, and what their owner may do."""
+    """Predict from the modes of the files and from the rights of the certificate's owner."""
     env, credential = model.environment, _credential(model.environment)
     because = []
     for path in _wanted(credential):
@@ -46,14 +48,14 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
             return Prediction(False, (str(claim),))
         because.append(str(claim))
     owner = authenticated_as(apiserver_of(env), env, credential)
-    power = everything_for(env, apiserver_of(env), owner.groups, owner.user)
-    if not owner.user or power is None or power.value != "allow-all":
-        return Prediction(False, (str(power or owner.claim),))
-    return Prediction(True, (*because, str(power)))
+    everything = everything_for(env, apiserver_of(env), owner.groups, owner.user)
+    if not owner.user or everything is None or everything.value != "allow-all":
+        return Prediction(False, (str(everything or owner.claim),))
+    return Prediction(True, (*because, str(everything)))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Read the administrator's kubeconfig and key, and ask what one may do with them."""
+    """Read the administrator's kubeconfig and key, and ask the apiserver what they allow."""
     credential = _credential(lab.environment)
     if refused := read_denied(lab, TECHNIQUE.name, foothold, credential.node, _wanted(credential)):
         return refused
@@ -75,13 +77,13 @@ def _control(lab: Lab) -> str:
 
 
 def _credential(env: Environment) -> Credential:
-    """Return what the administrator's kubeconfig names."""
+    """Return the certificate that the administrator's kubeconfig names."""
     for config in env.kubeconfigs:
         if config.path == KUBECONFIG:
             for credential in env.credentials:
                 if (credential.node, credential.certificate) == (config.node, config.certificate):
                     return credential
-    raise ProbeError(f"the environment has no {KUBECONFIG} with a certificate")
+    raise ProbeError(f"{KUBECONFIG} with a client certificate is missing from the environment")
 
 
 def _wanted(credential: Credential) -> tuple[str, ...]:

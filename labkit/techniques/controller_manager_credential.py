@@ -1,7 +1,9 @@
-"""Read a secret with the certificate of the controller manager, which may read all of them.
+"""Read a secret with the certificate of the controller manager, which may read every secret.
 
-That the controllers act by service accounts of their own takes nothing from the manager: it
-makes their tokens and watches every kind of object for all of them, so RBAC lets it.
+The attacker needs a copy of the certificate and its key, for example from a backup of the master.
+The controller manager watches all kinds of objects, so the policies of both environments let it
+read secrets. Separate service accounts for the controllers do not change this, because the
+manager still creates their tokens. No setting stops it: the key has to stay secret.
 """
 
 from __future__ import annotations

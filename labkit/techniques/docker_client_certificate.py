@@ -1,9 +1,9 @@
-"""Become root on a worker with a copy of a certificate that its dockerd takes.
+"""Become root on a worker with a copied certificate of a Docker client.
 
-This is no flaw, and nothing stops it: dockerd knows no rights below everything, so whoever
-holds a client's key is root on every worker that trusts its authority. It is what remains of
-the risk where remote docker is offered with mutual TLS, as ``hardened`` does; the remedy is to
-guard the key, or to offer none.
+The Docker Engine has no permissions: each accepted client can start a container that mounts the
+machine's files. The attacker needs a copy of a client's certificate and key. With it, they are
+root on every worker whose dockerd trusts the same CA. No control stops it while the remote port
+is open, as in ``hardened``: it is a risk that remains. Guard the key, or close the remote port.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CHANNELS = f"* -> dockerd@{WORKER}:{PORT}"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether dockerd takes certificates of the client's authority."""
+    """Predict whether dockerd listens with TLS and trusts the CA of the client's certificate."""
     found = [c for c in model.open_channels(CHANNELS) if c.protocol == "https"]
     if not found:
         said = (f"{what}: {value}: {where}" for what, value, where in listens_on(model.environment))
@@ -59,7 +59,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 def _client_credential(env: Environment) -> Credential:
     credential = env.credential(*HOLDER)
     if credential is None:
-        raise ProbeError("there is no certificate for docker's client")
+        raise ProbeError("the environment has no certificate for a Docker client")
     return credential
 
 

@@ -1,7 +1,9 @@
-"""Read along on the kubelet's way to the apiserver, from another container on the network.
+"""Read a secret on its way from the apiserver to a kubelet, from another machine.
 
-The attacker tells both ends that it is the other one (ARP has no authentication), passes on
-what it gets, and reads it on the way. A container's default capabilities are enough for that.
+The attacker needs a foothold on the cluster network, where they poison the ARP caches of both
+ends: ARP has no authentication. The packets then pass their machine, and they forward them. The
+default capabilities of a container are enough for this. They read the secret if the kubelet calls
+the apiserver in plaintext. TLS between the kubelet and the apiserver stops it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE", "judge"]
 
 CLIENT = "kubelet@worker1"
-#: No pod on worker1 uses this secret, so its kubelet has to fetch it for one that does.
+#: No pod on worker1 uses this secret, so its kubelet has to fetch it for a new pod.
 WANTED = ("payments", "card-processor", "api-key")
 POD, MARK = "labkit-reader", "labkit-eavesdrop"
 PODS = f"/api/v1/namespaces/{WANTED[0]}/pods"
@@ -37,15 +39,15 @@ PLAINTEXT = "plaintext HTTP, the secret is in it"
 
 @contextmanager
 def fetch_secret(lab: Lab) -> Iterator[Traffic]:
-    """Start a pod on worker1 that needs a secret which its kubelet does not know yet.
+    """Start a pod on worker1 that needs a secret, so that the kubelet has to fetch the secret.
 
-    That is to see something worth seeing at once; an attacker would just wait.
+    It makes the traffic appear at once; a real attacker would wait for it.
     """
     secret = true_secret(lab, *WANTED)
     about = f"/api/v1/namespaces/{WANTED[0]}/secrets/{WANTED[1]}"
     try:
         _start_pod(lab, "worker1")
-        # A kubelet that ran such a pod a moment ago still watches the secret, and asks for nothing.
+        # A kubelet that recently ran such a pod still watches the secret and does not fetch it.
         annotate(lab, about, MARK, secrets.token_hex(4))
         yield _traffic(secret)
     finally:
@@ -59,7 +61,24 @@ def _traffic(secret: Secret) -> Traffic:
 
 
 def judge(mode: str, channel: Channel, secret: Secret, captured: list[Stream]) -> Verdict:
-    """Say what the captured connections give away of a secret."""
+    """Judge whether captured connections reveal a secret.
+
+    Parameters
+    ----------
+    mode : str
+    channel : Channel
+    secret : Secret
+    captured : list of Stream
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ProbeTimeout
+        The capture is incomplete or holds neither the secret nor TLS.
+    """
     return eavesdropping.judge(
         TECHNIQUE.name, mode, NETWORK, channel, _traffic(secret), captured, PLAINTEXT
     )
@@ -93,7 +112,7 @@ def _phase(lab: Lab) -> str:
 
 
 def _settings(env: Environment) -> list[Setting]:
-    """Return which server the kubelet is told to call."""
+    """Return the address of the apiserver in the kubelet's kubeconfig."""
     config = env.component(CLIENT).kubeconfig
     if config is None:
         return []

@@ -1,4 +1,11 @@
-"""Read a secret on the apiserver's way to etcd."""
+"""Read a secret on its way from the apiserver to etcd.
+
+The attacker needs a foothold on the cluster network, where they poison the ARP caches of the
+apiserver and etcd. The apiserver sends the whole secret to etcd each time the secret changes.
+They read it if the channel is plaintext and the secret is not encrypted before it is stored. TLS
+between the apiserver and etcd stops it. Encryption at rest stops it too, because the apiserver
+encrypts before it sends.
+"""
 
 from __future__ import annotations
 

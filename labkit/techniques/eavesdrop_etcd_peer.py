@@ -1,4 +1,10 @@
-"""Read a secret on its way between the members of etcd."""
+"""Read a secret on its way from one etcd member to another.
+
+Each member sends its log, with every secret, to the others. The attacker needs a foothold on the
+cluster network, where they poison the ARP caches of two members. They read the secret if the
+peers speak plaintext and the secret is not encrypted at rest. TLS between the members stops it,
+and so does encryption at rest.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +23,7 @@ TECHNIQUE = eavesdropping.technique(
         "etcd@* -> etcd@*:2380",
         secret_written,
         plaintext="plaintext HTTP, the secret is in it",
-        # a follower has asked the leader for its log long before, and then only listens
+        # a follower asks the leader for the log once, then only receives
         pushed=True,
         before=rewrite_secret,
         payload=stores_plaintext,

@@ -1,4 +1,10 @@
-"""Read how the overlay network is built, on flanneld's way to etcd."""
+"""Read the layout of the pod network on its way from etcd to flanneld.
+
+flanneld watches the leases in etcd: which worker has which subnet, and under which MAC address.
+The attacker needs a foothold on the cluster network, where they poison the ARP caches of a worker
+and etcd. They read the leases if the channel is plaintext. TLS between flanneld and etcd stops
+it.
+"""
 
 from __future__ import annotations
 

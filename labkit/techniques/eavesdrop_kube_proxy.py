@@ -1,4 +1,10 @@
-"""Read what kube-proxy is told by the apiserver, on its way over the network."""
+"""Read the services on their way from the apiserver to kube-proxy.
+
+kube-proxy watches all services and endpoints, so its traffic is a map of the cluster. The
+attacker needs a foothold on the cluster network, where they poison the ARP caches of a worker and
+the master. They read the objects if kube-proxy calls the apiserver in plaintext. TLS on this
+channel stops it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Become cluster-admin by writing into etcd, without any credential."""
+"""Become cluster-admin by writing into etcd without a credential.
+
+The attacker needs a connection to the client port of etcd. They write a certificate signing
+request for ``system:masters`` that is already marked as approved. The apiserver's checks do not
+apply to a direct write, and the controller manager signs the request. It stops if etcd asks for
+client certificates, or if its users may write only their own keys.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +36,7 @@ TAKEN = "HTTP 200, etcd takes what anybody writes; Kubernetes believes etcd"
 
 @dataclass(frozen=True, slots=True)
 class _AnonymousStore:
-    """etcd's JSON over HTTP, asked as nobody."""
+    """etcd over its JSON gateway, without a credential."""
 
     lab: Lab
     foothold: Foothold
@@ -46,12 +52,12 @@ class _AnonymousStore:
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether etcd asks who calls."""
+    """Predict whether etcd accepts callers without a credential."""
     return answers_anonymous(model)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Write a request that nobody approved, and have it signed."""
+    """Write an approved certificate request into etcd, and use the signed certificate."""
     how = "without a credential"
     return forging.forge(lab, TECHNIQUE.name, foothold, _AnonymousStore(lab, foothold), how, TAKEN)
 

@@ -1,7 +1,10 @@
-"""Become cluster-admin by writing into etcd with a credential that lies on the machine.
+"""Become cluster-admin by writing into etcd with a credential that is on the machine.
 
-On a worker that is flanneld's, on a machine of etcd it is that of etcd's own administrator:
-what keeps the first to its own keys (etcd's users) is no help against the second.
+On a worker, the credential is flanneld's; on an etcd machine, it is that of etcd's administrator.
+The attacker needs root on the machine. They write a certificate signing request for
+``system:masters`` that is already marked as approved, and the controller manager signs it. Users
+in etcd keep flanneld to its own keys, which stops it on a worker. Nothing stops root on an etcd
+machine.
 """
 
 from __future__ import annotations
@@ -31,13 +34,13 @@ __all__ = ["TECHNIQUE"]
 
 CHANNEL = "flanneld@worker1 -> etcd@*"
 TAKEN = "etcd takes it from whoever holds this credential; Kubernetes believes etcd"
-#: What etcd says to somebody whom it does not let write there.
+#: etcd's error for a user who may not write to the key.
 REFUSAL = "permission denied"
 
 
 @dataclass(frozen=True, slots=True)
 class _CredentialStore:
-    """etcd, asked with etcdctl and what the machine holds."""
+    """etcd through etcdctl, with the credential of the machine."""
 
     lab: Lab
     foothold: Foothold
@@ -46,7 +49,7 @@ class _CredentialStore:
     def put(self, key: str, value: bytes) -> Answer:
         output = self._run("put", key, stdin=value)
         if output.exit_code and REFUSAL not in output.error:
-            raise ProbeError("etcd's answer says nothing", evidence=_tail(output))
+            raise ProbeError("etcd gave no known refusal", evidence=_tail(output))
         return Answer(0, b"", f"etcd: {REFUSAL}" if output.exit_code else "")
 
     def get(self, key: str) -> bytes:
@@ -63,7 +66,7 @@ class _CredentialStore:
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: how far etcd opens to what the machine holds."""
+    """Predict whether the credential on the machine may write to any key of etcd."""
     claim = model.open_channels(CHANNEL)[0].authorization
     if foothold == ROOT_ON_ETCD:
         return Prediction(True, (f"etcd's administrator writes everything: {claim.source}",))
@@ -71,7 +74,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Write a request that nobody approved, and have it signed."""
+    """Write an approved certificate request into etcd, and use the signed certificate."""
     if foothold == ROOT_ON_ETCD:
         argv = agents.argv("as_etcd_root", "etcdctl", "--command-timeout=4s")
         store = _CredentialStore(lab, foothold, tuple(argv))

@@ -1,7 +1,9 @@
-"""Become root on a worker by having it run a pod that mounts its file system.
+"""Become root on a worker with a pod that mounts the machine's file system.
 
-Whoever may create pods decides what they may do on the machine, unless admission objects; the
-pod need not even be privileged.
+The attacker needs the right to create pods. They create a pod that runs as root and mounts ``/``
+of the worker through a hostPath volume; it does not have to be privileged. The pod reads
+``/etc/shadow``, which only root can read. It stops if the caller may not create pods, or if Pod
+Security Admission refuses hostPath volumes in the namespace.
 """
 
 from __future__ import annotations
@@ -29,17 +31,17 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 ONLY_ROOT_READS = "/etc/shadow"
-#: What a container leaves there, the apiserver shows to whoever may read the pod.
+#: The kubelet copies this file into the pod's status.
 COMMAND = f"sha256sum {MOUNT}{ONLY_ROOT_READS} >/dev/termination-log"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the caller may create pods, and admission lets him."""
+    """Predict whether the caller may create pods, and whether admission accepts this one."""
     return may_break_out(model, foothold)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Create the pod, and wait for what it read."""
+    """Create the pod, and check that it read a file that only root can read."""
 
     def proof(said: str) -> str:
         expected = digest(lab, WORKER, ONLY_ROOT_READS)

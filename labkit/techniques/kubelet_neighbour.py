@@ -1,7 +1,9 @@
-"""From one worker, run a command in a container of another, through that one's kubelet.
+"""Run a command in a container of another worker, with the certificate of a kubelet.
 
-A kubelet's certificate proves that its bearer is a kubelet. A kubelet that asks no more than
-that lets every worker into the containers of every other.
+The attacker needs root on a worker, where they take the certificate of its kubelet. They call the
+kubelet of another worker and read a secret from a file in one of its containers. It succeeds if
+that kubelet allows every authenticated caller. It stops if the kubelets ask the apiserver for
+authorization, because a kubelet has no right to ``nodes/proxy``.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ KUBELET = "kubelet@worker2"
 CHANNEL = f"kube-apiserver@* -> {KUBELET}:*"
 FILE = "/run/secrets/card-processor/api-key"
 PATH = f"/run/payments/card-processor/card-processor?cmd=cat%20{FILE}"
-#: As what the kubelet asks the apiserver about it.
+#: The action that the kubelet asks the apiserver to authorize.
 ACTION = Action("create", "nodes/proxy", name="worker2")
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whom the kubelet takes the caller for, and what he may do."""
+    """Predict how the kubelet identifies the caller, and what it lets them do."""
     env, kubelet = model.environment, model.environment.component(KUBELET)
     caller = known_to_kubelet(env, kubelet, credential_at(env, foothold))
     claim = may_at_kubelet(env, kubelet, caller, ACTION)

@@ -1,6 +1,9 @@
-"""Be a kubelet for the apiserver: get its requests, and answer them with something made up.
+"""Impersonate a kubelet towards the apiserver, and answer its requests.
 
-The channel is TLS in any case; what counts is whether the apiserver looks at the certificate.
+The attacker needs root on a worker, where they poison ARP caches and redirect the packets to a
+server of their own. The apiserver always calls kubelets over TLS, but it accepts any certificate
+unless it is given a CA for kubelets. The attacker then reads requests for logs and exec sessions,
+and answers them. An apiserver that verifies the kubelets' certificates stops it.
 """
 
 from __future__ import annotations
@@ -19,12 +22,12 @@ LOGS = ("logs", "--namespace=payments", "card-processor")
 
 
 def call(lab: Lab) -> bytes:
-    """Ask the apiserver for the logs of a pod on worker2, and return what it says."""
+    """Ask the apiserver for the logs of a pod on worker2, and return its answer."""
     return lab.kubectl(*LOGS, check=False).stdout
 
 
 def positive_control(lab: Lab) -> str:
-    """Show that the apiserver gets the logs when nobody is in the way."""
+    """Show that the apiserver gets the logs when no attacker is in between."""
     lab.kubectl(*LOGS)
     return "the apiserver gets the logs from the true kubelet"
 

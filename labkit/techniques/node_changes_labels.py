@@ -1,7 +1,9 @@
-"""Give the worker's own node a label that only the administrator may give it.
+"""Give the worker's own node a label that only an administrator should set.
 
-Labels below node-restriction.kubernetes.io/ say which nodes are trusted with which pods. A
-kubelet that may put them on its own node draws such pods, and their secrets, to itself.
+Labels below ``node-restriction.kubernetes.io/`` mark nodes that are trusted with certain pods.
+The attacker needs the certificate of a kubelet: root on the worker, or a copy. They set such a
+label on its node, and the scheduler then sends the marked pods and their secrets there. The
+admission plugin NodeRestriction refuses these labels, which stops it.
 """
 
 from __future__ import annotations

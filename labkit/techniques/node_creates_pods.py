@@ -1,7 +1,9 @@
-"""Create a pod on another worker, with the worker's own kubelet's certificate.
+"""Create a pod on another worker with the certificate of a kubelet.
 
-The Node authorizer lets every kubelet create pods, so that it can show those that it runs from
-files; it is the admission plugin NodeRestriction that takes nothing else, and of its own node.
+A kubelet may create pods, because it reports the static pods that it runs from files as mirror
+pods. The attacker needs the certificate of a kubelet: root on the worker, or a copy. They create
+an ordinary pod that is bound to another node. The Node authorizer allows this; the admission
+plugin NodeRestriction accepts only mirror pods of the kubelet's own node, which stops it.
 """
 
 from __future__ import annotations

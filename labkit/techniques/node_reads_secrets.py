@@ -1,8 +1,9 @@
-"""Read a secret that no pod of the worker uses, with the worker's own kubelet's certificate.
+"""Read a secret that no pod of the worker uses, with the certificate of its kubelet.
 
-Whoever breaks out of a container to root on a worker has it. The Node authorizer gives a
-kubelet the secrets of the pods that are bound to its node, by name, and nothing else: the pod
-that uses this one runs on worker2.
+The attacker needs the certificate of a kubelet: root on the worker, or a copy. They ask the
+apiserver for a secret that only a pod on worker2 uses. The Node authorizer gives a kubelet only
+the secrets of pods that are bound to its node, which stops it. A policy that lets kubelets read
+all secrets lets it pass.
 """
 
 from __future__ import annotations

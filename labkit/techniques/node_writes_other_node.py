@@ -1,8 +1,9 @@
-"""Change another node's object with the worker's own kubelet's certificate.
+"""Change the object of another node with the certificate of a kubelet.
 
-A node's labels and taints decide which pods come to it; whoever writes those of other nodes
-draws workloads, and their secrets, to himself. The Node authorizer lets every kubelet write
-nodes; it is the admission plugin NodeRestriction that holds it to its own.
+The labels and taints of a node decide which pods the scheduler sends there. An attacker who
+changes those of other nodes draws pods and their secrets to a node of their choice. They need the
+certificate of a kubelet: root on the worker, or a copy. The Node authorizer lets each kubelet
+write nodes; the admission plugin NodeRestriction lets it write only its own, which stops it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
-"""Create a pod on another worker with the certificate of the worker's kube-proxy.
+"""Create a pod on another worker with the certificate of kube-proxy.
 
-NodeRestriction holds kubelets back and nobody else: here it is the authorizer that has to.
+Every worker has such a certificate, and kube-proxy only reads services and endpoints. The
+attacker needs root on a worker, or a copy of the certificate. They create a pod that is bound to
+another node. NodeRestriction limits only kubelets, so the authorizer has to stop it: kube-proxy
+gets only the rights that it needs.
 """
 
 from __future__ import annotations

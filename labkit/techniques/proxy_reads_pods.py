@@ -1,6 +1,9 @@
-"""Read the pods of the whole cluster with the certificate of the worker's kube-proxy.
+"""List the pods of the whole cluster with the certificate of kube-proxy.
 
-It needs services and endpoints only, and every worker has it.
+Every worker has such a certificate, and kube-proxy only reads services and endpoints. The
+attacker needs root on a worker, or a copy of the certificate. They list the pods of another node
+with their images, arguments and accounts. An authorizer that gives kube-proxy only the rights
+that it needs stops it.
 """
 
 from __future__ import annotations

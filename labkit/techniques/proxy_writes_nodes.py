@@ -1,6 +1,9 @@
-"""Change a node's object with the certificate of the worker's kube-proxy, which only reads them.
+"""Change the object of a node with the certificate of kube-proxy, which only reads nodes.
 
-NodeRestriction holds kubelets back and nobody else: here it is the authorizer that has to.
+Every worker has such a certificate. The attacker needs root on a worker, or a copy of the
+certificate. They set a label on another node, and labels decide which pods the scheduler sends
+there. NodeRestriction limits only kubelets, so the authorizer has to stop it: kube-proxy gets
+only the rights that it needs.
 """
 
 from __future__ import annotations

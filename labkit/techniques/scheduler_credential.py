@@ -1,6 +1,8 @@
-"""Read a secret with the certificate of the scheduler, which places pods and needs none.
+"""Read a secret with the certificate of the scheduler, which needs no secrets.
 
-It lies on the master, and in every backup and every configuration management that makes one.
+The attacker needs a copy of the certificate and its key. These lie on the master, in its backups,
+and in the configuration management that creates them. They ask the apiserver for the database
+password. An authorizer that gives the scheduler only the rights that it needs stops it.
 """
 
 from __future__ import annotations
