@@ -16,6 +16,6 @@ __all__ = ["TECHNIQUE"]
 
 TECHNIQUE = eavesdropping.technique(
     "eavesdrop-exec",
-    "Read what is typed into a pod, on its way to the kubelet",
+    "Read what is typed into a pod, between the apiserver and the kubelet",
     EavesdropTarget("kube-apiserver@* -> kubelet@worker1:*", command_typed),
 )

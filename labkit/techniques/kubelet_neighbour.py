@@ -36,7 +36,7 @@ ACTION = Action("create", "nodes/proxy", name="worker2")
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Predict how the kubelet identifies the caller, and what it lets them do."""
+    """Predict how the kubelet identifies the caller, and what they may do there."""
     env, kubelet = model.environment, model.environment.component(KUBELET)
     caller = known_to_kubelet(env, kubelet, credential_at(env, foothold))
     claim = may_at_kubelet(env, kubelet, caller, ACTION)

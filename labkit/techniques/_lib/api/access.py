@@ -1,4 +1,4 @@
-"""Asking the apiserver, as whom one is at a foothold: nobody, or a kubelet."""
+"""Requests to the apiserver as the caller of a foothold: anonymous, or a kubelet."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 CHANNEL = "* -> kube-apiserver@master:6443"
-#: Where the apiserver says who one is to it, and what one may do.
+#: The apiserver's endpoints that return the caller's identity and rights.
 IDENTITY = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 EVERYTHING = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -51,9 +51,10 @@ def api_url(lab: Lab, path: str) -> str:
 
 
 def credential_at(env: Environment, foothold: Foothold) -> Credential | None:
-    """Return what somebody at a foothold can prove himself with.
+    """Return the credential that an attacker has at a foothold.
 
-    Root on a worker has the kubelet's, or else whatever certificate lies on the machine.
+    Root on a worker has the certificate of its kubelet, or another one on the machine that the
+    apiserver accepts.
     """
     if foothold != ROOT_ON_WORKER:
         return None
@@ -70,18 +71,18 @@ def credential_at(env: Environment, foothold: Foothold) -> Credential | None:
 
 
 def caller_at(env: Environment, foothold: Foothold) -> Caller:
-    """Return whom the apiserver takes somebody at a foothold for."""
+    """Return the identity that the apiserver gives an attacker at a foothold."""
     return authenticated_as(apiserver_of(env), env, credential_at(env, foothold))
 
 
 def options_at(env: Environment, foothold: Foothold) -> list[str]:
-    """Return curl's options for the credential that there is at a foothold, if any."""
+    """Return curl's options for the credential of a foothold, or none."""
     credential = credential_at(env, foothold)
     return ["--cert", credential.certificate, "--key", credential.key] if credential else []
 
 
 def may_all(model: Model, caller: Caller, actions: Iterable[Action]) -> Prediction:
-    """Predict whether a caller is allowed every one of some actions."""
+    """Predict whether a caller is allowed all of some actions."""
     because = [str(caller.claim)]
     for action in actions:
         claim = may(model.environment, apiserver_of(model.environment), caller, action)
@@ -92,7 +93,7 @@ def may_all(model: Model, caller: Caller, actions: Iterable[Action]) -> Predicti
 
 
 def may_write(model: Model, caller: Caller, action: Action) -> Prediction:
-    """Predict whether a caller is allowed to write a node or a pod, and NodeRestriction lets it."""
+    """Predict whether authorizers and NodeRestriction let a caller write a node or a pod."""
     allowed = may_all(model, caller, [action])
     objection = restricted(apiserver_of(model.environment), caller)
     if not allowed.succeeds or objection is None:
@@ -101,21 +102,27 @@ def may_write(model: Model, caller: Caller, action: Action) -> Prediction:
 
 
 def everything_review() -> bytes:
-    """Return the question whether one may do everything."""
+    """Return the body of an access review that asks for every right."""
     attributes = {"verb": "*", "group": "*", "resource": "*"}
     review = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
     return json.dumps({**review, "spec": {"resourceAttributes": attributes}}).encode()
 
 
 def everything_allowed(answer: Answer) -> str:
-    """Read the apiserver's answer to :func:`everything_review`."""
+    """Return evidence that :func:`everything_review` was answered with yes.
+
+    Raises
+    ------
+    ProbeError
+        The apiserver did not allow everything.
+    """
     if not _json(answer).get("status", {}).get("allowed"):
-        raise ProbeError("the apiserver answered, but not that the attacker may do everything")
+        raise ProbeError("the apiserver answered, but does not allow the attacker everything")
     return "the apiserver says that this caller may do everything with every object"
 
 
 def identity(answer: Answer) -> tuple[str, tuple[str, ...]]:
-    """Read who one is out of the apiserver's answer: a name and groups."""
+    """Return the user name and the groups from a SelfSubjectReview."""
     user = _json(answer).get("status", {}).get("userInfo", {})
     return str(user.get("username", "")), tuple(user.get("groups", ()))
 
@@ -124,5 +131,5 @@ def _json(answer: Answer) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(answer.body)
     except ValueError as error:
-        raise ProbeError("what answered is not the apiserver") from error
+        raise ProbeError("the answer is not the apiserver's JSON") from error
     return found

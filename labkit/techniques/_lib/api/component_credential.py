@@ -1,4 +1,4 @@
-"""What somebody does with the credential of a component, on its machine or from elsewhere."""
+"""The credential of a component, on its own machine or as a copy elsewhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MASTER, WORKER = "master", "worker1"
 
 
 def component_credential(env: Environment, kind: str, node: str = WORKER) -> Credential | None:
-    """Return the certificate of a machine's component that the apiserver takes."""
+    """Return the certificate of a machine's component that the apiserver accepts, or None."""
     component = env.component(f"{kind}@{node}")
     used = credential_of(env, component.kubeconfig) if component.kubeconfig else None
     for credential in (used, env.credential(kind, node)):
@@ -44,7 +44,7 @@ def component_credential(env: Environment, kind: str, node: str = WORKER) -> Cre
 
 
 def caller(env: Environment, kind: str, node: str = WORKER) -> Caller:
-    """Return whom the apiserver takes the holder of such a certificate for."""
+    """Return the identity that the apiserver gives the holder of this certificate."""
     return authenticated_as(apiserver_of(env), env, component_credential(env, kind, node))
 
 
@@ -52,7 +52,7 @@ def caller(env: Environment, kind: str, node: str = WORKER) -> Caller:
 def credential_options(
     lab: Lab, foothold: Foothold, kind: str, node: str = WORKER
 ) -> Iterator[list[str]]:
-    """Yield curl's options for such a certificate; outside, for a copy of it there."""
+    """Yield curl's options for this certificate; elsewhere, for a copy of it."""
     credential = component_credential(lab.environment, kind, node)
     if credential is None:
         yield []
@@ -68,7 +68,7 @@ def credential_options(
 def copied_credential(
     lab: Lab, foothold: Foothold, credential: Credential
 ) -> Iterator[tuple[str, str]]:
-    """Yield the paths of a copy of a certificate and its key, at a foothold elsewhere."""
+    """Copy a certificate and its key to a foothold; yield the two paths."""
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     try:
         run_from(lab, foothold, ["mkdir", "--mode=0700", folder])

@@ -1,4 +1,4 @@
-"""What the techniques with the controller manager's certificate have in common."""
+"""Helpers of the techniques with the controller manager's certificate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KIND = "kube-controller-manager"
 
 
 def own_accounts(env: Environment) -> Setting:
-    """Return whether the controllers act by service accounts of their own.
+    """Return whether each controller uses a service account of its own, as a setting.
 
     Examples
     --------

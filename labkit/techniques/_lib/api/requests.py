@@ -1,4 +1,4 @@
-"""What is asked of the apiserver with stolen certificates: secrets, pods and nodes."""
+"""Requests to the apiserver with a stolen certificate: secrets, pods and nodes."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ __all__ = [
     "read_secret",
 ]
 
-#: Namespace, name and key: of a pod on worker2, and of one on worker1.
+#: Namespace, name and key of a secret that a pod on worker2 uses, and one on worker1.
 CARD = ("payments", "card-processor", "api-key")
 DATABASE = ("shop", "db-credentials", "password")
-#: Whose certificate was not stolen, and an ordinary label.
+#: A node whose certificate is not stolen, and an ordinary label.
 OTHER, LABEL = "worker2", "labkit-attack"
 MERGE = ("--header", "Content-Type: application/merge-patch+json")
 
 
 def read_secret(namespace: str, name: str, key: str) -> ApiRequest:
-    """Read a secret by its name."""
+    """Return the request that reads a secret by its name."""
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
         secret = true_secret(lab, namespace, name, key)
@@ -66,7 +66,7 @@ def read_secret(namespace: str, name: str, key: str) -> ApiRequest:
 
 
 def list_pods(node: str) -> ApiRequest:
-    """Read all pods that are bound to a node: what they run, with which arguments, for whom."""
+    """Return the request that lists the pods of a node, with images, arguments and accounts."""
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
         expected = _names(read(lab, pods_on(node)), node)
@@ -89,7 +89,7 @@ def list_pods(node: str) -> ApiRequest:
 
 
 def create_pod(node: str) -> ApiRequest:
-    """Create an ordinary pod, already bound to a node: no scheduler is asked."""
+    """Return the request that creates a pod already bound to a node, without the scheduler."""
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
         def found(answer: Answer) -> str:
@@ -114,7 +114,7 @@ def create_pod(node: str) -> ApiRequest:
 
 
 def label_node(node: str, label: str = LABEL) -> ApiRequest:
-    """Put a label on a node: labels decide which pods come to it."""
+    """Return the request that sets a label on a node; labels decide which pods it gets."""
     path = f"/api/v1/nodes/{node}"
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
@@ -139,12 +139,12 @@ def label_node(node: str, label: str = LABEL) -> ApiRequest:
 
 
 def labels(label: str) -> bytes:
-    """Return the patch that puts a label on something."""
+    """Return the patch that sets a label."""
     return json.dumps({"metadata": {"labels": {label: "1"}}}).encode()
 
 
 def pods_on(node: str) -> str:
-    """Return the path of all pods that are bound to a node."""
+    """Return the path that lists the pods of a node."""
     return f"/api/v1/pods?fieldSelector=spec.nodeName%3D{node}"
 
 

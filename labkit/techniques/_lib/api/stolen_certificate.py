@@ -1,4 +1,4 @@
-"""What somebody asks of the apiserver with a component's stolen certificate."""
+"""Requests to the apiserver with a component's stolen certificate."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ READING = ("get", "list")
 
 @dataclass(frozen=True, slots=True)
 class StolenCertificate:
-    """A component's certificate.
+    """A component's certificate, as the attacker has it.
 
     Parameters
     ----------
     kind, node : str
-        Whose it is, and on which machine.
+        The component, and its machine.
     whose : str
-        That in words.
+        The component in words, for the evidence.
     control : callable
-        Given a lab, a foothold and curl's options: shows, after a refusal, what else the
-        certificate is good for, and says it.
+        Takes a lab, a foothold and curl's options. Called after a refusal, it shows a request that
+        the same certificate may send, and returns it in words.
     """
 
     kind: str
@@ -48,24 +48,26 @@ class StolenCertificate:
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One request, and what it gives.
+    """One request to the apiserver, and what the attacker gains by it.
 
     Parameters
     ----------
     action : Action
-        What the apiserver's authorizers are asked.
+        The action that the authorizers check.
     path : str
-        With the query.
+        The path with its query.
     proof : callable
-        Takes the lab before anything is asked, and returns what says of an answer what the
-        attacker has by it, or raises :class:`ProbeError`.
+        Takes the lab before the request. It returns a function that takes the answer and returns
+        the evidence, or raises :class:`ProbeError`.
     attack, stride, cwe : tuple of str
-    grants : tuple of str
+    grants : tuple of Foothold
     method : str
+        The HTTP method. The default is GET, or POST with a body.
     body : bytes, optional
     options : tuple of str
-        More of curl's.
+        More options of curl.
     undo : callable
+        Takes the lab, and removes what the request created.
     """
 
     action: Action
@@ -82,7 +84,7 @@ class ApiRequest:
 
 
 def predict(model: Model, certificate: StolenCertificate, api_request: ApiRequest) -> Prediction:
-    """Say what the model says: the authorizers first, then the admission plugin for kubelets."""
+    """Predict from the authorizers, then from the admission plugin NodeRestriction."""
     known = caller(model.environment, certificate.kind, certificate.node)
     if api_request.action.verb in READING:
         return may_all(model, known, [api_request.action])
@@ -92,7 +94,7 @@ def predict(model: Model, certificate: StolenCertificate, api_request: ApiReques
 def execute(
     lab: Lab, foothold: Foothold, name: str, certificate: StolenCertificate, api_request: ApiRequest
 ) -> Verdict:
-    """Do it with the certificate, and undo it unless it was refused."""
+    """Send the request with the certificate; undo it unless it was refused."""
     proof, refused = api_request.proof(lab), False
     with credential_options(lab, foothold, certificate.kind, certificate.node) as options:
         try:
@@ -126,7 +128,7 @@ def technique(
     sources: tuple[str, ...],
     settings: Callable[[Environment], Sequence[Setting]] | None = None,
 ) -> Technique:
-    """Make the technique that does something with a stolen certificate."""
+    """Make the technique that sends a request with a stolen certificate."""
     return Technique(
         name=name,
         title=title,

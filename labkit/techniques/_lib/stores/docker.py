@@ -1,4 +1,4 @@
-"""What the techniques against dockerd have in common: a container is all that root takes."""
+"""Helpers of the techniques against dockerd: a caller who may start a container can become root."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["SOCKET", "WORKER", "become_root", "control", "listens_on"]
 
 SOCKET = "/run/docker.sock"
 WORKER, ONLY_ROOT_READS = "worker1", "/etc/shadow"
-#: docker's client tells a closed port and a forbidden one with the same words; curl does not.
+#: Docker's client reports a closed port and a forbidden one with the same words; curl does not.
 PING = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*", "--max-time", "5"]
 REFUSALS = ("Permission denied", "Connection refused")
 ALERT = re.compile(r"^curl: .*alert ([a-z ]+[a-z])", re.MULTILINE)
@@ -37,24 +37,32 @@ def become_root(
     pod: Pod | None = None,
     tls: Sequence[str] | None = None,
 ) -> Verdict:
-    """Read what only root may read on a worker, by way of its dockerd.
+    """Read a file that only root can read on a worker, through its dockerd.
 
     Parameters
     ----------
     lab : Lab
-    technique, foothold : str
+    technique : str
+    foothold : Foothold
     host : str
-        As docker's client takes it: ``unix://...`` or ``tcp://NAME:PORT``.
+        As Docker's client takes it: ``unix://...`` or ``tcp://NAME:PORT``.
     user : str, optional
-        Who does it on the foothold's machine; without it, the foothold's own user.
+        The user on the foothold's machine. The default is the foothold's own.
     pod : Pod, optional
-        In which it is done; the socket's path is then the pod's own.
+        The pod from which dockerd is called; the socket's path is then the pod's own.
     tls : sequence of str, optional
-        The paths of a certificate and its key, or nothing, where TLS is spoken.
+        None for plaintext. For TLS, the paths of a certificate and its key, or nothing.
 
     Returns
     -------
     Verdict
+
+    Raises
+    ------
+    ProbeTimeout
+        A command did not end in time.
+    ProbeError
+        dockerd neither refused the call nor gave the file.
     """
     kind, _, where = host.partition("://")
     options = [f"--host={host}"]
@@ -65,7 +73,7 @@ def become_root(
         ping = [*PING, "--insecure", f"{scheme}://{where}/_ping"]
         ping += [word for name, path in pair for word in (f"--{name}", path)]
         if tls is not None:
-            # without the second, docker's client looks for an authority and finds none
+            # without the second option, Docker's client looks for a CA file and fails
             options += ["--tls", "--tlscacert=", *(f"--tls{name}={path}" for name, path in pair)]
         endpoint = f"tcp port {where.partition(':')[2]} of dockerd@{WORKER}"
     else:
@@ -123,7 +131,7 @@ def control(lab: Lab) -> str:
 
 
 def listens_on(env: Environment) -> list[Setting]:
-    """Return where the worker's Docker Engine is told to listen, as a technique's setting."""
+    """Return where the worker's Docker Engine listens, as a setting of a technique."""
     found = env.component(f"dockerd@{WORKER}").values("host")
     where = " ".join(setting.value for setting in found)
     return [("where the Docker Engine listens", where, str(found[0].source))]

@@ -1,4 +1,4 @@
-"""What the techniques that read along have in common: capture, let them talk, judge."""
+"""Helpers of the eavesdropping techniques: capture, cause traffic, judge."""
 
 from __future__ import annotations
 
@@ -50,50 +50,50 @@ SOURCES = (
     "https://attack.mitre.org/techniques/T1557/002/",
     "https://attack.mitre.org/techniques/T1040/",
 )
-#: Seconds until what was said has passed, after whoever said it is done.
+#: Seconds to wait for packets in flight, after the traffic was caused.
 DRAIN_S = 0.4
 CIPHERTEXT = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:")
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What the two ends were made to say to each other.
+    """The traffic that was caused on a channel.
 
     Parameters
     ----------
     wanted : Secret
-        What is looked for in it.
+        The value to look for.
     proof : str
-        What is said when it was found.
-    meanwhile : str
-        What shows that it was said, where it was not found.
+        The evidence to give if it was found.
+    sent : str
+        Evidence that the value was sent, for the case that it was not found.
     """
 
     wanted: Secret
     proof: str
-    meanwhile: str
+    sent: str
 
 
 @dataclass(frozen=True, slots=True)
 class EavesdropTarget:
-    """One thing to listen to.
+    """A channel to eavesdrop on, and how to cause traffic there.
 
     Parameters
     ----------
     about : str
-        The ids of the channels, as a shell's pattern.
-    talk : callable
-        Makes the two ends say something that is worth seeing, and undoes it.
+        A shell pattern for the ids of the channels.
+    traffic : callable
+        Takes a lab; a context manager that causes traffic worth seeing, and undoes it.
     process : str
-        The client's process, where others of its machine use the same server.
+        The client's process, if other processes of its machine use the same server.
     plaintext : str
-        The reason where it can be read.
+        The reason to give if the value can be read.
     pushed : bool
-        Whether the server alone speaks: the client has asked long before.
+        Whether only the server sends, because the client's request is older than the capture.
     before : callable, optional
-        What has to be done before anybody listens.
-    sealed : callable, optional
-        Predicts of what is said whether it could be read, were the channel plaintext.
+        Takes a lab; called before the capture.
+    payload : callable, optional
+        Predicts whether the payload would be readable if the channel were plaintext.
     """
 
     about: str
@@ -106,7 +106,7 @@ class EavesdropTarget:
 
 
 def predict(model: Model, target: EavesdropTarget) -> Prediction:
-    """Say what the model says: whether a channel is encrypted, and what is said on it."""
+    """Predict whether the channel is encrypted, and whether its payload is."""
     found = model.open_channels(target.about)
     if not found:
         return Prediction(
@@ -122,12 +122,14 @@ def predict(model: Model, target: EavesdropTarget) -> Prediction:
 
 
 def eavesdrop(lab: Lab, foothold: Foothold, name: str, target: EavesdropTarget) -> Verdict:
-    """Capture some channels while their ends talk, and look at what was said.
+    """Capture the channels while their ends exchange traffic, and judge the capture.
 
     Raises
     ------
     ProbeTimeout
-        Nothing was captured, or nothing that says anything.
+        Nothing was captured, or nothing that decides.
+    ProbeError
+        The capture could not be made.
     """
     found = read_model(lab.environment).open_channels(target.about)
     port = int(found[0].port or 0)
@@ -157,12 +159,28 @@ def judge(
     plaintext: str,
     pushed: bool = False,
 ) -> Verdict:
-    """Say what captured connections give away.
+    """Judge whether captured connections reveal the value.
+
+    Parameters
+    ----------
+    name, mode : str
+    foothold : Foothold
+    channel : Channel
+    traffic : Traffic
+    captured : sequence of Stream
+    plaintext : str
+        The reason to give if the value can be read.
+    pushed : bool
+        Whether only the server sends.
+
+    Returns
+    -------
+    Verdict
 
     Raises
     ------
     ProbeTimeout
-        Nothing was captured in one of the directions, or something that says nothing.
+        One direction was not captured, or the bytes hold neither the value nor ciphertext.
     """
     asks = pushed or any(s.to_server for s in captured)
     if not asks or not any(s.to_client for s in captured):
@@ -175,7 +193,7 @@ def judge(
     found = next((text for text in reversed(texts) if traffic.wanted.found_in(text)), b"")
     evidence = [f"captured{'' if pushed else ' in both directions'}: {channel.id}"]
     shown = found or max(got, key=len)
-    control = traffic.meanwhile
+    control = traffic.sent
     if found:
         evidence.append(f"read: {traffic.proof}")
         reason, control = plaintext, ""
@@ -200,7 +218,7 @@ def technique(
     grants: tuple[Foothold, ...] = (),
     settings: Callable[[Environment], Sequence[Setting]] | None = None,
 ) -> Technique:
-    """Make the technique that listens to something."""
+    """Make the technique that eavesdrops on a channel."""
     return Technique(
         name=name,
         title=title,
@@ -219,7 +237,7 @@ def technique(
 
 
 def nonce(what: str) -> Secret:
-    """Make up something to be recognized by."""
+    """Make a random value that can be recognized in a capture."""
     return Secret("", what, "", secrets.token_hex(12).encode())
 
 

@@ -1,9 +1,9 @@
-"""Being the server for a client: from a worker's root, which may redirect what passes it.
+"""Impersonate a server towards its client, as root on a worker that redirects packets.
 
-ARP brings the packets; a rule of the firewall turns those for one server to a process of the
-attacker's, with a certificate of the attacker's. A connection that went by this machine before
-is known to its firewall and not turned: it is reset, and the client makes a new one. What is
-plaintext is passed on to the true server. The rules and the process are gone afterwards.
+ARP poisoning brings the packets to the worker. A firewall rule redirects those for one server to
+the attacker's process, which has a certificate of an unknown CA. The firewall does not redirect a
+connection that it saw before: it resets it, and the client opens a new one. Plaintext is
+forwarded to the real server. The rules and the process are removed at the end.
 """
 
 from __future__ import annotations
@@ -30,29 +30,31 @@ if TYPE_CHECKING:
 
 __all__ = ["ANSWER", "InterceptionTarget", "intercept", "technique"]
 
-#: What the false server says to whoever asks it over TLS.
+#: The answer of the false server to a request over TLS.
 ANSWER = b"labkit: this is not what you asked for\n"
-#: Seconds that the false server stays, and that a call is given to get to it. One that goes over
-#: a kept connection that is reset is lost: the client is made to call again.
+#: Seconds that the false server runs, and that one call may take to reach it. A call over an old
+#: connection that is reset is lost, so the client is made to call again.
 STAY, CALL = 20, 4
 
 
 @dataclass(frozen=True, slots=True)
 class InterceptionTarget:
-    """One client that is to take the attacker for its server.
+    """One client that may accept the attacker as its server.
 
     Parameters
     ----------
     about : str
-        The ids of the channels, as a shell's pattern.
+        A shell pattern for the ids of the channels.
     call : callable
-        Makes the client call its server, undoes that, and returns what the client then says.
+        Takes a lab. It makes the client call its server, undoes that, and returns the client's
+        output.
     wanted : str
-        What stands in plaintext that shows that it was the client's.
+        Text that identifies a request of the client in the plaintext.
     read : str
-        What the attacker then has read.
-    well : callable
-        Shows that the true server is reached when nobody is in the way, and says how.
+        What the attacker has read, for the evidence.
+    positive_control : callable
+        Takes a lab. It shows that the client reaches the real server when no attacker is in
+        between, and returns that in words.
     """
 
     about: str
@@ -63,7 +65,7 @@ class InterceptionTarget:
 
 
 def predict(model: Model, target: InterceptionTarget) -> Prediction:
-    """Say what the model says: whether the client verifies its server."""
+    """Predict whether the client verifies its server's certificate."""
     found = model.open_channels(target.about)
     if not found:
         return Prediction(
@@ -75,14 +77,14 @@ def predict(model: Model, target: InterceptionTarget) -> Prediction:
 
 
 def intercept(lab: Lab, foothold: Foothold, name: str, target: InterceptionTarget) -> Verdict:
-    """Stand between a client and its server, with a stranger's certificate.
+    """Intercept a client's calls with a certificate of an unknown CA, and return the verdict.
 
     Raises
     ------
     ProbeTimeout
         The client did not call.
     ProbeError
-        What it did says nothing.
+        The client's answer is neither a request nor a TLS alert.
     """
     found = read_model(lab.environment).open_channels(target.about)
     seen, believed_it = _intercept_calls(lab, foothold, found, target)
@@ -118,11 +120,11 @@ def _succeeded(
 def _intercept_calls(
     lab: Lab, foothold: Foothold, found: Sequence[Channel], target: InterceptionTarget
 ) -> tuple[list[dict[str, str]], bool]:
-    """Put the false server in the way, make the client call, and say what came of both."""
+    """Start the false server, make the client call, and return what both saw."""
     here = place_of(lab, foothold)
     client = found[0].client.rpartition("@")[2]
     servers = sorted({channel.server.rpartition("@")[2] for channel in found})
-    leaf = Authority.create("labkit-stranger-ca").issue(
+    leaf = Authority.create("labkit-unknown-ca").issue(
         servers[0], hosts=[*servers, "localhost"], usages=["server"]
     )
     address, addresses = inside(lab, client), [inside(lab, server) for server in servers]
@@ -163,7 +165,7 @@ def technique(
     stride: tuple[str, ...],
     sources: tuple[str, ...],
 ) -> Technique:
-    """Make the technique that stands in a client's way."""
+    """Make the technique that intercepts a client's calls."""
     return Technique(
         name=name,
         title=title,

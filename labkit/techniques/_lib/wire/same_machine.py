@@ -1,4 +1,4 @@
-"""Listening to what both ends of which are on one machine: its packets never leave it."""
+"""Eavesdropping on a channel whose client and server share a machine."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["technique"]
 
-#: Seconds until the component has said something.
+#: Seconds for the component to send something.
 PATIENCE = 15
-#: tcpdump's word for a socket that it may not open.
+#: tcpdump's error if it may not open a capture socket.
 FORBIDDEN = "Operation not permitted"
 
 
 def predict(model: Model, about: str) -> Prediction:
-    """Say what the model says: whether the channel leaves its machine at all."""
+    """Predict whether the channel leaves its machine, and whether it is encrypted if so."""
     channel = model.open_channels(about)[0]
     node = channel.client.partition("@")[2]
     if channel.server.partition("@")[2] != node:
@@ -37,14 +37,14 @@ def predict(model: Model, about: str) -> Prediction:
 
 
 def eavesdrop(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
-    """Try to capture it from outside, or on the machine without rights.
+    """Try to capture the channel from the network, or on its machine as an ordinary user.
 
     Raises
     ------
     ProbeTimeout
-        The component said nothing meanwhile.
+        The component sent nothing during the capture.
     ProbeError
-        What happened says nothing.
+        tcpdump was not refused as expected, or packets were captured on the network.
     """
     channel = read_model(lab.environment).open_channels(about)[0]
     node = channel.client.partition("@")[2]
@@ -53,7 +53,10 @@ def eavesdrop(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
     if foothold == USER_ON_MASTER:
         said = run_from(lab, foothold, ["timeout", "5", "tcpdump", "-i", "lo", "-c", "1", filters])
         if said.exit_code == 0 or FORBIDDEN not in said.error:
-            raise ProbeError("tcpdump was neither refused nor ended", evidence=[said.error[-200:]])
+            raise ProbeError(
+                "tcpdump did not fail with a permission error, as expected",
+                evidence=[said.error[-200:]],
+            )
         _confirm_traffic(lab, node, filters)
         asked = ("tried: tcpdump on the loopback device",)
         return Verdict(name, lab.mode, foothold, False, "permission denied", asked, control)
@@ -63,13 +66,13 @@ def eavesdrop(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
         _confirm_traffic(lab, node, filters)
         pcap = stop()
     if len(pcap) > PCAP_HEADER:
-        raise ProbeError(f"packets of {node} to itself were captured on the network")
+        raise ProbeError(f"packets from {node} to itself were captured on the network")
     asked = (f"0 packets of it were captured, in the middle of worker1 and {node}",)
     reason = "its packets never leave the machine"
     return Verdict(name, lab.mode, foothold, False, reason, asked, control)
 
 
-#: The length of a capture without a packet.
+#: The length of an empty pcap file, in bytes.
 PCAP_HEADER = 24
 
 
@@ -86,7 +89,7 @@ def _filter(lab: Lab, channel: Channel, node: str) -> str:
 
 
 def _confirm_traffic(lab: Lab, node: str, filters: str) -> None:
-    """Make the component talk, and see that it does, as root on its machine."""
+    """Cause traffic of the component, and check as root on its machine that it is there."""
     argv = ["timeout", str(PATIENCE), "tcpdump", "-i", "lo", "-c", "1", "-w", "/dev/null", filters]
     with ThreadPoolExecutor(max_workers=1) as pool:
         future: Future[Output] = pool.submit(run, lab, node, argv)
@@ -94,11 +97,11 @@ def _confirm_traffic(lab: Lab, node: str, filters: str) -> None:
             with annotated(lab, "pods", "shop", "web"):
                 pass
         if future.result().exit_code:
-            raise ProbeTimeout(f"nothing was said within {PATIENCE} s")
+            raise ProbeTimeout(f"{node}: no traffic of the component within {PATIENCE} s")
 
 
 def technique(name: str, title: str, about: str) -> Technique:
-    """Make the technique that tries to listen to a component beside its server."""
+    """Make the technique that tries to eavesdrop on a component beside its server."""
     return Technique(
         name=name,
         title=title,
