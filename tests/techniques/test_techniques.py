@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,9 +72,14 @@ class TestMetadata:
         assert technique.stride
         assert set(technique.stride) <= STRIDE
         assert technique.sources
-        module = inspect.getmodule(technique.execute)
-        assert module is not None
-        assert module.__doc__
+
+    def test_is_documented(self, technique: Technique) -> None:
+        module = import_module(f"labkit.techniques.{technique.name.replace('-', '_')}")
+        summary, _, explanation = inspect.getdoc(module).partition("\n\n")  # type: ignore[union-attr]
+        assert summary.endswith(".")
+        assert explanation.count(".") >= 2
+        assert inspect.getdoc(technique.predict)
+        assert inspect.getdoc(technique.execute)
 
     @pytest.mark.parametrize("mode", MODES)
     def test_its_channels_are_in_the_model(self, technique: Technique, mode: str) -> None:

@@ -129,6 +129,25 @@ def technique(
     settings: Callable[[Environment], Sequence[Setting]] | None = None,
 ) -> Technique:
     """Make the technique that sends a request with a stolen certificate."""
+
+    def predict_technique(model: Model, foothold: Foothold) -> Prediction:
+        """Predict from the authorizers, then from the admission plugin NodeRestriction."""
+        return predict(model, certificate, api_request)
+
+    def execute_technique(lab: Lab, foothold: Foothold) -> Verdict:
+        """Send the request to the apiserver with the certificate, and undo its effect.
+
+        After a refusal, the same certificate sends a request that its component may send.
+
+        Raises
+        ------
+        ProbeTimeout
+            The apiserver did not answer in time.
+        ProbeError
+            The answer is neither the expected one nor a known refusal.
+        """
+        return execute(lab, foothold, name, certificate, api_request)
+
     return Technique(
         name=name,
         title=title,
@@ -140,7 +159,7 @@ def technique(
         stride=api_request.stride,
         cwe=api_request.cwe,
         sources=(ARTICLE, *sources),
-        predict=lambda model, foothold: predict(model, certificate, api_request),
-        execute=lambda lab, foothold: execute(lab, foothold, name, certificate, api_request),
+        predict=predict_technique,
+        execute=execute_technique,
         settings=settings,
     )

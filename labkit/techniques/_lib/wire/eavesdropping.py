@@ -219,6 +219,23 @@ def technique(
     settings: Callable[[Environment], Sequence[Setting]] | None = None,
 ) -> Technique:
     """Make the technique that eavesdrops on a channel."""
+
+    def predict_technique(model: Model, foothold: Foothold) -> Prediction:
+        """Predict whether the channel is encrypted, and whether its payload is."""
+        return predict(model, target)
+
+    def execute_technique(lab: Lab, foothold: Foothold) -> Verdict:
+        """Cause traffic on the channel, capture it, and look for a known value in it.
+
+        Raises
+        ------
+        ProbeTimeout
+            One direction was not captured, or the bytes hold neither the value nor ciphertext.
+        ProbeError
+            The capture could not be made.
+        """
+        return eavesdrop(lab, foothold, name, target)
+
     return Technique(
         name=name,
         title=title,
@@ -230,8 +247,8 @@ def technique(
         stride=("information disclosure",),
         cwe=("CWE-319",),
         sources=SOURCES,
-        predict=lambda model, foothold: predict(model, target),
-        execute=lambda lab, foothold: eavesdrop(lab, foothold, name, target),
+        predict=predict_technique,
+        execute=execute_technique,
         settings=settings,
     )
 

@@ -166,6 +166,23 @@ def technique(
     sources: tuple[str, ...],
 ) -> Technique:
     """Make the technique that intercepts a client's calls."""
+
+    def predict_technique(model: Model, foothold: Foothold) -> Prediction:
+        """Predict whether the client verifies its server's certificate."""
+        return predict(model, target)
+
+    def execute_technique(lab: Lab, foothold: Foothold) -> Verdict:
+        """Redirect the client to a false server, make it call, and see whether it sends a request.
+
+        Raises
+        ------
+        ProbeTimeout
+            The client did not call.
+        ProbeError
+            The client's answer is neither a request nor a TLS alert.
+        """
+        return intercept(lab, foothold, name, target)
+
     return Technique(
         name=name,
         title=title,
@@ -177,6 +194,6 @@ def technique(
         stride=stride,
         cwe=("CWE-295", "CWE-300"),
         sources=("https://attack.mitre.org/techniques/T1557/002/", *sources),
-        predict=lambda model, foothold: predict(model, target),
-        execute=lambda lab, foothold: intercept(lab, foothold, name, target),
+        predict=predict_technique,
+        execute=execute_technique,
     )

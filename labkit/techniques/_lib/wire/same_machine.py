@@ -102,6 +102,23 @@ def _confirm_traffic(lab: Lab, node: str, filters: str) -> None:
 
 def technique(name: str, title: str, about: str) -> Technique:
     """Make the technique that tries to eavesdrop on a component beside its server."""
+
+    def predict_technique(model: Model, foothold: Foothold) -> Prediction:
+        """Predict whether the channel leaves its machine, and whether it is encrypted if so."""
+        return predict(model, about)
+
+    def execute_technique(lab: Lab, foothold: Foothold) -> Verdict:
+        """Try to capture the channel, while root on its machine confirms the traffic.
+
+        Raises
+        ------
+        ProbeTimeout
+            The component sent nothing during the capture.
+        ProbeError
+            tcpdump was not refused as expected, or packets were captured on the network.
+        """
+        return eavesdrop(lab, foothold, name, about)
+
     return Technique(
         name=name,
         title=title,
@@ -113,6 +130,6 @@ def technique(name: str, title: str, about: str) -> Technique:
         stride=("information disclosure",),
         cwe=("CWE-319",),
         sources=SOURCES,
-        predict=lambda model, foothold: predict(model, about),
-        execute=lambda lab, foothold: eavesdrop(lab, foothold, name, about),
+        predict=predict_technique,
+        execute=execute_technique,
     )
