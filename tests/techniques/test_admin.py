@@ -1,4 +1,4 @@
-"""What the administrator asks of the apiserver for a technique; a client that has to call again."""
+"""Requests as the administrator, and a client that has to call again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POD = "/api/v1/namespaces/default/pods/labkit"
 
 
 class FakeLab:
-    """A lab whose apiserver says one thing."""
+    """A lab whose apiserver always gives the same answer."""
 
     def __init__(self, body: object, status: int = 0) -> None:
         self.output = Output(status, json.dumps(body).encode(), b"curl: (22) 403")
@@ -78,13 +78,13 @@ def test_request_without_an_administrator_certificate_is_refused() -> None:
         as_curl(nobody, "GET", POD)
 
 
-# -- standing in a client's way -------------------------------------------------------------
+# -- interception ---------------------------------------------------------------------------
 
 
 def test_client_whose_call_was_lost_calls_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The false server meets the client with its second call."""
+    """The false server meets the client only on its second call."""
     calls: list[int] = []
     second = threading.Event()
 

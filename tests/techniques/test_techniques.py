@@ -1,4 +1,4 @@
-"""What holds for every technique, and what may be reached and shown: without Docker."""
+"""Properties of every technique, and what it may reach and show: without Docker."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class TestMetadata:
         assert said["hardened"]
         views = [read_model(read_environment(mode)) for mode in MODES]
         ends = {technique.predict(v, f).succeeds for v in views for f in technique.footholds}
-        if ends != {True}:  # where nothing helps, nothing need differ
+        if ends != {True}:  # if it succeeds in both modes, its settings may be equal
             assert not said["insecure"] & said["hardened"]
         assert all(read_in for _, (_, _, read_in) in rows)
 
@@ -138,7 +138,7 @@ def test_unknown_foothold_or_property_is_refused() -> None:
 
 
 class FakeLab:
-    """A lab whose machines say what they are told to say."""
+    """A lab whose commands return prepared outputs."""
 
     mode = "insecure"
     addresses = ADDRESSES

@@ -60,7 +60,7 @@ def own_pods(lab: Lab, foothold: Foothold, options: list[str]) -> str:
     Raises
     ------
     ProbeError
-        They are refused, or there are none.
+        They are refused, or no pod is bound to it.
     """
     failed = "positive control: the kubelet's certificate cannot read its node's pods"
     answer = _served(lab, pods_on(WORKER), foothold, options, failed)
