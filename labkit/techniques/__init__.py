@@ -1,15 +1,15 @@
-"""Attacks, one file each: what each needs and abuses, and how it is carried out in a lab.
+"""The techniques: what an attacker can do, what it needs, and how it is carried out in a lab.
 
-A module of this package that does not begin with ``_`` holds one technique, as ``TECHNIQUE``;
-adding an attack is adding one file. Nothing here runs by itself, and nothing here speaks to
-anything but the machines of the lab that it is given.
+The package is a mapping from names to techniques. Each module that does not begin with ``_``
+holds one technique, as ``TECHNIQUE``. To add a technique, add one file. Importing the package
+runs nothing, and a technique contacts only the machines of the lab that it is given.
 
 Examples
 --------
 >>> from labkit import techniques
 >>> "etcd-read" in techniques
 True
->>> [str(it) for it in techniques["at-rest"].footholds]
+>>> [str(foothold) for foothold in techniques["at-rest"].footholds]
 ['root on an etcd machine']
 """
 

@@ -1,7 +1,9 @@
-"""Act as the administrator with the kubeconfig that lies readable on the master.
+"""Use the administrator's kubeconfig, which an ordinary user on the master can read.
 
-A kubeconfig with its key is a person: whoever reads both may do what that person may, from
-anywhere, until the certificate expires.
+A kubeconfig with its private key is enough to act as the administrator, from any machine and
+until the certificate expires. The attacker needs an account on the master and files whose mode
+lets everybody read them. They read the kubeconfig and the key, and the apiserver then allows them
+every action. Files that only root can read stop it.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ from labkit.techniques._lib.api.access import (
     EVERYTHING,
     api_url,
     apiserver_of,
-    everything_body,
-    may_everything,
+    everything_allowed,
+    everything_review,
 )
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import SECRETS_IN
-from labkit.techniques._lib.machines.files import PERSON, denied, settings_of
+from labkit.techniques._lib.machines.files import PERSON, read_denied, settings_of
 from labkit.techniques._lib.technique import ADMIN, USER_ON_MASTER, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -37,34 +39,34 @@ KUBECONFIG = "/etc/kubernetes/admin.conf"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: who can read the files, and what their owner may do."""
-    env, held = model.environment, _credential(model.environment)
+    """Predict from the modes of the files and from the rights of the certificate's owner."""
+    env, credential = model.environment, _credential(model.environment)
     because = []
-    for path in _wanted(held):
-        claim = readable(env, env.node(held.node), path, PERSON)
+    for path in _wanted(credential):
+        claim = readable(env, env.node(credential.node), path, PERSON)
         if claim.value != "readable":
             return Prediction(False, (str(claim),))
         because.append(str(claim))
-    owner = authenticated_as(apiserver_of(env), env, held)
-    power = everything_for(env, apiserver_of(env), owner.groups, owner.user)
-    if not owner.user or power is None or power.value != "allow-all":
-        return Prediction(False, (str(power or owner.claim),))
-    return Prediction(True, (*because, str(power)))
+    owner = authenticated_as(apiserver_of(env), env, credential)
+    everything = everything_for(env, apiserver_of(env), owner.groups, owner.user)
+    if not owner.user or everything is None or everything.value != "allow-all":
+        return Prediction(False, (str(everything or owner.claim),))
+    return Prediction(True, (*because, str(everything)))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Read the administrator's kubeconfig and key, and ask what one may do with them."""
-    held = _credential(lab.environment)
-    if refused := denied(lab, TECHNIQUE.name, foothold, held.node, _wanted(held)):
+    """Read the administrator's kubeconfig and key, and ask the apiserver what they allow."""
+    credential = _credential(lab.environment)
+    if refused := read_denied(lab, TECHNIQUE.name, foothold, credential.node, _wanted(credential)):
         return refused
     return ask(
         lab,
         TECHNIQUE.name,
         foothold,
         api_url(lab, EVERYTHING),
-        body=everything_body(),
-        options=["--cert", held.certificate, "--key", held.key],
-        proof=may_everything,
+        body=everything_review(),
+        options=["--cert", credential.certificate, "--key", credential.key],
+        proof=everything_allowed,
         control=lambda: _control(lab),
     )
 
@@ -75,22 +77,22 @@ def _control(lab: Lab) -> str:
 
 
 def _credential(env: Environment) -> Credential:
-    """Return what the administrator's kubeconfig names."""
+    """Return the certificate that the administrator's kubeconfig names."""
     for config in env.kubeconfigs:
         if config.path == KUBECONFIG:
-            for held in env.credentials:
-                if (held.node, held.certificate) == (config.node, config.certificate):
-                    return held
-    raise ProbeError(f"the environment has no {KUBECONFIG} with a certificate")
+            for credential in env.credentials:
+                if (credential.node, credential.certificate) == (config.node, config.certificate):
+                    return credential
+    raise ProbeError(f"{KUBECONFIG} with a client certificate is missing from the environment")
 
 
-def _wanted(held: Credential) -> tuple[str, ...]:
-    return KUBECONFIG, held.certificate, held.key
+def _wanted(credential: Credential) -> tuple[str, ...]:
+    return KUBECONFIG, credential.certificate, credential.key
 
 
 def _settings(env: Environment) -> list[Setting]:
-    held = _credential(env)
-    return settings_of(env, held.node, (KUBECONFIG, held.key))
+    credential = _credential(env)
+    return settings_of(env, credential.node, (KUBECONFIG, credential.key))
 
 
 TECHNIQUE = Technique(

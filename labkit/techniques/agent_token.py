@@ -1,7 +1,10 @@
-"""Become cluster-admin with the token of a monitoring agent.
+"""Use the token of a monitoring agent to bind its own account to cluster-admin.
 
-An agent that is let see everything is as good a find as an administrator, where it may do more
-than look: whoever stands in its pod has its token.
+A monitoring agent often gets more rights than it needs to read metrics. The attacker needs a
+foothold in the agent's pod, where its token is mounted. They ask the apiserver to bind the
+agent's service account to ``cluster-admin``. This is a dry run: it shows that the apiserver would
+accept the binding, and stores nothing. It is refused if the agent has no right to create cluster
+role bindings.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ BINDING = {
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the agent may bind itself to cluster-admin."""
+    """Predict whether the agent's account may create a binding to cluster-admin."""
     agent = token_caller(model.environment, *AGENT)
     if agent is None:
         return Prediction(False, (str(token_in(model.environment, *AGENT)),))
@@ -48,10 +51,10 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Bind the agent to cluster-admin with its own token; a dry run, so nothing is stored."""
+    """Bind the agent to cluster-admin with its own token, as a dry run that stores nothing."""
     token = token_of(lab, find_pod(lab, *AGENT))
     if token is None:
-        raise ProbeError("the agent has no token, and it should")
+        raise ProbeError("the agent's pod has no token, although its manifest asks for one")
     body = json.dumps(BINDING).encode()
 
     def proof(answer: Answer) -> str:

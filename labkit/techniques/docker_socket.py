@@ -1,4 +1,10 @@
-"""Become root on a worker through a docker socket whose mode lets everybody in."""
+"""Become root on a worker through a Docker socket that every user can open.
+
+The attacker needs an ordinary user account on the worker. If the mode of the socket lets
+everybody write, they can start a container that mounts the machine's files. They read
+``/etc/shadow``, which only root can read. A mode that admits only root and the socket's group
+stops it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +25,7 @@ CHANNEL = "local-users@worker1 -> dockerd@worker1:/run/docker.sock"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the socket's mode lets everybody in."""
+    """Predict whether the mode of the socket admits every user."""
     found = model.open_channels(CHANNEL)
     if not found:
         return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)))

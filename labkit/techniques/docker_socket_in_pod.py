@@ -1,7 +1,9 @@
-"""Become root on a worker from a pod that was given the docker socket of its machine.
+"""Become root on a worker from a pod in which the machine's Docker socket is mounted.
 
-A builder that mounts the socket may start what it likes. That the mount is read-only does not
-matter: a socket is not written to, it is called. Its mode does, where the pod is not root.
+A build pod with the socket can start any container on its machine. The attacker needs a foothold
+in this pod. A read-only mount does not stop them: a client connects to a socket and does not
+write to the file. If the pod does not run as root, the mode of the socket counts. A pod without
+the mount stops it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.workloads import mounted, user_of
-from labkit.techniques._lib.machines.pod import find_pod, from_pod
+from labkit.techniques._lib.machines.pod import find_pod, run_in_pod
 from labkit.techniques._lib.stores.docker import SOCKET, become_root, control
 from labkit.techniques._lib.technique import POD, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -27,7 +29,7 @@ CHANNEL = f"local-users@worker1 -> dockerd@worker1:{SOCKET}"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the socket is in the pod, and lets its user in."""
+    """Predict whether the socket is mounted in the pod and admits the pod's user."""
     mount, user = mounted(model.environment, *BUILDER, SOCKET), user_of(model.environment, *BUILDER)
     if mount.value == "none":
         return Prediction(False, (str(mount),))
@@ -41,15 +43,15 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Start a container that mounts the worker's file system, from within the builder."""
+    """Start a container that mounts the worker's file system, from inside the build pod."""
     pod = find_pod(lab, *BUILDER)
     path = mounted(lab.environment, *BUILDER, SOCKET).detail
     name = "/".join(BUILDER)
     if path.startswith("/"):
         return become_root(lab, TECHNIQUE.name, foothold, f"unix://{path}", pod=pod)
-    for place in (f"/machine{SOCKET}", SOCKET, f"/var{SOCKET}"):
-        if not from_pod(lab, pod, ["test", "-e", pod.path(place)]).exit_code:
-            raise ProbeError(f"{name} should not have {place}")
+    for path_there in (f"/machine{SOCKET}", SOCKET, f"/var{SOCKET}"):
+        if not run_in_pod(lab, pod, ["test", "-e", pod.path(path_there)]).exit_code:
+            raise ProbeError(f"{name} has {path_there}, but its manifest does not mount it")
     asked = (f"looked for {SOCKET} of its machine in {name}",)
     reason = "no docker socket in the pod"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, asked, control(lab))

@@ -1,6 +1,9 @@
-"""Become root on a worker through dockerd's TCP port.
+"""Become root on a worker through the plaintext TCP port of dockerd.
 
-Whoever may start containers may mount the machine's file system in one.
+The attacker needs a connection to port 2375 of the worker. The port has no TLS and asks for no
+certificate. They start a container that mounts the machine's files and read what only root can
+read. It stops if dockerd does not listen on TCP, or if it accepts only clients with a
+certificate.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ CHANNEL = "anyone@network -> dockerd@worker1:2375"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether dockerd listens on TCP and asks nobody who calls."""
+    """Predict whether dockerd listens on TCP and accepts callers without a certificate."""
     found = model.open_channels(CHANNEL)
     if not found:
         return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)))
@@ -38,7 +41,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Start a container that mounts the worker's file system."""
+    """Start a container that mounts the worker's file system, without a credential."""
     return become_root(lab, TECHNIQUE.name, foothold, "tcp://worker1:2375")
 
 

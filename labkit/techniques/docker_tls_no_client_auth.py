@@ -1,8 +1,9 @@
-"""Become root on a worker through a TLS port of dockerd that asks nobody for a certificate.
+"""Become root on a worker through a TLS port of dockerd that asks for no client certificate.
 
-TLS without client certificates encrypts: it shows the client whom it calls, and lets everybody
-call. Docker 26 has to be told so, with ``--tlsverify=false``: ``--tls`` alone, which meant the
-same for years, now asks for certificates as well.
+TLS without client certificates encrypts the traffic and proves who the server is, but anybody may
+connect. The attacker needs a connection to port 2376 of the worker. They start a container that
+mounts the machine's files. Docker 26 opens such a port only with ``--tlsverify=false``; ``--tls``
+alone now asks for certificates too. Mandatory client certificates stop it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ CHANNELS = f"* -> dockerd@worker1:{PORT}"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether dockerd speaks TLS there, and asks nobody who calls."""
+    """Predict whether dockerd listens with TLS and accepts callers without a certificate."""
     found = [c for c in model.open_channels(CHANNELS) if c.protocol == "https"]
     if not found:
         said = (f"{what}: {value}: {where}" for what, value, where in listens_on(model.environment))

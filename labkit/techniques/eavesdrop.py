@@ -1,7 +1,9 @@
-"""Read along on the kubelet's way to the apiserver, from another container on the network.
+"""Read a secret on its way from the apiserver to a kubelet, from another machine.
 
-The attacker tells both ends that it is the other one (ARP has no authentication), passes on
-what it gets, and reads it on the way. A container's default capabilities are enough for that.
+The attacker needs a foothold on the cluster network, where they poison the ARP caches of both
+ends: ARP has no authentication. The packets then pass their machine, and they forward them. The
+default capabilities of a container are enough for this. They read the secret if the kubelet calls
+the apiserver in plaintext. TLS between the kubelet and the apiserver stops it.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from labkit.techniques._lib.machines.admin import annotate, create, read, remove
 from labkit.techniques._lib.stores.secret import Secret, true_secret
 from labkit.techniques._lib.technique import NETWORK, SECRETS
 from labkit.techniques._lib.verdict import Setting, Verdict
-from labkit.techniques._lib.wire import listen as _listen
+from labkit.techniques._lib.wire import eavesdropping
 from labkit.techniques._lib.wire.capture import wait
 from labkit.techniques._lib.wire.decode import Stream
-from labkit.techniques._lib.wire.listen import Talk, Tap
+from labkit.techniques._lib.wire.eavesdropping import EavesdropTarget, Traffic
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE", "judge"]
 
 CLIENT = "kubelet@worker1"
-#: No pod on worker1 uses this secret, so its kubelet has to fetch it for one that does.
+#: No pod on worker1 uses this secret, so its kubelet has to fetch it for a new pod.
 WANTED = ("payments", "card-processor", "api-key")
 POD, MARK = "labkit-reader", "labkit-eavesdrop"
 PODS = f"/api/v1/namespaces/{WANTED[0]}/pods"
@@ -36,31 +38,50 @@ PLAINTEXT = "plaintext HTTP, the secret is in it"
 
 
 @contextmanager
-def talk(lab: Lab) -> Iterator[Talk]:
-    """Start a pod on worker1 that needs a secret which its kubelet does not know yet.
+def fetch_secret(lab: Lab) -> Iterator[Traffic]:
+    """Start a pod on worker1 that needs a secret, so that the kubelet has to fetch the secret.
 
-    That is to see something worth seeing at once; an attacker would just wait.
+    It makes the traffic appear at once; a real attacker would wait for it.
     """
     secret = true_secret(lab, *WANTED)
     about = f"/api/v1/namespaces/{WANTED[0]}/secrets/{WANTED[1]}"
     try:
         _start_pod(lab, "worker1")
-        # A kubelet that ran such a pod a moment ago still watches the secret, and asks for nothing.
+        # A kubelet that recently ran such a pod still watches the secret and does not fetch it.
         annotate(lab, about, MARK, secrets.token_hex(4))
-        yield _talk(secret)
+        yield _traffic(secret)
     finally:
         annotate(lab, about, MARK, None)
         remove(lab, f"{PODS}/{POD}")
 
 
-def _talk(secret: Secret) -> Talk:
+def _traffic(secret: Secret) -> Traffic:
     fetched = f"the kubelet fetched it meanwhile: pod {secret.namespace}/{POD}, which needs it, ran"
-    return Talk(secret, secret.proof, fetched)
+    return Traffic(secret, secret.proof, fetched)
 
 
 def judge(mode: str, channel: Channel, secret: Secret, captured: list[Stream]) -> Verdict:
-    """Say what the captured connections give away of a secret."""
-    return _listen.judge(TECHNIQUE.name, mode, NETWORK, channel, _talk(secret), captured, PLAINTEXT)
+    """Judge whether captured connections reveal a secret.
+
+    Parameters
+    ----------
+    mode : str
+    channel : Channel
+    secret : Secret
+    captured : list of Stream
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    ProbeTimeout
+        The capture is incomplete or holds neither the secret nor TLS.
+    """
+    return eavesdropping.judge(
+        TECHNIQUE.name, mode, NETWORK, channel, _traffic(secret), captured, PLAINTEXT
+    )
 
 
 def _start_pod(lab: Lab, node: str) -> None:
@@ -91,19 +112,19 @@ def _phase(lab: Lab) -> str:
 
 
 def _settings(env: Environment) -> list[Setting]:
-    """Return which server the kubelet is told to call."""
+    """Return the address of the apiserver in the kubelet's kubeconfig."""
     config = env.component(CLIENT).kubeconfig
     if config is None:
         return []
     return [("whom the kubelet calls", config.server.value, str(config.server.source))]
 
 
-TECHNIQUE = _listen.technique(
+TECHNIQUE = eavesdropping.technique(
     "eavesdrop",
     "Read a secret on its way from the apiserver to a kubelet",
-    Tap(
+    EavesdropTarget(
         about="kubelet@worker1 -> *@master:*",
-        talk=talk,
+        traffic=fetch_secret,
         process="kubelet",
         plaintext=PLAINTEXT,
     ),

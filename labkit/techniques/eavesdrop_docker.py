@@ -1,4 +1,9 @@
-"""Read what a remote client says to a worker's Docker Engine, where it listens on the network."""
+"""Read the traffic between a remote client and the Docker Engine of a worker.
+
+The attacker needs a foothold on the cluster network, where they poison the ARP caches of the
+client and the worker. They read the requests if dockerd listens on a TCP port without TLS. TLS on
+the port, or no TCP port at all, stops it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +15,10 @@ from labkit.techniques._lib.machines.reach import request, run
 from labkit.techniques._lib.stores.docker import listens_on
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
-from labkit.techniques._lib.wire import listen as _listen
+from labkit.techniques._lib.wire import eavesdropping
 from labkit.techniques._lib.wire.capture import between, capture
 from labkit.techniques._lib.wire.decode import streams
-from labkit.techniques._lib.wire.listen import ATTACK, SOURCES
+from labkit.techniques._lib.wire.eavesdropping import ATTACK, SOURCES
 from labkit.techniques._lib.wire.traffic import docker_asked
 
 if TYPE_CHECKING:
@@ -26,7 +31,7 @@ CLOSED = "connection refused"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether it listens on the network, and in plaintext."""
+    """Predict whether dockerd listens on the network in plaintext."""
     found = model.open_channels(ABOUT)
     if found:
         return Prediction(found[0].encryption.value == "none", (str(found[0].encryption),))
@@ -35,12 +40,14 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Let the master ask worker1's Docker Engine something, and read along."""
+    """Send a request from the master to the Docker Engine of worker1, and capture it."""
     found = read_model(lab.environment).open_channels(ABOUT)
     if not found:
         refusal = request(lab, "http://worker1:2375/containers/json", foothold=foothold).refusal
         if refusal != CLOSED:
-            raise ProbeError(f"the Docker Engine of worker1 should not listen, but: {refusal!r}")
+            raise ProbeError(
+                f"dockerd@worker1 has no TCP port, but it answered: {refusal or 'HTTP 200'}"
+            )
         argv = ["curl", "--silent", "--fail", "--unix-socket", "/run/docker.sock"]
         run(lab, "worker1", [*argv, "http://docker/_ping"], check=True)
         asked = ("there is nothing to capture: nothing listens for remote clients",)
@@ -49,11 +56,13 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     channel = found[0]
     port, pairs = int(channel.port or 0), [("master", "worker1")]
     filters = between(lab, pairs, f"tcp port {port}")
-    with capture(lab, foothold, pairs, filters) as stop, docker_asked(lab, channel) as talk:
+    with capture(lab, foothold, pairs, filters) as stop, docker_asked(lab, channel) as traffic:
         pcap = stop()
     plaintext = "plaintext HTTP, it can be read"
     captured = streams(pcap, port)
-    return _listen.judge(TECHNIQUE.name, lab.mode, foothold, channel, talk, captured, plaintext)
+    return eavesdropping.judge(
+        TECHNIQUE.name, lab.mode, foothold, channel, traffic, captured, plaintext
+    )
 
 
 TECHNIQUE = Technique(

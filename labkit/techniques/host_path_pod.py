@@ -1,7 +1,9 @@
-"""Become root on a worker by having it run a pod that mounts its file system.
+"""Become root on a worker with a pod that mounts the machine's file system.
 
-Whoever may create pods decides what they may do on the machine, unless admission objects; the
-pod need not even be privileged.
+The attacker needs the right to create pods. They create a pod that runs as root and mounts ``/``
+of the worker through a hostPath volume; it does not have to be privileged. The pod reads
+``/etc/shadow``, which only root can read. It stops if the caller may not create pods, or if Pod
+Security Admission refuses hostPath volumes in the namespace.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.api.access import CHANNEL
-from labkit.techniques._lib.api.breakout import MACHINE, WORKER, break_out, may_break_out
+from labkit.techniques._lib.api.breakout import MOUNT, WORKER, break_out, may_break_out
 from labkit.techniques._lib.machines.reach import digest
 from labkit.techniques._lib.technique import (
     NETWORK,
@@ -29,21 +31,21 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 ONLY_ROOT_READS = "/etc/shadow"
-#: What a container leaves there, the apiserver shows to whoever may read the pod.
-COMMAND = f"sha256sum {MACHINE}{ONLY_ROOT_READS} >/dev/termination-log"
+#: The kubelet copies this file into the pod's status.
+COMMAND = f"sha256sum {MOUNT}{ONLY_ROOT_READS} >/dev/termination-log"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the caller may create pods, and admission lets him."""
+    """Predict whether the caller may create pods, and whether admission accepts this one."""
     return may_break_out(model, foothold)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Create the pod, and wait for what it read."""
+    """Create the pod, and check that it read a file that only root can read."""
 
     def proof(said: str) -> str:
-        truth = digest(lab, WORKER, ONLY_ROOT_READS)
-        if truth not in said:
+        expected = digest(lab, WORKER, ONLY_ROOT_READS)
+        if expected not in said:
             raise ProbeError(f"the pod ran, but did not read {ONLY_ROOT_READS}")
         return f"the pod read {ONLY_ROOT_READS} of {WORKER}; the right bytes by their hash"
 

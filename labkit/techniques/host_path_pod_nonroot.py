@@ -1,8 +1,9 @@
-"""Break out of a pod that mounts its machine's files, as an ordinary user: it is no root there.
+"""Mount a machine's files in a pod that runs as an ordinary user, and try to read root's files.
 
-A breakout takes along the user that the container ran as, and a user's number is the same on
-the machine: its files' permissions hold. What is open to everybody there, a docker socket of
-mode 0666 say, is open to this one as well.
+A user in a container has the same user ID on the machine, so the permissions of the files still
+hold. The attacker needs the right to create pods. Their pod reads files that everybody can read,
+but not ``/etc/shadow``. It shows that a container user other than root limits the damage. It does
+not protect what is open to everybody, such as a Docker socket of mode 0666.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from labkit.cluster import Source
 from labkit.errors import ProbeError
 from labkit.model import Claim, Foothold, Model
 from labkit.techniques._lib.api.access import CHANNEL
-from labkit.techniques._lib.api.breakout import MACHINE, WORKER, break_out, may_break_out
+from labkit.techniques._lib.api.breakout import MOUNT, WORKER, break_out, may_break_out
 from labkit.techniques._lib.machines.reach import digest
 from labkit.techniques._lib.technique import (
     NETWORK,
@@ -33,11 +34,9 @@ __all__ = ["TECHNIQUE"]
 
 USER = 1000
 ONLY_ROOT_READS, EVERYBODY_READS = "/etc/shadow", "/etc/passwd"
-COMMAND = (
-    f"sha256sum {MACHINE}{EVERYBODY_READS} {MACHINE}{ONLY_ROOT_READS} >/dev/termination-log 2>&1"
-)
+COMMAND = f"sha256sum {MOUNT}{EVERYBODY_READS} {MOUNT}{ONLY_ROOT_READS} >/dev/termination-log 2>&1"
 DENIED = "Permission denied"
-#: No line of the environment's tmpfiles.d speaks of it: the system's own package made it.
+#: The environment's tmpfiles.d does not set this mode: the package passwd does.
 MODE = Claim(
     "file-mode",
     f"{ONLY_ROOT_READS} is 0640 root shadow",
@@ -46,13 +45,13 @@ MODE = Claim(
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether there is such a pod at all; if so, files have modes."""
+    """Predict whether such a pod may be created; if so, the file's mode refuses the read."""
     allowed = may_break_out(model, foothold)
     return Prediction(False, (str(MODE),)) if allowed.succeeds else allowed
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Create the pod, and see what it could read."""
+    """Create the pod, and see which files it could read."""
     name, denied = TECHNIQUE.name, False
 
     def proof(said: str) -> str:

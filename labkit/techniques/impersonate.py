@@ -1,7 +1,9 @@
-"""Become cluster-admin with two headers: say that one acts for a member of system:masters.
+"""Become cluster-admin with two request headers that name a member of system:masters.
 
-Impersonation is meant for administrators who try what others may do. Who may impersonate
-everybody is everybody.
+Impersonation lets administrators test what other users may do. A caller who may impersonate all
+users and groups has every right. The attacker needs this right, or an apiserver that allows every
+request. They send the headers, and the apiserver treats them as a member of ``system:masters``.
+It stops if the authorizer gives the right to administrators only.
 """
 
 from __future__ import annotations
@@ -50,17 +52,17 @@ ACTIONS = (
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the caller may impersonate users and groups."""
+    """Predict whether the caller may impersonate users and groups."""
     return may_all(model, caller_at(model.environment, foothold), ACTIONS)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Ask the apiserver who one is, while claiming to be another."""
+    """Ask the apiserver for the caller's identity, with the impersonation headers."""
 
     def proof(answer: Answer) -> str:
         user, groups = identity(answer)
         if user != USER or GROUP not in groups:
-            raise ProbeError(f"the apiserver took the caller for {user}")
+            raise ProbeError(f"the apiserver knows the caller as {user}, not as {USER} in {GROUP}")
         return f"the apiserver takes the caller for {USER}, in group {GROUP}"
 
     def control() -> str:

@@ -1,7 +1,10 @@
-"""Do everything over the plaintext port in front of the apiserver, which asks nobody who calls.
+"""Use the plaintext port in front of the apiserver, which accepts every caller.
 
-The apiserver's own insecure port went away in Kubernetes 1.24. ``kubectl proxy`` brings it
-back: whoever reaches it acts with the rights of the administrator who started it.
+Kubernetes 1.24 removed the apiserver's own insecure port, but ``kubectl proxy`` opens one like
+it. Each caller of the proxy acts with the rights of the administrator who started it. The
+attacker needs a connection to the port; from the master itself, its loopback address is enough.
+They read a secret over plain HTTP, and the apiserver allows them everything. No such port, or a
+proxy on a UNIX socket, stops it.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
 from labkit.model.addresses import apiserver_of, is_loopback
 from labkit.model.authorization import proxy_authorization
-from labkit.techniques._lib.api.access import EVERYTHING, everything_body, may_everything
+from labkit.techniques._lib.api.access import EVERYTHING, everything_allowed, everything_review
 from labkit.techniques._lib.api.ask import ask, first_refusal
 from labkit.techniques._lib.machines.reach import Answer, request
 from labkit.techniques._lib.stores.secret import true_secret
@@ -35,13 +38,13 @@ __all__ = ["TECHNIQUE"]
 
 WANTED = ("shop", "db-credentials", "password")
 PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
-#: Where it is looked for, whether or not anything listens there.
+#: The port to try, in both environments, whether or not anything listens there.
 PORT = "8080"
 CHANNEL = "anyone@network -> *@master:8080"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether it listens for this foothold, and as whom it acts."""
+    """Predict whether the port is open to this foothold, and what the proxy may do."""
     proxy = _proxy(model.environment)
     if proxy is None:
         return Prediction(False, (_nothing(model),))
@@ -54,16 +57,16 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Ask for a secret over plain HTTP, on the master itself by its loopback address."""
+    """Ask for a secret over plain HTTP; on the master, through the loopback address."""
     secret = true_secret(lab, *WANTED)
 
     def proof(answer: Answer) -> str:
         if not secret.found_in(answer.body):
             raise ProbeError("something answered, but not with the secret")
-        return f"{may_everything(everything())}; read: {secret.proof}"
+        return f"{everything_allowed(everything())}; read: {secret.proof}"
 
     def everything() -> Answer:
-        return request(lab, f"{port}{EVERYTHING}", foothold=foothold, body=everything_body())
+        return request(lab, f"{port}{EVERYTHING}", foothold=foothold, body=everything_review())
 
     def control() -> str:
         lab.api("GET", PATH)
@@ -90,7 +93,7 @@ def _nothing(model: Model) -> str:
 
 
 def _settings(env: Environment) -> list[Setting]:
-    """Return where the proxy listens."""
+    """Return the address on which the proxy listens."""
     proxy = _proxy(env)
     address = proxy.setting("address") if proxy else None
     if address is None:

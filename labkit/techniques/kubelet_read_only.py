@@ -1,7 +1,9 @@
-"""Read what runs on a worker from the kubelet's read-only port: it asks nobody, in plaintext.
+"""List the pods of a worker from the kubelet's read-only port.
 
-The answer names every pod, its image, its addresses, its service account and the secrets that
-it uses; not their values, unless somebody wrote them into the pod itself.
+The attacker needs a connection to port 10255 of a worker. The port is plain HTTP and asks for no
+credential. The answer names each pod with its image, address, service account and the secrets
+that it uses. It shows the values of secrets only if they are written in the pod's own definition.
+It stops if the port is closed, which is the default of the kubelet's configuration file.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ WANTED = "db-credentials"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether the port is open."""
+    """Predict whether the read-only port is open."""
     found = model.open_channels(CHANNEL)
     if found:
         return Prediction(True, (str(found[0].client_authentication),))
@@ -36,7 +38,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Ask for the pods."""
+    """Ask the read-only port for the list of pods."""
     found = read_model(lab.environment).open_channels(CHANNEL)
     port = found[0].port if found else PORT
 
@@ -49,16 +51,16 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 
 def _pods(answer: Answer) -> str:
-    """Say that the answer names the pod and the secret that it uses."""
+    """Check that the answer names the pod shop/web and the secret that it uses."""
     try:
         items = json.loads(answer.body)["items"]
     except (ValueError, KeyError) as error:
-        raise ProbeError("what answered is not the kubelet") from error
+        raise ProbeError("the answer is not a kubelet's list of pods") from error
     for pod in items:
         about = pod["metadata"]
         if (about["namespace"], about["name"]) == ("shop", "web") and WANTED in json.dumps(pod):
             return f"read: what pod shop/web is made of, and that it uses the secret {WANTED}"
-    raise ProbeError("the kubelet answered, but does not know the pod shop/web")
+    raise ProbeError("the kubelet answered, but without the pod shop/web")
 
 
 TECHNIQUE = Technique(

@@ -1,7 +1,9 @@
-"""Use a service account's token that was copied once, from anywhere and for ever.
+"""Use a copy of a service account token that never expires.
 
-A token that is kept in a Secret has no end and is bound to no pod. What the kubelet gives a
-pod ends within the hour, and at once when what it was made for is gone.
+A token in a Secret of type ``kubernetes.io/service-account-token`` has no expiry and is bound to
+no pod. The attacker needs one copy of it, and can then call the apiserver from anywhere until
+somebody deletes the Secret. They read a secret with it. Bound tokens stop it: the apiserver
+refuses such a token when it has expired, or when the object that it is bound to is gone.
 """
 
 from __future__ import annotations
@@ -17,7 +19,13 @@ from labkit.model import Foothold, Model
 from labkit.model.rights import Action, service_account
 from labkit.model.workloads import endless_tokens
 from labkit.techniques._lib.api.access import CHANNEL, may_all
-from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, made_for_apiserver, new, present
+from labkit.techniques._lib.api.tokens import (
+    NAME,
+    NAMESPACE,
+    new_token,
+    new_token_is_known,
+    present,
+)
 from labkit.techniques._lib.machines.admin import create, read, remove
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -30,14 +38,14 @@ __all__ = ["TECHNIQUE"]
 ACCOUNT, KEPT = "reporter", "reporter-token"
 HERE = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 ACTION = Action("get", "secrets", namespace=NAMESPACE, name=NAME)
-#: What a bound token is bound to, for a moment.
+#: The Secret to which the token is bound; it exists only for a moment.
 BOUND_TO = "labkit-bound"
-#: Seconds for the controller that fills in the token.
+#: Seconds to wait for the controller that adds the token to the Secret.
 PATIENCE = 20.0
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether there is such a token, and what its account may do."""
+    """Predict whether such a token exists, and what its account may do."""
     kept = endless_tokens(model.environment).get((NAMESPACE, KEPT))
     if kept is None:
         return Prediction(False, (_said(_settings(model.environment)[0]),))
@@ -45,7 +53,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Copy the token that there is, and ask for a secret with it."""
+    """Copy the stored token, or else a bound one, and ask for a secret with it."""
     if (NAMESPACE, KEPT) in endless_tokens(lab.environment):
         token, whose = _kept(lab), f"a copy of {NAMESPACE}/{KEPT}, which has no end"
     else:
@@ -56,34 +64,34 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         foothold,
         token,
         whose,
-        lambda: made_for_apiserver(lab, foothold, ACCOUNT),
+        lambda: new_token_is_known(lab, foothold, ACCOUNT),
     )
     if verdict.succeeded and "exp" in _claims(token):
-        raise ProbeError("the token was taken, but it has an end")
+        raise ProbeError("the apiserver accepted the token, but the token has an expiry")
     return verdict
 
 
 def _kept(lab: Lab) -> str:
-    """Return the token out of the Secret, once it is there."""
+    """Return the token from the Secret, as soon as the controller has added it."""
     deadline = time.monotonic() + PATIENCE
     while not (found := read(lab, f"{HERE}/{KEPT}").get("data", {}).get("token")):
         if time.monotonic() > deadline:
-            raise ProbeTimeout(f"no token came into {NAMESPACE}/{KEPT}")
+            raise ProbeTimeout(f"{NAMESPACE}/{KEPT} got no token within {PATIENCE:g} s")
         time.sleep(0.3)
     return base64.b64decode(found).decode()
 
 
 def _bound(lab: Lab) -> str:
-    """Return a token that was bound to an object, which is gone by now."""
+    """Return a token that is bound to an object which no longer exists."""
     create(lab, HERE, {"metadata": {"name": BOUND_TO}})
     try:
-        return new(lab, NAMESPACE, ACCOUNT, BOUND_TO)
+        return new_token(lab, NAMESPACE, ACCOUNT, BOUND_TO)
     finally:
         remove(lab, f"{HERE}/{BOUND_TO}")
 
 
 def _claims(token: str) -> dict[str, object]:
-    """Return what a token says, without believing it."""
+    """Decode a token's claims without verifying its signature."""
     body = token.split(".")[1]
     found: dict[str, object] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     return found

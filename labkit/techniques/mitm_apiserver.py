@@ -1,11 +1,17 @@
-"""Be the apiserver for what runs on another worker, its kubelet and its kube-proxy."""
+"""Impersonate the apiserver towards the kubelet and the kube-proxy of another worker.
+
+The attacker needs root on a worker, where they poison ARP caches and redirect the packets to a
+server of their own. The clients send their requests to it if the channel is plaintext, or if they
+do not verify the server's certificate. The attacker could then answer anything. Clients that
+verify the apiserver's certificate end the handshake with a TLS alert, which stops it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.techniques._lib.wire import middle as _middle
-from labkit.techniques._lib.wire.middle import Trap
+from labkit.techniques._lib.wire import interception
+from labkit.techniques._lib.wire.interception import InterceptionTarget
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -14,28 +20,29 @@ __all__ = ["TECHNIQUE"]
 
 
 def call(lab: Lab) -> None:
-    """Let worker2's kube-proxy start anew: it calls at once; an attacker would wait.
+    """Restart worker2's kube-proxy, so that it calls the apiserver at once.
 
-    One that was cut off before waits ever longer until it tries again.
+    After a lost connection it would wait longer before each new attempt. A real attacker would
+    wait.
     """
     lab.exec("worker2", ["systemctl", "restart", "kube-proxy"])
 
 
-def well(lab: Lab) -> str:
-    """Show that worker2 is in touch with the true apiserver when nobody is in the way."""
+def positive_control(lab: Lab) -> str:
+    """Show that worker2 reaches the real apiserver when no attacker is in between."""
     lab.kubectl("wait", "--for=condition=Ready", "node/worker2", "--timeout=20s")
     return "worker2 is ready in the true apiserver's eyes"
 
 
-TECHNIQUE = _middle.technique(
+TECHNIQUE = interception.technique(
     "mitm-apiserver",
     "Be the apiserver for a worker",
-    Trap(
+    InterceptionTarget(
         about="kube*@worker2 -> *@master:*",
         call=call,
         wanted=" HTTP/1.1\r\n",
         read="a request for the apiserver; any answer to it could have been made up",
-        well=well,
+        positive_control=positive_control,
     ),
     stride=("spoofing", "tampering", "information disclosure"),
     sources=(

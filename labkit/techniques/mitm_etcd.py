@@ -1,4 +1,10 @@
-"""Be etcd for the apiserver: get what it stores, before it is stored."""
+"""Impersonate etcd towards the apiserver, and read what it stores.
+
+The attacker needs root on a worker, where they poison ARP caches and redirect the packets to a
+server of their own. The apiserver sends its objects to it if the channel is plaintext, or if it
+does not verify etcd's certificate. The attacker could then answer anything. TLS with a verified
+certificate stops it.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +15,8 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.techniques._lib.machines.admin import annotate
 from labkit.techniques._lib.stores.etcd import as_apiserver
-from labkit.techniques._lib.wire import middle as _middle
-from labkit.techniques._lib.wire.middle import Trap
+from labkit.techniques._lib.wire import interception
+from labkit.techniques._lib.wire.interception import InterceptionTarget
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -23,7 +29,7 @@ TRIES = 10
 
 
 def call(lab: Lab) -> None:
-    """Make the apiserver store something, and take it away again."""
+    """Make the apiserver store an annotation, and remove it again."""
     try:
         _stored(lab, "1")
     finally:
@@ -31,7 +37,7 @@ def call(lab: Lab) -> None:
 
 
 def _stored(lab: Lab, value: str | None) -> None:
-    """Write the annotation; what the apiserver sends over a connection that is reset is lost."""
+    """Write the annotation; try again, because a request over a reset connection is lost."""
     for _ in range(TRIES - 1):
         with suppress(ProbeError):
             return annotate(lab, SERVICE, MARK, value)
@@ -39,21 +45,21 @@ def _stored(lab: Lab, value: str | None) -> None:
     return annotate(lab, SERVICE, MARK, value)
 
 
-def well(lab: Lab) -> str:
-    """Show that etcd answers the apiserver when nobody is in the way."""
+def positive_control(lab: Lab) -> str:
+    """Show that etcd answers the apiserver when no attacker is in between."""
     as_apiserver(lab, "get", "/registry/services/specs/shop/web", "--keys-only")
     return "the true etcd answers to the apiserver's certificate"
 
 
-TECHNIQUE = _middle.technique(
+TECHNIQUE = interception.technique(
     "mitm-etcd",
     "Be etcd for the apiserver",
-    Trap(
+    InterceptionTarget(
         about="kube-apiserver@* -> etcd@*",
         call=call,
         wanted="/registry/",
         read="what the apiserver asks of etcd; any answer to it could have been made up",
-        well=well,
+        positive_control=positive_control,
     ),
     stride=("spoofing", "tampering", "information disclosure"),
     sources=("https://etcd.io/docs/latest/op-guide/security/",),

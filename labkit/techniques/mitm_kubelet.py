@@ -1,14 +1,17 @@
-"""Be a kubelet for the apiserver: get its requests, and answer them with something made up.
+"""Impersonate a kubelet towards the apiserver, and answer its requests.
 
-The channel is TLS in any case; what counts is whether the apiserver looks at the certificate.
+The attacker needs root on a worker, where they poison ARP caches and redirect the packets to a
+server of their own. The apiserver always calls kubelets over TLS, but it accepts any certificate
+unless it is given a CA for kubelets. The attacker then reads requests for logs and exec sessions,
+and answers them. An apiserver that verifies the kubelets' certificates stops it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labkit.techniques._lib.wire import middle as _middle
-from labkit.techniques._lib.wire.middle import Trap
+from labkit.techniques._lib.wire import interception
+from labkit.techniques._lib.wire.interception import InterceptionTarget
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -19,25 +22,25 @@ LOGS = ("logs", "--namespace=payments", "card-processor")
 
 
 def call(lab: Lab) -> bytes:
-    """Ask the apiserver for the logs of a pod on worker2, and return what it says."""
+    """Ask the apiserver for the logs of a pod on worker2, and return its answer."""
     return lab.kubectl(*LOGS, check=False).stdout
 
 
-def well(lab: Lab) -> str:
-    """Show that the apiserver gets the logs when nobody is in the way."""
+def positive_control(lab: Lab) -> str:
+    """Show that the apiserver gets the logs when no attacker is in between."""
     lab.kubectl(*LOGS)
     return "the apiserver gets the logs from the true kubelet"
 
 
-TECHNIQUE = _middle.technique(
+TECHNIQUE = interception.technique(
     "mitm-kubelet",
     "Be a kubelet for the apiserver",
-    Trap(
+    InterceptionTarget(
         about="kube-apiserver@* -> kubelet@worker2:*",
         call=call,
         wanted="/containerLogs/",
         read="that the apiserver wants the logs of a pod; an exec session would be read as well",
-        well=well,
+        positive_control=positive_control,
     ),
     stride=("spoofing", "tampering", "information disclosure"),
     sources=("https://kubernetes.io/docs/concepts/architecture/control-plane-node-communication/",),

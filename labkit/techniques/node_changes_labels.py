@@ -1,15 +1,17 @@
-"""Give the worker's own node a label that only the administrator may give it.
+"""Give the worker's own node a label that only an administrator should set.
 
-Labels below node-restriction.kubernetes.io/ say which nodes are trusted with which pods. A
-kubelet that may put them on its own node draws such pods, and their secrets, to itself.
+Labels below ``node-restriction.kubernetes.io/`` mark nodes that are trusted with certain pods.
+The attacker needs the certificate of a kubelet: root on the worker, or a copy. They set such a
+label on its node, and the scheduler then sends the marked pods and their secrets there. The
+admission plugin NodeRestriction refuses these labels, which stops it.
 """
 
 from __future__ import annotations
 
-from labkit.techniques._lib.api.own_work import own_label
+from labkit.techniques._lib.api.component_credential import WORKER
+from labkit.techniques._lib.api.positive_controls import own_label
 from labkit.techniques._lib.api.requests import label_node
-from labkit.techniques._lib.api.stolen import Stolen, technique
-from labkit.techniques._lib.api.worker import WORKER
+from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
@@ -19,7 +21,7 @@ PROTECTED = "node-restriction.kubernetes.io/labkit-attack"
 TECHNIQUE = technique(
     "node-changes-labels",
     "Give the worker's own node a protected label",
-    Stolen("kubelet", "worker1's kubelet", own_label),
+    StolenCertificate("kubelet", "worker1's kubelet", own_label),
     label_node(WORKER, PROTECTED),
     footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(

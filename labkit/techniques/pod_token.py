@@ -1,4 +1,9 @@
-"""Read secrets with the token that Kubernetes puts into every pod unless it is told not to."""
+"""Read a secret with the service account token that is mounted in a pod.
+
+The attacker needs a foothold in a pod. Kubernetes mounts a token of its service account there
+unless the pod or the account turns that off. They call the apiserver with it and read a secret.
+It stops if the pod has no token, or if its account may not read the secret.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from labkit.model.rights import Action
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all
 from labkit.techniques._lib.api.ask import ask
-from labkit.techniques._lib.machines.pod import TOKEN, find_pod, from_pod, token_of
+from labkit.techniques._lib.machines.pod import TOKEN, find_pod, run_in_pod, token_of
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique
@@ -28,7 +33,7 @@ PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether there is a token, and what its owner may do."""
+    """Predict whether the pod has a token, and what its account may do."""
     caller = token_caller(model.environment, NAMESPACE, NAME)
     if caller is None:
         return Prediction(False, (str(token_in(model.environment, NAMESPACE, NAME)),))
@@ -37,7 +42,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Take the token out of the pod shop/web, and ask for a secret with it."""
+    """Take the token from the pod shop/web, and ask for a secret with it."""
     secret = true_secret(lab, "shop", "db-credentials", "password")
 
     def proof(answer: Answer) -> str:
@@ -52,8 +57,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     pod = find_pod(lab, NAMESPACE, NAME)
     token = token_of(lab, pod)
     if token is None:
-        if from_pod(lab, pod, ["cat", pod.path(PAGE)]).text.strip() != "shop":
-            raise ProbeError("these are not the files of the pod shop/web")
+        if run_in_pod(lab, pod, ["cat", pod.path(PAGE)]).text.strip() != "shop":
+            raise ProbeError("the files of the pod shop/web cannot be read: its page is not there")
         evidence = (f"looked for {TOKEN} in {NAMESPACE}/{NAME}",)
         return Verdict(
             TECHNIQUE.name,

@@ -1,13 +1,16 @@
-"""Read the pods of the whole cluster with the certificate of the worker's kube-proxy.
+"""List the pods of the whole cluster with the certificate of kube-proxy.
 
-It needs services and endpoints only, and every worker has it.
+Every worker has such a certificate, and kube-proxy only reads services and endpoints. The
+attacker needs root on a worker, or a copy of the certificate. They list the pods of another node
+with their images, arguments and accounts. An authorizer that gives kube-proxy only the rights
+that it needs stops it.
 """
 
 from __future__ import annotations
 
-from labkit.techniques._lib.api.own_work import own_services
+from labkit.techniques._lib.api.positive_controls import own_services
 from labkit.techniques._lib.api.requests import OTHER, list_pods
-from labkit.techniques._lib.api.stolen import Stolen, technique
+from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
 __all__ = ["TECHNIQUE"]
@@ -15,7 +18,7 @@ __all__ = ["TECHNIQUE"]
 TECHNIQUE = technique(
     "proxy-reads-pods",
     "Read another node's pods with a kube-proxy's certificate",
-    Stolen("kube-proxy", "worker1's kube-proxy", own_services),
+    StolenCertificate("kube-proxy", "worker1's kube-proxy", own_services),
     list_pods(OTHER),
     footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(

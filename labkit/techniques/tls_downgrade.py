@@ -1,6 +1,9 @@
-"""Offer every TLS listener old versions and weak ciphers, and see what it agrees to.
+"""Offer old TLS versions and weak ciphers to every TLS listener, and see what each accepts.
 
-The measure is OWASP's: at least TLS 1.2 with forward secrecy and authenticated encryption.
+The attacker needs a connection to the listeners. The guideline is OWASP's: at least TLS 1.2, with
+forward secrecy and authenticated encryption. It succeeds if any listener accepts less. A minimum
+of TLS 1.3 stops it, but dockerd has no setting for versions or ciphers, so its remote port stays
+a risk.
 """
 
 from __future__ import annotations
@@ -21,14 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 ABOUT = "* -> *:[0-9]*"
-#: How a listener says that it does not agree; anything else comes after it did.
+#: The TLS alerts of a refused offer; any other answer means that the offer was accepted.
 REFUSALS = ("protocol version", "handshake failure", "insufficient security")
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: whether a listener accepts less than TLS 1.3.
+    """Predict whether a listener accepts less than TLS 1.3.
 
-    Go, by itself, still accepts ciphers with CBC in TLS 1.2.
+    Go accepts CBC ciphers in TLS 1.2 by default.
     """
     found = [c.encryption for c in model.open_channels(ABOUT) if c.protocol == "https"]
     weak = [claim for claim in found if claim.value != "tls1.3"]
@@ -36,7 +39,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Offer it, one connection each."""
+    """Offer each version and cipher to each listener, one connection each."""
     found = [c for c in read_model(lab.environment).open_channels(ABOUT) if c.protocol == "https"]
     servers = {(inside(lab, c.server.split("@")[1]), c.port): c.server for c in found}
     stdin = json.dumps(list(servers)).encode()
@@ -44,7 +47,9 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     try:
         results = json.loads(output.stdout)
     except ValueError as error:
-        raise ProbeError("the offers were not made", evidence=[output.error[-300:]]) from error
+        raise ProbeError(
+            "the program that offers TLS versions failed", evidence=[output.error[-300:]]
+        ) from error
     weak, refusals = [], set()
     for host, port, offer, said in results:
         listener = f"{servers[host, port]}:{port}"

@@ -1,7 +1,9 @@
-"""Call the apiserver with a token that a pod showed to another service.
+"""Call the apiserver with a token that a pod sent to another service.
 
-A service that wants to know who calls takes a service account's token. If it is the one for
-the apiserver, the service, and whoever has got at its logs, is that account from then on.
+A service can authenticate its callers by their service account tokens. If such a token is also
+valid for the apiserver, the service and everybody who reads its logs can act as the caller. The
+attacker needs the token from that service. They read a secret with it. A token with the service
+as its only audience stops it, because the apiserver refuses it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from labkit.model import Foothold, Model
 from labkit.model.rights import Action, service_account
 from labkit.model.workloads import audience_in
 from labkit.techniques._lib.api.access import CHANNEL, apiserver_of, may_all
-from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, made_for_apiserver, present
+from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, new_token_is_known, present
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -30,7 +32,7 @@ ACTION = Action("get", "secrets", namespace=NAMESPACE, name=NAME)
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Say what the model says: for whom the token is, and what its account may do."""
+    """Predict from the audience of the token and the rights of its account."""
     apiserver, audience = (
         apiserver_of(model.environment),
         audience_in(model.environment, NAMESPACE, SENDER),
@@ -46,24 +48,24 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Take the token out of the receiver's log, and ask for a secret with it."""
+    """Take the token from the log of the receiving service, and ask for a secret with it."""
     return present(
         lab,
         TECHNIQUE.name,
         foothold,
         _received(lab),
         f"the token that {NAMESPACE}/{SENDER} showed to {NAMESPACE}/{RECEIVER}",
-        lambda: made_for_apiserver(lab, foothold, SENDER),
+        lambda: new_token_is_known(lab, foothold, SENDER),
     )
 
 
 def _received(lab: Lab) -> str:
-    """Return the token of the next request."""
+    """Return the token of the next request that the service logs."""
     program = agents.argv("next_request")
     logged = lab.kubectl("exec", f"--namespace={NAMESPACE}", RECEIVER, "--", *program, check=False)
     found = re.search(r"^Authorization: Bearer (\S+)\s*$", logged.text, re.MULTILINE)
     if logged.exit_code or found is None:
-        raise ProbeTimeout(f"{NAMESPACE}/{RECEIVER} was shown no token")
+        raise ProbeTimeout(f"{NAMESPACE}/{RECEIVER} received no token")
     return found[1]
 
 

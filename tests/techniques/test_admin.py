@@ -1,4 +1,4 @@
-"""What the administrator asks of the apiserver for a technique; a client that has to call again."""
+"""Requests as the administrator, and a client that has to call again."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from labkit.lab.curl import as_curl
 from labkit.model import read_model
 from labkit.model.footholds import ROOT_ON_WORKER
 from labkit.techniques._lib.machines import admin as _admin
-from labkit.techniques._lib.wire import middle as _middle
+from labkit.techniques._lib.wire import interception
 
 POD = "/api/v1/namespaces/default/pods/labkit"
 
 
 class FakeLab:
-    """A lab whose apiserver says one thing."""
+    """A lab whose apiserver always gives the same answer."""
 
     def __init__(self, body: object, status: int = 0) -> None:
         self.output = Output(status, json.dumps(body).encode(), b"curl: (22) 403")
@@ -78,13 +78,13 @@ def test_request_without_an_administrator_certificate_is_refused() -> None:
         as_curl(nobody, "GET", POD)
 
 
-# -- standing in a client's way -------------------------------------------------------------
+# -- interception ---------------------------------------------------------------------------
 
 
 def test_client_whose_call_was_lost_calls_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The false server meets the client with its second call."""
+    """The false server meets the client only on its second call."""
     calls: list[int] = []
     second = threading.Event()
 
@@ -99,26 +99,30 @@ def test_client_whose_call_was_lost_calls_again(
         return Output(0, json.dumps(seen).encode(), b"")
 
     found = techniques["mitm-kubelet"]
-    trap = _middle.Trap("kube-apiserver@* -> kubelet@worker2:*", call, "", "", lambda lab: "well")
-    monkeypatch.setattr(_middle, "CALL", 0.05)
-    monkeypatch.setattr(_middle, "run", run)
-    for name in ("believed", "forget"):
-        monkeypatch.setattr(_middle, name, lambda *_: None)
-    monkeypatch.setattr(_middle, "place_of", lambda *_: "worker1")
+    target = interception.InterceptionTarget(
+        "kube-apiserver@* -> kubelet@worker2:*", call, "", "", lambda lab: "well"
+    )
+    monkeypatch.setattr(interception, "CALL", 0.05)
+    monkeypatch.setattr(interception, "run", run)
+    for name in ("wait_until_poisoned", "flush_neighbours"):
+        monkeypatch.setattr(interception, name, lambda *_: None)
+    monkeypatch.setattr(interception, "place_of", lambda *_: "worker1")
     lab: Any = SimpleNamespace(
         environment=read_environment("hardened"),
         mode="hardened",
         addresses={"master": "10.1.0.10", "worker2": "10.1.0.22"},
     )
     assert read_model(lab.environment).open_channels(found.about)
-    verdict = _middle.stand(lab, found.footholds[0], found.name, trap)
+    verdict = interception.intercept(lab, found.footholds[0], found.name, target)
     assert (verdict.reason, verdict.control) == ("TLS alert: bad certificate", "well")
     assert len(calls) >= 2
 
 
 def test_client_that_never_calls_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_middle, "_meet", lambda *_: ([], False))
+    monkeypatch.setattr(interception, "_intercept_calls", lambda *_: ([], False))
     lab: Any = SimpleNamespace(environment=read_environment("hardened"), mode="hardened")
-    trap = _middle.Trap("kube-apiserver@* -> kubelet@worker2:*", lambda _: None, "", "", str)
+    target = interception.InterceptionTarget(
+        "kube-apiserver@* -> kubelet@worker2:*", lambda _: None, "", "", str
+    )
     with pytest.raises(ProbeTimeout, match="did not call within 20 s"):
-        _middle.stand(lab, ROOT_ON_WORKER, "mitm-kubelet", trap)
+        interception.intercept(lab, ROOT_ON_WORKER, "mitm-kubelet", target)

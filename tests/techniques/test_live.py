@@ -1,4 +1,4 @@
-"""Each technique in both labs: what came of it, why, and that nothing of it is left."""
+"""Each technique in both labs: its verdict and reason, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from labkit import techniques
 from labkit.errors import LabkitError, ProbeError
 from labkit.model import Foothold, read_model
 from labkit.techniques._lib.machines.reach import inside
-from labkit.techniques._lib.stores import forge as _forge
+from labkit.techniques._lib.stores import forge as forging
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER
 from labkit.techniques._lib.wire.capture import capture
 
 pytestmark = pytest.mark.lab
 WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))
-#: What a technique starts beside its requests: the capture, and Python that poisons or serves.
+#: The programs that techniques start: the capture, key making, and Python that poisons or serves.
 STARTED = {"openssl", "python3", "tcpdump"}
 REASONS = Path(__file__).with_name("reasons")
-# From its other footholds each is tried in tests/matrix/test_flips_live.py
+# tests/matrix/test_flips_live.py tries the other footholds
 USUAL = [(technique.name, technique.footholds[0]) for technique in techniques.values()]
 
 
 def expected(name: str, mode: str, foothold: Foothold) -> str:
-    """Return the reason that somebody wrote down by hand."""
+    """Return the reason that was written down by hand."""
     written = yaml.safe_load((REASONS / f"{name}.yaml").read_text())[mode]
     return str(written[str(foothold)] if isinstance(written, dict) else written)
 
 
 def programs(lab: Any, node: str) -> list[str]:
-    """Return the command lines on a machine of the programs that techniques start."""
+    """Return the command lines of the programs that techniques start on a machine."""
     lines = lab.exec(node, ["ps", "-eo", "comm=,args="]).text.splitlines()
     return sorted(line for line in lines if STARTED & set(line.split()[:1]))
 
 
 def state(lab: Any) -> dict[str, Any]:
-    """Return what a technique could leave behind."""
+    """Return the state of the lab that a technique could leave changed."""
     pods = json.loads(lab.kubectl("get", "pods", "--all-namespaces", "--output=json").stdout)
     neighbours = {}
     for node in ("worker1", "master"):
@@ -50,7 +50,7 @@ def state(lab: Any) -> dict[str, Any]:
     return {
         "pods": {(p["metadata"]["name"], p["metadata"]["uid"]) for p in pods["items"]},
         "requests": lab.kubectl("get", "certificatesigningrequests", "--output=name").text,
-        "in etcd": lab.etcdctl("get", _forge.KEY, "--keys-only").text,
+        "in etcd": lab.etcdctl("get", forging.KEY, "--keys-only").text,
         "configmaps": lab.kubectl("get", "configmaps", "-n", "default", "--output=name").text,
         "files": lab.exec("attacker", ["ls", "/tmp"]).text,
         "programs": {node: programs(lab, node) for node in ("attacker", "worker1")},
@@ -80,23 +80,23 @@ def test_running_capture_is_part_of_the_state(
 
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
 @pytest.mark.parametrize(("name", "foothold"), USUAL)
-def test_technique_goes_as_predicted_and_leaves_nothing(
+def test_technique_matches_the_prediction_and_leaves_nothing(
     name: str, foothold: Foothold, mode: str, labs: dict[str, Any]
 ) -> None:
     lab = labs[mode]
-    _talk(lab)
+    _exchange_packets(lab)
     before = state(lab)
     hold(lab, name, foothold)
-    _talk(lab)
+    _exchange_packets(lab)
     assert state(lab) == before
 
 
 def hold(lab: Any, name: str, foothold: Foothold) -> None:
-    """Carry a technique out, and hold it against the model and what was written down."""
+    """Carry a technique out, and compare it with the model and the expected reason."""
     secrets = [true_secret(lab, *wanted) for wanted in WANTED]
     technique = techniques[name]
     predicted = technique.predict(read_model(lab.environment), foothold)
-    for attempt in range(3):  # what says nothing is asked again; a refusal never is
+    for attempt in range(3):  # an inconclusive answer is tried again, a refusal never
         try:
             verdict = technique.run(lab, foothold)
             break
@@ -112,8 +112,8 @@ def hold(lab: Any, name: str, foothold: Foothold) -> None:
         assert not secret.found_in(said)
 
 
-def _talk(lab: Any) -> None:
-    """Let master and worker1 speak, so that each knows again who the other is."""
+def _exchange_packets(lab: Any) -> None:
+    """Let master and worker1 exchange packets, so that both ARP caches are correct."""
     for node, other in (("worker1", "master"), ("master", "worker1")):
         code = (
             "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'', (%r, 9))"
@@ -131,19 +131,19 @@ def test_gateway_of_the_lab_is_out_of_reach(lab_insecure: Any) -> None:
 def test_stopped_etcd_is_not_a_refusal(lab_hardened: Any) -> None:
     lab_hardened.exec("etcd1", ["systemctl", "stop", "etcd"])
     try:
-        # refused, but by nobody: the control fails as well
+        # etcd is down: the connection is refused, but the positive control fails too
         with pytest.raises(ProbeError):
             techniques["etcd-read"].run(lab_hardened)
     finally:
         lab_hardened.exec("etcd1", ["systemctl", "start", "etcd"], timeout=60)
-        # its client waits ever longer before it tries again; the next test may count on it
+        # the apiserver reconnects after a growing delay; the next test needs the connection
         back = 'until ss -tnpH dst "$1" dport = :2379 | grep -q kube-apiserver; do sleep 0.3; done'
         argv = ["sh", "-c", back, "-", lab_hardened.addresses["etcd1"]]
         lab_hardened.exec("master", argv, timeout=150)
 
 
 def test_earlier_kept_connection_does_not_bypass_the_attacker(lab_hardened: Any) -> None:
-    """What the firewall has seen of a kept connection exempts the rest of it from new rules."""
+    """The firewall exempts a connection that it saw before from new rules."""
     lab = lab_hardened
     read = ["logs", "--namespace=payments", "card-processor", "--tail=1"]
     lab.kubectl(*read)

@@ -1,9 +1,10 @@
-"""What holds for every technique, and what may be reached and shown: without Docker."""
+"""Properties of every technique, and what it may reach and show: without Docker."""
 
 from __future__ import annotations
 
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,9 +72,14 @@ class TestMetadata:
         assert technique.stride
         assert set(technique.stride) <= STRIDE
         assert technique.sources
-        module = inspect.getmodule(technique.execute)
-        assert module is not None
-        assert module.__doc__
+
+    def test_is_documented(self, technique: Technique) -> None:
+        module = import_module(f"labkit.techniques.{technique.name.replace('-', '_')}")
+        summary, _, explanation = inspect.getdoc(module).partition("\n\n")  # type: ignore[union-attr]
+        assert summary.endswith(".")
+        assert explanation.count(".") >= 2
+        assert inspect.getdoc(technique.predict)
+        assert inspect.getdoc(technique.execute)
 
     @pytest.mark.parametrize("mode", MODES)
     def test_its_channels_are_in_the_model(self, technique: Technique, mode: str) -> None:
@@ -89,7 +95,7 @@ class TestMetadata:
         assert said["hardened"]
         views = [read_model(read_environment(mode)) for mode in MODES]
         ends = {technique.predict(v, f).succeeds for v in views for f in technique.footholds}
-        if ends != {True}:  # where nothing helps, nothing need differ
+        if ends != {True}:  # if it succeeds in both modes, its settings may be equal
             assert not said["insecure"] & said["hardened"]
         assert all(read_in for _, (_, _, read_in) in rows)
 
@@ -132,7 +138,7 @@ def test_unknown_foothold_or_property_is_refused() -> None:
 
 
 class FakeLab:
-    """A lab whose machines say what they are told to say."""
+    """A lab whose commands return prepared outputs."""
 
     mode = "insecure"
     addresses = ADDRESSES

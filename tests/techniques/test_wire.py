@@ -1,4 +1,4 @@
-"""What a capture gives away, with packets that scapy made: without Docker."""
+"""What a capture reveals, with packets that scapy makes: without Docker."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the techniques share."""
+"""Code that several techniques share."""

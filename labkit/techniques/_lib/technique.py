@@ -1,4 +1,4 @@
-"""What a technique is: where from, what it needs in the model, how it is carried out."""
+"""The technique: its footholds, what it needs in the model, and how it is carried out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
     "Technique",
 ]
 
-#: Where an attacker may start.
+#: The footholds at which a technique may start.
 FOOTHOLDS = (
     NETWORK,
     USER_ON_MASTER,
@@ -54,13 +54,20 @@ FOOTHOLDS = (
     ROOT_ON_ETCD,
     COPIED_CREDENTIAL,
 )
-#: What a technique may give.
+#: What a technique may grant.
 GRANTS = (*FOOTHOLDS, SECRETS, ADMIN)
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model says of a technique at a foothold, and why.
+    """What the model predicts for a technique at a foothold, and why.
+
+    Parameters
+    ----------
+    succeeds : bool
+        False means that something refuses it.
+    because : tuple of str
+        The claims that decide, each with the file and the line where it was read.
 
     Examples
     --------
@@ -84,25 +91,41 @@ class Technique:
     ----------
     name, title : str
     footholds : tuple of Foothold
-        Where it can be tried from, each one of :data:`FOOTHOLDS`; the first is the usual one.
+        Where it can start, each one of :data:`FOOTHOLDS`. The first is the default.
     grants : tuple of Foothold
-        What the attacker has when it succeeds, each one of :data:`GRANTS`.
+        What the attacker gains if it succeeds, each one of :data:`GRANTS`.
     about : str
-        The ids of the channels that it abuses, as a shell's pattern.
+        A shell pattern for the ids of the channels that it abuses.
     properties : tuple of str
-        The properties of these channels that it stands or falls with.
+        The properties of these channels that decide whether it succeeds.
     attack, stride, cwe : tuple of str
-        Its names in MITRE ATT&CK, in STRIDE and in the Common Weakness Enumeration.
+        Its ids in MITRE ATT&CK and CWE, and its categories in STRIDE.
     sources : tuple of str
-        Where it is described.
+        Where it is described: the article, documentation or ATT&CK.
     predict : callable
-        Takes a :class:`~labkit.model.Model` and a foothold, and says what the model says.
+        Takes a :class:`~labkit.model.Model` and a foothold, and returns a :class:`Prediction`.
     execute : callable
-        Takes a lab and a foothold, carries it out, undoes it, and returns the verdict.
+        Takes a lab and a foothold, carries the technique out, undoes it, and returns a
+        :class:`Verdict`.
     settings : callable, optional
-        What an environment says about it beside the channels' properties.
+        Takes an environment, and returns settings that matter beside the channels' properties.
     cost : float
-        How hard it is: 1 for a request, 2 for listening, 3 for getting between two machines.
+        How hard it is: 1 for a request, 2 for eavesdropping, 3 for interception.
+
+    Raises
+    ------
+    ValueError
+        A foothold, a grant or a property is unknown.
+
+    Examples
+    --------
+    >>> from labkit import read_environment, techniques
+    >>> from labkit.model import read_model
+    >>> technique = techniques["etcd-read"]
+    >>> technique.title
+    'Read a secret out of etcd'
+    >>> technique.predict(read_model(read_environment("insecure")), technique.footholds[0]).succeeds
+    True
     """
 
     name: str
@@ -130,13 +153,13 @@ class Technique:
             raise ValueError(f"{self.name}: no such properties {self.properties}")
 
     def run(self, lab: Lab, foothold: Foothold | None = None) -> Verdict:
-        """Carry it out in a lab, from a foothold, and undo it.
+        """Carry the technique out in a lab, and undo it.
 
         Parameters
         ----------
         lab : Lab
         foothold : Foothold, optional
-            One of its own; without it, the usual one.
+            One of the technique's footholds. The default is the first one.
 
         Returns
         -------
@@ -145,9 +168,11 @@ class Technique:
         Raises
         ------
         ProbeError
-            What happened says neither that it succeeded nor that it was refused.
+            The result shows neither a success nor a refusal.
+        ProbeTimeout
+            No answer came in time; it is a :class:`ProbeError`.
         ConfigError
-            It cannot be tried from there.
+            The technique cannot start at this foothold.
         """
         foothold = foothold or self.footholds[0]
         if foothold not in self.footholds:
@@ -158,9 +183,29 @@ class Technique:
         return self.execute(lab, foothold)
 
     def foothold_like(self, wanted: Foothold, model: Model) -> Foothold:
-        """Return the technique's own foothold that a place of a model stands for.
+        """Return the technique's own foothold that matches a foothold of a model.
 
-        A technique is tried from a machine of a role: ``user:worker1`` is a user on a worker.
+        A technique starts on any machine of a role, a model's foothold on a named one:
+        ``user:worker1`` is a user on a worker.
+
+        Parameters
+        ----------
+        wanted : Foothold
+        model : Model
+
+        Returns
+        -------
+        Foothold
+            `wanted` itself if no foothold of the technique matches.
+
+        Examples
+        --------
+        >>> from labkit import read_environment, techniques
+        >>> from labkit.model import read_model
+        >>> from labkit.model.footholds import parse_foothold
+        >>> model = read_model(read_environment("insecure"))
+        >>> print(techniques["docker-group"].foothold_like(parse_foothold("user:worker1"), model))
+        user on a worker
         """
         if wanted in self.footholds:
             return wanted
@@ -172,11 +217,37 @@ class Technique:
         return wanted
 
     def channels(self, model: Model) -> list[Channel]:
-        """Return the channels of a model that the technique abuses."""
+        """Return the channels of a model that the technique abuses.
+
+        Parameters
+        ----------
+        model : Model
+
+        Returns
+        -------
+        list of Channel
+
+        Examples
+        --------
+        >>> from labkit import read_environment, techniques
+        >>> from labkit.model import read_model
+        >>> found = techniques["eavesdrop"].channels(read_model(read_environment("insecure")))
+        >>> [channel.id for channel in found]
+        ['kubelet@worker1 -> kubectl-proxy@master:8080']
+        """
         return [c for c in model.channels if fnmatchcase(c.id, self.about)]
 
     def difference(self, *environments: Environment) -> Settings:
-        """Return what environments say about the settings that it stands or falls with.
+        """Return the settings that decide whether it succeeds, as each environment has them.
+
+        Parameters
+        ----------
+        *environments : Environment
+
+        Returns
+        -------
+        Settings
+            A table of (environment, (what, value, where it was read)).
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""What became of a technique, and tables of it."""
+"""The verdict of a technique, and tables of verdicts and settings."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from labkit.tables import columns, html
 
 __all__ = ["COLOURS", "WORDS", "Setting", "Settings", "Verdict", "Verdicts"]
 
-#: What an environment says about one thing: its name, its value, where it was read.
+#: One setting of an environment: its name, its value, and where it was read.
 Setting: TypeAlias = tuple[str, str, str]
 WORDS = {True: "succeeded", False: "refused"}
-# Okabe and Ito's: seen apart by the colour-blind, and the word stands beside it
+# Okabe and Ito's palette: colour-blind readers can tell them apart, and the word is beside it
 COLOURS = {True: "#D55E00", False: "#009E73"}
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a technique in one lab, and why.
+    """What a technique did in one lab, and why.
 
-    It shows neither addresses nor times nor secrets, so that two runs show the same.
+    Its text holds no addresses, times or secrets, so that two runs print the same.
 
     Parameters
     ----------
     technique, mode : str
     foothold : Foothold
     succeeded : bool
-        False means refused, never that no answer came.
+        False means that something refused it. A missing answer is never a refusal.
     reason : str
-        Why, in the words of what was seen.
+        Why, in the words of the observed answer.
     evidence : tuple of str
-        What was seen.
+        What was done and observed.
     control : str
-        What shows that a refusal is none of a dead component: the legitimate client's success.
+        Evidence that the component was alive when it refused: a legitimate client's success.
     details : mapping
-        What differs from run to run, for whoever wants to look closer.
+        Values that differ from run to run, such as a sample of captured bytes.
 
     Examples
     --------
@@ -84,7 +84,11 @@ class Verdict:
 
 
 class Verdicts(tuple[Verdict, ...]):
-    """Verdicts, as a table with one line for each.
+    """Several verdicts, shown as a table with one row for each.
+
+    Parameters
+    ----------
+    verdicts : iterable of Verdict
 
     Examples
     --------
@@ -113,7 +117,20 @@ class Verdicts(tuple[Verdict, ...]):
 
 
 class Settings(tuple[tuple[str, Setting], ...]):
-    """What environments say about what a technique needs, one line for each."""
+    """Settings that a technique depends on, shown as a table with one row for each.
+
+    Parameters
+    ----------
+    settings : iterable of (str, Setting)
+        The name of the environment, and what was read in it.
+
+    Examples
+    --------
+    >>> Settings([("hardened", ("encryption", "tls1.3", "etcd.service:9"))])
+    mode      what        value   read in
+    --------  ----------  ------  --------------
+    hardened  encryption  tls1.3  etcd.service:9
+    """
 
     __slots__ = ()
     HEAD = ("mode", "what", "value", "read in")

@@ -1,1 +1,1 @@
-"""Asking the apiserver and the kubelets, with and without credentials."""
+"""Requests to the apiserver and the kubelets, with and without credentials."""

@@ -1,4 +1,4 @@
-"""Asking the apiserver, as whom one is at a foothold: nobody, or a kubelet."""
+"""Requests to the apiserver as the caller of a foothold: anonymous, or a kubelet."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ __all__ = [
     "api_url",
     "apiserver_of",
     "caller_at",
-    "everything_body",
-    "held_at",
+    "credential_at",
+    "everything_allowed",
+    "everything_review",
     "identity",
     "may_all",
-    "may_everything",
     "may_write",
     "options_at",
 ]
 
 CHANNEL = "* -> kube-apiserver@master:6443"
-#: Where the apiserver says who one is to it, and what one may do.
+#: The apiserver's endpoints that return the caller's identity and rights.
 IDENTITY = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 EVERYTHING = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -50,35 +50,39 @@ def api_url(lab: Lab, path: str) -> str:
     return url_of(read_model(lab.environment).open_channels(CHANNEL)[0], path)
 
 
-def held_at(env: Environment, foothold: Foothold) -> Credential | None:
-    """Return what somebody at a foothold can prove himself with.
+def credential_at(env: Environment, foothold: Foothold) -> Credential | None:
+    """Return the credential that an attacker has at a foothold.
 
-    Root on a worker has the kubelet's, or else whatever certificate lies on the machine.
+    Root on a worker has the certificate of its kubelet, or another one on the machine that the
+    apiserver accepts.
     """
     if foothold != ROOT_ON_WORKER:
         return None
     kubelet = next(c for c in env.components if c.kind == "kubelet")
     used = credential_of(env, kubelet.kubeconfig) if kubelet.kubeconfig else None
     there = [item for item in env.credentials if item.node == kubelet.node]
-    for held in (used, *there):
-        if held and authenticated_as(apiserver_of(env), env, held).user == held.common_name:
-            return held
+    for credential in (used, *there):
+        if (
+            credential
+            and authenticated_as(apiserver_of(env), env, credential).user == credential.common_name
+        ):
+            return credential
     return None
 
 
 def caller_at(env: Environment, foothold: Foothold) -> Caller:
-    """Return whom the apiserver takes somebody at a foothold for."""
-    return authenticated_as(apiserver_of(env), env, held_at(env, foothold))
+    """Return the identity that the apiserver gives an attacker at a foothold."""
+    return authenticated_as(apiserver_of(env), env, credential_at(env, foothold))
 
 
 def options_at(env: Environment, foothold: Foothold) -> list[str]:
-    """Return curl's options for the credential that there is at a foothold, if any."""
-    held = held_at(env, foothold)
-    return ["--cert", held.certificate, "--key", held.key] if held else []
+    """Return curl's options for the credential of a foothold, or none."""
+    credential = credential_at(env, foothold)
+    return ["--cert", credential.certificate, "--key", credential.key] if credential else []
 
 
 def may_all(model: Model, caller: Caller, actions: Iterable[Action]) -> Prediction:
-    """Predict whether a caller is allowed every one of some actions."""
+    """Predict whether a caller is allowed all of some actions."""
     because = [str(caller.claim)]
     for action in actions:
         claim = may(model.environment, apiserver_of(model.environment), caller, action)
@@ -89,7 +93,7 @@ def may_all(model: Model, caller: Caller, actions: Iterable[Action]) -> Predicti
 
 
 def may_write(model: Model, caller: Caller, action: Action) -> Prediction:
-    """Predict whether a caller is allowed to write a node or a pod, and NodeRestriction lets it."""
+    """Predict whether authorizers and NodeRestriction let a caller write a node or a pod."""
     allowed = may_all(model, caller, [action])
     objection = restricted(apiserver_of(model.environment), caller)
     if not allowed.succeeds or objection is None:
@@ -97,22 +101,28 @@ def may_write(model: Model, caller: Caller, action: Action) -> Prediction:
     return Prediction(False, (str(objection),))
 
 
-def everything_body() -> bytes:
-    """Return the question whether one may do everything."""
+def everything_review() -> bytes:
+    """Return the body of an access review that asks for every right."""
     attributes = {"verb": "*", "group": "*", "resource": "*"}
     review = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
     return json.dumps({**review, "spec": {"resourceAttributes": attributes}}).encode()
 
 
-def may_everything(answer: Answer) -> str:
-    """Read the apiserver's answer to :func:`everything_body`."""
+def everything_allowed(answer: Answer) -> str:
+    """Return evidence that :func:`everything_review` was answered with yes.
+
+    Raises
+    ------
+    ProbeError
+        The apiserver did not allow everything.
+    """
     if not _json(answer).get("status", {}).get("allowed"):
-        raise ProbeError("the apiserver answered, but not that the attacker may do everything")
+        raise ProbeError("the apiserver answered, but does not allow the attacker everything")
     return "the apiserver says that this caller may do everything with every object"
 
 
 def identity(answer: Answer) -> tuple[str, tuple[str, ...]]:
-    """Read who one is out of the apiserver's answer: a name and groups."""
+    """Return the user name and the groups from a SelfSubjectReview."""
     user = _json(answer).get("status", {}).get("userInfo", {})
     return str(user.get("username", "")), tuple(user.get("groups", ()))
 
@@ -121,5 +131,5 @@ def _json(answer: Answer) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(answer.body)
     except ValueError as error:
-        raise ProbeError("what answered is not the apiserver") from error
+        raise ProbeError("the answer is not the apiserver's JSON") from error
     return found

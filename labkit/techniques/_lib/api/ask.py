@@ -1,4 +1,4 @@
-"""The plainest of techniques: one HTTP request, answered or refused."""
+"""The simplest kind of technique: one HTTP request that is answered or refused."""
 
 from __future__ import annotations
 
@@ -16,12 +16,23 @@ if TYPE_CHECKING:
 
 __all__ = ["ask", "first_refusal", "url_of"]
 
-#: Refusals that only a listener that wants to know who calls, or says no, can give.
-TELLING = ("HTTP 401", "HTTP 403", "TLS alert", "connection refused", "permission denied")
+#: Refusals that only a listener that authenticates, authorizes or is closed can give.
+REFUSALS = ("HTTP 401", "HTTP 403", "TLS alert", "connection refused", "permission denied")
 
 
 def url_of(channel: Channel, path: str, host: str = "") -> str:
     """Return the URL of a path on a channel's server.
+
+    Parameters
+    ----------
+    channel : Channel
+    path : str
+    host : str
+        Another host than the channel's own.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -36,7 +47,16 @@ def url_of(channel: Channel, path: str, host: str = "") -> str:
 
 
 def first_refusal(*demands: tuple[Claim, Sequence[str]]) -> Prediction:
-    """Predict from claims, each with the values under which it stops nobody.
+    """Predict from claims, each with the values that refuse nobody.
+
+    Parameters
+    ----------
+    *demands : tuple of (Claim, sequence of str)
+
+    Returns
+    -------
+    Prediction
+        Refused by the first claim with another value, or a success because of all of them.
 
     Examples
     --------
@@ -62,31 +82,32 @@ def ask(
     method: str = "",
     body: bytes | None = None,
     options: Sequence[str] = (),
-    telling: Sequence[str] = (),
-    shown: str = "",
+    more_refusals: Sequence[str] = (),
+    description: str = "",
 ) -> Verdict:
-    """Ask something once from a foothold, and say what came of it.
+    """Send one request from a foothold, and return the verdict.
 
     Parameters
     ----------
     lab : Lab
-    technique, foothold : str
+    technique : str
+    foothold : Foothold
     url : str
     control : callable
-        Shows, after a refusal, that the legitimate client is served, and says how; raises
-        :class:`ProbeError` where it is not.
+        Called after a refusal. It shows that the legitimate client is served and returns the
+        evidence, or raises :class:`ProbeError`.
     proof : callable
-        Says of an answer what the attacker has by it; raises :class:`ProbeError` where it is
-        not what was asked for.
+        Called with a successful answer. It returns the evidence of what the attacker gained, or
+        raises :class:`ProbeError` if the answer is not the expected one.
     method : str
-        Of HTTP; without it, GET, or POST where there is a body.
+        The HTTP method. The default is GET, or POST with a body.
     body : bytes, optional
     options : sequence of str
-        More of curl's.
-    telling : sequence of str
-        More refusals that only a listener that says no can give.
-    shown : str
-        What was asked, where the URL differs from run to run.
+        More options of curl.
+    more_refusals : sequence of str
+        More answers that count as a refusal.
+    description : str
+        The request in words, if the URL differs from run to run.
 
     Returns
     -------
@@ -94,23 +115,26 @@ def ask(
 
     Raises
     ------
+    ProbeTimeout
+        No answer came in time.
     ProbeError
-        What came back is neither the thing nor a refusal with a reason.
+        The answer is neither the expected one nor a known refusal.
     """
     more = ["--request", method] if method else []
     answer = request(lab, url, foothold=foothold, body=body, options=[*more, *options])
     path = url.partition("://")[2].partition("/")[2]
     verb = method or ("GET" if body is None else "POST")
     asked = (
-        shown or f"{verb} /{path.partition('?')[0]} at {url.partition('://')[2].partition('/')[0]}"
+        description
+        or f"{verb} /{path.partition('?')[0]} at {url.partition('://')[2].partition('/')[0]}"
     )
     if not answer.refusal:
         return Verdict(
             technique, lab.mode, foothold, True, f"HTTP {answer.status}", (asked, proof(answer))
         )
-    if not answer.refusal.startswith((*TELLING, *telling)):
+    if not answer.refusal.startswith((*REFUSALS, *more_refusals)):
         raise ProbeError(
-            f"{technique}: {answer.refusal} says neither that it worked nor that it may not",
+            f"{technique}: {answer.refusal} is neither a success nor a known refusal",
             evidence=[asked, answer.body[:200].decode(errors="replace")],
         )
     return Verdict(technique, lab.mode, foothold, False, answer.refusal, (asked,), control())

@@ -1,4 +1,4 @@
-"""A pod that mounts the whole of its machine's files: what the breakouts have in common."""
+"""A pod that mounts all files of its machine: helpers of the container breakouts."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["MACHINE", "PLAIN", "WORKER", "break_out", "may_break_out", "plain_pod"]
+__all__ = ["MOUNT", "PLAIN", "WORKER", "break_out", "may_break_out", "plain_pod"]
 
 NAMESPACE, NAME, WORKER = "default", "labkit-breakout", "worker1"
 #: The namespace and the name of the pod that is created.
 PLAIN = (NAMESPACE, NAME)
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-#: Where the machine's files are in the pod.
-MACHINE = "/machine"
-PATIENCE, ROOT, NOBODY_SPECIAL = 30.0, 0, 1000
+#: The path of the machine's files in the pod.
+MOUNT = "/machine"
+PATIENCE, ROOT, ORDINARY_USER = 30.0, 0, 1000
 ACTION = Action("create", "pods", namespace=NAMESPACE)
 
 
 def may_break_out(model: Model, foothold: Foothold) -> Prediction:
-    """Predict whether a caller may create such a pod: the authorizers, then the admission."""
+    """Predict whether authorizers and admission let a caller create such a pod."""
     apiserver, caller = apiserver_of(model.environment), caller_at(model.environment, foothold)
     allowed = may_write(model, caller, ACTION)
     if not allowed.succeeds:
@@ -59,22 +59,31 @@ def break_out(
     proof: Callable[[str], str],
     user: int = ROOT,
 ) -> Verdict:
-    """Create the pod, wait for what its command leaves behind, and remove it.
+    """Create the pod, wait for its command's message, and delete the pod.
 
     Parameters
     ----------
     lab : Lab
-    technique, foothold : str
+    technique : str
+    foothold : Foothold
     command : str
-        For a shell in the pod; what it writes to ``/dev/termination-log`` is shown to `proof`.
+        For a shell in the pod. It writes its message to ``/dev/termination-log``.
     proof : callable
-        Says what the attacker has by it; raises :class:`ProbeError` where that is nothing.
+        Takes the message. It returns the evidence of what the attacker gained, or raises
+        :class:`ProbeError`.
     user : int
-        Whose number the pod runs as.
+        The user ID of the pod.
 
     Returns
     -------
     Verdict
+
+    Raises
+    ------
+    ProbeTimeout
+        The pod did not run in time.
+    ProbeError
+        The answer is neither the pod nor a known refusal.
     """
     try:
         return ask(
@@ -82,17 +91,17 @@ def break_out(
             technique,
             foothold,
             api_url(lab, PODS),
-            body=json.dumps(_with_machine(plain_pod(WORKER, command, user))).encode(),
+            body=json.dumps(_with_host_path(plain_pod(WORKER, command, user))).encode(),
             options=options_at(lab.environment, foothold),
-            proof=lambda answer: proof(_left(lab, answer)),
+            proof=lambda answer: proof(_wait_for_message(lab, answer)),
             control=lambda: _control(lab, foothold),
         )
     finally:
         remove(lab, f"{PODS}/{NAME}")
 
 
-def plain_pod(node: str, command: str = "true", user: int = NOBODY_SPECIAL) -> dict[str, Any]:
-    """Return a pod that asks for nothing of its machine, and is bound to it already."""
+def plain_pod(node: str, command: str = "true", user: int = ORDINARY_USER) -> dict[str, Any]:
+    """Return a pod without mounts that is already bound to a machine."""
     container: dict[str, Any] = {
         "name": "breakout",
         "image": "labkit/workload:1",
@@ -110,33 +119,33 @@ def plain_pod(node: str, command: str = "true", user: int = NOBODY_SPECIAL) -> d
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def _with_machine(pod: dict[str, Any]) -> dict[str, Any]:
+def _with_host_path(pod: dict[str, Any]) -> dict[str, Any]:
     spec = pod["spec"]
-    spec["containers"][0]["volumeMounts"] = [{"name": "machine", "mountPath": MACHINE}]
+    spec["containers"][0]["volumeMounts"] = [{"name": "machine", "mountPath": MOUNT}]
     spec["volumes"] = [{"name": "machine", "hostPath": {"path": "/"}}]
     return pod
 
 
-def _left(lab: Lab, answer: Answer) -> str:
-    """Wait for the pod's end, and return what it left behind."""
+def _wait_for_message(lab: Lab, answer: Answer) -> str:
+    """Wait until the pod has ended, and return its message."""
     if json.loads(answer.body).get("kind") != "Pod":
-        raise ProbeError("the apiserver answered, but not with the pod")
+        raise ProbeError("the apiserver answered, but not with a pod")
     deadline = time.monotonic() + PATIENCE
-    while not (said := _last_words(read(lab, f"{PODS}/{NAME}"))):
+    while not (said := _termination_message(read(lab, f"{PODS}/{NAME}"))):
         if time.monotonic() > deadline:
             raise ProbeTimeout(f"the pod did not run within {PATIENCE:g} s")
         time.sleep(0.2)
     return said
 
 
-def _last_words(pod: Any) -> str:
+def _termination_message(pod: Any) -> str:
     for status in pod.get("status", {}).get("containerStatuses", ()):
         return str(status["state"].get("terminated", {}).get("message", ""))
     return ""
 
 
 def _control(lab: Lab, foothold: Foothold) -> str:
-    """Show, after a refusal, that a pod that asks for nothing of its machine may be created."""
+    """Show, after a refusal, that a pod without mounts may be created."""
     pod, dry = plain_pod(WORKER), f"{PODS}?dryRun=All"
     body = json.dumps(pod).encode()
     options = options_at(lab.environment, foothold)

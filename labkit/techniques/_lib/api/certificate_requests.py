@@ -1,4 +1,4 @@
-"""What the techniques with certificate signing requests have in common."""
+"""Helpers of the techniques with certificate signing requests."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from labkit.techniques._lib.machines.reach import run_from
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["APPROVE", "CREATE", "PATH", "SIGNER", "approved", "new_request", "removed"]
+__all__ = ["APPROVE", "CREATE", "PATH", "SIGNER", "approval_of", "new_request", "remove_request"]
 
 GROUP = "certificates.k8s.io"
 PATH = f"/apis/{GROUP}/v1/certificatesigningrequests"
 SIGNER = "kubernetes.io/kube-apiserver-client"
-#: What the apiserver's authorizers and its plugin CertificateApproval want to be allowed.
+#: The actions that the authorizers and the plugin CertificateApproval check.
 CREATE = Action("create", "certificatesigningrequests", GROUP)
 APPROVE = (
     Action("update", "certificatesigningrequests/approval", GROUP),
     Action("approve", "signers", GROUP, name=SIGNER),
 )
-#: The apiserver's own: it takes no shorter one.
+#: The shortest validity that the apiserver accepts, in seconds.
 VALID_S = 600
 
 
@@ -38,7 +38,13 @@ VALID_S = 600
 def new_request(
     lab: Lab, foothold: Foothold, name: str, user: str, group: str = ""
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Make a key at a foothold, and yield its folder there and the request for a certificate."""
+    """Make a key at a foothold; yield its folder there, and the request for a certificate.
+
+    Raises
+    ------
+    ProbeError
+        openssl failed.
+    """
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's own
     try:
         made = run_from(lab, foothold, agents.argv("make_key", folder, user, group))
@@ -55,14 +61,14 @@ def new_request(
         run_from(lab, foothold, ["rm", "-rf", folder])
 
 
-def approved(request: dict[str, Any]) -> bytes:
-    """Return a request, as read from the apiserver, with its approval."""
+def approval_of(request: dict[str, Any]) -> bytes:
+    """Return the body that approves a request which was read from the apiserver."""
     condition = {"type": "Approved", "status": "True", "reason": "Labkit", "message": "by labkit"}
     return json.dumps({**request, "status": {"conditions": [condition]}}).encode()
 
 
-def removed(lab: Lab, name: str) -> None:
-    """Remove a request as the administrator, if it is there."""
+def remove_request(lab: Lab, name: str) -> None:
+    """Delete a request as the administrator; do nothing if it does not exist."""
     remove(lab, f"{PATH}/{name}")
 
 

@@ -1,10 +1,10 @@
-"""What the techniques with the controller manager's certificate have in common."""
+"""Helpers of the techniques with the controller manager's certificate."""
 
 from __future__ import annotations
 
 from labkit.cluster import Environment
 from labkit.cluster.syntax.source import is_true
-from labkit.techniques._lib.api.own_work import reads
+from labkit.techniques._lib.api.positive_controls import reads
 from labkit.techniques._lib.verdict import Setting
 
 __all__ = ["KIND", "own_accounts", "own_work"]
@@ -13,7 +13,7 @@ KIND = "kube-controller-manager"
 
 
 def own_accounts(env: Environment) -> Setting:
-    """Return whether the controllers act by service accounts of their own.
+    """Return whether each controller uses a service account of its own, as a setting.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the techniques against a kubelet's ports have in common."""
+"""Helpers of the techniques against a kubelet's ports."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["CHANNEL", "as_apiserver", "kubelet_url", "patiently"]
+__all__ = ["CHANNEL", "as_apiserver", "kubelet_url", "retry_unknown_pod"]
 
 #: The kubelet of the worker that the pod shop/web runs on.
 CHANNEL = "kube-apiserver@* -> kubelet@worker1:*"
-#: Seconds for a kubelet that has just started to learn of its pods.
+#: Seconds for a restarted kubelet to learn about its pods.
 PATIENCE = 15.0
 OUTPUT = "\n%{http_code}"
 
 
 def kubelet_url(lab: Lab, path: str, channel: str = CHANNEL) -> str:
-    """Return the URL of a path at the kubelet's own port."""
+    """Return the URL of a path on the kubelet's main port."""
     return url_of(read_model(lab.environment).open_channels(channel)[0], path)
 
 
-def patiently(attempt: Callable[[], Verdict]) -> Verdict:
-    """Try something of a kubelet again while it says that it does not know the pod yet."""
+def retry_unknown_pod(attempt: Callable[[], Verdict]) -> Verdict:
+    """Repeat an attempt while the kubelet answers 404, because it does not know the pod yet."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -43,26 +43,30 @@ def patiently(attempt: Callable[[], Verdict]) -> Verdict:
 
 
 def as_apiserver(lab: Lab, method: str, path: str, pattern: str = CHANNEL) -> Answer:
-    """Ask the kubelet something from the master, with what the apiserver proves itself with.
+    """Send a request to a kubelet from the master, with the apiserver's certificate.
 
     Raises
     ------
+    ProbeTimeout
+        The kubelet did not answer in time.
     ProbeError
-        The apiserver has no certificate for it, or it is refused as well.
+        The apiserver has no certificate for kubelets, or the kubelet refuses it too.
     """
     model = read_model(lab.environment)
     channel = model.open_channels(pattern)[0]
-    held = client_credential(model, channel)
-    if held is None:
-        raise ProbeError("the apiserver has no certificate for the kubelets")
+    credential = client_credential(model, channel)
+    if credential is None:
+        raise ProbeError("the apiserver has no client certificate for the kubelets")
     url = kubelet_url(lab, path, pattern)
     inside(lab, channel.server.partition("@")[2])
     argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*", "--max-time", "5"]
-    argv += ["--cert", held.certificate, "--key", held.key, "--request", method]
+    argv += ["--cert", credential.certificate, "--key", credential.key, "--request", method]
     node = channel.client.partition("@")[2]
     output = run(lab, node, [*argv, "--write-out", OUTPUT, url], timeout=DEADLINE)
     content, _, status = output.stdout.rpartition(b"\n")
     found = answer(output.exit_code, output.error, int(status or b"0"), content, url)
     if found.refusal:
-        raise ProbeError(f"the kubelet does not serve the apiserver either: {found.refusal}")
+        raise ProbeError(
+            f"positive control: the kubelet refuses the apiserver, too: {found.refusal}"
+        )
     return found

@@ -1,4 +1,4 @@
-"""What is asked of the apiserver with stolen certificates: secrets, pods and nodes."""
+"""Requests to the apiserver with a stolen certificate: secrets, pods and nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import ProbeError
 from labkit.model.rights import Action
 from labkit.techniques._lib.api.breakout import PLAIN, plain_pod
-from labkit.techniques._lib.api.stolen import Deed
+from labkit.techniques._lib.api.stolen_certificate import ApiRequest
 from labkit.techniques._lib.machines.admin import label as admin_label
 from labkit.techniques._lib.machines.admin import read, remove
 from labkit.techniques._lib.machines.reach import Answer
@@ -33,16 +33,16 @@ __all__ = [
     "read_secret",
 ]
 
-#: Namespace, name and key: of a pod on worker2, and of one on worker1.
+#: Namespace, name and key of a secret that a pod on worker2 uses, and one on worker1.
 CARD = ("payments", "card-processor", "api-key")
 DATABASE = ("shop", "db-credentials", "password")
-#: Whose certificate was not stolen, and an ordinary label.
+#: A node whose certificate is not stolen, and an ordinary label.
 OTHER, LABEL = "worker2", "labkit-attack"
 MERGE = ("--header", "Content-Type: application/merge-patch+json")
 
 
-def read_secret(namespace: str, name: str, key: str) -> Deed:
-    """Read a secret by its name."""
+def read_secret(namespace: str, name: str, key: str) -> ApiRequest:
+    """Return the request that reads a secret by its name."""
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
         secret = true_secret(lab, namespace, name, key)
@@ -54,7 +54,7 @@ def read_secret(namespace: str, name: str, key: str) -> Deed:
 
         return found
 
-    return Deed(
+    return ApiRequest(
         Action("get", "secrets", namespace=namespace, name=name),
         f"/api/v1/namespaces/{namespace}/secrets/{name}",
         proof,
@@ -65,21 +65,21 @@ def read_secret(namespace: str, name: str, key: str) -> Deed:
     )
 
 
-def list_pods(node: str) -> Deed:
-    """Read all pods that are bound to a node: what they run, with which arguments, for whom."""
+def list_pods(node: str) -> ApiRequest:
+    """Return the request that lists the pods of a node, with images, arguments and accounts."""
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
-        truth = _names(read(lab, pods_on(node)), node)
+        expected = _names(read(lab, pods_on(node)), node)
 
         def found(answer: Answer) -> str:
-            told = _names(json.loads(answer.body), node)
-            if not truth or not truth <= told:
+            found_names = _names(json.loads(answer.body), node)
+            if not expected or not expected <= found_names:
                 raise ProbeError(f"the apiserver answered, but not with the pods of {node}")
-            return f"read the pods of {node}: {', '.join(sorted(truth))}"
+            return f"read the pods of {node}: {', '.join(sorted(expected))}"
 
         return found
 
-    return Deed(
+    return ApiRequest(
         Action("list", "pods"),
         pods_on(node),
         proof,
@@ -88,8 +88,8 @@ def list_pods(node: str) -> Deed:
     )
 
 
-def create_pod(node: str) -> Deed:
-    """Create an ordinary pod, already bound to a node: no scheduler is asked."""
+def create_pod(node: str) -> ApiRequest:
+    """Return the request that creates a pod already bound to a node, without the scheduler."""
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
         def found(answer: Answer) -> str:
@@ -102,7 +102,7 @@ def create_pod(node: str) -> Deed:
 
     namespace, name = PLAIN
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    return Deed(
+    return ApiRequest(
         Action("create", "pods", namespace=namespace),
         pods,
         proof,
@@ -113,8 +113,8 @@ def create_pod(node: str) -> Deed:
     )
 
 
-def label_node(node: str, label: str = LABEL) -> Deed:
-    """Put a label on a node: labels decide which pods come to it."""
+def label_node(node: str, label: str = LABEL) -> ApiRequest:
+    """Return the request that sets a label on a node; labels decide which pods it gets."""
     path = f"/api/v1/nodes/{node}"
 
     def proof(lab: Lab) -> Callable[[Answer], str]:
@@ -125,7 +125,7 @@ def label_node(node: str, label: str = LABEL) -> Deed:
 
         return found
 
-    return Deed(
+    return ApiRequest(
         Action("patch", "nodes", name=node),
         path,
         proof,
@@ -139,12 +139,12 @@ def label_node(node: str, label: str = LABEL) -> Deed:
 
 
 def labels(label: str) -> bytes:
-    """Return the patch that puts a label on something."""
+    """Return the patch that sets a label."""
     return json.dumps({"metadata": {"labels": {label: "1"}}}).encode()
 
 
 def pods_on(node: str) -> str:
-    """Return the path of all pods that are bound to a node."""
+    """Return the path that lists the pods of a node."""
     return f"/api/v1/pods?fieldSelector=spec.nodeName%3D{node}"
 
 

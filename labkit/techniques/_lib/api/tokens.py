@@ -1,4 +1,4 @@
-"""What the techniques with service accounts' tokens have in common."""
+"""Helpers of the techniques with service account tokens."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["KEY", "NAME", "NAMESPACE", "PATH", "bearer", "made_for_apiserver", "new", "present"]
+__all__ = [
+    "KEY",
+    "NAME",
+    "NAMESPACE",
+    "PATH",
+    "bearer",
+    "new_token",
+    "new_token_is_known",
+    "present",
+]
 
-#: The secret that is asked for.
+#: The secret to ask for.
 NAMESPACE, NAME, KEY = "shop", "db-credentials", "password"
 PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
 
@@ -27,14 +36,14 @@ REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
 
 
 def bearer(token: str) -> list[str]:
-    """Return curl's options for a token."""
+    """Return curl's options for a bearer token."""
     return ["--header", f"Authorization: Bearer {token}"]
 
 
-def new(lab: Lab, namespace: str, account: str, bound_to: str = "") -> str:
-    """Have the administrator make a token of a service account, as the kubelet would.
+def new_token(lab: Lab, namespace: str, account: str, bound_to: str = "") -> str:
+    """Create a token of a service account as the administrator, with the same API as the kubelet.
 
-    It may be bound to a Secret of the same namespace, and ends with it.
+    It can be bound to a Secret of the same namespace, and becomes invalid with it.
     """
     spec: dict[str, object] = {}
     if bound_to:
@@ -46,7 +55,7 @@ def new(lab: Lab, namespace: str, account: str, bound_to: str = "") -> str:
 def present(
     lab: Lab, technique: str, foothold: Foothold, token: str, whose: str, control: Callable[[], str]
 ) -> Verdict:
-    """Ask the apiserver for a secret with a token, and say what came of it."""
+    """Ask the apiserver for a secret with a token, and return the verdict."""
     secret = true_secret(lab, NAMESPACE, NAME, KEY)
 
     def proof(answer: Answer) -> str:
@@ -59,9 +68,15 @@ def present(
     return ask(lab, technique, foothold, url, options=options, proof=proof, control=control)
 
 
-def made_for_apiserver(lab: Lab, foothold: Foothold, account: str) -> str:
-    """Show that a new token of an account is known at the same port: the positive control."""
-    made = new(lab, NAMESPACE, account)
+def new_token_is_known(lab: Lab, foothold: Foothold, account: str) -> str:
+    """Show that the apiserver accepts a new token of the account: the positive control.
+
+    Raises
+    ------
+    ProbeError
+        The new token is refused, too.
+    """
+    made = new_token(lab, NAMESPACE, account)
     answer = request(lab, api_url(lab, PATH), foothold=foothold, options=bearer(made))
     if answer.refusal not in ("", "HTTP 403"):
         raise ProbeError(f"a new token of {NAMESPACE}/{account} is refused, too: {answer.refusal}")

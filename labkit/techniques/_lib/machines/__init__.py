@@ -1,1 +1,1 @@
-"""Reaching the lab's machines, their users, pods and files."""
+"""Access to the lab's machines: their users, pods and files."""

@@ -1,4 +1,4 @@
-"""What the cluster's administrator does for a technique: before it, after it, to compare."""
+"""Requests as the cluster's administrator: preparation, clean-up and positive controls."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SECRETS_IN", "annotate", "create", "label", "read", "remove"]
 
-#: Where the secrets of shop are listed, at most one of them.
+#: The path that lists the secrets of the namespace shop, with a limit of one.
 SECRETS_IN = "/api/v1/namespaces/shop/secrets?limit=1"
 GONE = {"gracePeriodSeconds": 0}
 
 
 def read(lab: Lab, path: str) -> Any:
-    """Return an object, or nothing where there is none."""
+    """Return an object, or an empty mapping if it does not exist."""
     return _ask(lab, "GET", path)
 
 
@@ -28,17 +28,17 @@ def create(lab: Lab, path: str, body: Any) -> Any:
 
 
 def remove(lab: Lab, path: str) -> None:
-    """Remove an object at once, if it is there."""
+    """Delete an object at once; do nothing if it does not exist."""
     _ask(lab, "DELETE", path, GONE)
 
 
 def annotate(lab: Lab, path: str, name: str, value: str | None) -> None:
-    """Give an object an annotation, or take it away."""
+    """Set an annotation of an object, or remove it with None."""
     _ask(lab, "PATCH", path, {"metadata": {"annotations": {name: value}}})
 
 
 def label(lab: Lab, path: str, name: str, value: str | None) -> None:
-    """Give an object a label, or take it away."""
+    """Set a label of an object, or remove it with None."""
     _ask(lab, "PATCH", path, {"metadata": {"labels": {name: value}}})
 
 

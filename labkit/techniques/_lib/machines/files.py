@@ -1,4 +1,4 @@
-"""What the techniques that read a file on the master have in common."""
+"""Helpers of the techniques that read a file on the master."""
 
 from __future__ import annotations
 
@@ -15,18 +15,31 @@ if TYPE_CHECKING:
     from labkit.cluster import Environment
     from labkit.lab import Lab
 
-__all__ = ["PERSON", "denied", "settings_of"]
+__all__ = ["PERSON", "read_denied", "settings_of"]
 
 
-def denied(
+def read_denied(
     lab: Lab, technique: str, foothold: Foothold, node: str, paths: Sequence[str]
 ) -> Verdict | None:
-    """Try to read files of a machine as an ordinary user; return a verdict where one is refused.
+    """Try to read files of a machine as an ordinary user; return a verdict if one is denied.
+
+    Parameters
+    ----------
+    lab : Lab
+    technique : str
+    foothold : Foothold
+    node : str
+    paths : sequence of str
+
+    Returns
+    -------
+    Verdict or None
+        None if the user can read every file.
 
     Raises
     ------
     ProbeError
-        A file cannot be read, but not for want of a right; or its owner cannot either.
+        A file cannot be read for another reason than its permissions, or root cannot read it.
     """
     for path in paths:
         output = run_from(lab, foothold, ["head", "--bytes=1", "--", path])
@@ -43,7 +56,7 @@ def denied(
 
 
 def settings_of(env: Environment, node: str, paths: Sequence[str]) -> list[Setting]:
-    """Return who can read each of some files, as a technique's settings."""
+    """Return who can read each file, as settings of a technique."""
     claims = {path: readable(env, env.node(node), path, PERSON) for path in paths}
     return [
         (f"can {PERSON} read {path}", claim.detail, str(claim.source))

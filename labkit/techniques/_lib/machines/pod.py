@@ -1,4 +1,4 @@
-"""Standing in a pod of a worker: in its network, as its user, with its files at hand."""
+"""A foothold in a pod of a worker: its network, its user and its files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from labkit.techniques._lib.machines.reach import run
 if TYPE_CHECKING:
     from labkit.lab import Lab, Output
 
-__all__ = ["TOKEN", "Pod", "find_pod", "from_pod", "token_of"]
+__all__ = ["TOKEN", "Pod", "find_pod", "run_in_pod", "token_of"]
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
-#: What every pod of the lab has; who cannot read it does not stand in the pod at all.
+#: Every pod of the lab has this file. If it cannot be read, the foothold is not in the pod.
 PROGRAM = "/bin/busybox"
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod that runs: its machine, one of its processes, the number of its user.
+    """A running pod: its machine, the id of one of its processes, and its user ID.
 
     Examples
     --------
@@ -36,44 +36,51 @@ class Pod:
 
     @property
     def prefix(self) -> list[str]:
-        """What stands before a command, for it to run with no more rights than the pod's."""
+        """Return the start of a command line that gives a command only the pod's rights."""
         setpriv = ["setpriv", "--reuid", self.user, "--regid", self.user, "--clear-groups"]
         setpriv += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--"]
         return ["nsenter", f"--net=/proc/{self.pid}/ns/net", *setpriv]
 
     def path(self, path: str) -> str:
-        """Return where the pod's own file is for a command that runs with the prefix.
+        """Return where the machine sees a file of the pod.
 
-        The kernel lets those look there who are the same user and can do no more.
+        The kernel lets a command with :attr:`prefix` open it, because it has the pod's user and
+        no more rights.
         """
         return f"/proc/{self.pid}/root{path}"
 
 
 def find_pod(lab: Lab, namespace: str, name: str) -> Pod:
-    """Find a pod of the first worker, by the name that its only container has as well.
+    """Find a running pod of the first worker; its only container has the same name.
 
     Raises
     ------
     ProbeError
-        It does not run, or its files cannot be looked at.
+        The pod does not run, or its files cannot be read.
     """
     node = next(node.name for node in lab.environment.nodes if node.role == "worker")
     pid = run(lab, node, agents.argv("in_pod", name), check=True).text.strip()
-    if not pid.isdigit():  # the engine lost what was written
-        raise ProbeError(f"{node} did not say where {namespace}/{name} runs")
+    if not pid.isdigit():  # the engine lost the output
+        raise ProbeError(f"{node} returned no process id of {namespace}/{name}")
     pod = Pod(node, int(pid), user_of(lab.environment, namespace, name).value)
     run(lab, node, [*pod.prefix, "test", "-r", pod.path(PROGRAM)], check=True)
     return pod
 
 
-def from_pod(lab: Lab, pod: Pod, argv: list[str], stdin: bytes | None = None) -> Output:
-    """Run a command with the machine's tools, as if the attacker had brought them along."""
+def run_in_pod(lab: Lab, pod: Pod, argv: list[str], stdin: bytes | None = None) -> Output:
+    """Run a command in a pod with the machine's tools, as if the attacker had brought them."""
     return run(lab, pod.node, [*pod.prefix, *argv], stdin=stdin)
 
 
 def token_of(lab: Lab, pod: Pod) -> str | None:
-    """Return the token that a pod was given; None where it was given none."""
-    output = from_pod(lab, pod, ["cat", pod.path(TOKEN)])
+    """Return the service account token that is mounted in a pod, or None without one.
+
+    Raises
+    ------
+    ProbeError
+        The token exists but cannot be read.
+    """
+    output = run_in_pod(lab, pod, ["cat", pod.path(TOKEN)])
     if not output.exit_code:
         return output.text.strip()
     if "No such file" not in output.error:

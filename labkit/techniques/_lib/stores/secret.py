@@ -1,4 +1,4 @@
-"""The secrets that a technique is after: known to the lab, and never shown."""
+"""The secrets that techniques look for; the lab knows their values and never shows them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Sample", "Secret", "fresh_secret", "sample", "true_secret"]
 
-#: Seconds to wait for the apiserver: it takes up to a minute to stop.
+#: Seconds to wait for the apiserver, which needs up to a minute to stop.
 PATIENCE = 90.0
-#: How many bytes a sample shows.
+#: Number of bytes in a sample.
 WINDOW = 384
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """One value that the cluster keeps; ``others`` are those beside it, not to be shown either.
+    """One secret value of the cluster.
+
+    ``others`` are the other values of the same object; they are not shown either.
 
     Examples
     --------
@@ -50,20 +52,20 @@ class Secret:
         return f"the {self.key} of {self.namespace}/{self.name}"
 
     def found_in(self, data: bytes) -> bool:
-        """Say whether the value stands in some bytes, as it is or as JSON spells it."""
+        """Say whether some bytes contain the value, as it is or in base64."""
         return self.value in data or base64.b64encode(self.value) in data
 
     @property
     def proof(self) -> str:
-        """What is said when it was found, without saying it."""
+        """Return evidence that the value was found, without the value."""
         return f"{self}: {len(self.value)} characters, equal to the ones in the cluster"
 
 
 @contextmanager
 def fresh_secret(lab: Lab, name: str) -> Iterator[Secret]:
-    """Yield a secret that is stored now, as the cluster is configured now, and remove it.
+    """Yield a secret that is stored now, under the current configuration, and delete it afterwards.
 
-    What was stored before a setting changed may still lie about as it was then.
+    An older secret may still be stored as the configuration then required.
     """
     secret = Secret("default", name, "password", secrets.token_hex(12).encode())
     manifest = {
@@ -82,7 +84,7 @@ def fresh_secret(lab: Lab, name: str) -> Iterator[Secret]:
 
 
 def true_secret(lab: Lab, namespace: str, name: str, key: str) -> Secret:
-    """Return a secret's true value, from the apiserver, as the cluster's administrator.
+    """Return the true value of a secret, read from the apiserver as administrator.
 
     Raises
     ------
@@ -92,11 +94,11 @@ def true_secret(lab: Lab, namespace: str, name: str, key: str) -> Secret:
     path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
     deadline = time.monotonic() + PATIENCE
     while (found := lab.api("GET", path, check=False)).exit_code or not found.stdout:
-        # It may be starting again: a setting was just changed, or the lab was verified. And
-        # without a word, the engine lost what was written.
+        # The apiserver may be restarting after a change of a setting. If there is no error and
+        # no output, the engine lost the output.
         if time.monotonic() > deadline:
             raise ProbeTimeout(
-                f"the apiserver does not say within {PATIENCE:g} s what {namespace}/{name} is",
+                f"the apiserver did not return {namespace}/{name} within {PATIENCE:g} s",
                 evidence=found.error.splitlines()[-3:],
             )
         time.sleep(0.5)
@@ -107,9 +109,9 @@ def true_secret(lab: Lab, namespace: str, name: str, key: str) -> Secret:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Some bytes that an attacker got, for a picture: the secret in them is blotted out.
+    """Some bytes that an attacker got, for a picture; secrets in them are overwritten.
 
-    ``marks`` are (start, end, what) with what "secret" or "header".
+    ``marks`` are (start, end, what), where what is "secret" or "header".
     """
 
     caption: str
@@ -120,7 +122,19 @@ class Sample:
 def sample(
     caption: str, data: bytes, secret: Secret, headers: tuple[tuple[int, int], ...] = ()
 ) -> Sample:
-    """Cut out of some bytes what is worth looking at, without the secret.
+    """Cut an excerpt out of some bytes, and overwrite the secret in it.
+
+    Parameters
+    ----------
+    caption : str
+    data : bytes
+    secret : Secret
+    headers : tuple of (int, int)
+        Where record headers begin and end, in bytes.
+
+    Returns
+    -------
+    Sample
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""Traffic: making it, capturing it, reading it, standing in its way."""
+"""Network traffic: cause it, capture it, decode it, intercept it."""

@@ -1,7 +1,7 @@
-"""Standing between machines of the lab, and writing down what they say to each other.
+"""Capture traffic between two machines of the lab with ARP poisoning.
 
-ARP has no authentication: whoever asks "who has A, tell B" is believed to be B. The packets
-that come because of it are passed on, so that nobody notices.
+ARP has no authentication: a machine believes any reply that names the owner of an address. The
+attacker forwards the packets that they get, so that the connection continues.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from labkit.techniques._lib.technique import ROOT_ON_WORKER
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["believed", "between", "capture", "forget", "place_of", "wait"]
+__all__ = ["between", "capture", "flush_neighbours", "place_of", "wait", "wait_until_poisoned"]
 
-#: Seconds for the whole capture, and for anything to come true.
+#: Seconds for the whole capture, and for each condition.
 LIMIT, PATIENCE = 90.0, 30.0
 
 
 def place_of(lab: Lab, foothold: Foothold) -> str:
-    """Return the machine on which a foothold may read packets."""
+    """Return the machine on which a foothold may capture packets."""
     if foothold == ROOT_ON_WORKER:
         return next(node.name for node in lab.environment.nodes if node.role == "worker")
     return attacker(lab)
@@ -40,29 +40,37 @@ def place_of(lab: Lab, foothold: Foothold) -> str:
 def capture(
     lab: Lab, foothold: Foothold, pairs: Sequence[tuple[str, str]], filters: str
 ) -> Iterator[Callable[[], bytes]]:
-    """Stand between pairs of machines; give a function that ends it and returns what was seen.
+    """Poison the ARP caches of pairs of machines; yield a function that stops and returns the pcap.
 
-    Whose packets pass the foothold's own machine anyway is told nothing.
+    A pair that includes the foothold's own machine is not poisoned: its packets pass there
+    anyway.
 
     Parameters
     ----------
     lab : Lab
-    foothold : str
+    foothold : Foothold
     pairs : sequence of (str, str)
         Machines that talk to each other.
     filters : str
-        tcpdump's: which packets.
+        A capture filter of tcpdump.
+
+    Raises
+    ------
+    ProbeTimeout
+        The poisoning or the capture did not start in time.
+    ProbeError
+        The foothold's machine does not forward packets, or the capture failed.
     """
     here = place_of(lab, foothold)
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
-    told = [
+    poisoned = [
         (one, other)
         for pair in pairs
         if here not in pair
         for one, other in (pair, (pair[1], pair[0]))
     ]
     _check_forwarding(lab, here)
-    addresses = [inside(lab, node) for pair in told for node in pair]
+    addresses = [inside(lab, node) for pair in poisoned for node in pair]
     lead = agents.argv("arp_poison", *addresses) if addresses else []
     argv = agents.argv("capture", folder, filters, *lead)
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -73,7 +81,7 @@ def capture(
             return future.result().stdout
 
         try:
-            believed(lab, here, told)
+            wait_until_poisoned(lab, here, poisoned)
             argv = ["test", "-e", f"{folder}/pcap"]
             wait("tcpdump writes", lambda: not run(lab, here, argv).exit_code)
             yield stop
@@ -82,59 +90,59 @@ def capture(
                 run(lab, here, ["mkdir", "-p", folder])
                 run(lab, here, ["touch", f"{folder}/stop"])
                 future.exception()
-            forget(lab, told)
+            flush_neighbours(lab, poisoned)
 
 
 def between(lab: Lab, pairs: Sequence[tuple[str, str]], what: str) -> str:
-    """Return tcpdump's filter for what some pairs of machines say to each other."""
+    """Return tcpdump's filter for the traffic between pairs of machines."""
     hosts = (f"(host {inside(lab, one)} and host {inside(lab, other)})" for one, other in pairs)
     return f"{what} and ({' or '.join(hosts)})"
 
 
-def believed(lab: Lab, here: str, told: Sequence[tuple[str, str]]) -> None:
-    """Wait until machines take one for others."""
-    if told:
+def wait_until_poisoned(lab: Lab, here: str, poisoned: Sequence[tuple[str, str]]) -> None:
+    """Wait until the machines have the attacker's MAC address for each other."""
+    if poisoned:
         own = run(lab, here, ["cat", "/sys/class/net/eth0/address"]).text.strip()
-        for victim, others in _by_victim(told).items():
+        for victim, others in _by_victim(poisoned).items():
             wait(f"{victim} believes {here}", partial(_is_at, lab, victim, others, own))
 
 
-def forget(lab: Lab, told: Sequence[tuple[str, str]]) -> None:
-    """Let machines ask again who is who."""
-    for victim, others in _by_victim(told).items():
+def flush_neighbours(lab: Lab, poisoned: Sequence[tuple[str, str]]) -> None:
+    """Delete the poisoned ARP entries, so that the machines resolve them again."""
+    for victim, others in _by_victim(poisoned).items():
         for other in others:
             run(lab, victim, ["ip", "neigh", "flush", "to", inside(lab, other), "dev", "eth0"])
 
 
 def _check_forwarding(lab: Lab, here: str) -> None:
     if run(lab, here, ["cat", "/proc/sys/net/ipv4/ip_forward"]).text.strip() != "1":
-        raise ProbeError(f"{here} forwards nothing: to poison would be to cut off")
+        raise ProbeError(f"{here} does not forward packets: ARP poisoning would cut the connection")
 
 
-def _by_victim(told: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+def _by_victim(poisoned: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for victim, other in told:
+    for victim, other in poisoned:
         found.setdefault(victim, []).append(other)
     return found
 
 
 def _is_at(lab: Lab, node: str, others: Sequence[str], mac: str) -> bool:
-    """Say whether a machine takes the owner of a MAC for all of some others."""
+    """Say whether a machine has one MAC address for all of some other machines."""
     shown = run(lab, node, ["ip", "neigh", "show", "dev", "eth0"]).text.splitlines()
     known = {line.split()[0] for line in shown if f"lladdr {mac} " in line}
     return {inside(lab, other) for other in others} <= known
 
 
-def wait(what: str, reached: Callable[[], bool]) -> None:
-    """Wait until something is so.
+def wait(what: str, condition: Callable[[], bool]) -> None:
+    """Wait until a condition is true.
 
     Raises
     ------
     ProbeTimeout
-        It did not become so.
+        The condition did not become true in time.
     """
     deadline = time.monotonic() + PATIENCE
-    while not reached():
+    while not condition():
         if time.monotonic() > deadline:
             raise ProbeTimeout(f"not within {PATIENCE:g} s: {what}")
         time.sleep(0.1)

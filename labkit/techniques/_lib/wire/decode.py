@@ -1,4 +1,4 @@
-"""What a capture of one channel holds: TLS records, or something that anyone can read."""
+"""Decode a capture of one channel: TLS records, or readable bytes."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ __all__ = [
 ]
 
 RECORDS = {20: "change cipher spec", 21: "alert", 22: "handshake", 23: "application data"}
-#: The longest that a record may be: 2^14, and what its protection may add.
+#: The maximum length of a record in bytes: 2^14, and up to 2048 for its protection.
 LONGEST = 2**14 + 2048
 HEADER = 5
-#: What a packed answer of Go's begins with.
+#: The first bytes of a gzip stream that Go writes.
 GZIP = bytes.fromhex("1f8b08000000000004ff")
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One TCP connection, as it was captured: its parts without a gap, in both directions.
+    """One captured TCP connection, as runs of bytes without a gap in each direction.
 
-    ``port`` is the client's; each run is a list of segments.
+    ``port`` is the client's port. Each run is a tuple of segments.
     """
 
     port: int
@@ -45,14 +45,14 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What some streams carry.
+    """The content of some streams.
 
     Parameters
     ----------
     records : Counter
-        How many TLS records of each type.
+        The number of TLS records of each type.
     protected, readable : int
-        How many bytes are in TLS records, and how many are not.
+        The number of bytes inside and outside TLS records.
     """
 
     records: Counter[str]
@@ -68,19 +68,19 @@ class Content:
 
 
 def streams(pcap: bytes, port: int) -> list[Stream]:
-    """Put the packets of a capture together to connections.
+    """Reassemble the packets of a capture into connections.
 
     Parameters
     ----------
     pcap : bytes
-        What tcpdump writes.
+        The output of tcpdump.
     port : int
-        The server's.
+        The server's port.
 
     Returns
     -------
     list of Stream
-        By the client's port. A forwarded packet is captured twice and counts once.
+        Sorted by the client's port. A forwarded packet is captured twice and counts once.
     """
     from scapy.layers.inet import IP, TCP
     from scapy.layers.l2 import Ether  # noqa: F401 - tells scapy how a frame is read
@@ -88,13 +88,13 @@ def streams(pcap: bytes, port: int) -> list[Stream]:
 
     seen: dict[tuple[int, str, str], tuple[dict[int, bytes], dict[int, bytes]]] = {}
     first: dict[tuple[tuple[int, str, str], bool], int] = {}
-    capture: Any = io.BytesIO(pcap)  # scapy's hints know of names only
+    capture: Any = io.BytesIO(pcap)  # scapy's type hints accept only file names
     with PcapReader(capture) as reader:
         for packet in reader:
             if not (packet.haslayer(IP) and packet.haslayer(TCP)):
                 continue
             tcp, ip = packet[TCP], packet[IP]
-            # Short frames are padded: the lengths in the headers count.
+            # Short frames are padded, so the lengths in the headers count.
             size = ip.len - 4 * ip.ihl - 4 * tcp.dataofs
             payload = bytes(tcp.payload)[: max(0, size)]
             upward = tcp.dport == port
@@ -102,7 +102,7 @@ def streams(pcap: bytes, port: int) -> list[Stream]:
                 continue
             client = (tcp.sport, ip.src, ip.dst) if upward else (tcp.dport, ip.dst, ip.src)
             begin = first.setdefault((client, upward), tcp.seq)
-            # Numbers wrap around at 2^32, and a packet may come before the first one seen.
+            # Sequence numbers wrap at 2^32, and packets may arrive out of order.
             at = (tcp.seq - begin + 2**31) % 2**32 - 2**31
             segments = seen.setdefault(client, ({}, {}))[0 if upward else 1]
             if len(payload) > len(segments.get(at, b"")):
@@ -125,12 +125,20 @@ def _runs(segments: dict[int, bytes]) -> tuple[tuple[bytes, ...], ...]:
 
 
 def tls_records(data: bytes) -> list[tuple[int, int, str]] | None:
-    r"""Read bytes as TLS records; None where they are anything else.
+    r"""Split bytes into TLS records; return None if they are anything else.
+
+    Parameters
+    ----------
+    data : bytes
 
     Returns
     -------
     list of (int, int, str) or None
-        Where each one begins and ends, and its type. The last may be cut off.
+        The start, the end and the type of each record. The last one may be incomplete.
+
+    References
+    ----------
+    RFC 8446, section 5.1.
 
     Examples
     --------
@@ -154,10 +162,10 @@ def tls_records(data: bytes) -> list[tuple[int, int, str]] | None:
 
 
 def content(captured: Iterable[Stream]) -> Content:
-    """Say how much of what was captured is TLS records, and how much is not.
+    """Count the captured bytes inside and outside TLS records.
 
-    A capture that begins in the middle of a record is read from the first segment on that
-    begins with one; what stands before it counts only where no record follows.
+    A capture can start in the middle of a record. The bytes before the first record count as TLS
+    if records follow, and as readable if not.
     """
     records: Counter[str] = Counter()
     protected = readable = 0
@@ -176,9 +184,9 @@ def content(captured: Iterable[Stream]) -> Content:
 
 
 def responses(data: bytes) -> list[bytes]:
-    r"""Read one direction of HTTP/1.1: each answer's head, and its body without its packing.
+    r"""Split one direction of HTTP/1.1 into responses, each with its head and its decoded body.
 
-    An answer that is still under way, as that to a watch is, is read as far as it has come.
+    A response that has not ended, such as that of a watch, is decoded up to its last byte.
 
     Examples
     --------
@@ -222,9 +230,9 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def inflated(run: Iterable[bytes]) -> bytes:
-    """Unpack the chunks of a packed answer whose beginning was not captured.
+    """Decompress the chunks of a gzip response whose start was not captured.
 
-    Each segment is taken for a chunk of its own; what a chunk repeats of an earlier one is lost.
+    Each segment counts as one chunk. Text that a chunk repeats from an earlier one is lost.
     """
     found = []
     for segment in run:
@@ -235,7 +243,7 @@ def inflated(run: Iterable[bytes]) -> bytes:
 
 
 def entropy(data: bytes) -> float:
-    """Return the entropy of single bytes, in bits: at most 8, and near it for ciphertext.
+    """Return the entropy of single bytes, in bits per byte; ciphertext is close to 8.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What makes the cluster's components talk, each undone afterwards."""
+"""Cause traffic between the cluster's components, and undo it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labkit.model import Channel, read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.machines.admin import annotate
 from labkit.techniques._lib.stores.secret import Secret, true_secret
-from labkit.techniques._lib.wire.listen import Talk, nonce
+from labkit.techniques._lib.wire.eavesdropping import Traffic, nonce
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -22,7 +22,7 @@ __all__ = [
     "command_typed",
     "docker_asked",
     "lease_renewed",
-    "secret_settled",
+    "rewrite_secret",
     "secret_written",
     "service_changed",
 ]
@@ -33,7 +33,7 @@ WANTED = ("payments", "card-processor", "api-key")
 
 @contextmanager
 def annotated(lab: Lab, kinds: str, namespace: str, name: str) -> Iterator[Secret]:
-    """Write something made up into an object's annotations; give what it was."""
+    """Set a random annotation on an object; yield its value, and remove it afterwards."""
     written = nonce(f"annotation of {kinds} {namespace}/{name}")
     path = f"/api/v1/namespaces/{namespace}/{kinds}/{name}"
     try:
@@ -44,44 +44,52 @@ def annotated(lab: Lab, kinds: str, namespace: str, name: str) -> Iterator[Secre
 
 
 @contextmanager
-def secret_written(lab: Lab) -> Iterator[Talk]:
-    """Change a secret's annotation: the apiserver writes all of the secret anew."""
+def secret_written(lab: Lab) -> Iterator[Traffic]:
+    """Change a secret's annotation, so that the apiserver writes the whole secret to etcd."""
     secret = true_secret(lab, *WANTED)
     with annotated(lab, "secrets", secret.namespace, secret.name):
-        yield Talk(secret, secret.proof, "the apiserver wrote the secret meanwhile")
+        yield Traffic(secret, secret.proof, "the apiserver wrote the secret during the capture")
 
 
-def secret_settled(lab: Lab) -> None:
-    """Write the secret once, as the apiserver stores it now.
+def rewrite_secret(lab: Lab) -> None:
+    """Write the secret once, as the apiserver now stores it.
 
-    What was stored before encryption was turned on is sent once more as it was, with the first
-    change: etcd tells those who watch what was there before.
+    After a change of the encryption, the first write also sends the old value: etcd sends the
+    previous value to its watchers.
     """
     with annotated(lab, "secrets", *WANTED[:2]):
         pass
 
 
 @contextmanager
-def service_changed(lab: Lab) -> Iterator[Talk]:
-    """Change a service's annotation: whoever watches the services is told."""
+def service_changed(lab: Lab) -> Iterator[Traffic]:
+    """Change a service's annotation, so that the apiserver sends it to all watchers."""
     with annotated(lab, "services", "shop", "web") as written:
         proof = "the service shop/web, with the annotation that it was just given"
-        yield Talk(written, proof, "the service shop/web was changed meanwhile")
+        yield Traffic(written, proof, "the service shop/web changed during the capture")
 
 
 @contextmanager
-def command_typed(lab: Lab) -> Iterator[Talk]:
-    """Type something into a command that runs in a pod."""
+def command_typed(lab: Lab) -> Iterator[Traffic]:
+    """Type something into a command that runs in a pod.
+
+    Raises
+    ------
+    ProbeError
+        The command did not get the input.
+    """
     typed = nonce("keystrokes")
     argv = ("exec", "--stdin", "--namespace=shop", "web", "--", "cat")
     if not typed.found_in(lab.kubectl(*argv, stdin=typed.value + b"\n").stdout):
-        raise ProbeError("the command in the pod did not get what was typed")
-    yield Talk(typed, "what was typed into a command in shop/web", "the command got what was typed")
+        raise ProbeError("the command in the pod did not echo its input")
+    yield Traffic(
+        typed, "what was typed into a command in shop/web", "the command got what was typed"
+    )
 
 
 @contextmanager
-def lease_renewed(lab: Lab) -> Iterator[Talk]:
-    """Write anew what flanneld of worker1 keeps in etcd: flanneld, which watches it, is told."""
+def lease_renewed(lab: Lab) -> Iterator[Traffic]:
+    """Write flanneld's lease of worker1 in etcd again, so that etcd sends it to flanneld."""
     prefix = "/coreos.com/network/subnets/"
     argv = ("get", prefix, "--prefix", "--write-out=fields")
     entries = lab.etcdctl(*argv).text.split('"Key" : ')[1:]
@@ -91,19 +99,19 @@ def lease_renewed(lab: Lab) -> Iterator[Talk]:
     lease = int(fields['"Lease"'])
     lab.etcdctl("put", key, value, f"--lease={lease:x}")
     wanted = Secret("", "lease", "", json.loads(value)["BackendData"]["VtepMAC"].encode())
-    said = "flanneld's lease of worker1 was written meanwhile"
-    yield Talk(wanted, "the lease of worker1: where its pods are reached", said)
+    said = "flanneld's lease of worker1 was written during the capture"
+    yield Traffic(wanted, "the lease of worker1: where its pods are reached", said)
 
 
 @contextmanager
-def docker_asked(lab: Lab, channel: Channel) -> Iterator[Talk]:
-    """Ask the Docker Engine of worker1 something, from the master."""
+def docker_asked(lab: Lab, channel: Channel) -> Iterator[Traffic]:
+    """Send a request from the master to the Docker Engine of worker1."""
     asked = nonce("question")
     filters = json.dumps({"label": [asked.value.decode()]})
     url = f"{channel.protocol}://worker1:{channel.port}/containers/json"
     argv = ["curl", "--silent", "--fail", "--insecure", "--get", url]
     argv += ["--data-urlencode", f"filters={filters}"]
-    if held := client_credential(read_model(lab.environment), channel):
-        argv += ["--cert", held.certificate, "--key", held.key]
+    if credential := client_credential(read_model(lab.environment), channel):
+        argv += ["--cert", credential.certificate, "--key", credential.key]
     lab.exec("master", argv)
-    yield Talk(asked, "what a remote client asked the Docker Engine", "the client was answered")
+    yield Traffic(asked, "what a remote client asked the Docker Engine", "the client was answered")

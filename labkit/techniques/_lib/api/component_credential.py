@@ -1,4 +1,4 @@
-"""What somebody does with the credential of a component, on its machine or from elsewhere."""
+"""The credential of a component, on its own machine or as a copy elsewhere."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ from labkit.techniques._lib.technique import COPIED_CREDENTIAL
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["MASTER", "WORKER", "caller", "carried", "copied", "held"]
+__all__ = [
+    "MASTER",
+    "WORKER",
+    "caller",
+    "component_credential",
+    "copied_credential",
+    "credential_options",
+]
 
 MASTER, WORKER = "master", "worker1"
 
 
-def held(env: Environment, kind: str, node: str = WORKER) -> Credential | None:
-    """Return the certificate of a machine's component that the apiserver takes."""
+def component_credential(env: Environment, kind: str, node: str = WORKER) -> Credential | None:
+    """Return the certificate of a machine's component that the apiserver accepts, or None."""
     component = env.component(f"{kind}@{node}")
     used = credential_of(env, component.kubeconfig) if component.kubeconfig else None
     for credential in (used, env.credential(kind, node)):
@@ -37,27 +44,31 @@ def held(env: Environment, kind: str, node: str = WORKER) -> Credential | None:
 
 
 def caller(env: Environment, kind: str, node: str = WORKER) -> Caller:
-    """Return whom the apiserver takes the holder of such a certificate for."""
-    return authenticated_as(apiserver_of(env), env, held(env, kind, node))
+    """Return the identity that the apiserver gives the holder of this certificate."""
+    return authenticated_as(apiserver_of(env), env, component_credential(env, kind, node))
 
 
 @contextmanager
-def carried(lab: Lab, foothold: Foothold, kind: str, node: str = WORKER) -> Iterator[list[str]]:
-    """Yield curl's options for such a certificate; outside, for a copy of it there."""
-    credential = held(lab.environment, kind, node)
+def credential_options(
+    lab: Lab, foothold: Foothold, kind: str, node: str = WORKER
+) -> Iterator[list[str]]:
+    """Yield curl's options for this certificate; elsewhere, for a copy of it."""
+    credential = component_credential(lab.environment, kind, node)
     if credential is None:
         yield []
         return
     if foothold != COPIED_CREDENTIAL:
         yield ["--cert", credential.certificate, "--key", credential.key]
         return
-    with copied(lab, foothold, credential) as (certificate, key):
+    with copied_credential(lab, foothold, credential) as (certificate, key):
         yield ["--cert", certificate, "--key", key]
 
 
 @contextmanager
-def copied(lab: Lab, foothold: Foothold, credential: Credential) -> Iterator[tuple[str, str]]:
-    """Yield the paths of a copy of a certificate and its key, at a foothold elsewhere."""
+def copied_credential(
+    lab: Lab, foothold: Foothold, credential: Credential
+) -> Iterator[tuple[str, str]]:
+    """Copy a certificate and its key to a foothold; yield the two paths."""
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     try:
         run_from(lab, foothold, ["mkdir", "--mode=0700", folder])

@@ -1,4 +1,4 @@
-"""What the techniques that read along have in common: capture, let them talk, judge."""
+"""Helpers of the eavesdropping techniques: capture, cause traffic, judge."""
 
 from __future__ import annotations
 
@@ -32,7 +32,17 @@ if TYPE_CHECKING:
     from labkit.cluster import Environment
     from labkit.lab import Lab
 
-__all__ = ["ATTACK", "SOURCES", "Talk", "Tap", "judge", "listen", "nonce", "predict", "technique"]
+__all__ = [
+    "ATTACK",
+    "SOURCES",
+    "EavesdropTarget",
+    "Traffic",
+    "eavesdrop",
+    "judge",
+    "nonce",
+    "predict",
+    "technique",
+]
 
 ATTACK = ("T1557.002", "T1040")
 SOURCES = (
@@ -40,97 +50,103 @@ SOURCES = (
     "https://attack.mitre.org/techniques/T1557/002/",
     "https://attack.mitre.org/techniques/T1040/",
 )
-#: Seconds until what was said has passed, after whoever said it is done.
-AFTER = 0.4
-SEALED = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:")
+#: Seconds to wait for packets in flight, after the traffic was caused.
+DRAIN_S = 0.4
+CIPHERTEXT = re.compile(rb"k8s:enc:[a-z0-9]+:v[0-9]+:")
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
-    """What the two ends were made to say to each other.
+class Traffic:
+    """The traffic that was caused on a channel.
 
     Parameters
     ----------
     wanted : Secret
-        What is looked for in it.
+        The value to look for.
     proof : str
-        What is said when it was found.
-    meanwhile : str
-        What shows that it was said, where it was not found.
+        The evidence to give if it was found.
+    sent : str
+        Evidence that the value was sent, for the case that it was not found.
     """
 
     wanted: Secret
     proof: str
-    meanwhile: str
+    sent: str
 
 
 @dataclass(frozen=True, slots=True)
-class Tap:
-    """One thing to listen to.
+class EavesdropTarget:
+    """A channel to eavesdrop on, and how to cause traffic there.
 
     Parameters
     ----------
     about : str
-        The ids of the channels, as a shell's pattern.
-    talk : callable
-        Makes the two ends say something that is worth seeing, and undoes it.
+        A shell pattern for the ids of the channels.
+    traffic : callable
+        Takes a lab; a context manager that causes traffic worth seeing, and undoes it.
     process : str
-        The client's process, where others of its machine use the same server.
+        The client's process, if other processes of its machine use the same server.
     plaintext : str
-        The reason where it can be read.
+        The reason to give if the value can be read.
     pushed : bool
-        Whether the server alone speaks: the client has asked long before.
+        Whether only the server sends, because the client's request is older than the capture.
     before : callable, optional
-        What has to be done before anybody listens.
-    sealed : callable, optional
-        Predicts of what is said whether it could be read, were the channel plaintext.
+        Takes a lab; called before the capture.
+    payload : callable, optional
+        Predicts whether the payload would be readable if the channel were plaintext.
     """
 
     about: str
-    talk: Callable[[Lab], AbstractContextManager[Talk]] = field(repr=False)
+    traffic: Callable[[Lab], AbstractContextManager[Traffic]] = field(repr=False)
     process: str = ""
     plaintext: str = "plaintext HTTP, it can be read"
     pushed: bool = False
     before: Callable[[Lab], None] | None = field(default=None, repr=False)
-    sealed: Callable[[Model], Prediction] | None = field(default=None, repr=False)
+    payload: Callable[[Model], Prediction] | None = field(default=None, repr=False)
 
 
-def predict(model: Model, tap: Tap) -> Prediction:
-    """Say what the model says: whether a channel is encrypted, and what is said on it."""
-    found = model.open_channels(tap.about)
+def predict(model: Model, target: EavesdropTarget) -> Prediction:
+    """Predict whether the channel is encrypted, and whether its payload is."""
+    found = model.open_channels(target.about)
     if not found:
-        return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(tap.about)))
+        return Prediction(
+            False, tuple(str(c.encryption) for c in model.closed_channels(target.about))
+        )
     readable = next((c.encryption for c in found if c.encryption.value == "none"), None)
     if readable is None:
         return Prediction(False, (str(found[0].encryption),))
-    if tap.sealed is not None:
-        inner = tap.sealed(model)
+    if target.payload is not None:
+        inner = target.payload(model)
         return Prediction(inner.succeeds, (str(readable), *inner.because))
     return Prediction(True, (str(readable),))
 
 
-def listen(lab: Lab, foothold: Foothold, name: str, tap: Tap) -> Verdict:
-    """Capture some channels while their ends talk, and look at what was said.
+def eavesdrop(lab: Lab, foothold: Foothold, name: str, target: EavesdropTarget) -> Verdict:
+    """Capture the channels while their ends exchange traffic, and judge the capture.
 
     Raises
     ------
     ProbeTimeout
-        Nothing was captured, or nothing that says anything.
+        Nothing was captured, or nothing that decides.
+    ProbeError
+        The capture could not be made.
     """
-    found = read_model(lab.environment).open_channels(tap.about)
+    found = read_model(lab.environment).open_channels(target.about)
     port = int(found[0].port or 0)
-    if tap.before is not None:
-        tap.before(lab)
+    if target.before is not None:
+        target.before(lab)
     pairs = sorted({(_node(c.client), _node(c.server)) for c in found})
     whole = sorted({(min(pair), max(pair)) for pair in pairs})
     with capture(lab, foothold, whole, between(lab, whole, f"tcp port {port}")) as stop:
-        ports = _ports(lab, found[0], tap.process)
-        with tap.talk(lab) as talk:
-            time.sleep(AFTER)
-            ports |= _ports(lab, found[0], tap.process)
+        ports = _ports(lab, found[0], target.process)
+        with target.traffic(lab) as traffic:
+            time.sleep(DRAIN_S)
+            ports |= _ports(lab, found[0], target.process)
             pcap = stop()
-    captured = [s for s in streams(pcap, port) if not tap.process or s.port in ports]
-    return judge(name, lab.mode, foothold, found[0], talk, captured, tap.plaintext, tap.pushed)
+    captured = [s for s in streams(pcap, port) if not target.process or s.port in ports]
+    return judge(
+        name, lab.mode, foothold, found[0], traffic, captured, target.plaintext, target.pushed
+    )
 
 
 def judge(
@@ -138,17 +154,33 @@ def judge(
     mode: str,
     foothold: Foothold,
     channel: Channel,
-    talk: Talk,
+    traffic: Traffic,
     captured: Sequence[Stream],
     plaintext: str,
     pushed: bool = False,
 ) -> Verdict:
-    """Say what captured connections give away.
+    """Judge whether captured connections reveal the value.
+
+    Parameters
+    ----------
+    name, mode : str
+    foothold : Foothold
+    channel : Channel
+    traffic : Traffic
+    captured : sequence of Stream
+    plaintext : str
+        The reason to give if the value can be read.
+    pushed : bool
+        Whether only the server sends.
+
+    Returns
+    -------
+    Verdict
 
     Raises
     ------
     ProbeTimeout
-        Nothing was captured in one of the directions, or something that says nothing.
+        One direction was not captured, or the bytes hold neither the value nor ciphertext.
     """
     asks = pushed or any(s.to_server for s in captured)
     if not asks or not any(s.to_client for s in captured):
@@ -158,54 +190,71 @@ def judge(
     got = [b"".join(run) for s in captured for run in s.to_client]
     texts = [*asked, *got, *(text for data in got for text in responses(data))]
     texts += [inflated(run) for s in captured for run in s.to_client]
-    found = next((text for text in reversed(texts) if talk.wanted.found_in(text)), b"")
+    found = next((text for text in reversed(texts) if traffic.wanted.found_in(text)), b"")
     evidence = [f"captured{'' if pushed else ' in both directions'}: {channel.id}"]
     shown = found or max(got, key=len)
-    control = talk.meanwhile
+    control = traffic.sent
     if found:
-        evidence.append(f"read: {talk.proof}")
+        evidence.append(f"read: {traffic.proof}")
         reason, control = plaintext, ""
     elif seen.kind == "TLS":
         evidence.append("0 bytes outside TLS records; the secret is nowhere in them")
         reason = "every payload is a TLS record"
-    elif sealed := next(filter(None, map(SEALED.search, texts)), None):
-        evidence.append(f"the value begins with {sealed[0].decode()} and then is ciphertext")
+    elif ciphertext := next(filter(None, map(CIPHERTEXT.search, texts)), None):
+        evidence.append(f"the value begins with {ciphertext[0].decode()} and then is ciphertext")
         reason = "plaintext gRPC, but what is stored is ciphertext before it is sent"
     else:
         raise ProbeTimeout(f"{mode}: plaintext of {channel.id} was captured, but not the secret")
-    details = _details(channel, talk.wanted, seen, shown)
+    details = _details(channel, traffic.wanted, seen, shown)
     return Verdict(name, mode, foothold, bool(found), reason, tuple(evidence), control, details)
 
 
 def technique(
     name: str,
     title: str,
-    tap: Tap,
+    target: EavesdropTarget,
     *,
     footholds: tuple[Foothold, ...] = (NETWORK, ROOT_ON_WORKER),
     grants: tuple[Foothold, ...] = (),
     settings: Callable[[Environment], Sequence[Setting]] | None = None,
 ) -> Technique:
-    """Make the technique that listens to something."""
+    """Make the technique that eavesdrops on a channel."""
+
+    def predict_technique(model: Model, foothold: Foothold) -> Prediction:
+        """Predict whether the channel is encrypted, and whether its payload is."""
+        return predict(model, target)
+
+    def execute_technique(lab: Lab, foothold: Foothold) -> Verdict:
+        """Cause traffic on the channel, capture it, and look for a known value in it.
+
+        Raises
+        ------
+        ProbeTimeout
+            One direction was not captured, or the bytes hold neither the value nor ciphertext.
+        ProbeError
+            The capture could not be made.
+        """
+        return eavesdrop(lab, foothold, name, target)
+
     return Technique(
         name=name,
         title=title,
         footholds=footholds,
         grants=grants,
-        about=tap.about,
+        about=target.about,
         properties=("encryption",),
         attack=ATTACK,
         stride=("information disclosure",),
         cwe=("CWE-319",),
         sources=SOURCES,
-        predict=lambda model, foothold: predict(model, tap),
-        execute=lambda lab, foothold: listen(lab, foothold, name, tap),
+        predict=predict_technique,
+        execute=execute_technique,
         settings=settings,
     )
 
 
 def nonce(what: str) -> Secret:
-    """Make up something to be recognized by."""
+    """Make a random value that can be recognized in a capture."""
     return Secret("", what, "", secrets.token_hex(12).encode())
 
 

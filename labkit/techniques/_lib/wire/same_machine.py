@@ -1,4 +1,4 @@
-"""Listening to what both ends of which are on one machine: its packets never leave it."""
+"""Eavesdropping on a channel whose client and server share a machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labkit.techniques._lib.machines.reach import inside, run, run_from
 from labkit.techniques._lib.technique import NETWORK, USER_ON_MASTER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire.capture import capture
-from labkit.techniques._lib.wire.listen import ATTACK, SOURCES
+from labkit.techniques._lib.wire.eavesdropping import ATTACK, SOURCES
 from labkit.techniques._lib.wire.traffic import annotated
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["technique"]
 
-#: Seconds until the component has said something.
+#: Seconds for the component to send something.
 PATIENCE = 15
-#: tcpdump's word for a socket that it may not open.
+#: tcpdump's error if it may not open a capture socket.
 FORBIDDEN = "Operation not permitted"
 
 
 def predict(model: Model, about: str) -> Prediction:
-    """Say what the model says: whether the channel leaves its machine at all."""
+    """Predict whether the channel leaves its machine, and whether it is encrypted if so."""
     channel = model.open_channels(about)[0]
     node = channel.client.partition("@")[2]
     if channel.server.partition("@")[2] != node:
@@ -36,15 +36,15 @@ def predict(model: Model, about: str) -> Prediction:
     return Prediction(False, (f"both ends are on {node}: {source}",))
 
 
-def listen(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
-    """Try to capture it from outside, or on the machine without rights.
+def eavesdrop(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
+    """Try to capture the channel from the network, or on its machine as an ordinary user.
 
     Raises
     ------
     ProbeTimeout
-        The component said nothing meanwhile.
+        The component sent nothing during the capture.
     ProbeError
-        What happened says nothing.
+        tcpdump was not refused as expected, or packets were captured on the network.
     """
     channel = read_model(lab.environment).open_channels(about)[0]
     node = channel.client.partition("@")[2]
@@ -53,23 +53,26 @@ def listen(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
     if foothold == USER_ON_MASTER:
         said = run_from(lab, foothold, ["timeout", "5", "tcpdump", "-i", "lo", "-c", "1", filters])
         if said.exit_code == 0 or FORBIDDEN not in said.error:
-            raise ProbeError("tcpdump was neither refused nor ended", evidence=[said.error[-200:]])
-        _heard(lab, node, filters)
+            raise ProbeError(
+                "tcpdump did not fail with a permission error, as expected",
+                evidence=[said.error[-200:]],
+            )
+        _confirm_traffic(lab, node, filters)
         asked = ("tried: tcpdump on the loopback device",)
         return Verdict(name, lab.mode, foothold, False, "permission denied", asked, control)
     here = inside(lab, node)
     own = f"tcp and src host {here} and dst host {here}"
     with capture(lab, foothold, [("worker1", node)], own) as stop:
-        _heard(lab, node, filters)
+        _confirm_traffic(lab, node, filters)
         pcap = stop()
     if len(pcap) > PCAP_HEADER:
-        raise ProbeError(f"packets of {node} to itself were captured on the network")
+        raise ProbeError(f"packets from {node} to itself were captured on the network")
     asked = (f"0 packets of it were captured, in the middle of worker1 and {node}",)
     reason = "its packets never leave the machine"
     return Verdict(name, lab.mode, foothold, False, reason, asked, control)
 
 
-#: The length of a capture without a packet.
+#: The length of an empty pcap file, in bytes.
 PCAP_HEADER = 24
 
 
@@ -85,8 +88,8 @@ def _filter(lab: Lab, channel: Channel, node: str) -> str:
     return f"tcp and ({' or '.join(f'port {port}' for port in ports)})"
 
 
-def _heard(lab: Lab, node: str, filters: str) -> None:
-    """Make the component talk, and see that it does, as root on its machine."""
+def _confirm_traffic(lab: Lab, node: str, filters: str) -> None:
+    """Cause traffic of the component, and check as root on its machine that it is there."""
     argv = ["timeout", str(PATIENCE), "tcpdump", "-i", "lo", "-c", "1", "-w", "/dev/null", filters]
     with ThreadPoolExecutor(max_workers=1) as pool:
         future: Future[Output] = pool.submit(run, lab, node, argv)
@@ -94,11 +97,28 @@ def _heard(lab: Lab, node: str, filters: str) -> None:
             with annotated(lab, "pods", "shop", "web"):
                 pass
         if future.result().exit_code:
-            raise ProbeTimeout(f"nothing was said within {PATIENCE} s")
+            raise ProbeTimeout(f"{node}: no traffic of the component within {PATIENCE} s")
 
 
 def technique(name: str, title: str, about: str) -> Technique:
-    """Make the technique that tries to listen to a component beside its server."""
+    """Make the technique that tries to eavesdrop on a component beside its server."""
+
+    def predict_technique(model: Model, foothold: Foothold) -> Prediction:
+        """Predict whether the channel leaves its machine, and whether it is encrypted if so."""
+        return predict(model, about)
+
+    def execute_technique(lab: Lab, foothold: Foothold) -> Verdict:
+        """Try to capture the channel, while root on its machine confirms the traffic.
+
+        Raises
+        ------
+        ProbeTimeout
+            The component sent nothing during the capture.
+        ProbeError
+            tcpdump was not refused as expected, or packets were captured on the network.
+        """
+        return eavesdrop(lab, foothold, name, about)
+
     return Technique(
         name=name,
         title=title,
@@ -110,6 +130,6 @@ def technique(name: str, title: str, about: str) -> Technique:
         stride=("information disclosure",),
         cwe=("CWE-319",),
         sources=SOURCES,
-        predict=lambda model, foothold: predict(model, about),
-        execute=lambda lab, foothold: listen(lab, foothold, name, about),
+        predict=predict_technique,
+        execute=execute_technique,
     )

