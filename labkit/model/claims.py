@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from labkit.cluster.syntax.source import Source
 
-__all__ = ["PROPERTIES", "VALUES", "Channel", "Claim", "Source", "closed"]
+__all__ = ["ANYONE", "LOCAL_USERS", "PROPERTIES", "VALUES", "Channel", "Claim", "Source", "closed"]
+
+#: How the client of a channel begins that is not a component: anyone on the network, any user of
+#: a machine.
+ANYONE, LOCAL_USERS = "anyone@", "local-users@"
 
 PROPERTIES = ("encryption", "server_authentication", "client_authentication", "authorization")
 
@@ -86,6 +90,11 @@ class Channel:
     server_zone: str
     bind: str = ""
     members: tuple[str, ...] = ()
+
+    @property
+    def from_anyone(self) -> bool:
+        """Whether its client is anyone on the network, or any user of a machine."""
+        return self.client.startswith((ANYONE, LOCAL_USERS))
 
 
 def closed(detail: str, source: Source) -> Claim:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from labkit.model import Model
 from labkit.model.footholds import NETWORK
-from labkit.model.strangers import STRANGERS
 from labkit.render.svg import Mark
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class PathMarks:
             if step.foothold == NETWORK:
                 return Mark(number, frozenset([channel.id]), frozenset())
             # a client's own call is not what is done, unless its credential is used
-            called = channel.client.startswith(STRANGERS) or step.foothold.kind == "holds"
+            called = channel.from_anyone or step.foothold.kind == "holds"
             used = [channel.id] if called else []
             return Mark(number, frozenset(used), frozenset([channel.server]))
         held = list(self._held(step))

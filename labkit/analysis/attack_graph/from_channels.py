@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from labkit.analysis.attack_graph.steps import Step
-from labkit.analysis.listener_kinds import ListenerKind, gap_at, kind_of_listener
 from labkit.cluster.syntax.urls import is_loopback
 from labkit.model import Channel, Foothold, Model, Role, StoredCredential
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
-from labkit.model.strangers import STRANGERS
+from labkit.model.listeners import ListenerKind, gap_at, kind_of_listener
 
 __all__ = ["channel_steps", "implications", "machines", "technique_of_credential"]
 
@@ -99,7 +98,7 @@ def channel_steps(model: Model) -> tuple[Step, ...]:
         if channel.open:
             for step in _by_channel(model, channel):
                 # of several clients, the call of anybody is what an attacker does
-                if step not in found or channel.client.startswith(STRANGERS):
+                if step not in found or channel.from_anyone:
                     found[step] = step
     for it in model.credentials:
         found |= {step: step for step in _by_credential(it)}
@@ -164,7 +163,7 @@ def _by_channel(model: Model, it: Channel) -> Iterator[Step]:
         yield call("use-credential", _client_holds(model, it), kind.with_credential)
     if it.credential and it.authorization.value != EVERYTHING:
         yield from _as_client(model, it, kind)
-    if not local and not it.client.startswith(STRANGERS):  # nobody sends anything there
+    if not local and not it.from_anyone:  # nobody sends anything there
         yield from _on_the_way(model, it, kind)
 
 

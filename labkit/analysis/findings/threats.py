@@ -10,11 +10,10 @@ from labkit.analysis.attack_graph.from_channels import technique_of_credential
 from labkit.analysis.findings.finding import Finding, Findings
 from labkit.analysis.findings.risk import RiskRule
 from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, ThreatRule
-from labkit.analysis.listener_kinds import Gap, gap_at, kind_of_listener
 from labkit.gc_pause import gc_pause
 from labkit.model import Channel, Claim, Model, StoredCredential
 from labkit.model.footholds import ADMIN
-from labkit.model.strangers import STRANGERS
+from labkit.model.listeners import Gap, gap_at, kind_of_listener
 
 __all__ = ["find_threats"]
 
@@ -147,7 +146,7 @@ def _applies(rule: ThreatRule, claim: Claim, channel: Channel) -> bool:
     if rule.name == "weak-tls":
         return str(value).startswith("tls")
     # nobody in particular has nobody in particular to verify
-    return not (rule.property == "server_authentication" and channel.client.startswith(STRANGERS))
+    return not (rule.property == "server_authentication" and channel.from_anyone)
 
 
 def _state(rule: ThreatRule, claim: Claim) -> str:
