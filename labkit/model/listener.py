@@ -173,7 +173,7 @@ def socket_claims(
     return (
         Claim("local", f"unix socket {path}", place),
         Claim(value, f"{mode} {owner}", source),
-        Claim("allow-all", "whoever opens it commands it", source),
+        Claim("allow-all", "users who open it command it", source),
     )
 
 

@@ -15,7 +15,8 @@ __all__ = ["COMMANDS_THE_MACHINE", "NO_GAP", "Gap", "ListenerKind", "Server", "c
 
 #: Why authorization does not apply to the socket of a container engine.
 COMMANDS_THE_MACHINE = (
-    "whoever may start containers may mount the machine: a socket's mode is all there is"
+    "anyone who starts containers can mount the machine's disk: "
+    "only the socket's mode restricts them"
 )
 
 
@@ -26,9 +27,9 @@ class Gap:
     Attributes
     ----------
     control : str
-        The name of the control that closes it; empty if there is none.
+        The name of the control that closes it; empty if no control does.
     technique : str
-        The name of the technique that demonstrates it in a lab; empty if there is none.
+        The name of the technique that demonstrates it in a lab; empty if no technique does.
     references : tuple of str
         Benchmarks and documentation, by name.
     by_client : mapping of str to str

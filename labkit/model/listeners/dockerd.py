@@ -69,7 +69,7 @@ def _tcp(it: Component, host: str, port: int, source: Source) -> Listener:
     # it, --tls decides
     verify, only = it.given("tlsverify"), it.setting("tls")
     secure = verify or (only if is_true(only.value) else None)
-    rights = _plugin(it, Claim("allow-all", "whoever gets in commands it", source))
+    rights = _plugin(it, Claim("allow-all", "every caller may command it", source))
     if secure is None:
         encryption = Claim("none", "plain http", source)
         clients = Claim("none", "nobody is asked", source)
