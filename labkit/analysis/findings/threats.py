@@ -54,11 +54,16 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     ----------
     model : Model
     risk : RiskRule, optional
-        How grave each one is; without it, the kit's rule.
+        The severity of each finding; the kit's rule if it is not given.
 
     Returns
     -------
     Findings
+
+    Notes
+    -----
+    The time is linear in the size of the model. A closed channel counts as mitigated. A unix
+    socket needs no encryption, because its traffic does not leave the machine.
 
     Examples
     --------
@@ -66,11 +71,6 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     >>> found = find_threats(read_model("insecure"))
     >>> [item.id for item in found.open][:1]
     ['caller-unauthenticated@dockerd@worker1:/run/docker.sock']
-
-    Notes
-    -----
-    The work is linear in the model. A channel that is closed counts as mitigated; a socket of
-    its own machine has no encryption to be missed.
     """
     rule = risk or RiskRule()
     cases: dict[str, _Case] = {}
