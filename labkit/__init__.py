@@ -1,8 +1,8 @@
 """Threat modelling and labs for the communications of a Kubernetes cluster.
 
-One configuration, read twice: as a model (a graph of components and channels, where each
-property says where it was read) and as a lab (a real cluster in containers); and every claim
-of the one held against the other.
+One configuration is read twice: as a model (a graph of components and channels, where each
+property says where it was read) and as a lab (a real cluster in containers). Live checks compare
+every claim of the model with the lab.
 
 Names are imported when they are first used: ``import labkit`` loads neither Docker's client
 nor networkx nor matplotlib.

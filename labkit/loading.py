@@ -1,4 +1,4 @@
-"""A model from whatever an architect has: a folder, a model by hand, another tool's file."""
+"""Load a model from a folder, from a model by hand or from another tool's file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["load_model"]
 
 
 def load_model(what: Environment | Path | str) -> Model:
-    """Load a model.
+    """Load a model from a configuration, a dump of objects, or a file.
 
     Parameters
     ----------
     what : Environment, path or str
-        "insecure" or "hardened"; the folder of an environment, or of files copied from a
-        cluster's machines, or of what ``kubectl get -o json`` wrote; a model by hand; a file
-        of another tool, see :data:`labkit.formats.FORMATS`.
+        One of these: "insecure" or "hardened"; the folder of an environment; a folder of files
+        copied from a cluster's machines; a file or folder that ``kubectl get -o json`` wrote; a
+        model by hand in YAML; a file of another tool, see :data:`labkit.formats.FORMATS`.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def load_model(what: Environment | Path | str) -> Model:
     Raises
     ------
     ConfigError
-        There is nothing, or nothing that labkit knows.
+        The path does not exist, or labkit does not know its format.
 
     Examples
     --------
@@ -59,14 +59,14 @@ def load_model(what: Environment | Path | str) -> Model:
 
 
 def _of(found: Environment | Dump) -> Model:
-    # by the rooms' names: each reader is loaded when it is called
+    # the attributes of a package load their modules: a reader is imported when it is called
     if isinstance(found, cluster.Environment):
         return model.read_model(found)
     return model.model_of_dump(found)
 
 
 def _is_dump(path: Path) -> bool:
-    """Say whether a file is what kubectl wrote: lists of objects, each with its kind."""
+    """Say whether a file holds objects as kubectl writes them in JSON."""
     with path.open("rb") as file:
         head = file.read(4096)
     return path.suffix == ".json" and b'"apiVersion"' in head and b'"kind"' in head

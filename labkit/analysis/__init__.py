@@ -1,4 +1,4 @@
-"""What an attacker could do: the consequences of a model, with no engine and no cluster."""
+"""Attack paths, threats and controls of a model; needs neither Docker nor a cluster."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The fewest controls that cut every path to a goal, and what each one does by itself."""
+"""The smallest set of controls that cuts every path to a goal, and the effect of each."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def minimal_cut(
 def effect_of_each_control(
     model: Model, start: str | Foothold, goal: str | Goal
 ) -> dict[str, bool]:
-    """Say of each missing control whether it alone cuts every path from a foothold to a goal.
+    """Return for each missing control whether it alone cuts every path to a goal.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def effect_of_each_control(
 def smallest(
     names: frozenset[str], cuts: Callable[[frozenset[str]], bool]
 ) -> tuple[str, ...] | None:
-    """Return the fewest names with which something is cut, or None where all do not cut it.
+    """Return the smallest set of names for which a test holds, or None if all do not suffice.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A gate for CI: what an analysis found, held against what may be."""
+"""A gate for CI: findings and paths, compared with what is allowed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Analysis", "analyze", "baseline_of", "forbidden", "require_understoo
 
 @dataclass(frozen=True)
 class Analysis:
-    """All that was found about a model.
+    """A model with its findings.
 
     Attributes
     ----------
@@ -66,7 +66,17 @@ def _finding(item: Finding) -> dict[str, Any]:
 
 
 def analyze(model: Model, findings: Findings | None = None) -> Analysis:
-    """Analyse a model.
+    """Return the analysis of a model: its findings, and on demand its paths and unknowns.
+
+    Parameters
+    ----------
+    model : Model
+    findings : Findings, optional
+        The model's findings, if they are known already.
+
+    Returns
+    -------
+    Analysis
 
     Examples
     --------
@@ -89,7 +99,8 @@ def require_understood(model: Model, what: str) -> None:
     Raises
     ------
     ConfigError
-        No component was found, or a file of objects breaks off: no finding would mean nothing.
+        The model has no component, or a file of objects is truncated: an analysis without
+        findings would then mean nothing.
 
     Examples
     --------
@@ -101,7 +112,7 @@ def require_understood(model: Model, what: str) -> None:
     unread = model.dump.unread if model.dump is not None else ()
     if unread:
         raise ConfigError(
-            f"{what}: not all of it could be read, so that no finding would mean nothing",
+            f"{what}: a part of it could not be read, so an analysis would miss findings",
             evidence=[str(each) for each in unread[:5]],
             hint="write it again: kubectl get ... -o json >FILE, without messages in it",
         )
@@ -114,12 +125,22 @@ def require_understood(model: Model, what: str) -> None:
 
 
 def forbidden(model: Model, rules: Iterable[str]) -> list[AttackPaths]:
-    """Return the paths that there are although a rule ``FROM -> TO`` forbids them.
+    """Return the paths of a model that a rule ``FROM -> TO`` forbids.
+
+    Parameters
+    ----------
+    model : Model
+    rules : iterable of str
+        A foothold and a goal each: "pod -> secrets".
+
+    Returns
+    -------
+    list of AttackPaths
 
     Raises
     ------
     ConfigError
-        A rule is not of that form, or names what is not in the model.
+        A rule is not of that form, or names a foothold that the model does not have.
 
     Examples
     --------
@@ -131,7 +152,9 @@ def forbidden(model: Model, rules: Iterable[str]) -> list[AttackPaths]:
     for rule in rules:
         start, arrow, goal = rule.partition("->")
         if not arrow or not start.strip() or not goal.strip():
-            raise ConfigError(f"no path to forbid: {rule!r}", hint='write it as "pod -> secrets"')
+            raise ConfigError(
+                f"{rule!r} is not a rule FROM -> TO", hint='write it as "pod -> secrets"'
+            )
         paths = attack_paths(model, start, goal, count=1)
         if paths:
             found.append(paths)
@@ -166,19 +189,27 @@ def as_finding(model: Model, paths: AttackPaths) -> Finding:
 
 
 def baseline_of(path: Path) -> frozenset[str]:
-    """Return the ids of what was open in an analysis that was kept as JSON.
+    """Return the ids of the open findings of an analysis that was stored as JSON.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    frozenset of str
 
     Raises
     ------
     ConfigError
-        The file is no such analysis.
+        The file is not such an analysis.
     """
     try:
         rows = json.loads(path.read_text())["findings"]
         return frozenset(row["id"] for row in rows if row["state"] in ("open", "unknown"))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(
-            f"{path} is no analysis to compare with: {error}",
+            f"{path} is not an analysis of labkit: {error}",
             hint=f"labkit analyze DIR --json > {path}",
         ) from error
 
@@ -186,15 +217,25 @@ def baseline_of(path: Path) -> frozenset[str]:
 def tripped(
     findings: Findings, level: str | None, baseline: frozenset[str] | None
 ) -> Sequence[Finding]:
-    """Return the open findings that keep a gate shut.
+    """Return the open findings for which a gate fails.
 
     Parameters
     ----------
     findings : Findings
     level : str or None
-        Those at least as grave; without one and with a baseline, all.
+        The least severity that counts: "low", "medium", "high" or "critical". Without it, no
+        finding counts, or with a baseline, every one.
     baseline : frozenset of str or None
         Ids that were open before, and do not count.
+
+    Returns
+    -------
+    sequence of Finding
+
+    Raises
+    ------
+    ConfigError
+        There is no such severity.
     """
     if level is not None and level not in LEVELS:
         raise ConfigError(f"no level {level!r}", hint=f"one of: {', '.join(LEVELS)}")

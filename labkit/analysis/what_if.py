@@ -26,13 +26,14 @@ CLOSE = frozenset({"insecure-port", "docker-tcp", "kubelet-read-only-port"})
 def with_control(model: Model, *names: str) -> Model:
     """Return a model as it would be with controls in place.
 
-    A model that was read from an environment is read again from its files, with the controls'
-    changes made in memory; any other has the claims changed that the controls close.
+    The environment's files, if the model was read from them, are changed in memory and read
+    again. In any other model, the claims that the controls close are changed.
 
     Parameters
     ----------
     model : Model
     *names : str
+        Names of controls, see :mod:`labkit.controls`.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def with_control(model: Model, *names: str) -> Model:
     Raises
     ------
     ConfigError
-        There is no such control.
+        There is no control of that name.
 
     Examples
     --------
@@ -116,7 +117,7 @@ def _claimed(it: Component, rule: ThreatRule, source: Source) -> Component:
 
 @dataclass(frozen=True)
 class Difference:
-    """What one model has that another has not.
+    """The open findings and paths that only one of two models has.
 
     Attributes
     ----------
@@ -125,7 +126,8 @@ class Difference:
     removed, added : tuple of Finding
         Open findings that are gone, and that are new.
     paths_removed, paths_added : tuple of (Foothold, Foothold)
-        Footholds and goals that no path joins any more, and that one joins now.
+        Pairs of a foothold and a goal that a path no longer connects, and that a path connects
+        now.
     """
 
     before: str
@@ -162,7 +164,15 @@ class Difference:
 
 
 def diff(before: Model, after: Model) -> Difference:
-    """Return which open findings and which paths one model has and the other has not.
+    """Return the open findings and paths that only one of two models has.
+
+    Parameters
+    ----------
+    before, after : Model
+
+    Returns
+    -------
+    Difference
 
     Examples
     --------
@@ -194,7 +204,17 @@ def _joined(found: Reach) -> dict[tuple[Foothold, Goal], None]:
 
 
 def missing_controls(model: Model) -> frozenset[str]:
-    """Return the controls that are not in place: by the files, or by the open findings.
+    """Return the names of the controls that are not in place.
+
+    An environment's files decide it; without them, the open findings do.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    frozenset of str
 
     Examples
     --------
@@ -211,7 +231,18 @@ def missing_controls(model: Model) -> frozenset[str]:
 
 
 def with_missing(model: Model, missing: frozenset[str]) -> Model:
-    """Return a model with controls put in place that are known to be missing there."""
+    """Return a model with controls in place that it is known to lack.
+
+    Parameters
+    ----------
+    model : Model
+    missing : frozenset of str
+        Some of what :func:`missing_controls` returns.
+
+    Returns
+    -------
+    Model
+    """
     from labkit import controls
     from labkit.controls import put_in_place
     from labkit.model import read_model
@@ -226,7 +257,7 @@ def with_missing(model: Model, missing: frozenset[str]) -> Model:
 def _editable(model: Model) -> Environment | None:
     """Return the environment of a model, unless it was read from files copied from machines.
 
-    Controls edit the files of an environment; a copied cluster's files may be laid otherwise.
+    Controls edit the files of an environment; a copied cluster may keep its files elsewhere.
     """
     env = model.env
     return env if env is not None and (env.folder / "environment.yaml").is_file() else None

@@ -1,4 +1,4 @@
-"""The model: facts become a graph of components and channels, every claim with its source.
+"""The model: a graph of components and channels that is read from facts, each claim sourced.
 
 Works without Docker and Kubernetes.
 """

@@ -1,4 +1,4 @@
-"""Who may do what: the rules evaluated, not their names believed."""
+"""Who may do what: evaluates the rules, instead of trusting the name of a mode."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _all_powerful(role: RbacRole) -> bool:
 def everything_for(
     env: Environment, apiserver: Component, groups: Iterable[str], user: str = ""
 ) -> Claim | None:
-    """Return the rule by which someone of these groups may do everything, or None.
+    """Return the rule by which a member of these groups may do everything, or None.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def everything_for(
 
 
 def apiserver_authorization(env: Environment, apiserver: Component) -> Claim:
-    """Say whether whoever gets past an apiserver's authentication may do everything."""
+    """Say whether every caller that an apiserver authenticates may do everything."""
     modes, mode = _modes(apiserver)
     anonymous = apiserver_anonymous(apiserver).value == "anonymous"
     found = everything_for(env, apiserver, {AUTHENTICATED})
@@ -108,7 +108,7 @@ def apiserver_authorization(env: Environment, apiserver: Component) -> Claim:
     if anonymous:
         stranger = everything_for(env, apiserver, {UNAUTHENTICATED}, ANONYMOUS)
         if found is None and stranger is not None:
-            # who leaves their credential out is one of the anonymous
+            # a caller can leave their credential out, and is then anonymous
             return stranger
         if found and stranger is None:
             return Claim("enforced", f"{found.detail}; not the anonymous", found.source)
@@ -126,7 +126,7 @@ def apiserver_authorization(env: Environment, apiserver: Component) -> Claim:
 
 
 def kubelet_authorization(env: Environment, kubelet: Component) -> Claim:
-    """Say whether whoever gets past a kubelet's authentication may do everything.
+    """Say whether every caller that a kubelet authenticates may do everything.
 
     The mode Webhook asks the apiserver: where everybody may do everything there, so here.
     """
@@ -164,7 +164,7 @@ def credential_of(env: Environment, config: KubeConfig) -> Credential | None:
 
 
 def proxy_authorization(env: Environment, proxy: Component, apiserver: Component | None) -> Claim:
-    """Say what whoever reaches a ``kubectl proxy`` may do: what its kubeconfig's user may."""
+    """Say whether callers of a ``kubectl proxy`` may do everything: its kubeconfig decides."""
     source = proxy.setting("kubeconfig").source
     config = proxy.kubeconfig
     if config is None or apiserver is None:

@@ -132,7 +132,7 @@ class Draft:
         Raises
         ------
         ConfigError
-            An end is no component, a value is none of those there are, or it is there already.
+            An end is not a component, a value is unknown, or the channel exists already.
         """
         _check(said, CHANNEL[2:], "a channel", source)
         ends = [self._find(end, source) for end in (client, server)]

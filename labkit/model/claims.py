@@ -1,4 +1,4 @@
-"""The vocabulary: what is claimed of a channel, and where it was read."""
+"""Channels, their claims, and the values that a claim can have."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from labkit.cluster.syntax.source import Source
 
-__all__ = ["PROPERTIES", "VALUES", "Channel", "Claim", "Source", "closed"]
+__all__ = ["ANYONE", "LOCAL_USERS", "PROPERTIES", "VALUES", "Channel", "Claim", "Source", "closed"]
+
+#: How the client of a channel begins that is not a component: anyone on the network, any user of
+#: a machine.
+ANYONE, LOCAL_USERS = "anyone@", "local-users@"
 
 PROPERTIES = ("encryption", "server_authentication", "client_authentication", "authorization")
 
@@ -22,9 +26,9 @@ VALUES = {
         "closed",
         "unknown",
     ),
-    # does this client verify the server
+    # whether this client verifies the server
     "server_authentication": ("none", "unverified", "verified", "local", "closed", "unknown"),
-    # does the listener demand to know who calls
+    # whether the listener demands that callers authenticate
     "client_authentication": (
         "none",
         "anonymous",
@@ -33,7 +37,7 @@ VALUES = {
         "closed",
         "unknown",
     ),
-    # is a caller that got past authentication refused what it has no right to
+    # whether an authenticated caller is refused what they have no right to
     "authorization": ("allow-all", "enforced", "closed", "unknown"),
 }
 
@@ -41,6 +45,15 @@ VALUES = {
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One property of a channel: its value, a few words, and where it was read.
+
+    Attributes
+    ----------
+    value : str
+        One of :data:`VALUES` for a property of a channel; "unknown" is never read as "closed".
+    detail : str
+        What the value rests on, in a few words.
+    source : Source
+        The file and line, or the default, that it was read from.
 
     Examples
     --------
@@ -63,10 +76,39 @@ class Claim:
 class Channel:
     """One client's use of one listener: the edge of the model.
 
-    ``open`` is False where the listener is known and not configured; all four claims are then
-    "closed". ``credential`` is the name of what the client proves itself with on its machine,
-    ``bind`` the address that the server listens on, where it is known; ``members`` are the
-    people whom a socket's group lets in.
+    Attributes
+    ----------
+    id : str
+        "kubelet@worker1 -> kube-apiserver@master:6443".
+    client, server : str
+        The ids of the components at its ends.
+    protocol : str
+        "http", "https", "unix" ...
+    port : int or None
+        The server's port, 1 to 65535.
+    path : str or None
+        The server's unix socket.
+    open : bool
+        False if nothing listens there; the four claims are then "closed".
+    encryption, server_authentication, client_authentication, authorization : Claim
+        The four properties, see :data:`PROPERTIES` and :data:`VALUES`.
+    credential : str or None
+        The name of the credential that the client authenticates with.
+    data : tuple of str
+        What it carries: "secrets", "pod specs" ...
+    client_zone, server_zone : str
+        The trust zones of its ends.
+    bind : str
+        The address that the server listens on; empty if it is not known.
+    members : tuple of str
+        The users whom a unix socket's group lets in.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> [channel] = read_model("hardened").open_channels("kube-scheduler@master -> *")
+    >>> channel.encryption.value, channel.credential
+    ('tls1.3', 'kube-scheduler')
     """
 
     id: str
@@ -87,9 +129,24 @@ class Channel:
     bind: str = ""
     members: tuple[str, ...] = ()
 
+    @property
+    def from_anyone(self) -> bool:
+        """Whether its client is anyone on the network, or any user of a machine."""
+        return self.client.startswith((ANYONE, LOCAL_USERS))
+
 
 def closed(detail: str, source: Source) -> Claim:
-    """Make the claim that nothing listens there.
+    """Return the claim that nothing listens there.
+
+    Parameters
+    ----------
+    detail : str
+        Why, in a few words.
+    source : Source
+
+    Returns
+    -------
+    Claim
 
     Examples
     --------

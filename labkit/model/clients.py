@@ -11,11 +11,12 @@ from labkit.cluster.facts import Component, Environment
 from labkit.cluster.kubeconfig import KubeConfig
 from labkit.cluster.syntax.source import Setting, Source, is_true
 from labkit.model.addresses import node_of, url_of
+from labkit.model.anyone import channels_of_anyone
 from labkit.model.authorization import credential_of
 from labkit.model.claims import PROPERTIES, Channel, Claim, closed
 from labkit.model.endpoints import Endpoints, channel_to
-from labkit.model.listener import Listener
-from labkit.model.strangers import ALL_OBJECTS, DOCKER, NETWORK, strangers
+from labkit.model.listener import ALL_OBJECTS, CONTAINERS, Listener, socket_path
+from labkit.model.threat_model import NETWORK_ZONE
 
 __all__ = ["find_channels"]
 
@@ -26,7 +27,7 @@ DATA = {
     "kube-controller-manager": ("all objects", "secrets", "service account tokens"),
     "kubectl-proxy": ALL_OBJECTS,
     "kubectl": ALL_OBJECTS,
-    "docker": DOCKER,
+    "docker": CONTAINERS,
 }
 
 
@@ -81,7 +82,7 @@ def _call(
     if listener.open and listener.protocol != parts.scheme:
         why = f"the client speaks {parts.scheme}, the server {listener.protocol}"
         trust = Claim("unknown", why, url.source)
-    zone = places.zones.get(here, NETWORK)
+    zone = places.zones.get(here, NETWORK_ZONE)
     return channel_to(client, zone, listener, trust, credential, data)
 
 
@@ -194,8 +195,7 @@ def _etcd_peers(places: Endpoints, it: Component) -> Iterator[Channel]:
 
 def _kubelet_to_runtime(places: Endpoints, it: Component) -> Channel:
     endpoint = it.setting("containerRuntimeEndpoint")
-    path = endpoint.value.removeprefix("unix://")
-    path = path.removeprefix("/var") if path.startswith("/var/run/") else path
+    path = socket_path(endpoint.value.removeprefix("unix://"))
     trust = Claim("local", f"unix socket {path}", endpoint.source)
     data = ("containers", "images", "secrets as environment")
     for listener in places.all:
@@ -262,7 +262,7 @@ def find_channels(env: Environment) -> list[Channel]:
             result += _to_etcd(places, it, "etcd-endpoints", ("etcd-cafile", "etcd-certfile"), data)
         elif it.kind == "kubelet":
             result.append(_kubelet_to_runtime(places, it))
-    result += strangers(places, result)
+    result += channels_of_anyone(places, result)
     return _told_apart(_doubted(env, channel) for channel in result)
 
 

@@ -230,7 +230,7 @@ def _authority_keys(env: Environment) -> Iterator[StoredCredential]:
                 name=f"the key of {authority.name}",
                 node=node.name,
                 kind="key",
-                identity="whoever is named in a certificate",
+                identity="any user whom a certificate names",
                 rights=(ADMIN,),
                 readable_by=_readers(env, node.name, authority.key),
                 source=authority.source,

@@ -9,7 +9,7 @@ from labkit.cluster.facts import Environment
 from labkit.model.addresses import is_loopback, node_of
 from labkit.model.claims import Channel, Claim
 from labkit.model.listener import Listener
-from labkit.model.listeners import listeners
+from labkit.model.listeners import find_listeners
 
 __all__ = ["Endpoints", "channel_to"]
 
@@ -22,7 +22,7 @@ class Endpoints:
 
     def __init__(self, env: Environment) -> None:
         self.env = env
-        self.all = listeners(env)
+        self.all = find_listeners(env)
         self.zones = {node.name: node.zone for node in env.nodes}
 
     def at(self, host: str, port: int, here: str) -> Listener | None:

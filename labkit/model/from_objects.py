@@ -1,4 +1,4 @@
-"""A cluster's objects as a threat model: its machines and pods; the channels are not in them."""
+"""A cluster's objects as a threat model: its machines and pods, without channels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ __all__ = ["model_of_dump"]
 
 def model_of_dump(dump: Dump) -> Model:
     """Return the model of a dump, with equal pods as one component.
+
+    Parameters
+    ----------
+    dump : Dump
+        The objects, as :func:`labkit.cluster.read_dump` returns them.
+
+    Returns
+    -------
+    Model
+        It has no channels: objects do not say what a component demands of its callers.
 
     Examples
     --------

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from labkit.cluster.accounts import Group
 from labkit.cluster.facts import Environment
 from labkit.cluster.syntax.source import Setting, Source
 from labkit.model.claims import Claim
 
-__all__ = ["Listener", "socket_claims", "socket_group", "tls"]
+__all__ = [
+    "ALL_OBJECTS",
+    "CONTAINERS",
+    "Anyone",
+    "Listener",
+    "socket_claims",
+    "socket_group",
+    "socket_path",
+    "tls",
+]
 
+#: What clients of the apiserver and of etcd exchange with them.
+ALL_OBJECTS = ("all objects", "secrets")
+#: What clients of a container engine exchange with it.
+CONTAINERS = ("containers", "root on the node")
+
+#: Versions as kubelets, apiservers and etcd spell them.
 VERSIONS = {
     "VersionTLS10": "tls1.0",
     "VersionTLS11": "tls1.1",
@@ -19,14 +35,51 @@ VERSIONS = {
     "TLS1.2": "tls1.2",
     "TLS1.3": "tls1.3",
 }
+#: The bit of a file mode that lets every user of the machine write, and that of the group.
+OTHERS_WRITE, GROUP_WRITES = 0o002, 0o020
+
+
+class Anyone(Enum):
+    """When the model has a channel from anyone, and not only from components, to a listener."""
+
+    NEVER = "never"
+    ALWAYS = "always"
+    #: No component uses it: the listener would otherwise not be in the model at all.
+    UNUSED = "unused"
+    #: No component uses it, or it does not require its clients to authenticate.
+    UNUSED_OR_UNPROVEN = "unused or unproven"
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
     """An address that a component serves on, and what it demands there.
 
-    ``role`` tells the listeners of one component apart: "api", "read-only", "client", "peer",
-    "metrics".
+    Attributes
+    ----------
+    server : str
+        The component's id, "etcd@etcd1".
+    role : str
+        Tells the listeners of one component apart: "api", "read-only", "client", "peer",
+        "metrics".
+    node, zone : str
+        The component's machine, and its trust zone.
+    protocol : {"http", "https", "unix"}
+    bind : str
+        The address of the machine that it listens on; empty for every address.
+    port : int or None
+        The port, 1 to 65535.
+    path : str or None
+        The path of a unix socket.
+    open : bool
+        False if the component is configured not to listen here.
+    encryption, client_authentication, authorization : Claim
+        What it demands.
+    bind_source : Source or None
+        Where ``bind`` was read.
+    anyone : Anyone
+        When the model has a channel from anyone to it.
+    data : tuple of str
+        What anyone exchanges with it.
     """
 
     server: str
@@ -41,49 +94,114 @@ class Listener:
     encryption: Claim
     client_authentication: Claim
     authorization: Claim
+    bind_source: Source | None = None
+    anyone: Anyone = Anyone.NEVER
+    data: tuple[str, ...] = ()
 
 
 def tls(setting: Setting) -> Claim:
-    """Claim the lowest TLS version that a listener accepts."""
+    """Return the claim of the lowest TLS version that a listener accepts.
+
+    Parameters
+    ----------
+    setting : Setting
+        The flag or field that names the version, "VersionTLS12" or "TLS1.2".
+
+    Returns
+    -------
+    Claim
+        Its value is "tls1.0" to "tls1.3", or "unknown".
+
+    Examples
+    --------
+    >>> tls(Setting("VersionTLS12", Source("kubelet.yaml", 7, "tlsMinVersion"))).value
+    'tls1.2'
+    """
     value = VERSIONS.get(setting.value)
     if value is None:
         return Claim("unknown", f"no TLS version: {setting.value}", setting.source)
     return Claim(value, f"TLS {value.removeprefix('tls')} or later", setting.source)
 
 
+def socket_path(path: str) -> str:
+    """Return a socket's path without the link /var/run.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> socket_path("/var/run/docker.sock")
+    '/run/docker.sock'
+    """
+    return path.removeprefix("/var") if path.startswith("/var/run/") else path
+
+
 def socket_claims(
     path: str, mode: str, owner: str, place: Source, source: Source
 ) -> tuple[Claim, Claim, Claim]:
-    """Claim what holds of a unix socket: local, and whom its mode lets in."""
-    detail = f"{mode} {owner}"
-    value = "none" if int(mode, 8) & 0o002 else "file-mode"
+    """Return the claims of a unix socket: encryption, client authentication, authorization.
+
+    Parameters
+    ----------
+    path : str
+    mode : str
+        Octal, "0660".
+    owner : str
+        User and group, "root:docker".
+    place : Source
+        Where the path was read.
+    source : Source
+        Where mode and owner were read.
+
+    Returns
+    -------
+    tuple of Claim
+
+    Examples
+    --------
+    >>> source = Source("docker.socket", 6, "SocketMode=0666")
+    >>> [it.value for it in socket_claims("/run/docker.sock", "0666", "root:root", source, source)]
+    ['local', 'none', 'allow-all']
+    """
+    value = "none" if int(mode, 8) & OTHERS_WRITE else "file-mode"
     return (
         Claim("local", f"unix socket {path}", place),
-        Claim(value, detail, source),
-        Claim("allow-all", "whoever opens it commands it", source),
+        Claim(value, f"{mode} {owner}", source),
+        Claim("allow-all", "users who open it command it", source),
     )
 
 
 def socket_group(env: Environment, node: str, claim: Claim) -> tuple[Group, ...]:
-    """Return who is in the group that a socket of a machine lets in, by its mode.
+    """Return the members of the group that may open a socket of a machine.
 
     Parameters
     ----------
     env : Environment
     node : str
+        The machine's name.
     claim : Claim
-        What :func:`socket_claims` says of its clients.
+        The socket's client authentication, see :func:`socket_claims`.
+
+    Returns
+    -------
+    tuple of Group
+        One entry for each member; empty if the mode does not let the group write.
 
     Examples
     --------
     >>> from labkit.cluster import read_environment
-    >>> from labkit.cluster.syntax.source import Source
     >>> claim = Claim("file-mode", "0660 root:docker", Source("docker.socket", 6, ""))
     >>> [group.member for group in socket_group(read_environment("insecure"), "worker1", claim)]
     ['bob']
     """
     mode, _, owner = claim.detail.partition(" ")
-    if claim.value != "file-mode" or not int(mode, 8) & 0o020:
+    if claim.value != "file-mode" or not int(mode, 8) & GROUP_WRITES:
         return ()
     name = owner.partition(":")[2]
     return tuple(g for g in env.node(node).groups if g.name == name and g.member)

@@ -1,4 +1,4 @@
-"""Whether the apiserver lets one caller do one thing: its authorizers' rules, evaluated."""
+"""Whether the apiserver allows a caller an action, by the rules of its authorizers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
     "trusted_by",
 ]
 
-#: Who is let in is one of these words; so is whether an action is.
+#: The values of claims about callers and about actions.
 #: What the Node authorizer lets every kubelet do, to whatever node or pod it be: NodeRestriction,
 #: an admission plugin, is what holds it to its own.
 OF_NODES = {
@@ -49,7 +49,7 @@ ALLOWED, REFUSED = "allowed", "refused"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls the apiserver, as it sees it; without a user, it lets nobody in."""
+    """A caller as the apiserver authenticates them; without a user, it refuses them."""
 
     user: str
     groups: frozenset[str]
@@ -58,7 +58,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What is asked of the apiserver, in the words of its authorizers."""
+    """A request to the apiserver, in the attributes that its authorizers look at."""
 
     verb: str
     resource: str
@@ -71,7 +71,7 @@ class Action:
 
 
 def authenticated_as(apiserver: Component, env: Environment, held: Credential | None) -> Caller:
-    """Return whom an apiserver takes the holder of a credential for.
+    """Return the caller that an apiserver authenticates by a credential.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def authenticated_as(apiserver: Component, env: Environment, held: Credential | 
 
 
 def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | None) -> Caller:
-    """Return whom a kubelet takes the holder of a credential for.
+    """Return the caller that a kubelet authenticates by a credential.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | No
 
 
 def bearer_at_kubelet(env: Environment, kubelet: Component, bearer: Caller) -> Caller:
-    """Return whom a kubelet takes the bearer of a token for that the apiserver knows.
+    """Return the caller that a kubelet authenticates by a token of the apiserver.
 
     A kubelet that does not ask the apiserver about tokens takes him for anybody.
 
@@ -161,7 +161,7 @@ def trusted_by(env: Environment, path: str) -> frozenset[str]:
 
 
 def service_account(namespace: str, name: str, source: Source) -> Caller:
-    """Return whom an apiserver takes the holder of a service account's token for.
+    """Return the caller that an apiserver authenticates by a service account's token.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def service_account(namespace: str, name: str, source: Source) -> Caller:
 
 
 def default_bindings(env: Environment) -> tuple[Binding, ...]:
-    """Return what the manifests bind to default service accounts, or to all accounts at once.
+    """Return the bindings of the manifests to default service accounts, or to all of them.
 
     Examples
     --------
@@ -202,7 +202,7 @@ def _nobody(claim: Claim) -> Caller:
 
 
 def may(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Claim:
-    """Say whether a caller is allowed something, and by which rule.
+    """Say whether a caller is allowed an action, and by which rule.
 
     With RBAC, the apiserver's bootstrap policy counts as well; of the Node authorizer's rules,
     those that hold for every kubelet do.
@@ -241,7 +241,7 @@ def may(env: Environment, apiserver: Component, caller: Caller, action: Action) 
 
 
 def may_at_kubelet(env: Environment, kubelet: Component, caller: Caller, action: Action) -> Claim:
-    """Say whether a kubelet lets a caller do something: by its mode, it asks the apiserver.
+    """Say whether a kubelet allows a caller an action; in Webhook mode it asks the apiserver.
 
     Returns
     -------
@@ -260,7 +260,7 @@ def may_at_kubelet(env: Environment, kubelet: Component, caller: Caller, action:
 
 
 def admission(apiserver: Component, plugin: str) -> Claim:
-    """Say whether a plugin that is on by default is at work.
+    """Say whether an admission plugin that is on by default is enabled.
 
     Examples
     --------
@@ -276,7 +276,7 @@ def admission(apiserver: Component, plugin: str) -> Claim:
 
 
 def enabled(apiserver: Component, plugin: str) -> Claim:
-    """Say whether a plugin that is off by default is at work.
+    """Say whether an admission plugin that is off by default is enabled.
 
     Examples
     --------
@@ -292,7 +292,7 @@ def enabled(apiserver: Component, plugin: str) -> Claim:
 
 
 def restricted(apiserver: Component, caller: Caller) -> Claim | None:
-    """Return what holds a kubelet to its own node and its own mirror pods, if anything does.
+    """Return the claim that restricts a kubelet to its own node and its mirror pods.
 
     Examples
     --------

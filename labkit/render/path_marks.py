@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from labkit.model import Model
 from labkit.model.footholds import NETWORK
-from labkit.model.strangers import STRANGERS
 from labkit.render.svg import Mark
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class PathMarks:
             if step.foothold == NETWORK:
                 return Mark(number, frozenset([channel.id]), frozenset())
             # the attacker does not use the client's own call, unless they use its credential
-            called = channel.client.startswith(STRANGERS) or step.foothold.kind == "holds"
+            called = channel.from_anyone or step.foothold.kind == "holds"
             used = [channel.id] if called else []
             return Mark(number, frozenset(used), frozenset([channel.server]))
         held = list(self._held(step))

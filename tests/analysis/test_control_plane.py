@@ -64,7 +64,7 @@ def test_insecure_has_exactly_the_expected_findings() -> None:
 def test_residual_finding_is_explained(name: str) -> None:
     [stays] = find_threats(control_plane(name)).state("residual")
     assert stays.id == STAYS
-    assert "a socket's mode is all there is" in stays.explanation
+    assert "only the socket's mode restricts them" in stays.explanation
     assert ids(name, "unknown") == set()
 
 

@@ -90,7 +90,7 @@ def dump_of(*objects: Object) -> Dump:
 
 
 def way_in(*objects: Object) -> tuple[str, ...]:
-    """Return the reasons of the first step from outside on the way to cluster-admin."""
+    """Return the reasons of the first step of a path from outside to cluster-admin."""
     graph = attack_graph(object_steps(dump_of(ADMIN, *objects)))
     if OUTSIDE not in graph:
         return ()

@@ -380,7 +380,7 @@ def test_portforward_reaches_ports_and_attach_costs_more_than_exec():
 
 
 def test_wildcards_match_as_in_rbac():
-    """``*/exec`` is a pattern, ``pods/*`` is none."""
+    """``*/exec`` is a pattern, ``pods/*`` is not."""
     for resources, enters in (("*/exec", True), ("pods/*", False), ("*", True), ("pods", False)):
         objects = (*may("a/b", rule("create", resources), at="n"), pod("n", "web", token=False))
         entered = "enters the pods of n" in reached(is_account("a", "b"), *objects)

@@ -65,7 +65,7 @@ def test_acceptance_that_matches_nothing_is_refused(tmp_path: Path) -> None:
         ("owner: alice", "owner: ' '", "has an owner and a reason"),
         ("    owner: alice\n", "", "owner"),
         ("2026-12-31", "soon", "no date: 'soon'"),
-        ("reason:", "reasons:", "'reasons' is none of finding, owner"),
+        ("reason:", "reasons:", "unknown key 'reasons': the keys are finding, owner"),
         ("accepted:", "accept:", "only a list 'accepted'"),
     ],
 )
@@ -121,7 +121,7 @@ def test_gate_counts_new_findings_by_severity(tmp_path: Path) -> None:
 def test_broken_baseline_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "before.json"
     path.write_text(text)
-    with pytest.raises(ConfigError, match="is no analysis to compare with"):
+    with pytest.raises(ConfigError, match="is not an analysis of labkit"):
         baseline_of(path)
 
 
@@ -136,9 +136,9 @@ def test_forbidden_path_names_the_line_that_opened_it() -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("pod secrets", "no path to forbid: 'pod secrets'"),
-        ("-> secrets", "no path to forbid: '-> secrets'"),
-        ("pod -> ", "no path to forbid: 'pod -> '"),
+        ("pod secrets", "'pod secrets' is not a rule FROM -> TO"),
+        ("-> secrets", "'-> secrets' is not a rule FROM -> TO"),
+        ("pod -> ", "'pod -> ' is not a rule FROM -> TO"),
         ("pod -> moon", "no foothold or goal 'moon'"),
         ("moon -> secrets", "no foothold or goal 'moon'"),
     ],

@@ -35,7 +35,8 @@ TECHNIQUE = "apiserver-anonymous"
 def anonymous_steps(model: Model) -> tuple[Step, ...]:
     """Return the steps of a caller without a credential through a model of configuration.
 
-    Where everybody may do everything, the claims of the channels say so, and there are none.
+    The result is empty for an apiserver that allows everything to everyone: the claims of its
+    channels say so already.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def anonymous_steps(model: Model) -> tuple[Step, ...]:
 
 
 def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
-    """Return the steps from everywhere to the identity of a caller without a credential.
+    """Return the steps to the identity of an anonymous caller, from inside and outside.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
 
 
 def anonymous_bindings(rbac: Rbac) -> list[Binding]:
-    """Return the bindings that give something to callers without a credential."""
+    """Return the bindings that give rights to callers without a credential."""
     strangers = {("User", ANONYMOUS), ("Group", UNAUTHENTICATED)}
     return [
         binding
@@ -88,7 +89,7 @@ def anonymous_bindings(rbac: Rbac) -> list[Binding]:
 
 
 def open_apiservers(env: Environment) -> Iterator[Component]:
-    """Yield the apiservers that let callers without a credential in, and not do everything."""
+    """Yield the apiservers that admit anonymous callers, but do not allow them everything."""
     for it in env.components:
         if (
             it.kind == "kube-apiserver"

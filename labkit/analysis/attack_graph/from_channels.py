@@ -1,4 +1,4 @@
-"""What the claims of channels let an attacker do: for any model, of any cluster.
+"""The steps that the claims of channels allow an attacker, in any model of any cluster.
 
 The techniques of the lab say the same of the kit's two environments, with more detail; these
 steps need nothing but channels, components and credentials, so they hold for a cluster that
@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from labkit.analysis.attack_graph.steps import Step
-from labkit.analysis.listener_kinds import ListenerKind, gap_at, kind_of_listener
 from labkit.cluster.syntax.urls import is_loopback
 from labkit.model import Channel, Foothold, Model, Role, StoredCredential
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
-from labkit.model.strangers import STRANGERS
+from labkit.model.listeners import ListenerKind, gap_at, kind_of_listener
 
 __all__ = ["channel_steps", "implications", "machines", "technique_of_credential"]
 
@@ -24,7 +23,7 @@ READABLE = frozenset({"secrets", "all objects"})
 STORE = ("etcd", "etcd peer")
 #: One request; to get between two machines; to make a certificate and a server for it.
 REQUEST, LISTENING, MIDDLE, ADMINISTRATION = 1.0, 2.0, 3.0, 1.0
-#: What shows that a machine is for something.
+#: The component that shows the role of its machine.
 SIGN_OF_ROLE = {Role.MASTER: "kube-apiserver", Role.WORKER: "kubelet", Role.ETCD: "etcd"}
 #: The technique that demonstrates what a component's certificate opens.
 BY_CERTIFICATE = {
@@ -51,7 +50,7 @@ def machines(model: Model, role: Role) -> list[str]:
 
 
 def implications(model: Model) -> dict[Foothold, list[Foothold]]:
-    """Return what somebody has by having something else.
+    """Return the footholds that an attacker has by having another one.
 
     Examples
     --------
@@ -76,7 +75,7 @@ def implications(model: Model) -> dict[Foothold, list[Foothold]]:
 
 
 def channel_steps(model: Model) -> tuple[Step, ...]:
-    """Return everything that the claims of a model let an attacker do.
+    """Return the steps that the claims of a model allow an attacker.
 
     Parameters
     ----------
@@ -99,7 +98,7 @@ def channel_steps(model: Model) -> tuple[Step, ...]:
         if channel.open:
             for step in _by_channel(model, channel):
                 # of several clients, the call of anybody is what an attacker does
-                if step not in found or channel.client.startswith(STRANGERS):
+                if step not in found or channel.from_anyone:
                     found[step] = step
     for it in model.credentials:
         found |= {step: step for step in _by_credential(it)}
@@ -127,7 +126,7 @@ def technique_of_credential(it: StoredCredential) -> str:
 
 
 def _by_machine(model: Model) -> Iterator[Step]:
-    """Yield what root of a machine has by what runs there, whatever the channels demand."""
+    """Yield the steps of root on a machine, which no channel restricts."""
     kept = () if model.sealed else (SECRETS,)
     for it in model.components:
         root = Foothold("root", it.node)
@@ -164,18 +163,18 @@ def _by_channel(model: Model, it: Channel) -> Iterator[Step]:
         yield call("use-credential", _client_holds(model, it), kind.with_credential)
     if it.credential and it.authorization.value != EVERYTHING:
         yield from _as_client(model, it, kind)
-    if not local and not it.client.startswith(STRANGERS):  # nobody sends anything there
+    if not local and not it.from_anyone:  # nobody sends anything there
         yield from _on_the_way(model, it, kind)
 
 
 def _on_the_way(model: Model, it: Channel, kind: ListenerKind) -> Iterator[Step]:
-    """Yield what somebody between client and server reads."""
+    """Yield the steps of an attacker between client and server."""
     loss = _loss(model, it, kind)
     if it.encryption.value == "none" and loss:
         technique = gap_at(it, "encryption").technique
         name, because = technique or "eavesdrop", (it.encryption,)
         yield Step(name, NETWORK, loss, because, LISTENING, technique, it.id)
-    # what a client asks for, a false server has not: only what it is sent is lost
+    # a false server gets what the client sends, and not what the client asks for
     elif it.server_authentication.value == "unverified" and loss and kind.name in STORE:
         technique = gap_at(it, "server_authentication").technique
         name, because = technique or "machine-in-the-middle", (it.server_authentication,)
@@ -183,8 +182,8 @@ def _on_the_way(model: Model, it: Channel, kind: ListenerKind) -> Iterator[Step]
 
 
 def _as_client(model: Model, it: Channel, kind: ListenerKind) -> Iterator[Step]:
-    """Yield what the holder of a client's credential does as that client."""
-    # who may write what the apiserver believes may grant themselves anything
+    """Yield the steps of an attacker who uses a client's credential."""
+    # an attacker who writes to etcd can grant themselves anything
     writes = (ADMIN,) if kind.name == "etcd" and READABLE & set(it.data) else ()
     if kind.name in STORE and (gains := (*writes, *_loss(model, it, kind))):
         because, technique = (it.authorization,), kind.with_credential
@@ -213,6 +212,6 @@ def _keeps_plaintext(model: Model, kind: ListenerKind) -> bool:
 
 
 def _loss(model: Model, it: Channel, kind: ListenerKind) -> tuple[Foothold, ...]:
-    """Return what is lost with what a channel carries: to etcd, it may be sealed already."""
+    """Return the loss by reading a channel; secrets may reach etcd encrypted already."""
     sealed = kind.name in STORE and model.sealed
     return (SECRETS,) if READABLE & set(it.data) and not sealed else ()

@@ -21,7 +21,7 @@ from labkit.techniques import FOOTHOLDS, Technique
 
 __all__ = ["graph", "technique_steps"]
 
-#: What somebody has by having something else.
+#: The footholds that an attacker has by having another one.
 IMPLIES: dict[Foothold, tuple[Foothold, ...]] = {
     ROOT_ON_WORKER: (USER_ON_WORKER, POD, NETWORK, NODE),
     ROOT_ON_ETCD: (NETWORK,),
@@ -30,7 +30,7 @@ IMPLIES: dict[Foothold, tuple[Foothold, ...]] = {
 
 
 def graph(model: Model, only: Iterable[Technique] | None = None) -> Graph:
-    """Return the attack graph of the techniques that a model lets through.
+    """Return the attack graph of the techniques that succeed against a model.
 
     Its nodes are the footholds that techniques know, whether they lead anywhere or not, and of
     each machine a foothold that stands for those of its role.
@@ -59,7 +59,7 @@ def graph(model: Model, only: Iterable[Technique] | None = None) -> Graph:
 
 
 def technique_steps(model: Model, only: Iterable[Technique] | None = None) -> tuple[Step, ...]:
-    """Return every technique that the model lets through, at each of its footholds.
+    """Return a step for each technique that succeeds, from each of its footholds.
 
     Parameters
     ----------

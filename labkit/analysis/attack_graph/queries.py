@@ -95,7 +95,7 @@ class AttackPaths:
 
 @dataclass(frozen=True)
 class Reach:
-    """What an attacker gets to from some footholds.
+    """The goals that an attacker reaches from some footholds.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class Reach:
     HEAD = ("from", *map(str, GOALS))
 
     def path(self, start: Foothold, goal: Goal) -> Path | None:
-        """Return the cheapest path, or None where the goal is out of reach."""
+        """Return the cheapest path, or None if the goal is out of reach."""
         return self.paths[start].get(goal)
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -128,17 +128,20 @@ class Reach:
 
 
 def derivation(word: str) -> Derivation:
-    """Return how to derive an attack graph, by its word.
+    """Return the derivation of an attack graph that a word names.
 
     Parameters
     ----------
-    word : str
-        "claims" or "techniques".
+    word : {"claims", "techniques"}
+
+    Returns
+    -------
+    {"claims", "techniques"}
 
     Raises
     ------
     ConfigError
-        It is neither.
+        The word is another one.
 
     Examples
     --------
@@ -152,7 +155,7 @@ def derivation(word: str) -> Derivation:
 
 
 def graph_for(model: Model, derivation: Derivation = "claims") -> Graph:
-    """Return the attack graph of a model: what can be held, and by which step.
+    """Return the attack graph of a model: footholds, joined by steps.
 
     Parameters
     ----------
@@ -245,7 +248,7 @@ def reach(
     starts: Iterable[str | Foothold] | None = None,
     derivation: Derivation = "claims",
 ) -> Reach:
-    """Return which goals an attacker gets to, from each foothold.
+    """Return the goals that an attacker reaches, from each foothold.
 
     Parameters
     ----------
@@ -300,7 +303,7 @@ def _start(model: Model, wanted: str | Foothold, graph: Graph, derivation: Deriv
 
 
 def usual_starts(model: Model) -> list[Foothold]:
-    """Return where an attacker may start: the network, a pod, a user and root of each machine.
+    """Return the footholds where an attacker may start: network, pod, users and root.
 
     Of a cluster's objects, outside the cluster as well.
 
@@ -317,7 +320,7 @@ def usual_starts(model: Model) -> list[Foothold]:
 
 
 def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = None) -> Foothold:
-    """Return a foothold or a goal of a model by what a person types.
+    """Return the foothold or goal of a model that a text names.
 
     Parameters
     ----------
@@ -337,7 +340,7 @@ def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = No
     Raises
     ------
     ConfigError
-        There is none such; the message names the nearest.
+        The model has no such foothold; the message names the nearest one.
 
     Examples
     --------

@@ -82,7 +82,16 @@ Graph: TypeAlias = "nx.DiGraph[Foothold]"
 
 
 def cost(path: Path) -> float:
-    """Return what a path costs altogether.
+    """Return the total cost of a path.
+
+    Parameters
+    ----------
+    path : tuple of Step
+
+    Returns
+    -------
+    float
+        The sum of the steps' costs; a plain request costs 1.
 
     Examples
     --------
@@ -101,15 +110,15 @@ def attack_graph(
     Parameters
     ----------
     steps : iterable of Step
-        Those that are possible; of equally cheap ones between two things the first counts.
+        The possible steps; of equally cheap ones between two footholds, the first counts.
     implies : mapping of Foothold to iterable of Foothold, optional
-        What somebody has by having something else.
+        The footholds that an attacker has by having another one.
 
     Returns
     -------
     networkx.DiGraph
-        Edges have the :class:`Step` as ``step`` and its cost as ``weight``; where one thing
-        implies the other, these are None and 0.
+        Edges have the :class:`Step` as ``step`` and its cost as ``weight``; if one
+        foothold implies the other, they are ``None`` and 0.
 
     Examples
     --------

@@ -43,10 +43,18 @@ class Acceptance:
 def read_acceptances(path: Path) -> tuple[Acceptance, ...]:
     """Read an acceptance file: a list ``accepted`` of finding, owner, reason and until.
 
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    tuple of Acceptance
+
     Raises
     ------
     ConfigError
-        Something is missing, or no date is where one is needed.
+        The file cannot be read, an entry lacks something, or ``until`` is not a date.
     """
     try:
         document = read_one(decode(path.read_bytes(), path.name), path.name)
@@ -62,7 +70,7 @@ def _entry(document: Document, number: int) -> Acceptance:
     at = ("accepted", number)
     for key in document.mapping(*at):
         if key not in KEYS:
-            raise document.broken(f"{key!r} is none of {', '.join(KEYS)}", *at, key)
+            raise document.broken(f"unknown key {key!r}: the keys are {', '.join(KEYS)}", *at, key)
     finding, owner, reason, until = (document.text(*at, key) for key in KEYS)
     if not owner.strip() or not reason.strip():
         raise document.broken("an acceptance has an owner and a reason", *at)
@@ -77,19 +85,23 @@ def _entry(document: Document, number: int) -> Acceptance:
 def accept(
     findings: Findings, entries: Iterable[Acceptance], today: dt.date | None = None
 ) -> Findings:
-    """Return findings with those accepted that somebody owns; an expired entry changes nothing.
+    """Return findings with the accepted ones marked so; an expired entry changes nothing.
 
     Parameters
     ----------
     findings : Findings
     entries : iterable of Acceptance
     today : datetime.date, optional
-        Without it, the day in UTC.
+        Today in UTC if it is not given.
+
+    Returns
+    -------
+    Findings
 
     Raises
     ------
     ConfigError
-        An entry matches no finding that is open: it hides something, or is left over.
+        An entry matches no open finding: its pattern is wrong, or it is no longer needed.
     """
     today = today or dt.datetime.now(dt.UTC).date()
     found = {item.id: item for item in findings}

@@ -31,20 +31,20 @@ class Finding:
     stride, cwe, attack, references : tuple of str
         Names in STRIDE, CWE and ATT&CK; CIS benchmark and documentation by name.
     property : str
-        The claim that it stands or falls with: "encryption", "audit" ...
+        The claim that it depends on: "encryption", "audit" ...
     claim : Claim
-        Its value, and where that was read.
+        The claim's value, and where it was read.
     state : str
         One of :data:`STATES`.
     control, technique : str
         The names of the control that closes it and of the technique that demonstrates it in a
-        lab; empty where labkit has none.
+        lab; empty if labkit does not have one.
     likelihood, impact : int
         From 1 to 4.
     severity : str
-        One of :data:`LEVELS`: what the risk rule makes of the two.
+        One of :data:`LEVELS`, computed from likelihood and impact by the risk rule.
     explanation : str
-        What an attacker gains by it, or why it stays.
+        What an attacker gains by it, or why it remains.
     """
 
     id: str

@@ -75,7 +75,7 @@ def _finding(
     return Finding(
         id=f"{rule}@{first.workload}",
         rule=rule,
-        title=f"Whoever breaks into a pod comes to: {goal}",
+        title=f"An attacker inside a pod reaches: {goal}",
         subject=f"pod/{first.id}",
         stride=("elevation of privilege",),
         cwe=("CWE-269",),

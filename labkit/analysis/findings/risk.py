@@ -1,4 +1,4 @@
-"""How grave a finding is: likelihood times impact, by a rule that can be read and edited."""
+"""The severity of a finding: likelihood times impact, by a rule that a user can edit."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["RiskRule", "read_risk"]
 
 @dataclass(frozen=True, slots=True)
 class RiskRule:
-    """Likelihood times impact, each from 1 to 4, held against thresholds.
+    """A rule for severity: likelihood times impact, each from 1 to 4, against thresholds.
 
     Attributes
     ----------
     thresholds : tuple of int
-        From which product on it is medium, high and critical.
+        The least products for medium, high and critical.
     likelihood, impact : mapping of str to int
-        By rule, instead of the kit's own.
+        Values that replace the kit's own, by the name of a threat rule.
 
     Examples
     --------
@@ -37,21 +37,29 @@ class RiskRule:
     impact: Mapping[str, int] = field(default_factory=dict)
 
     def weigh(self, rule: str, likelihood: int, impact: int) -> tuple[int, int]:
-        """Return likelihood and impact of a finding by a rule."""
+        """Return the likelihood and impact of a finding that a threat rule made."""
         return self.likelihood.get(rule, likelihood), self.impact.get(rule, impact)
 
     def level(self, likelihood: int, impact: int) -> str:
-        """Return one of the levels."""
+        """Return the severity: "low", "medium", "high" or "critical"."""
         return LEVELS[bisect_right(self.thresholds, likelihood * impact)]
 
 
 def read_risk(path: Path) -> RiskRule:
     """Read a rule: ``thresholds: {medium: 4, high: 8, critical: 12}``, ``likelihood: {rule: 2}``.
 
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    RiskRule
+
     Raises
     ------
     ConfigError
-        The file is malformed, or names a rule that there is not.
+        The file cannot be read, is malformed, or names a rule that does not exist.
     """
     from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES
 

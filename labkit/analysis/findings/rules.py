@@ -1,11 +1,11 @@
-"""The rules by which threats are found: one entry a rule, each about one property."""
+"""The rules by which threats are found: one row each, about one property."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labkit.analysis.listener_kinds import NO_GAP, Gap
 from labkit.model import PROPERTIES
+from labkit.model.listeners import NO_GAP, Gap
 
 __all__ = ["COMPONENT_RULES", "CREDENTIAL_RULES", "RULES", "ThreatRule"]
 
@@ -20,22 +20,22 @@ class ThreatRule:
     property : str
         A property of channels, or the name of a component's claim.
     bad : tuple of str
-        The values with which nothing is against it.
+        The values with which the threat is open.
     good : str
         The value that closes it.
     stride, cwe, attack : tuple of str
     likelihood : int
-        From 1 to 4, where nothing is against it.
+        From 1 to 4, if the threat is open.
     explanation : str
         What an attacker gains.
     gap : Gap
-        Control, technique and references where they do not depend on the listener.
+        Control, technique and references, if they do not depend on the listener.
     impact : int
-        Where it does not depend on the listener.
+        From 1 to 4; for a property of channels, the listener's impact counts instead.
     listener : bool
-        It is the listener's, whoever calls: found once, and not once for each client.
+        True if the threat is the same for all clients: it is found once for each listener.
     stays : str
-        Why it is a risk that remains, where labkit has no control against it.
+        Why the risk remains, if labkit has no control against it.
     """
 
     name: str
@@ -57,160 +57,162 @@ class ThreatRule:
 RULES = (
     ThreatRule(
         "plaintext",
-        "Whoever is on the way reads and changes it",
-        "encryption",
-        ("none",),
-        "tls1.3",
-        ("information disclosure", "tampering"),
-        ("CWE-319",),
-        ("T1040", "T1557.002"),
-        3,
-        "A container with default capabilities poisons ARP caches, and reads what is said.",
+        title="Anyone on the route can read and change it",
+        property="encryption",
+        bad=("none",),
+        good="tls1.3",
+        stride=("information disclosure", "tampering"),
+        cwe=("CWE-319",),
+        attack=("T1040", "T1557.002"),
+        likelihood=3,
+        explanation="A container with default capabilities poisons ARP caches and reads traffic.",
     ),
     ThreatRule(
         "weak-tls",
-        "TLS below 1.2 is accepted",
-        "encryption",
-        ("tls1.0", "tls1.1"),
-        "tls1.3",
-        ("information disclosure", "tampering"),
-        ("CWE-326", "CWE-757"),
-        ("T1557",),
-        2,
-        "A caller can be talked down to a version whose ciphers are broken.",
-        Gap("tls-min-version", "tls-downgrade", ("OWASP: Transport Layer Security Cheat Sheet",)),
+        title="TLS below 1.2 is accepted",
+        property="encryption",
+        bad=("tls1.0", "tls1.1"),
+        good="tls1.3",
+        stride=("information disclosure", "tampering"),
+        cwe=("CWE-326", "CWE-757"),
+        attack=("T1557",),
+        likelihood=2,
+        explanation="An attacker can make both ends agree on a version whose ciphers are broken.",
+        gap=Gap(
+            "tls-min-version", "tls-downgrade", ("OWASP: Transport Layer Security Cheat Sheet",)
+        ),
         listener=True,
     ),
     ThreatRule(
         "server-unverified",
-        "The client does not verify whom it calls",
-        "server_authentication",
-        ("none", "unverified"),
-        "verified",
-        ("spoofing", "information disclosure"),
-        ("CWE-295",),
-        ("T1557",),
-        2,
-        "Whoever gets in the way answers with a certificate of his own, and is believed.",
+        title="The client does not verify whom it calls",
+        property="server_authentication",
+        bad=("none", "unverified"),
+        good="verified",
+        stride=("spoofing", "information disclosure"),
+        cwe=("CWE-295",),
+        attack=("T1557",),
+        likelihood=2,
+        explanation="An attacker in between answers with their own certificate, and is believed.",
     ),
     ThreatRule(
         "caller-unauthenticated",
-        "Nobody is asked who calls",
-        "client_authentication",
-        ("none", "anonymous"),
-        "required",
-        ("spoofing", "denial of service"),
-        ("CWE-306",),
-        ("T1133",),
-        4,
-        "Any process that reaches the port is served; nothing tells it from the true client.",
+        title="Nobody is asked who calls",
+        property="client_authentication",
+        bad=("none", "anonymous"),
+        good="required",
+        stride=("spoofing", "denial of service"),
+        cwe=("CWE-306",),
+        attack=("T1133",),
+        likelihood=4,
+        explanation="Any process that reaches the port is served, exactly as the real client is.",
         listener=True,
     ),
     ThreatRule(
         "caller-unrestricted",
-        "Whoever gets in may do everything",
-        "authorization",
-        ("allow-all",),
-        "enforced",
-        ("elevation of privilege",),
-        ("CWE-269", "CWE-862"),
-        ("T1078",),
-        3,
-        "One stolen credential, of whatever role, is enough for everything behind the port.",
+        title="Every caller may do everything",
+        property="authorization",
+        bad=("allow-all",),
+        good="enforced",
+        stride=("elevation of privilege",),
+        cwe=("CWE-269", "CWE-862"),
+        attack=("T1078",),
+        likelihood=3,
+        explanation="One stolen credential of any role opens everything behind the port.",
         listener=True,
     ),
 )
 COMPONENT_RULES = (
     ThreatRule(
         "no-audit",
-        "Nobody can tell afterwards who did what",
-        "audit",
-        ("none",),
-        "on",
-        ("repudiation",),
-        ("CWE-778",),
-        ("T1685.002",),
-        2,
-        "Without an audit log what was done with a stolen credential is not seen.",
-        Gap(
+        title="Nobody can tell afterwards who did what",
+        property="audit",
+        bad=("none",),
+        good="on",
+        stride=("repudiation",),
+        cwe=("CWE-778",),
+        attack=("T1685.002",),
+        likelihood=2,
+        explanation="Without an audit log, the use of a stolen credential leaves no trace.",
+        gap=Gap(
             references=(
                 "CIS Kubernetes Benchmark 1.2.16, 3.2.1",
                 "Kubernetes documentation: Auditing",
             )
         ),
-        2,
+        impact=2,
     ),
     ThreatRule(
         "secrets-at-rest",
-        "Secrets lie readable in etcd, its backups and its disks",
-        "secrets at rest",
-        ("none",),
-        "encrypted",
-        ("information disclosure",),
-        ("CWE-312",),
-        ("T1552.001", "T1005"),
-        2,
-        "Whoever gets a disk, a snapshot or etcd's port has every secret of the cluster.",
-        Gap("encryption-at-rest", "at-rest", ("CIS Kubernetes Benchmark 1.2.27, 1.2.28",)),
+        title="Secrets lie readable in etcd, its backups and its disks",
+        property="secrets at rest",
+        bad=("none",),
+        good="encrypted",
+        stride=("information disclosure",),
+        cwe=("CWE-312",),
+        attack=("T1552.001", "T1005"),
+        likelihood=2,
+        explanation="A disk, a snapshot or etcd's port gives away every secret of the cluster.",
+        gap=Gap("encryption-at-rest", "at-rest", ("CIS Kubernetes Benchmark 1.2.27, 1.2.28",)),
     ),
     ThreatRule(
         "nodes-unrestricted",
-        "A kubelet may write other nodes and their pods",
-        "node restriction",
-        ("allow-all",),
-        "enforced",
-        ("tampering", "elevation of privilege"),
-        ("CWE-269",),
-        ("T1098",),
-        2,
-        "The certificate of one broken worker is enough to draw pods and secrets to it.",
-        Gap("node-restriction", "node-writes-other-node", ("CIS Kubernetes Benchmark 1.2.14",)),
-        3,
+        title="A kubelet may write other nodes and their pods",
+        property="node restriction",
+        bad=("allow-all",),
+        good="enforced",
+        stride=("tampering", "elevation of privilege"),
+        cwe=("CWE-269",),
+        attack=("T1098",),
+        likelihood=2,
+        explanation="One compromised worker's certificate is enough to draw pods to it.",
+        gap=Gap("node-restriction", "node-writes-other-node", ("CIS Kubernetes Benchmark 1.2.14",)),
+        impact=3,
     ),
     ThreatRule(
         "store-believed",
-        "Whoever is root on a machine of etcd is cluster-admin",
-        "store",
-        ("believed",),
-        "signed",
-        ("tampering", "elevation of privilege"),
-        ("CWE-345",),
-        ("T1565.001",),
-        1,
-        "What is written into etcd past the apiserver is believed.",
-        Gap("", "etcd-forge-credential"),
-        4,
-        stays="Kubernetes believes what etcd keeps: guard etcd's machines as the master's",
+        title="Root on a machine of etcd is cluster-admin",
+        property="store",
+        bad=("believed",),
+        good="signed",
+        stride=("tampering", "elevation of privilege"),
+        cwe=("CWE-345",),
+        attack=("T1565.001",),
+        likelihood=1,
+        explanation="The apiserver believes data that an attacker writes directly into etcd.",
+        gap=Gap("", "etcd-forge-credential"),
+        impact=4,
+        stays="Kubernetes believes the data in etcd: guard etcd's machines like the control plane",
     ),
     ThreatRule(
         "pod-traffic-plaintext",
-        "What pods say to each other is readable between the workers",
-        "overlay",
-        ("none",),
-        "encrypted",
-        ("information disclosure", "tampering"),
-        ("CWE-319",),
-        ("T1040", "T1557.002"),
-        3,
-        "VXLAN wraps the pods' packets, and hides nothing.",
-        Gap("", "eavesdrop-vxlan", ("flannel documentation: Backends, WireGuard",)),
-        2,
+        title="Traffic between pods is readable between the workers",
+        property="overlay",
+        bad=("none",),
+        good="encrypted",
+        stride=("information disclosure", "tampering"),
+        cwe=("CWE-319",),
+        attack=("T1040", "T1557.002"),
+        likelihood=3,
+        explanation="VXLAN wraps the pods' packets, and does not encrypt them.",
+        gap=Gap("", "eavesdrop-vxlan", ("flannel documentation: Backends, WireGuard",)),
+        impact=2,
         stays="the overlay does not encrypt; applications that use TLS, or WireGuard, do",
     ),
 )
 CREDENTIAL_RULES = (
     ThreatRule(
         "credential-readable",
-        "An ordinary user reads a credential from the machine's files",
-        "readable by",
-        (),
-        "root only",
-        ("information disclosure", "elevation of privilege"),
-        ("CWE-732",),
-        ("T1552.001", "T1552.004"),
-        3,
-        "Whoever has any account on the machine, or any process there, becomes its owner.",
-        Gap(
+        title="An ordinary user reads a credential from the machine's files",
+        property="readable by",
+        bad=(),
+        good="root only",
+        stride=("information disclosure", "elevation of privilege"),
+        cwe=("CWE-732",),
+        attack=("T1552.001", "T1552.004"),
+        likelihood=3,
+        explanation="Any user or process of the machine can act as the credential's owner.",
+        gap=Gap(
             "admin-kubeconfig-permissions",
             "admin-kubeconfig",
             ("CIS Kubernetes Benchmark 1.1.13 to 1.1.21",),
@@ -218,16 +220,16 @@ CREDENTIAL_RULES = (
     ),
     ThreatRule(
         "credential-overpowered",
-        "A component's credential may do everything",
-        "rights",
-        (),
-        "its own",
-        ("elevation of privilege",),
-        ("CWE-250", "CWE-269"),
-        ("T1078",),
-        2,
-        "What was stolen from one worker, or from one controller, opens the whole cluster.",
-        Gap(
+        title="A component's credential may do everything",
+        property="rights",
+        bad=(),
+        good="its own",
+        stride=("elevation of privilege",),
+        cwe=("CWE-250", "CWE-269"),
+        attack=("T1078",),
+        likelihood=2,
+        explanation="A credential stolen from one worker or controller opens the whole cluster.",
+        gap=Gap(
             "apiserver-authorization",
             "node-reads-secrets",
             ("Kubernetes documentation: Using Node Authorization",),

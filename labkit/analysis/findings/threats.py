@@ -10,11 +10,10 @@ from labkit.analysis.attack_graph.from_channels import technique_of_credential
 from labkit.analysis.findings.finding import Finding, Findings
 from labkit.analysis.findings.risk import RiskRule
 from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, ThreatRule
-from labkit.analysis.listener_kinds import Gap, gap_at, kind_of_listener
 from labkit.gc_pause import gc_pause
 from labkit.model import Channel, Claim, Model, StoredCredential
 from labkit.model.footholds import ADMIN
-from labkit.model.strangers import STRANGERS
+from labkit.model.listeners import Gap, gap_at, kind_of_listener
 
 __all__ = ["find_threats"]
 
@@ -55,11 +54,16 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     ----------
     model : Model
     risk : RiskRule, optional
-        How grave each one is; without it, the kit's rule.
+        The severity of each finding; the kit's rule if it is not given.
 
     Returns
     -------
     Findings
+
+    Notes
+    -----
+    The time is linear in the size of the model. A closed channel counts as mitigated. A unix
+    socket needs no encryption, because its traffic does not leave the machine.
 
     Examples
     --------
@@ -67,11 +71,6 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     >>> found = find_threats(read_model("insecure"))
     >>> [item.id for item in found.open][:1]
     ['caller-unauthenticated@dockerd@worker1:/run/docker.sock']
-
-    Notes
-    -----
-    The work is linear in the model. A channel that is closed counts as mitigated; a socket of
-    its own machine has no encryption to be missed.
     """
     rule = risk or RiskRule()
     cases: dict[str, _Case] = {}
@@ -147,7 +146,7 @@ def _applies(rule: ThreatRule, claim: Claim, channel: Channel) -> bool:
     if rule.name == "weak-tls":
         return str(value).startswith("tls")
     # nobody in particular has nobody in particular to verify
-    return not (rule.property == "server_authentication" and channel.client.startswith(STRANGERS))
+    return not (rule.property == "server_authentication" and channel.from_anyone)
 
 
 def _state(rule: ThreatRule, claim: Claim) -> str:

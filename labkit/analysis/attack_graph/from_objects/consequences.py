@@ -1,4 +1,4 @@
-"""What follows in a cluster from what somebody may do there, whoever it is."""
+"""The consequences of permissions and footholds in a cluster."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MASTERS = "system:masters"
 
 
 class Consequences:
-    """Footholds in a cluster by name; asking for one has its consequences written."""
+    """The footholds in a cluster. Each method returns one, and writes its consequences once."""
 
     def __init__(self, cluster: ClusterIndex, builder: StepBuilder) -> None:
         self.cluster = cluster
         self.builder = builder
-        #: Users and groups that somebody could become: those that a binding names.
+        #: Users and groups that a binding names: an attacker could become them.
         self.users: dict[str, None] = {}
         self.groups: dict[str, None] = {}
 
@@ -40,7 +40,7 @@ class Consequences:
     # -- in a namespace, or in all ("") -------------------------------------------------------
 
     def reads_secrets(self, namespace: str) -> Foothold:
-        """Return the foothold of one who reads the secrets there."""
+        """Return the foothold of reading the secrets of a namespace."""
         foothold = Foothold("secrets", namespace)
         return self.builder.once(foothold, partial(self._reads_secrets, foothold, namespace))
 
@@ -64,11 +64,11 @@ class Consequences:
                 )
 
     def makes_tokens(self, namespace: str) -> Foothold:
-        """Return the foothold of one who makes tokens of the service accounts there."""
+        """Return the foothold of making tokens of a namespace's service accounts."""
         return self._of_accounts("tokens", "token-request", namespace)
 
     def impersonates(self, namespace: str) -> Foothold:
-        """Return the foothold of one who impersonates the service accounts there."""
+        """Return the foothold of impersonating a namespace's service accounts."""
         return self._of_accounts("impersonates", "impersonate", namespace)
 
     def _of_accounts(self, kind: str, name: str, namespace: str) -> Foothold:
@@ -87,7 +87,7 @@ class Consequences:
         return self.builder.once(foothold, write)
 
     def starts_pods(self, namespace: str) -> Foothold:
-        """Return the foothold of one who starts pods there, as far as Pod Security lets them in."""
+        """Return the foothold of starting the pods that Pod Security admits to a namespace."""
         foothold = Foothold("starts-pods", namespace)
         return self.builder.once(foothold, partial(self._starts_pods, foothold, namespace))
 
@@ -115,7 +115,7 @@ class Consequences:
         return self.builder.once(foothold, write)
 
     def enters(self, namespace: str) -> Foothold:
-        """Return the foothold of one who enters the pods there."""
+        """Return the foothold of entering the pods of a namespace."""
         foothold = Foothold("enters", namespace)
 
         def write() -> None:
@@ -129,7 +129,7 @@ class Consequences:
         return self.builder.once(foothold, write)
 
     def enters_on(self, node: str) -> Foothold:
-        """Return the foothold of one who enters the pods of a node."""
+        """Return the foothold of entering the pods of a node."""
         foothold = Foothold("enters-on", node)
 
         def write() -> None:
@@ -139,7 +139,7 @@ class Consequences:
         return self.builder.once(foothold, write)
 
     def debugs(self, namespace: str) -> Foothold:
-        """Return the foothold of one who adds containers to running pods there."""
+        """Return the foothold of adding containers to a namespace's running pods."""
         foothold = Foothold("debugs", namespace)
 
         def write() -> None:
@@ -158,7 +158,7 @@ class Consequences:
         return self.builder.once(foothold, write)
 
     def everything(self, namespace: str) -> Foothold:
-        """Return the foothold of one who may do everything in a namespace, or in the cluster."""
+        """Return the foothold of doing everything in a namespace, or in the cluster."""
         if not namespace:
             return self.admin()
         foothold = Foothold("everything", namespace)
@@ -170,14 +170,14 @@ class Consequences:
         return self.builder.once(foothold, write)
 
     def admin(self) -> Foothold:
-        """Return the foothold of one who may do everything."""
+        """Return the foothold of cluster-admin."""
 
         def write() -> None:
             self._spread("any-request", ADMIN, [self.reads_secrets(""), self.privileged()])
 
         return self.builder.once(ADMIN, write)
 
-    # -- who one may become -------------------------------------------------------------------
+    # -- identities --------------------------------------------------------------------------
 
     def any_user(self) -> Foothold:
         """Return the foothold of one who impersonates users; accounts are asked for by kind."""
@@ -226,7 +226,7 @@ class Consequences:
     # -- nodes and pods -----------------------------------------------------------------------
 
     def on_node(self, node: str) -> Foothold:
-        """Return the foothold of one who is root on a node."""
+        """Return the foothold of root on a node."""
         foothold = Foothold("root", node)
 
         def write() -> None:
@@ -263,7 +263,7 @@ class Consequences:
         return self.builder.once(foothold, write)
 
     def inside_pod(self, pods: PodGroup) -> None:
-        """Write what somebody inside a pod does."""
+        """Write the steps of an attacker inside a pod."""
         foothold, add = inside(pods), self.builder.add
         where = f"Pod {pods.namespace}/{pods.pods[0]}"
         if pods.spec.token:

@@ -1,6 +1,6 @@
-"""From a pod to its node: what of the host a container has, and what that gives.
+"""Escapes from a pod to its node, by what its containers may use of the host.
 
-A pod counts as one place: who is inside it is in the container of it that has most.
+A pod counts as one place: an attacker inside it has the most powerful of its containers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Escape:
     cost: float
 
 
-#: Where whoever may write becomes root on the node: what root reads, runs or mounts there.
+#: Paths through which a writer becomes root on the node: root reads, runs or mounts them.
 WRITABLE = (
     "/bin",
     "/etc/cni/net.d",
@@ -94,7 +94,7 @@ PUBLIC = (".crt", ".pub")
 
 
 def touches(mounted: str, place: str) -> bool:
-    """Say whether somebody who has one path has (a part of) another.
+    """Say whether a mounted path contains another path, or a part of it.
 
     Examples
     --------
@@ -109,9 +109,9 @@ def touches(mounted: str, place: str) -> bool:
 
 
 def escapes(group: PodGroup) -> tuple[Escape, ...]:
-    """Return the ways out of a pod, of several to the same the cheapest.
+    """Return the cheapest escape from a pod to each thing that an escape gives.
 
-    A pod with a user namespace of its own has none: its root is nobody on the node.
+    A pod with its own user namespace has none: its root is an ordinary user of the node.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def escapes(group: PodGroup) -> tuple[Escape, ...]:
             if known is None or found.cost < known.cost:
                 best[found.gives] = found
     root = best.get(ROOT)
-    # what root on the node gives anyway is told only where it is nearer
+    # an escape to less than root is listed only if it costs less than root
     return tuple(e for e in best.values() if e is root or root is None or e.cost < root.cost)
 
 

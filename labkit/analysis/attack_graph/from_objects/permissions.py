@@ -58,7 +58,7 @@ class Grant:
     because: tuple[str, ...]
 
     def step(self, name: str, grants: Iterable[Foothold], cost: float = 1.0) -> None:
-        """Add a step of whoever has the permission."""
+        """Add a step of the permission's holder."""
         self.consequences.builder.add(name, self.who, grants, self.because, cost)
 
 

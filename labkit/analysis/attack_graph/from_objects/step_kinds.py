@@ -13,9 +13,9 @@ class StepKind(NamedTuple):
     Attributes
     ----------
     attack : str
-        The technique of MITRE ATT&CK that it is a case of; empty where it is none.
+        The technique of MITRE ATT&CK that it is a case of; empty if there is no such technique.
     technique : str
-        The technique of this kit that demonstrates it in a lab; empty where none does.
+        The technique of this kit that demonstrates it in a lab; empty if no technique does.
     """
 
     attack: str = ""

@@ -1,0 +1,146 @@
+"""etcd: its client, peer and metrics ports.
+
+https://etcd.io/docs/latest/op-guide/security/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from labkit.cluster.facts import Component, Environment
+from labkit.cluster.syntax.source import is_true
+from labkit.model.addresses import url_of
+from labkit.model.claims import Claim
+from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, tls
+from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
+
+__all__ = ["METRICS", "SERVER"]
+
+#: All that etcd serves on a port of --listen-metrics-urls: /metrics and /health.
+METRICS = ("etcd's metrics",)
+#: By role: the flags that name the addresses; when anyone calls, and what for.
+ROLES = {
+    "client": (("listen-client-urls", "listen-client-http-urls"), Anyone.UNUSED, ALL_OBJECTS),
+    "peer": (("listen-peer-urls",), Anyone.NEVER, ()),
+    "metrics": (("listen-metrics-urls",), Anyone.ALWAYS, METRICS),
+}
+
+
+def _read(env: Environment, it: Component) -> Iterator[Listener]:
+    for role, (flags, anyone, data) in ROLES.items():
+        for setting in (item for flag in flags for item in it.values(flag)):
+            url, host, port = url_of(setting)
+            if url.scheme not in {"http", "https"}:
+                continue
+            secure = url.scheme == "https"
+            plain = Claim("none", "plain http", setting.source)
+            yield Listener(
+                server=it.id,
+                role=role,
+                node=it.node,
+                zone=it.zone,
+                protocol=url.scheme,
+                bind=host,
+                port=port,
+                path=None,
+                open=True,
+                encryption=tls(it.setting("tls-min-version")) if secure else plain,
+                client_authentication=_clients(env, it, role, secure) or plain,
+                authorization=_authorization(env, it, role, secure),
+                bind_source=it.setting(flags[0]).source,
+                anyone=anyone,
+                data=data,
+            )
+
+
+def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim | None:
+    """Return whether etcd demands client certificates; None for a plaintext port.
+
+    A trusted CA alone makes etcd demand them. etcd takes the names of its users from
+    certificates, so a plaintext port with users authenticates nobody.
+    """
+    if not secure and role == "client" and env.etcd_auth is not None:
+        return Claim(
+            "required", "etcd has users, and nobody can prove to be one", env.etcd_auth_source
+        )
+    if not secure:
+        return None
+    prefix = "peer-" if role == "peer" else ""
+    demanded = it.setting(f"{prefix}client-cert-auth")
+    trusted = it.given(f"{prefix}trusted-ca-file")
+    if is_true(demanded.value):
+        return Claim("required", "client certificates", demanded.source)
+    if trusted and trusted.value:
+        # client/pkg/transport/listener.go: TrustedCAFile != "" || ClientCertAuth
+        return Claim("required", "client certificates: a CA for them is set", trusted.source)
+    return Claim("none", "client certificates are not asked for", demanded.source)
+
+
+def _authorization(env: Environment, it: Component, role: str, secure: bool) -> Claim:
+    if role == "metrics":
+        source = it.setting("listen-metrics-urls").source
+        return Claim("allow-all", "metrics and health, nothing else, for everybody", source)
+    if role == "client":
+        if env.etcd_auth is None:
+            return Claim("allow-all", "etcd has no users", env.etcd_auth_source)
+        return Claim("enforced", "etcd users by key prefix", env.etcd_auth_source)
+    name, host = it.setting("peer-cert-allowed-cn"), it.setting("peer-cert-allowed-hostname")
+    if secure and name.value:
+        return Claim("enforced", f"only the common name {name.value}", name.source)
+    if secure and host.value:
+        return Claim("enforced", f"only the host name {host.value}", host.source)
+    return Claim("allow-all", "every peer is taken for a member", name.source)
+
+
+SERVER = Server(
+    "etcd",
+    _read,
+    (
+        ListenerKind(
+            "etcd peer",
+            # an attacker who joins as a member needs etcd's client port too
+            gives=(),
+            impact=4,
+            gaps={
+                "encryption": Gap("etcd-peer-tls", "eavesdrop-etcd-peer", cis("2.4")),
+                "server_authentication": Gap("etcd-peer-tls", "etcd-rogue-member", cis("2.4")),
+                "client_authentication": Gap("etcd-peer-tls", "etcd-rogue-member", cis("2.5")),
+                "authorization": Gap(
+                    "etcd-peer-cn",
+                    "etcd-rogue-member",
+                    ("etcd documentation: --peer-cert-allowed-cn",),
+                ),
+            },
+            client="etcd",
+        ),
+        ListenerKind(
+            "etcd metrics",
+            # server/embed/etcd.go serveMetrics: /metrics and /health, and no key
+            gives=(),
+            impact=1,
+            by_design="etcd asks nobody on this port, and serves only its metrics and its health",
+            data=METRICS,
+        ),
+        ListenerKind(
+            "etcd",
+            gives=("admin",),
+            impact=4,
+            gaps={
+                "encryption": Gap(
+                    "etcd-client-tls",
+                    "eavesdrop-etcd",
+                    cis("2.1", "1.2.26"),
+                    by_client={"flanneld": "eavesdrop-flannel"},
+                ),
+                "server_authentication": Gap("etcd-client-tls", "mitm-etcd", cis("1.2.26")),
+                "client_authentication": Gap("etcd-client-cert-auth", "etcd-read", cis("2.2")),
+                "authorization": Gap(
+                    "etcd-users",
+                    "flannel-credential",
+                    ("etcd documentation: Role-based access control",),
+                ),
+            },
+            with_credential="flannel-credential",
+        ),
+    ),
+)

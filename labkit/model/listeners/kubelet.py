@@ -1,0 +1,115 @@
+"""kubelet: its API port and its read-only port.
+
+https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from labkit.cluster.facts import Component, Environment
+from labkit.cluster.syntax.source import is_true
+from labkit.model.addresses import port_of
+from labkit.model.authorization import kubelet_authorization
+from labkit.model.claims import Claim, closed
+from labkit.model.listener import Anyone, Listener, tls
+from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
+from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
+
+__all__ = ["SERVER"]
+
+#: The verbs that the kubelet asks the apiserver about before it runs a command in a container: by
+#: POST, and by GET over a WebSocket.
+RUN_COMMANDS = ("create", "get")
+USUAL_READ_ONLY_PORT = 10255
+
+
+def _read(env: Environment, it: Component) -> Iterator[Listener]:
+    server, bind = it.setting("enableServer"), it.setting("address")
+    off = None
+    if not is_true(server.value):
+        off = closed("the kubelet serves nothing", server.source)
+    yield Listener(
+        server=it.id,
+        role="api",
+        node=it.node,
+        zone=it.zone,
+        protocol="https",
+        bind=bind.value,
+        port=port_of(it.setting("port")),
+        path=None,
+        open=off is None,
+        encryption=off or tls(it.setting("tlsMinVersion")),
+        client_authentication=off or _clients(it),
+        authorization=off or _authorization(env, it),
+        bind_source=bind.source,
+    )
+    read_only = it.setting("readOnlyPort")
+    number = port_of(read_only)
+    if not number:
+        off = off or closed("the read-only port is off", read_only.source)
+    yield Listener(
+        server=it.id,
+        role="read-only",
+        node=it.node,
+        zone=it.zone,
+        protocol="http",
+        bind=bind.value,
+        port=number or USUAL_READ_ONLY_PORT,
+        path=None,
+        open=off is None,
+        encryption=off or Claim("none", "plain http", read_only.source),
+        client_authentication=off or Claim("none", "nobody is asked", read_only.source),
+        authorization=off or Claim("allow-all", "read only, for everybody", read_only.source),
+        bind_source=bind.source,
+        anyone=Anyone.ALWAYS,
+        data=("pod specs", "node metrics"),
+    )
+
+
+def _clients(it: Component) -> Claim:
+    anonymous = it.setting("authentication.anonymous.enabled")
+    if is_true(anonymous.value):
+        return Claim("anonymous", "callers without a credential are let in", anonymous.source)
+    return Claim("required", "no anonymous callers", anonymous.source)
+
+
+def _authorization(env: Environment, it: Component) -> Claim:
+    rights = kubelet_authorization(env, it)
+    for verb in RUN_COMMANDS if rights.value == "enforced" else ():
+        action = Action(verb, "nodes/proxy", name=it.node)
+        runs = may_at_kubelet(env, it, known_to_kubelet(env, it, None), action)
+        if runs.value == "allowed":
+            # every caller can leave their credential out, and is then anonymous
+            rights = Claim("allow-all", f"without a credential, {runs.detail}", runs.source)
+    return rights
+
+
+SERVER = Server(
+    "kubelet",
+    _read,
+    (
+        ListenerKind(
+            "kubelet read-only",
+            gives=(),
+            impact=2,
+            gaps=dict.fromkeys(
+                ("encryption", "client_authentication", "authorization"),
+                Gap("kubelet-read-only-port", "kubelet-read-only", cis("4.2.4")),
+            ),
+            protocol="http",
+        ),
+        ListenerKind(
+            "kubelet",
+            gives=("pod", "secrets"),
+            impact=4,
+            gaps={
+                "encryption": Gap("tls-min-version", "tls-downgrade", cis("4.2.12")),
+                "server_authentication": Gap("kubelet-ca-pinned", "mitm-kubelet", cis("1.2.5")),
+                "client_authentication": Gap("kubelet-anonymous", "kubelet-exec", cis("4.2.1")),
+                "authorization": Gap("kubelet-authorization", "kubelet-neighbour", cis("4.2.2")),
+            },
+            with_credential="kubelet-neighbour",
+        ),
+    ),
+)
