@@ -25,7 +25,7 @@ __all__ = [
     "read_rbac",
 ]
 
-RBAC_KINDS = frozenset({"RbacRole", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
+RBAC_KINDS = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
 ABAC_KEYS = frozenset(
     ["user", "group", "readonly", "apiGroup", "namespace", "resource", "nonResourcePath"]
 )
@@ -68,7 +68,7 @@ class RbacRule:
 
 @dataclass(frozen=True, slots=True)
 class RbacRole:
-    """A RbacRole or ClusterRole; ``namespace`` is empty for the latter."""
+    """A Role or ClusterRole; ``namespace`` is empty for the latter."""
 
     name: str
     namespace: str
@@ -223,7 +223,7 @@ def read_rbac(text: str, path: str) -> Rbac:
             name = document.text(*at, "metadata", "name")
             namespace = document.text(*at, "metadata", "namespace", default="")
             source = Source(path, document.line(*at, "metadata", "name"), f"{kind} {name}")
-            if kind in {"RbacRole", "ClusterRole"}:
+            if kind in {"Role", "ClusterRole"}:
                 roles.append(RbacRole(name, namespace, tuple(_rules(document, *at)), source))
             else:
                 bindings.append(
