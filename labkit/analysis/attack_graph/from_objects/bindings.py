@@ -215,7 +215,7 @@ class Bindings:
             if of not in self.roles:
                 continue
             place = f" in {at}" if at else ""
-            bound = Foothold("role", f"{'RbacRole' if of[0] else 'ClusterRole'} {name}{place}")
+            bound = Foothold("role", f"{'Role' if of[0] else 'ClusterRole'} {name}{place}")
             self._add("bind", who, bound, why)
             if bound not in self.holders:
                 self.give(bound, of, at, ())
