@@ -20,10 +20,10 @@ from typing import Any
 
 from numpydoc.docscrape import NumpyDocString
 
-from labkit import controls, read_environment, techniques
+from labkit import controls, load_model, techniques
 from labkit.controls import Control
 from labkit.matrix import Cell, Matrix
-from labkit.model import View
+from labkit.model import Model
 from labkit.techniques import Technique
 
 __all__ = ["control_page", "technique_page", "write_pages"]
@@ -63,8 +63,8 @@ def write_pages(folder: Path, matrix: Matrix) -> None:
     """
     flips = matrix.effects()
     for name, items, page in (
-        ("techniques", techniques.all(), lambda item: technique_page(item, matrix, flips)),
-        ("controls", controls.all(), lambda item: control_page(item, flips)),
+        ("techniques", [*techniques.values()], lambda item: technique_page(item, matrix, flips)),
+        ("controls", [*controls.values()], lambda item: control_page(item, flips)),
     ):
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
@@ -97,14 +97,14 @@ def technique_page(technique: Technique, matrix: Matrix, flips: Flips) -> str:
     settings = [
         (mode, what, value, f"`{_short(read_in)}`")
         for mode, (what, value, read_in) in technique.difference(
-            *(_view(mode).env for mode in MODES)
+            *(_model(mode).environment for mode in MODES)
         )
     ]
     predicted = [
-        (foothold, mode, "succeeds" if found.succeeds else "refused", "; ".join(found.because))
+        (str(foothold), mode, "succeeds" if found.succeeds else "refused", "; ".join(found.because))
         for mode in MODES
         for foothold in technique.footholds
-        for found in [technique.predict(_view(mode), foothold)]
+        for found in [technique.predict(_model(mode), foothold)]
     ]
     rows = [cell for cell in matrix if cell.technique == technique.name]
     observed = [
@@ -163,7 +163,7 @@ def control_page(control: Control, flips: Flips) -> str:
     -------
     str
     """
-    states = [(mode, "in place" if control.holds(_view(mode)) else "missing") for mode in MODES]
+    states = [(mode, "in place" if control.holds(_model(mode)) else "missing") for mode in MODES]
     module = _module_of(control.holds, control)
     return _join(
         NOT_IN_THE_MENU,
@@ -173,9 +173,9 @@ def control_page(control: Control, flips: Flips) -> str:
         "## What it changes",
         f"In the model: `{control.changes}`.",
         "### To put it in place",
-        _edits(control.on),
+        _edits(control.edits(on=True)),
         "### To take it out",
-        _edits(control.off),
+        _edits(control.edits(on=False)),
         "## Where it is in place",
         _table(("mode", "state"), states),
         f"```sh\nlabkit control off {control.name} --mode hardened\n```",
@@ -194,8 +194,8 @@ def control_page(control: Control, flips: Flips) -> str:
 
 
 @cache
-def _view(mode: str) -> View:
-    return View(read_environment(mode))
+def _model(mode: str) -> Model:
+    return load_model(mode)
 
 
 def _merged(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -222,7 +222,7 @@ def _index(kind: str, items: Sequence[Any], matrix: Matrix) -> str:
             (
                 f"[{t.name}]({t.name}.md)",
                 _cell(t.title),
-                _cell(", ".join(t.grants) or "-"),
+                _cell(", ".join(map(str, t.grants)) or "-"),
                 *(seen[mode, t.name] for mode in MODES),
             )
             for t in items
@@ -261,9 +261,9 @@ def _claims_it_needs(technique: Technique) -> str:
 
 
 def _stopped_by(technique: Technique, flips: Flips) -> str:
-    claimed = {c.name for c in controls.all() if technique.name in c.stops}
+    claimed = {c.name for c in controls.values() if technique.name in c.stops}
     rows = []
-    for control in controls.all():
+    for control in controls.values():
         cells = [
             ", ".join(
                 sorted(

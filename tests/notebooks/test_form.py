@@ -15,7 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LARGEST = 400_000
-#: The values of the lab's secrets are 24 hexadecimal digits. People check the images.
+#: How a notebook begins: with the labs that are up, or with models alone.
+BEGINNING = (
+    'import labkit\n\ninsecure, hardened = labkit.attach("insecure", "hardened")',
+    'import labkit\n\ninsecure, hardened = labkit.load_model("insecure"), '
+    'labkit.load_model("hardened")',
+)
+#: The values of the lab's secrets are 24 hexadecimal digits; people check the images.
 SECRETS = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "a certificate": r"-----BEGIN CERTIFICATE-----",
@@ -50,6 +56,8 @@ def faults(path: Path) -> list[str]:
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     if [cell["execution_count"] for cell in code] != list(range(1, len(code) + 1)):
         found.append("not executed, or not from first to last")
+    if not "".join(code[0]["source"]).startswith(BEGINNING):
+        found.append("does not begin with import labkit and the two clusters")
     for cell in code:
         for output in cell["outputs"]:
             if output["output_type"] == "error":
@@ -156,6 +164,11 @@ def spoil_scope(notebook: dict[str, Any]) -> None:
     notebook["cells"][0]["source"] = [text.replace("**Left out**", "")]
 
 
+def spoil_beginning(notebook: dict[str, Any]) -> None:
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code[0]["source"] = ["from labkit import Lab\n", "\n", 'insecure = Lab("insecure")']
+
+
 def spoil_check(notebook: dict[str, Any]) -> None:
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     code[-1]["source"] = ["print('done')"]
@@ -168,6 +181,7 @@ def spoil_check(notebook: dict[str, Any]) -> None:
         (spoil_size, f"larger than {LARGEST} bytes"),
         (spoil_goal, "no title, goal and minutes at the top"),
         (spoil_scope, "does not say what is real and what is left out"),
+        (spoil_beginning, "does not begin with import labkit and the two clusters"),
         (spoil_check, "the last code cell asserts nothing"),
     ],
 )
