@@ -26,7 +26,7 @@ import lazy_loader
 
 from labkit._renamed import with_old_names
 
-_lazy, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
+_lazy, _, _names = lazy_loader.attach_stub(__name__, __file__)
 __all__ = sorted({*_names, "controls", "techniques"})
 
 _ERRORS = (
@@ -59,3 +59,7 @@ def _package(name: str) -> Any:
 
 
 __getattr__ = with_old_names(__name__, _OLD, _package)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

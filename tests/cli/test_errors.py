@@ -105,7 +105,7 @@ def test_unknown_mode_is_refused(command: list[str]) -> None:
 def test_malformed_lab_name_is_refused(name: str) -> None:
     result = run("status", f"--name={name}")
     assert result.exit_code == 1
-    assert "is not a name for a lab" in result.stderr
+    assert "is not a valid name for a lab" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,8 @@ def test_finished_cells_are_not_repeated() -> None:
         plan,
         known=[technique(lambda *_: False)],
         done={
-            ("hardened", None, None, "probe", NETWORK),
-            ("hardened", None, None, "probe", POD),
+            ("hardened", None, None, "probe", str(NETWORK)),
+            ("hardened", None, None, "probe", str(POD)),
             ("hardened", "kubelet-anonymous", "off", "probe", str(POD)),
         },
         tell=lambda variant, cells, seconds: told.append(
