@@ -250,6 +250,7 @@ def technique(
         predict=predict_technique,
         execute=execute_technique,
         settings=settings,
+        cost=2.0,
     )
 
 

@@ -196,4 +196,5 @@ def technique(
         sources=("https://attack.mitre.org/techniques/T1557/002/", *sources),
         predict=predict_technique,
         execute=execute_technique,
+        cost=3.0,
     )
