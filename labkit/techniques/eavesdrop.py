@@ -56,7 +56,7 @@ def fetch_secret(lab: Lab) -> Iterator[Traffic]:
 
 
 def _traffic(secret: Secret) -> Traffic:
-    fetched = f"the kubelet fetched it meanwhile: pod {secret.namespace}/{POD}, which needs it, ran"
+    fetched = f"the kubelet fetched it just then: pod {secret.namespace}/{POD}, which needs it, ran"
     return Traffic(secret, secret.proof, fetched)
 
 

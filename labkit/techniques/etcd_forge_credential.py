@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 CHANNEL = "flanneld@worker1 -> etcd@*"
-TAKEN = "etcd takes it from whoever holds this credential; Kubernetes believes etcd"
+TAKEN = "etcd accepts it from anyone with this credential; Kubernetes believes etcd"
 #: etcd's error for a user who may not write to the key.
 REFUSAL = "permission denied"
 

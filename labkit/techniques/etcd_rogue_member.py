@@ -84,7 +84,7 @@ def _join(
         reason, control = "the replicated value is a ciphertext", f"{KEY} was replicated"
         return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), control)
     evidence.append(f"found in its files: {secret.proof}")
-    reason = "etcd replicates to whoever joins"
+    reason = "etcd replicates to all new peers"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, tuple(evidence))
 
 

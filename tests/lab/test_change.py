@@ -23,7 +23,7 @@ def test_kubelet_authorization_cache_is_cleared_by_apply(lab_hardened: Any) -> N
         ):
             lab_hardened.apply(env.edits)
             predicted = technique.predict(read_model(env), technique.footholds[0])
-            # a kubelet would say for five minutes what it was told the first time
+            # a kubelet caches the apiserver's answer for five minutes
             assert technique.run(lab_hardened).succeeded is predicted.succeeds
     finally:
         lab_hardened.reset()

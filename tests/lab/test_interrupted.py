@@ -83,7 +83,7 @@ def test_a_later_process_puts_back_what_a_killed_one_took_out(
     machine = Machine("a", "b")
     store(machine, monkeypatch).take_out()
     assert not machine.secrets
-    # it was killed; meanwhile a controller has made a secret
+    # it was killed, and then a controller made a secret
     machine.secrets["c"] = secret("c")
     later = store(machine, monkeypatch)
     later.take_out()

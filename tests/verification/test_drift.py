@@ -76,7 +76,7 @@ DRIFTS = {
         "kube-apiserver@master -> kubelet@worker1:10250",
         {"server_authentication": "unverified"},
     ),
-    "kubelet allows whoever got in": Drift(
+    "kubelet authorizes every caller": Drift(
         "hardened",
         edit("worker1", f"{KUBERNETES}/kubelet.yaml", "mode: Webhook", "mode: AlwaysAllow",
              "kubelet", 10250),

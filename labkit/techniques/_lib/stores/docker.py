@@ -107,7 +107,7 @@ def become_root(
         "started a container with the machine's / mounted in it",
         f"read: {ONLY_ROOT_READS} of {WORKER}, which only root may; the right bytes by their hash",
     )
-    return Verdict(technique, lab.mode, foothold, True, "dockerd does what it is told", evidence)
+    return Verdict(technique, lab.mode, foothold, True, "dockerd carries out commands", evidence)
 
 
 def _run(

@@ -144,8 +144,7 @@ def tls_records(data: bytes) -> list[tuple[int, int, str]] | None:
     --------
     >>> tls_records(bytes.fromhex("16 0301 0002 0100 17 0303 0005 00"))
     [(0, 7, 'handshake'), (7, 17, 'application data')]
-    >>> tls_records(b"GET / HTTP/1.1\r\n\r\n") is None
-    True
+    >>> tls_records(b"GET / HTTP/1.1\r\n\r\n")
     """
     found = []
     at = 0
