@@ -7,12 +7,21 @@ from typing import Any
 
 import pytest
 
-from labkit.analysis import attack_graph, close, cost, object_steps, paths_to
+from labkit.analysis import (
+    attack_graph,
+    attack_paths,
+    close,
+    cost,
+    find_foothold,
+    object_steps,
+    paths_to,
+)
 from labkit.analysis.attack_graph.from_objects.builder import MEMBERSHIP
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.cluster import Dump
 from labkit.cluster.objects.reader import Builder
-from labkit.model import Foothold, parse_foothold
+from labkit.errors import ConfigError
+from labkit.model import Foothold, model_of_dump, parse_foothold
 from labkit.model.footholds import ADMIN
 
 Object = dict[str, Any]
@@ -561,3 +570,28 @@ def test_number_of_steps_is_linear_in_the_objects():
 
     small, large = count(20), count(80)
     assert large < 4.5 * small
+
+
+@pytest.mark.parametrize("word", ["pod:n/web", "inside pod n/web", "pod:n/web-1 on w1"])
+def test_pod_is_found_by_its_names(word):
+    pods = [pod("n", "web-1", on="w1")]
+    pods[0]["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "web"}]
+    model = model_of_dump(dump_of(*pods))
+    assert model.dump is not None
+    ids = {group.id for group in model.dump.pods}
+    if word.endswith("on w1"):
+        word = f"pod:{next(iter(ids))}"
+    assert find_foothold(model, word).where in ids
+    assert not attack_paths(model, word, "admin"), "a pod that leads nowhere is known"
+
+
+def test_name_of_pods_on_two_nodes_is_refused():
+    security = {"privileged": True}
+    pods = [pod("n", f"web-{n}", on=f"w{n}", security=security) for n in (1, 2)]
+    for each in pods:
+        each["metadata"]["ownerReferences"] = [{"kind": "DaemonSet", "name": "web"}]
+    model = model_of_dump(dump_of(*pods))
+    assert model.dump is not None
+    with pytest.raises(ConfigError, match="no foothold or goal 'pod:n/web'"):
+        find_foothold(model, "pod:n/web")
+    assert find_foothold(model, "pod:n/web-1").where in {it.id for it in model.dump.pods}

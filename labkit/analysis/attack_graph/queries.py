@@ -352,7 +352,7 @@ def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = No
     nodes = {it.node for it in model.components if it.node}
     known = {NETWORK, POD, *GOALS}
     if model.dump:
-        known.add(OUTSIDE)
+        known |= {OUTSIDE, *(Foothold("pod", it.id) for it in model.dump.pods)}
     known |= {Foothold("holds", it.id) for it in model.credentials}
     known |= {Foothold("commands", it.id) for it in model.components}
     known |= {Foothold(kind, node) for node in nodes for kind in ("user", "root")}
@@ -365,7 +365,9 @@ def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = No
         found = parse_foothold(text)
     except ConfigError:
         found = None
-    if found is not None and found not in held:
+    if found is not None and found.kind == "pod" and found not in held:
+        found = _pod_named(model, str(found.where))
+    elif found is not None and found not in held:
         by_word = {it.word: it for it in known if isinstance(it.where, Role)}
         found = by_word.get(found.word)
     if found is None:
@@ -377,3 +379,17 @@ def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = No
             hint=f"did you mean {near[0]!r}?" if near else f"one of: {usual}",
         )
     return found
+
+
+def _pod_named(model: Model, name: str) -> Foothold | None:
+    """Return the pod of a cluster's objects with a namespace and a name, or None.
+
+    Equal pods are one foothold; a name that stands for several footholds names none.
+    """
+    pods = model.dump.pods if model.dump else ()
+    found = {
+        it.id
+        for it in pods
+        if name == it.workload or name in {f"{it.namespace}/{pod}" for pod in it.pods}
+    }
+    return Foothold("pod", found.pop()) if len(found) == 1 else None
