@@ -32,7 +32,7 @@ def test_missing_python_is_refused(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     done = run("scripts/python-env", str(venv), PYTHON=str(tmp_path / "python"))
     assert done.returncode == 1
-    assert "error: Python 3.11 or later is needed" in done.stderr
+    assert "error: Python 3.11 or later was not found" in done.stderr
     assert not venv.exists()
 
 

@@ -56,17 +56,17 @@ class Lab:
     EngineError
         Docker Engine does not answer.
 
+    Notes
+    -----
+    The labels of containers, volumes and networks are the only state. So any process can attach
+    to a lab by its name and mode.
+
     Examples
     --------
     A lab that is removed at the end of the block::
 
         with Lab("insecure", name="demo") as lab:
             print(lab.kubectl("get", "nodes").text)
-
-    Notes
-    -----
-    The labels of containers, volumes and networks are the only state. So any process can attach
-    to a lab by its name and mode.
     """
 
     def __init__(

@@ -301,7 +301,7 @@ def test_dockerd_without_hosts_makes_its_own_socket(modes):
 def test_malformed_port_is_refused_with_its_line(modes, port):
     file = modes / "hardened" / API_UNIT
     file.write_text(file.read_text().replace("--secure-port=6443", f"--secure-port={port}"))
-    with pytest.raises(ConfigError, match=r"kube-apiserver\.service:12: no port"):
+    with pytest.raises(ConfigError, match=r"kube-apiserver\.service:12: not a port"):
         read_model(modes / "hardened")
 
 

@@ -74,7 +74,7 @@ def test_request_uses_the_administrators_certificate(mode: str) -> None:
 
 def test_request_without_an_administrator_certificate_is_refused() -> None:
     nobody: Any = SimpleNamespace(name="odd", kubeconfigs=(), bootstrap_kubeconfig="/admin.conf")
-    with pytest.raises(LabError, match=r"odd: there is no certificate in /admin\.conf"):
+    with pytest.raises(LabError, match=r"odd: /admin\.conf has no client certificate"):
         as_curl(nobody, "GET", POD)
 
 
