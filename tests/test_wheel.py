@@ -148,7 +148,7 @@ def test_package_is_the_installed_one(installed: Installed) -> None:
     [
         ("analyze insecure", "apiserver-anonymous"),
         ("analyze hardened --fail-on critical", "residual"),
-        ("reach --mode insecure --from network", "cluster-admin: etcd-forge"),
+        ("reach --mode insecure --from network", "insecure-port"),
         ("reach --mode hardened --from network --cut admin", "out of reach as it is"),
         ("export insecure --format otm", '"otmVersion"'),
         ("technique list", "etcd-read"),
@@ -180,7 +180,7 @@ def test_minimal_cut_of_a_copied_folder(installed: Installed) -> None:
     text = config.read_text().replace("enabled: false", "enabled: true", 1)
     config.write_text(text.replace("mode: Webhook", "mode: AlwaysAllow"))
     code = (
-        "from labkit.analysis import load_model, minimal_cut\n"
+        "from labkit import load_model, minimal_cut\n"
         "print(*minimal_cut(load_model('own'), 'network', 'secrets'))"
     )
     # CIS Kubernetes Benchmark 4.2.1 and 4.2.2: either refuses anonymous callers
