@@ -150,7 +150,7 @@ def wait(*_):
 
 change._bring = wait
 lab = Lab(sys.argv[1], name=sys.argv[2])
-lab.apply(controls.find("encryption-at-rest").flip(lab.environment, False))
+lab.apply(controls["encryption-at-rest"].flip(lab.environment, False))
 """
 
 
