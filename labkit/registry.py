@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -54,6 +53,8 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
         entries = self._entries()
         if name not in entries:
             kind = self.ATTRIBUTE.lower()
+            from difflib import get_close_matches
+
             near = get_close_matches(name, entries, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"labkit {kind} list"
             raise NoSuchName(f"there is no {kind} {name!r}", hint=hint)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 from labkit.analysis.attack_graph.from_channels import channel_steps, implications, machines
@@ -183,12 +182,15 @@ def graph_for(model: Model, derivation: Derivation = "claims") -> Graph:
         from labkit.analysis.attack_graph import from_techniques
 
         return from_techniques.graph(model)
+    implied = implications(model)
+    if model.env is None and model.dump is None:
+        # nothing of RBAC is loaded for a model that has none
+        return attack_graph(channel_steps(model), implied)
     from labkit.analysis.attack_graph.from_anonymous import (
         anonymous_object_steps,
         anonymous_steps,
     )
 
-    implied = implications(model)
     if model.dump is None:
         return attack_graph((*channel_steps(model), *anonymous_steps(model)), implied)
     from labkit.analysis.attack_graph.from_objects import object_steps
@@ -371,6 +373,8 @@ def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = No
         by_word = {it.word: it for it in known if isinstance(it.where, Role)}
         found = by_word.get(found.word)
     if found is None:
+        from difflib import get_close_matches
+
         words = sorted(it.word for it in known)
         near = get_close_matches(text, words, n=1, cutoff=0.5)
         usual = "network, pod, user:NODE, root:NODE, secrets, admin, node"
