@@ -68,6 +68,13 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
             raise AttributeError(f"{self.__name__}.{name} is gone: write {text}")
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the entry of a name, or a default; no error is made for a name that is absent."""
+        return self._entries().get(name, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries())
 
