@@ -17,7 +17,7 @@ from labkit.analysis import (
     reach,
     with_control,
 )
-from labkit.analysis.attack_graph.queries import usual_starts
+from labkit.analysis.attack_graph.queries import Derivation, usual_starts
 from labkit.errors import ConfigError
 from labkit.matrix import Variant, combinations, variants
 from labkit.model import GOALS, Draft, Foothold, Model, read_model
@@ -134,3 +134,19 @@ def test_answers_are_shown_the_same_each_time() -> None:
         return [(repr(answer), answer._repr_html_()) for answer in answers]
 
     assert shown(INSECURE) == shown(INSECURE) == shown(read_model("insecure"))
+
+
+@pytest.mark.parametrize(
+    ("goal", "derivation"),
+    [
+        ("root:worker", "claims"),
+        ("root:worker1", "techniques"),
+        ("holds:admin@master", "techniques"),
+    ],
+)
+def test_goal_that_a_derivation_cannot_judge_is_not_out_of_reach(
+    goal: str, derivation: Derivation
+) -> None:
+    with pytest.raises(ConfigError, match=r"not a goal|no technique says whether"):
+        attack_paths(INSECURE, "network", goal, derivation=derivation)
+    assert attack_paths(INSECURE, "network", "node", derivation=derivation)

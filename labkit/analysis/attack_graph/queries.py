@@ -241,7 +241,7 @@ def attack_paths(
     ['docker-tcp']
     """
     graph = graph_for(model, derivation)
-    start, goal = _start(model, start, graph, derivation), find_foothold(model, goal, graph)
+    start, goal = _start(model, start, graph, derivation), _goal(model, goal, graph, derivation)
     return AttackPaths(start, goal, tuple(cheapest_paths(graph, start, goal, count)))
 
 
@@ -302,6 +302,24 @@ def _start(model: Model, wanted: str | Foothold, graph: Graph, derivation: Deriv
             hint='ask the claims of the model instead: derivation="claims"',
         )
     return start
+
+
+def _goal(model: Model, wanted: str | Goal, graph: Graph, derivation: Derivation) -> Goal:
+    """Return a goal of which a derivation can say whether it is reached."""
+    goal = find_foothold(model, wanted, graph)
+    # claims lead to machines, techniques to the roles of machines
+    by_role = isinstance(goal.where, Role)
+    if derivation == "claims" and by_role:
+        raise ConfigError(
+            f"{goal.word!r} is a machine of the attacker's choice: it is a start, not a goal",
+            hint="name the machine, root:NODE, or ask for node: root on any node",
+        )
+    if derivation == "techniques" and goal not in GOALS and not (by_role and goal in graph):
+        raise ConfigError(
+            f"no technique says whether {goal.word!r} is reached",
+            hint=f"one of: {', '.join(it.word for it in GOALS)}; or ask the claims of the model",
+        )
+    return goal
 
 
 def usual_starts(model: Model) -> list[Foothold]:
