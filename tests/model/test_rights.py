@@ -7,7 +7,7 @@ import json
 import pytest
 
 from labkit.cluster import Environment, read_environment
-from labkit.cluster.edits import PLAN, Edit, Flag, Key, Rule, Whole
+from labkit.cluster.edits import PLAN, Edit, Flag, Key, TmpfilesLine, Whole
 from labkit.model.claims import Claim
 from labkit.model.file_access import anybody_reads, readable
 from labkit.model.rights import (
@@ -156,14 +156,22 @@ def test_kubelet_authorization_follows_its_mode_and_the_apiserver() -> None:
         ("hardened", (), "/home/alice/notes", "bob", "file-mode"),
         (
             "hardened",
-            (Rule("master", RULES, "/etc/kubernetes/pki", "z /etc/kubernetes/pki 0755 root root"),),
+            (
+                TmpfilesLine(
+                    "master", RULES, "/etc/kubernetes/pki", "z /etc/kubernetes/pki 0755 root root"
+                ),
+            ),
             "/etc/kubernetes/pki/ca.key",
             "alice",
             "file-mode",
         ),
         (
             "hardened",
-            (Rule("master", RULES, "/etc/kubernetes/pki", "z /etc/kubernetes/pki 0750 root bob"),),
+            (
+                TmpfilesLine(
+                    "master", RULES, "/etc/kubernetes/pki", "z /etc/kubernetes/pki 0750 root bob"
+                ),
+            ),
             "/etc/kubernetes/pki/ca.crt",
             "bob",
             "readable",
