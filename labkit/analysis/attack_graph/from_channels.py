@@ -127,7 +127,7 @@ def technique_of_credential(it: StoredCredential) -> str:
 
 def _by_machine(model: Model) -> Iterator[Step]:
     """Yield the steps of root on a machine, which no channel restricts."""
-    kept = () if model.sealed else (SECRETS,)
+    kept = () if model.secrets_encrypted else (SECRETS,)
     for it in model.components:
         root = Foothold("root", it.node)
         if it.node and it.kind == "etcd":
@@ -208,10 +208,10 @@ def _client_holds(model: Model, it: Channel) -> Foothold:
 
 
 def _keeps_plaintext(model: Model, kind: ListenerKind) -> bool:
-    return kind.name in STORE and not model.sealed
+    return kind.name in STORE and not model.secrets_encrypted
 
 
 def _loss(model: Model, it: Channel, kind: ListenerKind) -> tuple[Foothold, ...]:
     """Return the loss by reading a channel; secrets may reach etcd encrypted already."""
-    sealed = kind.name in STORE and model.sealed
-    return (SECRETS,) if READABLE & set(it.data) and not sealed else ()
+    encrypted = kind.name in STORE and model.secrets_encrypted
+    return (SECRETS,) if READABLE & set(it.data) and not encrypted else ()
