@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from labkit.cluster.accounts import (
-    Account,
     Group,
     Permission,
+    UserAccount,
     read_sysusers,
     read_tmpfiles,
 )
@@ -245,7 +245,7 @@ def _nodes(
         files[role] = _edited(files[role], role, edits)
     nodes = []
     for machine in topology.machines:
-        accounts: list[Account] = []
+        accounts: list[UserAccount] = []
         groups: list[Group] = []
         permissions: list[Permission] = []
         for name, file in sorted(files[machine.role].items()):

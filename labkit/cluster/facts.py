@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from labkit.cluster.syntax.source import Setting, Source, Unknown, broken, decode
 
 if TYPE_CHECKING:
-    from labkit.cluster.accounts import Account, Group, Permission
+    from labkit.cluster.accounts import Group, Permission, UserAccount
     from labkit.cluster.certificates import (
         Authority,
         Certificate,
@@ -84,7 +84,7 @@ class Node:
         Empty if it is not known.
     files : mapping of str to File
         By their paths on the machine.
-    accounts : tuple of Account
+    accounts : tuple of UserAccount
     groups : tuple of Group
     permissions : tuple of Permission
     names : tuple of str
@@ -97,7 +97,7 @@ class Node:
     host: int
     address: str
     files: Mapping[str, File] = field(repr=False)
-    accounts: tuple[Account, ...] = field(default=(), repr=False)
+    accounts: tuple[UserAccount, ...] = field(default=(), repr=False)
     groups: tuple[Group, ...] = field(default=(), repr=False)
     permissions: tuple[Permission, ...] = field(default=(), repr=False)
     names: tuple[str, ...] = field(default=(), repr=False)

@@ -93,8 +93,8 @@ def authenticated_as(apiserver: Component, env: Environment, held: Credential | 
     known = _known(env, apiserver.setting("client-ca-file"), held)
     if known is not None:
         return known
-    stranger = apiserver_anonymous(apiserver)
-    return _nobody(stranger) if stranger.value != "anonymous" else _anonymous(stranger)
+    anonymous = apiserver_anonymous(apiserver)
+    return _nobody(anonymous) if anonymous.value != "anonymous" else _anonymous(anonymous)
 
 
 def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | None) -> Caller:

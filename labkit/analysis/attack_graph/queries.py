@@ -242,13 +242,13 @@ def graphs_for(model: Model, derivation: Derivation = "claims") -> tuple[Graph, 
         return known_and_possible((*channel_steps(model), *anonymous_steps(model)), implied)
     from labkit.analysis.attack_graph.from_objects import object_steps
 
-    steps, strangers = object_steps(model.dump), anonymous_object_steps(model.dump)
+    steps, anonymous = object_steps(model.dump), anonymous_object_steps(model.dump)
     pods = dict.fromkeys(step.foothold for step in steps if step.foothold.kind == "pod")
     # inside a pod means: inside one of the attacker's choice
     more = {POD: [*implied[POD], *pods], OUTSIDE: []}
-    if strangers:
+    if anonymous:
         more |= {Foothold("pod", it.id): [CALLS] for it in model.dump.pods}
-    return known_and_possible((*channel_steps(model), *steps, *strangers), {**implied, **more})
+    return known_and_possible((*channel_steps(model), *steps, *anonymous), {**implied, **more})
 
 
 def attack_paths(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from labkit.cluster.facts import Component, Environment, Socket
 from labkit.cluster.syntax.source import Setting, Source, is_true
-from labkit.model.addresses import port_of, url_of
+from labkit.cluster.syntax.urls import port_of, url_of
 from labkit.model.claims import Claim, closed
 from labkit.model.listener import CONTAINERS, Anyone, Listener, socket_claims, socket_path
 from labkit.model.listeners._base import COMMANDS_THE_MACHINE, Gap, ListenerKind, Server

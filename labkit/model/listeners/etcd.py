@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import is_true
-from labkit.model.addresses import url_of
+from labkit.cluster.syntax.urls import url_of
 from labkit.model.claims import Claim
 from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
