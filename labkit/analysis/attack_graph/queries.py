@@ -192,7 +192,10 @@ def graph_for(model: Model, derivation: Derivation = "claims") -> Graph:
     )
 
     if model.dump is None:
-        return attack_graph((*channel_steps(model), *anonymous_steps(model)), implied)
+        from labkit.analysis.attack_graph.from_rights import account_steps
+
+        steps = (*channel_steps(model), *anonymous_steps(model), *account_steps(model))
+        return attack_graph(steps, implied)
     from labkit.analysis.attack_graph.from_objects import object_steps
 
     steps, strangers = object_steps(model.dump), anonymous_object_steps(model.dump)
