@@ -4,7 +4,8 @@
 
     LabkitError
     ├── ConfigError            a file or a value is missing or malformed
-    │   └── NoSuchName             there is no technique or control of that name
+    │   ├── NoSuchName             there is no technique or control of that name
+    │   └── NotUnderstood          nothing, or not all, of a cluster could be read
     ├── EngineError            Docker Engine is missing, or lacks something that a lab needs
     ├── ImageError             an image cannot be built, saved, loaded, pushed or pulled
     │   └── BuildFailed
@@ -37,6 +38,7 @@ __all__ = [
     "NameTaken",
     "NoSuchLab",
     "NoSuchName",
+    "NotUnderstood",
     "ProbeError",
     "ProbeTimeout",
     "StartTimeout",
@@ -91,6 +93,10 @@ class ConfigError(LabkitError):
 
 class NoSuchName(ConfigError, KeyError):
     """There is no technique or control of that name."""
+
+
+class NotUnderstood(ConfigError):
+    """Nothing, or not all, of a cluster could be read: silence would mean nothing."""
 
 
 class EngineError(LabkitError):

@@ -22,7 +22,7 @@ from pathlib import Path
 from docker.models.containers import Container
 
 from labkit.cluster import known_flags
-from labkit.cluster.known_flags import Flag
+from labkit.cluster.known_flags import KnownFlag
 from labkit.errors import LabError
 from labkit.lab.engine import connect
 from labkit.lab.images import ensure_node_image
@@ -79,7 +79,7 @@ HOME = "/root"
 UNKNOWN_KEY = "labkitHasNoSuchKey"
 
 
-def parse_help(text: str, style: str) -> dict[str, Flag]:
+def parse_help(text: str, style: str) -> dict[str, KnownFlag]:
     r"""Return the flags that a help text lists.
 
     Parameters
@@ -91,7 +91,7 @@ def parse_help(text: str, style: str) -> dict[str, Flag]:
 
     Returns
     -------
-    dict of str to Flag
+    dict of str to KnownFlag
         The flags by name, in the order of the text.
 
     Raises
@@ -115,7 +115,7 @@ def parse_help(text: str, style: str) -> dict[str, Flag]:
     return {match["name"]: _flag(match.groupdict(), " ".join(said)) for match, said in found}
 
 
-def _flag(given: Mapping[str, str | None], said: str) -> Flag:
+def _flag(given: Mapping[str, str | None], said: str) -> KnownFlag:
     default, kind = given.get("default"), given.get("type")
     if default is None:
         match = DEFAULT.search(said)
@@ -125,7 +125,7 @@ def _flag(given: Mapping[str, str | None], said: str) -> Flag:
         kind = "bool" if default in {"true", "false"} else "value"
     default = default.strip("'\"") or ("false" if kind == "bool" else "")
     default = default.replace(f"{HOME}/", "~/")  # the default is the home folder of any user
-    return Flag(kind, default)
+    return KnownFlag(kind, default)
 
 
 @contextmanager
@@ -168,7 +168,9 @@ def _said(container: Container, command: str, *more: str) -> str:
     return output.decode(errors="replace")
 
 
-def ask_flags(container: Container, kind: str, before: Mapping[str, Flag]) -> dict[str, Flag]:
+def ask_flags(
+    container: Container, kind: str, before: Mapping[str, KnownFlag]
+) -> dict[str, KnownFlag]:
     """Return the flags of a component: those in its help, and hidden ones of the old table.
 
     Parameters
@@ -177,25 +179,25 @@ def ask_flags(container: Container, kind: str, before: Mapping[str, Flag]) -> di
         A container of the node image; see :func:`programs`.
     kind : str
         The component, a key of :data:`HELP`.
-    before : mapping of str to Flag
+    before : mapping of str to KnownFlag
         The flags of the old table. One that is not in the help is kept as a hidden flag if the
         program accepts it.
 
     Returns
     -------
-    dict of str to Flag
+    dict of str to KnownFlag
         The flags by name, sorted.
     """
-    found: dict[str, Flag] = {}
+    found: dict[str, KnownFlag] = {}
     for command, style in HELP[kind]:
         found |= parse_help(_said(container, command), style)
     # Go's flag package accepts --help, but does not list it
-    found.setdefault("help", Flag("bool", "false", hidden=True))
+    found.setdefault("help", KnownFlag("bool", "false", hidden=True))
     if kind == "kube-proxy":
         found = {name: flag for name, flag in found.items() if name not in LEAKED.split()}
     for name in before.keys() - found.keys():
         if type_ := _type_of(container, kind, name):
-            found[name] = Flag(type_, "", hidden=True)
+            found[name] = KnownFlag(type_, "", hidden=True)
     for name, flag in found.items():
         if flag.type not in TYPES and "[=" not in flag.type:
             found[name] = replace(flag, type=_type_of(container, kind, name))

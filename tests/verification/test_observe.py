@@ -93,7 +93,7 @@ def test_probe_results_decide_the_observed_value(
             {"look": {**LOOK, "TLSv1_2": {"error": "closed", "text": ""}}},
             "neither taken nor refused: closed",
         ),
-        ("server_authentication", {"met": ()}, "the client did not come by"),
+        ("server_authentication", {"met": ()}, "the client made no connection"),
         (
             "server_authentication",
             {"met": ({**ALERT, "error": "closed"},)},
@@ -108,7 +108,7 @@ def test_probe_results_decide_the_observed_value(
         (
             "client_authentication",
             {"nobody": OK, "guess": TIMEOUT},
-            "with a stranger's credential: timeout",
+            "with an unknown credential: timeout",
         ),
         ("authorization", {"power": TIMEOUT}, "beyond its rights: timeout"),
         ("authorization", {"power": UNAUTHORIZED}, "beyond its rights: 401"),

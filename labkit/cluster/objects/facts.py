@@ -307,6 +307,8 @@ class Dump:
         What labkit could not read, and what the dump lacks.
     unread : tuple of Unknown
         Files of which a part could not be read, and may hold more objects.
+    gaps : tuple of Unknown
+        What labkit could not read, or the dump lacks, so that an attack path may be missing.
     anonymous : bool or None
         The flag ``--anonymous-auth`` of an apiserver's pod; None if no pod has it.
 
@@ -330,6 +332,7 @@ class Dump:
     rbac: Rbac = field(default_factory=Rbac)
     unknowns: tuple[Unknown, ...] = ()
     unread: tuple[Unknown, ...] = ()
+    gaps: tuple[Unknown, ...] = ()
     anonymous: bool | None = None
 
     @property

@@ -208,11 +208,13 @@ class Builder:
                 shown = str(item.get("metadata", ""))[:60]
                 self.unknowns.append(Unknown(self.name, None, f"Pod {shown}", str(error)))
         self.late.clear()
-        missing = [
-            Unknown(self.name, None, f"no {kind} in the dump", f"not known: {why}")
+        missing = {
+            kind: Unknown(self.name, None, f"no {kind} in the dump", f"not known: {why}")
             for kind, why in KINDS.items()
             if kind not in self.kinds
-        ]
+        }
+        # a cluster may have no secret; the steps that depend on one say so
+        lacking = [it for kind, it in missing.items() if kind != "Secret"]
         return Dump(
             name=self.name,
             kinds=frozenset(self.kinds),
@@ -226,8 +228,14 @@ class Builder:
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
             rbac=Rbac(tuple(self._roles()), tuple(self.bindings.values())),
-            unknowns=(*self.unread, *self.unknowns, *missing, *self._missing_roles()),
+            unknowns=(
+                *self.unread,
+                *self.unknowns,
+                *missing.values(),
+                *self._missing_roles(),
+            ),
             unread=tuple(self.unread),
+            gaps=(*self.unread, *self.unknowns, *lacking),
             anonymous=self.anonymous,
         )
 

@@ -14,12 +14,17 @@ __all__ = [
     "Setting",
     "Source",
     "Unknown",
+    "bool_of",
     "broken",
     "decode",
     "is_true",
     "trying",
     "unknown_of",
 ]
+
+
+TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,4 +239,23 @@ def is_true(value: str) -> bool:
     >>> is_true("True"), is_true("1"), is_true("false"), is_true("")
     (True, True, False, False)
     """
-    return value in {"1", "t", "T", "true", "TRUE", "True"}
+    return value in TRUE
+
+
+def bool_of(value: str) -> bool | None:
+    """Return the boolean that Go's strconv.ParseBool reads, or None if it is not a boolean.
+
+    Parameters
+    ----------
+    value : str
+
+    Returns
+    -------
+    bool or None
+
+    Examples
+    --------
+    >>> bool_of("T"), bool_of("0"), bool_of("off")
+    (True, False, None)
+    """
+    return True if value in TRUE else False if value in FALSE else None
