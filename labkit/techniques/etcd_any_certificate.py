@@ -71,7 +71,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     endpoint = f"{channel.protocol}://{server}:{channel.port}"
     shown = f"with the certificate of {WORKER}'s kubelet"
     if channel.protocol == "http":
-        shown = "over plain HTTP, where nobody is asked for a certificate"
+        shown = "over plain HTTP, which asks for no client certificate"
     evidence = [f"asked {channel.server} for {KEY}, {shown}"]
     with credential_options(lab, foothold, "kubelet") as options:
         # curl shows the TLS alert; etcd maps a certificate to a user for gRPC calls only, not JSON

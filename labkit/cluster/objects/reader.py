@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from labkit.cluster.objects.facts import (
 from labkit.cluster.objects.network import NETWORK, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
+from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
 from labkit.cluster.syntax.source import Source, Unknown, decode, is_true, unknown_of
 from labkit.errors import ConfigError
 
@@ -91,22 +93,29 @@ def read_dump(path: Path | str) -> Dump:
     'an object without a name'
     """
     path = Path(path)
-    files = [path] if path.is_file() else sorted(path.rglob("*.json")) if path.is_dir() else []
+    folder = path.is_dir()
+    files = [Found(path, path.name)] if path.exists() and not folder else list(_below(path))
     if not files:
         raise ConfigError(f"no dump at {path}", hint=f"write one: {DUMP_COMMAND}")
-    builder = Builder(path.stem if path.is_file() else path.resolve().name)
+    builder = Builder(Path(os.path.realpath(path)).name if folder else path.stem)
     for file in files:
-        shown = file.name if file == path else file.relative_to(path).as_posix()
+        if file.problem:
+            builder.unread.append(Unknown(file.name, None, "", file.problem))
+            continue
         try:
-            text = decode(file.read_bytes(), shown)
-            for item, kind in objects(text, shown):
-                builder.add(item, kind, shown)
+            text = decode(read_bytes(file.path, file.name, MAX_DUMP), file.name, utf16=True)
+            for item, kind in objects(text, file.name):
+                builder.add(item, kind, file.name)
         except ConfigError as error:
-            builder.unread.append(unknown_of(error, shown))
-        except OSError as error:
-            why = f"cannot be read: {error.strerror}"
-            builder.unread.append(Unknown(shown, None, "", why))
+            builder.unread.append(unknown_of(error, file.name))
     return builder.finish()
+
+
+def _below(folder: Path) -> Iterator[Found]:
+    """Yield the JSON files below a folder, and its folders that cannot be read."""
+    for found in files_below(folder):
+        if found.path.suffix == ".json" or (found.problem and found.path.is_dir()):
+            yield found
 
 
 @dataclass

@@ -118,7 +118,7 @@ SERVER = Server(
             # server/embed/etcd.go serveMetrics: /metrics and /health, and no key
             gives=(),
             impact=1,
-            by_design="etcd asks nobody on this port, and serves only its metrics and its health",
+            by_design="the port serves only metrics and health, without authentication",
             data=METRICS,
         ),
         ListenerKind(

@@ -57,7 +57,8 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         path=None,
         open=off is None,
         encryption=off or Claim("none", "plain http", read_only.source),
-        client_authentication=off or Claim("none", "nobody is asked", read_only.source),
+        client_authentication=off
+        or Claim("none", "callers are not authenticated", read_only.source),
         authorization=off or Claim("allow-all", "read only, for everybody", read_only.source),
         bind_source=bind.source,
         anyone=Anyone.ALWAYS,
