@@ -371,7 +371,7 @@ def _secret(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at:
 
 
 def _plain(data: Mapping[str, Any], key: str) -> str:
-    """Return a value of a secret that is not secret: the groups or the usage of a bootstrap token."""
+    """Return a public value of a bootstrap token: its groups or its usage."""
     try:
         return base64.b64decode(text_of(data, key), validate=True).decode()
     except ValueError as error:
