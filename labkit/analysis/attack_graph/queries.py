@@ -246,7 +246,10 @@ def graphs_for(model: Model, derivation: Derivation = "claims") -> tuple[Graph, 
     )
 
     if model.dump is None:
-        return known_and_possible((*channel_steps(model), *anonymous_steps(model)), implied)
+        from labkit.analysis.attack_graph.from_rights import account_steps
+
+        steps = (*channel_steps(model), *anonymous_steps(model), *account_steps(model))
+        return known_and_possible(steps, implied)
     from labkit.analysis.attack_graph.from_objects import object_steps
 
     steps, anonymous = object_steps(model.dump), anonymous_object_steps(model.dump)

@@ -84,6 +84,10 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
         from labkit.analysis.findings.anonymous import anonymous_threats
 
         found += anonymous_threats(model, rule)
+        if not model.env.complete:
+            from labkit.analysis.findings.account_threats import account_threats
+
+            found += account_threats(model, rule)
     if model.dump is not None:
         from labkit.analysis.findings.object_threats import object_threats
 

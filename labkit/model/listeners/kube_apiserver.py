@@ -36,7 +36,7 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         path=None,
         open=True,
         encryption=tls(it.setting("tls-min-version")),
-        client_authentication=apiserver_anonymous(it),
+        client_authentication=apiserver_anonymous(env, it),
         authorization=apiserver_authorization(env, it),
         bind_source=bind.source,
     )
