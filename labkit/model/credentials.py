@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from labkit.cluster.policies import PROVIDERS
 from labkit.cluster.syntax.disk import inside, leaves, read_bytes
 from labkit.cluster.syntax.source import Source, decode
 from labkit.cluster.syntax.yamldoc import read_one
@@ -96,7 +97,9 @@ def secrets_at_rest(env: Environment, apiserver: Component) -> Claim:
     read = env.encryption.get(apiserver.id)
     for resource, providers in read.providers if read else ():
         if resource in ("secrets", "*.", "*.*") and providers and read:
-            word = "none" if providers[0] == "identity" else "encrypted"
+            first = providers[0]
+            word = "encrypted" if first in PROVIDERS - {"identity"} else "unknown"
+            word = "none" if first == "identity" else word
             return Claim(word, f"provider {providers[0]}", read.source)
     source = apiserver.setting("encryption-provider-config").source
     return Claim("none", "secrets are stored as they are", source)

@@ -10,6 +10,7 @@ from posixpath import basename
 from labkit.errors import ConfigError
 
 __all__ = [
+    "BOOLEANS",
     "Collected",
     "Setting",
     "Source",
@@ -227,6 +228,11 @@ def decode(data: bytes, path: str, *, utf16: bool = False) -> str:
     return text
 
 
+#: What Go's strconv.ParseBool reads, which parses the switches of all components.
+TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+BOOLEANS = TRUE | {"0", "f", "F", "FALSE", "false", "False"}
+
+
 def is_true(value: str) -> bool:
     """Say whether Go's strconv.ParseBool reads a value as true.
 
@@ -247,4 +253,4 @@ def is_true(value: str) -> bool:
     >>> is_true("True"), is_true("1"), is_true("false"), is_true("")
     (True, True, False, False)
     """
-    return value in {"1", "t", "T", "true", "TRUE", "True"}
+    return value in TRUE
