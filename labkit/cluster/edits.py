@@ -28,7 +28,7 @@ __all__ = [
     "Item",
     "Key",
     "Option",
-    "Rule",
+    "TmpfilesLine",
     "Whole",
     "from_json",
     "to_json",
@@ -204,7 +204,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class TmpfilesLine:
     r"""Set the line of a tmpfiles.d file that gives a path its owner and mode.
 
     Parameters
@@ -218,8 +218,9 @@ class Rule:
 
     Examples
     --------
-    >>> rule = Rule("master", "/etc/tmpfiles.d/k.conf", "/etc/x", "z /etc/x 0600 root root")
-    >>> rule.apply("z /etc/x 0644 root root\n")
+    >>> line = "z /etc/x 0600 root root"
+    >>> edit = TmpfilesLine("master", "/etc/tmpfiles.d/k.conf", "/etc/x", line)
+    >>> edit.apply("z /etc/x 0644 root root\n")
     'z /etc/x 0600 root root\n'
     """
 
@@ -257,9 +258,15 @@ class Whole:
         return self.text
 
 
-Edit: TypeAlias = Flag | Item | Option | Key | Rule | Whole
+Edit: TypeAlias = Flag | Item | Option | Key | TmpfilesLine | Whole
+#: The names of the kinds in the record that each changed lab keeps: a name never changes.
 KINDS: Mapping[str, type[Edit]] = {
-    kind.__name__: kind for kind in (Flag, Item, Option, Key, Rule, Whole)
+    "Flag": Flag,
+    "Item": Item,
+    "Option": Option,
+    "Key": Key,
+    "Rule": TmpfilesLine,
+    "Whole": Whole,
 }
 
 
@@ -296,8 +303,9 @@ def to_json(edits: tuple[Edit, ...]) -> list[dict[str, Any]]:
     >>> from_json(to_json(edits)) == edits
     True
     """
+    names = {kind: name for name, kind in KINDS.items()}
     return [
-        {"edit": type(edit).__name__, **{name: getattr(edit, name) for name in edit.__slots__}}
+        {"edit": names[type(edit)], **{name: getattr(edit, name) for name in edit.__slots__}}
         for edit in edits
     ]
 

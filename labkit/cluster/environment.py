@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from labkit.cluster.accounts import (
-    Account,
     Group,
     Permission,
+    UserAccount,
     read_sysusers,
     read_tmpfiles,
 )
@@ -20,8 +20,8 @@ from labkit.cluster.components import read_components
 from labkit.cluster.copied.machine_files import (
     certificates_of,
     personal_kubeconfigs,
-    policies,
     rbac_of,
+    read_apiserver_files,
 )
 from labkit.cluster.credentials import read_credentials
 from labkit.cluster.docker_client import read_docker_clients
@@ -117,7 +117,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
     kubeconfigs = tuple(personal_kubeconfigs(nodes, components, unknowns))
     clients = [item.kubeconfig for item in components if item.kubeconfig]
     credentials = read_credentials(nodes, pki, certificates, [*clients, *kubeconfigs], components)
-    abac, encryption = policies(nodes, components, unknowns)
+    named = read_apiserver_files(nodes, components, unknowns)
     manifests = tuple(file for name, file in plan.items() if name.startswith(MANIFESTS))
     auth_file = plan.get("etcd-auth.yaml")
     auth = read_etcd_auth(auth_file.read_text(), auth_file.source) if auth_file else None
@@ -135,8 +135,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
         certificate_files=tuple(item for read in certificates.values() for item in read),
         kubeconfigs=kubeconfigs,
         docker_clients=tuple(item for node in nodes for item in read_docker_clients(node)),
-        abac=abac,
-        encryption=encryption,
+        apiserver_files=named,
         rbac=rbac_of(manifests, unknowns),
         etcd_auth=auth,
         etcd_auth_source=auth.source if auth else absent,
@@ -277,7 +276,7 @@ def _nodes(
         files[role] = _edited(files[role], role, edits)
     nodes = []
     for machine in topology.machines:
-        accounts: list[Account] = []
+        accounts: list[UserAccount] = []
         groups: list[Group] = []
         permissions: list[Permission] = []
         for name, file in sorted(files[machine.role].items()):

@@ -13,7 +13,7 @@ from functools import cache, partial
 from labkit.cluster.defaults import DEFAULTS
 from labkit.cluster.facts import Component, Socket
 from labkit.cluster.known_flags import known_flags
-from labkit.cluster.syntax.source import BOOLEANS, Setting, Unknown, broken, unknown_of
+from labkit.cluster.syntax.source import Setting, Unknown, bool_of, broken, unknown_of
 from labkit.cluster.syntax.urls import port_of, url_of
 from labkit.errors import ConfigError
 
@@ -152,7 +152,7 @@ def _switches(kind: str) -> frozenset[str]:
 
 
 def _boolean(item: Setting) -> None:
-    if item.value not in BOOLEANS:
+    if bool_of(item.value) is None:
         raise _none(item, "true or false")
 
 

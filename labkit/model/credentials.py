@@ -29,8 +29,17 @@ from labkit.model.workloads import node_of_pod, pods, token_caller, token_in
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Credential, Environment, Node
 
-__all__ = ["claims_of", "client_credential", "credentials_of", "overlay", "secrets_at_rest"]
+__all__ = [
+    "audit",
+    "claims_of",
+    "client_credential",
+    "credentials_of",
+    "overlay",
+    "secrets_at_rest",
+]
 
+#: The flags that name where an audit log goes.
+AUDIT_BACKENDS = ("audit-log-path", "audit-webhook-config-file")
 OVERLAY = "flannel-network.json"
 PLAIN, SEALED = ("vxlan", "host-gw", "udp"), ("wireguard", "ipsec")
 READ_SECRETS = Action("list", "secrets")
@@ -54,13 +63,34 @@ def claims_of(env: Environment, it: Component) -> tuple[tuple[str, Claim], ...]:
         return (("store", Claim("believed", "the apiserver signs nothing", it.source)),)
     if it.kind != "kube-apiserver":
         return ()
-    policy = it.setting("audit-policy-file")
-    word = "on" if policy.value else "none"
     return (
-        ("audit", Claim(word, policy.value or "nothing is logged", policy.source)),
+        ("audit", audit(env, it)),
         ("secrets at rest", secrets_at_rest(env, it)),
         ("node restriction", enabled(it, "NodeRestriction")),
     )
+
+
+def audit(env: Environment, apiserver: Component) -> Claim:
+    """Say whether an apiserver records requests: by a policy, into a log or to a webhook.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("insecure")
+    >>> audit(env, env.component("kube-apiserver@master")).value
+    'none'
+    """
+    policy = apiserver.setting("audit-policy-file")
+    if not policy.value:
+        return Claim("none", "nothing is logged", policy.source)
+    if not any(apiserver.setting(flag).value for flag in AUDIT_BACKENDS):
+        return Claim("none", "a policy without a log or a webhook records nothing", policy.source)
+    read = env.apiserver_files.audit.get(apiserver.id)
+    if read is None:
+        return Claim("unknown", f"{policy.value} could not be read", policy.source)
+    if not read.records:
+        return Claim("none", "the policy records nothing", read.source)
+    return Claim("on", policy.value, policy.source)
 
 
 def overlay(env: Environment) -> Claim:
@@ -97,12 +127,13 @@ def secrets_at_rest(env: Environment, apiserver: Component) -> Claim:
     read = env.encryption.get(apiserver.id)
     for resource, providers in read.providers if read else ():
         if resource in ("secrets", "*.", "*.*") and providers and read:
-            first = providers[0]
-            word = "encrypted" if first in PROVIDERS - {"identity"} else "unknown"
-            word = "none" if first == "identity" else word
+            word = "encrypted" if providers[0] in PROVIDERS else "unknown"
+            word = "none" if providers[0] == "identity" else word
             return Claim(word, f"provider {providers[0]}", read.source)
-    source = apiserver.setting("encryption-provider-config").source
-    return Claim("none", "secrets are stored as they are", source)
+    setting = apiserver.setting("encryption-provider-config")
+    if setting.value and read is None:
+        return Claim("unknown", f"{setting.value} could not be read", setting.source)
+    return Claim("none", "secrets are stored as they are", setting.source)
 
 
 def credentials_of(env: Environment) -> tuple[StoredCredential, ...]:

@@ -272,7 +272,7 @@ def test_copied_credentials_have_signer_and_rights(kubeadm: Path):
 
 
 def test_authority_is_identified_by_key_and_not_by_name(kubeadm: Path):
-    stranger = Authority("kubernetes")
+    unknown = Authority("kubernetes")
     write(
         kubeadm / "cp1/etc/kubernetes/admin.conf",
         kubeconfig(
@@ -280,7 +280,7 @@ def test_authority_is_identified_by_key_and_not_by_name(kubeadm: Path):
             "kubernetes-admin",
             **{
                 "client-certificate-data": base64.b64encode(
-                    stranger.sign("kubernetes-admin", "system:masters")
+                    unknown.sign("kubernetes-admin", "system:masters")
                 ).decode()
             },
         ),

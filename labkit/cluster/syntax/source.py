@@ -10,11 +10,11 @@ from posixpath import basename
 from labkit.errors import ConfigError
 
 __all__ = [
-    "BOOLEANS",
     "Collected",
     "Setting",
     "Source",
     "Unknown",
+    "bool_of",
     "broken",
     "decode",
     "is_true",
@@ -23,6 +23,8 @@ __all__ = [
 ]
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +230,6 @@ def decode(data: bytes, path: str, *, utf16: bool = False) -> str:
     return text
 
 
-#: What Go's strconv.ParseBool reads, which parses the switches of all components.
-TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-BOOLEANS = TRUE | {"0", "f", "F", "FALSE", "false", "False"}
-
-
 def is_true(value: str) -> bool:
     """Say whether Go's strconv.ParseBool reads a value as true.
 
@@ -254,3 +251,22 @@ def is_true(value: str) -> bool:
     (True, True, False, False)
     """
     return value in TRUE
+
+
+def bool_of(value: str) -> bool | None:
+    """Return the boolean that Go's strconv.ParseBool reads, or None if it is not a boolean.
+
+    Parameters
+    ----------
+    value : str
+
+    Returns
+    -------
+    bool or None
+
+    Examples
+    --------
+    >>> bool_of("T"), bool_of("0"), bool_of("off")
+    (True, False, None)
+    """
+    return True if value in TRUE else False if value in FALSE else None
