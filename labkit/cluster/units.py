@@ -31,6 +31,8 @@ UNIT_FOLDERS = (
 # The lab writes into it the values that differ between the machines of a role
 NODE_ENVIRONMENT = "/etc/labkit/node.env"
 PREFIXES = "@-:+!|"
+#: What a service without ExecStart= has (systemd's src/core/service.c, service_verify).
+WITHOUT_START = (("Service", "ExecStop"), ("Unit", "SuccessAction"))
 HELPERS = frozenset({"sh", "bash", "dash", "env", "nice", "sudo", "chrt", "taskset", "systemd-run"})
 
 
@@ -155,6 +157,9 @@ def _command(
     """Return the component that a service starts, its arguments and its source."""
     item = unit.last("Service", "ExecStart")
     if item is None:
+        if not any(unit.all(*other) for other in WITHOUT_START):
+            what = f"{unit.name} has no ExecStart=: systemd refuses it"
+            raise broken(unit.path, None, what, "write ExecStart=, or remove the unit")
         return None
     environment, _ = _environment(node, unit, [])
     words, missing = expand(split(item), unit.name, node.name, environment)

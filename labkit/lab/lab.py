@@ -18,6 +18,7 @@ from docker.models.containers import Container
 
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import Edit
+from labkit.cluster.startable import obstacles
 from labkit.errors import ConfigError, LabError, NoSuchLab
 from labkit.lab import bootstrap, lock, machine, nodes, record
 from labkit.lab.change import change
@@ -138,6 +139,8 @@ class Lab:
             The start failed; the evidence is the last lines of the log.
         """
         began = time.monotonic()
+        if missing := obstacles(self.environment):
+            raise ConfigError(f"{self.mode}: {missing[0].text}", hint=f"see {missing[0].path}")
         if self.status().state == "ready":
             return Timings(time.monotonic() - began)
         image = ensure_node_image(self.client, self.reporter)
