@@ -52,7 +52,8 @@ def verify(
     Raises
     ------
     LabError
-        A change of the lab was interrupted, so its configuration is unknown.
+        A change of the lab was interrupted, so its configuration is unknown; or the lab was made
+        from other files than the model.
     NoSuchLab
         The lab is not up.
 
@@ -68,7 +69,10 @@ def verify(
     >>> verify(Lab("insecure")).exit_code  # doctest: +SKIP
     0
     """
-    if lab.status().interrupted:
+    status = lab.status()
+    if status.other_files:
+        lab.require_same_files()
+    if status.interrupted:
         raise LabError(
             f"a change of lab {lab.name!r} ({lab.mode}) was interrupted",
             hint=f"labkit reset --name {lab.name} --mode {lab.mode}",
