@@ -52,6 +52,10 @@ test: engine ## Run all tests: unit tests, lab tests and notebooks
 unit: $(STAMP) ## Run the tests that need no Docker
 	@$(BIN)/python -m pytest tests labkit -m "not lab" $(PYTEST)
 
+.PHONY: fuzz-targets
+fuzz-targets: $(STAMP) ## Try 5,000 times to make a command act on what is not the lab's own
+	@LABKIT_FUZZ_ROUNDS=5000 $(BIN)/python -m pytest tests/lab/test_only_its_own.py $(PYTEST)
+
 .PHONY: coverage
 coverage: $(STAMP) ## Run the tests that need no Docker, and list the lines and branches they miss
 	@$(BIN)/python -m pytest tests labkit -m "not lab" --cov $(PYTEST)
