@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from labkit.cluster.facts import Component, Socket
-from labkit.cluster.syntax.source import Setting, Unknown, unknown_of
+from labkit.cluster.syntax.source import Setting, Unknown, broken, unknown_of
 from labkit.cluster.syntax.urls import port_of, url_of
 from labkit.errors import ConfigError
 
 __all__ = ["drop_malformed"]
 
-PORTS = frozenset({"secure-port", "insecure-port", "port", "readOnlyPort"})
+PORTS = frozenset({"secure-port", "insecure-port", "port", "readOnlyPort", "healthzPort"})
+#: Flags with the URLs of etcd's client port.
+ETCD_CLIENTS = frozenset({"etcd-servers", "etcd-endpoints"})
 URLS = frozenset(
     [
         "listen-client-urls",
         "listen-client-http-urls",
         "listen-peer-urls",
         "listen-metrics-urls",
-        "etcd-servers",
-        "etcd-endpoints",
         "host",
     ]
 )
@@ -76,15 +77,36 @@ def _passes(
 def _check(kind: str, name: str) -> Callable[[Setting], object] | None:
     if name in PORTS:
         return port_of
+    if name in ETCD_CLIENTS:
+        return _web_urls
     if name in URLS and (name != "host" or kind == "dockerd"):
         return _urls
+    if kind == "kube-proxy" and name in {"metricsBindAddress", "healthzBindAddress"}:
+        return _address
     return _members if name == "initial-cluster" else None
+
+
+def _address(item: Setting) -> None:
+    """Check an address with or without a port: 0.0.0.0:10249, [::]:10249, ::, an empty one."""
+    host, colon, port = item.value.rpartition(":")
+    if item.value.startswith("[") and "]" not in item.value:
+        raise broken(item.source.path, item.source.line, f"not an address: {item.source.text}")
+    if colon and (":" not in host or host.endswith("]")):
+        port_of(Setting(port, item.source))
 
 
 def _urls(item: Setting) -> None:
     for part in item.value.split(","):
         if part.strip():
             url_of(Setting(part.strip(), item.source))
+
+
+def _web_urls(item: Setting) -> None:
+    _urls(item)
+    for part in item.value.split(","):
+        if part.strip() and urlsplit(part.strip()).scheme not in {"http", "https"}:
+            what = f"{part.strip()} is not followed: who serves it, and to whom, is not known"
+            raise broken(item.source.path, item.source.line, what)
 
 
 def _members(item: Setting) -> None:
