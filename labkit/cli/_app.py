@@ -14,9 +14,12 @@ from typer.main import get_group
 
 import labkit
 from labkit.cli._messages import complain
-from labkit.errors import EngineError, LabkitError
+from labkit.errors import EngineError, LabkitError, NotUnderstood
 
-__all__ = ["app"]
+__all__ = ["NOT_UNDERSTOOD", "app"]
+
+#: The exit status where the answer depends on something that was not understood.
+NOT_UNDERSTOOD = 4
 
 #: Every command, with the module and name of its function or its group of commands.
 COMMANDS = {
@@ -94,6 +97,9 @@ class _Group(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from None
+        except NotUnderstood as error:
+            complain(error)
+            raise typer.Exit(NOT_UNDERSTOOD) from None
         except LabkitError as error:
             complain(error)
         except Exception as error:

@@ -163,11 +163,11 @@ def apiserver_authorization(env: Environment, apiserver: Component) -> Claim:
     if found and found.value == "unknown":
         return found
     if anonymous:
-        stranger = everything_for(env, apiserver, {UNAUTHENTICATED}, ANONYMOUS)
-        if found is None and stranger is not None:
+        anyone = everything_for(env, apiserver, {UNAUTHENTICATED}, ANONYMOUS)
+        if found is None and anyone is not None:
             # a caller can leave their credential out, and is then anonymous
-            return stranger
-        if found and stranger is None:
+            return anyone
+        if found and anyone is None:
             return Claim("enforced", f"{found.detail}; not the anonymous", found.source)
         if found and "ABAC" in found.detail:
             detail = f"ABAC: {AUTHENTICATED} and {UNAUTHENTICATED} may do everything"

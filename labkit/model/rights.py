@@ -101,9 +101,9 @@ def authenticated_as(apiserver: Component, env: Environment, held: Credential | 
     known = known or _bearer(apiserver, held)
     if known is not None:
         return known
-    stranger = apiserver_anonymous(env, apiserver)
+    anonymous = apiserver_anonymous(env, apiserver)
     # whether they are let in may be unknown: then nobody may be taken to be refused
-    return _nobody(stranger) if stranger.value == "required" else _anonymous(stranger)
+    return _nobody(anonymous) if anonymous.value == "required" else _anonymous(anonymous)
 
 
 def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | None) -> Caller:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["anonymous_bindings", "anonymous_object_steps", "anonymous_steps", "open_apiservers"]
 
-STRANGER = (Foothold("is", ANONYMOUS), Foothold("group", UNAUTHENTICATED))
+ANONYMOUS_CALLER = (Foothold("is", ANONYMOUS), Foothold("group", UNAUTHENTICATED))
 READ_SECRETS = tuple(Action(verb, "secrets") for verb in ("list", "get"))
 TECHNIQUE = "apiserver-anonymous"
 
@@ -77,18 +77,18 @@ def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
     said = "no flag of an apiserver in the dump says otherwise"
     because = (f"anonymous authentication is on: {said}", str(bindings[0].source))
     return tuple(
-        Step("call-unauthenticated", place, STRANGER, because, technique=TECHNIQUE)
+        Step("call-unauthenticated", place, ANONYMOUS_CALLER, because, technique=TECHNIQUE)
         for place in (CALLS, OUTSIDE)
     )
 
 
 def anonymous_bindings(rbac: Rbac) -> list[Binding]:
     """Return the bindings that give rights to callers without a credential."""
-    strangers = {("User", ANONYMOUS), ("Group", UNAUTHENTICATED)}
+    anonymous = {("User", ANONYMOUS), ("Group", UNAUTHENTICATED)}
     return [
         binding
         for binding in rbac.bindings
-        if any((kind, name) in strangers for kind, _, name in binding.subjects)
+        if any((kind, name) in anonymous for kind, _, name in binding.subjects)
     ]
 
 
@@ -104,18 +104,18 @@ def open_apiservers(env: Environment) -> Iterator[Component]:
 
 
 def _steps_at(env: Environment, it: Component) -> Iterator[Step]:
-    stranger = authenticated_as(it, env, None)
+    anonymous = authenticated_as(it, env, None)
     for action in READ_SECRETS:
-        claim = may(env, it, stranger, action)
+        claim = may(env, it, anonymous, action)
         if claim.value == "allowed":
-            because = (stranger.claim, claim)
+            because = (anonymous.claim, claim)
             yield Step(TECHNIQUE, CALLS, (SECRETS,), because, technique=TECHNIQUE)
             break
     bindings = anonymous_bindings(env.rbac)
     if not bindings or "RBAC" not in {each.kind for each in authorizers(env, it)}:
         return
-    why = (stranger.claim, str(bindings[0].source))
-    yield Step("call-unauthenticated", CALLS, STRANGER, why, technique=TECHNIQUE)
+    why = (anonymous.claim, str(bindings[0].source))
+    yield Step("call-unauthenticated", CALLS, ANONYMOUS_CALLER, why, technique=TECHNIQUE)
     dump = as_dump(env, it)
     yield from object_steps(dump)
     for home in ("", *(it.name for it in dump.namespaces)):

@@ -13,7 +13,7 @@ from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RU
 from labkit.gc_pause import gc_pause
 from labkit.model import Channel, Claim, Model, StoredCredential
 from labkit.model.footholds import ADMIN, POD
-from labkit.model.listeners import Gap, gap_at, kind_of_listener
+from labkit.model.listeners import Gap, kind_of_listener
 
 __all__ = ["find_threats"]
 
@@ -135,7 +135,7 @@ def _channels(model: Model) -> Iterator[_Case]:
                 key=f"{rule.name}@{where}",
                 claim=claim,
                 state=_state(rule, claim),
-                gap=_gap(rule, channel),
+                gap=rule.gap if rule.gap.control else kind.gap(channel, rule.property),
                 impact=kind.impact if rule.listener or grave else max(1, kind.impact - 2),
             )
             meant = rule.name == "caller-unrestricted" or kind.for_everybody
@@ -158,10 +158,6 @@ def _state(rule: ThreatRule, claim: Claim) -> str:
     if claim.value == "unknown":
         return "unknown"
     return "open" if claim.value in rule.bad else "mitigated"
-
-
-def _gap(rule: ThreatRule, channel: Channel) -> Gap:
-    return rule.gap if rule.gap.control else gap_at(channel, rule.property)
 
 
 def _components(model: Model) -> Iterator[_Case]:

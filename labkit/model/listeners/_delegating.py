@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from labkit.cluster.facts import Component
 from labkit.cluster.syntax.source import Setting
-from labkit.model.addresses import port_of
+from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import Claim, closed
 from labkit.model.listener import METRICS, Anyone, Listener, tls
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold
-from labkit.techniques._lib.machines.reach import attacker, inside, run
+from labkit.techniques._lib.machines.reach import address_in_lab, attacker, run
 from labkit.techniques._lib.technique import ROOT_ON_WORKER
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def capture(
         for one, other in (pair, (pair[1], pair[0]))
     ]
     _check_forwarding(lab, here)
-    addresses = [inside(lab, node) for pair in poisoned for node in pair]
+    addresses = [address_in_lab(lab, node) for pair in poisoned for node in pair]
     lead = agents.argv("arp_poison", *addresses) if addresses else []
     argv = agents.argv("capture", folder, filters, *lead)
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -95,7 +95,10 @@ def capture(
 
 def between(lab: Lab, pairs: Sequence[tuple[str, str]], what: str) -> str:
     """Return tcpdump's filter for the traffic between pairs of machines."""
-    hosts = (f"(host {inside(lab, one)} and host {inside(lab, other)})" for one, other in pairs)
+    hosts = (
+        f"(host {address_in_lab(lab, one)} and host {address_in_lab(lab, other)})"
+        for one, other in pairs
+    )
     return f"{what} and ({' or '.join(hosts)})"
 
 
@@ -111,7 +114,8 @@ def flush_neighbours(lab: Lab, poisoned: Sequence[tuple[str, str]]) -> None:
     """Delete the poisoned ARP entries, so that the machines resolve them again."""
     for victim, others in _by_victim(poisoned).items():
         for other in others:
-            run(lab, victim, ["ip", "neigh", "flush", "to", inside(lab, other), "dev", "eth0"])
+            address = address_in_lab(lab, other)
+            run(lab, victim, ["ip", "neigh", "flush", "to", address, "dev", "eth0"])
 
 
 def _check_forwarding(lab: Lab, here: str) -> None:
@@ -130,7 +134,7 @@ def _is_at(lab: Lab, node: str, others: Sequence[str], mac: str) -> bool:
     """Say whether a machine has one MAC address for all of some other machines."""
     shown = run(lab, node, ["ip", "neigh", "show", "dev", "eth0"]).text.splitlines()
     known = {line.split()[0] for line in shown if f"lladdr {mac} " in line}
-    return {inside(lab, other) for other in others} <= known
+    return {address_in_lab(lab, other) for other in others} <= known
 
 
 def wait(what: str, condition: Callable[[], bool]) -> None:

@@ -20,7 +20,7 @@ from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.lab.pki import Authority
 from labkit.model import Channel, Foothold, Model, read_model
-from labkit.techniques._lib.machines.reach import inside, run
+from labkit.techniques._lib.machines.reach import address_in_lab, run
 from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire.capture import flush_neighbours, place_of, wait_until_poisoned
@@ -127,7 +127,8 @@ def _intercept_calls(
     leaf = Authority.create("labkit-unknown-ca").issue(
         servers[0], hosts=[*servers, "localhost"], usages=["server"]
     )
-    address, addresses = inside(lab, client), [inside(lab, server) for server in servers]
+    address = address_in_lab(lab, client)
+    addresses = [address_in_lab(lab, server) for server in servers]
     job = {
         "certificate_pem": leaf.certificate.decode(),
         "key_pem": leaf.key.decode(),
