@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
+from urllib.parse import urlsplit
 
 from labkit.cluster.defaults import DEFAULTS
 from labkit.cluster.facts import Component, Socket
@@ -19,15 +20,15 @@ from labkit.errors import ConfigError
 
 __all__ = ["drop_malformed", "refuse_malformed"]
 
-PORTS = frozenset({"secure-port", "insecure-port", "port", "readOnlyPort"})
+PORTS = frozenset({"secure-port", "insecure-port", "port", "readOnlyPort", "healthzPort"})
+#: Flags with the URLs of etcd's client port.
+ETCD_CLIENTS = frozenset({"etcd-servers", "etcd-endpoints"})
 URLS = frozenset(
     [
         "listen-client-urls",
         "listen-client-http-urls",
         "listen-peer-urls",
         "listen-metrics-urls",
-        "etcd-servers",
-        "etcd-endpoints",
         "host",
     ]
 )
@@ -134,12 +135,16 @@ def _passes(
 def _check(kind: str, name: str) -> Callable[[Setting], object] | None:
     if name in PORTS:
         return port_of
+    if name in ETCD_CLIENTS:
+        return _web_urls
     if name in URLS and (name != "host" or kind == "dockerd"):
         return _urls
     if name == "initial-cluster":
         return _members
     if (kind, name) in CHOICES:
         return partial(_choice, CHOICES[kind, name], name in SEVERAL)
+    if kind == "kube-proxy" and name in {"metricsBindAddress", "healthzBindAddress"}:
+        return _address
     flag = known_flags(kind).get(name)
     return _boolean if (flag and flag.type == "bool") or name in _switches(kind) else None
 
@@ -167,10 +172,27 @@ def _none(item: Setting, known: str) -> ConfigError:
     return broken(item.source.path, item.source.line, what, f"write one of: {known}")
 
 
+def _address(item: Setting) -> None:
+    """Check an address with or without a port: 0.0.0.0:10249, [::]:10249, ::, an empty one."""
+    host, colon, port = item.value.rpartition(":")
+    if item.value.startswith("[") and "]" not in item.value:
+        raise broken(item.source.path, item.source.line, f"not an address: {item.source.text}")
+    if colon and (":" not in host or host.endswith("]")):
+        port_of(Setting(port, item.source))
+
+
 def _urls(item: Setting) -> None:
     for part in item.value.split(","):
         if part.strip():
             url_of(Setting(part.strip(), item.source))
+
+
+def _web_urls(item: Setting) -> None:
+    _urls(item)
+    for part in item.value.split(","):
+        if part.strip() and urlsplit(part.strip()).scheme not in {"http", "https"}:
+            what = f"{part.strip()} is not followed: who serves it, and to whom, is not known"
+            raise broken(item.source.path, item.source.line, what)
 
 
 def _members(item: Setting) -> None:
