@@ -1,8 +1,10 @@
 """Watch this host's process list for texts that must not stand there.
 
-Standard input: the texts, one a line (never as arguments, which would show them). Until standard
-input closes, the program reads the arguments and variables of every process again and again, then
-prints the findings as JSON: the numbers of the texts, and where each was.
+Standard input: the texts (never as arguments, which would show them) and the ids of the lab's
+containers, as JSON on one line. A token that is not known counts only in these containers: other
+labs may run on this host. Until standard input closes, the program reads the arguments and
+variables of every process again and again, then prints the findings as JSON: the numbers of the
+texts, and where each was.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ def pattern(texts: list[str]) -> re.Pattern[bytes]:
 
 def main() -> None:
     """Watch until standard input closes."""
-    texts: list[str] = json.loads(sys.stdin.readline())
+    asked = json.loads(sys.stdin.readline())
+    texts: list[str] = asked["texts"]
     wanted = pattern(texts)
     print("ready", flush=True)
     first_seen: dict[str, float] = {}
@@ -50,6 +53,9 @@ def main() -> None:
                     pod = name == "environ" and b"KUBERNETES_SERVICE_HOST=" in content
                     if not pod and (hit := wanted.search(content)):
                         text = hit[0].decode(errors="replace")
+                        group = Path(f"/proc/{pid}/cgroup").read_text()
+                        if text not in texts and not any(it in group for it in asked["ids"]):
+                            continue
                         number = texts.index(text) if text in texts else -1
                         program = content.replace(b"\0", b" ")[:40].decode(errors="replace")
                         found[f"{name} of {program}"] = f"text {number}"

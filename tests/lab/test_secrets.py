@@ -75,14 +75,16 @@ def secrets_of(lab: Any) -> list[str]:
 
 
 @contextmanager
-def watched(texts: list[str]) -> Iterator[Callable[[], dict[str, Any]]]:
+def watched(lab: Any, texts: list[str]) -> Iterator[Callable[[], dict[str, Any]]]:
     """Watch the process list of this host; yield a function that ends it and returns the result."""
     child = subprocess.Popen(
         [sys.executable, str(WATCH)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    child.stdin.write(json.dumps(texts) + "\n")
+    machines = lab.client.containers.list(filters=lab_filter(lab.name, lab.mode))
+    asked = {"texts": texts, "ids": [machine.id for machine in machines]}
+    child.stdin.write(json.dumps(asked) + "\n")
     child.stdin.flush()
     assert child.stdout.readline() == "ready\n"
 
@@ -121,7 +123,7 @@ def test_no_secret_leaves_a_lab(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     since = [path for path in _written() if path.exists()]
-    with watched(texts) as result:
+    with watched(lab, texts) as result:
         for name in names():
             done = CliRunner().invoke(app, ["attack", name, "--mode", mode, "--name", lab.name])
             assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
@@ -161,7 +163,7 @@ def test_watcher_finds_what_is_planted(labs: Any, kind: str) -> None:
     lab = labs["insecure"]
     texts = secrets_of(lab)
     planted = new_token(lab, "shop", "default") if kind == "a new token" else texts[0]
-    with watched(texts) as result:
+    with watched(lab, texts) as result:
         if kind == "a variable":
             subprocess.run(["sleep", "0.5"], env={**os.environ, "TOKEN": planted}, check=True)
         else:
