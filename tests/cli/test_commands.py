@@ -265,6 +265,7 @@ def test_status_prints_json() -> None:
             "state": "stopped",
             "machines": {"master": "exited"},
             "interrupted": False,
+            "problems": {},
         }
     ]
 
