@@ -87,7 +87,8 @@ class StoredCredential:
     readable_by : tuple of Foothold
         From where it can be read there, beside root.
     opens : tuple of str
-        Kubelets at which its holder may run commands: "kubelet@worker2".
+        Servers that it opens: kubelets at which its holder may run commands ("kubelet@worker2"),
+        and etcd where every client may read and write everything.
     source : Source
     """
 

@@ -14,7 +14,7 @@ from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RU
 from labkit.gc_pause import gc_pause
 from labkit.model import Channel, Claim, Model, StoredCredential
 from labkit.model.claims import listener_of
-from labkit.model.footholds import ADMIN
+from labkit.model.footholds import ADMIN, POD
 from labkit.model.listeners import Gap, kind_of_listener
 
 __all__ = ["find_threats"]
@@ -156,7 +156,8 @@ def _channels(model: Model) -> Iterator[_Case]:
                 impact=kind.impact if rule.listener or grave else max(1, kind.impact - 2),
                 channel=channel.id,
             )
-            if kind.by_design and rule.name == "caller-unrestricted" and channel.open:
+            meant = rule.name == "caller-unrestricted" or kind.for_everybody
+            if kind.by_design and meant and channel.open:
                 case = case._replace(state="residual", explanation=RESIDUAL + kind.by_design)
             yield case
 
@@ -199,17 +200,18 @@ def _credentials(model: Model) -> Iterator[_Case]:
     }
     for held in model.credentials:
         where = held.id
+        of_pod = held.kind == "token" and POD in held.readable_by
         said = ", ".join(map(str, held.readable_by)) or readable.good
         grave = 4 if held.rights else 2
         gap = readable.gap
         if held.kind == "key":
             gap = replace(gap, control="ca-key-permissions")
-        elif held.kind == "token":
+        elif of_pod:
             gap = PODS_TOKEN if held.rights else AGENTS_TOKEN
-        if held.kind in ("key", "token"):
+        if held.kind == "key" or of_pod:
             gap = replace(gap, technique=technique_of_credential(held))
         # a pod is meant to have its token: how far it opens the cluster is the question
-        harmless = held.kind == "token" and not (held.rights or held.opens)
+        harmless = of_pod and not (held.rights or held.opens)
         state = "open" if held.readable_by and not harmless else "mitigated"
         claim = Claim(said, held.identity, held.source)
         yield _Case(readable, where, f"{readable.name}@{where}", claim, state, gap, grave)
@@ -218,8 +220,9 @@ def _credentials(model: Model) -> Iterator[_Case]:
 
 
 def _rights(held: StoredCredential, where: str, rule: ThreatRule, *, meant: bool) -> _Case:
-    everything = ADMIN in held.rights
-    rights = ", ".join(map(str, held.rights)) or rule.good
+    stores = [f"everything in {it}" for it in held.opens if it.startswith("etcd@")]
+    everything = ADMIN in held.rights or bool(stores)
+    rights = ", ".join((*map(str, held.rights), *stores)) or rule.good
     claim = Claim(rights, held.identity, held.source)
     gap = replace(rule.gap, technique=technique_of_credential(held) or rule.gap.technique)
     case = _Case(rule, where, f"{rule.name}@{where}", claim, "mitigated", gap, rule.impact)

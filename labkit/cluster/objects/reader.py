@@ -37,7 +37,7 @@ from labkit.cluster.objects.network import NETWORK, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
-from labkit.cluster.syntax.source import Source, Unknown, decode, is_true, unknown_of
+from labkit.cluster.syntax.source import Source, Unknown, bool_of, decode, is_true, unknown_of
 from labkit.errors import ConfigError
 
 __all__ = ["DUMP_COMMAND", "KINDS", "Builder", "has_objects", "is_dump", "read_dump"]
@@ -275,7 +275,10 @@ class Builder:
         for container in sequence(spec, "containers"):
             for word in (*words(container, "command"), *words(container, "args")):
                 flag, _, value = word.partition("=")
-                if flag == "--anonymous-auth":
+                if flag == "--anonymous-auth" and value and bool_of(value) is None:
+                    why = "neither true nor false: whether it lets anonymous callers in"
+                    self.unknowns.append(Unknown(self.name, None, word, why))
+                elif flag == "--anonymous-auth":
                     self.anonymous = bool(self.anonymous) or is_true(value or "true")
                 elif flag == "--enable-bootstrap-token-auth" and is_true(value or "true"):
                     self.bootstrap_tokens = True
