@@ -260,6 +260,12 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
                     "changes the client's server; not read",
                 )
             )
+    if skip and skip.value not in ("true", "false"):
+        raise document.broken(
+            f"insecure-skip-tls-verify: {skip.value!r} is neither true nor false",
+            *cluster,
+            "insecure-skip-tls-verify",
+        )
     token = document.text(*user, "token", default="") if method == "token" else ""
     source = document.source(*place)
     if method in {"token", "password"} or data:

@@ -45,6 +45,8 @@ UNIT_FOLDERS = (
 # The lab writes into it the values that differ between the machines of a role
 NODE_ENVIRONMENT = "/etc/labkit/node.env"
 PREFIXES = "@-:+!|"
+#: What a service without ExecStart= has (systemd's src/core/service.c, service_verify).
+WITHOUT_START = (("Service", "ExecStop"), ("Unit", "SuccessAction"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,9 @@ def _command(
     """Return the component that a service starts, its source, and the service's variables."""
     item = unit.last("Service", "ExecStart")
     if item is None:
+        if not any(unit.all(*other) for other in WITHOUT_START):
+            what = f"{unit.name} has no ExecStart=: systemd refuses it"
+            raise broken(unit.path, None, what, "write ExecStart=, or remove the unit")
         return None
     variables = _environment(node, unit, [])
     words, missing = expand(split(item), unit.name, node.name, variables.values)

@@ -8,8 +8,11 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +21,7 @@ from docker.models.containers import Container
 
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import Edit
+from labkit.cluster.startable import obstacles
 from labkit.errors import ConfigError, LabError, NoSuchLab
 from labkit.lab import bootstrap, lock, machine, nodes, record
 from labkit.lab.change import change
@@ -25,8 +29,10 @@ from labkit.lab.curl import as_curl
 from labkit.lab.engine import connect
 from labkit.lab.files import machine_files
 from labkit.lab.images import ensure_node_image
+from labkit.lab.isolation import answering_host_addresses, close_bridge
 from labkit.lab.machine import FileSpec, Output
 from labkit.lab.network import addresses_in, create_network, find_network, planned_addresses
+from labkit.lab.origin import is_made_from, made_from_others, may_be_of, origin
 from labkit.lab.progress import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
 from labkit.lab.status import READY, LabStatus, Timings, status_of
@@ -94,11 +100,13 @@ class Lab:
             )
         self._plain: Environment = read_environment(mode)
         self.mode = self._plain.name
+        self._by_name = mode == self.mode and not Path(mode).is_dir()
         self.name = name
         self.client = connect(client)
         self.reporter = reporter or make_reporter()
         self.wait_s = lock.WAIT_S if wait is None else wait
         self._token = secrets.token_hex(8)
+        self._reached: Future[list[str]]
 
     def __repr__(self) -> str:
         return f"Lab({self.mode!r}, name={self.name!r})"
@@ -138,7 +146,10 @@ class Lab:
             The start failed; the evidence is the last lines of the log.
         """
         began = time.monotonic()
+        if missing := obstacles(self.environment):
+            raise ConfigError(f"{self.mode}: {missing[0].text}", hint=f"see {missing[0].path}")
         if self.status().state == "ready":
+            self.require_same_files()
             return Timings(time.monotonic() - began)
         image = ensure_node_image(self.client, self.reporter)
         with self._exclusive("up", image):
@@ -148,8 +159,10 @@ class Lab:
         began = time.monotonic()
         state = self.status().state
         if state == "ready":  # another process brought it up before this one got the lock
+            self.require_same_files()
             return Timings(time.monotonic() - began)
-        if state != "absent":
+        if nodes.labels_of(self.client, self.name, self.mode):
+            self._require_own()
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
                 nodes.remove_lab(self.client, self.name, self.mode)
         steps: dict[str, float] = {}
@@ -168,7 +181,8 @@ class Lab:
             step("workloads", lambda: bootstrap.wait_for_workloads(self._master, self.environment))
             step("units", lambda: bootstrap.wait_for_all_units(self._containers, self.environment))
             step("keep", lambda: keep(self._containers, self.environment))
-            self.exec(self._master_name, ["touch", READY])
+            reached = "".join(f"{address}\n" for address in self._reached.result())
+            self.exec(self._master_name, ["tee", READY], stdin=reached.encode())
         except BaseException:
             self._forget()
             if not retain:
@@ -194,7 +208,8 @@ class Lab:
         LabBusy
             Another process changes the lab, and did not end within half a minute.
         LabError
-            The engine refuses to remove one of them.
+            The engine refuses to remove one of them, or the mode was given as a folder and another
+            folder's lab has its name.
         """
         if force:
             return self._remove()
@@ -203,6 +218,8 @@ class Lab:
 
     def _remove(self) -> int:
         self._forget()
+        if not self._by_name:
+            self._require_own()
         # The lock goes last, so that nobody starts the lab again before everything is removed.
         removed = nodes.remove_lab(self.client, self.name, self.mode)
         return removed + lock.remove_keeper(self.client, self.name, self.mode)
@@ -258,6 +275,7 @@ class Lab:
         began = time.monotonic()
         new = read_environment(self._plain.folder, edits)
         with self.exclusive("a change of the configuration"):
+            self.require_same_files()
             self._roll_back()
             old = self.environment
             self._record(new, before=old)
@@ -328,7 +346,21 @@ class Lab:
         """
         found = nodes.find_nodes(self.client, self.name, self.mode)
         wanted = [node.name for node in self.environment.nodes]
-        return status_of(self.name, self.mode, found, wanted)
+        status = status_of(self.name, self.mode, found, wanted)
+        made = [container.labels for container in found]
+        return replace(status, other_files=not is_made_from(self._plain, made))
+
+    def require_same_files(self) -> None:
+        """Refuse to hold the lab against files that it was not made from.
+
+        Raises
+        ------
+        LabError
+            The environment's files differ from those that the lab was made from.
+        """
+        made = nodes.labels_of(self.client, self.name, self.mode)
+        if not is_made_from(self._plain, made):
+            raise made_from_others(self._plain, self.name, self.mode, made)
 
     # -- commands and files on the machines -----------------------------------------------
 
@@ -557,6 +589,12 @@ class Lab:
 
     # -- private --------------------------------------------------------------------------
 
+    def _require_own(self) -> None:
+        """Refuse to remove the lab of another folder whose environment has the same name."""
+        made = nodes.labels_of(self.client, self.name, self.mode)
+        if not may_be_of(self._plain, made):
+            raise made_from_others(self._plain, self.name, self.mode, made)
+
     @cached_property
     def _containers(self) -> dict[str, Container]:
         found = nodes.find_nodes(self.client, self.name, self.mode)
@@ -607,10 +645,18 @@ class Lab:
 
     def _create(self, image: str) -> None:
         self._forget()
-        network = create_network(self.client, self.name, self.mode)
+        network = create_network(self.client, self.name, self.mode, **origin(self._plain))
         addresses = planned_addresses(network, self.environment.nodes)
-        files = machine_files(self.environment, addresses)
-        nodes.create_nodes(
-            self.client, network, image, self.environment, self.name, addresses, files
-        )
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            of_lab = (self.client, network, image, self.name, self.mode)
+            closing = aside.submit(close_bridge, *of_lab)
+            files = machine_files(self.environment, addresses)
+            nodes.create_nodes(
+                self.client, network, image, self.environment, self.name, addresses, files
+            )
+            with contextlib.suppress(LabError):  # the test from inside tells what it means
+                closing.result()
         self._forget()
+        aside = ThreadPoolExecutor(max_workers=1)
+        self._reached = aside.submit(answering_host_addresses, *of_lab[:2], *of_lab[3:])
+        aside.shutdown(wait=False)

@@ -298,7 +298,7 @@ def _doubted(env: Environment, channel: Channel) -> Channel:
         if claim.value == "closed":
             who = channel.server
         if who in incomplete and claim.source.default:
-            detail = f"the file that decides was not there; by default: {claim.detail}"
+            detail = f"what decides could not be read; by default: {claim.detail}"
             changed[name] = Claim("unknown", detail, claim.source)
     if "encryption" in changed and not channel.open:
         return replace(channel, open=True, **changed)
