@@ -92,7 +92,7 @@ matrix: $(STAMP) ## Fill the truth matrix in docs/ (needs make lab); continues a
 	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l "Matrix.read()" notebooks/*.ipynb)
 
 .PHONY: flags
-flags: engine ## Rewrite the tables of known flags from the help of the node image's programs
+flags: engine ## Rewrite the tables of known flags and keys from the node image's programs (2 min)
 	@$(BIN)/python -m labkit.lab.flag_tables
 
 .PHONY: lock

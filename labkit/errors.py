@@ -12,6 +12,7 @@
     ├── LabError               a lab cannot be created, found or changed
     │   ├── NameTaken
     │   ├── NoSuchLab
+    │   ├── LabBusy
     │   ├── StartTimeout
     │   └── CommandFailed
     └── ProbeError             a probe could not be carried out (never a refusal)
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigError",
     "EngineError",
     "ImageError",
+    "LabBusy",
     "LabError",
     "LabkitError",
     "NameTaken",
@@ -119,6 +121,10 @@ class NameTaken(LabError):
 
 class NoSuchLab(LabError):
     """No lab of that name and mode is on this engine."""
+
+
+class LabBusy(LabError):
+    """Another process changes the lab at this moment."""
 
 
 class StartTimeout(LabError):

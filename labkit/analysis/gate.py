@@ -12,7 +12,8 @@ from typing import Any
 from labkit.analysis.attack_graph.queries import AttackPaths, attack_paths, reach
 from labkit.analysis.findings.finding import LEVELS, Finding, Findings
 from labkit.analysis.findings.threats import find_threats
-from labkit.cluster.syntax.source import Source
+from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
+from labkit.cluster.syntax.source import Source, decode
 from labkit.errors import ConfigError, NotUnderstood
 from labkit.gc_pause import gc_pause
 from labkit.model import GOALS, Claim, Model
@@ -286,9 +287,10 @@ def baseline_of(path: Path) -> frozenset[str]:
         The file is not such an analysis.
     """
     try:
-        rows = json.loads(path.read_text())["findings"]
-        return frozenset(row["id"] for row in rows if row["state"] in ("open", "unknown"))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        rows = json.loads(decode(read_bytes(path, path.name, MAX_MODEL), path.name, utf16=True))
+        known = ("open", "unknown")
+        return frozenset(row["id"] for row in rows["findings"] if row["state"] in known)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ConfigError(
             f"{path} is not an analysis of labkit: {error}",
             hint=f"labkit analyze DIR --json > {path}",

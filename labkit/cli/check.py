@@ -7,7 +7,7 @@ import sys
 import typer
 
 from labkit.cli._messages import reporter, say
-from labkit.cli._options import BOTH, Json, Modes, Name, Quiet
+from labkit.cli._options import BOTH, Json, Modes, Name, NoWait, Quiet, patience
 
 __all__ = ["doctor", "verify"]
 
@@ -28,7 +28,11 @@ def doctor() -> None:
 
 
 def verify(
-    mode: Modes = None, name: Name = "default", as_json: Json = False, quiet: Quiet = False
+    mode: Modes = None,
+    name: Name = "default",
+    no_wait: NoWait = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Probe every claim of the model in running labs.
 
@@ -41,7 +45,10 @@ def verify(
     from labkit.verification import verify as probe
 
     talk = reporter(quiet)
-    labs = [Lab(each, name=name, reporter=talk) for each in dict.fromkeys(mode or BOTH)]
+    labs = [
+        Lab(each, name=name, reporter=talk, wait=patience(no_wait))
+        for each in dict.fromkeys(mode or BOTH)
+    ]
     report = sum(in_parallel(labs, probe), start=Report([]))
     if as_json:
         typer.echo(report.to_json())

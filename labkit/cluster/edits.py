@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import yaml
 
+from labkit.cluster.syntax.yamldoc import read_one
 from labkit.errors import ConfigError
 
 __all__ = [
@@ -271,7 +273,7 @@ KINDS: Mapping[str, type[Edit]] = {
 @lru_cache(maxsize=512)
 def _with_key(text: str, key: str, value: str) -> str:
     """Return a YAML file's text with one key changed; cached, because what-if repeats it."""
-    document = yaml.safe_load(text)
+    document = deepcopy(read_one(text, "the file to change").value)
     *way, last = key.split(".")
     here: Any = document
     for part in way:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit.cluster.syntax.source import Setting, Source, Unknown, broken, decode
+from labkit.cluster.syntax.disk import read_bytes
+from labkit.cluster.syntax.source import Setting, Source, Unknown, decode
 
 if TYPE_CHECKING:
     from labkit.cluster.accounts import Group, Permission, UserAccount
@@ -58,13 +59,7 @@ class File:
 
     def read_bytes(self) -> bytes:
         """Return the content."""
-        if self.changed is not None:
-            return self.changed
-        try:
-            return self.path.read_bytes()
-        except OSError as error:
-            why = f"cannot be read: {error.strerror}"
-            raise broken(self.source, None, why, f"ls -l {self.path}") from error
+        return read_bytes(self.path, self.source) if self.changed is None else self.changed
 
     def read_text(self) -> str:
         """Return the content as text."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +22,7 @@ from docker.models.containers import Container
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError, LabError, NoSuchLab
-from labkit.lab import bootstrap, machine, nodes, record
+from labkit.lab import bootstrap, lock, machine, nodes, record
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
 from labkit.lab.engine import connect
@@ -54,6 +56,8 @@ class Lab:
         The engine; by default the one that ``DOCKER_HOST`` names.
     reporter : Reporter, optional
         Shows the progress; by default on standard error.
+    wait : float, optional
+        Seconds to wait for another process that changes the lab; by default ten minutes.
 
     Raises
     ------
@@ -65,7 +69,9 @@ class Lab:
     Notes
     -----
     The labels of containers, volumes and networks are the only state. So any process can attach
-    to a lab by its name and mode.
+    to a lab by its name and mode. Only one process changes a lab at a time: a method that changes
+    it waits for the other process, and raises `LabBusy` if that takes longer than `wait`. Commands
+    and files on the machines do not wait.
 
     Examples
     --------
@@ -82,6 +88,7 @@ class Lab:
         name: str = "default",
         client: docker.DockerClient | None = None,
         reporter: Reporter | None = None,
+        wait: float | None = None,
     ) -> None:
         if not NAME.fullmatch(name):
             raise ConfigError(
@@ -95,6 +102,8 @@ class Lab:
         self.client = connect(client)
         self.reporter = reporter or make_reporter()
         self._reached: Future[list[str]]
+        self.wait_s = lock.WAIT_S if wait is None else wait
+        self._token = secrets.token_hex(8)
 
     def __repr__(self) -> str:
         return f"Lab({self.mode!r}, name={self.name!r})"
@@ -134,12 +143,19 @@ class Lab:
             The start failed; the evidence is the last lines of the log.
         """
         began = time.monotonic()
-        state = self.status().state
-        if state == "ready":
+        if self.status().state == "ready":
             self.require_same_files()
             return Timings(time.monotonic() - began)
         image = ensure_node_image(self.client, self.reporter)
+        with self._exclusive("up", image):
+            return self._up(image, retain)
+
+    def _up(self, image: str, retain: bool) -> Timings:
         began = time.monotonic()
+        state = self.status().state
+        if state == "ready":  # another process brought it up before this one got the lock
+            self.require_same_files()
+            return Timings(time.monotonic() - began)
         if nodes.labels_of(self.client, self.name, self.mode):
             self._require_own()
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
@@ -165,12 +181,17 @@ class Lab:
         except BaseException:
             self._forget()
             if not retain:
-                nodes.remove_lab(self.client, self.name, self.mode)
+                self._remove()
             raise
         return Timings(time.monotonic() - began, steps)
 
-    def down(self) -> int:
+    def down(self, *, force: bool = False) -> int:
         """Remove everything of the lab; do nothing if there is no such lab.
+
+        Parameters
+        ----------
+        force : bool
+            Do not wait for a process that changes the lab, and end its hold on the lab.
 
         Returns
         -------
@@ -179,14 +200,24 @@ class Lab:
 
         Raises
         ------
+        LabBusy
+            Another process changes the lab, and did not end within half a minute.
         LabError
             The engine refuses to remove one of them, or the mode was given as a folder and another
             folder's lab has its name.
         """
+        if force:
+            return self._remove()
+        with self._exclusive("down", wait=min(self.wait_s, lock.DOWN_WAIT_S)):
+            return self._remove()
+
+    def _remove(self) -> int:
         self._forget()
         if not self._by_name:
             self._require_own()
-        return nodes.remove_lab(self.client, self.name, self.mode)
+        # The lock goes last, so that nobody starts the lab again before everything is removed.
+        removed = nodes.remove_lab(self.client, self.name, self.mode)
+        return removed + lock.remove_keeper(self.client, self.name, self.mode)
 
     def reset(self) -> Timings:
         """Restore the state that the lab had when it came up.
@@ -206,12 +237,13 @@ class Lab:
             A component did not become ready again.
         """
         began = time.monotonic()
-        self._require()
-        self._roll_back()
-        if self.environment.edits:
-            self.apply(())
-        with self.reporter.step(f"{self.mode}: reset"):
-            restore(self._containers, self.environment)
+        with self.exclusive("reset"):
+            self._require()
+            self._roll_back()
+            if self.environment.edits:
+                self.apply(())
+            with self.reporter.step(f"{self.mode}: reset"):
+                restore(self._containers, self.environment)
         return Timings(time.monotonic() - began)
 
     def apply(self, edits: Iterable[Edit]) -> Timings:
@@ -238,13 +270,54 @@ class Lab:
         began = time.monotonic()
         new = read_environment(self._plain.folder, edits)
         self.require_same_files()
-        self._roll_back()
-        old = self.environment
-        self._record(new, before=old)
-        with self.reporter.step(f"{self.mode}: change the configuration"):
-            change(self._containers, old, new)
-        self._record(new)
+        with self.exclusive("a change of the configuration"):
+            self._roll_back()
+            old = self.environment
+            self._record(new, before=old)
+            with self.reporter.step(f"{self.mode}: change the configuration"):
+                change(self._containers, old, new)
+            self._record(new)
         return Timings(time.monotonic() - began)
+
+    def exclusive(self, what: str) -> AbstractContextManager[None]:
+        """Return a context during which no other process changes the lab.
+
+        Every method that changes the lab enters one itself. Enter one around several changes that
+        belong together. It may be entered again inside the block.
+
+        Parameters
+        ----------
+        what : str
+            What is done to the lab, for the message of a process that waits.
+
+        Returns
+        -------
+        context manager
+
+        Raises
+        ------
+        LabBusy
+            On entry: another process changes the lab.
+        LabError
+            At the end: another process removed the lab during the block.
+        """
+        return self._exclusive(what)
+
+    @contextlib.contextmanager
+    def _exclusive(self, what: str, image: str = "", wait: float | None = None) -> Iterator[None]:
+        with lock.exclusive(
+            self.client,
+            self.name,
+            self.mode,
+            what,
+            reporter=self.reporter,
+            wait=self.wait_s if wait is None else wait,
+            image=image,
+            token=self._token,
+        ) as changed:
+            if changed:
+                self._forget()
+            yield
 
     def wait(self) -> None:
         """Wait until the apiserver, the workers and the workloads are ready.

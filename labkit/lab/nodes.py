@@ -14,7 +14,7 @@ from docker.models.networks import Network
 
 from labkit.cluster import Environment, Node
 from labkit.errors import EngineError, LabError, NameTaken
-from labkit.lab.engine import ALL_LABS, LABEL, MODE, NODE, is_of, lab_filter, labels
+from labkit.lab.engine import ALL_LABS, LABEL, LOCK, MODE, NODE, ROLE, is_of, lab_filter, labels
 from labkit.lab.machine import FileSpec, write_files
 from labkit.lab.origin import origin
 
@@ -380,7 +380,8 @@ def remove_lab(client: docker.DockerClient, name: str, mode: str) -> int:
     docker.errors.APIError
         The engine refuses to remove a container.
     """
-    containers = _containers(client, name, mode)
+    # its lock is not a part of it, and removed by its own function
+    containers = [c for c in _containers(client, name, mode) if c.labels.get(ROLE) != LOCK]
     with ThreadPoolExecutor(max_workers=8) as pool:
         removed = sum(pool.map(_remove_container, containers))
     things: list[Any] = [

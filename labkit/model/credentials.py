@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labkit.cluster.policies import PROVIDERS
+from labkit.cluster.syntax.disk import inside, leaves, read_bytes
 from labkit.cluster.syntax.source import Source, decode
 from labkit.cluster.syntax.yamldoc import read_one
 from labkit.model.authorization import AUTHENTICATED, everything_for
@@ -101,11 +102,13 @@ def overlay(env: Environment) -> Claim:
     >>> overlay(read_environment("hardened")).detail
     'vxlan'
     """
-    file = next((f for layer in reversed(env.layers) if (f := layer / OVERLAY).is_file()), None)
+    file = next((f for layer in reversed(env.layers) if (f := layer / OVERLAY).exists()), None)
     if file is None:
         return Claim("unknown", "", Source(OVERLAY, None, "Backend.Type absent"))
     source = Source(f"{file.parent.name}/{file.name}", 1, "Backend.Type")
-    document = read_one(decode(file.read_bytes(), source.path), source.path)
+    if not inside(file, file.parent):
+        raise leaves(source.path)
+    document = read_one(decode(read_bytes(file, source.path), source.path), source.path)
     backend = document.text("Backend", "Type", default="")
     word = "none" if backend in PLAIN else "encrypted" if backend in SEALED else "unknown"
     return Claim(word, backend, source)

@@ -23,12 +23,21 @@ Result = Mapping[str, Any]
 #: The TLS alerts that refuse a certificate, or its absence (RFC 8446, section 6.2).
 CERTIFICATE_ALERTS = (
     "bad certificate",
+    "certificate expired",
     "certificate required",
+    "certificate revoked",
     "certificate unknown",
     "unknown ca",
     "decrypt error",
     "access denied",
     "unsupported certificate",
+)
+#: The alerts that refuse a version of TLS, or everything that is offered with it.
+VERSION_ALERTS = (
+    "handshake failure",
+    "inappropriate fallback",
+    "insufficient security",
+    "protocol version",
 )
 VERSIONS = {"TLSv1_1": "tls1.1", "TLSv1_2": "tls1.2", "TLSv1_3": "tls1.3"}
 HTTPS_ONLY = "HTTP request to an HTTPS server"
@@ -156,9 +165,10 @@ def _takes(result: Result) -> bool:
     """Say whether a TLS version was accepted: the handshake reached the certificates."""
     if "version" in result:
         return True
-    if result.get("error") != "alert":
+    said = result["text"] if result.get("error") == "alert" else ""
+    if said not in CERTIFICATE_ALERTS + VERSION_ALERTS:
         raise Unprobed(f"a TLS handshake was neither taken nor refused: {_said(result)}")
-    return result["text"] in CERTIFICATE_ALERTS
+    return said in CERTIFICATE_ALERTS
 
 
 def _named(der: str) -> list[str]:
@@ -186,9 +196,11 @@ def _server_authentication(channel: Channel, results: Results) -> Observed:
             "unverified",
             f"the client accepted a certificate of an unknown CA: {taken[0]['sent']!r}",
         )
-    alerts = {met["text"] for met in results.met if met["error"] == "alert"}
+    ends = {met["text"] for met in results.met if met["error"] == "alert"}
+    alerts = ends.intersection(CERTIFICATE_ALERTS)
     if not alerts:
-        raise Unprobed(f"the client broke off without an alert: {results.met[0]['text']}")
+        said = results.met[0]["text"]
+        raise Unprobed(f"the client broke off without an alert about the certificate: {said}")
     reason = f"the client refused a certificate of an unknown CA: {', '.join(sorted(alerts))}"
     return Observed("verified", reason, _control(results))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,7 +20,6 @@ __all__ = ["verify"]
 
 #: Seconds for all jobs of one machine, with the time that an interception waits.
 DEADLINE = 60.0
-TURN = "/run/labkit-verify"
 
 
 def verify(
@@ -56,6 +54,8 @@ def verify(
         from other files than the model.
     NoSuchLab
         The lab is not up.
+    LabBusy
+        Another process changes the lab.
 
     Notes
     -----
@@ -69,6 +69,13 @@ def verify(
     >>> verify(Lab("insecure")).exit_code  # doctest: +SKIP
     0
     """
+    with lab.exclusive("verify"):
+        return _verify(lab, model, only, reporter or lab.reporter)
+
+
+def _verify(
+    lab: Lab, model: Model | None, only: Iterable[str] | None, reporter: Reporter
+) -> Report:
     status = lab.status()
     if status.other_files:
         lab.require_same_files()
@@ -82,36 +89,23 @@ def verify(
     if only is not None:
         ids = set(only)
         wanted = [channel for channel in every if channel.id in ids]
-    reporter = reporter or lab.reporter
     plan = make_plan(lab, wanted, every)
-    with _alone(lab):
+    lab.wait()
+    with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
+        seen = _carry_out(lab, "probe", plan.looks)
+    with reporter.step(f"{lab.mode}: redirect the clients to an unknown server"):
+        met = _carry_out(lab, "intercept", plan.intercepts)
         lab.wait()
-        with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
-            seen = _carry_out(lab, "probe", plan.looks)
-        with reporter.step(f"{lab.mode}: redirect the clients to an unknown server"):
-            met = _carry_out(lab, "intercept", plan.intercepts)
+    if missed := _missed(lab, plan.intercepts, wanted, seen, met):
+        # clients that lost their connections together may delay each other
+        with reporter.step(f"{lab.mode}: repeat for the clients that did not connect"):
+            _add(met, _carry_out(lab, "intercept", missed))
             lab.wait()
-        if missed := _missed(lab, plan.intercepts, wanted, seen, met):
-            # clients that lost their connections together may delay each other
-            with reporter.step(f"{lab.mode}: repeat for the clients that did not connect"):
-                _add(met, _carry_out(lab, "intercept", missed))
-                lab.wait()
     rows = []
     for channel in wanted:
         results = _results(lab, channel, seen, met)
         rows += [_row(lab.mode, channel, name, results) for name in PROPERTIES]
     return Report(rows)
-
-
-@contextlib.contextmanager
-def _alone(lab: Lab) -> Iterator[None]:
-    """Hold the lab's lock during the block: two verifications would cut each other's probes."""
-    node = next(node.name for node in lab.environment.nodes if node.role == "master")
-    lab.exec(node, agents.argv("take_turn", TURN), timeout=4 * DEADLINE)
-    try:
-        yield
-    finally:
-        lab.exec(node, ["rmdir", TURN], check=False)
 
 
 def _carry_out(

@@ -165,7 +165,7 @@ def test_copied_files_are_analysed(style: str) -> None:
         (("hardened", "--fail-on", "grave"), "no level 'grave'"),
         (("hardened", "--forbid-path", "pod"), "is not a rule FROM -> TO"),
         (("hardened", "--forbid-path", "pot -> secrets"), "did you mean 'pod'"),
-        (("hardened", "--baseline", "nowhere.json"), "is not an analysis of labkit"),
+        (("hardened", "--baseline", "nowhere.json"), "cannot be read"),
         (("hardened", "--accept", "nowhere.yaml"), "cannot be read"),
         (("hardened", "--risk", "nowhere.yaml"), "cannot be read"),
     ],

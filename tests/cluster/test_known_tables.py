@@ -11,6 +11,7 @@ import pytest
 
 from labkit.cluster.defaults import DEFAULTS, KUBELET_FLAG_DEFAULTS, KUBELET_FLAGS
 from labkit.cluster.known_flags import FOLDER, KnownFlag, flag_table, known_flags
+from labkit.cluster.known_keys import FOLDER as KEYS
 from labkit.cluster.known_keys import key_table, known_keys
 from labkit.cluster.syntax.flags import parse_flags
 from labkit.cluster.syntax.systemd import Word
@@ -201,6 +202,9 @@ def test_image_accepts_these_keys_and_refuses_others(kind: str, image: Any) -> N
                 here = here[name]
             # null fits every type except a duration, which has its own decoder
             here[key] = "5s" if DURATION.search(key) and key not in NO_DURATION else None
+    program = KINDS[kind][0].split()[0]
+    head = (KEYS / f"{kind}.txt").read_text().splitlines()[0]
+    assert version(image, program) in head, "run `make flags`"
     assert not unknown_to(image, kind, everything)
     assert unknown_to(image, kind, {"portt": 1, "logging": {"formatt": 1}}) == {
         "portt",

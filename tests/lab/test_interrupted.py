@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -132,7 +133,13 @@ def test_a_cluster_without_secrets_is_changed_like_any_other(
 
 def test_an_interrupted_lab_is_not_verified() -> None:
     status = LabStatus("demo", "hardened", "ready", {}, interrupted=True)
-    lab: Any = SimpleNamespace(name="demo", mode="hardened", status=lambda: status)
+    lab: Any = SimpleNamespace(
+        name="demo",
+        mode="hardened",
+        status=lambda: status,
+        reporter=None,
+        exclusive=lambda what: nullcontext(),
+    )
     with pytest.raises(LabError, match="was interrupted") as caught:
         verify(lab)
     assert caught.value.hint == "labkit reset --name demo --mode hardened"

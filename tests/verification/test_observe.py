@@ -93,6 +93,16 @@ def test_probe_results_decide_the_observed_value(
             {"look": {**LOOK, "TLSv1_2": {"error": "closed", "text": ""}}},
             "neither taken nor refused: closed",
         ),
+        (
+            "encryption",
+            {"look": {**LOOK, "TLSv1_2": {"error": "alert", "text": "unrecognized name"}}},
+            "neither taken nor refused: alert: unrecognized name",
+        ),
+        (
+            "server_authentication",
+            {"met": ({**ALERT, "text": "no application protocol"},)},
+            "the client broke off without an alert about the certificate: no application protocol",
+        ),
         ("server_authentication", {"met": ()}, "the client made no connection"),
         (
             "server_authentication",

@@ -16,7 +16,7 @@ from labkit.model import Channel, Foothold, Model, Role, StoredCredential
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
 from labkit.model.listeners import ListenerKind, kind_of_listener
 
-__all__ = ["channel_steps", "implications", "machines", "technique_of_credential"]
+__all__ = ["channel_steps", "implications", "machines", "nodes_of", "technique_of_credential"]
 
 OPEN, EVERYTHING = frozenset({"none", "anonymous"}), "allow-all"
 READABLE = frozenset({"secrets", "all objects"})
@@ -49,6 +49,19 @@ def machines(model: Model, role: Role) -> list[str]:
     return sorted({it.node for it in model.components if it.kind == sign and it.node})
 
 
+def nodes_of(model: Model) -> list[str]:
+    """Return the machines of a model, sorted.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> nodes_of(read_model("hardened"))
+    ['etcd1', 'etcd2', 'etcd3', 'master', 'worker1', 'worker2']
+    """
+    # "anyone" is at no machine: their node is the network
+    return sorted({it.node for it in model.components if it.node and it.kind != "anyone"})
+
+
 def implications(model: Model) -> dict[Foothold, list[Foothold]]:
     """Return the footholds that an attacker has by having another one.
 
@@ -61,7 +74,7 @@ def implications(model: Model) -> dict[Foothold, list[Foothold]]:
     """
     found: dict[Foothold, list[Foothold]] = {NETWORK: [CALLS], POD: [CALLS], ADMIN: [SECRETS]}
     workers = machines(model, Role.WORKER)
-    for node in sorted({it.node for it in model.components if it.node}):
+    for node in nodes_of(model):
         worker = [NODE, POD] if node in workers else []
         found[Foothold("root", node)] = [Foothold("user", node), NETWORK, *worker]
         found[Foothold("user", node)] = [CALLS]
@@ -71,6 +84,9 @@ def implications(model: Model) -> dict[Foothold, list[Foothold]]:
             found[Foothold(kind, role)] = [Foothold(kind, it) for it in machines(model, role)]
     for it in model.credentials:
         found.setdefault(Foothold("root", it.node), []).append(Foothold("holds", it.id))
+    for commands in sorted({it for each in model.channels for it in _commands(model, each)}):
+        root = Foothold("root", model.component(str(commands.where)).node)
+        found.setdefault(root, []).append(commands)
     return found
 
 
@@ -205,6 +221,12 @@ def _by_credential(it: StoredCredential) -> Iterator[Step]:
 
 def _client_holds(model: Model, it: Channel) -> Foothold:
     return Foothold("holds", f"{it.credential}@{model.component(it.client).node}")
+
+
+def _commands(model: Model, it: Channel) -> list[Foothold]:
+    """Return the foothold of commanding a server, if its calls give that and nothing more."""
+    gains = kind_of_listener(it).gains(model.component(it.server))
+    return [gain for gain in gains if gain.kind == "commands"]
 
 
 def _keeps_plaintext(model: Model, kind: ListenerKind) -> bool:

@@ -12,7 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from labkit.analysis.attack_graph.from_channels import channel_steps, implications, machines
+from labkit.analysis.attack_graph.from_channels import (
+    channel_steps,
+    implications,
+    machines,
+    nodes_of,
+)
 from labkit.analysis.attack_graph.steps import (
     Graph,
     Path,
@@ -45,6 +50,8 @@ Derivation: TypeAlias = Literal["claims", "techniques"]
 DERIVATIONS: tuple[Derivation, ...] = ("claims", "techniques")
 #: What runs on a machine that somebody may get onto.
 ON_MACHINES = frozenset({"etcd", "kube-apiserver", "kubelet", "kube-scheduler", "dockerd"})
+#: What an attacker may hold without a step that says what it leads to.
+LEAD_NOWHERE = frozenset({"commands", "secrets", "node"})
 
 
 @dataclass(frozen=True)
@@ -380,6 +387,11 @@ def _start(model: Model, wanted: str | Foothold, graph: Graph, derivation: Deriv
             f"no technique starts from {start.word!r}: what is reached from there is not known",
             hint='ask the claims of the model instead: derivation="claims"',
         )
+    if start.kind in LEAD_NOWHERE and not (start in graph and graph.out_degree(start)):
+        raise ConfigError(
+            f"no step starts from {start.word!r}: what is reached from there is not known",
+            hint="start from network, pod, user:NODE, root:NODE or holds:CREDENTIAL@NODE",
+        )
     return start
 
 
@@ -392,6 +404,13 @@ def _goal(model: Model, wanted: str | Goal, graph: Graph, derivation: Derivation
         raise ConfigError(
             f"{goal.word!r} is a machine of the attacker's choice: it is a start, not a goal",
             hint="name the machine, root:NODE, or ask for node: root on any node",
+        )
+    if goal == OUTSIDE or (
+        goal.kind == "commands" and not (goal in graph and graph.in_degree(goal))
+    ):
+        raise ConfigError(
+            f"no step of this model says whether {goal.word!r} is reached",
+            hint=f"one of: {', '.join(it.word for it in GOALS)}, root:NODE, holds:CREDENTIAL@NODE",
         )
     if derivation == "techniques" and goal not in GOALS and not (by_role and goal in graph):
         raise ConfigError(
@@ -448,7 +467,7 @@ def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = No
     Foothold(kind='root', where='worker1')
     """
     text = wanted.word if isinstance(wanted, Foothold) else wanted.strip()
-    nodes = {it.node for it in model.components if it.node}
+    nodes = nodes_of(model)
     known = {NETWORK, POD, *GOALS}
     if model.dump:
         known |= {OUTSIDE, *(Foothold("pod", it.id) for it in model.dump.pods)}

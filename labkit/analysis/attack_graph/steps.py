@@ -124,7 +124,10 @@ def cost(path: Path) -> float:
 
 
 def attack_graph(
-    steps: Iterable[Step], implies: Mapping[Foothold, Iterable[Foothold]] | None = None
+    steps: Iterable[Step],
+    implies: Mapping[Foothold, Iterable[Foothold]] | None = None,
+    *,
+    possible: bool = False,
 ) -> Graph:
     """Build the graph of what can be held, and by which step.
 
@@ -134,6 +137,8 @@ def attack_graph(
         The possible steps; of equally cheap ones between two footholds, the first counts.
     implies : mapping of Foothold to iterable of Foothold, optional
         The footholds that an attacker has by having another one.
+    possible : bool
+        Take the steps as well that exist only if something unknown is true.
 
     Returns
     -------
@@ -150,7 +155,7 @@ def attack_graph(
     """
     graph: Graph = nx.DiGraph()
     for step in steps:
-        for thing in step.grants:
+        for thing in step.grants if possible or not step.unknown else ():
             known = graph.get_edge_data(step.foothold, thing)
             if known is None or step.cost < known["weight"]:
                 graph.add_edge(step.foothold, thing, weight=step.cost, step=step)
@@ -185,9 +190,10 @@ def known_and_possible(
     (False, True)
     """
     every = tuple(steps)
-    known = [step for step in every if not step.unknown]
-    graph = attack_graph(known, implies)
-    return (graph, graph) if len(known) == len(every) else (graph, attack_graph(every, implies))
+    graph = attack_graph(every, implies)
+    if not any(step.unknown for step in every):
+        return graph, graph
+    return graph, attack_graph(every, implies, possible=True)
 
 
 def close(graph: Graph, start: Foothold) -> dict[Foothold, Path]:

@@ -173,6 +173,8 @@ class Technique:
             No answer came in time; it is a :class:`ProbeError`.
         ConfigError
             The technique cannot start at this foothold.
+        LabBusy
+            Another process changes the lab.
         """
         foothold = foothold or self.footholds[0]
         if foothold not in self.footholds:
@@ -180,7 +182,8 @@ class Technique:
                 f"{self.name} cannot be tried {foothold}",
                 hint=f"choose one of: {', '.join(it.word for it in self.footholds)}",
             )
-        return self.execute(lab, foothold)
+        with lab.exclusive(f"attack {self.name}"):
+            return self.execute(lab, foothold)
 
     def foothold_like(self, wanted: Foothold, model: Model) -> Foothold:
         """Return the technique's own foothold that matches a foothold of a model.
