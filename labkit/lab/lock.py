@@ -383,7 +383,7 @@ def _start(
 
 
 def _keeper(client: docker.DockerClient, name: str, mode: str) -> str:
-    """Return the id of the container of a lab's lock, found by its labels; "" if there is none."""
+    """Return the id of the container of a lab's lock, found by its labels, or ""."""
     wanted = lab_filter(name, mode)
     wanted["label"].append(f"{ROLE}={LOCK}")
     listed = client.api.containers(all=True, filters=wanted)
