@@ -109,7 +109,7 @@ def status(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the state of labs: ready, incomplete, stopped or absent."""
+    """Show the state of labs (ready, broken, incomplete, stopped, absent), and what is broken."""
     from labkit.lab import Lab, list_labs
 
     found = list_labs() if every else [Lab(each, name=name).status() for each in mode or BOTH]
@@ -124,6 +124,11 @@ def status(
         typer.echo(f"{lab.name}  {lab.mode}  {lab.state}{machines}")
         for warning in lab.warnings:
             say(f"warning: {warning}")
+        for line in lab.lines():
+            typer.echo(f"  {line}")
+        if lab.state in ("broken", "incomplete", "stopped"):
+            command = "reset" if lab.state == "broken" else "up"
+            say(f"next: labkit {command} --name {lab.name} --mode {lab.mode}")
         if lab.interrupted:
             command = f"labkit reset --name {lab.name} --mode {lab.mode}"
             say(f"a change of lab {lab.name} ({lab.mode}) was interrupted; next: {command}")

@@ -35,6 +35,8 @@ NODE = "labkit.node"
 ALL_LABS = {"label": [LABEL, MODE]}
 #: The command that lists all labs.
 STATUS = "labkit status --all"
+#: Seconds for the engine's first answer, and for every later one: to stop a machine takes long.
+FIRST_ANSWER_S, ANSWER_S = 10, 120
 
 
 def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
@@ -61,8 +63,10 @@ def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
     '27.5.1'
     """
     try:
-        client = client or docker.from_env(timeout=120, max_pool_size=64)
+        client = client or docker.from_env(timeout=FIRST_ANSWER_S, max_pool_size=64)
+        client.api.timeout = FIRST_ANSWER_S
         client.ping()
+        client.api.timeout = ANSWER_S
     except (DockerException, OSError) as error:
         raise EngineError(
             "Docker Engine does not answer",

@@ -267,6 +267,7 @@ def test_status_prints_json() -> None:
             "interrupted": False,
             "reached": [],
             "other_files": False,
+            "problems": {},
         }
     ]
 
@@ -296,6 +297,7 @@ def test_down_needs_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labkit.lab.removal.connect", lambda *_: None)
     monkeypatch.setattr("labkit.lab.removal.find_labs", lambda _: labs)
     monkeypatch.setattr("labkit.lab.removal.remove_lab", remove)
+    monkeypatch.setattr("labkit.lab.removal.remove_keeper", lambda *_: 0)
 
     def missing(mode: str, **_: Any) -> None:
         raise ConfigError(f"no environment at {mode}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from labkit.analysis.attack_graph.from_channels import technique_of_credential
@@ -12,6 +13,7 @@ from labkit.analysis.findings.risk import RiskRule
 from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, ThreatRule
 from labkit.gc_pause import gc_pause
 from labkit.model import Channel, Claim, Model, StoredCredential
+from labkit.model.claims import listener_of
 from labkit.model.footholds import ADMIN, POD
 from labkit.model.listeners import Gap, kind_of_listener
 
@@ -22,7 +24,7 @@ PEOPLE = frozenset({"kubectl", "person"})
 #: Data whose loss is of the listener's full impact; the others weigh one less.
 GRAVE = frozenset({"secrets", "all objects", "root on the node", "exec sessions"})
 #: From the best to the worst that may be found of one listener.
-STATES = ("mitigated", "residual", "unknown", "open")
+STATES = ("mitigated", "residual", "accepted", "unknown", "open")
 RESIDUAL = "It stays whatever is set: "
 
 
@@ -44,6 +46,7 @@ class _Case(NamedTuple):
     gap: Gap
     impact: int
     explanation: str = ""
+    channel: str = ""
 
 
 @gc_pause()
@@ -74,7 +77,7 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     """
     rule = risk or RiskRule()
     cases: dict[str, _Case] = {}
-    for case in (*_channels(model), *_components(model), *_credentials(model)):
+    for case in map(partial(_scoped, dict(model.out_of_scope)), _cases(model)):
         known = cases.get(case.key)
         # of a port's several listeners and clients the worst counts, of equal ones the first
         if known is None or STATES.index(case.state) > STATES.index(known.state):
@@ -93,6 +96,20 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
 
         found += object_threats(model.dump, rule)
     return Findings(found, model.name)
+
+
+def _cases(model: Model) -> Iterator[_Case]:
+    yield from (*_channels(model), *_components(model), *_credentials(model))
+
+
+def _scoped(out_of_scope: dict[str, str], case: _Case) -> _Case:
+    """Return a case as accepted if somebody put its subject, or its channel, out of scope."""
+    named = next((it for it in (case.subject, case.channel) if it in out_of_scope), None)
+    if named is None or case.state not in ("open", "unknown"):
+        return case
+    return case._replace(
+        state="accepted", explanation=f"out of scope: {out_of_scope[named] or 'no reason is given'}"
+    )
 
 
 def _finding(key: str, case: _Case, risk: RiskRule) -> Finding:
@@ -122,7 +139,7 @@ def _finding(key: str, case: _Case, risk: RiskRule) -> Finding:
 def _channels(model: Model) -> Iterator[_Case]:
     for channel in model.channels:
         kind = kind_of_listener(channel)
-        listener = f"{channel.server}:{channel.path or channel.port}"
+        listener = listener_of(channel)
         grave = not GRAVE.isdisjoint(channel.data)
         for rule in RULES:
             claim: Claim = getattr(channel, rule.property)
@@ -137,6 +154,7 @@ def _channels(model: Model) -> Iterator[_Case]:
                 state=_state(rule, claim),
                 gap=rule.gap if rule.gap.control else kind.gap(channel, rule.property),
                 impact=kind.impact if rule.listener or grave else max(1, kind.impact - 2),
+                channel=channel.id,
             )
             meant = rule.name == "caller-unrestricted" or kind.for_everybody
             if kind.by_design and meant and channel.open:
