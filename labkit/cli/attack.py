@@ -60,6 +60,7 @@ def attack(
     if (technique is None) == (path is None):
         raise typer.BadParameter("give either a TECHNIQUE, or a goal with --path GOAL")
     lab = Lab(mode, name=name)
+    lab.recover()
     model = read_model(lab.environment)
     if path is not None:
         steps = _path(model, start or "network", path)

@@ -62,15 +62,18 @@ def take(control: Which, mode: Mode, name: Name = "default", quiet: Quiet = Fals
 def _flip(control: str, mode: str, name: str, on: bool, quiet: bool) -> None:
     from labkit import controls
     from labkit.lab import Lab
+    from labkit.lab.traces import undertaking
 
     found = controls[control]
     lab = Lab(mode, name=name, reporter=reporter(quiet))
+    lab.recover()
     edits = found.flip(lab.environment, on)
     word = "on" if on else "off"
-    if edits == lab.environment.edits and not lab.status().interrupted:
+    if edits == lab.environment.edits:
         say(f"{found.name} is already {word}", quiet=quiet)
         return
-    timings = lab.apply(edits)
+    with undertaking(f"control {word} {found.name}", found.leaves):
+        timings = lab.apply(edits)
     say(f"{found.name} is {word} in lab {name} ({lab.mode}), {timings.seconds:.1f} s", quiet=quiet)
 
 

@@ -86,4 +86,4 @@ def status(
         typer.echo(f"{lab.name}  {lab.mode}  {lab.state}{machines}")
         if lab.interrupted:
             command = f"labkit reset --name {lab.name} --mode {lab.mode}"
-            say(f"a change of lab {lab.name} ({lab.mode}) was interrupted; next: {command}")
+            say(f"interrupted: {lab.interrupted}; next: {command}")

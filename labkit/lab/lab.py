@@ -13,10 +13,11 @@ from typing import Self
 import docker
 from docker.models.containers import Container
 
+from labkit import agents
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError, LabError, NoSuchLab
-from labkit.lab import bootstrap, machine, nodes, record
+from labkit.lab import bootstrap, machine, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
 from labkit.lab.engine import connect
@@ -26,7 +27,7 @@ from labkit.lab.machine import FileSpec, Output
 from labkit.lab.network import addresses_in, create_network, find_network, planned_addresses
 from labkit.lab.progress import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
-from labkit.lab.status import READY, LabStatus, Timings, status_of
+from labkit.lab.status import READY, LabStatus, Timings, interrupted_in, status_of
 from labkit.lab.wait import journal
 
 __all__ = ["Lab"]
@@ -193,12 +194,31 @@ class Lab:
         """
         began = time.monotonic()
         self._require()
-        self._roll_back()
-        if self.environment.edits:
-            self.apply(())
-        with self.reporter.step(f"{self.mode}: reset"):
-            restore(self._containers, self.environment)
+        with traces.undertaking("reset", ["configuration"]):
+            traces.undo_interrupted(self, tolerant=True)
+            self._roll_back()
+            if self.environment.edits:
+                self.apply(())
+            with self.reporter.step(f"{self.mode}: reset"):
+                restore(self._containers, self.environment)
+            traces.undo_interrupted(self)
         return Timings(time.monotonic() - began)
+
+    def recover(self) -> None:
+        """Undo every interrupted attack, verification or change; do nothing without one.
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        LabkitError
+            One could not be undone.
+        """
+        ask = agents.argv("lab_state", READY, record.FILE, traces.FOLDER)
+        if interrupted_in(self.exec(self._master_name, ask).text.splitlines()):
+            with traces.undertaking("recovery", ["configuration"]):
+                traces.undo_interrupted(self)
+                self._roll_back()
 
     def apply(self, edits: Iterable[Edit]) -> Timings:
         """Change the configuration of the running lab; an interrupted change is undone first.
@@ -223,9 +243,10 @@ class Lab:
         """
         began = time.monotonic()
         new = read_environment(self._plain.folder, edits)
+        who = traces.current("configuration")
         self._roll_back()
         old = self.environment
-        self._record(new, before=old)
+        self._record(new, before=old, who=who)
         with self.reporter.step(f"{self.mode}: change the configuration"):
             change(self._containers, old, new)
         self._record(new)
@@ -498,8 +519,8 @@ class Lab:
     def _first(self, role: str) -> Container:
         return self.container(next(n.name for n in self.environment.nodes if n.role == role))
 
-    def _record(self, env: Environment, before: Environment | None = None) -> None:
-        record.write(self._master, env, before)
+    def _record(self, env: Environment, before: Environment | None = None, who: str = "") -> None:
+        record.write(self._master, env, before, who)
         self.__dict__["environment"] = env
 
     def _roll_back(self) -> None:

@@ -15,8 +15,9 @@ from labkit.lab.engine import LABEL, connect
 from labkit.lab.machine import execute
 from labkit.lab.nodes import find_nodes
 from labkit.lab.record import FILE
+from labkit.lab.traces import FOLDER
 
-__all__ = ["READY", "LabStatus", "Timings", "list_labs", "status_of"]
+__all__ = ["READY", "LabStatus", "Timings", "interrupted_in", "list_labs", "status_of"]
 
 #: A file on the master that exists while the lab is up; it is on a tmpfs, so a stop removes it.
 READY = "/run/labkit-ready"
@@ -49,15 +50,16 @@ class LabStatus:
     state : {"absent", "incomplete", "stopped", "ready"}
     machines : dict of str to str
         Docker's status of each machine, by the machine's name.
-    interrupted : bool
-        Whether a change of the configuration began and did not end; a reset undoes it.
+    interrupted : str
+        The attack, verification or change that did not live to undo what it did, such as
+        "attack etcd-read"; "" for none. A reset undoes it.
     """
 
     name: str
     mode: str
     state: str
     machines: dict[str, str]
-    interrupted: bool = False
+    interrupted: str = ""
 
 
 def status_of(
@@ -91,12 +93,35 @@ def status_of(
     said: list[str] = []
     if set(machines.values()) == {"running"}:
         master = next((c for c in found if c.labels["labkit.role"] == "master"), None)
-        ask = agents.argv("lab_state", READY, FILE)
+        ask = agents.argv("lab_state", READY, FILE, FOLDER)
         with contextlib.suppress(LabkitError):
-            said = execute(master, ask).text.split() if master else []
+            said = execute(master, ask).text.splitlines() if master else []
     ready = "ready" in said and (wanted is None or set(machines) == set(wanted))
     state = "ready" if ready else "incomplete"
-    return LabStatus(name, mode, state, machines, "interrupted" in said)
+    return LabStatus(name, mode, state, machines, interrupted_in(said))
+
+
+def interrupted_in(said: Iterable[str]) -> str:
+    """Return what was interrupted, from the output of the program ``lab_state``.
+
+    Parameters
+    ----------
+    said : iterable of str
+        Its lines.
+
+    Returns
+    -------
+    str
+        "" for nothing.
+
+    Examples
+    --------
+    >>> interrupted_in(["ready", "interrupted attack etcd-read", "interrupted verify"])
+    'attack etcd-read, verify'
+    """
+    word = "interrupted "
+    found = (line.removeprefix(word) for line in said if line.startswith(word))
+    return ", ".join(dict.fromkeys(found))
 
 
 def list_labs(client: docker.DockerClient | None = None) -> list[LabStatus]:

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from labkit import agents
-from labkit.errors import LabError, LabkitError
+from labkit.errors import LabkitError
 from labkit.lab import Lab
 from labkit.lab.progress import Reporter
+from labkit.lab.traces import Trace, leaving, undertaking
 from labkit.model import PROPERTIES, Channel, Model, read_model
 from labkit.verification.observe import Observed, Results, Unprobed, observe
 from labkit.verification.plan import Job, listener_of, make_plan, node_of, process_of
@@ -22,6 +23,8 @@ __all__ = ["verify"]
 #: Seconds for all jobs of one machine, with the time that an interception waits.
 DEADLINE = 60.0
 TURN = "/run/labkit-verify"
+#: The comment of the firewall's rules of ``labkit.agents.intercept``.
+RULES = "labkit-verify"
 
 
 def verify(
@@ -51,8 +54,8 @@ def verify(
 
     Raises
     ------
-    LabError
-        A change of the lab was interrupted, so its configuration is unknown.
+    LabkitError
+        An attack or a change was interrupted before, and cannot be undone.
     NoSuchLab
         The lab is not up.
 
@@ -68,11 +71,7 @@ def verify(
     >>> verify(Lab("insecure")).exit_code  # doctest: +SKIP
     0
     """
-    if lab.status().interrupted:
-        raise LabError(
-            f"a change of lab {lab.name!r} ({lab.mode}) was interrupted",
-            hint=f"labkit reset --name {lab.name} --mode {lab.mode}",
-        )
+    lab.recover()
     model = read_model(lab.environment) if model is None else model
     every = wanted = list(model.channels)
     if only is not None:
@@ -80,7 +79,8 @@ def verify(
         wanted = [channel for channel in every if channel.id in ids]
     reporter = reporter or lab.reporter
     plan = make_plan(lab, wanted, every)
-    with _alone(lab):
+    marked = [Trace("rules", RULES, node) for node in plan.intercepts]
+    with _alone(lab), undertaking("verify", ("rules",)), leaving(lab, *marked):
         lab.wait()
         with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
             seen = _carry_out(lab, "probe", plan.looks)
