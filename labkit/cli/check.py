@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from typing import Annotated
 
 import typer
 
@@ -28,7 +30,18 @@ def doctor() -> None:
 
 
 def verify(
-    mode: Modes = None, name: Name = "default", as_json: Json = False, quiet: Quiet = False
+    mode: Modes = None,
+    name: Name = "default",
+    state: Annotated[
+        bool,
+        typer.Option(
+            "--state",
+            help="Instead of the claims, compare the whole state of the labs with the state in "
+            "which they came up: processes, listeners, rules, files, etcd, objects.",
+        ),
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Probe every claim of the model in running labs.
 
@@ -42,6 +55,17 @@ def verify(
 
     talk = reporter(quiet)
     labs = [Lab(each, name=name, reporter=talk) for each in dict.fromkeys(mode or BOTH)]
+    if state:
+        found = dict(zip((lab.mode for lab in labs), in_parallel(labs, Lab.drift), strict=True))
+        if as_json:
+            typer.echo(json.dumps(found, indent=2))
+        for lab in labs:
+            for line in () if as_json else found[lab.mode]:
+                typer.echo(f"{lab.mode}: {line}")
+            count = len(found[lab.mode])
+            word = "as it came up" if not count else f"{count} differences"
+            say(f"lab {lab.name} ({lab.mode}): {word}", quiet=quiet)
+        raise typer.Exit(1 if any(found.values()) else 0)
     report = sum(in_parallel(labs, probe), start=Report([]))
     if as_json:
         typer.echo(report.to_json())

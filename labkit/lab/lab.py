@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -22,6 +23,12 @@ from labkit.lab.change import change
 from labkit.lab.curl import as_curl
 from labkit.lab.engine import connect
 from labkit.lab.files import machine_files
+from labkit.lab.fingerprint import (
+    differences,
+    keep_fingerprint,
+    kept_fingerprint,
+    take_fingerprint,
+)
 from labkit.lab.images import ensure_node_image
 from labkit.lab.machine import FileSpec, Output
 from labkit.lab.network import addresses_in, create_network, find_network, planned_addresses
@@ -150,7 +157,7 @@ class Lab:
             step("manifests", lambda: bootstrap.apply_manifests(self._master, self.environment))
             step("workloads", lambda: bootstrap.wait_for_workloads(self._master, self.environment))
             step("units", lambda: bootstrap.wait_for_all_units(self._containers, self.environment))
-            step("keep", lambda: keep(self._containers, self.environment))
+            step("keep", self._keep)
             self.exec(self._master_name, ["touch", READY])
         except BaseException:
             self._forget()
@@ -203,6 +210,24 @@ class Lab:
                 restore(self._containers, self.environment)
             traces.undo_interrupted(self)
         return Timings(time.monotonic() - began)
+
+    def drift(self) -> list[str]:
+        """Return what the lab's state differs in from the state in which it came up.
+
+        Returns
+        -------
+        list of str
+            One line for each process, listener, rule, file, key or object that differs.
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        LabError
+            A machine does not answer, or the lab has no fingerprint.
+        """
+        before = kept_fingerprint(self._master)
+        return differences(before, take_fingerprint(self._containers, self.environment))
 
     def recover(self) -> None:
         """Undo every interrupted attack, verification or change; do nothing without one.
@@ -550,6 +575,12 @@ class Lab:
 
     def _wait_for_apiserver(self) -> None:
         bootstrap.wait_for_apiserver(self._master, self.environment.bootstrap_kubeconfig)
+
+    def _keep(self) -> None:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            state = pool.submit(keep, self._containers, self.environment)
+            keep_fingerprint(self._containers, self.environment)
+            state.result()
 
     def _create(self, image: str) -> None:
         self._forget()

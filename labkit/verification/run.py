@@ -14,6 +14,7 @@ from labkit.lab import Lab
 from labkit.lab.progress import Reporter
 from labkit.lab.traces import Trace, leaving, undertaking
 from labkit.model import PROPERTIES, Channel, Model, read_model
+from labkit.verification.content import content_rows
 from labkit.verification.observe import Observed, Results, Unprobed, observe
 from labkit.verification.plan import Job, listener_of, make_plan, node_of, process_of
 from labkit.verification.report import Report, Row
@@ -50,7 +51,8 @@ def verify(
     Returns
     -------
     Report
-        One row for each property of each channel, in the model's order.
+        One row for each property of each channel, in the model's order; and one for each secret,
+        object, binding or member of etcd that is not the environment's.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def verify(
     for channel in wanted:
         results = _results(lab, channel, seen, met)
         rows += [_row(lab.mode, channel, name, results) for name in PROPERTIES]
-    return Report(rows)
+    return Report([*rows, *content_rows(lab)])
 
 
 @contextlib.contextmanager
