@@ -92,7 +92,7 @@ kills: engine ## Kill COUNT commands at random moments (SEED), reset, and compar
 	@COUNT=$(or $(COUNT),500) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -s tests/lab/test_killed.py
 
 .PHONY: flags
-flags: engine ## Rewrite the tables of known flags from the help of the node image's programs
+flags: engine ## Rewrite the tables of known flags and keys from the node image's programs (2 min)
 	@$(BIN)/python -m labkit.lab.flag_tables
 
 .PHONY: lock

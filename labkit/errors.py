@@ -4,13 +4,15 @@
 
     LabkitError
     ├── ConfigError            a file or a value is missing or malformed
-    │   └── NoSuchName             there is no technique or control of that name
+    │   ├── NoSuchName             there is no technique or control of that name
+    │   └── NotUnderstood          nothing, or not all, of a cluster could be read
     ├── EngineError            Docker Engine is missing, or lacks something that a lab needs
     ├── ImageError             an image cannot be built, saved, loaded, pushed or pulled
     │   └── BuildFailed
     ├── LabError               a lab cannot be created, found or changed
     │   ├── NameTaken
     │   ├── NoSuchLab
+    │   ├── LabBusy
     │   ├── StartTimeout
     │   └── CommandFailed
     └── ProbeError             a probe could not be carried out (never a refusal)
@@ -30,11 +32,13 @@ __all__ = [
     "ConfigError",
     "EngineError",
     "ImageError",
+    "LabBusy",
     "LabError",
     "LabkitError",
     "NameTaken",
     "NoSuchLab",
     "NoSuchName",
+    "NotUnderstood",
     "ProbeError",
     "ProbeTimeout",
     "StartTimeout",
@@ -91,6 +95,10 @@ class NoSuchName(ConfigError, KeyError):
     """There is no technique or control of that name."""
 
 
+class NotUnderstood(ConfigError):
+    """Nothing, or not all, of a cluster could be read: silence would mean nothing."""
+
+
 class EngineError(LabkitError):
     """Docker Engine does not answer, or lacks something that a lab needs."""
 
@@ -113,6 +121,10 @@ class NameTaken(LabError):
 
 class NoSuchLab(LabError):
     """No lab of that name and mode is on this engine."""
+
+
+class LabBusy(LabError):
+    """Another process changes the lab at this moment."""
 
 
 class StartTimeout(LabError):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit import cluster, model
+from labkit.cluster.syntax.disk import MAX_DUMP, MAX_MODEL, read_bytes
 from labkit.cluster.syntax.source import decode
 from labkit.cluster.syntax.yamldoc import read_documents
 from labkit.errors import ConfigError
@@ -67,13 +68,16 @@ def _of(found: Environment | Dump) -> Model:
 
 def _is_dump(path: Path) -> bool:
     """Say whether a file holds objects as kubectl writes them in JSON."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    return path.suffix == ".json" and b'"apiVersion"' in head and b'"kind"' in head
+    if path.suffix != ".json":
+        return False
+    # the NUL characters of UTF-16
+    head = read_bytes(path, path.name, MAX_DUMP)[:4096].replace(b"\0", b"")
+    return b'"apiVersion"' in head and b'"kind"' in head
 
 
 def _is_by_hand(path: Path) -> bool:
     if path.suffix not in (".yaml", ".yml"):
         return False
-    documents = read_documents(decode(path.read_bytes(), path.name), path.name)
+    text = decode(read_bytes(path, path.name, MAX_MODEL), path.name, utf16=True)
+    documents = read_documents(text, path.name)
     return len(documents) == 1 and isinstance(documents[0].get("components"), dict)

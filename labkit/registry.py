@@ -19,7 +19,8 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
     """A package that is also a mapping of its entries by name, in alphabetical order.
 
     Each module of the package whose name does not begin with ``_`` holds one entry, under the name
-    :attr:`ATTRIBUTE`. The modules are imported at the first use of an entry.
+    :attr:`ATTRIBUTE`. The module ``etcd_read`` holds the entry "etcd-read", and is imported at the
+    first use of that entry.
 
     Raises
     ------
@@ -39,26 +40,36 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
     ATTRIBUTE: str
     __path__: list[str]
 
-    def _entries(self) -> dict[str, T]:
-        known: dict[str, T] | None = self.__dict__.get("_found")
+    def _names(self) -> dict[str, T | None]:
+        """Return the entries by name, None for each that is not imported yet."""
+        known: dict[str, T | None] | None = self.__dict__.get("_found")
         if known is None:
-            names = [it.name for it in pkgutil.iter_modules(self.__path__) if it.name[0] != "_"]
-            modules: list[Any] = [importlib.import_module(f"{self.__name__}.{it}") for it in names]
-            entries = [getattr(module, self.ATTRIBUTE) for module in modules]
-            known = {it.name: it for it in sorted(entries, key=lambda it: str(it.name))}
+            modules = (it.name for it in pkgutil.iter_modules(self.__path__))
+            known = {it.replace("_", "-"): None for it in sorted(modules) if it[0] != "_"}
             self.__dict__["_found"] = known
         return known
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the entry of a name, or a default; no error is made for a name that is absent."""
+        known = self._names()
+        found = known.get(name, self)
+        if found is self:
+            return default
+        if found is None:
+            module = importlib.import_module(f"{self.__name__}.{name.replace('-', '_')}")
+            known[name] = found = getattr(module, self.ATTRIBUTE)
+        return found
+
     def __getitem__(self, name: str) -> T:
-        entries = self._entries()
-        if name not in entries:
+        found: T | None = self.get(name)
+        if found is None:
             kind = self.ATTRIBUTE.lower()
             from difflib import get_close_matches
 
-            near = get_close_matches(name, entries, n=1, cutoff=0.6)
+            near = get_close_matches(name, self._names(), n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"labkit {kind} list"
             raise NoSuchName(f"there is no {kind} {name!r}", hint=hint)
-        return entries[name]
+        return found
 
     def __getattr__(self, name: str) -> Any:
         new = {"all": "values()", "find": "[...]"}.get(name)
@@ -69,17 +80,13 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the entry of a name, or a default; no error is made for a name that is absent."""
-        return self._entries().get(name, default)
+        return name in self._names()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries())
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return len(self._entries())
+        return len(self._names())
 
     def __hash__(self) -> int:
         return id(self)

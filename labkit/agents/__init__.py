@@ -39,7 +39,7 @@ def load(name: str) -> str:
 
     Examples
     --------
-    >>> load("take_turn").startswith("# ")
+    >>> load("wait_until").startswith("# ")
     True
     """
     return _read(name)[1]
@@ -67,9 +67,9 @@ def argv(name: str, *arguments: str) -> list[str]:
 
     Examples
     --------
-    >>> command = argv("take_turn", "/run/labkit-verify")
+    >>> command = argv("hold_lock", "/run", "me")
     >>> command[:2], command[3:]
-    (['sh', '-c'], ['take_turn', '/run/labkit-verify'])
+    (['sh', '-c'], ['hold_lock', '/run', 'me'])
     """
     suffix, text = _read(name)
     if suffix == ".py":

@@ -4,12 +4,16 @@ The text of this module replaces its import when a program is sent. So it must n
 ``__future__``, and a program gets all its names.
 """
 
+import re
 import ssl
 import tempfile
 from pathlib import Path
 
 #: A file system in memory if the machine has one, so that no key is written to the disk.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gone at once
+#: OpenSSL names an alert that arrived after the version that defined it. The alerts about
+#: extensions (RFC 6066) lack the word "alert", and Python has no names for the newest ones.
+ALERT = re.compile(r"(?:sslv3 alert|tlsv13 alert|tlsv1(?: alert)?) (?P<name>[a-z ]+[a-z])")
 
 
 def reason_of(error: ssl.SSLError) -> str:
@@ -19,8 +23,8 @@ def reason_of(error: ssl.SSLError) -> str:
 
 def alert_in(error: ssl.SSLError) -> str:
     """Return the name of the TLS alert that the peer sent (RFC 8446, section 6), or ""."""
-    reason = reason_of(error)
-    return reason.split("ALERT_")[-1].lower().replace("_", " ") if "ALERT_" in reason else ""
+    found = ALERT.search(reason_of(error).lower().replace("_", " "))
+    return found["name"] if found else ""
 
 
 def failure(error: BaseException) -> dict[str, str]:

@@ -1,7 +1,8 @@
 # Keep the records of what has to be undone. Arguments: their folder, and what to do:
 # "add NAME" writes a record from standard input, whose first line says who made the change;
 # "remove NAME" deletes it; "list" prints all, oldest first. Each record has a line before it: its
-# name, and "running" if the process that made it still runs, or else "interrupted".
+# name, and "own" if the caller made it, "running" if another process that still runs made it, or
+# else "interrupted".
 set -eu
 mkdir -p "$1"
 cd "$1"
@@ -17,7 +18,9 @@ list)
     [ -f "$name" ] || continue
     who=$(sed -n 1p "$name") traces=$(sed -n 2p "$name") server=$(sed -n 3p "$name")
     state=interrupted
-    if [ -n "$server" ] && read -r stat 2>/dev/null <"/proc/${server% *}/stat"; then
+    if [ -n "$server" ] && [ "$server" = "${LABKIT_SERVER:-}" ]; then
+      state=own
+    elif [ -n "$server" ] && read -r stat 2>/dev/null <"/proc/${server% *}/stat"; then
       # the 22nd field is the start time; the second may hold blanks
       # shellcheck disable=SC2086
       set -- ${stat##*) }

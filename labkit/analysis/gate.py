@@ -12,12 +12,22 @@ from typing import Any
 from labkit.analysis.attack_graph.queries import AttackPaths, attack_paths, reach
 from labkit.analysis.findings.finding import LEVELS, Finding, Findings
 from labkit.analysis.findings.threats import find_threats
-from labkit.cluster.syntax.source import Source
-from labkit.errors import ConfigError
+from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
+from labkit.cluster.syntax.source import Source, decode
+from labkit.errors import ConfigError, NotUnderstood
 from labkit.gc_pause import gc_pause
 from labkit.model import GOALS, Claim, Model
 
-__all__ = ["Analysis", "analyze", "baseline_of", "forbidden", "require_understood", "tripped"]
+__all__ = [
+    "Analysis",
+    "analyze",
+    "asked",
+    "baseline_of",
+    "doubts",
+    "forbidden",
+    "require_understood",
+    "tripped",
+]
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,11 @@ class Analysis:
                 for start in found.paths
                 for goal in GOALS
                 if (path := found.path(start, goal))
+            ],
+            "possible paths": [
+                {"from": str(start), "to": str(goal), "steps": [step.plain() for step in path]}
+                for start, paths in found.possible.items()
+                for goal, path in paths.items()
             ],
             "unknowns": list(self.model.unknowns),
         }
@@ -87,7 +102,7 @@ def analyze(model: Model, findings: Findings | None = None) -> Analysis:
     return Analysis(model, findings if findings is not None else find_threats(model))
 
 
-def require_understood(model: Model, what: str) -> None:
+def require_understood(model: Model, what: str, *, allow_unknown: bool = False) -> None:
     """Refuse a model that says nothing, or not all, of what it was read from.
 
     Parameters
@@ -95,10 +110,12 @@ def require_understood(model: Model, what: str) -> None:
     model : Model
     what : str
         Its file or folder, for the message.
+    allow_unknown : bool
+        Take a model of which a part could not be read.
 
     Raises
     ------
-    ConfigError
+    NotUnderstood
         The model has no component, or a file of objects is truncated: an analysis without
         findings would then mean nothing.
 
@@ -106,18 +123,18 @@ def require_understood(model: Model, what: str) -> None:
     --------
     >>> require_understood(Model("empty", (), ()), "empty.yaml")
     Traceback (most recent call last):
-    labkit.errors.ConfigError: empty.yaml: nothing in it was understood: no component of a cluster
+    labkit.errors.NotUnderstood: empty.yaml: nothing in it was understood: no component of a cluster
       next: give files copied from a cluster's machines, or what kubectl get -o json wrote
     """
     unread = model.dump.unread if model.dump is not None else ()
-    if unread:
-        raise ConfigError(
+    if unread and not allow_unknown:
+        raise NotUnderstood(
             f"{what}: a part of it could not be read, so an analysis would miss findings",
             evidence=[str(each) for each in unread[:5]],
             hint="write it again: kubectl get ... -o json >FILE, without messages in it",
         )
     if not model.components:
-        raise ConfigError(
+        raise NotUnderstood(
             f"{what}: nothing in it was understood: no component of a cluster",
             evidence=model.unknowns[:5],
             hint="give files copied from a cluster's machines, or what kubectl get -o json wrote",
@@ -148,6 +165,34 @@ def forbidden(model: Model, rules: Iterable[str]) -> list[AttackPaths]:
     >>> forbidden(read_model("hardened"), ["pod -> secrets"])
     []
     """
+    return [paths for paths in asked(model, rules) if paths]
+
+
+def asked(model: Model, rules: Iterable[str]) -> list[AttackPaths]:
+    """Return the paths, known or possible, that each rule ``FROM -> TO`` asks for.
+
+    Parameters
+    ----------
+    model : Model
+    rules : iterable of str
+        A foothold and a goal each: "pod -> secrets".
+
+    Returns
+    -------
+    list of AttackPaths
+        One for each rule, without any path where the goal is out of reach.
+
+    Raises
+    ------
+    ConfigError
+        A rule is not of that form, or names a foothold that the model does not have.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> asked(read_model("hardened"), ["pod -> secrets"])
+    [inside a pod -> reads the secrets: out of reach]
+    """
     found = []
     for rule in rules:
         start, arrow, goal = rule.partition("->")
@@ -155,9 +200,46 @@ def forbidden(model: Model, rules: Iterable[str]) -> list[AttackPaths]:
             raise ConfigError(
                 f"{rule!r} is not a rule FROM -> TO", hint='write it as "pod -> secrets"'
             )
-        paths = attack_paths(model, start, goal, count=1)
-        if paths:
-            found.append(paths)
+        found.append(attack_paths(model, start, goal, count=1))
+    return found
+
+
+def doubts(
+    model: Model,
+    findings: Findings,
+    level: str | None,
+    baseline: frozenset[str] | None,
+    paths: Sequence[AttackPaths],
+) -> list[str]:
+    """Return the reasons why a gate cannot say that it may open.
+
+    Parameters
+    ----------
+    model : Model
+    findings : Findings
+    level, baseline : str, frozenset of str or None
+        As :func:`tripped` takes them.
+    paths : sequence of AttackPaths
+        What :func:`asked` returns.
+
+    Returns
+    -------
+    list of str
+        Possible paths, findings whose state is unknown, and parts of a cluster that are missing
+        or were not understood. Empty where no gate is asked for.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> model = read_model("hardened")
+    >>> doubts(model, find_threats(model), "low", None, asked(model, ["pod -> secrets"]))
+    []
+    """
+    found = [repr(each) for each in paths if each.possible]
+    unknown = tripped(findings, level, baseline, "unknown")
+    found += [f"unknown: {item.severity}: {item.id}: {item.claim}" for item in unknown]
+    if model.dump is not None and (paths or level is not None or baseline is not None):
+        found += map(str, model.dump.gaps)
     return found
 
 
@@ -205,9 +287,10 @@ def baseline_of(path: Path) -> frozenset[str]:
         The file is not such an analysis.
     """
     try:
-        rows = json.loads(path.read_text())["findings"]
-        return frozenset(row["id"] for row in rows if row["state"] in ("open", "unknown"))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        rows = json.loads(decode(read_bytes(path, path.name, MAX_MODEL), path.name, utf16=True))
+        known = ("open", "unknown")
+        return frozenset(row["id"] for row in rows["findings"] if row["state"] in known)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ConfigError(
             f"{path} is not an analysis of labkit: {error}",
             hint=f"labkit analyze DIR --json > {path}",
@@ -215,7 +298,7 @@ def baseline_of(path: Path) -> frozenset[str]:
 
 
 def tripped(
-    findings: Findings, level: str | None, baseline: frozenset[str] | None
+    findings: Findings, level: str | None, baseline: frozenset[str] | None, state: str = "open"
 ) -> Sequence[Finding]:
     """Return the open findings for which a gate fails.
 
@@ -227,6 +310,8 @@ def tripped(
         finding counts, or with a baseline, every one.
     baseline : frozenset of str or None
         Ids that were open before, and do not count.
+    state : {"open", "unknown"}
+        The state of the findings that count.
 
     Returns
     -------
@@ -245,6 +330,6 @@ def tripped(
     known = baseline or frozenset()
     return [
         item
-        for item in findings.open
+        for item in findings.state(state)
         if LEVELS.index(item.severity) >= least and item.id not in known
     ]

@@ -15,9 +15,12 @@ from typer.main import get_group
 import labkit
 from labkit.cli._messages import complain
 from labkit.cli._signals import interruptible
-from labkit.errors import EngineError, LabkitError
+from labkit.errors import EngineError, LabkitError, NotUnderstood
 
-__all__ = ["app"]
+__all__ = ["NOT_UNDERSTOOD", "app"]
+
+#: The exit status where the answer depends on something that was not understood.
+NOT_UNDERSTOOD = 4
 
 #: Every command, with the module and name of its function or its group of commands.
 COMMANDS = {
@@ -96,6 +99,9 @@ class _Group(TyperGroup):
         except KeyboardInterrupt as end:
             typer.echo("interrupted", err=True)
             raise typer.Exit(getattr(end, "exit_code", 130)) from None
+        except NotUnderstood as error:
+            complain(error)
+            raise typer.Exit(NOT_UNDERSTOOD) from None
         except LabkitError as error:
             complain(error)
         except Exception as error:

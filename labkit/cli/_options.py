@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["BOTH", "Json", "Mode", "Modes", "Name", "Quiet"]
+__all__ = ["BOTH", "Json", "Mode", "Modes", "Name", "NoWait", "Quiet", "patience"]
 
 BOTH = ("insecure", "hardened")
 
@@ -41,4 +41,31 @@ Mode = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no messages but errors.")]
+NoWait = Annotated[
+    bool,
+    typer.Option(
+        "--no-wait",
+        help="Fail at once if another process changes the lab. Default: wait for its end.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def patience(no_wait: bool) -> float | None:
+    """Return the seconds that a lab waits for another process; None for its default.
+
+    Parameters
+    ----------
+    no_wait : bool
+        The value of the option ``--no-wait``.
+
+    Returns
+    -------
+    float or None
+
+    Examples
+    --------
+    >>> patience(True), patience(False)
+    (0.0, None)
+    """
+    return 0.0 if no_wait else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labkit.cli._app import NOT_UNDERSTOOD
 from labkit.cli._messages import say
 from labkit.cli._options import Json, Quiet
 
@@ -67,28 +68,37 @@ def analyze(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the findings to a JUnit XML file.")
     ] = None,
+    allow_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown",
+            help="Let the gate pass although something that it depends on is not known.",
+        ),
+    ] = False,
     every: Annotated[bool, typer.Option("--all", help="Show mitigated findings as well.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find the threats to a cluster, and the attack paths through it. Needs no Docker.
 
-    Exit status: 0 if the gate passes, 1 after an error (also if no component was understood), 3 if
-    the gate fails: see --fail-on and --forbid-path.
+    Exit status: 0 if the gate passes, 1 after an error, 3 if the gate fails (see --fail-on and
+    --forbid-path), 4 if it depends on something unknown, or if nothing was understood.
     """
     from labkit import analysis
     from labkit.analysis import gate
     from labkit.loading import load_model
 
     model = load_model(what)
-    gate.require_understood(model, what)
+    gate.require_understood(model, what, allow_unknown=allow_unknown)
     findings = analysis.find_threats(model, analysis.read_risk(risk) if risk else None)
     if accepted:
         entries = analysis.read_acceptances(accepted)
         findings = analysis.accept(findings, entries)
     known = gate.baseline_of(baseline) if baseline else None
     kept = gate.tripped(findings, fail_on, known)
-    paths = gate.forbidden(model, forbid_path or ())
+    asked = gate.asked(model, forbid_path or ())
+    paths = [each for each in asked if each]
+    doubts = [] if allow_unknown else gate.doubts(model, findings, fail_on, known, asked)
     for file, kind in ((sarif, "sarif"), (junit, "junit")):
         if file is not None:
             more = (gate.as_finding(model, each) for each in paths)
@@ -106,7 +116,11 @@ def analyze(
         say(f"gate: {item.severity}: {item.id}: {item.claim}", quiet=quiet)
     for each in paths:
         say(f"gate: forbidden: {each!r}", quiet=quiet)
-    raise typer.Exit(TRIPPED if kept or paths else 0)
+    for doubt in doubts:
+        say(f"gate: not known: {doubt}", quiet=quiet)
+    if doubts:
+        say("find that out, or pass over it with --allow-unknown", quiet=quiet)
+    raise typer.Exit(TRIPPED if kept or paths else NOT_UNDERSTOOD if doubts else 0)
 
 
 def _write(model: Model, findings: Findings, file: Path, kind: str) -> None:

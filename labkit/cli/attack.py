@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labkit.cli._messages import say
-from labkit.cli._options import BOTH, Json, Mode, Modes, Name, Quiet
+from labkit.cli._options import BOTH, Json, Mode, Modes, Name, NoWait, Quiet, patience
 from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def attack(
         ),
     ] = None,
     name: Name = "default",
+    no_wait: NoWait = False,
     as_json: Json = False,
 ) -> None:
     """Carry out one technique in a lab, or a predicted path step by step, and undo it.
@@ -59,16 +60,17 @@ def attack(
 
     if (technique is None) == (path is None):
         raise typer.BadParameter("give either a TECHNIQUE, or a goal with --path GOAL")
-    lab = Lab(mode, name=name)
-    lab.recover()
-    model = read_model(lab.environment)
-    if path is not None:
-        steps = _path(model, start or "network", path)
-    else:
-        known = techniques[str(technique)]
-        foothold = find_foothold(model, start) if start else known.footholds[0]
-        steps = [(known.name, known.foothold_like(foothold, model))]
-    outcomes = [_carry_out(lab, model, *step) for step in steps]
+    lab = Lab(mode, name=name, wait=patience(no_wait))
+    with lab.exclusive(f"attack {technique or f'--path {path}'}"):
+        lab.recover()
+        model = read_model(lab.environment)
+        if path is not None:
+            steps = _path(model, start or "network", path)
+        else:
+            known = techniques[str(technique)]
+            foothold = find_foothold(model, start) if start else known.footholds[0]
+            steps = [(known.name, known.foothold_like(foothold, model))]
+        outcomes = [_carry_out(lab, model, *step) for step in steps]
     if as_json:
         typer.echo(json.dumps([_row(*outcome) for outcome in outcomes], indent=2))
     else:
@@ -207,6 +209,7 @@ def matrix(
     seed: Annotated[
         int, typer.Option(metavar="NUMBER", help="The seed of the random combinations.")
     ] = 1,
+    no_wait: NoWait = False,
     quiet: Quiet = False,
 ) -> None:
     """Try every technique from every foothold, in each mode and with each control flipped alone.
@@ -218,7 +221,9 @@ def matrix(
 
     names = None if control is None else [each for each in control if each != "none"]
     sample = (combinations, seed) if combinations else None
-    found, stored = fill(mode or BOTH, name, names, file, sample=sample, quiet=quiet)
+    found, stored = fill(
+        mode or BOTH, name, names, file, sample=sample, quiet=quiet, wait=patience(no_wait)
+    )
     if picture:
         from labkit.render import save
         from labkit.render.matrix import cover

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from labkit.cli._messages import reporter, say
-from labkit.cli._options import BOTH, Json, Modes, Name, Quiet
+from labkit.cli._options import BOTH, Json, Modes, Name, NoWait, Quiet, patience
 
 __all__ = ["doctor", "verify"]
 
@@ -40,6 +40,7 @@ def verify(
             "which they came up: processes, listeners, rules, files, etcd, objects.",
         ),
     ] = False,
+    no_wait: NoWait = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -54,7 +55,10 @@ def verify(
     from labkit.verification import verify as probe
 
     talk = reporter(quiet)
-    labs = [Lab(each, name=name, reporter=talk) for each in dict.fromkeys(mode or BOTH)]
+    labs = [
+        Lab(each, name=name, reporter=talk, wait=patience(no_wait))
+        for each in dict.fromkeys(mode or BOTH)
+    ]
     if state:
         found = dict(zip((lab.mode for lab in labs), in_parallel(labs, Lab.drift), strict=True))
         if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labkit.cli._messages import reporter, say
-from labkit.cli._options import Mode, Name, Quiet
+from labkit.cli._options import Mode, Name, NoWait, Quiet, patience
 from labkit.model import read_model
 
 if TYPE_CHECKING:
@@ -48,31 +48,44 @@ def show(control: Which) -> None:
 
 
 @app.command("on")
-def put(control: Which, mode: Mode, name: Name = "default", quiet: Quiet = False) -> None:
+def put(
+    control: Which,
+    mode: Mode,
+    name: Name = "default",
+    no_wait: NoWait = False,
+    quiet: Quiet = False,
+) -> None:
     """Put a control in place in a running lab, and restart the components that it changes."""
-    _flip(control, mode, name, True, quiet)
+    _flip(control, mode, name, True, quiet, wait=patience(no_wait))
 
 
 @app.command("off")
-def take(control: Which, mode: Mode, name: Name = "default", quiet: Quiet = False) -> None:
+def take(
+    control: Which,
+    mode: Mode,
+    name: Name = "default",
+    no_wait: NoWait = False,
+    quiet: Quiet = False,
+) -> None:
     """Take a control out of a running lab, and restart the components that it changes."""
-    _flip(control, mode, name, False, quiet)
+    _flip(control, mode, name, False, quiet, wait=patience(no_wait))
 
 
-def _flip(control: str, mode: str, name: str, on: bool, quiet: bool) -> None:
+def _flip(control: str, mode: str, name: str, on: bool, quiet: bool, wait: float | None) -> None:
     from labkit import controls
     from labkit.lab import Lab
     from labkit.lab.traces import undertaking
 
     found = controls[control]
-    lab = Lab(mode, name=name, reporter=reporter(quiet))
-    lab.recover()
-    edits = found.flip(lab.environment, on)
+    lab = Lab(mode, name=name, reporter=reporter(quiet), wait=wait)
     word = "on" if on else "off"
-    if edits == lab.environment.edits:
-        say(f"{found.name} is already {word}", quiet=quiet)
-        return
-    with undertaking(f"control {word} {found.name}", found.leaves):
+    title = f"control {word} {found.name}"
+    with lab.exclusive(title), undertaking(title, found.leaves):
+        lab.recover()
+        edits = found.flip(lab.environment, on)
+        if edits == lab.environment.edits:
+            say(f"{found.name} is already {word}", quiet=quiet)
+            return
         timings = lab.apply(edits)
     say(f"{found.name} is {word} in lab {name} ({lab.mode}), {timings.seconds:.1f} s", quiet=quiet)
 

@@ -39,11 +39,13 @@ def export(
     """Write a model and its findings in the format of another tool. Needs no Docker."""
     from labkit import formats
     from labkit.analysis import find_threats
+    from labkit.analysis.gate import require_understood
     from labkit.formats.table import find
     from labkit.loading import load_model
 
     chosen = find(format)
     found = load_model(model)
+    require_understood(found, model)
     text = formats.write(found, format, find_threats(found) if chosen.findings else None)
     if output is None:
         typer.echo(text, nl=False)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from labkit.cli._messages import reporter, say
-from labkit.cli._options import BOTH, Json, Modes, Name, Quiet
+from labkit.cli._options import BOTH, Json, Modes, Name, NoWait, Quiet, patience
 
 __all__ = ["down", "reset", "status", "up"]
 
@@ -21,6 +21,7 @@ def up(
         bool,
         typer.Option("--retain", help="Keep the machines of a lab that does not start."),
     ] = False,
+    no_wait: NoWait = False,
     quiet: Quiet = False,
 ) -> None:
     """Bring up the labs of all given modes at once.
@@ -29,22 +30,39 @@ def up(
     """
     from labkit.lab.parallel import bring_up
 
-    for lab, timings in bring_up(mode or BOTH, name=name, reporter=reporter(quiet), retain=retain):
+    started = bring_up(
+        mode or BOTH, name=name, reporter=reporter(quiet), retain=retain, wait_s=patience(no_wait)
+    )
+    for lab, timings in started:
         steps = ", ".join(f"{title} {seconds:.1f}" for title, seconds in timings.steps.items())
         detail = f"up in {timings.seconds:.1f} s ({steps})" if steps else "is already up"
         say(f"lab {lab.name} ({lab.mode}) {detail}", quiet=quiet)
 
 
-def down(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> None:
+def down(
+    mode: Modes = None,
+    name: Name = "default",
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Do not wait for a process that changes a lab."),
+    ] = False,
+    no_wait: NoWait = False,
+    quiet: Quiet = False,
+) -> None:
     """Remove labs with their containers, volumes and networks.
 
-    A lab that does not exist is not an error.
+    A lab that does not exist is not an error. For another process that changes a lab, it waits half
+    a minute. With --force it does not wait, and the other process fails.
     """
     from labkit.lab import Lab
     from labkit.lab.parallel import in_parallel
 
-    labs = [Lab(each, name=name, reporter=reporter(quiet)) for each in dict.fromkeys(mode or BOTH)]
-    for lab, removed in zip(labs, in_parallel(labs, Lab.down), strict=True):
+    labs = [
+        Lab(each, name=name, reporter=reporter(quiet), wait=patience(no_wait))
+        for each in dict.fromkeys(mode or BOTH)
+    ]
+    done = in_parallel(labs, lambda lab: lab.down(force=force))
+    for lab, removed in zip(labs, done, strict=True):
         things = (
             "container, volume or network" if removed == 1 else ("containers, volumes and networks")
         )
@@ -52,12 +70,17 @@ def down(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> No
         say(f"lab {lab.name} ({lab.mode}): {detail}", quiet=quiet)
 
 
-def reset(mode: Modes = None, name: Name = "default", quiet: Quiet = False) -> None:
+def reset(
+    mode: Modes = None, name: Name = "default", no_wait: NoWait = False, quiet: Quiet = False
+) -> None:
     """Restore labs to the state in which they came up."""
     from labkit.lab import Lab
     from labkit.lab.parallel import in_parallel
 
-    labs = [Lab(each, name=name, reporter=reporter(quiet)) for each in dict.fromkeys(mode or BOTH)]
+    labs = [
+        Lab(each, name=name, reporter=reporter(quiet), wait=patience(no_wait))
+        for each in dict.fromkeys(mode or BOTH)
+    ]
     for lab, timings in zip(labs, in_parallel(labs, Lab.reset), strict=True):
         say(f"lab {lab.name} ({lab.mode}) reset in {timings.seconds:.1f} s", quiet=quiet)
 

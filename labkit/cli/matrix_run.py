@@ -22,6 +22,7 @@ def fill(
     *,
     sample: tuple[int, int] | None = None,
     quiet: bool = False,
+    wait: float | None = None,
 ) -> tuple[Matrix, Matrix]:
     """Fill the matrix of several modes, and write it to a file after each variant.
 
@@ -41,6 +42,8 @@ def fill(
         Try random combinations of controls instead: their number over all modes, and the seed.
     quiet : bool
         Show no progress.
+    wait : float, optional
+        Seconds to wait for another process that changes one of the labs.
 
     Returns
     -------
@@ -58,7 +61,10 @@ def fill(
 
     held = Matrix.read(file) if file and file.exists() else Matrix(())
     lock = threading.Lock()
-    labs = [Lab(mode, name=name, reporter=reporter(quiet=True)) for mode in dict.fromkeys(modes)]
+    labs = [
+        Lab(mode, name=name, reporter=reporter(quiet=True), wait=wait)
+        for mode in dict.fromkeys(modes)
+    ]
     plans = {
         lab.mode: combinations(lab.environment, sample[0] // len(labs), sample[1])
         if sample

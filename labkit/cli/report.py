@@ -36,6 +36,7 @@ def report(
 ) -> None:
     """Write a report of data flows, findings and attack paths. Needs no Docker and no network."""
     from labkit.analysis import find_threats
+    from labkit.analysis.gate import require_understood
     from labkit.loading import load_model
     from labkit.render import report as pages
     from labkit.render.usual_paths import usual_paths
@@ -47,7 +48,10 @@ def report(
             f"{output}: the name of a report must end in .html or .md",
             hint="--output report.html",
         )
-    models = [load_model(name) for name in (what, other) if name is not None]
+    names = [name for name in (what, other) if name is not None]
+    models = [load_model(name) for name in names]
+    for model, name in zip(models, names, strict=True):
+        require_understood(model, name)
     findings = [find_threats(model) for model in models]
     text = write(models, findings, [usual_paths(model) for model in models])
     try:

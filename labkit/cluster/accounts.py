@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from labkit.cluster.syntax.source import Source, Unknown, broken
 
-__all__ = ["Account", "Group", "Permission", "permission_of", "read_sysusers", "read_tmpfiles"]
+__all__ = ["Group", "Permission", "UserAccount", "permission_of", "read_sysusers", "read_tmpfiles"]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class UserAccount:
     """A user account.
 
     Attributes
@@ -78,7 +78,7 @@ def _words(line: str, path: str, number: int) -> list[str]:
 
 def read_sysusers(
     text: str, path: str
-) -> tuple[tuple[Account, ...], tuple[Group, ...], tuple[Unknown, ...]]:
+) -> tuple[tuple[UserAccount, ...], tuple[Group, ...], tuple[Unknown, ...]]:
     r"""Read accounts and groups from a file of sysusers.d(5).
 
     Parameters
@@ -88,7 +88,7 @@ def read_sysusers(
 
     Returns
     -------
-    accounts : tuple of Account
+    accounts : tuple of UserAccount
     groups : tuple of Group
     unknowns : tuple of Unknown
 
@@ -104,7 +104,7 @@ def read_sysusers(
     >>> accounts[0].home, groups[0].name, groups[0].member
     ('/home/bob', 'docker', 'bob')
     """
-    accounts: list[Account] = []
+    accounts: list[UserAccount] = []
     groups: list[Group] = []
     unknowns: list[Unknown] = []
     for number, raw in enumerate(text.splitlines(), start=1):
@@ -120,7 +120,7 @@ def read_sysusers(
             raise broken(path, number, f"too few words for sysusers.d: {line}")
         field = words + ["-"] * 6
         if kind == "u":
-            accounts.append(Account(field[1], field[2], field[4], field[5], source))
+            accounts.append(UserAccount(field[1], field[2], field[4], field[5], source))
         elif kind == "g":
             groups.append(Group(field[1], "", source))
         elif kind == "m":

@@ -24,6 +24,7 @@ __all__ = [
 
 Settings = list[tuple[str, Setting]]
 NONE: frozenset[str] = frozenset()
+MAX_PARTS = 200
 CONTAINERD_GRPC = ("plugins", "io.containerd.server.v1.grpc")
 
 
@@ -276,6 +277,10 @@ def read_containerd_config(text: str, path: str) -> Settings:
     >>> dict(read_containerd_config("[grpc]\n  gid = 0\n", "config.toml"))["grpc.gid"].source.line
     2
     """
+    for number, words in enumerate(text.splitlines(), start=1):
+        # tomllib takes time that grows with the square of a key's parts
+        if words.count(".") > MAX_PARTS and not words.lstrip().startswith("#"):
+            raise broken(path, number, f"a line with more than {MAX_PARTS} dots")
     try:
         value = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:

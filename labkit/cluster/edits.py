@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import yaml
 
+from labkit.cluster.syntax.yamldoc import read_one
 from labkit.errors import ConfigError
 
 __all__ = [
@@ -26,7 +28,7 @@ __all__ = [
     "Item",
     "Key",
     "Option",
-    "Rule",
+    "TmpfilesLine",
     "Whole",
     "from_json",
     "to_json",
@@ -202,7 +204,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class TmpfilesLine:
     r"""Set the line of a tmpfiles.d file that gives a path its owner and mode.
 
     Parameters
@@ -216,8 +218,9 @@ class Rule:
 
     Examples
     --------
-    >>> rule = Rule("master", "/etc/tmpfiles.d/k.conf", "/etc/x", "z /etc/x 0600 root root")
-    >>> rule.apply("z /etc/x 0644 root root\n")
+    >>> line = "z /etc/x 0600 root root"
+    >>> edit = TmpfilesLine("master", "/etc/tmpfiles.d/k.conf", "/etc/x", line)
+    >>> edit.apply("z /etc/x 0644 root root\n")
     'z /etc/x 0600 root root\n'
     """
 
@@ -255,16 +258,22 @@ class Whole:
         return self.text
 
 
-Edit: TypeAlias = Flag | Item | Option | Key | Rule | Whole
+Edit: TypeAlias = Flag | Item | Option | Key | TmpfilesLine | Whole
+#: The names of the kinds in the record that each changed lab keeps: a name never changes.
 KINDS: Mapping[str, type[Edit]] = {
-    kind.__name__: kind for kind in (Flag, Item, Option, Key, Rule, Whole)
+    "Flag": Flag,
+    "Item": Item,
+    "Option": Option,
+    "Key": Key,
+    "Rule": TmpfilesLine,
+    "Whole": Whole,
 }
 
 
 @lru_cache(maxsize=512)
 def _with_key(text: str, key: str, value: str) -> str:
     """Return a YAML file's text with one key changed; cached, because what-if repeats it."""
-    document = yaml.safe_load(text)
+    document = deepcopy(read_one(text, "the file to change").value)
     *way, last = key.split(".")
     here: Any = document
     for part in way:
@@ -294,8 +303,9 @@ def to_json(edits: tuple[Edit, ...]) -> list[dict[str, Any]]:
     >>> from_json(to_json(edits)) == edits
     True
     """
+    names = {kind: name for name, kind in KINDS.items()}
     return [
-        {"edit": type(edit).__name__, **{name: getattr(edit, name) for name in edit.__slots__}}
+        {"edit": names[type(edit)], **{name: getattr(edit, name) for name in edit.__slots__}}
         for edit in edits
     ]
 

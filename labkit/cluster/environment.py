@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from labkit.cluster.accounts import (
-    Account,
     Group,
     Permission,
+    UserAccount,
     read_sysusers,
     read_tmpfiles,
 )
@@ -20,14 +20,22 @@ from labkit.cluster.components import read_components
 from labkit.cluster.copied.machine_files import (
     certificates_of,
     personal_kubeconfigs,
-    policies,
     rbac_of,
+    read_apiserver_files,
 )
 from labkit.cluster.credentials import read_credentials
 from labkit.cluster.docker_client import read_docker_clients
 from labkit.cluster.edits import PLAN, Edit
 from labkit.cluster.facts import Component, Environment, File, Node
 from labkit.cluster.policies import read_etcd_auth
+from labkit.cluster.syntax.disk import (
+    files_below,
+    inside,
+    is_file,
+    leaves,
+    printable,
+    read_bytes,
+)
 from labkit.cluster.syntax.source import Source, Unknown, broken, decode
 from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.cluster.topology import Topology, read_topology
@@ -108,7 +116,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
     kubeconfigs = tuple(personal_kubeconfigs(nodes, components, unknowns))
     clients = [item.kubeconfig for item in components if item.kubeconfig]
     credentials = read_credentials(nodes, pki, certificates, [*clients, *kubeconfigs], components)
-    abac, encryption = policies(nodes, components, unknowns)
+    named = read_apiserver_files(nodes, components, unknowns)
     manifests = tuple(file for name, file in plan.items() if name.startswith(MANIFESTS))
     auth_file = plan.get("etcd-auth.yaml")
     auth = read_etcd_auth(auth_file.read_text(), auth_file.source) if auth_file else None
@@ -126,8 +134,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
         certificate_files=tuple(item for read in certificates.values() for item in read),
         kubeconfigs=kubeconfigs,
         docker_clients=tuple(item for node in nodes for item in read_docker_clients(node)),
-        abac=abac,
-        encryption=encryption,
+        apiserver_files=named,
         rbac=rbac_of(manifests, unknowns),
         etcd_auth=auth,
         etcd_auth_source=auth.source if auth else absent,
@@ -169,10 +176,10 @@ def _shown(path: Path, base: Path) -> str:
 
 
 def _text(path: Path, base: Path, hint: str) -> str:
-    try:
-        return decode(path.read_bytes(), _shown(path, base))
-    except OSError as error:
-        raise broken(_shown(path, base), None, f"cannot be read: {error.strerror}", hint) from error
+    """Return the text of a file that stands beside the environment, or is one of the kit's."""
+    if not any(inside(path, folder) for folder in (base, environments_dir())):
+        raise leaves(_shown(path, base))
+    return decode(read_bytes(path, _shown(path, base), hint=hint), _shown(path, base))
 
 
 def _layers(path: Path, base: Path, seen: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -181,12 +188,15 @@ def _layers(path: Path, base: Path, seen: tuple[Path, ...]) -> tuple[Path, ...]:
         raise ConfigError(f"{_shown(path, base)}: extends itself", hint="break the circle")
     file = path / "environment.yaml"
     result: list[Path] = []
-    if file.exists():
+    if is_file(file, _shown(file, base), path):
         document = read_one(_text(file, base, "chmod +r"), _shown(file, base))
         for name in document.words("extends"):
-            other = (path / name).resolve()
+            other = Path(os.path.realpath(path / name))
             if not other.is_dir():
                 raise document.broken(f"extends {name!r}: no such folder", "extends")
+            if not any(inside(other, folder) for folder in (base, environments_dir())):
+                what = f"extends {name!r}: not a folder beside the environment, nor the kit's"
+                raise document.broken(what, "extends")
             result += _layers(other, base, (*seen, path))
     return tuple(dict.fromkeys([*result, path]))
 
@@ -196,16 +206,36 @@ def _unknown_folders(layer: Path, base: Path, roles: frozenset[str]) -> Iterable
     for folder in sorted(layer.iterdir()):
         if folder.is_dir() and folder.name not in roles | OTHER_FOLDERS:
             why = "no role of the topology has this name: its files are on no machine"
-            yield Unknown(_shown(folder, base), None, folder.name, why)
+            yield Unknown(printable(_shown(folder, base)), None, printable(folder.name), why)
+
+
+def _files(folder: Path, layer: Path, base: Path) -> dict[str, Path]:
+    """Return the files below a folder of a layer, by their paths in it; refuse odd ones.
+
+    The lab copies them to machines, so each must be a file, and none may be a link out of the
+    layer.
+    """
+    if os.path.lexists(folder) and not inside(folder, layer):
+        raise leaves(_shown(folder, base))
+    files = {}
+    for found in files_below(folder):
+        if found.problem:
+            shown = f"{_shown(folder, base)}/{found.name}".rstrip("/")
+            raise broken(shown, None, found.problem, f"replace {shown} with a file")
+        files[found.name] = found.path
+    return dict(sorted(files.items()))
 
 
 def _plan(layers: tuple[Path, ...], base: Path, edits: tuple[Edit, ...]) -> dict[str, File]:
     """Return the files that are on no machine; a later layer's file wins."""
     files: dict[str, File] = {}
     for layer in layers:
-        for path in [layer / name for name in PLANS] + sorted((layer / MANIFESTS).glob("*")):
-            if path.is_file() and path.suffix in {".yaml", ".yml", ".json"}:
-                name = path.relative_to(layer).as_posix()
+        places = {name: layer / name for name in PLANS}
+        for name, path in _files(layer / MANIFESTS, layer, base).items():
+            if "/" not in name and path.suffix in {".yaml", ".yml", ".json"}:
+                places[f"{MANIFESTS}/{name}"] = path
+        for name, path in places.items():
+            if is_file(path, _shown(path, base), layer):
                 files[name] = File(path, layer.name, _shown(path, base))
     return dict(sorted(_edited(files, PLAN, edits).items()))
 
@@ -238,14 +268,12 @@ def _nodes(
     for role in zones:
         files[role] = {}
         for layer in layers:
-            for path in sorted((layer / role).rglob("*")):
-                if path.is_file():
-                    machine_path = "/" + path.relative_to(layer / role).as_posix()
-                    files[role][machine_path] = File(path, layer.name, _shown(path, base))
+            for name, path in _files(layer / role, layer, base).items():
+                files[role][f"/{name}"] = File(path, layer.name, _shown(path, base))
         files[role] = _edited(files[role], role, edits)
     nodes = []
     for machine in topology.machines:
-        accounts: list[Account] = []
+        accounts: list[UserAccount] = []
         groups: list[Group] = []
         permissions: list[Permission] = []
         for name, file in sorted(files[machine.role].items()):

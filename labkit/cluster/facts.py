@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit.cluster.syntax.source import Setting, Source, Unknown, broken, decode
+from labkit.cluster.syntax.disk import read_bytes
+from labkit.cluster.syntax.source import Setting, Source, Unknown, decode
 
 if TYPE_CHECKING:
-    from labkit.cluster.accounts import Account, Group, Permission
+    from labkit.cluster.accounts import Group, Permission, UserAccount
+    from labkit.cluster.apiserver_files import ApiserverFiles
     from labkit.cluster.certificates import (
         Authority,
         Certificate,
@@ -57,13 +59,7 @@ class File:
 
     def read_bytes(self) -> bytes:
         """Return the content."""
-        if self.changed is not None:
-            return self.changed
-        try:
-            return self.path.read_bytes()
-        except OSError as error:
-            why = f"cannot be read: {error.strerror}"
-            raise broken(self.source, None, why, f"ls -l {self.path}") from error
+        return read_bytes(self.path, self.source) if self.changed is None else self.changed
 
     def read_text(self) -> str:
         """Return the content as text."""
@@ -84,7 +80,7 @@ class Node:
         Empty if it is not known.
     files : mapping of str to File
         By their paths on the machine.
-    accounts : tuple of Account
+    accounts : tuple of UserAccount
     groups : tuple of Group
     permissions : tuple of Permission
     names : tuple of str
@@ -97,7 +93,7 @@ class Node:
     host: int
     address: str
     files: Mapping[str, File] = field(repr=False)
-    accounts: tuple[Account, ...] = field(default=(), repr=False)
+    accounts: tuple[UserAccount, ...] = field(default=(), repr=False)
     groups: tuple[Group, ...] = field(default=(), repr=False)
     permissions: tuple[Permission, ...] = field(default=(), repr=False)
     names: tuple[str, ...] = field(default=(), repr=False)
@@ -276,10 +272,8 @@ class Environment:
     kubeconfigs : tuple of KubeConfig
         Those that no component uses.
     docker_clients : tuple of DockerClient
-    abac : mapping of str to tuple of AbacRule
-        By apiserver.
-    encryption : mapping of str to Encryption
-        By apiserver.
+    apiserver_files : ApiserverFiles
+        What the files say that apiservers' flags name.
     rbac : Rbac
     etcd_auth : EtcdAuth or None
         None if etcd has no users.
@@ -308,8 +302,7 @@ class Environment:
     certificate_files: tuple[Certificate, ...]
     kubeconfigs: tuple[KubeConfig, ...]
     docker_clients: tuple[DockerClient, ...]
-    abac: Mapping[str, tuple[AbacRule, ...]]
-    encryption: Mapping[str, Encryption]
+    apiserver_files: ApiserverFiles
     rbac: Rbac
     etcd_auth: EtcdAuth | None
     etcd_auth_source: Source
@@ -319,6 +312,16 @@ class Environment:
     unknowns: tuple[Unknown, ...]
     edits: tuple[Edit, ...] = ()
     complete: bool = True
+
+    @property
+    def abac(self) -> Mapping[str, tuple[AbacRule, ...]]:
+        """The ABAC policies by apiserver."""
+        return self.apiserver_files.abac
+
+    @property
+    def encryption(self) -> Mapping[str, Encryption]:
+        """The configurations of encryption at rest by apiserver."""
+        return self.apiserver_files.encryption
 
     @property
     def authorities(self) -> tuple[Authority, ...]:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["FOLDER", "Flag", "flag_table", "known_flags"]
+__all__ = ["FOLDER", "KnownFlag", "flag_table", "known_flags"]
 
 FOLDER = Path(__file__).with_name("data") / "flags"
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class KnownFlag:
     """One flag of a component.
 
     Attributes
@@ -43,7 +43,7 @@ class Flag:
 
 
 @cache
-def known_flags(kind: str) -> Mapping[str, Flag]:
+def known_flags(kind: str) -> Mapping[str, KnownFlag]:
     """Return the flags that a component has in the lab's version or in another one.
 
     Parameters
@@ -53,7 +53,7 @@ def known_flags(kind: str) -> Mapping[str, Flag]:
 
     Returns
     -------
-    mapping of str to Flag
+    mapping of str to KnownFlag
         Empty for a component without a table.
 
     Examples
@@ -62,10 +62,10 @@ def known_flags(kind: str) -> Mapping[str, Flag]:
     (True, {})
     """
     others = (row for row in _rows("other-versions") if row[0] == kind)
-    return {flag: Flag(type_, "") for _, flag, type_, _ in others} | flag_table(kind)
+    return {flag: KnownFlag(type_, "") for _, flag, type_, _ in others} | flag_table(kind)
 
 
-def flag_table(kind: str) -> dict[str, Flag]:
+def flag_table(kind: str) -> dict[str, KnownFlag]:
     """Return the flags that a component has in the lab's version.
 
     Parameters
@@ -74,15 +74,15 @@ def flag_table(kind: str) -> dict[str, Flag]:
 
     Returns
     -------
-    dict of str to Flag
+    dict of str to KnownFlag
         Empty for a component without a table.
 
     Examples
     --------
     >>> flag_table("kube-apiserver")["secure-port"]
-    Flag(type='int', default='6443', hidden=False)
+    KnownFlag(type='int', default='6443', hidden=False)
     """
-    return {name: Flag(kind, default, bool(mark)) for name, kind, default, mark in _rows(kind)}
+    return {name: KnownFlag(kind, default, bool(mark)) for name, kind, default, mark in _rows(kind)}
 
 
 def _rows(name: str) -> list[list[str]]:

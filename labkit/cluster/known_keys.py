@@ -1,7 +1,7 @@
 """The keys of the configuration files that kubelet and kube-proxy decode strictly.
 
-The tables in ``data/keys`` come from Kubernetes' source; a lab test compares them with the programs
-in the lab's image. A table is read on first use.
+``make flags`` writes the tables in ``data/keys``: it asks the programs in the lab's image, and a
+lab test compares the tables with them. A table is read on first use.
 
 https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/

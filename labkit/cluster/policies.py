@@ -11,6 +11,7 @@ from labkit.cluster.syntax.source import Source, Unknown, broken
 from labkit.cluster.syntax.yamldoc import Document, read_documents, read_one
 
 __all__ = [
+    "PROVIDERS",
     "AbacRule",
     "Binding",
     "Encryption",
@@ -29,6 +30,8 @@ RBAC_KINDS = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBindin
 ABAC_KEYS = frozenset(
     ["user", "group", "readonly", "apiGroup", "namespace", "resource", "nonResourcePath"]
 )
+#: The older kind is still accepted (apiserver/pkg/apis/apiserver/v1/register.go).
+ENCRYPTION_KINDS = frozenset({"EncryptionConfiguration", "EncryptionConfig"})
 PROVIDERS = frozenset({"identity", "aesgcm", "aescbc", "secretbox", "kms"})
 
 
@@ -330,7 +333,9 @@ def read_rbac(text: str, path: str) -> Rbac:
             if not isinstance(kind, str) or kind not in RBAC_KINDS:
                 continue
             name = document.text(*at, "metadata", "name")
-            namespace = document.text(*at, "metadata", "namespace", default="")
+            # kubectl puts an object without a namespace into this one
+            home = "" if kind.startswith("Cluster") else "default"
+            namespace = document.text(*at, "metadata", "namespace", default=home)
             source = Source(path, document.line(*at, "metadata", "name"), f"{kind} {name}")
             if kind in {"Role", "ClusterRole"}:
                 roles.append(RbacRole(name, namespace, tuple(_rules(document, *at)), source))
@@ -404,7 +409,7 @@ def read_encryption(text: str, path: str) -> tuple[Encryption, tuple[Unknown, ..
     (('secrets', ('identity',)),)
     """
     document = read_one(text, path)
-    if document.get("kind") != "EncryptionConfiguration":
+    if document.get("kind") not in ENCRYPTION_KINDS:
         raise broken(path, document.line("kind"), "its kind is not EncryptionConfiguration")
     unknowns: list[Unknown] = []
     result: list[tuple[str, tuple[str, ...]]] = []

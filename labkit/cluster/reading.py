@@ -10,7 +10,7 @@ from labkit.cluster.environment import read_environment
 from labkit.cluster.facts import Environment
 from labkit.cluster.objects.facts import Dump
 from labkit.cluster.objects.reader import DUMP_COMMAND, read_dump
-from labkit.errors import ConfigError
+from labkit.errors import ConfigError, NotUnderstood
 
 __all__ = ["read_anything"]
 
@@ -50,6 +50,7 @@ def read_anything(path: Path | str) -> Environment | Dump:
         return read_dump(where)
     if isinstance(path, str) and not where.exists() and len(where.parts) == 1:
         return read_environment(path)
-    what = "holds no files of a cluster" if where.exists() else "does not exist"
     hint = f"files of machines under FOLDER/NODE/etc/..., or {DUMP_COMMAND}"
-    raise ConfigError(f"{path} {what}", hint=hint)
+    if where.exists():
+        raise NotUnderstood(f"{path} holds no files of a cluster", hint=hint)
+    raise ConfigError(f"{path} does not exist", hint=hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import Rule
+from labkit.cluster.edits import TmpfilesLine
 from labkit.controls._base import Control
 from labkit.model import Model
 from labkit.model.file_access import anybody_reads
@@ -24,13 +24,13 @@ CONTROL = Control(
     title="Only root can read the administrator's kubeconfig and key",
     why="Not every account on the machine belongs to the cluster's administrator.",
     on=(
-        Rule("master", RULES, FILE, f"z {FILE} 0600 root root"),
-        Rule("master", RULES, KEY, f"z {KEY} 0600 root root"),
+        TmpfilesLine("master", RULES, FILE, f"z {FILE} 0600 root root"),
+        TmpfilesLine("master", RULES, KEY, f"z {KEY} 0600 root root"),
     ),
     off=(
-        Rule("master", RULES, FILE, f"z {FILE} 0644 root root"),
-        Rule("master", RULES, FOLDER, f"z {FOLDER} 0755 root root"),
-        Rule("master", RULES, KEY, f"z {KEY} 0644 root root"),
+        TmpfilesLine("master", RULES, FILE, f"z {FILE} 0644 root root"),
+        TmpfilesLine("master", RULES, FOLDER, f"z {FOLDER} 0755 root root"),
+        TmpfilesLine("master", RULES, KEY, f"z {KEY} 0644 root root"),
     ),
     holds=holds,
     changes=f"who on the master can read {FILE} and the key that it names",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import Rule
+from labkit.cluster.edits import TmpfilesLine
 from labkit.controls._base import Control
 from labkit.model import Model
 from labkit.model.file_access import anybody_reads
@@ -23,10 +23,10 @@ CONTROL = Control(
     name="ca-key-permissions",
     title="Only root can read the key of the cluster's certificate authority",
     why="This key signs a certificate for any identity, and Kubernetes cannot revoke one.",
-    on=(Rule("master", RULES, KEY, f"z {KEY} 0600 root root"),),
+    on=(TmpfilesLine("master", RULES, KEY, f"z {KEY} 0600 root root"),),
     off=(
-        Rule("master", RULES, FOLDER, f"z {FOLDER} 0751 root root"),
-        Rule("master", RULES, KEY, f"z {KEY} 0644 root root"),
+        TmpfilesLine("master", RULES, FOLDER, f"z {FOLDER} 0751 root root"),
+        TmpfilesLine("master", RULES, KEY, f"z {KEY} 0644 root root"),
     ),
     holds=holds,
     changes=f"who on the master can read {KEY}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import Flag, Rule
+from labkit.cluster.edits import Flag, TmpfilesLine
 from labkit.controls._base import Control
 from labkit.controls._files import file_from
 from labkit.model import Model
@@ -37,7 +37,7 @@ CONTROL = Control(
         Flag("worker", UNIT, "tlskey", f"{PKI}/server-key.pem"),
         *(file_from("hardened", path, "master") for path in CLIENTS),
         # docker's client looks for the authority beside its certificate
-        Rule(
+        TmpfilesLine(
             "master",
             "/etc/tmpfiles.d/kubernetes.conf",
             f"{PKI}/ca.pem",

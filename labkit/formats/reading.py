@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
 from labkit.cluster.syntax.source import broken, decode
 from labkit.cluster.syntax.yamldoc import Document
 from labkit.formats.documents import parse
@@ -41,15 +42,11 @@ def read(path: Path | str, format: str = "") -> Model:  # noqa: A002
     Traceback (most recent call last):
     ...
     labkit.errors.ConfigError: nowhere.otm.json: cannot be read: No such file or directory
-      next: ls -l nowhere.otm.json
+      next: ls -ld nowhere.otm.json
     """
     shown = Path(path).as_posix()
-    try:
-        data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise broken(shown, None, why, f"ls -l {shown}") from error
-    return read_text(decode(data, shown), shown, format)
+    data = read_bytes(path, shown, MAX_MODEL)
+    return read_text(decode(data, shown, utf16=True), shown, format)
 
 
 def read_text(text: str, path: str = "model", format: str = "") -> Model:  # noqa: A002

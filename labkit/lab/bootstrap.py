@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
-import yaml
 from docker.models.containers import Container
 
 from labkit import agents
 from labkit.cluster import Environment, Node
+from labkit.cluster.syntax.disk import read_bytes
+from labkit.cluster.syntax.source import decode
+from labkit.cluster.syntax.yamldoc import read_documents
 from labkit.lab.machine import Output, execute
 from labkit.lab.secret_store import APPLY, as_list
 from labkit.lab.wait import wait_until
@@ -112,7 +114,8 @@ def prepare_etcd(etcd: Container, env: Environment) -> None:
     network = next(
         file for layer in reversed(env.layers) if (file := layer / FLANNEL_NETWORK).exists()
     )
-    etcdctl(etcd, "put", FLANNEL_KEY, network.read_text().strip())
+    text = decode(read_bytes(network, network.name), network.name)
+    etcdctl(etcd, "put", FLANNEL_KEY, text.strip())
     _make_users(etcd, env)
 
 
@@ -302,7 +305,8 @@ def change_manifests(master: Container, old: Environment, new: Environment) -> N
 
 
 def _documents(env: Environment) -> list[Any]:
-    return [d for path in env.manifests for d in yaml.safe_load_all(path.read_text()) if d]
+    read = (read_documents(file.read_text(), file.source) for file in env.manifests)
+    return [document.value for documents in read for document in documents if document.value]
 
 
 def _identity(document: Any) -> tuple[str, str, str]:

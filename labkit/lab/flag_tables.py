@@ -15,20 +15,21 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from docker.models.containers import Container
 
-from labkit.cluster import known_flags
-from labkit.cluster.known_flags import Flag
+from labkit.cluster import known_flags, known_keys
+from labkit.cluster.known_flags import KnownFlag
 from labkit.errors import LabError
 from labkit.lab.engine import connect
 from labkit.lab.images import ensure_node_image
 from labkit.lab.progress import make_reporter
 
-__all__ = ["HELP", "KINDS", "ask_flags", "parse_help", "programs", "unknown_to"]
+__all__ = ["HELP", "KINDS", "ask_flags", "ask_keys", "parse_help", "programs", "unknown_to"]
 
 #: The commands that list a component's flags, each with the format of its help.
 HELP: dict[str, tuple[tuple[str, str], ...]] = {
@@ -77,9 +78,17 @@ KINDS = {
 #: The home folder of the container's user, which some defaults contain.
 HOME = "/root"
 UNKNOWN_KEY = "labkitHasNoSuchKey"
+#: The keys that every configuration of Kubernetes has.
+TYPE_META = ("apiVersion", "kind")
+#: How a program names the key of a structure's field (Go's struct tags).
+JSON_NAME = 'json:"[A-Za-z0-9_-]+'
+#: Keys in one configuration. After 100 errors, the decoder reports no more (sigs.k8s.io/json).
+AT_ONCE = 90
+#: The names of most keys whose value is a duration; every other type takes null.
+DURATION = re.compile(r"([Dd]uration|[Ff]requency|[Pp]eriod|[Tt]imeout|TTL|Age|Interval)$")
 
 
-def parse_help(text: str, style: str) -> dict[str, Flag]:
+def parse_help(text: str, style: str) -> dict[str, KnownFlag]:
     r"""Return the flags that a help text lists.
 
     Parameters
@@ -91,7 +100,7 @@ def parse_help(text: str, style: str) -> dict[str, Flag]:
 
     Returns
     -------
-    dict of str to Flag
+    dict of str to KnownFlag
         The flags by name, in the order of the text.
 
     Raises
@@ -115,7 +124,7 @@ def parse_help(text: str, style: str) -> dict[str, Flag]:
     return {match["name"]: _flag(match.groupdict(), " ".join(said)) for match, said in found}
 
 
-def _flag(given: Mapping[str, str | None], said: str) -> Flag:
+def _flag(given: Mapping[str, str | None], said: str) -> KnownFlag:
     default, kind = given.get("default"), given.get("type")
     if default is None:
         match = DEFAULT.search(said)
@@ -125,7 +134,7 @@ def _flag(given: Mapping[str, str | None], said: str) -> Flag:
         kind = "bool" if default in {"true", "false"} else "value"
     default = default.strip("'\"") or ("false" if kind == "bool" else "")
     default = default.replace(f"{HOME}/", "~/")  # the default is the home folder of any user
-    return Flag(kind, default)
+    return KnownFlag(kind, default)
 
 
 @contextmanager
@@ -168,7 +177,9 @@ def _said(container: Container, command: str, *more: str) -> str:
     return output.decode(errors="replace")
 
 
-def ask_flags(container: Container, kind: str, before: Mapping[str, Flag]) -> dict[str, Flag]:
+def ask_flags(
+    container: Container, kind: str, before: Mapping[str, KnownFlag]
+) -> dict[str, KnownFlag]:
     """Return the flags of a component: those in its help, and hidden ones of the old table.
 
     Parameters
@@ -177,25 +188,25 @@ def ask_flags(container: Container, kind: str, before: Mapping[str, Flag]) -> di
         A container of the node image; see :func:`programs`.
     kind : str
         The component, a key of :data:`HELP`.
-    before : mapping of str to Flag
+    before : mapping of str to KnownFlag
         The flags of the old table. One that is not in the help is kept as a hidden flag if the
         program accepts it.
 
     Returns
     -------
-    dict of str to Flag
+    dict of str to KnownFlag
         The flags by name, sorted.
     """
-    found: dict[str, Flag] = {}
+    found: dict[str, KnownFlag] = {}
     for command, style in HELP[kind]:
         found |= parse_help(_said(container, command), style)
     # Go's flag package accepts --help, but does not list it
-    found.setdefault("help", Flag("bool", "false", hidden=True))
+    found.setdefault("help", KnownFlag("bool", "false", hidden=True))
     if kind == "kube-proxy":
         found = {name: flag for name, flag in found.items() if name not in LEAKED.split()}
     for name in before.keys() - found.keys():
         if type_ := _type_of(container, kind, name):
-            found[name] = Flag(type_, "", hidden=True)
+            found[name] = KnownFlag(type_, "", hidden=True)
     for name, flag in found.items():
         if flag.type not in TYPES and "[=" not in flag.type:
             found[name] = replace(flag, type=_type_of(container, kind, name))
@@ -248,12 +259,84 @@ def unknown_to(container: Container, kind: str, keys: Mapping[str, object]) -> s
     """
     command, api_version = KINDS[kind]
     config = {"apiVersion": api_version, "kind": kind, UNKNOWN_KEY: None, **keys}
-    script = f'printf %s "$1" >/tmp/config.json; exec {command} /tmp/config.json'
+    script = f'file=$(mktemp) && printf %s "$1" >"$file" && exec {command} "$file"'
     said = _said(container, "sh -c", script, "sh", json.dumps(config))
-    found = set(re.findall(r'unknown field \\?"([\w.]+)\\?"', said))
+    found = set(re.findall(r'unknown field \\?"([\w.-]+)\\?"', said))
     if UNKNOWN_KEY not in found:
         raise LabError(f"{kind} was not decoded strictly", evidence=said.splitlines()[-5:])
     return found - {UNKNOWN_KEY}
+
+
+def ask_keys(container: Container, kind: str) -> list[str]:
+    """Return the keys of a kind of configuration, as dotted names.
+
+    The program contains the names of the keys of every configuration that it can decode, because
+    Go keeps the JSON names of a structure's fields. It is asked for each of these names, in each
+    mapping, whether it decodes a configuration with it.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+        A container of the node image; see :func:`programs`.
+    kind : str
+        The kind of the configuration, a key of :data:`KINDS`.
+
+    Returns
+    -------
+    list of str
+        Sorted; the keys of the items of a list or of a free mapping are not in it.
+
+    Raises
+    ------
+    LabError
+        The program did not decode its configuration strictly.
+    """
+    program = KINDS[kind][0].split()[0]
+    script = f"grep -aohE '{JSON_NAME}' \"$(command -v {program})\" | sort -u"
+    said = _said(container, "sh -c", script)
+    names = sorted({line.partition('"')[2] for line in said.splitlines()} - set(TYPE_META))
+    with ThreadPoolExecutor() as pool:
+
+        def unknown_in(parents: tuple[str, ...], keys: Mapping[str, object]) -> set[str] | None:
+            # None: a known key refuses its value. A busy machine may also stop the program, so
+            # a failure counts if it happens twice.
+            for _ in range(2):
+                with suppress(LabError):
+                    return unknown_to(container, kind, _nested(parents, keys))
+            return None
+
+        def known(parents: tuple[str, ...], some: list[str]) -> list[str]:
+            keys = {name: "5s" if DURATION.search(name) else None for name in some}
+            unknown = unknown_in(parents, keys)
+            if unknown is not None:
+                return [name for name in some if ".".join((*parents, name)) not in unknown]
+            if len(some) == 1:
+                return some
+            half = len(some) // 2
+            return known(parents, some[:half]) + known(parents, some[half:])
+
+        def is_mapping(path: tuple[str, ...]) -> bool:
+            return bool(unknown_in(path, {UNKNOWN_KEY: None}))
+
+        def below(parents: tuple[str, ...]) -> Iterator[str]:
+            parts = [names[at : at + AT_ONCE] for at in range(0, len(names), AT_ONCE)]
+            found = [
+                name for part in pool.map(lambda it: known(parents, it), parts) for name in part
+            ]
+            paths = [(*parents, name) for name in found]
+            for path, more in zip(paths, pool.map(is_mapping, paths), strict=True):
+                yield ".".join(path)
+                if more:
+                    yield from below(path)
+
+        return sorted([*TYPE_META, *below(())])
+
+
+def _nested(parents: Sequence[str], keys: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a configuration that has these keys below its parents."""
+    for parent in reversed(parents):
+        keys = {parent: keys}
+    return keys
 
 
 def main() -> int:
@@ -271,6 +354,13 @@ def main() -> int:
             print(f"{kind}: {len(found)} flags", file=sys.stderr)
             for name in before.keys() - found.keys():
                 print(f"  gone: {name}; if older versions have it, add it to other-versions.txt")
+        for kind, (command, _) in KINDS.items():
+            keys = ask_keys(container, kind)
+            what = (
+                f"{kind} of {command.split()[0]} {version(container, command.split()[0])}: its keys"
+            )
+            _write(known_keys.FOLDER / f"{kind}.txt", what, keys)
+            print(f"{kind}: {len(keys)} keys", file=sys.stderr)
     return 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -14,11 +17,10 @@ from typing import Self
 import docker
 from docker.models.containers import Container
 
-from labkit import agents
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError, LabError, NoSuchLab
-from labkit.lab import bootstrap, machine, nodes, record, traces
+from labkit.lab import bootstrap, lock, machine, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
 from labkit.lab.engine import connect
@@ -34,11 +36,13 @@ from labkit.lab.machine import FileSpec, Output
 from labkit.lab.network import addresses_in, create_network, find_network, planned_addresses
 from labkit.lab.progress import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
-from labkit.lab.status import READY, LabStatus, Timings, interrupted_in, status_of
+from labkit.lab.status import READY, LabStatus, Timings, status_of
 from labkit.lab.wait import journal
 
 __all__ = ["Lab"]
 
+#: Seconds that `down` waits for another process.
+DOWN_WAIT_S = 30.0
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -56,6 +60,8 @@ class Lab:
         The engine; by default the one that ``DOCKER_HOST`` names.
     reporter : Reporter, optional
         Shows the progress; by default on standard error.
+    wait : float, optional
+        Seconds to wait for another process that changes the lab; by default ten minutes.
 
     Raises
     ------
@@ -67,7 +73,9 @@ class Lab:
     Notes
     -----
     The labels of containers, volumes and networks are the only state. So any process can attach
-    to a lab by its name and mode.
+    to a lab by its name and mode. Only one process changes a lab at a time: a method that changes
+    it waits for the other process, and raises `LabBusy` if that takes longer than `wait`. Commands
+    and files on the machines do not wait.
 
     Examples
     --------
@@ -84,6 +92,7 @@ class Lab:
         name: str = "default",
         client: docker.DockerClient | None = None,
         reporter: Reporter | None = None,
+        wait: float | None = None,
     ) -> None:
         if not NAME.fullmatch(name):
             raise ConfigError(
@@ -95,6 +104,8 @@ class Lab:
         self.name = name
         self.client = connect(client)
         self.reporter = reporter or make_reporter()
+        self.wait_s = lock.WAIT_S if wait is None else wait
+        self._token = secrets.token_hex(8)
 
     def __repr__(self) -> str:
         return f"Lab({self.mode!r}, name={self.name!r})"
@@ -134,11 +145,17 @@ class Lab:
             The start failed; the evidence is the last lines of the log.
         """
         began = time.monotonic()
-        state = self.status().state
-        if state == "ready":
+        if self.status().state == "ready":
             return Timings(time.monotonic() - began)
         image = ensure_node_image(self.client, self.reporter)
+        with self._exclusive("up", image):
+            return self._up(image, retain)
+
+    def _up(self, image: str, retain: bool) -> Timings:
         began = time.monotonic()
+        state = self.status().state
+        if state == "ready":  # another process brought it up before this one got the lock
+            return Timings(time.monotonic() - began)
         if state != "absent":
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
                 nodes.remove_lab(self.client, self.name, self.mode)
@@ -162,12 +179,17 @@ class Lab:
         except BaseException:
             self._forget()
             if not retain:
-                nodes.remove_lab(self.client, self.name, self.mode)
+                self._remove()
             raise
         return Timings(time.monotonic() - began, steps)
 
-    def down(self) -> int:
+    def down(self, *, force: bool = False) -> int:
         """Remove everything of the lab; do nothing if there is no such lab.
+
+        Parameters
+        ----------
+        force : bool
+            Do not wait for a process that changes the lab, and end its hold on the lab.
 
         Returns
         -------
@@ -176,11 +198,21 @@ class Lab:
 
         Raises
         ------
+        LabBusy
+            Another process changes the lab, and did not end within half a minute.
         LabError
             The engine refuses to remove one of them.
         """
+        if force:
+            return self._remove()
+        with self._exclusive("down", wait=min(self.wait_s, DOWN_WAIT_S)):
+            return self._remove()
+
+    def _remove(self) -> int:
         self._forget()
-        return nodes.remove_lab(self.client, self.name, self.mode)
+        # The lock goes last, so that nobody starts the lab again before everything is removed.
+        removed = nodes.remove_lab(self.client, self.name, self.mode)
+        return removed + lock.remove_keeper(self.client, self.name, self.mode)
 
     def reset(self) -> Timings:
         """Restore the state that the lab had when it came up.
@@ -200,8 +232,8 @@ class Lab:
             A component did not become ready again.
         """
         began = time.monotonic()
-        self._require()
-        with traces.undertaking("reset", ["configuration"]):
+        with self.exclusive("reset"), traces.undertaking("reset", ["configuration"]):
+            self._require()
             traces.undo_interrupted(self, tolerant=True)
             self._roll_back()
             if self.environment.edits:
@@ -239,11 +271,9 @@ class Lab:
         LabkitError
             One could not be undone.
         """
-        ask = agents.argv("lab_state", READY, record.FILE, traces.FOLDER)
-        if interrupted_in(self.exec(self._master_name, ask).text.splitlines()):
-            with traces.undertaking("recovery", ["configuration"]):
-                traces.undo_interrupted(self)
-                self._roll_back()
+        with self.exclusive("recovery"), traces.undertaking("recovery", ["configuration"]):
+            traces.undo_interrupted(self)
+            self._roll_back()
 
     def apply(self, edits: Iterable[Edit]) -> Timings:
         """Change the configuration of the running lab; an interrupted change is undone first.
@@ -269,13 +299,54 @@ class Lab:
         began = time.monotonic()
         new = read_environment(self._plain.folder, edits)
         who = traces.current("configuration")
-        self._roll_back()
-        old = self.environment
-        self._record(new, before=old, who=who)
-        with self.reporter.step(f"{self.mode}: change the configuration"):
-            change(self._containers, old, new)
-        self._record(new)
+        with self.exclusive("a change of the configuration"):
+            self._roll_back()
+            old = self.environment
+            self._record(new, before=old, who=who)
+            with self.reporter.step(f"{self.mode}: change the configuration"):
+                change(self._containers, old, new)
+            self._record(new)
         return Timings(time.monotonic() - began)
+
+    def exclusive(self, what: str) -> AbstractContextManager[None]:
+        """Return a context during which no other process changes the lab.
+
+        Every method that changes the lab enters one itself. Enter one around several changes that
+        belong together. It may be entered again inside the block.
+
+        Parameters
+        ----------
+        what : str
+            What is done to the lab, for the message of a process that waits.
+
+        Returns
+        -------
+        context manager
+
+        Raises
+        ------
+        LabBusy
+            On entry: another process changes the lab.
+        LabError
+            At the end: another process removed the lab during the block.
+        """
+        return self._exclusive(what)
+
+    @contextlib.contextmanager
+    def _exclusive(self, what: str, image: str = "", wait: float | None = None) -> Iterator[None]:
+        with lock.exclusive(
+            self.client,
+            self.name,
+            self.mode,
+            what,
+            reporter=self.reporter,
+            wait=self.wait_s if wait is None else wait,
+            image=image,
+            token=self._token,
+        ) as changed:
+            if changed:
+                self._forget()
+            yield
 
     def wait(self) -> None:
         """Wait until the apiserver, the workers and the workloads are ready.

@@ -259,7 +259,9 @@ def find_nodes(
     list of docker.models.containers.Container
         Sorted by the lab's name and the container's name.
     """
-    found = client.containers.list(all=True, filters=lab_filter(name, mode), ignore_removed=True)
+    machines = lab_filter(name, mode)
+    machines["label"].append("labkit.node")
+    found = client.containers.list(all=True, filters=machines, ignore_removed=True)
     return sorted(found, key=lambda c: (c.labels[LABEL], c.name or ""))
 
 

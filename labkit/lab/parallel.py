@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from labkit.errors import LabkitError
 from labkit.lab.connection import close_all
+from labkit.lab.lock import is_held
 
 if TYPE_CHECKING:
     from labkit.lab import Lab, Timings
@@ -42,7 +43,19 @@ class _Stoppable:
     @contextlib.contextmanager
     def _step(self, title: str) -> Iterator[ProgressStep]:
         with self._inner.step(title) as step:
-            yield step
+            yield _StoppableStep(step, self.stop)
+
+
+class _StoppableStep:
+    """A step whose next line of output ends it."""
+
+    def __init__(self, inner: ProgressStep, stop: threading.Event) -> None:
+        self._inner, self._stop = inner, stop
+
+    def line(self, text: str) -> None:
+        if self._stop.is_set():
+            raise Stopped("ended because of an interrupt")
+        self._inner.line(text)
 
 
 def _results(futures: Sequence[Future[R]]) -> list[R]:
@@ -107,7 +120,12 @@ def _interrupt(threads: set[int]) -> None:
 
 
 def bring_up(
-    modes: Sequence[str], *, name: str, reporter: Reporter, retain: bool = False
+    modes: Sequence[str],
+    *,
+    name: str,
+    reporter: Reporter,
+    retain: bool = False,
+    wait_s: float | None = None,
 ) -> list[tuple[Lab, Timings]]:
     """Bring up labs of several modes at once.
 
@@ -124,6 +142,8 @@ def bring_up(
         Shows the progress.
     retain : bool
         Keep the machines of a lab that does not start.
+    wait_s : float, optional
+        Seconds to wait for another process that changes one of these labs.
 
     Returns
     -------
@@ -138,7 +158,7 @@ def bring_up(
     from labkit.lab.images import ensure_node_image
 
     stoppable = _Stoppable(reporter)
-    labs = [Lab(mode, name=name, reporter=stoppable) for mode in dict.fromkeys(modes)]
+    labs = [Lab(mode, name=name, reporter=stoppable, wait=wait_s) for mode in dict.fromkeys(modes)]
     if any(lab.status().state != "ready" for lab in labs):
         # here, so that the threads do not build the image at the same time
         ensure_node_image(labs[0].client, reporter)
@@ -159,13 +179,16 @@ def _give_up(starts: dict[Lab, Future[Timings]], *, retain: bool) -> None:
     from labkit.lab.nodes import find_nodes
 
     unfinished = {lab: future for lab, future in starts.items() if not future.done()}
+    begun: set[Lab] = set()
     while not all(future.done() for future in unfinished.values()):
-        for lab in () if retain else unfinished:
+        # Without its lock, a lab belongs to the process that this one still waits for.
+        begun |= {lab for lab in unfinished if is_held(lab.client, lab.name, lab.mode)}
+        for lab in () if retain else begun:
             # A start fails at once if its machines do not run. They are killed, not removed: a
             # container that is removed while it starts leaves Docker's network in use.
             for container in find_nodes(lab.client, lab.name, lab.mode):
                 with contextlib.suppress(Exception):
                     container.kill()
         wait(unfinished.values(), timeout=1)
-    for lab in () if retain else unfinished:
+    for lab in () if retain else begun:
         lab.down()

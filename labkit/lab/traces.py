@@ -84,14 +84,14 @@ class Record(NamedTuple):
         The name of its file.
     who : str
         What made the change: "attack etcd-read", "verify".
-    running : bool
-        Whether the process that made the change still runs.
+    own : bool
+        Whether this process made the change, over its present connection.
     traces : tuple of Trace
     """
 
     name: str
     who: str
-    running: bool
+    own: bool
     traces: tuple[Trace, ...]
 
 
@@ -198,16 +198,17 @@ def records(lab: Lab) -> list[Record]:
     for head, who, traces in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
         name, state = head.split()
         known = tuple(Trace(**each) for each in json.loads(traces))
-        found.append(Record(name, who, state == "running", known))
+        found.append(Record(name, who, state == "own", known))
     return found
 
 
 def undo_interrupted(lab: Lab, *, tolerant: bool = False) -> list[Record]:
-    """Undo every change whose process did not live to undo it.
+    """Undo every change that another process made and did not undo.
 
     Parameters
     ----------
     lab : Lab
+        Locked, so that no other process changes it (:meth:`Lab.exclusive`).
     tolerant : bool
         Go on with the other records if one cannot be undone.
 
@@ -223,7 +224,7 @@ def undo_interrupted(lab: Lab, *, tolerant: bool = False) -> list[Record]:
     """
     left = []
     for record in reversed(records(lab)):
-        if record.running:
+        if record.own:
             continue
         try:
             with lab.reporter.step(f"{lab.mode}: undo an interrupted {record.who}"):

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
+from labkit.cluster.syntax.source import decode
 from labkit.errors import ConfigError
 from labkit.resources import matrix_file
 
@@ -228,11 +230,11 @@ class Matrix:
         """
         path = path or matrix_file()
         try:
-            rows: Any = json.loads(path.read_text())
+            rows: Any = json.loads(decode(read_bytes(path, path.name, MAX_MODEL), path.name))
             if not isinstance(rows, list):
                 raise TypeError("it is not a list of cells")
             return cls(Cell(**row) for row in rows)
-        except (OSError, ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ConfigError(
                 f"{path} is not a truth matrix: {error}",
                 hint=f"remove {path}, and run the command again",

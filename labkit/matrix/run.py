@@ -183,7 +183,20 @@ def run_matrix(
     ------
     LabError
         The lab is not up, or a component did not become ready after a flip.
+    LabBusy
+        Another process changes the lab.
     """
+    with lab.exclusive("matrix"):
+        return _run(lab, wanted, known, done, tell)
+
+
+def _run(
+    lab: Lab,
+    wanted: Sequence[Variant],
+    known: Sequence[Technique] | None,
+    done: Collection[tuple[object, ...]],
+    tell: Callable[[Variant, list[Cell], float], None],
+) -> list[Cell]:
     known = tuple(techniques.values()) if known is None else known
     found: list[Cell] = []
     lab.recover()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
 from labkit.cluster.syntax.source import Source, decode
 from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.errors import ConfigError
@@ -253,10 +254,8 @@ def read_model_file(path: Path | str) -> Model:
     7
     """
     path = Path(path)
-    try:
-        document = read_one(decode(path.read_bytes(), path.name), path.name)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint="ls -l") from error
+    text = decode(read_bytes(path, path.name, MAX_MODEL), path.name, utf16=True)
+    document = read_one(text, path.name)
     top = Source(path.name, 1, "")
     _check(document.mapping(), TOP, "a model", top)
     draft = Draft(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from labkit.cluster.policies import PROVIDERS
+from labkit.cluster.syntax.disk import inside, leaves, read_bytes
 from labkit.cluster.syntax.source import Source, decode
 from labkit.cluster.syntax.yamldoc import read_one
 from labkit.model.authorization import AUTHENTICATED, everything_for
@@ -27,8 +29,17 @@ from labkit.model.workloads import node_of_pod, pods, token_caller, token_in
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Credential, Environment, Node
 
-__all__ = ["claims_of", "client_credential", "credentials_of", "overlay", "secrets_at_rest"]
+__all__ = [
+    "audit",
+    "claims_of",
+    "client_credential",
+    "credentials_of",
+    "overlay",
+    "secrets_at_rest",
+]
 
+#: The flags that name where an audit log goes.
+AUDIT_BACKENDS = ("audit-log-path", "audit-webhook-config-file")
 OVERLAY = "flannel-network.json"
 PLAIN, SEALED = ("vxlan", "host-gw", "udp"), ("wireguard", "ipsec")
 READ_SECRETS = Action("list", "secrets")
@@ -52,13 +63,34 @@ def claims_of(env: Environment, it: Component) -> tuple[tuple[str, Claim], ...]:
         return (("store", Claim("believed", "the apiserver signs nothing", it.source)),)
     if it.kind != "kube-apiserver":
         return ()
-    policy = it.setting("audit-policy-file")
-    word = "on" if policy.value else "none"
     return (
-        ("audit", Claim(word, policy.value or "nothing is logged", policy.source)),
+        ("audit", audit(env, it)),
         ("secrets at rest", secrets_at_rest(env, it)),
         ("node restriction", enabled(it, "NodeRestriction")),
     )
+
+
+def audit(env: Environment, apiserver: Component) -> Claim:
+    """Say whether an apiserver records requests: by a policy, into a log or to a webhook.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("insecure")
+    >>> audit(env, env.component("kube-apiserver@master")).value
+    'none'
+    """
+    policy = apiserver.setting("audit-policy-file")
+    if not policy.value:
+        return Claim("none", "nothing is logged", policy.source)
+    if not any(apiserver.setting(flag).value for flag in AUDIT_BACKENDS):
+        return Claim("none", "a policy without a log or a webhook records nothing", policy.source)
+    read = env.apiserver_files.audit.get(apiserver.id)
+    if read is None:
+        return Claim("unknown", f"{policy.value} could not be read", policy.source)
+    if not read.records:
+        return Claim("none", "the policy records nothing", read.source)
+    return Claim("on", policy.value, policy.source)
 
 
 def overlay(env: Environment) -> Claim:
@@ -70,11 +102,13 @@ def overlay(env: Environment) -> Claim:
     >>> overlay(read_environment("hardened")).detail
     'vxlan'
     """
-    file = next((f for layer in reversed(env.layers) if (f := layer / OVERLAY).is_file()), None)
+    file = next((f for layer in reversed(env.layers) if (f := layer / OVERLAY).exists()), None)
     if file is None:
         return Claim("unknown", "", Source(OVERLAY, None, "Backend.Type absent"))
     source = Source(f"{file.parent.name}/{file.name}", 1, "Backend.Type")
-    document = read_one(decode(file.read_bytes(), source.path), source.path)
+    if not inside(file, file.parent):
+        raise leaves(source.path)
+    document = read_one(decode(read_bytes(file, source.path), source.path), source.path)
     backend = document.text("Backend", "Type", default="")
     word = "none" if backend in PLAIN else "encrypted" if backend in SEALED else "unknown"
     return Claim(word, backend, source)
@@ -93,10 +127,13 @@ def secrets_at_rest(env: Environment, apiserver: Component) -> Claim:
     read = env.encryption.get(apiserver.id)
     for resource, providers in read.providers if read else ():
         if resource in ("secrets", "*.", "*.*") and providers and read:
-            word = "none" if providers[0] == "identity" else "encrypted"
+            word = "encrypted" if providers[0] in PROVIDERS else "unknown"
+            word = "none" if providers[0] == "identity" else word
             return Claim(word, f"provider {providers[0]}", read.source)
-    source = apiserver.setting("encryption-provider-config").source
-    return Claim("none", "secrets are stored as they are", source)
+    setting = apiserver.setting("encryption-provider-config")
+    if setting.value and read is None:
+        return Claim("unknown", f"{setting.value} could not be read", setting.source)
+    return Claim("none", "secrets are stored as they are", setting.source)
 
 
 def credentials_of(env: Environment) -> tuple[StoredCredential, ...]:

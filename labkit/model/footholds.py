@@ -61,6 +61,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "is": ("", "is {}"),
     "group": ("", "in group {}"),
     "role": ("", "bound to {}"),
+    "binds": ("binds the roles of every namespace", "binds the roles of {}"),
+    "joins": ("joins every cluster role binding", "joins the role bindings of {}"),
     "secret": ("", "reads secret {}"),
     "everything": ("", "everything in {}"),
     "tokens": ("requests tokens in every namespace", "requests tokens in {}"),

@@ -8,13 +8,15 @@ from fnmatch import fnmatchcase
 
 from labkit.cluster.facts import Component, Credential, Environment
 from labkit.cluster.policies import AbacRule, Binding, RbacRule
-from labkit.cluster.syntax.source import Setting, Source, is_true
+from labkit.cluster.syntax.source import Setting, Source, bool_of, is_true
 from labkit.model.authorization import (
     ANONYMOUS,
     AUTHENTICATED,
     UNAUTHENTICATED,
     apiserver_anonymous,
+    authorizers,
     everything_for,
+    is_subject,
 )
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.claims import Claim
@@ -93,8 +95,9 @@ def authenticated_as(apiserver: Component, env: Environment, held: Credential | 
     known = _known(env, apiserver.setting("client-ca-file"), held)
     if known is not None:
         return known
-    stranger = apiserver_anonymous(apiserver)
-    return _nobody(stranger) if stranger.value != "anonymous" else _anonymous(stranger)
+    anonymous = apiserver_anonymous(env, apiserver)
+    # whether they are let in may be unknown: then nobody may be taken to be refused
+    return _nobody(anonymous) if anonymous.value == "required" else _anonymous(anonymous)
 
 
 def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | None) -> Caller:
@@ -112,7 +115,8 @@ def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | No
     if known is not None:
         return known
     anonymous = kubelet.setting("authentication.anonymous.enabled")
-    if is_true(anonymous.value):
+    if bool_of(anonymous.value) is not False:
+        # a value that is no boolean says nothing: nobody may be taken to be refused
         return _anonymous(Claim("anonymous", ANONYMOUS, anonymous.source))
     return _nobody(Claim("required", "no anonymous callers", anonymous.source))
 
@@ -210,7 +214,8 @@ def may(env: Environment, apiserver: Component, caller: Caller, action: Action) 
     Returns
     -------
     Claim
-        Its value is "allowed" or "refused".
+        Its value is "allowed", "refused", or "unknown" where a webhook or a configuration that
+        could not be read decides.
 
     Examples
     --------
@@ -226,18 +231,24 @@ def may(env: Environment, apiserver: Component, caller: Caller, action: Action) 
     found = everything_for(env, apiserver, caller.groups, caller.user)
     if found is not None and found.value == "allow-all":
         return Claim(ALLOWED, found.detail, found.source)
-    modes = apiserver.setting("authorization-mode")
-    names = {item.value for item in apiserver.values("authorization-mode")}
-    if "ABAC" in names:
-        for rule in env.abac.get(apiserver.id, ()):
-            if _abac_matches(rule, caller, action):
-                return Claim(ALLOWED, f"ABAC: {action}", rule.source)
-    if "RBAC" in names and (by := _rbac(env, caller, action)):
-        return Claim(ALLOWED, f"RBAC: {action}", by)
-    if "Node" in names and _node(caller, action):
-        return Claim(ALLOWED, f"Node: {action}", modes.source)
+    doubt = None
+    for it in authorizers(env, apiserver):
+        if it.kind == "ABAC":
+            for rule in env.abac.get(apiserver.id, ()):
+                if _abac_matches(rule, caller, action):
+                    return Claim(ALLOWED, f"ABAC: {action}", rule.source)
+        elif it.kind == "RBAC":
+            if by := _rbac(env, caller, action):
+                return Claim(ALLOWED, f"RBAC: {action}", by)
+        elif it.kind == "Node":
+            if _node(caller, action):
+                return Claim(ALLOWED, f"Node: {action}", it.source)
+        elif it.kind == "Webhook":
+            doubt = doubt or Claim("unknown", "a service outside the cluster decides", it.source)
+        elif it.kind != "AlwaysDeny":
+            doubt = doubt or Claim("unknown", f"authorizers are not known: {it.kind}", it.source)
     detail = f"nothing lets {caller.user} {action}"
-    return Claim(REFUSED, detail, modes.source)
+    return doubt or Claim(REFUSED, detail, apiserver.setting("authorization-mode").source)
 
 
 def may_at_kubelet(env: Environment, kubelet: Component, caller: Caller, action: Action) -> Claim:
@@ -329,7 +340,7 @@ def _rbac(env: Environment, caller: Caller, action: Action) -> Source | None:
     for binding in (*env.rbac.bindings, *own.bindings):
         if binding.namespace and binding.namespace != action.namespace:
             continue
-        if not _is_subject(binding, caller):
+        if not is_subject(binding, caller.user, caller.groups):
             continue
         home = "" if binding.role_kind == "ClusterRole" else binding.namespace
         for role in (*env.rbac.roles, *own.roles):
@@ -337,15 +348,6 @@ def _rbac(env: Environment, caller: Caller, action: Action) -> Source | None:
             if same and any(_rule_allows(rule, action) for rule in role.rules):
                 return binding.source
     return None
-
-
-def _is_subject(binding: Binding, caller: Caller) -> bool:
-    for kind, namespace, name in binding.subjects:
-        if kind == "ServiceAccount":
-            kind, name = "User", f"system:serviceaccount:{namespace}:{name}"
-        if (kind == "User" and name == caller.user) or (kind == "Group" and name in caller.groups):
-            return True
-    return False
 
 
 def _rule_allows(rule: RbacRule, action: Action) -> bool:

@@ -155,7 +155,7 @@ class Model:
         return self._by_id[name]
 
     @cached_property
-    def sealed(self) -> bool:
+    def secrets_encrypted(self) -> bool:
         """Whether secrets are encrypted before etcd gets them."""
         claims = [it.claim("secrets at rest") for it in self.components]
         return any(claim is not None and claim.value == "encrypted" for claim in claims)

@@ -31,9 +31,10 @@ TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - a type
 def pods(env: Environment) -> tuple[tuple[str, str], ...]:
     """Return namespace and name of every pod of the manifests."""
     return tuple(
-        (document.text("metadata", "namespace"), document.text("metadata", "name"))
+        (_namespace(document), document.text("metadata", "name"))
         for document in _documents(env)
-        if document.get("kind") == "Pod"
+        # one without a name gets it from the apiserver
+        if document.get("kind") == "Pod" and document.get("metadata", "name")
     )
 
 
@@ -197,7 +198,7 @@ def endless_tokens(env: Environment) -> dict[tuple[str, str], Setting]:
         if (document.get("kind"), document.get("type")) != ("Secret", TOKEN_TYPE):
             continue
         account = document.setting("metadata", "annotations", "kubernetes.io/service-account.name")
-        key = (document.text("metadata", "namespace"), document.text("metadata", "name"))
+        key = (_namespace(document), document.text("metadata", "name"))
         if account is not None:
             found[key] = account
     return found
@@ -207,13 +208,14 @@ def _object(env: Environment, kind: str, namespace: str, name: str) -> Document 
     wanted = (kind, namespace, name)
     found = None
     for document in _documents(env):
-        about = (
-            document.get("kind"),
-            document.get("metadata", "namespace"),
-            document.get("metadata", "name"),
-        )
+        about = document.get("kind"), _namespace(document), document.get("metadata", "name")
         found = document if about == wanted else found
     return found
+
+
+def _namespace(document: Document) -> str:
+    """Return the namespace of an object; kubectl puts one without it into "default"."""
+    return document.text("metadata", "namespace", default="default")
 
 
 def _documents(env: Environment) -> Iterator[Document]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from labkit.analysis.attack_graph.queries import AttackPaths, graph_for
-from labkit.analysis.attack_graph.steps import cheapest_paths, close
+from labkit.analysis.attack_graph.queries import AttackPaths, graphs_for, paths_between
+from labkit.analysis.attack_graph.steps import close
 from labkit.model import GOALS, Foothold, Model
 from labkit.model.footholds import NETWORK, POD
 
@@ -35,18 +35,18 @@ def usual_paths(model: Model, count: int = 3) -> list[AttackPaths]:
     >>> sorted({str(paths.start) for paths in found if paths})
     ['root on etcd1', 'root on master', 'root on worker1']
     """
-    graph = graph_for(model)
+    graph, wide = graphs_for(model)
     found = [
-        AttackPaths(start, goal, tuple(cheapest_paths(graph, start, goal, count)))
-        for start in (NETWORK, POD)
-        for goal in GOALS
+        paths_between(graph, wide, start, goal, count) for start in (NETWORK, POD) for goal in GOALS
     ]
     for node in _machines(model):
         for start in (Foothold("user", node), Foothold("root", node)):
             ways = close(graph, start)
-            found += [
-                AttackPaths(start, goal, (ways[goal],) if goal in ways else ()) for goal in GOALS
-            ]
+            maybe = close(wide, start) if wide is not graph else ways
+            for goal in GOALS:
+                paths = (ways[goal],) if goal in ways else ()
+                possible = (maybe[goal],) if goal in maybe and not paths else ()
+                found.append(AttackPaths(start, goal, paths, possible))
     return found
 
 

@@ -19,7 +19,7 @@ import sys
 from typing import Any
 
 from labkit.registry import Registry
-from labkit.techniques._lib.machines.reach import inside
+from labkit.techniques._lib.machines.reach import address_in_lab
 from labkit.techniques._lib.technique import FOOTHOLDS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict, Verdicts
 
@@ -30,7 +30,7 @@ __all__ = [
     "Technique",
     "Verdict",
     "Verdicts",
-    "inside",
+    "address_in_lab",
 ]
 
 

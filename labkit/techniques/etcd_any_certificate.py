@@ -16,7 +16,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model
 from labkit.model.rights import trusted_by
 from labkit.techniques._lib.api.component_credential import WORKER, credential_options
-from labkit.techniques._lib.machines.reach import inside, request, run_from
+from labkit.techniques._lib.machines.reach import address_in_lab, request, run_from
 from labkit.techniques._lib.stores.etcd import (
     API,
     NO_USER,
@@ -71,7 +71,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     endpoint = f"{channel.protocol}://{server}:{channel.port}"
     shown = f"with the certificate of {WORKER}'s kubelet"
     if channel.protocol == "http":
-        shown = "over plain HTTP, where nobody is asked for a certificate"
+        shown = "over plain HTTP, which asks for no client certificate"
     evidence = [f"asked {channel.server} for {KEY}, {shown}"]
     with credential_options(lab, foothold, "kubelet") as options:
         # curl shows the TLS alert; etcd maps a certificate to a user for gRPC calls only, not JSON
@@ -95,7 +95,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 def _get(lab: Lab, foothold: Foothold, endpoint: str, options: Sequence[str]) -> tuple[str, bytes]:
     """Ask for the key with etcdctl; return the reason of a refusal, and the value."""
-    inside(lab, endpoint.partition("://")[2].rpartition(":")[0])
+    address_in_lab(lab, endpoint.partition("://")[2].rpartition(":")[0])
     argv = ["etcdctl", "--command-timeout=4s", f"--endpoints={endpoint}", "get", KEY]
     if endpoint.startswith("https") and options:
         argv += ["--insecure-skip-tls-verify", *options]

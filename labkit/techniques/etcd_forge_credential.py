@@ -16,7 +16,7 @@ from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
-from labkit.techniques._lib.machines.reach import Answer, inside, run_from
+from labkit.techniques._lib.machines.reach import Answer, address_in_lab, run_from
 from labkit.techniques._lib.stores import forge as forging
 from labkit.techniques._lib.technique import (
     ADMIN,
@@ -86,7 +86,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 def _as_flanneld(lab: Lab, model: Model, channel: Channel) -> list[str]:
     server = channel.server.partition("@")[2]
-    inside(lab, server)
+    address_in_lab(lab, server)
     argv = ["etcdctl", "--command-timeout=4s"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
     if credential := client_credential(model, channel):

@@ -73,7 +73,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         details["sample"] = sample(f"what {server} answers", value, secret)
         if secret.found_in(value):
             evidence.append(f"read: {secret.proof}")
-            reason = f"HTTP {answer.status}, {server.split('@')[0]} asks nobody who calls"
+            reason = f"HTTP {answer.status}, {server.split('@')[0]} does not authenticate callers"
             return Verdict(
                 TECHNIQUE.name, lab.mode, foothold, True, reason, tuple(evidence), "", details
             )

@@ -70,7 +70,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         value = b"".join(decode(answer))
         if secret.found_in(value):
             evidence.append(f"read: {secret.proof}")
-            reason = f"HTTP {answer.status}, the second port asks nobody who calls"
+            reason = f"HTTP {answer.status}, the second port does not authenticate callers"
             return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, tuple(evidence))
         if not value.startswith(b"k8s:enc:"):
             raise ProbeError(f"{SERVER}:{PORT} answered, but not with {secret}")

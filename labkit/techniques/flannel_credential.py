@@ -18,7 +18,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
-from labkit.techniques._lib.machines.reach import execution_place, inside, run_from
+from labkit.techniques._lib.machines.reach import address_in_lab, execution_place, run_from
 from labkit.techniques._lib.stores.etcd import stores_plaintext
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -87,7 +87,7 @@ def _etcdctl(
 ) -> Iterator[Callable[[str], Output]]:
     """Yield a function that reads a key from etcd; copy the certificate if it is used elsewhere."""
     server = channel.server.partition("@")[2]
-    inside(lab, server)
+    address_in_lab(lab, server)
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     argv = ["etcdctl", "--command-timeout=4s", "get", "--print-value-only"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")

@@ -103,7 +103,7 @@ def _settings(env: Environment) -> list[Setting]:
 
 TECHNIQUE = Technique(
     name="insecure-port",
-    title="Do everything over the plaintext port that asks nobody",
+    title="Do everything over the plaintext port without authentication",
     footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD),
     grants=(ADMIN,),
     about=CHANNEL,

@@ -21,7 +21,7 @@ from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._lib.api.kubelet import CHANNEL, retry_unknown_pod
 from labkit.techniques._lib.machines.pod import find_pod, token_of
-from labkit.techniques._lib.machines.reach import inside, run
+from labkit.techniques._lib.machines.reach import address_in_lab, run
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -67,7 +67,7 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
         raise ProbeError("the agent's pod has no token, although its manifest asks for one")
 
     def call(node: str, prefix: list[str], bearer: str, *pair: str) -> dict[str, Any]:
-        where = [inside(lab, "worker1"), str(channel.port), PATH]
+        where = [address_in_lab(lab, "worker1"), str(channel.port), PATH]
         argv = [*prefix, *agents.argv("websocket_exec", *where, *pair)]
         output = run(lab, node, argv, stdin=bearer.encode())
         if output.exit_code:

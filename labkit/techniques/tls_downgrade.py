@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from labkit import agents
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
-from labkit.techniques._lib.machines.reach import inside, run_from
+from labkit.techniques._lib.machines.reach import address_in_lab, run_from
 from labkit.techniques._lib.technique import NETWORK, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
 
@@ -41,7 +41,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Offer each version and cipher to each listener, one connection each."""
     found = [c for c in read_model(lab.environment).open_channels(ABOUT) if c.protocol == "https"]
-    servers = {(inside(lab, c.server.split("@")[1]), c.port): c.server for c in found}
+    servers = {(address_in_lab(lab, c.server.split("@")[1]), c.port): c.server for c in found}
     stdin = json.dumps(list(servers)).encode()
     output = run_from(lab, foothold, agents.argv("offer_tls"), stdin=stdin)
     try:

@@ -23,12 +23,21 @@ Result = Mapping[str, Any]
 #: The TLS alerts that refuse a certificate, or its absence (RFC 8446, section 6.2).
 CERTIFICATE_ALERTS = (
     "bad certificate",
+    "certificate expired",
     "certificate required",
+    "certificate revoked",
     "certificate unknown",
     "unknown ca",
     "decrypt error",
     "access denied",
     "unsupported certificate",
+)
+#: The alerts that refuse a version of TLS, or everything that is offered with it.
+VERSION_ALERTS = (
+    "handshake failure",
+    "inappropriate fallback",
+    "insufficient security",
+    "protocol version",
 )
 VERSIONS = {"TLSv1_1": "tls1.1", "TLSv1_2": "tls1.2", "TLSv1_3": "tls1.3"}
 HTTPS_ONLY = "HTTP request to an HTTPS server"
@@ -156,9 +165,10 @@ def _takes(result: Result) -> bool:
     """Say whether a TLS version was accepted: the handshake reached the certificates."""
     if "version" in result:
         return True
-    if result.get("error") != "alert":
+    said = result["text"] if result.get("error") == "alert" else ""
+    if said not in CERTIFICATE_ALERTS + VERSION_ALERTS:
         raise Unprobed(f"a TLS handshake was neither taken nor refused: {_said(result)}")
-    return result["text"] in CERTIFICATE_ALERTS
+    return said in CERTIFICATE_ALERTS
 
 
 def _named(der: str) -> list[str]:
@@ -175,16 +185,23 @@ def _server_authentication(channel: Channel, results: Results) -> Observed:
             return Observed("none", "plaintext: the server shows no certificate")
         return Observed("unverified", "anybody may connect without verifying")
     if not results.met:
-        raise Unprobed("the client did not come by while a stranger's server was in its way")
+        raise Unprobed(
+            "the client made no connection while it was redirected to a server with an unknown CA"
+        )
     if any(met["spoke"] == "plaintext" for met in results.met):
-        return Observed("none", "the client spoke plaintext to a stranger's server")
+        return Observed("none", "the client spoke plaintext to a server that is not its own")
     taken = [met for met in results.met if met["accepted"]]
     if taken:
-        return Observed("unverified", f"the client went on with a stranger: {taken[0]['sent']!r}")
-    alerts = {met["text"] for met in results.met if met["error"] == "alert"}
+        return Observed(
+            "unverified",
+            f"the client accepted a certificate of an unknown CA: {taken[0]['sent']!r}",
+        )
+    ends = {met["text"] for met in results.met if met["error"] == "alert"}
+    alerts = ends.intersection(CERTIFICATE_ALERTS)
     if not alerts:
-        raise Unprobed(f"the client broke off without an alert: {results.met[0]['text']}")
-    reason = f"the client refused a stranger's certificate: {', '.join(sorted(alerts))}"
+        said = results.met[0]["text"]
+        raise Unprobed(f"the client broke off without an alert about the certificate: {said}")
+    reason = f"the client refused a certificate of an unknown CA: {', '.join(sorted(alerts))}"
     return Observed("verified", reason, _control(results))
 
 
@@ -196,14 +213,14 @@ def _client_authentication(channel: Channel, results: Results) -> Observed:
     _answered(nobody, "request without a credential")
     if "status" not in nobody:
         raise Unprobed(f"without a credential: {_said(nobody)}")
-    guess = _needed(results.guess, "request with a stranger's credential")
+    guess = _needed(results.guess, "request with an unknown credential")
     refusal = _refused_identity(guess)
     if refusal:
-        reason = f"without a credential: {nobody['status']}; with a stranger's: {refusal}"
+        reason = f"without a credential: {nobody['status']}; with an unknown one: {refusal}"
         return Observed("anonymous", reason)
     if "status" not in guess:
-        raise Unprobed(f"with a stranger's credential: {_said(guess)}")
-    reason = f"without a credential: {nobody['status']}; with a stranger's: {guess['status']}"
+        raise Unprobed(f"with an unknown credential: {_said(guess)}")
+    reason = f"without a credential: {nobody['status']}; with an unknown one: {guess['status']}"
     return Observed("none", reason)
 
 

@@ -69,7 +69,7 @@ def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = 
     others = [*channels, *model]
     env = lab.environment
     outside = next(node.name for node in env.nodes if node.role == "attacker")
-    stranger = Authority.create("labkit-stranger-ca")
+    unknown_ca = Authority.create("labkit-unknown-ca")
     plan = ProbePlan()
     for channel in channels:
         if channel.protocol == "unix":
@@ -79,10 +79,10 @@ def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = 
             continue
         if channel.client.startswith("local-users@"):
             continue  # the port listens on loopback only: another machine cannot probe it
-        _network_jobs(plan, channel, outside, stranger)
+        _network_jobs(plan, channel, outside, unknown_ca)
         if channel.open:
             _own_jobs(plan, lab, channel, outside)
-            _intercept_job(plan, env, channel, stranger)
+            _intercept_job(plan, env, channel, unknown_ca)
     for channel in channels:
         if not channel.open and channel.protocol != "unix":
             plan.looks[outside][f"alive {node_of(channel.server)}"] = _alive_job(channel, others)
@@ -123,7 +123,7 @@ def _leaf(leaf: Leaf) -> Job:
     return {"certificate_pem": leaf.certificate.decode(), "key_pem": leaf.key.decode()}
 
 
-def _network_jobs(plan: ProbePlan, channel: Channel, outside: str, stranger: Authority) -> None:
+def _network_jobs(plan: ProbePlan, channel: Channel, outside: str, unknown_ca: Authority) -> None:
     """Add the probes that any machine on the cluster network can make of a listener."""
     name, jobs = listener_of(channel), plan.looks[outside]
     target = _target(channel)
@@ -132,14 +132,14 @@ def _network_jobs(plan: ProbePlan, channel: Channel, outside: str, stranger: Aut
         return
     if channel.protocol == "https":
         # Without a certificate, TLS 1.2 only answers "handshake failure", which is ambiguous.
-        jobs[f"look {name}"] |= _leaf(stranger.issue("labkit-stranger"))
+        jobs[f"look {name}"] |= _leaf(unknown_ca.issue("labkit-unknown-client"))
     _, closed, _ = questions(channel)
     jobs[f"nobody {name}"] = {"op": "http", **target, **closed.job()}
     guess: Job = {"op": "http", **target, **closed.job()}
     if channel.protocol == "https":
-        guess |= _leaf(stranger.issue("labkit-stranger", organization="system:masters"))
+        guess |= _leaf(unknown_ca.issue("labkit-unknown-client", organization="system:masters"))
     else:
-        guess["headers"] = {**guess["headers"], "Authorization": "Bearer labkit-stranger"}
+        guess["headers"] = {**guess["headers"], "Authorization": "Bearer labkit-unknown-token"}
     jobs[f"guess {name}"] = guess
 
 
@@ -171,7 +171,7 @@ def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None
         # The client itself may do everything, so the request is made with another identity.
         # etcd checks a peer's certificate for the name of its machine, so it has that name.
         leaf = authority_of(lab, held.signed_by).issue(
-            "labkit-somebody", hosts=[node], usages=["client", "server"]
+            "labkit-other-client", hosts=[node], usages=["client", "server"]
         )
         jobs[f"power {channel.id}"] = {
             "op": "http",
@@ -234,7 +234,7 @@ def url_of(channel: Channel) -> str:
 
 
 def _intercept_job(
-    plan: ProbePlan, env: Environment, channel: Channel, stranger: Authority
+    plan: ProbePlan, env: Environment, channel: Channel, unknown_ca: Authority
 ) -> None:
     """Add the job that redirects a real client to a server of an unknown authority."""
     node = node_of(channel.client)
@@ -246,7 +246,7 @@ def _intercept_job(
         name,
         {
             **_target(channel),
-            **_leaf(stranger.issue(server, hosts=[server, "localhost"], usages=["server"])),
+            **_leaf(unknown_ca.issue(server, hosts=[server, "localhost"], usages=["server"])),
             "hosts": [server, "127.0.0.1"] if server == node else [server],
             "clients": [],
             "triggers": [],

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,7 +22,6 @@ __all__ = ["verify"]
 
 #: Seconds for all jobs of one machine, with the time that an interception waits.
 DEADLINE = 60.0
-TURN = "/run/labkit-verify"
 #: The comment of the firewall's rules of ``labkit.agents.intercept``.
 RULES = "labkit-verify"
 
@@ -60,6 +58,8 @@ def verify(
         An attack or a change was interrupted before, and cannot be undone.
     NoSuchLab
         The lab is not up.
+    LabBusy
+        Another process changes the lab.
 
     Notes
     -----
@@ -73,19 +73,24 @@ def verify(
     >>> verify(Lab("insecure")).exit_code  # doctest: +SKIP
     0
     """
-    lab.recover()
+    with lab.exclusive("verify"), undertaking("verify", ("rules",)):
+        lab.recover()
+        return _verify(lab, model, only, reporter or lab.reporter)
+
+
+def _verify(
+    lab: Lab, model: Model | None, only: Iterable[str] | None, reporter: Reporter
+) -> Report:
     model = read_model(lab.environment) if model is None else model
     every = wanted = list(model.channels)
     if only is not None:
         ids = set(only)
         wanted = [channel for channel in every if channel.id in ids]
-    reporter = reporter or lab.reporter
     plan = make_plan(lab, wanted, every)
-    marked = [Trace("rules", RULES, node) for node in plan.intercepts]
-    with _alone(lab), undertaking("verify", ("rules",)), leaving(lab, *marked):
-        lab.wait()
-        with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
-            seen = _carry_out(lab, "probe", plan.looks)
+    lab.wait()
+    with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
+        seen = _carry_out(lab, "probe", plan.looks)
+    with leaving(lab, *(Trace("rules", RULES, node) for node in plan.intercepts)):
         with reporter.step(f"{lab.mode}: redirect the clients to an unknown server"):
             met = _carry_out(lab, "intercept", plan.intercepts)
             lab.wait()
@@ -99,17 +104,6 @@ def verify(
         results = _results(lab, channel, seen, met)
         rows += [_row(lab.mode, channel, name, results) for name in PROPERTIES]
     return Report([*rows, *content_rows(lab)])
-
-
-@contextlib.contextmanager
-def _alone(lab: Lab) -> Iterator[None]:
-    """Hold the lab's lock during the block: two verifications would cut each other's probes."""
-    node = next(node.name for node in lab.environment.nodes if node.role == "master")
-    lab.exec(node, agents.argv("take_turn", TURN), timeout=4 * DEADLINE)
-    try:
-        yield
-    finally:
-        lab.exec(node, ["rmdir", TURN], check=False)
 
 
 def _carry_out(

@@ -1,4 +1,4 @@
-"""A stranger's server in a client's way: what it sees, and whom it takes the client for."""
+"""A redirected client meets a server of an unknown CA: what that server sees of the client."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_caller_is_who_owns_the_connection(tmp_path: Path, monkeypatch: pytest.M
         head + line.format(port=40000, inode=0) + "\n" + line.format(port=40000, inode=77)
     )
     (tmp_path / "net" / "tcp6").write_text(head)
-    # the stranger's server itself has the other end of a connection on the same machine
+    # the fake server itself holds the other end of the connection on the same machine
     for pid, inode in ((str(os.getpid()), 77), ("1234567", 77), ("1234568", 78)):
         descriptors = tmp_path / pid / "fd"
         descriptors.mkdir(parents=True)
@@ -174,7 +174,7 @@ def test_it_is_enough_when_everyone_told(
     assert [entry["client"] for entry in meetings.seen] == ["a.service", "a.service", "b.service"]
 
 
-def test_stranger_who_comes_by_is_not_counted(
+def test_client_that_was_not_asked_for_is_not_counted(
     server_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intercept, "receive", lambda *_: {"spoke": "plaintext", "sent": ""})

@@ -67,9 +67,11 @@ def test_program_in_python_gets_its_arguments() -> None:
 
 
 def test_program_in_shell_gets_its_arguments(tmp_path: Path) -> None:
-    turn = tmp_path / "a turn"
-    subprocess.run(agents.argv("take_turn", str(turn)), check=True, timeout=10)
-    assert turn.is_dir()
+    there = tmp_path / "a file"
+    there.touch()
+    argv = agents.argv("lab_state", str(there), str(tmp_path / "none"))
+    run = subprocess.run(argv, check=False, timeout=10, capture_output=True, text=True)
+    assert run.stdout == "ready\n"
 
 
 def test_shared_text_stands_once_in_the_place_of_its_import() -> None:

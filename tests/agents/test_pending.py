@@ -56,6 +56,7 @@ def test_record_is_there_until_it_is_removed(tmp_path: Path) -> None:
         *("1 interrupted", "attack one", "[]"),
         *("2 running", "verify", "[1]"),
     ]
+    assert sh("pending", folder, "list", server=mine).splitlines()[3] == "2 own"
     sh("pending", folder, "remove", "1")
     sh("pending", folder, "remove", "1")
     assert sh("pending", folder, "list").splitlines() == ["2 running", "verify", "[1]"]

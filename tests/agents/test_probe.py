@@ -227,14 +227,14 @@ def test_certificate_that_is_missing_is_an_alert(
     assert found == {"error": "alert", "text": words}
 
 
-def test_certificate_of_a_stranger_is_an_alert(
+def test_client_certificate_of_an_unknown_ca_is_an_alert(
     listening: Any, server_context: ssl.SSLContext
 ) -> None:
     server_context.verify_mode = ssl.CERT_REQUIRED
     server_context.load_verify_locations(
         cadata=Authority.create("the true one").certificate.decode()
     )
-    mine = Authority.create("mine").issue("stranger", usages=["client"])
+    mine = Authority.create("mine").issue("client", usages=["client"])
     job = target(listening(over_tls(server_context, say(OK))))
     job |= {"certificate_pem": mine.certificate.decode(), "key_pem": mine.key.decode()}
     assert probe.attempt(probe.do_http, job) == {"error": "alert", "text": "unknown ca"}

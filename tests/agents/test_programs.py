@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
 import socket
 import struct
@@ -295,17 +295,38 @@ def test_kubectl_gets_the_manifests_in_a_file_that_is_gone_afterwards(
     assert not list(here.iterdir())
 
 
-def test_turn_is_waited_for_and_one_that_was_never_given_back_is_taken(tmp_path: Path) -> None:
-    turn = tmp_path / "turn"
-    turn.mkdir()
-    threading.Timer(0.5, turn.rmdir).start()
-    began = time.monotonic()
-    assert run("take_turn", str(turn)).returncode == 0
-    assert time.monotonic() - began > 0.4
-    old = time.time() - 6 * 60
-    os.utime(turn, (old, old))
-    assert run("take_turn", str(turn)).returncode == 0
-    assert turn.stat().st_mtime > old + 60
+def test_lock_is_held_by_one_process_and_freed_when_its_input_ends(tmp_path: Path) -> None:
+    def start(about: str) -> subprocess.Popen[str]:
+        argv = agents.argv("hold_lock", str(tmp_path), about)
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True)
+        write_line(process)
+        return process
+
+    def write_line(process: subprocess.Popen[str]) -> None:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+
+    def line(process: subprocess.Popen[str]) -> str:
+        assert process.stdout
+        return process.stdout.readline().strip()
+
+    with start("one") as first:
+        assert line(first) == "held"
+        with start("two") as second:
+            assert re.fullmatch(r"busy \d one", line(second))
+            first.stdin.close()  # type: ignore[union-attr]  # as when its client is killed
+            assert line(second) == "held one"
+            with start("three") as third:
+                assert re.fullmatch(r"busy \d two", line(third))
+                write_line(second)
+                assert line(second) == "free"
+                assert line(third) == "held two"
+                with start("four") as fourth:
+                    assert re.fullmatch(r"busy \d three", line(fourth))
+                    fourth.stdin.close()  # type: ignore[union-attr]
+                    assert fourth.wait(5) == 0, "it does not wait on without its client"
 
 
 def test_files_are_applied_in_an_order_that_works(commands: Any, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from labkit.model import Model
 
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
 RBAC = "rbac.authorization.k8s.io"
-STRANGERS = [("User", "system:anonymous"), ("Group", "system:unauthenticated")]
+ANONYMOUS_SUBJECTS = [("User", "system:anonymous"), ("Group", "system:unauthenticated")]
 EVERYTHING = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
 
 
@@ -95,8 +95,8 @@ def open_ids(model: Model) -> set[str]:
     return {item.id for item in find_threats(model).open}
 
 
-@pytest.mark.parametrize("subject", STRANGERS)
-def test_cluster_admin_of_strangers_is_a_path_in_a_folder(
+@pytest.mark.parametrize("subject", ANONYMOUS_SUBJECTS)
+def test_cluster_admin_of_anonymous_callers_is_a_path_in_a_folder(
     tmp_path: Path, subject: tuple[str, str]
 ) -> None:
     model = folder(tmp_path / "c", granted(subject, EVERYTHING))
@@ -105,7 +105,7 @@ def test_cluster_admin_of_strangers_is_a_path_in_a_folder(
     assert "caller-unrestricted@kube-apiserver@cp1:6443" in open_ids(model)
 
 
-@pytest.mark.parametrize("subject", STRANGERS)
+@pytest.mark.parametrize("subject", ANONYMOUS_SUBJECTS)
 @pytest.mark.parametrize(
     ("rules", "goal"),
     [
@@ -120,7 +120,7 @@ def test_cluster_admin_of_strangers_is_a_path_in_a_folder(
         ),
     ],
 )
-def test_any_right_of_strangers_leads_on(
+def test_each_right_of_anonymous_callers_has_its_consequence(
     tmp_path: Path, subject: tuple[str, str], rules: list[Any], goal: str
 ) -> None:
     for name, model in (
@@ -133,13 +133,13 @@ def test_any_right_of_strangers_leads_on(
 
 def test_secrets_of_one_namespace_are_a_finding(tmp_path: Path) -> None:
     rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]}]
-    objects = granted(STRANGERS[0], rules, "shop")
+    objects = granted(ANONYMOUS_SUBJECTS[0], rules, "shop")
     assert "anonymous-rights@kube-apiserver@cp1" in open_ids(folder(tmp_path / "c", objects))
     assert "anonymous-rights@kube-apiserver" in open_ids(dump(tmp_path / "c.json", objects))
 
 
-@pytest.mark.parametrize("subject", STRANGERS)
-def test_cluster_admin_of_strangers_is_a_path_in_a_dump(
+@pytest.mark.parametrize("subject", ANONYMOUS_SUBJECTS)
+def test_cluster_admin_of_anonymous_callers_is_a_path_in_a_dump(
     tmp_path: Path, subject: tuple[str, str]
 ) -> None:
     model = dump(tmp_path / "c.json", granted(subject, EVERYTHING))
@@ -149,7 +149,7 @@ def test_cluster_admin_of_strangers_is_a_path_in_a_dump(
 
 
 def test_without_anonymous_authentication_there_is_no_such_path(tmp_path: Path) -> None:
-    objects = granted(STRANGERS[0], EVERYTHING)
+    objects = granted(ANONYMOUS_SUBJECTS[0], EVERYTHING)
     model = folder(tmp_path / "c", objects, "--anonymous-auth=false")
     assert not reached(model, "admin", "network", "pod")
     assert not {
@@ -161,17 +161,17 @@ def test_without_anonymous_authentication_there_is_no_such_path(tmp_path: Path) 
     assert reached(dump(tmp_path / "d.json", objects, ()), "admin", "outside") == {"outside"}
 
 
-def test_what_every_cluster_gives_strangers_is_nothing(tmp_path: Path) -> None:
+def test_default_rights_of_anonymous_callers_are_no_finding(tmp_path: Path) -> None:
     model = folder(tmp_path / "c", granted(("User", "alice"), EVERYTHING))
     assert not reached(model, "admin", "network", "pod")
     rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]
-    harmless = dump(tmp_path / "c.json", granted(STRANGERS[0], rules))
+    harmless = dump(tmp_path / "c.json", granted(ANONYMOUS_SUBJECTS[0], rules))
     assert not {name for name in open_ids(harmless) if "anonymous" in name}
 
 
-def test_strangers_run_commands_through_a_kubelet_that_takes_them(tmp_path: Path) -> None:
+def test_anonymous_callers_with_nodes_proxy_run_commands_at_a_kubelet(tmp_path: Path) -> None:
     rules = [{"apiGroups": [""], "resources": ["nodes/proxy"], "verbs": ["*"]}]
-    model = folder(tmp_path / "c", granted(STRANGERS[0], rules), kubelet=True)
+    model = folder(tmp_path / "c", granted(ANONYMOUS_SUBJECTS[0], rules), kubelet=True)
     [found] = [
         it for it in model.channels if it.id == "kube-apiserver@cp1 -> kubelet@worker1:10250"
     ]

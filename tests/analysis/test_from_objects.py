@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from typing import Any
 
@@ -13,11 +14,13 @@ from labkit.analysis import (
     close,
     cost,
     find_foothold,
+    find_threats,
     object_steps,
     paths_to,
 )
 from labkit.analysis.attack_graph.from_objects.builder import MEMBERSHIP
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
+from labkit.analysis.attack_graph.steps import known_and_possible
 from labkit.cluster import Dump
 from labkit.cluster.objects.reader import Builder
 from labkit.errors import ConfigError
@@ -25,6 +28,7 @@ from labkit.model import Foothold, model_of_dump, parse_foothold
 from labkit.model.footholds import ADMIN
 
 Object = dict[str, Any]
+ADMISSION = "admissionregistration.k8s.io"
 RBAC, CERTIFICATES = "rbac.authorization.k8s.io", "certificates.k8s.io"
 TOKEN = {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
 
@@ -515,6 +519,498 @@ def test_privileged_daemon_set_pod_is_root_on_its_own_node_only():
         each["metadata"]["ownerReferences"] = [{"kind": "DaemonSet", "name": "x"}]
     found = reached("inside pod a/x on w1", *pods)
     assert {name for name in found if name.startswith("root on w")} == {"root on w1"}
+
+
+# -- bind, escalate, aggregation --------------------------------------------------------------
+
+A_B = is_account("a", "b")
+STARS = rule("*", "*", "*")
+
+
+def possible(start: str, *objects: Object) -> dict[str, str]:
+    """Return what is reached only if something unknown is true, and what has to be found out."""
+    known, wide = known_and_possible(object_steps(dump_of(*objects)))
+    first = parse_foothold(start)
+    sure = close(known, first)
+    return {
+        str(thing): "; ".join(step.unknown for step in path if step.unknown)
+        for thing, path in close(wide, first).items()
+        if thing not in sure
+    }
+
+
+def test_bind_on_roles_gives_each_role_that_exists_there():
+    create = rule("create", "rolebindings", RBAC)
+    binder = may("a/b", create, rule("bind", "roles", RBAC), at="n", role="b")
+    team = may("x/y", STARS, at="n", role="adm")
+    assert "everything in n" in reached(A_B, *binder, *team)
+    assert "everything in n" not in reached(A_B, *binder)
+    elsewhere = may("x/y", STARS, at="m", role="adm")
+    assert not {"everything in m", "everything in n"} & reached(A_B, *binder, *elsewhere)
+    named = may("a/b", create, rule("bind", "roles", RBAC, "other"), at="n", role="b")
+    assert "everything in n" not in reached(A_B, *named, *team)
+
+
+def test_bind_on_roles_everywhere_stays_in_each_namespace():
+    binder = may("a/b", rule("create", "rolebindings", RBAC), rule("bind", "roles", RBAC))
+    found = reached(A_B, *binder, *may("x/y", STARS, at="n"), account("m", "outer"))
+    assert "everything in n" in found
+    assert not {"cluster-admin", is_account("m", "outer")} & found
+
+
+@pytest.mark.parametrize("names", ["", "r"])
+def test_role_bindings_everywhere_give_nothing_of_the_whole_cluster(names):
+    bind_verb = rule("bind", "clusterroles", RBAC, names)
+    binder = may("a/b", rule("create", "rolebindings", RBAC), bind_verb)
+    proxy = may("x/y", rule("get", "nodes/proxy"), rule("create", "pods/exec"), role="r")
+    objects = (*binder, *proxy, pod("n", "web", "rich"), namespace("n", "baseline"))
+    found = reached(A_B, *objects)
+    assert "inside pod n/web" in found
+    assert not {"enters the pods on worker1", "cluster-admin"} & found
+
+
+@pytest.mark.parametrize(
+    ("verbs", "bindings", "names", "joins"),
+    [
+        ("update", "clusterrolebindings", "", True),
+        ("patch", "clusterrolebindings", "theirs", True),
+        ("patch", "clusterrolebindings", "absent", False),
+        # the name of what is created is not known yet
+        ("create", "clusterrolebindings", "theirs", False),
+        ("update", "rolebindings", "theirs", False),
+    ],
+)
+def test_changing_a_binding_gives_the_role_of_one_that_exists(verbs, bindings, names, joins):
+    theirs = bind("eve", "cluster-admin")
+    theirs["metadata"]["name"] = "theirs"
+    change = rule(verbs, bindings, RBAC, names)
+    objects = (*may("a/b", change, rule("bind", "clusterroles", RBAC)), theirs)
+    assert ("cluster-admin" in reached(A_B, *objects)) == joins
+
+
+def test_joining_a_binding_needs_the_bind_verb_on_its_role():
+    theirs = bind("eve", "cluster-admin")
+    change = rule("update", "clusterrolebindings", RBAC)
+    for role, joins in (("cluster-admin", True), ("view", False)):
+        objects = (*may("a/b", change, rule("bind", "clusterroles", RBAC, role)), theirs)
+        assert ("cluster-admin" in reached(A_B, *objects)) == joins
+
+
+@pytest.mark.parametrize(
+    ("rules", "grows"),
+    [
+        ([("create escalate", "")], True),
+        ([("create", "")], False),
+        ([("create", ""), ("escalate", "x")], False),
+        ([("update escalate", "part")], True),
+        ([("update escalate", "absent")], False),
+    ],
+)
+def test_own_aggregated_role_grows_by_a_role_that_it_takes_in(rules, grows):
+    writer = may("a/b", *(rule(verbs, "clusterroles", RBAC, names) for verbs, names in rules))
+    part = may("nobody", rule("get", "pods"), role="part")
+    whole: Object = {
+        "kind": "ClusterRole",
+        "metadata": {"name": "whole"},
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to-whole": "yes"}}]},
+        "rules": [],
+    }
+    objects = (*writer, *part, whole, bind("a/b", "whole"))
+    assert ("cluster-admin" in reached(A_B, *objects)) == grows
+    del whole["aggregationRule"]
+    if rules != [("create escalate", "")]:
+        assert "cluster-admin" not in reached(A_B, *objects)
+
+
+def test_escalate_on_the_role_of_a_group_counts_too():
+    both = may("group:system:serviceaccounts:a", rule("escalate update", "clusterroles", RBAC))
+    own = may("a/b", rule("get", "nodes"))
+    assert "cluster-admin" in reached(A_B, *both, *own)
+
+
+def test_cluster_role_bound_in_a_namespace_grows_there():
+    writer = may("a/b", rule("escalate update", "clusterroles", RBAC, "mine"), role="w")
+    mine = may("x/y", rule("get", "pods"), role="mine")
+    found = reached(A_B, *writer, *mine, bind("a/b", "mine", at="n"))
+    assert "everything in n" in found
+    assert "cluster-admin" not in found
+
+
+# -- resourceNames ----------------------------------------------------------------------------
+
+
+def owned(kind: str, home: str, name: str, **more: Any) -> Object:
+    made = pod(home, f"{name}-x", **more)
+    made["metadata"]["ownerReferences"] = [{"kind": kind, "name": name}]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind", "there"),
+    [
+        ("daemonsets", "DaemonSet", True),
+        ("statefulsets", "StatefulSet", True),
+        # a rule is for one kind: another kind may have a workload of that name
+        ("deployments", "DaemonSet", False),
+    ],
+)
+def test_named_workload_opens_its_own_namespace_only(resource, kind, there):
+    named = may("a/b", rule("patch", resource, "apps", "logger"))
+    logger = owned(kind, "n", "logger", token=False)
+    objects = (logger, account("n", "inner"), account("m", "outer"), namespace("n", "baseline"))
+    found = reached(A_B, *named, *objects)
+    assert (is_account("n", "inner") in found) == there
+    assert is_account("m", "outer") not in found
+
+
+def test_named_workload_that_does_not_exist_opens_nothing_and_is_told():
+    named = may("a/b", rule("update", "deployments", "apps", "gone"), role="r")
+    objects = (*named, account("n", "inner"), owned("DaemonSet", "n", "logger"))
+    assert reached(A_B, *objects) == {A_B}
+    [said] = [str(it) for it in dump_of(*objects).unknowns if "Deployment gone" in str(it)]
+    assert "add deployments to the dump" in said
+    # a dump that lists them leaves nothing open
+    other = {"kind": "Deployment", "metadata": {"name": "other", "namespace": "n"}}
+    assert not [it for it in dump_of(*objects, other).unknowns if "gone" in str(it)]
+    without_pods = {"kind": "Deployment", "metadata": {"name": "gone", "namespace": "n"}}
+    assert is_account("n", "inner") in reached(A_B, *objects, without_pods)
+
+
+@pytest.mark.parametrize(
+    ("rules", "makes"),
+    [
+        ([("get", "redis")], False),
+        ([("get", "free")], True),
+        ([("list", "redis")], False),
+        ([("watch", "")], True),
+        ([("get delete", "redis")], True),
+        ([("get", "redis"), ("delete", "")], True),
+        ([("get", "redis"), ("delete", "x")], False),
+    ],
+)
+def test_secret_of_ones_making_needs_a_name_that_is_free_and_readable(rules, makes):
+    reading = (rule(verbs, "secrets", names=names) for verbs, names in rules)
+    maker = may("a/b", rule("create", "secrets"), *reading, at="n")
+    objects = (*maker, account("n", "rich"), secret("n", "redis"))
+    assert (is_account("n", "rich") in reached(A_B, *objects)) == makes
+
+
+def test_create_with_a_name_makes_no_secret():
+    maker = may("a/b", rule("create", "secrets", names="s"), rule("get", "secrets"), at="n")
+    assert is_account("n", "rich") not in reached(A_B, *maker, account("n", "rich"))
+
+
+def test_secrets_that_the_dump_lacks_may_hold_tokens():
+    objects = (*may("a/b", rule("list", "secrets"), at="n"), account("n", "rich"))
+    assert "the dump has no secrets" in possible(A_B, *objects)[is_account("n", "rich")]
+    assert is_account("n", "rich") not in possible(A_B, *objects, secret("m", "plain"))
+
+
+def test_debugging_a_named_pod_is_root_on_its_node_where_privileged_pods_are_let_in():
+    named = may("a/b", rule("patch", "pods/ephemeralcontainers", names="web"), at="n")
+    objects = (*named, pod("n", "web", on="w2", token=False), pod("n", "other", on="w3"))
+    for level, expected in (("", True), ("baseline", False)):
+        found = reached(A_B, *objects, namespace("n", level))
+        assert ("root on w2" in found) == expected
+        assert "root on w3" not in found
+
+
+# -- a volume of their own --------------------------------------------------------------------
+
+VOLUMES = rule("create", "persistentvolumes")
+
+
+@pytest.mark.parametrize(
+    ("resource", "group"), [("pods", ""), ("statefulsets", "apps"), ("jobs", "batch")]
+)
+def test_volume_of_ones_own_passes_baseline(resource, group):
+    starts = may("a/b", rule("create", resource, group), at="n")
+    objects = (node("worker1"), namespace("n", "baseline"), *starts)
+    assert "root on worker1" not in reached(A_B, *objects)
+    assert "root on worker1" in reached(A_B, *objects, *may("a/b", VOLUMES))
+    # no RoleBinding gives a volume
+    assert "root on worker1" not in reached(A_B, *objects, *may("a/b", VOLUMES, at="n"))
+    assert "root on worker1" not in reached(A_B, node("worker1"), *may("a/b", VOLUMES))
+
+
+def test_volume_of_ones_own_under_restricted_depends_on_the_groups_of_a_socket():
+    both = (*may("a/b", rule("create", "pods"), at="n"), *may("a/b", VOLUMES))
+    objects = (node("worker1"), namespace("n", "restricted"), *both)
+    assert "root on worker1" not in reached(A_B, *objects)
+    assert "socket" in possible(A_B, *objects)["root on worker1"]
+
+
+# -- bootstrap tokens -------------------------------------------------------------------------
+
+GROUP = "system:bootstrappers:kubeadm:default-node-token"
+AUTHENTICATES = {"usage_bootstrap_authentication": "true"}
+READER = may("a/b", rule("get", "secrets"), at="kube-system")
+W1 = "is system:node:worker1"
+
+
+def bootstrap_token(home: str = "kube-system", **data: str) -> Object:
+    made = secret(home, "bootstrap-token-abcdef")
+    made["type"] = "bootstrap.kubernetes.io/token"
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    made["data"] = {key.replace("_", "-"): value for key, value in encoded.items()}
+    return made
+
+
+def kubeadm(group: str = GROUP) -> tuple[Object, ...]:
+    requests = "certificatesigningrequests"
+    return (
+        *may(f"group:{group}", rule("create get", requests, CERTIFICATES)),
+        *may(f"group:{group}", rule("create", f"{requests}/nodeclient", CERTIFICATES)),
+    )
+
+
+def test_bootstrap_token_becomes_any_node():
+    objects = (*READER, *kubeadm(), node("worker1"), pod("n", "web", "rich", token=False))
+    assert W1 not in reached(A_B, *objects)
+    found = reached(A_B, *objects, bootstrap_token())
+    assert {"is system:bootstrap:abcdef", W1, is_account("n", "rich")} <= found
+    # elsewhere, it is a secret like any other
+    assert W1 not in reached(A_B, *objects, bootstrap_token("n"))
+
+
+def test_approval_by_hand_keeps_a_bootstrap_token_from_becoming_a_node():
+    objects = (*READER, *kubeadm()[:2], node("worker1"), bootstrap_token())
+    assert W1 not in reached(A_B, *objects)
+
+
+@pytest.mark.parametrize(
+    ("data", "becomes"),
+    [
+        ({**AUTHENTICATES, "auth_extra_groups": GROUP}, True),
+        ({**AUTHENTICATES, "auth_extra_groups": "system:bootstrappers:x"}, False),
+        (AUTHENTICATES, False),
+        ({"usage_bootstrap_signing": "true", "auth_extra_groups": GROUP}, False),
+    ],
+)
+def test_bootstrap_token_has_the_groups_and_usages_of_its_secret(data, becomes):
+    objects = (*READER, *kubeadm(), node("worker1"), bootstrap_token(**data))
+    assert (W1 in reached(A_B, *objects)) == becomes
+    assert W1 not in possible(A_B, *objects)
+
+
+def test_unknown_groups_of_a_bootstrap_token_are_possible():
+    objects = (*READER, *kubeadm("system:bootstrappers:ops"), node("worker1"), bootstrap_token())
+    assert W1 not in reached(A_B, *objects)
+    assert "system:bootstrappers:ops" in possible(A_B, *objects)[W1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "on"), [((), False), (("--enable-bootstrap-token-auth=true",), True)]
+)
+def test_apiserver_without_bootstrap_tokens_takes_none(flags, on):
+    apiserver = pod("kube-system", "kube-apiserver-cp1", on="cp1", token=False)
+    apiserver["spec"]["containers"][0]["command"] = ["kube-apiserver", *flags]
+    objects = (*READER, *kubeadm(), node("worker1"), bootstrap_token(), apiserver)
+    assert (W1 in reached(A_B, *objects)) == on
+
+
+# -- nodes ------------------------------------------------------------------------------------
+
+
+def test_root_on_a_node_who_taints_others_draws_their_pods():
+    csi = pod("n", "csi", "csi", on="w1", security={"privileged": True})
+    start, rich = "inside pod n/csi on w1", is_account("m", "rich")
+    deployed = owned("StatefulSet", "m", "prov", account="rich", on="w2")
+    nodes, changes = (node("w1"), node("w2"), csi), may("n/csi", rule("patch", "nodes"))
+    assert rich in reached(start, *nodes, *changes, deployed)
+    assert rich not in reached(start, *nodes, deployed)
+    # the token without the node draws nothing
+    assert rich not in reached(is_account("n", "csi"), *nodes, *changes, deployed)
+    stays = owned("DaemonSet", "m", "agent", account="rich", on="w2")
+    assert rich not in reached(start, *nodes, *changes, stays)
+    assert rich not in possible(start, *nodes, *changes, stays)
+    bare = pod("m", "prov", "rich", on="w2")
+    assert "something makes m/prov again" in possible(start, *nodes, *changes, bare)[rich]
+
+
+def test_links_in_the_logs_of_a_node_are_read_by_its_kubelet():
+    logs: Object = {"host_paths": ("/var/log",)}
+    for resource, names, more, reads in (
+        ("nodes/log", "", logs, True),
+        ("nodes/proxy", "", {"host_paths": ("/var/log/app",)}, True),
+        ("nodes/log", "w2", logs, False),
+        ("nodes/metrics", "", logs, False),
+        ("nodes/log", "", {**logs, "read_only": True}, False),
+        ("nodes/log", "", {**logs, "hostUsers": False}, False),
+        ("nodes/log", "", {**logs, "securityContext": {"runAsUser": 5}}, False),
+        ("nodes/log", "", {**logs, "token": False}, False),
+    ):
+        held = pod("n", "web", "web", **more)
+        objects = (held, *may("n/web", rule("get", resource, names=names)), node("worker1"))
+        [group] = dump_of(*objects).pods
+        found = reached(f"inside pod {group.id}", *objects)
+        assert (W1 in found) == reads, (resource, names, more)
+
+
+# -- mutating admission -----------------------------------------------------------------------
+
+POLICIES, POLICY_BINDINGS = "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"
+
+
+@pytest.mark.parametrize(
+    ("verbs", "resources", "version", "value"),
+    [
+        ("create", f"{POLICIES} {POLICY_BINDINGS}", "v1.36.0", "known"),
+        ("create", f"{POLICIES} {POLICY_BINDINGS}", "v1.34.2", "possible"),
+        ("create", f"{POLICIES} {POLICY_BINDINGS}", "v1.30.0", "none"),
+        ("create", POLICIES, "v1.37.0", "none"),
+        ("create", POLICY_BINDINGS, "v1.37.0", "none"),
+        ("update", POLICIES, "v1.37.0", "possible"),
+        ("create", "mutatingwebhookconfigurations", "v1.30.0", "known"),
+        ("patch", "mutatingwebhookconfigurations", "v1.30.0", "possible"),
+    ],
+)
+def test_mutating_admission_of_ones_own_changes_every_pod(verbs, resources, version, value):
+    objects = (*may("a/b", rule(verbs, resources, ADMISSION)), node("worker1", version))
+    known = "root on worker1" in reached(A_B, *objects)
+    maybe = "root on worker1" in possible(A_B, *objects)
+    assert (known, maybe) == (value == "known", value == "possible")
+
+
+# -- paths, ports and tokens of pods ----------------------------------------------------------
+
+
+def from_inside(held: Object, *objects: Object) -> tuple[set[str], dict[str, str]]:
+    every = (held, *objects)
+    group = next(it for it in dump_of(*every).pods if held["metadata"]["name"] in it.pods)
+    start = f"inside pod {group.id}"
+    return reached(start, *every), possible(start, *every)
+
+
+@pytest.mark.parametrize(
+    ("path", "read_only"),
+    [
+        ("/etc/cron.hourly", False),
+        ("/etc/cron.weekly/backup", False),
+        ("/etc/crontab", False),
+        ("/run/systemd", False),
+        ("/run/systemd/private", True),
+        ("/var/run/dbus/system_bus_socket", True),
+        ("/run/dbus", True),
+        ("/run/k0s/containerd.sock", True),
+        ("/var/snap/microk8s/common/run", True),
+        ("/var/lib/rancher", False),
+        ("/etc/profile.d", False),
+        ("/usr/libexec/kubernetes/kubelet-plugins/volume/exec", False),
+        ("/root/.ssh", False),
+    ],
+)
+def test_path_of_the_node_gives_root(path, read_only):
+    found, _ = from_inside(pod("n", "x", token=False, host_paths=(path,), read_only=read_only))
+    assert "root on worker1" in found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/rancher/k3s",
+        "/var/lib/rancher/rke2/server/tls",
+        "/var/lib/k0s/pki",
+        "/etc/kubernetes/ssl",
+        "/etc/ssl/etcd/ssl",
+        "/var/snap/microk8s/current/credentials/client.config",
+        "/root/.kube",
+        "/home",
+        "/home/ops/.kube/config",
+    ],
+)
+def test_keys_of_a_distribution_are_known_on_a_control_plane_and_possible_elsewhere(path):
+    held = pod("n", "x", token=False, host_paths=(path,), read_only=True)
+    found, maybe = from_inside(held, node("worker1"))
+    assert "cluster-admin" not in found
+    assert maybe["cluster-admin"].startswith("whether ")
+    found, maybe = from_inside(held, node("worker1", control_plane=True))
+    people = path.startswith(("/root", "/home"))
+    assert ("cluster-admin" in found, "cluster-admin" in maybe) == (not people, people)
+
+
+@pytest.mark.parametrize(
+    "path", ["/var/snap", "/srv", "/var/log", "/data", "/etc/ssl", "/etc/ssl/certs", "/var/cache"]
+)
+def test_folder_above_those_of_distributions_says_nothing_of_them(path):
+    held = pod("n", "x", token=False, host_paths=(path,), read_only=True)
+    found, maybe = from_inside(held, node("worker1"))
+    assert not {"cluster-admin", "root on worker1"} & {*found, *maybe}
+
+
+def test_writable_home_may_give_the_node():
+    _, maybe = from_inside(pod("n", "x", token=False, host_paths=("/home/ops",)))
+    assert "whether a kubeconfig" in maybe["root on worker1"]
+
+
+@pytest.mark.parametrize(
+    ("of_pod", "path", "maybe"),
+    [
+        ({"runAsUser": 1000, "supplementalGroups": [999]}, "/var/run/docker.sock", True),
+        ({"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 998}, "/run", True),
+        # the main group is 0 where neither the pod nor its image names one
+        ({"runAsUser": 1000}, "/run/containerd/containerd.sock", True),
+        ({"runAsUser": 1000, "supplementalGroups": [999]}, "/run/systemd/private", False),
+        ({"runAsUser": 1000, "supplementalGroups": [999]}, "/data", False),
+    ],
+)
+def test_group_may_open_the_socket_of_a_runtime(of_pod, path, maybe):
+    held = pod("n", "x", token=False, host_paths=(path,), securityContext=of_pod)
+    found, unknown = from_inside(held)
+    assert "root on worker1" not in found
+    assert ("root on worker1" in unknown) == maybe
+
+
+@pytest.mark.parametrize(
+    ("path", "volume", "token"),
+    [
+        ("/var/run/secrets/kubernetes.io/serviceaccount", "secret", True),
+        ("/run/secrets/kubernetes.io/serviceaccount/", "secret", True),
+        ("/etc/tls", "secret", False),
+        ("/var/run/secrets/kubernetes.io/serviceaccount", "emptyDir", False),
+    ],
+)
+def test_secret_at_the_place_of_the_token_is_one(path, volume, token):
+    held = pod("n", "x", "web", token=False)
+    held["spec"]["volumes"] = [{"name": "t", volume: {"secretName": "web-token-abcde"}}]
+    held["spec"]["containers"][0]["volumeMounts"] = [{"name": "t", "mountPath": path}]
+    found, _ = from_inside(held)
+    assert (is_account("n", "web") in found) == token
+
+
+@pytest.mark.parametrize(
+    ("port", "spec", "value"),
+    [
+        ({"hostPort": 8080}, {}, "known"),
+        ({}, {}, "none"),
+        ({"hostPort": 80, "hostIP": "127.0.0.1"}, {}, "none"),
+        ({"hostPort": 80}, {"hostNetwork": True}, "possible"),
+    ],
+)
+def test_port_of_the_node_is_a_way_in(port, spec, value):
+    held = pod("n", "web", token=False, **spec)
+    held["spec"]["containers"][0]["ports"] = [{"containerPort": 80, **port}]
+    inside, outside = "inside pod n/web", "outside the cluster"
+    known, maybe = inside in reached(outside, held), inside in possible(outside, held)
+    assert (known, maybe) == (value == "known", value == "possible")
+
+
+def test_network_policy_closes_a_port_of_the_node():
+    held = pod("n", "web", token=False)
+    held["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "hostPort": 80}]
+    policy = {
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "closed", "namespace": "n"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+    }
+    assert "inside pod n/web" not in reached("outside the cluster", held, policy)
+
+
+def test_path_that_depends_on_something_unknown_is_an_unknown_finding():
+    held = pod("n", "x", token=False, host_paths=("/etc/rancher/k3s",), read_only=True)
+    [found] = find_threats(model_of_dump(dump_of(held, node("worker1"))))
+    assert (found.rule, found.state) == ("pod-to-cluster-admin", "unknown")
+    assert "to find out: whether Node worker1 runs a control plane" in found.explanation
 
 
 # -- the whole --------------------------------------------------------------------------------

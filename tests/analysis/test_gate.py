@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from labkit.analysis import (
     read_risk,
     with_control,
 )
-from labkit.analysis.gate import as_finding, baseline_of, forbidden, tripped
+from labkit.analysis.gate import as_finding, asked, baseline_of, doubts, forbidden, tripped
 from labkit.errors import ConfigError
 from labkit.model import read_model
 
@@ -146,6 +147,22 @@ def test_forbidden_path_names_the_line_that_opened_it() -> None:
 def test_malformed_rule_is_refused(rule: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         forbidden(INSECURE, [rule])
+
+
+def test_unknown_finding_is_a_doubt_of_the_gate_from_its_severity_on() -> None:
+    claim = INSECURE.channels[0].encryption
+    unread = replace(claim, value="unknown")
+    channels = tuple(replace(it, encryption=unread) for it in HARDENED.channels)
+    model = replace(HARDENED, channels=channels, env=None)
+    found = find_threats(model)
+    [first, *_] = found.state("unknown")
+    assert tripped(found, "low", None) == []
+    assert first.id in "".join(doubts(model, found, "low", None, []))
+    assert doubts(model, found, None, None, []) == []
+    kept = frozenset(item.id for item in found)
+    assert doubts(model, found, "low", kept, []) == []
+    paths = asked(HARDENED, ["pod -> secrets", "root:master -> admin"])
+    assert [bool(each) for each in paths] == [False, True]
 
 
 def test_json_lists_every_finding() -> None:

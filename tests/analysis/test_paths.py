@@ -150,3 +150,39 @@ def test_goal_that_a_derivation_cannot_judge_is_not_out_of_reach(
     with pytest.raises(ConfigError, match=r"not a goal|no technique says whether"):
         attack_paths(INSECURE, "network", goal, derivation=derivation)
     assert attack_paths(INSECURE, "network", "node", derivation=derivation)
+
+
+@pytest.mark.parametrize("component", ["etcd@etcd1", "kubelet@worker1", "kube-proxy@worker1"])
+def test_no_step_commands_a_component_whose_calls_give_more(component: str) -> None:
+    word = f"commands:{component}"
+    with pytest.raises(ConfigError, match=r"no step of this model says.*\n.*secrets, admin"):
+        attack_paths(INSECURE, "network", word)
+    with pytest.raises(ConfigError, match="no step starts from"):
+        attack_paths(INSECURE, word, "admin")
+
+
+@pytest.mark.parametrize("start", ["secrets", "node"])
+def test_goal_from_which_no_step_leads_is_no_start(start: str) -> None:
+    with pytest.raises(ConfigError, match=r"no step starts from .*\n.*root:NODE"):
+        attack_paths(INSECURE, start, "admin")
+
+
+def test_service_is_commanded_by_its_callers_and_by_root_on_its_machine() -> None:
+    draft = Draft("shop")
+    draft.component("billing", node="w")
+    draft.component("web", node="v")
+    strong: Any = {"client_authentication": "required", "authorization": "enforced"}
+    draft.channel("web", "billing", encryption="tls1.3", server_authentication="verified", **strong)
+    goal = "commands:billing@w"
+    assert attack_paths(draft.model(), "root:w", goal)
+    assert not attack_paths(draft.model(), "root:v", goal)
+    assert not attack_paths(draft.model(), "network", goal)
+    weak: Any = {"client_authentication": "none", "authorization": "allow-all"}
+    draft.channel("web", "billing", port=8080, **weak)
+    assert attack_paths(draft.model(), "network", goal)
+
+
+def test_network_is_no_machine() -> None:
+    assert any(it.id == "anyone@network" for it in INSECURE.components)
+    with pytest.raises(ConfigError, match="no foothold or goal"):
+        attack_paths(INSECURE, "network", "root:network")

@@ -104,7 +104,48 @@ def test_dump_is_analysed(tmp_path: Path) -> None:
     sarif = tmp_path / "out.sarif"
     assert run(str(file), "--forbid-path", "pod -> node", "--sarif", str(sarif))[0] == 3
     assert "forbidden-path" in sarif.read_text()
-    assert run(str(file), "--fail-on", "low", "--forbid-path", "pod -> admin")[0] == 0
+
+
+@pytest.mark.parametrize("gate", [("--fail-on", "critical"), ("--forbid-path", "pod -> admin")])
+def test_gate_that_depends_on_missing_objects_exits_with_4(
+    tmp_path: Path, gate: tuple[str, str]
+) -> None:
+    file = tmp_path / "dump.json"
+    plain = json.loads(json.dumps(DUMP))
+    del plain["items"][1]["spec"]["containers"][0]["securityContext"]
+    file.write_text(json.dumps(plain))
+    status, _, err = run(str(file), *gate)
+    assert status == 4
+    assert "gate: not known: dump no ClusterRoleBinding in the dump" in err
+    assert run(str(file), *gate, "--allow-unknown")[0] == 0
+    assert run(str(file))[0] == 0, "no gate, no doubt"
+    # whether there is a secret is not asked: a cluster may have none
+    assert "no Secret" not in err.split("gate:", 1)[1]
+
+
+@pytest.mark.parametrize("text", ['{"apiVersion": "v1", "kind": "List", "items": []}', "{}", ""])
+@pytest.mark.parametrize("command", ["analyze", "report", "export"])
+def test_every_command_refuses_a_list_without_objects(
+    tmp_path: Path, command: str, text: str
+) -> None:
+    file = tmp_path / "dump.json"
+    file.write_text(text)
+    more = {"analyze": ["--fail-on", "low"], "report": ["-o", str(tmp_path / "r.html")]}
+    arguments = [command, str(file), *more.get(command, ["--format", "sarif"])]
+    result = RUN.invoke(app, arguments)
+    assert result.exit_code == (4 if "List" in text else 1)
+    assert result.stdout == ""
+    assert "error: " in result.stderr
+
+
+def test_dump_that_breaks_off_exits_with_4(tmp_path: Path) -> None:
+    file = tmp_path / "dump.json"
+    file.write_text(json.dumps(DUMP)[:-40])
+    status, out, err = run(str(file), "--fail-on", "low")
+    assert (status, out) == (4, "")
+    assert "a part of it could not be read" in err
+    # what was read is analysed if that is asked for
+    assert "on the cluster network" in run(str(file), "--fail-on", "low", "--allow-unknown")[1]
 
 
 @pytest.mark.parametrize("style", ["kubeadm", "hardway"])
@@ -124,7 +165,7 @@ def test_copied_files_are_analysed(style: str) -> None:
         (("hardened", "--fail-on", "grave"), "no level 'grave'"),
         (("hardened", "--forbid-path", "pod"), "is not a rule FROM -> TO"),
         (("hardened", "--forbid-path", "pot -> secrets"), "did you mean 'pod'"),
-        (("hardened", "--baseline", "nowhere.json"), "is not an analysis of labkit"),
+        (("hardened", "--baseline", "nowhere.json"), "cannot be read"),
         (("hardened", "--accept", "nowhere.yaml"), "cannot be read"),
         (("hardened", "--risk", "nowhere.yaml"), "cannot be read"),
     ],
@@ -139,6 +180,11 @@ def test_bad_input_exits_with_1_and_one_message(arguments: tuple[str, ...], said
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "worker1"}}
 LIST = json.dumps({"apiVersion": "v1", "kind": "List", "items": [NODE, NODE]})
+#: What every cluster has.
+KINDS = (
+    *("Node", "Namespace", "Pod", "ServiceAccount", "Role", "ClusterRole"),
+    *("RoleBinding", "ClusterRoleBinding"),
+)
 NOTHING = {
     "no objects": {"d.json": json.dumps({"apiVersion": "v1", "kind": "List", "items": []})},
     "a list that breaks off": {"d.json": LIST[:-20]},
@@ -152,7 +198,7 @@ NOTHING = {
 
 @pytest.mark.parametrize("name", NOTHING)
 @pytest.mark.parametrize("gate", [(), ("--fail-on", "low"), ("--forbid-path", "pod -> admin")])
-def test_a_gate_on_what_was_not_understood_is_an_error(
+def test_what_was_not_understood_exits_with_4(
     tmp_path: Path, name: str, gate: tuple[str, ...]
 ) -> None:
     folder = tmp_path / "c"
@@ -162,11 +208,13 @@ def test_a_gate_on_what_was_not_understood_is_an_error(
         (folder / path).write_text(text)
     what = folder / "d.json" if "d.json" in NOTHING[name] else folder
     status, out, err = run(str(what), "--quiet", *gate)
-    assert (status, out) == (1, "")
+    assert (status, out) == (4, "")
     assert err.startswith("error: ")
     assert "  next: " in err
 
 
 def test_a_whole_dump_without_findings_is_clean(tmp_path: Path) -> None:
-    (tmp_path / "d.json").write_text(LIST)
+    items = [{"kind": kind, "metadata": {"name": "it", "namespace": "n"}} for kind in KINDS]
+    dump = {"apiVersion": "v1", "kind": "List", "items": items}
+    (tmp_path / "d.json").write_text(json.dumps(dump))
     assert run(str(tmp_path / "d.json"), "--fail-on", "low")[0] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -26,7 +27,7 @@ class FakeLab:
     edits: ClassVar[tuple[Any, ...]] = ()
     recovered: ClassVar[int] = 0
 
-    def __init__(self, mode: str, *, name: str = "default", reporter: Any = None) -> None:
+    def __init__(self, mode: str, *, name: str = "default", **options: Any) -> None:
         self.mode, self.name = mode, name
         self.environment = read_environment(mode, self.edits)
 
@@ -46,6 +47,9 @@ class FakeLab:
 
     def recover(self) -> None:
         type(self).recovered += 1
+
+    def exclusive(self, what: str) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
 
 
 @pytest.fixture(autouse=True)

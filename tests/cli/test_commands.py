@@ -28,8 +28,15 @@ class FakeLab:
     fails: ClassVar[dict[str, BaseException]] = {}
     client = None
 
-    def __init__(self, mode: str, *, name: str = "default", reporter: Any = None) -> None:
-        self.mode, self.name, self.reporter = mode, name, reporter
+    def __init__(
+        self,
+        mode: str,
+        *,
+        name: str = "default",
+        reporter: Any = None,
+        wait: float | None = None,
+    ) -> None:
+        self.mode, self.name, self.reporter, self.wait = mode, name, reporter, wait
         self.environment = SimpleNamespace(nodes=())
 
     def note(self, *call: Any) -> None:
@@ -42,8 +49,8 @@ class FakeLab:
             self.note("up", retain)
         return Timings(1.25, {"machines": 1.0})
 
-    def down(self) -> int:
-        self.note("down")
+    def down(self, *, force: bool = False) -> int:
+        self.note("down", *["force"] * force)
         return 9
 
     def reset(self) -> Timings:
@@ -189,11 +196,55 @@ def test_interrupt_removes_what_is_not_yet_up(
     monkeypatch.setattr(fake, "up", up)
     monkeypatch.setattr("labkit.lab.nodes.find_nodes", find_nodes)
     monkeypatch.setattr("labkit.lab.parallel.wait", wait)
+    monkeypatch.setattr("labkit.lab.parallel.is_held", lambda client, name, mode: True)
     result = run("up")
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == "interrupted"
     assert "hardened" in ended
     assert fake.calls == [("hardened", "default", "down")], "what is up stays up"
+
+
+def test_interrupt_leaves_the_lab_of_the_process_that_is_waited_for(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def up(self: FakeLab, *, retain: bool = False) -> Timings:
+        with self.reporter.step("wait for another") as step:
+            for _ in range(1000):
+                time.sleep(0.01)
+                step.line("")
+        return Timings(0.1)
+
+    def wait(futures: Any, timeout: float | None = None) -> None:
+        if timeout is None and not any(f.done() for f in futures):
+            raise KeyboardInterrupt
+
+    def find_nodes(*_: Any) -> list[Any]:
+        raise AssertionError("not its machines")
+
+    monkeypatch.setattr(fake, "up", up)
+    monkeypatch.setattr("labkit.lab.nodes.find_nodes", find_nodes)
+    monkeypatch.setattr("labkit.lab.parallel.wait", wait)
+    monkeypatch.setattr("labkit.lab.parallel.is_held", lambda client, name, mode: False)
+    assert run("up").exit_code == 130
+    assert fake.calls == []
+
+
+def test_no_wait_and_force_reach_the_lab(fake: type[FakeLab]) -> None:
+    assert run("down", "--force", "-m", "insecure").exit_code == 0
+    assert fake.calls == [("insecure", "default", "down", "force")]
+    seen: list[float | None] = []
+    made = fake.__init__
+
+    def init(self: FakeLab, *arguments: Any, **options: Any) -> None:
+        made(self, *arguments, **options)
+        seen.append(self.wait)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fake, "__init__", init)
+        for command in ("up", "down", "reset"):
+            assert run(command, "-m", "insecure", "--no-wait").exit_code == 0
+            assert run(command, "-m", "insecure").exit_code == 0
+    assert seen == [0.0, None] * 3
 
 
 def test_status_prints_a_line_for_each_lab(monkeypatch: pytest.MonkeyPatch) -> None:

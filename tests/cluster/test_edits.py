@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.cluster import read_environment
-from labkit.cluster.edits import PLAN, Flag, Item, Key, Option, Rule, Whole, from_json, to_json
+from labkit.cluster.edits import (
+    PLAN,
+    Flag,
+    Item,
+    Key,
+    Option,
+    TmpfilesLine,
+    Whole,
+    from_json,
+    to_json,
+)
 from labkit.errors import ConfigError
 from labkit.model import read_model
 
@@ -87,10 +100,34 @@ def test_edits_survive_json() -> None:
         Flag("worker", "docker.service", "host", ("fd://", "tcp://0.0.0.0:2375")),
         Item("etcd", "etcd.service", "listen-client-urls", "http://0.0.0.0:2378", True),
         Key("worker", "/etc/kubernetes/kubelet.yaml", "readOnlyPort", 10255),
-        Rule("master", "/etc/tmpfiles.d/kubernetes.conf", "/etc/x", "z /etc/x 0600 root root"),
+        TmpfilesLine(
+            "master", "/etc/tmpfiles.d/kubernetes.conf", "/etc/x", "z /etc/x 0600 root root"
+        ),
         Whole(PLAN, "etcd-auth.yaml", None),
     )
     assert from_json(to_json(edits)) == edits
+
+
+def test_record_of_an_older_labkit_is_read() -> None:
+    # the form in which the master of a lab keeps them
+    record: list[dict[str, Any]] = [
+        {"edit": "Flag", "role": "etcd", "unit": "etcd.service", "name": "x", "value": ["a", "b"]},
+        {"edit": "Item", "role": "etcd", "unit": "e", "name": "x", "value": "b", "there": True},
+        {"edit": "Option", "role": "worker", "unit": "u", "name": "SocketMode", "value": "0666"},
+        {"edit": "Key", "role": "worker", "path": "/k", "key": "port", "value": 1},
+        {"edit": "Rule", "role": "master", "path": "/t", "about": "/x", "line": "z /x 0600"},
+        {"edit": "Whole", "role": "", "path": "pki.yaml", "text": None},
+    ]
+    edits = (
+        Flag("etcd", "etcd.service", "x", ("a", "b")),
+        Item("etcd", "e", "x", "b", True),
+        Option("worker", "u", "SocketMode", "0666"),
+        Key("worker", "/k", "port", 1),
+        TmpfilesLine("master", "/t", "/x", "z /x 0600"),
+        Whole("", "pki.yaml", None),
+    )
+    assert from_json(record) == edits
+    assert json.loads(json.dumps(to_json(edits))) == record
 
 
 names = st.from_regex(r"[a-z]+(-[a-z]+){0,3}", fullmatch=True)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from labkit.cluster.defaults import DEFAULTS, KUBELET_FLAG_DEFAULTS, KUBELET_FLAGS
-from labkit.cluster.known_flags import FOLDER, Flag, flag_table, known_flags
+from labkit.cluster.known_flags import FOLDER, KnownFlag, flag_table, known_flags
+from labkit.cluster.known_keys import FOLDER as KEYS
 from labkit.cluster.known_keys import key_table, known_keys
 from labkit.cluster.syntax.flags import parse_flags
 from labkit.cluster.syntax.systemd import Word
@@ -80,43 +81,43 @@ def test_table_is_read_in_less_than_3_ms(kind: str) -> None:
             '      --version version[=true]   --version, --version=raw print it (default "x")\n'
             "  -h, --help               help\n",
             {
-                "a-list": Flag("strings", "[x,y]"),
-                "gone": Flag("string", ""),
-                "port": Flag("int32", "10250"),
-                "version": Flag("version[=true]", "x"),
-                "help": Flag("bool", "false"),
+                "a-list": KnownFlag("strings", "[x,y]"),
+                "gone": KnownFlag("string", ""),
+                "port": KnownFlag("int32", "10250"),
+                "version": KnownFlag("version[=true]", "x"),
+                "help": KnownFlag("bool", "false"),
             },
         ),
         (
             "pflag",  # wrapped, as dockerd does it
             "      --icc                 Enable inter-container\n"
             "                            communication (default true)\n",
-            {"icc": Flag("bool", "true")},
+            {"icc": KnownFlag("bool", "true")},
         ),
         (
             "go",
             '  -prefix string\n    \tetcd prefix (default "/x")\n'
             "  -on\n    \tswitch (default true)\n",
-            {"prefix": Flag("string", "/x"), "on": Flag("bool", "true")},
+            {"prefix": KnownFlag("string", "/x"), "on": KnownFlag("bool", "true")},
         ),
         (
             "etcd",
             "Member:\n  --name 'default'\n    Its name.\n  --pre-vote 'true'\n    Vote.\n",
-            {"name": Flag("value", "default"), "pre-vote": Flag("bool", "true")},
+            {"name": KnownFlag("value", "default"), "pre-vote": KnownFlag("bool", "true")},
         ),
         (
             "urfave",
             '   --config value, -c value     Path (default: "/x")\n   --help, -h    Show help\n',
-            {"config": Flag("value", "/x"), "help": Flag("bool", "false")},
+            {"config": KnownFlag("value", "/x"), "help": KnownFlag("bool", "false")},
         ),
         (
             "kubectl",
             "    -p, --port=8001:\n\tThe port.\n    --disable-filter=false:\n\tIf true.\n",
-            {"port": Flag("value", "8001"), "disable-filter": Flag("bool", "false")},
+            {"port": KnownFlag("value", "8001"), "disable-filter": KnownFlag("bool", "false")},
         ),
     ],
 )
-def test_help_text_is_parsed(style: str, text: str, found: dict[str, Flag]) -> None:
+def test_help_text_is_parsed(style: str, text: str, found: dict[str, KnownFlag]) -> None:
     assert parse_help(text, style) == found
 
 
@@ -201,6 +202,9 @@ def test_image_accepts_these_keys_and_refuses_others(kind: str, image: Any) -> N
                 here = here[name]
             # null fits every type except a duration, which has its own decoder
             here[key] = "5s" if DURATION.search(key) and key not in NO_DURATION else None
+    program = KINDS[kind][0].split()[0]
+    head = (KEYS / f"{kind}.txt").read_text().splitlines()[0]
+    assert version(image, program) in head, "run `make flags`"
     assert not unknown_to(image, kind, everything)
     assert unknown_to(image, kind, {"portt": 1, "logging": {"formatt": 1}}) == {
         "portt",

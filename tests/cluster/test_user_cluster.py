@@ -6,6 +6,7 @@ import base64
 import datetime
 import errno
 import ipaddress
+import os
 import shutil
 from pathlib import Path
 
@@ -271,7 +272,7 @@ def test_copied_credentials_have_signer_and_rights(kubeadm: Path):
 
 
 def test_authority_is_identified_by_key_and_not_by_name(kubeadm: Path):
-    stranger = Authority("kubernetes")
+    unknown = Authority("kubernetes")
     write(
         kubeadm / "cp1/etc/kubernetes/admin.conf",
         kubeconfig(
@@ -279,7 +280,7 @@ def test_authority_is_identified_by_key_and_not_by_name(kubeadm: Path):
             "kubernetes-admin",
             **{
                 "client-certificate-data": base64.b64encode(
-                    stranger.sign("kubernetes-admin", "system:masters")
+                    unknown.sign("kubernetes-admin", "system:masters")
                 ).decode()
             },
         ),
@@ -391,7 +392,7 @@ def test_link_never_leads_out_of_the_folder(kubeadm: Path, tmp_path: Path):
         ("worker1/var/lib/kubelet/config.yaml", "kind: Other", "its kind is Other"),
         ("worker1/usr/lib/systemd/system/kubelet.service", "nonsense", "neither a section"),
         ("kube-proxy.yaml", "x: y: z", "no valid YAML"),
-        ("rbac.yaml", "\x00", "no valid YAML"),
+        ("rbac.yaml", "\x00", "a NUL character"),
     ],
 )
 def test_malformed_file_is_an_unknown_and_the_rest_is_read(kubeadm: Path, file, content, said):
@@ -484,15 +485,15 @@ def test_changed_files_raise_no_exception(tmp_path_factory, name, change):
 
 
 def test_unreadable_file_is_an_unknown(kubeadm: Path, monkeypatch: pytest.MonkeyPatch):
-    shut, read = kubeadm / "cp1/etc/kubernetes/admin.conf", Path.read_bytes
+    shut, opened = kubeadm / "cp1/etc/kubernetes/admin.conf", os.open
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, flags: int) -> int:
         # root can read a file of mode 0000, so a mode is no test
         if path == shut:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return read(path)
+        return opened(path, flags)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     said = [str(item) for item in read_cluster(kubeadm).unknowns if "cannot be read" in item.why]
     assert len(said) == 1
     assert said[0].startswith("cp1/etc/kubernetes/admin.conf")

@@ -56,7 +56,7 @@ def properties() -> dict[str, st.SearchStrategy[Claim]]:
 @st.composite
 def models(draw: st.DrawFn) -> Model:
     ids = draw(st.lists(texts, max_size=4, unique=True))
-    ends = st.sampled_from([*ids, "stranger@far"])
+    ends = st.sampled_from([*ids, "unknown@far"])
     channels = [
         draw(
             st.builds(

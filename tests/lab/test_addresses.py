@@ -13,7 +13,7 @@ from labkit.errors import ConfigError, ProbeError
 from labkit.lab import Lab, nodes
 from labkit.lab.network import planned_addresses
 from labkit.resources import environments_dir
-from labkit.techniques import inside
+from labkit.techniques import address_in_lab
 
 GATEWAY, MASTER = "10.161.4.254", "10.161.4.21"
 
@@ -81,19 +81,19 @@ def lab_of(engine: Engine, folder: Path | str = "insecure") -> Lab:
 
 def test_a_changed_topology_file_moves_no_target(engine: Engine, tmp_path: Path) -> None:
     lab = lab_of(engine, copied(tmp_path, 254))
-    assert inside(lab, "master") == MASTER
+    assert address_in_lab(lab, "master") == MASTER
     with pytest.raises(ProbeError, match="nothing is sent there"):
-        inside(lab, GATEWAY)
+        address_in_lab(lab, GATEWAY)
 
 
 def test_the_engine_is_asked_each_time(engine: Engine) -> None:
     lab = lab_of(engine)
-    assert inside(lab, "worker1") == "10.161.4.31"
+    assert address_in_lab(lab, "worker1") == "10.161.4.31"
     engine.ends["worker1"] = ("n1", "10.161.4.77")
-    assert inside(lab, "worker1") == "10.161.4.77"
+    assert address_in_lab(lab, "worker1") == "10.161.4.77"
     del engine.ends["worker1"]
     with pytest.raises(ProbeError, match="nothing is sent there"):
-        inside(lab, "worker1")
+        address_in_lab(lab, "worker1")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_is_no_address_of_a_machine_in_the_lab_is_refused(
     engine.ends["master"] = end
     for host in ("master", end[1]):
         with pytest.raises(ProbeError, match="nothing is sent there"):
-            inside(lab_of(engine), host)
+            address_in_lab(lab_of(engine), host)
 
 
 def test_a_machine_cannot_be_planned_at_the_gateway(engine: Engine, tmp_path: Path) -> None:
@@ -127,6 +127,6 @@ def test_a_lab_says_the_same_whatever_its_files_say(lab_insecure: Any, tmp_path:
     assert set(true) == {node.name for node in lab_insecure.environment.nodes}
     lab = Lab(str(copied(tmp_path, 254)), name=lab_insecure.name, client=lab_insecure.client)
     assert lab.addresses == true
-    assert inside(lab, "master") == true["master"]
+    assert address_in_lab(lab, "master") == true["master"]
     with pytest.raises(ProbeError, match="nothing is sent there"):
-        inside(lab, f"{true['master'].rpartition('.')[0]}.254")
+        address_in_lab(lab, f"{true['master'].rpartition('.')[0]}.254")

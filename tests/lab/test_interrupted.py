@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -134,7 +135,13 @@ def test_a_lab_that_cannot_be_recovered_is_not_verified() -> None:
     def recover() -> None:
         raise LabError("a firewall rule cannot be removed")
 
-    lab: Any = SimpleNamespace(name="demo", mode="hardened", recover=recover)
+    lab: Any = SimpleNamespace(
+        name="demo",
+        mode="hardened",
+        recover=recover,
+        reporter=None,
+        exclusive=lambda what: nullcontext(),
+    )
     with pytest.raises(LabError, match="cannot be removed"):
         verify(lab)
 

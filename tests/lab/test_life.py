@@ -67,7 +67,7 @@ def test_second_lab_of_a_mode_is_created_repaired_and_removed(
     assert Lab("insecure", name=OTHER, client=client).status().state == "incomplete"
     Lab("insecure", name=OTHER, client=client).up()
     assert lab.status().state == "ready"
-    assert lab.down() == 15  # seven machines, seven volumes, one network
+    assert lab.down() == 16  # seven machines, seven volumes, one network, the lock
     assert left_of(client, OTHER) == []
     assert lab.down() == 0
     assert lab_insecure.status().state == "ready"

@@ -82,16 +82,16 @@ def test_handshake_succeeds_with_planned_certificates(
 def test_client_of_an_unknown_authority_is_refused(
     tmp_path: Path, authority: Authority, server: Leaf
 ) -> None:
-    stranger = Authority.create("etcd-ca").issue("flanneld")
+    unknown = Authority.create("etcd-ca").issue("flanneld")
     with pytest.raises(ssl.SSLError, match="certificate verify failed"):
-        shake(tmp_path, server, stranger, authority.certificate, authority.certificate)
+        shake(tmp_path, server, unknown, authority.certificate, authority.certificate)
 
 
 def test_server_of_an_unknown_authority_is_refused(tmp_path: Path, authority: Authority) -> None:
-    stranger = Authority.create("etcd-ca").issue("etcd1", hosts=["etcd1"], usages=["server"])
+    unknown = Authority.create("etcd-ca").issue("etcd1", hosts=["etcd1"], usages=["server"])
     client = authority.issue("flanneld")
     with pytest.raises(ssl.SSLError, match="alert unknown ca"):
-        shake(tmp_path, stranger, client, authority.certificate, authority.certificate)
+        shake(tmp_path, unknown, client, authority.certificate, authority.certificate)
 
 
 def test_server_of_another_name_is_refused(tmp_path: Path, authority: Authority) -> None:

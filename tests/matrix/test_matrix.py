@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ class FakeLab:
 
     def recover(self) -> None:
         pass
+
+    def exclusive(self, what: str) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
 
 
 def technique(answer: Any, predicted: bool = False) -> Technique:

@@ -322,6 +322,6 @@ def test_proxy_on_the_loopback_address_serves_only_its_own_machine(modes):
         channel = found[f"{client} -> kube-apiserver@master:8080"]
         assert not channel.open
         assert channel.encryption.source.text == "server: http://master:8080"
-    stranger = found["anyone@network -> kubectl-proxy@master:8080"]
-    assert not stranger.open
-    assert stranger.encryption.source.text == "--address=127.0.0.1"
+    anyone = found["anyone@network -> kubectl-proxy@master:8080"]
+    assert not anyone.open
+    assert anyone.encryption.source.text == "--address=127.0.0.1"

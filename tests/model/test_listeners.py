@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,3 +71,17 @@ def test_a_new_file_is_a_new_listener(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_server_without_a_file_is_a_service() -> None:
     channel = replace(read_model("insecure").channels[0], server="billing@worker1")
     assert kind_of_listener(channel).name == "service"
+
+
+def test_one_entry_imports_one_module() -> None:
+    code = (
+        "import sys; from labkit import techniques; assert len(techniques) > 50;"
+        "assert techniques['etcd-read'].name == 'etcd-read';"
+        "print(sum(it.startswith('labkit.techniques.etcd_') for it in sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "1\n"
+
+
+@pytest.mark.parametrize("registry", [techniques, controls, listeners])
+def test_an_entry_has_the_name_of_its_module(registry: Registry[Any]) -> None:
+    assert [it.name for it in registry.values()] == list(registry)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from labkit.cluster import Environment, read_environment
-from labkit.cluster.edits import PLAN, Edit, Flag, Key, Rule, Whole
+from labkit.cluster.edits import PLAN, Edit, Flag, Key, TmpfilesLine, Whole
 from labkit.model.claims import Claim
 from labkit.model.file_access import anybody_reads, readable
 from labkit.model.rights import (
@@ -72,7 +72,7 @@ def test_apiserver_identifies_callers_by_their_certificates() -> None:
     assert caller(insecure).user == "system:anonymous"
     assert caller(hardened).user == ""
     assert caller(insecure, "kubelet").user == "system:node:worker1"
-    # signed by etcd's authority: a stranger here
+    # signed by etcd's authority, which the apiserver does not trust
     assert caller(hardened, "flanneld").user == ""
     # a server's certificate is no client's
     assert caller(hardened, "kubelet-serving").user == ""
@@ -112,8 +112,8 @@ def test_role_allows_only_its_namespace_and_named_objects() -> None:
         Action("list", "secrets", namespace="shop"),
     ):
         assert asked(found, who, other) == "refused"
-    stranger = Caller("system:serviceaccount:payments:default", frozenset(), who.claim)
-    assert asked(found, stranger, SECRETS) == "refused"
+    another = Caller("system:serviceaccount:payments:default", frozenset(), who.claim)
+    assert asked(found, another, SECRETS) == "refused"
 
 
 def test_default_admission_plugin_is_on_unless_disabled() -> None:
@@ -156,14 +156,22 @@ def test_kubelet_authorization_follows_its_mode_and_the_apiserver() -> None:
         ("hardened", (), "/home/alice/notes", "bob", "file-mode"),
         (
             "hardened",
-            (Rule("master", RULES, "/etc/kubernetes/pki", "z /etc/kubernetes/pki 0755 root root"),),
+            (
+                TmpfilesLine(
+                    "master", RULES, "/etc/kubernetes/pki", "z /etc/kubernetes/pki 0755 root root"
+                ),
+            ),
             "/etc/kubernetes/pki/ca.key",
             "alice",
             "file-mode",
         ),
         (
             "hardened",
-            (Rule("master", RULES, "/etc/kubernetes/pki", "z /etc/kubernetes/pki 0750 root bob"),),
+            (
+                TmpfilesLine(
+                    "master", RULES, "/etc/kubernetes/pki", "z /etc/kubernetes/pki 0750 root bob"
+                ),
+            ),
             "/etc/kubernetes/pki/ca.crt",
             "bob",
             "readable",

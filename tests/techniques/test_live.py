@@ -12,7 +12,7 @@ import yaml
 from labkit import techniques
 from labkit.errors import LabkitError, ProbeError
 from labkit.model import Foothold, read_model
-from labkit.techniques._lib.machines.reach import inside
+from labkit.techniques._lib.machines.reach import address_in_lab
 from labkit.techniques._lib.stores import forge as forging
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER
@@ -126,7 +126,7 @@ def _exchange_packets(lab: Any) -> None:
 def test_gateway_of_the_lab_is_out_of_reach(lab_insecure: Any) -> None:
     first = lab_insecure.addresses["master"].rpartition(".")[0]
     with pytest.raises(ProbeError, match="nothing is sent there"):
-        inside(lab_insecure, f"{first}.1")
+        address_in_lab(lab_insecure, f"{first}.1")
 
 
 def test_stopped_etcd_is_not_a_refusal(lab_hardened: Any) -> None:

@@ -119,10 +119,10 @@ def test_technique_from_a_wrong_foothold_is_refused() -> None:
 
 def test_loopback_is_reached_only_from_a_machine_of_the_lab() -> None:
     lab: Any = FakeLab()
-    assert techniques.inside(lab, "localhost", USER_ON_MASTER) == "127.0.0.1"
+    assert techniques.address_in_lab(lab, "localhost", USER_ON_MASTER) == "127.0.0.1"
     for foothold in (NETWORK, POD):
         with pytest.raises(ProbeError, match="nothing is sent there"):
-            techniques.inside(lab, "localhost", foothold)
+            techniques.address_in_lab(lab, "localhost", foothold)
 
 
 def test_unknown_foothold_or_property_is_refused() -> None:
@@ -174,7 +174,7 @@ class FakeLab:
 def test_nothing_is_sent_outside_the_lab(host: str) -> None:
     lab: Any = FakeLab()
     with pytest.raises(ProbeError, match="is no machine of this lab: nothing is sent there"):
-        techniques.inside(lab, host)
+        techniques.address_in_lab(lab, host)
     url = f"http://[{host}]/" if ":" in host else f"http://{host}/"
     with pytest.raises(ProbeError, match="nothing is sent there"):
         _reach.request(lab, url)
@@ -191,7 +191,7 @@ def test_user_name_in_a_url_does_not_hide_its_host() -> None:
 @pytest.mark.parametrize("host", ["etcd1", "10.161.4.11"])
 def test_machines_of_the_lab_are_reached(host: str) -> None:
     lab: Any = FakeLab(Output(0, b"{}\n200", b""))
-    assert techniques.inside(lab, host) == "10.161.4.11"
+    assert techniques.address_in_lab(lab, host) == "10.161.4.11"
     answer = _reach.request(lab, f"http://{host}:2379/version")
     assert (answer.status, answer.body, answer.refusal) == (200, b"{}", "")
     assert lab.calls[0][:2] == ["attacker", "curl"]

@@ -93,7 +93,17 @@ def test_probe_results_decide_the_observed_value(
             {"look": {**LOOK, "TLSv1_2": {"error": "closed", "text": ""}}},
             "neither taken nor refused: closed",
         ),
-        ("server_authentication", {"met": ()}, "the client did not come by"),
+        (
+            "encryption",
+            {"look": {**LOOK, "TLSv1_2": {"error": "alert", "text": "unrecognized name"}}},
+            "neither taken nor refused: alert: unrecognized name",
+        ),
+        (
+            "server_authentication",
+            {"met": ({**ALERT, "text": "no application protocol"},)},
+            "the client broke off without an alert about the certificate: no application protocol",
+        ),
+        ("server_authentication", {"met": ()}, "the client made no connection"),
         (
             "server_authentication",
             {"met": ({**ALERT, "error": "closed"},)},
@@ -108,7 +118,7 @@ def test_probe_results_decide_the_observed_value(
         (
             "client_authentication",
             {"nobody": OK, "guess": TIMEOUT},
-            "with a stranger's credential: timeout",
+            "with an unknown credential: timeout",
         ),
         ("authorization", {"power": TIMEOUT}, "beyond its rights: timeout"),
         ("authorization", {"power": UNAUTHORIZED}, "beyond its rights: 401"),

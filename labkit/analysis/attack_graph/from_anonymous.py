@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labkit.analysis.attack_graph.from_objects import object_steps
+from labkit.analysis.attack_graph.from_rights import as_dump
 from labkit.analysis.attack_graph.steps import Step
-from labkit.cluster.objects.facts import ClusterNode, Dump, Namespace
+from labkit.cluster.objects.facts import Dump
 from labkit.cluster.policies import Binding, Rbac
 from labkit.model import Foothold
-from labkit.model.authorization import ANONYMOUS, UNAUTHENTICATED, apiserver_authorization
-from labkit.model.bootstrap import bootstrap_policy
+from labkit.model.authorization import (
+    ANONYMOUS,
+    UNAUTHENTICATED,
+    apiserver_authorization,
+    authorizers,
+)
 from labkit.model.footholds import CALLS, OUTSIDE, POD, SECRETS
-from labkit.model.pod_security import standard
 from labkit.model.rights import Action, authenticated_as, may
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["anonymous_bindings", "anonymous_object_steps", "anonymous_steps", "open_apiservers"]
 
-STRANGER = (Foothold("is", ANONYMOUS), Foothold("group", UNAUTHENTICATED))
+ANONYMOUS_CALLER = (Foothold("is", ANONYMOUS), Foothold("group", UNAUTHENTICATED))
 READ_SECRETS = tuple(Action(verb, "secrets") for verb in ("list", "get"))
 TECHNIQUE = "apiserver-anonymous"
 
@@ -73,18 +77,18 @@ def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
     said = "no flag of an apiserver in the dump says otherwise"
     because = (f"anonymous authentication is on: {said}", str(bindings[0].source))
     return tuple(
-        Step("call-unauthenticated", place, STRANGER, because, technique=TECHNIQUE)
+        Step("call-unauthenticated", place, ANONYMOUS_CALLER, because, technique=TECHNIQUE)
         for place in (CALLS, OUTSIDE)
     )
 
 
 def anonymous_bindings(rbac: Rbac) -> list[Binding]:
     """Return the bindings that give rights to callers without a credential."""
-    strangers = {("User", ANONYMOUS), ("Group", UNAUTHENTICATED)}
+    anonymous = {("User", ANONYMOUS), ("Group", UNAUTHENTICATED)}
     return [
         binding
         for binding in rbac.bindings
-        if any((kind, name) in strangers for kind, _, name in binding.subjects)
+        if any((kind, name) in anonymous for kind, _, name in binding.subjects)
     ]
 
 
@@ -100,39 +104,21 @@ def open_apiservers(env: Environment) -> Iterator[Component]:
 
 
 def _steps_at(env: Environment, it: Component) -> Iterator[Step]:
-    stranger = authenticated_as(it, env, None)
+    anonymous = authenticated_as(it, env, None)
     for action in READ_SECRETS:
-        claim = may(env, it, stranger, action)
+        claim = may(env, it, anonymous, action)
         if claim.value == "allowed":
-            because = (stranger.claim, claim)
+            because = (anonymous.claim, claim)
             yield Step(TECHNIQUE, CALLS, (SECRETS,), because, technique=TECHNIQUE)
             break
     bindings = anonymous_bindings(env.rbac)
-    if not bindings or "RBAC" not in {each.value for each in it.values("authorization-mode")}:
+    if not bindings or "RBAC" not in {each.kind for each in authorizers(env, it)}:
         return
-    why = (stranger.claim, str(bindings[0].source))
-    yield Step("call-unauthenticated", CALLS, STRANGER, why, technique=TECHNIQUE)
-    dump = _as_dump(env, it)
+    why = (anonymous.claim, str(bindings[0].source))
+    yield Step("call-unauthenticated", CALLS, ANONYMOUS_CALLER, why, technique=TECHNIQUE)
+    dump = as_dump(env, it)
     yield from object_steps(dump)
     for home in ("", *(it.name for it in dump.namespaces)):
         # a container's environment lies open to a caller who runs commands in it
         unknown = ("which pods there are is not among the files",)
         yield Step("exec", Foothold("enters", home), (POD, SECRETS), unknown)
-
-
-def _as_dump(env: Environment, apiserver: Component) -> Dump:
-    """Return the roles and bindings of an environment as the objects of a cluster."""
-    own = bootstrap_policy()
-    named = {(role.namespace, role.name) for role in env.rbac.roles}
-    roles = (*env.rbac.roles, *(it for it in own.roles if (it.namespace, it.name) not in named))
-    homes = dict.fromkeys(
-        ["default", "kube-system", *(it.namespace for it in env.rbac.bindings if it.namespace)]
-    )
-    masters = {it.node for it in env.components if it.kind == "kube-apiserver"}
-    kubelets = dict.fromkeys(it.node for it in env.components if it.kind == "kubelet")
-    return Dump(
-        env.name,
-        nodes=tuple(ClusterNode(node, node in masters, "") for node in kubelets),
-        namespaces=tuple(Namespace(name, standard(env, apiserver, name).value) for name in homes),
-        rbac=Rbac(roles, (*env.rbac.bindings, *own.bindings)),
-    )

@@ -14,9 +14,9 @@ from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.syntax.urls import is_loopback
 from labkit.model import Channel, Foothold, Model, Role, StoredCredential
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
-from labkit.model.listeners import ListenerKind, gap_at, kind_of_listener
+from labkit.model.listeners import ListenerKind, kind_of_listener
 
-__all__ = ["channel_steps", "implications", "machines", "technique_of_credential"]
+__all__ = ["channel_steps", "implications", "machines", "nodes_of", "technique_of_credential"]
 
 OPEN, EVERYTHING = frozenset({"none", "anonymous"}), "allow-all"
 READABLE = frozenset({"secrets", "all objects"})
@@ -49,6 +49,19 @@ def machines(model: Model, role: Role) -> list[str]:
     return sorted({it.node for it in model.components if it.kind == sign and it.node})
 
 
+def nodes_of(model: Model) -> list[str]:
+    """Return the machines of a model, sorted.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> nodes_of(read_model("hardened"))
+    ['etcd1', 'etcd2', 'etcd3', 'master', 'worker1', 'worker2']
+    """
+    # "anyone" is at no machine: their node is the network
+    return sorted({it.node for it in model.components if it.node and it.kind != "anyone"})
+
+
 def implications(model: Model) -> dict[Foothold, list[Foothold]]:
     """Return the footholds that an attacker has by having another one.
 
@@ -61,7 +74,7 @@ def implications(model: Model) -> dict[Foothold, list[Foothold]]:
     """
     found: dict[Foothold, list[Foothold]] = {NETWORK: [CALLS], POD: [CALLS], ADMIN: [SECRETS]}
     workers = machines(model, Role.WORKER)
-    for node in sorted({it.node for it in model.components if it.node}):
+    for node in nodes_of(model):
         worker = [NODE, POD] if node in workers else []
         found[Foothold("root", node)] = [Foothold("user", node), NETWORK, *worker]
         found[Foothold("user", node)] = [CALLS]
@@ -71,6 +84,9 @@ def implications(model: Model) -> dict[Foothold, list[Foothold]]:
             found[Foothold(kind, role)] = [Foothold(kind, it) for it in machines(model, role)]
     for it in model.credentials:
         found.setdefault(Foothold("root", it.node), []).append(Foothold("holds", it.id))
+    for commands in sorted({it for each in model.channels for it in _commands(model, each)}):
+        root = Foothold("root", model.component(str(commands.where)).node)
+        found.setdefault(root, []).append(commands)
     return found
 
 
@@ -127,7 +143,7 @@ def technique_of_credential(it: StoredCredential) -> str:
 
 def _by_machine(model: Model) -> Iterator[Step]:
     """Yield the steps of root on a machine, which no channel restricts."""
-    kept = () if model.sealed else (SECRETS,)
+    kept = () if model.secrets_encrypted else (SECRETS,)
     for it in model.components:
         root = Foothold("root", it.node)
         if it.node and it.kind == "etcd":
@@ -152,7 +168,7 @@ def _by_channel(model: Model, it: Channel) -> Iterator[Step]:
         return Step(name, foothold, gains, because, REQUEST, technique, it.id)
 
     if it.client_authentication.value in OPEN and it.authorization.value == EVERYTHING:
-        technique = gap_at(it, "client_authentication").technique
+        technique = kind.gap(it, "client_authentication").technique
         yield call(technique or "call-unauthenticated", place, technique)
     elif it.protocol == "unix":
         yield call("use-socket", Foothold("root", server.node))
@@ -171,12 +187,12 @@ def _on_the_way(model: Model, it: Channel, kind: ListenerKind) -> Iterator[Step]
     """Yield the steps of an attacker between client and server."""
     loss = _loss(model, it, kind)
     if it.encryption.value == "none" and loss:
-        technique = gap_at(it, "encryption").technique
+        technique = kind.gap(it, "encryption").technique
         name, because = technique or "eavesdrop", (it.encryption,)
         yield Step(name, NETWORK, loss, because, LISTENING, technique, it.id)
     # a false server gets what the client sends, and not what the client asks for
     elif it.server_authentication.value == "unverified" and loss and kind.name in STORE:
-        technique = gap_at(it, "server_authentication").technique
+        technique = kind.gap(it, "server_authentication").technique
         name, because = technique or "machine-in-the-middle", (it.server_authentication,)
         yield Step(name, NETWORK, loss, because, MIDDLE, technique, it.id)
 
@@ -207,11 +223,17 @@ def _client_holds(model: Model, it: Channel) -> Foothold:
     return Foothold("holds", f"{it.credential}@{model.component(it.client).node}")
 
 
+def _commands(model: Model, it: Channel) -> list[Foothold]:
+    """Return the foothold of commanding a server, if its calls give that and nothing more."""
+    gains = kind_of_listener(it).gains(model.component(it.server))
+    return [gain for gain in gains if gain.kind == "commands"]
+
+
 def _keeps_plaintext(model: Model, kind: ListenerKind) -> bool:
-    return kind.name in STORE and not model.sealed
+    return kind.name in STORE and not model.secrets_encrypted
 
 
 def _loss(model: Model, it: Channel, kind: ListenerKind) -> tuple[Foothold, ...]:
     """Return the loss by reading a channel; secrets may reach etcd encrypted already."""
-    sealed = kind.name in STORE and model.sealed
-    return (SECRETS,) if READABLE & set(it.data) and not sealed else ()
+    encrypted = kind.name in STORE and model.secrets_encrypted
+    return (SECRETS,) if READABLE & set(it.data) and not encrypted else ()

@@ -9,17 +9,22 @@ written independently, and each is the other's test.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from labkit.analysis.attack_graph.from_channels import channel_steps, implications, machines
+from labkit.analysis.attack_graph.from_channels import (
+    channel_steps,
+    implications,
+    machines,
+    nodes_of,
+)
 from labkit.analysis.attack_graph.steps import (
     Graph,
     Path,
-    attack_graph,
     cheapest_paths,
     close,
     cost,
+    known_and_possible,
     paths_to,
 )
 from labkit.errors import ConfigError
@@ -35,6 +40,8 @@ __all__ = [
     "derivation",
     "find_foothold",
     "graph_for",
+    "graphs_for",
+    "paths_between",
     "reach",
     "usual_starts",
 ]
@@ -43,6 +50,8 @@ Derivation: TypeAlias = Literal["claims", "techniques"]
 DERIVATIONS: tuple[Derivation, ...] = ("claims", "techniques")
 #: What runs on a machine that somebody may get onto.
 ON_MACHINES = frozenset({"etcd", "kube-apiserver", "kubelet", "kube-scheduler", "dockerd"})
+#: What an attacker may hold without a step that says what it leads to.
+LEAD_NOWHERE = frozenset({"commands", "secrets", "node"})
 
 
 @dataclass(frozen=True)
@@ -53,12 +62,16 @@ class AttackPaths:
     ----------
     start, goal : Foothold
     paths : tuple of tuple of Step
-        The cheapest first; empty where the goal is out of reach.
+        The cheapest first; empty where no path is known.
+    possible : tuple of tuple of Step
+        Where no path is known, the cheapest of those that would exist if something unknown were
+        true; the steps say what has to be found out. Without any, the goal is out of reach.
     """
 
     start: Foothold
     goal: Goal
     paths: tuple[Path, ...]
+    possible: tuple[Path, ...] = ()
     HEAD = ("path", "cost", "held", "step", "technique", "because")
 
     def __bool__(self) -> bool:
@@ -69,24 +82,25 @@ class AttackPaths:
 
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []
-        for number, path in enumerate(self.paths, start=1):
+        for number, path in enumerate(self.paths or self.possible, start=1):
             first = (str(number), f"{cost(path):g}")
             if not path:
                 rows.append((*first, str(self.start), "held from the start", "", ""))
             for step in path:
-                because = "; ".join(map(str, step.because))
-                rows.append((*first, str(step.foothold), step.name, step.technique, because))
+                rows.append((*first, str(step.foothold), step.name, step.technique, step.reasons))
                 first = ("", "")
         return rows
 
     @property
     def _title(self) -> str:
-        count = len(self.paths)
-        found = f"{count} path{'' if count == 1 else 's'}" if count else "out of reach"
+        count = len(self.paths or self.possible)
+        kind = "" if self.paths else "possible "
+        found = f"{count} {kind}path{'' if count == 1 else 's'}" if count else "out of reach"
         return f"{self.start} -> {self.goal}: {found}"
 
     def __repr__(self) -> str:
-        return self._title + (f"\n{columns(self.HEAD, self._rows())}" if self.paths else "")
+        rows = self._rows()
+        return self._title + (f"\n{columns(self.HEAD, rows)}" if rows else "")
 
     def _repr_html_(self) -> str:
         return html(self.HEAD, self._rows(), self._title)
@@ -100,24 +114,33 @@ class Reach:
     ----------
     paths : dict of Foothold to dict of Foothold to tuple of Step
         By foothold and by goal: the cheapest path.
+    possible : dict of Foothold to dict of Foothold to tuple of Step
+        Where no path is known: the cheapest that would exist if something unknown were true.
     """
 
     paths: dict[Foothold, dict[Goal, Path]]
+    possible: dict[Foothold, dict[Goal, Path]] = field(default_factory=dict)
 
     HEAD = ("from", *map(str, GOALS))
 
     def path(self, start: Foothold, goal: Goal) -> Path | None:
-        """Return the cheapest path, or None if the goal is out of reach."""
+        """Return the cheapest path, or None if none is known."""
         return self.paths[start].get(goal)
 
-    def _rows(self) -> list[tuple[str, ...]]:
-        def shown(path: Path | None) -> str:
-            if path is None:
-                return "out of reach"
-            return " -> ".join(step.name for step in path) or "held from the start"
+    def possible_path(self, start: Foothold, goal: Goal) -> Path | None:
+        """Return the cheapest path that something unknown would open, or None."""
+        return self.possible.get(start, {}).get(goal)
 
-        starts = self.paths
-        return [(str(it), *(shown(self.path(it, goal)) for goal in GOALS)) for it in starts]
+    def _shown(self, start: Foothold, goal: Goal) -> str:
+        path, kind = self.path(start, goal), ""
+        if path is None:
+            path, kind = self.possible_path(start, goal), "possible: "
+        if path is None:
+            return "out of reach"
+        return kind + (" -> ".join(step.name for step in path) or "held from the start")
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [(str(it), *(self._shown(it, goal) for goal in GOALS)) for it in self.paths]
 
     def __repr__(self) -> str:
         return columns(self.HEAD, self._rows())
@@ -153,13 +176,15 @@ def derivation(word: str) -> Derivation:
     raise ConfigError(f"no derivation {word!r}", hint=f"one of: {', '.join(DERIVATIONS)}")
 
 
-def graph_for(model: Model, derivation: Derivation = "claims") -> Graph:
+def graph_for(model: Model, derivation: Derivation = "claims", *, possible: bool = False) -> Graph:
     """Return the attack graph of a model: footholds, joined by steps.
 
     Parameters
     ----------
     model : Model
     derivation : {"claims", "techniques"}
+    possible : bool
+        Take the steps as well that exist only if something unknown is true.
 
     Returns
     -------
@@ -178,30 +203,62 @@ def graph_for(model: Model, derivation: Derivation = "claims") -> Graph:
     >>> graph.has_edge(Foothold("admin"), Foothold("root", "worker1"))
     True
     """
+    return graphs_for(model, derivation)[possible]
+
+
+def graphs_for(model: Model, derivation: Derivation = "claims") -> tuple[Graph, Graph]:
+    """Return the attack graph of what is known, and the one with possible steps as well.
+
+    Parameters
+    ----------
+    model : Model
+    derivation : {"claims", "techniques"}
+
+    Returns
+    -------
+    known, possible : networkx.DiGraph
+        The same object where no step depends on something unknown.
+
+    Raises
+    ------
+    ConfigError
+        The model was not read from an environment, which the derivation from techniques needs.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> known, possible = graphs_for(read_model("hardened"))
+    >>> known is possible
+    True
+    """
     if derivation == "techniques":
         from labkit.analysis.attack_graph import from_techniques
 
-        return from_techniques.graph(model)
+        found = from_techniques.graph(model)
+        return found, found
     implied = implications(model)
     if model.env is None and model.dump is None:
         # nothing of RBAC is loaded for a model that has none
-        return attack_graph(channel_steps(model), implied)
+        return known_and_possible(channel_steps(model), implied)
     from labkit.analysis.attack_graph.from_anonymous import (
         anonymous_object_steps,
         anonymous_steps,
     )
 
     if model.dump is None:
-        return attack_graph((*channel_steps(model), *anonymous_steps(model)), implied)
+        from labkit.analysis.attack_graph.from_rights import account_steps
+
+        steps = (*channel_steps(model), *anonymous_steps(model), *account_steps(model))
+        return known_and_possible(steps, implied)
     from labkit.analysis.attack_graph.from_objects import object_steps
 
-    steps, strangers = object_steps(model.dump), anonymous_object_steps(model.dump)
+    steps, anonymous = object_steps(model.dump), anonymous_object_steps(model.dump)
     pods = dict.fromkeys(step.foothold for step in steps if step.foothold.kind == "pod")
     # inside a pod means: inside one of the attacker's choice
     more = {POD: [*implied[POD], *pods], OUTSIDE: []}
-    if strangers:
+    if anonymous:
         more |= {Foothold("pod", it.id): [CALLS] for it in model.dump.pods}
-    return attack_graph((*channel_steps(model), *steps, *strangers), {**implied, **more})
+    return known_and_possible((*channel_steps(model), *steps, *anonymous), {**implied, **more})
 
 
 def attack_paths(
@@ -240,9 +297,28 @@ def attack_paths(
     >>> [step.name for step in attack_paths(read_model("insecure"), "pod", "node").paths[0]]
     ['docker-tcp']
     """
-    graph = graph_for(model, derivation)
-    start, goal = _start(model, start, graph, derivation), _goal(model, goal, graph, derivation)
-    return AttackPaths(start, goal, tuple(cheapest_paths(graph, start, goal, count)))
+    graph, wide = graphs_for(model, derivation)
+    start, goal = _start(model, start, wide, derivation), _goal(model, goal, wide, derivation)
+    return paths_between(graph, wide, start, goal, count)
+
+
+def paths_between(
+    graph: Graph, wide: Graph, start: Foothold, goal: Goal, count: int
+) -> AttackPaths:
+    """Return the cheapest known paths, or without any, the cheapest possible ones.
+
+    Parameters
+    ----------
+    graph, wide : networkx.DiGraph
+        What :func:`graphs_for` returns.
+    start, goal : Foothold
+    count : int
+        How many paths at most.
+    """
+    paths = tuple(cheapest_paths(graph, start, goal, count))
+    if paths or wide is graph:
+        return AttackPaths(start, goal, paths)
+    return AttackPaths(start, goal, (), tuple(cheapest_paths(wide, start, goal, count)))
 
 
 def reach(
@@ -276,21 +352,31 @@ def reach(
     ----------------------  -----------------  -------------  --------------
     on the cluster network  out of reach       out of reach   out of reach
     """
-    graph = graph_for(model, derivation)
+    graph, wide = graphs_for(model, derivation)
     if starts is None:
         chosen = [it for it in usual_starts(model) if derivation == "claims" or it in graph]
     else:
-        chosen = [_start(model, start, graph, derivation) for start in starts]
+        chosen = [_start(model, start, wide, derivation) for start in starts]
+    known = _nearest(graph, chosen)
+    if wide is graph:
+        return Reach(known)
+    possible = _nearest(wide, chosen)
+    for start, paths in known.items():
+        possible[start] = {goal: it for goal, it in possible[start].items() if goal not in paths}
+    return Reach(known, possible)
+
+
+def _nearest(graph: Graph, starts: Iterable[Foothold]) -> dict[Foothold, dict[Goal, Path]]:
+    """Return the cheapest path from each start to each goal that is reached from it."""
+    chosen = list(starts)
     if len(chosen) == 1:
         ways = close(graph, chosen[0])
-        return Reach({chosen[0]: {goal: ways[goal] for goal in GOALS if goal in ways}})
+        return {chosen[0]: {goal: ways[goal] for goal in GOALS if goal in ways}}
     to = {goal: paths_to(graph, goal) for goal in GOALS}
-    return Reach(
-        {
-            start: {goal: found[start] for goal, found in to.items() if start in found}
-            for start in chosen
-        }
-    )
+    return {
+        start: {goal: found[start] for goal, found in to.items() if start in found}
+        for start in chosen
+    }
 
 
 def _start(model: Model, wanted: str | Foothold, graph: Graph, derivation: Derivation) -> Foothold:
@@ -300,6 +386,11 @@ def _start(model: Model, wanted: str | Foothold, graph: Graph, derivation: Deriv
         raise ConfigError(
             f"no technique starts from {start.word!r}: what is reached from there is not known",
             hint='ask the claims of the model instead: derivation="claims"',
+        )
+    if start.kind in LEAD_NOWHERE and not (start in graph and graph.out_degree(start)):
+        raise ConfigError(
+            f"no step starts from {start.word!r}: what is reached from there is not known",
+            hint="start from network, pod, user:NODE, root:NODE or holds:CREDENTIAL@NODE",
         )
     return start
 
@@ -313,6 +404,13 @@ def _goal(model: Model, wanted: str | Goal, graph: Graph, derivation: Derivation
         raise ConfigError(
             f"{goal.word!r} is a machine of the attacker's choice: it is a start, not a goal",
             hint="name the machine, root:NODE, or ask for node: root on any node",
+        )
+    if goal == OUTSIDE or (
+        goal.kind == "commands" and not (goal in graph and graph.in_degree(goal))
+    ):
+        raise ConfigError(
+            f"no step of this model says whether {goal.word!r} is reached",
+            hint=f"one of: {', '.join(it.word for it in GOALS)}, root:NODE, holds:CREDENTIAL@NODE",
         )
     if derivation == "techniques" and goal not in GOALS and not (by_role and goal in graph):
         raise ConfigError(
@@ -369,7 +467,7 @@ def find_foothold(model: Model, wanted: str | Foothold, graph: Graph | None = No
     Foothold(kind='root', where='worker1')
     """
     text = wanted.word if isinstance(wanted, Foothold) else wanted.strip()
-    nodes = {it.node for it in model.components if it.node}
+    nodes = nodes_of(model)
     known = {NETWORK, POD, *GOALS}
     if model.dump:
         known |= {OUTSIDE, *(Foothold("pod", it.id) for it in model.dump.pods)}

@@ -19,7 +19,17 @@ import networkx as nx
 from labkit.model.claims import Claim
 from labkit.model.footholds import Foothold
 
-__all__ = ["Graph", "Path", "Step", "attack_graph", "cheapest_paths", "close", "cost", "paths_to"]
+__all__ = [
+    "Graph",
+    "Path",
+    "Step",
+    "attack_graph",
+    "cheapest_paths",
+    "close",
+    "cost",
+    "known_and_possible",
+    "paths_to",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,9 @@ class Step:
         none does.
     channel : str
         The id of the channel that it goes over; empty where it goes over none.
+    unknown : str
+        What has to be found out, because the step exists only if it is true; empty for a step
+        that is known to exist.
 
     Examples
     --------
@@ -58,6 +71,7 @@ class Step:
     cost: float = 1.0
     technique: str = field(default="", compare=False)
     channel: str = field(default="", compare=False)
+    unknown: str = field(default="", compare=False)
 
     def plain(self) -> dict[str, Any]:
         """Return the step as JSON can hold it."""
@@ -69,11 +83,18 @@ class Step:
             "because": list(map(str, self.because)),
             "cost": self.cost,
             "channel": self.channel,
+            "unknown": self.unknown,
         }
 
     def __str__(self) -> str:
         given = ", ".join(map(str, self.grants)) or "nothing more"
         return f"{self.foothold}: {self.name} -> {given}"
+
+    @property
+    def reasons(self) -> str:
+        """What allows it, and what has to be found out."""
+        said = "; ".join(map(str, self.because))
+        return f"{said}; to find out: {self.unknown}".lstrip("; ") if self.unknown else said
 
 
 Path: TypeAlias = tuple[Step, ...]
@@ -103,7 +124,10 @@ def cost(path: Path) -> float:
 
 
 def attack_graph(
-    steps: Iterable[Step], implies: Mapping[Foothold, Iterable[Foothold]] | None = None
+    steps: Iterable[Step],
+    implies: Mapping[Foothold, Iterable[Foothold]] | None = None,
+    *,
+    possible: bool = False,
 ) -> Graph:
     """Build the graph of what can be held, and by which step.
 
@@ -113,6 +137,8 @@ def attack_graph(
         The possible steps; of equally cheap ones between two footholds, the first counts.
     implies : mapping of Foothold to iterable of Foothold, optional
         The footholds that an attacker has by having another one.
+    possible : bool
+        Take the steps as well that exist only if something unknown is true.
 
     Returns
     -------
@@ -129,7 +155,7 @@ def attack_graph(
     """
     graph: Graph = nx.DiGraph()
     for step in steps:
-        for thing in step.grants:
+        for thing in step.grants if possible or not step.unknown else ():
             known = graph.get_edge_data(step.foothold, thing)
             if known is None or step.cost < known["weight"]:
                 graph.add_edge(step.foothold, thing, weight=step.cost, step=step)
@@ -137,6 +163,37 @@ def attack_graph(
         for other in others:
             graph.add_edge(thing, other, weight=0.0, step=None)
     return graph
+
+
+def known_and_possible(
+    steps: Iterable[Step], implies: Mapping[Foothold, Iterable[Foothold]] | None = None
+) -> tuple[Graph, Graph]:
+    """Build the graph of the steps that are known to exist, and the one of all steps.
+
+    Parameters
+    ----------
+    steps : iterable of Step
+    implies : mapping of Foothold to iterable of Foothold, optional
+        As :func:`attack_graph` takes it.
+
+    Returns
+    -------
+    known, possible : networkx.DiGraph
+        The same object where no step depends on something unknown.
+
+    Examples
+    --------
+    >>> from labkit.model.footholds import NODE, POD
+    >>> step = Step("escape", POD, (NODE,), (), unknown="whether the group is docker's")
+    >>> known, possible = known_and_possible([step])
+    >>> known.has_edge(POD, NODE), possible.has_edge(POD, NODE)
+    (False, True)
+    """
+    every = tuple(steps)
+    graph = attack_graph(every, implies)
+    if not any(step.unknown for step in every):
+        return graph, graph
+    return graph, attack_graph(every, implies, possible=True)
 
 
 def close(graph: Graph, start: Foothold) -> dict[Foothold, Path]:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from labkit.analysis.findings.finding import Findings
+from labkit.cluster.syntax.disk import read_bytes
 from labkit.cluster.syntax.source import decode
 from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.errors import ConfigError
@@ -56,10 +57,7 @@ def read_acceptances(path: Path) -> tuple[Acceptance, ...]:
     ConfigError
         The file cannot be read, an entry lacks something, or ``until`` is not a date.
     """
-    try:
-        document = read_one(decode(path.read_bytes(), path.name), path.name)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    document = read_one(decode(read_bytes(path, path.name), path.name, utf16=True), path.name)
     for key in document.mapping():
         if key != "accepted":
             raise document.broken(f"{key!r}: only a list 'accepted' is known", key)

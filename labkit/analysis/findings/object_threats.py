@@ -9,7 +9,7 @@ from labkit.analysis.attack_graph.from_anonymous import anonymous_object_steps
 from labkit.analysis.attack_graph.from_objects.builder import inside
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.from_objects.steps import object_steps
-from labkit.analysis.attack_graph.steps import Path, attack_graph, cost, paths_to
+from labkit.analysis.attack_graph.steps import Path, cost, known_and_possible, paths_to
 from labkit.analysis.findings.anonymous import anonymous_finding
 from labkit.analysis.findings.finding import Finding
 from labkit.analysis.findings.risk import RiskRule
@@ -26,6 +26,9 @@ RULES = {ADMIN: ("pod-to-cluster-admin", 4), SECRETS: ("pod-to-secrets", 3)}
 def object_threats(dump: Dump, risk: RiskRule) -> Iterator[Finding]:
     """Yield a finding for each workload from whose pods a goal is reached, by the shortest way.
 
+    One from which it is reached only if something unknown is true is a finding whose state is
+    unknown.
+
     One that a service shows outside of the cluster is the likelier to be broken into. A daemon
     set is found once, and not once on each node, so that a new node is no new finding.
 
@@ -37,19 +40,24 @@ def object_threats(dump: Dump, risk: RiskRule) -> Iterator[Finding]:
     []
     """
     steps = object_steps(dump)
-    graph = attack_graph((*steps, *anonymous_object_steps(dump)), {ADMIN: [SECRETS]})
+    every = (*steps, *anonymous_object_steps(dump))
+    graph, wide = known_and_possible(every, {ADMIN: [SECRETS]})
     yield from anonymous_finding(graph, "kube-apiserver", dump.rbac, risk)
     doors = {step.grants[0]: str(step.because[0]) for step in steps if step.foothold == OUTSIDE}
-    told: set[str] = set()
-    for goal in RULES:
-        paths = paths_to(graph, goal)
-        workloads: dict[str, list[PodGroup]] = defaultdict(list)
-        for pods in dump.pods:
-            if inside(pods) in paths:
-                workloads[pods.workload].append(pods)
-        for name, groups in workloads.items():
-            if name not in told:
-                told.add(name)
+    told: dict[str, Goal] = {}
+    graphs = (graph,) if wide is graph else (graph, wide)
+    for each in graphs:
+        for goal in RULES:
+            paths = paths_to(each, goal)
+            workloads: dict[str, list[PodGroup]] = defaultdict(list)
+            for pods in dump.pods:
+                if inside(pods) in paths:
+                    workloads[pods.workload].append(pods)
+            for name, groups in workloads.items():
+                # whether the secrets are read does not matter beside cluster-admin
+                if told.get(name) in {ADMIN, goal} or (each is graph and name in told):
+                    continue
+                told[name] = goal
                 first = min(groups, key=lambda pods: cost(paths[inside(pods)]))
                 door = next(filter(None, (doors.get(inside(pods)) for pods in groups)), "")
                 yield _finding(dump, groups, first, goal, paths[inside(first)], risk, door)
@@ -70,6 +78,8 @@ def _finding(
     because = "; ".join(map(str, path[0].because))
     names = tuple(dict.fromkeys(it for s in path if (it := STEP_KINDS[s.name].attack)))
     way = " -> ".join(step.name for step in path)
+    doubts = tuple(dict.fromkeys(step.unknown for step in path if step.unknown))
+    said = f"to find out: {'; '.join(doubts)}" if doubts else ""
     nodes = len({node for pods in groups for node in pods.nodes})
     spread = f"on {nodes} nodes" if nodes > 1 else ""
     return Finding(
@@ -82,12 +92,12 @@ def _finding(
         attack=names,
         references=("Kubernetes documentation: Role Based Access Control Good Practices",),
         property="path",
-        claim=Claim("reached", "", Source(dump.name, None, because)),
-        state="open",
+        claim=Claim("unknown" if doubts else "reached", "", Source(dump.name, None, because)),
+        state="unknown" if doubts else "open",
         control="",
         technique="",
         likelihood=likelihood,
         impact=impact,
         severity=risk.level(likelihood, impact),
-        explanation="; ".join(said for said in (way, spread, door) if said),
+        explanation="; ".join(filter(None, (way, said, spread, door))),
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labkit.analysis.findings.finding import LEVELS
+from labkit.cluster.syntax.disk import read_bytes
 from labkit.cluster.syntax.source import decode
 from labkit.cluster.syntax.yamldoc import Document, read_one
-from labkit.errors import ConfigError
 
 __all__ = ["RiskRule", "read_risk"]
 
@@ -63,10 +63,7 @@ def read_risk(path: Path) -> RiskRule:
     """
     from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES
 
-    try:
-        document = read_one(decode(path.read_bytes(), path.name), path.name)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    document = read_one(decode(read_bytes(path, path.name), path.name, utf16=True), path.name)
     known = {rule.name for rule in (*RULES, *COMPONENT_RULES, *CREDENTIAL_RULES)}
     weights = {}
     for part in ("likelihood", "impact"):

@@ -97,7 +97,7 @@ RULES = (
     ),
     ThreatRule(
         "caller-unauthenticated",
-        title="Nobody is asked who calls",
+        title="Callers are not authenticated",
         property="client_authentication",
         bad=("none", "anonymous"),
         good="required",

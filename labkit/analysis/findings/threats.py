@@ -13,7 +13,7 @@ from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RU
 from labkit.gc_pause import gc_pause
 from labkit.model import Channel, Claim, Model, StoredCredential
 from labkit.model.footholds import ADMIN
-from labkit.model.listeners import Gap, gap_at, kind_of_listener
+from labkit.model.listeners import Gap, kind_of_listener
 
 __all__ = ["find_threats"]
 
@@ -84,6 +84,10 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
         from labkit.analysis.findings.anonymous import anonymous_threats
 
         found += anonymous_threats(model, rule)
+        if not model.env.complete:
+            from labkit.analysis.findings.account_threats import account_threats
+
+            found += account_threats(model, rule)
     if model.dump is not None:
         from labkit.analysis.findings.object_threats import object_threats
 
@@ -131,7 +135,7 @@ def _channels(model: Model) -> Iterator[_Case]:
                 key=f"{rule.name}@{where}",
                 claim=claim,
                 state=_state(rule, claim),
-                gap=_gap(rule, channel),
+                gap=rule.gap if rule.gap.control else kind.gap(channel, rule.property),
                 impact=kind.impact if rule.listener or grave else max(1, kind.impact - 2),
             )
             if kind.by_design and rule.name == "caller-unrestricted" and channel.open:
@@ -153,10 +157,6 @@ def _state(rule: ThreatRule, claim: Claim) -> str:
     if claim.value == "unknown":
         return "unknown"
     return "open" if claim.value in rule.bad else "mitigated"
-
-
-def _gap(rule: ThreatRule, channel: Channel) -> Gap:
-    return rule.gap if rule.gap.control else gap_at(channel, rule.property)
 
 
 def _components(model: Model) -> Iterator[_Case]:

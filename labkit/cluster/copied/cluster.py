@@ -16,8 +16,8 @@ from labkit.cluster.copied.files import Copied, copied_files, machines_in
 from labkit.cluster.copied.machine_files import (
     certificates_of,
     personal_kubeconfigs,
-    policies,
     rbac_of,
+    read_apiserver_files,
 )
 from labkit.cluster.copied.names import with_names
 from labkit.cluster.copied.pki import pki_of, with_readable_certificate
@@ -123,7 +123,7 @@ def _environment(
     clients = [item.kubeconfig for item in components if item.kubeconfig]
     credentials = read_credentials(found, Pki(), certificates, [*clients, *kubeconfigs], components)
     pki, authorities = pki_of(found, certificates, components, unknowns)
-    abac, encryption = policies(found, components, unknowns)
+    named = read_apiserver_files(found, components, unknowns)
     auth = None
     for file in copied.objects:
         if Path(file.source).name == ETCD_AUTH:
@@ -146,8 +146,7 @@ def _environment(
         certificate_files=tuple(item for read in certificates.values() for item in read),
         kubeconfigs=kubeconfigs,
         docker_clients=(),
-        abac=abac,
-        encryption=encryption,
+        apiserver_files=named,
         rbac=rbac_of(manifests, unknowns),
         etcd_auth=auth,
         etcd_auth_source=auth.source if auth else absent,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from labkit.cluster.facts import File
+from labkit.cluster.syntax.disk import MAX_BYTES, MAX_FILES, files_below, inside, kind_of, printable
 from labkit.cluster.syntax.source import Unknown, decode, trying
 from labkit.errors import ConfigError
 
@@ -18,8 +19,8 @@ __all__ = ["Copied", "copied_files", "is_copied", "machines_in"]
 TOP = ("etc", "var", "usr", "lib")
 OBJECTS = "manifests"
 YAML = (".yaml", ".yml", ".json")
-#: No configuration file is larger, and no machine has more files.
-MAX_BYTES, MAX_FILES = 2_000_000, 50_000
+#: Where a machine's configuration stands, and the ends of its files' names elsewhere.
+SETTINGS, ENDS = "/etc/", (*YAML, ".conf", ".service", ".socket", ".crt", ".pem", ".key", ".env")
 DEFAULT_NAME = "node"
 LINKS = 20
 
@@ -64,7 +65,7 @@ def _roots(folder: Path) -> dict[str, Path]:
     if any((folder / top).is_dir() for top in TOP):
         return {"": folder}
     try:
-        inner = sorted(item for item in folder.iterdir() if item.is_dir())
+        inner = sorted(item for item in folder.iterdir() if item.is_dir() and inside(item, folder))
     except OSError:
         return {}
     return {
@@ -107,45 +108,58 @@ def copied_files(folder: Path, unknowns: list[Unknown]) -> Copied:
         name: dict(_machine_files(root, f"{name}/" if name else "", unknowns))
         for name, root in roots.items()
     }
-    places = [*folder.glob("*"), *folder.glob(f"{OBJECTS}/**/*")]
-    objects = []
-    for path in sorted(path for path in places if path.suffix in YAML and path.is_file()):
-        shown = path.relative_to(folder).as_posix()
-        if path.stat().st_size > MAX_BYTES:
+    for item in folder.iterdir():
+        if item.is_symlink() and item.is_dir() and not inside(item, folder):
+            why = "a link that leaves the folder"
+            unknowns.append(Unknown(printable(item.name), None, "", why))
+    return Copied(machines, tuple(_objects(folder, unknowns)))
+
+
+def _objects(folder: Path, unknowns: list[Unknown]) -> Iterator[File]:
+    """Yield the files with the cluster's objects, beside the machines' folders."""
+    for found in (*files_below(folder, deep=False), *files_below(folder / OBJECTS)):
+        shown = printable(os.path.relpath(found.path, folder))
+        if found.path.suffix not in YAML and not (found.problem and found.path.is_dir()):
+            continue
+        if found.problem or not inside(found.path, folder):
+            why = found.problem or "a link that leaves the folder"
+            unknowns.append(Unknown(shown, None, "", why))
+        elif found.path.stat().st_size > MAX_BYTES:
             why = "too large for configuration: read a dump with read_dump"
-            unknowns.append(Unknown(_printable(shown), None, "", why))
-        elif _printable(shown) == shown:
-            objects.append(File(path, OBJECTS, shown))
-    return Copied(machines, tuple(objects))
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+            unknowns.append(Unknown(shown, None, "", why))
+        else:
+            yield File(found.path, OBJECTS, shown)
 
 
 def _machine_files(root: Path, start: str, unknowns: list[Unknown]) -> Iterator[tuple[str, File]]:
     def unreadable(error: OSError) -> None:
         shown = os.path.relpath(error.filename, root) if error.filename else ""
         why = f"cannot be read: {error.strerror}"
-        unknowns.append(Unknown(_printable(start + shown), None, "", why))
+        unknowns.append(Unknown(printable(start + shown), None, "", why))
 
     count = 0
     for here, folders, names in os.walk(root, onerror=unreadable):
         folders.sort()
         for name in sorted(names):
             path = Path(here, name)
-            inside = "/" + path.relative_to(root).as_posix()
-            shown = _printable(start + inside[1:])
-            if start + inside[1:] != shown:
+            at = "/" + path.relative_to(root).as_posix()
+            shown = printable(start + at[1:])
+            if start + at[1:] != shown:
                 unknowns.append(Unknown(shown, None, "", "its name is not text"))
                 continue
-            real = _follow_links(root, inside)
+            real = _follow_links(root, at)
             if real is None:
                 why = "its target is not among the files"
                 unknowns.append(Unknown(shown, None, "a link", why))
-            elif real.is_file() and real.stat().st_size <= MAX_BYTES:
-                yield inside, File(real, start.rstrip("/"), shown)
+                continue
+            problem = kind_of(real) and f"{kind_of(real)}, not a file"
+            if not problem and real.stat().st_size > MAX_BYTES:
+                problem = f"too large: labkit reads at most {MAX_BYTES:,} bytes of a file"
+            if not problem:
+                yield at, File(real, start.rstrip("/"), shown)
                 count += 1
+            elif at.startswith(SETTINGS) or at.endswith(ENDS):
+                unknowns.append(Unknown(shown, None, "", problem))
             if count >= MAX_FILES:
                 unknowns.append(Unknown(start, None, "", f"labkit reads only {MAX_FILES} files"))
                 return

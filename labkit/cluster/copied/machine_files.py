@@ -1,24 +1,30 @@
-"""Read certificates, people's kubeconfigs and policies from the machines' files."""
+"""Read certificates, people's kubeconfigs and RBAC from the machines' files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
+from typing import Any
 
+from labkit.cluster.apiserver_files import (
+    ApiserverFiles,
+    read_audit_policy,
+    read_authentication,
+    read_authorizers,
+    read_tokens,
+)
 from labkit.cluster.certificates import Certificate, read_certificates
 from labkit.cluster.facts import Component, File, Node
 from labkit.cluster.kubeconfig import KubeConfig, looks_like_kubeconfig, read_kubeconfig
-from labkit.cluster.policies import (
-    AbacRule,
-    Encryption,
-    Rbac,
-    read_abac,
-    read_encryption,
-    read_rbac,
-)
+from labkit.cluster.policies import Rbac, read_abac, read_encryption, read_rbac
 from labkit.cluster.syntax.source import Unknown, broken, trying
 
-__all__ = ["certificates_of", "personal_kubeconfigs", "policies", "rbac_of"]
+__all__ = ["certificates_of", "personal_kubeconfigs", "rbac_of", "read_apiserver_files"]
 
+#: Flags whose file, where it is missing, leaves claims unknown; without the others an environment
+#: is not complete.
+MAY_BE_ABSENT = frozenset(
+    ["authorization-config", "authentication-config", "audit-policy-file", "token-auth-file"]
+)
 CERTIFICATES = (".crt", ".pem", ".cert", ".cer")
 KUBECONFIGS = (".conf", ".kubeconfig", ".yaml", ".yml", "/config")
 
@@ -99,10 +105,10 @@ def personal_kubeconfigs(
                 yield config
 
 
-def policies(
+def read_apiserver_files(
     nodes: Iterable[Node], components: Iterable[Component], unknowns: list[Unknown]
-) -> tuple[dict[str, tuple[AbacRule, ...]], dict[str, Encryption]]:
-    """Read the ABAC policy and encryption files that apiservers name.
+) -> ApiserverFiles:
+    """Read the files that apiservers' flags name.
 
     Parameters
     ----------
@@ -112,10 +118,8 @@ def policies(
 
     Returns
     -------
-    abac : dict of str to tuple of AbacRule
-        By component.
-    encryption : dict of str to Encryption
-        By component.
+    ApiserverFiles
+        Without what is missing or malformed, which `unknowns` then names.
 
     Raises
     ------
@@ -123,33 +127,34 @@ def policies(
         A file is missing or malformed, unless `unknowns` collects errors.
     """
     files = {node.name: node.files for node in nodes}
-    abac: dict[str, tuple[AbacRule, ...]] = {}
-    encryption: dict[str, Encryption] = {}
+    found = ApiserverFiles()
+    readers: dict[str, tuple[dict[str, Any], Callable[[str, str], tuple[Any, Any]]]] = {
+        "authorization-policy-file": (found.abac, read_abac),
+        "encryption-provider-config": (found.encryption, read_encryption),
+        "authorization-config": (found.authorizers, read_authorizers),
+        "authentication-config": (found.authentication, read_authentication),
+        "audit-policy-file": (found.audit, read_audit_policy),
+        "token-auth-file": (found.tokens, read_tokens),
+    }
     for component in components:
         if component.kind != "kube-apiserver":
             continue
-        for flag in ("authorization-policy-file", "encryption-provider-config"):
+        for flag, (into, read) in readers.items():
             with trying(unknowns):
-                file = _named(files[component.node], component, flag)
-                if file is None:
-                    continue
-                if flag == "authorization-policy-file":
-                    abac[component.id], odd = read_abac(file.read_text(), file.source)
-                else:
-                    encryption[component.id], odd = read_encryption(file.read_text(), file.source)
-                unknowns += odd
-    return abac, encryption
-
-
-def _named(files: Mapping[str, File], component: Component, flag: str) -> File | None:
-    setting = component.setting(flag)
-    if setting.value and setting.value not in files:
-        raise broken(
-            setting.source.path,
-            setting.source.line,
-            f"{setting.source.text}: {component.node} has no such file",
-        )
-    return files.get(setting.value)
+                setting = component.setting(flag)
+                file = files[component.node].get(setting.value)
+                if file is None and setting.value:
+                    why = f"{component.node} has no such file"
+                    if flag not in MAY_BE_ABSENT:
+                        place = setting.source
+                        raise broken(place.path, place.line, f"{place.text}: {why}")
+                    unknowns.append(
+                        Unknown(setting.source.path, setting.source.line, setting.source.text, why)
+                    )
+                if file is not None:
+                    into[component.id], odd = read(file.read_text(), file.source)
+                    unknowns += odd
+    return found
 
 
 def rbac_of(manifests: Iterable[File], unknowns: list[Unknown]) -> Rbac:

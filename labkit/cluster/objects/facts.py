@@ -58,6 +58,9 @@ class Container:
     capabilities : tuple of str
         Those added, without ``CAP_``.
     host_paths : tuple of HostPath
+    groups : tuple of int
+        The groups that the specification gives to a container that is not root; group 0 if it
+        names no main group, and the image does not either.
 
     References
     ----------
@@ -70,6 +73,7 @@ class Container:
     root: bool = True
     capabilities: tuple[str, ...] = ()
     host_paths: tuple[HostPath, ...] = ()
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,8 @@ class PodSpec:
         Those with access to the node.
     secrets : tuple of str
         The secrets that a container can read.
+    host_ports : tuple of int
+        The ports of its node that lead to a container.
     """
 
     host_pid: bool = False
@@ -95,6 +101,7 @@ class PodSpec:
     token: bool = False
     containers: tuple[Container, ...] = ()
     secrets: tuple[str, ...] = ()
+    host_ports: tuple[int, ...] = ()
 
     @property
     def near_host(self) -> bool:
@@ -120,6 +127,8 @@ class PodGroup:
         Those that all of them have.
     owner : str
         The deployment, daemon set or other object that made them, if known.
+    kind : str
+        The owner's kind; empty for pods that nothing made.
     """
 
     namespace: str
@@ -130,6 +139,7 @@ class PodGroup:
     pods: tuple[str, ...] = field(repr=False)
     labels: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     owner: str = ""
+    kind: str = ""
 
     @property
     def id(self) -> str:
@@ -200,12 +210,15 @@ class SecretName:
     namespace, name, type : str
     account : str
         The service account whose token it holds, if any.
+    groups : tuple of str or None
+        The groups of a bootstrap token's holder; None if the dump does not have them.
     """
 
     namespace: str
     name: str
     type: str
     account: str = ""
+    groups: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,12 +316,21 @@ class Dump:
     services, endpoints, network_policies, ingresses : tuple
     rbac : Rbac
         Bindings and roles; an aggregated role has the rules of the roles it selects.
+    aggregated : frozenset of str
+        The cluster roles that have an aggregation rule.
+    workloads : frozenset of (str, str, str)
+        Kind, namespace and name of the workloads that the dump has, or that made one of its pods.
     unknowns : tuple of Unknown
         What labkit could not read, and what the dump lacks.
     unread : tuple of Unknown
         Files of which a part could not be read, and may hold more objects.
+    gaps : tuple of Unknown
+        What labkit could not read, or the dump lacks, so that an attack path may be missing.
     anonymous : bool or None
         The flag ``--anonymous-auth`` of an apiserver's pod; None if no pod has it.
+    bootstrap_tokens : bool or None
+        The flag ``--enable-bootstrap-token-auth`` of an apiserver's pod, which is off by default;
+        None if the dump has no such pod.
 
     Examples
     --------
@@ -328,9 +350,13 @@ class Dump:
     network_policies: tuple[NetworkPolicy, ...] = ()
     ingresses: tuple[Ingress, ...] = ()
     rbac: Rbac = field(default_factory=Rbac)
+    aggregated: frozenset[str] = frozenset()
+    workloads: frozenset[tuple[str, str, str]] = frozenset()
     unknowns: tuple[Unknown, ...] = ()
     unread: tuple[Unknown, ...] = ()
+    gaps: tuple[Unknown, ...] = ()
     anonymous: bool | None = None
+    bootstrap_tokens: bool | None = None
 
     @property
     def pod_count(self) -> int:

@@ -39,6 +39,10 @@ LISTS = {
     "EndpointSlice": "/apis/discovery.k8s.io/v1/endpointslices",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/networkpolicies",
     "Ingress": "/apis/networking.k8s.io/v1/ingresses",
+    "Deployment": "/apis/apps/v1/deployments",
+    "DaemonSet": "/apis/apps/v1/daemonsets",
+    "StatefulSet": "/apis/apps/v1/statefulsets",
+    "CronJob": "/apis/batch/v1/cronjobs",
 }
 PAGE = 500
 SECONDS = 60

@@ -23,6 +23,8 @@ AUDIENCES = frozenset(
         "https://kubernetes.default.svc.cluster.local",
     ]
 )
+TOKEN_PATH = "/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+LOOPBACK = frozenset({"127.0.0.1", "::1"})
 LISTS = ("containers", "initContainers", "ephemeralContainers")
 DIGITS = re.compile(r"-[0-9]+\Z")
 
@@ -50,8 +52,8 @@ def clean_path(path: str) -> str:
     return found
 
 
-def owner_of(pod: Mapping[str, Any], node: str) -> str:
-    """Return the name of the object that made a pod: its deployment, not its replica set.
+def owner_of(pod: Mapping[str, Any], node: str) -> tuple[str, str]:
+    """Return kind and name of the object that made a pod: its deployment, not its replica set.
 
     Parameters
     ----------
@@ -62,7 +64,9 @@ def owner_of(pod: Mapping[str, Any], node: str) -> str:
 
     Returns
     -------
-    str
+    kind : str
+        Empty if it has no owner.
+    name : str
         The pod's own name if it has no owner.
 
     Raises
@@ -74,20 +78,22 @@ def owner_of(pod: Mapping[str, Any], node: str) -> str:
     --------
     >>> owner_of({"metadata": {"name": "web-5d9c7-x2x7k", "labels": {"pod-template-hash": "5d9c7"},
     ...     "ownerReferences": [{"kind": "ReplicaSet", "name": "web-5d9c7"}]}}, "worker1")
-    'web'
+    ('Deployment', 'web')
     """
     name = text_of(pod, "metadata", "name")
     for owner in sequence(pod, "metadata", "ownerReferences"):
         kind, made_by = text_of(owner, "kind"), text_of(owner, "name")
         if kind == "ReplicaSet":
             template = text_of(pod, "metadata", "labels", "pod-template-hash")
-            return made_by.removesuffix(f"-{template}")
+            if template:
+                return "Deployment", made_by.removesuffix(f"-{template}")
         if kind == "Job":
-            return DIGITS.sub("", made_by)
+            schedule = DIGITS.sub("", made_by)
+            return ("CronJob" if schedule != made_by else kind), schedule
         if kind == "Node":
-            return name.removesuffix(f"-{node}")
-        return made_by
-    return name
+            return kind, name.removesuffix(f"-{node}")
+        return kind, made_by
+    return "", name
 
 
 def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
@@ -124,14 +130,16 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
     containers: list[Container] = []
     secrets: dict[str, None] = {}
     token = False
+    ports: dict[int, None] = {}
     for name in LISTS:
         for item in sequence(spec, name):
+            ports.update(dict.fromkeys(_host_ports(item)))
             found = _container(spec, item, volumes)
             if found is not None:
                 containers.append(found)
             for mount in sequence(item, "volumeMounts"):
                 volume = volumes.get(text_of(mount, "name"))
-                token = token or _has_token(volume)
+                token = token or _has_token(volume) or _is_token(mount, volume)
                 secrets.update(dict.fromkeys(_volume_secrets(volume)))
             secrets.update(dict.fromkeys(_environment_secrets(item)))
     if not token and at(pod, "metadata", "uid") is None:
@@ -144,6 +152,7 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
         token=token,
         containers=tuple(containers),
         secrets=tuple(secrets),
+        host_ports=tuple(ports),
     )
 
 
@@ -157,13 +166,16 @@ def _container(spec: Mapping[str, Any], item: Any, volumes: Mapping[str, Any]) -
         )
     )
     windows = {**mapping(of_pod, "windowsOptions"), **mapping(security, "windowsOptions")}
+    root = _root(of_pod, security)
+    paths = tuple(sorted(_host_paths(item, volumes), key=lambda path: path.path))
     found = Container(
         name=text_of(item, "name"),
         privileged=bool(truth(security, "privileged")),
         host_process=bool(truth(windows, "hostProcess")),
-        root=_root(of_pod, security),
+        root=root,
         capabilities=added,
-        host_paths=tuple(sorted(_host_paths(item, volumes), key=lambda path: path.path)),
+        host_paths=paths,
+        groups=_groups(of_pod, security) if paths and not root else (),
     )
     near = found.privileged or found.host_process or added or found.host_paths
     return found if near or truth(spec, "hostPID") else None
@@ -176,6 +188,32 @@ def _root(of_pod: Mapping[str, Any], of_container: Mapping[str, Any]) -> bool:
         return bool(user == 0)
     other = of_container.get("runAsNonRoot", of_pod.get("runAsNonRoot"))
     return other is not True
+
+
+def _groups(of_pod: Mapping[str, Any], of_container: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the groups of a container; without runAsGroup, its main one is 0 or the image's."""
+    main = of_container.get("runAsGroup", of_pod.get("runAsGroup"))
+    named = [*sequence(of_pod, "supplementalGroups"), of_pod.get("fsGroup")]
+    found = (it for it in (*named, 0 if main is None else main) if isinstance(it, int))
+    return tuple(dict.fromkeys(found))
+
+
+def _host_ports(item: Any) -> Iterator[int]:
+    """Yield the ports of the node that lead to a container from other machines."""
+    for port in sequence(item, "ports"):
+        number = at(port, "hostPort")
+        if isinstance(number, int) and number and text_of(port, "hostIP") not in LOOPBACK:
+            yield number
+
+
+def _is_token(mount: Any, volume: Any) -> bool:
+    """Say whether a secret stands where clients look for their service account's token.
+
+    Before Kubernetes 1.21, the apiserver mounted the token's secret there.
+    """
+    if not text_of(volume, "secret", "secretName"):
+        return False
+    return clean_path(text_of(mount, "mountPath")) == TOKEN_PATH
 
 
 def _host_paths(item: Any, volumes: Mapping[str, Any]) -> Iterator[HostPath]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from labkit.cluster.objects.facts import (
 from labkit.cluster.objects.network import NETWORK, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
+from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
 from labkit.cluster.syntax.source import Source, Unknown, decode, is_true, unknown_of
 from labkit.errors import ConfigError
 
@@ -45,10 +48,22 @@ ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
 ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 DUMP_COMMAND = (
     "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
-    "clusterrolebindings,services,endpointslices,networkpolicies,ingresses -A -o json"
+    "clusterrolebindings,services,endpointslices,networkpolicies,ingresses,deployments,daemonsets,"
+    "statefulsets,cronjobs -A -o json"
 )
 CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+CHANGE = frozenset({"update", "patch", "*"})
 FINISHED = frozenset({"Succeeded", "Failed"})
+BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
+#: The kinds with a template of pods, by the names of their resources.
+WORKLOADS = {
+    "deployments": "Deployment",
+    "daemonsets": "DaemonSet",
+    "statefulsets": "StatefulSet",
+    "replicasets": "ReplicaSet",
+    "replicationcontrollers": "ReplicationController",
+    "cronjobs": "CronJob",
+}
 
 
 def read_dump(path: Path | str) -> Dump:
@@ -78,22 +93,29 @@ def read_dump(path: Path | str) -> Dump:
     'an object without a name'
     """
     path = Path(path)
-    files = [path] if path.is_file() else sorted(path.rglob("*.json")) if path.is_dir() else []
+    folder = path.is_dir()
+    files = [Found(path, path.name)] if path.exists() and not folder else list(_below(path))
     if not files:
         raise ConfigError(f"no dump at {path}", hint=f"write one: {DUMP_COMMAND}")
-    builder = Builder(path.stem if path.is_file() else path.resolve().name)
+    builder = Builder(Path(os.path.realpath(path)).name if folder else path.stem)
     for file in files:
-        shown = file.name if file == path else file.relative_to(path).as_posix()
+        if file.problem:
+            builder.unread.append(Unknown(file.name, None, "", file.problem))
+            continue
         try:
-            text = decode(file.read_bytes(), shown)
-            for item, kind in objects(text, shown):
-                builder.add(item, kind, shown)
+            text = decode(read_bytes(file.path, file.name, MAX_DUMP), file.name, utf16=True)
+            for item, kind in objects(text, file.name):
+                builder.add(item, kind, file.name)
         except ConfigError as error:
-            builder.unread.append(unknown_of(error, shown))
-        except OSError as error:
-            why = f"cannot be read: {error.strerror}"
-            builder.unread.append(Unknown(shown, None, "", why))
+            builder.unread.append(unknown_of(error, file.name))
     return builder.finish()
+
+
+def _below(folder: Path) -> Iterator[Found]:
+    """Yield the JSON files below a folder, and its folders that cannot be read."""
+    for found in files_below(folder):
+        if found.path.suffix == ".json" or (found.problem and found.path.is_dir()):
+            yield found
 
 
 @dataclass
@@ -131,7 +153,9 @@ class Builder:
         Pods whose service account was not yet read.
     groups : dict
         Equal pods.
-    anonymous : bool or None
+    anonymous, bootstrap_tokens : bool or None
+        As in :class:`Dump`.
+    workloads : set of (str, str, str)
         As in :class:`Dump`.
     """
 
@@ -149,6 +173,8 @@ class Builder:
     groups: dict[tuple[object, ...], _EqualPods] = field(default_factory=dict)
     unread: list[Unknown] = field(default_factory=list)
     anonymous: bool | None = None
+    bootstrap_tokens: bool | None = None
+    workloads: set[tuple[str, str, str]] = field(default_factory=set)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
@@ -179,8 +205,8 @@ class Builder:
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
         found = spec_of(item, known.automount if known else None)
-        owner = owner_of(item, node)
-        key = (namespace, owner, account, found, node if found.near_host else "")
+        made_by, owner = owner_of(item, node)
+        key = (namespace, owner, account, found, node if found.near_host else "", made_by)
         labels = mapping(item, "metadata", "labels").items()
         alike = self.groups.get(key)
         if alike is None:
@@ -192,12 +218,15 @@ class Builder:
             alike.nodes[node] = None
 
     def _apiserver(self, spec: Mapping[str, Any]) -> None:
-        """Read --anonymous-auth; it is true if one of several apiservers has it true."""
+        """Read the flags that say who is let in; the most open of several apiservers counts."""
+        self.bootstrap_tokens = bool(self.bootstrap_tokens)
         for container in sequence(spec, "containers"):
             for word in (*words(container, "command"), *words(container, "args")):
                 flag, _, value = word.partition("=")
                 if flag == "--anonymous-auth":
                     self.anonymous = bool(self.anonymous) or is_true(value or "true")
+                elif flag == "--enable-bootstrap-token-auth" and is_true(value or "true"):
+                    self.bootstrap_tokens = True
 
     def finish(self) -> Dump:
         """Return the dump, with an unknown for every kind that is missing."""
@@ -208,11 +237,15 @@ class Builder:
                 shown = str(item.get("metadata", ""))[:60]
                 self.unknowns.append(Unknown(self.name, None, f"Pod {shown}", str(error)))
         self.late.clear()
-        missing = [
-            Unknown(self.name, None, f"no {kind} in the dump", f"not known: {why}")
+        for namespace, owner, _, _, _, made_by in self.groups:
+            self.workloads.add((str(made_by), str(namespace), str(owner)))
+        missing = {
+            kind: Unknown(self.name, None, f"no {kind} in the dump", f"not known: {why}")
             for kind, why in KINDS.items()
             if kind not in self.kinds
-        ]
+        }
+        # a cluster may have no secret; the steps that depend on one say so
+        lacking = [it for kind, it in missing.items() if kind != "Secret"]
         return Dump(
             name=self.name,
             kinds=frozenset(self.kinds),
@@ -226,10 +259,36 @@ class Builder:
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
             rbac=Rbac(tuple(self._roles()), tuple(self.bindings.values())),
-            unknowns=(*self.unread, *self.unknowns, *missing, *self._missing_roles()),
+            aggregated=frozenset(it.role.name for it in self.roles.values() if it.selectors),
+            workloads=frozenset(self.workloads),
+            unknowns=(
+                *self.unread,
+                *self.unknowns,
+                *missing.values(),
+                *self._missing_roles(),
+                *self._missing_workloads(),
+            ),
             unread=tuple(self.unread),
+            gaps=(*self.unread, *self.unknowns, *lacking),
             anonymous=self.anonymous,
+            bootstrap_tokens=self.bootstrap_tokens,
         )
+
+    def _missing_workloads(self) -> Iterator[Unknown]:
+        """Yield what is not known of workloads that a rule names, and that made no pod."""
+        names = {(kind, name) for kind, _, name in self.workloads}
+        for found in self.roles.values():
+            for rule in found.role.rules:
+                if not rule.names or not CHANGE & set(rule.verbs):
+                    continue
+                for resource in rule.resources:
+                    kind = WORKLOADS.get(resource, "")
+                    lost = [name for name in rule.names if (kind, name) not in names]
+                    if lost and kind and kind not in self.kinds:
+                        what = f"no pod of {kind} {', '.join(lost)} is in the dump"
+                        why = f"{what}: taken to be absent; add {resource} to the dump to be sure"
+                        at = found.role.source
+                        yield Unknown(at.path, None, at.text, why)
 
     def _missing_roles(self) -> Iterator[Unknown]:
         for binding in self.bindings.values():
@@ -241,7 +300,7 @@ class Builder:
     def _groups(self) -> Iterator[PodGroup]:
         taken: dict[tuple[str, str], int] = {}
         for key, alike in self.groups.items():
-            namespace, owner, account, spec, node = key
+            namespace, owner, account, spec, node, made_by = key
             assert isinstance(namespace, str)
             assert isinstance(account, str)
             assert isinstance(spec, PodSpec)
@@ -250,7 +309,9 @@ class Builder:
             name = f"{name} ({count})" if count > 1 else name
             labels = tuple((key, str(value)) for key, value in alike.labels.items())
             nodes, names = tuple(alike.nodes), tuple(alike.names)
-            yield PodGroup(namespace, name, account, spec, nodes, names, labels, str(owner))
+            yield PodGroup(
+                namespace, name, account, spec, nodes, names, labels, str(owner), str(made_by)
+            )
 
     def _roles(self) -> Iterator[RbacRole]:
         every = [found for found in self.roles.values() if not found.role.namespace]
@@ -301,7 +362,25 @@ def _secret(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at:
     account = (
         text_of(item, "metadata", "annotations", ACCOUNT_ANNOTATION) if "token" in kind else ""
     )
-    to.secrets[namespace, name] = SecretName(namespace, name, kind, account)
+    groups = None
+    if kind == BOOTSTRAP_TOKEN and (data := mapping(item, "data")):
+        if _plain(data, "usage-bootstrap-authentication") != "true":
+            kind = f"{kind}, for signing only"
+        groups = tuple(filter(None, _plain(data, "auth-extra-groups").split(",")))
+    to.secrets[namespace, name] = SecretName(namespace, name, kind, account, groups)
+
+
+def _plain(data: Mapping[str, Any], key: str) -> str:
+    """Return a public value of a bootstrap token: its groups or its usage."""
+    try:
+        return base64.b64decode(text_of(data, key), validate=True).decode()
+    except ValueError as error:
+        raise ValueError(f"data.{key}: not a text in base64") from error
+
+
+def _workload(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    # the reader of a kind does not know its kind, and the source names it
+    to.workloads.add((at.text.partition(" ")[0], namespace, name))
 
 
 def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -347,4 +426,5 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "ClusterRole": _role,
     "RoleBinding": _binding,
     "ClusterRoleBinding": _binding,
+    **dict.fromkeys(WORKLOADS.values(), _workload),
 }

@@ -31,11 +31,6 @@ NOT_INTERPRETED = {
     ("kube-apiserver", "insecure-bind-address"): "removed in Kubernetes 1.24",
     (
         "kube-apiserver",
-        "authentication-config",
-    ): "decides on anonymous callers; not read",
-    ("kube-apiserver", "authorization-config"): "decides who may do what; not read",
-    (
-        "kube-apiserver",
         "authorization-webhook-config-file",
     ): "another service decides; not asked",
     (

@@ -14,12 +14,19 @@ __all__ = [
     "Setting",
     "Source",
     "Unknown",
+    "bool_of",
     "broken",
     "decode",
     "is_true",
     "trying",
     "unknown_of",
 ]
+
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +190,7 @@ def trying(unknowns: list[Unknown]) -> Iterator[None]:
         unknowns.append(unknown_of(error))
 
 
-def decode(data: bytes, path: str) -> str:
+def decode(data: bytes, path: str, *, utf16: bool = False) -> str:
     r"""Return the text of a configuration file.
 
     Parameters
@@ -192,6 +199,9 @@ def decode(data: bytes, path: str) -> str:
         The content; a byte order mark is dropped.
     path : str
         The file, for the error.
+    utf16 : bool
+        Also read UTF-16 with a byte order mark, as PowerShell writes it. No component reads it,
+        so this is for files that only labkit reads.
 
     Returns
     -------
@@ -200,18 +210,26 @@ def decode(data: bytes, path: str) -> str:
     Raises
     ------
     ConfigError
-        The content is not UTF-8.
+        The content is not UTF-8, or has a NUL character.
 
     Examples
     --------
     >>> decode(b"name: lab\n", "environment.yaml")
     'name: lab\n'
     """
+    wide = data.startswith(UTF_16)
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-16" if wide and utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise broken(path, line, "not UTF-8 text", "is this the right file?") from error
+        refused = wide and not utf16
+        what = "UTF-16 text, not UTF-8" if refused else "not UTF-8 text"
+        hint = f"save {path} as UTF-8" if refused else "is this the right file?"
+        raise broken(path, line, what, hint) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise broken(path, line, "a NUL character: not text", "is this the right file?")
+    return text
 
 
 def is_true(value: str) -> bool:
@@ -234,4 +252,23 @@ def is_true(value: str) -> bool:
     >>> is_true("True"), is_true("1"), is_true("false"), is_true("")
     (True, True, False, False)
     """
-    return value in {"1", "t", "T", "true", "TRUE", "True"}
+    return value in TRUE
+
+
+def bool_of(value: str) -> bool | None:
+    """Return the boolean that Go's strconv.ParseBool reads, or None if it is not a boolean.
+
+    Parameters
+    ----------
+    value : str
+
+    Returns
+    -------
+    bool or None
+
+    Examples
+    --------
+    >>> bool_of("T"), bool_of("0"), bool_of("off")
+    (True, False, None)
+    """
+    return True if value in TRUE else False if value in FALSE else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -10,6 +11,7 @@ from labkit.cluster.syntax.source import Setting, broken
 __all__ = ["is_loopback", "port_of", "url_of"]
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Say whether a host is a loopback address, which only its own machine can reach.
 

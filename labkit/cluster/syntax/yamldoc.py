@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,29 @@ _TEXT, _LIST, _MAP, _MERGE = (
 # No configuration is larger; aliases of aliases can grow without end.
 MAX_NODES = 200_000
 MAX_DEPTH = 60
+#: A text with fewer brackets, and without a line that begins with so many blanks, dashes and
+#: question marks, does not nest deeply enough to harm.
+HARMLESS = 200
+DEEP_LINE = re.compile(rf"^[ \t?:-]{{{HARMLESS}}}", re.MULTILINE)
+#: No number is longer; the longer ones take time without end.
+MAX_NUMBER = 100
+#: The exact loader is slow: a longer text gets less exact messages.
+MAX_EXACT = 200_000
+#: What a loader raises for a text that is no YAML, or that names types that JSON does not have.
+WRONG = (
+    yaml.YAMLError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+)
+NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
+TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}"
+    for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge", "value")
+)
 
 
 def _without_dates(loader: Any) -> Any:
@@ -164,7 +188,7 @@ def as_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
+def _check(node: yaml.Node, path: str, escapes: bool) -> dict[tuple[Key, ...], int]:
     """Return the line of every key; refuse duplicate keys, and huge or endless documents."""
     lines: dict[tuple[Key, ...], int] = {}
     stack: list[tuple[yaml.Node, tuple[Key, ...]]] = [(node, ())]
@@ -172,6 +196,8 @@ def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
         here, keys = stack.pop()
         line = here.start_mark.line + 1
         lines.setdefault(keys, line)
+        if escapes or here.tag not in (_TEXT, _MAP, _LIST):
+            _refuse_odd(here, path)
         if isinstance(here, yaml.MappingNode):
             seen: dict[str, int] = {}
             for key, value in here.value:
@@ -185,6 +211,9 @@ def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
                         f"{key.value!r} stands here twice, first on line {seen[key.value]}",
                         "only one of the two would count: keep one",
                     )
+                for part in (key, value):
+                    if escapes or part.tag not in (_TEXT, _MAP, _LIST):
+                        _refuse_odd(part, path)
                 seen[key.value] = at
                 below = (*keys, key.value)
                 lines[below] = at
@@ -195,6 +224,21 @@ def _check(node: yaml.Node, path: str) -> dict[tuple[Key, ...], int]:
         if len(keys) > MAX_DEPTH or len(lines) > MAX_NODES:
             raise broken(path, line, "too deeply nested, or too large, for a configuration")
     return lines
+
+
+def _refuse_odd(node: yaml.Node, path: str) -> None:
+    """Refuse types that JSON does not have, endless numbers, and halves of characters."""
+    line = node.start_mark.line + 1
+    if node.tag not in TAGS:
+        raise broken(path, line, f"no valid YAML for a component: the tag {node.tag[:60]}")
+    if not isinstance(node, yaml.ScalarNode):
+        return
+    if node.tag in NUMBERS and len(node.value) > MAX_NUMBER:
+        raise broken(path, line, f"a number of more than {MAX_NUMBER} digits")
+    try:
+        node.value.encode()
+    except UnicodeEncodeError:
+        raise broken(path, line, "holds half a character (a lone surrogate)") from None
 
 
 @lru_cache(maxsize=512)
@@ -223,32 +267,53 @@ def read_documents(text: str, path: str) -> tuple[Document, ...]:
     >>> document.get("users", 0, "name"), document.line("users", 0, "name")
     ('admin', 3)
     """
-    with (
-        suppress(yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError),
-        gc_pause(),
-    ):
-        return tuple(_documents(_Fast, text, path, []))
+    exact = len(text) <= MAX_EXACT
     started: list[int] = []
     try:
+        with suppress(*(WRONG if exact else ())), gc_pause():
+            _refuse_depth(text, path)
+            return tuple(_documents(_Fast, text, path, started))
+        started.clear()
         return tuple(_documents(_Exact, text, path, started))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = mark.line + 1 if mark is not None else None
         what = error.problem or error.context or "not understood"
         raise broken(path, where, f"no valid YAML: {what}") from error
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError) as error:
+    except WRONG as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         line = started[-1] if started else None
         raise broken(path, line, f"no valid YAML: {first}") from error
 
 
+def _refuse_depth(text: str, path: str) -> None:
+    """Refuse a text that nests so deeply that libyaml's loader would end the interpreter.
+
+    It calls itself for each level, and knows no bound. Its parser does not; but it takes time,
+    so it reads only a text that has enough brackets, dashes and blanks to nest deeply.
+    """
+    brackets = text.count("[") + text.count("{")
+    if brackets <= HARMLESS and not DEEP_LINE.search(text):
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Fast):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                line = event.start_mark.line + 1 if event.start_mark else None
+                raise broken(path, line, "too deeply nested for a configuration")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def _documents(make: Any, text: str, path: str, started: list[int]) -> Iterator[Document]:
     """Yield the documents of a text; note the line on which each one starts."""
     loader = make(text)
+    escapes = "\\" in text and '"' in text
     while loader.check_node():
         node = loader.get_node()
         started.append(node.start_mark.line + 1)
-        lines = _check(node, path)
+        lines = _check(node, path, escapes)
         value = _value(loader, node)
         if value is not None:
             yield Document(path, value, lines)

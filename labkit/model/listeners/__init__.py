@@ -14,7 +14,6 @@ Examples
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Any
 
 from labkit.cluster.facts import Environment
@@ -29,7 +28,6 @@ __all__ = [
     "ListenerKind",
     "Server",
     "find_listeners",
-    "gap_at",
     "kind_of_listener",
     "listener_kinds",
 ]
@@ -107,32 +105,6 @@ def kind_of_listener(channel: Channel) -> ListenerKind:
     ['apiserver', 'containerd socket', 'docker', 'docker socket']
     """
     return _server(channel.server.partition("@")[0]).kind_of(channel)
-
-
-def gap_at(channel: Channel, property_: str) -> Gap:
-    """Return what closes and what demonstrates a property that a channel lacks.
-
-    Parameters
-    ----------
-    channel : Channel
-    property_ : str
-        One of :data:`labkit.model.PROPERTIES`.
-
-    Returns
-    -------
-    Gap
-        Empty if nothing is known about it.
-
-    Examples
-    --------
-    >>> from labkit.model import read_model
-    >>> [channel] = read_model("insecure").open_channels("kube-proxy@worker1 -> *:8080")
-    >>> gap_at(channel, "encryption").technique
-    'eavesdrop-kube-proxy'
-    """
-    gap = kind_of_listener(channel).gaps.get(property_, NO_GAP)
-    technique = gap.by_client.get(channel.client.partition("@")[0])
-    return replace(gap, technique=technique) if technique else gap
 
 
 def _server(kind: str) -> Server:

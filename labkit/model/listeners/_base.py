@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labkit.cluster.facts import Component, Environment
 from labkit.model.claims import Channel
@@ -106,6 +106,35 @@ class ListenerKind:
         where = {"root": server.node, "commands": server.id}
         return tuple(Foothold(kind, where.get(kind, "")) for kind in self.gives)
 
+    def gap(self, channel: Channel, property_: str) -> Gap:
+        """Return what closes and what demonstrates a property that a channel lacks.
+
+        Parameters
+        ----------
+        channel : Channel
+            A channel to a listener of this kind.
+        property_ : str
+            One of :data:`labkit.model.PROPERTIES`.
+
+        Returns
+        -------
+        Gap
+            Empty if nothing is known about it.
+
+        Examples
+        --------
+        >>> from labkit.model import read_model
+        >>> from labkit.model.listeners import kind_of_listener
+        >>> [channel] = read_model("insecure").open_channels("kube-proxy@worker1 -> *:8080")
+        >>> kind_of_listener(channel).gap(channel, "encryption").technique
+        'eavesdrop-kube-proxy'
+        """
+        gap = self.gaps.get(property_, NO_GAP)
+        if not gap.by_client:
+            return gap
+        technique = gap.by_client.get(channel.client.partition("@")[0])
+        return replace(gap, technique=technique) if technique else gap
+
     def fits(self, channel: Channel) -> bool:
         """Say whether a channel to the component goes to a listener of this kind.
 
@@ -160,7 +189,8 @@ class Server:
         -------
         ListenerKind
         """
-        return next((kind for kind in self.kinds if kind.fits(channel)), self.kinds[-1])
+        *special, last = self.kinds
+        return next((kind for kind in special if kind.fits(channel)), last)
 
 
 def cis(*numbers: str) -> tuple[str, ...]:

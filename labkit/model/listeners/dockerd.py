@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from labkit.cluster.facts import Component, Environment, Socket
 from labkit.cluster.syntax.source import Setting, Source, is_true
-from labkit.model.addresses import port_of, url_of
+from labkit.cluster.syntax.urls import port_of, url_of
 from labkit.model.claims import Claim, closed
 from labkit.model.listener import CONTAINERS, Anyone, Listener, socket_claims, socket_path
 from labkit.model.listeners._base import COMMANDS_THE_MACHINE, Gap, ListenerKind, Server
@@ -72,7 +72,7 @@ def _tcp(it: Component, host: str, port: int, source: Source) -> Listener:
     rights = _plugin(it, Claim("allow-all", "every caller may command it", source))
     if secure is None:
         encryption = Claim("none", "plain http", source)
-        clients = Claim("none", "nobody is asked", source)
+        clients = Claim("none", "callers are not authenticated", source)
         claims = (encryption, clients, rights)
         return _listener(it, "http", claims, bind=host, port=port or HTTP_PORT)
     encryption = Claim("tls1.2", "TLS 1.2 or later", secure.source)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import is_true
-from labkit.model.addresses import url_of
+from labkit.cluster.syntax.urls import url_of
 from labkit.model.claims import Claim
 from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
@@ -118,7 +118,7 @@ SERVER = Server(
             # server/embed/etcd.go serveMetrics: /metrics and /health, and no key
             gives=(),
             impact=1,
-            by_design="etcd asks nobody on this port, and serves only its metrics and its health",
+            by_design="the port serves only metrics and health, without authentication",
             data=METRICS,
         ),
         ListenerKind(

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from labkit.cluster.facts import Component, Environment
-from labkit.model.addresses import port_of
-from labkit.model.authorization import apiserver_anonymous, apiserver_authorization
+from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import PROPERTIES, Claim, closed
 from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
@@ -22,6 +21,9 @@ USUAL_INSECURE_PORT = 8080
 
 
 def _read(env: Environment, it: Component) -> Iterator[Listener]:
+    # a model written by hand needs the kinds alone
+    from labkit.model.authorization import apiserver_anonymous, apiserver_authorization
+
     bind = it.setting("bind-address")
     yield Listener(
         server=it.id,
@@ -34,7 +36,7 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         path=None,
         open=True,
         encryption=tls(it.setting("tls-min-version")),
-        client_authentication=apiserver_anonymous(it),
+        client_authentication=apiserver_anonymous(env, it),
         authorization=apiserver_authorization(env, it),
         bind_source=bind.source,
     )

@@ -34,7 +34,7 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         path=None,
         open=True,
         encryption=Claim("none", "kubectl proxy speaks plain http", unit),
-        client_authentication=Claim("none", "kubectl proxy asks nobody", unit),
+        client_authentication=Claim("none", "kubectl proxy does not authenticate callers", unit),
         authorization=proxy_authorization(env, it, apiserver),
         bind_source=address.source,
         anyone=Anyone.ALWAYS,

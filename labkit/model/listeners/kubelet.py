@@ -9,12 +9,10 @@ from collections.abc import Iterator
 
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import is_true
-from labkit.model.addresses import port_of
-from labkit.model.authorization import kubelet_authorization
+from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import Claim, closed
 from labkit.model.listener import Anyone, Listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
-from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
 
 __all__ = ["SERVER"]
 
@@ -59,7 +57,8 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         path=None,
         open=off is None,
         encryption=off or Claim("none", "plain http", read_only.source),
-        client_authentication=off or Claim("none", "nobody is asked", read_only.source),
+        client_authentication=off
+        or Claim("none", "callers are not authenticated", read_only.source),
         authorization=off or Claim("allow-all", "read only, for everybody", read_only.source),
         bind_source=bind.source,
         anyone=Anyone.ALWAYS,
@@ -75,6 +74,10 @@ def _clients(it: Component) -> Claim:
 
 
 def _authorization(env: Environment, it: Component) -> Claim:
+    # a model written by hand needs the kinds alone
+    from labkit.model.authorization import kubelet_authorization
+    from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
+
     rights = kubelet_authorization(env, it)
     for verb in RUN_COMMANDS if rights.value == "enforced" else ():
         action = Action(verb, "nodes/proxy", name=it.node)

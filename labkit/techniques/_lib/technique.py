@@ -182,6 +182,8 @@ class Technique:
             No answer came in time; it is a :class:`ProbeError`.
         ConfigError
             The technique cannot start at this foothold.
+        LabBusy
+            Another process changes the lab.
         """
         foothold = foothold or self.footholds[0]
         if foothold not in self.footholds:
@@ -189,8 +191,9 @@ class Technique:
                 f"{self.name} cannot be tried {foothold}",
                 hint=f"choose one of: {', '.join(it.word for it in self.footholds)}",
             )
-        lab.recover()
-        with undertaking(f"attack {self.name}", self.leaves):
+        title = f"attack {self.name}"
+        with lab.exclusive(title), undertaking(title, self.leaves):
+            lab.recover()
             return self.execute(lab, foothold)
 
     def foothold_like(self, wanted: Foothold, model: Model) -> Foothold:

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from labkit.analysis.attack_graph.from_objects.builder import MEMBERSHIP, account
-from labkit.analysis.attack_graph.from_objects.consequences import MASTERS, Consequences
+from labkit.analysis.attack_graph.from_objects.builder import (
+    BOOTSTRAPPERS,
+    KUBEADM_TOKENS,
+    MEMBERSHIP,
+    account,
+    inside,
+)
+from labkit.analysis.attack_graph.from_objects.consequences import (
+    EVERY_NAMESPACE,
+    MASTERS,
+    Consequences,
+)
+from labkit.analysis.attack_graph.from_objects.escapes import (
+    ETCD,
+    KUBELET,
+    PKI,
+    TOKENS,
+    writes_logs,
+)
 from labkit.analysis.attack_graph.from_objects.permissions import (
+    STARTING,
     Grant,
     Held,
     everything,
+    homes_of_workloads,
     permissions_of,
 )
+from labkit.cluster.objects.facts import PodGroup
 from labkit.cluster.policies import Binding, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source
 from labkit.model import Foothold
@@ -26,15 +47,27 @@ SIGNER, KUBELET_SIGNER = (
     "kubernetes.io/kube-apiserver-client",
     "kubernetes.io/kube-apiserver-client-kubelet",
 )
+#: Since Kubernetes 1.36 the apiserver has mutating policies; before, behind a feature gate.
+POLICIES, POLICIES_BEHIND_A_GATE = (1, 36), (1, 32)
 ALL_RULES = (RbacRule(("*",), ("*",), ("*",), (), ()),)
+
+
+BINDABLE = ("clusterroles", "roles")
+#: The namespace and name of roles, and where each is bound.
+Roles = AbstractSet[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """A permission that a holder has somewhere, and why."""
 
-    names: tuple[str, ...]
+    held: Held
     because: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The objects that it is for; empty for any."""
+        return self.held.names
 
 
 @dataclass
@@ -44,8 +77,9 @@ class Holder:
     parts: dict[str, dict[str, list[Part]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
-    #: The roles bound to it where they are: to change one of them is to change one's own rights.
-    own_roles: set[tuple[str, str]] = field(default_factory=set)
+    #: The roles bound to it, each with where it is bound: to change one of them is to change
+    #: one's own rights there.
+    own_roles: set[tuple[str, str, str]] = field(default_factory=set)
 
 
 class Bindings:
@@ -62,18 +96,27 @@ class Bindings:
         )
         self.permissions: dict[tuple[str, str], tuple[Held, ...]] = {}
         self.holders: dict[Foothold, Holder] = defaultdict(Holder)
-        self.written: set[tuple[Foothold, str, tuple[str, ...], str]] = set()
+        self.written: set[tuple[Foothold, Held, str]] = set()
+        self.bindings_of: dict[str, list[Binding]] = defaultdict(list)
+        for binding in cluster.dump.rbac.bindings:
+            self.bindings_of[binding.namespace].append(binding)
+        self.secrets = {(it.namespace, it.name) for it in cluster.dump.secrets}
+        self.roles_in: dict[str, list[str]] = defaultdict(list)
+        for home, name in self.roles:
+            self.roles_in[home].append(name)
 
     def write(self) -> None:
         """Write every step that a binding gives rise to."""
         for binding in self.cluster.dump.rbac.bindings:
+            of = _role_of(binding)
             for who in self._subjects(binding):
-                home = "" if binding.role_kind == "ClusterRole" else binding.namespace
-                because = (str(binding.source),)
-                self.give(who, (home, binding.role), binding.namespace, because)
+                self.give(who, of, binding.namespace, (str(binding.source),))
         self._memberships()
         for who in list(self.holders):
             self._together(who)
+        for pods in self.cluster.dump.pods:
+            if pods.spec.token and writes_logs(pods):
+                self._by_log(pods)
 
     def _subjects(self, binding: Binding) -> Iterable[Foothold]:
         for kind, namespace, name in binding.subjects:
@@ -89,9 +132,19 @@ class Bindings:
                 yield self.consequences.in_group(name)
 
     def give(
-        self, who: Foothold, of: tuple[str, str], namespace: str, because: tuple[str, ...]
+        self,
+        who: Foothold,
+        of: tuple[str, str],
+        namespace: str,
+        because: tuple[str, ...],
+        *,
+        in_each: bool = False,
     ) -> None:
-        """Write what a role gives to somebody, in a namespace or in all ("")."""
+        """Write what a role gives to somebody, in a namespace or in all ("").
+
+        With ``in_each``, the role is bound in each namespace, which gives nothing of what is in
+        no namespace.
+        """
         role = self.roles.get(of)
         if role is None:
             return
@@ -99,27 +152,33 @@ class Bindings:
             self.permissions[of] = permissions_of(role)
         why = (*because, str(role.source))
         holder = self.holders[who]
-        if of[0] or not namespace:
-            holder.own_roles.add(of)
+        holder.own_roles.add((*of, EVERY_NAMESPACE if in_each else namespace))
         if everything(role):
-            grants = [self.consequences.everything(namespace)]
-            self.builder.add("granted-everything", who, grants, why, MEMBERSHIP)
+            to = self.consequences
+            grant = to.everything_everywhere() if in_each else to.everything(namespace)
+            self.builder.add("granted-everything", who, [grant], why, MEMBERSHIP)
             if not namespace:
                 return
         for held in self.permissions[of]:
             row = held.permission
-            if namespace and row.cluster_scoped:
+            if row.cluster_scoped and (namespace or in_each):
                 continue
-            holder.parts[namespace][row.name].append(Part(held.names, why))
-            key = (who, row.name, held.names, namespace)
+            holder.parts[namespace][row.name].append(Part(held, why))
+            key = (who, held, namespace)
             if row.alone is not None and key not in self.written:
                 self.written.add(key)
-                row.alone(Grant(self.consequences, who, namespace, held.names, why))
+                row.alone(Grant(self.consequences, who, namespace, held, why))
 
     def _add(
-        self, name: str, who: Foothold, grant: Foothold, why: tuple[str, ...], cost: float = 1.0
+        self,
+        name: str,
+        who: Foothold,
+        grant: Foothold,
+        why: tuple[str, ...],
+        cost: float = 1.0,
+        unknown: str = "",
     ) -> None:
-        self.builder.add(name, who, [grant], why, cost)
+        self.builder.add(name, who, [grant], why, cost, unknown)
 
     # -- who belongs to which group -----------------------------------------------------------
 
@@ -132,6 +191,9 @@ class Bindings:
             names = [UNAUTHENTICATED]
         elif name.startswith("system:serviceaccount:"):
             names = [AUTHENTICATED, ACCOUNTS, f"{ACCOUNTS}:{name.split(':')[2]}"]
+        elif name in self.cluster.bootstrap_users:
+            more = self.cluster.bootstrap_users[name]
+            names = [AUTHENTICATED, BOOTSTRAPPERS, *((KUBEADM_TOKENS,) if more is None else more)]
         else:
             names = [AUTHENTICATED]
         groups = (Foothold("group", each) for each in names)
@@ -144,25 +206,39 @@ class Bindings:
         people |= dict.fromkeys(
             Foothold("is", f"system:node:{name}") for name in self.cluster.nodes
         )
+        people |= dict.fromkeys(Foothold("is", name) for name in self.cluster.bootstrap_users)
         for who in people:
             self.builder.add("group-membership", who, self._groups_of(who), (), MEMBERSHIP)
+        for name, groups in self.cluster.bootstrap_users.items():
+            if groups is None:
+                self._other_bootstrappers(Foothold("is", name))
+
+    def _other_bootstrappers(self, who: Foothold) -> None:
+        """Write the groups that a bootstrap token may have whose secret is in the dump by name."""
+        for holder in list(self.holders):
+            name = str(holder.where)
+            other = name.startswith(f"{BOOTSTRAPPERS}:") and name != KUBEADM_TOKENS
+            if holder.kind == "group" and other:
+                unknown = f"whether {who.where} has the group {name}"
+                self._add("group-membership", who, holder, (), MEMBERSHIP, unknown)
 
     # -- what counts only together ------------------------------------------------------------
 
     def _together(self, who: Foothold) -> None:
         groups = [self.holders[name] for name in self._groups_of(who)]
         own = self.holders[who]
+        roles = own.own_roles.union(*(it.own_roles for it in groups))
         everywhere = self._joined([own, *groups], "")
         if own.parts.get(""):
-            self._combine(who, "", everywhere, own)
-        for at in own.parts:
+            self._combine(who, "", everywhere, roles)
+        for at in list(own.parts):
             if at:
                 here = self._joined([own, *groups], at)
                 merged = {
                     what: [*here.get(what, ()), *everywhere.get(what, ())]
                     for what in {**here, **everywhere}
                 }
-                self._combine(who, at, merged, own)
+                self._combine(who, at, merged, roles)
 
     def _joined(self, holders: Iterable[Holder], at: str) -> dict[str, list[Part]]:
         result: dict[str, list[Part]] = defaultdict(list)
@@ -171,80 +247,240 @@ class Bindings:
                 result[what] += parts
         return result
 
-    def _combine(self, who: Foothold, at: str, have: Mapping[str, list[Part]], own: Holder) -> None:
-        to = self.consequences
-        for reading in ("list secrets", "get secrets"):
-            if why := _both(have, "create secrets", reading):
-                self._add("token-secret", who, to.makes_tokens(at), why, 1.5)
-        bindings = "write rolebindings" if at else "write clusterrolebindings"
-        kinds = ("clusterroles", "roles") if at else ("clusterroles",)
-        for kind in kinds:
-            for part in have.get(f"bind {kind}", ()):
-                if have.get(bindings):
-                    self._bind(who, at, kind, part, have[bindings][0])
+    def _combine(
+        self, who: Foothold, at: str, have: Mapping[str, list[Part]], roles: Roles
+    ) -> None:
+        self._token_secrets(who, at, have)
+        self._bindings(who, at, have)
+        self._pods(who, at, have)
         if not at:
-            self._bind_everywhere(who, have)
-            self._cluster_wide(who, have, own)
+            self._escalate_everywhere(who, have, roles)
+            self._cluster_wide(who, have)
         for part in have.get("escalate roles", ()) if at else ():
-            for writing in have.get("write roles", ()):
-                names = {name for home, name in own.own_roles if home == at}
+            for writing in have.get("change roles", ()):
+                names = {name for home, name, _ in roles if home == at}
                 if any(_named(name, part) and _named(name, writing) for name in names):
                     why = (*part.because, *writing.because)
-                    self._add("escalate", who, to.everything(at), why)
-        for starting in ("create pods", "create workloads", "change workloads"):
-            if at and not self.cluster.open(at):
-                for part in have.get("change namespaces", ()):
-                    if _named(at, part) and have.get(starting):
-                        why = (*part.because, *have[starting][0].because)
-                        self._add("relabel-namespace", who, to.privileged(), why, 1.5)
-            elif not at and have.get(starting) and have.get("change namespaces"):
-                part = have["change namespaces"][0]
-                homes = part.names or self.cluster.namespaces
-                if any(home in self.cluster.levels for home in homes):
-                    why = (*part.because, *have[starting][0].because)
-                    self._add("relabel-namespace", who, to.privileged(), why, 1.5)
+                    self._add("escalate", who, self.consequences.everything(at), why)
 
-    def _bind(self, who: Foothold, at: str, kind: str, bind: Part, writing: Part) -> None:
-        why = (*bind.because, *writing.because)
-        if not bind.names:
-            if kind == "clusterroles" or not at:
-                self._add("bind", who, self.consequences.everything(at), why)
-            return
-        for name in bind.names:
-            of = (at if kind == "roles" else "", name)
-            if of not in self.roles:
+    def _token_secrets(self, who: Foothold, at: str, have: Mapping[str, list[Part]]) -> None:
+        """Write the step of one who makes a secret, has it filled with a token, and reads it.
+
+        One who reads by name only makes the secret under such a name, so it must not exist yet,
+        or be theirs to delete.
+        """
+        creating = have.get("create secrets", ())
+        for part in (*have.get("list secrets", ()), *have.get("get secrets", ())):
+            if not creating:
+                return
+            free = [it for it in part.names if self._free(at, it, have.get("delete secrets", ()))]
+            if part.names and not free:
                 continue
-            place = f" in {at}" if at else ""
-            bound = Foothold("role", f"{'Role' if of[0] else 'ClusterRole'} {name}{place}")
-            self._add("bind", who, bound, why)
-            if bound not in self.holders:
-                self.give(bound, of, at, ())
-                self._together(bound)
+            known = not part.names or "Secret" in self.cluster.dump.kinds
+            unknown = "" if known else f"whether a secret has the name {', '.join(free)}"
+            why = (*creating[0].because, *part.because)
+            self._add("token-secret", who, self.consequences.makes_tokens(at), why, 1.5, unknown)
 
-    def _bind_everywhere(self, who: Foothold, have: Mapping[str, list[Part]]) -> None:
-        """Bind in each namespace, for who writes rolebindings in all of them."""
-        if not have.get("write rolebindings"):
+    def _free(self, at: str, name: str, deleting: Iterable[Part]) -> bool:
+        if any(_named(name, part) for part in deleting):
+            return True
+        homes = [at] if at else self.cluster.namespaces
+        return any((home, name) not in self.secrets for home in homes)
+
+    def _pods(self, who: Foothold, at: str, have: Mapping[str, list[Part]]) -> None:
+        """Write what comes of starting pods together with another right."""
+        starting = [part for name in STARTING for part in have.get(name, ())]
+        if not starting:
             return
-        for part in have.get("bind clusterroles", ()):
-            for home in self.cluster.namespaces:
-                self._bind(who, home, "clusterroles", part, have["write rolebindings"][0])
+        homes = [at] if at else self.cluster.namespaces
+        closed = [home for home in homes if not self.cluster.open(home)]
+        reachable: dict[str, Part] = {}
+        for part in starting:
+            there = closed
+            if part.names:
+                grant = Grant(self.consequences, who, at, part.held, part.because)
+                there = [home for home in homes_of_workloads(grant) if home in closed]
+            for home in there:
+                reachable.setdefault(home, part)
+            if len(reachable) == len(closed):
+                break
+        for part in have.get("change namespaces", ()):
+            chosen = [it for it in reachable if _named(it, part)]
+            if chosen:
+                why = (*part.because, *reachable[chosen[0]].because)
+                self._add("relabel-namespace", who, self.consequences.privileged(), why, 1.5)
+        if reachable and (volumes := have.get("create volumes")):
+            self._own_volume(who, reachable, volumes[0])
 
-    def _cluster_wide(self, who: Foothold, have: Mapping[str, list[Part]], own: Holder) -> None:
+    def _own_volume(self, who: Foothold, reachable: Mapping[str, Part], volume: Part) -> None:
+        """Write the step of one who makes a volume of a node's path, and claims it from a pod.
+
+        Pod Security looks at hostPath in a pod, and not at the volume behind a claim; a pod makes
+        its own claim by an ephemeral volume. "restricted" keeps the pod from being root.
+        """
+        home = min(reachable, key=lambda it: self.cluster.levels[it] == "restricted")
+        why = (*volume.because, *reachable[home].because, self.cluster.level(home))
+        unknown = ""
+        if self.cluster.levels[home] == "restricted":
+            unknown = "whether a group may open the socket of a node's container runtime"
+        self._add("own-volume", who, self.consequences.privileged(), why, 2.0, unknown)
+
+    # -- bindings -----------------------------------------------------------------------------
+
+    def _bindings(self, who: Foothold, at: str, have: Mapping[str, list[Part]]) -> None:
+        """Write the steps of one who binds roles by the verb "bind".
+
+        Without it, the apiserver lets nobody bind what they do not hold themselves. The role of a
+        binding that exists cannot be changed: who may only change bindings joins some.
+        """
+        for bindings in ("rolebindings",) if at else ("clusterrolebindings", "rolebindings"):
+            in_each = not at and bindings == "rolebindings"
+            kinds = ("clusterroles",) if bindings == "clusterrolebindings" else BINDABLE
+            for kind in kinds:
+                for part in have.get(f"bind {kind}", ()):
+                    for writing in have.get(f"create {bindings}", ())[:1]:
+                        self._bind(who, at, kind, part, writing, in_each=in_each)
+                    for writing in have.get(f"change {bindings}", ()):
+                        self._join(who, at, kind, part, writing, in_each=in_each)
+
+    def _bind(
+        self, who: Foothold, at: str, kind: str, bind: Part, writing: Part, *, in_each: bool
+    ) -> None:
+        why = (*bind.because, *writing.because)
         to = self.consequences
+        if not bind.names and kind == "clusterroles":
+            grant = to.everything_everywhere() if in_each else to.everything(at)
+            self._add("bind", who, grant, why)
+        elif not bind.names:
+            self._add("bind", who, self._binds_roles(at), why)
+        elif kind == "roles" and in_each:
+            for home in self.cluster.namespaces:
+                for name in bind.names:
+                    self._bound(who, (home, name), home, why)
+        else:
+            for name in bind.names:
+                of = (at if kind == "roles" else "", name)
+                self._bound(who, of, at, why, in_each=in_each)
+
+    def _bound(
+        self,
+        who: Foothold,
+        of: tuple[str, str],
+        at: str,
+        why: tuple[str, ...],
+        *,
+        in_each: bool = False,
+    ) -> None:
+        """Write the step to what a role gives, and that once."""
+        if of not in self.roles:
+            return
+        place = EVERY_NAMESPACE if in_each else at
+        shown = f"{'Role' if of[0] else 'ClusterRole'} {of[1]}{f' in {place}' if place else ''}"
+        bound = Foothold("role", shown)
+        self._add("bind", who, bound, why)
+        if bound not in self.holders:
+            self.give(bound, of, at, (), in_each=in_each)
+            self._together(bound)
+
+    def _binds_roles(self, at: str) -> Foothold:
+        """Return the foothold of one who binds any Role of a namespace, or of each, there."""
+        foothold = Foothold("binds", at)
+
+        def write() -> None:
+            if at:
+                for name in self.roles_in.get(at, ()):
+                    self._bound(foothold, (at, name), at, (f"Role {at}/{name} exists",))
+            else:
+                homes = [self._binds_roles(home) for home in self.roles_in if home]
+                self.builder.add("any-namespace", foothold, homes, (), MEMBERSHIP)
+
+        return self.builder.once(foothold, write)
+
+    def _join(
+        self, who: Foothold, at: str, kind: str, bind: Part, writing: Part, *, in_each: bool
+    ) -> None:
+        why = (*bind.because, *writing.because)
+        if not bind.names and not writing.names:
+            self._add("bind", who, self._joins(at, kind, in_each=in_each), why)
+            return
+        homes = [it for it in self.bindings_of if it] if in_each else [at]
+        for home in homes:
+            for binding in self.bindings_of.get(home, ()):
+                of = _role_of(binding)
+                matches = _named(binding.name, writing) and _named(of[1], bind)
+                if matches and bool(of[0]) == (kind == "roles"):
+                    self._bound(who, of, home, (*why, str(binding.source)))
+
+    def _joins(self, at: str, kind: str, *, in_each: bool) -> Foothold:
+        """Return the foothold of one who joins every binding of some place to some kind of role."""
+        where = EVERY_NAMESPACE if in_each else at
+        foothold = Foothold("joins", f"{where} to {kind}".strip() if where else "")
+
+        def write() -> None:
+            if in_each:
+                homes = [
+                    self._joins(home, kind, in_each=False) for home in self.bindings_of if home
+                ]
+                self.builder.add("any-namespace", foothold, homes, (), MEMBERSHIP)
+                return
+            for binding in self.bindings_of.get(at, ()):
+                of = _role_of(binding)
+                if bool(of[0]) == (kind == "roles"):
+                    self._bound(foothold, of, at, (str(binding.source),))
+
+        return self.builder.once(foothold, write)
+
+    # -- in the whole cluster -----------------------------------------------------------------
+
+    def _escalate_everywhere(
+        self, who: Foothold, have: Mapping[str, list[Part]], roles: Roles
+    ) -> None:
+        """Write the steps of one who may make a cluster role more powerful than they are.
+
+        It has to be one of their own, or one that one of their own takes in: an aggregated role
+        takes in any role with a label of its choice.
+        """
         for part in have.get("escalate clusterroles", ()):
-            for writing in have.get("write clusterroles", ()):
-                mine = [name for home, name in own.own_roles if not home]
-                if any(_named(name, part) and _named(name, writing) for name in mine):
-                    why = (*part.because, *writing.because)
-                    self._add("escalate", who, to.admin(), why)
+            for writing in have.get("change clusterroles", ()):
+                taken_in = self._both_name_a_role(part, writing)
+                why = (*part.because, *writing.because)
+                self._escalate(who, part, writing, roles, why, taken_in=taken_in)
+            # what is created has no name yet
+            if not part.names and (creating := have.get("create clusterroles")):
+                why = (*part.because, *creating[0].because)
+                self._escalate(who, part, None, roles, why, taken_in=True)
+
+    def _both_name_a_role(self, one: Part, other: Part) -> bool:
+        return any(_named(it, one) and _named(it, other) for it in self.roles_in.get("", ()))
+
+    def _escalate(
+        self,
+        who: Foothold,
+        part: Part,
+        writing: Part | None,
+        roles: Roles,
+        why: tuple[str, ...],
+        *,
+        taken_in: bool,
+    ) -> None:
+        to = self.consequences
+        for home, name, at in sorted(roles):
+            mine = writing is not None and _named(name, part) and _named(name, writing)
+            if home or not (mine or (taken_in and name in self.cluster.dump.aggregated)):
+                continue
+            place = to.everything_everywhere() if at == EVERY_NAMESPACE else to.everything(at)
+            self._add("escalate", who, place, why)
+
+    def _cluster_wide(self, who: Foothold, have: Mapping[str, list[Part]]) -> None:
+        to = self.consequences
         # Impersonate-Group is taken only beside Impersonate-User
         anybody = have.get("impersonate users") or have.get("impersonate accounts")
         for part in have.get("impersonate groups", ()) if anybody else ():
             names = part.names or (MASTERS,)
             grants = [to.in_group(name) for name in names]
             self.builder.add("impersonate", who, grants, (*part.because, *anybody[0].because))  # type: ignore[index]
-        if have.get("create requests") and have.get("approve requests"):
-            for part in have.get("approve for signers", ()):
+        if creating := have.get("create requests"):
+            for part in have.get("approve for signers", ()) if have.get("approve requests") else ():
                 signers = set(part.names)
                 every = not signers or "kubernetes.io/*" in signers
                 why = (*part.because, *have["approve requests"][0].because)
@@ -252,13 +488,69 @@ class Bindings:
                     self._add("approve-request", who, to.signs(False), why, 1.5)
                 if every or KUBELET_SIGNER in signers:
                     self._add("approve-request", who, to.signs(True), why, 1.5)
+            for part in have.get("approved automatically", ()):
+                why = (*creating[0].because, *part.because)
+                self._add("auto-approved-request", who, to.signs(True), why, 1.5)
+        self._policies(who, have)
+        for part in have.get("change nodes", ()):
+            for node in self._nodes_with(who):
+                to.draws_pods(node, part.names, part.because)
+
+    def _policies(self, who: Foothold, have: Mapping[str, list[Part]]) -> None:
+        """Write the step of one who has the apiserver change every pod, by a policy of their own.
+
+        A policy counts with a binding. Pod Security judges the pod as it is then.
+        """
+        newest = self.cluster.newest()
+        if newest is not None and newest < POLICIES_BEHIND_A_GATE:
+            return
+        doubts = []
+        if newest is None or newest < POLICIES:
+            doubts.append("whether the apiserver has MutatingAdmissionPolicy switched on")
+        making, binding = have.get("create mutating policies"), have.get("create policy bindings")
+        changing = have.get("change mutating policies")
+        if not (making and binding):
+            binding = binding or have.get("change policy bindings")
+            used = changing or (making if binding else None)
+            if not used:
+                return
+            making = used
+            doubts.append("whether there is a policy or a binding to change")
+        why = (*making[0].because, *(binding[0].because if binding else ()))
+        unknown = "; ".join(doubts)
+        self._add("mutating-policy", who, self.consequences.privileged(), why, 3.0, unknown)
+
+    def _nodes_with(self, who: Foothold) -> list[str]:
+        """Return the nodes whose root holds an identity, or one of a group, by way of a pod."""
+        found: dict[str, None] = {}
+        for pods in self.cluster.dump.pods:
+            holder = account(pods.namespace, pods.account)
+            if who == holder or who in self._groups_of(holder):
+                found.update(dict.fromkeys(pods.nodes))
+        return list(found)
+
+    def _by_log(self, pods: PodGroup) -> None:
+        """Write the step of a pod that links files into its node's logs, and has them read.
+
+        The kubelet serves ``/var/log`` as root, and follows links.
+        """
+        who = account(pods.namespace, pods.account)
+        holders = [self.holders[it] for it in (who, *self._groups_of(who)) if it in self.holders]
+        have = self._joined(holders, "")
+        for part in (*have.get("read node logs", ()), *have.get("kubelet", ())):
+            for node in pods.nodes:
+                if _named(node, part):
+                    to = self.consequences
+                    gives = (KUBELET, TOKENS, PKI, ETCD)
+                    grants = [it for each in gives for it in to.given(each, node)]
+                    where = f"Pod {pods.namespace}/{pods.pods[0]}: writes /var/log of Node {node}"
+                    why = (where, *part.because)
+                    self.builder.add("node-log-symlink", inside(pods), grants, why, 1.5)
+
+
+def _role_of(binding: Binding) -> tuple[str, str]:
+    return ("" if binding.role_kind == "ClusterRole" else binding.namespace, binding.role)
 
 
 def _named(name: str, part: Part) -> bool:
     return not part.names or name in part.names
-
-
-def _both(have: Mapping[str, list[Part]], one: str, other: str) -> tuple[str, ...]:
-    if not have.get(one) or not have.get(other):
-        return ()
-    return (*have[one][0].because, *have[other][0].because)

@@ -16,10 +16,24 @@ from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.objects.facts import Dump, NetworkPolicy, PodGroup, SecretName
 from labkit.model import Foothold
 
-__all__ = ["MEMBERSHIP", "ClusterIndex", "StepBuilder", "account", "inside"]
+__all__ = [
+    "BOOTSTRAPPERS",
+    "BOOTSTRAP_TOKEN",
+    "KUBEADM_TOKENS",
+    "MEMBERSHIP",
+    "ClusterIndex",
+    "StepBuilder",
+    "account",
+    "bootstrap_user",
+    "inside",
+]
 
 #: The cost of what nobody has to do: belonging to a group, having what one is granted.
 MEMBERSHIP = 0.01
+BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
+BOOTSTRAPPERS = "system:bootstrappers"
+#: The group that kubeadm gives its bootstrap tokens by default.
+KUBEADM_TOKENS = f"{BOOTSTRAPPERS}:kubeadm:default-node-token"
 #: Since Kubernetes 1.35, a WebSocket to pods/exec asks for "create" as well.
 WEBSOCKETS_ASK_FOR_CREATE = (1, 35)
 
@@ -38,6 +52,17 @@ def account(namespace: str, name: str) -> Foothold:
 def inside(pods: PodGroup) -> Foothold:
     """Return the foothold of being inside one of a group of pods."""
     return Foothold("pod", pods.id)
+
+
+def bootstrap_user(secret: str) -> str:
+    """Return the user whose bootstrap token a secret of kube-system holds.
+
+    Examples
+    --------
+    >>> bootstrap_user("bootstrap-token-abcdef")
+    'system:bootstrap:abcdef'
+    """
+    return f"system:bootstrap:{secret.removeprefix('bootstrap-token-')}"
 
 
 class ClusterIndex:
@@ -66,14 +91,25 @@ class ClusterIndex:
                 self.pods_on[node].append(pods)
             if pods.namespace == "kube-system" and pods.name.startswith("kube-apiserver"):
                 self.control_plane.update(pods.nodes)
+        self.bootstrap_users: dict[str, tuple[str, ...] | None] = {}
         for secret in dump.secrets:
-            if secret.account:
+            if secret.namespace == "kube-system" and secret.type == BOOTSTRAP_TOKEN:
+                if dump.bootstrap_tokens is not False:
+                    self.bootstrap_users[bootstrap_user(secret.name)] = secret.groups
+                    self.tokens_of["kube-system"].append(secret)
+                    self.tokens_named[secret.name].append(secret)
+            elif secret.account:
                 self.tokens_of[secret.namespace].append(secret)
                 self.tokens_named[secret.name].append(secret)
         self.nodes = tuple(nodes)
         every = (self.levels, self.accounts_of, self.pods_of, self.tokens_of)
         self.namespaces = tuple(dict.fromkeys(name for some in every for name in some))
         self._by_pod: dict[tuple[str, str], PodGroup] = {}
+
+    @property
+    def without_secrets(self) -> bool:
+        """Whether the dump has no secrets, so that nobody knows which of them hold a token."""
+        return bool(self.dump.kinds) and "Secret" not in self.dump.kinds
 
     def open(self, namespace: str) -> bool:
         """Say whether Pod Security lets privileged pods into a namespace."""
@@ -137,6 +173,7 @@ class StepBuilder:
         grants: Iterable[Foothold],
         because: tuple[str, ...],
         cost: float = 1.0,
+        unknown: str = "",
     ) -> None:
         """Add a step; one that grants nothing new is left out.
 
@@ -149,11 +186,15 @@ class StepBuilder:
         because : tuple of str
             The objects that allow it.
         cost : float
+        unknown : str
+            What has to be found out, for a step that may not exist.
         """
         given = tuple(dict.fromkeys(it for it in grants if it != foothold))
         if given:
             technique = STEP_KINDS[name].technique
-            self.steps.append(Step(name, foothold, given, because, cost, technique))
+            self.steps.append(
+                Step(name, foothold, given, because, cost, technique, unknown=unknown)
+            )
 
     def once(self, foothold: Foothold, write: Callable[[], None]) -> Foothold:
         """Have the consequences of a foothold written once, and return the foothold."""

@@ -10,16 +10,33 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     ClusterIndex,
     StepBuilder,
     account,
+    bootstrap_user,
     inside,
 )
-from labkit.analysis.attack_graph.from_objects.escapes import KUBELET, PKI, ROOT, TOKENS, escapes
+from labkit.analysis.attack_graph.from_objects.escapes import (
+    CONFIG,
+    KUBELET,
+    PERSON,
+    PKI,
+    ROOT,
+    TOKENS,
+    escapes,
+)
 from labkit.cluster.objects.facts import PodGroup
 from labkit.model import Foothold
 from labkit.model.footholds import ADMIN, NODE
 
-__all__ = ["MASTERS", "Consequences"]
+__all__ = ["EVERY_NAMESPACE", "MASTERS", "Consequences"]
 
 MASTERS = "system:masters"
+#: Stands for a namespace's name where something holds in each of them; no name has a space.
+EVERY_NAMESPACE = "every namespace"
+#: Kinds whose pods are made again elsewhere when a node's taint drives them out.
+MADE_AGAIN = frozenset(
+    ["Deployment", "ReplicaSet", "StatefulSet", "Job", "CronJob", "ReplicationController"]
+)
+#: Kinds whose pods stay on their node.
+ON_THEIR_NODE = frozenset({"DaemonSet", "Node"})
 
 
 class Consequences:
@@ -53,12 +70,27 @@ class Consequences:
         )
         for secret in found:
             self.token_in_secret(foothold, secret.namespace, secret.name)
+        if self.cluster.without_secrets:
+            homes = [namespace] if namespace else list(self.cluster.accounts_of)
+            for home in homes:
+                self._maybe_tokens(foothold, home)
+
+    def _maybe_tokens(self, foothold: Foothold, home: str) -> None:
+        names = self.cluster.accounts_of.get(home, ())
+        grants = [account(home, name) for name in names]
+        why = "which secrets hold a token: the dump has no secrets"
+        self.builder.add("token-in-secret", foothold, grants, (f"Namespace {home}",), 1.0, why)
 
     def token_in_secret(self, foothold: Foothold, namespace: str, name: str) -> None:
         """Write the step from having a secret to the service account whose token it is."""
         for secret in self.cluster.tokens_named.get(name, ()):
-            if secret.namespace == namespace:
-                why = (f"Secret {namespace}/{name}: type {secret.type}",)
+            if secret.namespace != namespace:
+                continue
+            why = (f"Secret {namespace}/{name}: type {secret.type}",)
+            if not secret.account:
+                user = Foothold("is", bootstrap_user(name))
+                self.builder.add("bootstrap-token", foothold, [user], why)
+            else:
                 self.builder.add(
                     "token-in-secret", foothold, [account(namespace, secret.account)], why
                 )
@@ -148,14 +180,18 @@ class Consequences:
                 self._spread("any-namespace", foothold, homes)
                 return
             self._spread("enter-pod", foothold, [self.enters(namespace)])
-            if self.cluster.open(namespace):
-                pods = self.cluster.pods_of.get(namespace, ())
-                nodes = dict.fromkeys(node for each in pods for node in each.nodes)
-                why = (self.cluster.level(namespace),)
-                grants = [*map(self.on_node, nodes), *[NODE] * bool(nodes)]
-                self.builder.add("privileged-debug-container", foothold, grants, why)
+            pods = self.cluster.pods_of.get(namespace, ())
+            grants = [it for each in pods for it in self.by_debugging(each)]
+            why = (self.cluster.level(namespace),)
+            self.builder.add("privileged-debug-container", foothold, grants, why)
 
         return self.builder.once(foothold, write)
+
+    def by_debugging(self, pods: PodGroup) -> list[Foothold]:
+        """Return what a privileged container in a running pod gives, where it is let in."""
+        if not self.cluster.open(pods.namespace) or not pods.nodes:
+            return []
+        return [*map(self.on_node, pods.nodes), NODE]
 
     def everything(self, namespace: str) -> Foothold:
         """Return the foothold of doing everything in a namespace, or in the cluster."""
@@ -166,6 +202,16 @@ class Consequences:
         def write() -> None:
             inner = (self.reads_secrets, self.starts_pods, self.enters, self.makes_tokens)
             self._spread("any-request", foothold, [each(namespace) for each in inner])
+
+        return self.builder.once(foothold, write)
+
+    def everything_everywhere(self) -> Foothold:
+        """Return the foothold of doing everything in each namespace, and nothing beside them."""
+        foothold = Foothold("everything", EVERY_NAMESPACE)
+
+        def write() -> None:
+            homes = [self.everything(home) for home in self.cluster.namespaces]
+            self._spread("any-namespace", foothold, homes)
 
         return self.builder.once(foothold, write)
 
@@ -241,6 +287,23 @@ class Consequences:
 
         return self.builder.once(foothold, write)
 
+    def draws_pods(self, node: str, names: Iterable[str], because: tuple[str, ...]) -> None:
+        """Write the steps of root on a node who may taint others: their pods come to it.
+
+        A taint with the effect NoExecute drives out the pods of a node; what made them makes them
+        again where the scheduler may still put them.
+        """
+        tainted = set(names) or set(self.cluster.nodes)
+        some = "" if tainted >= set(self.cluster.nodes) - {node} else "on which node they start"
+        for pods in self.cluster.dump.pods:
+            if pods.kind in ON_THEIR_NODE or node in pods.nodes or not tainted & set(pods.nodes):
+                continue
+            grants = [inside(pods), account(pods.namespace, pods.account)]
+            bare = "" if pods.kind in MADE_AGAIN else f"whether something makes {pods.id} again"
+            why = (*because, f"Node {node}: the taints of the others drive pods to it")
+            found_out = "; ".join(filter(None, (bare, some)))
+            self.builder.add("draw-pods", Foothold("root", node), grants, why, 3.0, found_out)
+
     def kubelet(self, node: str) -> Foothold:
         """Return the foothold of one who is a kubelet, held by Node authorizer and NodeRestriction.
 
@@ -274,9 +337,18 @@ class Consequences:
         for way in escapes(pods):
             why = (f"{where}: {way.why}",)
             for node in pods.nodes:
-                add(way.name, foothold, self._given(way.gives, node), why, way.cost)
+                grants, unknown = self.given(way.gives, node), way.unknown
+                if way.of_distribution and not grants:
+                    grants = [self.admin()]
+                    unknown = f"whether Node {node} runs a control plane whose keys are there"
+                add(way.name, foothold, grants, why, way.cost, unknown)
 
-    def _given(self, gives: str, node: str) -> list[Foothold]:
+    def given(self, gives: str, node: str) -> list[Foothold]:
+        """Return what an escape gives on a node; nothing where the node does not have it."""
+        if gives == PERSON:
+            return [self.on_node(node), NODE, self.admin()]
+        if gives == CONFIG:
+            return [self.admin()]
         if gives == ROOT:
             return [self.on_node(node), NODE]
         if gives == KUBELET:

@@ -39,7 +39,7 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
     The pods behind it are reached unless network policies select them and none of these lets in
     who is no pod or, from a router, pods of other namespaces. That the pod then falls takes a
     flaw in what it runs, which is assumed (ATT&CK T1190), and counted as dearer than using what
-    one has.
+    one has. A container's port on its node is called like a NodePort.
     """
     behind: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for item in cluster.dump.endpoints:
@@ -58,6 +58,26 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
             if lets_in or not policies:
                 why = (shown, _policy(pods, lets_in))
                 builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW)
+    for pods in cluster.dump.pods:
+        # the ports of a static pod are the control plane's own
+        if pods.spec.host_ports and pods.kind != "Node":
+            _by_host_port(cluster, builder, pods)
+
+
+def _by_host_port(cluster: ClusterIndex, builder: StepBuilder, pods: PodGroup) -> None:
+    ports = ", ".join(map(str, pods.spec.host_ports))
+    shown = f"Pod {pods.namespace}/{pods.pods[0]}: hostPort {ports}"
+    if pods.spec.host_network:
+        # a port of a container is then one of the node, and no network policy selects the pod
+        unknown = f"whether port {ports} of the nodes is called from outside the cluster"
+        alone = (f"{shown}, hostNetwork",)
+        builder.add("exploit-public-service", OUTSIDE, [inside(pods)], alone, FLAW, unknown)
+        return
+    policies = list(_policies(cluster, pods))
+    lets_in = [it for it in policies if it.from_outside]
+    if lets_in or not policies:
+        why = (shown, _policy(pods, lets_in))
+        builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW)
 
 
 def _behind(

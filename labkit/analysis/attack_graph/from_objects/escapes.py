@@ -5,15 +5,17 @@ A pod counts as one place: an attacker inside it has the most powerful of its co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from labkit.cluster.objects.facts import Container, PodGroup
+from labkit.cluster.objects.facts import Container, HostPath, PodGroup
 
-__all__ = ["Escape", "escapes", "touches"]
+__all__ = ["Escape", "escapes", "touches", "within", "writes_logs"]
 
-#: What an escape gives: all of the node, the kubelet's identity, what its pods hold, or etcd.
+#: What an escape gives: all of the node, the kubelet's identity, what its pods hold, etcd, the keys
+#: of the control plane, a person's kubeconfig, or what a person of the node may do.
 ROOT, KUBELET, TOKENS, ETCD, PKI = "root", "kubelet", "tokens", "etcd", "pki"
+CONFIG, PERSON = "config", "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,59 +26,131 @@ class Escape:
     ----------
     name : str
     gives : str
-        "root", "kubelet" (its identity), "tokens" (of the pods of the node), "etcd" (its data)
-        or "pki" (the control plane's keys and kubeconfigs).
+        "root", "kubelet" (its identity), "tokens" (of the pods of the node), "etcd" (its data),
+        "pki" (the control plane's keys and kubeconfigs), "config" (a person's kubeconfig) or
+        "person" (what somebody who logs in may do).
     why : str
     cost : float
+    unknown : str
+        What has to be found out, for an escape that may not exist.
+    of_distribution : bool
+        The path is one of a distribution, whose control plane may run on any node.
     """
 
     name: str
     gives: str
     why: str
     cost: float
+    unknown: str = ""
+    of_distribution: bool = False
 
 
 #: Paths through which a writer becomes root on the node: root reads, runs or mounts them.
 WRITABLE = (
     "/bin",
+    "/boot",
+    "/etc/anacrontab",
+    "/etc/bash.bashrc",
     "/etc/cni/net.d",
+    "/etc/containerd",
     "/etc/cron.d",
     "/etc/cron.daily",
+    "/etc/cron.hourly",
+    "/etc/cron.monthly",
+    "/etc/cron.weekly",
+    "/etc/crontab",
+    "/etc/default",
+    "/etc/docker",
+    "/etc/group",
+    "/etc/init.d",
     "/etc/kubernetes/manifests",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
     "/etc/ld.so.preload",
+    "/etc/logrotate.d",
+    "/etc/modprobe.d",
+    "/etc/pam.d",
     "/etc/passwd",
+    "/etc/profile",
+    "/etc/profile.d",
+    "/etc/rancher",
+    "/etc/rc.local",
     "/etc/shadow",
     "/etc/ssh",
     "/etc/sudoers",
     "/etc/sudoers.d",
+    "/etc/sysconfig",
     "/etc/systemd/system",
+    "/etc/systemd/system-generators",
+    "/etc/udev/rules.d",
     "/lib",
+    "/lib64",
+    "/opt/bin",
     "/opt/cni/bin",
     "/proc/sys/kernel/core_pattern",
     "/proc/sys/kernel/modprobe",
     "/root/.bashrc",
+    "/root/.profile",
     "/root/.ssh",
+    "/run/systemd/generator",
+    "/run/systemd/system",
+    "/run/systemd/transient",
+    "/run/udev/rules.d",
     "/sbin",
     "/sys/kernel/uevent_helper",
     "/usr/bin",
     "/usr/lib",
+    "/usr/libexec",
     "/usr/local/bin",
+    "/usr/local/lib",
     "/usr/local/sbin",
     "/usr/sbin",
+    "/var/lib/cloud/scripts",
     "/var/lib/containerd",
+    "/var/lib/containers",
     "/var/lib/docker",
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/kubelet/kubeadm-flags.env",
     "/var/lib/kubelet/plugins",
     "/var/spool/cron",
+)
+#: Of distributions: they count for a mount of these folders, and not for one of a folder above.
+WRITABLE_OF_DISTRIBUTIONS = (
+    "/var/lib/k0s/bin",
+    "/var/lib/k0s/manifests",
+    "/var/lib/rancher/k3s/agent",
+    "/var/lib/rancher/k3s/data",
+    "/var/lib/rancher/rke2/agent",
+    "/var/lib/rancher/rke2/bin",
+    "/var/lib/rancher/rke2/data",
+    "/var/snap/microk8s",
 )
 #: Sockets of container runtimes: a read-only mount does not keep anybody from connecting.
 SOCKETS = (
     "/run/containerd/containerd.sock",
     "/run/cri-dockerd.sock",
     "/run/crio/crio.sock",
+    # systemd starts units for root, who is root of the node here too
+    "/run/dbus/system_bus_socket",
     "/run/docker.sock",
     "/run/dockershim.sock",
+    "/run/k0s/containerd.sock",
     "/run/k3s/containerd/containerd.sock",
     "/run/podman/podman.sock",
+    "/run/systemd/private",
+)
+#: As the folders of distributions above.
+SOCKETS_OF_DISTRIBUTIONS = ("/var/snap/microk8s/common/run/containerd.sock",)
+#: The sockets that a group of the node may open; the others are root's.
+SOCKETS_OF_A_GROUP = (
+    "/run/containerd/containerd.sock",
+    "/run/cri-dockerd.sock",
+    "/run/crio/crio.sock",
+    "/run/docker.sock",
+    "/run/k0s/containerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/run/podman/podman.sock",
+    *SOCKETS_OF_DISTRIBUTIONS,
 )
 #: What can be read where, and what it gives.
 READABLE = (
@@ -89,6 +163,28 @@ READABLE = (
     ("/etc/kubernetes/controller-manager.conf", PKI),
     ("/var/lib/etcd", ETCD),
 )
+#: The same of distributions. Those of k3s, RKE2, k0s, MicroK8s, kubespray, minikube and kops.
+READABLE_OF_DISTRIBUTIONS = (
+    ("/var/lib/rancher/k3s/agent", KUBELET),
+    ("/var/lib/rancher/rke2/agent", KUBELET),
+    ("/var/lib/k0s/kubelet", KUBELET),
+    ("/var/snap/microk8s/current/credentials", PKI),
+    ("/var/snap/microk8s/current/certs", PKI),
+    ("/var/snap/microk8s/current/var/kubernetes/backend", PKI),
+    ("/etc/rancher/k3s", PKI),
+    ("/etc/rancher/rke2", PKI),
+    ("/var/lib/rancher/k3s/server", PKI),
+    ("/var/lib/rancher/rke2/server", PKI),
+    ("/var/lib/k0s/pki", PKI),
+    ("/var/lib/k0s/etcd", PKI),
+    ("/etc/kubernetes/ssl", PKI),
+    ("/etc/ssl/etcd", PKI),
+    ("/etc/etcd", PKI),
+    ("/var/lib/minikube/certs", PKI),
+    ("/srv/kubernetes", PKI),
+)
+#: Where people keep what they log in with, and their kubeconfigs.
+HOMES = ("/home", "/root")
 #: A certificate or a public key gives nothing away.
 PUBLIC = (".crt", ".pub")
 
@@ -108,6 +204,38 @@ def touches(mounted: str, place: str) -> bool:
     return place.startswith(f"{mounted}/") or mounted.startswith(f"{place}/")
 
 
+def within(mounted: str, place: str) -> bool:
+    """Say whether a mounted path is in the folder of a distribution, and touches a place in it.
+
+    A folder above it, such as ``/var``, does not say that the distribution runs there.
+
+    Examples
+    --------
+    >>> within("/var/lib/rancher", "/var/lib/rancher/k3s/server")
+    True
+    >>> within("/var/lib", "/var/lib/rancher/k3s/server")
+    False
+    """
+    if not touches(mounted, place):
+        return False
+    roots = (it for it in DISTRIBUTIONS if place.startswith(it))
+    return any(mounted == root or mounted.startswith(f"{root}/") for root in roots)
+
+
+#: The folders that only a distribution makes.
+DISTRIBUTIONS = (
+    "/etc/etcd",
+    "/etc/kubernetes/ssl",
+    "/etc/rancher",
+    "/etc/ssl/etcd",
+    "/srv/kubernetes",
+    "/var/lib/k0s",
+    "/var/lib/minikube",
+    "/var/lib/rancher",
+    "/var/snap/microk8s",
+)
+
+
 def escapes(group: PodGroup) -> tuple[Escape, ...]:
     """Return the cheapest escape from a pod to each thing that an escape gives.
 
@@ -122,15 +250,18 @@ def escapes(group: PodGroup) -> tuple[Escape, ...]:
     >>> found.name, found.gives
     ('runtime-socket', 'root')
     """
-    best: dict[str, Escape] = {}
+    best: dict[tuple[str, bool], Escape] = {}
     for container in group.spec.containers:
         for found in _ways(group, container):
-            known = best.get(found.gives)
+            key = (found.gives, bool(found.unknown))
+            known = best.get(key)
             if known is None or found.cost < known.cost:
-                best[found.gives] = found
-    root = best.get(ROOT)
-    # an escape to less than root is listed only if it costs less than root
-    return tuple(e for e in best.values() if e is root or root is None or e.cost < root.cost)
+                best[key] = found
+    root = best.get((ROOT, False))
+    if root is None:
+        return tuple(best.values())
+    # an escape to less than root is listed only if it is known, and costs less than root
+    return tuple(e for e in best.values() if e is root or (e.cost < root.cost and not e.unknown))
 
 
 def _ways(group: PodGroup, it: Container) -> Iterator[Escape]:
@@ -143,6 +274,7 @@ def _ways(group: PodGroup, it: Container) -> Iterator[Escape]:
         # an ordinary user in a privileged container needs a setuid program of its image
         yield Escape("privileged-container", ROOT, f"{who}: privileged", 1.0 if it.root else 3.0)
     if not it.root:
+        yield from _by_group(it)
         return
     every = "ALL" in it.capabilities
     if every or "SYS_MODULE" in it.capabilities:
@@ -154,12 +286,61 @@ def _ways(group: PodGroup, it: Container) -> Iterator[Escape]:
     if group.spec.host_pid and (every or {"SYS_PTRACE", "SYS_ADMIN"} & set(it.capabilities)):
         yield Escape("host-process-injection", ROOT, f"{who}: hostPID and SYS_PTRACE", 1.5)
     for mounted in it.host_paths:
-        why = f"{who}: hostPath {mounted.path}"
-        if any(touches(mounted.path, place) for place in SOCKETS):
-            yield Escape("runtime-socket", ROOT, why, 1.0)
-        if not mounted.read_only and any(touches(mounted.path, place) for place in WRITABLE):
-            yield Escape("write-host-path", ROOT, why, 1.5)
-        for place, gives in READABLE:
-            if touches(mounted.path, place) and not mounted.path.endswith(PUBLIC):
-                name = "read-host-path"
-                yield Escape(name, gives, f"{why}{', read-only' * mounted.read_only}", 1.0)
+        yield from _by_path(mounted, f"{who}: hostPath {mounted.path}")
+
+
+def _by_path(mounted: HostPath, why: str) -> Iterator[Escape]:
+    """Yield the escapes of a container that is root by way of one path of the node."""
+    path = mounted.path
+    if _any(path, SOCKETS, SOCKETS_OF_DISTRIBUTIONS):
+        yield Escape("runtime-socket", ROOT, why, 1.0)
+    if not mounted.read_only and _any(path, WRITABLE, WRITABLE_OF_DISTRIBUTIONS):
+        yield Escape("write-host-path", ROOT, why, 1.5)
+    if path.endswith(PUBLIC):
+        return
+    name, how = "read-host-path", f"{why}{', read-only' * mounted.read_only}"
+    for place, gives in READABLE:
+        if touches(path, place):
+            yield Escape(name, gives, how, 1.0)
+    for place, gives in READABLE_OF_DISTRIBUTIONS:
+        if within(path, place):
+            yield Escape(name, gives, how, 1.0, of_distribution=gives == PKI)
+    if any(path == home or path.startswith(f"{home}/") for home in HOMES):
+        unknown = "whether a kubeconfig, a key or a password of somebody is there"
+        gives = CONFIG if mounted.read_only else PERSON
+        yield Escape(name, gives, how, 2.0, unknown)
+
+
+def _any(path: str, places: Iterable[str], of_distributions: Iterable[str]) -> bool:
+    return any(touches(path, it) for it in places) or any(
+        within(path, it) for it in of_distributions
+    )
+
+
+def _by_group(it: Container) -> Iterator[Escape]:
+    """Yield the escapes of a container that is not root: a group may open a runtime's socket."""
+    for mounted in it.host_paths if it.groups else ():
+        sockets = [place for place in SOCKETS_OF_A_GROUP if touches(mounted.path, place)]
+        if sockets:
+            why = f"container {it.name}: hostPath {mounted.path}"
+            groups = ", ".join(map(str, it.groups))
+            unknown = f"whether a group of the container ({groups}) may open the runtime's socket"
+            yield Escape("runtime-socket", ROOT, why, 1.5, unknown)
+
+
+def writes_logs(group: PodGroup) -> bool:
+    """Say whether a pod puts links into ``/var/log`` of its node, where the kubelet follows them.
+
+    Examples
+    --------
+    >>> from labkit.cluster.objects.facts import PodSpec
+    >>> path = HostPath("/var/log/app", read_only=False)
+    >>> spec = PodSpec(containers=(Container("agent", host_paths=(path,)),))
+    >>> writes_logs(PodGroup("ops", "agent", "default", spec, ("worker1",), ("agent-1",)))
+    True
+    """
+    return group.spec.host_users and any(
+        it.root and not path.read_only and touches(path.path, "/var/log")
+        for it in group.spec.containers
+        for path in it.host_paths
+    )

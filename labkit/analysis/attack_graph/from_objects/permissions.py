@@ -16,12 +16,21 @@ from labkit.analysis.attack_graph.from_objects.consequences import Consequences
 from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
 
-__all__ = ["PERMISSIONS", "Grant", "Held", "allows", "everything", "permissions_of"]
+__all__ = [
+    "CHANGEABLE",
+    "PERMISSIONS",
+    "STARTING",
+    "Grant",
+    "Held",
+    "allows",
+    "everything",
+    "homes_of_workloads",
+    "permissions_of",
+]
 
 RBAC, CERTIFICATES = "rbac.authorization.k8s.io", "certificates.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
-CHANGE = ("update", "patch")
-WRITE = ("create", *CHANGE)
+CREATE, CHANGE = ("create",), ("update", "patch")
 WORKLOADS = (
     ("apps", "deployments"),
     ("apps", "daemonsets"),
@@ -31,8 +40,15 @@ WORKLOADS = (
     ("batch", "cronjobs"),
     ("", "replicationcontrollers"),
 )
-#: The pod template of a Job cannot be changed.
-CHANGEABLE = tuple(it for it in WORKLOADS if it != ("batch", "jobs"))
+#: Whose pod template can be changed (that of a Job cannot), and the kind of each.
+CHANGEABLE = {
+    ("apps", "deployments"): "Deployment",
+    ("apps", "daemonsets"): "DaemonSet",
+    ("apps", "statefulsets"): "StatefulSet",
+    ("apps", "replicasets"): "ReplicaSet",
+    ("batch", "cronjobs"): "CronJob",
+    ("", "replicationcontrollers"): "ReplicationController",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +61,8 @@ class Grant:
     who : Foothold
     namespace : str
         Empty for all of them.
-    names : tuple of str
-        The rule's resourceNames; empty for any object.
+    held : Held
+        The permission.
     because : tuple of str
         The binding and the role.
     """
@@ -54,12 +70,19 @@ class Grant:
     consequences: Consequences
     who: Foothold
     namespace: str
-    names: tuple[str, ...]
+    held: Held
     because: tuple[str, ...]
 
-    def step(self, name: str, grants: Iterable[Foothold], cost: float = 1.0) -> None:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rule's resourceNames; empty for any object."""
+        return self.held.names
+
+    def step(
+        self, name: str, grants: Iterable[Foothold], cost: float = 1.0, unknown: str = ""
+    ) -> None:
         """Add a step of the permission's holder."""
-        self.consequences.builder.add(name, self.who, grants, self.because, cost)
+        self.consequences.builder.add(name, self.who, grants, self.because, cost, unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +146,22 @@ def _start_pods(it: Grant, name: str, cost: float) -> None:
     it.step(name, [it.consequences.starts_pods(it.namespace)], cost)
 
 
+def _change_workloads(it: Grant) -> None:
+    if not it.names:
+        _start_pods(it, "change-workload", 1.5)
+        return
+    for home in homes_of_workloads(it):
+        it.step("change-workload", [it.consequences.starts_pods(home)], 1.5)
+
+
+def homes_of_workloads(it: Grant) -> list[str]:
+    """Return the namespaces, out of those of a grant, that have a workload of one of its names."""
+    cluster = it.consequences.cluster
+    homes = [it.namespace] if it.namespace else list(cluster.namespaces)
+    there, kind = cluster.dump.workloads, CHANGEABLE.get(it.held.resource, "")
+    return [h for h in homes if any((kind, h, name) in there for name in it.names)]
+
+
 def _enter_pods(it: Grant, name: str, cost: float) -> None:
     if it.names:
         found = it.consequences.cluster.named(it.namespace, it.names)
@@ -139,6 +178,8 @@ def _exec_by_get(it: Grant) -> None:
 def _debug(it: Grant) -> None:
     if it.names:
         _enter_pods(it, "debug-container", 1.0)
+        for pods in it.consequences.cluster.named(it.namespace, it.names):
+            it.step("privileged-debug-container", it.consequences.by_debugging(pods))
     else:
         it.step("debug-container", [it.consequences.debugs(it.namespace)])
 
@@ -153,8 +194,14 @@ def _call_kubelets(it: Grant) -> None:
     it.step("exec-through-kubelet", nodes if it.names else [it.consequences.enters("")])
 
 
-def _write_mutating_webhooks(it: Grant) -> None:
+def _create_mutating_webhooks(it: Grant) -> None:
     it.step("mutating-webhook", [it.consequences.privileged()], 3.0)
+
+
+def _change_mutating_webhooks(it: Grant) -> None:
+    named = f" {', '.join(it.names)}" if it.names else ""
+    unknown = f"whether there is a MutatingWebhookConfiguration{named}"
+    it.step("mutating-webhook", [it.consequences.privileged()], 3.0, unknown)
 
 
 def _impersonate_accounts(it: Grant) -> None:
@@ -224,22 +271,22 @@ PERMISSIONS = (
         ("create",),
         partial(_start_pods, name="create-pod", cost=1.0),
     ),
-    Permission(
-        "change workloads",
-        CHANGEABLE,
-        CHANGE,
-        partial(_start_pods, name="change-workload", cost=1.5),
-    ),
+    Permission("change workloads", tuple(CHANGEABLE), CHANGE, _change_workloads),
     Permission("bind clusterroles", _rbac("clusterroles"), ("bind",)),
     Permission("bind roles", _rbac("roles"), ("bind",)),
     Permission(
-        "write clusterrolebindings", _rbac("clusterrolebindings"), WRITE, cluster_scoped=True
+        "create clusterrolebindings", _rbac("clusterrolebindings"), CREATE, cluster_scoped=True
     ),
-    Permission("write rolebindings", _rbac("rolebindings"), WRITE),
+    Permission(
+        "change clusterrolebindings", _rbac("clusterrolebindings"), CHANGE, cluster_scoped=True
+    ),
+    Permission("create rolebindings", _rbac("rolebindings"), CREATE),
+    Permission("change rolebindings", _rbac("rolebindings"), CHANGE),
     Permission("escalate clusterroles", _rbac("clusterroles"), ("escalate",), cluster_scoped=True),
     Permission("escalate roles", _rbac("roles"), ("escalate",)),
-    Permission("write clusterroles", _rbac("clusterroles"), CHANGE, cluster_scoped=True),
-    Permission("write roles", _rbac("roles"), CHANGE),
+    Permission("create clusterroles", _rbac("clusterroles"), CREATE, cluster_scoped=True),
+    Permission("change clusterroles", _rbac("clusterroles"), CHANGE, cluster_scoped=True),
+    Permission("change roles", _rbac("roles"), CHANGE),
     Permission(
         "impersonate users",
         _core("users"),
@@ -264,26 +311,56 @@ PERMISSIONS = (
         cluster_scoped=True,
     ),
     Permission("approve for signers", _certificates("signers"), ("approve",), cluster_scoped=True),
-    Permission("change namespaces", _core("namespaces"), CHANGE),
+    # the controller of certificates approves these by itself
     Permission(
-        "write mutating webhooks",
-        ((ADMISSION, "mutatingwebhookconfigurations"),),
-        WRITE,
-        _write_mutating_webhooks,
+        "approved automatically",
+        _certificates("certificatesigningrequests/nodeclient"),
+        CREATE,
         cluster_scoped=True,
     ),
+    Permission("change namespaces", _core("namespaces"), CHANGE),
+    Permission("change nodes", _core("nodes"), CHANGE, cluster_scoped=True),
+    Permission("read node logs", _core("nodes/log"), ("get",), cluster_scoped=True),
+    Permission("create volumes", _core("persistentvolumes"), CREATE, cluster_scoped=True),
+    Permission("delete secrets", _core("secrets"), ("delete",)),
+    Permission(
+        "create mutating webhooks",
+        ((ADMISSION, "mutatingwebhookconfigurations"),),
+        CREATE,
+        _create_mutating_webhooks,
+        cluster_scoped=True,
+    ),
+    Permission(
+        "change mutating webhooks",
+        ((ADMISSION, "mutatingwebhookconfigurations"),),
+        CHANGE,
+        _change_mutating_webhooks,
+        cluster_scoped=True,
+    ),
+    *(
+        Permission(f"{verb} {what}", ((ADMISSION, resource),), verbs, cluster_scoped=True)
+        for what, resource in (
+            ("mutating policies", "mutatingadmissionpolicies"),
+            ("policy bindings", "mutatingadmissionpolicybindings"),
+        )
+        for verb, verbs in (("create", CREATE), ("change", CHANGE))
+    ),
 )
+#: Those by which somebody starts pods of their own making.
+STARTING = ("create pods", "create workloads", "change workloads")
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """A permission that a role gives.
 
-    ``names`` are the rule's resourceNames; without them it holds for any object.
+    ``names`` are the rule's resourceNames, of one resource; without them it holds for any object
+    of the permission's resources.
     """
 
     permission: Permission
     names: tuple[str, ...] = ()
+    resource: tuple[str, str] = ("", "")
 
 
 def allows(rule: RbacRule, verb: str, group: str, resource: str) -> bool:
@@ -334,23 +411,28 @@ def permissions_of(role: RbacRole) -> tuple[Held, ...]:
     >>> [held.permission.name for held in permissions_of(role)]
     ['create pods']
     """
-    found: dict[str, dict[str, None]] = {}
+    found: dict[tuple[str, tuple[str, str]], dict[str, None]] = {}
     free: dict[str, None] = {}
     rows = {row.name: row for row in PERMISSIONS}
     for rule in role.rules:
         for row in PERMISSIONS:
-            if any(_given(rule, row)):
-                if rule.names:
-                    found.setdefault(row.name, {}).update(dict.fromkeys(rule.names))
-                else:
+            for resource in _given(rule, row):
+                if not rule.names:
                     free[row.name] = None
-    named = (Held(rows[name], tuple(names)) for name, names in found.items() if name not in free)
+                    break
+                found.setdefault((row.name, resource), {}).update(dict.fromkeys(rule.names))
+    named = (
+        Held(rows[name], tuple(names), resource)
+        for (name, resource), names in found.items()
+        if name not in free
+    )
     return (*(Held(rows[name]) for name in free), *named)
 
 
-def _given(rule: RbacRule, row: Permission) -> Iterator[bool]:
+def _given(rule: RbacRule, row: Permission) -> Iterator[tuple[str, str]]:
+    """Yield the resources of which a rule gives a permission."""
     for group, resource in row.resources:
-        for verb in row.verbs:
-            # what is created has no name yet
-            if not rule.names or verb != "create" or "/" in resource:
-                yield allows(rule, verb, group, resource)
+        # what is created by POST has no name yet: a rule with names does not match
+        verbs = (it for it in row.verbs if not rule.names or it != "create" or "/" in resource)
+        if any(allows(rule, verb, group, resource) for verb in verbs):
+            yield group, resource

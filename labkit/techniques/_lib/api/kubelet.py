@@ -10,7 +10,7 @@ from labkit.errors import ProbeError
 from labkit.model import read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.api.ask import url_of
-from labkit.techniques._lib.machines.reach import DEADLINE, Answer, answer, inside, run
+from labkit.techniques._lib.machines.reach import DEADLINE, Answer, address_in_lab, answer, run
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def as_apiserver(lab: Lab, method: str, path: str, pattern: str = CHANNEL) -> An
     if credential is None:
         raise ProbeError("the apiserver has no client certificate for the kubelets")
     url = kubelet_url(lab, path, pattern)
-    inside(lab, channel.server.partition("@")[2])
+    address_in_lab(lab, channel.server.partition("@")[2])
     argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*", "--max-time", "5"]
     argv += ["--cert", credential.certificate, "--key", credential.key, "--request", method]
     node = channel.client.partition("@")[2]

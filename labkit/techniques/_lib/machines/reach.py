@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "address_in_lab",
     "attacker",
     "digest",
     "execution_place",
-    "inside",
     "request",
     "run",
     "run_from",
@@ -55,7 +55,7 @@ class _Addressed(Protocol):
     def addresses(self) -> dict[str, str]: ...
 
 
-def inside(lab: _Addressed, host: str, foothold: Foothold = NETWORK) -> str:
+def address_in_lab(lab: _Addressed, host: str, foothold: Foothold = NETWORK) -> str:
     """Return the address of a machine of the lab; refuse every other host.
 
     An address in the lab's network is not enough: its gateway is the machine that runs Docker.
@@ -84,9 +84,9 @@ def inside(lab: _Addressed, host: str, foothold: Foothold = NETWORK) -> str:
     --------
     >>> from types import SimpleNamespace
     >>> lab = SimpleNamespace(addresses={"etcd1": "10.1.0.11"})
-    >>> inside(lab, "etcd1")
+    >>> address_in_lab(lab, "etcd1")
     '10.1.0.11'
-    >>> inside(lab, "example.com")
+    >>> address_in_lab(lab, "example.com")
     Traceback (most recent call last):
         ...
     labkit.errors.ProbeError: 'example.com' is no machine of this lab: nothing is sent there
@@ -269,7 +269,7 @@ def request(
         The host is not in the lab, or the result is neither an answer nor a known refusal.
     """
     host = urlsplit(url).hostname or ""
-    address = inside(lab, host, foothold)
+    address = address_in_lab(lab, host, foothold)
     # An attacker does not verify certificates.
     argv = ["curl", "--verbose", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
     argv += ["--max-time", str(PATIENCE), "--write-out", "\n%{http_code}", *options]

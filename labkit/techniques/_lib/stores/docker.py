@@ -11,7 +11,13 @@ from labkit import agents
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
-from labkit.techniques._lib.machines.reach import ATTEMPTS, digest, execution_place, inside, run
+from labkit.techniques._lib.machines.reach import (
+    ATTEMPTS,
+    address_in_lab,
+    digest,
+    execution_place,
+    run,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -69,7 +75,7 @@ def become_root(
     kind, _, where = host.partition("://")
     options = [f"--host={host}"]
     if kind == "tcp":
-        inside(lab, where.partition(":")[0])
+        address_in_lab(lab, where.partition(":")[0])
         scheme = "http" if tls is None else "https"
         pair = list(zip(("cert", "key"), tls or (), strict=False))
         ping = [*PING, "--insecure", f"{scheme}://{where}/_ping"]

@@ -18,7 +18,7 @@ from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
-from labkit.techniques._lib.machines.reach import attacker, inside, run
+from labkit.techniques._lib.machines.reach import address_in_lab, attacker, run
 from labkit.techniques._lib.technique import ROOT_ON_WORKER
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def capture(
         for one, other in (pair, (pair[1], pair[0]))
     ]
     _check_forwarding(lab, here)
-    addresses = [inside(lab, node) for pair in poisoned for node in pair]
+    addresses = [address_in_lab(lab, node) for pair in poisoned for node in pair]
     lead = agents.argv("arp_poison", *addresses) if addresses else []
     argv = agents.argv("capture", folder, filters, *lead)
     program = Trace("program", folder, here)
@@ -95,7 +95,10 @@ def capture(
 
 def between(lab: Lab, pairs: Sequence[tuple[str, str]], what: str) -> str:
     """Return tcpdump's filter for the traffic between pairs of machines."""
-    hosts = (f"(host {inside(lab, one)} and host {inside(lab, other)})" for one, other in pairs)
+    hosts = (
+        f"(host {address_in_lab(lab, one)} and host {address_in_lab(lab, other)})"
+        for one, other in pairs
+    )
     return f"{what} and ({' or '.join(hosts)})"
 
 
@@ -110,7 +113,7 @@ def wait_until_poisoned(lab: Lab, here: str, poisoned: Sequence[tuple[str, str]]
 def neighbours(lab: Lab, poisoned: Sequence[tuple[str, str]]) -> list[Trace]:
     """Return the ARP entries that poisoning leaves: each victim resolves them again."""
     return [
-        Trace("neighbours", " ".join(inside(lab, other) for other in others), victim)
+        Trace("neighbours", " ".join(address_in_lab(lab, other) for other in others), victim)
         for victim, others in _by_victim(poisoned).items()
     ]
 
@@ -131,7 +134,7 @@ def _is_at(lab: Lab, node: str, others: Sequence[str], mac: str) -> bool:
     """Say whether a machine has one MAC address for all of some other machines."""
     shown = run(lab, node, ["ip", "neigh", "show", "dev", "eth0"]).text.splitlines()
     known = {line.split()[0] for line in shown if f"lladdr {mac} " in line}
-    return {inside(lab, other) for other in others} <= known
+    return {address_in_lab(lab, other) for other in others} <= known
 
 
 def wait(what: str, condition: Callable[[], bool]) -> None:

@@ -22,7 +22,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.lab.pki import Authority
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
-from labkit.techniques._lib.machines.reach import inside, run
+from labkit.techniques._lib.machines.reach import address_in_lab, run
 from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire.capture import LEAVES, neighbours, place_of, wait_until_poisoned
@@ -134,7 +134,8 @@ def _intercept_calls(
     leaf = Authority.create("labkit-unknown-ca").issue(
         servers[0], hosts=[*servers, "localhost"], usages=["server"]
     )
-    address, addresses = inside(lab, client), [inside(lab, server) for server in servers]
+    address = address_in_lab(lab, client)
+    addresses = [address_in_lab(lab, server) for server in servers]
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     job = {
         "folder": folder,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
-from labkit.techniques._lib.machines.reach import inside, run, run_from
+from labkit.techniques._lib.machines.reach import address_in_lab, run, run_from
 from labkit.techniques._lib.technique import NETWORK, USER_ON_MASTER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire.capture import LEAVES, capture
@@ -60,7 +60,7 @@ def eavesdrop(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
         _confirm_traffic(lab, node, filters)
         asked = ("tried: tcpdump on the loopback device",)
         return Verdict(name, lab.mode, foothold, False, "permission denied", asked, control)
-    here = inside(lab, node)
+    here = address_in_lab(lab, node)
     own = f"tcp and src host {here} and dst host {here}"
     with capture(lab, foothold, [("worker1", node)], own) as stop:
         _confirm_traffic(lab, node, filters)

@@ -1,0 +1,247 @@
+"""The steps of the service accounts of a model of configuration, by the rights bound to them.
+
+The manifests of an environment, or those copied beside the files of machines, are read as the
+objects of a cluster are: the same rules give the same steps as in a dump. Files copied from
+machines seldom hold every pod, so an account with rights of its own is taken to have a pod.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from labkit.analysis.attack_graph.from_objects import object_steps
+from labkit.analysis.attack_graph.from_objects.builder import account
+from labkit.analysis.attack_graph.steps import Step
+from labkit.cluster.objects.facts import ClusterNode, Dump, Namespace
+from labkit.cluster.objects.reader import Builder
+from labkit.cluster.policies import Binding, Rbac
+from labkit.cluster.syntax.yamldoc import read_documents
+from labkit.errors import ConfigError
+from labkit.model import Foothold
+from labkit.model.authorization import authorizers
+from labkit.model.bootstrap import bootstrap_policy
+from labkit.model.footholds import POD, SECRETS
+from labkit.model.pod_security import standard
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Environment
+    from labkit.model import Model
+
+__all__ = ["account_steps", "as_dump", "assumed_accounts"]
+
+AUTHENTICATED, ACCOUNTS = "system:authenticated", "system:serviceaccounts"
+#: The keys under which a workload has the template of its pods.
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "Deployment": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "ReplicationController": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+
+
+def account_steps(model: Model) -> tuple[Step, ...]:
+    """Return the steps that RBAC gives to pods, nodes and accounts of a model of configuration.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    tuple of Step
+        Empty for the kit's own kind of environment, whose files are complete and whose
+        techniques say what its pods' tokens open, and for an apiserver without RBAC.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> account_steps(read_model("hardened"))
+    ()
+    """
+    env = model.env
+    if env is None or env.complete:
+        return ()
+    found: list[Step] = []
+    for it in env.components:
+        if it.kind != "kube-apiserver" or not _has_rbac(env, it):
+            continue
+        dump = as_dump(env, it)
+        found += object_steps(dump)
+        for home in ("", *(item.name for item in dump.namespaces)):
+            # a container's environment lies open to a caller who runs commands in it
+            because = ("which pods there are is not among the files",)
+            found.append(Step("exec", Foothold("enters", home), (POD, SECRETS), because))
+        found += [
+            Step("mounted-token", POD, (who,), why, technique="pod-token")
+            for who, why in assumed_accounts(env)
+        ]
+        for pods in dump.pods:
+            found.append(Step("enter-pod", POD, (Foothold("pod", pods.id),), (pods.id,), 0.01))
+    return tuple(dict.fromkeys(found))
+
+
+def assumed_accounts(env: Environment) -> Iterator[tuple[Foothold, tuple[str, ...]]]:
+    """Yield the accounts and groups that a pod's token may stand for, each with the reason.
+
+    Those of the apiserver's own bootstrap policy are the control plane's: no pod has them.
+    """
+    own = {(it.namespace, it.name) for it in bootstrap_policy().bindings}
+    for binding in env.rbac.bindings:
+        if (binding.namespace, binding.name) in own:
+            continue
+        for kind, namespace, name in binding.subjects:
+            who, said = _holder(kind, namespace or binding.namespace, name)
+            if who is not None:
+                yield who, (said, str(binding.source))
+
+
+def _holder(kind: str, namespace: str, name: str) -> tuple[Foothold | None, str]:
+    """Return the account or group that a subject names, and why a pod may have its token."""
+    if kind == "User" and name.startswith("system:serviceaccount:") and name.count(":") == 3:
+        kind, (namespace, name) = "ServiceAccount", name.split(":")[2:]
+    if kind == "ServiceAccount":
+        said = f"a pod of {namespace} may have this account: not all pods are among the files"
+        return account(namespace, name), said
+    if kind == "Group" and name == AUTHENTICATED:
+        return Foothold("group", name), "a pod's token is a credential, if one is mounted"
+    if kind == "Group" and (name == ACCOUNTS or name.startswith(f"{ACCOUNTS}:")):
+        where = name.removeprefix(ACCOUNTS).removeprefix(":")
+        of = f"a pod of {where}" if where else "every pod"
+        return Foothold("group", name), f"{of} with a token is in this group"
+    return None, ""
+
+
+def _has_rbac(env: Environment, apiserver: Component) -> bool:
+    return any(it.kind == "RBAC" for it in authorizers(env, apiserver))
+
+
+def as_dump(env: Environment, apiserver: Component) -> Dump:
+    """Return the manifests of an environment as the objects of a cluster.
+
+    Parameters
+    ----------
+    env : Environment
+    apiserver : labkit.cluster.Component
+        Its admission configuration counts for namespaces without a label.
+
+    Returns
+    -------
+    Dump
+        With the apiserver's bootstrap policy, and a pod per worker for a workload whose node
+        nothing says.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> "card-processor" in {it.name for it in as_dump(env, env.component(
+    ...     "kube-apiserver@master")).pods}
+    True
+    """
+    masters = {it.node for it in env.components if it.kind == "kube-apiserver"}
+    kubelets = dict.fromkeys(it.node for it in env.components if it.kind == "kubelet")
+    workers = [node for node in kubelets if node not in masters] or list(kubelets)
+    builder = Builder(env.name)
+    for path, item in _objects(env):
+        for one in _with_pods(item, workers):
+            kind = one.get("kind")
+            if isinstance(kind, str):
+                builder.add(one, kind, path)
+    found = builder.finish()
+    own = bootstrap_policy()
+    sources = {(it.namespace, it.name): it.source for it in env.rbac.roles}
+    roles = [
+        replace(it, source=sources.get((it.namespace, it.name), it.source))
+        for it in found.rbac.roles
+    ]
+    named = {(it.namespace, it.name) for it in roles}
+    roles += [it for it in own.roles if (it.namespace, it.name) not in named]
+    bound = {(it.namespace, it.name) for it in env.rbac.bindings}
+    bindings: list[Binding] = [*env.rbac.bindings]
+    bindings += [it for it in own.bindings if (it.namespace, it.name) not in bound]
+    homes = dict.fromkeys(
+        [
+            "default",
+            "kube-system",
+            *(it.namespace for it in bindings if it.namespace),
+            *(namespace for it in bindings for _, namespace, _ in it.subjects if namespace),
+            *(it.name for it in found.namespaces),
+            *(it.namespace for it in found.pods),
+        ]
+    )
+    nodes = {it.name: it for it in found.nodes}
+    nodes |= {
+        name: ClusterNode(name, name in masters, nodes[name].version if name in nodes else "")
+        for name in kubelets
+    }
+    return replace(
+        found,
+        nodes=tuple(nodes.values()),
+        namespaces=tuple(Namespace(name, _level(env, apiserver, name)) for name in homes),
+        rbac=Rbac(tuple(roles), tuple(bindings)),
+    )
+
+
+def _level(env: Environment, apiserver: Component, namespace: str) -> str:
+    try:
+        return standard(env, apiserver, namespace).value
+    except ConfigError:
+        if env.complete:
+            raise
+        # what admission refuses is not known: nothing may be taken to be refused
+        return "privileged"
+
+
+def _objects(env: Environment) -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in env.manifests:
+        try:
+            documents = read_documents(file.read_text(), file.source)
+        except ConfigError:
+            if env.complete:
+                raise
+            continue  # of a copied cluster, what is broken has been told already
+        for document in documents:
+            value = document.value
+            items = value.get("items") if isinstance(value, dict) else None
+            for item in items if isinstance(items, list) else [value]:
+                if isinstance(item, dict):
+                    yield file.source, item
+
+
+def _with_pods(item: dict[str, Any], workers: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield an object with the namespace that kubectl gives it; for a workload, its pods."""
+    about = item.get("metadata")
+    if not isinstance(about, dict):
+        return
+    kind = item.get("kind")
+    template: Any = item
+    for key in TEMPLATES.get(str(kind), ()):
+        template = template.get(key) if isinstance(template, dict) else None
+    if kind not in {"Node", "Namespace", "ClusterRole", "ClusterRoleBinding"}:
+        about = {"namespace": "default", **about}
+    if kind not in (*TEMPLATES, "Pod") or not isinstance(template, dict):
+        yield {**item, "metadata": about}
+        return
+    spec = template.get("spec")
+    if not isinstance(spec, dict):
+        return
+    if kind != "Pod":
+        labels = template.get("metadata", {})
+        labels = labels.get("labels", {}) if isinstance(labels, dict) else {}
+        about = {"name": about.get("name"), "namespace": about["namespace"], "labels": labels}
+    nodes = [spec["nodeName"]] if spec.get("nodeName") else workers
+    for number, node in enumerate(nodes or [""]):
+        name = f"{about.get('name')}-{number}" if number else about.get("name")
+        owner = {"name": str(about.get("name")), "kind": str(kind)}
+        owners = {} if kind == "Pod" and len(nodes) < 2 else {"ownerReferences": [owner]}
+        yield {
+            **template,
+            "kind": "Pod",
+            "metadata": {**about, "name": name, **owners},
+            "spec": {**spec, "nodeName": node},
+        }

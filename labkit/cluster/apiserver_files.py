@@ -1,0 +1,340 @@
+"""Read the files that a kube-apiserver's flags name: who is authenticated, allowed and recorded."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from dataclasses import dataclass, field
+
+from labkit.cluster.policies import AbacRule, Encryption
+from labkit.cluster.syntax.source import Setting, Source, Unknown, broken
+from labkit.cluster.syntax.yamldoc import Document, read_one
+
+__all__ = [
+    "ApiserverFiles",
+    "AuditPolicy",
+    "Authentication",
+    "Authorizer",
+    "StaticToken",
+    "digest_of",
+    "read_audit_policy",
+    "read_authentication",
+    "read_authorizers",
+    "read_tokens",
+]
+
+LEVELS = ("None", "Metadata", "Request", "RequestResponse")
+#: What restricts a rule of an audit policy to some requests.
+CONDITIONS = ("users", "userGroups", "verbs", "resources", "namespaces", "nonResourceURLs")
+CONFIGURATION = "apiserver.config.k8s.io/"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """One authorizer of an apiserver, in the order in which they are asked.
+
+    Attributes
+    ----------
+    kind : str
+        "Node", "RBAC", "ABAC", "Webhook", "AlwaysAllow", "AlwaysDeny", or what the file says.
+    source : Source
+    """
+
+    kind: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """What an AuthenticationConfiguration says of anonymous callers.
+
+    Attributes
+    ----------
+    anonymous : Setting or None
+        Whether they are let in; None if the file leaves it to ``--anonymous-auth``.
+    paths : tuple of str
+        The only paths for which they are let in; empty for all paths.
+    source : Source
+    """
+
+    anonymous: Setting | None
+    paths: tuple[str, ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPolicy:
+    """An audit policy.
+
+    Attributes
+    ----------
+    records : bool
+        Whether some request is recorded: the first rule that matches a request decides.
+    source : Source
+        The rule that decides this.
+    """
+
+    records: bool
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class StaticToken:
+    """A line of a file of static tokens.
+
+    Attributes
+    ----------
+    user : str
+    groups : tuple of str
+    digest : str
+        SHA-256 of the token, to compare it with the token of a kubeconfig.
+    source : Source
+    """
+
+    user: str
+    groups: tuple[str, ...]
+    digest: str = field(repr=False)
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class ApiserverFiles:
+    """What the files say that apiservers' flags name, by component.
+
+    Attributes
+    ----------
+    abac : dict of str to tuple of AbacRule
+    encryption : dict of str to Encryption
+    authorizers : dict of str to tuple of Authorizer
+    authentication : dict of str to Authentication
+    audit : dict of str to AuditPolicy
+    tokens : dict of str to tuple of StaticToken
+    """
+
+    abac: dict[str, tuple[AbacRule, ...]] = field(default_factory=dict)
+    encryption: dict[str, Encryption] = field(default_factory=dict)
+    authorizers: dict[str, tuple[Authorizer, ...]] = field(default_factory=dict)
+    authentication: dict[str, Authentication] = field(default_factory=dict)
+    audit: dict[str, AuditPolicy] = field(default_factory=dict)
+    tokens: dict[str, tuple[StaticToken, ...]] = field(default_factory=dict)
+
+
+def _configuration(text: str, path: str, kind: str) -> Document:
+    document = read_one(text, path)
+    if document.get("kind") != kind:
+        raise broken(path, document.line("kind"), f"its kind is not {kind}")
+    version = document.text("apiVersion", default="")
+    if not version.startswith(CONFIGURATION):
+        raise broken(path, document.line("apiVersion"), f"its apiVersion is not {CONFIGURATION}v1")
+    return document
+
+
+def read_authorizers(text: str, path: str) -> tuple[tuple[Authorizer, ...], tuple[Unknown, ...]]:
+    """Read the authorizers of an AuthorizationConfiguration, in the order of the file.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    authorizers : tuple of Authorizer
+    unknowns : tuple of Unknown
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed, of another kind, or names no authorizer.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/access-authn-authz/authorization/#using-configuration-file-for-authorization
+
+    Examples
+    --------
+    >>> found, _ = read_authorizers("{kind: AuthorizationConfiguration, apiVersion: "
+    ...     "apiserver.config.k8s.io/v1, authorizers: [{type: Node, name: n}]}", "authz.yaml")
+    >>> found[0].kind
+    'Node'
+    """
+    document = _configuration(text, path, "AuthorizationConfiguration")
+    found = []
+    for index, _ in enumerate(document.sequence("authorizers")):
+        at = ("authorizers", index)
+        document.mapping(*at)
+        kind = document.text(*at, "type")
+        found.append(Authorizer(kind, document.source(*at, "type")))
+    if not found:
+        raise document.broken("no authorizers: kube-apiserver does not start so", "authorizers")
+    return tuple(found), ()
+
+
+def read_authentication(text: str, path: str) -> tuple[Authentication, tuple[Unknown, ...]]:
+    """Read what an AuthenticationConfiguration says of anonymous callers.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    authentication : Authentication
+    unknowns : tuple of Unknown
+        One for each issuer of tokens, whose users labkit does not know.
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed, or of another kind.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-authenticator-configuration
+
+    Examples
+    --------
+    >>> found, _ = read_authentication("{kind: AuthenticationConfiguration, apiVersion: "
+    ...     "apiserver.config.k8s.io/v1, anonymous: {enabled: true, conditions: "
+    ...     "[{path: /livez}]}}", "authn.yaml")
+    >>> found.anonymous.value, found.paths
+    ('true', ('/livez',))
+    """
+    document = _configuration(text, path, "AuthenticationConfiguration")
+    document.mapping("anonymous")
+    paths = []
+    for index, _ in enumerate(document.sequence("anonymous", "conditions")):
+        at = ("anonymous", "conditions", index)
+        document.mapping(*at)
+        paths.append(document.text(*at, "path"))
+    enabled = document.setting("anonymous", "enabled")
+    if enabled is None and document.get("anonymous") is not None:
+        source = Source(path, document.line("anonymous"), "anonymous.enabled absent", default=True)
+        enabled = Setting("false", source)
+    odd = []
+    for index, _ in enumerate(document.sequence("jwt")):
+        line = document.line("jwt", index)
+        why = "its users come from outside the cluster: what they may do is not followed"
+        odd.append(Unknown(path, line, "jwt", why))
+    source = Source(path, document.line("anonymous"), "AuthenticationConfiguration")
+    return Authentication(enabled, tuple(paths), source), tuple(odd)
+
+
+def read_audit_policy(text: str, path: str) -> tuple[AuditPolicy, tuple[Unknown, ...]]:
+    """Read an audit policy: whether it records anything.
+
+    The first rule that matches a request decides; a request that none matches is not recorded.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    policy : AuditPolicy
+    unknowns : tuple of Unknown
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed, of another kind, or has no rule.
+
+    References
+    ----------
+    https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/#audit-policy
+
+    Examples
+    --------
+    >>> found, _ = read_audit_policy("{kind: Policy, rules: [{level: None}, {level: Metadata}]}",
+    ...                              "audit.yaml")
+    >>> found.records
+    False
+    """
+    document = read_one(text, path)
+    if document.get("kind") != "Policy":
+        raise broken(path, document.line("kind"), "its kind is not Policy")
+    rules = document.sequence("rules")
+    if not rules:
+        raise document.broken("no rules: kube-apiserver does not start with such a policy", "rules")
+    for index, _ in enumerate(rules):
+        at = ("rules", index)
+        rule = document.mapping(*at)
+        level = document.text(*at, "level")
+        if level not in LEVELS:
+            raise document.broken(f"level {level!r}: one of {', '.join(LEVELS)}", *at, "level")
+        source = document.source(*at, "level")
+        if level != "None":
+            return AuditPolicy(True, source), ()
+        if not any(rule.get(condition) for condition in CONDITIONS):
+            break
+    return AuditPolicy(False, document.source("rules", index, "level")), ()
+
+
+def digest_of(token: str) -> str:
+    """Return the digest by which two copies of a token are known to be equal.
+
+    Parameters
+    ----------
+    token : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> digest_of("a") == digest_of("a"), digest_of("a") == digest_of("b")
+    (True, False)
+    """
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def read_tokens(text: str, path: str) -> tuple[tuple[StaticToken, ...], tuple[Unknown, ...]]:
+    r"""Read a file of static tokens: token, user, user id, and optionally groups.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    tokens : tuple of StaticToken
+    unknowns : tuple of Unknown
+        Lines with fewer than three columns, which are malformed.
+
+    Raises
+    ------
+    ConfigError
+        The file is not CSV.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/access-authn-authz/authentication/#static-token-file
+
+    Examples
+    --------
+    >>> found, _ = read_tokens('s3,admin,1,"system:masters,ops"\n', "tokens.csv")
+    >>> found[0].user, found[0].groups, found[0].source.text
+    ('admin', ('system:masters', 'ops'), 'token of admin')
+    """
+    found: list[StaticToken] = []
+    odd: list[Unknown] = []
+    rows = csv.reader(io.StringIO(text), skipinitialspace=True)
+    try:
+        for row in rows:
+            if not row or row[0].startswith("#"):
+                continue
+            if len(row) < 3 or not row[0]:
+                why = 'expected token,user,uid,"group1,group2"'
+                odd.append(Unknown(path, rows.line_num, "", why))
+                continue
+            groups = row[3].split(",") if len(row) > 3 and row[3] else []
+            source = Source(path, rows.line_num, f"token of {row[1]}")
+            found.append(StaticToken(row[1], tuple(groups), digest_of(row[0]), source))
+    except csv.Error as error:
+        raise broken(path, rows.line_num, f"not a table of tokens: {error}") from error
+    return tuple(found), tuple(odd)

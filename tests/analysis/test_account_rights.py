@@ -1,0 +1,194 @@
+"""Rights of service accounts in files copied from machines: the paths that a dump would give.
+
+What each permission leads to is in Kubernetes' documentation: "Role Based Access Control Good
+Practices", "Privilege escalation prevention and bootstrapping", and "Using RBAC Authorization".
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from labkit.analysis import attack_paths, find_threats
+from labkit.loading import load_model
+from labkit.model import Model
+
+KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
+RBAC, CERTIFICATES = "rbac.authorization.k8s.io", "certificates.k8s.io"
+EVERYTHING = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+ACCOUNT = {"kind": "ServiceAccount", "name": "till", "namespace": "shop"}
+
+
+def bound(subject: dict[str, str], rules: list[Any], namespace: str = "") -> list[dict[str, Any]]:
+    """Return a role with some rules, bound to a subject in a namespace or everywhere."""
+    kind, place = ("Role", {"namespace": namespace}) if namespace else ("ClusterRole", {})
+    head = {"apiVersion": f"{RBAC}/v1", "metadata": {"name": "clerk", **place}}
+    ref = {"apiGroup": RBAC, "kind": kind, "name": "clerk"}
+    return [
+        {**head, "kind": kind, "rules": rules},
+        {**head, "kind": f"{kind}Binding", "roleRef": ref, "subjects": [subject]},
+    ]
+
+
+def model(path: Path, *objects: dict[str, Any], flags: tuple[str, ...] = ()) -> Model:
+    shutil.copytree(KUBEADM, path)
+    (path / "objects.yaml").write_text(yaml.safe_dump_all(objects))
+    file = path / "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
+    line = "    - kube-apiserver\n"
+    text = file.read_text()
+    assert line in text
+    file.write_text(text.replace(line, line + "".join(f"    - {flag}\n" for flag in flags)))
+    return load_model(path)
+
+
+def goals(found: Model, start: str = "pod") -> set[str]:
+    return {goal for goal in ("secrets", "admin", "node") if attack_paths(found, start, goal)}
+
+
+EVERY_GOAL = {"secrets", "admin", "node"}
+
+
+def test_a_pod_gets_nowhere_without_rights(tmp_path: Path) -> None:
+    harmless = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]
+    found = model(tmp_path / "c", *bound(ACCOUNT, harmless))
+    assert goals(found) == set()
+    assert not [it for it in find_threats(found) if it.rule == "account-rights"]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        ACCOUNT,
+        {"kind": "ServiceAccount", "name": "default", "namespace": "default"},
+        {"kind": "User", "name": "system:serviceaccount:shop:till", "apiGroup": RBAC},
+        {"kind": "Group", "name": "system:serviceaccounts", "apiGroup": RBAC},
+        {"kind": "Group", "name": "system:serviceaccounts:shop", "apiGroup": RBAC},
+        {"kind": "Group", "name": "system:authenticated", "apiGroup": RBAC},
+    ],
+    ids=lambda it: it["name"],
+)
+def test_everything_for_an_account_is_a_path_without_any_pod_copied(
+    tmp_path: Path, subject: dict[str, str]
+) -> None:
+    found = model(tmp_path / "c", *bound(subject, EVERYTHING))
+    assert goals(found) == EVERY_GOAL
+    assert [it.state for it in find_threats(found) if it.rule == "account-rights"] == ["open"]
+    assert goals(found, "network") == set()
+
+
+@pytest.mark.parametrize("name", ["alice", "system:kube-proxy"])
+def test_rights_of_people_and_components_are_not_a_pods(tmp_path: Path, name: str) -> None:
+    found = model(tmp_path / "c", *bound({"kind": "User", "name": name}, EVERYTHING))
+    assert goals(found) == set()
+
+
+def rule(group: str, resources: str, verbs: str) -> dict[str, Any]:
+    return {"apiGroups": [group], "resources": resources.split(), "verbs": verbs.split()}
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ([rule("", "secrets", "watch")], {"secrets"}),
+        ([rule("", "secrets", "get")], {"secrets"}),
+        ([rule("", "pods", "create")], EVERY_GOAL),
+        ([rule("apps", "daemonsets", "create")], EVERY_GOAL),
+        ([rule("apps", "deployments", "patch")], EVERY_GOAL),
+        ([rule("", "users groups serviceaccounts", "impersonate")], EVERY_GOAL),
+        (
+            [rule(RBAC, "clusterroles", "bind"), rule(RBAC, "clusterrolebindings", "create")],
+            EVERY_GOAL,
+        ),
+        ([rule("", "pods/exec", "create")], {"secrets"}),
+        (
+            [
+                rule(CERTIFICATES, "certificatesigningrequests", "create"),
+                rule(CERTIFICATES, "certificatesigningrequests/approval", "update"),
+                rule(CERTIFICATES, "signers", "approve"),
+            ],
+            EVERY_GOAL,
+        ),
+        # one of two verbs is not enough
+        ([rule(RBAC, "clusterroles", "bind")], set()),
+        ([rule("", "groups", "impersonate")], set()),
+        ([rule("", "pods", "get list watch")], set()),
+    ],
+)
+def test_what_an_account_may_do_instead_of_everything(
+    tmp_path: Path, rules: list[Any], expected: set[str]
+) -> None:
+    admins = {"kind": "Group", "name": "ops", "apiGroup": RBAC}
+    ref = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "cluster-admin"}
+    people = {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "people"},
+        "roleRef": ref,
+        "subjects": [admins],
+    }
+    found = model(tmp_path / "c", people, *bound(ACCOUNT, rules))
+    assert goals(found) >= expected
+    assert bool(goals(found)) is bool(expected)
+
+
+def test_rights_in_one_namespace_stay_there(tmp_path: Path) -> None:
+    found = model(tmp_path / "c", *bound(ACCOUNT, [rule("", "secrets", "list")], "shop"))
+    assert goals(found) == set()
+    assert attack_paths(found, "pod", "secrets:shop")
+
+
+def test_a_binding_without_a_namespace_is_in_default(tmp_path: Path) -> None:
+    role, binding = bound(ACCOUNT, [rule("", "secrets", "list")], "shop")
+    role["metadata"] = binding["metadata"] = {"name": "clerk"}
+    found = model(tmp_path / "c", role, binding)
+    assert goals(found) == set()
+    assert attack_paths(found, "pod", "secrets:default")
+
+
+def test_pod_security_of_a_namespace_counts(tmp_path: Path) -> None:
+    home = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": "shop",
+            "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+        },
+    }
+    rules = [rule("", "pods", "create")]
+    assert goals(model(tmp_path / "closed", home, *bound(ACCOUNT, rules, "shop"))) == set()
+    assert goals(model(tmp_path / "open", *bound(ACCOUNT, rules, "shop"))) >= {"node"}
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Deployment", "DaemonSet", "CronJob"])
+def test_pods_of_copied_manifests_are_read_as_a_dumps(tmp_path: Path, kind: str) -> None:
+    spec: dict[str, Any] = {
+        "containers": [
+            {"name": "c", "image": "c", "securityContext": {"privileged": True}},
+        ],
+        "automountServiceAccountToken": False,
+    }
+    template = {"metadata": {"labels": {"app": "x"}}, "spec": spec}
+    inner: dict[str, Any] = {
+        "Pod": spec,
+        "CronJob": {"jobTemplate": {"spec": {"template": template}}},
+    }.get(kind, {"template": template})
+    item = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "web"}, "spec": inner}
+    found = model(tmp_path / "c", item)
+    assert "node" in goals(found)
+    # the kubelet may run it on the worker alone
+    assert goals(found, "root:worker1") >= {"node"}
+
+
+def test_an_authorizer_that_is_not_rbac_gives_no_such_rights(tmp_path: Path) -> None:
+    shutil.copytree(KUBEADM, tmp_path / "c")
+    file = tmp_path / "c/cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
+    text = file.read_text()
+    assert "--authorization-mode=Node,RBAC" in text
+    file.write_text(text.replace("=Node,RBAC", "=Node,AlwaysDeny"))
+    objects = bound(ACCOUNT, EVERYTHING)
+    (tmp_path / "c/objects.yaml").write_text(yaml.safe_dump_all(objects))
+    assert goals(load_model(tmp_path / "c")) == set()
