@@ -2,7 +2,8 @@
 
 The result is ``{section: {item: value}}``. These rules leave out what a machine changes by itself:
 
-- processes: identifiers, arguments, and the program's own family. Only programs are named.
+- processes: identifiers, arguments, the program's own family, and the servers of commands of other
+  clients of the lab, which end with their clients. Only programs are named.
 - listeners: the number of a port that the kernel chose on the loopback address.
 - firewall: the chains of kube-proxy, flannel, CNI and Docker, and the rules that jump there.
 - neighbours: everything but hardware addresses that are claimed for two machines at once.
@@ -44,6 +45,8 @@ LARGE = 1_000_000
 OTHERS_CHAINS = re.compile(r"\b(KUBE|FLANNEL|CNI|DOCKER|cali)[-_A-Z0-9]*")
 #: Seconds that a process must have run: programs that others start for a moment are not counted.
 OLD = 3.0
+#: The start of the text of labkit.agents.run_commands, which is its command line.
+SERVER = b"Run the commands that arrive on standard input"
 EPHEMERAL = re.compile(r"^127\.[\d.]+:(3[2-9]|[4-6]\d)\d{3}$")
 OWN_UNITS = re.compile(r"^(systemd-|dbus|user@|user-runtime|session|getty|console-|modprobe@|init)")
 #: The states that count; a unit is in the others for a moment.
@@ -72,6 +75,8 @@ def processes(proc: Path = Path("/proc")) -> Section:
             shown = (entry / "stat").read_text().rpartition(")")[2].split()
             name = (entry / "comm").read_text().strip()
             where = place((entry / "cgroup").read_text())
+            if SERVER in (entry / "cmdline").read_bytes()[:300]:
+                continue
         except OSError:
             continue
         if shown[0] != "Z" and uptime - int(shown[19]) / ticks >= OLD:

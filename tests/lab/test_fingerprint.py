@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from labkit import agents
 from labkit.agents import fingerprint
 from labkit.lab.fingerprint import differences
 from labkit.verification.content import contains, content_rows
@@ -45,6 +46,19 @@ def test_programs_of_others_are_named_and_own_ones_are_not() -> None:
         assert os.getpid() in own
         assert process.pid not in own
         process.kill()
+
+
+def test_server_of_another_client_is_no_difference(tmp_path: Path) -> None:
+    server = agents.argv("run_commands")
+    for number, argv in (("41", server), ("42", ["python3", "-c", "import socket"])):
+        entry = tmp_path / number
+        entry.mkdir()
+        entry.joinpath("cmdline").write_text("\0".join(argv))
+        entry.joinpath("comm").write_text("python3\n")
+        entry.joinpath("cgroup").write_text("0::/\n" if number == "41" else "0::/a.service\n")
+        entry.joinpath("stat").write_text(f"{number} (python3) S 0{' 0' * 17} 0 0\n")
+    (tmp_path / "uptime").write_text("100 100\n")
+    assert fingerprint.processes(tmp_path) == {"python3 of a.service": "runs"}
 
 
 def test_difference_is_named_with_its_machine() -> None:
