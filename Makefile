@@ -101,6 +101,10 @@ matrix: $(STAMP) ## Fill the truth matrix in docs/ (needs make lab); continues a
 	@$(LABKIT) matrix --combinations 30 --json docs/combinations.json
 	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l "Matrix.read()" notebooks/*.ipynb)
 
+.PHONY: kills
+kills: engine ## Kill COUNT commands at random moments (SEED), reset, and compare with the new lab
+	@COUNT=$(or $(COUNT),500) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -s tests/lab/test_killed.py
+
 .PHONY: flags
 flags: engine ## Rewrite the tables of known flags and keys from the node image's programs (2 min)
 	@$(BIN)/python -m labkit.lab.flag_tables

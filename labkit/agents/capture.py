@@ -7,13 +7,13 @@ command that redirects packets to this machine while it runs.
 from __future__ import annotations
 
 import contextlib
-import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from labkit.agents._program import in_folder, stopped
 
 TCPDUMP = ("tcpdump", "-i", "eth0", "-n", "-s", "0", "-U", "--immediate-mode")
 #: The exit status if tcpdump or the redirecting command ended too early.
@@ -47,7 +47,7 @@ def running(
 
 def wait(folder: Path, helpers: Sequence[subprocess.Popen[bytes]], pause: float = 0.1) -> bool:
     """Wait for the file ``stop``; return False if a helper ended before."""
-    while not (folder / "stop").exists():
+    while not stopped(folder):
         if any(helper.poll() is not None for helper in helpers):
             return False
         time.sleep(pause)
@@ -57,23 +57,19 @@ def wait(folder: Path, helpers: Sequence[subprocess.Popen[bytes]], pause: float 
 def capture(folder: Path, commands: Sequence[Sequence[str]]) -> bytes | str:
     """Run commands until the file ``stop`` exists; return the packets, or the commands' errors."""
     with running(folder, commands) as helpers:
-        stopped = wait(folder, helpers)
-    if stopped:
+        told = wait(folder, helpers)
+    if told:
         return (folder / "pcap").read_bytes()
     errors = sorted(folder.glob("errors-*"))
     return "".join(file.read_text(errors="replace") for file in errors)
 
 
 def main() -> None:
-    """Capture packets; SIGTERM has the same effect as the file ``stop``."""
+    """Capture packets until the file STOP is in the folder."""
     folder, filters, *lead = Path(sys.argv[1]), *sys.argv[2:]
-    folder.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: (folder / "stop").touch())
     tcpdump = [*TCPDUMP, "-w", str(folder / "pcap"), filters]
-    try:
+    with in_folder(folder):
         found = capture(folder, [tcpdump, lead] if lead else [tcpdump])
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     if isinstance(found, str):
         sys.stderr.write(found)
         sys.exit(HELPER_ENDED)

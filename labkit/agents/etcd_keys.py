@@ -2,12 +2,13 @@
 
 ``keep FILE`` writes every key and value to a file. ``restore FILE`` deletes the keys that were
 added since, and puts the keys that changed since. So watchers see every change, revisions only
-grow, and no component has to stop.
+grow, and no component has to stop. ``hash`` prints the hash of every value as JSON.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -19,7 +20,22 @@ from pathlib import Path
 #: Objects that others know by their uid, and that may have been created again since.
 KNOWN_BY_UID = (b"/registry/pods/", b"/registry/serviceaccounts/")
 #: Objects that expire with an etcd lease, or are renewed every few seconds.
-SHORT_LIVED = (b"/registry/events/", b"/registry/masterleases/", b"/registry/leases/")
+SHORT_LIVED = (
+    b"/registry/events/",
+    b"/registry/masterleases/",
+    b"/registry/leases/",
+    b"/registry/peerserverleases/",
+)
+
+#: Objects that components write again by themselves: the hash says only that they exist.
+REWRITTEN = (
+    *KNOWN_BY_UID,
+    b"/registry/minions/",
+    b"/registry/services/endpoints/",
+    b"/registry/endpointslices/",
+    b"/registry/ranges/",
+    b"/coreos.com/network/subnets/",
+)
 
 
 def etcdctl(*arguments: str, value: bytes | None = None) -> bytes:
@@ -70,5 +86,20 @@ def restore(path: str) -> None:
     print(len(extra), "deleted,", len(changed), "put back")
 
 
+def hashes() -> None:
+    """Print the start of the hash of every value, by its key."""
+    _, keys = read()
+    shown = {
+        key.decode(): "there"
+        if key.startswith(REWRITTEN)
+        else hashlib.sha256(value.encode()).hexdigest()[:16]
+        for key, value in keys.items()
+    }
+    json.dump(shown, sys.stdout)
+
+
 if __name__ == "__main__":
-    {"keep": keep, "restore": restore}[sys.argv[1]](sys.argv[2])
+    if sys.argv[1] == "hash":
+        hashes()
+    else:
+        {"keep": keep, "restore": restore}[sys.argv[1]](sys.argv[2])

@@ -1,18 +1,20 @@
-"""Join an etcd cluster as a rogue member, or leave it again.
+"""Join an etcd cluster as a rogue member until another program ends this one, then leave it.
 
-``join FOLDER ENDPOINT PEER-URL NAME`` adds a learner, which has no vote, and starts an etcd that
-outlives this program; its log and its data are in the folder. ``leave FOLDER ENDPOINT PEER-URL``
-ends that etcd, and removes the member and the folder.
+Arguments: a folder, the client URL of a member, and the rogue member's peer URL and name. The
+program adds a learner, which has no vote, and starts an etcd, whose log and data are in the folder.
+At the end it stops that etcd, and removes the member and the folder.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from labkit.agents._program import in_folder, stopped
 
 #: The client URL of the rogue member: it serves only the other members.
 OWN_CLIENTS = "http://127.0.0.1:23790"
@@ -56,40 +58,41 @@ def id_of(listed: str, peer_url: str) -> str:
     return next((member[0] for member in members if member[3] == peer_url), "")
 
 
-def join(folder: Path, endpoint: str, peer_url: str, name: str) -> None:
+def join(folder: Path, endpoint: str, peer_url: str, name: str) -> subprocess.Popen[bytes]:
     """Add the member to the cluster, and start its etcd."""
-    folder.mkdir()
     added = etcdctl(endpoint, "member", "add", name, "--learner", f"--peer-urls={peer_url}")
     argv = ["etcd", f"--data-dir={folder / 'data'}", f"--listen-peer-urls={peer_url}"]
     argv += [f"--listen-client-urls={OWN_CLIENTS}", f"--advertise-client-urls={OWN_CLIENTS}"]
     with (folder / "log").open("wb") as log:
-        subprocess.Popen(
+        return subprocess.Popen(
             argv,
             env={**os.environ, **variables_in(added)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,
         )
 
 
-def leave(folder: Path, endpoint: str, peer_url: str) -> None:
-    """End the etcd, and remove its member and its folder."""
-    subprocess.run(["pkill", "-KILL", "-f", "--", f"--data-dir={folder / 'data'}"], check=False)
-    try:
-        if member := id_of(etcdctl(endpoint, "member", "list"), peer_url):
-            etcdctl(endpoint, "member", "remove", member)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def leave(endpoint: str, peer_url: str) -> None:
+    """Remove the member from the cluster; do nothing if it is no member."""
+    if member := id_of(etcdctl(endpoint, "member", "list"), peer_url):
+        etcdctl(endpoint, "member", "remove", member)
 
 
 def main() -> None:
-    """Join or leave, as the first argument says."""
-    action, folder, endpoint, peer_url, *name = sys.argv[1:]
-    if action == "join":
-        join(Path(folder), endpoint, peer_url, *name)
-    else:
-        leave(Path(folder), endpoint, peer_url)
+    """Be a member until the file STOP is in the folder."""
+    folder, (endpoint, peer_url, name) = Path(sys.argv[1]), sys.argv[2:]
+    with in_folder(folder):
+        etcd = None
+        try:
+            etcd = join(folder, endpoint, peer_url, name)
+            while not stopped(folder) and etcd.poll() is None:
+                time.sleep(0.1)
+        finally:
+            if etcd:
+                etcd.kill()
+                etcd.wait()
+            leave(endpoint, peer_url)
 
 
 if __name__ == "__main__":

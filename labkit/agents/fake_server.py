@@ -13,7 +13,6 @@ import base64
 import contextlib
 import json
 import select
-import signal
 import socket
 import ssl
 import struct
@@ -22,9 +21,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from labkit.agents._connections import alert_in, load_pair
+from labkit.agents._program import in_folder, stopped
 
 Job = dict[str, Any]
 Address = tuple[str, int]
@@ -158,22 +159,21 @@ def in_the_way(job: Job, own: int) -> Iterator[None]:
         yield
     finally:
         if lead:
-            lead.kill()
+            lead.terminate()  # it tells the victims the true address
             lead.wait()
         firewall("-D", rules)
 
 
 def main() -> None:
-    """Carry out the job on standard input; on SIGTERM, remove the rules before the end."""
+    """Carry out the job on standard input, until the client did something or the time is up."""
     job: Job = json.load(sys.stdin)
-    signals: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
+    folder = Path(job["folder"])
     fake = FakeServer(server_context(job), job["wanted"], job["answer"])
-    with socket.create_server(("0.0.0.0", 0)) as listener:
+    with in_folder(folder), socket.create_server(("0.0.0.0", 0)) as listener:
         threading.Thread(target=fake.accept, args=(listener,), daemon=True).start()
         with in_the_way(job, listener.getsockname()[1]):
             deadline = time.monotonic() + job["seconds"]
-            while not signals and time.monotonic() < deadline and not fake.enough.wait(0.2):
+            while not stopped(folder) and time.monotonic() < deadline and not fake.enough.wait(0.2):
                 pass
             time.sleep(0.2)
         fake.stop.set()

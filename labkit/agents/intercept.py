@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -106,6 +107,10 @@ def server_context(job: Job) -> ssl.SSLContext:
     return context
 
 
+#: Set by SIGTERM: every job ends its wait, and then removes its rules.
+ENDED = threading.Event()
+
+
 class Meetings:
     """What the wanted clients did when they met the server of an unknown authority.
 
@@ -186,7 +191,8 @@ def call_until_met(
     """Make the clients connect repeatedly, until all of them have a result or the time is up."""
     silent: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     began, late = time.monotonic(), False
-    while not meetings.enough.is_set() and time.monotonic() < began + job["seconds"]:
+    end = began + job["seconds"]
+    while not (meetings.enough.is_set() or ENDED.is_set()) and time.monotonic() < end:
         if not late and time.monotonic() > began + job["seconds"] / 3:
             # A client that lost its connection often retries ever more slowly.
             late = True
@@ -223,8 +229,9 @@ def attempt(job: Job) -> Result:
 
 
 def main() -> None:
-    """Carry out the jobs on standard input and print their results."""
+    """Carry out the jobs on standard input and print their results; SIGTERM ends them at once."""
     jobs: dict[str, Job] = json.load(sys.stdin)
+    signal.signal(signal.SIGTERM, lambda *_: ENDED.set())
     with ThreadPoolExecutor(max_workers=16) as pool:
         results = dict(zip(jobs, pool.map(attempt, jobs.values()), strict=True))
     json.dump(results, sys.stdout)

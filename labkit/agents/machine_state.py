@@ -77,9 +77,10 @@ class Machine:
         """Put the copy back, and restart those units that were started since."""
         since = float(self.since.read_text())
         if self.touched() and self.differs():
-            self.put_back()
+            # written down, so that the next restore restarts the units if this one is killed
             since = 0
-        os.utime(self.archive)
+            self.since.write_text("0\n")
+            self.put_back()
         output("systemctl", "reset-failed")
         if stale := [unit for unit in units if started_after(since, unit)]:
             output("systemctl", "restart", *stale)
@@ -88,9 +89,11 @@ class Machine:
             user, _, group = owner.partition(":")
             shutil.chown(path, user, group)
             Path(path).chmod(int(mode, 8))
-        self.since.write_text(f"{time.monotonic():.6f}\n")
         if (self.root / DOCKER).is_socket():
             self.remove_containers()
+        # last: if this program is killed before, the next restore compares again
+        os.utime(self.archive)
+        self.since.write_text(f"{time.monotonic():.6f}\n")
 
     def touched(self) -> bool:
         """Say whether a file's content, owner or mode was set since the last save or restore."""

@@ -3,6 +3,10 @@
 A line has ``id``, ``argv``, ``user`` ("" is root) and ``stdin`` (base64, or null for no input).
 When the command has ended, a line of JSON goes to standard output: ``id``, and ``code``, ``out``
 and ``err`` (base64), or ``error`` if the command could not be started.
+
+Standard input ends with the process that sends the commands, however that process ended. Then
+every command that still runs gets SIGTERM, so that it can undo what it did, and SIGKILL if it is
+still there after a few seconds.
 """
 
 from __future__ import annotations
@@ -11,12 +15,63 @@ import base64
 import json
 import os
 import pwd
+import signal
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from typing import Any
 
+from labkit.agents._program import identity
+
 OUT = threading.Lock()
+#: Seconds that a command gets to undo what it did.
+GRACE = 8.0
+
+
+class Running:
+    """The commands that run; each leads a process group of its own."""
+
+    def __init__(self) -> None:
+        self.lock, self.ended = threading.Lock(), False
+        self.processes: set[subprocess.Popen[Any]] = set()
+
+    def start(self, *arguments: Any, **options: Any) -> subprocess.Popen[Any]:
+        """Start a command; raise if no command may start any more."""
+        with self.lock:
+            if self.ended:
+                raise RuntimeError("standard input has ended")
+            process = subprocess.Popen(*arguments, start_new_session=True, **options)
+            self.processes.add(process)
+        return process
+
+    def end(self, grace: float = GRACE) -> None:
+        """End all commands with their children, and start no other."""
+        with self.lock:
+            self.ended = True
+            left = set(self.processes)
+        for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 1.0)):
+            deadline = time.monotonic() + seconds
+            for process in left:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+            while (left := {it for it in left if group_exists(it.pid)}) and (
+                time.monotonic() < deadline
+            ):
+                time.sleep(0.05)
+
+
+RUNNING = Running()
+
+
+def group_exists(leader: int) -> bool:
+    """Say whether a process group has a process."""
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def account(name: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -34,17 +89,17 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     try:
         options, environment = account(asked["user"])
         given = asked["stdin"]
-        process = subprocess.Popen(
+        process = RUNNING.start(
             asked["argv"],
             stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",
             env=environment,
-            start_new_session=True,
             **options,
         )
         out, err = process.communicate(None if given is None else base64.b64decode(given))
+        RUNNING.processes.discard(process)
     except Exception as error:
         return {"id": asked["id"], "error": f"{type(error).__name__}: {error}"}
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
@@ -65,9 +120,11 @@ def answer(asked: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run commands until standard input ends."""
+    """Run commands until standard input ends, then end all of them."""
+    os.environ["LABKIT_SERVER"] = identity(os.getpid())
     for line in sys.stdin.buffer:
         threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()
+    RUNNING.end()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typer.main import get_group
 
 import labkit
 from labkit.cli._messages import complain
+from labkit.cli._signals import interruptible
 from labkit.errors import EngineError, LabkitError, NotUnderstood
 
 __all__ = ["NOT_UNDERSTOOD", "app"]
@@ -94,10 +95,11 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
+            with interruptible():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as end:
             typer.echo("interrupted", err=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(getattr(end, "exit_code", 130)) from None
         except NotUnderstood as error:
             complain(error)
             raise typer.Exit(NOT_UNDERSTOOD) from None

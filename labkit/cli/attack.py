@@ -62,6 +62,7 @@ def attack(
         raise typer.BadParameter("give either a TECHNIQUE, or a goal with --path GOAL")
     lab = Lab(mode, name=name, wait=patience(no_wait))
     with lab.exclusive(f"attack {technique or f'--path {path}'}"):
+        lab.recover()
         model = read_model(lab.environment)
         if path is not None:
             steps = _path(model, start or "network", path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from typing import Annotated
 
 import typer
 
@@ -30,6 +32,14 @@ def doctor() -> None:
 def verify(
     mode: Modes = None,
     name: Name = "default",
+    state: Annotated[
+        bool,
+        typer.Option(
+            "--state",
+            help="Instead of the claims, compare the whole state of the labs with the state in "
+            "which they came up: processes, listeners, rules, files, etcd, objects.",
+        ),
+    ] = False,
     no_wait: NoWait = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -49,6 +59,17 @@ def verify(
         Lab(each, name=name, reporter=talk, wait=patience(no_wait))
         for each in dict.fromkeys(mode or BOTH)
     ]
+    if state:
+        found = dict(zip((lab.mode for lab in labs), in_parallel(labs, Lab.drift), strict=True))
+        if as_json:
+            typer.echo(json.dumps(found, indent=2))
+        for lab in labs:
+            for line in () if as_json else found[lab.mode]:
+                typer.echo(f"{lab.mode}: {line}")
+            count = len(found[lab.mode])
+            word = "as it came up" if not count else f"{count} differences"
+            say(f"lab {lab.name} ({lab.mode}): {word}", quiet=quiet)
+        raise typer.Exit(1 if any(found.values()) else 0)
     report = sum(in_parallel(labs, probe), start=Report([]))
     if as_json:
         typer.echo(report.to_json())

@@ -74,13 +74,16 @@ def take(
 def _flip(control: str, mode: str, name: str, on: bool, quiet: bool, wait: float | None) -> None:
     from labkit import controls
     from labkit.lab import Lab
+    from labkit.lab.traces import undertaking
 
     found = controls[control]
     lab = Lab(mode, name=name, reporter=reporter(quiet), wait=wait)
     word = "on" if on else "off"
-    with lab.exclusive(f"control {word} {found.name}"):
+    title = f"control {word} {found.name}"
+    with lab.exclusive(title), undertaking(title, found.leaves):
+        lab.recover()
         edits = found.flip(lab.environment, on)
-        if edits == lab.environment.edits and not lab.status().interrupted:
+        if edits == lab.environment.edits:
             say(f"{found.name} is already {word}", quiet=quiet)
             return
         timings = lab.apply(edits)

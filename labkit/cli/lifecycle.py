@@ -132,4 +132,4 @@ def status(
             say(f"next: labkit {command} --name {lab.name} --mode {lab.mode}")
         if lab.interrupted:
             command = f"labkit reset --name {lab.name} --mode {lab.mode}"
-            say(f"a change of lab {lab.name} ({lab.mode}) was interrupted; next: {command}")
+            say(f"interrupted: {lab.interrupted}; next: {command}")

@@ -40,6 +40,8 @@ class Control:
         The names of the techniques that it stops without any other control.
     references : tuple of str
         CIS benchmarks, the NSA/CISA guide and pages of the Kubernetes documentation, by name.
+    leaves : tuple of str
+        The kinds of traces (:data:`labkit.lab.traces.KINDS`) that an interrupted flip leaves.
 
     Examples
     --------
@@ -57,6 +59,7 @@ class Control:
     changes: str
     stops: tuple[str, ...]
     references: tuple[str, ...]
+    leaves: tuple[str, ...] = ("configuration",)
 
     def edits(self, on: bool) -> tuple[Edit, ...]:
         """Return the edits that put the control in place, or take it out.

@@ -22,11 +22,17 @@ from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
 from labkit.cluster.startable import obstacles
 from labkit.errors import ConfigError, LabError, NoSuchLab
-from labkit.lab import bootstrap, health, lock, machine, nodes, record
+from labkit.lab import bootstrap, health, lock, machine, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
 from labkit.lab.engine import connect
 from labkit.lab.files import files_without_keys, machine_files
+from labkit.lab.fingerprint import (
+    differences,
+    keep_fingerprint,
+    kept_fingerprint,
+    take_fingerprint,
+)
 from labkit.lab.health import ANSWER_S
 from labkit.lab.images import ensure_node_image
 from labkit.lab.isolation import answering_host_addresses, close_bridge
@@ -188,7 +194,7 @@ class Lab:
             step("manifests", lambda: bootstrap.apply_manifests(self._master, self.environment))
             step("workloads", lambda: bootstrap.wait_for_workloads(self._master, self.environment))
             step("units", lambda: bootstrap.wait_for_all_units(self._containers, self.environment))
-            step("keep", lambda: keep(self._containers, self.environment))
+            step("keep", self._keep)
             reached = "".join(f"{address}\n" for address in self._reached.result())
             self.exec(self._master_name, ["tee", READY], stdin=reached.encode())
         except BaseException:
@@ -252,15 +258,49 @@ class Lab:
             A component did not become ready again.
         """
         began = time.monotonic()
-        with self._exclusive("reset"):
+        with self._exclusive("reset"), traces.undertaking("reset", ["configuration"]):
             self._require()
             self._repair()
+            traces.undo_interrupted(self, tolerant=True)
             self._roll_back()
             if self.environment.edits:
                 self.apply(())
             with self.reporter.step(f"{self.mode}: reset"):
                 restore(self._containers, self.environment)
+            traces.undo_interrupted(self)
         return Timings(time.monotonic() - began)
+
+    def drift(self) -> list[str]:
+        """Return what the lab's state differs in from the state in which it came up.
+
+        Returns
+        -------
+        list of str
+            One line for each process, listener, rule, file, key or object that differs.
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        LabError
+            A machine does not answer, or the lab has no fingerprint.
+        """
+        before = kept_fingerprint(self._master)
+        return differences(before, take_fingerprint(self._containers, self.environment))
+
+    def recover(self) -> None:
+        """Undo every interrupted attack, verification or change; do nothing without one.
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        LabkitError
+            One could not be undone.
+        """
+        with self.exclusive("recovery"), traces.undertaking("recovery", ["configuration"]):
+            traces.undo_interrupted(self)
+            self._roll_back()
 
     def apply(self, edits: Iterable[Edit]) -> Timings:
         """Change the configuration of the running lab; an interrupted change is undone first.
@@ -285,11 +325,12 @@ class Lab:
         """
         began = time.monotonic()
         new = read_environment(self._plain.folder, edits)
+        who = traces.current("configuration")
         with self.exclusive("a change of the configuration"):
             self.require_same_files()
             self._roll_back()
             old = self.environment
-            self._record(new, before=old)
+            self._record(new, before=old, who=who)
             with self.reporter.step(f"{self.mode}: change the configuration"):
                 change(self._containers, old, new)
             self._record(new)
@@ -688,8 +729,8 @@ class Lab:
     def _first(self, role: str) -> Container:
         return self.container(next(n.name for n in self.environment.nodes if n.role == role))
 
-    def _record(self, env: Environment, before: Environment | None = None) -> None:
-        record.write(self._master, env, before)
+    def _record(self, env: Environment, before: Environment | None = None, who: str = "") -> None:
+        record.write(self._master, env, before, who)
         self.__dict__["environment"] = env
 
     def _roll_back(self) -> None:
@@ -719,6 +760,12 @@ class Lab:
 
     def _wait_for_apiserver(self) -> None:
         bootstrap.wait_for_apiserver(self._master, self.environment.bootstrap_kubeconfig)
+
+    def _keep(self) -> None:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            state = pool.submit(keep, self._containers, self.environment)
+            keep_fingerprint(self._containers, self.environment)
+            state.result()
 
     def _create(self, image: str) -> None:
         self._forget()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -10,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 from labkit.errors import LabkitError
+from labkit.lab.connection import close_all
 from labkit.lab.lock import is_held
 
 if TYPE_CHECKING:
@@ -85,16 +87,36 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
     ------
     Exception
         The first error of `action`, after all calls have ended. The other errors are its notes.
+    KeyboardInterrupt
+        After an interrupt, when all calls have undone what they did.
 
     Examples
     --------
     >>> in_parallel([1, 2], str)
     ['1', '2']
     """
+    threads: set[int] = set()
+
+    def act(item: T) -> R:
+        threads.add(threading.get_ident())
+        return action(item)
+
     with ThreadPoolExecutor(max_workers=max(1, len(items))) as pool:
-        futures = [pool.submit(action, item) for item in items]
-        wait(futures)
+        try:
+            futures = [pool.submit(act, item) for item in items]
+            wait(futures)
+        except KeyboardInterrupt:
+            _interrupt(threads)
+            raise
     return _results(futures)
+
+
+def _interrupt(threads: set[int]) -> None:
+    """Raise KeyboardInterrupt in other threads, and end the commands that they wait for."""
+    for thread in threads:
+        kind = ctypes.py_object(KeyboardInterrupt)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), kind)
+    close_all()
 
 
 def bring_up(

@@ -52,7 +52,9 @@ def read(master: Container) -> Record:
     return Record(tuple(from_json(kept["edits"])), before)
 
 
-def write(master: Container, env: Environment, before: Environment | None = None) -> None:
+def write(
+    master: Container, env: Environment, before: Environment | None = None, who: str = ""
+) -> None:
     """Write the record of a lab's edits on its master.
 
     Parameters
@@ -63,13 +65,15 @@ def write(master: Container, env: Environment, before: Environment | None = None
         The environment that the lab runs, or changes to.
     before : Environment, optional
         During a change, the environment before it.
+    who : str
+        During a change, what makes it: "control off etcd-users".
 
     Raises
     ------
     LabError
         The engine refuses.
     """
-    kept = {"edits": to_json(env.edits)}
+    kept: dict[str, object] = {"edits": to_json(env.edits)}
     if before is not None:
-        kept["before"] = to_json(before.edits)
+        kept |= {"before": to_json(before.edits), "who": who}
     write_files(master, [FileSpec(FILE, json.dumps(kept).encode(), 0o600)])

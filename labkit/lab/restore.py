@@ -20,7 +20,7 @@ from labkit.lab.machine import FileSpec, execute, read_file, write_files
 __all__ = ["keep", "restore"]
 
 KEEP = "/var/lib/labkit"
-KEYS, USERS = f"{KEEP}/etcd-keys.json", f"{KEEP}/etcd-users"
+KEYS, USERS, ROUTES = f"{KEEP}/etcd-keys.json", f"{KEEP}/etcd-users", f"{KEEP}/routes"
 
 
 def keep(machines: Mapping[str, Container], env: Environment) -> None:
@@ -42,6 +42,7 @@ def keep(machines: Mapping[str, Container], env: Environment) -> None:
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
         argv = agents.argv("machine_state", "save")
         list(pool.map(lambda node: execute(machines[node.name], argv), nodes))
+    _routes(machines, nodes, "keep")
     _keys(machines, env, "keep")
     etcd = _first(machines, env, "etcd")
     write_files(etcd, [FileSpec(USERS, bootstrap.etcd_users(etcd).encode(), 0o600)])
@@ -71,6 +72,7 @@ def restore(machines: Mapping[str, Container], env: Environment) -> None:
     bootstrap.wait_for_etcd(etcd)
     bootstrap.ensure_etcd_users(etcd, env, read_file(etcd, USERS).decode())
     _keys(machines, env, "restore")
+    _routes(machines, nodes, "restore")  # after the leases that flanneld learns routes from
     master = _first(machines, env, "master")
     bootstrap.wait_for_apiserver(master, env.bootstrap_kubeconfig)
     bootstrap.wait_for_workloads(master, env)
@@ -88,6 +90,12 @@ def _restore_node(machine: Container, node: Node) -> None:
     argv = agents.argv("machine_state", "restore", *bootstrap.units(node))
     execute(machine, argv, timeout=90)
     bootstrap.wait_for_units(machine, node)
+
+
+def _routes(machines: Mapping[str, Container], nodes: list[Node], action: str) -> None:
+    for node in nodes:
+        if node.role == "worker":
+            execute(machines[node.name], agents.argv("routes", action, ROUTES))
 
 
 def _keys(machines: Mapping[str, Container], env: Environment, action: str) -> None:

@@ -19,8 +19,17 @@ from labkit.lab.health import ANSWER_S
 from labkit.lab.health import problems as find_problems
 from labkit.lab.nodes import find_labs, find_nodes
 from labkit.lab.record import FILE
+from labkit.lab.traces import FOLDER
 
-__all__ = ["READY", "UNKNOWN", "LabStatus", "Timings", "list_labs", "status_of"]
+__all__ = [
+    "READY",
+    "UNKNOWN",
+    "LabStatus",
+    "Timings",
+    "interrupted_in",
+    "list_labs",
+    "status_of",
+]
 
 #: A file on the master that exists while the lab is up; it is on a tmpfs, so a stop removes it. It
 #: lists the addresses of the Docker host that answered the lab when it came up.
@@ -59,8 +68,9 @@ class LabStatus:
         something does not run now.
     machines : dict of str to str
         Docker's status of each machine, by the machine's name.
-    interrupted : bool
-        Whether a change of the configuration began and did not end; a reset undoes it.
+    interrupted : str
+        The attack, verification or change that did not live to undo what it did, such as
+        "attack etcd-read"; "" for none. A reset undoes it.
     reached : tuple of str
         The addresses of the Docker host that answered the lab when it came up: none, or "unknown"
         if the test had no result.
@@ -74,7 +84,7 @@ class LabStatus:
     mode: str
     state: str
     machines: dict[str, str]
-    interrupted: bool = False
+    interrupted: str = ""
     reached: tuple[str, ...] = ()
     other_files: bool = False
     problems: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -167,10 +177,11 @@ def status_of(
         state = "incomplete"
     else:
         state = "broken" if problems else "ready"
-    interrupted = said is not None and "interrupted" in said
     words = said or ()
     reached = tuple(word.removeprefix(REACHED) for word in words if word.startswith(REACHED))
-    return LabStatus(name, mode, state, machines, interrupted, reached=reached, problems=problems)
+    return LabStatus(
+        name, mode, state, machines, interrupted_in(words), reached=reached, problems=problems
+    )
 
 
 def _marks(master: Container | None, answer_s: float) -> list[str] | None:
@@ -178,10 +189,33 @@ def _marks(master: Container | None, answer_s: float) -> list[str] | None:
     if master is None or master.status != "running":
         return None
     try:
-        argv = agents.argv("lab_state", READY, FILE)
-        return connection_to(master).run(argv, None, "", answer_s)[1].decode().split()
+        argv = agents.argv("lab_state", READY, FILE, FOLDER)
+        return connection_to(master).run(argv, None, "", answer_s)[1].decode().splitlines()
     except (LabkitError, APIError):
         return None
+
+
+def interrupted_in(said: Iterable[str]) -> str:
+    """Return what was interrupted, from the output of the program ``lab_state``.
+
+    Parameters
+    ----------
+    said : iterable of str
+        Its lines.
+
+    Returns
+    -------
+    str
+        "" for nothing.
+
+    Examples
+    --------
+    >>> interrupted_in(["ready", "interrupted attack etcd-read", "interrupted verify"])
+    'attack etcd-read, verify'
+    """
+    word = "interrupted "
+    found = (line.removeprefix(word) for line in said if line.startswith(word))
+    return ", ".join(dict.fromkeys(found))
 
 
 def list_labs(client: docker.DockerClient | None = None) -> list[LabStatus]:

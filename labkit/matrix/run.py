@@ -12,6 +12,7 @@ from labkit import controls, techniques
 from labkit.cluster import Environment
 from labkit.controls import with_controls
 from labkit.errors import LabkitError
+from labkit.lab.traces import Trace, leaving, undertaking
 from labkit.matrix.cells import REFUSED, SUCCEEDED, UNPROBED, Cell
 from labkit.model import Foothold, Model, read_model
 from labkit.techniques import Technique
@@ -198,9 +199,10 @@ def _run(
 ) -> list[Cell]:
     known = tuple(techniques.values()) if known is None else known
     found: list[Cell] = []
+    lab.recover()
     lab.apply(())
     plain = lab.environment
-    try:
+    with undertaking("matrix", ("configuration",)), leaving(lab, Trace("configuration", "edits")):
         for variant in wanted:
             places = [
                 (technique, foothold)
@@ -214,9 +216,7 @@ def _run(
             cells = _variant(lab, plain, variant, places)
             found += cells
             tell(variant, cells, time.monotonic() - began)
-    finally:
-        lab.apply(())
-        lab.wait()
+    lab.wait()
     return found
 
 

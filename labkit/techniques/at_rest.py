@@ -114,5 +114,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("object",),
     settings=encryption,
 )

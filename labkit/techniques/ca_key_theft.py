@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from labkit import agents
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Claim, Foothold, Model
 from labkit.model.file_access import readable
 from labkit.techniques._lib.api.access import (
@@ -26,7 +27,7 @@ from labkit.techniques._lib.api.access import (
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import SECRETS_IN
 from labkit.techniques._lib.machines.files import PERSON, read_denied, settings_of
-from labkit.techniques._lib.machines.reach import run_from
+from labkit.techniques._lib.machines.reach import execution_place, run_from
 from labkit.techniques._lib.technique import ADMIN, USER_ON_MASTER, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -57,7 +58,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     if refused := read_denied(lab, TECHNIQUE.name, foothold, node, [authority.key]):
         return refused
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's own
-    try:
+    with leaving(lab, Trace("file", folder, execution_place(lab, foothold)[0])):
         _sign(lab, foothold, folder, authority)
         return ask(
             lab,
@@ -69,8 +70,6 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             proof=lambda answer: f"signed a certificate of {GROUP}: {everything_allowed(answer)}",
             control=lambda: _control(lab),
         )
-    finally:
-        run_from(lab, foothold, ["rm", "-rf", folder])
 
 
 def _sign(lab: Lab, foothold: Foothold, folder: str, authority: Authority) -> None:
@@ -122,5 +121,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("file",),
     settings=_settings,
 )

@@ -151,5 +151,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("file",),
     settings=_settings,
 )

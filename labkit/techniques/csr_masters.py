@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.model.rights import admission
 from labkit.techniques._lib.api.access import (
@@ -75,7 +76,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             data = json.dumps(body).encode()
             return request(lab, api_url(lab, PATH), foothold=foothold, body=data, options=options)
 
-    try:
+    with leaving(lab, Trace("object", f"{PATH}/{NAME}")):
         answer = send(GROUP)
         if not answer.refusal:
             raise ProbeError(f"the apiserver accepted the request for {GROUP}: {PLUGIN} is off")
@@ -84,8 +85,6 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         remove_request(lab, NAME)
         if harmless := send("labkit").refusal:
             raise ProbeError(f"the same caller's request for another group was refused: {harmless}")
-    finally:
-        remove_request(lab, NAME)
     control = "the same caller's request for another group is taken"
     return _refused(lab, foothold, f"HTTP 403, {PLUGIN}", asked, control)
 
@@ -127,4 +126,5 @@ TECHNIQUE = Technique(
     predict=predict,
     execute=execute,
     settings=_settings,
+    leaves=("file", "object"),
 )

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.api.access import CHANNEL, api_url, caller_at, may_all, options_at
 from labkit.techniques._lib.api.certificate_requests import (
@@ -23,7 +24,6 @@ from labkit.techniques._lib.api.certificate_requests import (
     PATH,
     approval_of,
     new_request,
-    remove_request,
 )
 from labkit.techniques._lib.machines.admin import create, read
 from labkit.techniques._lib.machines.reach import Answer, request, run_from
@@ -62,23 +62,23 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     def send(path: str, more: list[str], body: bytes | None = None) -> Answer:
         return request(lab, api_url(lab, path), foothold=foothold, body=body, options=more)
 
-    try:
-        with new_request(lab, foothold, NAME, USER) as (folder, body):
-            made = send(PATH, options, json.dumps(body).encode())
-            if made.refusal:
-                return _refused(lab, foothold, made.refusal, evidence, body)
-            evidence.append(f"approved it: PUT {PATH}/{NAME}/approval")
-            put = [*options, "--request", "PUT"]
-            allowed = send(f"{PATH}/{NAME}/approval", put, approval_of(json.loads(made.body)))
-            if allowed.refusal:
-                evidence[-1] = f"tried to approve it: PUT {PATH}/{NAME}/approval"
-                return _refused(lab, foothold, allowed.refusal, evidence)
-            certificate = _certificate(lab)
-            if run_from(lab, foothold, ["tee", f"{folder}/crt"], stdin=certificate).exit_code:
-                raise ProbeError("the certificate could not be written at the foothold")
-            found = send(LIST, ["--cert", f"{folder}/crt", "--key", f"{folder}/key"])
-    finally:
-        remove_request(lab, NAME)
+    with (
+        leaving(lab, Trace("object", f"{PATH}/{NAME}")),
+        new_request(lab, foothold, NAME, USER) as (folder, body),
+    ):
+        made = send(PATH, options, json.dumps(body).encode())
+        if made.refusal:
+            return _refused(lab, foothold, made.refusal, evidence, body)
+        evidence.append(f"approved it: PUT {PATH}/{NAME}/approval")
+        put = [*options, "--request", "PUT"]
+        allowed = send(f"{PATH}/{NAME}/approval", put, approval_of(json.loads(made.body)))
+        if allowed.refusal:
+            evidence[-1] = f"tried to approve it: PUT {PATH}/{NAME}/approval"
+            return _refused(lab, foothold, allowed.refusal, evidence)
+        certificate = _certificate(lab)
+        if run_from(lab, foothold, ["tee", f"{folder}/crt"], stdin=certificate).exit_code:
+            raise ProbeError("the certificate could not be written at the foothold")
+        found = send(LIST, ["--cert", f"{folder}/crt", "--key", f"{folder}/key"])
     if found.refusal or not secret.found_in(found.body):
         raise ProbeError(f"as {USER}: {found.refusal or 'the secret is not in the list'}")
     evidence.append(f"as {USER}, read: {secret.proof}")
@@ -130,4 +130,5 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("file", "object"),
 )

@@ -80,5 +80,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("file", "container"),
     settings=listens_on,
 )

@@ -54,4 +54,5 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("container",),
 )

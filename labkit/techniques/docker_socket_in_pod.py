@@ -79,5 +79,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("container",),
     settings=_settings,
 )

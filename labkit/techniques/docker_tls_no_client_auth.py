@@ -72,5 +72,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("container",),
     settings=listens_on,
 )

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel
-from labkit.techniques._lib.machines.admin import annotate, create, read, remove
+from labkit.techniques._lib.machines.admin import annotate, create, read
 from labkit.techniques._lib.stores.secret import Secret, true_secret
 from labkit.techniques._lib.technique import NETWORK, SECRETS
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -45,14 +46,11 @@ def fetch_secret(lab: Lab) -> Iterator[Traffic]:
     """
     secret = true_secret(lab, *WANTED)
     about = f"/api/v1/namespaces/{WANTED[0]}/secrets/{WANTED[1]}"
-    try:
+    with leaving(lab, Trace("object", f"{PODS}/{POD}"), Trace("annotation", f"{about} {MARK}")):
         _start_pod(lab, "worker1")
         # A kubelet that recently ran such a pod still watches the secret and does not fetch it.
         annotate(lab, about, MARK, secrets.token_hex(4))
         yield _traffic(secret)
-    finally:
-        annotate(lab, about, MARK, None)
-        remove(lab, f"{PODS}/{POD}")
 
 
 def _traffic(secret: Secret) -> Traffic:
@@ -127,6 +125,7 @@ TECHNIQUE = eavesdropping.technique(
         traffic=fetch_secret,
         process="kubelet",
         plaintext=PLAINTEXT,
+        leaves=("object", "annotation"),
     ),
     grants=(SECRETS,),
     settings=_settings,

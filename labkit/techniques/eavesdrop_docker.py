@@ -16,7 +16,7 @@ from labkit.techniques._lib.stores.docker import listens_on
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire import eavesdropping
-from labkit.techniques._lib.wire.capture import between, capture
+from labkit.techniques._lib.wire.capture import LEAVES, between, capture
 from labkit.techniques._lib.wire.decode import streams
 from labkit.techniques._lib.wire.eavesdropping import ATTACK, SOURCES
 from labkit.techniques._lib.wire.traffic import docker_asked
@@ -78,5 +78,6 @@ TECHNIQUE = Technique(
     sources=(*SOURCES, "https://docs.docker.com/engine/security/protect-access/"),
     predict=predict,
     execute=execute,
+    leaves=LEAVES,
     settings=listens_on,
 )

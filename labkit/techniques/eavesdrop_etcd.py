@@ -26,6 +26,7 @@ TECHNIQUE = eavesdropping.technique(
         plaintext="plaintext gRPC, the secret is in it",
         before=rewrite_secret,
         payload=stores_plaintext,
+        leaves=("annotation",),
     ),
     grants=(SECRETS,),
 )

@@ -27,6 +27,7 @@ TECHNIQUE = eavesdropping.technique(
         pushed=True,
         before=rewrite_secret,
         payload=stores_plaintext,
+        leaves=("annotation",),
     ),
     grants=(SECRETS,),
 )

@@ -18,6 +18,10 @@ TECHNIQUE = eavesdropping.technique(
     "eavesdrop-kube-proxy",
     "Read the services on their way to kube-proxy",
     EavesdropTarget(
-        "kube-proxy@worker1 -> *@master:*", service_changed, process="kube-proxy", pushed=True
+        "kube-proxy@worker1 -> *@master:*",
+        service_changed,
+        process="kube-proxy",
+        pushed=True,
+        leaves=("annotation",),
     ),
 )

@@ -17,7 +17,7 @@ from labkit.model.credentials import overlay
 from labkit.techniques._lib.machines.admin import read
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
-from labkit.techniques._lib.wire.capture import between, capture
+from labkit.techniques._lib.wire.capture import LEAVES, between, capture
 from labkit.techniques._lib.wire.eavesdropping import ATTACK, DRAIN_S, nonce
 
 if TYPE_CHECKING:
@@ -78,5 +78,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=LEAVES,
     settings=lambda env: [backend(env)],
 )

@@ -136,5 +136,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("file",),
     settings=_settings,
 )

@@ -47,9 +47,6 @@ class _AnonymousStore:
     def get(self, key: str) -> bytes:
         return b"".join(decode(ask(self.lab, "range", key, self.foothold)))
 
-    def delete(self, key: str) -> None:
-        ask(self.lab, "deleterange", key, self.foothold)
-
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether etcd accepts callers without a credential."""
@@ -75,4 +72,5 @@ TECHNIQUE = Technique(
     sources=forging.SOURCES,
     predict=predict,
     execute=execute,
+    leaves=forging.LEAVES,
 )

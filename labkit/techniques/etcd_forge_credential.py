@@ -55,9 +55,6 @@ class _CredentialStore:
     def get(self, key: str) -> bytes:
         return self._run("get", "--print-value-only", key).stdout
 
-    def delete(self, key: str) -> None:
-        self._run("del", key)
-
     def _run(self, *arguments: str, stdin: bytes | None = None) -> Output:
         output = run_from(self.lab, self.foothold, [*self.argv, *arguments], stdin=stdin)
         if "context deadline exceeded" in output.error:
@@ -116,4 +113,5 @@ TECHNIQUE = Technique(
     sources=(*forging.SOURCES, "https://etcd.io/docs/latest/op-guide/authentication/rbac/"),
     predict=predict,
     execute=execute,
+    leaves=forging.LEAVES,
 )

@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model, read_model
 from labkit.techniques._lib.api.ask import first_refusal, url_of
 from labkit.techniques._lib.machines.reach import attacker, request, run
@@ -25,7 +27,7 @@ from labkit.techniques._lib.technique import NETWORK, SECRETS, Prediction, Techn
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
-    from labkit.lab import Lab
+    from labkit.lab import Lab, Output
 
 __all__ = ["TECHNIQUE"]
 
@@ -73,12 +75,12 @@ def _join(
 ) -> Verdict:
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     own = f"http://{lab.addresses[attacker(lab)]}:{PORT}"
-    try:
-        argv = agents.argv("etcd_member", "join", folder, endpoint, own, NAME)
-        run(lab, attacker(lab), argv, check=True)
-        found = _wait(lab, folder, secret)
-    finally:
-        run(lab, attacker(lab), agents.argv("etcd_member", "leave", folder, endpoint, own))
+    here = attacker(lab)
+    argv = agents.argv("etcd_member", folder, endpoint, own, NAME)
+    left = (Trace("member", own), Trace("program", folder, here))
+    with ThreadPoolExecutor(max_workers=1) as pool, leaving(lab, *left):
+        future = pool.submit(run, lab, here, argv, timeout=2 * PATIENCE, check=True)
+        found = _wait(lab, folder, secret, future)
     evidence += ["was taken in as a learner, and started an etcd that nobody invited"]
     if not found:
         reason, control = "the replicated value is a ciphertext", f"{KEY} was replicated"
@@ -88,14 +90,16 @@ def _join(
     return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, tuple(evidence))
 
 
-def _wait(lab: Lab, folder: str, secret: Secret) -> bool:
+def _wait(lab: Lab, folder: str, secret: Secret, member: Future[Output]) -> bool:
     """Wait until the secret's key is in the files, and say whether its value is there too."""
     search = ["grep", "--recursive", "--quiet", "--fixed-strings", "--file=-", f"{folder}/data"]
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not member.done():
         if run(lab, attacker(lab), search, stdin=KEY.encode()).exit_code == 0:
             return run(lab, attacker(lab), search, stdin=secret.value).exit_code == 0
         time.sleep(0.3)
+    if member.done():
+        member.result()  # it raises the member's own error
     log = run(lab, attacker(lab), ["tail", "-n", "3", f"{folder}/log"])
     raise ProbeTimeout(
         f"the rogue member received no copy of the secret within {PATIENCE:g} s",
@@ -127,4 +131,5 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("object", "member", "program"),
 )

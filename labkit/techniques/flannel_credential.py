@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Credential
 from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
-from labkit.techniques._lib.machines.reach import address_in_lab, run_from
+from labkit.techniques._lib.machines.reach import address_in_lab, execution_place, run_from
 from labkit.techniques._lib.stores.etcd import stores_plaintext
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -108,16 +109,14 @@ def _etcdctl(
             raise ProbeTimeout(f"etcd@{server} did not answer", evidence=_tail(output))
         return output
 
-    try:
+    left = [Trace("file", folder, execution_place(lab, foothold)[0])] if copied else []
+    with leaving(lab, *left):
         if copied:
             run_from(lab, foothold, ["mkdir", "--mode=0700", folder])
             for name, path in paths.items():
                 data = lab.read_file(WORKER, path)
                 run_from(lab, foothold, ["tee", f"{folder}/{name}"], stdin=data)
         yield call
-    finally:
-        if copied:
-            run_from(lab, foothold, ["rm", "-rf", folder])
 
 
 def _tail(output: Output) -> list[str]:
@@ -141,4 +140,5 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("file",),
 )

@@ -89,4 +89,5 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("object",),
 )

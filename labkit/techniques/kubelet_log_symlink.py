@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster.syntax.source import is_true
 from labkit.errors import ProbeError
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
 from labkit.model.workloads import mounted, token_caller, token_in, user_of
@@ -64,7 +65,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     pod, link = find_pod(lab, *AGENT), f"labkit-{secrets.token_hex(4)}"
     folder = mounted(lab.environment, *AGENT, LOGS)
     expected = digest(lab, WORKER, ONLY_ROOT_READS)
-    try:
+    with leaving(lab, Trace("file", f"{LOGS}/{link}", WORKER)):
         if refused := _link(lab, foothold, folder.detail if folder.value != "none" else "", link):
             return refused
         token = token_of(lab, pod)
@@ -87,8 +88,6 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             proof=proof,
             control=lambda: _answers(lab, token),
         )
-    finally:
-        run(lab, WORKER, ["rm", "-f", f"{LOGS}/{link}"])
 
 
 def _link(lab: Lab, foothold: Foothold, folder: str, link: str) -> Verdict | None:
@@ -148,5 +147,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("file",),
     settings=_settings,
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, service_account
 from labkit.model.workloads import endless_tokens
@@ -26,7 +27,7 @@ from labkit.techniques._lib.api.tokens import (
     new_token_is_known,
     present,
 )
-from labkit.techniques._lib.machines.admin import create, read, remove
+from labkit.techniques._lib.machines.admin import create, read
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -83,11 +84,9 @@ def _kept(lab: Lab) -> str:
 
 def _bound(lab: Lab) -> str:
     """Return a token that is bound to an object which no longer exists."""
-    create(lab, HERE, {"metadata": {"name": BOUND_TO}})
-    try:
+    with leaving(lab, Trace("object", f"{HERE}/{BOUND_TO}")):
+        create(lab, HERE, {"metadata": {"name": BOUND_TO}})
         return new_token(lab, NAMESPACE, ACCOUNT, BOUND_TO)
-    finally:
-        remove(lab, f"{HERE}/{BOUND_TO}")
 
 
 def _claims(token: str) -> dict[str, object]:
@@ -128,5 +127,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    leaves=("object",),
     settings=_settings,
 )

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
+from labkit.lab.traces import Trace, leaving
 from labkit.techniques._lib.machines.admin import annotate
 from labkit.techniques._lib.stores.etcd import as_apiserver
 from labkit.techniques._lib.wire import interception
@@ -30,19 +31,17 @@ TRIES = 10
 
 def call(lab: Lab) -> None:
     """Make the apiserver store an annotation, and remove it again."""
-    try:
-        _stored(lab, "1")
-    finally:
-        _stored(lab, None)
+    with leaving(lab, Trace("annotation", f"{SERVICE} {MARK}")):
+        _stored(lab)
 
 
-def _stored(lab: Lab, value: str | None) -> None:
+def _stored(lab: Lab) -> None:
     """Write the annotation; try again, because a request over a reset connection is lost."""
     for _ in range(TRIES - 1):
         with suppress(ProbeError):
-            return annotate(lab, SERVICE, MARK, value)
+            return annotate(lab, SERVICE, MARK, "1")
         time.sleep(0.2)
-    return annotate(lab, SERVICE, MARK, value)
+    return annotate(lab, SERVICE, MARK, "1")
 
 
 def positive_control(lab: Lab) -> str:
@@ -60,6 +59,7 @@ TECHNIQUE = interception.technique(
         wanted="/registry/",
         read="what the apiserver asks of etcd; any answer to it could have been made up",
         positive_control=positive_control,
+        leaves=("annotation",),
     ),
     stride=("spoofing", "tampering", "information disclosure"),
     sources=("https://etcd.io/docs/latest/op-guide/security/",),

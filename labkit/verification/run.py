@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from labkit import agents
-from labkit.errors import LabError, LabkitError
+from labkit.errors import LabkitError
 from labkit.lab import Lab
 from labkit.lab.progress import Reporter
+from labkit.lab.traces import Trace, leaving, undertaking
 from labkit.model import PROPERTIES, Channel, Model, read_model
+from labkit.verification.content import content_rows
 from labkit.verification.observe import Observed, Results, Unprobed, observe
 from labkit.verification.plan import Job, listener_of, make_plan, node_of, process_of
 from labkit.verification.report import Report, Row
@@ -20,6 +22,8 @@ __all__ = ["verify"]
 
 #: Seconds for all jobs of one machine, with the time that an interception waits.
 DEADLINE = 60.0
+#: The comment of the firewall's rules of ``labkit.agents.intercept``.
+RULES = "labkit-verify"
 
 
 def verify(
@@ -45,13 +49,15 @@ def verify(
     Returns
     -------
     Report
-        One row for each property of each channel, in the model's order.
+        One row for each property of each channel, in the model's order; and one for each secret,
+        object, binding or member of etcd that is not the environment's.
 
     Raises
     ------
     LabError
-        A change of the lab was interrupted, so its configuration is unknown; or the lab was made
-        from other files than the model.
+        The lab was made from other files than the model.
+    LabkitError
+        An attack or a change was interrupted before, and cannot be undone.
     NoSuchLab
         The lab is not up.
     LabBusy
@@ -69,21 +75,16 @@ def verify(
     >>> verify(Lab("insecure")).exit_code  # doctest: +SKIP
     0
     """
-    with lab.exclusive("verify"):
+    with lab.exclusive("verify"), undertaking("verify", ("rules",)):
+        lab.recover()
         return _verify(lab, model, only, reporter or lab.reporter)
 
 
 def _verify(
     lab: Lab, model: Model | None, only: Iterable[str] | None, reporter: Reporter
 ) -> Report:
-    status = lab.status()
-    if status.other_files:
+    if lab.status().other_files:
         lab.require_same_files()
-    if status.interrupted:
-        raise LabError(
-            f"a change of lab {lab.name!r} ({lab.mode}) was interrupted",
-            hint=f"labkit reset --name {lab.name} --mode {lab.mode}",
-        )
     model = read_model(lab.environment) if model is None else model
     every = wanted = list(model.channels)
     if only is not None:
@@ -93,19 +94,20 @@ def _verify(
     lab.wait()
     with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
         seen = _carry_out(lab, "probe", plan.looks)
-    with reporter.step(f"{lab.mode}: redirect the clients to an unknown server"):
-        met = _carry_out(lab, "intercept", plan.intercepts)
-        lab.wait()
-    if missed := _missed(lab, plan.intercepts, wanted, seen, met):
-        # clients that lost their connections together may delay each other
-        with reporter.step(f"{lab.mode}: repeat for the clients that did not connect"):
-            _add(met, _carry_out(lab, "intercept", missed))
+    with leaving(lab, *(Trace("rules", RULES, node) for node in plan.intercepts)):
+        with reporter.step(f"{lab.mode}: redirect the clients to an unknown server"):
+            met = _carry_out(lab, "intercept", plan.intercepts)
             lab.wait()
+        if missed := _missed(lab, plan.intercepts, wanted, seen, met):
+            # clients that lost their connections together may delay each other
+            with reporter.step(f"{lab.mode}: repeat for the clients that did not connect"):
+                _add(met, _carry_out(lab, "intercept", missed))
+                lab.wait()
     rows = []
     for channel in wanted:
         results = _results(lab, channel, seen, met)
         rows += [_row(lab.mode, channel, name, results) for name in PROPERTIES]
-    return Report(rows)
+    return Report([*rows, *content_rows(lab)])
 
 
 def _carry_out(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import stat
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from labkit import agents
 from labkit.agents import etcd_keys, etcd_member, etcd_users
 
 POD, SECRET, LEASE = "/registry/pods/a/b", "/registry/secrets/a/b", "/registry/leases/a/b"
@@ -181,50 +186,68 @@ ETCD_INITIAL_CLUSTER="etcd1=http://etcd1:2380,rogue={URL}"
 ETCD_INITIAL_CLUSTER_STATE="existing"'"""
 
 
-@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
-def test_joining_starts_an_etcd_with_what_the_cluster_says(commands: Any, tmp_path: Path) -> None:
-    calls = commands("etcdctl", f'echo "$ETCDCTL_ENDPOINTS" >{tmp_path}/endpoint; {ADDED}')
-    commands("etcd", 'echo "$ETCD_INITIAL_CLUSTER $ETCD_INITIAL_CLUSTER_STATE $@"')
-    folder = tmp_path / "rogue"
-    etcd_member.join(folder, "http://etcd1:2379", URL, "rogue")
-    assert calls.read_text() == f"member add rogue --learner --peer-urls={URL}\n"
-    assert (tmp_path / "endpoint").read_text() == "http://etcd1:2379\n"
-    for _ in range(100):
-        if said := (folder / "log").read_text():
-            break
-        subprocess.run(["sleep", "0.05"], check=True)
-    assert said.startswith(
-        f"etcd1=http://etcd1:2380,rogue={URL} existing --data-dir={folder}/data "
+def run_member(folder: Path) -> subprocess.Popen[bytes]:
+    """Start the program of a rogue member, whose folder is `folder`."""
+    argv = agents.argv("etcd_member", str(folder), "http://etcd1:2379", URL, "rogue")
+    return subprocess.Popen([sys.executable, *argv[1:]], stderr=subprocess.PIPE)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen within 10 s")
+
+
+def etcd_of(commands: Any, tmp_path: Path, *, joins: str = ADDED) -> Path:
+    """Prepare an etcd, and an etcdctl that lists the rogue member after it was added."""
+    commands(
+        "etcdctl",
+        f'case "$*" in *add*) echo "$ETCDCTL_ENDPOINTS" >{tmp_path}/endpoint; {joins};; '
+        f'*list) echo "{ETCD1}"; '
+        f'echo "1f, started, rogue, {URL}, http://127.0.0.1:23790, true";; esac',
     )
+    commands("etcd", 'echo "$ETCD_INITIAL_CLUSTER $ETCD_INITIAL_CLUSTER_STATE $@"; exec sleep 60')
+    return tmp_path / "rogue"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, "the file"])
+def test_member_joins_and_leaves_when_it_is_told_to_end(
+    how: Any, commands: Any, tmp_path: Path
+) -> None:
+    folder = etcd_of(commands, tmp_path)
+    calls = tmp_path / "calls-of-etcdctl"
+    with run_member(folder) as process:
+        wait_for(lambda: (folder / "log").exists() and (folder / "log").read_text())
+        said = (folder / "log").read_text()
+        assert said.startswith(
+            f"etcd1=http://etcd1:2380,rogue={URL} existing --data-dir={folder}/data "
+        )
+        assert (tmp_path / "endpoint").read_text() == "http://etcd1:2379\n"
+        if how == "the file":
+            (folder / "stop").touch()
+        else:
+            process.send_signal(how)
+        assert process.wait(10) == 0
+    assert calls.read_text().splitlines() == [
+        f"member add rogue --learner --peer-urls={URL}",
+        "member list",
+        "member remove 1f",
+    ]
+    assert not folder.exists()
+    assert not subprocess.run(["pgrep", "-f", f"{folder}/data"], check=False, text=True).stdout
 
 
 def test_who_is_not_taken_in_starts_nothing(commands: Any, tmp_path: Path) -> None:
-    commands("etcdctl", "exit 1")
-    etcd = commands("etcd")
-    with pytest.raises(subprocess.CalledProcessError):
-        etcd_member.join(tmp_path / "rogue", "http://etcd1:2379", URL, "rogue")
-    assert not etcd.read_text()
-
-
-def test_leaving_takes_away_the_process_the_member_and_the_folder(
-    commands: Any, tmp_path: Path
-) -> None:
-    members = (
-        f'case "$*" in *list) echo "{ETCD1}"; '
-        f'echo "1f, started, rogue, {URL}, http://127.0.0.1:23790, true";; esac'
-    )
-    etcdctl, pkill = commands("etcdctl", members), commands("pkill", "exit 1")
-    folder = tmp_path / "rogue"
-    folder.mkdir()
-    etcd_member.leave(folder, "http://etcd1:2379", URL)
-    assert pkill.read_text() == f"-KILL -f -- --data-dir={folder}/data\n"
-    assert etcdctl.read_text().splitlines() == ["member list", "member remove 1f"]
+    folder = etcd_of(commands, tmp_path, joins="exit 1")
+    with run_member(folder) as process:
+        assert process.wait(10) == 1
+    assert not (tmp_path / "calls-of-etcd").read_text()
     assert not folder.exists()
 
 
-def test_leaving_removes_nobody_else(commands: Any, tmp_path: Path) -> None:
-    members = f'echo "{ETCD1}"'
-    etcdctl = commands("etcdctl", members)
-    commands("pkill")
-    etcd_member.leave(tmp_path / "rogue", "http://etcd1:2379", URL)
+def test_leaving_removes_nobody_else(commands: Any) -> None:
+    etcdctl = commands("etcdctl", f'echo "{ETCD1}"')
+    etcd_member.leave("http://etcd1:2379", URL)
     assert etcdctl.read_text().splitlines() == ["member list"]

@@ -174,6 +174,7 @@ def test_rules_and_processes_are_gone_afterwards(commands: Any, leaf: Leaf, tmp_
     lead = tmp_path / "lead"
     job = {
         **JOB,
+        "folder": str(tmp_path / "folder"),
         "certificate_pem": leaf.certificate.decode(),
         "key_pem": leaf.key.decode(),
         "wanted": WANTED,
@@ -190,10 +191,11 @@ def test_rules_and_processes_are_gone_afterwards(commands: Any, leaf: Leaf, tmp_
     assert subprocess.run(["kill", "-0", lead.read_text().strip()], capture_output=True).returncode
 
 
-def test_rules_are_gone_where_it_is_told_to_end(commands: Any, leaf: Leaf) -> None:
+def test_rules_are_gone_where_it_is_told_to_end(commands: Any, leaf: Leaf, tmp_path: Path) -> None:
     iptables = commands("iptables")
     job = {
         **JOB,
+        "folder": str(tmp_path / "folder"),
         "certificate_pem": leaf.certificate.decode(),
         "key_pem": leaf.key.decode(),
         "wanted": WANTED,

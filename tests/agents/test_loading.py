@@ -69,7 +69,7 @@ def test_program_in_python_gets_its_arguments() -> None:
 def test_program_in_shell_gets_its_arguments(tmp_path: Path) -> None:
     there = tmp_path / "a file"
     there.touch()
-    argv = agents.argv("lab_state", str(there), str(tmp_path / "none"))
+    argv = agents.argv("lab_state", str(there), str(tmp_path / "none"), str(tmp_path / "none"))
     run = subprocess.run(argv, check=False, timeout=10, capture_output=True, text=True)
     assert run.stdout == "ready\n"
 

@@ -191,3 +191,24 @@ def test_what_is_kept_is_for_root_only(machine: Machine, monkeypatch: pytest.Mon
     finally:
         os.umask(mask)
     assert machine.archive.stat().st_mode & 0o077 == 0
+
+
+def test_restore_after_one_that_was_killed_restarts_every_unit(
+    machine: Machine, systemctl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_back = machine.put_back
+
+    def killed() -> None:
+        put_back()
+        raise KeyboardInterrupt
+
+    saved(machine)
+    (machine.root / "etc/kubernetes/kubelet.yaml").write_text("changed")
+    with monkeypatch.context() as patched:
+        patched.setattr(machine, "put_back", killed)
+        with pytest.raises(KeyboardInterrupt):
+            machine.restore([UNIT])
+    assert not restarts(systemctl)
+    machine.restore([UNIT])
+    assert restarts(systemctl) == [f"restart {UNIT}"]
+    assert contents(machine)["kubernetes/kubelet.yaml"] == "kubernetes/kubelet.yaml as it was\n"

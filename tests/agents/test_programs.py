@@ -369,13 +369,14 @@ def test_file_is_read_by_docker_and_the_image_is_gone_afterwards(
 ) -> None:
     commands("tar", "echo busybox")
     docker = commands("docker", 'case "$*" in *" run "*) echo "hash of it"; exit 1;; esac; cat')
-    done = run("read_by_docker", "/etc/shadow", "--host=tcp://worker1:2375")
+    done = run("read_by_docker", "/etc/shadow", "labkit-attack-1", "--host=tcp://worker1:2375")
     assert (done.returncode, done.stdout) == (1, b"hash of it\n")
     imported, ran, removed = docker.read_text().splitlines()
     image = imported.split()[-1]
-    assert imported.startswith("--host=tcp://worker1:2375 import - labkit-attack-")
+    assert imported.startswith("--host=tcp://worker1:2375 import - labkit-attack-1")
     assert ran.startswith(
-        "--host=tcp://worker1:2375 run --rm --network=none --volume=/:/machine:ro"
+        "--host=tcp://worker1:2375 run --rm --name=labkit-attack-1 --network=none "
+        "--volume=/:/machine:ro"
     )
     assert ran.endswith(f"{image} /usr/bin/busybox sha256sum /machine/etc/shadow")
     assert removed == f"--host=tcp://worker1:2375 rmi --force {image}"

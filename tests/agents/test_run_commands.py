@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import getpass
 import json
 import os
@@ -10,12 +11,14 @@ import pwd
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labkit import agents
 from labkit.agents import run_commands
+from labkit.agents._program import identity
 
 SERVER = [sys.executable, *agents.argv("run_commands")[1:]]
 
@@ -104,3 +107,49 @@ def test_somebody_else_has_their_own_groups_and_home() -> None:
 def test_command_is_its_users() -> None:
     code, out, _ = left(run_commands.run(asked("id", "-un", user="nobody")))
     assert (code, out) == (0, b"nobody\n")
+
+
+#: Writes its process id to a file, and again when SIGTERM ends it.
+UNDOES = "trap 'echo undone >>$0; exit' TERM; echo $$ >$0; sleep 60 & wait"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [(UNDOES, ["undone"]), ("trap '' TERM; echo $$ >$0; while :; do sleep 0.1; done", [])],
+)
+def test_commands_end_with_standard_input(script: str, said: list[str], tmp_path: Path) -> None:
+    """As when the process that sends the commands was killed."""
+    file = tmp_path / "process"
+    program = SERVER[-1].replace("GRACE = 8.0", "GRACE = 1.0")
+    with subprocess.Popen([*SERVER[:-1], program], stdin=subprocess.PIPE) as process:
+        assert process.stdin
+        process.stdin.write(json.dumps(asked("sh", "-c", script, str(file))).encode() + b"\n")
+        process.stdin.flush()
+        while not (file.exists() and file.read_text()):
+            time.sleep(0.02)
+        process.stdin.close()
+        assert process.wait(5) == 0
+    number, *rest = file.read_text().split()
+    assert rest == said
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, *_, session = path.read_text().rpartition(")")[2].split()[:4]
+            assert state == "Z" or session != number, "its session goes on"
+
+
+def test_nothing_starts_after_the_end() -> None:
+    running = run_commands.Running()
+    running.end()
+    with pytest.raises(RuntimeError, match="standard input has ended"):
+        running.start(["true"])
+
+
+def test_command_knows_its_server() -> None:
+    with subprocess.Popen(SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(asked("printenv", "LABKIT_SERVER")).encode() + b"\n")
+        process.stdin.flush()
+        _, out, _ = left(json.loads(process.stdout.readline()))
+        assert out.decode().strip() == identity(process.pid)
+        process.stdin.close()

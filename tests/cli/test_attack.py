@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from labkit import controls, read_environment, techniques
 from labkit.cli import app
 from labkit.errors import ProbeTimeout
-from labkit.lab import LabStatus, Timings
+from labkit.lab import LabStatus, Output, Timings
 from labkit.matrix import Cell, Matrix
 from labkit.model import Foothold
 from labkit.techniques import Verdict
@@ -25,14 +25,14 @@ class FakeLab:
 
     succeeds: ClassVar[bool] = False
     edits: ClassVar[tuple[Any, ...]] = ()
-    interrupted: ClassVar[bool] = False
+    recovered: ClassVar[int] = 0
 
     def __init__(self, mode: str, *, name: str = "default", **options: Any) -> None:
         self.mode, self.name = mode, name
         self.environment = read_environment(mode, self.edits)
 
     def status(self) -> LabStatus:
-        return LabStatus(self.name, self.mode, "ready", {}, self.interrupted)
+        return LabStatus(self.name, self.mode, "ready", {})
 
     def apply(self, edits: Any) -> Timings:
         type(self).edits = tuple(edits)
@@ -41,6 +41,12 @@ class FakeLab:
 
     def wait(self) -> None:
         pass
+
+    def exec(self, *_: Any, **__: Any) -> Output:
+        return Output(0, b"", b"")
+
+    def recover(self) -> None:
+        type(self).recovered += 1
 
     def exclusive(self, what: str) -> contextlib.nullcontext[None]:
         return contextlib.nullcontext()
@@ -167,12 +173,16 @@ def test_control_off_and_on_apply_edits(fake: type[FakeLab]) -> None:
     assert fake.edits == ()
 
 
-def test_control_that_was_interrupted_is_not_there_already(
-    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "command",
+    [("attack", "etcd-read"), ("control", "on", "kubelet-anonymous"), ("matrix", "-c", "none")],
+)
+def test_what_needs_a_clean_lab_recovers_it_first(
+    command: tuple[str, ...], fake: type[FakeLab]
 ) -> None:
-    monkeypatch.setattr(fake, "interrupted", True)
-    done = labkit("control", "on", "kubelet-anonymous", "--mode", "hardened")
-    assert "kubelet-anonymous is on in lab default" in done.stderr
+    before = fake.recovered
+    labkit(*command, "--mode", "hardened")
+    assert fake.recovered > before
 
 
 def test_technique_list_and_show() -> None:

@@ -265,7 +265,7 @@ def test_status_prints_json() -> None:
             "mode": "insecure",
             "state": "stopped",
             "machines": {"master": "exited"},
-            "interrupted": False,
+            "interrupted": "",
             "reached": [],
             "other_files": False,
             "problems": {},

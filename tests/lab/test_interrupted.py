@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from labkit.cli import app
 from labkit.cluster import read_environment
 from labkit.errors import CommandFailed, LabError
-from labkit.lab import LabStatus, secret_store
+from labkit.lab import secret_store
 from labkit.lab.machine import FileSpec, Output
 from labkit.verification import verify
 
@@ -131,18 +131,19 @@ def test_a_cluster_without_secrets_is_changed_like_any_other(
     assert not machine.files
 
 
-def test_an_interrupted_lab_is_not_verified() -> None:
-    status = LabStatus("demo", "hardened", "ready", {}, interrupted=True)
+def test_a_lab_that_cannot_be_recovered_is_not_verified() -> None:
+    def recover() -> None:
+        raise LabError("a firewall rule cannot be removed")
+
     lab: Any = SimpleNamespace(
         name="demo",
         mode="hardened",
-        status=lambda: status,
+        recover=recover,
         reporter=None,
         exclusive=lambda what: nullcontext(),
     )
-    with pytest.raises(LabError, match="was interrupted") as caught:
+    with pytest.raises(LabError, match="cannot be removed"):
         verify(lab)
-    assert caught.value.hint == "labkit reset --name demo --mode hardened"
 
 
 #: Flips a control, and says when nothing but the file holds the secrets.
@@ -182,7 +183,7 @@ def test_a_flip_that_is_killed_loses_no_secret(lab_hardened: Any) -> None:
         assert lab.status().interrupted
         options = ["--name", lab.name, "--mode", lab.mode]
         shown = CliRunner().invoke(app, ["status", *options])
-        assert f"was interrupted; next: labkit reset --name {lab.name}" in shown.output
+        assert f"interrupted: a change; next: labkit reset --name {lab.name}" in shown.output
         done = CliRunner().invoke(app, ["reset", *options])
         assert done.exit_code == 0, done.output
     finally:

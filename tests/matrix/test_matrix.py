@@ -12,6 +12,7 @@ from matplotlib.text import Text
 
 from labkit import controls, read_environment
 from labkit.errors import ConfigError, ProbeError, ProbeTimeout
+from labkit.lab import Output
 from labkit.matrix import Cell, Matrix, Variant, combinations, run, run_matrix, variants
 from labkit.model import Foothold, read_model
 from labkit.render.matrix import cover, heat_map, markdown
@@ -35,6 +36,12 @@ class FakeLab:
         self.applied.append(len(self.environment.edits))
 
     def wait(self) -> None:
+        pass
+
+    def exec(self, *_: Any, **__: Any) -> Output:
+        return Output(0, b"", b"")
+
+    def recover(self) -> None:
         pass
 
     def exclusive(self, what: str) -> contextlib.nullcontext[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,8 +105,8 @@ def test_client_whose_call_was_lost_calls_again(
     )
     monkeypatch.setattr(interception, "CALL", 0.05)
     monkeypatch.setattr(interception, "run", run)
-    for name in ("wait_until_poisoned", "flush_neighbours"):
-        monkeypatch.setattr(interception, name, lambda *_: None)
+    monkeypatch.setattr(interception, "wait_until_poisoned", lambda *_: None)
+    monkeypatch.setattr(interception, "leaving", lambda *_: nullcontext())
     monkeypatch.setattr(interception, "place_of", lambda *_: "worker1")
     lab: Any = SimpleNamespace(
         environment=read_environment("hardened"),

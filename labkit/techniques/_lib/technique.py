@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from labkit.errors import ConfigError
+from labkit.lab.traces import KINDS, undertaking
 from labkit.model import PROPERTIES, Channel, Model, read_model
 from labkit.model.footholds import (
     ADMIN,
@@ -111,11 +112,14 @@ class Technique:
         Takes an environment, and returns settings that matter beside the channels' properties.
     cost : float
         How hard it is: 1 for a request, 2 for eavesdropping, 3 for interception.
+    leaves : tuple of str
+        The kinds of traces (:data:`labkit.lab.traces.KINDS`) that it leaves until it has undone
+        them. It can leave no other.
 
     Raises
     ------
     ValueError
-        A foothold, a grant or a property is unknown.
+        A foothold, a grant, a property or a kind of trace is unknown.
 
     Examples
     --------
@@ -142,6 +146,7 @@ class Technique:
     execute: Callable[[Lab, Foothold], Verdict] = field(repr=False)
     settings: Callable[[Environment], Sequence[Setting]] | None = field(default=None, repr=False)
     cost: float = 1.0
+    leaves: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for foothold in self.footholds:
@@ -151,9 +156,13 @@ class Technique:
             raise ValueError(f"{self.name}: no such grants {self.grants}")
         if not set(self.properties) <= set(PROPERTIES):
             raise ValueError(f"{self.name}: no such properties {self.properties}")
+        if not set(self.leaves) <= set(KINDS):
+            raise ValueError(f"{self.name}: no such traces {self.leaves}")
 
     def run(self, lab: Lab, foothold: Foothold | None = None) -> Verdict:
         """Carry the technique out in a lab, and undo it.
+
+        What was interrupted before is undone first.
 
         Parameters
         ----------
@@ -182,7 +191,9 @@ class Technique:
                 f"{self.name} cannot be tried {foothold}",
                 hint=f"choose one of: {', '.join(it.word for it in self.footholds)}",
             )
-        with lab.exclusive(f"attack {self.name}"):
+        title = f"attack {self.name}"
+        with lab.exclusive(title), undertaking(title, self.leaves):
+            lab.recover()
             return self.execute(lab, foothold)
 
     def foothold_like(self, wanted: Foothold, model: Model) -> Foothold:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.model.pod_security import host_paths
 from labkit.model.rights import Action
@@ -19,7 +20,7 @@ from labkit.techniques._lib.api.access import (
     options_at,
 )
 from labkit.techniques._lib.api.ask import ask
-from labkit.techniques._lib.machines.admin import create, read, remove
+from labkit.techniques._lib.machines.admin import create, read
 from labkit.techniques._lib.machines.reach import Answer, request
 from labkit.techniques._lib.technique import Prediction
 from labkit.techniques._lib.verdict import Verdict
@@ -85,7 +86,7 @@ def break_out(
     ProbeError
         The answer is neither the pod nor a known refusal.
     """
-    try:
+    with leaving(lab, Trace("object", f"{PODS}/{NAME}")):
         return ask(
             lab,
             technique,
@@ -96,8 +97,6 @@ def break_out(
             proof=lambda answer: proof(_wait_for_message(lab, answer)),
             control=lambda: _control(lab, foothold),
         )
-    finally:
-        remove(lab, f"{PODS}/{NAME}")
 
 
 def plain_pod(node: str, command: str = "true", user: int = ORDINARY_USER) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import agents
 from labkit.errors import ProbeError
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
 from labkit.model.rights import Action
 from labkit.techniques._lib.machines.admin import remove
-from labkit.techniques._lib.machines.reach import run_from
+from labkit.techniques._lib.machines.reach import execution_place, run_from
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -46,7 +47,7 @@ def new_request(
         openssl failed.
     """
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's own
-    try:
+    with leaving(lab, Trace("file", folder, execution_place(lab, foothold)[0])):
         made = run_from(lab, foothold, agents.argv("make_key", folder, user, group))
         if made.exit_code:
             raise ProbeError(f"openssl exited with {made.exit_code}")
@@ -57,8 +58,6 @@ def new_request(
             "usages": ["client auth"],
         }
         yield folder, _object(name, spec)
-    finally:
-        run_from(lab, foothold, ["rm", "-rf", folder])
 
 
 def approval_of(request: dict[str, Any]) -> bytes:

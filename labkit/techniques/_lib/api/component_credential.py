@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labkit.cluster import Credential, Environment
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
 from labkit.model.authorization import credential_of
 from labkit.model.rights import Caller, authenticated_as
 from labkit.techniques._lib.api.access import apiserver_of
-from labkit.techniques._lib.machines.reach import run_from
+from labkit.techniques._lib.machines.reach import execution_place, run_from
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL
 
 if TYPE_CHECKING:
@@ -70,11 +71,9 @@ def copied_credential(
 ) -> Iterator[tuple[str, str]]:
     """Copy a certificate and its key to a foothold; yield the two paths."""
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
-    try:
+    with leaving(lab, Trace("file", folder, execution_place(lab, foothold)[0])):
         run_from(lab, foothold, ["mkdir", "--mode=0700", folder])
         for name, path in (("crt", credential.certificate), ("key", credential.key)):
             data = lab.read_file(credential.node, path)
             run_from(lab, foothold, ["tee", f"{folder}/{name}"], stdin=data)
         yield f"{folder}/crt", f"{folder}/key"
-    finally:
-        run_from(lab, foothold, ["rm", "-rf", folder])

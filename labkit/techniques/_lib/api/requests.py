@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError
+from labkit.lab.traces import Trace
 from labkit.model.rights import Action
 from labkit.techniques._lib.api.breakout import PLAIN, plain_pod
 from labkit.techniques._lib.api.stolen_certificate import ApiRequest
-from labkit.techniques._lib.machines.admin import label as admin_label
-from labkit.techniques._lib.machines.admin import read, remove
+from labkit.techniques._lib.machines.admin import read
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import SECRETS
@@ -109,7 +109,7 @@ def create_pod(node: str) -> ApiRequest:
         attack=("T1610",),
         stride=("tampering", "elevation of privilege"),
         body=json.dumps(plain_pod(node)).encode(),
-        undo=lambda lab: remove(lab, f"{pods}/{name}"),
+        leaves=(Trace("object", f"{pods}/{name}"),),
     )
 
 
@@ -134,7 +134,7 @@ def label_node(node: str, label: str = LABEL) -> ApiRequest:
         method="PATCH",
         body=labels(label),
         options=MERGE,
-        undo=lambda lab: admin_label(lab, path, label, None),
+        leaves=(Trace("label", f"{path} {label}"),),
     )
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action
 from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all, may_write
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.component_credential import WORKER, caller, credential_options
 from labkit.techniques._lib.machines.reach import Answer
-from labkit.techniques._lib.technique import Prediction, Technique
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class ApiRequest:
     body : bytes, optional
     options : tuple of str
         More options of curl.
-    undo : callable
-        Takes the lab, and removes what the request created.
+    leaves : tuple of Trace
+        What the request creates, to be undone.
     """
 
     action: Action
@@ -80,7 +81,7 @@ class ApiRequest:
     method: str = ""
     body: bytes | None = field(default=None, repr=False)
     options: tuple[str, ...] = ()
-    undo: Callable[[Lab], object] = field(default=lambda lab: None, repr=False)
+    leaves: tuple[Trace, ...] = ()
 
 
 def predict(model: Model, certificate: StolenCertificate, api_request: ApiRequest) -> Prediction:
@@ -94,28 +95,23 @@ def predict(model: Model, certificate: StolenCertificate, api_request: ApiReques
 def execute(
     lab: Lab, foothold: Foothold, name: str, certificate: StolenCertificate, api_request: ApiRequest
 ) -> Verdict:
-    """Send the request with the certificate; undo it unless it was refused."""
-    proof, refused = api_request.proof(lab), False
-    with credential_options(lab, foothold, certificate.kind, certificate.node) as options:
-        try:
-            verdict = ask(
-                lab,
-                name,
-                foothold,
-                api_url(lab, api_request.path),
-                method=api_request.method,
-                body=api_request.body,
-                options=[*api_request.options, *options],
-                proof=lambda answer: (
-                    f"with the certificate of {certificate.whose}, {proof(answer)}"
-                ),
-                control=lambda: certificate.control(lab, foothold, options),
-            )
-            refused = not verdict.succeeded
-        finally:
-            if not refused:
-                api_request.undo(lab)
-    return verdict
+    """Send the request with the certificate, and undo it."""
+    proof = api_request.proof(lab)
+    with (
+        credential_options(lab, foothold, certificate.kind, certificate.node) as options,
+        leaving(lab, *api_request.leaves),
+    ):
+        return ask(
+            lab,
+            name,
+            foothold,
+            api_url(lab, api_request.path),
+            method=api_request.method,
+            body=api_request.body,
+            options=[*api_request.options, *options],
+            proof=lambda answer: f"with the certificate of {certificate.whose}, {proof(answer)}",
+            control=lambda: certificate.control(lab, foothold, options),
+        )
 
 
 def technique(
@@ -148,6 +144,7 @@ def technique(
         """
         return execute(lab, foothold, name, certificate, api_request)
 
+    copies = ["file"] if COPIED_CREDENTIAL in footholds else []
     return Technique(
         name=name,
         title=title,
@@ -162,4 +159,5 @@ def technique(
         predict=predict_technique,
         execute=execute_technique,
         settings=settings,
+        leaves=tuple(dict.fromkeys([*copies, *(it.kind for it in api_request.leaves)])),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit import agents
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
 from labkit.techniques._lib.machines.reach import (
     ATTEMPTS,
@@ -100,8 +102,10 @@ def become_root(
         return Verdict(technique, lab.mode, foothold, False, reason, tried, control(lab))
     if asked.exit_code:
         raise ProbeError(f"{technique}: curl exited with {asked.exit_code}", evidence=_tail(asked))
-    argv = agents.argv("read_by_docker", ONLY_ROOT_READS, *options)
-    taken = _run(lab, foothold, argv, user, pod)
+    image = f"labkit-attack-{secrets.token_hex(4)}"
+    argv = agents.argv("read_by_docker", ONLY_ROOT_READS, image, *options)
+    with leaving(lab, Trace("container", image, WORKER)):
+        taken = _run(lab, foothold, argv, user, pod)
     expected = digest(lab, WORKER, ONLY_ROOT_READS)
     if taken.exit_code or expected not in taken.text:
         raise ProbeError(

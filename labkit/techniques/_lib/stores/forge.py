@@ -18,19 +18,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, read_model
-from labkit.techniques._lib.machines.admin import create, remove
-from labkit.techniques._lib.machines.reach import Answer, request, run_from
+from labkit.techniques._lib.machines.admin import create
+from labkit.techniques._lib.machines.reach import Answer, execution_place, request, run_from
 from labkit.techniques._lib.stores.etcd import encode
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["KEY", "SOURCES", "Store", "forge"]
+__all__ = ["KEY", "LEAVES", "SOURCES", "Store", "forge"]
 
 USER, GROUP = "labkit-forged", "system:masters"
 KEY = f"/registry/certificatesigningrequests/{USER}"
+#: The key of a certificate, the forged request, and the object of the positive control.
+LEAVES = ("file", "key", "object")
 SOURCES = (
     "Securing communications in Kubernetes (2016), etcd",
     "https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/",
@@ -50,9 +53,6 @@ class Store(Protocol):
 
     def get(self, key: str) -> bytes:
         """Read a value; return no bytes if the key does not exist."""
-
-    def delete(self, key: str) -> None:
-        """Delete a key; do nothing if it does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,9 @@ def forge(
     case = _Case(lab, foothold, f"/tmp/labkit-{secrets.token_hex(4)}")  # noqa: S108 - the attacker's
     evidence = [f"wrote to etcd, {how}: {KEY}"]
     argv = agents.argv("make_key", case.folder, USER, GROUP)
-    try:
+    # without its key, nobody can use the certificate again
+    made_files = Trace("file", case.folder, execution_place(lab, foothold)[0])
+    with leaving(lab, made_files, Trace("key", KEY)):
         made = run_from(lab, foothold, argv)
         if made.exit_code:
             raise ProbeError(f"openssl exited with {made.exit_code}", evidence=[made.error])
@@ -106,10 +108,6 @@ def forge(
             return Verdict(technique, lab.mode, foothold, False, answer.refusal, tried, control)
         run_from(lab, foothold, ["tee", f"{case.folder}/crt"], stdin=_certificate(store))
         before, after = _user_info(case, with_it=False), _user_info(case, with_it=True)
-    finally:
-        store.delete(KEY)
-        # Without its key, nobody can use the certificate again.
-        run_from(lab, foothold, ["rm", "-rf", case.folder])
     if GROUP not in after.get("groups", ()):
         raise ProbeError(f"the apiserver does not see a member of {GROUP}, but {after}")
     evidence += [
@@ -188,8 +186,6 @@ def _tls_channel(lab: Lab) -> Channel:
 def _control(lab: Lab) -> str:
     """Let the apiserver write to etcd, and delete what it wrote: the positive control."""
     path, name = "/api/v1/namespaces/default/configmaps", "labkit-control"
-    try:
+    with leaving(lab, Trace("object", f"{path}/{name}")):
         create(lab, path, {"metadata": {"name": name}})
-    finally:
-        remove(lab, f"{path}/{name}")
     return "the apiserver writes to the same etcd: a ConfigMap was created and deleted"

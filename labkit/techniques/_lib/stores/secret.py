@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeTimeout
+from labkit.lab.traces import Trace, leaving
 from labkit.techniques._lib.machines.admin import create, remove
 
 if TYPE_CHECKING:
@@ -76,11 +77,9 @@ def fresh_secret(lab: Lab, name: str) -> Iterator[Secret]:
     }
     path = f"/api/v1/namespaces/{secret.namespace}/secrets"
     remove(lab, f"{path}/{name}")
-    create(lab, path, manifest)
-    try:
+    with leaving(lab, Trace("object", f"{path}/{name}")):
+        create(lab, path, manifest)
         yield secret
-    finally:
-        remove(lab, f"{path}/{name}")
 
 
 def true_secret(lab: Lab, namespace: str, name: str, key: str) -> Secret:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
 from labkit.techniques._lib.machines.reach import address_in_lab, attacker, run
 from labkit.techniques._lib.technique import ROOT_ON_WORKER
@@ -23,8 +24,10 @@ from labkit.techniques._lib.technique import ROOT_ON_WORKER
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["between", "capture", "flush_neighbours", "place_of", "wait", "wait_until_poisoned"]
+__all__ = ["LEAVES", "between", "capture", "neighbours", "place_of", "wait", "wait_until_poisoned"]
 
+#: What a capture leaves until it ends.
+LEAVES = ("program", "neighbours")
 #: Seconds for the whole capture, and for each condition.
 LIMIT, PATIENCE = 90.0, 30.0
 
@@ -73,24 +76,21 @@ def capture(
     addresses = [address_in_lab(lab, node) for pair in poisoned for node in pair]
     lead = agents.argv("arp_poison", *addresses) if addresses else []
     argv = agents.argv("capture", folder, filters, *lead)
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    program = Trace("program", folder, here)
+    with (
+        ThreadPoolExecutor(max_workers=1) as pool,
+        leaving(lab, *neighbours(lab, poisoned), program),
+    ):
         future = pool.submit(run, lab, here, argv, timeout=LIMIT, check=True)
 
         def stop() -> bytes:
             run(lab, here, ["touch", f"{folder}/stop"])
             return future.result().stdout
 
-        try:
-            wait_until_poisoned(lab, here, poisoned)
-            argv = ["test", "-e", f"{folder}/pcap"]
-            wait("tcpdump writes", lambda: not run(lab, here, argv).exit_code)
-            yield stop
-        finally:
-            if not future.done():
-                run(lab, here, ["mkdir", "-p", folder])
-                run(lab, here, ["touch", f"{folder}/stop"])
-                future.exception()
-            flush_neighbours(lab, poisoned)
+        wait_until_poisoned(lab, here, poisoned)
+        argv = ["test", "-e", f"{folder}/pcap"]
+        wait("tcpdump writes", lambda: not run(lab, here, argv).exit_code)
+        yield stop
 
 
 def between(lab: Lab, pairs: Sequence[tuple[str, str]], what: str) -> str:
@@ -110,12 +110,12 @@ def wait_until_poisoned(lab: Lab, here: str, poisoned: Sequence[tuple[str, str]]
             wait(f"{victim} believes {here}", partial(_is_at, lab, victim, others, own))
 
 
-def flush_neighbours(lab: Lab, poisoned: Sequence[tuple[str, str]]) -> None:
-    """Delete the poisoned ARP entries, so that the machines resolve them again."""
-    for victim, others in _by_victim(poisoned).items():
-        for other in others:
-            address = address_in_lab(lab, other)
-            run(lab, victim, ["ip", "neigh", "flush", "to", address, "dev", "eth0"])
+def neighbours(lab: Lab, poisoned: Sequence[tuple[str, str]]) -> list[Trace]:
+    """Return the ARP entries that poisoning leaves: each victim resolves them again."""
+    return [
+        Trace("neighbours", " ".join(address_in_lab(lab, other) for other in others), victim)
+        for victim, others in _by_victim(poisoned).items()
+    ]
 
 
 def _check_forwarding(lab: Lab, here: str) -> None:

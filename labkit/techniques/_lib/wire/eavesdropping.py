@@ -16,7 +16,7 @@ from labkit.techniques._lib.machines.reach import run
 from labkit.techniques._lib.stores.secret import Sample, Secret, sample
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
-from labkit.techniques._lib.wire.capture import between, capture
+from labkit.techniques._lib.wire.capture import LEAVES, between, capture
 from labkit.techniques._lib.wire.decode import (
     Content,
     Stream,
@@ -94,6 +94,8 @@ class EavesdropTarget:
         Takes a lab; called before the capture.
     payload : callable, optional
         Predicts whether the payload would be readable if the channel were plaintext.
+    leaves : tuple of str
+        The kinds of traces that `traffic` and `before` leave until they have undone them.
     """
 
     about: str
@@ -103,6 +105,7 @@ class EavesdropTarget:
     pushed: bool = False
     before: Callable[[Lab], None] | None = field(default=None, repr=False)
     payload: Callable[[Model], Prediction] | None = field(default=None, repr=False)
+    leaves: tuple[str, ...] = ()
 
 
 def predict(model: Model, target: EavesdropTarget) -> Prediction:
@@ -251,6 +254,7 @@ def technique(
         execute=execute_technique,
         settings=settings,
         cost=2.0,
+        leaves=(*LEAVES, *target.leaves),
     )
 
 

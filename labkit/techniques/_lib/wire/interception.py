@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -19,17 +20,20 @@ from typing import TYPE_CHECKING
 from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.lab.pki import Authority
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import address_in_lab, run
 from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
-from labkit.techniques._lib.wire.capture import flush_neighbours, place_of, wait_until_poisoned
+from labkit.techniques._lib.wire.capture import LEAVES, neighbours, place_of, wait_until_poisoned
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
 __all__ = ["ANSWER", "InterceptionTarget", "intercept", "technique"]
 
+#: The comment of the firewall's rules of ``labkit.agents.fake_server``.
+RULES = "labkit-middle"
 #: The answer of the false server to a request over TLS.
 ANSWER = b"labkit: this is not what you asked for\n"
 #: Seconds that the false server runs, and that one call may take to reach it. A call over an old
@@ -55,6 +59,8 @@ class InterceptionTarget:
     positive_control : callable
         Takes a lab. It shows that the client reaches the real server when no attacker is in
         between, and returns that in words.
+    leaves : tuple of str
+        The kinds of traces that `call` leaves until it has undone them.
     """
 
     about: str
@@ -62,6 +68,7 @@ class InterceptionTarget:
     wanted: str
     read: str
     positive_control: Callable[[Lab], str] = field(repr=False)
+    leaves: tuple[str, ...] = ()
 
 
 def predict(model: Model, target: InterceptionTarget) -> Prediction:
@@ -129,7 +136,9 @@ def _intercept_calls(
     )
     address = address_in_lab(lab, client)
     addresses = [address_in_lab(lab, server) for server in servers]
+    folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     job = {
+        "folder": folder,
         "certificate_pem": leaf.certificate.decode(),
         "key_pem": leaf.key.decode(),
         "client": address,
@@ -142,18 +151,15 @@ def _intercept_calls(
     }
     pairs = [(client, server) for server in servers]
     argv = agents.argv("fake_server")
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    traces = [*neighbours(lab, pairs), Trace("rules", RULES, here), Trace("program", folder, here)]
+    with ThreadPoolExecutor(max_workers=1) as pool, leaving(lab, *traces):
         stdin = json.dumps(job).encode()
         future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=STAY + 20, check=True)
-        try:
-            wait_until_poisoned(lab, here, pairs)
-            said = [target.call(lab)]
-            while not wait([future], timeout=CALL).done:
-                said.append(target.call(lab))
-            output = future.result()
-        finally:
-            future.exception()
-            flush_neighbours(lab, pairs)
+        wait_until_poisoned(lab, here, pairs)
+        said = [target.call(lab)]
+        while not wait([future], timeout=CALL).done:
+            said.append(target.call(lab))
+        output = future.result()
     seen: list[dict[str, str]] = json.loads(output.stdout)
     return seen, any(answer and ANSWER in answer for answer in said)
 
@@ -198,4 +204,5 @@ def technique(
         predict=predict_technique,
         execute=execute_technique,
         cost=3.0,
+        leaves=(*LEAVES, "rules", *target.leaves),
     )

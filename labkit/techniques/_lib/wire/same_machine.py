@@ -10,7 +10,7 @@ from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import address_in_lab, run, run_from
 from labkit.techniques._lib.technique import NETWORK, USER_ON_MASTER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
-from labkit.techniques._lib.wire.capture import capture
+from labkit.techniques._lib.wire.capture import LEAVES, capture
 from labkit.techniques._lib.wire.eavesdropping import ATTACK, SOURCES
 from labkit.techniques._lib.wire.traffic import annotated
 
@@ -132,4 +132,5 @@ def technique(name: str, title: str, about: str) -> Technique:
         sources=SOURCES,
         predict=predict_technique,
         execute=execute_technique,
+        leaves=(*LEAVES, "annotation"),
     )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.machines.admin import annotate
@@ -36,11 +37,9 @@ def annotated(lab: Lab, kinds: str, namespace: str, name: str) -> Iterator[Secre
     """Set a random annotation on an object; yield its value, and remove it afterwards."""
     written = nonce(f"annotation of {kinds} {namespace}/{name}")
     path = f"/api/v1/namespaces/{namespace}/{kinds}/{name}"
-    try:
+    with leaving(lab, Trace("annotation", f"{path} {MARK}")):
         annotate(lab, path, MARK, written.value.decode())
         yield written
-    finally:
-        annotate(lab, path, MARK, None)
 
 
 @contextmanager

@@ -1,0 +1,246 @@
+"""Print the state of this machine as JSON, without what changes by itself.
+
+The result is ``{section: {item: value}}``. These rules leave out what a machine changes by itself:
+
+- processes: identifiers, arguments, the program's own family, and the servers of commands of other
+  clients of the lab, which end with their clients. Only programs are named.
+- listeners: the number of a port that the kernel chose on the loopback address.
+- firewall: the chains of kube-proxy, flannel, CNI and Docker, and the rules that jump there.
+- neighbours: everything but hardware addresses that are claimed for two machines at once.
+- files: times; the content of files of more than a megabyte, which are programs; of /run and
+  /var/log everything but what labkit makes there.
+- units: those that systemd makes for pods, sessions and devices, and its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+Section = dict[str, str]
+#: The folders whose files are compared, and the patterns of the files elsewhere.
+FOLDERS = ("etc", "root", "home", "tmp", "usr/local", "var/lib/labkit")
+PATTERNS = ("run/labkit*", "run/systemd/system/*", "var/log/labkit*", "dev/shm/*")
+#: Docker mounts the first three, flanneld's unit writes the fourth, systemd the fifth. The others
+#: are labkit's own records; the secrets of an interrupted change are not among them.
+CHANGING = re.compile(
+    r"^/(etc/(hosts|hostname|resolv\.conf|cni(/.*)?|mtab)"
+    r"|tmp/systemd-private-.*|tmp/\.\w+-unix|run/labkit-(ready|wait\..*)"
+    r"|var/lib/labkit/(since|edits\.json|fingerprint\.json|etc\.tar|etcd-keys\.json|pending))$"
+)
+#: The socket of the machine's own Docker Engine.
+ENGINE = "/run/docker.sock"
+#: Bytes from which only the size of a file counts.
+LARGE = 1_000_000
+OTHERS_CHAINS = re.compile(r"\b(KUBE|FLANNEL|CNI|DOCKER|cali)[-_A-Z0-9]*")
+#: Seconds that a process must have run: programs that others start for a moment are not counted.
+OLD = 3.0
+#: The start of the text of labkit.agents.run_commands, which is its command line.
+SERVER = b"Run the commands that arrive on standard input"
+EPHEMERAL = re.compile(r"^127\.[\d.]+:(3[2-9]|[4-6]\d)\d{3}$")
+OWN_UNITS = re.compile(r"^(systemd-|dbus|user@|user-runtime|session|getty|console-|modprobe@|init)")
+#: The states that count; a unit is in the others for a moment.
+WORDS = ("active", "failed")
+
+
+def output(*argv: str) -> list[str]:
+    """Run a command, and return the lines of its output; none if there is no such command."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    except FileNotFoundError:
+        return []
+    return done.stdout.splitlines()
+
+
+def processes(proc: Path = Path("/proc")) -> Section:
+    """Return the programs that run."""
+    own = family(proc)
+    ticks = os.sysconf("SC_CLK_TCK")
+    uptime = float((proc / "uptime").read_text().split()[0])
+    found = {}
+    for entry in proc.iterdir():
+        if not entry.name.isdigit() or int(entry.name) in own:
+            continue
+        try:
+            shown = (entry / "stat").read_text().rpartition(")")[2].split()
+            name = (entry / "comm").read_text().strip()
+            where = place((entry / "cgroup").read_text())
+            if SERVER in (entry / "cmdline").read_bytes()[:300]:
+                continue
+        except OSError:
+            continue
+        if shown[0] != "Z" and uptime - int(shown[19]) / ticks >= OLD:
+            found[f"{name} of {where}"] = "runs"
+    return found
+
+
+def family(proc: Path) -> set[int]:
+    """Return the ids of labkit's server of commands and of all its descendants, and our own."""
+    parents: dict[int, int] = {}
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int(
+                    (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                )
+            except OSError:
+                continue
+    own, process = {os.getpid()}, os.getpid()
+    while process := parents.get(process, 0):
+        if process == 1:
+            break
+        own.add(process)
+    return own
+
+
+def place(cgroup: str) -> str:
+    """Return the unit or the pod of a process.
+
+    Examples
+    --------
+    >>> place("0::/system.slice/etcd.service")
+    'etcd.service'
+    """
+    if "kubepods" in cgroup:
+        return "a pod"
+    found = re.findall(r"([\w@.-]+\.(?:service|scope))", cgroup)
+    return found[0] if found else "no unit"
+
+
+def listeners() -> Section:
+    """Return the TCP and UDP sockets that wait for callers, with their programs."""
+    found = {}
+    for line in output("ss", "-H", "-lntup"):
+        kind, _, _, _, address, *rest = line.split()
+        name = re.search(r'\("([^"]+)"', " ".join(rest))
+        shown = "127.0.0.1:any" if EPHEMERAL.match(address) else address
+        found[f"{kind} {shown}"] = name[1] if name else "the kernel"
+    return found
+
+
+def firewall() -> Section:
+    """Return the rules that are not of another program's chains."""
+    found = {}
+    table = ""
+    for line in output("iptables-save"):
+        if line.startswith("*"):
+            table = line[1:]
+        elif line.startswith("-A") and not OTHERS_CHAINS.search(line):
+            found[f"{table} {line}"] = "set"
+    return found
+
+
+def routes() -> Section:
+    """Return the routes."""
+    return {" ".join(line.split()): "set" for line in output("ip", "route", "show")}
+
+
+def neighbours() -> Section:
+    """Return the hardware addresses that are claimed for more than one address on the network."""
+    at: dict[str, set[str]] = {}
+    for line in output("ip", "neigh", "show", "dev", "eth0"):
+        words = line.split()
+        if "lladdr" in words:
+            at.setdefault(words[words.index("lladdr") + 1], set()).add(words[0])
+    return {" ".join(sorted(them)): "one address" for them in at.values() if len(them) > 1}
+
+
+def files(root: Path = Path("/")) -> Section:
+    """Return the mode, owner and hash of each file, and the target of each link."""
+    found = {}
+    for path in (*walk(root / it for it in FOLDERS), *(p for q in PATTERNS for p in root.glob(q))):
+        name = f"/{path.relative_to(root)}"
+        if not CHANGING.match(name):
+            try:
+                found[name] = described(path)
+            except FileNotFoundError:
+                continue
+    return found
+
+
+def walk(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield everything below some folders, and the folders themselves."""
+    for folder in folders:
+        if folder.is_dir():
+            yield folder
+            for here, inner, names in os.walk(folder):
+                inner[:] = [each for each in inner if not CHANGING.match(f"{here}/{each}")]
+                yield from (Path(here) / each for each in (*inner, *names))
+
+
+def described(path: Path) -> str:
+    """Return the mode and owner of a file, and the start of its content's hash."""
+    info = path.lstat()
+    said = f"{stat.S_IMODE(info.st_mode):04o} {info.st_uid}:{info.st_gid}"
+    if stat.S_ISLNK(info.st_mode):
+        return f"-> {path.readlink()}"
+    if info.st_size > LARGE:
+        return f"{said} {info.st_size} bytes"
+    if stat.S_ISREG(info.st_mode):
+        return f"{said} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    return f"{said} {'folder' if stat.S_ISDIR(info.st_mode) else 'special'}"
+
+
+def units() -> Section:
+    """Return the services and sockets that are active or failed."""
+    argv = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "--full")
+    found = {}
+    for line in output(*argv, "--type=service,socket"):
+        name, _, active, *_ = line.split()
+        if active in WORDS and not OWN_UNITS.match(name):
+            found[name] = active
+    return found
+
+
+def docker() -> Section:
+    """Return the containers and images of the machine's own Docker Engine."""
+    if not Path(ENGINE).is_socket():
+        return {}
+    containers = [name for it in ask("/containers/json?all=1") for name in it["Names"]]
+    images = [name for it in ask("/images/json") for name in it["RepoTags"] or [it["Id"]]]
+    return {f"container {name}": "there" for name in containers} | {
+        f"image {name}": "there" for name in images
+    }
+
+
+def ask(path: str) -> list[dict[str, Any]]:
+    """Return the answer of the machine's Docker Engine."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(ENGINE)
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+        answer = HTTPResponse(connection)
+        answer.begin()
+        found: list[dict[str, Any]] = json.loads(answer.read())
+    return found
+
+
+SECTIONS = {
+    "processes": processes,
+    "listeners": listeners,
+    "firewall": firewall,
+    "routes": routes,
+    "neighbours": neighbours,
+    "files": files,
+    "units": units,
+    "docker": docker,
+}
+
+
+def main() -> None:
+    """Print all sections."""
+    json.dump({name: read() for name, read in SECTIONS.items()}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The fingerprint of a lab: its whole state, without what changes by itself.
+
+It is taken when the lab comes up, and kept on the master. What a lab differs in later is named
+machine by machine. ``labkit.agents.fingerprint`` and ``labkit.agents.etcd_keys`` say what is left
+out, by rules.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
+
+from docker.models.containers import Container
+
+from labkit import agents
+from labkit.cluster import Environment
+from labkit.errors import LabError
+from labkit.lab import bootstrap
+from labkit.lab.machine import FileSpec, execute, read_file, write_files
+
+__all__ = ["Fingerprint", "differences", "keep_fingerprint", "kept_fingerprint", "take_fingerprint"]
+
+#: By machine (or "etcd", "objects"), section and item.
+Fingerprint: TypeAlias = dict[str, dict[str, dict[str, str]]]
+FILE = "/var/lib/labkit/fingerprint.json"
+#: Sections in which a missing item is no difference: units and pods say what must run.
+ONLY_NEW = ("processes",)
+#: Annotations and labels that a component writes by itself.
+OWN_MARKS = (
+    "node.alpha.kubernetes.io/ttl",
+    "volumes.kubernetes.io/controller-managed-attach-detach",
+)
+
+
+def take_fingerprint(machines: Mapping[str, Container], env: Environment) -> Fingerprint:
+    """Read the state of a lab.
+
+    Parameters
+    ----------
+    machines : mapping of str to docker.models.containers.Container
+        The running machines by name.
+    env : Environment
+        The environment of the lab.
+
+    Returns
+    -------
+    dict
+        Values by machine, section and item; "etcd" and "objects" stand beside the machines.
+
+    Raises
+    ------
+    LabkitError
+        A machine, etcd or the apiserver does not answer.
+    """
+    etcd = machines[next(node.name for node in env.nodes if node.role == "etcd")]
+    master = machines[next(node.name for node in env.nodes if node.role == "master")]
+    with ThreadPoolExecutor(max_workers=len(env.nodes) + 2) as pool:
+        shared = {"etcd": pool.submit(_etcd, etcd), "objects": pool.submit(_objects, master, env)}
+        own = {node.name: pool.submit(_machine, machines[node.name]) for node in env.nodes}
+        return {name: future.result() for name, future in (own | shared).items()}
+
+
+def keep_fingerprint(machines: Mapping[str, Container], env: Environment) -> None:
+    """Write the fingerprint of a new lab to its master.
+
+    Parameters
+    ----------
+    machines : mapping of str to docker.models.containers.Container
+        The running machines by name.
+    env : Environment
+        The environment of the lab.
+
+    Raises
+    ------
+    LabkitError
+        A machine, etcd or the apiserver does not answer.
+    """
+    master = machines[next(node.name for node in env.nodes if node.role == "master")]
+    text = json.dumps(take_fingerprint(machines, env))
+    write_files(master, [FileSpec(FILE, text.encode(), 0o600)])
+
+
+def kept_fingerprint(master: Container) -> Fingerprint:
+    """Return the fingerprint that a lab had when it came up.
+
+    Parameters
+    ----------
+    master : docker.models.containers.Container
+        The lab's master.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    LabError
+        The lab has no fingerprint.
+    """
+    try:
+        found: Fingerprint = json.loads(read_file(master, FILE))
+    except LabError as error:
+        raise LabError(
+            "this lab has no fingerprint: it came up with an older version of labkit",
+            hint="labkit down, then labkit up",
+        ) from error
+    return found
+
+
+def differences(before: Fingerprint, after: Fingerprint) -> list[str]:
+    """Return what two fingerprints differ in, one line for each item.
+
+    Parameters
+    ----------
+    before, after : dict
+        The results of :func:`take_fingerprint`.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+
+    Examples
+    --------
+    >>> old = {"attacker": {"processes": {}, "files": {"/tmp": "1777"}}}
+    >>> new = {"attacker": {"processes": {"etcd": "runs"}, "files": {"/tmp": "0777"}}}
+    >>> differences(old, new)
+    ['attacker: files: /tmp is 0777, was 1777', 'attacker: processes: etcd is new']
+    """
+    first, second = _flat(before), _flat(after)
+    found = []
+    for key in first.keys() | second.keys():
+        place, section, item = key
+        was, now = first.get(key), second.get(key)
+        where = f"{place}: {section}: {item}"
+        if was is None:
+            found.append(f"{where} is new")
+        elif now is None and section not in ONLY_NEW:
+            found.append(f"{where} is gone")
+        elif now is not None and now != was:
+            found.append(f"{where} is {now}, was {was}")
+    return sorted(found)
+
+
+def _flat(fingerprint: Fingerprint) -> dict[tuple[str, str, str], str]:
+    return {
+        (place, section, item): value
+        for place, sections in fingerprint.items()
+        for section, items in sections.items()
+        for item, value in items.items()
+    }
+
+
+def _machine(machine: Container) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = json.loads(
+        execute(machine, agents.argv("fingerprint"), timeout=60).stdout
+    )
+    return found
+
+
+def _etcd(etcd: Container) -> dict[str, dict[str, str]]:
+    hashes = agents.argv("as_etcd_root", *agents.argv("etcd_keys", "hash"))
+    members = json.loads(bootstrap.etcdctl(etcd, "member", "list", "--write-out=json").stdout)
+    return {
+        "keys": json.loads(execute(etcd, hashes, timeout=60).stdout),
+        "members": {
+            " ".join(it["peerURLs"]): "a learner" if it.get("isLearner") else it.get("name", "")
+            for it in members["members"]
+        },
+        "users": {"users": bootstrap.etcd_users(etcd)},
+    }
+
+
+def _objects(master: Container, env: Environment) -> dict[str, dict[str, str]]:
+    """Return the nodes and pods: what a person may set of them."""
+    argv = ["kubectl", f"--kubeconfig={env.bootstrap_kubeconfig}", "get", "nodes,pods"]
+    shown = execute(master, [*argv, "--all-namespaces", "--output=json"], timeout=60)
+    found: dict[str, dict[str, str]] = {"Node": {}, "Pod": {}}
+    for item in json.loads(shown.stdout)["items"]:
+        about = item["metadata"]
+        marks = {**about.get("labels", {}), **about.get("annotations", {})}
+        said = {
+            "marks": {key: value for key, value in marks.items() if key not in OWN_MARKS},
+            "taints": item["spec"].get("taints"),
+            "node": item["spec"].get("nodeName"),
+            "images": [it["image"] for it in item["spec"].get("containers", ())],
+        }
+        name = f"{about.get('namespace', '')}/{about['name']}"
+        found[item["kind"]][name] = json.dumps(said, sort_keys=True)
+    return found

@@ -1,0 +1,98 @@
+"""SIGINT, SIGTERM and SIGHUP end a command in the same way; a second one ends it at once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from labkit.lab.parallel import in_parallel
+
+#: Waits in two threads as a command does, undoes something, and says so.
+COMMAND = """
+import os, sys, time, types
+import labkit.cli._app as cli
+from labkit.lab.parallel import in_parallel
+
+def act(item):
+    try:
+        os.write(1, b"now\\n")
+        for _ in range(200):
+            time.sleep(0.05)
+    finally:
+        os.write(1, b"undone\\n")
+        time.sleep({pause})
+
+def work() -> None:
+    in_parallel([1, 2], act)
+
+sys.modules["labkit.cli.work"] = types.SimpleNamespace(work=work)
+cli.COMMANDS["work"] = "work.work"
+sys.argv = ["labkit", "work"]
+cli.app()
+"""
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def start(pause: float = 0) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-c", COMMAND.format(pause=pause)]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["now\n"] * 2
+    return process
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_ends_a_command_that_undoes_what_it_did(number: signal.Signals) -> None:
+    with start() as process:
+        process.send_signal(number)
+        out, error = process.communicate(timeout=30)
+    assert (process.returncode, out) == (128 + number, "undone\nundone\n")
+    assert error == "interrupted\n"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_second_signal_ends_it_at_once(number: signal.Signals) -> None:
+    with start(pause=120) as process:
+        process.send_signal(number)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "undone\n"
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number
+
+
+def test_ignored_signal_stays_ignored() -> None:
+    """As under nohup."""
+    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    argv = [sys.executable, "-c", f"{ignore}\n{COMMAND.format(pause=0)}"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+
+
+def test_interrupt_reaches_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[Any] = []
+
+    def act(item: int) -> None:
+        try:
+            while True:
+                pass
+        except KeyboardInterrupt:
+            ended.append(item)
+            raise
+
+    def wait(futures: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("labkit.lab.parallel.wait", wait)
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel([1, 2, 3], act)
+    assert sorted(ended) == [1, 2, 3]

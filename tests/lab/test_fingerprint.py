@@ -1,0 +1,177 @@
+"""The fingerprint of a lab: equal to itself, and different where the lab is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit import agents
+from labkit.agents import fingerprint
+from labkit.lab.fingerprint import differences
+from labkit.verification.content import contains, content_rows
+
+RULE = ("-t", "nat", "PREROUTING", "-p", "tcp", "--dport", "9", "-j", "ACCEPT")
+POD = "/api/v1/namespaces/shop/pods/web"
+PEERS = "--peer-urls=http://127.0.0.1:23800"
+
+
+def test_files_are_known_by_mode_owner_content_and_target(tmp_path: Path) -> None:
+    for folder in ("etc", "tmp", "var/log", "run"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "etc/hosts").write_text("Docker's")
+    (tmp_path / "var/log/syslog").write_text("grows")
+    (tmp_path / "var/log/labkit-1").symlink_to("/etc/shadow")
+    secret = tmp_path / "etc/secret"
+    secret.write_text("one")
+    before = fingerprint.files(tmp_path)
+    assert set(before) == {"/etc", "/etc/secret", "/tmp", "/var/log/labkit-1"}
+    assert before["/var/log/labkit-1"] == "-> /etc/shadow"
+    secret.chmod(0o600)
+    assert fingerprint.files(tmp_path)["/etc/secret"] != before["/etc/secret"]
+    secret.chmod(0o644)
+    assert fingerprint.files(tmp_path) == before
+    secret.write_text("two")
+    assert fingerprint.files(tmp_path)["/etc/secret"] != before["/etc/secret"]
+
+
+def test_programs_of_others_are_named_and_own_ones_are_not() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        own = fingerprint.family(Path("/proc"))
+        assert os.getpid() in own
+        assert process.pid not in own
+        process.kill()
+
+
+def test_server_of_another_client_is_no_difference(tmp_path: Path) -> None:
+    server = agents.argv("run_commands")
+    for number, argv in (("41", server), ("42", ["python3", "-c", "import socket"])):
+        entry = tmp_path / number
+        entry.mkdir()
+        entry.joinpath("cmdline").write_text("\0".join(argv))
+        entry.joinpath("comm").write_text("python3\n")
+        entry.joinpath("cgroup").write_text("0::/\n" if number == "41" else "0::/a.service\n")
+        entry.joinpath("stat").write_text(f"{number} (python3) S 0{' 0' * 17} 0 0\n")
+    (tmp_path / "uptime").write_text("100 100\n")
+    assert fingerprint.processes(tmp_path) == {"python3 of a.service": "runs"}
+
+
+def test_difference_is_named_with_its_machine() -> None:
+    old = {"master": {"routes": {"a": "set"}, "processes": {"etcd of a": "runs"}}}
+    new = {"master": {"routes": {"b": "set"}, "processes": {"sh of b": "runs"}}}
+    assert differences(old, new) == [
+        "master: processes: sh of b is new",
+        "master: routes: a is gone",
+        "master: routes: b is new",
+    ]
+    assert differences(old, old) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "expected"),
+    [
+        ({"a": 1, "default": 2}, {"a": 1}, True),
+        ({"a": 1}, {"a": 2}, False),
+        ({}, {"a": {}}, True),
+        ({"rules": [{"verbs": ["get", "*"]}]}, {"rules": [{"verbs": ["get"]}]}, False),
+        ({"v": [{"name": "a"}, {"name": "kube-api-access-x"}]}, {"v": [{"name": "a"}]}, True),
+        ({"v": [{"name": "a"}, {"name": "b"}]}, {"v": [{"name": "a"}]}, False),
+        (None, {"a": 1}, False),
+    ],
+)
+def test_content_is_compared_without_defaults(found: Any, wanted: Any, expected: bool) -> None:
+    assert contains(found, wanted) == expected
+
+
+#: What is done to a lab by hand, how it is undone, and the line that names it.
+CHANGES: dict[str, tuple[Callable[[Any], object], Callable[[Any], object], str]] = {
+    "a file": (
+        lambda lab: lab.write_file("worker1", "/root/left", b"x"),
+        lambda lab: lab.exec("worker1", ["rm", "/root/left"]),
+        "worker1: files: /root/left is new",
+    ),
+    "a link": (
+        lambda lab: lab.exec("worker1", ["ln", "-s", "/etc/shadow", "/var/log/labkit-x"]),
+        lambda lab: lab.exec("worker1", ["rm", "/var/log/labkit-x"]),
+        "worker1: files: /var/log/labkit-x is new",
+    ),
+    "a mode": (
+        lambda lab: lab.exec("master", ["chmod", "0666", "/etc/passwd"]),
+        lambda lab: lab.exec("master", ["chmod", "0644", "/etc/passwd"]),
+        "master: files: /etc/passwd is 0666",
+    ),
+    "a rule": (
+        lambda lab: lab.exec("worker2", ["iptables", *RULE[:2], "-I", *RULE[2:]]),
+        lambda lab: lab.exec("worker2", ["iptables", *RULE[:2], "-D", *RULE[2:]]),
+        "worker2: firewall: nat -A PREROUTING",
+    ),
+    "a route": (
+        lambda lab: lab.exec("worker2", ["ip", "route", "add", "blackhole", "10.99.7.0/24"]),
+        lambda lab: lab.exec("worker2", ["ip", "route", "del", "blackhole", "10.99.7.0/24"]),
+        "worker2: routes: blackhole 10.99.7.0/24",
+    ),
+    "a key": (
+        lambda lab: lab.etcdctl("put", "/registry/x", "y"),
+        lambda lab: lab.etcdctl("del", "/registry/x"),
+        "etcd: keys: /registry/x is new",
+    ),
+    "a label": (
+        lambda lab: lab.kubectl("label", "node", "worker1", "labkit-x=1"),
+        lambda lab: lab.kubectl("label", "node", "worker1", "labkit-x-"),
+        "objects: Node: /worker1 is",
+    ),
+    "a stopped unit": (
+        lambda lab: lab.exec("worker1", ["systemctl", "stop", "kube-proxy"]),
+        lambda lab: lab.exec("worker1", ["systemctl", "start", "kube-proxy"]),
+        "worker1: units: kube-proxy.service is gone",
+    ),
+}
+
+
+def test_lab_that_nobody_touched_is_equal_to_itself(labs: dict[str, Any]) -> None:
+    for lab in labs.values():
+        lab.reset()
+        assert lab.drift() == []
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_change_by_hand_is_named(what: str, lab_insecure: Any) -> None:
+    change, undo, line = CHANGES[what]
+    change(lab_insecure)
+    try:
+        found = lab_insecure.drift()
+        assert any(each.startswith(line) for each in found), found
+    finally:
+        undo(lab_insecure)
+
+
+def test_process_and_its_listener_are_named(lab_insecure: Any) -> None:
+    argv = ["systemd-run", "--unit=left", "sh", "-c", "exec nc -lk -p 4444 2>/dev/null || sleep 60"]
+    lab_insecure.exec("master", argv)
+    try:
+        time.sleep(3.5)  # a younger process is not counted
+        assert any("of left.service is new" in line for line in lab_insecure.drift())
+    finally:
+        lab_insecure.exec("master", ["systemctl", "stop", "left"], check=False)
+
+
+def test_verify_reports_what_is_not_the_environments(lab_hardened: Any) -> None:
+    lab = lab_hardened
+    assert content_rows(lab) == []
+    binding = ["clusterrolebinding", "labkit-left", "--clusterrole=view", "--user=x"]
+    lab.kubectl("create", *binding)
+    lab.kubectl("delete", "secret", "--namespace=shop", "db-credentials")
+    try:
+        found = {(row.channel, row.observed, row.verdict) for row in content_rows(lab)}
+        assert found == {
+            ("ClusterRoleBinding labkit-left", "not in the environment", "disagree"),
+            ("Secret shop/db-credentials", "missing", "disagree"),
+        }
+    finally:
+        lab.reset()
+    assert content_rows(lab) == []
