@@ -22,7 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 MENU = {
     "Start": ("docs/architecture", "docs/lab", "SECURITY"),
     "The course": tuple(f"notebooks/{p.stem}" for p in sorted(ROOT.glob("notebooks/*.ipynb"))),
-    "Use it": ("docs/analysis", "docs/your-own-cluster", "docs/ci", "docs/formats", "docs/api"),
+    "Use it": (
+        "docs/analysis",
+        "docs/your-own-cluster",
+        "docs/ci",
+        "docs/formats",
+        "docs/api",
+        "docs/troubleshooting",
+    ),
     "What is in it": (
         "docs/techniques/index",
         "docs/controls/index",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit import cluster, model
-from labkit.cluster.syntax.disk import MAX_DUMP, MAX_MODEL, read_bytes
+from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
 from labkit.cluster.syntax.source import decode
 from labkit.cluster.syntax.yamldoc import read_documents
 from labkit.errors import ConfigError
@@ -26,8 +26,8 @@ def load_model(what: Environment | Path | str) -> Model:
     ----------
     what : Environment, path or str
         One of these: "insecure" or "hardened"; the folder of an environment; a folder of files
-        copied from a cluster's machines; a file or folder that ``kubectl get -o json`` wrote; a
-        model by hand in YAML; a file of another tool, see :data:`labkit.formats.FORMATS`.
+        copied from a cluster's machines; a file or folder that ``kubectl get`` wrote in JSON or
+        YAML; a model by hand in YAML; a file of another tool, see :data:`labkit.formats.FORMATS`.
 
     Returns
     -------
@@ -50,10 +50,10 @@ def load_model(what: Environment | Path | str) -> Model:
         return _of(cluster.read_anything(what))
     if not path.exists():
         raise ConfigError(f"nothing at {path}", hint="give a folder, or a model's file")
+    if cluster.is_dump(path):
+        return _of(cluster.read_anything(path))
     if _is_by_hand(path):
         return model.read_model_file(path)
-    if _is_dump(path):
-        return _of(cluster.read_anything(path))
     from labkit import formats
 
     return formats.read(path)
@@ -64,15 +64,6 @@ def _of(found: Environment | Dump) -> Model:
     if isinstance(found, cluster.Environment):
         return model.read_model(found)
     return model.model_of_dump(found)
-
-
-def _is_dump(path: Path) -> bool:
-    """Say whether a file holds objects as kubectl writes them in JSON."""
-    if path.suffix != ".json":
-        return False
-    # the NUL characters of UTF-16
-    head = read_bytes(path, path.name, MAX_DUMP)[:4096].replace(b"\0", b"")
-    return b'"apiVersion"' in head and b'"kind"' in head
 
 
 def _is_by_hand(path: Path) -> bool:

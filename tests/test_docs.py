@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import nbformat
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from labkit import controls, techniques
+from labkit.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -206,3 +208,38 @@ def test_gate_is_the_same_in_every_document() -> None:
     (found,) = re.findall(r"```sh\nlabkit (analyze cluster .*)\n```", text)
     words = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", found)]
     assert all(gate_of(name) == words for name in PIPELINES)
+
+
+# -- when something goes wrong --------------------------------------------------------------
+
+
+def commands_in_troubleshooting() -> list[str]:
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    return sorted(set(re.findall(r"`(labkit [^`]+)`", text)))
+
+
+@pytest.mark.parametrize("command", commands_in_troubleshooting())
+def test_each_command_of_troubleshooting_exists(command: str) -> None:
+    """It must be a command with these options; whether a lab is up does not matter."""
+    from typer.main import get_command
+
+    words = command.split()[1:]
+    found: Any = get_command(app)
+    context: Any = found.make_context("labkit", [], resilient_parsing=True)
+    while words and hasattr(found, "commands") and not words[0].startswith("-"):
+        assert words[0] in found.commands, command
+        found = found.commands[words.pop(0)]
+        context = found.make_context(command, list(words), parent=context, resilient_parsing=True)
+    known = {option for parameter in found.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= known, command
+
+
+def test_each_symptom_of_troubleshooting_has_one_command() -> None:
+    rows = [
+        line
+        for line in (ROOT / "docs" / "troubleshooting.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith("| what you see")
+    ]
+    assert len(rows) > 20
+    for row in rows:
+        assert re.search(r"\| `(labkit|docker) [^`]+` \|$", row), row

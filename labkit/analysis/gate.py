@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from labkit.analysis.attack_graph.queries import AttackPaths, attack_paths, reach
+from labkit.analysis.attack_graph.queries import AttackPaths, Reach, attack_paths, reach
 from labkit.analysis.findings.finding import LEVELS, Finding, Findings
 from labkit.analysis.findings.threats import find_threats
 from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
@@ -49,7 +49,8 @@ class Analysis:
         return json.dumps(self._plain(), ensure_ascii=False)
 
     def _plain(self) -> dict[str, Any]:
-        found = reach(self.model)
+        # the goals are those of a cluster
+        found = reach(self.model) if self.model.of_cluster else Reach({})
         return {
             "model": self.model.name,
             "components": len(self.model.components),
@@ -236,6 +237,9 @@ def doubts(
     []
     """
     found = [repr(each) for each in paths if each.possible]
+    if not model.of_cluster:
+        what = f"{model.name} has no part of a cluster"
+        found += [f"{each.start} -> {each.goal}: {what}" for each in paths if not each]
     unknown = tripped(findings, level, baseline, "unknown")
     found += [f"unknown: {item.severity}: {item.id}: {item.claim}" for item in unknown]
     if model.dump is not None and (paths or level is not None or baseline is not None):

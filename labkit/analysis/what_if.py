@@ -11,7 +11,7 @@ from labkit.analysis.findings.rules import COMPONENT_RULES, RULES, ThreatRule
 from labkit.analysis.findings.threats import find_threats
 from labkit.cluster.syntax.source import Source
 from labkit.model import GOALS, PROPERTIES, Channel, Claim, Component, Foothold, Goal, Model
-from labkit.model.claims import closed
+from labkit.model.claims import closed, listener_of
 from labkit.tables import columns, html
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _by_claims(model: Model, name: str) -> Model:
 
 
 def _is_about(item: Finding, it: Channel, rule: ThreatRule) -> bool:
-    where = f"{it.server}:{it.path or it.port}" if rule.listener else it.id
+    where = listener_of(it) if rule.listener else it.id
     return item.id == f"{rule.name}@{where}"
 
 

@@ -53,8 +53,9 @@ def _engine_error(error: Exception) -> EngineError | None:
         return None
     if not isinstance(error, (docker.errors.DockerException, requests.RequestException)):
         return None
+    timed_out = isinstance(error, requests.Timeout)
     return EngineError(
-        "Docker Engine refused a request",
+        "Docker Engine does not answer" if timed_out else "Docker Engine refused a request",
         evidence=str(error).splitlines()[:10],
         hint="labkit doctor",
     )

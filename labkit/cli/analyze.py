@@ -108,8 +108,9 @@ def analyze(
     elif not quiet:
         shown = findings if every else findings.state("open", "unknown", "accepted", "residual")
         typer.echo(repr(shown))
-        typer.echo()
-        typer.echo(repr(analysis.reach(model)))
+        if model.of_cluster:
+            typer.echo()
+            typer.echo(repr(analysis.reach(model)))
     for unknown in model.unknowns:
         say(f"not understood: {unknown}", quiet=quiet)
     for item in kept:

@@ -37,11 +37,18 @@ def up(
         steps = ", ".join(f"{title} {seconds:.1f}" for title, seconds in timings.steps.items())
         detail = f"up in {timings.seconds:.1f} s ({steps})" if steps else "is already up"
         say(f"lab {lab.name} ({lab.mode}) {detail}", quiet=quiet)
+        for warning in lab.status().warnings:
+            say(f"warning: {warning}")
 
 
 def down(
+    context: typer.Context,
     mode: Modes = None,
     name: Name = "default",
+    every: Annotated[
+        bool,
+        typer.Option("--all", "-a", help="Remove every lab on this engine, of any name and mode."),
+    ] = False,
     force: Annotated[
         bool,
         typer.Option("--force", help="Do not wait for a process that changes a lab."),
@@ -51,23 +58,31 @@ def down(
 ) -> None:
     """Remove labs with their containers, volumes and networks.
 
-    A lab that does not exist is not an error. For another process that changes a lab, it waits half
-    a minute. With --force it does not wait, and the other process fails.
+    A lab that does not exist is not an error. The folder of the lab's environment is not needed:
+    --mode takes the mode that labkit status --all shows. For another process that changes a lab,
+    it waits half a minute. With --force or --all it does not wait, and the other process fails.
     """
-    from labkit.lab import Lab
+    from labkit.lab import Lab, removal
     from labkit.lab.parallel import in_parallel
 
-    labs = [
-        Lab(each, name=name, reporter=reporter(quiet), wait=patience(no_wait))
-        for each in dict.fromkeys(mode or BOTH)
-    ]
-    done = in_parallel(labs, lambda lab: lab.down(force=force))
-    for lab, removed in zip(labs, done, strict=True):
+    if every:
+        source = context.get_parameter_source("name")
+        if mode or (source and source.name == "COMMANDLINE"):
+            raise typer.BadParameter("give either --all, or --mode and --name")
+        found = removal.remove_all()
+        if not found:
+            say("no labs on this engine", quiet=quiet)
+    else:
+        modes = list(dict.fromkeys(mode or BOTH))
+        labs = [removal.find(Lab, each, name, reporter(quiet), patience(no_wait)) for each in modes]
+        counts = in_parallel(labs, lambda lab: lab.down(force=force))
+        found = {(lab.name, lab.mode): n for lab, n in zip(labs, counts, strict=True)}
+    for (lab, of), removed in found.items():
         things = (
             "container, volume or network" if removed == 1 else ("containers, volumes and networks")
         )
         detail = f"{removed} {things} removed" if removed else "nothing to remove"
-        say(f"lab {lab.name} ({lab.mode}): {detail}", quiet=quiet)
+        say(f"lab {lab} ({of}): {detail}", quiet=quiet)
 
 
 def reset(
@@ -94,7 +109,7 @@ def status(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the state of labs: ready, incomplete, stopped or absent."""
+    """Show the state of labs (ready, broken, incomplete, stopped, absent), and what is broken."""
     from labkit.lab import Lab, list_labs
 
     found = list_labs() if every else [Lab(each, name=name).status() for each in mode or BOTH]
@@ -107,6 +122,13 @@ def status(
         running = sum(state == "running" for state in lab.machines.values())
         machines = f"  {running} of {len(lab.machines)} machines run" if lab.machines else ""
         typer.echo(f"{lab.name}  {lab.mode}  {lab.state}{machines}")
+        for warning in lab.warnings:
+            say(f"warning: {warning}")
+        for line in lab.lines():
+            typer.echo(f"  {line}")
+        if lab.state in ("broken", "incomplete", "stopped"):
+            command = "reset" if lab.state == "broken" else "up"
+            say(f"next: labkit {command} --name {lab.name} --mode {lab.mode}")
         if lab.interrupted:
             command = f"labkit reset --name {lab.name} --mode {lab.mode}"
             say(f"a change of lab {lab.name} ({lab.mode}) was interrupted; next: {command}")

@@ -5,7 +5,7 @@ from .facts import Component, Credential, DockerClient, Environment, File, Node,
 from .kubeconfig import KubeConfig, read_kubeconfig
 from .objects.facts import Dump
 from .objects.live import read_live
-from .objects.reader import read_dump
+from .objects.reader import is_dump, read_dump
 from .reading import read_anything
 from .syntax.source import Setting, Source, Unknown
 
@@ -22,6 +22,7 @@ __all__ = [
     "Socket",
     "Source",
     "Unknown",
+    "is_dump",
     "read_anything",
     "read_certificates",
     "read_cluster",

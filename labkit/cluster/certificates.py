@@ -193,6 +193,12 @@ class Pki:
     bundles: tuple[Bundle, ...] = ()
     unknowns: tuple[Unknown, ...] = ()
 
+    def trusted(self, path: str) -> frozenset[str]:
+        """Return the names of the authorities whose certificates a file holds."""
+        alone = {item.name for item in self.authorities if item.certificate == path}
+        of_bundles = (it.authorities for it in self.bundles if it.certificate == path)
+        return frozenset(alone).union(*of_bundles)
+
 
 def read_certificates(data: bytes, path: str) -> tuple[Certificate, ...]:
     """Read all certificates of a PEM file.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import posixpath
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from labkit.cluster.componentconfig import (
@@ -14,7 +15,7 @@ from labkit.cluster.componentconfig import (
     read_kubelet_config,
     read_scheduler_config,
 )
-from labkit.cluster.defaults import DEFAULTS, KUBELET_FLAG_DEFAULTS, KUBELET_FLAGS
+from labkit.cluster.defaults import DEFAULTS, KUBELET_FLAG_DEFAULTS, KUBELET_FLAGS, PROXY_FLAGS
 from labkit.cluster.facts import Component, Node
 from labkit.cluster.kubeconfig import read_kubeconfig
 from labkit.cluster.syntax.flags import parse_flags
@@ -22,6 +23,12 @@ from labkit.cluster.syntax.source import Setting, Unknown, broken, trying
 from labkit.cluster.units import Command
 
 __all__ = ["read_components"]
+
+#: Keys of a kubelet's configuration that name files
+#: (pkg/kubelet/apis/config/helpers.go, KubeletConfigurationPathRefs).
+KUBELET_PATHS = frozenset(
+    ["authentication.x509.clientCAFile", "staticPodPath", "tlsCertFile", "tlsPrivateKeyFile"]
+)
 
 
 def read_components(
@@ -62,6 +69,8 @@ def _component(
         if not (kind == "containerd" and word.text == "config"):
             why = f"not a flag; labkit does not know how {kind} treats it"
             unknowns.append(Unknown(source.path, word.line, word.text, why))
+    if kind == "kube-proxy":
+        flags = [(PROXY_FLAGS.get(name, name), setting) for name, setting in flags]
     component_id = f"{kind}@{node.name}"
     if component_id in {other.id for other in others}:
         component_id = f"{kind}.{command.name}@{node.name}"
@@ -72,9 +81,11 @@ def _component(
         zone=node.zone,
         user=command.user,
         source=source,
-        settings=_group([*command.settings, *flags]),
+        settings=_group(_absolute(node, command.folder, [*command.settings, *flags])),
         defaults=DEFAULTS[kind],
         sockets=command.sockets,
+        complete=command.complete,
+        version=command.version,
     )
     read = None
     with trying(unknowns):
@@ -84,6 +95,18 @@ def _component(
     with trying(unknowns):
         client = _with_kubeconfig(node, component, unknowns)
     return client or component
+
+
+def _absolute(
+    node: Node, folder: str, settings: Iterable[tuple[str, Setting]]
+) -> Iterator[tuple[str, Setting]]:
+    """Yield settings; a relative path of a file of the machine starts in a folder."""
+    for name, setting in settings:
+        path = posixpath.normpath(posixpath.join(folder, setting.value))
+        relative = setting.value and not setting.value.startswith("/")
+        if relative and path in node.files:
+            setting = replace(setting, value=path)
+        yield name, setting
 
 
 def _group(settings: Iterable[tuple[str, Setting]]) -> dict[str, tuple[Setting, ...]]:
@@ -137,6 +160,10 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
     else:
         settings = read_containerd_config(*found)
     unknowns += odd
+    if kind == "kube-proxy":
+        # flags of addresses are ignored beside a configuration file
+        kept = {k: many for k, many in component.settings.items() if k not in PROXY_FLAGS.values()}
+        component = replace(component, settings=kept)
     merged = _group([*settings, *((k, s) for k, many in component.settings.items() for s in many)])
     config = found[1] if kind in {"kube-proxy", "containerd"} else ""
     return replace(component, settings=merged, config=config)
@@ -158,6 +185,13 @@ def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Compo
             more, odd = read_kubelet_config(node.files[path].read_text(), node.files[path].source)
             settings += more
             unknowns += odd
+    if found:
+        # the kubelet resolves the paths in its file from the file's folder
+        home = posixpath.dirname(component.setting("config").value)
+        settings = [
+            (key, _from_folder(home, setting) if key in KUBELET_PATHS else setting)
+            for key, setting in settings
+        ]
     for flag, many in component.settings.items():
         settings += [(KUBELET_FLAGS.get(flag, flag), setting) for setting in many]
     defaults = dict(component.defaults)
@@ -168,8 +202,13 @@ def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Compo
         settings=_group(settings),
         defaults=defaults,
         config=found[1] if found else "",
-        complete=complete,
+        complete=complete and component.complete,
     )
+
+
+def _from_folder(folder: str, setting: Setting) -> Setting:
+    path = posixpath.normpath(posixpath.join(folder, setting.value))
+    return replace(setting, value=path) if setting.value else setting
 
 
 def _with_kubeconfig(node: Node, component: Component, unknowns: list[Unknown]) -> Component:

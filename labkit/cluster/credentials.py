@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
+from labkit.cluster.apiserver_files import StaticToken
 from labkit.cluster.certificates import Certificate, Pki, read_certificates
 from labkit.cluster.facts import Component, Credential, Node
 from labkit.cluster.kubeconfig import KubeConfig
 
-__all__ = ["read_credentials"]
+__all__ = ["SERVICE_ACCOUNTS", "read_credentials"]
+
+#: What vouches for the tokens of service accounts, in place of an authority.
+SERVICE_ACCOUNTS = "service accounts"
 
 # Flags that name a client's certificate and its key
 CLIENT_FLAGS = {
@@ -35,6 +41,7 @@ def read_credentials(
     certificates: Mapping[tuple[str, str], tuple[Certificate, ...]],
     kubeconfigs: Iterable[KubeConfig],
     components: Iterable[Component],
+    tokens: Mapping[str, tuple[StaticToken, ...]],
 ) -> tuple[Credential, ...]:
     """Join the plan, the certificate files and the kubeconfigs into one list of credentials.
 
@@ -50,6 +57,8 @@ def read_credentials(
         By machine and path.
     kubeconfigs : iterable of KubeConfig
     components : iterable of Component
+    tokens : mapping of str to tuple of StaticToken
+        The static tokens of each apiserver.
 
     Returns
     -------
@@ -84,6 +93,8 @@ def read_credentials(
                 kubeconfig="",
                 source=planned.source,
             )
+    components = tuple(components)
+    static = _static_tokens(components, tokens)
     for config in kubeconfigs:
         if not config.method or (config.node, config.certificate) in paths:
             continue
@@ -98,6 +109,9 @@ def read_credentials(
         found[name, config.node] = _credential(
             name, config.method, config.certificate, config.key, facts, config
         )
+        if config.method == "token":
+            known = _known_token(config, static.get(config.token_digest))
+            found[name, config.node] = replace(found[name, config.node], **known)
     for component in components:
         for certificate_flag, key_flag in CLIENT_FLAGS.get(component.kind, ()):
             setting = component.given(certificate_flag)
@@ -123,7 +137,56 @@ def read_credentials(
                 kubeconfig="",
                 source=setting.source,
             )
+    for file, token in static.values():
+        for component in components:
+            if component.kind == "kube-apiserver" and token in tokens.get(component.id, ()):
+                name = _free(found, f"token of {token.user}", component.node, token.source.line)
+                found[name, component.node] = Credential(
+                    name=name,
+                    node=component.node,
+                    kind="token",
+                    certificate="",
+                    key=file,
+                    common_name=token.user,
+                    organizations=token.groups,
+                    signed_by=file,
+                    usages=("client",),
+                    hosts=(),
+                    kubeconfig="",
+                    source=token.source,
+                )
     return tuple(found.values())
+
+
+def _free(found: Mapping[tuple[str, str], Credential], name: str, node: str, line: object) -> str:
+    return f"{name} (line {line})" if (name, node) in found else name
+
+
+def _static_tokens(
+    components: Iterable[Component], tokens: Mapping[str, tuple[StaticToken, ...]]
+) -> dict[str, tuple[str, StaticToken]]:
+    """Return the static tokens by their digests, each with its file on the machine."""
+    return {
+        token.digest: (component.setting("token-auth-file").value, token)
+        for component in components
+        for token in tokens.get(component.id, ())
+    }
+
+
+def _known_token(config: KubeConfig, static: tuple[str, StaticToken] | None) -> dict[str, Any]:
+    """Return whom a kubeconfig's token makes its holder, and what vouches for it."""
+    if static:
+        file, token = static
+        return {"common_name": token.user, "organizations": token.groups, "signed_by": file}
+    if config.account:
+        namespace = config.account.split(":")[2]
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
+        return {
+            "common_name": config.account,
+            "organizations": groups,
+            "signed_by": SERVICE_ACCOUNTS,
+        }
+    return {}
 
 
 def _credential(

@@ -11,6 +11,7 @@ __all__ = [
     "ENVIRONMENT_PREFIXES",
     "KUBELET_FLAGS",
     "KUBELET_FLAG_DEFAULTS",
+    "PROXY_FLAGS",
     "REFERENCES",
 ]
 
@@ -58,6 +59,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "bind-address": "0.0.0.0",
         "secure-port": "10257",
         "tls-min-version": "VersionTLS12",
+        "authorization-always-allow-paths": "/healthz,/readyz,/livez",
     },
     "kube-scheduler": {
         "kubeconfig": "",
@@ -66,8 +68,15 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "bind-address": "0.0.0.0",
         "secure-port": "10259",
         "tls-min-version": "VersionTLS12",
+        "authorization-always-allow-paths": "/healthz,/readyz,/livez",
     },
-    "kube-proxy": {"kubeconfig": "", "master": "", "config": ""},
+    "kube-proxy": {
+        "kubeconfig": "",
+        "master": "",
+        "config": "",
+        "metricsBindAddress": "127.0.0.1:10249",
+        "healthzBindAddress": "0.0.0.0:10256",
+    },
     # with --config; names are the keys of KubeletConfiguration
     "kubelet": {
         "kubeconfig": "",
@@ -87,6 +96,10 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "enableDebuggingHandlers": "true",
         "enableSystemLogHandler": "true",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        "staticPodPath": "",
+        "healthzBindAddress": "127.0.0.1",
+        "healthzPort": "10248",
+        "tlsCipherSuites": "",
     },
     "kubectl-proxy": {
         "kubeconfig": "",
@@ -156,10 +169,20 @@ KUBELET_FLAGS = {
     "container-runtime-endpoint": "containerRuntimeEndpoint",
     "enable-debugging-handlers": "enableDebuggingHandlers",
     "enable-server": "enableServer",
+    "healthz-bind-address": "healthzBindAddress",
+    "healthz-port": "healthzPort",
+    "pod-manifest-path": "staticPodPath",
     "port": "port",
     "read-only-port": "readOnlyPort",
     "tls-cert-file": "tlsCertFile",
+    "tls-cipher-suites": "tlsCipherSuites",
     "tls-min-version": "tlsMinVersion",
+}
+
+# kube-proxy's flags that set a key of its configuration, where it has no file.
+PROXY_FLAGS = {
+    "healthz-bind-address": "healthzBindAddress",
+    "metrics-bind-address": "metricsBindAddress",
 }
 
 # Without --config the kubelet has its legacy defaults (cmd/kubelet/app/options/options.go).

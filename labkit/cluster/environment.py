@@ -28,6 +28,7 @@ from labkit.cluster.docker_client import read_docker_clients
 from labkit.cluster.edits import PLAN, Edit
 from labkit.cluster.facts import Component, Environment, File, Node
 from labkit.cluster.policies import read_etcd_auth
+from labkit.cluster.startable import obstacles, refuse_unstartable
 from labkit.cluster.syntax.disk import (
     files_below,
     inside,
@@ -115,13 +116,14 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
     certificates = certificates_of(nodes, unknowns)
     kubeconfigs = tuple(personal_kubeconfigs(nodes, components, unknowns))
     clients = [item.kubeconfig for item in components if item.kubeconfig]
-    credentials = read_credentials(nodes, pki, certificates, [*clients, *kubeconfigs], components)
     named = read_apiserver_files(nodes, components, unknowns)
+    configs = [*clients, *kubeconfigs]
+    credentials = read_credentials(nodes, pki, certificates, configs, components, named.tokens)
     manifests = tuple(file for name, file in plan.items() if name.startswith(MANIFESTS))
     auth_file = plan.get("etcd-auth.yaml")
     auth = read_etcd_auth(auth_file.read_text(), auth_file.source) if auth_file else None
     absent = Source(_shown(path / "etcd-auth.yaml", base), None, "etcd-auth.yaml absent", True)
-    return Environment(
+    env = Environment(
         name=_name(document, path.name),
         description=document.text("description", default=""),
         folder=path,
@@ -144,6 +146,8 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
         unknowns=tuple(dict.fromkeys(unknowns)),
         edits=edits,
     )
+    refuse_unstartable(env)
+    return replace(env, unknowns=(*env.unknowns, *obstacles(env)))
 
 
 def _name(document: Document, folder: str) -> str:

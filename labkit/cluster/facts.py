@@ -140,6 +140,8 @@ class Component:
     kubeconfig : KubeConfig or None
     complete : bool
         False if one of its files was not available: then a default means nothing.
+    version : tuple of int or None
+        Major and minor version, where the image's tag says it.
     """
 
     id: str
@@ -154,6 +156,7 @@ class Component:
     sockets: tuple[Socket, ...] = field(default=(), repr=False)
     kubeconfig: KubeConfig | None = field(default=None, repr=False)
     complete: bool = True
+    version: tuple[int, int] | None = None
 
     @property
     def flags(self) -> dict[str, Setting]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from labkit.cluster.apiserver_files import digest_of
 from labkit.cluster.syntax.source import Setting, Source, Unknown, broken, is_true
 from labkit.cluster.syntax.yamldoc import Document, read_one
 
 __all__ = ["KubeConfig", "looks_like_kubeconfig", "read_kubeconfig"]
 
 MARK = re.compile(r"^[\s{,\"']*kind[\"']?\s*:\s*[\"']?Config\b", re.MULTILINE)
+ACCOUNT = re.compile(r"system:serviceaccount:[a-z0-9.-]+:[a-z0-9.-]+")
 CLUSTER = frozenset(
     [
         "server",
@@ -83,6 +86,10 @@ class KubeConfig:
         Paths on the machine.
     certificate_data : bytes
         An inline certificate as PEM text.
+    token_digest : str
+        The digest of an inline token, see :func:`labkit.cluster.apiserver_files.digest_of`.
+    account : str
+        The service account whose token it is: "system:serviceaccount:NAMESPACE:NAME".
     unknowns : tuple of Unknown
     """
 
@@ -97,6 +104,8 @@ class KubeConfig:
     certificate: str = ""
     key: str = ""
     certificate_data: bytes = field(default=b"", repr=False)
+    token_digest: str = field(default="", repr=False)
+    account: str = ""
     unknowns: tuple[Unknown, ...] = ()
 
     def __str__(self) -> str:
@@ -251,6 +260,13 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
                     "changes the client's server; not read",
                 )
             )
+    if skip and skip.value not in ("true", "false"):
+        raise document.broken(
+            f"insecure-skip-tls-verify: {skip.value!r} is neither true nor false",
+            *cluster,
+            "insecure-skip-tls-verify",
+        )
+    token = document.text(*user, "token", default="") if method == "token" else ""
     source = document.source(*place)
     if method in {"token", "password"} or data:
         source = _without_secret(Setting(method, source))
@@ -266,8 +282,27 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
         certificate=str(base / named) if named and not pem else "",
         key=str(base / key) if key else "",
         certificate_data=pem,
+        token_digest=digest_of(token) if token else "",
+        account=_account_of(token),
         unknowns=tuple(unknowns),
     )
+
+
+def _account_of(token: str) -> str:
+    """Return the service account that a token says it is of; empty for any other token.
+
+    Whether the apiserver signed it is not asked.
+    """
+    parts = token.split(".")
+    if len(parts) != 3:
+        return ""
+    try:
+        said = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return ""
+    subject = said.get("sub") if isinstance(said, dict) else None
+    found = isinstance(subject, str) and re.fullmatch(ACCOUNT, subject)
+    return str(subject) if found else ""
 
 
 def _without_secret(setting: Setting) -> Source:

@@ -31,7 +31,7 @@ ABAC_KEYS = frozenset(
     ["user", "group", "readonly", "apiGroup", "namespace", "resource", "nonResourcePath"]
 )
 #: The older kind is still accepted (apiserver/pkg/apis/apiserver/v1/register.go).
-ENCRYPTION_KINDS = frozenset({"EncryptionConfiguration", "EncryptionConfig"})
+ENCRYPTION_KINDS = ("EncryptionConfiguration", "EncryptionConfig")
 PROVIDERS = frozenset({"identity", "aesgcm", "aescbc", "secretbox", "kms"})
 
 

@@ -9,7 +9,7 @@ from labkit.cluster.copied.files import is_copied
 from labkit.cluster.environment import read_environment
 from labkit.cluster.facts import Environment
 from labkit.cluster.objects.facts import Dump
-from labkit.cluster.objects.reader import DUMP_COMMAND, read_dump
+from labkit.cluster.objects.reader import DUMP_COMMAND, has_objects, read_dump
 from labkit.errors import ConfigError, NotUnderstood
 
 __all__ = ["read_anything"]
@@ -23,7 +23,7 @@ def read_anything(path: Path | str) -> Environment | Dump:
     path : path or str
         A folder with an ``environment.yaml`` (or the name of one of the kit's environments), a
         folder with files copied from machines, or a file or folder that ``kubectl get -o json``
-        wrote.
+        or ``-o yaml`` wrote.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def read_anything(path: Path | str) -> Environment | Dump:
         return read_environment(where)
     if is_copied(where):
         return read_cluster(where)
-    if where.is_dir() and any(where.rglob("*.json")):
+    if where.is_dir() and has_objects(where):
         return read_dump(where)
     if isinstance(path, str) and not where.exists() and len(where.parts) == 1:
         return read_environment(path)

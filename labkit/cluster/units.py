@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from labkit.cluster.defaults import DEFAULTS, ENVIRONMENT_PREFIXES
-from labkit.cluster.facts import Node, Socket
+from labkit.cluster.facts import File, Node, Socket
+from labkit.cluster.launch import HELPERS, Launch, launched
 from labkit.cluster.syntax.source import Setting, Source, Unknown, broken, trying
 from labkit.cluster.syntax.systemd import (
     Unit,
@@ -20,18 +23,30 @@ from labkit.cluster.syntax.systemd import (
     split,
 )
 
-__all__ = ["HELPERS", "Command", "read_units", "unit_commands"]
+__all__ = ["Command", "from_environment", "read_units", "unit_commands"]
 
+#: Where systemd looks for units, the first folder wins: systemd.unit(5); /lib is that of
+#: distributions without a merged /usr.
 UNIT_FOLDERS = (
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/run/systemd/transient",
+    "/run/systemd/generator.early",
     "/etc/systemd/system",
+    "/etc/systemd/system.attached",
     "/run/systemd/system",
+    "/run/systemd/system.attached",
+    "/run/systemd/generator",
+    "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
+    "/run/systemd/generator.late",
 )
 # The lab writes into it the values that differ between the machines of a role
 NODE_ENVIRONMENT = "/etc/labkit/node.env"
 PREFIXES = "@-:+!|"
-HELPERS = frozenset({"sh", "bash", "dash", "env", "nice", "sudo", "chrt", "taskset", "systemd-run"})
+#: What a service without ExecStart= has (systemd's src/core/service.c, service_verify).
+WITHOUT_START = (("Service", "ExecStop"), ("Unit", "SuccessAction"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,12 @@ class Command:
     settings : tuple of (str, Setting)
         The flags that environment variables set.
     sockets : tuple of Socket
+    folder : str
+        The working directory, from which relative paths start.
+    version : tuple of int or None
+        Major and minor version, where the image's tag says it.
+    complete : bool
+        False if some of its flags could not be read: then a default means nothing.
     """
 
     kind: str
@@ -60,6 +81,9 @@ class Command:
     user: str
     settings: tuple[tuple[str, Setting], ...] = ()
     sockets: tuple[Socket, ...] = ()
+    folder: str = "/"
+    version: tuple[int, int] | None = None
+    complete: bool = True
 
 
 def read_units(node: Node, unknowns: list[Unknown]) -> dict[str, Unit]:
@@ -80,52 +104,55 @@ def read_units(node: Node, unknowns: list[Unknown]) -> dict[str, Unit]:
     ConfigError
         A unit is malformed, unless `unknowns` collects errors.
     """
+    folders: dict[str, dict[str, str]] = {}
+    for path in sorted(node.files):
+        parent, _, name = path.rpartition("/")
+        folders.setdefault(parent, {})[name] = path
     units: dict[str, Unit] = {}
     for folder in UNIT_FOLDERS:
-        for path in sorted(node.files):
-            pure = PurePosixPath(path)
-            if str(pure.parent) != folder or pure.suffix not in {".service", ".socket"}:
-                continue
-            if pure.name in units:
+        for name, path in folders.get(folder, {}).items():
+            if not name.endswith((".service", ".socket")) or name in units:
                 continue
             file = node.files[path]
             with trying(unknowns):
                 text = file.read_text()
                 parts = [parse_unit(text, file.source)]
                 # an empty unit file masks the unit, whatever its drop-ins say
-                for extra in _drop_ins(node, pure.name) if text.strip() else ():
+                for extra in _drop_ins(folders, name) if text.strip() else ():
                     drop = node.files[extra]
                     with trying(unknowns):
                         parts.append(parse_unit(drop.read_text(), drop.source))
-                units[pure.name] = merge(pure.name, file.source, parts)
+                units[name] = merge(name, file.source, parts)
     return units
 
 
-def _drop_ins(node: Node, name: str) -> list[str]:
+def _drop_ins(folders: Mapping[str, Mapping[str, str]], unit: str) -> list[str]:
     """Return the drop-ins of a unit, sorted by name; the first folder wins."""
-    stem, _, suffix = name.rpartition(".")
+    stem, _, suffix = unit.rpartition(".")
     pieces = stem.split("-")
-    folders = [suffix, *("-".join(pieces[:n]) + f"-.{suffix}" for n in range(1, len(pieces))), name]
+    drops = [suffix, *("-".join(pieces[:n]) + f"-.{suffix}" for n in range(1, len(pieces))), unit]
     found: dict[str, str] = {}
-    for drop in reversed(folders):
+    for drop in reversed(drops):
         for base in UNIT_FOLDERS:
-            start = f"{base}/{drop}.d/"
-            for path in node.files:
-                if (
-                    path.startswith(start)
-                    and path.endswith(".conf")
-                    and "/" not in path[len(start) :]
-                ):
-                    found.setdefault(path[len(start) :], path)
+            for name, path in folders.get(f"{base}/{drop}.d", {}).items():
+                if name.endswith(".conf"):
+                    found.setdefault(name, path)
     return [found[key] for key in sorted(found)]
 
 
-def _environment(
-    node: Node, unit: Unit, unknowns: list[Unknown]
-) -> tuple[dict[str, str], dict[str, Source]]:
+class _Variables(NamedTuple):
+    """The variables of a service; not complete without a file that the service demands."""
+
+    values: dict[str, str]
+    sources: dict[str, Source]
+    complete: bool
+
+
+def _environment(node: Node, unit: Unit, unknowns: list[Unknown]) -> _Variables:
     """Return the variables of a service; an environment file wins over the unit."""
     values: dict[str, str] = {}
     sources: dict[str, Source] = {}
+    complete = True
     for item in unit.all("Service", "Environment"):
         for word in split(item):
             text, _ = specifiers(word.text, unit.name, node.name)
@@ -136,50 +163,68 @@ def _environment(
             sources[key] = Source(item.path, word.line, word.raw)
     for item in unit.all("Service", "EnvironmentFile"):
         path, _ = specifiers(item.value.lstrip("-"), unit.name, node.name)
-        if path in node.files:
-            file = node.files[path]
+        named = _matching(node, path)
+        for file in named:
             for key, (value, line) in parse_environment(file.read_text(), file.source).items():
                 values[key] = value
                 sources[key] = Source(file.source, line, f"{key}={value}")
-        elif path == NODE_ENVIRONMENT:
+        if not named and path == NODE_ENVIRONMENT:
             values.update({"NODE": node.name, "NODE_IP": node.name})
-        elif not item.value.startswith("-"):
+        elif not named and not item.value.startswith("-"):
+            complete = False
             text = f"EnvironmentFile={item.value}"
             unknowns.append(Unknown(item.path, item.line, text, f"not among {node.name}'s files"))
-    return values, sources
+    return _Variables(values, sources, complete)
+
+
+def _matching(node: Node, path: str) -> list[File]:
+    """Return the files that a path with wildcards names, sorted as glob(3) does."""
+    if path in node.files:
+        return [node.files[path]]
+    if not set(path) & set("*?["):
+        return []
+    found = (it for it in node.files if it.count("/") == path.count("/") and fnmatchcase(it, path))
+    return [node.files[it] for it in sorted(found)]
 
 
 def _command(
     node: Node, unit: Unit, unknowns: list[Unknown]
-) -> tuple[str, list[Word], Source] | None:
-    """Return the component that a service starts, its arguments and its source."""
+) -> tuple[Launch, Source, _Variables] | None:
+    """Return the component that a service starts, its source, and the service's variables."""
     item = unit.last("Service", "ExecStart")
     if item is None:
+        if not any(unit.all(*other) for other in WITHOUT_START):
+            what = f"{unit.name} has no ExecStart=: systemd refuses it"
+            raise broken(unit.path, None, what, "write ExecStart=, or remove the unit")
         return None
-    environment, _ = _environment(node, unit, [])
-    words, missing = expand(split(item), unit.name, node.name, environment)
+    variables = _environment(node, unit, [])
+    words, missing = expand(split(item), unit.name, node.name, variables.values)
     for word, name in missing:
         why = "not set in any file of this machine"
         unknowns.append(Unknown(item.path, word.line, f"{name} in {word.raw or word.text}", why))
     if not words:
         raise broken(item.path, item.line, "ExecStart= without a command")
     executable = words[0].text.lstrip(PREFIXES)
-    kind = PurePosixPath(executable).name
-    arguments = words[1:]
-    if words[0].text.startswith("@"):
-        arguments = words[2:]
+    name = PurePosixPath(executable).name
+    arguments = words[2:] if words[0].text.startswith("@") else words[1:]
     line = words[0].line
-    if kind == "kubectl" and any(word.text == "proxy" for word in arguments[:3]):
-        kind = "kubectl-proxy"
-        arguments = [word for word in arguments if word.text != "proxy"]
-        return kind, arguments, Source(item.path, line, f"ExecStart={executable} proxy")
-    if kind in DEFAULTS:
-        return kind, arguments, Source(item.path, line, f"ExecStart={executable}")
+    source = Source(item.path, line, f"ExecStart={executable}")
+    if name == "kubectl" and any(word.text == "proxy" for word in arguments[:3]):
+        rest = tuple(word for word in arguments if word.text != "proxy")
+        source = Source(item.path, line, f"ExecStart={executable} proxy")
+        return Launch("kubectl-proxy", rest), source, variables
+    stem = unit.name.removesuffix(".service")
+    known = launched([Word(executable, line), *arguments], variables.values, node.files)
+    if known is None and stem in DEFAULTS:
+        known = Launch(stem, (), complete=False)
     why = "labkit knows no component of this name"
-    if kind in HELPERS:
+    if name in HELPERS:
         why = "labkit does not read what a shell or helper starts"
-    unknowns.append(Unknown(item.path, line, f"ExecStart={executable}", why))
-    return None
+    if known and not known.complete:
+        why = f"it starts {known.kind}, but labkit cannot read with which flags"
+    if known is None or not known.complete:
+        unknowns.append(Unknown(item.path, line, source.text, why))
+    return (known, source, variables) if known else None
 
 
 def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
@@ -211,24 +256,50 @@ def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
             command = _command(node, unit, unknowns)
             if command is None:
                 continue
-            kind, arguments, source = command
-            user = unit.last("Service", "User")
-            values, sources = _environment(node, unit, unknowns)
+            found, source, variables = command
+            user, folder = unit.last("Service", "User"), unit.last("Service", "WorkingDirectory")
+            _environment(node, unit, unknowns)
             stem = name.removesuffix(".service")
+            settings = from_environment(found.kind, variables.values, variables.sources)
             yield Command(
-                kind=kind,
+                kind=found.kind,
                 name=stem,
-                arguments=tuple(arguments),
+                arguments=found.arguments,
                 source=source,
                 user=user.value if user else "root",
-                settings=tuple(_from_environment(kind, values, sources)),
+                settings=tuple(settings),
                 sockets=tuple(_sockets(node, units, stem)),
+                folder=folder.value.lstrip("-") if folder else "/",
+                complete=found.complete and variables.complete,
             )
 
 
-def _from_environment(
+def from_environment(
     kind: str, values: Mapping[str, str], sources: Mapping[str, Source]
 ) -> Iterable[tuple[str, Setting]]:
+    """Yield the flags that a component reads from its environment variables.
+
+    Parameters
+    ----------
+    kind : str
+        The component, for example "etcd".
+    values : mapping of str to str
+        The variables.
+    sources : mapping of str to Source
+        Where each one is set.
+
+    Yields
+    ------
+    flag : str
+    setting : Setting
+
+    Examples
+    --------
+    >>> source = Source("etcd.env", 1, "ETCD_CLIENT_CERT_AUTH=true")
+    >>> [(flag, it.value) for flag, it in from_environment(
+    ...     "etcd", {"ETCD_CLIENT_CERT_AUTH": "true"}, {"ETCD_CLIENT_CERT_AUTH": source})]
+    [('client-cert-auth', 'true')]
+    """
     prefix = ENVIRONMENT_PREFIXES.get(kind)
     if prefix:
         for key, source in sources.items():

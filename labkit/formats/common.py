@@ -11,6 +11,7 @@ from labkit.model import PROPERTIES, Channel, Claim, Component, Model
 from labkit.model.threat_model import end_of_channel
 
 __all__ = [
+    "ENCRYPTED",
     "Names",
     "at_rest",
     "claims_text",
@@ -34,6 +35,8 @@ ACTORS = re.compile(
 SENSITIVE = re.compile(r"secret|token|credential|password|\bkeys?\b|all objects|root on|exec")
 #: Characters that XML 1.0 forbids: https://www.w3.org/TR/xml/#charsets
 UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: The detail of an unknown claim about a channel that another tool's file marks as encrypted.
+ENCRYPTED = "encrypted; the file does not give the TLS version"
 NAMESPACE = uuid.UUID("6f5d8c1e-6e0c-5a53-9a0e-1c6a0b1f7a11")
 
 
@@ -187,7 +190,9 @@ def zones(components: Iterable[Component]) -> tuple[str, ...]:
 
 
 def is_encrypted(channel: Channel) -> bool:
-    """Say whether a channel is encrypted; an unknown one counts as not encrypted.
+    """Say whether a channel is encrypted, as a claim or as another tool's mark says.
+
+    Without a claim and without a mark, it counts as not encrypted.
 
     Parameters
     ----------
@@ -203,7 +208,9 @@ def is_encrypted(channel: Channel) -> bool:
     >>> is_encrypted(read_model("hardened").channels[0])
     True
     """
-    return channel.encryption.value.startswith("tls")
+    claim = channel.encryption
+    marked = claim.value == "unknown" and claim.detail == ENCRYPTED
+    return marked or claim.value.startswith("tls")
 
 
 def is_sensitive(data: Iterable[str]) -> bool:

@@ -13,8 +13,15 @@ from labkit.cluster.syntax.yamldoc import Document, Key
 from labkit.formats.common import Names, at_rest, claims_text, everyone, labels, role, zones
 from labkit.formats.documents import identified, port_at
 from labkit.formats.layout import layout
+from labkit.formats.original import extend
 from labkit.formats.plain import from_plain, to_plain
-from labkit.formats.visible import Visible, claim_or_unknown, claims_by_protocol, joined
+from labkit.formats.visible import (
+    Visible,
+    claim_or_unknown,
+    claims_by_protocol,
+    joined,
+    two_ways,
+)
 from labkit.model import PROPERTIES, Channel, Claim, Component, Model
 
 if TYPE_CHECKING:
@@ -253,15 +260,30 @@ def visible(document: Document) -> Visible:
         },
         components,
     )
+    found = {key: _channel(document, *flow, assets, *flows[key]) for key, flow in channels.items()}
+    both = (key for key in found if document.get(*flows[key], "bidirectional") is True)
     return Visible(
         name=document.text("project", "name", default=""),
         description=document.text("project", "description", default=""),
         components=components,
-        channels={
-            key: _channel(document, *flow, assets, *flows[key]) for key, flow in channels.items()
-        },
-        notes=tuple(notes),
+        channels=found,
+        notes=(*notes, *(two_ways(document.path, found[key]) for key in both)),
     )
+
+
+def keep(original: dict[str, Any], written: dict[str, Any], seen: Visible) -> None:
+    """Add what labkit says to a document of another tool: findings, and the free slot."""
+    project = original["project"] = dict(original.get("project") or {})
+    attributes = project.get("attributes")
+    slots = written["project"]["attributes"]
+    project["attributes"] = {**(attributes if isinstance(attributes, dict) else {}), **slots}
+    for name in ("threats", "mitigations"):
+        extend(original, name, written[name], "id")
+    for name, known in (("components", seen.components), ("dataflows", seen.channels)):
+        new = {it["id"]: it["threats"] for it in written[name]}
+        for it in original.get(name) or ():
+            if it["id"] in known and new.get(known[it["id"]].id):
+                extend(it, "threats", new[known[it["id"]].id], "threat")
 
 
 def _zone_of(

@@ -74,6 +74,12 @@ def to_plain(model: Model) -> dict[str, Any]:
             for it in model.credentials
         ],
         "unknowns": list(model.unknowns),
+        **({"out_of_scope": list(map(list, model.out_of_scope))} if model.out_of_scope else {}),
+        **(
+            {"original": {"format": model.original[0], "document": model.original[1]}}
+            if model.original
+            else {}
+        ),
     }
 
 
@@ -117,7 +123,17 @@ def from_plain(document: Document, *keys: Key) -> Model:
         credentials=tuple(map(read.credential, read.each(*keys, "credentials"))),
         description=read.text(*keys, "description"),
         unknowns=read.texts(*keys, "unknowns"),
+        out_of_scope=tuple(read.pairs(*keys, "out_of_scope")),
+        original=_original(document.get(*keys, "original")),
     )
+
+
+def _original(found: Any) -> tuple[str, dict[str, Any]] | None:
+    """Return the other tool's document that a model was read from, if it is there."""
+    if not isinstance(found, dict):
+        return None
+    name, document = found.get("format"), found.get("document")
+    return (name, document) if isinstance(name, str) and isinstance(document, dict) else None
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
@@ -183,6 +199,13 @@ class _Reader:
                 raise self.document.broken(f"{found!r} stands here twice", *place, name)
             seen.add(found)
             yield place
+
+    def pairs(self, *keys: Key) -> Iterable[tuple[str, str]]:
+        if self.document.get(*keys) is None:
+            return
+        for number in range(self._count(*keys)):
+            one, other = (self.text(*keys, number, each) for each in (0, 1))
+            yield one, other
 
     def source(self, *keys: Key) -> Source:
         return Source(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
 from labkit.cluster.syntax.source import broken, decode
 from labkit.cluster.syntax.yamldoc import Document
 from labkit.formats.documents import parse
-from labkit.formats.table import FORMATS, Format, find
+from labkit.formats.table import FORMATS, Format, find, write
 from labkit.formats.visible import agreed, foreign
 from labkit.model import Model
 
@@ -88,8 +89,8 @@ def read_text(text: str, path: str = "model", format: str = "") -> Model:  # noq
     seen = module.visible(document)
     kept = module.slot(document)
     if kept is None:
-        return foreign(seen)
-    written = module.visible(parse(module.write(kept, ()), path))
+        return replace(foreign(seen), original=(chosen.name, document.value))
+    written = module.visible(parse(write(kept, chosen.name), path))
     return agreed(kept, written, seen, path)
 
 

@@ -111,6 +111,8 @@ def write(model: Model, format: str, findings: Iterable[Finding] | None = None) 
     -------
     str
         Equal models and findings give equal texts; there are no times or random values in them.
+        A model that was read from a file of this format, and not changed since, is that file with
+        the findings added: what labkit cannot say stays as it was.
 
     Raises
     ------
@@ -125,4 +127,8 @@ def write(model: Model, format: str, findings: Iterable[Finding] | None = None) 
     """
     ordered = tuple(sorted(findings or (), key=lambda item: item.id))
     text: str = find(format).module.write(model, ordered)
+    if model.original and model.original[0] == format:
+        from labkit.formats.original import restored
+
+        return restored(model, text, find(format).module, model.original[1])
     return text

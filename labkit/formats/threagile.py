@@ -22,6 +22,7 @@ from labkit.formats.common import (
     zones,
 )
 from labkit.formats.documents import parse
+from labkit.formats.original import extend
 from labkit.formats.plain import from_plain, to_plain
 from labkit.formats.threagile_risks import categories, tracking
 from labkit.formats.visible import Visible, claim_or_unknown, claims_by_protocol, joined
@@ -47,6 +48,57 @@ TECHNOLOGIES = {
     "kubectl-proxy": "reverse-proxy",
     "kubectl": "devops-client",
 }
+
+#: Threagile's own names of protocols, beside those that labkit gives itself.
+PROTOCOLS = frozenset(
+    [
+        "ws",
+        "wss",
+        "reverse-proxy-web-protocol",
+        "reverse-proxy-web-protocol-encrypted",
+        "mqtt",
+        "jdbc",
+        "jdbc-encrypted",
+        "odbc",
+        "odbc-encrypted",
+        "sql-access-protocol",
+        "sql-access-protocol-encrypted",
+        "nosql-access-protocol",
+        "nosql-access-protocol-encrypted",
+        "binary",
+        "binary-encrypted",
+        "text",
+        "text-encrypted",
+        "ssh",
+        "ssh-tunnel",
+        "smtp",
+        "smtp-encrypted",
+        "pop3",
+        "pop3-encrypted",
+        "imap",
+        "imap-encrypted",
+        "ftp",
+        "ftps",
+        "sftp",
+        "scp",
+        "ldap",
+        "ldaps",
+        "jms",
+        "nfs",
+        "smb",
+        "smb-encrypted",
+        "local-file-access",
+        "nrpe",
+        "xmpp",
+        "iiop",
+        "iiop-encrypted",
+        "jrmp",
+        "jrmp-encrypted",
+        "in-process-library-call",
+        "inter-process-communication",
+        "container-spawning",
+    ]
+)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -146,7 +198,7 @@ def _asset(
         "type": KINDS[kind],
         "usage": "devops",
         "used_as_client_by_human": kind == "actor",
-        "out_of_scope": False,
+        "out_of_scope": it.id in dict(model.out_of_scope),
         "size": "service",
         "technology": TECHNOLOGIES.get(it.kind, "unknown-technology"),
         "internet": False,
@@ -196,7 +248,12 @@ def _protocol(it: Channel) -> str:
         )
     if not it.protocol:
         return "unknown-protocol"
-    return "binary-encrypted" if is_encrypted(it) else "binary"
+    secure = is_encrypted(it)
+    if secure and f"{it.protocol}-encrypted" in PROTOCOLS:
+        return f"{it.protocol}-encrypted"
+    if it.protocol in PROTOCOLS:
+        return it.protocol
+    return "binary-encrypted" if secure else "binary"
 
 
 def _authentication(it: Channel) -> str:
@@ -261,7 +318,32 @@ def visible(document: Document) -> Visible:
             key: _channel(document, *flow, data, *flows[key]) for key, flow in channels.items()
         },
         notes=tuple(notes),
+        out_of_scope=tuple(
+            (components[key].id, _reason(document, *at))
+            for key, at in assets.items()
+            if document.get(*at, "out_of_scope") is True
+        ),
     )
+
+
+def _reason(document: Document, *at: Key) -> str:
+    return document.text(*at, "justification_out_of_scope", default="")
+
+
+def keep(original: dict[str, Any], written: dict[str, Any], seen: Visible) -> None:
+    """Add what labkit says to a document of another tool: findings, and the free slot."""
+    original[SLOT] = written[SLOT]
+    names = {it.id: key for key, it in seen.components.items()}
+    ids = {it["id"]: names.get(title, "") for title, it in written["technical_assets"].items()}
+    for each in (written["individual_risk_categories"].values(), written["custom_risk_categories"]):
+        for category in each:
+            for risk in category["risks_identified"].values():
+                for key, value in risk.items():
+                    if key.startswith("most_relevant_technical_asset") and value in ids:
+                        risk[key] = ids[value]
+    extend(original, "custom_risk_categories", written["custom_risk_categories"], "id")
+    for name in ("individual_risk_categories", "risk_tracking"):
+        original[name] = {**(original.get(name) or {}), **written[name]}
 
 
 def _identified(document: Document, name: str) -> Iterator[tuple[str, tuple[Key, ...]]]:

@@ -20,8 +20,9 @@ from labkit.formats.common import (
 )
 from labkit.formats.documents import each, identified
 from labkit.formats.layout import Box, layout
+from labkit.formats.original import extend
 from labkit.formats.plain import from_plain, to_plain
-from labkit.formats.visible import Visible, claims_by_protocol, joined
+from labkit.formats.visible import Visible, claims_by_protocol, joined, two_ways
 from labkit.model import Channel, Claim, Component, Model
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
     cells = [
         *(_box(name, box) for name, box in boxes.items()),
         *(_part(model, it, places[it.id], about.get(it.id, [])) for it in parts),
-        *(_flow(it, about.get(it.id, [])) for it in model.channels if it.open),
+        *(_flow(model, it, about.get(it.id, [])) for it in model.channels if it.open),
     ]
     document = {
         "version": VERSION,
@@ -96,13 +97,15 @@ def write(model: Model, findings: Sequence[Finding]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _data(kind: str, name: str, description: str, threats: list[Any]) -> dict[str, Any]:
+def _data(
+    kind: str, name: str, description: str, threats: list[Any], reason: str | None = None
+) -> dict[str, Any]:
     return {
         "type": kind,
         "name": name,
         "description": description,
-        "outOfScope": False,
-        "reasonOutOfScope": "",
+        "outOfScope": reason is not None,
+        "reasonOutOfScope": reason or "",
         "isTrustBoundary": False,
         "hasOpenThreats": any(item["status"] == "Open" for item in threats),
         "threats": threats,
@@ -133,7 +136,7 @@ def _box(name: str, box: Box) -> dict[str, Any]:
 def _part(model: Model, it: Component, box: Box, threats: list[Any]) -> dict[str, Any]:
     kind = role(it.kind)
     shape, name = SHAPES[kind]
-    data = _data(name, it.id, it.description, threats)
+    data = _data(name, it.id, it.description, threats, dict(model.out_of_scope).get(it.id))
     look = RED if data["hasOpenThreats"] else LINE
     lines = ("topLine", "bottomLine") if kind == "datastore" else ("body",)
     if kind == "datastore":
@@ -153,8 +156,9 @@ def _part(model: Model, it: Component, box: Box, threats: list[Any]) -> dict[str
     }
 
 
-def _flow(it: Channel, threats: list[Any]) -> dict[str, Any]:
-    data = _data(FLOW, it.id, claims_text(it), threats)
+def _flow(model: Model, it: Channel, threats: list[Any]) -> dict[str, Any]:
+    reason = dict(model.out_of_scope).get(it.id)
+    data = _data(FLOW, it.id, claims_text(it), threats, reason)
     look = RED if data["hasOpenThreats"] else LINE
     return {
         "id": stable_uuid("channel", it.id),
@@ -263,13 +267,42 @@ def visible(document: Document) -> Visible:
         },
         components,
     )
+    found = {key: _channel(document, *it, at=flows[key]) for key, it in channels.items()}
+    both = (key for key in found if document.get(*flows[key], "data", "isBidirectional") is True)
+    every = {**{key: (it.id, parts[key]) for key, it in components.items()}}
+    every |= {key: (it.id, flows[key]) for key, it in found.items()}
     return Visible(
         name=document.text("summary", "title", default=""),
         description=document.text("summary", "description", default=""),
         components=components,
-        channels={key: _channel(document, *it, at=flows[key]) for key, it in channels.items()},
-        notes=(*notes, *loose),
+        channels=found,
+        notes=(*notes, *loose, *(two_ways(document.path, found[key]) for key in both)),
+        out_of_scope=tuple(
+            (name, _text(document, *at, "reasonOutOfScope"))
+            for name, at in every.values()
+            if document.get(*at, "data", "outOfScope") is True
+        ),
     )
+
+
+def keep(original: dict[str, Any], written: dict[str, Any], seen: Visible) -> None:
+    """Add what labkit says to a document of another tool: findings, and the free slot."""
+    original[SLOT] = written[SLOT]
+    new = {it["id"]: it["data"] for it in written["detail"]["diagrams"][0]["cells"]}
+    names = {key: stable_uuid("component", it.id) for key, it in seen.components.items()}
+    names |= {key: stable_uuid("channel", it.id) for key, it in seen.channels.items()}
+    added = 0
+    for diagram in original["detail"]["diagrams"]:
+        for cell in diagram["cells"]:
+            threats = new.get(names.get(cell["id"], ""), {}).get("threats")
+            if threats:
+                added += len(threats)
+                extend(cell["data"], "threats", threats, "id")
+                its = cell["data"]["threats"]
+                cell["data"]["hasOpenThreats"] = any(it.get("status") == "Open" for it in its)
+    if added:
+        top = original["detail"].get("threatTop")
+        original["detail"]["threatTop"] = added + (top if isinstance(top, int) else 0)
 
 
 def _kind(document: Document, *at: Key) -> str:

@@ -23,6 +23,7 @@ from labkit.formats.common import (
     zones,
 )
 from labkit.formats.documents import each, identified
+from labkit.formats.original import extend
 from labkit.formats.plain import from_plain, to_plain
 from labkit.formats.visible import Visible, claims_by_protocol, joined
 from labkit.model import Channel, Claim, Component, Model
@@ -337,6 +338,22 @@ def visible(document: Document) -> Visible:
         channels={key: _channel(document, *it, at=flows[key]) for key, it in channels.items()},
         notes=tuple(notes),
     )
+
+
+def keep(original: dict[str, Any], written: dict[str, Any], seen: Visible) -> None:
+    """Add what labkit says to a document of another tool: findings, and the free slot."""
+    extensions = original.get("extensions")
+    own = extensions if isinstance(extensions, dict) else {}
+    original["extensions"] = {**own, SLOT: written["extensions"][SLOT]}
+    titles = {it.id: key.partition("/")[2] for key, it in seen.components.items()}
+    lists = [written[name] for name in LISTS.values()]
+    symbols = {it["symbolic_name"]: titles.get(it["title"], "") for each in lists for it in each}
+    for name in ("threat_personas", "threats", "controls", "risks"):
+        items = written.get(name, [])
+        for it in items if name == "threats" else ():
+            affected = it["components_affected"]
+            it["components_affected"] = [symbols[each] for each in affected if symbols.get(each)]
+        extend(original, name, items, "symbolic_name")
 
 
 def _end(document: Document, components: dict[str, Component], *keys: Key) -> str:

@@ -12,10 +12,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labkit.cluster.syntax.yamldoc import Document, Key
-from labkit.formats.common import labels, one_line
+from labkit.formats.common import ENCRYPTED, labels, one_line
 from labkit.model import PROPERTIES, VALUES, Channel, Claim, Component, Model
 
-__all__ = ["Visible", "agreed", "claim_or_unknown", "claims_by_protocol", "foreign", "joined"]
+__all__ = [
+    "Visible",
+    "agreed",
+    "claim_or_unknown",
+    "claims_by_protocol",
+    "foreign",
+    "joined",
+    "two_ways",
+]
 
 _COMPONENT = ("id", "kind", "node", "zone", "description")
 _CHANNEL = (
@@ -37,6 +45,8 @@ class Visible:
         By their ids in the file.
     notes : tuple of str
         Parts of the file that were left out.
+    out_of_scope : tuple of (str, str)
+        The ids of components and channels that somebody put out of scope, with the reason.
     """
 
     name: str
@@ -44,6 +54,23 @@ class Visible:
     components: dict[str, Component] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    out_of_scope: tuple[tuple[str, str], ...] = ()
+
+
+def two_ways(path: str, it: Channel) -> str:
+    """Return the note for a flow in both directions, which a channel does not have.
+
+    Parameters
+    ----------
+    path : str
+    it : Channel
+
+    Returns
+    -------
+    str
+    """
+    said = f"{path}: {it.id} goes in both directions"
+    return f"{said}: labkit takes {it.client} for the client, and {it.server} for the server"
 
 
 def claim_or_unknown(
@@ -138,7 +165,12 @@ def joined(
 
 #: Names of protocols without and with encryption.
 _PLAIN = frozenset({"http", "ws", "ftp", "telnet", "ldap", "smtp", "tcp-plain"})
-_SECURE = re.compile(r"(?:https|wss|tls|mtls|ssl|ftps|ldaps|grpcs)\b|.*-encrypted$")
+_SECURE = re.compile(
+    r"(?:https|wss|tls|mtls|ssl|ftps|sftp|scp|ssh|ldaps|grpcs|amqps|mqtts|imaps|pop3s|smtps|rediss)\b"
+    r"|.*-encrypted$"
+)
+#: The line in a note, which changes when something is added before it.
+_LINE = re.compile(r":\d+ ")
 _LOCAL = frozenset({"unix", "inter-process-communication", "in-process-library-call"})
 
 
@@ -180,7 +212,7 @@ def claims_by_protocol(
     elif word in _PLAIN and encrypted:
         detail = f"marked as encrypted, and {word} encrypts nothing"
     elif secure or encrypted:
-        detail = "encrypted; the file does not give the TLS version"
+        detail = ENCRYPTED
     elif word in _PLAIN or encrypted is False:
         value, detail = "none", f"plain {word}" if word in _PLAIN else "marked as not encrypted"
     claims = {name: claim_or_unknown(document, name, None, "", *keys) for name in PROPERTIES}
@@ -213,8 +245,15 @@ def foreign(seen: Visible) -> Model:
         components=tuple(seen.components.values()),
         channels=tuple(seen.channels.values()),
         description=seen.description,
-        unknowns=(*seen.notes, *_unknown(seen.channels.values())),
+        unknowns=(*seen.notes, *_scope(seen), *_unknown(seen.channels.values())),
+        out_of_scope=seen.out_of_scope,
     )
+
+
+def _scope(seen: Visible) -> Iterator[str]:
+    for key, reason in seen.out_of_scope:
+        why = f" ({reason})" if reason else ""
+        yield f"{key} is out of scope{why}: its findings count as accepted"
 
 
 def _unknown(channels: Any) -> Iterator[str]:
@@ -267,13 +306,19 @@ def agreed(kept: Model, written: Visible, seen: Visible, path: str) -> Model:
         for name in ("name", "description")
         for now in [getattr(seen, name)]
     }
-    new = tuple(note for note in seen.notes if note not in written.notes)
+    known = {_LINE.sub(" ", note, count=1) for note in written.notes}
+    new = tuple(note for note in seen.notes if _LINE.sub(" ", note, count=1) not in known)
+    scope = kept.out_of_scope
+    if seen.out_of_scope != written.out_of_scope:
+        now = seen.out_of_scope
+        scope = merge.value(model.name, "out of scope", None, written.out_of_scope, now)
     return replace(
         model,
         **texts,
         components=tuple(components),
         channels=tuple(it for it in channels if not {it.client, it.server} & gone),
         unknowns=(*kept.unknowns, *new, *merge.notes),
+        out_of_scope=scope,
     )
 
 

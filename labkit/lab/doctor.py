@@ -13,12 +13,15 @@ from docker.errors import APIError
 from labkit.errors import LabkitError
 from labkit.lab.engine import connect
 from labkit.lab.images import find_node_image, node_image_tag
+from labkit.lab.isolation import trial
 from labkit.lab.nodes import CAPABILITIES, UNCONFINED
-from labkit.lab.status import list_labs
+from labkit.lab.status import UNKNOWN, list_labs
 
 __all__ = ["Check", "doctor"]
 
 GIB = 1 << 30
+#: The fix of a lab that reaches the host.
+LOOPBACK = "bind every service of the host to 127.0.0.1, or run labs in a virtual machine"
 INOTIFY = "/proc/sys/fs/inotify/max_user_instances"
 #: The number of inotify instances that the machines of two labs take (measured).
 PAIR = 112
@@ -103,11 +106,14 @@ def _checks(client: docker.DockerClient | None) -> Iterator[Check]:
     yield Check("Node image", tag is not None, tag or f"{node_image_tag()} is missing", fix)
     if tag:
         yield from _inside(client, tag)
+        yield _host(client, tag)
     for lab in list_labs(client):
-        ok = lab.state == "ready"
+        ok = lab.state == "ready" and not lab.reached
         options = f"--name {lab.name} --mode {lab.mode}"
         fix = f"labkit up {options}, or labkit down {options}"
-        yield Check(f"Lab {lab.name} ({lab.mode})", ok, lab.state, fix)
+        if lab.reached:
+            fix = f"labkit down {options}; {LOOPBACK}"
+        yield Check(f"Lab {lab.name} ({lab.mode})", ok, "; ".join(lab.warnings) or lab.state, fix)
 
 
 def _inside(client: docker.DockerClient, image: str) -> Iterator[Check]:
@@ -132,3 +138,16 @@ def _inside(client: docker.DockerClient, image: str) -> Iterator[Check]:
     fix = "sudo sysctl fs.inotify.max_user_instances=1024"
     detail = f"{instances} instances for each user; two labs take {PAIR}"
     yield Check("inotify", instances >= 4 * PAIR, detail, fix)
+
+
+def _host(client: docker.DockerClient, image: str) -> Check:
+    """Test whether the host answers a lab's network."""
+    name = "Host out of reach"
+    try:
+        answered = trial(client, image)
+    except (APIError, LabkitError) as error:
+        return Check(name, False, str(getattr(error, "explanation", error))[:300], LOOPBACK)
+    detail = f"{', '.join(answered)} answered a lab" if answered else "nothing answered a lab"
+    if UNKNOWN in answered:
+        detail = "the test had no result, because its containers did not reach each other"
+    return Check(name, not answered, detail, LOOPBACK)

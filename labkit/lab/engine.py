@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import docker
 from docker.errors import DockerException
 
-from labkit.errors import EngineError
+from labkit.errors import EngineError, LabError
 
-__all__ = ["LABEL", "connect", "lab_filter", "labels"]
+__all__ = [
+    "ALL_LABS",
+    "LABEL",
+    "MODE",
+    "NODE",
+    "PREFIX",
+    "STATUS",
+    "connect",
+    "is_of",
+    "lab_filter",
+    "labels",
+]
 
 #: The label that every container, network and volume of a lab carries: the lab's name.
 LABEL = "labkit.lab"
+#: The beginning of all labels.
+PREFIX = "labkit."
+#: The label with the lab's mode, on everything of a lab as well.
+MODE = "labkit.mode"
+#: The label of a machine: its name. Other containers of a lab have none.
+NODE = "labkit.node"
+#: What every part of every lab has.
+ALL_LABS = {"label": [LABEL, MODE]}
+#: The command that lists all labs.
+STATUS = "labkit status --all"
+#: Seconds for the engine's first answer, and for every later one: to stop a machine takes long.
+FIRST_ANSWER_S, ANSWER_S = 10, 120
 
 
 def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
@@ -39,8 +63,10 @@ def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
     '27.5.1'
     """
     try:
-        client = client or docker.from_env(timeout=120, max_pool_size=64)
+        client = client or docker.from_env(timeout=FIRST_ANSWER_S, max_pool_size=64)
+        client.api.timeout = FIRST_ANSWER_S
         client.ping()
+        client.api.timeout = ANSWER_S
     except (DockerException, OSError) as error:
         raise EngineError(
             "Docker Engine does not answer",
@@ -69,28 +95,54 @@ def labels(name: str, mode: str, **more: str) -> dict[str, str]:
     >>> labels("default", "insecure", node="etcd1")["labkit.node"]
     'etcd1'
     """
-    return {LABEL: name, "labkit.mode": mode, **{f"labkit.{k}": v for k, v in more.items()}}
+    return {LABEL: name, MODE: mode, **{f"{PREFIX}{k}": v for k, v in more.items()}}
 
 
-def lab_filter(name: str | None = None, mode: str | None = None) -> dict[str, Any]:
-    """Return the filter that finds the containers, volumes and networks of one lab, or of all.
+def lab_filter(name: str, mode: str) -> dict[str, Any]:
+    """Return the filter that finds the containers, volumes and networks of one lab.
 
     Parameters
     ----------
-    name, mode : str, optional
-        The lab's name and mode; by default every name and every mode.
+    name, mode : str
+        The lab's name and mode; neither may be empty.
 
     Returns
     -------
     dict
         A value for the argument ``filters`` of the Docker SDK's list functions.
 
+    Raises
+    ------
+    LabError
+        The name or the mode is empty, so that the filter would find more than one lab.
+
     Examples
     --------
-    >>> lab_filter("default")
-    {'label': ['labkit.lab=default']}
+    >>> lab_filter("default", "insecure")
+    {'label': ['labkit.lab=default', 'labkit.mode=insecure']}
     """
-    wanted = [f"{LABEL}={name}" if name else LABEL]
-    if mode:
-        wanted.append(f"labkit.mode={mode}")
-    return {"label": wanted}
+    if not name or not mode:
+        raise LabError(f"no lab has the name {name!r} and the mode {mode!r}", hint=STATUS)
+    return {"label": [f"{LABEL}={name}", f"{MODE}={mode}"]}
+
+
+def is_of(found: Mapping[str, str] | None, name: str, mode: str) -> bool:
+    """Say whether labels are those of a part of one lab.
+
+    Parameters
+    ----------
+    found : mapping of str to str, or None
+        The labels of a container, volume or network.
+    name, mode : str
+        The lab's name and mode.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_of(labels("default", "insecure"), "default", "hardened")
+    False
+    """
+    return bool(name and mode and found and (found.get(LABEL), found.get(MODE)) == (name, mode))

@@ -12,7 +12,7 @@ from labkit.cluster import Environment, Node
 from labkit.lab.machine import FileSpec
 from labkit.lab.pki import Authority, key_pair
 
-__all__ = ["RANDOM", "links_of", "machine_files"]
+__all__ = ["RANDOM", "files_without_keys", "links_of", "machine_files"]
 
 SYSTEMD = "/etc/systemd/system/"
 WANTED_BY = re.compile(r"^WantedBy=(\S+)$", re.MULTILINE)
@@ -47,15 +47,26 @@ def machine_files(env: Environment, addresses: Mapping[str, str]) -> dict[str, l
     files = _authority_files(env, authorities)
     for node in env.nodes:
         variables = {"NODE": node.name, "NODE_IP": addresses[node.name]}
-        environment = f"NODE_IP={addresses[node.name]}\n".encode()
-        files[node.name].append(FileSpec("/etc/labkit/node.env", environment))
-        files[node.name] += _role_files(node)
+        files[node.name] += files_without_keys(node, addresses[node.name])
         files[node.name] += _key_files(env, node, variables, authorities)
     return files
 
 
-def _role_files(node: Node) -> list[FileSpec]:
-    found = []
+def files_without_keys(node: Node, address: str) -> list[FileSpec]:
+    """Return the files of one machine that hold no key and no certificate.
+
+    Parameters
+    ----------
+    node : Node
+        The machine.
+    address : str
+        Its IPv4 address.
+
+    Returns
+    -------
+    list of FileSpec
+    """
+    found = [FileSpec("/etc/labkit/node.env", f"NODE_IP={address}\n".encode())]
     for path, file in sorted(node.files.items()):
         data = file.read_bytes()
         while RANDOM in data:

@@ -8,25 +8,31 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import docker
 from docker.models.containers import Container
 
-from labkit.cluster import Environment, read_environment
+from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
+from labkit.cluster.startable import obstacles
 from labkit.errors import ConfigError, LabError, NoSuchLab
-from labkit.lab import bootstrap, lock, machine, nodes, record
+from labkit.lab import bootstrap, health, lock, machine, nodes, record
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
 from labkit.lab.engine import connect
-from labkit.lab.files import machine_files
+from labkit.lab.files import files_without_keys, machine_files
+from labkit.lab.health import ANSWER_S
 from labkit.lab.images import ensure_node_image
+from labkit.lab.isolation import answering_host_addresses, close_bridge
 from labkit.lab.machine import FileSpec, Output
 from labkit.lab.network import addresses_in, create_network, find_network, planned_addresses
+from labkit.lab.origin import is_made_from, made_from_others, may_be_of, origin
 from labkit.lab.progress import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
 from labkit.lab.status import READY, LabStatus, Timings, status_of
@@ -36,6 +42,11 @@ __all__ = ["Lab"]
 
 #: Seconds that `down` waits for another process.
 DOWN_WAIT_S = 30.0
+#: Seconds in which a component that has just been restarted must answer again.
+RECOVERY_S = 10.0
+#: Seconds that an engine without other work needs at most to list a lab; and how many times more
+#: patience a slower one gets at most.
+LISTED_S, MOST_PATIENCE = 0.1, 8.0
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -94,11 +105,13 @@ class Lab:
             )
         self._plain: Environment = read_environment(mode)
         self.mode = self._plain.name
+        self._by_name = mode == self.mode and not Path(mode).is_dir()
         self.name = name
         self.client = connect(client)
         self.reporter = reporter or make_reporter()
         self.wait_s = lock.WAIT_S if wait is None else wait
         self._token = secrets.token_hex(8)
+        self._reached: Future[list[str]]
 
     def __repr__(self) -> str:
         return f"Lab({self.mode!r}, name={self.name!r})"
@@ -138,7 +151,10 @@ class Lab:
             The start failed; the evidence is the last lines of the log.
         """
         began = time.monotonic()
+        if missing := obstacles(self.environment):
+            raise ConfigError(f"{self.mode}: {missing[0].text}", hint=f"see {missing[0].path}")
         if self.status().state == "ready":
+            self.require_same_files()
             return Timings(time.monotonic() - began)
         image = ensure_node_image(self.client, self.reporter)
         with self._exclusive("up", image):
@@ -148,8 +164,15 @@ class Lab:
         began = time.monotonic()
         state = self.status().state
         if state == "ready":  # another process brought it up before this one got the lock
+            self.require_same_files()
             return Timings(time.monotonic() - began)
-        if state != "absent":
+        if state == "broken":
+            self._require_own()
+            self._repair()
+            self.wait()
+            return Timings(time.monotonic() - began)
+        if nodes.labels_of(self.client, self.name, self.mode):
+            self._require_own()
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
                 nodes.remove_lab(self.client, self.name, self.mode)
         steps: dict[str, float] = {}
@@ -168,7 +191,8 @@ class Lab:
             step("workloads", lambda: bootstrap.wait_for_workloads(self._master, self.environment))
             step("units", lambda: bootstrap.wait_for_all_units(self._containers, self.environment))
             step("keep", lambda: keep(self._containers, self.environment))
-            self.exec(self._master_name, ["touch", READY])
+            reached = "".join(f"{address}\n" for address in self._reached.result())
+            self.exec(self._master_name, ["tee", READY], stdin=reached.encode())
         except BaseException:
             self._forget()
             if not retain:
@@ -194,7 +218,8 @@ class Lab:
         LabBusy
             Another process changes the lab, and did not end within half a minute.
         LabError
-            The engine refuses to remove one of them.
+            The engine refuses to remove one of them, or the mode was given as a folder and another
+            folder's lab has its name.
         """
         if force:
             return self._remove()
@@ -203,6 +228,8 @@ class Lab:
 
     def _remove(self) -> int:
         self._forget()
+        if not self._by_name:
+            self._require_own()
         # The lock goes last, so that nobody starts the lab again before everything is removed.
         removed = nodes.remove_lab(self.client, self.name, self.mode)
         return removed + lock.remove_keeper(self.client, self.name, self.mode)
@@ -210,8 +237,10 @@ class Lab:
     def reset(self) -> Timings:
         """Restore the state that the lab had when it came up.
 
-        Configuration files, drop-ins, etcd's content and the running units are as after
-        :meth:`up`. Keys stay the same. An interrupted change is undone first.
+        First what does not run is repaired: machines that are stopped or paused are started, units
+        that do not run are restarted, and a lost machine of the attacker is created again. Then
+        configuration files, drop-ins, etcd's content and the running units are as after :meth:`up`.
+        Keys stay the same. An interrupted change is undone first.
 
         Returns
         -------
@@ -225,8 +254,9 @@ class Lab:
             A component did not become ready again.
         """
         began = time.monotonic()
-        with self.exclusive("reset"):
+        with self._exclusive("reset"):
             self._require()
+            self._repair()
             self._roll_back()
             if self.environment.edits:
                 self.apply(())
@@ -258,6 +288,7 @@ class Lab:
         began = time.monotonic()
         new = read_environment(self._plain.folder, edits)
         with self.exclusive("a change of the configuration"):
+            self.require_same_files()
             self._roll_back()
             old = self.environment
             self._record(new, before=old)
@@ -266,8 +297,9 @@ class Lab:
             self._record(new)
         return Timings(time.monotonic() - began)
 
-    def exclusive(self, what: str) -> AbstractContextManager[None]:
-        """Return a context during which no other process changes the lab.
+    @contextlib.contextmanager
+    def exclusive(self, what: str) -> Iterator[None]:
+        """Return a context during which no other process changes the lab, which must be ready.
 
         Every method that changes the lab enters one itself. Enter one around several changes that
         belong together. It may be entered again inside the block.
@@ -277,18 +309,79 @@ class Lab:
         what : str
             What is done to the lab, for the message of a process that waits.
 
-        Returns
-        -------
-        context manager
+        Yields
+        ------
+        None
 
         Raises
         ------
         LabBusy
             On entry: another process changes the lab.
         LabError
-            At the end: another process removed the lab during the block.
+            On entry: something of the lab does not run. At the end: another process removed the
+            lab during the block.
+        NoSuchLab
+            The lab is not up.
         """
-        return self._exclusive(what)
+        outer = not lock.is_held(self.client, self.name, self.mode)
+        with self._exclusive(what):
+            if outer:
+                self._require_ready()
+            yield
+
+    def _require_ready(self) -> None:
+        """Fail if the lab is not ready; a component that has just been restarted gets some time."""
+        deadline = time.monotonic() + RECOVERY_S
+        while (status := self.status()).state != "ready":
+            if status.state == "absent":
+                raise self._absent()
+            if status.state != "broken" or time.monotonic() > deadline:
+                command = "reset" if status.state == "broken" else "up"
+                raise LabError(
+                    f"lab {self.name!r} ({self.mode}) is {status.state}",
+                    evidence=status.lines(),
+                    hint=f"labkit {command} --name {self.name} --mode {self.mode}",
+                )
+            time.sleep(0.5)
+
+    def _repair(self) -> None:
+        """Start what does not run, and create the attacker's machine again if it is gone."""
+        found = nodes.find_nodes(self.client, self.name, self.mode)
+        there = {container.labels["labkit.node"] for container in found}
+        gone = [node for node in self._plain.nodes if node.name not in there]
+        if lost := [node.name for node in gone if node.role != "attacker"]:
+            raise LabError(
+                f"lab {self.name!r} ({self.mode}) has lost {', '.join(lost)}, with the keys there",
+                hint=f"labkit up --name {self.name} --mode {self.mode}, which makes the lab again",
+            )
+        for node in gone:
+            with self.reporter.step(f"{self.mode}: create {node.name}"):
+                self._create_again(node, str(found[0].attrs["Image"]))
+        if repaired := health.repair(found):
+            self._forget()
+            with self.reporter.step(f"{self.mode}: repair {'; '.join(repaired)}"):
+                bootstrap.wait_for_all_units(self._containers, self.environment)
+                bootstrap.wait_for_etcd(self._first("etcd"))
+                self._wait_for_apiserver()
+                self.exec(self._master_name, ["touch", READY])  # a stop has removed it
+
+    def _create_again(self, node: Node, image: str) -> None:
+        network = find_network(self.client, self.name, self.mode)
+        if network is None:
+            raise self._absent()
+        addresses = planned_addresses(network, self._plain.nodes)
+        files = files_without_keys(node, addresses[node.name])
+        nodes.create_node(
+            self.client,
+            network,
+            image,
+            self._plain,
+            node,
+            name=self.name,
+            addresses=addresses,
+            files=files,
+        )
+        self._forget()
 
     @contextlib.contextmanager
     def _exclusive(self, what: str, image: str = "", wait: float | None = None) -> Iterator[None]:
@@ -326,9 +419,27 @@ class Lab:
         -------
         LabStatus
         """
+        began = time.monotonic()
         found = nodes.find_nodes(self.client, self.name, self.mode)
-        wanted = [node.name for node in self.environment.nodes]
-        return status_of(self.name, self.mode, found, wanted)
+        # A busy engine takes long to list a lab. Then its machines get as much more time.
+        slow = min(MOST_PATIENCE, max(1.0, (time.monotonic() - began) / LISTED_S))
+        env = self._plain
+        kubeconfig = env.bootstrap_kubeconfig
+        status = status_of(self.name, self.mode, found, env.nodes, kubeconfig, slow * ANSWER_S)
+        made = [container.labels for container in found]
+        return replace(status, other_files=not is_made_from(env, made))
+
+    def require_same_files(self) -> None:
+        """Refuse to hold the lab against files that it was not made from.
+
+        Raises
+        ------
+        LabError
+            The environment's files differ from those that the lab was made from.
+        """
+        made = nodes.labels_of(self.client, self.name, self.mode)
+        if not is_made_from(self._plain, made):
+            raise made_from_others(self._plain, self.name, self.mode, made)
 
     # -- commands and files on the machines -----------------------------------------------
 
@@ -557,6 +668,12 @@ class Lab:
 
     # -- private --------------------------------------------------------------------------
 
+    def _require_own(self) -> None:
+        """Refuse to remove the lab of another folder whose environment has the same name."""
+        made = nodes.labels_of(self.client, self.name, self.mode)
+        if not may_be_of(self._plain, made):
+            raise made_from_others(self._plain, self.name, self.mode, made)
+
     @cached_property
     def _containers(self) -> dict[str, Container]:
         found = nodes.find_nodes(self.client, self.name, self.mode)
@@ -607,10 +724,18 @@ class Lab:
 
     def _create(self, image: str) -> None:
         self._forget()
-        network = create_network(self.client, self.name, self.mode)
+        network = create_network(self.client, self.name, self.mode, **origin(self._plain))
         addresses = planned_addresses(network, self.environment.nodes)
-        files = machine_files(self.environment, addresses)
-        nodes.create_nodes(
-            self.client, network, image, self.environment, self.name, addresses, files
-        )
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            of_lab = (self.client, network, image, self.name, self.mode)
+            closing = aside.submit(close_bridge, *of_lab)
+            files = machine_files(self.environment, addresses)
+            nodes.create_nodes(
+                self.client, network, image, self.environment, self.name, addresses, files
+            )
+            with contextlib.suppress(LabError):  # the test from inside tells what it means
+                closing.result()
         self._forget()
+        aside = ThreadPoolExecutor(max_workers=1)
+        self._reached = aside.submit(answering_host_addresses, *of_lab[:2], *of_lab[3:])
+        aside.shutdown(wait=False)

@@ -26,7 +26,7 @@ from docker.utils.socket import frames_iter
 
 from labkit import agents
 from labkit.errors import EngineError, LabBusy, LabError
-from labkit.lab.engine import labels
+from labkit.lab.engine import PREFIX, is_of, lab_filter, labels
 from labkit.lab.nodes import find_nodes
 from labkit.lab.progress import ProgressStep, QuietReporter, Reporter, make_reporter
 
@@ -35,6 +35,7 @@ __all__ = ["WAIT_S", "exclusive", "is_held", "remove_keeper"]
 #: Seconds to wait for another process, by default; and for the keeper to take a command.
 WAIT_S, KEEPER_S = 600.0, 20.0
 FOLDER = "/run"
+ROLE = "lock"
 #: The keeper needs no rights at all. Its processes are killed with it, so it needs no signals.
 KEEPER = {
     "NetworkMode": "none",
@@ -240,7 +241,10 @@ def remove_keeper(client: docker.DockerClient, name: str, mode: str) -> int:
     entry = _entry(client, name, mode)
     held, entry.held = entry.held, None  # this process knows that the lock ends here
     try:
-        client.api.remove_container(keeper_name(name, mode), force=True, v=True)
+        keeper = _find(client, name, mode)
+        if keeper is None:
+            return 0
+        client.api.remove_container(keeper, force=True, v=True)
     except NotFound:
         return 0
     except APIError as error:
@@ -351,24 +355,37 @@ def _start(
 ) -> _Held | None:
     """Start the process of the lock in the keeper; create, start or unpause the keeper first."""
     title, deadline = keeper_name(name, mode), time.monotonic() + KEEPER_S
-    while True:
-        try:
-            created = client.api.exec_create(title, argv, stdin=True, workdir="/")
-            return _Held(client, created["Id"])
-        except NotFound:
+    said = ""
+    while time.monotonic() < deadline:
+        keeper = _find(client, name, mode)
+        if keeper is None:
             if not (image := image or _image(client, name, mode)):
                 return None
-            _create(client, name, mode, title, image)
+            said = _create(client, name, mode, title, image) or said
+            continue
+        try:
+            created = client.api.exec_create(keeper, argv, stdin=True, workdir="/")
+            return _Held(client, created["Id"])
+        except NotFound:
+            continue
         except APIError as error:
             if error.status_code != 409:
                 raise
-            _revive(client, title)
-            if time.monotonic() > deadline:
-                raise EngineError(
-                    f"the container of the lock of lab {name!r} ({mode}) does not run",
-                    evidence=[str(error.explanation)],
-                    hint=f"docker rm --force {title}",
-                ) from error
+            said = str(error.explanation)
+            _revive(client, keeper)
+    raise EngineError(
+        f"the container of the lock of lab {name!r} ({mode}) does not run",
+        evidence=[said],
+        hint=f"docker rm --force {title}, if it is not needed for something else",
+    )
+
+
+def _find(client: docker.DockerClient, name: str, mode: str) -> str | None:
+    """Return the id of the keeper of a lab, found by its labels and not by its name."""
+    wanted = lab_filter(name, mode)
+    wanted["label"] += [f"{PREFIX}role={ROLE}"]
+    found = client.api.containers(all=True, filters=wanted)
+    return next((it["Id"] for it in found if is_of(it["Labels"], name, mode)), None)
 
 
 def _image(client: docker.DockerClient, name: str, mode: str) -> str:
@@ -376,13 +393,14 @@ def _image(client: docker.DockerClient, name: str, mode: str) -> str:
     return str(machines[0].attrs["Image"]) if machines else ""
 
 
-def _create(client: docker.DockerClient, name: str, mode: str, title: str, image: str) -> None:
+def _create(client: docker.DockerClient, name: str, mode: str, title: str, image: str) -> str:
+    """Create and start the keeper; return why the engine does not, if that may pass."""
     api: Any = client.api
     try:
         api.create_container(
             image,
             name=title,
-            labels=labels(name, mode, role="lock"),
+            labels=labels(name, mode, role=ROLE),
             entrypoint=[],
             command=["sleep", "infinity"],
             network_disabled=True,
@@ -398,14 +416,16 @@ def _create(client: docker.DockerClient, name: str, mode: str, title: str, image
                 hint="labkit doctor",
             ) from error
         time.sleep(0.1)
+        return str(error.explanation)
+    return ""
 
 
-def _revive(client: docker.DockerClient, title: str) -> None:
+def _revive(client: docker.DockerClient, keeper: str) -> None:
     """Start or unpause the keeper; it has no state, so a stopped one holds no lock."""
     with contextlib.suppress(APIError):
-        state = client.api.inspect_container(title)["State"]
+        state = client.api.inspect_container(keeper)["State"]
         if state.get("Paused"):
-            client.api.unpause(title)
+            client.api.unpause(keeper)
         elif not state.get("Running"):
-            client.api.start(title)
+            client.api.start(keeper)
     time.sleep(0.1)

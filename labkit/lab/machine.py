@@ -119,7 +119,9 @@ def execute(
     output = Output(code, stdout, stderr)
     if code in TIMED_OUT or (check and code != 0):
         what = f"did not end within {timeout:g} s" if code in TIMED_OUT else f"exited with {code}"
-        tail = (output.error + output.text).strip().splitlines()[-10:]
+        lines = (output.error + output.text).strip().splitlines()
+        # curl --verbose shows what it sends
+        tail = [line for line in lines if "authorization:" not in line.lower()][-10:]
         raise CommandFailed(f"{container.name}: {' '.join(argv)[:200]} {what}", evidence=tail)
     return output
 

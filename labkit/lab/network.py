@@ -15,11 +15,23 @@ from labkit.cluster import Node
 from labkit.errors import ConfigError, LabError
 from labkit.lab.engine import lab_filter, labels
 
-__all__ = ["addresses_in", "candidates", "create_network", "find_network", "planned_addresses"]
+__all__ = [
+    "addresses_in",
+    "bridge_of",
+    "candidates",
+    "create_network",
+    "find_network",
+    "host_addresses",
+    "planned_addresses",
+]
 
 #: RFC 1918 space that neither Docker's defaults (172.17/16 and up, 192.168/16) nor the pods
 #: (10.244/16) and services (10.96/16) of a cluster use.
 SPACE = ipaddress.IPv4Network("10.160.0.0/12")
+
+
+#: The bridge, which is an interface of the host, gets no address.
+OPTIONS = {"com.docker.network.bridge.inhibit_ipv4": "true"}
 
 
 def candidates(name: str, mode: str) -> Iterator[ipaddress.IPv4Network]:
@@ -132,9 +144,41 @@ def addresses_in(
     return dict(sorted(found.items()))
 
 
+def bridge_of(network: Network) -> str:
+    """Return the name of a network's bridge, an interface of the Docker host.
+
+    Parameters
+    ----------
+    network : docker.models.networks.Network
+        The network.
+
+    Returns
+    -------
+    str
+    """
+    return f"br-{str(network.id)[:12]}"
+
+
+def host_addresses(client: docker.DockerClient) -> list[str]:
+    """Return the IPv4 addresses of the Docker host that the engine knows: those of its bridges.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+
+    Returns
+    -------
+    list of str
+        Sorted, without duplicates.
+    """
+    gateways = {gateway for network in client.networks.list() for gateway in _gateways(network)}
+    return sorted(gateway for gateway in gateways if ":" not in gateway)
+
+
 def _pools(network: Network) -> list[dict[str, str]]:
-    pools: list[dict[str, str]] = network.attrs["IPAM"]["Config"]
-    return pools
+    pools: list[dict[str, str]] | None = network.attrs["IPAM"]["Config"]
+    return pools or []
 
 
 def _subnets(network: Network) -> list[ipaddress.IPv4Network]:
@@ -145,11 +189,12 @@ def _gateways(network: Network) -> set[str]:
     return {pool["Gateway"].partition("/")[0] for pool in _pools(network) if pool.get("Gateway")}
 
 
-def create_network(client: docker.DockerClient, name: str, mode: str) -> Network:
+def create_network(client: docker.DockerClient, name: str, mode: str, **more: str) -> Network:
     """Create the lab's network in the first free address range.
 
     The network is *internal*: Docker gives it no route out. So the lab cannot reach the network of
-    the user's machine, and cannot be reached from there.
+    the user's machine, and cannot be reached from there. Its bridge has no IPv4 address; what else
+    keeps the host out of reach is in :mod:`labkit.lab.isolation`.
 
     Parameters
     ----------
@@ -157,6 +202,8 @@ def create_network(client: docker.DockerClient, name: str, mode: str) -> Network
         The engine.
     name, mode : str
         The lab's name and mode.
+    **more : str
+        More labels, without their prefix.
 
     Returns
     -------
@@ -177,7 +224,8 @@ def create_network(client: docker.DockerClient, name: str, mode: str) -> Network
                 f"labkit-{name}-{mode}",
                 driver="bridge",
                 internal=True,
-                labels=labels(name, mode),
+                options=OPTIONS,
+                labels=labels(name, mode, **more),
                 ipam=IPAMConfig(pool_configs=[pool]),
                 check_duplicate=True,
             )

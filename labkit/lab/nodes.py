@@ -14,10 +14,19 @@ from docker.models.networks import Network
 
 from labkit.cluster import Environment, Node
 from labkit.errors import EngineError, LabError, NameTaken
-from labkit.lab.engine import LABEL, lab_filter, labels
+from labkit.lab.engine import ALL_LABS, LABEL, MODE, NODE, is_of, lab_filter, labels
 from labkit.lab.machine import FileSpec, write_files
+from labkit.lab.origin import origin
 
-__all__ = ["container_name", "create_node", "create_nodes", "find_nodes", "remove_lab"]
+__all__ = [
+    "container_name",
+    "create_node",
+    "create_nodes",
+    "find_labs",
+    "find_nodes",
+    "labels_of",
+    "remove_lab",
+]
 
 #: The capabilities that systemd, a container runtime and a kubelet need beyond Docker's defaults.
 #: SYS_MODULE, SYS_RAWIO, SYS_TIME and SYS_BOOT are left out, so a breakout from a pod cannot use
@@ -45,13 +54,33 @@ class Settings:
     own: Mapping[str, Any]
 
 
+#: Settings of the kernel that no namespace separates: they are the host's, so they are read-only.
+#: Paths that a kernel does not have are left out by the engine.
+HOST_SETTINGS = (
+    *(f"/proc/sys/{part}" for part in ("abi", "debug", "dev", "fs", "kernel", "user", "vm")),
+    *(f"/proc/{part}" for part in ("acpi", "asound", "bus", "fs", "irq", "mtrr", "scsi")),
+    "/proc/sysrq-trigger",
+    *(f"/sys/{part}" for part in ("block", "bus", "class", "dev", "devices", "firmware")),
+    *(f"/sys/{part}" for part in ("hypervisor", "kernel", "module", "power")),
+)
+GIB = 1 << 30
+#: The most memory (bytes) and the most processes of one machine, by its role: several times what
+#: its components take. They keep a machine out of control from exhausting the host.
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "etcd": (2 * GIB, 2048),
+    "master": (4 * GIB, 4096),
+    "worker": (4 * GIB, 8192),
+    "attacker": (2 * GIB, 1024),
+}
+#: The limits of a machine of another role.
+OTHER_LIMITS = (4 * GIB, 8192)
+
 MACHINE = Settings(
     host={
         "CapAdd": list(CAPABILITIES),
         "SecurityOpt": list(UNCONFINED),
-        # the same as "systempaths=unconfined" on the command line
         "MaskedPaths": [],
-        "ReadonlyPaths": [],
+        "ReadonlyPaths": list(HOST_SETTINGS),
         "CgroupnsMode": "private",
         "Tmpfs": {"/run": "exec", "/tmp": ""},  # noqa: S108
         "Devices": [
@@ -62,6 +91,9 @@ MACHINE = Settings(
 )
 #: Docker's default capabilities only, as any container on a shared network has.
 OUTSIDER = Settings(host={"Init": True}, own={"command": ["sleep", "infinity"], "entrypoint": []})
+#: Docker's resolver forwards here what is no machine's name: to the machine itself, where no server
+#: is. Without it, some engines ask the host's own servers, from the host.
+NO_SERVER = "127.0.0.2"
 
 #: Folders that need a volume, because they must not lie on the container's overlay file system.
 VOLUMES = {
@@ -136,7 +168,7 @@ def create_node(
         The engine cannot run it, for example because it cannot give a capability.
     """
     title = container_name(name, env.name, node.name)
-    own = labels(name, env.name, node=node.name, role=node.role)
+    own = labels(name, env.name, node=node.name, role=node.role, **origin(env))
     binds: dict[str, Mapping[str, str]] = {}
     for path in VOLUMES.get(node.role, ()):
         volume = f"{title}{path.replace('/', '-')}"
@@ -145,6 +177,7 @@ def create_node(
     api: Any = client.api
     endpoint = api.create_endpoint_config(ipv4_address=addresses[node.name], aliases=[node.name])
     settings = OUTSIDER if node.role == "attacker" else MACHINE
+    memory, processes = LIMITS.get(node.role, OTHER_LIMITS)
     try:
         created = api.create_container(
             image,
@@ -158,6 +191,9 @@ def create_node(
                     network_mode=network.name,
                     extra_hosts={n: a for n, a in addresses.items() if n != node.name},
                     binds=binds,
+                    dns=[NO_SERVER],
+                    mem_limit=memory,
+                    pids_limit=processes,
                 ),
                 **settings.host,
             },
@@ -242,27 +278,80 @@ def _explained(error: APIError, title: str) -> NameTaken | EngineError:
     return EngineError(f"the engine could not run {title}", evidence=[said], hint="labkit doctor")
 
 
-def find_nodes(
-    client: docker.DockerClient, name: str | None = None, mode: str | None = None
-) -> list[Container]:
-    """Return the machines of one lab or of every lab, running or stopped.
+def find_nodes(client: docker.DockerClient, name: str, mode: str) -> list[Container]:
+    """Return the machines of one lab, running or stopped.
 
     Parameters
     ----------
     client : docker.DockerClient
         The engine.
-    name, mode : str, optional
-        The lab's name and mode; by default every name and every mode.
+    name, mode : str
+        The lab's name and mode.
 
     Returns
     -------
     list of docker.models.containers.Container
-        Sorted by the lab's name and the container's name.
+        Sorted by name.
+
+    Raises
+    ------
+    LabError
+        The name or the mode is empty.
     """
-    machines = lab_filter(name, mode)
-    machines["label"].append("labkit.node")
-    found = client.containers.list(all=True, filters=machines, ignore_removed=True)
-    return sorted(found, key=lambda c: (c.labels[LABEL], c.name or ""))
+    listed = client.containers.list(all=True, filters=lab_filter(name, mode), ignore_removed=True)
+    found = (c for c in listed if NODE in c.labels and is_of(c.labels, name, mode))
+    return sorted(found, key=lambda c: c.name or "")
+
+
+def find_labs(client: docker.DockerClient) -> list[tuple[str, str]]:
+    """Return the name and the mode of every lab, also of one that lost its machines.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+
+    Returns
+    -------
+    list of tuple of str
+        Sorted, without duplicates.
+    """
+    found = [
+        *(container["Labels"] for container in client.api.containers(all=True, filters=ALL_LABS)),
+        *(thing.attrs["Labels"] for thing in client.volumes.list(filters=ALL_LABS)),
+        *(thing.attrs["Labels"] for thing in client.networks.list(filters=ALL_LABS)),
+    ]
+    named = {(own.get(LABEL), own.get(MODE)) for own in found if own}
+    return sorted((name, mode) for name, mode in named if name and mode)
+
+
+def labels_of(client: docker.DockerClient, name: str, mode: str) -> list[Mapping[str, str]]:
+    """Return the labels of the machines, volumes and networks of a lab.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    name, mode : str
+        The lab's name and mode.
+
+    Returns
+    -------
+    list of mapping of str to str
+
+    Raises
+    ------
+    LabError
+        The name or the mode is empty.
+    """
+    wanted = lab_filter(name, mode)
+    listed = client.api.containers(all=True, filters=wanted)
+    found = [
+        *(one["Labels"] for one in listed if NODE in one["Labels"]),
+        *(thing.attrs["Labels"] for thing in client.volumes.list(filters=wanted)),
+        *(thing.attrs["Labels"] for thing in client.networks.list(filters=wanted)),
+    ]
+    return [own for own in found if is_of(own, name, mode)]
 
 
 def remove_lab(client: docker.DockerClient, name: str, mode: str) -> int:
@@ -287,14 +376,16 @@ def remove_lab(client: docker.DockerClient, name: str, mode: str) -> int:
     docker.errors.APIError
         The engine refuses to remove a container.
     """
-    nodes = find_nodes(client, name, mode)
+    containers = find_nodes(client, name, mode)
     with ThreadPoolExecutor(max_workers=8) as pool:
-        removed = sum(pool.map(_remove_container, nodes))
+        removed = sum(pool.map(_remove_container, containers))
     things: list[Any] = [
         *client.volumes.list(filters=lab_filter(name, mode)),
         *client.networks.list(filters=lab_filter(name, mode)),
     ]
     for thing in things:
+        if not is_of(thing.attrs["Labels"], name, mode):
+            continue
         try:
             thing.remove()
             removed += 1

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
 import docker
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from labkit import agents
+from labkit.cluster import Node
 from labkit.errors import LabkitError
-from labkit.lab.engine import LABEL, connect
-from labkit.lab.machine import execute
-from labkit.lab.nodes import find_nodes
+from labkit.lab.connection import connection_to
+from labkit.lab.engine import connect
+from labkit.lab.health import ANSWER_S
+from labkit.lab.health import problems as find_problems
+from labkit.lab.nodes import find_labs, find_nodes
 from labkit.lab.record import FILE
 
-__all__ = ["READY", "LabStatus", "Timings", "list_labs", "status_of"]
+__all__ = ["READY", "UNKNOWN", "LabStatus", "Timings", "list_labs", "status_of"]
 
-#: A file on the master that exists while the lab is up; it is on a tmpfs, so a stop removes it.
+#: A file on the master that exists while the lab is up; it is on a tmpfs, so a stop removes it. It
+#: lists the addresses of the Docker host that answered the lab when it came up.
 READY = "/run/labkit-ready"
+REACHED = "host="
+#: Stands for the addresses in :attr:`LabStatus.reached` if the test had no result.
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,20 @@ class LabStatus:
     ----------
     name, mode : str
         The lab's name and mode.
-    state : {"absent", "incomplete", "stopped", "ready"}
+    state : {"absent", "incomplete", "stopped", "broken", "ready"}
+        "incomplete" if the lab did not finish its start or lost a machine; "broken" if it did, but
+        something does not run now.
     machines : dict of str to str
         Docker's status of each machine, by the machine's name.
     interrupted : bool
         Whether a change of the configuration began and did not end; a reset undoes it.
+    reached : tuple of str
+        The addresses of the Docker host that answered the lab when it came up: none, or "unknown"
+        if the test had no result.
+    other_files : bool
+        Whether the environment's files differ from those that the lab was made from.
+    problems : dict of str to tuple of str
+        What does not run or answer, by the machine's name.
     """
 
     name: str
@@ -58,12 +75,54 @@ class LabStatus:
     state: str
     machines: dict[str, str]
     interrupted: bool = False
+    reached: tuple[str, ...] = ()
+    other_files: bool = False
+    problems: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person has to know about the lab: that it reaches the host, for example.
+
+        Examples
+        --------
+        >>> LabStatus("demo", "insecure", "ready", {}, reached=("172.17.0.1",)).warnings[0]
+        'lab demo (insecure) REACHES THE DOCKER HOST at 172.17.0.1; next: labkit doctor'
+        """
+        named, found = f"lab {self.name} ({self.mode})", []
+        if UNKNOWN in self.reached:
+            found.append(f"not known whether {named} reaches the Docker host; next: labkit doctor")
+        elif self.reached:
+            where = ", ".join(self.reached)
+            found.append(f"{named} REACHES THE DOCKER HOST at {where}; next: labkit doctor")
+        if self.other_files:
+            command = f"labkit down --name {self.name} --mode {self.mode}"
+            found.append(f"{named} was made from other files; next: {command}, then labkit up")
+        return tuple(found)
+
+    def lines(self) -> list[str]:
+        """Return the problems as lines of text.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> LabStatus("x", "insecure", "broken", {}, problems={"etcd1": ("is paused",)}).lines()
+        ['etcd1: is paused']
+        """
+        return [f"{node}: {it}" for node, every in self.problems.items() for it in every]
 
 
 def status_of(
-    name: str, mode: str, found: Sequence[Container], wanted: Iterable[str] | None = None
+    name: str,
+    mode: str,
+    found: Sequence[Container],
+    wanted: Iterable[Node] | None = None,
+    kubeconfig: str = "",
+    answer_s: float = ANSWER_S,
 ) -> LabStatus:
-    """Return the state of a lab, read from its containers.
+    """Return the state of a lab, read from its containers and asked of its machines.
 
     Parameters
     ----------
@@ -71,8 +130,12 @@ def status_of(
         The lab's name and mode.
     found : sequence of docker.models.containers.Container
         The lab's containers.
-    wanted : iterable of str, optional
-        The names of the machines of a complete lab; by default those of `found`.
+    wanted : iterable of Node, optional
+        The machines of a complete lab; by default those of `found`.
+    kubeconfig : str
+        The kubeconfig on the master with which the apiserver is asked; "" to ask only systemd.
+    answer_s : float
+        Seconds for the answers of the machines.
 
     Returns
     -------
@@ -83,20 +146,42 @@ def status_of(
     >>> status_of("default", "insecure", []).state
     'absent'
     """
-    machines = {c.labels["labkit.node"]: c.status for c in found}
+    nodes = {container.labels["labkit.node"]: container for container in found}
+    machines = {node: container.status for node, container in nodes.items()}
     if not machines:
         return LabStatus(name, mode, "absent", {})
     if set(machines.values()) == {"exited"}:
         return LabStatus(name, mode, "stopped", machines)
-    said: list[str] = []
-    if set(machines.values()) == {"running"}:
-        master = next((c for c in found if c.labels["labkit.role"] == "master"), None)
-        ask = agents.argv("lab_state", READY, FILE)
-        with contextlib.suppress(LabkitError):
-            said = execute(master, ask).text.split() if master else []
-    ready = "ready" in said and (wanted is None or set(machines) == set(wanted))
-    state = "ready" if ready else "incomplete"
-    return LabStatus(name, mode, state, machines, "interrupted" in said)
+    gone = [node for node in wanted or () if node.name not in nodes]
+    roles = {container.labels["labkit.role"]: node for node, container in nodes.items()}
+    master = roles.get("master", "")
+    asked = {master: kubeconfig} if kubeconfig else {}
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        marks = pool.submit(_marks, nodes.get(master), answer_s)
+        problems: dict[str, tuple[str, ...]] = {node.name: ("is gone",) for node in gone}
+        problems |= find_problems(nodes, asked, answer_s)
+    said = marks.result()
+    # An attacker's machine holds nothing of the lab, so it can be made again alone.
+    whole = all(node.role == "attacker" for node in gone)
+    if not whole or (said is not None and "ready" not in said):
+        state = "incomplete"
+    else:
+        state = "broken" if problems else "ready"
+    interrupted = said is not None and "interrupted" in said
+    words = said or ()
+    reached = tuple(word.removeprefix(REACHED) for word in words if word.startswith(REACHED))
+    return LabStatus(name, mode, state, machines, interrupted, reached=reached, problems=problems)
+
+
+def _marks(master: Container | None, answer_s: float) -> list[str] | None:
+    """Return what the files on the master say of the lab's start and of a change; None: unknown."""
+    if master is None or master.status != "running":
+        return None
+    try:
+        argv = agents.argv("lab_state", READY, FILE)
+        return connection_to(master).run(argv, None, "", answer_s)[1].decode().split()
+    except (LabkitError, APIError):
+        return None
 
 
 def list_labs(client: docker.DockerClient | None = None) -> list[LabStatus]:
@@ -122,8 +207,7 @@ def list_labs(client: docker.DockerClient | None = None) -> list[LabStatus]:
     >>> [lab.mode for lab in list_labs()]  # doctest: +SKIP
     ['hardened', 'insecure']
     """
-    groups: dict[tuple[str, str], list[Container]] = {}
-    for container in find_nodes(connect(client)):
-        key = (container.labels[LABEL], container.labels.get("labkit.mode", ""))
-        groups.setdefault(key, []).append(container)
-    return [status_of(*key, found) for key, found in sorted(groups.items())]
+    client = connect(client)
+    found = [status_of(*lab, find_nodes(client, *lab)) for lab in find_labs(client)]
+    # a lab without machines still has a network or volumes
+    return [replace(lab, state="incomplete") if lab.state == "absent" else lab for lab in found]

@@ -135,6 +135,19 @@ class Channel:
         return self.client.startswith((ANYONE, LOCAL_USERS))
 
 
+def listener_of(channel: Channel) -> str:
+    """Return the server of a channel, with its path or its port if there is one.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> listener_of(read_model("hardened").channels[0])[:5]
+    'etcd@'
+    """
+    place = channel.path if channel.path else channel.port
+    return channel.server if place is None else f"{channel.server}:{place}"
+
+
 def closed(detail: str, source: Source) -> Claim:
     """Return the claim that nothing listens there.
 

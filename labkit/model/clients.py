@@ -16,6 +16,7 @@ from labkit.model.authorization import credential_of
 from labkit.model.claims import PROPERTIES, Channel, Claim, closed
 from labkit.model.endpoints import Endpoints, channel_to
 from labkit.model.listener import ALL_OBJECTS, CONTAINERS, Listener, socket_path
+from labkit.model.listeners.etcd import RAFT
 from labkit.model.threat_model import NETWORK_ZONE
 
 __all__ = ["find_channels"]
@@ -161,6 +162,8 @@ def _to_etcd(
 ) -> Iterator[Channel]:
     authority, certificate = flags
     for setting in it.values(endpoints):
+        if not setting.value.startswith(("http://", "https://")):
+            continue  # a socket of the machine, for example
         yield _call(
             places,
             it.id,
@@ -189,8 +192,7 @@ def _etcd_peers(places: Endpoints, it: Component) -> Iterator[Channel]:
         name, _, url = setting.value.partition("=")
         if name != own and url:
             peer = Setting(url, setting.source)
-            data = ("raft log", "all objects", "secrets")
-            yield _call(places, it.id, it.node, peer, "etcd", trust, credential, data)
+            yield _call(places, it.id, it.node, peer, "etcd", trust, credential, RAFT)
 
 
 def _kubelet_to_runtime(places: Endpoints, it: Component) -> Channel:
@@ -304,7 +306,7 @@ def _doubted(env: Environment, channel: Channel) -> Channel:
         if claim.value == "closed":
             who = channel.server
         if who in incomplete and claim.source.default:
-            detail = f"the file that decides was not there; by default: {claim.detail}"
+            detail = f"what decides could not be read; by default: {claim.detail}"
             changed[name] = Claim("unknown", detail, claim.source)
     if "encryption" in changed and not channel.open:
         return replace(channel, open=True, **changed)

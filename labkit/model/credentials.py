@@ -13,15 +13,18 @@ from labkit.model.authorization import AUTHENTICATED, everything_for
 from labkit.model.claims import Channel, Claim
 from labkit.model.file_access import readable
 from labkit.model.footholds import ADMIN, POD, SECRETS, Foothold
+from labkit.model.listener import tls
 from labkit.model.rights import (
     Action,
     Caller,
     authenticated_as,
     bearer_at_kubelet,
+    by_request_headers,
     enabled,
     known_to_kubelet,
     may,
     may_at_kubelet,
+    trusted_by,
 )
 from labkit.model.threat_model import Model, StoredCredential
 from labkit.model.workloads import node_of_pod, pods, token_caller, token_in
@@ -38,6 +41,24 @@ __all__ = [
     "secrets_at_rest",
 ]
 
+#: The flags and keys that list cipher suites.
+SUITES = {
+    "etcd": "cipher-suites",
+    "kube-apiserver": "tls-cipher-suites",
+    "kube-controller-manager": "tls-cipher-suites",
+    "kube-scheduler": "tls-cipher-suites",
+    "kubelet": "tlsCipherSuites",
+}
+#: Parts of the names of suites that OWASP has disabled, and the beginning of those without
+#: forward secrecy.
+WEAK = frozenset({"NULL", "EXPORT", "anon", "RC4", "DES", "3DES", "MD5", "PSK"})
+NO_SECRECY = "TLS_RSA_"
+#: The flags by which etcd's own clients and members name their certificates.
+ETCD_CLIENTS = {
+    "kube-apiserver": ("etcd-certfile",),
+    "flanneld": ("etcd-certfile",),
+    "etcd": ("cert-file", "peer-cert-file", "peer-client-cert-file"),
+}
 #: The flags that name where an audit log goes.
 AUDIT_BACKENDS = ("audit-log-path", "audit-webhook-config-file")
 OVERLAY = "flannel-network.json"
@@ -59,15 +80,44 @@ def claims_of(env: Environment, it: Component) -> tuple[tuple[str, Claim], ...]:
     """
     if it.kind == "flanneld":
         return (("overlay", overlay(env)),)
+    suites = tuple(("cipher suites", claim) for claim in cipher_suites(it))
     if it.kind == "etcd":
-        return (("store", Claim("believed", "the apiserver signs nothing", it.source)),)
+        return (("store", Claim("believed", "the apiserver signs nothing", it.source)), *suites)
     if it.kind != "kube-apiserver":
-        return ()
+        return suites
     return (
+        *suites,
         ("audit", audit(env, it)),
         ("secrets at rest", secrets_at_rest(env, it)),
         ("node restriction", enabled(it, "NodeRestriction")),
     )
+
+
+def cipher_suites(it: Component) -> Iterator[Claim]:
+    """Yield whether the cipher suites that a component is given are sound; nothing by default.
+
+    TLS 1.3 has suites of its own, and Go's defaults have none of the weak ones.
+
+    References
+    ----------
+    https://cheatsheetseries.owasp.org/cheatsheets/Transport_Layer_Security_Cheat_Sheet.html
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> list(cipher_suites(read_environment("hardened").component("etcd@etcd1")))
+    []
+    """
+    given = it.given(SUITES.get(it.kind, ""))
+    if given is None or not given.value:
+        return
+    names = [item.value for item in it.values(SUITES[it.kind])]
+    weak = [it for it in names if set(it.split("_")) & WEAK or it.startswith(NO_SECRECY)]
+    minimum = tls(it.setting("tlsMinVersion" if it.kind == "kubelet" else "tls-min-version"))
+    if weak and minimum.value != "tls1.3":
+        yield Claim("weak", ", ".join(weak), given.source)
+    else:
+        yield Claim("sound", "no weak suite, or TLS 1.3 only", given.source)
 
 
 def audit(env: Environment, apiserver: Component) -> Claim:
@@ -183,6 +233,9 @@ def _rights(env: Environment, credential: Credential) -> Iterator[Foothold]:
     for apiserver in env.components:
         if apiserver.kind != "kube-apiserver":
             continue
+        if by_request_headers(env, apiserver, credential):
+            yield ADMIN
+            return
         caller = authenticated_as(apiserver, env, credential)
         if caller.user != credential.common_name or not caller.user:
             continue
@@ -200,12 +253,26 @@ def _may(env: Environment, apiserver: Component, caller: Caller) -> Iterator[Foo
 
 
 def _opens(env: Environment, credential: Credential) -> Iterator[str]:
-    """Yield the kubelets that let the holder of a credential run commands in containers."""
-    for kubelet in env.components:
-        if kubelet.kind == "kubelet":
-            caller = known_to_kubelet(env, kubelet, credential)
-            if caller.user == credential.common_name != "" and _runs(env, kubelet, caller):
-                yield kubelet.id
+    """Yield the servers that a credential opens: kubelets that run commands for its holder, etcd.
+
+    What etcd's own clients may do there, their channels say.
+    """
+    clients = {
+        (it.node, setting.value)
+        for it in env.components
+        for flag in ETCD_CLIENTS.get(it.kind, ())
+        if (setting := it.given(flag))
+    }
+    for it in env.components:
+        if it.kind == "kubelet":
+            caller = known_to_kubelet(env, it, credential)
+            if caller.user == credential.common_name != "" and _runs(env, it, caller):
+                yield it.id
+        elif it.kind == "etcd" and (credential.node, credential.certificate) not in clients:
+            trusted = trusted_by(env, it.setting("trusted-ca-file").value)
+            client = credential.signed_by in trusted and "client" in credential.usages
+            if client and env.etcd_auth is None:
+                yield it.id
 
 
 def _runs(env: Environment, kubelet: Component, caller: Caller) -> bool:

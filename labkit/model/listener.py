@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from enum import Enum
 
 from labkit.cluster.accounts import Group
-from labkit.cluster.facts import Environment
+from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import Setting, Source
-from labkit.model.claims import Claim
+from labkit.cluster.syntax.urls import port_of
+from labkit.model.claims import Claim, closed
 
 __all__ = [
     "ALL_OBJECTS",
     "CONTAINERS",
+    "HEALTH",
+    "METRICS",
     "Anyone",
     "Listener",
+    "plain_listener",
     "socket_claims",
     "socket_group",
     "socket_path",
@@ -25,6 +29,9 @@ __all__ = [
 ALL_OBJECTS = ("all objects", "secrets")
 #: What clients of a container engine exchange with it.
 CONTAINERS = ("containers", "root on the node")
+
+#: What a component counts, and that it is well.
+METRICS, HEALTH = ("metrics",), ("health",)
 
 #: Versions as kubelets, apiservers and etcd spell them.
 VERSIONS = {
@@ -97,6 +104,65 @@ class Listener:
     bind_source: Source | None = None
     anyone: Anyone = Anyone.NEVER
     data: tuple[str, ...] = ()
+
+
+def plain_listener(
+    it: Component, role: str, address: Setting, port: str, data: tuple[str, ...]
+) -> Listener:
+    """Return a listener that serves everybody by plain HTTP: metrics, or health.
+
+    Parameters
+    ----------
+    it : labkit.cluster.Component
+    role : str
+    address : Setting
+        An address with or without a port; empty if the component does not listen.
+    port : str
+        The port if the address has none.
+    data : tuple of str
+        What is served there.
+
+    Returns
+    -------
+    Listener
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> proxy = read_environment("hardened").component("kube-proxy@worker1")
+    >>> address = Setting("[::]:10249", proxy.source)
+    >>> found = plain_listener(proxy, "metrics", address, "10249", METRICS)
+    >>> found.bind, found.port
+    ('::', 10249)
+    """
+    host, number = _host_and_port(address, port)
+    source = address.source
+    off = None if address.value and number else closed("the port is off", source)
+    return Listener(
+        server=it.id,
+        role=role,
+        node=it.node,
+        zone=it.zone,
+        protocol="http",
+        bind=host,
+        port=number or int(port),
+        path=None,
+        open=off is None,
+        encryption=off or Claim("none", "plain http", source),
+        client_authentication=off or Claim("none", "nobody is asked", source),
+        authorization=off or Claim("allow-all", f"{data[0]}, for everybody", source),
+        bind_source=source,
+        anyone=Anyone.ALWAYS,
+        data=data,
+    )
+
+
+def _host_and_port(address: Setting, port: str) -> tuple[str, int]:
+    """Return the parts of 0.0.0.0:10249, [::1]:10249, :10249, 10.0.0.1 or ::1."""
+    host, colon, number = address.value.rpartition(":")
+    if not colon or (":" in host.strip("[]") and not host.endswith("]")):
+        host, number = address.value, port
+    return host.strip("[]"), port_of(Setting(number, address.source))
 
 
 def tls(setting: Setting) -> Claim:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from labkit.cluster.credentials import SERVICE_ACCOUNTS
 from labkit.cluster.facts import Component, Credential, Environment
 from labkit.cluster.policies import AbacRule, Binding, RbacRule
 from labkit.cluster.syntax.source import Setting, Source, bool_of, is_true
@@ -27,11 +28,13 @@ __all__ = [
     "admission",
     "authenticated_as",
     "bearer_at_kubelet",
+    "by_request_headers",
     "default_bindings",
     "enabled",
     "known_to_kubelet",
     "may",
     "may_at_kubelet",
+    "refuses_overlap",
     "restricted",
     "service_account",
     "trusted_by",
@@ -46,6 +49,8 @@ OF_NODES = {
     ("create", "pods", ""),
     ("delete", "pods", ""),
 }
+#: The version since which an apiserver does not start if its CAs for clients overlap.
+NO_OVERLAP = (1, 35)
 ALLOWED, REFUSED = "allowed", "refused"
 
 
@@ -93,6 +98,7 @@ def authenticated_as(apiserver: Component, env: Environment, held: Credential | 
     ''
     """
     known = _known(env, apiserver.setting("client-ca-file"), held)
+    known = known or _bearer(apiserver, held)
     if known is not None:
         return known
     anonymous = apiserver_anonymous(env, apiserver)
@@ -114,6 +120,14 @@ def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | No
     known = _known(env, kubelet.setting("authentication.x509.clientCAFile"), held)
     if known is not None:
         return known
+    if held is not None and held.kind == "token":
+        for apiserver in env.components:
+            bearer = _bearer(apiserver, held) if apiserver.kind == "kube-apiserver" else None
+            asks = kubelet.setting("authentication.webhook.enabled")
+            if bearer is not None and is_true(asks.value):
+                return Caller(
+                    bearer.user, bearer.groups, Claim("required", bearer.user, asks.source)
+                )
     anonymous = kubelet.setting("authentication.anonymous.enabled")
     if bool_of(anonymous.value) is not False:
         # a value that is no boolean says nothing: nobody may be taken to be refused
@@ -149,6 +163,54 @@ def _known(env: Environment, trusted: Setting, held: Credential | None) -> Calle
     return Caller(held.common_name, groups, Claim("required", held.common_name, trusted.source))
 
 
+def _bearer(apiserver: Component, held: Credential | None) -> Caller | None:
+    """Return the caller whom an apiserver authenticates by a token, or None."""
+    if held is None or held.kind != "token" or not held.common_name:
+        return None
+    file = apiserver.setting("token-auth-file")
+    if held.signed_by not in {file.value, SERVICE_ACCOUNTS}:
+        return None
+    source = file.source if held.signed_by == file.value else held.source
+    groups = frozenset({*held.organizations, AUTHENTICATED})
+    return Caller(held.common_name, groups, Claim("required", held.common_name, source))
+
+
+def by_request_headers(env: Environment, apiserver: Component, held: Credential) -> Claim | None:
+    """Return the claim that a certificate lets its holder name any user in request headers.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> apiserver = env.component("kube-apiserver@master")
+    >>> by_request_headers(env, apiserver, env.credential("kubelet", "worker1"))
+    """
+    trusted = apiserver.setting("requestheader-client-ca-file")
+    if not trusted.value or held.signed_by not in trusted_by(env, trusted.value):
+        return None
+    names = {item.value for item in apiserver.values("requestheader-allowed-names")}
+    if (names and held.common_name not in names) or "client" not in held.usages:
+        return None
+    clients = trusted_by(env, apiserver.setting("client-ca-file").value)
+    if not names and clients & trusted_by(env, trusted.value) and refuses_overlap(apiserver):
+        return None
+    return Claim("allow-all", "any user, by a request header", trusted.source)
+
+
+def refuses_overlap(apiserver: Component) -> bool:
+    """Say whether an apiserver refuses to start if both of its CAs for clients share one.
+
+    Since Kubernetes 1.35 it does, unless --requestheader-allowed-names is set.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> refuses_overlap(read_environment("hardened").component("kube-apiserver@master"))
+    False
+    """
+    return apiserver.version is not None and apiserver.version >= NO_OVERLAP
+
+
 def trusted_by(env: Environment, path: str) -> frozenset[str]:
     """Return the names of the authorities whose certificates a file holds.
 
@@ -158,10 +220,7 @@ def trusted_by(env: Environment, path: str) -> frozenset[str]:
     >>> sorted(trusted_by(read_environment("hardened"), "/etc/etcd/pki/any-ca.crt"))
     ['etcd-ca', 'kubernetes-ca']
     """
-    alone = {item.name for item in env.authorities if item.certificate == path}
-    return frozenset(alone).union(
-        *(bundle.authorities for bundle in env.pki.bundles if bundle.certificate == path)
-    )
+    return env.pki.trusted(path)
 
 
 def service_account(namespace: str, name: str, source: Source) -> Caller:

@@ -13,6 +13,8 @@ from labkit.model.claims import PROPERTIES, Channel, Claim
 from labkit.model.footholds import Foothold
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import networkx as nx
 
     from labkit.cluster.facts import Environment
@@ -26,6 +28,13 @@ __all__ = ["Component", "Graph", "Model", "StoredCredential", "end_of_channel"]
 #: The trust zone of what is on no machine of its own.
 NETWORK_ZONE = "cluster network"
 
+#: The kinds of components by which a model is one of a cluster.
+CLUSTER_KINDS = frozenset(
+    [
+        *("kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager", "kubelet"),
+        *("kube-proxy", "containerd", "dockerd", "flanneld", "kubectl-proxy", "pod", "node"),
+    ]
+)
 #: What stands in a claim's source where a person made it up.
 BY_HAND = Source("by hand", None, "")
 
@@ -78,7 +87,8 @@ class StoredCredential:
     readable_by : tuple of Foothold
         From where it can be read there, beside root.
     opens : tuple of str
-        Kubelets at which its holder may run commands: "kubelet@worker2".
+        Servers that it opens: kubelets at which its holder may run commands ("kubelet@worker2"),
+        and etcd where every client may read and write everything.
     source : Source
     """
 
@@ -111,10 +121,14 @@ class Model:
     credentials : tuple of StoredCredential
     unknowns : tuple of str
         What could not be read, or was not understood.
+    out_of_scope : tuple of (str, str)
+        The components and channels that somebody put out of scope, each with the reason.
     env : Environment or None
         The configuration that it was read from, where there is one.
     dump : Dump or None
         The objects of a cluster that it was read from, where it was these.
+    original : tuple of (str, mapping) or None
+        The format and the document of another tool that it was read from, where it was one.
 
     Examples
     --------
@@ -132,13 +146,26 @@ class Model:
     credentials: tuple[StoredCredential, ...] = ()
     description: str = ""
     unknowns: tuple[str, ...] = field(default=(), compare=False)
+    out_of_scope: tuple[tuple[str, str], ...] = ()
     env: Environment | None = field(default=None, repr=False, compare=False)
     dump: Dump | None = field(default=None, repr=False, compare=False)
+    original: tuple[str, Mapping[str, Any]] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return (
             f"{self.name}: {len(self.components)} components, {len(self.channels)} channels, "
             f"{len(self.zones)} trust zones"
+        )
+
+    @cached_property
+    def of_cluster(self) -> bool:
+        """Whether it has a part of a Kubernetes cluster, so that its goals mean something."""
+        kinds = CLUSTER_KINDS
+        return (
+            self.env is not None
+            or self.dump is not None
+            or bool(self.credentials)
+            or any(it.kind in kinds for it in self.components)
         )
 
     @property

@@ -26,7 +26,8 @@ def usual_paths(model: Model, count: int = 3) -> list[AttackPaths]:
     Returns
     -------
     list of AttackPaths
-        One for each foothold and goal, even if it holds no path.
+        One for each foothold and goal, even if it holds no path; none for a model that has no part
+        of a cluster.
 
     Examples
     --------
@@ -35,6 +36,8 @@ def usual_paths(model: Model, count: int = 3) -> list[AttackPaths]:
     >>> sorted({str(paths.start) for paths in found if paths})
     ['root on etcd1', 'root on master', 'root on worker1']
     """
+    if not model.of_cluster:
+        return []
     graph, wide = graphs_for(model)
     found = [
         paths_between(graph, wide, start, goal, count) for start in (NETWORK, POD) for goal in GOALS

@@ -18,7 +18,6 @@ from labkit.model.rights import Action
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all
 from labkit.techniques._lib.api.ask import ask
-from labkit.techniques._lib.api.tokens import bearer
 from labkit.techniques._lib.machines.admin import create
 from labkit.techniques._lib.machines.pod import find_pod, token_of
 from labkit.techniques._lib.machines.reach import Answer
@@ -67,14 +66,13 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         return "the administrator may bind the agent to it (a dry run)"
 
     url = api_url(lab, PATH)
-    options = bearer(token)
     return ask(
         lab,
         TECHNIQUE.name,
         foothold,
         url,
         body=body,
-        options=options,
+        token=token,
         proof=proof,
         control=control,
     )

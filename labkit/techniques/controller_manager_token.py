@@ -89,16 +89,14 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             return Verdict(
                 TECHNIQUE.name, lab.mode, foothold, False, made.refusal, (asked,), control
             )
-    bearer = f"Authorization: Bearer {json.loads(made.body)['status']['token']}"
-    return _as_account(lab, foothold, account, ["--header", bearer], asked)
+    token = json.loads(made.body)["status"]["token"]
+    return _as_account(lab, foothold, account, token, asked)
 
 
-def _as_account(
-    lab: Lab, foothold: Foothold, account: str, options: list[str], asked: str
-) -> Verdict:
+def _as_account(lab: Lab, foothold: Foothold, account: str, token: str, asked: str) -> Verdict:
     """Check that a controller's token gives every right, or can add every right to a role."""
     if not _roles_count(lab.environment):
-        if not _may_everything(lab, foothold, options):
+        if not _may_everything(lab, foothold, token=token):
             raise ProbeError(f"{account} may not do everything, although the model predicts it")
         evidence = (asked, f"asked the apiserver what {account} may do: everything")
         reason = f"{account} may do everything, and its token is there for the asking"
@@ -107,7 +105,7 @@ def _as_account(
     kind = ("--header", "Content-Type: application/merge-patch+json", "--request", "PATCH")
     body = json.dumps({"rules": EVERY_RIGHT}).encode()
     given = request(
-        lab, api_url(lab, path), foothold=foothold, body=body, options=[*kind, *options]
+        lab, api_url(lab, path), foothold=foothold, body=body, options=kind, token=token
     )
     tried = f"with it, gave {ROLE} every right, as a dry run: PATCH {path}"
     if given.refusal:
@@ -118,9 +116,11 @@ def _as_account(
     return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, (asked, tried))
 
 
-def _may_everything(lab: Lab, foothold: Foothold, options: Sequence[str]) -> bool:
-    url = api_url(lab, EVERYTHING)
-    answer = request(lab, url, foothold=foothold, body=everything_review(), options=options)
+def _may_everything(
+    lab: Lab, foothold: Foothold, options: Sequence[str] = (), token: str = ""
+) -> bool:
+    url, body = api_url(lab, EVERYTHING), everything_review()
+    answer = request(lab, url, foothold=foothold, body=body, options=options, token=token)
     if answer.refusal:
         raise ProbeError(f"the apiserver did not answer the access review: {answer.refusal}")
     return bool(json.loads(answer.body)["status"].get("allowed"))

@@ -17,7 +17,7 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.rights import Action, default_bindings, service_account
 from labkit.techniques._lib.api.access import CHANNEL, IDENTITY, api_url, identity, may_all
-from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, bearer, new_token, present
+from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, new_token, present
 from labkit.techniques._lib.machines.reach import request
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -45,9 +45,9 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     token = new_token(lab, HOME, ACCOUNT)
 
     def control() -> str:
-        body, options = json.dumps(REVIEW).encode(), bearer(token)
+        body = json.dumps(REVIEW).encode()
         url = api_url(lab, IDENTITY)
-        known = request(lab, url, foothold=foothold, body=body, options=options)
+        known = request(lab, url, foothold=foothold, body=body, token=token)
         if known.refusal or identity(known)[0] != f"system:serviceaccount:{HOME}:{ACCOUNT}":
             raise ProbeError(f"the apiserver does not know the token: {known.refusal}")
         return f"the apiserver knows the same token as {HOME}/{ACCOUNT}"

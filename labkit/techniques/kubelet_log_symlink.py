@@ -20,7 +20,7 @@ from labkit.model.workloads import mounted, token_caller, token_in, user_of
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url
 from labkit.techniques._lib.machines.pod import find_pod, run_in_pod, token_of
-from labkit.techniques._lib.machines.reach import Answer, digest, run
+from labkit.techniques._lib.machines.reach import Answer, curl_config, digest, run
 from labkit.techniques._lib.technique import POD, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -81,7 +81,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             TECHNIQUE.name,
             foothold,
             kubelet_url(lab, f"/logs/{link}"),
-            options=["--header", f"Authorization: Bearer {token}"],
+            token=token,
             more_refusals=("HTTP 405",),
             description=f"GET /logs/LINK at {WORKER}",
             proof=proof,
@@ -114,9 +114,9 @@ def _link(lab: Lab, foothold: Foothold, folder: str, link: str) -> Verdict | Non
 
 def _answers(lab: Lab, token: str) -> str:
     """Show that the kubelet serves the same token, or else the apiserver: the control."""
-    header = ["--header", f"Authorization: Bearer {token}"]
     argv = ["curl", "--silent", "--show-error", "--fail", "--insecure", "--output", "/dev/null"]
-    if not run(lab, WORKER, [*argv, *header, kubelet_url(lab, "/metrics")]).exit_code:
+    argv += ["--config", "-", kubelet_url(lab, "/metrics")]
+    if not run(lab, WORKER, argv, stdin=curl_config(token)).exit_code:
         return "with the same token, the kubelet tells its metrics"
     # a kubelet without webhook authentication accepts certificates, but no tokens
     as_apiserver(lab, "GET", "/metrics")

@@ -74,7 +74,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         TECHNIQUE.name,
         foothold,
         api_url(lab, PATH),
-        options=["--header", f"Authorization: Bearer {token}"],
+        token=token,
         proof=proof,
         control=control,
     )

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 
 from labkit.model import Channel
+from labkit.model.listener import HEALTH
 
 __all__ = ["Question", "etcd_questions", "questions"]
 
@@ -69,6 +70,7 @@ BIND = Question(
 )
 NAMESPACES = Question("/api/v1/namespaces?limit=1")
 PODS = Question("/pods")
+HEALTHY, COUNTS = Question("/healthz"), Question("/metrics")
 RANGE = Question(
     "/v3/kv/range",
     "POST",
@@ -106,6 +108,12 @@ def questions(channel: Channel) -> tuple[Question, Question, Question]:
             "kube-scheduler": Question("/api/v1/pods?limit=1"),
         }.get(client, NAMESPACES)
         return own, NAMESPACES, BIND
+    if channel.data == HEALTH:
+        return HEALTHY, HEALTHY, HEALTHY
+    if server == "kube-proxy":
+        return COUNTS, COUNTS, COUNTS
+    if server in ("kube-controller-manager", "kube-scheduler"):
+        return HEALTHY, COUNTS, COUNTS
     if server == "kubelet":
         return PODS, PODS, PODS
     if server == "dockerd":

@@ -50,7 +50,8 @@ def verify(
     Raises
     ------
     LabError
-        A change of the lab was interrupted, so its configuration is unknown.
+        A change of the lab was interrupted, so its configuration is unknown; or the lab was made
+        from other files than the model.
     NoSuchLab
         The lab is not up.
     LabBusy
@@ -75,7 +76,10 @@ def verify(
 def _verify(
     lab: Lab, model: Model | None, only: Iterable[str] | None, reporter: Reporter
 ) -> Report:
-    if lab.status().interrupted:
+    status = lab.status()
+    if status.other_files:
+        lab.require_same_files()
+    if status.interrupted:
         raise LabError(
             f"a change of lab {lab.name!r} ({lab.mode}) was interrupted",
             hint=f"labkit reset --name {lab.name} --mode {lab.mode}",

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
+from labkit import load_model
+from labkit.analysis import object_steps
 from labkit.cli import app
+from labkit.model import Model
 
 RUN = CliRunner()
 
@@ -188,7 +193,7 @@ KINDS = (
 NOTHING = {
     "no objects": {"d.json": json.dumps({"apiVersion": "v1", "kind": "List", "items": []})},
     "a list that breaks off": {"d.json": LIST[:-20]},
-    "a warning before the list": {"d.json": f"Warning: deprecated in v1.19+\n{LIST}"},
+    "an error behind the list": {"d.json": f"{LIST}\nError from server (Forbidden): secrets"},
     "an empty folder": {},
     "files of something else": {"README.md": "# Shop", "values.yaml": "replicas: 2"},
     "a machine without a component": {"node/etc/hosts": "127.0.0.1 localhost"},
@@ -211,6 +216,65 @@ def test_what_was_not_understood_exits_with_4(
     assert (status, out) == (4, "")
     assert err.startswith("error: ")
     assert "  next: " in err
+
+
+def in_yaml(items: Any) -> str:
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": items})
+
+
+def one_document_each(items: Any) -> str:
+    lists = [{"apiVersion": "v1", "items": [it], "kind": f"{it['kind']}List"} for it in items]
+    return yaml.safe_dump_all(lists)
+
+
+WARNING = "Warning: v1 ComponentStatus is deprecated in v1.19+\n"
+LOG = "W1126 20:03:24.000001   12345 warnings.go:70] deprecated\n"
+
+
+@pytest.mark.parametrize("name", ["dump.json", "dump.yaml", "dump"])
+@pytest.mark.parametrize("before", ["", WARNING, LOG + WARNING])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda items: json.dumps({"apiVersion": "v1", "items": items, "kind": "List"}),
+        lambda items: json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1),
+        in_yaml,
+        one_document_each,
+        lambda items: "---\n" + in_yaml(items),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_dump_is_read_in_every_form(tmp_path, name, before, write, encoding) -> None:
+    model = written(tmp_path / name, before + write(DUMP["items"]), encoding)
+    assert model.dump is not None
+    [group] = model.dump.pods
+    assert (group.id, model.dump.unread) == ("shop/web on w1", ())
+    assert {step.name for step in object_steps(model.dump)} >= {"privileged-container"}
+
+
+def written(file: Path, text: str, encoding: str) -> Model:
+    file.write_text(text, encoding=encoding)
+    return load_model(file)
+
+
+def test_folder_of_objects_in_yaml_is_read(tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "pods.yaml").write_text(in_yaml(DUMP["items"][1:]))
+    (tmp_path / "nodes.json").write_text(LIST)
+    (tmp_path / "values.yaml").write_text("replicas: 2")
+    model = load_model(tmp_path)
+    assert model.dump is not None
+    assert {"Node", "Pod"} <= model.dump.kinds
+
+
+@pytest.mark.parametrize(
+    "text", ["a: &a [b]\nc: *a\n", "x: [" + "[" * 200, "items: [1\n", "a: b: c"]
+)
+def test_yaml_that_breaks_off_exits_with_4(tmp_path: Path, text: str) -> None:
+    (tmp_path / "d.yaml").write_text(f"{in_yaml(DUMP['items'])}---\napiVersion: v1\n{text}")
+    status, out, err = run(str(tmp_path / "d.yaml"), "--fail-on", "low")
+    assert (status, out) == (4, "")
+    assert "a part of it could not be read" in err
 
 
 def test_a_whole_dump_without_findings_is_clean(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import labkit
 from labkit.cli import app
-from labkit.errors import LabError, LabkitError, StartTimeout
+from labkit.errors import ConfigError, LabError, LabkitError, StartTimeout
 from labkit.lab import LabStatus, Output, Timings
 
 OUTPUT = Output(0, b"", b"")
@@ -265,8 +265,58 @@ def test_status_prints_json() -> None:
             "state": "stopped",
             "machines": {"master": "exited"},
             "interrupted": False,
+            "reached": [],
+            "other_files": False,
+            "problems": {},
         }
     ]
+
+
+def test_up_and_status_warn_of_a_lab_that_reaches_its_host(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = LabStatus("default", "insecure", "ready", {}, False, ("10.1.2.254", "fe80::1"), True)
+    monkeypatch.setattr(fake, "status", lambda _: told)
+    for command in (("up", "--quiet"), ("status",)):
+        said = run(*command, "-m", "insecure").stderr
+        assert "warning: lab default (insecure) REACHES THE DOCKER HOST at 10.1.2.254, fe80" in said
+        assert "was made from other files; next: labkit down" in said
+    unknown = LabStatus("default", "insecure", "ready", {}, reached=("unknown",))
+    monkeypatch.setattr(fake, "status", lambda _: unknown)
+    assert "not known whether" in run("status", "-m", "insecure").stderr
+
+
+def test_down_needs_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[tuple[str, str]] = []
+
+    def remove(client: None, name: str, mode: str) -> int:
+        removed.append((name, mode))
+        return 3
+
+    labs = [("default", "gone"), ("x", "insecure")]
+    monkeypatch.setattr("labkit.lab.removal.connect", lambda *_: None)
+    monkeypatch.setattr("labkit.lab.removal.find_labs", lambda _: labs)
+    monkeypatch.setattr("labkit.lab.removal.remove_lab", remove)
+    monkeypatch.setattr("labkit.lab.removal.remove_keeper", lambda *_: 0)
+
+    def missing(mode: str, **_: Any) -> None:
+        raise ConfigError(f"no environment at {mode}")
+
+    monkeypatch.setattr("labkit.lab.Lab", missing)
+    done = run("down", "-m", "gone")
+    assert "lab default (gone): 3 containers, volumes and networks removed" in done.stderr
+    assert removed == [("default", "gone")]
+    refused = run("down", "-m", "other")
+    assert refused.exit_code != 0
+    assert "labkit status --all" in refused.stderr
+    removed.clear()
+    assert run("down", "--all").exit_code == 0
+    assert removed == labs
+
+
+def test_down_all_takes_no_name_and_no_mode() -> None:
+    assert run("down", "--all", "-m", "insecure").exit_code == 2
+    assert run("down", "--all", "--name", "x").exit_code == 2
 
 
 def test_exec_passes_everything_through(fake: type[FakeLab]) -> None:

@@ -87,11 +87,12 @@ def test_misspelt_role_folder_is_an_unknown(modes):
 
 def test_command_started_by_a_shell_is_an_unknown(modes):
     unit = modes / "insecure/worker/etc/systemd/system/flanneld.service"
-    unit.write_text("[Service]\nExecStart=/bin/sh -c 'exec flanneld'\n")
+    unit.write_text("[Service]\nExecStart=/bin/sh -c 'exec flanneld $(cat /flags)'\n")
     env = read_environment(modes / "insecure")
     assert {item.why for item in env.unknowns} == {
-        "labkit does not read what a shell or helper starts"
+        "it starts flanneld, but labkit cannot read with which flags"
     }
+    assert not env.component("flanneld@worker1").complete
 
 
 BROKEN = [

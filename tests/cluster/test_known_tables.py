@@ -131,6 +131,10 @@ UNLIKE = {
     ("etcd", "initial-cluster"): ("default=http://localhost:2380", "etcd alone"),
     ("kube-apiserver", "authorization-mode"): ("", "AlwaysAllow without authorization-config"),
     **{
+        (kind, "authorization-always-allow-paths"): ("[/healthz,/readyz,/livez]", "a list's form")
+        for kind in ("kube-controller-manager", "kube-scheduler")
+    },
+    **{
         (kind, "tls-min-version"): ("", "Go's own minimum is TLS 1.2")
         for kind in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     },

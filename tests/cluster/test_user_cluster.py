@@ -6,6 +6,7 @@ import base64
 import datetime
 import errno
 import ipaddress
+import json
 import os
 import shutil
 from pathlib import Path
@@ -19,9 +20,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit.analysis import attack_paths, find_threats
 from labkit.cluster import read_cluster
 from labkit.errors import ConfigError
-from labkit.model import read_model
+from labkit.model import Model, read_model
 from labkit.model.footholds import ADMIN
 
 DATA = Path(__file__).parent / "data"
@@ -224,6 +226,21 @@ def test_kubeadm_cluster_has_the_expected_channels(kubeadm: Path):
         "anyone@network -> etcd@cp1:2379": ("tls1.2", "unverified", "required", "allow-all"),
         # listen-metrics-urls: plain http, on its own machine only
         "anyone@network -> etcd@cp1:2381": ("closed",) * 4,
+        # the only member: nobody calls its port for members
+        "anyone@network -> etcd@cp1:2380": ("tls1.2", "unverified", "required", "allow-all"),
+        # --bind-address=127.0.0.1
+        "anyone@network -> kube-controller-manager@cp1:10257": ("closed",) * 4,
+        "anyone@network -> kube-scheduler@cp1:10259": ("closed",) * 4,
+        **{
+            f"anyone@network -> {at}": ("closed",) * 4
+            for node in ("cp1", "worker1")
+            for at in (f"kubelet@{node}:10248", f"kube-proxy@{node}:10249")
+        },
+        # healthzBindAddress is 0.0.0.0:10256 by default
+        **{
+            f"anyone@network -> kube-proxy@{node}:10256": ("none", "none", "none", "allow-all")
+            for node in ("cp1", "worker1")
+        },
         "anyone@network -> kube-apiserver@cp1:8080": ("closed",) * 4,
         "anyone@network -> kubelet@cp1:10255": ("closed",) * 4,
         "anyone@network -> kubelet@worker1:10255": ("closed",) * 4,
@@ -497,3 +514,215 @@ def test_unreadable_file_is_an_unknown(kubeadm: Path, monkeypatch: pytest.Monkey
     said = [str(item) for item in read_cluster(kubeadm).unknowns if "cannot be read" in item.why]
     assert len(said) == 1
     assert said[0].startswith("cp1/etc/kubernetes/admin.conf")
+
+
+# -- credentials that open more than they were made for ----------------------------------------
+# The right answers are in Kubernetes' "Authenticating" (static token files) and "Configure the
+# Aggregation Layer" (CA reusage and conflicts), and in etcd's "Transport security model".
+
+CONF = "cp1/etc/kubernetes"
+APISERVER, ETCD = (f"{CONF}/manifests/{name}.yaml" for name in ("kube-apiserver", "etcd"))
+API_URL = "https://192.168.56.10:6443"
+RBAC = "rbac.authorization.k8s.io"
+
+
+def set_flags(file: Path, **flags: str | None) -> None:
+    """Set flags of a static pod's only container; None takes one out."""
+    pod = yaml.safe_load(file.read_text())
+    command = pod["spec"]["containers"][0]["command"]
+    for flag, value in flags.items():
+        name = f"--{flag.replace('_', '-')}"
+        command[:] = [word for word in command if not word.startswith(f"{name}=")]
+        if value is not None:
+            command.append(f"{name}={value}")
+    file.write_text(yaml.safe_dump(pod))
+
+
+def model_of(folder: Path) -> Model:
+    return read_model(read_cluster(folder))
+
+
+def opened(found: Model, rule: str = "credential-overpowered") -> set[str]:
+    return {it.subject for it in find_threats(found).open if it.rule == rule}
+
+
+# -- etcd ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["the flag", "the content", "a bundle"])
+def test_etcd_that_trusts_the_clusters_ca_takes_a_kubelets_certificate(
+    kubeadm: Path, how: str
+) -> None:
+    before = model_of(kubeadm)
+    assert not attack_paths(before, "root:worker1", "admin")
+    if how == "the flag":
+        set_flags(kubeadm / ETCD, trusted_ca_file="/etc/kubernetes/pki/ca.crt")
+    else:
+        both = ETCD_CA.pem + CA.pem
+        write(kubeadm / CONF / "pki/etcd/ca.crt", both if how == "a bundle" else CA.pem)
+    found = model_of(kubeadm)
+    assert attack_paths(found, "root:worker1", "admin")
+    assert not attack_paths(found, "network", "admin")
+    assert {it for it in opened(found) if it.startswith("system:node:worker1")}
+
+
+def test_etcds_own_clients_are_no_finding(kubeadm: Path) -> None:
+    assert not {it for it in opened(model_of(kubeadm)) if "etcd" in it or "peer" in it}
+
+
+# -- request headers -------------------------------------------------------------------------
+
+
+def version(file: Path, tag: str) -> None:
+    pod = yaml.safe_load(file.read_text())
+    pod["spec"]["containers"][0]["image"] = f"registry.k8s.io/kube-apiserver{tag}"
+    file.write_text(yaml.safe_dump(pod))
+
+
+SHARED = "/etc/kubernetes/pki/ca.crt"
+
+
+@pytest.mark.parametrize(
+    ("tag", "is_path"),
+    [
+        (":v1.34.2", True),
+        (":v1.28.0", True),
+        ("@sha256:0", True),
+        (":v1.35.0", False),
+        (":v1.37.2", False),
+    ],
+)
+def test_a_shared_ca_for_request_headers(kubeadm: Path, tag: str, is_path: bool) -> None:
+    file = kubeadm / APISERVER
+    set_flags(file, requestheader_client_ca_file=SHARED, requestheader_allowed_names=None)
+    version(file, tag)
+    found = model_of(kubeadm)
+    assert bool(attack_paths(found, "root:worker1", "admin")) is is_path
+    assert [it for it in found.unknowns if "1.35 and later does not start so" in it]
+
+
+@pytest.mark.parametrize(
+    ("names", "is_path"),
+    [("front-proxy-client", False), ("front-proxy-client,system:node:worker1", True), ("", True)],
+)
+def test_allowed_names_restrict_request_headers(kubeadm: Path, names: str, is_path: bool) -> None:
+    file = kubeadm / APISERVER
+    set_flags(file, requestheader_client_ca_file=SHARED, requestheader_allowed_names=names)
+    version(file, ":v1.34.0")
+    assert bool(attack_paths(model_of(kubeadm), "root:worker1", "admin")) is is_path
+
+
+def test_a_separate_ca_for_request_headers_is_no_path(kubeadm: Path) -> None:
+    set_flags(kubeadm / APISERVER, requestheader_allowed_names=None)
+    found = model_of(kubeadm)
+    assert not attack_paths(found, "root:worker1", "admin")
+    assert not [it for it in found.unknowns if "1.35" in it]
+
+
+def test_a_bundle_with_the_front_proxys_ca_counts(kubeadm: Path) -> None:
+    write(kubeadm / CONF / "pki/front.crt", FRONT_CA.pem + CA.pem)
+    set_flags(
+        kubeadm / APISERVER,
+        requestheader_client_ca_file="/etc/kubernetes/pki/front.crt",
+        requestheader_allowed_names=None,
+    )
+    version(kubeadm / APISERVER, ":v1.30.0")
+    assert attack_paths(model_of(kubeadm), "root:worker1", "admin")
+
+
+# -- tokens ----------------------------------------------------------------------------------
+
+TOKENS = "/etc/kubernetes/tokens.csv"
+SECRET = "correct-horse-battery"
+
+
+def tokens(folder: Path, text: str) -> None:
+    write(folder / f"cp1{TOKENS}", text)
+    set_flags(folder / APISERVER, token_auth_file=TOKENS)
+
+
+def held(found: Model, name: str) -> set[str]:
+    return {str(right) for it in found.credentials if it.id == name for right in it.rights}
+
+
+@pytest.mark.parametrize(
+    ("line", "rights"),
+    [
+        (f'{SECRET},root,1,"system:masters"', {"cluster-admin"}),
+        (f'{SECRET},root,1,"ops,system:masters"', {"cluster-admin"}),
+        (f"{SECRET},kubernetes-admin,1", set()),
+        (f'{SECRET},nobody,1,"kubeadm:cluster-admins"', {"cluster-admin"}),
+        (f"{SECRET},system:kube-controller-manager,1", {"reads the secrets"}),
+    ],
+)
+def test_a_static_token_has_the_rights_of_its_user(
+    kubeadm: Path, line: str, rights: set[str]
+) -> None:
+    tokens(kubeadm, f"# tokens\n\n{line}\n")
+    found = model_of(kubeadm)
+    user = line.split(",")[1]
+    assert held(found, f"token of {user}@cp1") == rights
+    assert SECRET not in repr(found)
+    assert SECRET not in " ".join(found.unknowns)
+
+
+def test_a_kubeconfig_with_a_static_token_has_its_rights_where_it_lies(kubeadm: Path) -> None:
+    write(kubeadm / "worker1/root/.kube/config", kubeconfig(API_URL, "bot", token=SECRET))
+    assert not attack_paths(model_of(kubeadm), "root:worker1", "admin")
+    tokens(kubeadm, f'{SECRET},robot,1,"system:masters"\n')
+    found = model_of(kubeadm)
+    assert held(found, "bot@worker1") == {"cluster-admin"}
+    assert attack_paths(found, "root:worker1", "admin")
+    # another token is another user
+    tokens(kubeadm, f'{SECRET}2,robot,1,"system:masters"\n')
+    assert held(model_of(kubeadm), "bot@worker1") == set()
+
+
+def test_a_token_opens_kubelets_as_well(kubeadm: Path) -> None:
+    tokens(kubeadm, f'{SECRET},robot,1,"system:masters"\n')
+    [it] = [it for it in model_of(kubeadm).credentials if it.name == "token of robot"]
+    assert set(it.opens) == {"kubelet@cp1", "kubelet@worker1"}
+
+
+@pytest.mark.parametrize("text", ["one,two\n", ",user,1\n", '"unclosed\n'])
+def test_a_malformed_line_is_an_unknown(kubeadm: Path, text: str) -> None:
+    tokens(kubeadm, text)
+    assert [it for it in model_of(kubeadm).unknowns if "tokens.csv" in it]
+
+
+def test_a_missing_token_file_is_an_unknown(kubeadm: Path) -> None:
+    set_flags(kubeadm / APISERVER, token_auth_file="/nowhere.csv")
+    assert [it for it in model_of(kubeadm).unknowns if "/nowhere.csv" in it]
+
+
+def token_of(subject: object) -> str:
+    parts = ({"alg": "RS256"}, {"iss": "https://kubernetes.default.svc", "sub": subject})
+    encoded = [
+        base64.urlsafe_b64encode(json.dumps(it).encode()).decode().rstrip("=") for it in parts
+    ]
+    return ".".join([*encoded, "c2lnbmF0dXJl"])
+
+
+@pytest.mark.parametrize(
+    ("subject", "rights"),
+    [
+        ("system:serviceaccount:ops:deployer", {"cluster-admin"}),
+        ("system:serviceaccount:ops:other", set()),
+        ("somebody@example.org", set()),
+        (["list"], set()),
+    ],
+)
+def test_a_kubeconfig_with_a_service_accounts_token(
+    kubeadm: Path, subject: object, rights: set[str]
+) -> None:
+    binding = {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "deployer"},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": "ops"}],
+    }
+    write(kubeadm / "deployer.yaml", yaml.safe_dump(binding))
+    text = kubeconfig(API_URL, "bot", token=token_of(subject))
+    write(kubeadm / "worker1/home/ci/.kube/config", text)
+    assert held(model_of(kubeadm), "bot@worker1") == rights

@@ -29,7 +29,7 @@ OTHER = f"other-{os.getpid()}"
 
 
 def left_of(client: docker.DockerClient, name: str) -> list[Any]:
-    wanted = lab_filter(name)
+    wanted: dict[str, Any] = {"label": f"labkit.lab={name}"}
     return [
         *client.containers.list(all=True, filters=wanted),
         *client.volumes.list(filters=wanted),
@@ -59,8 +59,8 @@ def test_second_lab_of_a_mode_is_created_repaired_and_removed(
         (OTHER, "insecure"),
         (lab_insecure.name, "insecure"),
     }
-    assert client.networks.list(filters=lab_filter(OTHER))[0].attrs["Internal"]
-    for container in client.containers.list(filters=lab_filter(OTHER)):
+    assert client.networks.list(filters=lab_filter(OTHER, "insecure"))[0].attrs["Internal"]
+    for container in client.containers.list(filters=lab_filter(OTHER, "insecure")):
         assert not container.attrs["HostConfig"]["Privileged"]
         assert not container.ports  # nothing is published
     lab.container("etcd2").remove(force=True, v=True)

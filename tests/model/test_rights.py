@@ -8,6 +8,7 @@ import pytest
 
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Key, TmpfilesLine, Whole
+from labkit.errors import ConfigError
 from labkit.model.claims import Claim
 from labkit.model.file_access import anybody_reads, readable
 from labkit.model.rights import (
@@ -142,7 +143,8 @@ def test_kubelet_authorization_follows_its_mode_and_the_apiserver() -> None:
     assert at_kubelet(env("hardened", anonymous)).value == "refused"
     # the apiserver allows the anonymous everything there, so asking it is no help
     assert at_kubelet(env("insecure", webhook)).value == "allowed"
-    assert at_kubelet(env("hardened", strange), "kubelet").value == "unknown"
+    with pytest.raises(ConfigError, match="'Sometimes' is not one of"):
+        env("hardened", strange)
 
 
 @pytest.mark.parametrize(

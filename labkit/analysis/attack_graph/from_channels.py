@@ -117,7 +117,7 @@ def channel_steps(model: Model) -> tuple[Step, ...]:
                 if step not in found or channel.from_anyone:
                     found[step] = step
     for it in model.credentials:
-        found |= {step: step for step in _by_credential(it)}
+        found |= {step: step for step in _by_credential(model, it)}
     because = ("may create any pod",)
     for node in machines(model, Role.WORKER):
         root = Foothold("root", node)
@@ -136,7 +136,7 @@ def technique_of_credential(it: StoredCredential) -> str:
     """
     if it.kind == "key":
         return "ca-key-theft"
-    if it.kind == "token":
+    if it.kind == "token" and POD in it.readable_by:
         return "pod-token" if it.rights else "nodes-proxy-exec"
     return BY_CERTIFICATE.get(it.name, "")
 
@@ -207,14 +207,19 @@ def _as_client(model: Model, it: Channel, kind: ListenerKind) -> Iterator[Step]:
         yield Step("use-credential", held, gains, because, REQUEST, technique, it.id)
 
 
-def _by_credential(it: StoredCredential) -> Iterator[Step]:
+def _by_credential(model: Model, it: StoredCredential) -> Iterator[Step]:
     because = (f"{it.identity}: {it.source}",)
     held, technique = Foothold("holds", it.id), technique_of_credential(it)
     use = Step("use-credential", held, it.rights, because, REQUEST, technique)
     if it.rights:
         yield use
     for listener in it.opens:
-        yield replace(use, grants=(POD, SECRETS), because=(*because, listener))
+        opened = (*because, f"opens {listener}")
+        if listener.startswith("etcd@"):
+            grants = (ADMIN,) if model.secrets_encrypted else (ADMIN, SECRETS)
+            yield replace(use, grants=grants, because=opened, technique="etcd-any-certificate")
+        else:
+            yield replace(use, grants=(POD, SECRETS), because=opened)
     for place in it.readable_by:
         yield Step("steal-credential", place, (held,), because, REQUEST, technique)
 

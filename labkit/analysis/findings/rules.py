@@ -156,6 +156,25 @@ COMPONENT_RULES = (
         gap=Gap("encryption-at-rest", "at-rest", ("CIS Kubernetes Benchmark 1.2.27, 1.2.28",)),
     ),
     ThreatRule(
+        "weak-cipher-suites",
+        title="Cipher suites that can be broken are offered",
+        property="cipher suites",
+        bad=("weak",),
+        good="sound",
+        stride=("information disclosure", "tampering"),
+        cwe=("CWE-327",),
+        attack=("T1557",),
+        likelihood=1,
+        explanation="A client that offers such a suite speaks it, and a recording can be read.",
+        gap=Gap(
+            references=(
+                "CIS Kubernetes Benchmark 1.2.29, 4.2.12",
+                "OWASP: Transport Layer Security Cheat Sheet",
+            )
+        ),
+        impact=3,
+    ),
+    ThreatRule(
         "nodes-unrestricted",
         title="A kubelet may write other nodes and their pods",
         property="node restriction",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from labkit.analysis.attack_graph.from_channels import technique_of_credential
@@ -12,7 +13,8 @@ from labkit.analysis.findings.risk import RiskRule
 from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES, ThreatRule
 from labkit.gc_pause import gc_pause
 from labkit.model import Channel, Claim, Model, StoredCredential
-from labkit.model.footholds import ADMIN
+from labkit.model.claims import listener_of
+from labkit.model.footholds import ADMIN, POD
 from labkit.model.listeners import Gap, kind_of_listener
 
 __all__ = ["find_threats"]
@@ -22,7 +24,7 @@ PEOPLE = frozenset({"kubectl", "person"})
 #: Data whose loss is of the listener's full impact; the others weigh one less.
 GRAVE = frozenset({"secrets", "all objects", "root on the node", "exec sessions"})
 #: From the best to the worst that may be found of one listener.
-STATES = ("mitigated", "residual", "unknown", "open")
+STATES = ("mitigated", "residual", "accepted", "unknown", "open")
 RESIDUAL = "It stays whatever is set: "
 
 
@@ -44,6 +46,7 @@ class _Case(NamedTuple):
     gap: Gap
     impact: int
     explanation: str = ""
+    channel: str = ""
 
 
 @gc_pause()
@@ -74,7 +77,7 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     """
     rule = risk or RiskRule()
     cases: dict[str, _Case] = {}
-    for case in (*_channels(model), *_components(model), *_credentials(model)):
+    for case in map(partial(_scoped, dict(model.out_of_scope)), _cases(model)):
         known = cases.get(case.key)
         # of a port's several listeners and clients the worst counts, of equal ones the first
         if known is None or STATES.index(case.state) > STATES.index(known.state):
@@ -93,6 +96,20 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
 
         found += object_threats(model.dump, rule)
     return Findings(found, model.name)
+
+
+def _cases(model: Model) -> Iterator[_Case]:
+    yield from (*_channels(model), *_components(model), *_credentials(model))
+
+
+def _scoped(out_of_scope: dict[str, str], case: _Case) -> _Case:
+    """Return a case as accepted if somebody put its subject, or its channel, out of scope."""
+    named = next((it for it in (case.subject, case.channel) if it in out_of_scope), None)
+    if named is None or case.state not in ("open", "unknown"):
+        return case
+    return case._replace(
+        state="accepted", explanation=f"out of scope: {out_of_scope[named] or 'no reason is given'}"
+    )
 
 
 def _finding(key: str, case: _Case, risk: RiskRule) -> Finding:
@@ -122,7 +139,7 @@ def _finding(key: str, case: _Case, risk: RiskRule) -> Finding:
 def _channels(model: Model) -> Iterator[_Case]:
     for channel in model.channels:
         kind = kind_of_listener(channel)
-        listener = f"{channel.server}:{channel.path or channel.port}"
+        listener = listener_of(channel)
         grave = not GRAVE.isdisjoint(channel.data)
         for rule in RULES:
             claim: Claim = getattr(channel, rule.property)
@@ -137,8 +154,10 @@ def _channels(model: Model) -> Iterator[_Case]:
                 state=_state(rule, claim),
                 gap=rule.gap if rule.gap.control else kind.gap(channel, rule.property),
                 impact=kind.impact if rule.listener or grave else max(1, kind.impact - 2),
+                channel=channel.id,
             )
-            if kind.by_design and rule.name == "caller-unrestricted" and channel.open:
+            meant = rule.name == "caller-unrestricted" or kind.for_everybody
+            if kind.by_design and meant and channel.open:
                 case = case._replace(state="residual", explanation=RESIDUAL + kind.by_design)
             yield case
 
@@ -181,17 +200,18 @@ def _credentials(model: Model) -> Iterator[_Case]:
     }
     for held in model.credentials:
         where = held.id
+        of_pod = held.kind == "token" and POD in held.readable_by
         said = ", ".join(map(str, held.readable_by)) or readable.good
         grave = 4 if held.rights else 2
         gap = readable.gap
         if held.kind == "key":
             gap = replace(gap, control="ca-key-permissions")
-        elif held.kind == "token":
+        elif of_pod:
             gap = PODS_TOKEN if held.rights else AGENTS_TOKEN
-        if held.kind in ("key", "token"):
+        if held.kind == "key" or of_pod:
             gap = replace(gap, technique=technique_of_credential(held))
         # a pod is meant to have its token: how far it opens the cluster is the question
-        harmless = held.kind == "token" and not (held.rights or held.opens)
+        harmless = of_pod and not (held.rights or held.opens)
         state = "open" if held.readable_by and not harmless else "mitigated"
         claim = Claim(said, held.identity, held.source)
         yield _Case(readable, where, f"{readable.name}@{where}", claim, state, gap, grave)
@@ -200,8 +220,9 @@ def _credentials(model: Model) -> Iterator[_Case]:
 
 
 def _rights(held: StoredCredential, where: str, rule: ThreatRule, *, meant: bool) -> _Case:
-    everything = ADMIN in held.rights
-    rights = ", ".join(map(str, held.rights)) or rule.good
+    stores = [f"everything in {it}" for it in held.opens if it.startswith("etcd@")]
+    everything = ADMIN in held.rights or bool(stores)
+    rights = ", ".join((*map(str, held.rights), *stores)) or rule.good
     claim = Claim(rights, held.identity, held.source)
     gap = replace(rule.gap, technique=technique_of_credential(held) or rule.gap.technique)
     case = _Case(rule, where, f"{rule.name}@{where}", claim, "mitigated", gap, rule.impact)

@@ -6,7 +6,7 @@ The user's files cannot be corrected here, so a malformed or missing file become
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,9 +88,11 @@ def read_cluster(folder: Path | str) -> Environment:
     components: list[Component] = []
     for name, files in machines_in(copied, unknowns).items():
         node = Node(name, "worker", ROLES["worker"], 0, "", files)
-        commands = [*unit_commands(node, unknowns), *static_commands(node, unknowns)]
+        commands = [*unit_commands(node, unknowns)]
         if not any(command.kind == "kubelet" for command in commands):
             commands += kubeadm_kubelet(node, unknowns)
+        kubelets = [command for command in commands if command.kind == "kubelet"]
+        commands += static_commands(node, kubelets, unknowns)
         kinds = {command.kind for command in commands}
         if "kubelet" in kinds and "kube-proxy" not in kinds and f"{_PROXY}/config.conf" in proxy:
             node = replace(node, files={**files, **proxy})
@@ -121,9 +123,10 @@ def _environment(
         for config in personal_kubeconfigs(found, components, unknowns)
     )
     clients = [item.kubeconfig for item in components if item.kubeconfig]
-    credentials = read_credentials(found, Pki(), certificates, [*clients, *kubeconfigs], components)
-    pki, authorities = pki_of(found, certificates, components, unknowns)
     named = read_apiserver_files(found, components, unknowns)
+    configs = [*clients, *kubeconfigs]
+    credentials = read_credentials(found, Pki(), certificates, configs, components, named.tokens)
+    pki, authorities = pki_of(found, certificates, components, unknowns)
     auth = None
     for file in copied.objects:
         if Path(file.source).name == ETCD_AUTH:
@@ -132,7 +135,7 @@ def _environment(
     manifests = tuple(f for f in copied.objects if Path(f.source).name != ETCD_AUTH)
     absent = Source(ETCD_AUTH, None, f"{ETCD_AUTH} absent: etcd stores users in its own data", True)
     unknowns += _missing(components)
-    configs = {(c.node, c.path): c for c in (*clients, *kubeconfigs)}
+    unknowns += _overlapping(components, pki)
     return Environment(
         name=path.resolve().name,
         description="",
@@ -178,18 +181,36 @@ def _missing(components: Iterable[Component]) -> Iterator[Unknown]:
             yield Unknown(kind, None, "not among the files", f"not known: {why}")
 
 
+def _overlapping(components: Iterable[Component], pki: Pki) -> Iterator[Unknown]:
+    """Yield the apiservers whose CA for request headers also signs their clients' certificates."""
+    for it in components:
+        headers = it.given("requestheader-client-ca-file")
+        if it.kind != "kube-apiserver" or not headers or it.values("requestheader-allowed-names"):
+            continue
+        trusted = pki.trusted(headers.value)
+        if trusted & pki.trusted(it.setting("client-ca-file").value):
+            why = (
+                "it signs clients' certificates too, and no --requestheader-allowed-names is set: "
+                "kube-apiserver 1.35 and later does not start so, an older one takes every "
+                "client certificate for the front proxy's, whose holder names any user"
+            )
+            source = headers.source
+            yield Unknown(source.path, source.line, source.text, why)
+
+
 def _signed(
     credentials: Iterable[Credential],
     nodes: Iterable[Node],
-    configs: Mapping[tuple[str, str], KubeConfig],
+    configs: Iterable[KubeConfig],
     authorities: list[tuple[str, bytes]],
     unknowns: list[Unknown],
 ) -> Iterator[Credential]:
     """Yield the credentials, each with the authority whose key signed it."""
     files = {node.name: node.files for node in nodes}
+    by_path = {(config.node, config.path): config for config in configs}
     for credential in credentials:
         data = b""
-        config = configs.get((credential.node, credential.kubeconfig))
+        config = by_path.get((credential.node, credential.kubeconfig))
         file = files[credential.node].get(credential.certificate)
         if config and config.certificate_data:
             data = config.certificate_data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import overload
@@ -20,6 +21,7 @@ from labkit.cluster.syntax.source import Source, Unknown, trying
 __all__ = ["pki_of", "with_readable_certificate"]
 
 KEYS = (".key", "-key.pem")
+BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 Files = Mapping[tuple[str, str], tuple[Certificate, ...]]
 
 
@@ -53,17 +55,18 @@ def pki_of(
     made: dict[tuple[str, str], Authority] = {}
     files = {node.name: node.files for node in nodes}
     for (node, path), read in certificates.items():
-        authority = next((item for item in read if item.authority), None)
-        if authority is None:
-            continue
         file = files[node][path]
-        name = authority.subject or path
+        blocks: list[bytes] = []
         with trying(unknowns):
-            content = file.read_bytes()
+            blocks = BLOCK.findall(file.read_bytes())
+        found = [(it, pem) for it, pem in zip(read, blocks, strict=False) if it.authority]
+        for number, (authority, content) in enumerate(found):
+            name = authority.subject or path
             if data.setdefault(name, content) != content:
                 name = f"{name} ({path})"
                 data.setdefault(name, content)
-            key = _key_of(files[node], path)
+            # of a file with several certificates, the first is that of the key beside it
+            key = "" if number else _key_of(files[node], path)
             source = Source(file.source, None, authority.subject)
             holders = (node,) if key else ()
             known = made.get((name, path))

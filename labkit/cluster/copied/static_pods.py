@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from labkit.cluster.componentconfig import read_kubelet_config
-from labkit.cluster.defaults import DEFAULTS
+from labkit.cluster.components import read_components
+from labkit.cluster.defaults import ENVIRONMENT_PREFIXES
 from labkit.cluster.facts import File, Node
+from labkit.cluster.launch import HELPERS, launched
 from labkit.cluster.syntax.flags import parse_flags
-from labkit.cluster.syntax.source import Setting, Source, Unknown, trying
+from labkit.cluster.syntax.source import Collected, Setting, Source, Unknown, trying
 from labkit.cluster.syntax.systemd import Word, parse_environment
 from labkit.cluster.syntax.yamldoc import Document, as_text, read_documents
-from labkit.cluster.units import HELPERS, Command
-from labkit.errors import ConfigError
+from labkit.cluster.units import Command, from_environment
 
 __all__ = ["kube_proxy_command", "kube_proxy_files", "kubeadm_kubelet", "static_commands"]
 
@@ -27,12 +27,19 @@ VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 PROXY_FOLDER = "/var/lib/kube-proxy"
 
 
-def static_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
+def static_commands(
+    node: Node, kubelets: Iterable[Command], unknowns: list[Unknown]
+) -> Iterator[Command]:
     """Yield the command lines of a machine's static pods.
+
+    The kubelet runs every file of its folder whose name begins with no dot, whatever its ending
+    (pkg/kubelet/config/file.go).
 
     Parameters
     ----------
     node : Node
+    kubelets : iterable of Command
+        Those of the machine: their configuration names the folder.
     unknowns : list of Unknown
         The function adds what it does not understand.
 
@@ -49,74 +56,143 @@ def static_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
     ----------
     https://kubernetes.io/docs/tasks/configure-pod-container/static-pod/
     """
-    folder = _folder(node)
-    for path, file in sorted(node.files.items()):
-        pure = PurePosixPath(path)
-        if str(pure.parent) != folder or pure.suffix not in {".yaml", ".yml", ".json"}:
-            continue
+    pods: dict[tuple[str, str], str] = {}
+    for path, file in _manifests(node, kubelets, unknowns):
+        name = PurePosixPath(path).name
         with trying(unknowns):
             for document in read_documents(file.read_text(), file.source):
                 if not isinstance(document.value, dict) or document.get("kind") != "Pod":
                     why = "not a Pod: the kubelet starts nothing"
-                    unknowns.append(Unknown(file.source, document.line(), pure.name, why))
+                    unknowns.append(Unknown(file.source, document.line(), name, why))
                     continue
-                yield from _containers(document, pure.stem, unknowns)
+                pod = (
+                    document.text("metadata", "namespace", default="default"),
+                    document.text("metadata", "name", default=""),
+                )
+                if pods.setdefault(pod, file.source) != file.source:
+                    why = f"the same pod as in {pods[pod]}: which of the two runs is not known"
+                    unknowns.append(Unknown(file.source, document.line(), "/".join(pod), why))
+                yield from _containers(node, document, PurePosixPath(path).stem, unknowns)
 
 
-def _folder(node: Node) -> str:
-    file = node.files.get(KUBELET_CONFIG)
-    if file is None:
-        return MANIFESTS
-    try:
-        settings, _ = read_kubelet_config(file.read_text(), file.source)
-    except ConfigError:
-        # the reader of the kubelet's settings reports what is wrong with the file
-        return MANIFESTS
-    said = dict(settings).get("staticPodPath")
-    return said.value.rstrip("/") if said else MANIFESTS
+def _manifests(
+    node: Node, kubelets: Iterable[Command], unknowns: list[Unknown]
+) -> Iterator[tuple[str, File]]:
+    """Yield the files that a machine's kubelets run as static pods."""
+    settings = [
+        found.setting("staticPodPath")
+        for command in kubelets
+        for found in read_components(node, [command], Collected())
+    ]
+    folders = dict.fromkeys(it.value.rstrip("/") for it in settings if it.value)
+    for path, file in sorted(node.files.items()):
+        pure = PurePosixPath(path)
+        if path in folders:  # a file instead of a folder
+            yield path, file
+        elif str(pure.parent) in folders or (not folders and str(pure.parent) == MANIFESTS):
+            if pure.name.startswith("."):
+                continue
+            if not folders and settings:
+                why = "the kubelet's files name no staticPodPath: whether this runs is not known"
+                unknowns.append(Unknown(file.source, None, pure.name, why))
+            yield path, file
 
 
-def _containers(document: Document, stem: str, unknowns: list[Unknown]) -> Iterator[Command]:
+def _containers(
+    node: Node, document: Document, stem: str, unknowns: list[Unknown]
+) -> Iterator[Command]:
     for index, item in enumerate(document.sequence("spec", "containers")):
         at = ("spec", "containers", index)
         if not isinstance(item, dict):
             raise document.broken("expected a container", *at)
+        values, sources = _variables(document, at)
         words = [
             Word(as_text(word), document.line(*at, key, position) or 1)
             for key in ("command", "args")
             for position, word in enumerate(document.sequence(*at, key))
         ]
-        words = [_with_variables(document, at, word, unknowns) for word in words]
-        image = document.text(*at, "image", default="").rpartition("/")[2].partition(":")[0]
-        kind = PurePosixPath(words[0].text).name if item.get("command") and words else image
-        line = document.line(*at, "command")
-        source = Source(document.path, line, f"command: {kind}")
-        if kind not in DEFAULTS:
+        words = [_with_variables(document, values, word, unknowns) for word in words]
+        image = document.text(*at, "image", default="").rpartition("/")[2]
+        line = document.line(*at, "command") or document.line(*at)
+        if not item.get("command"):
+            words = [Word(image.partition(":")[0].partition("@")[0], line or 1), *words]
+        name = PurePosixPath(words[0].text).name if words else ""
+        source = Source(document.path, line, f"command: {name}")
+        found = launched(words, values, node.files)
+        if found is None or not found.complete:
             why = "labkit knows no component of this name"
-            if kind in HELPERS:
+            if name in HELPERS:
                 why = "labkit does not read what a shell or helper starts"
-            unknowns.append(Unknown(document.path, line, f"command: {kind}", why))
+            if found:
+                why = f"it starts {found.kind}, but labkit cannot read with which flags"
+            unknowns.append(Unknown(document.path, line, source.text, why))
+        if found is None:
             continue
-        arguments = words[1:] if item.get("command") else words
         moved = _mounted_folders(document, at)
         user = document.get(*at, "securityContext", "runAsUser")
         user = document.get("spec", "securityContext", "runAsUser") if user is None else user
         yield Command(
-            kind=kind,
+            kind=found.kind,
             name=stem,
-            arguments=tuple(_on_node(word, moved) for word in arguments),
+            arguments=tuple(_on_node(word, moved) for word in found.arguments),
             source=source,
             user="root" if user in (None, 0) else as_text(user),
+            settings=tuple(
+                (flag, _moved_setting(setting, moved))
+                for flag, setting in from_environment(found.kind, values, sources)
+            ),
+            version=_version(image),
+            complete=found.complete and not _more_variables(document, at, found.kind, unknowns),
         )
 
 
-def _with_variables(document: Document, at: Keys, word: Word, unknowns: list[Unknown]) -> Word:
-    """Replace ``$(NAME)`` with the container's environment variable, as the kubelet does."""
-    values = {}
+def _version(image: str) -> tuple[int, int] | None:
+    """Return the version in an image's tag: kube-apiserver:v1.35.0."""
+    match = re.search(r":v?([0-9]{1,4})\.([0-9]{1,4})", image)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _variables(document: Document, at: Keys) -> tuple[dict[str, str], dict[str, Source]]:
+    values: dict[str, str] = {}
+    sources: dict[str, Source] = {}
     for index, item in enumerate(document.sequence(*at, "env")):
         if isinstance(item, dict) and item.get("value") is not None:
-            name = document.text(*at, "env", index, "name", default="")
+            here = (*at, "env", index)
+            name = document.text(*here, "name", default="")
             values[name] = as_text(item["value"])
+            sources[name] = Source(
+                document.path, document.line(*here, "value"), f"{name}={values[name]}"
+            )
+    return values, sources
+
+
+def _more_variables(document: Document, at: Keys, kind: str, unknowns: list[Unknown]) -> bool:
+    """Say whether a component may read flags from variables that the manifest only refers to."""
+    prefix = ENVIRONMENT_PREFIXES.get(kind)
+    if not prefix:
+        return False
+    why, more = "its value is known only in the running pod", False
+    for index, item in enumerate(document.sequence(*at, "env")):
+        name = str(item.get("name", "")) if isinstance(item, dict) else ""
+        if name.startswith(prefix) and item.get("value") is None:
+            line = document.line(*at, "env", index)
+            unknowns.append(Unknown(document.path, line, name, why))
+            more = True
+    if document.sequence(*at, "envFrom"):
+        unknowns.append(Unknown(document.path, document.line(*at, "envFrom"), "envFrom", why))
+        more = True
+    return more
+
+
+def _moved_setting(setting: Setting, moved: tuple[tuple[str, str], ...]) -> Setting:
+    word = _on_node(Word(f"={setting.value}", 1), moved)
+    return Setting(word.text[1:], setting.source)
+
+
+def _with_variables(
+    document: Document, values: Mapping[str, str], word: Word, unknowns: list[Unknown]
+) -> Word:
+    """Replace ``$(NAME)`` with the container's environment variable, as the kubelet does."""
     for name in VARIABLE.findall(word.text):
         if name not in values:
             why = "its value is known only in the running pod"

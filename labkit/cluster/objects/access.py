@@ -1,4 +1,4 @@
-"""Read Kubernetes objects from JSON text one after another, without a whole list in memory."""
+"""Read Kubernetes objects from JSON or YAML one after another, and the values of an object."""
 
 from __future__ import annotations
 
@@ -7,18 +7,54 @@ import re
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
+from labkit.cluster.syntax.plain_yaml import plain_documents
 from labkit.cluster.syntax.source import broken
 
-__all__ = ["at", "mapping", "objects", "selects", "sequence", "text_of", "truth", "words"]
+__all__ = [
+    "at",
+    "holds_objects",
+    "mapping",
+    "objects",
+    "selects",
+    "sequence",
+    "text_of",
+    "truth",
+    "words",
+]
 
 DECODER = json.JSONDecoder()
 SPACE = re.compile(r"[ \t\r\n]*")
+#: What kubectl says before its output where somebody writes both into one file: warnings, and the
+#: lines of its log. An error is not one of these: something would be missing.
+MESSAGE = re.compile(r"(?:Warning: |[WI]\d{4} \d\d:\d\d:\d\d)[^\n]*(?:\n|\Z)")
+#: The begin of YAML as kubectl writes it.
+YAML_HEAD = re.compile(r"^apiVersion: *\S", re.MULTILINE)
+YAML_REST = re.compile(r"^(?:kind|items|metadata):", re.MULTILINE)
+HEAD = 8192
 #: An object and its kind.
 Found = tuple[dict[str, Any], str]
 
 
+def holds_objects(text: str) -> bool:
+    r"""Say whether a text begins as kubectl writes objects, in JSON or in YAML.
+
+    Examples
+    --------
+    >>> holds_objects("Warning: old\napiVersion: v1\nitems:\n- apiVersion: v1\n")
+    True
+    >>> holds_objects('{"otmVersion": "0.2.0"}'), holds_objects("components: {}")
+    (False, False)
+    """
+    head = text[_skip_messages(text[:HEAD], 0) :][:HEAD]
+    if head.startswith("{"):
+        return '"apiVersion"' in head and '"kind"' in head
+    return bool(YAML_HEAD.search(head)) and bool(YAML_REST.search(head))
+
+
 def objects(text: str, path: str) -> Iterator[Found]:
-    """Yield the objects of a JSON text: single objects and those in lists, in their order.
+    """Yield the objects of a text: single objects and those in lists, in their order.
+
+    The text is JSON, or YAML of one or several documents. Warnings of kubectl are left out.
 
     Parameters
     ----------
@@ -36,7 +72,7 @@ def objects(text: str, path: str) -> Iterator[Found]:
     Raises
     ------
     ConfigError
-        The text is not valid JSON from some point on; the objects before it were yielded.
+        The text is not valid from some point on; the objects before it were yielded.
 
     Examples
     --------
@@ -44,7 +80,10 @@ def objects(text: str, path: str) -> Iterator[Found]:
     >>> [kind for _, kind in objects(text, "dump.json")]
     ['Pod', 'Node']
     """
-    place = _skip(text, 0)
+    place = _skip_messages(text, 0)
+    if text[place : place + 1] not in ("{", "[") and YAML_HEAD.search(text, place):
+        yield from _yaml_objects(text[place:], path)
+        return
     while place < len(text):
         try:
             place = yield from _document(text, place)
@@ -54,7 +93,30 @@ def objects(text: str, path: str) -> Iterator[Found]:
         except (ValueError, RecursionError) as error:
             line = text.count("\n", 0, place) + 1
             raise broken(path, line, f"no valid JSON from here: {error}") from error
-        place = _skip(text, place)
+        place = _skip_messages(text, place)
+
+
+def _yaml_objects(text: str, path: str) -> Iterator[Found]:
+    for document in plain_documents(text, path):
+        if not isinstance(document, dict):
+            continue
+        kind = document.get("kind")
+        kind = kind if isinstance(kind, str) else ""
+        items = document.get("items")
+        if not isinstance(items, list):
+            yield document, kind
+            continue
+        for item in items:
+            if isinstance(item, dict):
+                own = item.get("kind", kind.removesuffix("List"))
+                yield item, own if isinstance(own, str) else ""
+
+
+def _skip_messages(text: str, place: int) -> int:
+    place = _skip(text, place)
+    while found := MESSAGE.match(text, place):
+        place = _skip(text, found.end())
+    return place
 
 
 def _skip(text: str, place: int) -> int:

@@ -1,4 +1,4 @@
-"""Read the output of ``kubectl get … -o json`` into a :class:`Dump`."""
+"""Read the output of ``kubectl get … -o json``, or ``-o yaml``, into a :class:`Dump`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from labkit.cluster.objects.access import mapping, objects, selects, sequence, text_of, truth, words
+from labkit.cluster.objects.access import (
+    HEAD,
+    holds_objects,
+    mapping,
+    objects,
+    selects,
+    sequence,
+    text_of,
+    truth,
+    words,
+)
 from labkit.cluster.objects.facts import (
     Account,
     ClusterNode,
@@ -27,10 +37,10 @@ from labkit.cluster.objects.network import NETWORK, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
-from labkit.cluster.syntax.source import Source, Unknown, decode, is_true, unknown_of
+from labkit.cluster.syntax.source import Source, Unknown, bool_of, decode, is_true, unknown_of
 from labkit.errors import ConfigError
 
-__all__ = ["DUMP_COMMAND", "KINDS", "Builder", "read_dump"]
+__all__ = ["DUMP_COMMAND", "KINDS", "Builder", "has_objects", "is_dump", "read_dump"]
 
 #: The kinds that labkit reads, and what is not known without each.
 KINDS = {
@@ -53,6 +63,7 @@ DUMP_COMMAND = (
 )
 CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 CHANGE = frozenset({"update", "patch", "*"})
+YAML = frozenset({".yaml", ".yml"})
 FINISHED = frozenset({"Succeeded", "Failed"})
 BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
 #: The kinds with a template of pods, by the names of their resources.
@@ -67,7 +78,7 @@ WORKLOADS = {
 
 
 def read_dump(path: Path | str) -> Dump:
-    """Read the output of ``kubectl get … -o json``.
+    """Read the output of ``kubectl get … -o json``, or ``-o yaml``.
 
     Parameters
     ----------
@@ -82,7 +93,7 @@ def read_dump(path: Path | str) -> Dump:
     Raises
     ------
     ConfigError
-        There is no such file or folder, or the folder has no JSON file.
+        There is no such file or folder, or the folder has no JSON file and no objects in YAML.
 
     Examples
     --------
@@ -112,10 +123,51 @@ def read_dump(path: Path | str) -> Dump:
 
 
 def _below(folder: Path) -> Iterator[Found]:
-    """Yield the JSON files below a folder, and its folders that cannot be read."""
+    """Yield the files of objects below a folder, and its folders that cannot be read."""
     for found in files_below(folder):
-        if found.path.suffix == ".json" or (found.problem and found.path.is_dir()):
+        lost = bool(found.problem) and found.path.is_dir()
+        suffix = found.path.suffix
+        if lost or suffix == ".json" or (suffix in YAML and is_dump(found.path)):
             yield found
+
+
+def is_dump(path: Path) -> bool:
+    """Say whether a file begins as kubectl writes objects, whatever its name is.
+
+    Parameters
+    ----------
+    path : Path
+        A file; False if it cannot be read.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_dump(Path("/dev/null"))
+    False
+    """
+    try:
+        data = read_bytes(path, path.name, MAX_DUMP)[: 4 * HEAD]
+        if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            # the last character may be cut
+            return holds_objects(data.decode("utf-8-sig", "replace"))
+        return holds_objects(data.decode("utf-16", "replace"))
+    except ConfigError:
+        return False
+
+
+def has_objects(folder: Path) -> bool:
+    """Say whether a folder has a JSON file, or objects in YAML.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> has_objects(Path(tempfile.mkdtemp()))
+    False
+    """
+    return any(True for _ in _below(folder))
 
 
 @dataclass
@@ -223,7 +275,10 @@ class Builder:
         for container in sequence(spec, "containers"):
             for word in (*words(container, "command"), *words(container, "args")):
                 flag, _, value = word.partition("=")
-                if flag == "--anonymous-auth":
+                if flag == "--anonymous-auth" and value and bool_of(value) is None:
+                    why = "neither true nor false: whether it lets anonymous callers in"
+                    self.unknowns.append(Unknown(self.name, None, word, why))
+                elif flag == "--anonymous-auth":
                     self.anonymous = bool(self.anonymous) or is_true(value or "true")
                 elif flag == "--enable-bootstrap-token-auth" and is_true(value or "true"):
                     self.bootstrap_tokens = True
@@ -371,7 +426,7 @@ def _secret(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at:
 
 
 def _plain(data: Mapping[str, Any], key: str) -> str:
-    """Return a public value of a bootstrap token: its groups or its usage."""
+    """Return the groups or the usage of a bootstrap token, which are not secret."""
     try:
         return base64.b64decode(text_of(data, key), validate=True).decode()
     except ValueError as error:

@@ -6,11 +6,23 @@ from collections.abc import Sequence
 
 from labkit.cluster.defaults import DEFAULTS
 from labkit.cluster.known_flags import known_flags
-from labkit.cluster.syntax.source import Setting, Source, Unknown
+from labkit.cluster.syntax.source import Setting, Source, Unknown, bool_of
 from labkit.cluster.syntax.systemd import Word
 
 __all__ = ["SHORT_NAMES", "parse_flags"]
 
+#: Components that take an underscore in a flag's name for a dash
+#: (k8s.io/component-base/cli/flag, WordSepNormalizeFunc).
+WORDS_BY_UNDERSCORE = frozenset(
+    [
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-proxy",
+        "kube-scheduler",
+        "kubectl-proxy",
+        "kubelet",
+    ]
+)
 SHORT_NAMES = {
     "dockerd": {"H": "host", "G": "group", "D": "debug", "l": "log-level", "g": "data-root"},
     "containerd": {"c": "config", "l": "log-level", "a": "address"},
@@ -29,6 +41,10 @@ NOT_INTERPRETED = {
         "insecure-port",
     ): "removed in Kubernetes 1.24; an older apiserver would listen there",
     ("kube-apiserver", "insecure-bind-address"): "removed in Kubernetes 1.24",
+    (
+        "kube-apiserver",
+        "basic-auth-file",
+    ): "removed in Kubernetes 1.19; an older apiserver takes its passwords",
     (
         "kube-apiserver",
         "authorization-webhook-config-file",
@@ -93,6 +109,8 @@ def parse_flags(
             rest.append(word)
             continue
         name, equals, value = word.text.lstrip("-").partition("=")
+        if kind in WORDS_BY_UNDERSCORE and name not in known and name.replace("_", "-") in known:
+            name = name.replace("_", "-")
         text = word.raw or word.text
         if not word.text.startswith("--") and short and name[:1] in short and name not in known:
             # pflag: -Hfd://, -H fd:// and -H=fd:// are the same
@@ -116,5 +134,8 @@ def parse_flags(
             unknowns.append(Unknown(path, word.line, text, matters))
         elif name not in known:
             unknowns.append(Unknown(path, word.line, text, f"labkit knows no such flag of {kind}"))
+        elif name in table and table[name].type == "bool" and bool_of(value) is None:
+            why = f"not a boolean: {kind} does not start with it"
+            unknowns.append(Unknown(path, word.line, text, why))
         flags.append((name, Setting(value, source)))
     return flags, rest, unknowns

@@ -23,8 +23,6 @@ __all__ = [
 ]
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-
-
 TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 

@@ -66,6 +66,8 @@ class ListenerKind:
         By property.
     by_design : str
         Why authorization does not apply to this listener; empty if it does.
+    for_everybody : bool
+        True if it is meant to serve everybody by plain HTTP: `by_design` says why.
     with_credential : str
         The name of the technique that demonstrates what its clients' credentials open.
     protocol : str
@@ -87,6 +89,7 @@ class ListenerKind:
     impact: int
     gaps: Mapping[str, Gap] = field(default_factory=dict, hash=False)
     by_design: str = ""
+    for_everybody: bool = False
     with_credential: str = ""
     protocol: str = ""
     client: str = ""

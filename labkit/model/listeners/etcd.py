@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labkit.cluster.facts import Component, Environment
-from labkit.cluster.syntax.source import is_true
+from labkit.cluster.syntax.source import bool_of, is_true
 from labkit.cluster.syntax.urls import url_of
 from labkit.model.claims import Claim
 from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
 
-__all__ = ["METRICS", "SERVER"]
+__all__ = ["METRICS", "RAFT", "SERVER"]
 
 #: All that etcd serves on a port of --listen-metrics-urls: /metrics and /health.
 METRICS = ("etcd's metrics",)
+#: What members exchange.
+RAFT = ("raft log", *ALL_OBJECTS)
 #: By role: the flags that name the addresses; when anyone calls, and what for.
 ROLES = {
     "client": (("listen-client-urls", "listen-client-http-urls"), Anyone.UNUSED, ALL_OBJECTS),
-    "peer": (("listen-peer-urls",), Anyone.NEVER, ()),
+    "peer": (("listen-peer-urls",), Anyone.UNUSED, RAFT),
     "metrics": (("listen-metrics-urls",), Anyone.ALWAYS, METRICS),
 }
 
@@ -68,6 +70,8 @@ def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim 
     prefix = "peer-" if role == "peer" else ""
     demanded = it.setting(f"{prefix}client-cert-auth")
     trusted = it.given(f"{prefix}trusted-ca-file")
+    if bool_of(demanded.value) is None:
+        return Claim("unknown", f"not a boolean: {demanded.value}", demanded.source)
     if is_true(demanded.value):
         return Claim("required", "client certificates", demanded.source)
     if trusted and trusted.value:
@@ -111,7 +115,7 @@ SERVER = Server(
                     ("etcd documentation: --peer-cert-allowed-cn",),
                 ),
             },
-            client="etcd",
+            data=RAFT,
         ),
         ListenerKind(
             "etcd metrics",

@@ -1,4 +1,4 @@
-"""kubelet: its API port and its read-only port.
+"""kubelet: its API port, its read-only port and its health.
 
 https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labkit.cluster.facts import Component, Environment
-from labkit.cluster.syntax.source import is_true
+from labkit.cluster.syntax.source import Setting, bool_of, is_true
 from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import Claim, closed
-from labkit.model.listener import Anyone, Listener, tls
+from labkit.model.listener import HEALTH, Anyone, Listener, plain_listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
 
 __all__ = ["SERVER"]
@@ -64,11 +64,19 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         anyone=Anyone.ALWAYS,
         data=("pod specs", "node metrics"),
     )
+    # its port is a key of its own, and 0 turns it off
+    host, place = it.setting("healthzBindAddress"), it.setting("healthzPort")
+    usual = it.default("healthzPort").value
+    shown = f"[{host.value}]:{place.value}" if place.value != "0" else ""
+    yield plain_listener(it, "health", Setting(shown, host.source), usual, HEALTH)
 
 
 def _clients(it: Component) -> Claim:
     anonymous = it.setting("authentication.anonymous.enabled")
-    if is_true(anonymous.value):
+    said = bool_of(anonymous.value)
+    if said is None:
+        return Claim("unknown", f"not a boolean: {anonymous.value}", anonymous.source)
+    if said:
         return Claim("anonymous", "callers without a credential are let in", anonymous.source)
     return Claim("required", "no anonymous callers", anonymous.source)
 
@@ -92,6 +100,14 @@ SERVER = Server(
     "kubelet",
     _read,
     (
+        ListenerKind(
+            "kubelet health",
+            gives=(),
+            impact=1,
+            by_design="the kubelet asks nobody on this port, and serves only its health",
+            for_everybody=True,
+            data=HEALTH,
+        ),
         ListenerKind(
             "kubelet read-only",
             gives=(),

@@ -82,6 +82,7 @@ def ask(
     method: str = "",
     body: bytes | None = None,
     options: Sequence[str] = (),
+    token: str = "",
     more_refusals: Sequence[str] = (),
     description: str = "",
 ) -> Verdict:
@@ -104,6 +105,8 @@ def ask(
     body : bytes, optional
     options : sequence of str
         More options of curl.
+    token : str
+        A bearer token.
     more_refusals : sequence of str
         More answers that count as a refusal.
     description : str
@@ -121,7 +124,7 @@ def ask(
         The answer is neither the expected one nor a known refusal.
     """
     more = ["--request", method] if method else []
-    answer = request(lab, url, foothold=foothold, body=body, options=[*more, *options])
+    answer = request(lab, url, foothold=foothold, body=body, options=[*more, *options], token=token)
     path = url.partition("://")[2].partition("/")[2]
     verb = method or ("GET" if body is None else "POST")
     asked = (

@@ -22,7 +22,6 @@ __all__ = [
     "NAME",
     "NAMESPACE",
     "PATH",
-    "bearer",
     "new_token",
     "new_token_is_known",
     "present",
@@ -33,11 +32,6 @@ NAMESPACE, NAME, KEY = "shop", "db-credentials", "password"
 PATH = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
 
 REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
-
-
-def bearer(token: str) -> list[str]:
-    """Return curl's options for a bearer token."""
-    return ["--header", f"Authorization: Bearer {token}"]
 
 
 def new_token(lab: Lab, namespace: str, account: str, bound_to: str = "") -> str:
@@ -64,8 +58,7 @@ def present(
         return f"with {whose}, read: {secret.proof}"
 
     url = api_url(lab, PATH)
-    options = bearer(token)
-    return ask(lab, technique, foothold, url, options=options, proof=proof, control=control)
+    return ask(lab, technique, foothold, url, token=token, proof=proof, control=control)
 
 
 def new_token_is_known(lab: Lab, foothold: Foothold, account: str) -> str:
@@ -77,7 +70,7 @@ def new_token_is_known(lab: Lab, foothold: Foothold, account: str) -> str:
         The new token is refused, too.
     """
     made = new_token(lab, NAMESPACE, account)
-    answer = request(lab, api_url(lab, PATH), foothold=foothold, options=bearer(made))
+    answer = request(lab, api_url(lab, PATH), foothold=foothold, token=made)
     if answer.refusal not in ("", "HTTP 403"):
         raise ProbeError(f"a new token of {NAMESPACE}/{account} is refused, too: {answer.refusal}")
     if answer.refusal:

@@ -28,6 +28,7 @@ __all__ = [
     "Answer",
     "address_in_lab",
     "attacker",
+    "curl_config",
     "digest",
     "execution_place",
     "request",
@@ -243,6 +244,7 @@ def request(
     foothold: Foothold = NETWORK,
     body: bytes | None = None,
     options: Sequence[str] = (),
+    token: str = "",
 ) -> Answer:
     """Send an HTTP request to a machine of the lab, from a foothold, with curl.
 
@@ -256,6 +258,9 @@ def request(
         JSON; with it, the request is a POST.
     options : sequence of str
         More options of curl, such as a client certificate.
+    token : str
+        A bearer token. curl reads it from standard input, because a list of processes shows
+        arguments to every user of the host.
 
     Returns
     -------
@@ -275,15 +280,45 @@ def request(
     argv += ["--max-time", str(PATIENCE), "--write-out", "\n%{http_code}", *options]
     if host != address:  # the name stands for the machine, not for its entry in /etc/hosts
         argv += ["--resolve", f"{host}:{_port(url)}:{address}"]
+    stdin = body
     if body is not None:
-        argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
+        argv += ["--header", "Content-Type: application/json"]
+        argv += [] if token else ["--data-binary", "@-"]
+    if token:
+        argv, stdin = [*argv, "--config", "-"], curl_config(token, body)
     for _ in range(ATTEMPTS):
-        output = run_from(lab, foothold, [*argv, url], stdin=body)
+        output = run_from(lab, foothold, [*argv, url], stdin=stdin)
         # curl always writes a status: without one, the engine lost the output
         if output.stdout and "reset by peer" not in output.error:
             break
     content, _, status = output.stdout.rpartition(b"\n")
     return answer(output.exit_code, output.error, int(status or b"0"), content, url)
+
+
+def curl_config(token: str, body: bytes | None = None) -> bytes:
+    r"""Return what curl reads with ``--config -``: a bearer token, and the body of a request.
+
+    Parameters
+    ----------
+    token : str
+    body : bytes, optional
+        JSON.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> print(curl_config("abc", b'{"a": 1}').decode())
+    header = "Authorization: Bearer abc"
+    data-binary = "{\"a\": 1}"
+    """
+    lines = [("header", f"Authorization: Bearer {token}")]
+    if body is not None:
+        lines.append(("data-binary", body.decode()))
+    quotes = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+    return "\n".join(f'{name} = "{text.translate(quotes)}"' for name, text in lines).encode()
 
 
 def _port(url: str) -> int:

@@ -1,0 +1,130 @@
+"""Find what does not run in a lab, and repair it: machines, and the units on them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
+
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+
+from labkit import agents
+from labkit.errors import LabError, LabkitError
+from labkit.lab.connection import connection_to
+from labkit.lab.machine import execute
+
+__all__ = ["problems", "repair"]
+
+#: Seconds for the answers of all machines.
+ANSWER_S = 3.0
+STATES = {"exited": "is stopped", "created": "was never started"}
+
+
+def problems(
+    machines: Mapping[str, Container],
+    kubeconfigs: Mapping[str, str] = MappingProxyType({}),
+    answer_s: float = ANSWER_S,
+) -> dict[str, tuple[str, ...]]:
+    """Return what does not run or answer, by the machine's name.
+
+    Parameters
+    ----------
+    machines : mapping of str to docker.models.containers.Container
+        The machines by name, with their present status.
+    kubeconfigs : mapping of str to str
+        For the machine of the apiserver, the kubeconfig with which it is asked.
+    answer_s : float
+        Seconds for the answers of all machines.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Only machines with a problem.
+    """
+    answers: queue.Queue[tuple[str, tuple[str, ...]]] = queue.Queue()
+    found: dict[str, tuple[str, ...]] = {}
+    running = {name for name, machine in machines.items() if machine.status == "running"}
+    for name in machines.keys() - running:
+        status = machines[name].status
+        found[name] = (STATES.get(status, f"is {status}"),)
+    for name in running:
+        ask = _readiness(kubeconfigs[name]) if name in kubeconfigs else []
+        # A thread that gets no answer must not keep the process from its end.
+        threading.Thread(
+            target=_ask, args=(name, machines[name], ask, answers), daemon=True
+        ).start()
+    deadline = time.monotonic() + answer_s
+    while running:
+        try:
+            name, said = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            found |= dict.fromkeys(running, (f"did not answer within {answer_s:.0f} s",))
+            break
+        running.discard(name)
+        if said:
+            found[name] = said
+    return dict(sorted(found.items()))
+
+
+def _readiness(kubeconfig: str) -> list[str]:
+    request = ("get", "--raw=/readyz", "--request-timeout=2s")
+    return ["kubectl", f"--kubeconfig={kubeconfig}", *request]
+
+
+def _ask(
+    name: str,
+    machine: Container,
+    ask: Sequence[str],
+    answers: queue.Queue[tuple[str, tuple[str, ...]]],
+) -> None:
+    try:
+        argv = agents.argv("health", "look", *ask)
+        _, out, err = connection_to(machine).run(argv, None, "", 10 * ANSWER_S)
+        lines = (out or err).decode(errors="replace").splitlines()
+    except (LabkitError, APIError, NotFound, OSError) as error:
+        lines = [f"takes no commands: {str(error).splitlines()[0][:200]}"]
+    answers.put((name, tuple(lines)))
+
+
+def repair(machines: Iterable[Container]) -> list[str]:
+    """Start and continue machines, and restart the units that do not run on them.
+
+    Parameters
+    ----------
+    machines : iterable of docker.models.containers.Container
+        The machines, with their present status.
+
+    Returns
+    -------
+    list of str
+        What was repaired.
+
+    Raises
+    ------
+    LabError
+        The engine cannot start a machine, or a machine takes no commands.
+    """
+    machines = list(machines)
+    with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool:
+        return [line for lines in pool.map(_repair, machines) for line in lines]
+
+
+def _repair(machine: Container) -> list[str]:
+    node = machine.labels["labkit.node"]
+    repaired = []
+    if machine.status != "running":
+        repaired.append(f"{node}: {STATES.get(machine.status, machine.status)}")
+        try:
+            machine.unpause() if machine.status == "paused" else machine.start()
+        except APIError as error:
+            raise LabError(
+                f"{machine.name} is {machine.status}, and cannot be started",
+                evidence=[str(error.explanation or error)],
+                hint="labkit down, then labkit up",
+            ) from error
+    units = execute(machine, agents.argv("health", "repair"), timeout=30).text.splitlines()
+    return repaired + [f"{node}: {line}" for line in units]

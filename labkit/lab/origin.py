@@ -1,0 +1,123 @@
+"""Which files a lab was made from, as labels of everything in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from labkit.cluster import Environment
+from labkit.errors import LabError
+from labkit.lab.engine import PREFIX
+
+__all__ = ["is_made_from", "made_from_others", "may_be_of", "origin"]
+
+FILES, FOLDER = f"{PREFIX}files", f"{PREFIX}folder"
+
+
+def origin(env: Environment) -> dict[str, str]:
+    """Return the labels that distinguish an environment from others, without their prefix.
+
+    Parameters
+    ----------
+    env : Environment
+        The environment, without edits.
+
+    Returns
+    -------
+    dict of str to str
+        ``files``, a hash of all that a lab is made from, and ``folder``, the environment's path.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> sorted(origin(read_environment("insecure")))
+    ['files', 'folder']
+    """
+    sha = hashlib.sha256()
+
+    def add(*parts: str | bytes) -> None:
+        # with their lengths, so that no two environments give the same bytes
+        for part in parts:
+            data = part.encode() if isinstance(part, str) else part
+            sha.update(b"%d:" % len(data) + data)
+
+    for node in env.nodes:
+        add(node.name, node.role, str(node.host), str(len(node.files)))
+        for path, file in sorted(node.files.items()):
+            add(path, file.read_bytes())
+    for secret in env.secrets:
+        add(secret.namespace, secret.name, *secret.keys)
+    for manifest in env.manifests:
+        add(manifest.read_bytes())
+    for layer in env.layers:
+        for plan in sorted(layer.iterdir()):
+            if plan.is_file():
+                add(plan.name, plan.read_bytes())
+    return {"files": sha.hexdigest()[:16], "folder": str(env.folder)}
+
+
+def is_made_from(env: Environment, found: Iterable[Mapping[str, str]]) -> bool:
+    """Say whether a lab was made from exactly the files that an environment has now.
+
+    Parameters
+    ----------
+    env : Environment
+        The environment, without edits.
+    found : iterable of mapping of str to str
+        The labels of the lab's machines.
+
+    Returns
+    -------
+    bool
+    """
+    files = origin(env)["files"]
+    return all(own.get(FILES) == files for own in found)
+
+
+def may_be_of(env: Environment, found: Iterable[Mapping[str, str]]) -> bool:
+    """Say whether a lab was made from an environment's folder, or from files like those in it.
+
+    Parameters
+    ----------
+    env : Environment
+        The environment, without edits.
+    found : iterable of mapping of str to str
+        The labels of the lab's machines.
+
+    Returns
+    -------
+    bool
+        False if another folder's lab has the same name and mode.
+    """
+    own = origin(env)
+    return all(
+        each.get(FILES) == own["files"] or each.get(FOLDER) == own["folder"] for each in found
+    )
+
+
+def made_from_others(
+    env: Environment, name: str, mode: str, found: Iterable[Mapping[str, str]]
+) -> LabError:
+    """Return the error of a command whose environment is not the one that the lab was made from.
+
+    Parameters
+    ----------
+    env : Environment
+        The command's environment.
+    name, mode : str
+        The lab's name and mode.
+    found : iterable of mapping of str to str
+        The labels of the lab's machines.
+
+    Returns
+    -------
+    LabError
+    """
+    folders = sorted({each.get(FOLDER, "not recorded") for each in found})
+    evidence = [f"the lab's: {', '.join(folders)}", f"this command's: {env.folder}"]
+    return LabError(
+        f"lab {name} ({mode}) was made from other files",
+        evidence=evidence,
+        hint=f"give the environment a name of its own; or remove the lab: cd / && labkit down "
+        f"--name {name} --mode {mode}",
+    )

@@ -1,0 +1,301 @@
+"""Files of machines in other places and forms than kubeadm's: read as systemd and kubelets do.
+
+The right answers are in systemd.unit(5), systemd.exec(5), systemd.service(5), in Kubernetes'
+"Create static Pods" and its reference of flags, and in pkg/kubelet/config/file.go.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from labkit.cluster import Environment, read_cluster
+from labkit.model import Model, read_model
+
+KUBEADM = Path(__file__).parent / "data/kubeadm"
+UNITS = "worker1/usr/lib/systemd/system"
+MANIFESTS = "cp1/etc/kubernetes/manifests"
+OPEN = "--anonymous-auth=true --authorization-mode=AlwaysAllow"
+CONFIG = "--config=/var/lib/kubelet/config.yaml --kubeconfig=/etc/kubernetes/kubelet.conf"
+TO_KUBELET = "-> kubelet@worker1:10250"
+TO_API = "-> kube-apiserver@cp1:6443"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(KUBEADM, tmp_path / "c")
+    return tmp_path / "c"
+
+
+def write(folder: Path, path: str, text: str) -> None:
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_text(text)
+
+
+def unit(folder: Path, text: str, at: str = UNITS) -> None:
+    """Replace the worker's kubelet.service and its drop-ins by one unit."""
+    for found in (folder / "worker1").rglob("kubelet.service*"):
+        if found.is_dir():
+            shutil.rmtree(found)
+        else:
+            found.unlink()
+    write(folder, f"{at}/kubelet.service", f"[Service]\n{text}\n")
+
+
+def values(folder: Path, end: str) -> tuple[str, str]:
+    """Return client authentication and authorization of the channels that end so."""
+    found = {
+        (it.client_authentication.value, it.authorization.value)
+        for it in read_model(read_cluster(folder)).channels
+        if it.id.endswith(end)
+    }
+    assert len(found) == 1, found
+    return found.pop()
+
+
+def said(env: Environment, *words: str) -> list[str]:
+    return [str(it) for it in env.unknowns if all(word in str(it) for word in words)]
+
+
+ANYONE = ("anonymous", "allow-all")
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "worker1/usr/local/lib/systemd/system",
+        "worker1/etc/systemd/system",
+        "worker1/etc/systemd/system.control",
+        "worker1/run/systemd/system",
+        "worker1/lib/systemd/system",
+    ],
+)
+def test_units_are_read_in_every_folder_of_systemd(folder: Path, at: str) -> None:
+    unit(folder, f"ExecStart=/usr/bin/kubelet {CONFIG} {OPEN}", at)
+    assert values(folder, TO_KUBELET) == ANYONE
+
+
+def test_the_administrators_unit_wins_over_the_packages(folder: Path) -> None:
+    unit(folder, f"ExecStart=/usr/bin/kubelet {CONFIG} {OPEN}")
+    write(
+        folder,
+        "worker1/usr/local/lib/systemd/system/kubelet.service",
+        f"[Service]\nExecStart=/usr/bin/kubelet {CONFIG}\n",
+    )
+    assert values(folder, TO_KUBELET) == ("required", "enforced")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f'/bin/bash -c "exec /usr/bin/kubelet {CONFIG} {OPEN}"',
+        f"/usr/bin/env GOMAXPROCS=2 /usr/bin/kubelet {CONFIG} {OPEN}",
+        "/opt/start-kubelet",
+    ],
+)
+def test_wrapped_kubelet_is_read(folder: Path, command: str) -> None:
+    unit(folder, f"ExecStart={command}")
+    write(folder, "worker1/opt/start-kubelet", f"#!/bin/sh\nexec kubelet {CONFIG} {OPEN}\n")
+    assert values(folder, TO_KUBELET) == ANYONE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'ExecStart=/bin/bash -c "exec /usr/bin/kubelet $(cat /args)"',
+        # not among the files
+        "ExecStart=/opt/start-kubelet",
+        f"EnvironmentFile=/etc/kubelet.env\nExecStart=/usr/bin/kubelet {CONFIG} $ARGS",
+    ],
+)
+def test_unreadable_flags_leave_claims_unknown(folder: Path, text: str) -> None:
+    unit(folder, text)
+    client, rights = values(folder, TO_KUBELET)
+    written = "config.yaml" in text  # what the configuration says, a flag may still change
+    assert (client, rights) == (("required", "enforced") if written else ("unknown", "unknown"))
+    env = read_cluster(folder)
+    assert not env.component("kubelet@worker1").complete
+    assert said(env, "kubelet.service")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["/etc/default/kubelet*", "/etc/default/kube?et", "/etc/*/kubelet"]
+)
+def test_wildcards_of_environment_files_are_followed(folder: Path, pattern: str) -> None:
+    unit(folder, f"EnvironmentFile=-{pattern}\nExecStart=/usr/bin/kubelet {CONFIG} $ARGS")
+    write(folder, "worker1/etc/default/kubelet", f'ARGS="{OPEN}"\n')
+    assert values(folder, TO_KUBELET) == ANYONE
+
+
+def test_a_wildcard_does_not_cross_folders(folder: Path) -> None:
+    unit(folder, f"EnvironmentFile=-/etc/*\nExecStart=/usr/bin/kubelet {CONFIG} $ARGS")
+    write(folder, "worker1/etc/default/kubelet", f'ARGS="{OPEN}"\n')
+    assert values(folder, TO_KUBELET) == ("required", "enforced")
+
+
+KUBELET = (
+    '{"kind": "KubeletConfiguration", "authentication": {"anonymous": {"enabled": true}, '
+    '"x509": {"clientCAFile": "pki/ca.crt"}}, "authorization": {"mode": "AlwaysAllow"}}'
+)
+
+
+def test_relative_paths_start_in_the_working_directory(folder: Path) -> None:
+    flags = "--kubeconfig=kubelet.conf --config=k.json"
+    unit(folder, f"WorkingDirectory=/etc/kubernetes\nExecStart=/usr/bin/kubelet {flags}")
+    write(folder, "worker1/etc/kubernetes/k.json", KUBELET)
+    assert values(folder, TO_KUBELET) == ANYONE
+    kubelet = read_cluster(folder).component("kubelet@worker1")
+    # paths in the kubelet's configuration start in the folder of that file
+    assert kubelet.setting("authentication.x509.clientCAFile").value == "/etc/kubernetes/pki/ca.crt"
+
+
+def moved(folder: Path, to: str) -> None:
+    """Move the static pods of the control plane to another folder."""
+    target = folder / f"cp1{to}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFESTS).rename(target)
+
+
+def control_plane(folder: Path) -> set[str]:
+    return {it.kind for it in read_cluster(folder).components if it.node == "cp1"}
+
+
+ALL = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"}
+STATIC_POD_PATH = "staticPodPath: /etc/kubernetes/manifests"
+
+
+def test_static_pods_are_where_the_configuration_says(folder: Path) -> None:
+    moved(folder, "/opt/static")
+    file = folder / "cp1/var/lib/kubelet/config.yaml"
+    assert STATIC_POD_PATH in file.read_text()
+    file.write_text(file.read_text().replace(STATIC_POD_PATH, "staticPodPath: /opt/static"))
+    assert control_plane(folder) >= ALL
+
+
+@pytest.mark.parametrize(
+    "flag", ["--pod-manifest-path=/opt/static", "--pod_manifest_path=/opt/static/"]
+)
+def test_static_pods_are_where_the_flag_says(folder: Path, flag: str) -> None:
+    moved(folder, "/opt/static")
+    write(folder, "cp1/var/lib/kubelet/kubeadm-flags.env", f'KUBELET_KUBEADM_ARGS="{flag}"\n')
+    assert control_plane(folder) >= ALL
+
+
+def test_static_pods_follow_a_configuration_in_another_place(folder: Path) -> None:
+    moved(folder, "/opt/static")
+    text = (folder / "cp1/var/lib/kubelet/config.yaml").read_text()
+    (folder / "cp1/var/lib/kubelet/config.yaml").unlink()
+    write(folder, "cp1/etc/k.yaml", text.replace(STATIC_POD_PATH, "staticPodPath: /opt/static"))
+    start = (
+        "ExecStart=/usr/bin/kubelet --config=/etc/k.yaml --kubeconfig=/etc/kubernetes/kubelet.conf"
+    )
+    write(folder, "cp1/etc/systemd/system/kubelet.service", f"[Service]\n{start}\n")
+    for drop in (folder / "cp1").rglob("kubelet.service.d"):
+        shutil.rmtree(drop)
+    assert control_plane(folder) >= ALL
+
+
+@pytest.mark.parametrize(
+    "name", ["kube-apiserver.yaml.backup", "old", "kube-apiserver.json.1", "z.yml"]
+)
+def test_every_file_of_the_folder_is_a_static_pod(folder: Path, name: str) -> None:
+    text = (folder / MANIFESTS / "kube-apiserver.yaml").read_text()
+    weak = text.replace("--authorization-mode=Node,RBAC", "--authorization-mode=AlwaysAllow")
+    assert weak != text
+    write(folder, f"{MANIFESTS}/{name}", weak)
+    env = read_cluster(folder)
+    later = max(name, "kube-apiserver.yaml")
+    assert said(env, later, "the same pod as in", min(name, "kube-apiserver.yaml"))
+    # which of the two runs, nothing says
+    assert values(folder, f"kube-proxy@worker1 {TO_API}") == ("unknown", "unknown")
+
+
+def test_files_that_begin_with_a_dot_are_not_run(folder: Path) -> None:
+    text = (folder / MANIFESTS / "kube-apiserver.yaml").read_text()
+    write(folder, f"{MANIFESTS}/.kube-apiserver.yaml.swp", text.replace("Node,RBAC", "AlwaysAllow"))
+    assert not said(read_cluster(folder), "swp")
+    assert values(folder, TO_API)[1] == "enforced"
+
+
+def test_underscores_in_flags_are_dashes(folder: Path) -> None:
+    file = folder / MANIFESTS / "kube-apiserver.yaml"
+    text = file.read_text()
+    line = "    - kube-apiserver\n"
+    text = text.replace(line, f"{line}    - --anonymous_auth=false\n")
+    file.write_text(text.replace("--authorization-mode=", "--authorization_mode="))
+    assert values(folder, TO_API) == ("required", "enforced")
+    assert not said(read_cluster(folder), "no such flag of kube-apiserver")
+
+
+def test_etcd_does_not_know_underscores(folder: Path) -> None:
+    file = folder / MANIFESTS / "etcd.yaml"
+    file.write_text(file.read_text().replace("--client-cert-auth=", "--client_cert_auth="))
+    assert said(read_cluster(folder), "client_cert_auth", "no such flag of etcd")
+
+
+@pytest.mark.parametrize("value", ["off", "yes", "nein"])
+def test_a_flag_that_is_not_boolean_is_reported(folder: Path, value: str) -> None:
+    file = folder / MANIFESTS / "kube-apiserver.yaml"
+    line = "    - kube-apiserver\n"
+    file.write_text(file.read_text().replace(line, f"{line}    - --anonymous-auth={value}\n"))
+    assert said(read_cluster(folder), f"--anonymous-auth={value}", "not a boolean")
+
+
+ENVIRONMENT = """apiVersion: v1
+kind: Pod
+metadata: {{name: etcd, namespace: kube-system}}
+spec:
+  hostNetwork: true
+  containers:
+  - name: etcd
+    image: registry.k8s.io/etcd:3.6.6-0
+    command: [/usr/local/bin/etcd{flag}]
+    env:
+    - {{name: ETCD_LISTEN_CLIENT_URLS, value: "https://0.0.0.0:2379"}}
+    - {{name: ETCD_CLIENT_CERT_AUTH, value: "{value}"}}
+{more}"""
+
+
+def model(folder: Path, flag: str = "", value: str = "true", more: str = "") -> Model:
+    text = ENVIRONMENT.format(flag=flag, value=value, more=more)
+    write(folder, f"{MANIFESTS}/etcd.yaml", text)
+    return read_model(read_cluster(folder))
+
+
+def client(found: Model) -> str:
+    [value] = {
+        it.client_authentication.value for it in found.channels if it.id.endswith("etcd@cp1:2379")
+    }
+    return value
+
+
+def test_etcd_is_set_by_its_environment(folder: Path) -> None:
+    assert client(model(folder)) == "required"
+    assert client(model(folder, value="false")) == "none"
+    # a flag wins over the environment
+    assert client(model(folder, flag=", --client-cert-auth=true", value="false")) == "required"
+
+
+def test_variables_that_the_manifest_only_names_leave_claims_unknown(folder: Path) -> None:
+    more = "    envFrom: [{configMapRef: {name: etcd}}]\n"
+    env = model(folder, more=more).env
+    assert env is not None
+    assert not env.component("etcd@cp1").complete
+    assert said(env, "envFrom")
+
+
+@pytest.mark.parametrize(
+    "url", ["unix:///run/etcd.sock", "unix:///run/etcd.sock:0", "unixs://etcd:0"]
+)
+def test_a_socket_of_etcd_is_an_unknown_and_no_channel(folder: Path, url: str) -> None:
+    file = folder / MANIFESTS / "kube-apiserver.yaml"
+    text = file.read_text()
+    assert "--etcd-servers=https://127.0.0.1:2379" in text
+    file.write_text(text.replace("--etcd-servers=https://127.0.0.1:2379", f"--etcd-servers={url}"))
+    env = read_cluster(folder)
+    assert said(env, url, "not known")
+    found = read_model(env)
+    assert not [it.id for it in found.channels if it.id.startswith("kube-apiserver@cp1 -> etcd@")]
+    assert "etcd@" not in {it.id for it in found.components}
