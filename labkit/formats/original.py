@@ -1,4 +1,4 @@
-"""The document of another tool that a model was read from, written again as it was."""
+"""Write a model into the document of another tool that it was read from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["extend", "restored"]
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML that writes a date as it stood: labkit reads one as a text."""
+    """YAML that keeps dates unquoted: labkit reads them as text."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - of the base class
         first: [(tag, it) for tag, it in known if tag != "tag:yaml.org,2002:timestamp"]
@@ -42,7 +42,7 @@ def restored(model: Model, text: str, module: Any, original: Mapping[str, Any]) 
     Returns
     -------
     str
-        The text itself if the model is no longer what the document says.
+        `text` itself if the model differs from the document.
     """
     found = copy.deepcopy(dict(original))
     seen = module.visible(Document("original", found, {}))
@@ -55,12 +55,31 @@ def restored(model: Model, text: str, module: Any, original: Mapping[str, Any]) 
 
 
 def parse_again(text: str) -> dict[str, Any]:
-    """Return the document of a text that labkit has just written, to be changed freely."""
+    """Return a copy of the document in a text that labkit wrote; the caller may change it.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    dict
+    """
     return copy.deepcopy(parse(text, "written").value)
 
 
 def extend(into: dict[str, Any], name: str, items: Sequence[Mapping[str, Any]], key: str) -> None:
-    """Add items to a list, without those whose key it has already.
+    """Add items to a list, except those whose key the list already has.
+
+    Parameters
+    ----------
+    into : dict
+        The mapping with the list, which is changed.
+    name : str
+        The key of the list in `into`; a missing list is created.
+    items : sequence of mapping
+    key : str
+        The key that identifies an item.
 
     Examples
     --------
@@ -78,7 +97,7 @@ def extend(into: dict[str, Any], name: str, items: Sequence[Mapping[str, Any]], 
 
 
 def _content(model: Model) -> object:
-    """Return what a model says, without where it was read."""
+    """Return the content of a model without its sources."""
     return (
         model.name,
         model.description,

@@ -216,7 +216,21 @@ def _threat_at(item: Finding) -> dict[str, Any]:
 
 
 def slot(document: Document) -> Model | None:
-    """Return the model in the free slot, or None where another tool wrote the file."""
+    """Return the model in the free slot, or None if another tool wrote the file.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Model or None
+
+    Raises
+    ------
+    ConfigError
+        The content of the slot is malformed.
+    """
     place = ("project", "attributes", "labkit")
     project = document.get("project")
     attributes = project.get("attributes") if isinstance(project, dict) else None
@@ -226,7 +240,20 @@ def slot(document: Document) -> Model | None:
 
 
 def visible(document: Document) -> Visible:
-    """Return what the format's own fields say.
+    """Return the model in the format's visible fields.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Visible
+
+    Raises
+    ------
+    ConfigError
+        A field is missing or has the wrong type.
 
     Examples
     --------
@@ -272,7 +299,17 @@ def visible(document: Document) -> Visible:
 
 
 def keep(original: dict[str, Any], written: dict[str, Any], seen: Visible) -> None:
-    """Add what labkit says to a document of another tool: findings, and the free slot."""
+    """Add labkit's findings and the free slot to a document of another tool.
+
+    Parameters
+    ----------
+    original : dict
+        The other tool's document, which is changed.
+    written : dict
+        labkit's document of the same model.
+    seen : Visible
+        The visible fields of the original.
+    """
     project = original["project"] = dict(original.get("project") or {})
     attributes = project.get("attributes")
     slots = written["project"]["attributes"]

@@ -267,7 +267,21 @@ def _authentication(it: Channel) -> str:
 
 
 def slot(document: Document) -> Model | None:
-    """Return the model in the free slot, or None where another tool wrote the file."""
+    """Return the model in the free slot, or None if another tool wrote the file.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Model or None
+
+    Raises
+    ------
+    ConfigError
+        The content of the slot is malformed.
+    """
     if SLOT not in document.value:
         return None
     text = document.get(SLOT)
@@ -280,7 +294,20 @@ def slot(document: Document) -> Model | None:
 
 
 def visible(document: Document) -> Visible:
-    r"""Return what the format's own fields say.
+    r"""Return the model in the format's visible fields.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Visible
+
+    Raises
+    ------
+    ConfigError
+        A field is missing or has the wrong type.
 
     Examples
     --------
@@ -331,7 +358,17 @@ def _reason(document: Document, *at: Key) -> str:
 
 
 def keep(original: dict[str, Any], written: dict[str, Any], seen: Visible) -> None:
-    """Add what labkit says to a document of another tool: findings, and the free slot."""
+    """Add labkit's findings and the free slot to a document of another tool.
+
+    Parameters
+    ----------
+    original : dict
+        The other tool's document, which is changed.
+    written : dict
+        labkit's document of the same model.
+    seen : Visible
+        The visible fields of the original.
+    """
     original[SLOT] = written[SLOT]
     names = {it.id: key for key, it in seen.components.items()}
     ids = {it["id"]: names.get(title, "") for title, it in written["technical_assets"].items()}

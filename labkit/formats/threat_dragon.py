@@ -214,12 +214,39 @@ def _threat(item: Finding, number: int) -> dict[str, Any]:
 
 
 def slot(document: Document) -> Model | None:
-    """Return the model in the free slot, or None where another tool wrote the file."""
+    """Return the model in the free slot, or None if another tool wrote the file.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Model or None
+
+    Raises
+    ------
+    ConfigError
+        The content of the slot is malformed.
+    """
     return from_plain(document, SLOT) if SLOT in document.value else None
 
 
 def visible(document: Document) -> Visible:
-    """Return what the format's own fields say.
+    """Return the model in the format's visible fields.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Visible
+
+    Raises
+    ------
+    ConfigError
+        A field is missing or has the wrong type.
 
     Examples
     --------
@@ -286,7 +313,17 @@ def visible(document: Document) -> Visible:
 
 
 def keep(original: dict[str, Any], written: dict[str, Any], seen: Visible) -> None:
-    """Add what labkit says to a document of another tool: findings, and the free slot."""
+    """Add labkit's findings and the free slot to a document of another tool.
+
+    Parameters
+    ----------
+    original : dict
+        The other tool's document, which is changed.
+    written : dict
+        labkit's document of the same model.
+    seen : Visible
+        The visible fields of the original.
+    """
     original[SLOT] = written[SLOT]
     new = {it["id"]: it["data"] for it in written["detail"]["diagrams"][0]["cells"]}
     names = {key: stable_uuid("component", it.id) for key, it in seen.components.items()}

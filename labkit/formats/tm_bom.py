@@ -277,7 +277,21 @@ def _numbers(cwe: Sequence[str]) -> Iterator[int]:
 
 
 def slot(document: Document) -> Model | None:
-    """Return the model in the free slot, or None where another tool wrote the file."""
+    """Return the model in the free slot, or None if another tool wrote the file.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Model or None
+
+    Raises
+    ------
+    ConfigError
+        The content of the slot is malformed.
+    """
     extensions = document.get("extensions")
     if not isinstance(extensions, dict) or SLOT not in extensions:
         return None
@@ -285,7 +299,20 @@ def slot(document: Document) -> Model | None:
 
 
 def visible(document: Document) -> Visible:
-    """Return what the format's own fields say.
+    """Return the model in the format's visible fields.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Visible
+
+    Raises
+    ------
+    ConfigError
+        A field is missing or has the wrong type.
 
     Examples
     --------
@@ -341,7 +368,17 @@ def visible(document: Document) -> Visible:
 
 
 def keep(original: dict[str, Any], written: dict[str, Any], seen: Visible) -> None:
-    """Add what labkit says to a document of another tool: findings, and the free slot."""
+    """Add labkit's findings and the free slot to a document of another tool.
+
+    Parameters
+    ----------
+    original : dict
+        The other tool's document, which is changed.
+    written : dict
+        labkit's document of the same model.
+    seen : Visible
+        The visible fields of the original.
+    """
     extensions = original.get("extensions")
     own = extensions if isinstance(extensions, dict) else {}
     original["extensions"] = {**own, SLOT: written["extensions"][SLOT]}

@@ -35,7 +35,7 @@ CHANNEL = (
 )
 CREDENTIAL = ("node", "kind", "identity", "rights", "readable_by", "opens")
 TOP = ("name", "description", "components", "channels", "credentials")
-#: What a component may claim of itself, with the values there are.
+#: The claims that a component may make about itself, with their values.
 OWN = {
     "audit": ("on", "none", "unknown"),
     "secrets at rest": ("encrypted", "none", "unknown"),
@@ -48,8 +48,8 @@ OWN = {
 class Draft:
     """A model that is being written.
 
-    What is not said of a channel is what Kubernetes does without a flag, where the server's
-    kind is known, and unknown elsewhere; both are marked so.
+    A property that a channel does not give has the default of Kubernetes if the kind of the
+    server is known, and is unknown otherwise. The source of the claim says which.
 
     Parameters
     ----------
@@ -88,14 +88,18 @@ class Draft:
         name : str
             "kube-apiserver", or "kube-apiserver@master" with its machine.
         source : Source
-            Where it was said.
+            Where it is written.
         **said
             kind, node, zone, claims (a mapping), description.
+
+        Returns
+        -------
+        str
 
         Raises
         ------
         ConfigError
-            It is there already, or something about it is misspelt.
+            The component exists already, or a key or value is unknown.
         """
         _check(said, COMPONENT, "a component", source)
         first, _, place = name.partition("@")
@@ -104,10 +108,10 @@ class Draft:
         node = str(said.get("node", place or usual.node))
         key = name if place or not node else f"{name}@{node}"
         if key in self._components:
-            raise _broken(source, f"{key} is there already", "give it another name or node")
+            raise _broken(source, f"{key} exists already", "give it another name or node")
         claims = said.get("claims") or {}
         if not isinstance(claims, Mapping):
-            raise _broken(source, "claims: names and values are needed", "audit: on")
+            raise _broken(source, "claims must be names with values", "audit: on")
         self._components[key] = Component(
             key,
             kind,
@@ -124,11 +128,15 @@ class Draft:
         Parameters
         ----------
         client, server : str
-            Ids of components; a name alone where only one component has it.
+            Ids of components; a name alone if only one component has it.
         source : Source
-            Where it was said.
+            Where it is written.
         **said
             protocol, port, path, credential, data, bind, members, open, and the four properties.
+
+        Returns
+        -------
+        str
 
         Raises
         ------
@@ -144,11 +152,11 @@ class Draft:
         path = said.get("path") or (usual.path if port is None else "") or None
         key = f"{ends[0].id} -> {ends[1].id}{f':{path or port}' if path or port else ''}"
         if key in self._channels:
-            raise _broken(source, f"{key} is there already", "another port tells two apart")
+            raise _broken(source, f"{key} exists already", "give it another port")
         claims = {name: _claim(name, said, usual.claims, ends[1], source) for name in PROPERTIES}
         is_open = said.get("open", True)
         if not isinstance(is_open, bool):
-            raise _broken(source, f"open: true or false is needed, not {is_open!r}", "open: true")
+            raise _broken(source, f"open must be true or false, not {is_open!r}", "open: true")
         if not is_open:
             claims = dict.fromkeys(PROPERTIES, Claim("closed", "", source))
         self._channels[key] = Channel(
@@ -170,21 +178,26 @@ class Draft:
         return key
 
     def credential(self, name: str, *, source: Source = BY_HAND, **said: Any) -> None:
-        """Add a credential that lies on a machine.
+        """Add a credential that is stored on a machine.
 
         Parameters
         ----------
         name : str
         source : Source
-            Where it was said.
+            Where it is written.
         **said
             node, kind, identity, rights ("admin", "secrets"), readable_by ("user:NODE", "pod"),
             opens ("kubelet@NODE").
+
+        Raises
+        ------
+        ConfigError
+            The credential exists already, or a key or foothold is unknown.
         """
         _check(said, CREDENTIAL, "a credential", source)
         node = str(said.get("node", ""))
         if (name, node) in self._credentials:
-            raise _broken(source, f"{name}@{node} is there already", "give it another name")
+            raise _broken(source, f"{name}@{node} exists already", "give it another name")
         self._credentials[name, node] = StoredCredential(
             name,
             node,
@@ -197,7 +210,12 @@ class Draft:
         )
 
     def model(self) -> Model:
-        """Return the model as it stands."""
+        """Return the model that was written so far.
+
+        Returns
+        -------
+        Model
+        """
         return Model(
             self.name,
             tuple(self._components.values()),
@@ -214,7 +232,7 @@ class Draft:
             return found[0]
         if found:
             there = ", ".join(it.id for it in found)
-            raise _broken(source, f"{name!r} may be any of {there}", "name it with its machine")
+            raise _broken(source, f"{name!r} is ambiguous: {there}", "name it with its machine")
         names = dict.fromkeys([*self._components, *(k.partition("@")[0] for k in self._components)])
         raise _broken(source, f"no component {name!r}", _nearest(name, names))
 
@@ -234,7 +252,7 @@ def read_model_file(path: Path | str) -> Model:
     Raises
     ------
     ConfigError
-        With file and line.
+        The file cannot be read, or a key or value is unknown; the error names the line.
 
     Examples
     --------
@@ -316,7 +334,7 @@ def _claim(
 
 def _own(what: str, value: str, source: Source) -> tuple[str, Claim]:
     if what not in OWN:
-        raise _broken(source, f"nothing is claimed as {what!r}", _nearest(what, OWN))
+        raise _broken(source, f"no claim {what!r}", _nearest(what, OWN))
     if value not in OWN[what]:
         raise _broken(source, f"no {what} {value!r}", _nearest(value, OWN[what]))
     return what, Claim(value, "", Source(source.path, source.line, f"{what}: {value}"))
@@ -334,7 +352,7 @@ def _footholds(value: Any, source: Source) -> tuple[Foothold, ...]:
 
 
 def _word(value: Any) -> str:
-    """Return a value as text; YAML 1.1 makes a truth value of on and off."""
+    """Return a value as text; in YAML 1.1, on and off are booleans."""
     return (
         {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
     )

@@ -1,4 +1,4 @@
-"""Who calls whom: the channels, from the clients' side."""
+"""Find the channels of an environment, from the configuration of their clients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DATA = {
 
 
 def _missing(places: Endpoints, kind: str, url: Setting, here: str) -> Listener:
-    """Return what stands for a server that no listener of the environment is."""
+    """Return a listener for a server that the environment lacks."""
     parts, host, port = url_of(url)
     node = node_of(places.env, host, here)
     server = next(
@@ -73,12 +73,12 @@ def _call(
     credential: str | None,
     data: tuple[str, ...],
 ) -> Channel:
-    """Make the channel of one client to the server that its URL names."""
+    """Return the channel of one client to the server that its URL names."""
     parts, host, port = url_of(url)
     listener = places.at(host, port, here) or _missing(places, kind, url, here)
     if parts.scheme == "http":
         trust = Claim("none", "plain http", url.source)
-        # a credential is not sent over a connection that cannot ask for it
+        # a plaintext server cannot ask for a certificate
         credential = None
     if listener.open and listener.protocol != parts.scheme:
         why = f"the client speaks {parts.scheme}, the server {listener.protocol}"
@@ -238,6 +238,14 @@ def _docker_clients(places: Endpoints) -> Iterator[Channel]:
 def find_channels(env: Environment) -> list[Channel]:
     """Return all channels of an environment, in a stable order.
 
+    Parameters
+    ----------
+    env : Environment
+
+    Returns
+    -------
+    list of Channel
+
     Examples
     --------
     >>> from labkit.cluster import read_environment
@@ -269,10 +277,10 @@ def find_channels(env: Environment) -> list[Channel]:
 
 
 def _told_apart(channels: Iterable[Channel]) -> list[Channel]:
-    """Return the channels, each with an id of its own.
+    """Return the channels with unique ids.
 
-    One client's channels to one port are one, unless the server listens there on several
-    addresses: then each address is in the id. A port that is open on one address is not closed.
+    Channels of one client to one port are merged. If the server listens there on several
+    addresses, each address is in the id. A port that is open on one address is not closed.
     """
     same: dict[str, dict[str, Channel]] = defaultdict(dict)
     for channel in channels:
@@ -289,7 +297,7 @@ def _told_apart(channels: Iterable[Channel]) -> list[Channel]:
 
 
 def _doubted(env: Environment, channel: Channel) -> Channel:
-    """Return a channel without what only defaults say, where a component's file is not there."""
+    """Return a channel whose defaulted claims are unknown if a component's file is missing."""
     incomplete = {item.id for item in env.components if not item.complete}
     changed: dict[str, Any] = {}
     for name in PROPERTIES:

@@ -1,4 +1,4 @@
-"""What Pod Security admission lets into a namespace, by its label or by the cluster's default."""
+"""What Pod Security admission allows in a namespace, by its label or the cluster's default."""
 
 from __future__ import annotations
 
@@ -15,12 +15,23 @@ PLUGIN = "PodSecurity"
 
 
 def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
-    """Return the standard that pods of a namespace are held to.
+    """Return the Pod Security standard that a namespace enforces.
+
+    Parameters
+    ----------
+    env : Environment
+    apiserver : Component
+    namespace : str
 
     Returns
     -------
     Setting
         "privileged" (none), "baseline" or "restricted".
+
+    Raises
+    ------
+    ConfigError
+        The plugin's configuration or a manifest cannot be read.
 
     Examples
     --------
@@ -44,12 +55,23 @@ def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
 
 
 def host_paths(env: Environment, apiserver: Component, namespace: str) -> Claim:
-    """Say whether a pod with folders of its machine is let into a namespace.
+    """Say whether a namespace admits a pod that mounts folders of its machine.
+
+    Parameters
+    ----------
+    env : Environment
+    apiserver : Component
+    namespace : str
 
     Returns
     -------
     Claim
         Its value is "admitted" or "refused".
+
+    Raises
+    ------
+    ConfigError
+        The plugin's configuration or a manifest cannot be read.
 
     Examples
     --------
@@ -76,7 +98,7 @@ def _label(env: Environment, namespace: str) -> Setting | None:
 def _configuration(
     env: Environment, apiserver: Component
 ) -> tuple[Document | None, tuple[str | int, ...]]:
-    """Return the file that configures the plugin, and where in it."""
+    """Return the file that configures the plugin, and the place in it."""
     setting = apiserver.setting("admission-control-config-file")
     if not setting.value:
         return None, ()

@@ -1,4 +1,4 @@
-"""The words of a Kubernetes cluster for models by hand: ports, protocols, what flows."""
+"""Defaults of Kubernetes components for models by hand: ports, protocols, data."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ __all__ = ["KINDS", "Kind", "kind_of"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is usual of a kind of component.
+    """The defaults of a kind of component.
 
     Attributes
     ----------
     port : int or None
         Its well-known port.
     path : str
-        Its well-known socket, where it has no port.
+        Its well-known socket if it has no port.
     protocol : str
     zone : str
     node : str
-        Where it usually runs; empty where that does not matter.
+        Where it usually runs; empty if that does not matter.
     data : tuple of str
         What its callers exchange with it.
     claims : mapping of str to str
-        What holds of a channel to it where nothing is said.
+        The properties of a channel to it that the model does not give.
     """
 
     port: int | None = None
@@ -34,7 +34,7 @@ class Kind:
     zone: str = ""
     node: str = ""
     data: tuple[str, ...] = ()
-    #: Nothing is assumed of a component that labkit does not know.
+    #: labkit assumes nothing about an unknown component.
     claims: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -51,7 +51,7 @@ PLAINTEXT = {
     "client_authentication": "none",
     "authorization": "allow-all",
 }
-#: What the components do where no flag says otherwise; see labkit.cluster.defaults.
+#: What the components do without flags; see labkit.cluster.defaults.
 KINDS = {
     "kube-apiserver": Kind(
         6443,
@@ -122,7 +122,16 @@ UNUSUAL = Kind()
 
 
 def kind_of(name: str) -> Kind:
-    """Return what is usual of a kind; nothing where it is not known.
+    """Return the defaults of a kind of component; an unknown kind has none.
+
+    Parameters
+    ----------
+    name : str
+        "etcd", "kubelet" ...
+
+    Returns
+    -------
+    Kind
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the pods of the manifests carry: service account tokens, folders of their machine."""
+"""Facts about the pods of the manifests: service account tokens, folders of their machine."""
 
 from __future__ import annotations
 
@@ -29,17 +29,42 @@ TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105 - a type
 
 
 def pods(env: Environment) -> tuple[tuple[str, str], ...]:
-    """Return namespace and name of every pod of the manifests."""
+    """Return namespace and name of every pod of the manifests.
+
+    Parameters
+    ----------
+    env : Environment
+
+    Returns
+    -------
+    tuple of (str, str)
+
+    Raises
+    ------
+    ConfigError
+        A manifest cannot be read. The files of a copied cluster may be incomplete: there it is
+        left out.
+    """
     return tuple(
         (_namespace(document), document.text("metadata", "name"))
         for document in _documents(env)
-        # one without a name gets it from the apiserver
+        # the apiserver names a pod without a name
         if document.get("kind") == "Pod" and document.get("metadata", "name")
     )
 
 
 def account_of(env: Environment, namespace: str, pod: str) -> str:
     """Return the name of a pod's service account.
+
+    Parameters
+    ----------
+    env : Environment
+    namespace, pod : str
+        The pod.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -52,7 +77,17 @@ def account_of(env: Environment, namespace: str, pod: str) -> str:
 
 
 def node_of_pod(env: Environment, namespace: str, pod: str) -> str:
-    """Return the machine that a pod is bound to; empty where the scheduler decides.
+    """Return the machine that a pod is bound to; empty if the scheduler decides.
+
+    Parameters
+    ----------
+    env : Environment
+    namespace, pod : str
+        The pod.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -65,7 +100,13 @@ def node_of_pod(env: Environment, namespace: str, pod: str) -> str:
 
 
 def token_in(env: Environment, namespace: str, pod: str) -> Claim:
-    """Say whether a pod is given a token: the pod decides, or else its service account.
+    """Say whether a token is mounted in a pod: the pod decides, or else its service account.
+
+    Parameters
+    ----------
+    env : Environment
+    namespace, pod : str
+        The pod.
 
     Returns
     -------
@@ -92,7 +133,17 @@ def token_in(env: Environment, namespace: str, pod: str) -> Claim:
 
 
 def token_caller(env: Environment, namespace: str, pod: str) -> Caller | None:
-    """Return whom the apiserver takes the holder of a pod's token for; None without one.
+    """Return the caller that a pod's token authenticates; None if the pod has no token.
+
+    Parameters
+    ----------
+    env : Environment
+    namespace, pod : str
+        The pod.
+
+    Returns
+    -------
+    Caller or None
 
     Examples
     --------
@@ -107,7 +158,17 @@ def token_caller(env: Environment, namespace: str, pod: str) -> Caller | None:
 
 
 def user_of(env: Environment, namespace: str, pod: str) -> Setting:
-    """Return the number of the user that a pod's first container runs as.
+    """Return the user id that a pod's first container runs as.
+
+    Parameters
+    ----------
+    env : Environment
+    namespace, pod : str
+        The pod.
+
+    Returns
+    -------
+    Setting
 
     Examples
     --------
@@ -125,13 +186,20 @@ def user_of(env: Environment, namespace: str, pod: str) -> Setting:
 
 
 def mounted(env: Environment, namespace: str, pod: str, path: str) -> Claim:
-    """Say whether a pod's first container is given a path of its machine, and where.
+    """Say whether a pod's first container mounts a path of its machine.
+
+    Parameters
+    ----------
+    env : Environment
+    namespace, pod : str
+        The pod.
+    path : str
+        A path on the machine.
 
     Returns
     -------
     Claim
-        Its value is "writable", "read-only" or "none"; its detail where the path stands in the
-        container.
+        Its value is "writable", "read-only" or "none"; its detail is the path in the container.
 
     Examples
     --------
@@ -161,9 +229,18 @@ def _no_pod(namespace: str, pod: str) -> Source:
 
 
 def audience_in(env: Environment, namespace: str, pod: str) -> Setting | None:
-    """Return for whom the token is that a pod has projected into a volume; None without one.
+    """Return the audience of the token in a pod's projected volume; None if it has no token.
 
-    Without an audience of its own it is for the apiserver.
+    Parameters
+    ----------
+    env : Environment
+    namespace, pod : str
+        The pod.
+
+    Returns
+    -------
+    Setting or None
+        Empty if the volume names no audience: then the token is for the apiserver.
 
     Examples
     --------
@@ -184,7 +261,16 @@ def audience_in(env: Environment, namespace: str, pod: str) -> Setting | None:
 
 
 def endless_tokens(env: Environment) -> dict[tuple[str, str], Setting]:
-    """Return the Secrets that hold a token without an end, each with its service account.
+    """Return the Secrets that hold a token that never expires, each with its service account.
+
+    Parameters
+    ----------
+    env : Environment
+
+    Returns
+    -------
+    dict of (str, str) to Setting
+        The service account's name by the Secret's namespace and name.
 
     Examples
     --------
@@ -214,7 +300,7 @@ def _object(env: Environment, kind: str, namespace: str, name: str) -> Document 
 
 
 def _namespace(document: Document) -> str:
-    """Return the namespace of an object; kubectl puts one without it into "default"."""
+    """Return the namespace of an object; kubectl's default is "default"."""
     return document.text("metadata", "namespace", default="default")
 
 
@@ -225,5 +311,5 @@ def _documents(env: Environment) -> Iterator[Document]:
         except ConfigError:
             if env.complete:
                 raise
-            continue  # of a copied cluster, what is broken has been told already
+            continue  # in a copied cluster the broken file is recorded already
         yield from (document for document in read if isinstance(document.value, dict))

@@ -114,7 +114,9 @@ def observe(channel: Channel, name: str, results: Results) -> Observed:
     shut = _closed(results)
     if shut:
         return shut
-    if results.nobody is None:  # the model claims "closed", so no more was probed: but it is open
+    if (
+        results.nobody is None
+    ):  # the model claims "closed", so nothing else was probed, but the port is open
         return _unexpected(name, results)
     return NETWORK[name](channel, results)
 

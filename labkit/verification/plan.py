@@ -90,22 +90,60 @@ def make_plan(lab: Lab, channels: Iterable[Channel], model: Iterable[Channel] = 
 
 
 def node_of(component: str) -> str:
-    """Return the name of the machine that a component runs on."""
+    """Return the name of the machine that a component runs on.
+
+    Parameters
+    ----------
+    component : str
+        The component's id.
+
+    Returns
+    -------
+    str
+    """
     return component.split("@", 1)[1]
 
 
 def client_of(channel: Channel) -> str:
-    """Return the kind of a channel's client: "kubelet", "kubectl/alice"."""
+    """Return the kind of a channel's client: "kubelet", "kubectl/alice".
+
+    Parameters
+    ----------
+    channel : Channel
+
+    Returns
+    -------
+    str
+    """
     return channel.client.split("@", 1)[0]
 
 
 def listener_of(channel: Channel) -> str:
-    """Return the name of a channel's listener, which several channels may share."""
+    """Return the name of a channel's listener, which several channels may share.
+
+    Parameters
+    ----------
+    channel : Channel
+
+    Returns
+    -------
+    str
+    """
     return f"{node_of(channel.server)}:{channel.port}"
 
 
 def credential_of(env: Environment, channel: Channel) -> Credential | None:
-    """Return the credential that a channel's client uses on its machine."""
+    """Return the credential that a channel's client uses on its machine.
+
+    Parameters
+    ----------
+    env : Environment
+    channel : Channel
+
+    Returns
+    -------
+    Credential or None
+    """
     if channel.credential is None:
         return None
     return env.credential(channel.credential, node_of(channel.client))
@@ -212,7 +250,17 @@ def _authority_file(env: Environment, name: str) -> str:
 
 
 def may_do_everything(client: str) -> bool:
-    """Say whether a client needs every right on its channel for its own work."""
+    """Say whether a client needs every right on its channel for its own work.
+
+    Parameters
+    ----------
+    client : str
+        The kind of the client, as :func:`client_of` returns it.
+
+    Returns
+    -------
+    bool
+    """
     return client.startswith("kubectl") or client in ("kube-apiserver", "etcd")
 
 
@@ -229,7 +277,16 @@ def _is_administrator(lab: Lab, held: Credential) -> bool:
 
 
 def url_of(channel: Channel) -> str:
-    """Return the URL of a channel's listener."""
+    """Return the URL of a channel's listener.
+
+    Parameters
+    ----------
+    channel : Channel
+
+    Returns
+    -------
+    str
+    """
     return f"{channel.protocol}://{node_of(channel.server)}:{channel.port}"
 
 
@@ -263,7 +320,17 @@ def _intercept_job(
 
 
 def process_of(env: Environment, channel: Channel) -> str:
-    """Return what identifies a client's process: its unit, or a part of its command line."""
+    """Return what identifies a client's process: its unit, or a part of its command line.
+
+    Parameters
+    ----------
+    env : Environment
+    channel : Channel
+
+    Returns
+    -------
+    str
+    """
     client, node = channel.client.split("@", 1)
     if client.startswith("kubectl/"):
         user, _, path = client.removeprefix("kubectl/").partition(":")
@@ -285,7 +352,7 @@ def _docker_client(env: Environment, channel: Channel) -> DockerClient:
 
 
 def _errands(env: Environment, channel: Channel) -> list[list[str]]:
-    """Return the commands that make a client connect which connects only on request."""
+    """Return commands that make a client connect, if it connects only on request."""
     if client_of(channel) == "kubectl-proxy":
         return [["curl", "-s", "-m", "3", "http://localhost:8080/version"]]
     if client_of(channel) == "kube-apiserver" and channel.server.startswith("kubelet@"):

@@ -21,7 +21,7 @@ Shake = Callable[[socket.socket, ssl.SSLContext], ssl.SSLSocket]
 
 @pytest.fixture(scope="session")
 def leaf() -> Leaf:
-    """A server's certificate, by an authority that nobody knows."""
+    """A server's certificate, by an unknown authority."""
     return Authority.create("throwaway").issue("localhost", hosts=["localhost"], usages=["server"])
 
 
@@ -34,7 +34,7 @@ def server_context(leaf: Leaf) -> ssl.SSLContext:
 
 @pytest.fixture
 def client_context() -> ssl.SSLContext:
-    """It verifies nothing."""
+    """Return a context that verifies nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
@@ -42,7 +42,7 @@ def client_context() -> ssl.SSLContext:
 
 @pytest.fixture
 def shake() -> Shake:
-    """Shake hands as a client; after a refusal read on, for a reset may overtake the alert."""
+    """Shake hands as a client; after a refusal read on, because a reset may overtake the alert."""
 
     def handshake(connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
         with connection.dup() as kept:

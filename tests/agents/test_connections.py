@@ -1,4 +1,4 @@
-"""What went wrong gets its own name: each alert of TLS, each way that a connection ends."""
+"""Every failure has a name: each TLS alert, and each way that a connection ends."""
 
 from __future__ import annotations
 
@@ -66,15 +66,11 @@ def test_alert_is_named_as_the_rfc_names_it(
     assert shake(peer(alert(code)), client_context) == {"error": "alert", "text": name}
 
 
-def test_alert_of_a_number_that_no_rfc_defines_has_no_name(
-    peer: Any, client_context: ssl.SSLContext
-) -> None:
+def test_undefined_alert_has_no_name(peer: Any, client_context: ssl.SSLContext) -> None:
     assert shake(peer(alert(119)), client_context)["error"] == "tls"
 
 
-def test_record_that_is_no_valid_alert_is_no_alert(
-    peer: Any, client_context: ssl.SSLContext
-) -> None:
+def test_malformed_record_is_not_an_alert(peer: Any, client_context: ssl.SSLContext) -> None:
     def serve(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(bytes([0x15, 3, 3, 0, 2, 7, 40]))  # 7: neither a warning nor fatal
@@ -124,7 +120,7 @@ def test_error_of_the_system_has_a_name(error: OSError, name: str) -> None:
 @pytest.mark.parametrize(
     "error", [OSError(113, "No route to host"), socket.gaierror(-2, "Name"), ValueError("x")]
 )
-def test_any_other_error_says_nothing_of_the_other_side(error: Exception) -> None:
+def test_any_other_error_is_not_an_answer(error: Exception) -> None:
     assert failure(error) == {"error": "failed", "text": f"{type(error).__name__}: {error}"}
 
 

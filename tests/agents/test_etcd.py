@@ -22,7 +22,7 @@ POD, SECRET, LEASE = "/registry/pods/a/b", "/registry/secrets/a/b", "/registry/l
 
 
 class Store:
-    """An etcd of a few keys, asked as etcdctl is."""
+    """An etcd with a few keys, in the place of etcdctl."""
 
     def __init__(self) -> None:
         self.keys: dict[str, bytes] = {}
@@ -57,7 +57,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     return made
 
 
-def test_keys_are_kept_where_only_their_owner_reads_them(store: Store, tmp_path: Path) -> None:
+def test_saved_keys_are_readable_by_their_owner_only(store: Store, tmp_path: Path) -> None:
     store.keys = {SECRET: b"\x00s3cret", LEASE: b"now"}
     file = tmp_path / "keys.json"
     etcd_keys.keep(str(file))
@@ -104,7 +104,7 @@ def test_object_that_goes_by_its_uid_is_put_back_only_where_it_is_gone(
     assert store.keys == {key: b"first life"}
 
 
-def test_what_passes_by_itself_is_left_alone(store: Store, tmp_path: Path) -> None:
+def test_expiring_keys_are_left_alone(store: Store, tmp_path: Path) -> None:
     store.keys = {LEASE: b"then"}
     etcd_keys.keep(str(tmp_path / "keys"))
     store.keys = {LEASE: b"now", "/registry/events/a/b": b"something happened"}
@@ -123,7 +123,7 @@ ROLES = {
 }
 
 
-def test_users_are_granted_their_roles_before_etcd_asks_who_calls(commands: Any) -> None:
+def test_users_get_their_roles_before_authentication_is_enabled(commands: Any) -> None:
     calls = commands("etcdctl")
     etcd_users.make(USERS, ROLES)
     made = calls.read_text().splitlines()
@@ -141,14 +141,14 @@ def test_users_are_granted_their_roles_before_etcd_asks_who_calls(commands: Any)
     assert made[-1] == "auth enable"
 
 
-def test_etcd_does_not_ask_who_calls_where_a_user_could_not_be_made(commands: Any) -> None:
+def test_authentication_stays_off_if_a_user_cannot_be_created(commands: Any) -> None:
     calls = commands("etcdctl", 'case "$*" in "role add"*) exit 1;; esac')
     with pytest.raises(subprocess.CalledProcessError):
         etcd_users.make(USERS, ROLES)
     assert "auth enable" not in calls.read_text()
 
 
-def test_clearing_deletes_everyone_after_etcd_asks_nobody(commands: Any) -> None:
+def test_users_are_deleted_after_authentication_is_disabled(commands: Any) -> None:
     listed = 'case "$*" in "user list") echo root; echo flannel;; "role list") echo root;; esac'
     calls = commands("etcdctl", listed)
     etcd_users.clear()
@@ -162,7 +162,7 @@ def test_clearing_deletes_everyone_after_etcd_asks_nobody(commands: Any) -> None
     ]
 
 
-def test_showing_prints_whom_etcd_knows(commands: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_users_and_roles(commands: Any, capsys: pytest.CaptureFixture[str]) -> None:
     said = (
         'case "$*" in "user list") echo root;; "role list") echo flannel;; '
         '"auth status") echo "Authentication Status: true"; echo "AuthRevision: 12";; '

@@ -1,4 +1,4 @@
-"""The impostor: what it passes on, what it keeps of it, whom it answers over TLS."""
+"""The fake server: what it relays, what it records, and which clients it answers over TLS."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_both_directions_are_passed_on(relayed: Any) -> None:
     assert client.recv(100) == b"HTTP/1.1 200 OK\r\n\r\n"
 
 
-def test_what_is_wanted_is_kept_even_in_two_pieces(fake: FakeServer, relayed: Any) -> None:
+def test_wanted_text_is_recorded_even_in_two_pieces(fake: FakeServer, relayed: Any) -> None:
     client, server = relayed
     client.sendall(b"Authorization: Bearer rep")
     server.recv(100)
@@ -66,7 +66,7 @@ def test_what_is_wanted_is_kept_even_in_two_pieces(fake: FakeServer, relayed: An
     assert kept == b"Authorization: Bearer reporter\r\n"
 
 
-def test_only_the_end_of_what_was_said_is_kept(fake: FakeServer, relayed: Any) -> None:
+def test_only_the_end_of_the_traffic_is_kept(fake: FakeServer, relayed: Any) -> None:
     client, _ = relayed
     client.sendall(b"x" * 5000 + WANTED.encode())
     assert fake.enough.wait(5)
@@ -75,14 +75,16 @@ def test_only_the_end_of_what_was_said_is_kept(fake: FakeServer, relayed: Any) -
     assert kept.endswith(WANTED.encode())
 
 
-def test_what_the_server_says_is_not_the_clients(fake: FakeServer, relayed: Any) -> None:
+def test_answer_of_the_server_is_not_recorded_as_the_clients(
+    fake: FakeServer, relayed: Any
+) -> None:
     client, server = relayed
     server.sendall(WANTED.encode())
     assert client.recv(100) == WANTED.encode()
     assert not fake.seen
 
 
-def test_relay_ends_with_one_of_both(fake: FakeServer) -> None:
+def test_relay_ends_when_either_side_closes(fake: FakeServer) -> None:
     client, passed = socket.socketpair()
     taken, server = socket.socketpair()
     with passed, taken, server:
@@ -90,7 +92,7 @@ def test_relay_ends_with_one_of_both(fake: FakeServer) -> None:
         fake.relay(passed, taken)
 
 
-def test_plaintext_goes_to_the_server_that_it_was_meant_for(
+def test_plaintext_is_relayed_to_its_original_server(
     fake: FakeServer, listening: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def echo(connection: socket.socket) -> None:
@@ -134,7 +136,7 @@ def test_client_that_does_not_verify_is_answered(
     assert fake.enough.is_set()
 
 
-def test_client_that_verifies_leaves_its_alert(shake: Any, fake: FakeServer) -> None:
+def test_verifying_client_is_recorded_with_its_alert(shake: Any, fake: FakeServer) -> None:
     trusting = ssl.create_default_context(cadata=Authority.create("its own").certificate.decode())
     with pytest.raises(ssl.SSLCertVerificationError):
         call(shake, fake, trusting, b"GET / HTTP/1.1\r\n\r\n")
@@ -142,7 +144,7 @@ def test_client_that_verifies_leaves_its_alert(shake: Any, fake: FakeServer) -> 
     assert fake.seen == [{"alert": "unknown ca"}]
 
 
-def test_client_that_says_nothing_leaves_nothing(
+def test_silent_client_is_not_recorded(
     shake: Any, fake: FakeServer, client_context: ssl.SSLContext
 ) -> None:
     call(shake, fake, client_context, b"")
@@ -150,14 +152,14 @@ def test_client_that_says_nothing_leaves_nothing(
     assert not fake.enough.is_set()
 
 
-def test_connection_that_breaks_ends_nothing_else(fake: FakeServer) -> None:
+def test_broken_connection_does_not_end_the_server(fake: FakeServer) -> None:
     client, passed = socket.socketpair()
     client.close()
     fake.quietly(passed)
     assert not fake.seen
 
 
-def test_connections_are_turned_or_else_reset() -> None:
+def test_connections_are_redirected_or_reset() -> None:
     rules = fake_server.rules_of(JOB, 40000)
     assert [(table, chain) for table, chain, _ in rules] == [
         ("nat", "PREROUTING"),
@@ -169,7 +171,7 @@ def test_connections_are_turned_or_else_reset() -> None:
     assert words == [head.format(n) + what for n in (1, 2) for what in (turn, reset)]
 
 
-def test_rules_and_processes_are_gone_afterwards(commands: Any, leaf: Leaf, tmp_path: Path) -> None:
+def test_rules_and_processes_are_removed(commands: Any, leaf: Leaf, tmp_path: Path) -> None:
     iptables = commands("iptables")
     lead = tmp_path / "lead"
     job = {
@@ -191,7 +193,7 @@ def test_rules_and_processes_are_gone_afterwards(commands: Any, leaf: Leaf, tmp_
     assert subprocess.run(["kill", "-0", lead.read_text().strip()], capture_output=True).returncode
 
 
-def test_rules_are_gone_where_it_is_told_to_end(commands: Any, leaf: Leaf, tmp_path: Path) -> None:
+def test_rules_are_removed_on_sigterm(commands: Any, leaf: Leaf, tmp_path: Path) -> None:
     iptables = commands("iptables")
     job = {
         **JOB,

@@ -1,4 +1,4 @@
-"""A redirected client meets a server of an unknown CA: what that server sees of the client."""
+"""What a server of an unknown CA sees of a client that is redirected to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def request(shake: Any, context: ssl.SSLContext) -> Any:
     return client
 
 
-def test_client_that_goes_on_is_seen_without_its_headers(
+def test_accepting_client_is_recorded_without_its_headers(
     peer: Any, shake: Any, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
     found = meet(peer, server_context, request(shake, client_context))
@@ -44,7 +44,7 @@ def test_client_that_goes_on_is_seen_without_its_headers(
     assert intercept.tells({**found, "client": "kubelet.service"})
 
 
-def test_client_that_verifies_is_seen_by_its_alert(
+def test_verifying_client_is_recorded_with_its_alert(
     peer: Any, shake: Any, server_context: ssl.SSLContext
 ) -> None:
     trusting = ssl.create_default_context(cadata=Authority.create("its own").certificate.decode())
@@ -53,7 +53,7 @@ def test_client_that_verifies_is_seen_by_its_alert(
     assert intercept.tells(found)
 
 
-def test_client_of_plaintext_is_seen_without_its_headers(
+def test_plaintext_client_is_recorded_without_its_headers(
     peer: Any, server_context: ssl.SSLContext
 ) -> None:
     def client(connection: socket.socket) -> None:
@@ -65,7 +65,7 @@ def test_client_of_plaintext_is_seen_without_its_headers(
     assert intercept.tells(found)
 
 
-def test_client_that_ends_after_the_handshake_says_nothing(
+def test_client_that_closes_after_the_handshake_decides_nothing(
     peer: Any, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
     def client(connection: socket.socket) -> None:
@@ -77,7 +77,9 @@ def test_client_that_ends_after_the_handshake_says_nothing(
     assert not intercept.tells(found)
 
 
-def test_client_that_sends_nothing_says_nothing(peer: Any, server_context: ssl.SSLContext) -> None:
+def test_client_that_sends_nothing_decides_nothing(
+    peer: Any, server_context: ssl.SSLContext
+) -> None:
     found = meet(peer, server_context, lambda connection: None)
     assert found == {"error": "closed", "text": "no byte was sent"}
 
@@ -95,20 +97,22 @@ def test_silent_client_is_a_timeout(
     [
         (KUBELET, {"kubelet.service"}, "kubelet.service"),
         (KUBELET, {"kube-proxy.service"}, None),
-        # a unit is known by its name only, whatever stands on its command line
+        # a unit is identified by its name only, not by its command line
         (KUBELET, {"--config=/etc/kubelet.yaml"}, None),
         (ALICE, {"--kubeconfig=/home/alice/.kube/config"}, "--kubeconfig=/home/alice/.kube/config"),
         (ALICE, {"kubelet.service"}, None),
         ({"unit": "", "command": ""}, {"kubelet.service"}, None),
     ],
 )
-def test_client_is_known_by_its_unit_or_else_its_command_line(
+def test_client_is_identified_by_its_unit_or_its_command_line(
     process: dict[str, str], clients: set[str], client: str | None
 ) -> None:
     assert intercept.client_of(process, clients) == client
 
 
-def test_caller_is_who_owns_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caller_is_the_owner_of_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "net").mkdir()
     head = (
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  to i\n"
@@ -136,7 +140,7 @@ def test_caller_is_who_owns_the_connection(tmp_path: Path, monkeypatch: pytest.M
     assert intercept.caller(40001) == {"unit": "", "command": ""}
 
 
-def test_caller_of_a_true_connection_is_found() -> None:
+def test_caller_of_a_real_connection_is_found() -> None:
     if not Path("/proc/net/tcp").exists():
         pytest.skip("only Linux says who owns a connection")
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -154,7 +158,7 @@ def test_caller_of_a_true_connection_is_found() -> None:
                 process.wait(5)
 
 
-def test_it_is_enough_when_everyone_told(
+def test_interception_ends_when_every_client_is_recorded(
     server_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met = iter([{"spoke": "tls", "accepted": False, "error": "reset", "text": ""},
@@ -174,7 +178,7 @@ def test_it_is_enough_when_everyone_told(
     assert [entry["client"] for entry in meetings.seen] == ["a.service", "a.service", "b.service"]
 
 
-def test_client_that_was_not_asked_for_is_not_counted(
+def test_unwanted_client_is_not_counted(
     server_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intercept, "receive", lambda *_: {"spoke": "plaintext", "sent": ""})
@@ -198,7 +202,7 @@ def job(leaf: Leaf, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_rules_are_gone_afterwards_and_connections_cut_twice(
+def test_rules_are_removed_and_connections_cut_twice(
     commands: Any, leaf: Leaf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     iptables, ss, systemctl = (commands(name) for name in ("iptables", "ss", "systemctl"))
@@ -208,18 +212,18 @@ def test_rules_are_gone_afterwards_and_connections_cut_twice(
     assert added.replace(" -I ", " -D ") == deleted
     assert added.startswith("-w 5 -t nat -I OUTPUT -p tcp -d 127.0.0.1 --dport 6443 -m owner ! ")
     assert ss.read_text().splitlines() == ["-K -t dst 127.0.0.1 dport = :6443"] * 2
-    # who stays away is restarted once
+    # a client that does not connect is restarted once
     assert systemctl.read_text().splitlines() == ["restart --no-block a.service"]
 
 
-def test_rules_are_gone_even_where_the_firewall_refused(commands: Any, leaf: Leaf) -> None:
+def test_rules_are_removed_even_if_the_firewall_refused(commands: Any, leaf: Leaf) -> None:
     iptables = commands("iptables", 'case "$*" in *-I*) exit 1;; esac')
     commands("ss")
     assert intercept.attempt(job(leaf))["error"] == "failed"
     assert [line.split()[4] for line in iptables.read_text().splitlines()] == ["-I", "-D"]
 
 
-def test_client_that_calls_is_met(
+def test_calling_client_is_recorded(
     commands: Any, shake: Any, leaf: Leaf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ss", "systemctl"):

@@ -1,4 +1,4 @@
-"""Keeping a machine's /etc and putting it back: on a folder, with systemd's commands replaced."""
+"""Saving and restoring a machine's /etc: in a folder, with systemd's commands replaced."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def restarts(systemctl: Path) -> list[str]:
     return [line for line in systemctl.read_text().splitlines() if line.startswith("restart")]
 
 
-def test_machine_that_nobody_touched_is_left_alone(machine: Machine, systemctl: Path) -> None:
+def test_unchanged_machine_is_left_alone(machine: Machine, systemctl: Path) -> None:
     saved(machine)
     machine.restore([UNIT])
     assert not restarts(systemctl)
@@ -82,7 +82,7 @@ def test_machine_that_nobody_touched_is_left_alone(machine: Machine, systemctl: 
     ],
     ids=["changed", "changed elsewhere", "mode", "gone", "drop-in", "more"],
 )
-def test_what_differs_is_put_back_and_every_unit_restarted(
+def test_differences_are_undone_and_every_unit_is_restarted(
     machine: Machine, systemctl: Path, change: Any
 ) -> None:
     (machine.root / "etc/passwd").chmod(0o644)
@@ -108,7 +108,7 @@ def test_restored_machine_is_left_alone_the_next_time(machine: Machine, systemct
     assert "daemon-reload" not in systemctl.read_text()
 
 
-def test_file_that_was_changed_back_is_no_difference(machine: Machine, systemctl: Path) -> None:
+def test_file_changed_back_is_not_a_difference(machine: Machine, systemctl: Path) -> None:
     saved(machine)
     file = machine.root / "etc/passwd"
     file.write_text(file.read_text())
@@ -117,7 +117,9 @@ def test_file_that_was_changed_back_is_no_difference(machine: Machine, systemctl
     assert not restarts(systemctl)
 
 
-def test_what_docker_and_flanneld_write_is_no_difference(machine: Machine, systemctl: Path) -> None:
+def test_files_of_docker_and_flanneld_are_not_differences(
+    machine: Machine, systemctl: Path
+) -> None:
     saved(machine)
     (machine.root / "etc/hosts").write_text("127.0.0.1 localhost")
     (machine.root / "etc/cni/net.conf").write_text("{}")
@@ -127,7 +129,7 @@ def test_what_docker_and_flanneld_write_is_no_difference(machine: Machine, syste
     assert not restarts(systemctl)
 
 
-def test_drop_in_of_this_boot_is_taken_away(machine: Machine, systemctl: Path) -> None:
+def test_runtime_drop_in_is_removed(machine: Machine, systemctl: Path) -> None:
     saved(machine)
     dropin = machine.root / "run/systemd/system/kubelet.service.d"
     dropin.mkdir()
@@ -146,7 +148,7 @@ def test_drop_in_of_this_boot_is_taken_away(machine: Machine, systemctl: Path) -
         ("inactive", 0, True),
     ],
 )
-def test_unit_that_was_started_since_or_does_not_run_is_restarted(
+def test_restarted_or_stopped_unit_is_restarted(
     machine: Machine, commands: Any, state: str, entered: int, stale: bool
 ) -> None:
     shown = f"echo ActiveState={state}; echo ActiveEnterTimestampMonotonic={entered}"
@@ -156,7 +158,7 @@ def test_unit_that_was_started_since_or_does_not_run_is_restarted(
     assert bool(restarts(systemctl)) == stale
 
 
-def test_socket_gets_back_its_mode(
+def test_mode_of_a_socket_is_restored(
     machine: Machine, systemctl: Path, commands: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker = commands("docker", "case $* in *ps*) echo abc; echo def;; esac")
@@ -176,13 +178,15 @@ def test_socket_gets_back_its_mode(
     ]
 
 
-def test_command_that_fails_ends_it_with_what_it_said(commands: Any) -> None:
+def test_failed_command_is_reported_with_its_output(commands: Any) -> None:
     commands("systemctl", "echo 'Failed to connect to bus' >&2; exit 1")
     with pytest.raises(SystemExit, match="systemctl reset-failed: Failed to connect to bus"):
         machine_state.output("systemctl", "reset-failed")
 
 
-def test_what_is_kept_is_for_root_only(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saved_state_is_readable_by_root_only(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(machine_state, "Path", lambda _: machine.root)
     monkeypatch.setattr(sys, "argv", ["machine_state", "save"])
     mask = os.umask(0o022)

@@ -1,4 +1,4 @@
-"""What a listener agrees to, and how it says that it does not."""
+"""The TLS versions that a listener accepts, and how it refuses the others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def said(port: int) -> dict[str, str]:
     return {name: offer_tls.offer(("127.0.0.1", port, name))[3] for name in offer_tls.OFFERS}
 
 
-def test_listener_of_tls_1_3_only_refuses_all_that_is_less(
+def test_listener_of_tls_1_3_only_refuses_older_versions(
     listening: Any, server_context: ssl.SSLContext
 ) -> None:
     server_context.minimum_version = ssl.TLSVersion.TLSv1_3

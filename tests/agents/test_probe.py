@@ -1,4 +1,4 @@
-"""What a probe brings back: an answer, or the one way in which there was none."""
+"""What a probe returns: an answer, or the exact reason why there was none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from labkit.agents._connections import failure
 from labkit.agents.connect_socket import connect
 from labkit.lab.pki import Authority, Leaf
 
-#: That they are old is why they are offered.
+#: The probe offers old versions on purpose.
 old_versions = pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 Serve = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -51,7 +51,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 
 def reset(connection: socket.socket) -> None:
-    """Close without having read, which resets the connection at once."""
+    """Close without reading, which resets the connection at once."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
@@ -73,19 +73,19 @@ def reset(connection: socket.socket) -> None:
         (b"HTTP/1.1 200 OK\r\n\r\n\xff", 200, "�"),
     ],
 )
-def test_answer_is_its_status_and_its_body(
+def test_answer_has_its_status_and_its_body(
     peer: Any, answer: bytes, status: int, body: str
 ) -> None:
     assert probe.http_over(peer(say(answer)), {}) == {"status": status, "body": body}
 
 
-def test_only_the_start_of_a_large_body_is_brought_back(peer: Any) -> None:
+def test_only_the_start_of_a_large_body_is_returned(peer: Any) -> None:
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"0123456789" * 500
     found = probe.http_over(peer(say(large)), {})
     assert found == {"status": 200, "body": "0123456789" * 200}
 
 
-def test_body_does_not_have_to_come_in_one_piece(peer: Any) -> None:
+def test_body_may_come_in_pieces(peer: Any) -> None:
     def serve(connection: socket.socket) -> None:
         read_request(connection)
         for piece in (b"HTTP/1.1 200 O", b"K\r\nContent-Le", b"ngth: 4\r\n\r\nab", b"cd"):
@@ -94,19 +94,19 @@ def test_body_does_not_have_to_come_in_one_piece(peer: Any) -> None:
     assert probe.http_over(peer(serve), {}) == {"status": 200, "body": "abcd"}
 
 
-def test_close_without_an_answer_is_told_apart(peer: Any) -> None:
+def test_close_without_an_answer_is_distinguished(peer: Any) -> None:
     found = probe.http_over(peer(say(b"")), {})
     assert found == {"error": "closed", "text": "closed without an answer"}
 
 
 @pytest.mark.parametrize("data", [b"\x15\x03\x01\x00\x02\x02\x46", b"SSH-2.0-x\r\n", b"x" * 70000])
-def test_answer_of_another_protocol_is_told_apart(peer: Any, data: bytes) -> None:
+def test_answer_of_another_protocol_is_distinguished(peer: Any, data: bytes) -> None:
     found = probe.http_over(peer(say(data)), {})
     assert found["error"] == "not-http"
     assert len(found["text"]) < 300
 
 
-def test_reset_is_told_apart_from_a_close(listening: Any) -> None:
+def test_reset_is_distinguished_from_a_close(listening: Any) -> None:
     job = {"host": "127.0.0.1", "port": listening(reset)}
     assert probe.attempt(probe.do_http, job)["error"] == "reset"
 
@@ -135,7 +135,7 @@ def test_closed_port_is_refused() -> None:
     assert probe.do_look({"host": "127.0.0.1", "port": port})["error"] == "refused"
 
 
-def test_request_says_what_the_job_says() -> None:
+def test_request_has_the_content_of_its_job() -> None:
     job = {
         "host": "etcd1",
         "method": "POST",
@@ -154,7 +154,7 @@ def test_request_says_what_the_job_says() -> None:
     }
 
 
-def test_request_goes_out_in_one_piece() -> None:
+def test_request_is_sent_in_one_piece() -> None:
     sent = []
 
     class Once:
@@ -169,7 +169,7 @@ def test_request_goes_out_in_one_piece() -> None:
     assert len(sent) == 1
 
 
-def test_question_goes_over_a_unix_socket(tmp_path: Path) -> None:
+def test_request_is_sent_over_a_unix_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -189,7 +189,7 @@ def test_question_goes_over_a_unix_socket(tmp_path: Path) -> None:
 
 
 def over_tls(context: ssl.SSLContext, serve: Serve) -> Serve:
-    """Serve over TLS; after a refusal read on, for a reset may overtake the alert."""
+    """Serve over TLS; after a refusal read on, because a reset may overtake the alert."""
 
     def wrapped(connection: socket.socket) -> None:
         with connection.dup() as kept:
@@ -216,7 +216,7 @@ def test_answer_over_tls_names_the_version(listening: Any, server_context: Any) 
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_certificate_that_is_missing_is_an_alert(
+def test_missing_certificate_is_an_alert(
     listening: Any, server_context: ssl.SSLContext, version: ssl.TLSVersion
 ) -> None:
     # in TLS 1.3 the alert comes after the request was sent, in TLS 1.2 in the handshake
@@ -255,7 +255,7 @@ def test_certificate_in_files_is_shown(
 
 
 @pytest.mark.parametrize("name", ["TLSv1_2", "TLSv1_3"])
-def test_handshake_takes_the_version_of_the_server_only(
+def test_handshake_succeeds_only_with_the_version_of_the_server(
     listening: Any, server_context: ssl.SSLContext, leaf: Leaf, name: str
 ) -> None:
     version = ssl.TLSVersion[name]
@@ -273,7 +273,7 @@ def test_handshake_takes_the_version_of_the_server_only(
 
 
 @old_versions
-def test_look_tells_versions_and_plaintext_apart(
+def test_look_distinguishes_versions_and_plaintext(
     listening: Any, server_context: ssl.SSLContext
 ) -> None:
     server_context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -300,7 +300,7 @@ def test_look_at_a_plaintext_listener_finds_no_version(listening: Any) -> None:
 # -- sockets and commands ---------------------------------------------------------------------
 
 
-def test_socket_says_who_may_connect(tmp_path: Path, commands: Any) -> None:
+def test_socket_job_returns_who_may_connect(tmp_path: Path, commands: Any) -> None:
     path = tmp_path / "s"
     commands("ss", """echo 'u_str LISTEN 0 5 s 1 * 0 users:(("dockerd",pid=7,fd=3))'""")
     commands("runuser", 'shift 3; exec "$@"')
@@ -321,13 +321,13 @@ def test_socket_that_is_not_there_is_missing(tmp_path: Path) -> None:
     assert probe.attempt(probe.do_unix, job)["error"] == "missing"
 
 
-def test_user_who_cannot_be_become_is_no_refusal(commands: Any) -> None:
+def test_unknown_user_is_not_a_refusal(commands: Any) -> None:
     commands("runuser", "echo 'runuser: user nobody does not exist' >&2; exit 1")
     found = probe.connect_as("nobody", ["true"])
     assert found == {"error": "failed", "text": "runuser: user nobody does not exist"}
 
 
-def test_connecting_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_connection_has_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "s"
     assert connect(str(path)) == {"error": "failed", "text": "FileNotFoundError"}
     with socket.socket(socket.AF_UNIX) as listener:
@@ -344,13 +344,13 @@ def test_connecting_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert connect(str(path)) == {"error": "permission", "text": "PermissionError"}
 
 
-def test_command_leaves_its_code_and_the_end_of_what_it_said() -> None:
+def test_command_returns_its_code_and_the_end_of_its_output() -> None:
     argv = ["sh", "-c", "head -c 5000 /dev/zero | tr '\\0' x; echo no >&2; exit 3"]
     found = probe.do_run({"argv": argv})
     assert found == {"code": 3, "stdout": "x" * 4000, "stderr": "no\n"}
 
 
-def test_jobs_do_not_need_one_another(
+def test_failed_job_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = {

@@ -1,4 +1,4 @@
-"""The smaller programs: against commands that are replaced, or the true ones where they do."""
+"""The smaller programs, with replaced commands or, where possible, the real ones."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def run(name: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedP
     return subprocess.run(argv, input=stdin, capture_output=True, timeout=30)
 
 
-# -- leading packets here, and capturing them -----------------------------------------------------
+# -- redirecting and capturing packets ------------------------------------------------------------
 
 
-def test_lie_says_that_the_others_address_is_here() -> None:
+def test_false_packet_claims_the_address_of_the_other_machine() -> None:
     sent = arp_poison.frame(MINE, VICTIM, "10.0.0.5", "10.0.0.1")
     to, own, kind = struct.unpack("!6s6sH", sent[:14])
     assert (to, own, kind) == (VICTIM, MINE, 0x0806)
@@ -45,7 +45,7 @@ def test_lie_says_that_the_others_address_is_here() -> None:
     assert (target, socket.inet_ntoa(destination)) == (bytes(6), "10.0.0.5")
 
 
-def test_owner_is_read_from_the_kernels_table() -> None:
+def test_hardware_address_is_read_from_the_kernels_table() -> None:
     table = (
         "IP address       HW type     Flags       HW address            Mask     Device\n"
         "10.0.0.4         0x1         0x0         00:00:00:00:00:00     *        eth0\n"
@@ -56,7 +56,7 @@ def test_owner_is_read_from_the_kernels_table() -> None:
     assert arp_poison.known(table, "10.0.0.6") is None
 
 
-def test_victims_come_each_with_whom_it_is_lied_to_about() -> None:
+def test_victims_and_other_machines_are_paired() -> None:
     assert arp_poison.pairs(["a", "b", "b", "a"]) == [("a", "b"), ("b", "a")]
     with pytest.raises(ValueError, match="shorter"):
         arp_poison.pairs(["a", "b", "c"])
@@ -88,7 +88,7 @@ def captured(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes
     return done
 
 
-def test_capture_ends_when_it_is_to_and_leaves_nothing(commands: Any, tmp_path: Path) -> None:
+def test_capture_ends_on_stop_and_removes_its_folder(commands: Any, tmp_path: Path) -> None:
     tcpdump = commands("tcpdump", TCPDUMP)
     folder = tmp_path / "capture"
     done = captured(folder, "tcp port 2379")
@@ -97,7 +97,7 @@ def test_capture_ends_when_it_is_to_and_leaves_nothing(commands: Any, tmp_path: 
     assert not folder.exists()
 
 
-def test_what_leads_packets_here_runs_for_as_long(commands: Any, tmp_path: Path) -> None:
+def test_redirection_runs_during_the_capture(commands: Any, tmp_path: Path) -> None:
     lead = commands("lead", f"echo $$ >{tmp_path}/pid; exec sleep 60")
     # until it has led something here, there is nothing to capture
     commands("tcpdump", f"while [ ! -s {tmp_path}/pid ]; do sleep 0.02; done; {TCPDUMP}")
@@ -108,9 +108,7 @@ def test_what_leads_packets_here_runs_for_as_long(commands: Any, tmp_path: Path)
 
 
 @pytest.mark.parametrize("ended", ["tcpdump", "lead"])
-def test_capture_says_why_one_of_its_helpers_ended(
-    commands: Any, tmp_path: Path, ended: str
-) -> None:
+def test_capture_reports_why_a_helper_ended(commands: Any, tmp_path: Path, ended: str) -> None:
     commands("tcpdump", TCPDUMP)
     commands("lead", "exec sleep 60")
     commands(ended, "echo 'eth0: no such device' >&2; exit 1")
@@ -120,7 +118,7 @@ def test_capture_says_why_one_of_its_helpers_ended(
     assert not (tmp_path / "capture").exists()
 
 
-def test_capture_that_is_told_to_end_ends_its_helpers(commands: Any, tmp_path: Path) -> None:
+def test_capture_ends_its_helpers_on_sigterm(commands: Any, tmp_path: Path) -> None:
     commands("tcpdump", f"touch {tmp_path}/capture/pcap; echo $$ >{tmp_path}/pid; exec sleep 60")
     argv = [sys.executable, *agents.argv("capture", str(tmp_path / "capture"), "tcp")[1:]]
     with subprocess.Popen(argv) as process:
@@ -166,7 +164,7 @@ def test_command_runs_in_the_pods_network_as_its_user(commands: Any) -> None:
 
 
 @pytest.mark.parametrize("containers", ["", "abd", "abc zzz"], ids=["none", "ended", "two"])
-def test_pod_that_does_not_run_once_is_not_found(
+def test_pod_without_exactly_one_container_is_not_found(
     commands: Any, capsys: pytest.CaptureFixture[str], containers: str
 ) -> None:
     containerd(commands, containers)
@@ -176,7 +174,7 @@ def test_pod_that_does_not_run_once_is_not_found(
     assert capsys.readouterr().err == "the pod web does not run\n"
 
 
-def test_pod_that_starts_meanwhile_is_found(commands: Any, tmp_path: Path) -> None:
+def test_pod_that_starts_later_is_found(commands: Any, tmp_path: Path) -> None:
     first = f"[ -e {tmp_path}/second ] && {{ {TASKS}; }}; touch {tmp_path}/second"
     containerd(commands, "abc", first)
     assert in_pod.wait("web") == 4711
@@ -194,11 +192,11 @@ def test_pod_that_starts_meanwhile_is_found(commands: Any, tmp_path: Path) -> No
         ("", ["there is no Node/worker1", "there is no Pod/web"]),
     ],
 )
-def test_everything_is_ready_or_it_is_said_what_is_not(shown: str, said: list[str]) -> None:
+def test_missing_and_unready_objects_are_listed(shown: str, said: list[str]) -> None:
     assert objects_ready.missing(shown, ["Node/worker1", "Pod/web"]) == said
 
 
-def test_objects_are_asked_for_in_one_question(commands: Any) -> None:
+def test_objects_are_read_with_one_request(commands: Any) -> None:
     kubectl = commands("kubectl", "echo Node/worker1 True")
     assert run("objects_ready", "/etc/admin.conf", "Node/worker1").returncode == 0
     (asked,) = kubectl.read_text().splitlines()
@@ -207,7 +205,7 @@ def test_objects_are_asked_for_in_one_question(commands: Any) -> None:
     assert (done.returncode, done.stderr) == (1, b"there is no Node/worker2\n")
 
 
-def test_question_that_fails_is_no_answer(commands: Any) -> None:
+def test_failed_request_is_an_error(commands: Any) -> None:
     commands("kubectl", "echo 'connection refused' >&2; exit 4")
     done = run("objects_ready", "/etc/admin.conf")
     assert (done.returncode, done.stderr) == (4, b"connection refused\n")
@@ -247,7 +245,7 @@ def test_key_is_for_its_owner_only_and_a_request_needs_no_group(tmp_path: Path) 
     assert run("make_key", str(folder), "alice", "").returncode, "nothing is overwritten"
 
 
-# -- what is for a shell ---------------------------------------------------------------------------
+# -- shell programs --------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -285,9 +283,7 @@ def test_waiting_ends_where_the_unit_cannot_start(
     assert (done.returncode, done.stdout) == (code, said)
 
 
-def test_kubectl_gets_the_manifests_in_a_file_that_is_gone_afterwards(
-    commands: Any, here: Path
-) -> None:
+def test_kubectl_gets_the_manifests_in_a_temporary_file(commands: Any, here: Path) -> None:
     kubectl = commands("kubectl", 'for last; do :; done; cat "${last#--filename=}"; exit 5')
     done = shell("kubectl_with_manifests", here, "apply", "--server-side", stdin=b'{"kind": 1}')
     assert (done.returncode, done.stdout) == (5, b'{"kind": 1}')
@@ -329,7 +325,7 @@ def test_lock_is_held_by_one_process_and_freed_when_its_input_ends(tmp_path: Pat
                     assert fourth.wait(5) == 0, "it does not wait on without its client"
 
 
-def test_files_are_applied_in_an_order_that_works(commands: Any, tmp_path: Path) -> None:
+def test_accounts_are_made_before_units_restart(commands: Any, tmp_path: Path) -> None:
     order = tmp_path / "order"
     for name in ("systemctl", "systemd-sysusers", "systemd-tmpfiles"):
         commands(name, f'echo {name} "$@" >>{order}')
@@ -364,9 +360,7 @@ def test_docker_is_called_with_the_engine_on_its_command_line(
     assert docker.read_text() == "--host=tcp://worker1:2376 version\n"
 
 
-def test_file_is_read_by_docker_and_the_image_is_gone_afterwards(
-    commands: Any, tmp_path: Path
-) -> None:
+def test_file_is_read_by_docker_and_the_image_is_removed(commands: Any, tmp_path: Path) -> None:
     commands("tar", "echo busybox")
     docker = commands("docker", 'case "$*" in *" run "*) echo "hash of it"; exit 1;; esac; cat')
     done = run("read_by_docker", "/etc/shadow", "labkit-attack-1", "--host=tcp://worker1:2375")
@@ -382,7 +376,7 @@ def test_file_is_read_by_docker_and_the_image_is_gone_afterwards(
     assert removed == f"--host=tcp://worker1:2375 rmi --force {image}"
 
 
-def test_next_request_is_waited_for(tmp_path: Path) -> None:
+def test_next_request_is_awaited(tmp_path: Path) -> None:
     text = agents.load("next_request").replace("/tmp/request", str(tmp_path / "request"))
     (tmp_path / "request").write_text("an old one")
     timer = threading.Timer(0.5, (tmp_path / "request").write_text, ["GET / HTTP/1.1"])

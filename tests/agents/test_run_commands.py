@@ -1,4 +1,4 @@
-"""The server of commands: what goes in, what a command leaves, what cannot be started."""
+"""The command server: input, exit status and output, and commands that cannot start."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def left(answer: dict[str, Any]) -> tuple[int, bytes, bytes]:
 
 
 def serve(*lines: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """Ask a server of its own, and return its answers by their number."""
+    """Start a server, send it requests, and return its answers by number."""
     with subprocess.Popen(SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout
@@ -47,7 +47,7 @@ def serve(*lines: dict[str, Any]) -> dict[int, dict[str, Any]]:
     return {answer["id"]: answer for answer in answers}
 
 
-def test_command_leaves_its_code_and_its_two_outputs() -> None:
+def test_command_returns_its_code_and_its_two_outputs() -> None:
     answer = serve(asked("sh", "-c", "cat; echo b >&2; exit 7", stdin=b"\x00\xff"))[1]
     assert left(answer) == (7, b"\x00\xff", b"b\n")
 
@@ -56,7 +56,7 @@ def test_command_without_input_reads_nothing() -> None:
     assert left(serve(asked("cat"))[1]) == (0, b"", b"")
 
 
-def test_command_that_a_signal_ended_is_told_as_a_shell_tells_it() -> None:
+def test_command_ended_by_a_signal_has_the_status_of_a_shell() -> None:
     assert serve(asked("sh", "-c", "kill -KILL $$"))[1]["code"] == 128 + 9
 
 
@@ -70,7 +70,7 @@ def test_unknown_user_is_an_error() -> None:
     assert run_commands.run(asked("true", user="no-such-user"))["error"].startswith("KeyError")
 
 
-def test_commands_run_side_by_side() -> None:
+def test_commands_run_in_parallel() -> None:
     began = time.monotonic()
     answers = serve(*(asked("sleep", "0.5", number=number) for number in range(6)))
     assert set(answers) == set(range(6))
@@ -93,7 +93,7 @@ def test_root_has_a_home_and_keeps_its_rights() -> None:
     assert (options, environment["HOME"]) == ({}, "/root")
 
 
-def test_somebody_else_has_their_own_groups_and_home() -> None:
+def test_other_user_has_their_own_groups_and_home() -> None:
     me = pwd.getpwnam(getpass.getuser())
     if me.pw_name == "root":
         me = pwd.getpwnam("nobody")
@@ -104,7 +104,7 @@ def test_somebody_else_has_their_own_groups_and_home() -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
-def test_command_is_its_users() -> None:
+def test_command_runs_as_its_user() -> None:
     code, out, _ = left(run_commands.run(asked("id", "-un", user="nobody")))
     assert (code, out) == (0, b"nobody\n")
 

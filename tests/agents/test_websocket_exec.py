@@ -1,4 +1,4 @@
-"""The client half of a WebSocket: frame by frame, and against a server that speaks it."""
+"""The WebSocket client: frame by frame, and against a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def frame(channel: int, payload: bytes, kind: int = 2) -> bytes:
     return bytes([0x80 | kind, size]) + data
 
 
-def test_lengths_of_every_kind_and_channels_apart() -> None:
+def test_frames_of_every_length_are_read_by_channel() -> None:
     stream = frame(1, b"a" * 3) + frame(2, b"!") + frame(1, b"b" * 300) + frame(1, b"c" * 70000)
     found = websocket_exec.frames(io.BytesIO(stream + frame(3, b'{"status":"Success"}')))
     assert found[1] == b"a" * 3 + b"b" * 300 + b"c" * 70000
@@ -35,7 +35,7 @@ def test_nothing_is_read_after_the_end() -> None:
     assert websocket_exec.frames(io.BytesIO(frame(1, b"a") + closing + frame(1, b"b"))) == {1: b"a"}
 
 
-def test_the_token_stands_in_the_handshake_only_where_there_is_one() -> None:
+def test_handshake_has_a_token_only_if_one_is_given() -> None:
     bare = websocket_exec.request("worker1:10250", "/exec/a/b/c?command=id", "a2V5", "")
     assert b"Authorization" not in bare
     assert bare.endswith(b"\r\n\r\n")
@@ -44,7 +44,7 @@ def test_the_token_stands_in_the_handshake_only_where_there_is_one() -> None:
 
 
 def serve(status: str, headers: str, rest: bytes) -> Any:
-    """Answer a handshake; ACCEPTED stands for what the key of the request makes of it."""
+    """Answer a handshake; ACCEPTED is replaced by the hash of the request's key."""
 
     def answer(connection: socket.socket) -> None:
         asked = b""
@@ -59,7 +59,7 @@ def serve(status: str, headers: str, rest: bytes) -> Any:
     return answer
 
 
-def test_command_that_ran_leaves_its_output_and_its_end(peer: Any) -> None:
+def test_command_returns_its_output_and_its_status(peer: Any) -> None:
     closing = frame(3, b"\xe8", kind=8)
     server = serve(
         "101 Switching Protocols",
@@ -74,19 +74,19 @@ def test_command_that_ran_leaves_its_output_and_its_end(peer: Any) -> None:
     }
 
 
-def test_refusal_is_its_status_and_the_start_of_its_body(peer: Any) -> None:
+def test_refusal_has_its_status_and_the_start_of_its_body(peer: Any) -> None:
     server = serve("403 Forbidden", "Content-Length: 1000", b"x" * 1000)
     said = websocket_exec.speak(peer(server), "worker1:10250", "/exec", "")
     assert said == {"status": 403, "body": "x" * 300}
 
 
-def test_server_that_answers_to_another_key_is_not_believed(peer: Any) -> None:
+def test_answer_to_another_key_is_refused(peer: Any) -> None:
     server = serve("101 Switching Protocols", "Sec-WebSocket-Accept: AAAA", frame(1, b"A=1"))
     said = websocket_exec.speak(peer(server), "worker1:10250", "/exec", "")
     assert "output" not in said
 
 
-def test_server_that_says_nothing_is_an_error(peer: Any) -> None:
+def test_silent_server_is_an_error(peer: Any) -> None:
     with pytest.raises(ConnectionResetError):
         websocket_exec.speak(
             peer(lambda connection: connection.recv(4096)), "worker1:10250", "/exec", ""

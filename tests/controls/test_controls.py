@@ -32,7 +32,7 @@ def test_controls_are_looked_up_by_name() -> None:
 
 @pytest.mark.parametrize("control", controls.values(), ids=lambda control: control.name)
 class TestControl:
-    def test_is_complete(self, control: Control) -> None:
+    def test_control_is_complete(self, control: Control) -> None:
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", control.name)
         assert control.title[0].isupper()
         assert control.why
@@ -42,7 +42,7 @@ class TestControl:
         assert control.edits(on=False)
         assert set(control.stops) <= NAMES, "no such technique"
 
-    def test_holds_in_hardened_and_not_in_insecure(self, control: Control) -> None:
+    def test_control_is_in_place_in_hardened_and_not_in_insecure(self, control: Control) -> None:
         assert control.holds(read_model(read_environment("hardened")))
         assert not control.holds(read_model(read_environment("insecure")))
 

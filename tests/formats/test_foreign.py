@@ -128,7 +128,7 @@ def test_drawing_names_components_without_a_machine(foreign):
     assert "None" not in text
 
 
-def test_equal_names_are_told_apart(foreign):
+def test_equal_names_are_made_distinct(foreign):
     data = json.loads((foreign / "shop.otm.json").read_text())
     for component in data["components"]:
         component["name"] = "box"

@@ -1,6 +1,6 @@
-"""Both modes in full, and a share of the controls flipped, another one each day: as predicted.
+"""Both modes in full, and today's controls flipped, end as predicted in a lab.
 
-All of them is ``labkit matrix``, or these tests with LABKIT_FLIPS=all.
+``labkit matrix``, or these tests with LABKIT_FLIPS=all, flip all controls.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHARE = 1
 
 
 def chosen() -> list[str]:
-    """Return today's controls: one a day, so that all have had their turn in a month or so."""
+    """Return today's controls: one each day, so all are flipped within about a month."""
     names = [control.name for control in controls.values()]
     if os.environ.get("LABKIT_FLIPS") == "all":
         return names
@@ -32,7 +32,7 @@ def chosen() -> list[str]:
 @pytest.mark.parametrize("name", ["", *chosen()])
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
 def test_every_cell_agrees_live(name: str, mode: str, labs: dict[str, Any]) -> None:
-    """Without a control's name, the mode as it is."""
+    """Try the unchanged mode if the control's name is empty."""
     lab = labs[mode]
     plan = variants(lab.environment, [name])[1:] if name else variants(lab.environment, [])
     assert len(plan) == 1

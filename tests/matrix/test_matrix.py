@@ -1,4 +1,4 @@
-"""The truth matrix on techniques and labs made up for the purpose: without Docker."""
+"""The truth matrix with fake techniques and labs, without Docker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OFF = Variant("hardened", "kubelet-anonymous", "off")
 
 
 class FakeLab:
-    """A lab that remembers which edits it was given."""
+    """A lab that records the edits it gets."""
 
     mode = "hardened"
 
@@ -71,7 +71,7 @@ def technique(answer: Any, predicted: bool = False) -> Technique:
     )
 
 
-def test_control_is_flipped_for_its_cells_and_taken_back() -> None:
+def test_control_is_flipped_for_its_cells_and_restored() -> None:
     lab: Any = FakeLab()
     control = controls["kubelet-anonymous"]
 
@@ -88,7 +88,7 @@ def test_control_is_flipped_for_its_cells_and_taken_back() -> None:
     assert Matrix(cells).exit_code == 1
 
 
-def test_lab_is_put_back_when_a_technique_breaks() -> None:
+def test_lab_is_restored_if_a_technique_raises() -> None:
     lab: Any = FakeLab()
     with pytest.raises(ZeroDivisionError):
         run_matrix(lab, [OFF], known=[technique(lambda lab, foothold: 1 / 0)])
@@ -96,7 +96,7 @@ def test_lab_is_put_back_when_a_technique_breaks() -> None:
 
 
 @pytest.mark.parametrize("error", [ProbeTimeout("no answer"), ProbeError("says nothing")])
-def test_what_says_nothing_is_unprobed_and_never_a_refusal(
+def test_inconclusive_result_is_unprobed_and_not_a_refusal(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "PAUSE_S", 0)
@@ -155,7 +155,7 @@ def test_matrix_is_equal_after_a_json_round_trip(tmp_path: Path) -> None:
             Matrix.read(path)
 
 
-def test_stored_rows_are_the_same_in_whatever_order_they_were_tried() -> None:
+def test_stored_rows_do_not_depend_on_the_order_of_trials() -> None:
     cells = [
         Cell(mode, control, way, str(foothold), name, "refused", "refused", "HTTP 401", True)
         for mode in ("insecure", "hardened")
@@ -171,7 +171,7 @@ def test_stored_rows_are_the_same_in_whatever_order_they_were_tried() -> None:
     assert {tuple(row) for row in rows} == {tuple(rows[0])}
 
 
-def test_how_long_it_took_is_told_and_not_stored() -> None:
+def test_duration_is_shown_and_not_stored() -> None:
     lab: Any = FakeLab()
     took: list[float] = []
     cells = run_matrix(
@@ -184,7 +184,7 @@ def test_how_long_it_took_is_told_and_not_stored() -> None:
     assert "seconds" not in Matrix(cells).to_json()
 
 
-def test_control_that_stops_nothing_is_shown_as_such() -> None:
+def test_control_that_stops_nothing_is_marked() -> None:
     matrix = Matrix([cell(None, "succeeded"), cell("stops", "refused"), cell("idle", "succeeded")])
     text = markdown(matrix)
     assert "| idle | nothing by itself |  |" in text
@@ -225,12 +225,12 @@ def test_cover_counts_the_controls_that_stop_a_technique() -> None:
     assert min(words.values()) >= 8
 
 
-def test_a_control_that_opens_something_does_not_count_as_stopping_it() -> None:
+def test_control_that_opens_something_does_not_count_as_stopping_it() -> None:
     plain = cell(None, "refused")
     assert Matrix([plain, cell("opens", "succeeded")]).effects() == {("opens", "on"): set()}
 
 
-def test_an_unprobed_cell_counts_as_no_effect() -> None:
+def test_unprobed_cell_counts_as_no_effect() -> None:
     plain = cell(None, "succeeded")
     assert Matrix([plain, cell("a", "unprobed")]).effects() == {("a", "on"): set()}
 

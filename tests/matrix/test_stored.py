@@ -1,4 +1,4 @@
-"""The truth matrix that is stored with the docs: whole, agreeing, and what the model says today."""
+"""The truth matrix stored with the docs: complete, agreeing, and equal to today's model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labkit.model import read_model
 
 DOCS = Path(__file__).parents[2] / "docs"
 MODES = ("insecure", "hardened")
-#: Of two hundred random combinations of controls, half in each mode, these many were tried live.
+#: Of 200 random combinations of controls, half in each mode, 30 were tried live.
 SAMPLED, SEED, TRIED = 200, 1, 30
 PLACES = [(it, foothold) for it in techniques.values() for foothold in it.footholds]
 NEXT = "make lab, make matrix"

@@ -87,7 +87,7 @@ def test_draft_equals_the_model_file(tmp_path: Path) -> None:
         ("audit: on", "audit: maybe", r"model\.yaml:4: no audit 'maybe'"),
         ("audit: on", "audits: on", r"did you mean 'audit'"),
         ("port: 2378", "port: 99999", r"model\.yaml:10: no port: 99999"),
-        ("port: 2378", "port: 2379", r"model\.yaml:10: .* is there already"),
+        ("port: 2378", "port: 2379", r"model\.yaml:10: .* exists already"),
         ("kind: token", "knid: token", r"model\.yaml:14: .*'knid'\n.*did you mean 'kind'"),
         ("description:", "descripton:", r"'descripton'\n.*did you mean 'description'"),
         ("components:", "components: [", r"model\.yaml:\d+: no valid YAML"),
@@ -105,7 +105,7 @@ def test_ambiguous_name_is_refused() -> None:
     draft = Draft("two")
     draft.component("etcd@a")
     draft.component("etcd@b")
-    with pytest.raises(ConfigError, match="may be any of etcd@a, etcd@b"):
+    with pytest.raises(ConfigError, match="ambiguous: etcd@a, etcd@b"):
         draft.channel("etcd", "etcd@b")
     assert draft.channel("etcd@a", "etcd@b") == "etcd@a -> etcd@b:2379"
 

@@ -101,7 +101,7 @@ def test_mermaid_has_zones_colours_and_a_text_twin(models):
     assert "anyone -> dockerd (2)                     :2375            plaintext" in repr(drawing)
 
 
-def test_closed_listeners_are_left_out_of_mermaid_unless_wanted(models):
+def test_mermaid_shows_closed_listeners_only_on_request(models):
     assert "anyone" not in mermaid(models["hardened"]).source
     assert "anyone" in mermaid(models["hardened"], closed=True).source
 

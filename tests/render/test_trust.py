@@ -19,7 +19,7 @@ def test_no_placeholder_is_left_in_the_picture(mode: str) -> None:
     assert not [text for text in texts(read_environment(mode)) if "$" in text]
 
 
-def test_each_machine_with_its_own_certificate_is_a_line() -> None:
+def test_each_machine_with_its_own_certificate_has_a_line() -> None:
     drawn = texts(read_environment("hardened"))
     # kubernetes.io/docs/reference/access-authn-authz/node: system:node:NAME in system:nodes
     for name in ("worker1", "worker2"):
@@ -29,7 +29,7 @@ def test_each_machine_with_its_own_certificate_is_a_line() -> None:
     assert [text for text in drawn if text.startswith("etcd1 ")] == ["etcd1  ·  server+client"]
 
 
-def test_one_identity_of_several_machines_is_one_line() -> None:
+def test_one_identity_of_several_machines_has_one_line() -> None:
     drawn = texts(read_environment("hardened"))
     assert [text for text in drawn if "kube-proxy" in text] == ["system:kube-proxy  ·  client"]
 

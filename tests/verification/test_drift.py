@@ -1,4 +1,4 @@
-"""One flag changed by hand in a running lab, and the matching rows turn to disagree."""
+"""After one setting is changed by hand in a running lab, its rows disagree."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from labkit.verification import run, verify
 SYSTEMD, KUBERNETES = "/etc/systemd/system", "/etc/kubernetes"
 
 
-#: systemd takes a kubelet for active before it listens.
+#: systemd reports a kubelet as active before it listens.
 LISTENS = 'until ss -tlnH "sport = :$1" | grep -q .; do sleep 0.1; done'
 
 
 def edit(
     node: str, path: str, old: str, new: str, unit: str, port: int = 0
 ) -> Callable[[Lab], None]:
-    """Change a line of a file, restart what reads it, and wait until it listens."""
+    """Return a function that changes a line of a file and restarts its unit."""
 
     def change(lab: Lab) -> None:
         text = lab.read_file(node, path).decode()
@@ -39,7 +39,7 @@ def edit(
 
 @dataclass(frozen=True)
 class Drift:
-    """A change by hand, the channel it shows on, and what must differ from the model there."""
+    """A change by hand, and the channel and properties that must differ from the model."""
 
     mode: str
     change: Callable[[Lab], object]
@@ -160,7 +160,7 @@ def test_every_claim_agrees_and_the_lab_is_unchanged(labs: dict[str, Lab], mode:
     assert json.loads(report.to_json())[0]["mode"] == mode
 
 
-def test_absent_client_is_waited_for_once_more(
+def test_interception_is_repeated_for_an_absent_client(
     labs: dict[str, Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab, carry_out = labs["insecure"], run._carry_out
@@ -179,7 +179,7 @@ def test_absent_client_is_waited_for_once_more(
 
 
 def footprint(lab: Lab) -> dict[str, str]:
-    """What a verification could leave behind: rules, objects in etcd, containers."""
+    """Return what a verification could leave behind: rules, objects in etcd, containers."""
     left = {
         node.name: lab.exec(node.name, ["sh", "-c", "iptables-save -t nat | grep -c labkit"],
                             check=False).text
