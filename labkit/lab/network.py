@@ -13,7 +13,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from labkit.cluster import Node
 from labkit.errors import ConfigError, LabError
-from labkit.lab.engine import lab_filter, labels
+from labkit.lab.engine import is_of, lab_filter, labels
 
 __all__ = [
     "addresses_in",
@@ -74,7 +74,7 @@ def find_network(client: docker.DockerClient, name: str, mode: str) -> Network |
     docker.models.networks.Network or None
     """
     found = client.networks.list(filters=lab_filter(name, mode))
-    return found[0] if found else None
+    return next((one for one in found if is_of(one.attrs.get("Labels"), name, mode)), None)
 
 
 def planned_addresses(network: Network, nodes: Iterable[Node]) -> dict[str, str]:
@@ -134,6 +134,8 @@ def addresses_in(
     gateways, subnets = _gateways(network), _subnets(network)
     found: dict[str, str] = {}
     for container in client.api.containers(filters=lab_filter(name, mode)):
+        if not is_of(container["Labels"], name, mode):
+            continue
         for end in container["NetworkSettings"]["Networks"].values():
             address = end.get("IPAddress")
             if end.get("NetworkID") != network.id or not address:

@@ -26,7 +26,8 @@ class Network:
 
     def __init__(self) -> None:
         pool = {"Subnet": "10.161.4.0/24", "Gateway": GATEWAY}
-        self.attrs = {"IPAM": {"Config": [pool]}}
+        own = {"labkit.lab": "rel", "labkit.mode": "insecure"}
+        self.attrs = {"IPAM": {"Config": [pool]}, "Labels": own}
 
     def reload(self) -> None:
         """Change nothing: what is shown is what there is."""
