@@ -59,30 +59,31 @@ def down(
     """Remove labs with their containers, volumes and networks.
 
     A lab that does not exist is not an error. The folder of the lab's environment is not needed:
-    --mode takes the mode that labkit status --all shows. For another process that changes a lab,
-    it waits half a minute. With --force or --all it does not wait, and the other process fails.
+    --mode takes the mode that labkit status --all shows. For another process that changes a lab, it
+    waits half a minute. With --force it does not wait, and the other process fails.
     """
     from labkit.lab import Lab, removal
     from labkit.lab.parallel import in_parallel
 
+    talk, wait = reporter(quiet), patience(no_wait)
+    labs: list[Lab | removal.Leftover] = []
     if every:
         source = context.get_parameter_source("name")
         if mode or (source and source.name == "COMMANDLINE"):
             raise typer.BadParameter("give either --all, or --mode and --name")
-        found = removal.remove_all()
-        if not found:
+        labs += removal.find_all(reporter=talk, wait=wait)
+        if not labs:
             say("no labs on this engine", quiet=quiet)
     else:
         modes = list(dict.fromkeys(mode or BOTH))
-        labs = [removal.find(Lab, each, name, reporter(quiet), patience(no_wait)) for each in modes]
-        counts = in_parallel(labs, lambda lab: lab.down(force=force))
-        found = {(lab.name, lab.mode): n for lab, n in zip(labs, counts, strict=True)}
-    for (lab, of), removed in found.items():
+        labs += [removal.find(Lab, each, name, reporter=talk, wait=wait) for each in modes]
+    done = in_parallel(labs, lambda lab: lab.down(force=force))
+    for lab, removed in zip(labs, done, strict=True):
         things = (
             "container, volume or network" if removed == 1 else ("containers, volumes and networks")
         )
         detail = f"{removed} {things} removed" if removed else "nothing to remove"
-        say(f"lab {lab} ({of}): {detail}", quiet=quiet)
+        say(f"lab {lab.name} ({lab.mode}): {detail}", quiet=quiet)
 
 
 def reset(

@@ -13,9 +13,11 @@ from labkit.errors import EngineError, LabError
 __all__ = [
     "ALL_LABS",
     "LABEL",
+    "LOCK",
     "MODE",
     "NODE",
     "PREFIX",
+    "ROLE",
     "STATUS",
     "connect",
     "is_of",
@@ -31,6 +33,8 @@ PREFIX = "labkit."
 MODE = "labkit.mode"
 #: The label of a machine: its name. Other containers of a lab have none.
 NODE = "labkit.node"
+#: The label with the role of a container, and the role of the one that holds the lab's lock.
+ROLE, LOCK = "labkit.role", "lock"
 #: What every part of every lab has.
 ALL_LABS = {"label": [LABEL, MODE]}
 #: The command that lists all labs.

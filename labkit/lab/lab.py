@@ -40,8 +40,6 @@ from labkit.lab.wait import journal
 
 __all__ = ["Lab"]
 
-#: Seconds that `down` waits for another process.
-DOWN_WAIT_S = 30.0
 #: Seconds in which a component that has just been restarted must answer again.
 RECOVERY_S = 10.0
 #: Seconds that an engine without other work needs at most to list a lab; and how many times more
@@ -223,7 +221,7 @@ class Lab:
         """
         if force:
             return self._remove()
-        with self._exclusive("down", wait=min(self.wait_s, DOWN_WAIT_S)):
+        with self._exclusive("down", wait=min(self.wait_s, lock.DOWN_WAIT_S)):
             return self._remove()
 
     def _remove(self) -> int:

@@ -25,17 +25,18 @@ from docker.errors import APIError, NotFound
 from docker.utils.socket import frames_iter
 
 from labkit import agents
-from labkit.errors import EngineError, LabBusy, LabError
-from labkit.lab.engine import PREFIX, is_of, lab_filter, labels
+from labkit.errors import EngineError, LabBusy, LabError, NameTaken
+from labkit.lab.engine import LOCK, ROLE, is_of, lab_filter, labels
 from labkit.lab.nodes import find_nodes
 from labkit.lab.progress import ProgressStep, QuietReporter, Reporter, make_reporter
 
-__all__ = ["WAIT_S", "exclusive", "is_held", "remove_keeper"]
+__all__ = ["DOWN_WAIT_S", "WAIT_S", "exclusive", "is_held", "remove_keeper"]
 
 #: Seconds to wait for another process, by default; and for the keeper to take a command.
 WAIT_S, KEEPER_S = 600.0, 20.0
+#: The most seconds that the removal of a lab waits for another process.
+DOWN_WAIT_S = 30.0
 FOLDER = "/run"
-ROLE = "lock"
 #: The keeper needs no rights at all. Its processes are killed with it, so it needs no signals.
 KEEPER = {
     "NetworkMode": "none",
@@ -241,8 +242,7 @@ def remove_keeper(client: docker.DockerClient, name: str, mode: str) -> int:
     entry = _entry(client, name, mode)
     held, entry.held = entry.held, None  # this process knows that the lock ends here
     try:
-        keeper = _find(client, name, mode)
-        if keeper is None:
+        if not (keeper := _keeper(client, name, mode)):
             return 0
         client.api.remove_container(keeper, force=True, v=True)
     except NotFound:
@@ -355,37 +355,40 @@ def _start(
 ) -> _Held | None:
     """Start the process of the lock in the keeper; create, start or unpause the keeper first."""
     title, deadline = keeper_name(name, mode), time.monotonic() + KEEPER_S
-    said = ""
-    while time.monotonic() < deadline:
-        keeper = _find(client, name, mode)
-        if keeper is None:
+    while True:
+        try:
+            if keeper := _keeper(client, name, mode):
+                created = client.api.exec_create(keeper, argv, stdin=True, workdir="/")
+                return _Held(client, created["Id"])
             if not (image := image or _image(client, name, mode)):
                 return None
-            said = _create(client, name, mode, title, image) or said
-            continue
-        try:
-            created = client.api.exec_create(keeper, argv, stdin=True, workdir="/")
-            return _Held(client, created["Id"])
+            _create(client, name, mode, title, image)
+            if time.monotonic() > deadline:
+                raise NameTaken(
+                    f"the name {title} is taken by a container that does not belong to this lab",
+                    hint="choose another name with --name",
+                )
         except NotFound:
-            continue
+            pass  # it was removed at this moment
         except APIError as error:
             if error.status_code != 409:
                 raise
-            said = str(error.explanation)
-            _revive(client, keeper)
-    raise EngineError(
-        f"the container of the lock of lab {name!r} ({mode}) does not run",
-        evidence=[said],
-        hint=f"docker rm --force {title}, if it is not needed for something else",
-    )
+            _revive(client, title)
+            if time.monotonic() > deadline:
+                raise EngineError(
+                    f"the container of the lock of lab {name!r} ({mode}) does not run",
+                    evidence=[str(error.explanation)],
+                    hint=f"docker rm --force {title}",
+                ) from error
 
 
-def _find(client: docker.DockerClient, name: str, mode: str) -> str | None:
-    """Return the id of the keeper of a lab, found by its labels and not by its name."""
+def _keeper(client: docker.DockerClient, name: str, mode: str) -> str:
+    """Return the id of the container of a lab's lock, found by its labels, or ""."""
     wanted = lab_filter(name, mode)
-    wanted["label"] += [f"{PREFIX}role={ROLE}"]
-    found = client.api.containers(all=True, filters=wanted)
-    return next((it["Id"] for it in found if is_of(it["Labels"], name, mode)), None)
+    wanted["label"].append(f"{ROLE}={LOCK}")
+    listed = client.api.containers(all=True, filters=wanted)
+    found = (one["Id"] for one in listed if is_of(one["Labels"], name, mode))
+    return next(found, "")
 
 
 def _image(client: docker.DockerClient, name: str, mode: str) -> str:
@@ -393,14 +396,13 @@ def _image(client: docker.DockerClient, name: str, mode: str) -> str:
     return str(machines[0].attrs["Image"]) if machines else ""
 
 
-def _create(client: docker.DockerClient, name: str, mode: str, title: str, image: str) -> str:
-    """Create and start the keeper; return why the engine does not, if that may pass."""
+def _create(client: docker.DockerClient, name: str, mode: str, title: str, image: str) -> None:
     api: Any = client.api
     try:
         api.create_container(
             image,
             name=title,
-            labels=labels(name, mode, role=ROLE),
+            labels=labels(name, mode, role=LOCK),
             entrypoint=[],
             command=["sleep", "infinity"],
             network_disabled=True,
@@ -416,16 +418,14 @@ def _create(client: docker.DockerClient, name: str, mode: str, title: str, image
                 hint="labkit doctor",
             ) from error
         time.sleep(0.1)
-        return str(error.explanation)
-    return ""
 
 
-def _revive(client: docker.DockerClient, keeper: str) -> None:
+def _revive(client: docker.DockerClient, title: str) -> None:
     """Start or unpause the keeper; it has no state, so a stopped one holds no lock."""
     with contextlib.suppress(APIError):
-        state = client.api.inspect_container(keeper)["State"]
+        state = client.api.inspect_container(title)["State"]
         if state.get("Paused"):
-            client.api.unpause(keeper)
+            client.api.unpause(title)
         elif not state.get("Running"):
-            client.api.start(keeper)
+            client.api.start(title)
     time.sleep(0.1)

@@ -14,7 +14,7 @@ from docker.models.networks import Network
 
 from labkit.cluster import Environment, Node
 from labkit.errors import EngineError, LabError, NameTaken
-from labkit.lab.engine import ALL_LABS, LABEL, MODE, NODE, is_of, lab_filter, labels
+from labkit.lab.engine import ALL_LABS, LABEL, LOCK, MODE, NODE, ROLE, is_of, lab_filter, labels
 from labkit.lab.machine import FileSpec, write_files
 from labkit.lab.origin import origin
 
@@ -298,9 +298,8 @@ def find_nodes(client: docker.DockerClient, name: str, mode: str) -> list[Contai
     LabError
         The name or the mode is empty.
     """
-    listed = client.containers.list(all=True, filters=lab_filter(name, mode), ignore_removed=True)
-    found = (c for c in listed if NODE in c.labels and is_of(c.labels, name, mode))
-    return sorted(found, key=lambda c: c.name or "")
+    found = _containers(client, name, mode)
+    return sorted((c for c in found if NODE in c.labels), key=lambda c: c.name or "")
 
 
 def find_labs(client: docker.DockerClient) -> list[tuple[str, str]]:
@@ -354,6 +353,11 @@ def labels_of(client: docker.DockerClient, name: str, mode: str) -> list[Mapping
     return [own for own in found if is_of(own, name, mode)]
 
 
+def _containers(client: docker.DockerClient, name: str, mode: str) -> list[Container]:
+    listed = client.containers.list(all=True, filters=lab_filter(name, mode), ignore_removed=True)
+    return [container for container in listed if is_of(container.labels, name, mode)]
+
+
 def remove_lab(client: docker.DockerClient, name: str, mode: str) -> int:
     """Remove the machines, volumes and network of a lab; do nothing if there is no such lab.
 
@@ -376,7 +380,8 @@ def remove_lab(client: docker.DockerClient, name: str, mode: str) -> int:
     docker.errors.APIError
         The engine refuses to remove a container.
     """
-    containers = find_nodes(client, name, mode)
+    # its lock is not a part of it, and removed by its own function
+    containers = [c for c in _containers(client, name, mode) if c.labels.get(ROLE) != LOCK]
     with ThreadPoolExecutor(max_workers=8) as pool:
         removed = sum(pool.map(_remove_container, containers))
     things: list[Any] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
@@ -297,7 +298,8 @@ def test_down_needs_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labkit.lab.removal.connect", lambda *_: None)
     monkeypatch.setattr("labkit.lab.removal.find_labs", lambda _: labs)
     monkeypatch.setattr("labkit.lab.removal.remove_lab", remove)
-    monkeypatch.setattr("labkit.lab.removal.remove_keeper", lambda *_: 0)
+    monkeypatch.setattr("labkit.lab.lock.exclusive", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr("labkit.lab.lock.remove_keeper", lambda *_: 0)
 
     def missing(mode: str, **_: Any) -> None:
         raise ConfigError(f"no environment at {mode}")

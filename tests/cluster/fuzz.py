@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.cluster import read_cluster, read_dump, read_environment
+from labkit.cluster.syntax.disk import FILES
 from labkit.errors import LabkitError
 from labkit.loading import load_model
 from labkit.model import read_model
@@ -201,8 +202,8 @@ def _a_kind(folder: Folder, rng: random.Random, broken: Broken) -> None:
     broken.said.append(f"{path.relative_to(folder.root)} is a {name}")
     before = len(broken.undo)
     folder.set(path, broken, make)
-    # a folder in a copied machine is like a file that was not copied
-    missing = name == "folder" and not folder.refuses
+    # a folder is like a file that is not there, unless only files have such names
+    missing = name == "folder" and not (folder.refuses and path.name.endswith(FILES))
     if len(broken.undo) > before and name not in CONTENT and not missing:
         broken.fatal.add(path)
 

@@ -299,3 +299,22 @@ def test_a_socket_of_etcd_is_an_unknown_and_no_channel(folder: Path, url: str) -
     found = read_model(env)
     assert not [it.id for it in found.channels if it.id.startswith("kube-apiserver@cp1 -> etcd@")]
     assert "etcd@" not in {it.id for it in found.components}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("etc/rancher/k3s/config.yaml", "k3s"),
+        ("etc/systemd/system/k3s-agent.service", "k3s"),
+        ("etc/rancher/rke2/config.yaml", "RKE2"),
+        ("etc/k0s/k0s.yaml", "k0s"),
+        ("etc/systemd/system/k0scontroller.service", "k0s"),
+        ("var/snap/microk8s/current/args/kube-apiserver", "MicroK8s"),
+        ("etc/eks/image-credential-provider/config.json", "EKS"),
+    ],
+)
+def test_a_distribution_that_is_not_read_is_named(folder: Path, path: str, name: str) -> None:
+    assert not said(read_cluster(folder), "recognises and does not read")
+    write(folder, f"worker1/{path}", "")
+    [found] = said(read_cluster(folder), "recognises and does not read")
+    assert f"worker1 runs {name}," in found

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from labkit.cli import app
 from labkit.errors import LabBusy, LabError
 from labkit.lab import Lab, lock
-from labkit.lab.engine import LABEL, connect
+from labkit.lab.engine import connect, lab_filter
 
 OTHER = f"pairs-{os.getpid()}"
 HOLDS = """
@@ -183,4 +183,4 @@ def _clean(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if PAIRS is ALL:
         Lab("hardened", name=OTHER).down()
-        assert not connect().containers.list(all=True, filters={"label": f"{LABEL}={OTHER}"})
+        assert not connect().containers.list(all=True, filters=lab_filter(OTHER, "hardened"))

@@ -6,6 +6,7 @@ not read labels for that.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -19,7 +20,7 @@ from docker.errors import APIError, NotFound
 
 from labkit.cluster import Environment, read_environment
 from labkit.errors import CommandFailed, LabkitError
-from labkit.lab import Lab, isolation, lab, machine, network, nodes, removal
+from labkit.lab import Lab, isolation, lab, lock, machine, network, nodes, removal
 from labkit.lab.engine import labels
 from labkit.lab.origin import origin
 from labkit.lab.progress import QuietReporter
@@ -111,7 +112,8 @@ class FakeEngine:
             create_endpoint_config=lambda **_: {},
             start=lambda one: self.note("start", self._get(one)),
             wait=lambda *_, **__: {"StatusCode": 0},
-            remove_container=lambda one, **_: self._get(one).remove(),
+            remove_container=lambda one, **_: self._named(one).remove(),
+            base_url=f"fake-{id(self)}",
         )
 
     def ping(self) -> bool:
@@ -144,6 +146,7 @@ class FakeEngine:
     def _raw(self, filters: Mapping[str, Any] | None = None, **_: Any) -> list[dict[str, Any]]:
         return [
             {
+                "Id": thing.id,
                 "Labels": thing.labels,
                 "NetworkSettings": {"Networks": {"n": thing.shown_end()}},
             }
@@ -155,6 +158,10 @@ class FakeEngine:
         if found is None:
             raise NotFound("no such container")
         return found
+
+    def _named(self, wanted: str) -> Thing:
+        found = next((thing for thing in self.things if wanted in (thing.id, thing.name)), None)
+        return found or self._get(wanted)
 
     def _create(self, *_: Any, **given: Any) -> dict[str, str]:
         name = given.get("name", "")
@@ -225,6 +232,9 @@ class World:
         owner = self.made[name, env.name] = Owner(name, env.name, folder)
         common = labels(name, env.name, **origin(env))
         net = self._own(self.engine.add("network", f"labkit-{name}-{env.name}", common), owner)
+        if self.rng.random() < 0.8:
+            own = labels(name, env.name, role="lock")
+            self._own(self.engine.add("container", lock.keeper_name(name, env.name), own), owner)
         for number, node in enumerate(env.nodes[: self.rng.randint(0, 4)]):
             own = labels(name, env.name, node=node.name, role=node.role, **origin(env))
             title = nodes.container_name(name, env.name, node.name)
@@ -251,6 +261,7 @@ class World:
             )
         )
         title = nodes.container_name(name, mode, self.rng.choice(("m", "e", "")))
+        title = self.rng.choice((title, title, lock.keeper_name(name, mode)))
         if title not in {thing.name for thing in self.engine.things}:
             # the last labels are those of a lab, which an order for all labs may remove
             whole = given.get("labkit.lab") and given.get("labkit.mode")
@@ -297,16 +308,20 @@ def order(world: World) -> Callable[[Owner, str], bool]:
 
     try:
         if what == "all":
-            removal.remove_all(given)
+            for each in removal.find_all(given, reporter=QuietReporter(), wait=0):
+                each.down()
         elif what == "remove":
             if not is_folder:
                 nodes.remove_lab(given, name, mode)
         elif what == "find":
-            removal.find(lambda m, **_: Lab(m, name=name, client=given), mode, name, None).down()  # type: ignore[arg-type]
+            how: Any = {"reporter": QuietReporter(), "wait": 0}
+            removal.find(lambda m, **_: Lab(m, name=name, client=given), mode, name, **how).down(
+                force=rng.random() < 0.5
+            )
         else:
             one = Lab(mode, name=name, client=given, reporter=QuietReporter())
             if what == "down":
-                one.down()
+                one.down(force=rng.random() < 0.5)
             elif what == "up":
                 one.up()
             elif what == "exec":
@@ -379,6 +394,11 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
         return SimpleNamespace(run=run)
 
+    @contextlib.contextmanager
+    def at_once(*_: Any, **__: Any) -> Iterator[bool]:
+        yield True
+
+    monkeypatch.setattr(lock, "exclusive", at_once)
     monkeypatch.setattr(machine, "connection_to", enter)
     monkeypatch.setattr(lab, "ensure_node_image", lambda *_: "labkit/node:0")
     monkeypatch.setattr(removal, "connect", lambda client=None: client or FakeEngine())
@@ -400,6 +420,7 @@ def _any(*_: Any) -> bool:
         (lab.Lab, "_require_own", lambda _: None),
         (lab, "may_be_of", _any),
         (network, "_gateways", lambda _: set()),
+        (lock, "_keeper", lambda _, name, mode: lock.keeper_name(name, mode)),
     ],
 )
 def test_fuzzer_notices_a_broken_guard(

@@ -206,7 +206,40 @@ def hardened() -> dict[str, tuple[Expected, Expected, Expected, Expected]]:
     return table
 
 
-EXPECTED = {"insecure": insecure(), "hardened": hardened()}
+def minor(mode: str) -> dict[str, tuple[Expected, Expected, Expected, Expected]]:
+    """Return the claims of the ports that no component calls."""
+    units = f"{mode}/master/etc/systemd/system"
+    worker = f"{mode}/worker/etc/kubernetes"
+    metrics: Expected = ("closed", f"{worker}/kube-proxy.yaml", "metricsBindAddress absent")
+    health: Expected = ("closed", f"{worker}/kubelet.yaml", "healthzBindAddress absent")
+    table = {}
+    for name, port in (("kube-controller-manager", 10257), ("kube-scheduler", 10259)):
+        unit = f"{units}/{name}.service"
+        closed: Expected = ("closed", unit, 9)
+        table[f"anyone@network -> {name}@master:{port}"] = (closed,) * 4
+        if mode == "insecure":
+            table[f"anyone@network -> {name}@master:{port}"] = (
+                ("tls1.2", unit, "--tls-min-version absent"),
+                ("unverified", unit, "--tls-min-version absent"),
+                ("none", unit, "--authentication-kubeconfig absent"),
+                ("enforced", unit, "--authorization-always-allow-paths absent"),
+            )
+    for name in WORKERS:
+        proxy = f"{worker}/kube-proxy.yaml"
+        table[f"anyone@network -> kube-proxy@{name}:10249"] = (metrics,) * 4
+        table[f"anyone@network -> kubelet@{name}:10248"] = (health,) * 4
+        table[f"anyone@network -> kube-proxy@{name}:10256"] = (("closed", proxy, 6),) * 4
+        if mode == "insecure":
+            served: Expected = ("none", proxy, "healthzBindAddress absent")
+            rights: Expected = ("allow-all", *served[1:])
+            table[f"anyone@network -> kube-proxy@{name}:10256"] = (served, served, served, rights)
+    return table
+
+
+EXPECTED = {
+    "insecure": insecure() | minor("insecure"),
+    "hardened": hardened() | minor("hardened"),
+}
 
 
 @pytest.mark.parametrize("mode", EXPECTED)

@@ -37,7 +37,7 @@ def test_channels_have_the_expected_protection(models):
 
 
 def test_table_is_shown_as_text(models):
-    wanted = [c for c in models["insecure"].channels if "worker1:1025" in c.id]
+    wanted = [c for c in models["insecure"].channels if "kubelet@worker1:1025" in c.id]
     assert repr(table(wanted)) == "\n".join(
         [
             "channel                                         encryption  server authentication"
@@ -54,7 +54,7 @@ def test_table_is_shown_as_text(models):
 
 def test_table_as_html_shows_sources(models):
     html = table(models["hardened"])._repr_html_()
-    assert html.count("<tr>") == 1 + 36
+    assert html.count("<tr>") == 1 + 44
     assert "kube-apiserver.service:17 --anonymous-auth=false" in html
     assert "->" not in html.replace("-&gt;", "")
 

@@ -136,6 +136,8 @@ def _environment(
     absent = Source(ETCD_AUTH, None, f"{ETCD_AUTH} absent: etcd stores users in its own data", True)
     unknowns += _missing(components)
     unknowns += _overlapping(components, pki)
+    for node in found:
+        unknowns += _distribution(node)
     return Environment(
         name=path.resolve().name,
         description="",
@@ -179,6 +181,45 @@ def _missing(components: Iterable[Component]) -> Iterator[Unknown]:
     for kind, why in EXPECTED.items():
         if kind not in kinds:
             yield Unknown(kind, None, "not among the files", f"not known: {why}")
+
+
+#: Distributions whose own programs start the components: a mark among the files, and what to copy.
+DISTRIBUTIONS = {
+    "k3s": (
+        ("/etc/rancher/k3s/", "/var/lib/rancher/k3s/", "/k3s.service", "/k3s-agent.service"),
+        "its flags are in /etc/rancher/k3s/config.yaml and k3s.service",
+    ),
+    "RKE2": (
+        ("/etc/rancher/rke2/", "/rke2-server.service", "/rke2-agent.service"),
+        "copy /var/lib/rancher/rke2/agent/pod-manifests, and the kubelet's flags from its process",
+    ),
+    "k0s": (
+        ("/etc/k0s/", "/var/lib/k0s/", "/k0scontroller.service", "/k0sworker.service"),
+        "its flags are in /etc/k0s/k0s.yaml",
+    ),
+    "MicroK8s": (
+        ("/var/snap/microk8s/", "/snap/microk8s/"),
+        "its flags are in /var/snap/microk8s/current/args",
+    ),
+    "EKS": (
+        ("/etc/eks/",),
+        "its control plane is not on your machines",
+    ),
+}
+
+
+def _distribution(node: Node) -> Iterator[Unknown]:
+    """Yield the distributions of Kubernetes that a machine's files are marks of."""
+    for name, (marks, advice) in DISTRIBUTIONS.items():
+        for path, file in sorted(node.files.items()):
+            folder = any(mark.endswith("/") and path.startswith(mark) for mark in marks)
+            unit = any(path.endswith(mark) and "/systemd/" in path for mark in marks)
+            if folder or unit:
+                why = (
+                    f"{node.name} runs {name}, which labkit recognises and does not read: {advice}"
+                )
+                yield Unknown(file.source, None, name, f"{why}; or read its objects (kubectl get)")
+                break
 
 
 def _overlapping(components: Iterable[Component], pki: Pki) -> Iterator[Unknown]:

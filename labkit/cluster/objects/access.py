@@ -25,7 +25,7 @@ __all__ = [
 DECODER = json.JSONDecoder()
 SPACE = re.compile(r"[ \t\r\n]*")
 #: What kubectl says before its output where somebody writes both into one file: warnings, and the
-#: lines of its log. An error is not among them: something would be missing.
+#: lines of its log. An error is not one of these: something would be missing.
 MESSAGE = re.compile(r"(?:Warning: |[WI]\d{4} \d\d:\d\d:\d\d)[^\n]*(?:\n|\Z)")
 #: The begin of YAML as kubectl writes it.
 YAML_HEAD = re.compile(r"^apiVersion: *\S", re.MULTILINE)

@@ -137,7 +137,7 @@ def is_dump(path: Path) -> bool:
     Parameters
     ----------
     path : Path
-        A file; one that cannot be read does not.
+        A file; False if it cannot be read.
 
     Returns
     -------
