@@ -764,10 +764,8 @@ class Lab:
         bootstrap.wait_for_apiserver(self._master, self.environment.bootstrap_kubeconfig)
 
     def _keep(self) -> None:
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            state = pool.submit(keep, self._containers, self.environment)
-            keep_fingerprint(self._containers, self.environment)
-            state.result()
+        keep(self._containers, self.environment)  # first: the fingerprint names its files
+        keep_fingerprint(self._containers, self.environment)
 
     def _create(self, image: str) -> None:
         self._forget()
