@@ -3,7 +3,8 @@
 The result is ``{section: {item: value}}``. These rules leave out what a machine changes by itself:
 
 - processes: identifiers, arguments, the program's own family, and the servers of commands of other
-  clients of the lab, which end with their clients. Only programs are named.
+  clients of the lab, which end with their clients. Only programs are named; of a pod only those
+  that the container runtime started.
 - listeners: the number of a port that the kernel chose on the loopback address.
 - firewall: the chains of kube-proxy, flannel, CNI and Docker, and the rules that jump there.
 - neighbours: everything but hardware addresses that are claimed for two machines at once.
@@ -45,6 +46,8 @@ LARGE = 1_000_000
 OTHERS_CHAINS = re.compile(r"\b(KUBE|FLANNEL|CNI|DOCKER|cali)[-_A-Z0-9]*")
 #: Seconds that a process must have run: programs that others start for a moment are not counted.
 OLD = 3.0
+#: The place of the processes of all pods.
+POD = "a pod"
 #: The start of the text of labkit.agents.run_commands, which is its command line.
 SERVER = b"Run the commands that arrive on standard input"
 EPHEMERAL = re.compile(r"^127\.[\d.]+:(3[2-9]|[4-6]\d)\d{3}$")
@@ -67,6 +70,7 @@ def processes(proc: Path = Path("/proc")) -> Section:
     own = family(proc)
     ticks = os.sysconf("SC_CLK_TCK")
     uptime = float((proc / "uptime").read_text().split()[0])
+    in_pods = {it.name: is_in_pod(it) for it in proc.iterdir() if it.name.isdigit()}
     found = {}
     for entry in proc.iterdir():
         if not entry.name.isdigit() or int(entry.name) in own:
@@ -79,9 +83,22 @@ def processes(proc: Path = Path("/proc")) -> Section:
                 continue
         except OSError:
             continue
-        if shown[0] != "Z" and uptime - int(shown[19]) / ticks >= OLD:
+        if where == POD:
+            # what a pod's own program starts is not counted, however long it runs
+            stays = in_pods.get(shown[1]) is not True
+        else:
+            stays = uptime - int(shown[19]) / ticks >= OLD
+        if shown[0] != "Z" and stays:
             found[f"{name} of {where}"] = "runs"
     return found
+
+
+def is_in_pod(process: Path) -> bool:
+    """Say whether a process of /proc runs in a pod; a process that has ended does not."""
+    try:
+        return place((process / "cgroup").read_text()) == POD
+    except OSError:
+        return False
 
 
 def family(proc: Path) -> set[int]:
@@ -112,7 +129,7 @@ def place(cgroup: str) -> str:
     'etcd.service'
     """
     if "kubepods" in cgroup:
-        return "a pod"
+        return POD
     found = re.findall(r"([\w@.-]+\.(?:service|scope))", cgroup)
     return found[0] if found else "no unit"
 

@@ -26,12 +26,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from labkit.agents._connections import failure, load_pair
+from labkit.agents._connections import failure, load_pair, stretch
 
 Job = dict[str, Any]
 Result = dict[str, Any]
+#: Seconds for a command, and for bytes of a client, on an idle machine.
 PATIENCE = 8.0
-#: Seconds to wait for bytes of a client.
 SILENCE = 4.0
 #: The group id of commands that make a client connect; their own connections are not redirected.
 ERRAND = 64321
@@ -78,7 +78,7 @@ def first_line(data: bytes) -> str:
 
 def receive(connection: socket.socket, server: ssl.SSLContext) -> Result:
     """Serve one connection, and return what the client did."""
-    connection.settimeout(SILENCE)
+    connection.settimeout(SILENCE * stretch())
     start = connection.recv(3, socket.MSG_PEEK)
     if not start:
         return {"error": "closed", "text": "no byte was sent"}
@@ -191,9 +191,11 @@ def call_until_met(
     """Make the clients connect repeatedly, until all of them have a result or the time is up."""
     silent: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     began, late = time.monotonic(), False
-    end = began + job["seconds"]
-    while not (meetings.enough.is_set() or ENDED.is_set()) and time.monotonic() < end:
-        if not late and time.monotonic() > began + job["seconds"] / 3:
+    while not (meetings.enough.is_set() or ENDED.is_set()):
+        patience = job["seconds"] * stretch()
+        if time.monotonic() > began + patience:
+            break
+        if not late and time.monotonic() > began + patience / 3:
             # A client that lost its connection often retries ever more slowly.
             late = True
             units = (client for client in meetings.absent() if client.endswith(".service"))
@@ -217,7 +219,7 @@ def cut(hosts: list[str], port: int) -> None:
 
 def command(argv: list[str], check: bool = False) -> None:
     """Run a command for its effect."""
-    subprocess.run(argv, capture_output=True, timeout=PATIENCE, check=check)
+    subprocess.run(argv, capture_output=True, timeout=PATIENCE * stretch(), check=check)
 
 
 def attempt(job: Job) -> Result:

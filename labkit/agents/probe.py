@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from labkit.agents._connections import failure, load_pair
+from labkit.agents._connections import failure, load_pair, stretch
 
 Job = dict[str, Any]
 Result = dict[str, Any]
@@ -58,10 +58,10 @@ def dial(job: Job) -> socket.socket:
     """Connect to the job's socket, or host and port."""
     if job.get("unix"):
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(PATIENCE)
+        connection.settimeout(PATIENCE * stretch())
         connection.connect(job["unix"])
         return connection
-    return socket.create_connection((job["host"], job["port"]), timeout=PATIENCE)
+    return socket.create_connection((job["host"], job["port"]), timeout=PATIENCE * stretch())
 
 
 def http_over(connection: socket.socket, job: Job) -> Result:
@@ -164,7 +164,7 @@ def do_unix(job: Job) -> Result:
 
 def connect_as(user: str, connect: list[str]) -> Result:
     """Run the command that connects as another user, and return its result."""
-    done = run(["runuser", "-u", user, "--", *connect], PATIENCE)
+    done = run(["runuser", "-u", user, "--", *connect], PATIENCE * stretch())
     try:
         said: Result = json.loads(done.stdout)
     except ValueError:
@@ -174,7 +174,7 @@ def connect_as(user: str, connect: list[str]) -> Result:
 
 def socket_owner(path: str) -> str:
     """Return the names of the processes that listen on a socket's path."""
-    shown = run(["ss", "-xlpH", "src", path], PATIENCE).stdout
+    shown = run(["ss", "-xlpH", "src", path], PATIENCE * stretch()).stdout
     return ",".join(sorted(set(re.findall(r'\("([^"]+)"', shown))))
 
 

@@ -41,7 +41,7 @@ from labkit.lab.network import addresses_in, create_network, find_network, plann
 from labkit.lab.origin import is_made_from, made_from_others, may_be_of, origin
 from labkit.lab.progress import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
-from labkit.lab.status import READY, LabStatus, Timings, status_of
+from labkit.lab.status import READY, UNKNOWN, LabStatus, Timings, status_of
 from labkit.lab.wait import journal
 
 __all__ = ["Lab"]
@@ -402,7 +402,9 @@ class Lab:
                 bootstrap.wait_for_all_units(self._containers, self.environment)
                 bootstrap.wait_for_etcd(self._first("etcd"))
                 self._wait_for_apiserver()
-                self.exec(self._master_name, ["touch", READY])  # a stop has removed it
+                if self.exec(self._master_name, ["test", "-e", READY], check=False).exit_code:
+                    # a stop has removed the file, with what the lab reached when it came up
+                    self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
 
     def _create_again(self, node: Node, image: str) -> None:
         network = find_network(self.client, self.name, self.mode)
@@ -762,10 +764,8 @@ class Lab:
         bootstrap.wait_for_apiserver(self._master, self.environment.bootstrap_kubeconfig)
 
     def _keep(self) -> None:
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            state = pool.submit(keep, self._containers, self.environment)
-            keep_fingerprint(self._containers, self.environment)
-            state.result()
+        keep(self._containers, self.environment)  # first: the fingerprint names its files
+        keep_fingerprint(self._containers, self.environment)
 
     def _create(self, image: str) -> None:
         self._forget()

@@ -20,8 +20,9 @@ from labkit.verification.report import Report, Row
 
 __all__ = ["verify"]
 
-#: Seconds for all jobs of one machine, with the time that an interception waits.
-DEADLINE = 60.0
+#: Seconds for all jobs of one machine, with the time that an interception waits. The programs there
+#: wait longer if their machine is busy (``labkit.agents._connections.stretch``).
+DEADLINE = 240.0
 #: The comment of the firewall's rules of ``labkit.agents.intercept``.
 RULES = "labkit-verify"
 

@@ -276,8 +276,7 @@ def test_status_prints_json() -> None:
 def test_up_and_status_warn_of_a_lab_that_reaches_its_host(
     fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reached = ("10.1.2.254", "fe80::1")
-    told = LabStatus("default", "insecure", "ready", {}, reached=reached, other_files=True)
+    told = LabStatus("default", "insecure", "ready", {}, "", ("10.1.2.254", "fe80::1"), True)
     monkeypatch.setattr(fake, "status", lambda _: told)
     for command in (("up", "--quiet"), ("status",)):
         said = run(*command, "-m", "insecure").stderr

@@ -6,17 +6,26 @@ import os
 import signal
 
 MOST = 20_000
-children: list[int] = []
-try:
-    while len(children) < MOST:
-        pid = os.fork()
-        if pid == 0:
-            signal.pause()
-        children.append(pid)
-except BlockingIOError:
-    pass
-for pid in children:
-    os.kill(pid, signal.SIGKILL)
-for pid in children:
-    os.waitpid(pid, 0)
-print(len(children))
+
+
+def main() -> None:
+    """Fork, and end every child."""
+    children: list[int] = []
+    try:
+        while len(children) < MOST:
+            pid = os.fork()
+            if pid == 0:
+                signal.pause()
+            children.append(pid)
+    except BlockingIOError:
+        pass
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+    for pid in children:
+        os.waitpid(pid, 0)
+    print(len(children))
+
+
+# pytest imports every module to look for doctests: nothing may happen then
+if __name__ == "__main__":
+    main()
