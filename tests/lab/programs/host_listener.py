@@ -46,4 +46,5 @@ def main() -> None:
                 key.fileobj.sendto(GREETING, key.fileobj.recvfrom(64)[1])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -29,4 +29,5 @@ def main() -> None:
     print(json.dumps([address for address, yes in zip(addresses, found, strict=True) if yes]))
 
 
-main()
+if __name__ == "__main__":
+    main()
