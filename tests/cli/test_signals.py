@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from labkit.lab.parallel import in_parallel
 
 #: Waits in two threads as a command does, undoes something, and says so.
 COMMAND = """
-import os, sys, time, types
+import os, signal, sys, time, types
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in the background
 import labkit.cli._app as cli
 from labkit.lab.parallel import in_parallel
 
@@ -37,12 +40,17 @@ cli.app()
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-def start(pause: float = 0) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def start(pause: float = 0) -> Iterator[subprocess.Popen[str]]:
     argv = [sys.executable, "-c", COMMAND.format(pause=pause)]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert [process.stdout.readline() for _ in range(2)] == ["now\n"] * 2
-    return process
+    piped: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(argv, **piped) as process:
+        try:
+            assert process.stdout is not None
+            assert [process.stdout.readline() for _ in range(2)] == ["now\n"] * 2
+            yield process
+        finally:
+            process.kill()  # else a failed test waits for it
 
 
 @pytest.mark.parametrize("number", SIGNALS)
