@@ -25,6 +25,8 @@ CONTROL = Control(
     why="TLS 1.2 still allows weak cipher suites, such as those in CBC mode.",
     on=(
         Flag("master", "kube-apiserver.service", NAME, "VersionTLS13"),
+        Flag("master", "kube-controller-manager.service", NAME, "VersionTLS13"),
+        Flag("master", "kube-scheduler.service", NAME, "VersionTLS13"),
         Key("worker", CONFIG, "tlsMinVersion", "VersionTLS13"),
         Flag("etcd", "etcd.service", NAME, "TLS1.3"),
     ),

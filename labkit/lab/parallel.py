@@ -96,27 +96,35 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
     ['1', '2']
     """
     threads: set[int] = set()
+    guard = threading.Lock()
 
     def act(item: T) -> R:
-        threads.add(threading.get_ident())
-        return action(item)
+        with guard:
+            threads.add(threading.get_ident())
+        try:
+            return action(item)
+        finally:
+            # an interrupt in the code of the pool would end a thread without its result
+            with guard:
+                threads.discard(threading.get_ident())
 
     with ThreadPoolExecutor(max_workers=max(1, len(items))) as pool:
         try:
             futures = [pool.submit(act, item) for item in items]
             wait(futures)
         except KeyboardInterrupt:
-            _interrupt(threads)
+            with guard:
+                _interrupt(threads)
+            close_all()
             raise
     return _results(futures)
 
 
 def _interrupt(threads: set[int]) -> None:
-    """Raise KeyboardInterrupt in other threads, and end the commands that they wait for."""
+    """Raise KeyboardInterrupt in other threads, at their next step in Python."""
     for thread in threads:
         kind = ctypes.py_object(KeyboardInterrupt)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), kind)
-    close_all()
 
 
 def bring_up(

@@ -141,8 +141,8 @@ def listener_of(channel: Channel) -> str:
     Examples
     --------
     >>> from labkit.model import read_model
-    >>> listener_of(read_model("hardened").channels[0])[:5]
-    'etcd@'
+    >>> listener_of(read_model("hardened").open_channels("* -> etcd@etcd1:2380")[0])
+    'etcd@etcd1:2380'
     """
     place = channel.path if channel.path else channel.port
     return channel.server if place is None else f"{channel.server}:{place}"

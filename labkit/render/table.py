@@ -85,7 +85,7 @@ def table(model: Model | Iterable[Channel]) -> Table:
     >>> from labkit.model import read_model
     >>> model = read_model("insecure")
     >>> len(table(model))
-    38
+    46
     >>> table(c for c in model.channels if c.port == 10255).rows[0][0]
     'anyone@network -> kubelet@worker1:10255'
     """

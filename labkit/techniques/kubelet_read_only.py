@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 PATH, PORT = "/pods", 10255
-CHANNEL = "anyone@network -> kubelet@worker1:*"
+CHANNEL = "anyone@network -> kubelet@worker1:10255"
 WANTED = "db-credentials"
 
 

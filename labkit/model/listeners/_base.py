@@ -174,7 +174,7 @@ class Server:
     --------
     >>> from labkit.model import listeners
     >>> [kind.name for kind in listeners["kubelet"].kinds]
-    ['kubelet read-only', 'kubelet']
+    ['kubelet health', 'kubelet read-only', 'kubelet']
     """
 
     name: str

@@ -35,7 +35,7 @@ STEP_KINDS = {
     "control-plane-keys": StepKind("T1552.004", "ca-key-theft"),
     "create-pod": StepKind("T1610", "host-path-pod"),
     "debug-container": StepKind("T1609"),
-    "draw-pods": StepKind("T1578"),
+    "draw-pods": StepKind("T1610"),
     "enter-pod": StepKind("T1609"),
     "escalate": StepKind("T1098.006"),
     "escape-from-own-pod": StepKind("T1611", "host-path-pod"),
