@@ -355,6 +355,7 @@ def _start(
 ) -> _Held | None:
     """Start the process of the lock in the keeper; create, start or unpause the keeper first."""
     title, deadline = keeper_name(name, mode), time.monotonic() + KEEPER_S
+    keeper = ""
     while True:
         try:
             if keeper := _keeper(client, name, mode):
@@ -373,7 +374,7 @@ def _start(
         except APIError as error:
             if error.status_code != 409:
                 raise
-            _revive(client, title)
+            _revive(client, keeper)
             if time.monotonic() > deadline:
                 raise EngineError(
                     f"the container of the lock of lab {name!r} ({mode}) does not run",
@@ -420,12 +421,12 @@ def _create(client: docker.DockerClient, name: str, mode: str, title: str, image
         time.sleep(0.1)
 
 
-def _revive(client: docker.DockerClient, title: str) -> None:
+def _revive(client: docker.DockerClient, keeper: str) -> None:
     """Start or unpause the keeper; it has no state, so a stopped one holds no lock."""
     with contextlib.suppress(APIError):
-        state = client.api.inspect_container(title)["State"]
+        state = client.api.inspect_container(keeper)["State"]
         if state.get("Paused"):
-            client.api.unpause(title)
+            client.api.unpause(keeper)
         elif not state.get("Running"):
-            client.api.start(title)
+            client.api.start(keeper)
     time.sleep(0.1)
