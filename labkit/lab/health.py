@@ -83,8 +83,10 @@ def _ask(
 ) -> None:
     try:
         argv = agents.argv("health", "look", *ask)
-        _, out, err = connection_to(machine).run(argv, None, "", 10 * ANSWER_S)
+        code, out, err = connection_to(machine).run(argv, None, "", 10 * ANSWER_S)
         lines = (out or err).decode(errors="replace").splitlines()
+        if code and not lines:
+            lines = [f"could not look at its units (exit status {code})"]
     except (LabkitError, APIError, NotFound, OSError) as error:
         lines = [f"takes no commands: {str(error).splitlines()[0][:200]}"]
     answers.put((name, tuple(lines)))

@@ -171,6 +171,9 @@ def status_of(
         problems: dict[str, tuple[str, ...]] = {node.name: ("is gone",) for node in gone}
         problems |= find_problems(nodes, asked, answer_s)
     said = marks.result()
+    if said is None:
+        unknown = "did not say whether the lab finished its start"
+        problems.setdefault(master or "master", (unknown,))
     # An attacker's machine holds nothing of the lab, so it can be made again alone.
     whole = all(node.role == "attacker" for node in gone)
     if not whole or (said is not None and "ready" not in said):

@@ -1,0 +1,52 @@
+"""A lab is ready only if every machine said so: no answer is not a good one."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from labkit.errors import LabError
+from labkit.lab.status import LabStatus, status_of
+
+Answer = tuple[int, bytes, bytes]
+NOTHING_WRONG: Answer = (0, b"", b"")
+
+
+def master() -> Any:
+    labels = {"labkit.node": "master", "labkit.role": "master"}
+    return SimpleNamespace(labels=labels, status="running", name="master")
+
+
+def state(monkeypatch: pytest.MonkeyPatch, health: Answer, marks: Answer | None) -> LabStatus:
+    class Connection:
+        def run(self, argv: list[str], *_: object) -> Answer:
+            if "look" in argv:
+                return health
+            if marks is None:
+                raise LabError("the machine did not report the end of the command within 3 s")
+            return marks
+
+    for room in ("health", "status"):
+        monkeypatch.setattr(f"labkit.lab.{room}.connection_to", lambda _: Connection())
+    return status_of("default", "insecure", [master()])
+
+
+def test_a_lab_whose_machines_say_so_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = state(monkeypatch, NOTHING_WRONG, (0, b"ready\n", b""))
+    assert (found.state, found.problems) == ("ready", {})
+
+
+def test_a_lab_that_does_not_say_whether_it_came_up_is_not_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = state(monkeypatch, NOTHING_WRONG, None)
+    assert found.state == "broken"
+    assert found.lines() == ["master: did not say whether the lab finished its start"]
+
+
+def test_a_look_that_failed_without_a_word_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = state(monkeypatch, (137, b"", b""), (0, b"ready\n", b""))
+    assert found.state == "broken"
+    assert found.lines() == ["master: could not look at its units (exit status 137)"]
