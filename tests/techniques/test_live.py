@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from labkit import techniques
-from labkit.errors import LabkitError, ProbeError
+from labkit.errors import LabError, LabkitError, ProbeError
 from labkit.model import Foothold, read_model
 from labkit.techniques._lib.machines.reach import address_in_lab
 from labkit.techniques._lib.stores import forge as forging
@@ -130,17 +130,33 @@ def test_gateway_of_the_lab_is_out_of_reach(lab_insecure: Any) -> None:
 
 
 def test_stopped_etcd_is_not_a_refusal(lab_hardened: Any) -> None:
+    # a lab that breaks before the attack is refused; here it breaks after that look
+    with lab_hardened.exclusive("a test"):
+        lab_hardened.exec("etcd1", ["systemctl", "stop", "etcd"])
+        try:
+            # etcd is down: the connection is refused, but the positive control fails too
+            with pytest.raises(ProbeError):
+                techniques["etcd-read"].run(lab_hardened)
+        finally:
+            start_etcd(lab_hardened)
+
+
+def test_attack_on_a_lab_with_a_stopped_etcd_does_not_begin(lab_hardened: Any) -> None:
     lab_hardened.exec("etcd1", ["systemctl", "stop", "etcd"])
     try:
-        # etcd is down: the connection is refused, but the positive control fails too
-        with pytest.raises(ProbeError):
+        with pytest.raises(LabError, match="is broken") as error:
             techniques["etcd-read"].run(lab_hardened)
+        assert error.value.hint.startswith("labkit reset")
     finally:
-        lab_hardened.exec("etcd1", ["systemctl", "start", "etcd"], timeout=60)
-        # the apiserver reconnects after a growing delay; the next test needs the connection
-        back = 'until ss -tnpH dst "$1" dport = :2379 | grep -q kube-apiserver; do sleep 0.3; done'
-        argv = ["sh", "-c", back, "-", lab_hardened.addresses["etcd1"]]
-        lab_hardened.exec("master", argv, timeout=150)
+        start_etcd(lab_hardened)
+
+
+def start_etcd(lab: Any) -> None:
+    lab.exec("etcd1", ["systemctl", "start", "etcd"], timeout=60)
+    # the apiserver reconnects after a growing delay; the next test needs the connection
+    back = 'until ss -tnpH dst "$1" dport = :2379 | grep -q kube-apiserver; do sleep 0.3; done'
+    argv = ["sh", "-c", back, "-", lab.addresses["etcd1"]]
+    lab.exec("master", argv, timeout=150)
 
 
 def test_earlier_kept_connection_does_not_bypass_the_attacker(lab_hardened: Any) -> None:
