@@ -8,9 +8,10 @@ out, by rules.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from docker.models.containers import Container
 
@@ -31,6 +32,11 @@ ONLY_NEW = ("processes",)
 OWN_MARKS = (
     "node.alpha.kubernetes.io/ttl",
     "volumes.kubernetes.io/controller-managed-attach-detach",
+)
+#: Taints that the node lifecycle controller sets and takes away by itself: of the taints that it
+#: knows only "unschedulable" is set by people (Kubernetes, "Taints and Tolerations").
+OWN_TAINT = re.compile(
+    r"node\.kubernetes\.io/(not-ready|unreachable|network-unavailable|\w+-pressure)"
 )
 
 
@@ -180,13 +186,19 @@ def _objects(master: Container, env: Environment) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {"Node": {}, "Pod": {}}
     for item in json.loads(shown.stdout)["items"]:
         about = item["metadata"]
-        marks = {**about.get("labels", {}), **about.get("annotations", {})}
-        said = {
-            "marks": {key: value for key, value in marks.items() if key not in OWN_MARKS},
-            "taints": item["spec"].get("taints"),
-            "node": item["spec"].get("nodeName"),
-            "images": [it["image"] for it in item["spec"].get("containers", ())],
-        }
-        name = f"{about.get('namespace', '')}/{about['name']}"
-        found[item["kind"]][name] = json.dumps(said, sort_keys=True)
+        found[item["kind"]][f"{about.get('namespace', '')}/{about['name']}"] = set_by_people(item)
     return found
+
+
+def set_by_people(item: dict[str, Any]) -> str:
+    """Return what a person may set of a node or pod, without what the cluster sets by itself."""
+    about, spec = item["metadata"], item["spec"]
+    marks = {**about.get("labels", {}), **about.get("annotations", {})}
+    taints = [it for it in spec.get("taints") or () if not OWN_TAINT.fullmatch(it["key"])]
+    said = {
+        "marks": {key: value for key, value in marks.items() if key not in OWN_MARKS},
+        "taints": taints,
+        "node": spec.get("nodeName"),
+        "images": [it["image"] for it in spec.get("containers", ())],
+    }
+    return json.dumps(said, sort_keys=True)

@@ -13,7 +13,7 @@ import pytest
 
 from labkit import agents
 from labkit.agents import fingerprint
-from labkit.lab.fingerprint import differences
+from labkit.lab.fingerprint import differences, set_by_people
 from labkit.verification.content import contains, content_rows
 
 RULE = ("-t", "nat", "PREROUTING", "-p", "tcp", "--dport", "9", "-j", "ACCEPT")
@@ -70,6 +70,27 @@ def test_difference_is_named_with_its_machine() -> None:
         "master: routes: b is new",
     ]
     assert differences(old, old) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "is_own"),
+    [
+        ("node.kubernetes.io/not-ready", True),
+        ("node.kubernetes.io/unreachable", True),
+        ("node.kubernetes.io/network-unavailable", True),
+        ("node.kubernetes.io/memory-pressure", True),
+        ("node.kubernetes.io/pid-pressure", True),
+        ("node.kubernetes.io/unschedulable", False),
+        ("node-role.kubernetes.io/control-plane", False),
+        ("example.com/not-ready", False),
+    ],
+)
+def test_taint_of_the_node_lifecycle_controller_is_no_difference(key: str, is_own: bool) -> None:
+    """A node that comes back keeps its taint for some seconds after its pods run again."""
+    node: dict[str, Any] = {"metadata": {"name": "worker1"}, "spec": {}}
+    taint = {"key": key, "effect": "NoExecute", "timeAdded": "2026-11-26T23:14:57Z"}
+    tainted = {**node, "spec": {"taints": [taint]}}
+    assert (set_by_people(tainted) == set_by_people(node)) is is_own
 
 
 @pytest.mark.parametrize(
