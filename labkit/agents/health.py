@@ -14,17 +14,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from labkit.agents._connections import stretch
+
 UNITS = "etc/systemd/system"
 FOLDERS = ("/", "/var/lib/etcd", "/var/lib/containerd", "/var/lib/docker")
 #: Bytes without which a file system counts as full.
 ROOM = 32 << 20
-#: Seconds for an answer of systemd, and of the command.
+#: Seconds for an answer of systemd, and of the command, on an idle machine.
 PATIENCE = 2.0
 
 
 def enabled(root: Path) -> list[str]:
     """Return the names of the enabled units whose files are in /etc, as an environment's are."""
-    links = (root / UNITS).glob("*.wants/*")
+    links = (link for link in (root / UNITS).glob("*.wants/*") if link.is_symlink())
     return sorted({link.name for link in links if str(link.readlink()).startswith(f"/{UNITS}/")})
 
 
@@ -32,7 +34,7 @@ def shown(units: Sequence[str]) -> str:
     """Return what systemd says about the units."""
     argv = ["systemctl", "show", "--property=Id,ActiveState,MainPID", *units]
     return subprocess.run(
-        argv, capture_output=True, text=True, timeout=PATIENCE, check=False
+        argv, capture_output=True, text=True, timeout=PATIENCE * stretch(), check=False
     ).stdout
 
 
@@ -93,7 +95,7 @@ def look(root: Path, ask: Sequence[str]) -> dict[str, str]:
     found |= dict.fromkeys(full(FOLDERS), "has no space left")
     if asked and not found:
         try:
-            if asked.wait(PATIENCE):
+            if asked.wait(PATIENCE * stretch()):
                 found["the apiserver"] = "is not ready"
         except subprocess.TimeoutExpired:
             found["the apiserver"] = "does not answer"

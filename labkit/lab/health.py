@@ -16,11 +16,14 @@ from labkit import agents
 from labkit.errors import LabError, LabkitError
 from labkit.lab.connection import connection_to
 from labkit.lab.machine import execute
+from labkit.lab.wait import stretch_of, wait_until
 
 __all__ = ["problems", "repair"]
 
 #: Seconds for the answers of all machines.
 ANSWER_S = 3.0
+#: A request that systemd answers as soon as it can.
+ANSWERS = ("systemctl", "show", "--property=Version")
 STATES = {"exited": "is stopped", "created": "was never started"}
 
 
@@ -128,5 +131,8 @@ def _repair(machine: Container) -> list[str]:
                 evidence=[str(error.explanation or error)],
                 hint="labkit down, then labkit up",
             ) from error
-    units = execute(machine, agents.argv("health", "repair"), timeout=30).text.splitlines()
+        if machine.labels["labkit.role"] != "attacker":
+            wait_until(machine, ANSWERS, what=f"systemd on {node}", deadline=30)
+    argv = agents.argv("health", "repair")
+    units = execute(machine, argv, timeout=30 * stretch_of(machine)).text.splitlines()
     return repaired + [f"{node}: {line}" for line in units]
