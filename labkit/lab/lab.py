@@ -28,6 +28,7 @@ from labkit.lab.curl import as_curl
 from labkit.lab.engine import connect
 from labkit.lab.files import files_without_keys, machine_files
 from labkit.lab.fingerprint import (
+    KEPT,
     differences,
     keep_fingerprint,
     kept_fingerprint,
@@ -257,6 +258,8 @@ class Lab:
         ------
         NoSuchLab
             The lab is not up.
+        LabError
+            The lab's start did not end, or it lost a machine that holds keys.
         StartTimeout
             A component did not become ready again.
         """
@@ -264,6 +267,7 @@ class Lab:
         with self._exclusive("reset"), traces.undertaking("reset", ["configuration"]):
             self._require()
             self._repair(wait=False)
+            self._require_started()
             traces.undo_interrupted(self, tolerant=True)
             try:
                 self._return_to_plain()
@@ -274,6 +278,15 @@ class Lab:
             self._restore()
             traces.undo_interrupted(self)
         return Timings(time.monotonic() - began)
+
+    def _require_started(self) -> None:
+        """Refuse to restore a lab whose start was interrupted: it has no state to restore."""
+        kept = self.exec(self._master_name, ["test", "-e", KEPT], check=False)
+        if kept.exit_code:
+            raise LabError(
+                f"the start of lab {self.name!r} ({self.mode}) did not end",
+                hint=f"labkit up --name {self.name} --mode {self.mode}, which makes the lab again",
+            )
 
     def _return_to_plain(self) -> None:
         self._roll_back()

@@ -77,6 +77,6 @@ def write(
     kept: dict[str, object] = {"edits": to_json(env.edits)}
     if before is not None:
         kept |= {"before": to_json(before.edits), "who": who}
-    # whoever is killed here leaves the old record or the new one
+    # a process that is killed here leaves the old record or the new one
     write_files(master, [FileSpec(NEW, json.dumps(kept).encode(), 0o600)])
     execute(master, ["mv", NEW, FILE])

@@ -153,15 +153,24 @@ def kill_starts(mode: str, name: str, count: int, seed: int) -> None:
     chance = random.Random(f"{seed} up {mode}")
     lab = Lab(mode, name=name)
     for turn in range(count):
-        then = chance.choice(("up", "down"))
+        then = chance.choice(("up", "down", "reset"))
         what = f"{mode}: start {turn}: {carry_out(draw(chance, ('up',)), lab)}; then {then}"
         lab._forget()
-        if then == "up":
+        if then == "reset":
+            check_reset_of_start(lab, what)
+        if then != "down":
             run(lab, "up")
             check_clean(lab, what)
         run(lab, "down")
         assert left_of(lab) == [], what
         print(what, flush=True)
+
+
+def check_reset_of_start(lab: Any, what: str) -> None:
+    """Reset a lab whose start was killed: it says what to do, or the start had ended."""
+    argv = arguments(("reset", "--quiet"), lab)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0 or "next: labkit up --name" in done.stderr, f"{what}: {done.stderr}"
 
 
 def left_of(lab: Any) -> list[str]:
