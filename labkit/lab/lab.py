@@ -397,11 +397,14 @@ class Lab:
 
     def _require_ready(self) -> None:
         """Fail if the lab is not ready; a component that has just been restarted gets some time."""
-        deadline = time.monotonic() + RECOVERY_S
-        while (status := self.status()).state != "ready":
+        began, stretch = time.monotonic(), 1.0
+        while (status := self._status(stretch)).state != "ready":
             if status.state == "absent":
                 raise self._absent()
-            if status.state != "broken" or time.monotonic() > deadline:
+            with contextlib.suppress(LabkitError):  # a frozen machine does not say how busy it is
+                stretch = self.stretch()
+            waited = time.monotonic() - began
+            if status.state != "broken" or waited > RECOVERY_S * stretch:
                 command = "reset" if status.state == "broken" else "up"
                 raise LabError(
                     f"lab {self.name!r} ({self.mode}) is {status.state}",
@@ -491,10 +494,13 @@ class Lab:
         -------
         LabStatus
         """
+        return self._status()
+
+    def _status(self, stretch: float = 1.0) -> LabStatus:
         began = time.monotonic()
         found = nodes.find_nodes(self.client, self.name, self.mode)
         # A busy engine takes long to list a lab. Then its machines get as much more time.
-        slow = min(MOST_PATIENCE, max(1.0, (time.monotonic() - began) / LISTED_S))
+        slow = min(MOST_PATIENCE, max(stretch, (time.monotonic() - began) / LISTED_S))
         env = self._plain
         kubeconfig = env.bootstrap_kubeconfig
         status = status_of(self.name, self.mode, found, env.nodes, kubeconfig, slow * ANSWER_S)

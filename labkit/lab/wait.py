@@ -16,6 +16,8 @@ from labkit.lab.machine import execute
 
 __all__ = ["journal", "stretch_of", "telling", "wait_until"]
 
+#: Seconds for the answer of a machine about its load.
+ANSWER_S = 5.0
 LOAD, PROCESSORS = ("cat", "/proc/loadavg"), ("nproc",)
 COMPLAINT = re.compile(r"\b(error|fatal|fail|unknown|invalid|not defined|denied|refused)", re.I)
 
@@ -87,7 +89,9 @@ def stretch_of(container: Container) -> float:
     float
         From 1 to :data:`labkit.agents._connections.MOST`.
     """
-    load, processors = (execute(container, ask).text for ask in (LOAD, PROCESSORS))
+    load, processors = (
+        execute(container, ask, timeout=ANSWER_S).text for ask in (LOAD, PROCESSORS)
+    )
     return stretch_by(load, int(processors))
 
 
