@@ -135,12 +135,12 @@ def check_predictions(lab: Any, names: Iterable[str]) -> None:
 def kill_commands(lab: Any, count: int, seed: int) -> None:
     """Kill random commands, reset the lab after each, and compare it with the new lab."""
     chance = random.Random(f"{seed} {lab.mode}")
-    run(lab, "reset")
+    lab.reset()
     check_clean(lab, "before the first kill")
     for turn in range(count):
         what = f"{lab.mode}: kill {turn}: {carry_out(draw(chance), lab)}"
         began = time.monotonic()
-        run(lab, "reset")
+        lab.reset()
         took = time.monotonic() - began
         check_clean(lab, what)
         print(
