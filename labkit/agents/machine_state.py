@@ -125,8 +125,10 @@ class Machine:
         for line in self.sockets.read_text().splitlines():
             mode, owner, path = line.split(" ", 2)
             user, _, group = owner.partition(":")
-            shutil.chown(path, user, group)
-            Path(path).chmod(int(mode, 8))
+            # a new socket gets its owner and mode from its unit
+            with contextlib.suppress(FileNotFoundError):
+                shutil.chown(path, user, group)
+                Path(path).chmod(int(mode, 8))
         if (self.root / DOCKER).is_socket():
             self.remove_containers()
         # last: if this program is killed before, the next restore compares again
