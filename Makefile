@@ -107,7 +107,8 @@ kills: engine ## Kill COUNT commands at random moments (SEED), reset, and compar
 
 .PHONY: eight-labs
 eight-labs: engine ## Verify eight labs at once: every claim must be probed (10 GB of memory)
-	@LABKIT_EIGHT_LABS=1 $(BIN)/python -m pytest -q -s tests/verification/test_eight_labs.py
+	@LABKIT_EIGHT_LABS=1 $(BIN)/python -m pytest -q -s -o faulthandler_timeout=3600 \
+	  tests/verification/test_eight_labs.py
 
 .PHONY: flags
 flags: engine ## Rewrite the tables of known flags and keys from the node image's programs (2 min)
