@@ -38,7 +38,7 @@ def wait_until(
     what : str
         The name of the component for the error.
     deadline : float
-        Seconds on an idle machine; a busy one gets up to six times as many.
+        Seconds on an idle machine; a busy one gets up to fifteen times as many.
 
     Raises
     ------

@@ -41,8 +41,8 @@ class Machine:
         ("0.10 0 0 1/9 1", 15, False),
         ("8.00 0 0 1/9 1", 35, True),
         ("8.00 0 0 1/9 1", 45, False),
-        ("99.0 0 0 1/9 1", 59, True),
-        ("99.0 0 0 1/9 1", 61, False),
+        ("99.0 0 0 1/9 1", 149, True),
+        ("99.0 0 0 1/9 1", 151, False),
     ],
 )
 def test_busy_machine_gets_more_time(
