@@ -13,6 +13,7 @@ from labkit.lab import Lab
 from labkit.lab.progress import Reporter
 from labkit.lab.traces import Trace, leaving, undertaking
 from labkit.model import PROPERTIES, Channel, Model, read_model
+from labkit.verification.audit import audit_rows
 from labkit.verification.content import content_rows
 from labkit.verification.observe import Observed, Results, Unprobed, observe
 from labkit.verification.plan import Job, listener_of, make_plan, node_of, process_of
@@ -50,8 +51,9 @@ def verify(
     Returns
     -------
     Report
-        One row for each property of each channel, in the model's order; and one for each secret,
-        object, binding or member of etcd that is not the environment's.
+        One row for each property of each channel, in the model's order; unless `only` is given, one
+        for the audit log of each apiserver; and one for each secret, object, binding or member of
+        etcd that is not the environment's.
 
     Raises
     ------
@@ -108,6 +110,9 @@ def _verify(
     for channel in wanted:
         results = _results(lab, channel, seen, met)
         rows += [_row(lab.mode, channel, name, results) for name in PROPERTIES]
+    if only is None:
+        with reporter.step(f"{lab.mode}: look for requests in the audit log"):
+            rows += audit_rows(lab, model)
     return Report([*rows, *content_rows(lab)])
 
 
