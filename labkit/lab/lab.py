@@ -21,7 +21,7 @@ from docker.models.containers import Container
 from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
 from labkit.cluster.startable import obstacles
-from labkit.errors import ConfigError, LabError, NoSuchLab
+from labkit.errors import ConfigError, LabError
 from labkit.lab import bootstrap, health, lock, machine, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
@@ -372,15 +372,8 @@ class Lab:
         """Fail if the lab is not ready; a component that has just been restarted gets some time."""
         deadline = time.monotonic() + RECOVERY_S
         while (status := self.status()).state != "ready":
-            if status.state == "absent":
-                raise self._absent()
             if status.state != "broken" or time.monotonic() > deadline:
-                command = "reset" if status.state == "broken" else "up"
-                raise LabError(
-                    f"lab {self.name!r} ({self.mode}) is {status.state}",
-                    evidence=status.lines(),
-                    hint=f"labkit {command} --name {self.name} --mode {self.mode}",
-                )
+                raise status.error()
             time.sleep(0.5)
 
     def _repair(self) -> None:
@@ -528,7 +521,13 @@ class Lab:
             self.container(node), argv, stdin=stdin, user=user, timeout=timeout, check=check
         )
 
-    def kubectl(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> Output:
+    def kubectl(
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        timeout: float = 60,
+        check: bool = True,
+    ) -> Output:
         """Run kubectl on the control plane as cluster-admin.
 
         Parameters
@@ -537,6 +536,8 @@ class Lab:
             The arguments of kubectl.
         stdin : bytes, optional
             kubectl's standard input.
+        timeout : float
+            Seconds until kubectl is killed.
         check : bool
             Raise if kubectl fails.
 
@@ -547,13 +548,13 @@ class Lab:
         Raises
         ------
         CommandFailed
-            kubectl ran longer than a minute, or `check` is set and it failed.
+            kubectl ran longer than `timeout`, or `check` is set and it failed.
         NoSuchLab
             The lab is not up.
         """
         kubeconfig = f"--kubeconfig={self.environment.bootstrap_kubeconfig}"
         argv = ["kubectl", kubeconfig, *arguments]
-        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
+        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=timeout)
 
     def api(self, method: str, path: str, body: object = None, *, check: bool = True) -> Output:
         """Send one request to the apiserver as cluster-admin.
@@ -749,11 +750,8 @@ class Lab:
         for name in ("_containers", "environment"):
             self.__dict__.pop(name, None)
 
-    def _absent(self) -> NoSuchLab:
-        return NoSuchLab(
-            f"no lab {self.name!r} in mode {self.mode}",
-            hint=f"labkit up --name {self.name} --mode {self.mode}",
-        )
+    def _absent(self) -> LabError:
+        return LabStatus(self.name, self.mode, "absent", {}).error()
 
     def _require(self) -> None:
         if not self._containers:

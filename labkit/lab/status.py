@@ -12,7 +12,7 @@ from docker.models.containers import Container
 
 from labkit import agents
 from labkit.cluster import Node
-from labkit.errors import LabkitError
+from labkit.errors import LabError, LabkitError, NoSuchLab
 from labkit.lab.connection import connection_to
 from labkit.lab.engine import connect
 from labkit.lab.health import ANSWER_S
@@ -122,6 +122,33 @@ class LabStatus:
         ['etcd1: is paused']
         """
         return [f"{node}: {it}" for node, every in self.problems.items() for it in every]
+
+    def error(self) -> LabError:
+        """Return the error of a command that needs the lab to be ready.
+
+        Returns
+        -------
+        LabError
+
+        Examples
+        --------
+        >>> paused = {"etcd1": ("is paused",)}
+        >>> print(LabStatus("x", "insecure", "broken", {}, problems=paused).error())
+        lab 'x' (insecure) is broken
+          | etcd1: is paused
+          next: labkit reset --name x --mode insecure
+        """
+        options = f"--name {self.name} --mode {self.mode}"
+        if self.state == "absent":
+            return NoSuchLab(
+                f"no lab {self.name!r} in mode {self.mode}", hint=f"labkit up {options}"
+            )
+        command = "reset" if self.state == "broken" else "up"
+        return LabError(
+            f"lab {self.name!r} ({self.mode}) is {self.state}",
+            evidence=self.lines(),
+            hint=f"labkit {command} {options}",
+        )
 
 
 def status_of(
