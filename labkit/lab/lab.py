@@ -25,7 +25,7 @@ from labkit.errors import ConfigError, LabError
 from labkit.lab import bootstrap, health, lock, machine, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
-from labkit.lab.engine import connect
+from labkit.lab.engine import LOCK, ROLE, connect
 from labkit.lab.files import files_without_keys, machine_files
 from labkit.lab.fingerprint import (
     differences,
@@ -175,8 +175,9 @@ class Lab:
             self._repair()
             self.wait()
             return Timings(time.monotonic() - began)
-        if nodes.labels_of(self.client, self.name, self.mode):
-            self._require_own()
+        self._require_own()
+        left = nodes.labels_of(self.client, self.name, self.mode)
+        if any(own.get(ROLE) != LOCK for own in left):
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
                 nodes.remove_lab(self.client, self.name, self.mode)
         steps: dict[str, float] = {}
@@ -357,8 +358,8 @@ class Lab:
         LabBusy
             On entry: another process changes the lab.
         LabError
-            On entry: something of the lab does not run. At the end: another process removed the
-            lab during the block.
+            On entry: something of the lab does not run, or the lab was made from other files. At
+            the end: another process removed the lab during the block.
         NoSuchLab
             The lab is not up.
         """
@@ -375,6 +376,8 @@ class Lab:
             if status.state != "broken" or time.monotonic() > deadline:
                 raise status.error()
             time.sleep(0.5)
+        if status.other_files:
+            self.require_same_files()
 
     def _repair(self) -> None:
         """Start what does not run, and create the attacker's machine again if it is gone."""
@@ -427,6 +430,7 @@ class Lab:
             reporter=self.reporter,
             wait=self.wait_s if wait is None else wait,
             image=image,
+            made_from=origin(self._plain) if image else {},
             token=self._token,
         ) as changed:
             if changed:
@@ -459,7 +463,8 @@ class Lab:
         slow = min(MOST_PATIENCE, max(1.0, (time.monotonic() - began) / LISTED_S))
         env = self._plain
         kubeconfig = env.bootstrap_kubeconfig
-        status = status_of(self.name, self.mode, found, env.nodes, kubeconfig, slow * ANSWER_S)
+        roles = {node.name: node.role for node in env.nodes}
+        status = status_of(self.name, self.mode, found, roles, kubeconfig, slow * ANSWER_S)
         made = [container.labels for container in found]
         return replace(status, other_files=not is_made_from(env, made))
 
