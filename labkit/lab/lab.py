@@ -21,7 +21,7 @@ from docker.models.containers import Container
 from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
 from labkit.cluster.startable import obstacles
-from labkit.errors import ConfigError, LabError
+from labkit.errors import ConfigError, LabError, StartTimeout
 from labkit.lab import bootstrap, health, lock, machine, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
@@ -261,7 +261,7 @@ class Lab:
         began = time.monotonic()
         with self._exclusive("reset"), traces.undertaking("reset", ["configuration"]):
             self._require()
-            self._repair()
+            self._repair(tolerant=True)
             traces.undo_interrupted(self, tolerant=True)
             self._roll_back()
             if self.environment.edits:
@@ -379,8 +379,11 @@ class Lab:
         if status.other_files:
             self.require_same_files()
 
-    def _repair(self) -> None:
-        """Start what does not run, and create the attacker's machine again if it is gone."""
+    def _repair(self, *, tolerant: bool = False) -> None:
+        """Start what does not run, and create the attacker's machine again if it is gone.
+
+        With `tolerant`, a unit may fail to start: a reset puts back the files that it reads.
+        """
         found = nodes.find_nodes(self.client, self.name, self.mode)
         there = {container.labels["labkit.node"] for container in found}
         gone = [node for node in self._plain.nodes if node.name not in there]
@@ -394,13 +397,14 @@ class Lab:
                 self._create_again(node, str(found[0].attrs["Image"]))
         if repaired := health.repair(found):
             self._forget()
-            with self.reporter.step(f"{self.mode}: repair {'; '.join(repaired)}"):
+            late = contextlib.suppress(StartTimeout) if tolerant else contextlib.nullcontext()
+            with late, self.reporter.step(f"{self.mode}: repair {'; '.join(repaired)}"):
                 bootstrap.wait_for_all_units(self._containers, self.environment)
                 bootstrap.wait_for_etcd(self._first("etcd"))
                 self._wait_for_apiserver()
-                if self.exec(self._master_name, ["test", "-e", READY], check=False).exit_code:
-                    # a stop has removed the file, with what the lab reached when it came up
-                    self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
+            if self.exec(self._master_name, ["test", "-e", READY], check=False).exit_code:
+                # a stop has removed the file, with what the lab reached when it came up
+                self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
 
     def _create_again(self, node: Node, image: str) -> None:
         network = find_network(self.client, self.name, self.mode)
