@@ -15,6 +15,7 @@ from docker.models.containers import Container
 from labkit import agents
 from labkit.errors import LabError, LabkitError
 from labkit.lab.connection import connection_to
+from labkit.lab.engine import LABEL, MODE
 from labkit.lab.machine import execute
 
 __all__ = ["problems", "repair"]
@@ -128,5 +129,13 @@ def _repair(machine: Container) -> list[str]:
                 evidence=[str(error.explanation or error)],
                 hint="labkit down, then labkit up",
             ) from error
-    units = execute(machine, agents.argv("health", "repair"), timeout=30).text.splitlines()
-    return repaired + [f"{node}: {line}" for line in units]
+    done = execute(machine, agents.argv("health", "repair"), timeout=30, check=False)
+    if done.exit_code:
+        about = machine.labels
+        options = f"--name {about[LABEL]} --mode {about[MODE]}"
+        raise LabError(
+            f"{node} cannot be repaired: {(done.error or done.text).strip()}",
+            evidence=["if every machine says so, free space on the machine that Docker runs on"],
+            hint=f"labkit down {options}; then labkit up {options}",
+        )
+    return repaired + [f"{node}: {line}" for line in done.text.splitlines()]

@@ -21,11 +21,11 @@ from docker.models.containers import Container
 from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
 from labkit.cluster.startable import obstacles
-from labkit.errors import ConfigError, LabError, NoSuchLab
+from labkit.errors import ConfigError, LabError, StartTimeout
 from labkit.lab import bootstrap, health, lock, machine, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
-from labkit.lab.engine import connect
+from labkit.lab.engine import LOCK, ROLE, connect
 from labkit.lab.files import files_without_keys, machine_files
 from labkit.lab.fingerprint import (
     differences,
@@ -175,8 +175,9 @@ class Lab:
             self._repair()
             self.wait()
             return Timings(time.monotonic() - began)
-        if nodes.labels_of(self.client, self.name, self.mode):
-            self._require_own()
+        self._require_own()
+        left = nodes.labels_of(self.client, self.name, self.mode)
+        if any(own.get(ROLE) != LOCK for own in left):
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
                 nodes.remove_lab(self.client, self.name, self.mode)
         steps: dict[str, float] = {}
@@ -260,7 +261,7 @@ class Lab:
         began = time.monotonic()
         with self._exclusive("reset"), traces.undertaking("reset", ["configuration"]):
             self._require()
-            self._repair()
+            self._repair(tolerant=True)
             traces.undo_interrupted(self, tolerant=True)
             self._roll_back()
             if self.environment.edits:
@@ -357,8 +358,8 @@ class Lab:
         LabBusy
             On entry: another process changes the lab.
         LabError
-            On entry: something of the lab does not run. At the end: another process removed the
-            lab during the block.
+            On entry: something of the lab does not run, or the lab was made from other files. At
+            the end: another process removed the lab during the block.
         NoSuchLab
             The lab is not up.
         """
@@ -372,19 +373,17 @@ class Lab:
         """Fail if the lab is not ready; a component that has just been restarted gets some time."""
         deadline = time.monotonic() + RECOVERY_S
         while (status := self.status()).state != "ready":
-            if status.state == "absent":
-                raise self._absent()
             if status.state != "broken" or time.monotonic() > deadline:
-                command = "reset" if status.state == "broken" else "up"
-                raise LabError(
-                    f"lab {self.name!r} ({self.mode}) is {status.state}",
-                    evidence=status.lines(),
-                    hint=f"labkit {command} --name {self.name} --mode {self.mode}",
-                )
+                raise status.error()
             time.sleep(0.5)
+        if status.other_files:
+            self.require_same_files()
 
-    def _repair(self) -> None:
-        """Start what does not run, and create the attacker's machine again if it is gone."""
+    def _repair(self, *, tolerant: bool = False) -> None:
+        """Start what does not run, and create the attacker's machine again if it is gone.
+
+        With `tolerant`, a unit may fail to start: a reset puts back the files that it reads.
+        """
         found = nodes.find_nodes(self.client, self.name, self.mode)
         there = {container.labels["labkit.node"] for container in found}
         gone = [node for node in self._plain.nodes if node.name not in there]
@@ -398,13 +397,14 @@ class Lab:
                 self._create_again(node, str(found[0].attrs["Image"]))
         if repaired := health.repair(found):
             self._forget()
-            with self.reporter.step(f"{self.mode}: repair {'; '.join(repaired)}"):
+            late = contextlib.suppress(StartTimeout) if tolerant else contextlib.nullcontext()
+            with late, self.reporter.step(f"{self.mode}: repair {'; '.join(repaired)}"):
                 bootstrap.wait_for_all_units(self._containers, self.environment)
                 bootstrap.wait_for_etcd(self._first("etcd"))
                 self._wait_for_apiserver()
-                if self.exec(self._master_name, ["test", "-e", READY], check=False).exit_code:
-                    # a stop has removed the file, with what the lab reached when it came up
-                    self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
+            if self.exec(self._master_name, ["test", "-e", READY], check=False).exit_code:
+                # a stop has removed the file, with what the lab reached when it came up
+                self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
 
     def _create_again(self, node: Node, image: str) -> None:
         network = find_network(self.client, self.name, self.mode)
@@ -434,6 +434,7 @@ class Lab:
             reporter=self.reporter,
             wait=self.wait_s if wait is None else wait,
             image=image,
+            made_from=origin(self._plain) if image else {},
             token=self._token,
         ) as changed:
             if changed:
@@ -466,7 +467,8 @@ class Lab:
         slow = min(MOST_PATIENCE, max(1.0, (time.monotonic() - began) / LISTED_S))
         env = self._plain
         kubeconfig = env.bootstrap_kubeconfig
-        status = status_of(self.name, self.mode, found, env.nodes, kubeconfig, slow * ANSWER_S)
+        roles = {node.name: node.role for node in env.nodes}
+        status = status_of(self.name, self.mode, found, roles, kubeconfig, slow * ANSWER_S)
         made = [container.labels for container in found]
         return replace(status, other_files=not is_made_from(env, made))
 
@@ -528,7 +530,13 @@ class Lab:
             self.container(node), argv, stdin=stdin, user=user, timeout=timeout, check=check
         )
 
-    def kubectl(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> Output:
+    def kubectl(
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        timeout: float = 60,
+        check: bool = True,
+    ) -> Output:
         """Run kubectl on the control plane as cluster-admin.
 
         Parameters
@@ -537,6 +545,8 @@ class Lab:
             The arguments of kubectl.
         stdin : bytes, optional
             kubectl's standard input.
+        timeout : float
+            Seconds until kubectl is killed.
         check : bool
             Raise if kubectl fails.
 
@@ -547,13 +557,13 @@ class Lab:
         Raises
         ------
         CommandFailed
-            kubectl ran longer than a minute, or `check` is set and it failed.
+            kubectl ran longer than `timeout`, or `check` is set and it failed.
         NoSuchLab
             The lab is not up.
         """
         kubeconfig = f"--kubeconfig={self.environment.bootstrap_kubeconfig}"
         argv = ["kubectl", kubeconfig, *arguments]
-        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
+        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=timeout)
 
     def api(self, method: str, path: str, body: object = None, *, check: bool = True) -> Output:
         """Send one request to the apiserver as cluster-admin.
@@ -749,11 +759,8 @@ class Lab:
         for name in ("_containers", "environment"):
             self.__dict__.pop(name, None)
 
-    def _absent(self) -> NoSuchLab:
-        return NoSuchLab(
-            f"no lab {self.name!r} in mode {self.mode}",
-            hint=f"labkit up --name {self.name} --mode {self.mode}",
-        )
+    def _absent(self) -> LabError:
+        return LabStatus(self.name, self.mode, "absent", {}).error()
 
     def _require(self) -> None:
         if not self._containers:

@@ -86,8 +86,6 @@ def verify(
 def _verify(
     lab: Lab, model: Model | None, only: Iterable[str] | None, reporter: Reporter
 ) -> Report:
-    if lab.status().other_files:
-        lab.require_same_files()
     model = read_model(lab.environment) if model is None else model
     every = wanted = list(model.channels)
     if only is not None:
