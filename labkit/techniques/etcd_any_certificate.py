@@ -72,7 +72,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Call etcd with the kubelet's certificate, and ask for a secret if TLS accepts it."""
     secret = true_secret(lab, *WANTED)
     channel = client_channel(lab)
-    server = channel.server.partition("@")[2]
+    server = channel.server_node
     endpoint = f"{channel.protocol}://{server}:{channel.port}"
     shown = f"with the certificate of {WORKER}'s kubelet"
     if channel.protocol == "http":

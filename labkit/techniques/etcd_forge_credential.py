@@ -86,7 +86,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 
 def _as_flanneld(lab: Lab, model: Model, channel: Channel) -> list[str]:
-    server = channel.server.partition("@")[2]
+    server = channel.server_node
     address_in_lab(lab, server)
     argv = ["etcdctl", "--command-timeout=4s"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")

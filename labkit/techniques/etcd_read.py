@@ -80,8 +80,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         if not value.startswith(b"k8s:enc:"):
             raise ProbeError(f"{server} answered, but not with {secret}")
     reason = answer.refusal or "the value is a ciphertext"
-    count = as_apiserver(lab, "get", KEY, "--keys-only").split()
-    if count != [KEY]:
+    keys = as_apiserver(lab, "get", KEY, "--keys-only").split()
+    if keys != [KEY]:
         raise ProbeError(f"positive control: the apiserver cannot read {KEY} from {server}")
     control = "with the apiserver's certificate, the same machine gives the key"
     return Verdict(

@@ -86,7 +86,7 @@ def _etcdctl(
     lab: Lab, foothold: Foothold, channel: Channel, credential: Credential | None
 ) -> Iterator[Callable[[str], Output]]:
     """Yield a function that reads a key from etcd; copy the certificate if it is used elsewhere."""
-    server = channel.server.partition("@")[2]
+    server = channel.server_node
     address_in_lab(lab, server)
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     argv = ["etcdctl", "--command-timeout=4s", "get", "--print-value-only"]

@@ -90,7 +90,7 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
     credential = client_credential(read_model(lab.environment), channel)
     if credential is None:
         raise ProbeError("the apiserver has no client certificate for the kubelets")
-    node = channel.client.partition("@")[2]
+    node = channel.client_node
     if call(node, [], "", credential.certificate, credential.key)["status"] != SWITCHING:
         raise ProbeError("positive control: the kubelet refuses the apiserver, too")
     control = "with the apiserver's certificate, the same WebSocket runs the command"

@@ -43,7 +43,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Offer each version and cipher to each listener, one connection each."""
     found = [c for c in read_model(lab.environment).open_channels(ABOUT) if c.protocol == "https"]
-    servers = {(address_in_lab(lab, c.server.split("@")[1]), c.port): c.server for c in found}
+    servers = {(address_in_lab(lab, c.server_node), c.port): c.server for c in found}
     stdin = json.dumps(list(servers)).encode()
     output = run_from(lab, foothold, agents.argv("offer_tls"), stdin=stdin)
     try:

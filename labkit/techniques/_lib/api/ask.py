@@ -42,7 +42,7 @@ def url_of(channel: Channel, path: str, host: str = "") -> str:
     >>> url_of(channel, "/api")
     'http://master:8080/api'
     """
-    where = host or channel.server.partition("@")[2]
+    where = host or channel.server_node
     return f"{channel.protocol}://{where}:{channel.port}{path}"
 
 

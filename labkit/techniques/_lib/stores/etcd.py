@@ -70,7 +70,7 @@ def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: obj
         The result is neither an answer nor a known refusal.
     """
     channel = client_channel(lab)
-    url = f"{channel.protocol}://{channel.server.split('@')[1]}:{channel.port}{API}/{verb}"
+    url = f"{channel.protocol}://{channel.server_node}:{channel.port}{API}/{verb}"
     return request(
         lab, url, foothold=foothold, body=json.dumps({"key": encode(key.encode()), **more}).encode()
     )
@@ -143,11 +143,11 @@ def as_apiserver(lab: Lab, *arguments: str) -> str:
     """Run etcdctl on the master with the apiserver's credential: the positive control."""
     channel = client_channel(lab)
     argv = ["etcdctl", "--command-timeout=5s"]
-    argv.append(f"--endpoints={channel.protocol}://{channel.server.split('@')[1]}:{channel.port}")
+    argv.append(f"--endpoints={channel.protocol}://{channel.server_node}:{channel.port}")
     credential = client_credential(read_model(lab.environment), channel)
     if isinstance(credential, Credential):
         authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)
         argv += [f"--cert={credential.certificate}", f"--key={credential.key}"]
         argv.append(f"--cacert={authority.certificate}")
-    master = channel.client.split("@")[1]
+    master = channel.client_node
     return run(lab, master, [*argv, *arguments], check=True).text

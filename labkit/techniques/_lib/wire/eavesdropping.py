@@ -146,7 +146,7 @@ def eavesdrop(lab: Lab, foothold: Foothold, name: str, target: EavesdropTarget) 
     port = int(found[0].port or 0)
     if target.before is not None:
         target.before(lab)
-    pairs = sorted({(_node(c.client), _node(c.server)) for c in found})
+    pairs = sorted({(c.client_node, c.server_node) for c in found})
     whole = sorted({(min(pair), max(pair)) for pair in pairs})
     with capture(lab, foothold, whole, between(lab, whole, f"tcp port {port}")) as stop:
         ports = _ports(lab, found[0], target.process)
@@ -271,10 +271,6 @@ def nonce(what: str) -> Secret:
     return Secret("", what, "", secrets.token_hex(12).encode())
 
 
-def _node(name: str) -> str:
-    return name.rpartition("@")[2]
-
-
 def _details(
     channel: Channel, secret: Secret, seen: Content, shown: bytes
 ) -> dict[str, Content | Sample | float]:
@@ -292,5 +288,5 @@ def _ports(lab: Lab, channel: Channel, process: str) -> set[int]:
     if not process:
         return set()
     argv = ["ss", "--tcp", "--numeric", "--processes", "--no-header", "dport", f"= :{channel.port}"]
-    lines = run(lab, _node(channel.client), argv, check=True).text.splitlines()
+    lines = run(lab, channel.client_node, argv, check=True).text.splitlines()
     return {int(line.split()[3].rpartition(":")[2]) for line in lines if f'"{process}"' in line}

@@ -127,8 +127,8 @@ def _intercept_calls(
 ) -> tuple[list[dict[str, str]], bool]:
     """Start the false server, make the client call, and return what both saw."""
     here = place_of(lab, foothold)
-    client = found[0].client.rpartition("@")[2]
-    servers = sorted({channel.server.rpartition("@")[2] for channel in found})
+    client = found[0].client_node
+    servers = sorted({channel.server_node for channel in found})
     leaf = Authority.create("labkit-unknown-ca").issue(
         servers[0], hosts=[*servers, "localhost"], usages=["server"]
     )
