@@ -17,7 +17,7 @@ from labkit.verification.audit import audit_rows
 from labkit.verification.content import content_rows
 from labkit.verification.observe import Observed, Results, Unprobed, observe
 from labkit.verification.plan import Job, listener_of, make_plan, node_of, process_of
-from labkit.verification.report import Report, Row
+from labkit.verification.report import FOUND_OUT, Report, Row
 
 __all__ = ["verify"]
 
@@ -193,7 +193,8 @@ def _row(mode: str, channel: Channel, name: str, results: Results) -> Row:
         observed = Observed("", str(cause))
         verdict = "unprobed"
     else:
-        verdict = "agree" if observed.value == claim.value else "disagree"
+        differs = FOUND_OUT if claim.value == "unknown" else "disagree"
+        verdict = "agree" if observed.value == claim.value else differs
     return Row(
         mode=mode,
         channel=channel.id,
