@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,9 @@ def _why_no_engine() -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LABS] = Labs()
+    # a shell's background jobs ignore it, and so would the commands that tests interrupt
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collectstart(collector: Any) -> None:

@@ -15,6 +15,7 @@ from docker.models.containers import Container
 from labkit import agents
 from labkit.errors import LabError, LabkitError
 from labkit.lab.connection import connection_to
+from labkit.lab.engine import LABEL, MODE
 from labkit.lab.machine import execute
 from labkit.lab.wait import stretch_of, wait_until
 
@@ -134,5 +135,13 @@ def _repair(machine: Container) -> list[str]:
         if machine.labels["labkit.role"] != "attacker":
             wait_until(machine, ANSWERS, what=f"systemd on {node}", deadline=30)
     argv = agents.argv("health", "repair")
-    units = execute(machine, argv, timeout=30 * stretch_of(machine)).text.splitlines()
-    return repaired + [f"{node}: {line}" for line in units]
+    done = execute(machine, argv, timeout=30 * stretch_of(machine), check=False)
+    if done.exit_code:
+        about = machine.labels
+        options = f"--name {about[LABEL]} --mode {about[MODE]}"
+        raise LabError(
+            f"{node} cannot be repaired: {(done.error or done.text).strip()}",
+            evidence=["if every machine says so, free space on the machine that Docker runs on"],
+            hint=f"labkit down {options}; then labkit up {options}",
+        )
+    return repaired + [f"{node}: {line}" for line in done.text.splitlines()]

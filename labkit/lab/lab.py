@@ -21,11 +21,11 @@ from docker.models.containers import Container
 from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
 from labkit.cluster.startable import obstacles
-from labkit.errors import ConfigError, LabError, LabkitError, NoSuchLab
+from labkit.errors import ConfigError, LabError, LabkitError
 from labkit.lab import bootstrap, health, lock, machine, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
-from labkit.lab.engine import connect
+from labkit.lab.engine import LOCK, ROLE, connect
 from labkit.lab.files import files_without_keys, machine_files
 from labkit.lab.fingerprint import (
     KEPT,
@@ -179,8 +179,9 @@ class Lab:
             self._repair(wait=True)
             self.wait()
             return Timings(time.monotonic() - began)
-        if nodes.labels_of(self.client, self.name, self.mode):
-            self._require_own()
+        self._require_own()
+        left = nodes.labels_of(self.client, self.name, self.mode)
+        if any(own.get(ROLE) != LOCK for own in left):
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
                 nodes.remove_lab(self.client, self.name, self.mode)
         steps: dict[str, float] = {}
@@ -384,8 +385,8 @@ class Lab:
         LabBusy
             On entry: another process changes the lab.
         LabError
-            On entry: something of the lab does not run. At the end: another process removed the
-            lab during the block.
+            On entry: something of the lab does not run, or the lab was made from other files. At
+            the end: another process removed the lab during the block.
         NoSuchLab
             The lab is not up.
         """
@@ -399,19 +400,14 @@ class Lab:
         """Fail if the lab is not ready; a component that has just been restarted gets some time."""
         began, stretch = time.monotonic(), 1.0
         while (status := self._status(stretch)).state != "ready":
-            if status.state == "absent":
-                raise self._absent()
-            with contextlib.suppress(LabkitError):  # a frozen machine does not say how busy it is
-                stretch = self.stretch()
             waited = time.monotonic() - began
             if status.state != "broken" or waited > RECOVERY_S * stretch:
-                command = "reset" if status.state == "broken" else "up"
-                raise LabError(
-                    f"lab {self.name!r} ({self.mode}) is {status.state}",
-                    evidence=status.lines(),
-                    hint=f"labkit {command} --name {self.name} --mode {self.mode}",
-                )
+                raise status.error()
+            with contextlib.suppress(LabkitError):  # a frozen machine does not say how busy it is
+                stretch = self.stretch()
             time.sleep(0.5)
+        if status.other_files:
+            self.require_same_files()
 
     def _repair(self, *, wait: bool) -> None:
         """Start what does not run, and create the attacker's machine again if it is gone.
@@ -468,6 +464,7 @@ class Lab:
             reporter=self.reporter,
             wait=self.wait_s if wait is None else wait,
             image=image,
+            made_from=origin(self._plain) if image else {},
             token=self._token,
         ) as changed:
             if changed:
@@ -503,7 +500,8 @@ class Lab:
         slow = min(MOST_PATIENCE, max(stretch, (time.monotonic() - began) / LISTED_S))
         env = self._plain
         kubeconfig = env.bootstrap_kubeconfig
-        status = status_of(self.name, self.mode, found, env.nodes, kubeconfig, slow * ANSWER_S)
+        roles = {node.name: node.role for node in env.nodes}
+        status = status_of(self.name, self.mode, found, roles, kubeconfig, slow * ANSWER_S)
         made = [container.labels for container in found]
         return replace(status, other_files=not is_made_from(env, made))
 
@@ -565,7 +563,13 @@ class Lab:
             self.container(node), argv, stdin=stdin, user=user, timeout=timeout, check=check
         )
 
-    def kubectl(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> Output:
+    def kubectl(
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        timeout: float = 60,
+        check: bool = True,
+    ) -> Output:
         """Run kubectl on the control plane as cluster-admin.
 
         Parameters
@@ -574,6 +578,8 @@ class Lab:
             The arguments of kubectl.
         stdin : bytes, optional
             kubectl's standard input.
+        timeout : float
+            Seconds until kubectl is killed.
         check : bool
             Raise if kubectl fails.
 
@@ -584,13 +590,13 @@ class Lab:
         Raises
         ------
         CommandFailed
-            kubectl ran longer than a minute, or `check` is set and it failed.
+            kubectl ran longer than `timeout`, or `check` is set and it failed.
         NoSuchLab
             The lab is not up.
         """
         kubeconfig = f"--kubeconfig={self.environment.bootstrap_kubeconfig}"
         argv = ["kubectl", kubeconfig, *arguments]
-        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
+        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=timeout)
 
     def api(self, method: str, path: str, body: object = None, *, check: bool = True) -> Output:
         """Send one request to the apiserver as cluster-admin.
@@ -806,11 +812,8 @@ class Lab:
         for name in ("_containers", "environment"):
             self.__dict__.pop(name, None)
 
-    def _absent(self) -> NoSuchLab:
-        return NoSuchLab(
-            f"no lab {self.name!r} in mode {self.mode}",
-            hint=f"labkit up --name {self.name} --mode {self.mode}",
-        )
+    def _absent(self) -> LabError:
+        return LabStatus(self.name, self.mode, "absent", {}).error()
 
     def _require(self) -> None:
         if not self._containers:

@@ -25,6 +25,7 @@ from labkit.techniques._lib.technique import (
     ROOT_ON_WORKER,
     Prediction,
     Technique,
+    holds,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -68,7 +69,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     claim = model.open_channels(CHANNEL)[0].authorization
     if foothold == ROOT_ON_ETCD:
         return Prediction(True, (f"etcd's administrator writes everything: {claim.source}",))
-    return Prediction(claim.value == "allow-all", (str(claim),))
+    return holds(claim, "allow-all")
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

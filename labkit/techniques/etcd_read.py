@@ -29,6 +29,7 @@ from labkit.techniques._lib.technique import (
     USER_ON_WORKER,
     Prediction,
     Technique,
+    then,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -43,8 +44,7 @@ KEY = "/registry/secrets/shop/db-credentials"
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether etcd accepts callers without a credential, and stores plaintext."""
-    reached = answers_anonymous(model)
-    return stores_plaintext(model) if reached.succeeds else reached
+    return then(answers_anonymous(model), stores_plaintext(model))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

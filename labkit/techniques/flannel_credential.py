@@ -27,6 +27,8 @@ from labkit.techniques._lib.technique import (
     SECRETS,
     Prediction,
     Technique,
+    holds,
+    then,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -46,9 +48,7 @@ REFUSALS = ("permission denied", "user name is empty", "certificate required", "
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether etcd lets flanneld read every key, and stores secrets in plaintext."""
     claim = model.open_channels(CHANNEL)[0].authorization
-    if claim.value != "allow-all":
-        return Prediction(False, (str(claim),))
-    return stores_plaintext(model)
+    return then(holds(claim, "allow-all"), stores_plaintext(model))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -34,8 +34,10 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     Go accepts CBC ciphers in TLS 1.2 by default.
     """
     found = [c.encryption for c in model.open_channels(ABOUT) if c.protocol == "https"]
-    weak = [claim for claim in found if claim.value != "tls1.3"]
-    return Prediction(bool(weak), tuple(dict.fromkeys(map(str, weak or found))))
+    weak = [claim for claim in found if claim.value not in ("tls1.3", "unknown")]
+    unknown = [claim for claim in found if claim.value == "unknown"]
+    because = tuple(dict.fromkeys(map(str, weak or unknown or found)))
+    return Prediction(True if weak else None if unknown else False, because)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

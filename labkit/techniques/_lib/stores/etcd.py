@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from labkit.cluster import Credential
 from labkit.errors import ProbeError
 from labkit.model import Channel, Foothold, Model, read_model
-from labkit.model.credentials import client_credential
+from labkit.model.credentials import client_credential, secrets_at_rest
 from labkit.techniques._lib.machines.reach import Answer, request, run
-from labkit.techniques._lib.technique import NETWORK, Prediction
+from labkit.techniques._lib.technique import NETWORK, Prediction, all_of, holds
 from labkit.techniques._lib.verdict import Setting
 
 if TYPE_CHECKING:
@@ -82,20 +82,20 @@ def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: obj
 def answers_anonymous(model: Model) -> Prediction:
     """Predict whether etcd answers a caller without a credential."""
     channel = model.open_channels("kube-apiserver@* -> etcd@*")[0]
-    for claim, wanted in (
-        (channel.client_authentication, "none"),
-        (channel.authorization, "allow-all"),
-    ):
-        if claim.value != wanted:
-            return Prediction(False, (str(claim),))
-    return Prediction(True, (str(channel.client_authentication), str(channel.authorization)))
+    return all_of(
+        holds(channel.client_authentication, "none"), holds(channel.authorization, "allow-all")
+    )
 
 
 def stores_plaintext(model: Model) -> Prediction:
     """Predict whether the apiserver stores secrets without encryption."""
-    settings = encryption(model.environment)
+    env = model.environment
+    settings = encryption(env)
+    claims = [secrets_at_rest(env, it) for it in env.components if it.kind == "kube-apiserver"]
     encrypted = [setting for setting in settings if setting[1] not in ("identity", "none")]
     said = tuple(f"{what}: {value}: {read_in}" for what, value, read_in in encrypted or settings)
+    if any(claim.value == "unknown" for claim in claims):
+        return Prediction(None, tuple(map(str, claims)))
     return Prediction(not encrypted, said)
 
 

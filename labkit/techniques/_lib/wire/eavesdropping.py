@@ -14,7 +14,15 @@ from labkit.errors import ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import run
 from labkit.techniques._lib.stores.secret import Sample, Secret, sample
-from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    NETWORK,
+    ROOT_ON_WORKER,
+    Prediction,
+    Technique,
+    all_of,
+    any_of,
+    holds,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 from labkit.techniques._lib.wire.capture import LEAVES, between, capture
 from labkit.techniques._lib.wire.decode import (
@@ -115,13 +123,13 @@ def predict(model: Model, target: EavesdropTarget) -> Prediction:
         return Prediction(
             False, tuple(str(c.encryption) for c in model.closed_channels(target.about))
         )
-    readable = next((c.encryption for c in found if c.encryption.value == "none"), None)
-    if readable is None:
-        return Prediction(False, (str(found[0].encryption),))
-    if target.payload is not None:
-        inner = target.payload(model)
-        return Prediction(inner.succeeds, (str(readable), *inner.because))
-    return Prediction(True, (str(readable),))
+    plain = any_of(*(holds(channel.encryption, "none") for channel in found))
+    if plain.succeeds is False or target.payload is None:
+        return plain
+    inner = target.payload(model)
+    if plain.succeeds and inner.succeeds is False:
+        return Prediction(False, (*plain.because, *inner.because))
+    return all_of(plain, inner)
 
 
 def eavesdrop(lab: Lab, foothold: Foothold, name: str, target: EavesdropTarget) -> Verdict:

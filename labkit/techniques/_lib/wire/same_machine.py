@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import address_in_lab, run, run_from
-from labkit.techniques._lib.technique import NETWORK, USER_ON_MASTER, Prediction, Technique
+from labkit.techniques._lib.technique import NETWORK, USER_ON_MASTER, Prediction, Technique, holds
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire.capture import LEAVES, capture
 from labkit.techniques._lib.wire.eavesdropping import ATTACK, SOURCES
@@ -30,7 +30,7 @@ def predict(model: Model, about: str) -> Prediction:
     channel = model.open_channels(about)[0]
     node = channel.client_node
     if channel.server_node != node:
-        return Prediction(channel.encryption.value == "none", (str(channel.encryption),))
+        return holds(channel.encryption, "none")
     config = model.environment.component(channel.client).kubeconfig
     source = config.server.source if config else channel.encryption.source
     return Prediction(False, (f"both ends are on {node}: {source}",))
