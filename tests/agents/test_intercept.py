@@ -218,8 +218,13 @@ def test_rules_are_removed_and_connections_cut_twice(
 
 @pytest.mark.parametrize(("trigger", "several"), [(["sleep", "20"], False), (["true"], True)])
 def test_client_is_not_called_again_while_it_is_called(
-    server_context: ssl.SSLContext, leaf: Leaf, trigger: list[str], several: bool
+    server_context: ssl.SSLContext,
+    leaf: Leaf,
+    trigger: list[str],
+    several: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(intercept, "stretch", lambda: 1.0)
     called: list[subprocess.Popen[bytes]] = []
     meetings = intercept.Meetings(["a.service"], server_context)
     asked = job(leaf, triggers=[trigger], clients=[], seconds=2)
