@@ -306,6 +306,8 @@ class Lab:
     def apply(self, edits: Iterable[Edit]) -> Timings:
         """Change the configuration of the running lab; an interrupted change is undone first.
 
+        A change that a signal interrupts is undone at once, and one that fails by the next command.
+
         Parameters
         ----------
         edits : iterable of Edit
@@ -331,9 +333,16 @@ class Lab:
             self.require_same_files()
             self._roll_back()
             old = self.environment
-            self._record(new, before=old, who=who)
-            with self.reporter.step(f"{self.mode}: change the configuration"):
-                change(self._containers, old, new)
+            self._record(new, before=old, who=who, running=True)
+            try:
+                with self.reporter.step(f"{self.mode}: change the configuration"):
+                    change(self._containers, old, new)
+            except KeyboardInterrupt:
+                self._roll_back()
+                raise
+            except Exception:
+                self._record(new, before=old, who=who)
+                raise
             self._record(new)
         return Timings(time.monotonic() - began)
 
@@ -741,8 +750,15 @@ class Lab:
     def _first(self, role: str) -> Container:
         return self.container(next(n.name for n in self.environment.nodes if n.role == role))
 
-    def _record(self, env: Environment, before: Environment | None = None, who: str = "") -> None:
-        record.write(self._master, env, before, who)
+    def _record(
+        self,
+        env: Environment,
+        before: Environment | None = None,
+        who: str = "",
+        *,
+        running: bool = False,
+    ) -> None:
+        record.write(self._master, env, before, who, running=running)
         self.__dict__["environment"] = env
 
     def _roll_back(self) -> None:
