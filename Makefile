@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LABKIT := $(BIN)/labkit
 MODES := --mode insecure --mode hardened
+UNIT := $(BIN)/python -m pytest tests labkit -m "not lab"
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 \
          --nbval-sanitize-with=notebooks/sanitize.cfg
 # Jupyter does not start as root without this option; it listens on this machine only.
@@ -46,11 +47,14 @@ notebooks: $(STAMP) ## Open the notebooks in JupyterLab, on this machine only
 .PHONY: test
 test: engine ## Run all tests: unit tests, lab tests and notebooks
 	@$(LABKIT) image build >/dev/null
-	@$(BIN)/python -m pytest tests labkit notebooks $(NBVAL) $(PYTEST)
+	@status=0; \
+	$(UNIT) --numprocesses auto --dist loadfile $(PYTEST) || status=$$?; \
+	$(BIN)/python -m pytest tests labkit notebooks -m lab $(NBVAL) $(PYTEST) || status=$$?; \
+	exit $$status
 
 .PHONY: unit
 unit: $(STAMP) ## Run the tests that need no Docker
-	@$(BIN)/python -m pytest tests labkit -m "not lab" $(PYTEST)
+	@$(UNIT) $(PYTEST)
 
 .PHONY: fuzz
 fuzz: SEED := 1
@@ -68,7 +72,7 @@ fuzz-targets: $(STAMP) ## Try 5,000 times to make a command act on what is not t
 
 .PHONY: coverage
 coverage: $(STAMP) ## Run the tests that need no Docker, and list the lines and branches they miss
-	@$(BIN)/python -m pytest tests labkit -m "not lab" --cov $(PYTEST)
+	@$(UNIT) --cov $(PYTEST)
 
 .PHONY: lint
 lint: $(STAMP) ## Check code and texts: ruff, mypy, import rules, shellcheck, word list

@@ -32,6 +32,10 @@ from labkit.techniques._lib.technique import (
     SECRETS,
     Prediction,
     Technique,
+    all_of,
+    any_of,
+    holds,
+    then,
 )
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -52,22 +56,23 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     channel = model.open_channels(CHANNEL)[0]
     credential = model.environment.credential("kubelet", WORKER)
     trusted = model.environment.component(channel.server).setting("trusted-ca-file")
-    asked = channel.encryption.value != "none" and channel.client_authentication.value != "none"
-    if asked and (
-        credential is None
-        or credential.signed_by not in trusted_by(model.environment, trusted.value)
-    ):
-        return Prediction(False, (f"trusts {trusted.value} only: {trusted.source}",))
-    if channel.authorization.value != "allow-all":
-        return Prediction(False, (str(channel.authorization),))
-    return stores_plaintext(model)
+    known = credential is not None and (
+        credential.signed_by in trusted_by(model.environment, trusted.value)
+    )
+    opened = any_of(
+        Prediction(known, (f"trusts {trusted.value} only: {trusted.source}",)),
+        holds(channel.encryption, "none"),
+        holds(channel.client_authentication, "none"),
+    )
+    reached = all_of(opened, holds(channel.authorization, "allow-all"))
+    return then(reached, stores_plaintext(model))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Call etcd with the kubelet's certificate, and ask for a secret if TLS accepts it."""
     secret = true_secret(lab, *WANTED)
     channel = client_channel(lab)
-    server = channel.server.partition("@")[2]
+    server = channel.server_node
     endpoint = f"{channel.protocol}://{server}:{channel.port}"
     shown = f"with the certificate of {WORKER}'s kubelet"
     if channel.protocol == "http":

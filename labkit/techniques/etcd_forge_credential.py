@@ -24,6 +24,7 @@ from labkit.techniques._lib.technique import (
     ROOT_ON_WORKER,
     Prediction,
     Technique,
+    holds,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -67,7 +68,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     claim = model.open_channels(CHANNEL)[0].authorization
     if foothold == ROOT_ON_ETCD:
         return Prediction(True, (f"etcd's administrator writes everything: {claim.source}",))
-    return Prediction(claim.value == "allow-all", (str(claim),))
+    return holds(claim, "allow-all")
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -85,7 +86,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 
 def _as_flanneld(lab: Lab, model: Model, channel: Channel) -> list[str]:
-    server = channel.server.partition("@")[2]
+    server = channel.server_node
     address_in_lab(lab, server)
     argv = ["etcdctl", "--command-timeout=4s"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")

@@ -23,7 +23,7 @@ from labkit.techniques._lib.api.ask import first_refusal, url_of
 from labkit.techniques._lib.machines.reach import attacker, request, run
 from labkit.techniques._lib.stores.etcd import answers_anonymous, client_channel, stores_plaintext
 from labkit.techniques._lib.stores.secret import Secret, fresh_secret
-from labkit.techniques._lib.technique import NETWORK, SECRETS, Prediction, Technique
+from labkit.techniques._lib.technique import NETWORK, SECRETS, Prediction, Technique, all_of, then
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -41,10 +41,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether peers and etcd accept callers without a credential, and store plaintext."""
     peers = model.open_channels(PEERS)[0]
     joins = first_refusal((peers.client_authentication, ("none",)))
-    for prediction in (joins, answers_anonymous(model)):
-        if not prediction.succeeds:
-            return prediction
-    return stores_plaintext(model)
+    return then(all_of(joins, answers_anonymous(model)), stores_plaintext(model))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -27,6 +27,8 @@ from labkit.techniques._lib.technique import (
     SECRETS,
     Prediction,
     Technique,
+    holds,
+    then,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -46,9 +48,7 @@ REFUSALS = ("permission denied", "user name is empty", "certificate required", "
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether etcd lets flanneld read every key, and stores secrets in plaintext."""
     claim = model.open_channels(CHANNEL)[0].authorization
-    if claim.value != "allow-all":
-        return Prediction(False, (str(claim),))
-    return stores_plaintext(model)
+    return then(holds(claim, "allow-all"), stores_plaintext(model))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -86,7 +86,7 @@ def _etcdctl(
     lab: Lab, foothold: Foothold, channel: Channel, credential: Credential | None
 ) -> Iterator[Callable[[str], Output]]:
     """Yield a function that reads a key from etcd; copy the certificate if it is used elsewhere."""
-    server = channel.server.partition("@")[2]
+    server = channel.server_node
     address_in_lab(lab, server)
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
     argv = ["etcdctl", "--command-timeout=4s", "get", "--print-value-only"]

@@ -153,6 +153,7 @@ SHARE = [("reset", "attack"), ("reset", "reset")]
 PAIRS = ALL if os.environ.get("LABKIT_ALL_PAIRS") else SHARE
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_two_commands_at_once_both_end_well(
     one: str, other: str, request: pytest.FixtureRequest

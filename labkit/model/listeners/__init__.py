@@ -104,7 +104,7 @@ def kind_of_listener(channel: Channel) -> ListenerKind:
     >>> sorted({kind_of_listener(it).name for it in read_model("insecure").channels})[:4]
     ['apiserver', 'containerd socket', 'docker', 'docker socket']
     """
-    return _server(channel.server.partition("@")[0]).kind_of(channel)
+    return _server(channel.server_name).kind_of(channel)
 
 
 def _server(kind: str) -> Server:

@@ -135,7 +135,7 @@ class ListenerKind:
         gap = self.gaps.get(property_, NO_GAP)
         if not gap.by_client:
             return gap
-        technique = gap.by_client.get(channel.client.partition("@")[0])
+        technique = gap.by_client.get(channel.client_name)
         return replace(gap, technique=technique) if technique else gap
 
     def fits(self, channel: Channel) -> bool:
@@ -151,7 +151,7 @@ class ListenerKind:
         """
         return (
             self.protocol in ("", channel.protocol)
-            and self.client in ("", channel.client.partition("@")[0])
+            and self.client in ("", channel.client_name)
             and self.data in ((), channel.data)
         )
 

@@ -22,7 +22,7 @@ from labkit.techniques._lib.api.access import (
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import create, read
 from labkit.techniques._lib.machines.reach import Answer, request
-from labkit.techniques._lib.technique import Prediction
+from labkit.techniques._lib.technique import Prediction, all_of, holds
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -43,13 +43,8 @@ ACTION = Action("create", "pods", namespace=NAMESPACE)
 def may_break_out(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether authorizers and admission let a caller create such a pod."""
     apiserver, caller = apiserver_of(model.environment), caller_at(model.environment, foothold)
-    allowed = may_write(model, caller, ACTION)
-    if not allowed.succeeds:
-        return allowed
     admitted = host_paths(model.environment, apiserver, NAMESPACE)
-    if admitted.value != "admitted":
-        return Prediction(False, (str(admitted),))
-    return Prediction(True, (*allowed.because, str(admitted)))
+    return all_of(may_write(model, caller, ACTION), holds(admitted, "admitted"))
 
 
 def break_out(

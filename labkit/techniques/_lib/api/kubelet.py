@@ -58,10 +58,10 @@ def as_apiserver(lab: Lab, method: str, path: str, pattern: str = CHANNEL) -> An
     if credential is None:
         raise ProbeError("the apiserver has no client certificate for the kubelets")
     url = kubelet_url(lab, path, pattern)
-    address_in_lab(lab, channel.server.partition("@")[2])
+    address_in_lab(lab, channel.server_node)
     argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*", "--max-time", "5"]
     argv += ["--cert", credential.certificate, "--key", credential.key, "--request", method]
-    node = channel.client.partition("@")[2]
+    node = channel.client_node
     output = run(lab, node, [*argv, "--write-out", OUTPUT, url], timeout=DEADLINE)
     content, _, status = output.stdout.rpartition(b"\n")
     found = answer(output.exit_code, output.error, int(status or b"0"), content, url)

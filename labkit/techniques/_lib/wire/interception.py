@@ -23,7 +23,7 @@ from labkit.lab.pki import Authority
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import address_in_lab, run
-from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, Technique, any_of, holds
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire.capture import LEAVES, neighbours, place_of, wait_until_poisoned
 
@@ -78,9 +78,7 @@ def predict(model: Model, target: InterceptionTarget) -> Prediction:
         return Prediction(
             False, tuple(str(c.encryption) for c in model.closed_channels(target.about))
         )
-    claims = [channel.server_authentication for channel in found]
-    unverified = [claim for claim in claims if claim.value in ("none", "unverified")]
-    return Prediction(bool(unverified), (str((unverified or claims)[0]),))
+    return any_of(*(holds(it.server_authentication, "none", "unverified") for it in found))
 
 
 def intercept(lab: Lab, foothold: Foothold, name: str, target: InterceptionTarget) -> Verdict:
@@ -129,8 +127,8 @@ def _intercept_calls(
 ) -> tuple[list[dict[str, str]], bool]:
     """Start the false server, make the client call, and return what both saw."""
     here = place_of(lab, foothold)
-    client = found[0].client.rpartition("@")[2]
-    servers = sorted({channel.server.rpartition("@")[2] for channel in found})
+    client = found[0].client_node
+    servers = sorted({channel.server_node for channel in found})
     leaf = Authority.create("labkit-unknown-ca").issue(
         servers[0], hosts=[*servers, "localhost"], usages=["server"]
     )
