@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -48,6 +48,8 @@ __all__ = ["Lab"]
 
 #: Seconds in which a component that has just been restarted must answer again.
 RECOVERY_S = 10.0
+#: Seconds for which a lab counts as it was asked, while the lock is taken.
+FRESH_S = 3.0
 #: Seconds that an engine without other work needs at most to list a lab; and how many times more
 #: patience a slower one gets at most.
 LISTED_S, MOST_PATIENCE = 0.1, 8.0
@@ -171,12 +173,12 @@ class Lab:
             self.require_same_files()
             return Timings(time.monotonic() - began)
         if state == "broken":
-            self._require_own()
+            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
             self._repair()
             self.wait()
             return Timings(time.monotonic() - began)
-        self._require_own()
         left = nodes.labels_of(self.client, self.name, self.mode)
+        self._require_own(left)
         if any(own.get(ROLE) != LOCK for own in left):
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
                 nodes.remove_lab(self.client, self.name, self.mode)
@@ -234,7 +236,7 @@ class Lab:
     def _remove(self) -> int:
         self._forget()
         if not self._by_name:
-            self._require_own()
+            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
         # The lock goes last, so that nobody starts the lab again before everything is removed.
         removed = nodes.remove_lab(self.client, self.name, self.mode)
         return removed + lock.remove_keeper(self.client, self.name, self.mode)
@@ -372,19 +374,26 @@ class Lab:
         NoSuchLab
             The lab is not up.
         """
-        outer = not lock.is_held(self.client, self.name, self.mode)
-        with self._exclusive(what):
-            if outer:
-                self._require_ready()
-            yield
+        if lock.is_held(self.client, self.name, self.mode):
+            with self._exclusive(what):
+                yield
+            return
+        began = time.monotonic()
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            asked = aside.submit(self.status)  # while the lock is taken
+            with self._exclusive(what):
+                waited = time.monotonic() - began > FRESH_S
+                self._require_ready(self.status() if waited else asked.result())
+                yield
 
-    def _require_ready(self) -> None:
+    def _require_ready(self, status: LabStatus) -> None:
         """Fail if the lab is not ready; a component that has just been restarted gets some time."""
         deadline = time.monotonic() + RECOVERY_S
-        while (status := self.status()).state != "ready":
+        while status.state != "ready":
             if status.state != "broken" or time.monotonic() > deadline:
                 raise status.error()
             time.sleep(0.5)
+            status = self.status()
         if status.other_files:
             self.require_same_files()
 
@@ -728,9 +737,8 @@ class Lab:
 
     # -- private --------------------------------------------------------------------------
 
-    def _require_own(self) -> None:
+    def _require_own(self, made: Sequence[Mapping[str, str]]) -> None:
         """Refuse to remove the lab of another folder whose environment has the same name."""
-        made = nodes.labels_of(self.client, self.name, self.mode)
         if not may_be_of(self._plain, made):
             raise made_from_others(self._plain, self.name, self.mode, made)
 
