@@ -40,7 +40,9 @@ class Labs:
     def up(self) -> dict[str, Any]:
         """Return the labs by mode; after a failed start, raise its error again at once."""
         if not self.is_allowed:
-            raise RuntimeError("only a test with the marker lab, or with a lab's fixture, has a lab")
+            raise RuntimeError(
+                "only a test with the marker lab, or with a lab's fixture, has a lab"
+            )
         if self._error is not None:
             raise self._error
         if not self._labs:

@@ -18,6 +18,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from labkit.agents._connections import stretch
+
 UNITS = "etc/systemd/system"
 #: Folders of components, which may lie on file systems of their own.
 FOLDERS = (
@@ -32,13 +34,13 @@ PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", 
 #: The dates of a certificate: a sequence of two UTCTimes or GeneralizedTimes (RFC 5280, 4.1.2.5).
 TIME = rb"(?:\x17\x0d|\x18\x0f)(\d{12,14})Z"
 DATES = re.compile(rb"\x30." + TIME + TIME, re.DOTALL)
-#: Seconds for an answer of systemd, and of the command.
+#: Seconds for an answer of systemd, and of the command, on an idle machine.
 PATIENCE = 2.0
 
 
 def enabled(root: Path) -> list[str]:
     """Return the names of the enabled units whose files are in /etc, as an environment's are."""
-    links = (root / UNITS).glob("*.wants/*")
+    links = (link for link in (root / UNITS).glob("*.wants/*") if link.is_symlink())
     return sorted({link.name for link in links if str(link.readlink()).startswith(f"/{UNITS}/")})
 
 
@@ -46,7 +48,7 @@ def shown(units: Sequence[str]) -> str:
     """Return what systemd says about the units."""
     argv = ["systemctl", "show", "--property=Id,ActiveState,MainPID", *units]
     return subprocess.run(
-        argv, capture_output=True, text=True, timeout=PATIENCE, check=False
+        argv, capture_output=True, text=True, timeout=PATIENCE * stretch(), check=False
     ).stdout
 
 
@@ -148,7 +150,8 @@ def look(root: Path, ask: Sequence[str]) -> dict[str, str]:
     found |= dict(invalid(root / "etc", datetime.now(UTC)))
     if asked and not found:
         try:
-            if said := asked.communicate(timeout=PATIENCE)[1] if asked.wait(PATIENCE) else "":
+            patience = PATIENCE * stretch()
+            if said := asked.communicate(timeout=patience)[1] if asked.wait(patience) else "":
                 found["the apiserver"] = f"is not ready: {reason(said)}"
         except subprocess.TimeoutExpired:
             found["the apiserver"] = "does not answer"

@@ -17,11 +17,14 @@ from labkit.errors import LabError, LabkitError
 from labkit.lab.connection import connection_to
 from labkit.lab.engine import LABEL, MODE
 from labkit.lab.machine import execute
+from labkit.lab.wait import stretch_of, wait_until
 
 __all__ = ["problems", "repair"]
 
 #: Seconds for the answers of all machines.
 ANSWER_S = 3.0
+#: A request that systemd answers as soon as it can.
+ANSWERS = ("systemctl", "show", "--property=Version")
 STATES = {"exited": "is stopped", "created": "was never started"}
 
 
@@ -129,7 +132,10 @@ def _repair(machine: Container) -> list[str]:
                 evidence=[str(error.explanation or error)],
                 hint="labkit down, then labkit up",
             ) from error
-    done = execute(machine, agents.argv("health", "repair"), timeout=30, check=False)
+        if machine.labels["labkit.role"] != "attacker":
+            wait_until(machine, ANSWERS, what=f"systemd on {node}", deadline=30)
+    argv = agents.argv("health", "repair")
+    done = execute(machine, argv, timeout=30 * stretch_of(machine), check=False)
     if done.exit_code:
         about = machine.labels
         options = f"--name {about[LABEL]} --mode {about[MODE]}"

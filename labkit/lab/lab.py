@@ -21,13 +21,14 @@ from docker.models.containers import Container
 from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
 from labkit.cluster.startable import obstacles
-from labkit.errors import ConfigError, LabError, StartTimeout
+from labkit.errors import ConfigError, LabError, LabkitError
 from labkit.lab import bootstrap, health, lock, machine, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
 from labkit.lab.engine import LOCK, ROLE, connect
 from labkit.lab.files import files_without_keys, machine_files
 from labkit.lab.fingerprint import (
+    KEPT,
     differences,
     keep_fingerprint,
     kept_fingerprint,
@@ -42,7 +43,7 @@ from labkit.lab.origin import is_made_from, made_from_others, may_be_of, origin
 from labkit.lab.progress import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
 from labkit.lab.status import READY, UNKNOWN, LabStatus, Timings, status_of
-from labkit.lab.wait import journal
+from labkit.lab.wait import journal, stretch_of
 
 __all__ = ["Lab"]
 
@@ -53,6 +54,8 @@ FRESH_S = 3.0
 #: Seconds that an engine without other work needs at most to list a lab; and how many times more
 #: patience a slower one gets at most.
 LISTED_S, MOST_PATIENCE = 0.1, 8.0
+#: Seconds for which the load of the machines counts as known.
+LOAD_S = 1.0
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -118,6 +121,7 @@ class Lab:
         self.wait_s = lock.WAIT_S if wait is None else wait
         self._token = secrets.token_hex(8)
         self._reached: Future[list[str]]
+        self._stretch, self._stretch_until = 1.0, 0.0
 
     def __repr__(self) -> str:
         return f"Lab({self.mode!r}, name={self.name!r})"
@@ -174,7 +178,7 @@ class Lab:
             return Timings(time.monotonic() - began)
         if state == "broken":
             self._require_own(nodes.labels_of(self.client, self.name, self.mode))
-            self._repair()
+            self._repair(wait=True)
             self.wait()
             return Timings(time.monotonic() - began)
         left = nodes.labels_of(self.client, self.name, self.mode)
@@ -257,21 +261,44 @@ class Lab:
         ------
         NoSuchLab
             The lab is not up.
+        LabError
+            The lab's start did not end, or it lost a machine that holds keys.
         StartTimeout
             A component did not become ready again.
         """
         began = time.monotonic()
         with self._exclusive("reset"), traces.undertaking("reset", ["configuration"]):
             self._require()
-            self._repair(tolerant=True)
+            self._repair(wait=False)
+            self._require_started()
             traces.undo_interrupted(self, tolerant=True)
-            self._roll_back()
-            if self.environment.edits:
-                self.apply(())
-            with self.reporter.step(f"{self.mode}: reset"):
-                restore(self._containers, self.environment)
+            try:
+                self._return_to_plain()
+            except LabkitError:
+                # perhaps because files are missing: put back what there is, and try again
+                self._restore()
+                self._return_to_plain()
+            self._restore()
             traces.undo_interrupted(self)
         return Timings(time.monotonic() - began)
+
+    def _require_started(self) -> None:
+        """Refuse to restore a lab whose start was interrupted: it has no state to restore."""
+        kept = self.exec(self._master_name, ["test", "-e", KEPT], check=False)
+        if kept.exit_code:
+            raise LabError(
+                f"the start of lab {self.name!r} ({self.mode}) did not end",
+                hint=f"labkit up --name {self.name} --mode {self.mode}, which makes the lab again",
+            )
+
+    def _return_to_plain(self) -> None:
+        self._roll_back()
+        if self.environment.edits:
+            self.apply(())
+
+    def _restore(self) -> None:
+        with self.reporter.step(f"{self.mode}: reset"):
+            restore(self._containers, self._plain)
 
     def drift(self) -> list[str]:
         """Return what the lab's state differs in from the state in which it came up.
@@ -397,10 +424,10 @@ class Lab:
         if status.other_files:
             self.require_same_files()
 
-    def _repair(self, *, tolerant: bool = False) -> None:
+    def _repair(self, *, wait: bool) -> None:
         """Start what does not run, and create the attacker's machine again if it is gone.
 
-        With `tolerant`, a unit may fail to start: a reset puts back the files that it reads.
+        Do not wait if the machines' files are restored next: a unit may need them.
         """
         found = nodes.find_nodes(self.client, self.name, self.mode)
         there = {container.labels["labkit.node"] for container in found}
@@ -415,14 +442,14 @@ class Lab:
                 self._create_again(node, str(found[0].attrs["Image"]))
         if repaired := health.repair(found):
             self._forget()
-            late = contextlib.suppress(StartTimeout) if tolerant else contextlib.nullcontext()
-            with late, self.reporter.step(f"{self.mode}: repair {'; '.join(repaired)}"):
-                bootstrap.wait_for_all_units(self._containers, self.environment)
-                bootstrap.wait_for_etcd(self._first("etcd"))
-                self._wait_for_apiserver()
-            if self.exec(self._master_name, ["test", "-e", READY], check=False).exit_code:
-                # a stop has removed the file, with what the lab reached when it came up
-                self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
+            with self.reporter.step(f"{self.mode}: repair {'; '.join(repaired)}"):
+                if wait:
+                    bootstrap.wait_for_all_units(self._containers, self.environment)
+                    bootstrap.wait_for_etcd(self._first("etcd"))
+                    self._wait_for_apiserver()
+                if self.exec(self._master_name, ["test", "-e", READY], check=False).exit_code:
+                    # a stop has removed the file, with what the lab reached when it came up
+                    self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
 
     def _create_again(self, node: Node, image: str) -> None:
         network = find_network(self.client, self.name, self.mode)
@@ -633,6 +660,26 @@ class Lab:
             The lab is not up.
         """
         return bootstrap.etcdctl(self._first("etcd"), *arguments)
+
+    def stretch(self) -> float:
+        """Return how many times longer than on an idle machine something takes in the lab now.
+
+        Whatever waits for an event of the lab multiplies its patience by it.
+
+        Returns
+        -------
+        float
+            At least 1.
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        """
+        if time.monotonic() > self._stretch_until:
+            self._stretch = stretch_of(self._master)
+            self._stretch_until = time.monotonic() + LOAD_S
+        return self._stretch
 
     def read_file(self, node: str, path: str) -> bytes:
         """Return the content of a file on a machine.

@@ -15,6 +15,7 @@ from labkit.lab.machine import FileSpec, execute, read_file, write_files
 __all__ = ["FILE", "Record", "read", "write"]
 
 FILE = "/var/lib/labkit/edits.json"
+NEW = f"{FILE}.new"
 
 
 class Record(NamedTuple):
@@ -86,4 +87,6 @@ def write(
         kept |= {"before": to_json(before.edits), "who": who}
         if running:
             kept["server"] = execute(master, ["printenv", "LABKIT_SERVER"]).text.strip()
-    write_files(master, [FileSpec(FILE, json.dumps(kept).encode(), 0o600)])
+    # a process that is killed here leaves the old record or the new one
+    write_files(master, [FileSpec(NEW, json.dumps(kept).encode(), 0o600)])
+    execute(master, ["mv", NEW, FILE])

@@ -16,7 +16,7 @@ from labkit.lab.curl import as_curl
 from labkit.model import Model
 from labkit.model.credentials import AUDITED
 from labkit.verification.questions import BINDING, Question
-from labkit.verification.report import Row
+from labkit.verification.report import FOUND_OUT, Row
 
 __all__ = ["audit_question", "audit_rows"]
 
@@ -56,8 +56,8 @@ def audit_rows(lab: Lab, model: Model) -> list[Row]:
             reason = str(error).replace("\n", " ")
             verdict = "unprobed"
         if not verdict:
-            known = claim.value != "unknown"
-            verdict = "agree" if observed == claim.value else "disagree" if known else "unprobed"
+            differs = FOUND_OUT if claim.value == "unknown" else "disagree"
+            verdict = "agree" if observed == claim.value else differs
         found.append(
             Row(
                 mode=lab.mode,

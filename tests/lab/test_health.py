@@ -48,6 +48,13 @@ def test_enabled_units_are_those_whose_files_are_in_etc(tmp_path: Path) -> None:
     assert agent.enabled(tmp_path) == ["etcd.service"]
 
 
+def test_file_in_the_place_of_a_link_enables_no_unit(tmp_path: Path) -> None:
+    folder = tmp_path / "etc/systemd/system/multi-user.target.wants"
+    folder.mkdir(parents=True)
+    (folder / "etcd.service").touch()
+    assert agent.enabled(tmp_path) == []
+
+
 def test_full_file_system_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def statvfs(folder: str) -> Any:
         room, names = rooms.get(folder, (1 << 20, 0))
@@ -198,6 +205,19 @@ def test_frozen_systemd_and_apiserver_are_repaired(lab_insecure: Lab) -> None:
     assert status.problems["etcd1"] == ("systemd is stopped by a signal",)
     lab.reset()
     assert lab.status().state == "ready"
+
+
+def test_machine_without_its_files_is_reset(lab_hardened: Lab) -> None:
+    lab = lab_hardened
+    lab.exec("master", ["rm", "-rf", "/etc/kubernetes"])
+    lab.exec("master", ["systemctl", "stop", "kube-apiserver"])
+    link = "/etc/systemd/system/multi-user.target.wants/kube-scheduler.service"
+    lab.exec("master", ["sh", "-c", f"rm {link}; touch {link}"])
+    # a file that a killed process has emptied
+    lab.exec("worker2", ["truncate", "--size=0", "/var/lib/labkit/since"])
+    lab.reset()
+    assert lab.status().state == "ready"
+    assert lab.drift() == []
 
 
 def test_a_ready_lab_is_up_and_a_broken_one_is_repaired_by_up(lab_hardened: Lab) -> None:

@@ -106,6 +106,9 @@ def test_broken_unit_is_reported_with_its_log_and_the_lab_removed(
     with pytest.raises(StartTimeout):
         lab.up(retain=True)
     assert lab.status().state == "incomplete"
+    with pytest.raises(LabError, match=r"the start of lab .* did not end") as reset:
+        lab.reset()
+    assert reset.value.hint.startswith("labkit up")
     assert "no-such-flag" in lab.logs("etcd1", "etcd.service", 200)
 
 
