@@ -73,20 +73,23 @@ def implications(model: Model) -> dict[Foothold, list[Foothold]]:
     ['user on worker1', 'on the cluster network', 'root on a node', 'inside a pod']
     """
     found: dict[Foothold, list[Foothold]] = {NETWORK: [CALLS], POD: [CALLS], ADMIN: [SECRETS]}
-    workers = machines(model, Role.WORKER)
+    of_role = {role: machines(model, role) for role in Role}
+    workers = frozenset(of_role[Role.WORKER])
     for node in nodes_of(model):
         worker = [NODE, POD] if node in workers else []
         found[Foothold("root", node)] = [Foothold("user", node), NETWORK, *worker]
         found[Foothold("user", node)] = [CALLS]
-    for role in Role:
+    for role, nodes in of_role.items():
         for kind in ("user", "root"):
             # a machine of the attacker's choice
-            found[Foothold(kind, role)] = [Foothold(kind, it) for it in machines(model, role)]
+            found[Foothold(kind, role)] = [Foothold(kind, it) for it in nodes]
     for it in model.credentials:
         found.setdefault(Foothold("root", it.node), []).append(Foothold("holds", it.id))
-    for commands in sorted({it for each in model.channels for it in _commands(model, each)}):
-        root = Foothold("root", model.component(str(commands.where)).node)
-        found.setdefault(root, []).append(commands)
+    # servers whose calls give that one commands them, and nothing more
+    commanded = {it.server for it in model.channels if "commands" in kind_of_listener(it).gives}
+    for server in sorted(commanded):
+        root = Foothold("root", model.component(server).node)
+        found.setdefault(root, []).append(Foothold("commands", server))
     return found
 
 
@@ -111,11 +114,11 @@ def channel_steps(model: Model) -> tuple[Step, ...]:
     """
     found: dict[Step, Step] = {}
     for channel in model.channels:
-        if channel.open:
-            for step in _by_channel(model, channel):
-                # of several clients, the call of anybody is what an attacker does
-                if step not in found or channel.from_anyone:
-                    found[step] = step
+        for step in _by_channel(model, channel) if channel.open else ():
+            known = found.setdefault(step, step)
+            # of several clients, the call of anybody is what an attacker does
+            if known is not step and channel.from_anyone:
+                found[step] = step
     for it in model.credentials:
         found |= {step: step for step in _by_credential(model, it)}
     because = ("may create any pod",)
@@ -158,17 +161,17 @@ def _by_machine(model: Model) -> Iterator[Step]:
 def _by_channel(model: Model, it: Channel) -> Iterator[Step]:
     kind = kind_of_listener(it)
     server = model.component(it.server)
-    gains = (*kind.gains(server), *((SECRETS,) if _keeps_plaintext(model, kind) else ()))
     local = it.protocol == "unix" or is_loopback(it.bind)
-    place = Foothold("user", server.node) if local else CALLS
-    claims = (it.client_authentication, it.authorization)
 
     def call(name: str, foothold: Foothold, technique: str = "", who: str = "") -> Step:
+        gains = (*kind.gains(server), *((SECRETS,) if _keeps_plaintext(model, kind) else ()))
+        claims = (it.client_authentication, it.authorization)
         because = (*claims, who) if who else claims
         return Step(name, foothold, gains, because, REQUEST, technique, it.id)
 
     if it.client_authentication.value in OPEN and it.authorization.value == EVERYTHING:
         technique = kind.gap(it, "client_authentication").technique
+        place = Foothold("user", server.node) if local else CALLS
         yield call(technique or "call-unauthenticated", place, technique)
     elif it.protocol == "unix":
         yield call("use-socket", Foothold("root", server.node))
@@ -200,7 +203,7 @@ def _on_the_way(model: Model, it: Channel, kind: ListenerKind) -> Iterator[Step]
 def _as_client(model: Model, it: Channel, kind: ListenerKind) -> Iterator[Step]:
     """Yield the steps of an attacker who uses a client's credential."""
     # an attacker who writes to etcd can grant themselves anything
-    writes = (ADMIN,) if kind.name == "etcd" and READABLE & set(it.data) else ()
+    writes = (ADMIN,) if kind.name == "etcd" and not READABLE.isdisjoint(it.data) else ()
     if kind.name in STORE and (gains := (*writes, *_loss(model, it, kind))):
         because, technique = (it.authorization,), kind.with_credential
         held = _client_holds(model, it)
@@ -228,17 +231,12 @@ def _client_holds(model: Model, it: Channel) -> Foothold:
     return Foothold("holds", f"{it.credential}@{model.component(it.client).node}")
 
 
-def _commands(model: Model, it: Channel) -> list[Foothold]:
-    """Return the foothold of commanding a server, if its calls give that and nothing more."""
-    gains = kind_of_listener(it).gains(model.component(it.server))
-    return [gain for gain in gains if gain.kind == "commands"]
-
-
 def _keeps_plaintext(model: Model, kind: ListenerKind) -> bool:
     return kind.name in STORE and not model.secrets_encrypted
 
 
 def _loss(model: Model, it: Channel, kind: ListenerKind) -> tuple[Foothold, ...]:
     """Return the loss by reading a channel; secrets may reach etcd encrypted already."""
-    encrypted = kind.name in STORE and model.secrets_encrypted
-    return (SECRETS,) if READABLE & set(it.data) and not encrypted else ()
+    if READABLE.isdisjoint(it.data) or (kind.name in STORE and model.secrets_encrypted):
+        return ()
+    return (SECRETS,)
