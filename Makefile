@@ -107,11 +107,13 @@ matrix: $(STAMP) ## Fill the truth matrix in docs/ (needs make lab); continues a
 
 .PHONY: kills
 kills: engine ## Kill COUNT commands at random moments (SEED), reset, and compare with the new lab
-	@COUNT=$(or $(COUNT),500) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -s tests/lab/test_killed.py
+	@COUNT=$(or $(COUNT),500) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 \
+	  tests/lab/test_killed.py
 
 .PHONY: eight-labs
 eight-labs: engine ## Verify eight labs at once: every claim must be probed (10 GB of memory)
-	@LABKIT_EIGHT_LABS=1 $(BIN)/python -m pytest -q -s tests/verification/test_eight_labs.py
+	@LABKIT_EIGHT_LABS=1 $(BIN)/python -m pytest -q -s -o faulthandler_timeout=3600 \
+	  tests/verification/test_eight_labs.py
 
 .PHONY: flags
 flags: engine ## Rewrite the tables of known flags and keys from the node image's programs (2 min)

@@ -119,14 +119,16 @@ class Machine:
             with whole():
                 self.put_back()
         output("systemctl", "reset-failed")
-        if stale := [unit for unit in units if started_after(since, unit)]:
+        if stale := started_after(since, units) if units else []:
             # A unit may fail until another machine is restored. systemd starts it again.
             output("systemctl", "restart", *stale, check=False)
         for line in self.sockets.read_text().splitlines():
             mode, owner, path = line.split(" ", 2)
             user, _, group = owner.partition(":")
-            shutil.chown(path, user, group)
-            Path(path).chmod(int(mode, 8))
+            # a new socket gets its owner and mode from its unit
+            with contextlib.suppress(FileNotFoundError):
+                shutil.chown(path, user, group)
+                Path(path).chmod(int(mode, 8))
         if (self.root / DOCKER).is_socket():
             self.remove_containers()
         # last: if this program is killed before, the next restore compares again
@@ -177,13 +179,16 @@ class Machine:
             output(*docker, "rm", "--force", *identifiers)
 
 
-def started_after(since: float, unit: str) -> bool:
-    """Say whether a unit does not run, or was started after a time of the monotonic clock."""
-    argv = ["systemctl", "show", "--property=ActiveState,ActiveEnterTimestampMonotonic", unit]
-    shown = dict(line.partition("=")[::2] for line in output(*argv).splitlines())
-    if shown["ActiveState"] not in ("active", "reloading"):
-        return True
-    return int(shown["ActiveEnterTimestampMonotonic"]) > since * 1_000_000
+def started_after(since: float, units: Sequence[str]) -> list[str]:
+    """Return the units that do not run, or were started after a time of the monotonic clock."""
+    argv = ["systemctl", "show", "--property=ActiveState,ActiveEnterTimestampMonotonic", *units]
+    found = []
+    for unit, block in zip(units, output(*argv).strip().split("\n\n"), strict=True):
+        shown = dict(line.partition("=")[::2] for line in block.splitlines())
+        entered = int(shown["ActiveEnterTimestampMonotonic"])
+        if shown["ActiveState"] not in ("active", "reloading") or entered > since * 1_000_000:
+            found.append(unit)
+    return found
 
 
 def main() -> None:

@@ -415,12 +415,15 @@ class Lab:
 
     def _require_ready(self, status: LabStatus) -> None:
         """Fail if the lab is not ready; a component that has just been restarted gets some time."""
-        deadline = time.monotonic() + RECOVERY_S
+        began, stretch = time.monotonic(), 1.0
         while status.state != "ready":
-            if status.state != "broken" or time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if status.state != "broken" or waited > RECOVERY_S * stretch:
                 raise status.error()
+            with contextlib.suppress(LabkitError):  # a frozen machine does not say how busy it is
+                stretch = self.stretch()
             time.sleep(0.5)
-            status = self.status()
+            status = self._status(stretch)
         if status.other_files:
             self.require_same_files()
 
@@ -506,10 +509,13 @@ class Lab:
         -------
         LabStatus
         """
+        return self._status()
+
+    def _status(self, stretch: float = 1.0) -> LabStatus:
         began = time.monotonic()
         found = nodes.find_nodes(self.client, self.name, self.mode)
         # A busy engine takes long to list a lab. Then its machines get as much more time.
-        slow = min(MOST_PATIENCE, max(1.0, (time.monotonic() - began) / LISTED_S))
+        slow = min(MOST_PATIENCE, max(stretch, (time.monotonic() - began) / LISTED_S))
         env = self._plain
         kubeconfig = env.bootstrap_kubeconfig
         roles = {node.name: node.role for node in env.nodes}

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from docker.models.containers import Container
 
 from labkit import agents
-from labkit.agents._connections import stretch_by
-from labkit.errors import CommandFailed, StartTimeout
+from labkit.agents._connections import MOST, stretch_by
+from labkit.errors import CommandFailed, LabkitError, StartTimeout
 from labkit.lab.machine import execute
 
 __all__ = ["journal", "stretch_of", "telling", "wait_until"]
 
+#: Seconds for the answer of a machine about its load.
+ANSWER_S = 5.0
 LOAD, PROCESSORS = ("cat", "/proc/loadavg"), ("nproc",)
 COMPLAINT = re.compile(r"\b(error|fatal|fail|unknown|invalid|not defined|denied|refused)", re.I)
 
@@ -36,7 +38,7 @@ def wait_until(
     what : str
         The name of the component for the error.
     deadline : float
-        Seconds on an idle machine; a busy one gets up to six times as many.
+        Seconds on an idle machine; a busy one gets up to fifteen times as many.
 
     Raises
     ------
@@ -85,9 +87,23 @@ def stretch_of(container: Container) -> float:
     Returns
     -------
     float
-        From 1 to :data:`labkit.agents._connections.MOST`.
+        From 1 to :data:`labkit.agents._connections.MOST`, which also stands for a running machine
+        that does not answer in time.
+
+    Raises
+    ------
+    LabError
+        The machine does not run.
     """
-    load, processors = (execute(container, ask).text for ask in (LOAD, PROCESSORS))
+    try:
+        load, processors = (
+            execute(container, ask, timeout=ANSWER_S).text for ask in (LOAD, PROCESSORS)
+        )
+    except LabkitError:
+        container.reload()
+        if container.status != "running":
+            raise
+        return MOST
     return stretch_by(load, int(processors))
 
 

@@ -21,8 +21,7 @@ from labkit.verification.report import FOUND_OUT, Report, Row
 
 __all__ = ["verify"]
 
-#: Seconds for all jobs of one machine, with the time that an interception waits. The programs there
-#: wait longer if their machine is busy (``labkit.agents._connections.stretch``).
+#: Seconds for all jobs of an idle machine, with the time that an interception waits.
 DEADLINE = 240.0
 #: The comment of the firewall's rules of ``labkit.agents.intercept``.
 RULES = "labkit-verify"
@@ -118,11 +117,12 @@ def _carry_out(
     lab: Lab, agent: str, jobs: Mapping[str, Mapping[str, Job]]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Run a program on each machine that has jobs for it, on all machines at once."""
+    deadline = DEADLINE * lab.stretch()
 
     def run(node: str) -> dict[str, dict[str, Any]]:
         try:
             stdin = json.dumps(jobs[node]).encode()
-            output = lab.exec(node, agents.argv(agent), stdin=stdin, timeout=DEADLINE)
+            output = lab.exec(node, agents.argv(agent), stdin=stdin, timeout=deadline)
             results: dict[str, dict[str, Any]] = json.loads(output.stdout)
         except (LabkitError, json.JSONDecodeError) as error:
             failed = {"error": "failed", "text": str(error).replace("\n", " ")[-300:]}
