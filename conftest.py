@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,14 @@ class Labs:
         self._labs: dict[str, Any] = {}
         self._error: BaseException | None = None
         self._begun = False
+        self.is_allowed = False
 
     def up(self) -> dict[str, Any]:
         """Return the labs by mode; after a failed start, raise its error again at once."""
+        if not self.is_allowed:
+            raise RuntimeError(
+                "only a test with the marker lab, or with a lab's fixture, has a lab"
+            )
         if self._error is not None:
             raise self._error
         if not self._labs:
@@ -97,6 +103,9 @@ def _why_no_engine() -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LABS] = Labs()
+    # a shell's background jobs ignore it, and so would the commands that tests interrupt
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collectstart(collector: Any) -> None:
@@ -118,9 +127,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("lab") is None:
-        return
     stash = item.config.stash
+    needs_lab = item.get_closest_marker("lab") is not None
+    stash[LABS].is_allowed = needs_lab
+    if not needs_lab:
+        return
     if NO_ENGINE not in stash:
         stash[NO_ENGINE] = _why_no_engine()
     if stash[NO_ENGINE]:

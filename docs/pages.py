@@ -101,7 +101,7 @@ def technique_page(technique: Technique, matrix: Matrix, flips: Flips) -> str:
         )
     ]
     predicted = [
-        (str(foothold), mode, "succeeds" if found.succeeds else "refused", "; ".join(found.because))
+        (str(foothold), mode, repr(found).partition(",")[0], "; ".join(found.because))
         for mode in MODES
         for foothold in technique.footholds
         for found in [technique.predict(_model(mode), foothold)]

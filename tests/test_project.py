@@ -110,7 +110,7 @@ def modules_after(code: str) -> set[str]:
     [
         ("import labkit", HEAVY),
         (
-            "import labkit.cli",
+            "import labkit.cli._app",
             ("docker", "jinja2", "matplotlib", "networkx", "scapy", "yaml", "cryptography"),
         ),
         ("import labkit.cluster", ("docker", "networkx", "matplotlib")),

@@ -77,7 +77,10 @@ def attack(
         for prediction, verdict in outcomes:
             typer.echo(repr(verdict))
             typer.echo(f"  predicted: {prediction!r}")
-    agree = all(verdict.succeeded == prediction.succeeds for prediction, verdict in outcomes)
+            if prediction.succeeds is None:
+                typer.echo(f"  found out: {verdict.word}, which the model does not know")
+    # what the model does not know cannot differ from it
+    agree = all(it.succeeds in (None, verdict.succeeded) for it, verdict in outcomes)
     raise typer.Exit(0 if agree else 1)
 
 
@@ -107,7 +110,7 @@ def _row(prediction: Prediction, verdict: Verdict) -> dict[str, object]:
         "technique": verdict.technique,
         "mode": verdict.mode,
         "foothold": str(verdict.foothold),
-        "predicted": "succeeded" if prediction.succeeds else "refused",
+        "predicted": prediction.word,
         "because": list(prediction.because),
         "observed": verdict.word,
         "reason": verdict.reason,
@@ -215,7 +218,8 @@ def matrix(
     """Try every technique from every foothold, in each mode and with each control flipped alone.
 
     The labs must be up. The picture, tables and page show all cells of the --json file. Exit
-    status: 0 if all results are as the model predicts, 1 if one differs, 2 if one is missing.
+    status: 0 if all results are as the model predicts, 1 if one differs, 2 if one is missing. A
+    result that the model does not know is reported as found out, and is no difference.
     """
     from labkit.cli.matrix_run import fill
 
@@ -237,7 +241,7 @@ def matrix(
         from labkit.render import matrix_page
 
         page.write_text(matrix_page.page(stored), encoding="utf-8", newline="\n")
-    for cell in (*found.disagree, *found.unprobed):
+    for cell in (*found.disagree, *found.unprobed, *found.found_out):
         typer.echo(
             f"{' '.join(filter(None, cell.variant))}: {cell.technique}, {cell.foothold}: "
             f"predicted {cell.predicted}, observed {cell.observed}: {cell.reason}"

@@ -10,11 +10,12 @@ from docker.models.containers import Container
 from labkit.cluster import Environment
 from labkit.cluster.edits import Edit, from_json, to_json
 from labkit.errors import LabError
-from labkit.lab.machine import FileSpec, read_file, write_files
+from labkit.lab.machine import FileSpec, execute, read_file, write_files
 
 __all__ = ["FILE", "Record", "read", "write"]
 
 FILE = "/var/lib/labkit/edits.json"
+NEW = f"{FILE}.new"
 
 
 class Record(NamedTuple):
@@ -76,4 +77,6 @@ def write(
     kept: dict[str, object] = {"edits": to_json(env.edits)}
     if before is not None:
         kept |= {"before": to_json(before.edits), "who": who}
-    write_files(master, [FileSpec(FILE, json.dumps(kept).encode(), 0o600)])
+    # a process that is killed here leaves the old record or the new one
+    write_files(master, [FileSpec(NEW, json.dumps(kept).encode(), 0o600)])
+    execute(master, ["mv", NEW, FILE])

@@ -16,6 +16,7 @@ from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.lab import bootstrap
 from labkit.lab.machine import FileSpec, execute, read_file, write_files
+from labkit.lab.wait import stretch_of
 
 __all__ = ["keep", "restore"]
 
@@ -88,7 +89,7 @@ def _first(machines: Mapping[str, Container], env: Environment, role: str) -> Co
 
 def _restore_node(machine: Container, node: Node) -> None:
     argv = agents.argv("machine_state", "restore", *bootstrap.units(node))
-    execute(machine, argv, timeout=90)
+    execute(machine, argv, timeout=90 * stretch_of(machine))
     bootstrap.wait_for_units(machine, node)
 
 

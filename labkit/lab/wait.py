@@ -14,9 +14,9 @@ from labkit.agents._connections import stretch_by
 from labkit.errors import CommandFailed, StartTimeout
 from labkit.lab.machine import execute
 
-__all__ = ["journal", "telling", "wait_until"]
+__all__ = ["journal", "stretch_of", "telling", "wait_until"]
 
-LOAD = ("cat", "/proc/loadavg")
+LOAD, PROCESSORS = ("cat", "/proc/loadavg"), ("nproc",)
 COMPLAINT = re.compile(r"\b(error|fatal|fail|unknown|invalid|not defined|denied|refused)", re.I)
 
 
@@ -68,11 +68,27 @@ def _wait(container: Container, argv: Sequence[str], deadline: float) -> None:
     except CommandFailed:
         if time.monotonic() - began < deadline:  # it failed before its time was up
             raise
-        load, processors = (execute(container, ask).text for ask in (LOAD, ["nproc"]))
-        more = deadline * (stretch_by(load, int(processors)) - 1)
+        more = deadline * (stretch_of(container) - 1)
         if more < 1:
             raise
         execute(container, argv, timeout=more)
+
+
+def stretch_of(container: Container) -> float:
+    """Return how many times longer than on an idle machine something takes on a machine now.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+        The machine. It shares the processors of its host, and so the host's load.
+
+    Returns
+    -------
+    float
+        From 1 to :data:`labkit.agents._connections.MOST`.
+    """
+    load, processors = (execute(container, ask).text for ask in (LOAD, PROCESSORS))
+    return stretch_by(load, int(processors))
 
 
 def telling(lines: Sequence[str], most: int = 10) -> list[str]:

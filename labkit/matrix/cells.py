@@ -16,7 +16,9 @@ from labkit.resources import matrix_file
 
 __all__ = ["Cell", "Matrix"]
 
-SUCCEEDED, REFUSED, UNPROBED = "succeeded", "refused", "unprobed"
+SUCCEEDED, REFUSED, UNPROBED, UNKNOWN = "succeeded", "refused", "unprobed", "unknown"
+#: How a result compares with a prediction that the model does not make.
+FOUND_OUT = "found out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class Cell:
         mode.
     foothold, technique : str
         The foothold, and the name of the technique.
-    predicted : {"succeeded", "refused"}
-        The model's prediction.
+    predicted : {"succeeded", "refused", "unknown"}
+        The model's prediction; "unknown" if something that decides could not be read.
     observed : {"succeeded", "refused", "unprobed"}
         The result in the lab; a timeout or an error is "unprobed", never a refusal.
     reason : str
@@ -66,6 +68,15 @@ class Cell:
     def order(self) -> tuple[str, ...]:
         """The sort key: environment, control, direction, technique, foothold."""
         return tuple(part or "" for part in (*self.variant, *self.place))
+
+
+def _word(cell: Cell) -> str:
+    """Return how a result compares with its prediction."""
+    if cell.observed == UNPROBED:
+        return UNPROBED
+    if cell.predicted == UNKNOWN:
+        return FOUND_OUT
+    return "agree" if cell.agree else "disagree"
 
 
 class Matrix:
@@ -104,7 +115,12 @@ class Matrix:
     @property
     def disagree(self) -> tuple[Cell, ...]:
         """The cells whose result differs from the prediction."""
-        return tuple(c for c in self.cells if not c.agree and c.observed != UNPROBED)
+        return tuple(cell for cell in self.cells if _word(cell) == "disagree")
+
+    @property
+    def found_out(self) -> tuple[Cell, ...]:
+        """The cells whose result the model does not know."""
+        return tuple(cell for cell in self.cells if _word(cell) == FOUND_OUT)
 
     @property
     def exit_code(self) -> int:
@@ -118,11 +134,9 @@ class Matrix:
         -------
         str
         """
-        counts = Counter(
-            "unprobed" if c.observed == UNPROBED else "agree" if c.agree else "disagree"
-            for c in self.cells
-        )
-        parts = ", ".join(f"{counts[word]} {word}" for word in ("agree", "disagree", "unprobed"))
+        counts = Counter(map(_word, self.cells))
+        words = ["agree", "disagree", "unprobed", *([FOUND_OUT] if counts[FOUND_OUT] else ())]
+        parts = ", ".join(f"{counts[word]} {word}" for word in words)
         return f"{len(self.cells)} {'cell' if len(self.cells) == 1 else 'cells'}: {parts}"
 
     def select(self, *techniques: str) -> Matrix:

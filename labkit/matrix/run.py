@@ -13,7 +13,7 @@ from labkit.cluster import Environment
 from labkit.controls import with_controls
 from labkit.errors import LabkitError
 from labkit.lab.traces import Trace, leaving, undertaking
-from labkit.matrix.cells import REFUSED, SUCCEEDED, UNPROBED, Cell
+from labkit.matrix.cells import UNPROBED, Cell
 from labkit.model import Foothold, Model, read_model
 from labkit.techniques import Technique
 
@@ -232,7 +232,7 @@ def _variant(
 def _cell(
     lab: Lab, model: Model, variant: Variant, technique: Technique, foothold: Foothold
 ) -> Cell:
-    predicted = SUCCEEDED if technique.predict(model, foothold).succeeds else REFUSED
+    predicted = technique.predict(model, foothold).word
     observed, reason = UNPROBED, ""
     for attempt in range(ATTEMPTS):
         if attempt:

@@ -109,6 +109,8 @@ class Channel:
     >>> [channel] = read_model("hardened").open_channels("kube-scheduler@master -> *")
     >>> channel.encryption.value, channel.credential
     ('tls1.3', 'kube-scheduler')
+    >>> channel.client_name, channel.client_node, channel.server_name
+    ('kube-scheduler', 'master', 'kube-apiserver')
     """
 
     id: str
@@ -133,6 +135,26 @@ class Channel:
     def from_anyone(self) -> bool:
         """Whether its client is anyone on the network, or any user of a machine."""
         return self.client.startswith((ANYONE, LOCAL_USERS))
+
+    @property
+    def client_name(self) -> str:
+        """The client without its machine: "kubelet"."""
+        return self.client.partition("@")[0]
+
+    @property
+    def client_node(self) -> str:
+        """The client's machine; empty if its id names none."""
+        return self.client.partition("@")[2]
+
+    @property
+    def server_name(self) -> str:
+        """The server without its machine: "kube-apiserver"."""
+        return self.server.partition("@")[0]
+
+    @property
+    def server_node(self) -> str:
+        """The server's machine; empty if its id names none."""
+        return self.server.partition("@")[2]
 
 
 def listener_of(channel: Channel) -> str:

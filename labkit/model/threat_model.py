@@ -182,10 +182,17 @@ class Model:
         return self._by_id[name]
 
     @cached_property
-    def secrets_encrypted(self) -> bool:
-        """Whether secrets are encrypted before etcd gets them."""
+    def secrets_at_rest(self) -> str:
+        """What etcd gets of a secret: "encrypted", "none" (plaintext), or "unknown".
+
+        One apiserver that does not encrypt is enough for plaintext, and without a claim
+        Kubernetes' default counts.
+        """
         claims = [it.claim("secrets at rest") for it in self.components]
-        return any(claim is not None and claim.value == "encrypted" for claim in claims)
+        values = {claim.value for claim in claims if claim is not None}
+        if not values or "none" in values:
+            return "none"
+        return "encrypted" if values == {"encrypted"} else "unknown"
 
     @property
     def environment(self) -> Environment:

@@ -19,7 +19,7 @@ FILLS = {"succeeded": "#D55E00", "refused": "#009E73", "unprobed": "#F0E442"}
 #: A technique that succeeds from some footholds only; from the same set of colours.
 MIXED = "#E69F00"
 #: For a print without colours.
-LETTERS = {"succeeded": "S", "refused": "R", "unprobed": "?"}
+LETTERS = {"succeeded": "S", "refused": "R", "unprobed": "?", "unknown": "N"}
 #: Font size in points; smaller letters are unreadable on a slide.
 LABEL = 9
 
@@ -47,8 +47,13 @@ def markdown(matrix: Matrix) -> str:
     lines += _modes(matrix)
     lines += ["", "## What each control does by itself", ""]
     lines += _controls(matrix)
-    if odd := [*matrix.disagree, *matrix.unprobed]:
-        lines += ["", "## Where the model and the lab do not agree", ""]
+    for title, odd in (
+        ("Where the model and the lab do not agree", [*matrix.disagree, *matrix.unprobed]),
+        ("What the lab showed where the model does not know", matrix.found_out),
+    ):
+        if not odd:
+            continue
+        lines += ["", f"## {title}", ""]
         lines += ["| cluster | technique | from | predicted | observed | why |", "|" + "---|" * 6]
         lines += [
             f"| {' '.join(filter(None, c.variant))} | {c.technique} | {c.foothold} "
@@ -198,6 +203,7 @@ def heat_map(matrix: Matrix) -> Figure:
     figure = canvas(f"the truth matrix, {matrix.summary()}", width, height)
     figure.set_layout_engine("constrained")
     axes = figure.add_subplot()
+    odd = {*matrix.disagree, *matrix.unprobed}
     for cell in matrix:
         if cell.variant not in place_of:
             continue
@@ -205,7 +211,7 @@ def heat_map(matrix: Matrix) -> Figure:
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=FILLS[cell.observed], edgecolor="white"))
         letter = LETTERS[cell.observed]
         axes.text(x + 0.5, y + 0.53, letter, ha="center", va="center", fontsize=LABEL)
-        if not cell.agree:
+        if cell in odd:
             frame = Rectangle((x, y), 1, 1, fill=False, edgecolor="black", linewidth=2, zorder=3)
             axes.add_patch(frame)
     axes.set_xlim(0, len(columns))

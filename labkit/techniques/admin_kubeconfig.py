@@ -26,7 +26,14 @@ from labkit.techniques._lib.api.access import (
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import SECRETS_IN
 from labkit.techniques._lib.machines.files import PERSON, read_denied, settings_of
-from labkit.techniques._lib.technique import ADMIN, USER_ON_MASTER, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    ADMIN,
+    USER_ON_MASTER,
+    Prediction,
+    Technique,
+    all_of,
+    holds,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -41,17 +48,14 @@ KUBECONFIG = "/etc/kubernetes/admin.conf"
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict from the modes of the files and from the rights of the certificate's owner."""
     env, credential = model.environment, _credential(model.environment)
-    because = []
-    for path in _wanted(credential):
-        claim = readable(env, env.node(credential.node), path, PERSON)
-        if claim.value != "readable":
-            return Prediction(False, (str(claim),))
-        because.append(str(claim))
+    node = env.node(credential.node)
+    files = [holds(readable(env, node, it, PERSON), "readable") for it in _wanted(credential)]
     owner = authenticated_as(apiserver_of(env), env, credential)
     everything = everything_for(env, apiserver_of(env), owner.groups, owner.user)
-    if not owner.user or everything is None or everything.value != "allow-all":
-        return Prediction(False, (str(everything or owner.claim),))
-    return Prediction(True, (*because, str(everything)))
+    rights = Prediction(False, (str(owner.claim),))
+    if owner.user and everything is not None:
+        rights = holds(everything, "allow-all")
+    return all_of(*files, rights)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -46,7 +46,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
         apiserver = model.environment.component(channel.server)
         caller = authenticated_as(apiserver, model.environment, None)
         found = may(model.environment, apiserver, caller, READ)
-        rights = found if found.value == "allowed" else rights
+        rights = found if found.value in ("allowed", "unknown") else rights
     return first_refusal(
         (channel.client_authentication, ("anonymous", "none")),
         (rights, ("allow-all", "allowed")),

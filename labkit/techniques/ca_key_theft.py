@@ -28,7 +28,14 @@ from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import SECRETS_IN
 from labkit.techniques._lib.machines.files import PERSON, read_denied, settings_of
 from labkit.techniques._lib.machines.reach import execution_place, run_from
-from labkit.techniques._lib.technique import ADMIN, USER_ON_MASTER, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    ADMIN,
+    USER_ON_MASTER,
+    Prediction,
+    Technique,
+    all_of,
+    holds,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -48,8 +55,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
         return Prediction(False, (str(Claim("none", absent, authority.source)),))
     claim = readable(model.environment, model.environment.node(node), authority.key, PERSON)
     trusted = apiserver_of(model.environment).setting("client-ca-file").source
-    said = (str(claim), f"signs the apiserver's callers: {trusted}")
-    return Prediction(True, said) if claim.value == "readable" else Prediction(False, said[:1])
+    signs = Prediction(True, (f"signs the apiserver's callers: {trusted}",))
+    return all_of(holds(claim, "readable"), signs)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -29,7 +29,14 @@ from labkit.techniques._lib.api.access import (
 from labkit.techniques._lib.api.component_credential import MASTER, caller, credential_options
 from labkit.techniques._lib.api.controllers import KIND, own_accounts, own_work
 from labkit.techniques._lib.machines.reach import request
-from labkit.techniques._lib.technique import ADMIN, COPIED_CREDENTIAL, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    ADMIN,
+    COPIED_CREDENTIAL,
+    Prediction,
+    Technique,
+    holds,
+    then,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -52,21 +59,20 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict from what the manager may do, and from the account whose token it may create."""
     apiserver, manager = apiserver_of(model.environment), caller(model.environment, KIND, MASTER)
     manager_claim = everything_for(model.environment, apiserver, manager.groups, manager.user)
-    if manager_claim is not None and manager_claim.value == "allow-all":
-        return Prediction(True, (str(manager_claim),))
+    if manager_claim is not None:
+        return holds(manager_claim, "allow-all")
     roles = _roles_count(model.environment)
     name = ACCOUNTS[roles]
     token = Action("create", "serviceaccounts/token", namespace=NAMESPACE, name=name)
     made = may_all(model, manager, [token])
-    if not made.succeeds:
-        return made
     account = service_account(NAMESPACE, name, manager.claim.source)
     if roles:
-        return may_all(model, account, [GIVE, ESCALATE])
+        return then(made, may_all(model, account, [GIVE, ESCALATE]))
     powerful = everything_for(model.environment, apiserver, account.groups, account.user)
     if powerful is None:
-        return Prediction(False, (f"{account.user} may not do everything: {manager.claim}",))
-    return Prediction(True, (str(powerful),))
+        refused = Prediction(False, (f"{account.user} may not do everything: {manager.claim}",))
+        return then(made, refused)
+    return then(made, holds(powerful, "allow-all"))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

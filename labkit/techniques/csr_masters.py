@@ -40,6 +40,9 @@ from labkit.techniques._lib.technique import (
     ROOT_ON_WORKER,
     Prediction,
     Technique,
+    all_of,
+    holds,
+    then,
 )
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -57,13 +60,9 @@ WORDS = b"system:masters group is not allowed"
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict from the caller's rights and from the plugin CertificateSubjectRestriction."""
     caller = caller_at(model.environment, foothold)
-    asked = may_all(model, caller, [CREATE])
-    if not asked.succeeds:
-        return asked
-    plugin = admission(apiserver_of(model.environment), PLUGIN)
-    if plugin.value == "enforced":
-        return Prediction(False, (str(plugin),))
-    return may_all(model, caller, [CREATE, *APPROVE])
+    plugin = holds(admission(apiserver_of(model.environment), PLUGIN), "allow-all")
+    approved = may_all(model, caller, [CREATE, *APPROVE])
+    return all_of(may_all(model, caller, [CREATE]), then(plugin, approved))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

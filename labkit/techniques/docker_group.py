@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 from labkit.model import Foothold, Model
 from labkit.model.listener import socket_group
 from labkit.techniques._lib.stores.docker import SOCKET, become_root
-from labkit.techniques._lib.technique import ROOT_ON_WORKER, USER_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    ROOT_ON_WORKER,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+    holds,
+)
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -30,8 +36,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     if not found:
         return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)))
     claim = found[0].client_authentication
-    if claim.value == "none":
-        return Prediction(True, (str(claim),))
+    if claim.value in ("none", "unknown"):
+        return holds(claim, "none")
     group = socket_group(model.environment, "worker1", claim)
     member = next((member for member in group if member.member == PERSON), None)
     if member is None:

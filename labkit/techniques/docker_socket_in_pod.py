@@ -15,7 +15,14 @@ from labkit.model import Foothold, Model
 from labkit.model.workloads import mounted, user_of
 from labkit.techniques._lib.machines.pod import find_pod, run_in_pod
 from labkit.techniques._lib.stores.docker import SOCKET, become_root, control
-from labkit.techniques._lib.technique import POD, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    POD,
+    ROOT_ON_WORKER,
+    Prediction,
+    Technique,
+    any_of,
+    holds,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -38,8 +45,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
         return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)))
     claim = found[0].client_authentication
     # the pod is in no group of the machine's; to root the mode is no hindrance
-    allowed = claim.value == "none" or user.value == "0"
-    return Prediction(allowed, (str(mount), str(claim), str(user.source)))
+    opened = any_of(Prediction(user.value == "0"), holds(claim, "none"))
+    return Prediction(opened.succeeds, (str(mount), str(claim), str(user.source)))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -13,7 +13,7 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import request, run
 from labkit.techniques._lib.stores.docker import listens_on
-from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique, holds
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire import eavesdropping
 from labkit.techniques._lib.wire.capture import LEAVES, between, capture
@@ -34,7 +34,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether dockerd listens on the network in plaintext."""
     found = model.open_channels(ABOUT)
     if found:
-        return Prediction(found[0].encryption.value == "none", (str(found[0].encryption),))
+        return holds(found[0].encryption, "none")
     said = (f"{what}: {value}: {read_in}" for what, value, read_in in listens_on(model.environment))
     return Prediction(False, tuple(said))
 

@@ -15,7 +15,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model
 from labkit.model.credentials import overlay
 from labkit.techniques._lib.machines.admin import read
-from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique, holds
 from labkit.techniques._lib.verdict import Setting, Verdict
 from labkit.techniques._lib.wire.capture import LEAVES, between, capture
 from labkit.techniques._lib.wire.eavesdropping import ATTACK, DRAIN_S, nonce
@@ -37,8 +37,7 @@ def backend(env: Environment) -> Setting:
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the backend of the overlay network encrypts."""
-    claim = overlay(model.environment)
-    return Prediction(claim.value == "none", (str(claim),))
+    return holds(overlay(model.environment), "none")
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -50,7 +49,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     with capture(lab, foothold, pairs, between(lab, pairs, f"udp port {PORT}")) as stop:
         if lab.kubectl(*ask).text.strip() != "shop":
             raise ProbeError("the pod shop/web does not answer the pod payments/card-processor")
-        time.sleep(DRAIN_S)
+        time.sleep(DRAIN_S * lab.stretch())
         pcap = stop()
     if not said.found_in(pcap):
         raise ProbeTimeout(f"{lab.mode}: the capture does not hold the pods' request")

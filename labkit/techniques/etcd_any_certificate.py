@@ -23,6 +23,7 @@ from labkit.techniques._lib.stores.etcd import (
     as_apiserver,
     client_channel,
     encode,
+    etcdctl,
     stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import true_secret
@@ -32,6 +33,10 @@ from labkit.techniques._lib.technique import (
     SECRETS,
     Prediction,
     Technique,
+    all_of,
+    any_of,
+    holds,
+    then,
 )
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -52,22 +57,23 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     channel = model.open_channels(CHANNEL)[0]
     credential = model.environment.credential("kubelet", WORKER)
     trusted = model.environment.component(channel.server).setting("trusted-ca-file")
-    asked = channel.encryption.value != "none" and channel.client_authentication.value != "none"
-    if asked and (
-        credential is None
-        or credential.signed_by not in trusted_by(model.environment, trusted.value)
-    ):
-        return Prediction(False, (f"trusts {trusted.value} only: {trusted.source}",))
-    if channel.authorization.value != "allow-all":
-        return Prediction(False, (str(channel.authorization),))
-    return stores_plaintext(model)
+    known = credential is not None and (
+        credential.signed_by in trusted_by(model.environment, trusted.value)
+    )
+    opened = any_of(
+        Prediction(known, (f"trusts {trusted.value} only: {trusted.source}",)),
+        holds(channel.encryption, "none"),
+        holds(channel.client_authentication, "none"),
+    )
+    reached = all_of(opened, holds(channel.authorization, "allow-all"))
+    return then(reached, stores_plaintext(model))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Call etcd with the kubelet's certificate, and ask for a secret if TLS accepts it."""
     secret = true_secret(lab, *WANTED)
     channel = client_channel(lab)
-    server = channel.server.partition("@")[2]
+    server = channel.server_node
     endpoint = f"{channel.protocol}://{server}:{channel.port}"
     shown = f"with the certificate of {WORKER}'s kubelet"
     if channel.protocol == "http":
@@ -96,7 +102,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 def _get(lab: Lab, foothold: Foothold, endpoint: str, options: Sequence[str]) -> tuple[str, bytes]:
     """Ask for the key with etcdctl; return the reason of a refusal, and the value."""
     address_in_lab(lab, endpoint.partition("://")[2].rpartition(":")[0])
-    argv = ["etcdctl", "--command-timeout=4s", f"--endpoints={endpoint}", "get", KEY]
+    argv = [*etcdctl(lab), f"--endpoints={endpoint}", "get", KEY]
     if endpoint.startswith("https") and options:
         argv += ["--insecure-skip-tls-verify", *options]
     output = run_from(lab, foothold, [*argv, "--print-value-only"])

@@ -29,6 +29,7 @@ from labkit.techniques._lib.technique import (
     USER_ON_WORKER,
     Prediction,
     Technique,
+    then,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -43,8 +44,7 @@ KEY = "/registry/secrets/shop/db-credentials"
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether etcd accepts callers without a credential, and stores plaintext."""
-    reached = answers_anonymous(model)
-    return stores_plaintext(model) if reached.succeeds else reached
+    return then(answers_anonymous(model), stores_plaintext(model))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -80,8 +80,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         if not value.startswith(b"k8s:enc:"):
             raise ProbeError(f"{server} answered, but not with {secret}")
     reason = answer.refusal or "the value is a ciphertext"
-    count = as_apiserver(lab, "get", KEY, "--keys-only").split()
-    if count != [KEY]:
+    keys = as_apiserver(lab, "get", KEY, "--keys-only").split()
+    if keys != [KEY]:
         raise ProbeError(f"positive control: the apiserver cannot read {KEY} from {server}")
     control = "with the apiserver's certificate, the same machine gives the key"
     return Verdict(

@@ -31,6 +31,7 @@ from labkit.techniques._lib.technique import (
     USER_ON_WORKER,
     Prediction,
     Technique,
+    then,
 )
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -55,7 +56,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     reached = first_refusal(
         (channel.client_authentication, ("none",)), (channel.authorization, ("allow-all",))
     )
-    return stores_plaintext(model) if reached.succeeds else reached
+    return then(reached, stores_plaintext(model))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

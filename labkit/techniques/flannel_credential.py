@@ -19,7 +19,7 @@ from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.machines.reach import address_in_lab, execution_place, run_from
-from labkit.techniques._lib.stores.etcd import stores_plaintext
+from labkit.techniques._lib.stores.etcd import etcdctl, stores_plaintext
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
@@ -27,6 +27,8 @@ from labkit.techniques._lib.technique import (
     SECRETS,
     Prediction,
     Technique,
+    holds,
+    then,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -46,9 +48,7 @@ REFUSALS = ("permission denied", "user name is empty", "certificate required", "
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether etcd lets flanneld read every key, and stores secrets in plaintext."""
     claim = model.open_channels(CHANNEL)[0].authorization
-    if claim.value != "allow-all":
-        return Prediction(False, (str(claim),))
-    return stores_plaintext(model)
+    return then(holds(claim, "allow-all"), stores_plaintext(model))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -86,10 +86,10 @@ def _etcdctl(
     lab: Lab, foothold: Foothold, channel: Channel, credential: Credential | None
 ) -> Iterator[Callable[[str], Output]]:
     """Yield a function that reads a key from etcd; copy the certificate if it is used elsewhere."""
-    server = channel.server.partition("@")[2]
+    server = channel.server_node
     address_in_lab(lab, server)
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
-    argv = ["etcdctl", "--command-timeout=4s", "get", "--print-value-only"]
+    argv = [*etcdctl(lab), "get", "--print-value-only"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
     copied = foothold == COPIED_CREDENTIAL and credential is not None
     if credential is not None:

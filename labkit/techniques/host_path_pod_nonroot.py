@@ -24,6 +24,7 @@ from labkit.techniques._lib.technique import (
     USER_ON_WORKER,
     Prediction,
     Technique,
+    then,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -47,7 +48,7 @@ MODE = Claim(
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether such a pod may be created; if so, the file's mode refuses the read."""
     allowed = may_break_out(model, foothold)
-    return Prediction(False, (str(MODE),)) if allowed.succeeds else allowed
+    return then(allowed, Prediction(False, (str(MODE),)))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

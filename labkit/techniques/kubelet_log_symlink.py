@@ -12,7 +12,7 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
-from labkit.cluster.syntax.source import is_true
+from labkit.cluster.syntax.source import bool_of
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
@@ -22,7 +22,7 @@ from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url
 from labkit.techniques._lib.machines.pod import find_pod, run_in_pod, token_of
 from labkit.techniques._lib.machines.reach import Answer, curl_config, digest, run
-from labkit.techniques._lib.technique import POD, Prediction, Technique
+from labkit.techniques._lib.technique import POD, Prediction, Technique, all_of, holds
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -51,13 +51,12 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     if agent is None:
         return Prediction(False, (str(token_in(env, *AGENT)),))
     claim = may_at_kubelet(env, kubelet, bearer_at_kubelet(env, kubelet, agent), ACTION)
-    if claim.value != "allowed":
-        return Prediction(False, (str(claim),))
     handlers = [kubelet.setting(name) for name in HANDLERS]
-    for handler in handlers:
-        if not is_true(handler.value):
-            return Prediction(False, (str(handler.source),))
-    return Prediction(True, (str(folder), str(claim), *(str(h.source) for h in handlers)))
+    return all_of(
+        Prediction(True, (str(folder),)),
+        holds(claim, "allowed"),
+        *(Prediction(bool_of(it.value), (str(it.source),)) for it in handlers),
+    )
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -18,7 +18,14 @@ from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.kubelet import as_apiserver, kubelet_url, retry_unknown_pod
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
-from labkit.techniques._lib.technique import ROOT_ON_WORKER, SECRETS, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    ROOT_ON_WORKER,
+    SECRETS,
+    Prediction,
+    Technique,
+    all_of,
+    holds,
+)
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -40,9 +47,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     env, kubelet = model.environment, model.environment.component(KUBELET)
     caller = known_to_kubelet(env, kubelet, credential_at(env, foothold))
     claim = may_at_kubelet(env, kubelet, caller, ACTION)
-    if claim.value != "allowed":
-        return Prediction(False, (str(claim),))
-    return Prediction(True, (str(caller.claim), str(claim)))
+    return all_of(Prediction(True, (str(caller.claim),)), holds(claim, "allowed"))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -59,6 +64,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         return "with the apiserver's certificate, the same request runs the command"
 
     return retry_unknown_pod(
+        lab,
         lambda: ask(
             lab,
             TECHNIQUE.name,
@@ -68,7 +74,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             options=options_at(lab.environment, foothold),
             proof=proof,
             control=control,
-        )
+        ),
     )
 
 

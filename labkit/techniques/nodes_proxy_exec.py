@@ -23,7 +23,7 @@ from labkit.techniques._lib.api.kubelet import CHANNEL, retry_unknown_pod
 from labkit.techniques._lib.machines.pod import find_pod, token_of
 from labkit.techniques._lib.machines.reach import address_in_lab, run
 from labkit.techniques._lib.stores.secret import true_secret
-from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique
+from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique, all_of, holds
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -49,13 +49,12 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
         return Prediction(False, (str(token_in(env, *AGENT)),))
     caller = bearer_at_kubelet(env, kubelet, agent)
     claim = may_at_kubelet(env, kubelet, caller, ACTION)
-    because = (str(caller.claim), str(claim)) if claim.value == "allowed" else (str(claim),)
-    return Prediction(claim.value == "allowed", because)
+    return all_of(Prediction(True, (str(caller.claim),)), holds(claim, "allowed"))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Run ``env`` in the pod shop/web with the token of monitoring/agent, from the agent's pod."""
-    return retry_unknown_pod(lambda: _attempt(lab, foothold))
+    return retry_unknown_pod(lab, lambda: _attempt(lab, foothold))
 
 
 def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
@@ -91,7 +90,7 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
     credential = client_credential(read_model(lab.environment), channel)
     if credential is None:
         raise ProbeError("the apiserver has no client certificate for the kubelets")
-    node = channel.client.partition("@")[2]
+    node = channel.client_node
     if call(node, [], "", credential.certificate, credential.key)["status"] != SWITCHING:
         raise ProbeError("positive control: the kubelet refuses the apiserver, too")
     control = "with the apiserver's certificate, the same WebSocket runs the command"

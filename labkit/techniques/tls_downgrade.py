@@ -34,14 +34,16 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     Go accepts CBC ciphers in TLS 1.2 by default.
     """
     found = [c.encryption for c in model.open_channels(ABOUT) if c.protocol == "https"]
-    weak = [claim for claim in found if claim.value != "tls1.3"]
-    return Prediction(bool(weak), tuple(dict.fromkeys(map(str, weak or found))))
+    weak = [claim for claim in found if claim.value not in ("tls1.3", "unknown")]
+    unknown = [claim for claim in found if claim.value == "unknown"]
+    because = tuple(dict.fromkeys(map(str, weak or unknown or found)))
+    return Prediction(True if weak else None if unknown else False, because)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Offer each version and cipher to each listener, one connection each."""
     found = [c for c in read_model(lab.environment).open_channels(ABOUT) if c.protocol == "https"]
-    servers = {(address_in_lab(lab, c.server.split("@")[1]), c.port): c.server for c in found}
+    servers = {(address_in_lab(lab, c.server_node), c.port): c.server for c in found}
     stdin = json.dumps(list(servers)).encode()
     output = run_from(lab, foothold, agents.argv("offer_tls"), stdin=stdin)
     try:

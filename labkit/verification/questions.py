@@ -99,8 +99,7 @@ def questions(channel: Channel) -> tuple[Question, Question, Question]:
     KeyError
         No request is known for this kind of server.
     """
-    client, node = channel.client.split("@")
-    server = channel.server.split("@")[0]
+    client, node, server = channel.client_name, channel.client_node, channel.server_name
     if server in ("kube-apiserver", "kubectl-proxy"):
         own = {
             "kubelet": Question(f"/api/v1/nodes/{node}"),

@@ -14,15 +14,24 @@ from labkit.tables import Cells, columns, html
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Report", "Row"]
+__all__ = ["FOUND_OUT", "Report", "Row"]
 
-MARK = {"agree": "agree", "disagree": "DISAGREE", "unprobed": "unprobed"}
-COLOUR = {"agree": "green", "disagree": "bold red", "unprobed": "yellow"}
+#: What was found out of a claim that the model does not know.
+FOUND_OUT = "found out"
+MARK = {
+    "agree": "agree",
+    "disagree": "DISAGREE",
+    "unprobed": "unprobed",
+    FOUND_OUT: FOUND_OUT,
+}
+COLOUR = {"agree": "green", "disagree": "bold red", "unprobed": "yellow", FOUND_OUT: "cyan"}
 
 
 def _cell(row: Row) -> str:
     if row.verdict == "agree":
         return row.claimed
+    if row.verdict == FOUND_OUT:
+        return f"{row.claimed}: {row.observed}"
     return f"{row.claimed} ≠ {row.observed or '?'}"
 
 
@@ -44,7 +53,8 @@ class Row:
         The evidence: an HTTP status, a TLS alert, bytes on the wire.
     control : str
         The answer that the legitimate client got, if another client was refused.
-    verdict : {"agree", "disagree", "unprobed"}
+    verdict : {"agree", "disagree", "unprobed", "found out"}
+        "found out" if the model does not know the value.
     """
 
     mode: str
@@ -124,7 +134,8 @@ class Report:
         str
         """
         counts = Counter(row.verdict for row in self.rows)
-        parts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in MARK)
+        words = [verdict for verdict in MARK if verdict != FOUND_OUT or counts[verdict]]
+        parts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in words)
         return f"{len(self.rows)} {'claim' if len(self.rows) == 1 else 'claims'}: {parts}"
 
     def to_json(self) -> str:
@@ -151,12 +162,16 @@ class Report:
         for name in PROPERTIES:
             table.add_column(name.replace("_", "\n"))
         for (mode, channel), rows in self._channels().items():
-            cells = [f"[{COLOUR[row.verdict]}]{_cell(row)}[/]" for row in rows]
-            table.add_row(mode, channel, *cells)
+            cells = {row.property: f"[{COLOUR[row.verdict]}]{_cell(row)}[/]" for row in rows}
+            of_channel = [cells.pop(name, "") for name in PROPERTIES]
+            if any(of_channel):
+                table.add_row(mode, channel, *of_channel)
+            for name, cell in cells.items():
+                table.add_row(mode, f"{channel}: {name}: {cell}")
         return table
 
     def differences(self) -> str:
-        """Return a paragraph for each row that does not agree; "" if all rows agree.
+        """Return a paragraph for each row that does not agree, or that the model did not know.
 
         Returns
         -------
@@ -166,7 +181,7 @@ class Report:
             f"{MARK[row.verdict]}: {row.mode}, {row.channel}, {row.property.replace('_', ' ')}: "
             f"claimed {row.claimed}, observed {row.observed or 'nothing'}\n"
             f"  why: {row.reason}\n  claimed by: {row.source}"
-            for row in (*self.disagree, *self.unprobed)
+            for row in (*self.disagree, *self.unprobed, *self.select(verdict=FOUND_OUT).rows)
         )
 
     def _channels(self) -> dict[tuple[str, str], list[Row]]:
@@ -195,7 +210,12 @@ class Report:
 
     def _repr_html_(self) -> str:
         head = ("mode", "channel", "property", "claimed", "observed", "why", "verdict")
-        colours = {"agree": "#1a7f37", "DISAGREE": "#cf222e", "unprobed": "#9a6700"}
+        colours = {
+            "agree": "#1a7f37",
+            "DISAGREE": "#cf222e",
+            "unprobed": "#9a6700",
+            FOUND_OUT: "#0969da",
+        }
         rows: list[Cells] = [
             [*cells[:-1], (cells[-1], f"color:{colours[cells[-1]]};font-weight:600")]
             for cells in self._cells()

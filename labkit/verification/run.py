@@ -13,10 +13,11 @@ from labkit.lab import Lab
 from labkit.lab.progress import Reporter
 from labkit.lab.traces import Trace, leaving, undertaking
 from labkit.model import PROPERTIES, Channel, Model, read_model
+from labkit.verification.audit import audit_rows
 from labkit.verification.content import content_rows
 from labkit.verification.observe import Observed, Results, Unprobed, observe
 from labkit.verification.plan import Job, listener_of, make_plan, node_of, process_of
-from labkit.verification.report import Report, Row
+from labkit.verification.report import FOUND_OUT, Report, Row
 
 __all__ = ["verify"]
 
@@ -50,8 +51,9 @@ def verify(
     Returns
     -------
     Report
-        One row for each property of each channel, in the model's order; and one for each secret,
-        object, binding or member of etcd that is not the environment's.
+        One row for each property of each channel, in the model's order; unless `only` is given, one
+        for the audit log of each apiserver; and one for each secret, object, binding or member of
+        etcd that is not the environment's.
 
     Raises
     ------
@@ -84,8 +86,6 @@ def verify(
 def _verify(
     lab: Lab, model: Model | None, only: Iterable[str] | None, reporter: Reporter
 ) -> Report:
-    if lab.status().other_files:
-        lab.require_same_files()
     model = read_model(lab.environment) if model is None else model
     every = wanted = list(model.channels)
     if only is not None:
@@ -108,6 +108,9 @@ def _verify(
     for channel in wanted:
         results = _results(lab, channel, seen, met)
         rows += [_row(lab.mode, channel, name, results) for name in PROPERTIES]
+    if only is None:
+        with reporter.step(f"{lab.mode}: look for requests in the audit log"):
+            rows += audit_rows(lab, model)
     return Report([*rows, *content_rows(lab)])
 
 
@@ -190,7 +193,8 @@ def _row(mode: str, channel: Channel, name: str, results: Results) -> Row:
         observed = Observed("", str(cause))
         verdict = "unprobed"
     else:
-        verdict = "agree" if observed.value == claim.value else "disagree"
+        differs = FOUND_OUT if claim.value == "unknown" else "disagree"
+        verdict = "agree" if observed.value == claim.value else differs
     return Row(
         mode=mode,
         channel=channel.id,

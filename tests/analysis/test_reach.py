@@ -34,7 +34,7 @@ def made(
     name: str,
     footholds: tuple[Foothold, ...],
     grants: tuple[Foothold, ...],
-    succeeds: bool = True,
+    succeeds: bool | None = True,
 ) -> Technique:
     def execute(lab: Any, foothold: Foothold) -> Any:
         raise AssertionError("a prediction carries nothing out")
@@ -57,7 +57,7 @@ def made(
 
 def held(known: list[Technique], start: Foothold) -> dict[Foothold, Path]:
     """Return everything that is reached with some techniques, each with its cheapest path."""
-    return close(from_techniques.graph(HARDENED, known), start)
+    return close(from_techniques.graphs(HARDENED, known)[0], start)
 
 
 def test_reached_footholds_are_used_for_further_steps() -> None:
@@ -69,6 +69,18 @@ def test_reached_footholds_are_used_for_further_steps() -> None:
     found = held(known, POD)
     assert [step.technique for step in found[SECRETS]] == ["escape", "steal"]
     assert found[ROOT_ON_WORKER] == found[SECRETS][:1]
+
+
+def test_technique_of_which_the_model_does_not_know_whether_it_succeeds_is_possible() -> None:
+    known = [
+        made("escape", (POD,), (ROOT_ON_WORKER,), succeeds=None),
+        made("steal", (ROOT_ON_WORKER,), (ADMIN,)),
+    ]
+    sure, wide = from_techniques.graphs(HARDENED, known)
+    assert ADMIN not in close(sure, POD)
+    path = close(wide, POD)[ADMIN]
+    assert [step.name for step in path] == ["escape", "steal"]
+    assert [step.unknown for step in path] == ["whether escape succeeds", ""]
 
 
 def test_shortest_path_is_returned() -> None:

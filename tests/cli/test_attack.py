@@ -17,7 +17,7 @@ from labkit.errors import ProbeTimeout
 from labkit.lab import LabStatus, Output, Timings
 from labkit.matrix import Cell, Matrix
 from labkit.model import Foothold
-from labkit.techniques import Verdict
+from labkit.techniques import Prediction, Verdict
 
 
 class FakeLab:
@@ -78,6 +78,29 @@ def test_attack_shows_prediction_and_result(fake: type[FakeLab]) -> None:
     assert "predicted: refused, because required" in done.stdout
     fake.succeeds = True
     assert labkit("attack", "etcd-read", "--mode", "hardened").exit_code == 1
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_attack_on_an_unknown_prediction_says_what_was_found_out(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch, succeeds: bool
+) -> None:
+    fake.succeeds = succeeds
+    unknown = Prediction(None, ("unknown (a plugin decides): docker.service:4",))
+    monkeypatch.setattr("labkit.cli.attack._carry_out", _with(unknown))
+    done = labkit("attack", "etcd-read", "--mode", "hardened")
+    assert done.exit_code == 0
+    assert "predicted: unknown, because unknown (a plugin decides)" in done.stdout
+    word = "succeeded" if succeeds else "refused"
+    assert f"found out: {word}, which the model does not know" in done.stdout
+    rows = json.loads(labkit("attack", "etcd-read", "--mode", "hardened", "--json").stdout)
+    assert (rows[0]["predicted"], rows[0]["observed"]) == ("unknown", word)
+
+
+def _with(prediction: Prediction) -> Any:
+    def carry_out(lab: Any, model: Any, name: str, foothold: Foothold) -> Any:
+        return prediction, techniques[name].run(lab, foothold)
+
+    return carry_out
 
 
 def test_attack_prints_json() -> None:

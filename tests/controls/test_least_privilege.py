@@ -30,7 +30,7 @@ def model(mode: str, *flipped: str) -> Model:
 
 def succeeds(name: str, seen: Model) -> bool:
     technique = techniques[name]
-    return technique.predict(seen, technique.footholds[0]).succeeds
+    return bool(technique.predict(seen, technique.footholds[0]).succeeds)
 
 
 @pytest.mark.parametrize(

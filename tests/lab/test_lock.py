@@ -19,6 +19,7 @@ from labkit.cli import app
 from labkit.errors import LabBusy, LabError
 from labkit.lab import Lab, lock
 from labkit.lab.engine import connect, lab_filter
+from labkit.lab.origin import origin, origin_of
 
 OTHER = f"pairs-{os.getpid()}"
 HOLDS = """
@@ -98,6 +99,8 @@ def test_lock_survives_a_paused_a_stopped_and_a_removed_keeper(lab_insecure: Lab
         damage()
         with lab.exclusive("a"), holder_is_refused(lab):
             pass
+    made = lab.client.containers.get(lock.keeper_name(lab.name, lab.mode)).labels
+    assert origin_of([made]) == origin(lab.environment)
 
 
 def test_process_whose_lab_is_removed_by_force_says_so(lab_insecure: Lab) -> None:
@@ -150,6 +153,7 @@ SHARE = [("reset", "attack"), ("reset", "reset")]
 PAIRS = ALL if os.environ.get("LABKIT_ALL_PAIRS") else SHARE
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_two_commands_at_once_both_end_well(
     one: str, other: str, request: pytest.FixtureRequest

@@ -13,6 +13,7 @@ import pytest
 
 from labkit import controls, techniques
 from labkit.lab import Lab
+from labkit.lab.parallel import in_parallel
 from labkit.matrix import Matrix, run_matrix, variants
 from labkit.verification import verify
 
@@ -30,17 +31,20 @@ def chosen() -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["", *chosen()])
-@pytest.mark.parametrize("mode", ["insecure", "hardened"])
-def test_every_cell_agrees_live(name: str, mode: str, labs: dict[str, Any]) -> None:
-    """Try the unchanged mode if the control's name is empty."""
-    lab = labs[mode]
+def test_every_cell_agrees_live(name: str, labs: dict[str, Any]) -> None:
+    """Try the unchanged modes if the control's name is empty; both labs at once."""
+    for mode, matrix in in_parallel([*labs], lambda mode: (mode, every_cell(labs[mode], name))):
+        assert not matrix.disagree, (mode, [*matrix.disagree])
+        assert not matrix.unprobed, (mode, [*matrix.unprobed])
+        assert len(matrix) == sum(len(technique.footholds) for technique in techniques.values())
+        assert Lab(mode, name=labs[mode].name).environment.edits == ()
+
+
+def every_cell(lab: Lab, name: str) -> Matrix:
+    """Try every technique in a lab with one control flipped, or with none."""
     plan = variants(lab.environment, [name])[1:] if name else variants(lab.environment, [])
     assert len(plan) == 1
-    matrix = Matrix(run_matrix(lab, plan))
-    assert not matrix.disagree, [*matrix.disagree]
-    assert not matrix.unprobed, [*matrix.unprobed]
-    assert len(matrix) == sum(len(technique.footholds) for technique in techniques.values())
-    assert Lab(mode, name=lab.name).environment.edits == ()
+    return Matrix(run_matrix(lab, plan))
 
 
 def test_flipped_lab_is_verified_against_what_it_runs(labs: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from labkit.lab import Output
 from labkit.matrix import Cell, Matrix, Variant, combinations, run, run_matrix, variants
 from labkit.model import Foothold, read_model
 from labkit.render.matrix import cover, heat_map, markdown
+from labkit.render.matrix_page import encoded
 from labkit.techniques import Prediction, Technique, Verdict
 from labkit.techniques._lib.technique import NETWORK, POD
 
@@ -48,7 +50,7 @@ class FakeLab:
         return contextlib.nullcontext()
 
 
-def technique(answer: Any, predicted: bool = False) -> Technique:
+def technique(answer: Any, predicted: bool | None = False) -> Technique:
     def execute(lab: Any, foothold: Foothold) -> Verdict:
         said = answer(lab, foothold)
         if isinstance(said, Exception):
@@ -256,3 +258,17 @@ def test_combination_flips_all_of_its_controls() -> None:
     variant = Variant("hardened", "kubelet-anonymous+kubelet-read-only-port", "off")
     run_matrix(lab, [variant], known=[technique(lambda *_: False)])
     assert lab.applied == [0, 2, 0]
+
+
+def test_unknown_prediction_is_no_disagreement_and_its_result_is_found_out() -> None:
+    lab: Any = FakeLab()
+    cell, _ = run_matrix(lab, [OFF], known=[technique(lambda *_: True, predicted=None)])
+    assert (cell.predicted, cell.observed, cell.agree) == ("unknown", "succeeded", False)
+    found = Matrix([cell])
+    assert (found.disagree, found.found_out, found.exit_code) == ((), (cell,), 0)
+    assert found.summary() == "1 cell: 0 agree, 0 disagree, 0 unprobed, 1 found out"
+    assert "What the lab showed where the model does not know" in markdown(found)
+    assert "Where the model and the lab do not agree" not in markdown(found)
+    assert encoded(found)["rows"][0][2:4] == ["N", "S"]
+    late = replace(cell, observed="unprobed")
+    assert (Matrix([late]).unprobed, Matrix([late]).exit_code) == ((late,), 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from labkit.model import PROPERTIES, Channel, read_model
 from labkit.verification.observe import Results, Unprobed, observe
 from labkit.verification.questions import questions
+from labkit.verification.report import Report
+from labkit.verification.run import _row
 
 HARDENED = {c.id: c for c in read_model("hardened").channels}
 KUBELET = HARDENED["kubelet@worker1 -> kube-apiserver@master:6443"]
@@ -196,3 +199,17 @@ def test_every_http_channel_has_three_questions(channel: Channel) -> None:
     paths = [question.path for question in questions(channel)]
     assert len(paths) == 3
     assert all(path.startswith("/") for path in paths)
+
+
+@pytest.mark.parametrize(("value", "verdict"), [("unknown", "found out"), ("none", "disagree")])
+def test_probe_of_an_unknown_claim_finds_out_and_does_not_disagree(
+    value: str, verdict: str
+) -> None:
+    doubted = replace(KUBELET, encryption=replace(KUBELET.encryption, value=value))
+    row = _row("hardened", doubted, "encryption", results())
+    assert (row.claimed, row.observed, row.verdict) == (value, "tls1.3", verdict)
+    report = Report([row])
+    assert bool(report.disagree) == (verdict == "disagree")
+    assert report.exit_code == (1 if report.disagree else 0)
+    assert f"claimed {value}, observed tls1.3" in report.differences()
+    assert ("1 found out" in report.summary()) == (verdict == "found out")

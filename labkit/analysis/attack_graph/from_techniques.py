@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from labkit.analysis.attack_graph.from_channels import machines
-from labkit.analysis.attack_graph.steps import Graph, Step, attack_graph
+from labkit.analysis.attack_graph.steps import Graph, Step, known_and_possible
 from labkit.model import Foothold, Model, Role
 from labkit.model.footholds import (
     ADMIN,
@@ -19,7 +20,7 @@ from labkit.model.footholds import (
 )
 from labkit.techniques import FOOTHOLDS, Technique
 
-__all__ = ["graph", "technique_steps"]
+__all__ = ["graphs", "technique_steps"]
 
 #: The footholds that an attacker has by having another one.
 IMPLIES: dict[Foothold, tuple[Foothold, ...]] = {
@@ -29,8 +30,10 @@ IMPLIES: dict[Foothold, tuple[Foothold, ...]] = {
 }
 
 
-def graph(model: Model, only: Iterable[Technique] | None = None) -> Graph:
-    """Return the attack graph of the techniques that succeed against a model.
+def graphs(model: Model, only: Iterable[Technique] | None = None) -> tuple[Graph, Graph]:
+    """Return the attack graph of the techniques that succeed against a model, and a wider one.
+
+    The wider one has the techniques as well of which the model does not know whether they succeed.
 
     Its nodes are the footholds that techniques know, whether they lead anywhere or not, and of
     each machine a foothold that stands for those of its role.
@@ -42,24 +45,31 @@ def graph(model: Model, only: Iterable[Technique] | None = None) -> Graph:
     only : iterable of Technique, optional
         Without it, all there are.
 
+    Returns
+    -------
+    known, possible : networkx.DiGraph
+        As :func:`labkit.analysis.attack_graph.steps.known_and_possible`.
+
     Examples
     --------
     >>> from labkit.model import read_model
-    >>> Foothold("root", "worker1") in graph(read_model("hardened"))
-    True
+    >>> known, possible = graphs(read_model("hardened"))
+    >>> Foothold("root", "worker1") in known, known is possible
+    (True, True)
     """
     implied: dict[Foothold, list[Foothold]] = {it: list(more) for it, more in IMPLIES.items()}
     for foothold in FOOTHOLDS:
         if isinstance(foothold.where, Role):
             for node in machines(model, foothold.where):
                 implied.setdefault(Foothold(foothold.kind, node), []).append(foothold)
-    found = attack_graph(technique_steps(model, only), implied)
-    found.add_nodes_from(FOOTHOLDS)
-    return found
+    known, possible = known_and_possible(technique_steps(model, only), implied)
+    for found in (known, possible):
+        found.add_nodes_from(FOOTHOLDS)
+    return known, possible
 
 
 def technique_steps(model: Model, only: Iterable[Technique] | None = None) -> tuple[Step, ...]:
-    """Return a step for each technique that succeeds, from each of its footholds.
+    """Return a step for each technique that may succeed, from each of its footholds.
 
     Parameters
     ----------
@@ -71,7 +81,8 @@ def technique_steps(model: Model, only: Iterable[Technique] | None = None) -> tu
     Returns
     -------
     tuple of Step
-        Each step is named after its technique.
+        Each step is named after its technique; it says what has to be found out where the model
+        does not know whether it succeeds.
 
     Raises
     ------
@@ -90,7 +101,10 @@ def technique_steps(model: Model, only: Iterable[Technique] | None = None) -> tu
     for technique in techniques.values() if only is None else only:
         for foothold in technique.footholds:
             prediction = technique.predict(model, foothold)
-            if prediction.succeeds:
-                because, name = prediction.because, technique.name
-                found.append(Step(name, foothold, technique.grants, because, technique.cost, name))
+            if prediction.succeeds is False:
+                continue
+            because, name = prediction.because, technique.name
+            unknown = "" if prediction.succeeds else f"whether {name} succeeds"
+            step = Step(name, foothold, technique.grants, because, technique.cost, name)
+            found.append(replace(step, unknown=unknown))
     return tuple(found)

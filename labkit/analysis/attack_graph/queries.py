@@ -234,8 +234,7 @@ def graphs_for(model: Model, derivation: Derivation = "claims") -> tuple[Graph, 
     if derivation == "techniques":
         from labkit.analysis.attack_graph import from_techniques
 
-        found = from_techniques.graph(model)
-        return found, found
+        return from_techniques.graphs(model)
     implied = implications(model)
     if model.env is None and model.dump is None:
         # nothing of RBAC is loaded for a model that has none

@@ -134,7 +134,7 @@ def attack_graph(
     Parameters
     ----------
     steps : iterable of Step
-        The possible steps; of equally cheap ones between two footholds, the first counts.
+        Of equally cheap ones between two footholds, the first counts that is known to exist.
     implies : mapping of Foothold to iterable of Foothold, optional
         The footholds that an attacker has by having another one.
     possible : bool
@@ -157,11 +157,16 @@ def attack_graph(
     for step in steps:
         for thing in step.grants if possible or not step.unknown else ():
             known = graph.get_edge_data(step.foothold, thing)
-            if known is None or step.cost < known["weight"]:
+            if known is None or _better(step, known["step"]):
                 graph.add_edge(step.foothold, thing, weight=step.cost, step=step)
     for thing, others in (implies or {}).items():
         graph.add_edges_from([(thing, other) for other in others], weight=0.0, step=None)
     return graph
+
+
+def _better(step: Step, other: Step) -> bool:
+    """Say whether a step is cheaper than another one, or as cheap and less doubtful."""
+    return (step.cost, bool(step.unknown)) < (other.cost, bool(other.unknown))
 
 
 def known_and_possible(

@@ -106,5 +106,5 @@ def kind_of_listener(channel: Channel) -> ListenerKind:
     >>> sorted({kind_of_listener(it).name for it in read_model("insecure").channels})[:4]
     ['apiserver', 'containerd socket', 'docker', 'docker socket']
     """
-    server: Server = _servers.get(channel.server.partition("@")[0], SERVICE)
+    server: Server = _servers.get(channel.server_name, SERVICE)
     return server.kind_of(channel)

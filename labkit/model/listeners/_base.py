@@ -138,7 +138,7 @@ class ListenerKind:
         gap = self.gaps.get(property_, NO_GAP)
         if not gap.by_client:
             return gap
-        technique = gap.by_client.get(channel.client.partition("@")[0])
+        technique = gap.by_client.get(channel.client_name)
         return replace(gap, technique=technique) if technique else gap
 
     def fits(self, channel: Channel) -> bool:
@@ -154,7 +154,7 @@ class ListenerKind:
         """
         return (
             (not self.protocol or self.protocol == channel.protocol)
-            and (not self.client or self.client == channel.client.partition("@")[0])
+            and (not self.client or self.client == channel.client_name)
             and (not self.data or self.data == channel.data)
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ConfigError
 from labkit.lab.traces import KINDS, undertaking
-from labkit.model import PROPERTIES, Channel, Model, read_model
+from labkit.model import PROPERTIES, Channel, Claim, Model, read_model
 from labkit.model.footholds import (
     ADMIN,
     COPIED_CREDENTIAL,
@@ -43,6 +43,10 @@ __all__ = [
     "USER_ON_WORKER",
     "Prediction",
     "Technique",
+    "all_of",
+    "any_of",
+    "holds",
+    "then",
 ]
 
 #: The footholds at which a technique may start.
@@ -65,8 +69,9 @@ class Prediction:
 
     Parameters
     ----------
-    succeeds : bool
-        False means that something refuses it.
+    succeeds : bool or None
+        False means that something refuses it, None that the model does not know: something that
+        decides could not be read.
     because : tuple of str
         The claims that decide, each with the file and the line where it was read.
 
@@ -74,14 +79,120 @@ class Prediction:
     --------
     >>> Prediction(False, ("required: kubelet.yaml:4",))
     refused, because required: kubelet.yaml:4
+    >>> Prediction(None, ("unknown: webhook.conf:2",)).word
+    'unknown'
     """
 
-    succeeds: bool
+    succeeds: bool | None
     because: tuple[str, ...] = ()
 
+    @property
+    def word(self) -> str:
+        """Return "succeeded", "refused" or "unknown", as verdicts and the matrix say it."""
+        return {True: "succeeded", False: "refused", None: "unknown"}[self.succeeds]
+
     def __repr__(self) -> str:
-        word = "succeeds" if self.succeeds else "refused"
+        word = "succeeds" if self.succeeds else self.word
         return f"{word}, because {'; '.join(self.because)}" if self.because else word
+
+
+def holds(claim: Claim, *wanted: str) -> Prediction:
+    """Predict from one claim: whether it has one of the values that let an attack through.
+
+    Parameters
+    ----------
+    claim : Claim
+    *wanted : str
+        These values; an unknown claim predicts nothing.
+
+    Returns
+    -------
+    Prediction
+
+    Examples
+    --------
+    >>> from labkit.cluster import Source
+    >>> claim = Claim("unknown", "a plugin decides", Source("docker.service", 4, ""))
+    >>> holds(claim, "none").word, holds(claim, "none", "unknown").word
+    ('unknown', 'succeeded')
+    """
+    said = (str(claim),)
+    if claim.value in wanted:
+        return Prediction(True, said)
+    return Prediction(None if claim.value == "unknown" else False, said)
+
+
+def any_of(*parts: Prediction) -> Prediction:
+    """Predict an attack of which one part has to succeed.
+
+    Parameters
+    ----------
+    *parts : Prediction
+        At least one.
+
+    Returns
+    -------
+    Prediction
+        The first success, or else the first part that is unknown, or the first refusal.
+
+    Examples
+    --------
+    >>> yes, no, maybe = Prediction(True, ("a",)), Prediction(False, ("b",)), Prediction(None)
+    >>> any_of(maybe, no, yes), any_of(no, maybe).word
+    (succeeds, because a, 'unknown')
+    """
+    for wanted in (True, None):
+        for part in parts:
+            if part.succeeds is wanted:
+                return part
+    return parts[0]
+
+
+def all_of(*parts: Prediction) -> Prediction:
+    """Predict an attack of which every part has to succeed.
+
+    Parameters
+    ----------
+    *parts : Prediction
+
+    Returns
+    -------
+    Prediction
+        The first refusal, whatever else is unknown; or else what is unknown; or a success
+        because of all parts.
+
+    Examples
+    --------
+    >>> yes, no, maybe = Prediction(True, ("a",)), Prediction(False, ("b",)), Prediction(None)
+    >>> all_of(maybe, no), all_of(yes, maybe).word
+    (refused, because b, 'unknown')
+    """
+    for part in parts:
+        if part.succeeds is False:
+            return part
+    unknown = [part for part in parts if part.succeeds is None]
+    because = dict.fromkeys(it for part in unknown or parts for it in part.because)
+    return Prediction(None if unknown else True, tuple(because))
+
+
+def then(first: Prediction, second: Prediction) -> Prediction:
+    """Predict an attack in two parts, of which the second gives the reasons.
+
+    Parameters
+    ----------
+    first, second : Prediction
+
+    Returns
+    -------
+    Prediction
+        As :func:`all_of`, but once the first part succeeds, with the reasons of the second alone.
+
+    Examples
+    --------
+    >>> then(Prediction(True, ("a",)), Prediction(True, ("b",)))
+    succeeds, because b
+    """
+    return second if first.succeeds else all_of(first, second)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 const data = JSON.parse(document.getElementById("cells").textContent);
 const form = document.querySelector("form"), table = document.querySelector("table");
 const details = document.getElementById("details"), shown = document.getElementById("shown");
-const words = {S: "succeeded", R: "refused", "?": "unprobed"}, looks = {S: "S", R: "R", "?": "U"};
+const words = {S: "succeeded", R: "refused", "?": "unprobed", N: "not known"}, looks = {S: "S", R: "R", "?": "U", N: "U"};
 const columns = data.columns.map(([mode, control, direction]) => ({mode, control, direction}));
 columns.forEach((column) => { column.plain = columns.findIndex((it) => it.mode === column.mode && !it.control); });
 const rows = data.rows.map(([technique, foothold, predicted, observed, why]) => ({technique, foothold, predicted, observed, why}));
@@ -21,7 +21,7 @@ const changed = (row, c) => {
   // an unprobed cell does not show whether anything changed
   return plain >= 0 && plain !== c && [c, plain].every((it) => "SR".includes(row.observed[it])) && row.observed[c] !== row.observed[plain];
 };
-const odd = (row, c) => "SR".includes(row.observed[c]) && row.observed[c] !== row.predicted[c];
+const odd = (row, c) => "SR".includes(row.observed[c]) && !["N", row.observed[c]].includes(row.predicted[c]);
 const unprobed = (row, c) => row.observed[c] === "?";
 
 function draw() {

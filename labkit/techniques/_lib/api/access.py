@@ -13,7 +13,7 @@ from labkit.model.authorization import credential_of
 from labkit.model.rights import Action, Caller, authenticated_as, may, restricted
 from labkit.techniques._lib.api.ask import url_of
 from labkit.techniques._lib.machines.reach import Answer
-from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction
+from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, all_of, holds
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -83,22 +83,18 @@ def options_at(env: Environment, foothold: Foothold) -> list[str]:
 
 def may_all(model: Model, caller: Caller, actions: Iterable[Action]) -> Prediction:
     """Predict whether a caller is allowed all of some actions."""
-    because = [str(caller.claim)]
-    for action in actions:
-        claim = may(model.environment, apiserver_of(model.environment), caller, action)
-        if claim.value != "allowed":
-            return Prediction(False, (str(claim),))
-        because.append(str(claim))
-    return Prediction(True, tuple(dict.fromkeys(because)))
+    env, apiserver = model.environment, apiserver_of(model.environment)
+    parts = [holds(may(env, apiserver, caller, action), "allowed") for action in actions]
+    return all_of(Prediction(True, (str(caller.claim),)), *parts)
 
 
 def may_write(model: Model, caller: Caller, action: Action) -> Prediction:
     """Predict whether authorizers and NodeRestriction let a caller write a node or a pod."""
     allowed = may_all(model, caller, [action])
     objection = restricted(apiserver_of(model.environment), caller)
-    if not allowed.succeeds or objection is None:
+    if objection is None:
         return allowed
-    return Prediction(False, (str(objection),))
+    return all_of(allowed, Prediction(False, (str(objection),)))
 
 
 def everything_review() -> bytes:

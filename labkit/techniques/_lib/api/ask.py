@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Channel, Claim, Foothold
 from labkit.techniques._lib.machines.reach import Answer, request
-from labkit.techniques._lib.technique import Prediction
+from labkit.techniques._lib.technique import Prediction, all_of, holds
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def url_of(channel: Channel, path: str, host: str = "") -> str:
     >>> url_of(channel, "/api")
     'http://master:8080/api'
     """
-    where = host or channel.server.partition("@")[2]
+    where = host or channel.server_node
     return f"{channel.protocol}://{where}:{channel.port}{path}"
 
 
@@ -56,7 +56,8 @@ def first_refusal(*demands: tuple[Claim, Sequence[str]]) -> Prediction:
     Returns
     -------
     Prediction
-        Refused by the first claim with another value, or a success because of all of them.
+        Refused by the first claim with another value; unknown if a claim is; or a success because
+        of all of them.
 
     Examples
     --------
@@ -65,10 +66,7 @@ def first_refusal(*demands: tuple[Claim, Sequence[str]]) -> Prediction:
     >>> first_refusal((claim, ("none", "anonymous")))
     refused, because required: kubelet.yaml:4 enabled: false
     """
-    for claim, harmless in demands:
-        if claim.value not in harmless:
-            return Prediction(False, (str(claim),))
-    return Prediction(True, tuple(str(claim) for claim, _ in demands))
+    return all_of(*(holds(claim, *harmless) for claim, harmless in demands))
 
 
 def ask(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from labkit.cluster import Credential
 from labkit.errors import ProbeError
 from labkit.model import Channel, Foothold, Model, read_model
-from labkit.model.credentials import client_credential
+from labkit.model.credentials import client_credential, secrets_at_rest
 from labkit.techniques._lib.machines.reach import Answer, request, run
-from labkit.techniques._lib.technique import NETWORK, Prediction
+from labkit.techniques._lib.technique import NETWORK, Prediction, all_of, holds
 from labkit.techniques._lib.verdict import Setting
 
 if TYPE_CHECKING:
@@ -28,11 +28,14 @@ __all__ = [
     "decode",
     "encode",
     "encryption",
+    "etcdctl",
     "stores_plaintext",
 ]
 
 #: etcd speaks gRPC, and JSON over HTTP on the same port.
 API = "/v3/kv"
+#: Seconds for an answer of etcd, on an idle machine.
+PATIENCE = 5.0
 #: The error of an etcd with users for a caller that is not one of them.
 NO_USER = "user name is empty"
 
@@ -70,7 +73,7 @@ def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: obj
         The result is neither an answer nor a known refusal.
     """
     channel = client_channel(lab)
-    url = f"{channel.protocol}://{channel.server.split('@')[1]}:{channel.port}{API}/{verb}"
+    url = f"{channel.protocol}://{channel.server_node}:{channel.port}{API}/{verb}"
     return request(
         lab, url, foothold=foothold, body=json.dumps({"key": encode(key.encode()), **more}).encode()
     )
@@ -79,20 +82,20 @@ def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: obj
 def answers_anonymous(model: Model) -> Prediction:
     """Predict whether etcd answers a caller without a credential."""
     channel = model.open_channels("kube-apiserver@* -> etcd@*")[0]
-    for claim, wanted in (
-        (channel.client_authentication, "none"),
-        (channel.authorization, "allow-all"),
-    ):
-        if claim.value != wanted:
-            return Prediction(False, (str(claim),))
-    return Prediction(True, (str(channel.client_authentication), str(channel.authorization)))
+    return all_of(
+        holds(channel.client_authentication, "none"), holds(channel.authorization, "allow-all")
+    )
 
 
 def stores_plaintext(model: Model) -> Prediction:
     """Predict whether the apiserver stores secrets without encryption."""
-    settings = encryption(model.environment)
+    env = model.environment
+    settings = encryption(env)
+    claims = [secrets_at_rest(env, it) for it in env.components if it.kind == "kube-apiserver"]
     encrypted = [setting for setting in settings if setting[1] not in ("identity", "none")]
     said = tuple(f"{what}: {value}: {read_in}" for what, value, read_in in encrypted or settings)
+    if any(claim.value == "unknown" for claim in claims):
+        return Prediction(None, tuple(map(str, claims)))
     return Prediction(not encrypted, said)
 
 
@@ -139,15 +142,20 @@ def decode(answer: Answer) -> list[bytes]:
         ) from error
 
 
+def etcdctl(lab: Lab) -> list[str]:
+    """Return the start of etcdctl's command line; on a busy machine it waits longer."""
+    return ["etcdctl", f"--command-timeout={PATIENCE * lab.stretch():.0f}s"]
+
+
 def as_apiserver(lab: Lab, *arguments: str) -> str:
     """Run etcdctl on the master with the apiserver's credential: the positive control."""
     channel = client_channel(lab)
-    argv = ["etcdctl", "--command-timeout=5s"]
-    argv.append(f"--endpoints={channel.protocol}://{channel.server.split('@')[1]}:{channel.port}")
+    argv = etcdctl(lab)
+    argv.append(f"--endpoints={channel.protocol}://{channel.server_node}:{channel.port}")
     credential = client_credential(read_model(lab.environment), channel)
     if isinstance(credential, Credential):
         authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)
         argv += [f"--cert={credential.certificate}", f"--key={credential.key}"]
         argv.append(f"--cacert={authority.certificate}")
-    master = channel.client.split("@")[1]
+    master = channel.client_node
     return run(lab, master, [*argv, *arguments], check=True).text

@@ -14,7 +14,15 @@ from labkit.errors import ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import run
 from labkit.techniques._lib.stores.secret import Sample, Secret, sample
-from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    NETWORK,
+    ROOT_ON_WORKER,
+    Prediction,
+    Technique,
+    all_of,
+    any_of,
+    holds,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 from labkit.techniques._lib.wire.capture import LEAVES, between, capture
 from labkit.techniques._lib.wire.decode import (
@@ -115,13 +123,13 @@ def predict(model: Model, target: EavesdropTarget) -> Prediction:
         return Prediction(
             False, tuple(str(c.encryption) for c in model.closed_channels(target.about))
         )
-    readable = next((c.encryption for c in found if c.encryption.value == "none"), None)
-    if readable is None:
-        return Prediction(False, (str(found[0].encryption),))
-    if target.payload is not None:
-        inner = target.payload(model)
-        return Prediction(inner.succeeds, (str(readable), *inner.because))
-    return Prediction(True, (str(readable),))
+    plain = any_of(*(holds(channel.encryption, "none") for channel in found))
+    if plain.succeeds is False or target.payload is None:
+        return plain
+    inner = target.payload(model)
+    if plain.succeeds and inner.succeeds is False:
+        return Prediction(False, (*plain.because, *inner.because))
+    return all_of(plain, inner)
 
 
 def eavesdrop(lab: Lab, foothold: Foothold, name: str, target: EavesdropTarget) -> Verdict:
@@ -138,12 +146,12 @@ def eavesdrop(lab: Lab, foothold: Foothold, name: str, target: EavesdropTarget) 
     port = int(found[0].port or 0)
     if target.before is not None:
         target.before(lab)
-    pairs = sorted({(_node(c.client), _node(c.server)) for c in found})
+    pairs = sorted({(c.client_node, c.server_node) for c in found})
     whole = sorted({(min(pair), max(pair)) for pair in pairs})
     with capture(lab, foothold, whole, between(lab, whole, f"tcp port {port}")) as stop:
         ports = _ports(lab, found[0], target.process)
         with target.traffic(lab) as traffic:
-            time.sleep(DRAIN_S)
+            time.sleep(DRAIN_S * lab.stretch())
             ports |= _ports(lab, found[0], target.process)
             pcap = stop()
     captured = [s for s in streams(pcap, port) if not target.process or s.port in ports]
@@ -263,10 +271,6 @@ def nonce(what: str) -> Secret:
     return Secret("", what, "", secrets.token_hex(12).encode())
 
 
-def _node(name: str) -> str:
-    return name.rpartition("@")[2]
-
-
 def _details(
     channel: Channel, secret: Secret, seen: Content, shown: bytes
 ) -> dict[str, Content | Sample | float]:
@@ -284,5 +288,5 @@ def _ports(lab: Lab, channel: Channel, process: str) -> set[int]:
     if not process:
         return set()
     argv = ["ss", "--tcp", "--numeric", "--processes", "--no-header", "dport", f"= :{channel.port}"]
-    lines = run(lab, _node(channel.client), argv, check=True).text.splitlines()
+    lines = run(lab, channel.client_node, argv, check=True).text.splitlines()
     return {int(line.split()[3].rpartition(":")[2]) for line in lines if f'"{process}"' in line}

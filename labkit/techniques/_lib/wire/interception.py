@@ -23,7 +23,7 @@ from labkit.lab.pki import Authority
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import address_in_lab, run
-from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, Technique, any_of, holds
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire.capture import LEAVES, neighbours, place_of, wait_until_poisoned
 
@@ -36,9 +36,9 @@ __all__ = ["ANSWER", "InterceptionTarget", "intercept", "technique"]
 RULES = "labkit-middle"
 #: The answer of the false server to a request over TLS.
 ANSWER = b"labkit: this is not what you asked for\n"
-#: Seconds that the false server runs, and that one call may take to reach it. A call over an old
-#: connection that is reset is lost, so the client is made to call again.
-STAY, CALL = 20, 4
+#: Seconds that the false server runs, that it may take to end, and that one call may take to reach
+#: it. A call over an old connection that is reset is lost, so the client is made to call again.
+STAY, MARGIN, CALL = 20.0, 20.0, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,7 @@ def predict(model: Model, target: InterceptionTarget) -> Prediction:
         return Prediction(
             False, tuple(str(c.encryption) for c in model.closed_channels(target.about))
         )
-    claims = [channel.server_authentication for channel in found]
-    unverified = [claim for claim in claims if claim.value in ("none", "unverified")]
-    return Prediction(bool(unverified), (str((unverified or claims)[0]),))
+    return any_of(*(holds(it.server_authentication, "none", "unverified") for it in found))
 
 
 def intercept(lab: Lab, foothold: Foothold, name: str, target: InterceptionTarget) -> Verdict:
@@ -112,7 +110,7 @@ def intercept(lab: Lab, foothold: Foothold, name: str, target: InterceptionTarge
             return _succeeded(lab, name, foothold, reason, [*asked, *more])
     alert = next((entry["alert"] for entry in seen if "alert" in entry), "")
     if not alert:
-        raise ProbeTimeout(f"{name}: {channel.client} did not call within {STAY} s")
+        raise ProbeTimeout(f"{name}: {channel.client} did not call")
     positive_control = target.positive_control(lab)
     reason = f"TLS alert: {alert}"
     return Verdict(name, lab.mode, foothold, False, reason, tuple(asked), positive_control)
@@ -128,9 +126,9 @@ def _intercept_calls(
     lab: Lab, foothold: Foothold, found: Sequence[Channel], target: InterceptionTarget
 ) -> tuple[list[dict[str, str]], bool]:
     """Start the false server, make the client call, and return what both saw."""
-    here = place_of(lab, foothold)
-    client = found[0].client.rpartition("@")[2]
-    servers = sorted({channel.server.rpartition("@")[2] for channel in found})
+    here, stay = place_of(lab, foothold), STAY * lab.stretch()
+    client = found[0].client_node
+    servers = sorted({channel.server_node for channel in found})
     leaf = Authority.create("labkit-unknown-ca").issue(
         servers[0], hosts=[*servers, "localhost"], usages=["server"]
     )
@@ -147,14 +145,14 @@ def _intercept_calls(
         "wanted": target.wanted,
         "answer": ANSWER.decode(),
         "lead": agents.argv("arp_poison", *(word for it in addresses for word in (address, it))),
-        "seconds": STAY,
+        "seconds": stay,
     }
     pairs = [(client, server) for server in servers]
     argv = agents.argv("fake_server")
     traces = [*neighbours(lab, pairs), Trace("rules", RULES, here), Trace("program", folder, here)]
     with ThreadPoolExecutor(max_workers=1) as pool, leaving(lab, *traces):
         stdin = json.dumps(job).encode()
-        future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=STAY + 20, check=True)
+        future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=stay + MARGIN, check=True)
         wait_until_poisoned(lab, here, pairs)
         said = [target.call(lab)]
         while not wait([future], timeout=CALL).done:

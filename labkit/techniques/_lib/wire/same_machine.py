@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import address_in_lab, run, run_from
-from labkit.techniques._lib.technique import NETWORK, USER_ON_MASTER, Prediction, Technique
+from labkit.techniques._lib.technique import NETWORK, USER_ON_MASTER, Prediction, Technique, holds
 from labkit.techniques._lib.verdict import Verdict
 from labkit.techniques._lib.wire.capture import LEAVES, capture
 from labkit.techniques._lib.wire.eavesdropping import ATTACK, SOURCES
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["technique"]
 
-#: Seconds for the component to send something.
-PATIENCE = 15
+#: Seconds for the component to send something, and for tcpdump to end after it.
+PATIENCE, MARGIN = 15.0, 5.0
 #: tcpdump's error if it may not open a capture socket.
 FORBIDDEN = "Operation not permitted"
 
@@ -28,9 +28,9 @@ FORBIDDEN = "Operation not permitted"
 def predict(model: Model, about: str) -> Prediction:
     """Predict whether the channel leaves its machine, and whether it is encrypted if so."""
     channel = model.open_channels(about)[0]
-    node = channel.client.partition("@")[2]
-    if channel.server.partition("@")[2] != node:
-        return Prediction(channel.encryption.value == "none", (str(channel.encryption),))
+    node = channel.client_node
+    if channel.server_node != node:
+        return holds(channel.encryption, "none")
     config = model.environment.component(channel.client).kubeconfig
     source = config.server.source if config else channel.encryption.source
     return Prediction(False, (f"both ends are on {node}: {source}",))
@@ -47,11 +47,11 @@ def eavesdrop(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
         tcpdump was not refused as expected, or packets were captured on the network.
     """
     channel = read_model(lab.environment).open_channels(about)[0]
-    node = channel.client.partition("@")[2]
+    node = channel.client_node
     filters = _filter(lab, channel, node)
     control = f"root on {node} captures it: {channel.id}"
     if foothold == USER_ON_MASTER:
-        said = run_from(lab, foothold, ["timeout", "5", "tcpdump", "-i", "lo", "-c", "1", filters])
+        said = run_from(lab, foothold, ["tcpdump", "-i", "lo", "-c", "1", filters])
         if said.exit_code == 0 or FORBIDDEN not in said.error:
             raise ProbeError(
                 "tcpdump did not fail with a permission error, as expected",
@@ -80,7 +80,7 @@ def _filter(lab: Lab, channel: Channel, node: str) -> str:
     """Return tcpdump's filter for a component's connections."""
     argv = ["ss", "--tcp", "--numeric", "--processes", "--no-header", "dport", f"= :{channel.port}"]
     # the kernel keeps 15 characters of a process's name
-    process = channel.client.partition("@")[0][:15]
+    process = channel.client_name[:15]
     lines = run(lab, node, argv, check=True).text.splitlines()
     ports = [line.split()[3].rpartition(":")[2] for line in lines if f'"{process}"' in line]
     if not ports:
@@ -90,14 +90,16 @@ def _filter(lab: Lab, channel: Channel, node: str) -> str:
 
 def _confirm_traffic(lab: Lab, node: str, filters: str) -> None:
     """Cause traffic of the component, and check as root on its machine that it is there."""
-    argv = ["timeout", str(PATIENCE), "tcpdump", "-i", "lo", "-c", "1", "-w", "/dev/null", filters]
+    seconds = PATIENCE * lab.stretch()
+    tcpdump = ["tcpdump", "-i", "lo", "-c", "1", "-w", "/dev/null", filters]
+    argv = ["timeout", f"{seconds:.0f}", *tcpdump]
     with ThreadPoolExecutor(max_workers=1) as pool:
-        future: Future[Output] = pool.submit(run, lab, node, argv)
+        future: Future[Output] = pool.submit(run, lab, node, argv, timeout=seconds + MARGIN)
         while not future.done():
             with annotated(lab, "pods", "shop", "web"):
                 pass
         if future.result().exit_code:
-            raise ProbeTimeout(f"{node}: no traffic of the component within {PATIENCE} s")
+            raise ProbeTimeout(f"{node}: no traffic of the component within {seconds:.0f} s")
 
 
 def technique(name: str, title: str, about: str) -> Technique:
