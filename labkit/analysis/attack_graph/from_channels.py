@@ -83,23 +83,20 @@ def implications(model: Model) -> dict[Foothold, list[Foothold]]:
     ['user on worker1', 'on the cluster network', 'root on a node', 'inside a pod']
     """
     found: dict[Foothold, list[Foothold]] = {NETWORK: [CALLS], POD: [CALLS], ADMIN: [SECRETS]}
-    of_role = {role: machines(model, role) for role in Role}
-    workers = frozenset(of_role[Role.WORKER])
+    workers = machines(model, Role.WORKER)
     for node in nodes_of(model):
         worker = [NODE, POD] if node in workers else []
         found[Foothold("root", node)] = [Foothold("user", node), NETWORK, *worker]
         found[Foothold("user", node)] = [CALLS]
-    for role, nodes in of_role.items():
+    for role in Role:
         for kind in ("user", "root"):
             # a machine of the attacker's choice
-            found[Foothold(kind, role)] = [Foothold(kind, it) for it in nodes]
+            found[Foothold(kind, role)] = [Foothold(kind, it) for it in machines(model, role)]
     for it in model.credentials:
         found.setdefault(Foothold("root", it.node), []).append(Foothold("holds", it.id))
-    # servers whose calls give that one commands them, and nothing more
-    commanded = {it.server for it in model.channels if "commands" in kind_of_listener(it).gives}
-    for server in sorted(commanded):
-        root = Foothold("root", model.component(server).node)
-        found.setdefault(root, []).append(Foothold("commands", server))
+    for commands in sorted({it for each in model.channels for it in _commands(model, each)}):
+        root = Foothold("root", model.component(str(commands.where)).node)
+        found.setdefault(root, []).append(commands)
     return found
 
 
