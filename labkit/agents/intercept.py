@@ -192,12 +192,13 @@ def call_until_met(
     silent: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     began, late, asked = time.monotonic(), False, 0.0
     while not (meetings.enough.is_set() or ENDED.is_set()):
-        patience = job["seconds"] * stretch()
-        if time.monotonic() > began + patience:
+        now, patience = time.monotonic(), job["seconds"] * stretch()
+        if late and now > began + patience:
             break
-        if not late and time.monotonic() > began + patience / 3:
-            # A client that lost its connection often retries ever more slowly.
-            late = True
+        if not late and now > began + patience / 3:
+            # A client that lost its connection often retries ever more slowly. It has the other
+            # two thirds of the time from now on, however late a busy machine came here.
+            late, began = True, now - patience / 3
             units = (client for client in meetings.absent() if client.endswith(".service"))
             command(["systemctl", "restart", "--no-block", *units])
         # while the last ones still run, more of them would only make a busy machine busier

@@ -49,13 +49,12 @@ def _read(wanted: bool) -> bytes | None:
     return sys.stdin.buffer.read() if wanted else None
 
 
-def _leave(output: Output) -> None:
-    """Write the output of a command byte for byte, and exit with its exit status."""
+def _write(output: Output) -> None:
+    """Write the output of a command byte for byte."""
     for stream, data in ((sys.stdout, output.stdout), (sys.stderr, output.stderr)):
         stream.flush()
         stream.buffer.write(data)
         stream.flush()
-    raise typer.Exit(output.exit_code)
 
 
 def execute(
@@ -88,7 +87,8 @@ def execute(
         ),
         timeout,
     )
-    _leave(output)
+    _write(output)
+    raise typer.Exit(output.exit_code)
 
 
 def kubectl(
@@ -110,9 +110,10 @@ def kubectl(
         lambda seconds: lab.kubectl(*arguments, stdin=given, timeout=seconds, check=False),
         timeout,
     )
+    _write(output)
     if output.exit_code and (status := lab.status()).state != "ready":
         complain(status.error())
-    _leave(output)
+    raise typer.Exit(output.exit_code)
 
 
 def logs(

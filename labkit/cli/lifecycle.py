@@ -134,6 +134,8 @@ def status(
         if lab.state in ("broken", "incomplete", "stopped"):
             command = "reset" if lab.state == "broken" else "up"
             say(f"next: labkit {command} --name {lab.name} --mode {lab.mode}")
+        if lab.running:
+            say(f"running: {lab.running}")
         if lab.interrupted:
             command = f"labkit reset --name {lab.name} --mode {lab.mode}"
             say(f"interrupted: {lab.interrupted}; next: {command}")

@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -49,6 +49,8 @@ __all__ = ["Lab"]
 
 #: Seconds in which a component that has just been restarted must answer again.
 RECOVERY_S = 10.0
+#: Seconds for which a lab counts as it was asked, while the lock is taken.
+FRESH_S = 3.0
 #: Seconds that an engine without other work needs at most to list a lab; and how many times more
 #: patience a slower one gets at most.
 LISTED_S, MOST_PATIENCE = 0.1, 8.0
@@ -175,12 +177,12 @@ class Lab:
             self.require_same_files()
             return Timings(time.monotonic() - began)
         if state == "broken":
-            self._require_own()
+            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
             self._repair(wait=True)
             self.wait()
             return Timings(time.monotonic() - began)
-        self._require_own()
         left = nodes.labels_of(self.client, self.name, self.mode)
+        self._require_own(left)
         if any(own.get(ROLE) != LOCK for own in left):
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
                 nodes.remove_lab(self.client, self.name, self.mode)
@@ -238,7 +240,7 @@ class Lab:
     def _remove(self) -> int:
         self._forget()
         if not self._by_name:
-            self._require_own()
+            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
         # The lock goes last, so that nobody starts the lab again before everything is removed.
         removed = nodes.remove_lab(self.client, self.name, self.mode)
         return removed + lock.remove_keeper(self.client, self.name, self.mode)
@@ -333,6 +335,8 @@ class Lab:
     def apply(self, edits: Iterable[Edit]) -> Timings:
         """Change the configuration of the running lab; an interrupted change is undone first.
 
+        A change that a signal interrupts is undone at once, and one that fails by the next command.
+
         Parameters
         ----------
         edits : iterable of Edit
@@ -358,9 +362,16 @@ class Lab:
             self.require_same_files()
             self._roll_back()
             old = self.environment
-            self._record(new, before=old, who=who)
-            with self.reporter.step(f"{self.mode}: change the configuration"):
-                change(self._containers, old, new)
+            self._record(new, before=old, who=who, running=True)
+            try:
+                with self.reporter.step(f"{self.mode}: change the configuration"):
+                    change(self._containers, old, new)
+            except KeyboardInterrupt:
+                self._roll_back()
+                raise
+            except Exception:
+                self._record(new, before=old, who=who)
+                raise
             self._record(new)
         return Timings(time.monotonic() - began)
 
@@ -390,22 +401,29 @@ class Lab:
         NoSuchLab
             The lab is not up.
         """
-        outer = not lock.is_held(self.client, self.name, self.mode)
-        with self._exclusive(what):
-            if outer:
-                self._require_ready()
-            yield
+        if lock.is_held(self.client, self.name, self.mode):
+            with self._exclusive(what):
+                yield
+            return
+        began = time.monotonic()
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            asked = aside.submit(self.status)  # while the lock is taken
+            with self._exclusive(what):
+                waited = time.monotonic() - began > FRESH_S
+                self._require_ready(self.status() if waited else asked.result())
+                yield
 
-    def _require_ready(self) -> None:
+    def _require_ready(self, status: LabStatus) -> None:
         """Fail if the lab is not ready; a component that has just been restarted gets some time."""
         began, stretch = time.monotonic(), 1.0
-        while (status := self._status(stretch)).state != "ready":
+        while status.state != "ready":
             waited = time.monotonic() - began
             if status.state != "broken" or waited > RECOVERY_S * stretch:
                 raise status.error()
             with contextlib.suppress(LabkitError):  # a frozen machine does not say how busy it is
                 stretch = self.stretch()
             time.sleep(0.5)
+            status = self._status(stretch)
         if status.other_files:
             self.require_same_files()
 
@@ -772,9 +790,8 @@ class Lab:
 
     # -- private --------------------------------------------------------------------------
 
-    def _require_own(self) -> None:
+    def _require_own(self, made: Sequence[Mapping[str, str]]) -> None:
         """Refuse to remove the lab of another folder whose environment has the same name."""
-        made = nodes.labels_of(self.client, self.name, self.mode)
         if not may_be_of(self._plain, made):
             raise made_from_others(self._plain, self.name, self.mode, made)
 
@@ -794,8 +811,15 @@ class Lab:
     def _first(self, role: str) -> Container:
         return self.container(next(n.name for n in self.environment.nodes if n.role == role))
 
-    def _record(self, env: Environment, before: Environment | None = None, who: str = "") -> None:
-        record.write(self._master, env, before, who)
+    def _record(
+        self,
+        env: Environment,
+        before: Environment | None = None,
+        who: str = "",
+        *,
+        running: bool = False,
+    ) -> None:
+        record.write(self._master, env, before, who, running=running)
         self.__dict__["environment"] = env
 
     def _roll_back(self) -> None:

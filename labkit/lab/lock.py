@@ -385,7 +385,8 @@ def _start(
         except NotFound:
             pass  # it was removed at this moment
         except APIError as error:
-            if error.status_code != 409:
+            # 409: it does not run; 500: another process stopped or removed it just now
+            if error.status_code != 409 and "is not running" not in str(error.explanation):
                 raise
             _revive(client, keeper)
             if time.monotonic() > deadline:

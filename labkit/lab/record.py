@@ -54,7 +54,12 @@ def read(master: Container) -> Record:
 
 
 def write(
-    master: Container, env: Environment, before: Environment | None = None, who: str = ""
+    master: Container,
+    env: Environment,
+    before: Environment | None = None,
+    who: str = "",
+    *,
+    running: bool = False,
 ) -> None:
     """Write the record of a lab's edits on its master.
 
@@ -68,6 +73,9 @@ def write(
         During a change, the environment before it.
     who : str
         During a change, what makes it: "control off etcd-users".
+    running : bool
+        Whether this process goes on with the change. As long as its connection to the master
+        lives, the change counts as running, and later as interrupted.
 
     Raises
     ------
@@ -77,6 +85,8 @@ def write(
     kept: dict[str, object] = {"edits": to_json(env.edits)}
     if before is not None:
         kept |= {"before": to_json(before.edits), "who": who}
+        if running:
+            kept["server"] = execute(master, ["printenv", "LABKIT_SERVER"]).text.strip()
     # a process that is killed here leaves the old record or the new one
     write_files(master, [FileSpec(NEW, json.dumps(kept).encode(), 0o600)])
     execute(master, ["mv", NEW, FILE])

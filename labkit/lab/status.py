@@ -27,7 +27,7 @@ __all__ = [
     "UNKNOWN",
     "LabStatus",
     "Timings",
-    "interrupted_in",
+    "changes_in",
     "list_labs",
     "status_of",
 ]
@@ -79,6 +79,8 @@ class LabStatus:
         Whether the environment's files differ from those that the lab was made from.
     problems : dict of str to tuple of str
         What does not run or answer, by the machine's name.
+    running : str
+        The attack, verification or change that runs now, and will undo what it did; "" for none.
     """
 
     name: str
@@ -89,6 +91,7 @@ class LabStatus:
     reached: tuple[str, ...] = ()
     other_files: bool = False
     problems: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    running: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -211,7 +214,14 @@ def status_of(
     words = said or ()
     reached = tuple(word.removeprefix(REACHED) for word in words if word.startswith(REACHED))
     return LabStatus(
-        name, mode, state, machines, interrupted_in(words), reached=reached, problems=problems
+        name,
+        mode,
+        state,
+        machines,
+        interrupted=changes_in(words, "interrupted"),
+        running=changes_in(words, "running"),
+        reached=reached,
+        problems=problems,
     )
 
 
@@ -226,13 +236,15 @@ def _marks(master: Container | None, answer_s: float) -> list[str] | None:
         return None
 
 
-def interrupted_in(said: Iterable[str]) -> str:
-    """Return what was interrupted, from the output of the program ``lab_state``.
+def changes_in(said: Iterable[str], state: str) -> str:
+    """Return the changes that are not undone, from the output of the program ``lab_state``.
 
     Parameters
     ----------
     said : iterable of str
         Its lines.
+    state : {"interrupted", "running"}
+        Whether the process that has to undo them is gone, or runs.
 
     Returns
     -------
@@ -241,10 +253,10 @@ def interrupted_in(said: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> interrupted_in(["ready", "interrupted attack etcd-read", "interrupted verify"])
+    >>> changes_in(["ready", "interrupted attack etcd-read", "interrupted verify"], "interrupted")
     'attack etcd-read, verify'
     """
-    word = "interrupted "
+    word = f"{state} "
     found = (line.removeprefix(word) for line in said if line.startswith(word))
     return ", ".join(dict.fromkeys(found))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -83,8 +84,13 @@ def test_state_of_the_lab_names_a_change_that_did_not_end(tmp_path: Path) -> Non
         "interrupted control off etcd-users\n"
     )
     folder.mkdir()
-    sh("pending", str(folder), "add", "1", stdin="verify\n[]\n", server=identity(os.getpid()))
-    assert "verify" not in sh("lab_state", "/none", str(edits), str(folder)), "it still runs"
+    mine = identity(os.getpid())
+    sh("pending", str(folder), "add", "1", stdin="verify\n[]\n", server=mine)
+    assert sh("lab_state", "/none", str(edits), str(folder)).endswith("\nrunning verify\n")
+    edits.write_text(json.dumps({"edits": [], "before": [], "who": "control", "server": mine}))
+    assert sh("lab_state", "/none", str(edits), "/none") == "running control\n"
+    edits.write_text(json.dumps({"edits": [], "before": [], "who": "control", "server": "1 2"}))
+    assert sh("lab_state", "/none", str(edits), "/none") == "interrupted control\n"
 
 
 def test_program_undoes_what_it_did_before_its_folder_is_removed(tmp_path: Path) -> None:

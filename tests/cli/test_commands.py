@@ -269,6 +269,7 @@ def test_status_prints_json() -> None:
             "reached": [],
             "other_files": False,
             "problems": {},
+            "running": "",
         }
     ]
 
