@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labkit.lab import Lab, Timings
     from labkit.lab.progress import ProgressStep, Reporter
 
-__all__ = ["Stopped", "bring_up", "in_parallel"]
+__all__ = ["Stopped", "aside", "bring_up", "in_parallel"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -118,6 +118,37 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
             close_all()
             raise
     return _results(futures)
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[ThreadPoolExecutor]:
+    """Run a program on a machine beside a block, which makes it end.
+
+    An interrupt may come when the block is just about to end the program. Then the connections to
+    all machines are closed, which ends every program there; else this process would wait for it.
+
+    Yields
+    ------
+    ThreadPoolExecutor
+        With one thread.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After an interrupt, when the program has ended.
+
+    Examples
+    --------
+    >>> with aside() as pool:
+    ...     pool.submit(str, 1).result()
+    '1'
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        try:
+            yield pool
+        except KeyboardInterrupt:
+            close_all()
+            raise
 
 
 def _interrupt(threads: set[int]) -> None:

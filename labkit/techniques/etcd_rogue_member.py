@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from labkit import agents
 from labkit.errors import ProbeError
+from labkit.lab.parallel import aside
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model, read_model
 from labkit.techniques._lib.api.ask import first_refusal, url_of
@@ -75,7 +76,7 @@ def _join(
     here = attacker(lab)
     argv = agents.argv("etcd_member", folder, endpoint, own, NAME)
     left = (Trace("member", own), Trace("program", folder, here))
-    with ThreadPoolExecutor(max_workers=1) as pool, leaving(lab, *left):
+    with aside() as pool, leaving(lab, *left):
         future = pool.submit(run, lab, here, argv, timeout=2 * PATIENCE, check=True)
         found = _wait(lab, folder, secret, future)
     evidence += ["was taken in as a learner, and started an etcd that nobody invited"]

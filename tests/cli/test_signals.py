@@ -6,12 +6,13 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from labkit.lab.parallel import in_parallel
+from labkit.lab.parallel import aside, in_parallel
 
 #: Waits in two threads as a command does, undoes something, and says so.
 COMMAND = """
@@ -132,3 +133,34 @@ def test_interrupt_reaches_every_thread(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(KeyboardInterrupt):
         in_parallel([1, 2, 3], act)
     assert sorted(ended) == [1, 2, 3]
+
+
+def test_interrupt_ends_the_program_that_runs_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = threading.Event()
+    monkeypatch.setattr("labkit.lab.parallel.close_all", closed.set)
+
+    def program() -> bool:
+        return closed.wait(60)
+
+    def work() -> None:
+        with aside() as pool:
+            pool.submit(program)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert closed.is_set()
+
+
+def test_error_beside_a_program_leaves_the_connections_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("labkit.lab.parallel.close_all", lambda: pytest.fail("closed"))
+
+    def work() -> None:
+        with aside() as pool:
+            pool.submit(str, 1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()

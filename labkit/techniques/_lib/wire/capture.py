@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from labkit import agents
 from labkit.errors import ProbeError
+from labkit.lab.parallel import aside
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
 from labkit.techniques._lib.machines.reach import address_in_lab, attacker, run
@@ -78,7 +78,7 @@ def capture(
     argv = agents.argv("capture", folder, filters, *lead)
     program = Trace("program", folder, here)
     with (
-        ThreadPoolExecutor(max_workers=1) as pool,
+        aside() as pool,
         leaving(lab, *neighbours(lab, poisoned), program),
     ):
         future = pool.submit(run, lab, here, argv, timeout=LIMIT, check=True)

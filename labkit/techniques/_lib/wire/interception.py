@@ -13,12 +13,13 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.parallel import aside
 from labkit.lab.pki import Authority
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
@@ -150,7 +151,7 @@ def _intercept_calls(
     pairs = [(client, server) for server in servers]
     argv = agents.argv("fake_server")
     traces = [*neighbours(lab, pairs), Trace("rules", RULES, here), Trace("program", folder, here)]
-    with ThreadPoolExecutor(max_workers=1) as pool, leaving(lab, *traces):
+    with aside() as pool, leaving(lab, *traces):
         stdin = json.dumps(job).encode()
         future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=stay + MARGIN, check=True)
         wait_until_poisoned(lab, here, pairs)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.parallel import aside
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import address_in_lab, run, run_from
 from labkit.techniques._lib.technique import NETWORK, USER_ON_MASTER, Prediction, Technique, holds
@@ -93,7 +94,7 @@ def _confirm_traffic(lab: Lab, node: str, filters: str) -> None:
     seconds = PATIENCE * lab.stretch()
     tcpdump = ["tcpdump", "-i", "lo", "-c", "1", "-w", "/dev/null", filters]
     argv = ["timeout", f"{seconds:.0f}", *tcpdump]
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with aside() as pool:
         future: Future[Output] = pool.submit(run, lab, node, argv, timeout=seconds + MARGIN)
         while not future.done():
             with annotated(lab, "pods", "shop", "web"):
