@@ -123,15 +123,17 @@ def silent_engine(tmp_path: Path) -> Iterator[str]:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "docker.sock"))
         server.listen(50)
-        taken = []
+        taken: list[socket.socket] = []
 
         def accept() -> None:
             with suppress(OSError):
                 while True:
-                    taken.append(server.accept())
+                    taken.append(server.accept()[0])
 
         threading.Thread(target=accept, daemon=True).start()
         yield f"unix://{tmp_path}/docker.sock"
+        for connection in taken:
+            connection.close()
 
 
 @pytest.mark.parametrize(
