@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LABKIT := $(BIN)/labkit
 MODES := --mode insecure --mode hardened
+UNIT := $(BIN)/python -m pytest tests labkit -m "not lab"
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 \
          --nbval-sanitize-with=notebooks/sanitize.cfg
 # Jupyter does not start as root without this option; it listens on this machine only.
@@ -46,11 +47,14 @@ notebooks: $(STAMP) ## Open the notebooks in JupyterLab, on this machine only
 .PHONY: test
 test: engine ## Run all tests: unit tests, lab tests and notebooks
 	@$(LABKIT) image build >/dev/null
-	@$(BIN)/python -m pytest tests labkit notebooks $(NBVAL) $(PYTEST)
+	@status=0; \
+	$(UNIT) --numprocesses auto --dist loadfile $(PYTEST) || status=$$?; \
+	$(BIN)/python -m pytest tests labkit notebooks -m lab $(NBVAL) $(PYTEST) || status=$$?; \
+	exit $$status
 
 .PHONY: unit
 unit: $(STAMP) ## Run the tests that need no Docker
-	@$(BIN)/python -m pytest tests labkit -m "not lab" $(PYTEST)
+	@$(UNIT) $(PYTEST)
 
 .PHONY: fuzz
 fuzz: SEED := 1
@@ -74,7 +78,7 @@ fuzz-targets: $(STAMP) ## Try 5,000 times to make a command act on what is not t
 
 .PHONY: coverage
 coverage: $(STAMP) ## Run the tests that need no Docker, and list the lines and branches they miss
-	@$(BIN)/python -m pytest tests labkit -m "not lab" --cov $(PYTEST)
+	@$(UNIT) --cov $(PYTEST)
 
 .PHONY: lint
 lint: $(STAMP) ## Check code and texts: ruff, mypy, import rules, shellcheck, word list
@@ -109,7 +113,13 @@ matrix: $(STAMP) ## Fill the truth matrix in docs/ (needs make lab); continues a
 
 .PHONY: kills
 kills: engine ## Kill COUNT commands at random moments (SEED), reset, and compare with the new lab
-	@COUNT=$(or $(COUNT),500) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -s tests/lab/test_killed.py
+	@COUNT=$(or $(COUNT),500) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 \
+	  tests/lab/test_killed.py
+
+.PHONY: eight-labs
+eight-labs: engine ## Verify eight labs at once: every claim must be probed (10 GB of memory)
+	@LABKIT_EIGHT_LABS=1 $(BIN)/python -m pytest -q -s -o faulthandler_timeout=3600 \
+	  tests/verification/test_eight_labs.py
 
 .PHONY: flags
 flags: engine ## Rewrite the tables of known flags and keys from the node image's programs (2 min)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,9 @@ class Labs:
     def up(self) -> dict[str, Any]:
         """Return the labs by mode; after a failed start, raise its error again at once."""
         if not self.is_allowed:
-            raise RuntimeError("only a test with the marker lab, or with a lab's fixture, has a lab")
+            raise RuntimeError(
+                "only a test with the marker lab, or with a lab's fixture, has a lab"
+            )
         if self._error is not None:
             raise self._error
         if not self._labs:
@@ -100,6 +103,9 @@ def _why_no_engine() -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LABS] = Labs()
+    # a shell's background jobs ignore it, and so would the commands that tests interrupt
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collectstart(collector: Any) -> None:

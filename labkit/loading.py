@@ -43,7 +43,8 @@ def load_model(what: Environment | Path | str) -> Model:
     >>> load_model("hardened").name
     'hardened'
     """
-    if isinstance(what, cluster.Environment):
+    # the facts of an environment are not loaded for a file
+    if not isinstance(what, Path | str) and isinstance(what, cluster.Environment):
         return model.read_model(what)
     path = Path(what)
     if path.is_dir() or (not path.exists() and len(path.parts) == 1 and not path.suffix):

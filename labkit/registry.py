@@ -51,10 +51,10 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the entry of a name, or a default; no error is made for a name that is absent."""
-        known = self._names()
-        found = known.get(name, self)
-        if found is self:
+        known = self.__dict__.get("_found") or self._names()
+        if name not in known:
             return default
+        found = known[name]
         if found is None:
             module = importlib.import_module(f"{self.__name__}.{name.replace('-', '_')}")
             known[name] = found = getattr(module, self.ATTRIBUTE)

@@ -110,7 +110,7 @@ def modules_after(code: str) -> set[str]:
     [
         ("import labkit", HEAVY),
         (
-            "import labkit.cli",
+            "import labkit.cli._app",
             ("docker", "jinja2", "matplotlib", "networkx", "scapy", "yaml", "cryptography"),
         ),
         ("import labkit.cluster", ("docker", "networkx", "matplotlib")),
@@ -131,6 +131,66 @@ def modules_after(code: str) -> set[str]:
 def test_import_stays_light(code: str, unwanted: tuple[str, ...]) -> None:
     assert all(importlib.util.find_spec(name) for name in unwanted)
     assert not modules_after(code) & set(unwanted)
+
+
+BY_HAND = """
+name: shop
+components: {kube-apiserver: {}, etcd: {}, kubelet: {}, dockerd: {}, kube-proxy: {}}
+channels:
+- {from: kube-apiserver, to: etcd}
+- {from: kube-apiserver, to: kubelet}
+- {from: kubelet, to: dockerd}
+- {from: kubelet, to: kube-proxy}
+"""
+#: The modules that ``labkit analyze --json`` needs for a model by hand, besides three rooms.
+NEEDED = {
+    "labkit._renamed",
+    "labkit._version",
+    "labkit.analysis",
+    "labkit.analysis.attack_graph",
+    "labkit.analysis.attack_graph.from_channels",
+    "labkit.analysis.attack_graph.queries",
+    "labkit.analysis.attack_graph.steps",
+    "labkit.analysis.findings",
+    "labkit.analysis.findings.finding",
+    "labkit.analysis.findings.risk",
+    "labkit.analysis.findings.rules",
+    "labkit.analysis.findings.threats",
+    "labkit.analysis.gate",
+    "labkit.cluster",
+    "labkit.cluster.objects",
+    "labkit.cluster.objects.access",
+    "labkit.errors",
+    "labkit.gc_pause",
+    "labkit.loading",
+    "labkit.model",
+    "labkit.model.by_hand",
+    "labkit.model.claims",
+    "labkit.model.footholds",
+    "labkit.model.listener",
+    "labkit.model.threat_model",
+    "labkit.model.vocabulary",
+    "labkit.registry",
+    "labkit.tables",
+}
+ROOMS_NEEDED = ("labkit.cli", "labkit.cluster.syntax", "labkit.model.listeners")
+
+
+def test_analyze_loads_only_what_it_needs(tmp_path: Path) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text(BY_HAND)
+    code = f"""
+import contextlib, io, sys
+sys.argv = ["labkit", "analyze", "--json", {str(path)!r}]
+from labkit.cli import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main()
+"""
+    loaded = modules_after(code)
+    assert "labkit.model.by_hand" in loaded
+    own = {name for name in loaded if name.startswith("labkit.")}
+    assert {it for it in own - NEEDED if not it.startswith(ROOMS_NEEDED)} == set()
+    assert loaded & set(HEAVY) == {"networkx", "typer", "yaml"}
 
 
 # Prints each file that a module of labkit opens during its import. The nearest frame above the

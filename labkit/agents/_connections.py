@@ -17,7 +17,7 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gone 
 ALERT = re.compile(r"(?:sslv3 alert|tlsv13 alert|tlsv1(?: alert)?) (?P<name>[a-z ]+[a-z])")
 
 #: How many times longer than on an idle machine a program waits at most.
-MOST = 6.0
+MOST = 15.0
 
 
 def stretch_by(load: str, processors: int) -> float:

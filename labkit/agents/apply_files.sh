@@ -8,4 +8,8 @@ removed=$1 started=$2 files=$3 rules=$4 accounts=$5
 [ -z "$accounts" ] || systemd-sysusers $accounts
 [ -z "$rules" ] || systemd-tmpfiles --create $rules
 systemctl daemon-reload
-[ -z "$started" ] || { systemctl reset-failed; systemctl restart $started; }
+[ -z "$started" ] || {
+  systemctl reset-failed
+  # a unit may fail until another machine is changed; systemd starts it again
+  systemctl restart $started || true
+}

@@ -19,8 +19,11 @@ from pathlib import Path
 
 #: Objects that others know by their uid, and that may have been created again since.
 KNOWN_BY_UID = (b"/registry/pods/", b"/registry/serviceaccounts/")
-#: Objects that expire with an etcd lease, or are renewed every few seconds.
+#: Objects that expire with an etcd lease, or are renewed every few seconds, and the revision up to
+#: which the apiserver has compacted etcd, every five minutes
+#: (k8s.io/apiserver/pkg/storage/etcd3/compact.go).
 SHORT_LIVED = (
+    b"compact_rev_key",
     b"/registry/events/",
     b"/registry/masterleases/",
     b"/registry/leases/",

@@ -24,14 +24,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labkit.agents._connections import alert_in, load_pair
+from labkit.agents._connections import alert_in, load_pair, stretch
 from labkit.agents._program import in_folder, stopped
 
 Job = dict[str, Any]
 Address = tuple[str, int]
 #: Linux's socket option for the destination before the redirection.
 SO_ORIGINAL_DST = 80
-#: Seconds to wait for bytes of a client or a server.
+#: Seconds to wait for bytes of a client or a server, on an idle machine.
 PATIENCE = 5.0
 #: Bytes of a client's plaintext that are searched, and that are reported.
 KEPT, SHOWN = 200_000, 2000
@@ -73,12 +73,12 @@ class FakeServer:
 
     def serve(self, connection: socket.socket) -> None:
         """Answer over TLS, or relay plaintext to the real server."""
-        connection.settimeout(PATIENCE)
+        connection.settimeout(PATIENCE * stretch())
         start = connection.recv(2, socket.MSG_PEEK)
         if start == b"\x16\x03":
             self.answer_over_tls(connection)
             return
-        with socket.create_connection(original(connection), timeout=PATIENCE) as server:
+        with socket.create_connection(original(connection), timeout=PATIENCE * stretch()) as server:
             self.relay(connection, server)
 
     def relay(self, client: socket.socket, server: socket.socket) -> None:

@@ -1,30 +1,46 @@
 """Print what does not run on this machine, one line for each fault; ``repair`` restarts it first.
 
-Looks at the enabled units of the environment, at processes that a signal has stopped, and at the
-free space of the file systems. The other arguments are a command that must succeed: a request to
-the component that answers for all others.
+Looks at the enabled units of the environment, at processes that a signal has stopped, at the free
+space of the file systems, and at the dates of the certificates. The other arguments are a command
+that must succeed: a request to the component that answers for all others.
 """
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
+from labkit.agents._connections import stretch
+
 UNITS = "etc/systemd/system"
-FOLDERS = ("/", "/var/lib/etcd", "/var/lib/containerd", "/var/lib/docker")
+#: Folders of components, which may lie on file systems of their own.
+FOLDERS = (
+    *("/", "/etc/kubernetes", "/var/log", "/run", "/tmp"),  # noqa: S108
+    *(f"/var/lib/{name}" for name in ("etcd", "containerd", "docker", "kubelet")),
+)
 #: Bytes without which a file system counts as full.
 ROOM = 32 << 20
-#: Seconds for an answer of systemd, and of the command.
+#: Folders below /etc that hold certificates.
+CERTIFICATES = ("kubernetes", "etcd", "docker", "flannel")
+PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+#: The dates of a certificate: a sequence of two UTCTimes or GeneralizedTimes (RFC 5280, 4.1.2.5).
+TIME = rb"(?:\x17\x0d|\x18\x0f)(\d{12,14})Z"
+DATES = re.compile(rb"\x30." + TIME + TIME, re.DOTALL)
+#: Seconds for an answer of systemd, and of the command, on an idle machine.
 PATIENCE = 2.0
 
 
 def enabled(root: Path) -> list[str]:
     """Return the names of the enabled units whose files are in /etc, as an environment's are."""
-    links = (root / UNITS).glob("*.wants/*")
+    links = (link for link in (root / UNITS).glob("*.wants/*") if link.is_symlink())
     return sorted({link.name for link in links if str(link.readlink()).startswith(f"/{UNITS}/")})
 
 
@@ -32,7 +48,7 @@ def shown(units: Sequence[str]) -> str:
     """Return what systemd says about the units."""
     argv = ["systemctl", "show", "--property=Id,ActiveState,MainPID", *units]
     return subprocess.run(
-        argv, capture_output=True, text=True, timeout=PATIENCE, check=False
+        argv, capture_output=True, text=True, timeout=PATIENCE * stretch(), check=False
     ).stdout
 
 
@@ -69,18 +85,58 @@ def stopped(proc: Path) -> list[int]:
 
 
 def full(folders: Sequence[str]) -> Iterator[str]:
-    """Yield the folders whose file system has no room."""
+    """Yield the folders whose file system has no room: one folder for each file system."""
+    seen = set()
     for folder in folders:
-        if Path(folder).exists():
-            space = os.statvfs(folder)
-            if space.f_bavail * space.f_frsize < ROOM:
-                yield folder
+        if not Path(folder).exists() or (device := Path(folder).stat().st_dev) in seen:
+            continue
+        seen.add(device)
+        space = os.statvfs(folder)
+        if space.f_bavail * space.f_frsize < ROOM or (space.f_files and not space.f_favail):
+            yield folder
+
+
+def invalid(etc: Path, now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield the certificates that are not valid yet, or no longer, with the reason."""
+    for folder in CERTIFICATES:
+        for path in sorted((etc / folder).rglob("*")):
+            if path.suffix not in (".crt", ".pem") or not path.is_file():
+                continue
+            for first, last in dates(path.read_bytes()):
+                if now < first:
+                    yield f"the certificate {path}", f"is not valid before {first:%F %T} UTC"
+                elif now > last:
+                    yield f"the certificate {path}", f"is not valid after {last:%F %T} UTC"
+
+
+def dates(text: bytes) -> Iterator[tuple[datetime, datetime]]:
+    """Yield when each certificate of a PEM file begins and ends to be valid."""
+    for block in PEM.findall(text):
+        with suppress(ValueError):  # no certificate
+            if found := DATES.search(base64.b64decode(block)):
+                yield date(found[1]), date(found[2])
+
+
+def date(digits: bytes) -> datetime:
+    """Return the time of a UTCTime, whose year has two digits, or a GeneralizedTime.
+
+    Examples
+    --------
+    >>> date(b"261126231500") == date(b"20261126231500")
+    True
+    """
+    text = digits.decode()
+    if len(text) == 12:
+        text = ("20" if text[:2] < "50" else "19") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
 
 def look(root: Path, ask: Sequence[str]) -> dict[str, str]:
     """Return what is wrong, by unit, process or folder."""
     asked = (
-        subprocess.Popen(ask, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) if ask else None
+        subprocess.Popen(ask, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if ask
+        else None
     )
     frozen, found = stopped(root / "proc"), {}
     if 1 in frozen:
@@ -91,10 +147,12 @@ def look(root: Path, ask: Sequence[str]) -> dict[str, str]:
         except subprocess.TimeoutExpired:
             found["systemd"] = "does not answer"
     found |= dict.fromkeys(full(FOLDERS), "has no space left")
+    found |= dict(invalid(root / "etc", datetime.now(UTC)))
     if asked and not found:
         try:
-            if asked.wait(PATIENCE):
-                found["the apiserver"] = "is not ready"
+            patience = PATIENCE * stretch()
+            if said := asked.communicate(timeout=patience)[1] if asked.wait(patience) else "":
+                found["the apiserver"] = f"is not ready: {reason(said)}"
         except subprocess.TimeoutExpired:
             found["the apiserver"] = "does not answer"
     if asked:
@@ -102,11 +160,29 @@ def look(root: Path, ask: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def reason(said: str) -> str:
+    r"""Return why the apiserver is not ready: the checks that failed, or the last line.
+
+    Examples
+    --------
+    >>> reason('an error on the server ("[+]ping ok\n[-]etcd failed: withheld\nhealthz")')
+    '[-]etcd failed: withheld'
+    """
+    lines = [line for line in said.splitlines() if line.strip()]
+    failed = [line for line in lines if line.startswith("[-]")]
+    return ", ".join(failed or lines[-1:])[:300]
+
+
 def repair(root: Path) -> None:
-    """Continue systemd if it is stopped, restart the units that do not run, and print them."""
+    """Continue systemd if it is stopped, restart the units that do not run, and print them.
+
+    Without room for their files, no unit can run: then the full folders are printed.
+    """
     if 1 in stopped(root / "proc"):
         os.kill(1, signal.SIGCONT)
         print("systemd")
+    if folders := list(full(FOLDERS)):
+        sys.exit(f"{', '.join(folders)}: no space left")
     units = enabled(root)
     if bad := faults(shown(units), stopped(root / "proc")) if units else {}:
         subprocess.run(["systemctl", "reset-failed", *bad], capture_output=True, check=False)

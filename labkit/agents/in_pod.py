@@ -13,6 +13,8 @@ import sys
 import time
 from collections.abc import Collection, Sequence
 
+from labkit.agents._connections import stretch
+
 CTR = ("ctr", "--namespace", "k8s.io")
 LABEL = 'labels."io.kubernetes.container.name"'
 ATTEMPTS, PAUSE = 40, 0.2
@@ -52,7 +54,7 @@ def wait(name: str, attempts: int = ATTEMPTS) -> int:
     """Return the process id of the container; try repeatedly, then exit."""
     for attempt in range(attempts):
         if attempt:
-            time.sleep(PAUSE)
+            time.sleep(PAUSE * stretch())
         if process := find(name):
             return process
     print(f"the pod {name} does not run", file=sys.stderr)

@@ -192,17 +192,19 @@ def call_until_met(
     silent: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     began, late = time.monotonic(), False
     while not (meetings.enough.is_set() or ENDED.is_set()):
-        patience = job["seconds"] * stretch()
-        if time.monotonic() > began + patience:
+        now, patience = time.monotonic(), job["seconds"] * stretch()
+        if late and now > began + patience:
             break
-        if not late and time.monotonic() > began + patience / 3:
-            # A client that lost its connection often retries ever more slowly.
-            late = True
+        if not late and now > began + patience / 3:
+            # A client that lost its connection often retries ever more slowly. It has the other
+            # two thirds of the time from now on, however late a busy machine came here.
+            late, began = True, now - patience / 3
             units = (client for client in meetings.absent() if client.endswith(".service"))
             command(["systemctl", "restart", "--no-block", *units])
         called += [subprocess.Popen(argv, **silent) for argv in job["triggers"]]
         called += [subprocess.Popen(argv, group=ERRAND, **silent) for argv in job["errands"]]
-        meetings.enough.wait(pause)
+        # a busy machine would only get busier by more of them
+        meetings.enough.wait(pause * stretch())
 
 
 def nat(action: str, rules: list[list[str]], check: bool) -> None:

@@ -3,17 +3,23 @@
 ``save`` writes the copy; ``restore UNIT...`` puts it back. Files that are not in the copy are
 deleted, drop-ins above all. A unit that did not change since the copy keeps running. A file whose
 content was changed and changed back counts as unchanged.
+
+A restore that is killed leaves no machine without its files: it ends what it began with them, and
+the next one waits for that.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 #: Docker mounts these files, and flanneld's unit writes the folder below.
@@ -45,6 +51,18 @@ def output(*argv: str | Path, check: bool = True) -> str:
     return done.stdout
 
 
+@contextlib.contextmanager
+def whole() -> Iterator[None]:
+    """Ignore SIGTERM and SIGHUP during the block, as every command in it does."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
 class Machine:
     """The files of a machine, and the copy of them.
 
@@ -71,29 +89,51 @@ class Machine:
             if path.is_socket()
         ]
         self.sockets.write_text("".join(lines))
-        self.since.write_text(f"{time.monotonic():.6f}\n")
+        self.mark(time.monotonic())
+
+    def mark(self, moment: float) -> None:
+        """Write down the time from which a start of a unit counts; 0 for all starts."""
+        new = self.since.with_name(f"{self.since.name}.new")
+        new.write_text(f"{moment:.6f}\n")
+        new.replace(self.since)
+
+    def marked(self) -> float:
+        """Return the time that was written down; 0 if it cannot be read."""
+        try:
+            return float(self.since.read_text())
+        except (OSError, ValueError):
+            return 0.0
 
     def restore(self, units: Sequence[str]) -> None:
         """Put the copy back, and restart those units that were started since."""
-        since = float(self.since.read_text())
+        with self.archive.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._restore(units)
+
+    def _restore(self, units: Sequence[str]) -> None:
+        since = self.marked()
         if self.touched() and self.differs():
             # written down, so that the next restore restarts the units if this one is killed
             since = 0
-            self.since.write_text("0\n")
-            self.put_back()
+            self.mark(since)
+            with whole():
+                self.put_back()
         output("systemctl", "reset-failed")
-        if stale := [unit for unit in units if started_after(since, unit)]:
-            output("systemctl", "restart", *stale)
+        if stale := started_after(since, units) if units else []:
+            # A unit may fail until another machine is restored. systemd starts it again.
+            output("systemctl", "restart", *stale, check=False)
         for line in self.sockets.read_text().splitlines():
             mode, owner, path = line.split(" ", 2)
             user, _, group = owner.partition(":")
-            shutil.chown(path, user, group)
-            Path(path).chmod(int(mode, 8))
+            # a new socket gets its owner and mode from its unit
+            with contextlib.suppress(FileNotFoundError):
+                shutil.chown(path, user, group)
+                Path(path).chmod(int(mode, 8))
         if (self.root / DOCKER).is_socket():
             self.remove_containers()
         # last: if this program is killed before, the next restore compares again
         os.utime(self.archive)
-        self.since.write_text(f"{time.monotonic():.6f}\n")
+        self.mark(time.monotonic())
 
     def touched(self) -> bool:
         """Say whether a file's content, owner or mode was set since the last save or restore."""
@@ -139,13 +179,16 @@ class Machine:
             output(*docker, "rm", "--force", *identifiers)
 
 
-def started_after(since: float, unit: str) -> bool:
-    """Say whether a unit does not run, or was started after a time of the monotonic clock."""
-    argv = ["systemctl", "show", "--property=ActiveState,ActiveEnterTimestampMonotonic", unit]
-    shown = dict(line.partition("=")[::2] for line in output(*argv).splitlines())
-    if shown["ActiveState"] not in ("active", "reloading"):
-        return True
-    return int(shown["ActiveEnterTimestampMonotonic"]) > since * 1_000_000
+def started_after(since: float, units: Sequence[str]) -> list[str]:
+    """Return the units that do not run, or were started after a time of the monotonic clock."""
+    argv = ["systemctl", "show", "--property=ActiveState,ActiveEnterTimestampMonotonic", *units]
+    found = []
+    for unit, block in zip(units, output(*argv).strip().split("\n\n"), strict=True):
+        shown = dict(line.partition("=")[::2] for line in block.splitlines())
+        entered = int(shown["ActiveEnterTimestampMonotonic"])
+        if shown["ActiveState"] not in ("active", "reloading") or entered > since * 1_000_000:
+            found.append(unit)
+    return found
 
 
 def main() -> None:

@@ -13,8 +13,9 @@ import ssl
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from labkit.agents._connections import alert_in
+from labkit.agents._connections import alert_in, stretch
 
+#: Seconds for an answer, on an idle machine.
 PATIENCE = 5.0
 #: Each offer: the lowest version, the highest version, and the ciphers.
 OFFERS = {
@@ -50,7 +51,7 @@ def offer(made: Offer) -> tuple[str, int, str, str]:
     context = context_of(name)
     try:
         with (
-            socket.create_connection((host, port), timeout=PATIENCE) as connection,
+            socket.create_connection((host, port), timeout=PATIENCE * stretch()) as connection,
             context.wrap_socket(connection),
         ):
             return host, port, name, "agreed"

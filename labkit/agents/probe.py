@@ -32,6 +32,8 @@ from labkit.agents._connections import failure, load_pair, stretch
 Job = dict[str, Any]
 Result = dict[str, Any]
 PATIENCE = 8.0
+#: The number of jobs at once on an idle machine.
+JOBS = 16
 #: Bytes of an answer's body that are reported.
 ENOUGH = 2000
 
@@ -209,10 +211,21 @@ def attempt(action: Callable[[Job], Result], job: Job) -> Result:
         return failure(error)
 
 
+def side_by_side(busy: float) -> int:
+    """Return how many jobs to carry out at once: more would make a busy machine only slower.
+
+    Examples
+    --------
+    >>> side_by_side(1.0), side_by_side(4.0), side_by_side(40.0)
+    (16, 4, 1)
+    """
+    return max(1, round(JOBS / busy))
+
+
 def main() -> None:
     """Carry out the jobs on standard input and print their results."""
     jobs: dict[str, Job] = json.load(sys.stdin)
-    with ThreadPoolExecutor(max_workers=16) as pool:
+    with ThreadPoolExecutor(max_workers=side_by_side(stretch())) as pool:
         futures = {name: pool.submit(attempt, DOES[job["op"]], job) for name, job in jobs.items()}
         results = {name: future.result() for name, future in futures.items()}
     json.dump(results, sys.stdout)

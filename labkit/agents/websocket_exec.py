@@ -17,11 +17,14 @@ import ssl
 import sys
 from typing import IO
 
+from labkit.agents._connections import stretch
+
 #: The server appends this to the client's key before it hashes it (RFC 6455, section 1.3).
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PROTOCOLS = "v5.channel.k8s.io, v4.channel.k8s.io"
 SWITCHING, CLOSE, STDOUT, ERROR = 101, 8, 1, 3
-PATIENCE = 8
+#: Seconds for an answer, on an idle machine.
+PATIENCE = 8.0
 #: Bytes of a refusal's body that are reported.
 ENOUGH = 300
 
@@ -110,7 +113,7 @@ def main() -> None:
     if pair:
         context.load_cert_chain(*pair)
     with (
-        socket.create_connection((host, int(port)), PATIENCE) as raw,
+        socket.create_connection((host, int(port)), PATIENCE * stretch()) as raw,
         context.wrap_socket(raw, server_hostname=host) as connection,
     ):
         json.dump(speak(connection, f"{host}:{port}", path, token), sys.stdout)

@@ -46,7 +46,8 @@ class Analysis:
     @gc_pause()
     def to_json(self) -> str:
         """Return findings, paths and unknowns as JSON."""
-        return json.dumps(self._plain(), ensure_ascii=False)
+        # it holds nothing twice, and the search for what holds itself takes time
+        return json.dumps(self._plain(), ensure_ascii=False, check_circular=False)
 
     def _plain(self) -> dict[str, Any]:
         # the goals are those of a cluster

@@ -51,6 +51,7 @@ def verify(
     """
     from labkit.lab import Lab
     from labkit.lab.parallel import in_parallel
+    from labkit.lab.watched import watched
     from labkit.verification import Report
     from labkit.verification import verify as probe
 
@@ -60,7 +61,8 @@ def verify(
         for each in dict.fromkeys(mode or BOTH)
     ]
     if state:
-        found = dict(zip((lab.mode for lab in labs), in_parallel(labs, Lab.drift), strict=True))
+        drifts = in_parallel(labs, lambda lab: watched(lab, lab.drift))
+        found = dict(zip((lab.mode for lab in labs), drifts, strict=True))
         if as_json:
             typer.echo(json.dumps(found, indent=2))
         for lab in labs:

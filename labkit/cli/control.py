@@ -97,6 +97,8 @@ def _environment(mode: str, name: str) -> Environment:
     from labkit.lab import Lab
 
     try:
-        return Lab(mode, name=name).environment
+        lab = Lab(mode, name=name)
+        lab.require_same_files()
+        return lab.environment
     except EngineError:
         return read_environment(mode)

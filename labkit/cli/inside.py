@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labkit.cli._messages import complain
 from labkit.cli._options import Mode, Name
 
 if TYPE_CHECKING:
@@ -17,6 +19,17 @@ __all__ = ["execute", "kubectl", "logs"]
 Stdin = Annotated[
     bool, typer.Option("--stdin", "-i", help="Read standard input to its end, and pass it on.")
 ]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0.1,
+        help="Kill the command after this time. Default: 60, or as soon as something of the lab is "
+        "found that does not run.",
+    ),
+]
+DEFAULT_S = 60.0
 
 
 def _lab(mode: str, name: str) -> Lab:
@@ -25,17 +38,23 @@ def _lab(mode: str, name: str) -> Lab:
     return Lab(mode, name=name)
 
 
+def _watch(lab: Lab, run: Callable[[float], Output], timeout: float | None) -> Output:
+    """Run a command for as many seconds as a person said, or else as long as the lab is ready."""
+    from labkit.lab.watched import PATIENCE_S, watched
+
+    return watched(lab, lambda: run(timeout or DEFAULT_S), PATIENCE_S if timeout is None else None)
+
+
 def _read(wanted: bool) -> bytes | None:
     return sys.stdin.buffer.read() if wanted else None
 
 
-def _leave(output: Output) -> None:
-    """Write the output of a command byte for byte, and exit with its exit status."""
+def _write(output: Output) -> None:
+    """Write the output of a command byte for byte."""
     for stream, data in ((sys.stdout, output.stdout), (sys.stderr, output.stderr)):
         stream.flush()
         stream.buffer.write(data)
         stream.flush()
-    raise typer.Exit(output.exit_code)
 
 
 def execute(
@@ -54,20 +73,22 @@ def execute(
         ),
     ] = None,
     stdin: Stdin = False,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout", metavar="SECONDS", min=0.1, help="Kill the command after this time."
-        ),
-    ] = 60,
+    timeout: Timeout = None,
 ) -> None:
     """Run a command on a machine of a lab, and exit with its exit status.
 
     For example: labkit exec worker1 --mode hardened -- ss -ltnp
     """
-    lab = _lab(mode, name)
-    output = lab.exec(node, command, stdin=_read(stdin), user=user, timeout=timeout, check=False)
-    _leave(output)
+    lab, given = _lab(mode, name), _read(stdin)
+    output = _watch(
+        lab,
+        lambda seconds: lab.exec(
+            node, command, stdin=given, user=user, timeout=seconds, check=False
+        ),
+        timeout,
+    )
+    _write(output)
+    raise typer.Exit(output.exit_code)
 
 
 def kubectl(
@@ -77,12 +98,22 @@ def kubectl(
     mode: Mode,
     name: Name = "default",
     stdin: Stdin = False,
+    timeout: Timeout = None,
 ) -> None:
     """Run kubectl on a lab's control plane as cluster-admin.
 
     For example: labkit kubectl --mode hardened -- get pods -A
     """
-    _leave(_lab(mode, name).kubectl(*arguments, stdin=_read(stdin), check=False))
+    lab, given = _lab(mode, name), _read(stdin)
+    output = _watch(
+        lab,
+        lambda seconds: lab.kubectl(*arguments, stdin=given, timeout=seconds, check=False),
+        timeout,
+    )
+    _write(output)
+    if output.exit_code and (status := lab.status()).state != "ready":
+        complain(status.error())
+    raise typer.Exit(output.exit_code)
 
 
 def logs(
@@ -106,4 +137,7 @@ def logs(
 
     For example: labkit logs worker1 kubelet --mode insecure
     """
-    typer.echo(_lab(mode, name).logs(node, unit, lines).rstrip("\n"))
+    from labkit.lab.watched import watched
+
+    lab = _lab(mode, name)
+    typer.echo(watched(lab, lambda: lab.logs(node, unit, lines)).rstrip("\n"))

@@ -112,8 +112,12 @@ def status(
 ) -> None:
     """Show the state of labs (ready, broken, incomplete, stopped, absent), and what is broken."""
     from labkit.lab import Lab, list_labs
+    from labkit.lab.parallel import in_parallel
 
-    found = list_labs() if every else [Lab(each, name=name).status() for each in mode or BOTH]
+    if every:
+        found = list_labs()
+    else:
+        found = in_parallel([Lab(each, name=name) for each in mode or BOTH], Lab.status)
     if as_json:
         typer.echo(json.dumps([asdict(lab) for lab in found], indent=2))
         return
@@ -130,6 +134,8 @@ def status(
         if lab.state in ("broken", "incomplete", "stopped"):
             command = "reset" if lab.state == "broken" else "up"
             say(f"next: labkit {command} --name {lab.name} --mode {lab.mode}")
+        if lab.running:
+            say(f"running: {lab.running}")
         if lab.interrupted:
             command = f"labkit reset --name {lab.name} --mode {lab.mode}"
             say(f"interrupted: {lab.interrupted}; next: {command}")

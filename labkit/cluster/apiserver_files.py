@@ -7,26 +7,22 @@ import hashlib
 import io
 from dataclasses import dataclass, field
 
+from labkit.cluster.audit_policy import AuditPolicy
 from labkit.cluster.policies import AbacRule, Encryption
 from labkit.cluster.syntax.source import Setting, Source, Unknown, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
 
 __all__ = [
     "ApiserverFiles",
-    "AuditPolicy",
     "Authentication",
     "Authorizer",
     "StaticToken",
     "digest_of",
-    "read_audit_policy",
     "read_authentication",
     "read_authorizers",
     "read_tokens",
 ]
 
-LEVELS = ("None", "Metadata", "Request", "RequestResponse")
-#: What restricts a rule of an audit policy to some requests.
-CONDITIONS = ("users", "userGroups", "verbs", "resources", "namespaces", "nonResourceURLs")
 CONFIGURATION = "apiserver.config.k8s.io/"
 
 
@@ -60,22 +56,6 @@ class Authentication:
 
     anonymous: Setting | None
     paths: tuple[str, ...]
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class AuditPolicy:
-    """An audit policy.
-
-    Attributes
-    ----------
-    records : bool
-        Whether some request is recorded: the first rule that matches a request decides.
-    source : Source
-        The rule that decides this.
-    """
-
-    records: bool
     source: Source
 
 
@@ -220,57 +200,6 @@ def read_authentication(text: str, path: str) -> tuple[Authentication, tuple[Unk
         odd.append(Unknown(path, line, "jwt", why))
     source = Source(path, document.line("anonymous"), "AuthenticationConfiguration")
     return Authentication(enabled, tuple(paths), source), tuple(odd)
-
-
-def read_audit_policy(text: str, path: str) -> tuple[AuditPolicy, tuple[Unknown, ...]]:
-    """Read an audit policy: whether it records anything.
-
-    The first rule that matches a request decides; a request that none matches is not recorded.
-
-    Parameters
-    ----------
-    text, path : str
-        The file's content, and its name for messages.
-
-    Returns
-    -------
-    policy : AuditPolicy
-    unknowns : tuple of Unknown
-
-    Raises
-    ------
-    ConfigError
-        The file is malformed, of another kind, or has no rule.
-
-    References
-    ----------
-    https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/#audit-policy
-
-    Examples
-    --------
-    >>> found, _ = read_audit_policy("{kind: Policy, rules: [{level: None}, {level: Metadata}]}",
-    ...                              "audit.yaml")
-    >>> found.records
-    False
-    """
-    document = read_one(text, path)
-    if document.get("kind") != "Policy":
-        raise broken(path, document.line("kind"), "its kind is not Policy")
-    rules = document.sequence("rules")
-    if not rules:
-        raise document.broken("no rules: kube-apiserver does not start with such a policy", "rules")
-    for index, _ in enumerate(rules):
-        at = ("rules", index)
-        rule = document.mapping(*at)
-        level = document.text(*at, "level")
-        if level not in LEVELS:
-            raise document.broken(f"level {level!r}: one of {', '.join(LEVELS)}", *at, "level")
-        source = document.source(*at, "level")
-        if level != "None":
-            return AuditPolicy(True, source), ()
-        if not any(rule.get(condition) for condition in CONDITIONS):
-            break
-    return AuditPolicy(False, document.source("rules", index, "level")), ()
 
 
 def digest_of(token: str) -> str:

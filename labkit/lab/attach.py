@@ -34,6 +34,8 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
         Docker Engine does not answer.
     NoSuchLab
         A lab is not up; the hint is the command that brings it up.
+    LabError
+        A lab was made from other files than those of its mode.
 
     Examples
     --------
@@ -44,11 +46,14 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     name = name or os.environ.get("LABKIT_NAME") or "default"
     labs = tuple(Lab(mode, name=name, reporter=QuietReporter()) for mode in modes)
     for mode, lab in zip(modes, labs, strict=True):
-        state = lab.status().state
-        if state != "ready":
+        status = lab.status()
+        if status.state != "ready":
             named = "" if name == "default" else f" --name {name}"
             raise NoSuchLab(
-                f"lab {name} ({lab.mode}) is not up: it is {state}",
+                f"lab {name} ({lab.mode}) is not up: it is {status.state}",
+                evidence=status.lines(),
                 hint=f"labkit up --mode {mode}{named}",
             )
+        if status.other_files:
+            lab.require_same_files()
     return labs

@@ -46,6 +46,8 @@ __all__ = [
 ORDER = {"Namespace": 0, "ServiceAccount": 1, "Secret": 2}
 FLANNEL_NETWORK, FLANNEL_KEY = "flannel-network.json", "/coreos.com/network/config"
 KUBELET = "kubelet.service"
+#: One request for the states of several units, one line each.
+STATES = ("systemctl", "show", "--property=ActiveState", "--value")
 #: The kubelet may refuse this request, but it must answer.
 ANSWERS = ("curl", "-sko", "/dev/null", "https://localhost:10250/healthz")
 
@@ -341,7 +343,8 @@ def wait_for_units(machine: Container, node: Node) -> None:
     StartTimeout
         A unit is not active within 30 seconds.
     """
-    for unit in units(node):
+    states = execute(machine, [*STATES, *units(node)]).text.split()
+    for unit in units(node) if set(states) != {"active"} else ():
         ask = ["systemctl", "--quiet", "is-active", unit]
         wait_until(machine, ask, unit=unit, what=f"{unit} on {node.name}", deadline=30)
     if KUBELET in units(node):

@@ -21,6 +21,7 @@ from labkit.lab import bootstrap
 from labkit.lab.files import RANDOM, links_of
 from labkit.lab.machine import FileSpec, execute, read_file, write_files
 from labkit.lab.secret_store import SecretStore
+from labkit.lab.wait import stretch_of
 
 __all__ = ["change"]
 
@@ -122,7 +123,8 @@ def _encryption(old: Environment, new: Environment) -> bool:
 
 def _restart_callers(machine: Container, node: Node) -> None:
     if callers := [unit for unit in bootstrap.units(node) if unit in CALLERS]:
-        execute(machine, ["systemctl", "restart", *callers], timeout=60)
+        timeout = 60 * stretch_of(machine)
+        execute(machine, ["systemctl", "restart", *callers], timeout=timeout)
         bootstrap.wait_for_units(machine, node)
 
 
@@ -172,7 +174,8 @@ def _carry_out(machine: Container, node: Node, step: _Step) -> None:
         specs += [FileSpec(path, _filled(machine, path, data)), *links_of(path, data)]
     write_files(machine, specs)
     argv = [step.removed, step.restarted, step.gone, step.rules, step.accounts]
-    execute(machine, agents.argv("apply_files", *map(" ".join, argv)), timeout=90)
+    timeout = 90 * stretch_of(machine)
+    execute(machine, agents.argv("apply_files", *map(" ".join, argv)), timeout=timeout)
     _leave_groups(machine, node)
     bootstrap.wait_for_units(machine, node)
 

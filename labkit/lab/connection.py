@@ -118,7 +118,7 @@ class Connection:
                 for end in ends:
                     left = json.loads(b"".join([*parts, end]))
                     parts = []
-                    if future := self._waiting.get(left["id"]):
+                    if future := self._waiting.pop(left["id"], None):
                         future.set_result(left)
                 parts.append(rest)
         with self._lock:

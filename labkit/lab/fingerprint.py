@@ -21,11 +21,19 @@ from labkit.errors import LabError
 from labkit.lab import bootstrap
 from labkit.lab.machine import FileSpec, execute, read_file, write_files
 
-__all__ = ["Fingerprint", "differences", "keep_fingerprint", "kept_fingerprint", "take_fingerprint"]
+__all__ = [
+    "KEPT",
+    "Fingerprint",
+    "differences",
+    "keep_fingerprint",
+    "kept_fingerprint",
+    "take_fingerprint",
+]
 
 #: By machine (or "etcd", "objects"), section and item.
 Fingerprint: TypeAlias = dict[str, dict[str, dict[str, str]]]
-FILE = "/var/lib/labkit/fingerprint.json"
+#: The fingerprint of a lab on its master; it is written at the end of the start.
+KEPT = "/var/lib/labkit/fingerprint.json"
 #: Sections in which a missing item is no difference: units and pods say what must run.
 ONLY_NEW = ("processes",)
 #: Annotations and labels that a component writes by itself.
@@ -85,7 +93,7 @@ def keep_fingerprint(machines: Mapping[str, Container], env: Environment) -> Non
     """
     master = machines[next(node.name for node in env.nodes if node.role == "master")]
     text = json.dumps(take_fingerprint(machines, env))
-    write_files(master, [FileSpec(FILE, text.encode(), 0o600)])
+    write_files(master, [FileSpec(KEPT, text.encode(), 0o600)])
 
 
 def kept_fingerprint(master: Container) -> Fingerprint:
@@ -106,7 +114,7 @@ def kept_fingerprint(master: Container) -> Fingerprint:
         The lab has no fingerprint.
     """
     try:
-        found: Fingerprint = json.loads(read_file(master, FILE))
+        found: Fingerprint = json.loads(read_file(master, KEPT))
     except LabError as error:
         raise LabError(
             "this lab has no fingerprint: it came up with an older version of labkit",

@@ -15,12 +15,16 @@ from docker.models.containers import Container
 from labkit import agents
 from labkit.errors import LabError, LabkitError
 from labkit.lab.connection import connection_to
+from labkit.lab.engine import LABEL, MODE
 from labkit.lab.machine import execute
+from labkit.lab.wait import stretch_of, wait_until
 
 __all__ = ["problems", "repair"]
 
 #: Seconds for the answers of all machines.
 ANSWER_S = 3.0
+#: A request that systemd answers as soon as it can.
+ANSWERS = ("systemctl", "show", "--property=Version")
 STATES = {"exited": "is stopped", "created": "was never started"}
 
 
@@ -128,5 +132,16 @@ def _repair(machine: Container) -> list[str]:
                 evidence=[str(error.explanation or error)],
                 hint="labkit down, then labkit up",
             ) from error
-    units = execute(machine, agents.argv("health", "repair"), timeout=30).text.splitlines()
-    return repaired + [f"{node}: {line}" for line in units]
+        if machine.labels["labkit.role"] != "attacker":
+            wait_until(machine, ANSWERS, what=f"systemd on {node}", deadline=30)
+    argv = agents.argv("health", "repair")
+    done = execute(machine, argv, timeout=30 * stretch_of(machine), check=False)
+    if done.exit_code:
+        about = machine.labels
+        options = f"--name {about[LABEL]} --mode {about[MODE]}"
+        raise LabError(
+            f"{node} cannot be repaired: {(done.error or done.text).strip()}",
+            evidence=["if every machine says so, free space on the machine that Docker runs on"],
+            hint=f"labkit down {options}; then labkit up {options}",
+        )
+    return repaired + [f"{node}: {line}" for line in done.text.splitlines()]

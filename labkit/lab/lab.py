@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -21,13 +21,14 @@ from docker.models.containers import Container
 from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
 from labkit.cluster.startable import obstacles
-from labkit.errors import ConfigError, LabError, NoSuchLab
+from labkit.errors import ConfigError, LabError, LabkitError
 from labkit.lab import bootstrap, health, lock, machine, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.curl import as_curl
-from labkit.lab.engine import connect
+from labkit.lab.engine import LOCK, ROLE, connect
 from labkit.lab.files import files_without_keys, machine_files
 from labkit.lab.fingerprint import (
+    KEPT,
     differences,
     keep_fingerprint,
     kept_fingerprint,
@@ -42,15 +43,19 @@ from labkit.lab.origin import is_made_from, made_from_others, may_be_of, origin
 from labkit.lab.progress import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
 from labkit.lab.status import READY, UNKNOWN, LabStatus, Timings, status_of
-from labkit.lab.wait import journal
+from labkit.lab.wait import journal, stretch_of
 
 __all__ = ["Lab"]
 
 #: Seconds in which a component that has just been restarted must answer again.
 RECOVERY_S = 10.0
+#: Seconds for which a lab counts as it was asked, while the lock is taken.
+FRESH_S = 3.0
 #: Seconds that an engine without other work needs at most to list a lab; and how many times more
 #: patience a slower one gets at most.
 LISTED_S, MOST_PATIENCE = 0.1, 8.0
+#: Seconds for which the load of the machines counts as known.
+LOAD_S = 1.0
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -116,6 +121,7 @@ class Lab:
         self.wait_s = lock.WAIT_S if wait is None else wait
         self._token = secrets.token_hex(8)
         self._reached: Future[list[str]]
+        self._stretch, self._stretch_until = 1.0, 0.0
 
     def __repr__(self) -> str:
         return f"Lab({self.mode!r}, name={self.name!r})"
@@ -171,12 +177,13 @@ class Lab:
             self.require_same_files()
             return Timings(time.monotonic() - began)
         if state == "broken":
-            self._require_own()
-            self._repair()
+            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
+            self._repair(wait=True)
             self.wait()
             return Timings(time.monotonic() - began)
-        if nodes.labels_of(self.client, self.name, self.mode):
-            self._require_own()
+        left = nodes.labels_of(self.client, self.name, self.mode)
+        self._require_own(left)
+        if any(own.get(ROLE) != LOCK for own in left):
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
                 nodes.remove_lab(self.client, self.name, self.mode)
         steps: dict[str, float] = {}
@@ -233,7 +240,7 @@ class Lab:
     def _remove(self) -> int:
         self._forget()
         if not self._by_name:
-            self._require_own()
+            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
         # The lock goes last, so that nobody starts the lab again before everything is removed.
         removed = nodes.remove_lab(self.client, self.name, self.mode)
         return removed + lock.remove_keeper(self.client, self.name, self.mode)
@@ -254,21 +261,44 @@ class Lab:
         ------
         NoSuchLab
             The lab is not up.
+        LabError
+            The lab's start did not end, or it lost a machine that holds keys.
         StartTimeout
             A component did not become ready again.
         """
         began = time.monotonic()
         with self._exclusive("reset"), traces.undertaking("reset", ["configuration"]):
             self._require()
-            self._repair()
+            self._repair(wait=False)
+            self._require_started()
             traces.undo_interrupted(self, tolerant=True)
-            self._roll_back()
-            if self.environment.edits:
-                self.apply(())
-            with self.reporter.step(f"{self.mode}: reset"):
-                restore(self._containers, self.environment)
+            try:
+                self._return_to_plain()
+            except LabkitError:
+                # perhaps because files are missing: put back what there is, and try again
+                self._restore()
+                self._return_to_plain()
+            self._restore()
             traces.undo_interrupted(self)
         return Timings(time.monotonic() - began)
+
+    def _require_started(self) -> None:
+        """Refuse to restore a lab whose start was interrupted: it has no state to restore."""
+        kept = self.exec(self._master_name, ["test", "-e", KEPT], check=False)
+        if kept.exit_code:
+            raise LabError(
+                f"the start of lab {self.name!r} ({self.mode}) did not end",
+                hint=f"labkit up --name {self.name} --mode {self.mode}, which makes the lab again",
+            )
+
+    def _return_to_plain(self) -> None:
+        self._roll_back()
+        if self.environment.edits:
+            self.apply(())
+
+    def _restore(self) -> None:
+        with self.reporter.step(f"{self.mode}: reset"):
+            restore(self._containers, self._plain)
 
     def drift(self) -> list[str]:
         """Return what the lab's state differs in from the state in which it came up.
@@ -305,6 +335,8 @@ class Lab:
     def apply(self, edits: Iterable[Edit]) -> Timings:
         """Change the configuration of the running lab; an interrupted change is undone first.
 
+        A change that a signal interrupts is undone at once, and one that fails by the next command.
+
         Parameters
         ----------
         edits : iterable of Edit
@@ -330,9 +362,16 @@ class Lab:
             self.require_same_files()
             self._roll_back()
             old = self.environment
-            self._record(new, before=old, who=who)
-            with self.reporter.step(f"{self.mode}: change the configuration"):
-                change(self._containers, old, new)
+            self._record(new, before=old, who=who, running=True)
+            try:
+                with self.reporter.step(f"{self.mode}: change the configuration"):
+                    change(self._containers, old, new)
+            except KeyboardInterrupt:
+                self._roll_back()
+                raise
+            except Exception:
+                self._record(new, before=old, who=who)
+                raise
             self._record(new)
         return Timings(time.monotonic() - began)
 
@@ -357,34 +396,42 @@ class Lab:
         LabBusy
             On entry: another process changes the lab.
         LabError
-            On entry: something of the lab does not run. At the end: another process removed the
-            lab during the block.
+            On entry: something of the lab does not run, or the lab was made from other files. At
+            the end: another process removed the lab during the block.
         NoSuchLab
             The lab is not up.
         """
-        outer = not lock.is_held(self.client, self.name, self.mode)
-        with self._exclusive(what):
-            if outer:
-                self._require_ready()
-            yield
+        if lock.is_held(self.client, self.name, self.mode):
+            with self._exclusive(what):
+                yield
+            return
+        began = time.monotonic()
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            asked = aside.submit(self.status)  # while the lock is taken
+            with self._exclusive(what):
+                waited = time.monotonic() - began > FRESH_S
+                self._require_ready(self.status() if waited else asked.result())
+                yield
 
-    def _require_ready(self) -> None:
+    def _require_ready(self, status: LabStatus) -> None:
         """Fail if the lab is not ready; a component that has just been restarted gets some time."""
-        deadline = time.monotonic() + RECOVERY_S
-        while (status := self.status()).state != "ready":
-            if status.state == "absent":
-                raise self._absent()
-            if status.state != "broken" or time.monotonic() > deadline:
-                command = "reset" if status.state == "broken" else "up"
-                raise LabError(
-                    f"lab {self.name!r} ({self.mode}) is {status.state}",
-                    evidence=status.lines(),
-                    hint=f"labkit {command} --name {self.name} --mode {self.mode}",
-                )
+        began, stretch = time.monotonic(), 1.0
+        while status.state != "ready":
+            waited = time.monotonic() - began
+            if status.state != "broken" or waited > RECOVERY_S * stretch:
+                raise status.error()
+            with contextlib.suppress(LabkitError):  # a frozen machine does not say how busy it is
+                stretch = self.stretch()
             time.sleep(0.5)
+            status = self._status(stretch)
+        if status.other_files:
+            self.require_same_files()
 
-    def _repair(self) -> None:
-        """Start what does not run, and create the attacker's machine again if it is gone."""
+    def _repair(self, *, wait: bool) -> None:
+        """Start what does not run, and create the attacker's machine again if it is gone.
+
+        Do not wait if the machines' files are restored next: a unit may need them.
+        """
         found = nodes.find_nodes(self.client, self.name, self.mode)
         there = {container.labels["labkit.node"] for container in found}
         gone = [node for node in self._plain.nodes if node.name not in there]
@@ -399,9 +446,10 @@ class Lab:
         if repaired := health.repair(found):
             self._forget()
             with self.reporter.step(f"{self.mode}: repair {'; '.join(repaired)}"):
-                bootstrap.wait_for_all_units(self._containers, self.environment)
-                bootstrap.wait_for_etcd(self._first("etcd"))
-                self._wait_for_apiserver()
+                if wait:
+                    bootstrap.wait_for_all_units(self._containers, self.environment)
+                    bootstrap.wait_for_etcd(self._first("etcd"))
+                    self._wait_for_apiserver()
                 if self.exec(self._master_name, ["test", "-e", READY], check=False).exit_code:
                     # a stop has removed the file, with what the lab reached when it came up
                     self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
@@ -434,6 +482,7 @@ class Lab:
             reporter=self.reporter,
             wait=self.wait_s if wait is None else wait,
             image=image,
+            made_from=origin(self._plain) if image else {},
             token=self._token,
         ) as changed:
             if changed:
@@ -460,13 +509,17 @@ class Lab:
         -------
         LabStatus
         """
+        return self._status()
+
+    def _status(self, stretch: float = 1.0) -> LabStatus:
         began = time.monotonic()
         found = nodes.find_nodes(self.client, self.name, self.mode)
         # A busy engine takes long to list a lab. Then its machines get as much more time.
-        slow = min(MOST_PATIENCE, max(1.0, (time.monotonic() - began) / LISTED_S))
+        slow = min(MOST_PATIENCE, max(stretch, (time.monotonic() - began) / LISTED_S))
         env = self._plain
         kubeconfig = env.bootstrap_kubeconfig
-        status = status_of(self.name, self.mode, found, env.nodes, kubeconfig, slow * ANSWER_S)
+        roles = {node.name: node.role for node in env.nodes}
+        status = status_of(self.name, self.mode, found, roles, kubeconfig, slow * ANSWER_S)
         made = [container.labels for container in found]
         return replace(status, other_files=not is_made_from(env, made))
 
@@ -528,7 +581,13 @@ class Lab:
             self.container(node), argv, stdin=stdin, user=user, timeout=timeout, check=check
         )
 
-    def kubectl(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> Output:
+    def kubectl(
+        self,
+        *arguments: str,
+        stdin: bytes | None = None,
+        timeout: float = 60,
+        check: bool = True,
+    ) -> Output:
         """Run kubectl on the control plane as cluster-admin.
 
         Parameters
@@ -537,6 +596,8 @@ class Lab:
             The arguments of kubectl.
         stdin : bytes, optional
             kubectl's standard input.
+        timeout : float
+            Seconds until kubectl is killed.
         check : bool
             Raise if kubectl fails.
 
@@ -547,13 +608,13 @@ class Lab:
         Raises
         ------
         CommandFailed
-            kubectl ran longer than a minute, or `check` is set and it failed.
+            kubectl ran longer than `timeout`, or `check` is set and it failed.
         NoSuchLab
             The lab is not up.
         """
         kubeconfig = f"--kubeconfig={self.environment.bootstrap_kubeconfig}"
         argv = ["kubectl", kubeconfig, *arguments]
-        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
+        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=timeout)
 
     def api(self, method: str, path: str, body: object = None, *, check: bool = True) -> Output:
         """Send one request to the apiserver as cluster-admin.
@@ -605,6 +666,26 @@ class Lab:
             The lab is not up.
         """
         return bootstrap.etcdctl(self._first("etcd"), *arguments)
+
+    def stretch(self) -> float:
+        """Return how many times longer than on an idle machine something takes in the lab now.
+
+        Whatever waits for an event of the lab multiplies its patience by it.
+
+        Returns
+        -------
+        float
+            At least 1.
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        """
+        if time.monotonic() > self._stretch_until:
+            self._stretch = stretch_of(self._master)
+            self._stretch_until = time.monotonic() + LOAD_S
+        return self._stretch
 
     def read_file(self, node: str, path: str) -> bytes:
         """Return the content of a file on a machine.
@@ -709,9 +790,8 @@ class Lab:
 
     # -- private --------------------------------------------------------------------------
 
-    def _require_own(self) -> None:
+    def _require_own(self, made: Sequence[Mapping[str, str]]) -> None:
         """Refuse to remove the lab of another folder whose environment has the same name."""
-        made = nodes.labels_of(self.client, self.name, self.mode)
         if not may_be_of(self._plain, made):
             raise made_from_others(self._plain, self.name, self.mode, made)
 
@@ -731,8 +811,15 @@ class Lab:
     def _first(self, role: str) -> Container:
         return self.container(next(n.name for n in self.environment.nodes if n.role == role))
 
-    def _record(self, env: Environment, before: Environment | None = None, who: str = "") -> None:
-        record.write(self._master, env, before, who)
+    def _record(
+        self,
+        env: Environment,
+        before: Environment | None = None,
+        who: str = "",
+        *,
+        running: bool = False,
+    ) -> None:
+        record.write(self._master, env, before, who, running=running)
         self.__dict__["environment"] = env
 
     def _roll_back(self) -> None:
@@ -749,11 +836,8 @@ class Lab:
         for name in ("_containers", "environment"):
             self.__dict__.pop(name, None)
 
-    def _absent(self) -> NoSuchLab:
-        return NoSuchLab(
-            f"no lab {self.name!r} in mode {self.mode}",
-            hint=f"labkit up --name {self.name} --mode {self.mode}",
-        )
+    def _absent(self) -> LabError:
+        return LabStatus(self.name, self.mode, "absent", {}).error()
 
     def _require(self) -> None:
         if not self._containers:

@@ -16,8 +16,9 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import docker
@@ -28,6 +29,7 @@ from labkit import agents
 from labkit.errors import EngineError, LabBusy, LabError, NameTaken
 from labkit.lab.engine import LOCK, ROLE, is_of, lab_filter, labels
 from labkit.lab.nodes import find_nodes
+from labkit.lab.origin import origin_of
 from labkit.lab.progress import ProgressStep, QuietReporter, Reporter, make_reporter
 
 __all__ = ["DOWN_WAIT_S", "WAIT_S", "exclusive", "is_held", "remove_keeper"]
@@ -147,6 +149,7 @@ def exclusive(
     reporter: Reporter,
     wait: float = WAIT_S,
     image: str = "",
+    made_from: Mapping[str, str] = MappingProxyType({}),
     token: str = "",
 ) -> Iterator[bool]:
     """Hold the lock of a lab during the block.
@@ -168,6 +171,8 @@ def exclusive(
     image : str
         The image of the keeper if the lab has no machines yet. Without one, a lab that does not
         exist is not locked.
+    made_from : mapping of str to str
+        The labels of the keeper if the lab has no machines yet (:func:`labkit.lab.origin.origin`).
     token : str
         Names the holder among all holders.
 
@@ -189,7 +194,7 @@ def exclusive(
     with entry.guard:
         first = not entry.users
         if first:
-            entry.held = _acquire(client, name, mode, what, reporter, wait, image, token)
+            entry.held = _acquire(client, name, mode, what, reporter, wait, image, made_from, token)
         entry.users += 1
     held = entry.held
     try:
@@ -271,6 +276,7 @@ def _acquire(
     reporter: Reporter,
     wait: float,
     image: str,
+    made_from: Mapping[str, str],
     token: str,
 ) -> _Held | None:
     """Take the lock; return None if there is no lab to lock."""
@@ -278,7 +284,7 @@ def _acquire(
     argv = agents.argv("hold_lock", FOLDER, about)
     deadline = time.monotonic() + wait
     while True:
-        held = _start(client, name, mode, argv, image)
+        held = _start(client, name, mode, argv, image, made_from)
         if held is None:
             return None
         try:
@@ -351,7 +357,12 @@ def _who() -> str:
 
 
 def _start(
-    client: docker.DockerClient, name: str, mode: str, argv: list[str], image: str
+    client: docker.DockerClient,
+    name: str,
+    mode: str,
+    argv: list[str],
+    image: str,
+    made_from: Mapping[str, str],
 ) -> _Held | None:
     """Start the process of the lock in the keeper; create, start or unpause the keeper first."""
     title, deadline = keeper_name(name, mode), time.monotonic() + KEEPER_S
@@ -361,9 +372,11 @@ def _start(
             if keeper := _keeper(client, name, mode):
                 created = client.api.exec_create(keeper, argv, stdin=True, workdir="/")
                 return _Held(client, created["Id"])
-            if not (image := image or _image(client, name, mode)):
+            if not image:
+                image, made_from = _of_machines(client, name, mode)
+            if not image:
                 return None
-            _create(client, name, mode, title, image)
+            _create(client, labels(name, mode, role=LOCK, **made_from), title, image)
             if time.monotonic() > deadline:
                 raise NameTaken(
                     f"the name {title} is taken by a container that does not belong to this lab",
@@ -372,7 +385,8 @@ def _start(
         except NotFound:
             pass  # it was removed at this moment
         except APIError as error:
-            if error.status_code != 409:
+            # 409: it does not run; 500: another process stopped or removed it just now
+            if error.status_code != 409 and "is not running" not in str(error.explanation):
                 raise
             _revive(client, keeper)
             if time.monotonic() > deadline:
@@ -392,18 +406,21 @@ def _keeper(client: docker.DockerClient, name: str, mode: str) -> str:
     return next(found, "")
 
 
-def _image(client: docker.DockerClient, name: str, mode: str) -> str:
+def _of_machines(client: docker.DockerClient, name: str, mode: str) -> tuple[str, dict[str, str]]:
+    """Return the image of a lab's machines, and what they were made from."""
     machines = find_nodes(client, name, mode)
-    return str(machines[0].attrs["Image"]) if machines else ""
+    if not machines:
+        return "", {}
+    return str(machines[0].attrs["Image"]), origin_of(it.labels for it in machines)
 
 
-def _create(client: docker.DockerClient, name: str, mode: str, title: str, image: str) -> None:
+def _create(client: docker.DockerClient, own: Mapping[str, str], title: str, image: str) -> None:
     api: Any = client.api
     try:
         api.create_container(
             image,
             name=title,
-            labels=labels(name, mode, role=LOCK),
+            labels=own,
             entrypoint=[],
             command=["sleep", "infinity"],
             network_disabled=True,

@@ -16,7 +16,7 @@ from labkit.cluster import Environment, Node
 from labkit.errors import EngineError, LabError, NameTaken
 from labkit.lab.engine import ALL_LABS, LABEL, LOCK, MODE, NODE, ROLE, is_of, lab_filter, labels
 from labkit.lab.machine import FileSpec, write_files
-from labkit.lab.origin import origin
+from labkit.lab.origin import FOLDER, origin
 
 __all__ = [
     "container_name",
@@ -325,7 +325,7 @@ def find_labs(client: docker.DockerClient) -> list[tuple[str, str]]:
 
 
 def labels_of(client: docker.DockerClient, name: str, mode: str) -> list[Mapping[str, str]]:
-    """Return the labels of the machines, volumes and networks of a lab.
+    """Return the labels of the machines, the lock, the volumes and the network of a lab.
 
     Parameters
     ----------
@@ -346,7 +346,8 @@ def labels_of(client: docker.DockerClient, name: str, mode: str) -> list[Mapping
     wanted = lab_filter(name, mode)
     listed = client.api.containers(all=True, filters=wanted)
     found = [
-        *(one["Labels"] for one in listed if NODE in one["Labels"]),
+        # others have no origin: the helper of a start, and a lock that an older version made
+        *(one["Labels"] for one in listed if NODE in one["Labels"] or FOLDER in one["Labels"]),
         *(thing.attrs["Labels"] for thing in client.volumes.list(filters=wanted)),
         *(thing.attrs["Labels"] for thing in client.networks.list(filters=wanted)),
     ]

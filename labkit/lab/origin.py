@@ -1,4 +1,4 @@
-"""Which files a lab was made from, as labels of everything in it."""
+"""What a lab was made from, as labels of everything in it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from labkit.cluster import Environment
 from labkit.errors import LabError
 from labkit.lab.engine import PREFIX
 
-__all__ = ["is_made_from", "made_from_others", "may_be_of", "origin"]
+__all__ = ["complete", "is_made_from", "made_from_others", "may_be_of", "origin", "origin_of"]
 
 FILES, FOLDER = f"{PREFIX}files", f"{PREFIX}folder"
+MACHINES, KUBECONFIG = f"{PREFIX}machines", f"{PREFIX}kubeconfig"
 
 
 def origin(env: Environment) -> dict[str, str]:
@@ -25,13 +26,15 @@ def origin(env: Environment) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        ``files``, a hash of all that a lab is made from, and ``folder``, the environment's path.
+        ``files``, a hash of all that a lab is made from; ``folder``, the environment's path;
+        ``machines``, the names and roles of a complete lab's machines; and ``kubeconfig``, the path
+        on the master of the kubeconfig with which the apiserver is asked.
 
     Examples
     --------
     >>> from labkit.cluster import read_environment
     >>> sorted(origin(read_environment("insecure")))
-    ['files', 'folder']
+    ['files', 'folder', 'kubeconfig', 'machines']
     """
     sha = hashlib.sha256()
 
@@ -53,7 +56,64 @@ def origin(env: Environment) -> dict[str, str]:
         for plan in sorted(layer.iterdir()):
             if plan.is_file():
                 add(plan.name, plan.read_bytes())
-    return {"files": sha.hexdigest()[:16], "folder": str(env.folder)}
+    return {
+        "files": sha.hexdigest()[:16],
+        "folder": str(env.folder),
+        "machines": " ".join(f"{node.name}={node.role}" for node in env.nodes),
+        "kubeconfig": env.bootstrap_kubeconfig,
+    }
+
+
+def origin_of(found: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the labels of a lab that say what it was made from, without their prefix.
+
+    Parameters
+    ----------
+    found : iterable of mapping of str to str
+        The labels of the lab's machines.
+
+    Returns
+    -------
+    dict of str to str
+        Empty if the lab has none.
+
+    Examples
+    --------
+    >>> origin_of([{"labkit.lab": "demo", "labkit.folder": "/srv/demo"}])
+    {'folder': '/srv/demo'}
+    """
+    for own in found:
+        return {
+            label.removeprefix(PREFIX): own[label]
+            for label in (FILES, FOLDER, MACHINES, KUBECONFIG)
+            if label in own
+        }
+    return {}
+
+
+def complete(found: Iterable[Mapping[str, str]]) -> tuple[dict[str, str], str]:
+    """Return what a complete lab has, from the labels of what is left of it.
+
+    Parameters
+    ----------
+    found : iterable of mapping of str to str
+        The labels of the lab's machines.
+
+    Returns
+    -------
+    roles : dict of str to str
+        The role of each machine, by its name.
+    kubeconfig : str
+        The path on the master of the kubeconfig with which the apiserver is asked.
+
+    Examples
+    --------
+    >>> complete([{"labkit.machines": "etcd1=etcd master=master", "labkit.kubeconfig": "/a"}])
+    ({'etcd1': 'etcd', 'master': 'master'}, '/a')
+    """
+    known = origin_of(found)
+    words = (word.partition("=") for word in known.get("machines", "").split())
+    return {name: role for name, _, role in words}, known.get("kubeconfig", "")
 
 
 def is_made_from(env: Environment, found: Iterable[Mapping[str, str]]) -> bool:

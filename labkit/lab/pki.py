@@ -25,7 +25,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 __all__ = ["Authority", "Leaf", "key_pair"]
 
-LIFETIME = dt.timedelta(days=30)
+#: How long certificates are valid, and since when: a clock that is set back must not end a lab.
+LIFETIME, SINCE = dt.timedelta(days=30), dt.timedelta(days=1)
 USAGES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
@@ -57,7 +58,7 @@ def _builder(subject: x509.Name, issuer: x509.Name) -> x509.CertificateBuilder:
         .subject_name(subject)
         .issuer_name(issuer)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_before(now - SINCE)
         .not_valid_after(now + LIFETIME)
     )
 

@@ -10,11 +10,12 @@ from docker.models.containers import Container
 from labkit.cluster import Environment
 from labkit.cluster.edits import Edit, from_json, to_json
 from labkit.errors import LabError
-from labkit.lab.machine import FileSpec, read_file, write_files
+from labkit.lab.machine import FileSpec, execute, read_file, write_files
 
 __all__ = ["FILE", "Record", "read", "write"]
 
 FILE = "/var/lib/labkit/edits.json"
+NEW = f"{FILE}.new"
 
 
 class Record(NamedTuple):
@@ -53,7 +54,12 @@ def read(master: Container) -> Record:
 
 
 def write(
-    master: Container, env: Environment, before: Environment | None = None, who: str = ""
+    master: Container,
+    env: Environment,
+    before: Environment | None = None,
+    who: str = "",
+    *,
+    running: bool = False,
 ) -> None:
     """Write the record of a lab's edits on its master.
 
@@ -67,6 +73,9 @@ def write(
         During a change, the environment before it.
     who : str
         During a change, what makes it: "control off etcd-users".
+    running : bool
+        Whether this process goes on with the change. As long as its connection to the master
+        lives, the change counts as running, and later as interrupted.
 
     Raises
     ------
@@ -76,4 +85,8 @@ def write(
     kept: dict[str, object] = {"edits": to_json(env.edits)}
     if before is not None:
         kept |= {"before": to_json(before.edits), "who": who}
-    write_files(master, [FileSpec(FILE, json.dumps(kept).encode(), 0o600)])
+        if running:
+            kept["server"] = execute(master, ["printenv", "LABKIT_SERVER"]).text.strip()
+    # a process that is killed here leaves the old record or the new one
+    write_files(master, [FileSpec(NEW, json.dumps(kept).encode(), 0o600)])
+    execute(master, ["mv", NEW, FILE])

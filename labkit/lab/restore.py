@@ -16,6 +16,7 @@ from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.lab import bootstrap
 from labkit.lab.machine import FileSpec, execute, read_file, write_files
+from labkit.lab.wait import stretch_of
 
 __all__ = ["keep", "restore"]
 
@@ -39,13 +40,18 @@ def keep(machines: Mapping[str, Container], env: Environment) -> None:
         A command on a machine failed.
     """
     nodes = _machines(env)
+    first = next(node for node in nodes if node.role == "etcd")
+
+    def keep_node(node: Node) -> None:
+        execute(machines[node.name], agents.argv("machine_state", "save"))
+        _routes(machines, [node], "keep")
+        if node is first:
+            _keys(machines, env, "keep")
+            users = bootstrap.etcd_users(machines[node.name])
+            write_files(machines[node.name], [FileSpec(USERS, users.encode(), 0o600)])
+
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
-        argv = agents.argv("machine_state", "save")
-        list(pool.map(lambda node: execute(machines[node.name], argv), nodes))
-    _routes(machines, nodes, "keep")
-    _keys(machines, env, "keep")
-    etcd = _first(machines, env, "etcd")
-    write_files(etcd, [FileSpec(USERS, bootstrap.etcd_users(etcd).encode(), 0o600)])
+        list(pool.map(keep_node, nodes))
 
 
 def restore(machines: Mapping[str, Container], env: Environment) -> None:
@@ -88,7 +94,7 @@ def _first(machines: Mapping[str, Container], env: Environment, role: str) -> Co
 
 def _restore_node(machine: Container, node: Node) -> None:
     argv = agents.argv("machine_state", "restore", *bootstrap.units(node))
-    execute(machine, argv, timeout=90)
+    execute(machine, argv, timeout=90 * stretch_of(machine))
     bootstrap.wait_for_units(machine, node)
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
 from labkit import agents
-from labkit.cluster import Node
-from labkit.errors import LabkitError
+from labkit.errors import LabError, LabkitError, NoSuchLab
 from labkit.lab.connection import connection_to
 from labkit.lab.engine import connect
 from labkit.lab.health import ANSWER_S
 from labkit.lab.health import problems as find_problems
 from labkit.lab.nodes import find_labs, find_nodes
+from labkit.lab.origin import complete
 from labkit.lab.record import FILE
 from labkit.lab.traces import FOLDER
 
@@ -26,7 +27,7 @@ __all__ = [
     "UNKNOWN",
     "LabStatus",
     "Timings",
-    "interrupted_in",
+    "changes_in",
     "list_labs",
     "status_of",
 ]
@@ -78,6 +79,8 @@ class LabStatus:
         Whether the environment's files differ from those that the lab was made from.
     problems : dict of str to tuple of str
         What does not run or answer, by the machine's name.
+    running : str
+        The attack, verification or change that runs now, and will undo what it did; "" for none.
     """
 
     name: str
@@ -88,6 +91,7 @@ class LabStatus:
     reached: tuple[str, ...] = ()
     other_files: bool = False
     problems: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    running: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -123,12 +127,39 @@ class LabStatus:
         """
         return [f"{node}: {it}" for node, every in self.problems.items() for it in every]
 
+    def error(self) -> LabError:
+        """Return the error of a command that needs the lab to be ready.
+
+        Returns
+        -------
+        LabError
+
+        Examples
+        --------
+        >>> paused = {"etcd1": ("is paused",)}
+        >>> print(LabStatus("x", "insecure", "broken", {}, problems=paused).error())
+        lab 'x' (insecure) is broken
+          | etcd1: is paused
+          next: labkit reset --name x --mode insecure
+        """
+        options = f"--name {self.name} --mode {self.mode}"
+        if self.state == "absent":
+            return NoSuchLab(
+                f"no lab {self.name!r} in mode {self.mode}", hint=f"labkit up {options}"
+            )
+        command = "reset" if self.state == "broken" else "up"
+        return LabError(
+            f"lab {self.name!r} ({self.mode}) is {self.state}",
+            evidence=self.lines(),
+            hint=f"labkit {command} {options}",
+        )
+
 
 def status_of(
     name: str,
     mode: str,
     found: Sequence[Container],
-    wanted: Iterable[Node] | None = None,
+    wanted: Mapping[str, str] = MappingProxyType({}),
     kubeconfig: str = "",
     answer_s: float = ANSWER_S,
 ) -> LabStatus:
@@ -140,8 +171,8 @@ def status_of(
         The lab's name and mode.
     found : sequence of docker.models.containers.Container
         The lab's containers.
-    wanted : iterable of Node, optional
-        The machines of a complete lab; by default those of `found`.
+    wanted : mapping of str to str
+        The role of each machine of a complete lab, by its name; by default those of `found`.
     kubeconfig : str
         The kubeconfig on the master with which the apiserver is asked; "" to ask only systemd.
     answer_s : float
@@ -162,20 +193,20 @@ def status_of(
         return LabStatus(name, mode, "absent", {})
     if set(machines.values()) == {"exited"}:
         return LabStatus(name, mode, "stopped", machines)
-    gone = [node for node in wanted or () if node.name not in nodes]
+    gone = [name for name in wanted if name not in nodes]
     roles = {container.labels["labkit.role"]: node for node, container in nodes.items()}
     master = roles.get("master", "")
     asked = {master: kubeconfig} if kubeconfig else {}
     with ThreadPoolExecutor(max_workers=1) as pool:
         marks = pool.submit(_marks, nodes.get(master), answer_s)
-        problems: dict[str, tuple[str, ...]] = {node.name: ("is gone",) for node in gone}
+        problems: dict[str, tuple[str, ...]] = dict.fromkeys(gone, ("is gone",))
         problems |= find_problems(nodes, asked, answer_s)
     said = marks.result()
     if said is None:
         unknown = "did not say whether the lab finished its start"
         problems.setdefault(master or "master", (unknown,))
     # An attacker's machine holds nothing of the lab, so it can be made again alone.
-    whole = all(node.role == "attacker" for node in gone)
+    whole = all(wanted[name] == "attacker" for name in gone)
     if not whole or (said is not None and "ready" not in said):
         state = "incomplete"
     else:
@@ -183,7 +214,14 @@ def status_of(
     words = said or ()
     reached = tuple(word.removeprefix(REACHED) for word in words if word.startswith(REACHED))
     return LabStatus(
-        name, mode, state, machines, interrupted_in(words), reached=reached, problems=problems
+        name,
+        mode,
+        state,
+        machines,
+        interrupted=changes_in(words, "interrupted"),
+        running=changes_in(words, "running"),
+        reached=reached,
+        problems=problems,
     )
 
 
@@ -198,13 +236,15 @@ def _marks(master: Container | None, answer_s: float) -> list[str] | None:
         return None
 
 
-def interrupted_in(said: Iterable[str]) -> str:
-    """Return what was interrupted, from the output of the program ``lab_state``.
+def changes_in(said: Iterable[str], state: str) -> str:
+    """Return the changes that are not undone, from the output of the program ``lab_state``.
 
     Parameters
     ----------
     said : iterable of str
         Its lines.
+    state : {"interrupted", "running"}
+        Whether the process that has to undo them is gone, or runs.
 
     Returns
     -------
@@ -213,10 +253,10 @@ def interrupted_in(said: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> interrupted_in(["ready", "interrupted attack etcd-read", "interrupted verify"])
+    >>> changes_in(["ready", "interrupted attack etcd-read", "interrupted verify"], "interrupted")
     'attack etcd-read, verify'
     """
-    word = "interrupted "
+    word = f"{state} "
     found = (line.removeprefix(word) for line in said if line.startswith(word))
     return ", ".join(dict.fromkeys(found))
 
@@ -245,6 +285,13 @@ def list_labs(client: docker.DockerClient | None = None) -> list[LabStatus]:
     ['hardened', 'insecure']
     """
     client = connect(client)
-    found = [status_of(*lab, find_nodes(client, *lab)) for lab in find_labs(client)]
+    labs = find_labs(client)
+    with ThreadPoolExecutor(max_workers=max(1, len(labs))) as pool:
+        found = list(pool.map(lambda lab: _listed(client, *lab), labs))
     # a lab without machines still has a network or volumes
     return [replace(lab, state="incomplete") if lab.state == "absent" else lab for lab in found]
+
+
+def _listed(client: docker.DockerClient, name: str, mode: str) -> LabStatus:
+    found = find_nodes(client, name, mode)
+    return status_of(name, mode, found, *complete(container.labels for container in found))

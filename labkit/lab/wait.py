@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from docker.models.containers import Container
 
 from labkit import agents
-from labkit.agents._connections import stretch_by
-from labkit.errors import CommandFailed, StartTimeout
+from labkit.agents._connections import MOST, stretch_by
+from labkit.errors import CommandFailed, LabkitError, StartTimeout
 from labkit.lab.machine import execute
 
-__all__ = ["journal", "telling", "wait_until"]
+__all__ = ["journal", "stretch_of", "telling", "wait_until"]
 
-LOAD = ("cat", "/proc/loadavg")
+#: Seconds for the answer of a machine about its load.
+ANSWER_S = 5.0
+LOAD, PROCESSORS = ("cat", "/proc/loadavg"), ("nproc",)
 COMPLAINT = re.compile(r"\b(error|fatal|fail|unknown|invalid|not defined|denied|refused)", re.I)
 
 
@@ -36,7 +38,7 @@ def wait_until(
     what : str
         The name of the component for the error.
     deadline : float
-        Seconds on an idle machine; a busy one gets up to six times as many.
+        Seconds on an idle machine; a busy one gets up to fifteen times as many.
 
     Raises
     ------
@@ -68,11 +70,41 @@ def _wait(container: Container, argv: Sequence[str], deadline: float) -> None:
     except CommandFailed:
         if time.monotonic() - began < deadline:  # it failed before its time was up
             raise
-        load, processors = (execute(container, ask).text for ask in (LOAD, ["nproc"]))
-        more = deadline * (stretch_by(load, int(processors)) - 1)
+        more = deadline * (stretch_of(container) - 1)
         if more < 1:
             raise
         execute(container, argv, timeout=more)
+
+
+def stretch_of(container: Container) -> float:
+    """Return how many times longer than on an idle machine something takes on a machine now.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+        The machine. It shares the processors of its host, and so the host's load.
+
+    Returns
+    -------
+    float
+        From 1 to :data:`labkit.agents._connections.MOST`, which also stands for a running machine
+        that does not answer in time.
+
+    Raises
+    ------
+    LabError
+        The machine does not run.
+    """
+    try:
+        load, processors = (
+            execute(container, ask, timeout=ANSWER_S).text for ask in (LOAD, PROCESSORS)
+        )
+    except LabkitError:
+        container.reload()
+        if container.status != "running":
+            raise
+        return MOST
+    return stretch_by(load, int(processors))
 
 
 def telling(lines: Sequence[str], most: int = 10) -> list[str]:

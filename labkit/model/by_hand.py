@@ -37,7 +37,7 @@ CREDENTIAL = ("node", "kind", "identity", "rights", "readable_by", "opens")
 TOP = ("name", "description", "components", "channels", "credentials")
 #: The claims that a component may make about itself, with their values.
 OWN = {
-    "audit": ("on", "none", "unknown"),
+    "audit": ("on", "partial", "none", "unknown"),
     "secrets at rest": ("encrypted", "none", "unknown"),
     "node restriction": ("enforced", "allow-all", "unknown"),
     "overlay": ("encrypted", "none", "unknown"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from labkit.cluster.audit_policy import AuditedRequest
 from labkit.cluster.policies import PROVIDERS
 from labkit.cluster.syntax.disk import inside, leaves, read_bytes
 from labkit.cluster.syntax.source import Source, decode
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Credential, Environment, Node
 
 __all__ = [
+    "AUDITED",
     "audit",
     "claims_of",
     "client_credential",
@@ -64,6 +66,19 @@ ETCD_CLIENTS = {
 }
 #: The flags that name where an audit log goes.
 AUDIT_BACKENDS = ("audit-log-path", "audit-webhook-config-file")
+#: The requests of attackers that a log must show: how secrets, pods, machines and rights are taken.
+#: kubectl asks for exec with GET, over WebSockets.
+AUDITED = (
+    AuditedRequest("get", "secrets"),
+    AuditedRequest("list", "secrets"),
+    AuditedRequest("get", "pods/exec"),
+    AuditedRequest("create", "pods/exec"),
+    AuditedRequest("get", "nodes/proxy", namespace=""),
+    AuditedRequest("create", "serviceaccounts/token"),
+    AuditedRequest("create", "pods"),
+    AuditedRequest("create", "clusterrolebindings", "rbac.authorization.k8s.io", namespace=""),
+    AuditedRequest("create", "certificatesigningrequests", "certificates.k8s.io", namespace=""),
+)
 OVERLAY = "flannel-network.json"
 PLAIN, SEALED = ("vxlan", "host-gw", "udp"), ("wireguard", "ipsec")
 READ_SECRETS = Action("list", "secrets")
@@ -126,6 +141,8 @@ def cipher_suites(it: Component) -> Iterator[Claim]:
 def audit(env: Environment, apiserver: Component) -> Claim:
     """Say whether an apiserver records requests: by a policy, into a log or to a webhook.
 
+    "partial": it records some requests, and not all of those in :data:`AUDITED`.
+
     Examples
     --------
     >>> from labkit.cluster import read_environment
@@ -143,6 +160,8 @@ def audit(env: Environment, apiserver: Component) -> Claim:
         return Claim("unknown", f"{policy.value} could not be read", policy.source)
     if not read.records:
         return Claim("none", "the policy records nothing", read.source)
+    if missed := read.missed(AUDITED):
+        return Claim("partial", f"not recorded: {', '.join(map(str, missed))}", read.source)
     return Claim("on", policy.value, policy.source)
 
 

@@ -54,13 +54,19 @@ VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DEL
 #: The paths of a kubelet with a subresource of their own. Those of the second kind are asked for
 #: "nodes/proxy" as well if the first is refused, since Kubernetes 1.36 without a feature gate
 #: (pkg/kubelet/server/auth.go).
-OWN_PATHS = {"stats": "stats", "metrics": "metrics", "logs": "log", "checkpoint": "checkpoint"}
+OWN_PATHS = {
+    "stats": "stats",
+    "metrics": "metrics",
+    "logs": "log",
+    "checkpoint": "checkpoint",
+    # of Kubernetes 1.37: a lab's kubelet refuses it to a holder of nodes/proxy alone
+    "statusz": "statusz",
+}
 FINE_PATHS = {
     "pods": "pods",
     "runningpods": "pods",
     "healthz": "healthz",
     "configz": "configz",
-    "statusz": "statusz",
 }
 #: The version since which kubelets have the gate KubeletFineGrainedAuthz on by default.
 FINE_GRAINED = (1, 33)

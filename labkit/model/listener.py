@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from labkit.cluster.accounts import Group
-from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import Setting, Source
 from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import Claim, closed
+
+if TYPE_CHECKING:
+    from labkit.cluster.accounts import Group
+    from labkit.cluster.facts import Component, Environment
 
 __all__ = [
     "ALL_OBJECTS",

@@ -151,7 +151,7 @@ class FindingRow:
         there = [item for item in self.found if item is not None]
         return min(there, key=lambda item: STATES.index(item.state))
 
-    @property
+    @cached_property
     def states(self) -> tuple[str, ...]:
         """The states of the findings, without duplicates."""
         return tuple(dict.fromkeys(item.state for item in self.found if item is not None))

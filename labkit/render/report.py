@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.attack_graph.steps import cost
@@ -101,6 +102,7 @@ def _context(said: Contents) -> dict[str, Any]:
     return {
         "said": said,
         "bad": BAD,
+        "claims_of": attrgetter(*PROPERTIES),
         "cost": cost,
         "dashes": DASHES,
         "good": GOOD,

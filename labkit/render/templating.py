@@ -186,7 +186,8 @@ def _environment(text: Callable[..., Markup]) -> Environment:
         return kept(str(value), most)
 
     def joined(values: Iterable[object], between: str) -> Markup:
-        return escape(between).join([kept(str(value)) for value in values])
+        pieces = [kept(str(value)) for value in values]
+        return Markup(str.join(escape(between), pieces))  # noqa: S704 - each is escaped
 
     found = Environment(
         loader=PackageLoader("labkit.render"),

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
-from labkit.errors import ProbeError, ProbeTimeout
+from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.api.access import CHANNEL, api_url, caller_at, may_all, options_at
@@ -27,6 +26,7 @@ from labkit.techniques._lib.api.certificate_requests import (
 )
 from labkit.techniques._lib.machines.admin import create, read
 from labkit.techniques._lib.machines.reach import Answer, request, run_from
+from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
     NETWORK,
@@ -106,12 +106,12 @@ def _refused(
 
 def _certificate(lab: Lab) -> bytes:
     """Wait for the signed certificate and return it."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := read(lab, f"{PATH}/{NAME}").get("status", {}).get("certificate"):
-            return base64.b64decode(found)
-        time.sleep(0.1)
-    raise ProbeTimeout(f"nobody signed the approved request within {PATIENCE:g} s")
+
+    def ask() -> str:
+        found: str = read(lab, f"{PATH}/{NAME}").get("status", {}).get("certificate", "")
+        return found
+
+    return base64.b64decode(wait_for(lab, ask, PATIENCE, "nobody signed the approved request"))
 
 
 TECHNIQUE = Technique(

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel
 from labkit.techniques._lib.machines.admin import annotate, create, read
+from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.stores.secret import Secret, true_secret
 from labkit.techniques._lib.technique import NETWORK, SECRETS
 from labkit.techniques._lib.verdict import Setting, Verdict
 from labkit.techniques._lib.wire import eavesdropping
-from labkit.techniques._lib.wire.capture import wait
+from labkit.techniques._lib.wire.capture import PATIENCE
 from labkit.techniques._lib.wire.decode import Stream
 from labkit.techniques._lib.wire.eavesdropping import EavesdropTarget, Traffic
 
@@ -102,7 +103,8 @@ def _start_pod(lab: Lab, node: str) -> None:
     metadata = {"name": POD, "namespace": namespace}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     create(lab, PODS, pod)
-    wait(f"pod {namespace}/{POD} runs", lambda: _phase(lab) == "Running")
+    missing = f"pod {namespace}/{POD} did not run"
+    wait_for(lab, lambda: _phase(lab) == "Running", PATIENCE, missing)
 
 
 def _phase(lab: Lab) -> str:

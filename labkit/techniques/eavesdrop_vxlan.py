@@ -49,7 +49,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     with capture(lab, foothold, pairs, between(lab, pairs, f"udp port {PORT}")) as stop:
         if lab.kubectl(*ask).text.strip() != "shop":
             raise ProbeError("the pod shop/web does not answer the pod payments/card-processor")
-        time.sleep(DRAIN_S)
+        time.sleep(DRAIN_S * lab.stretch())
         pcap = stop()
     if not said.found_in(pcap):
         raise ProbeTimeout(f"{lab.mode}: the capture does not hold the pods' request")

@@ -23,6 +23,7 @@ from labkit.techniques._lib.stores.etcd import (
     as_apiserver,
     client_channel,
     encode,
+    etcdctl,
     stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import true_secret
@@ -101,7 +102,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 def _get(lab: Lab, foothold: Foothold, endpoint: str, options: Sequence[str]) -> tuple[str, bytes]:
     """Ask for the key with etcdctl; return the reason of a refusal, and the value."""
     address_in_lab(lab, endpoint.partition("://")[2].rpartition(":")[0])
-    argv = ["etcdctl", "--command-timeout=4s", f"--endpoints={endpoint}", "get", KEY]
+    argv = [*etcdctl(lab), f"--endpoints={endpoint}", "get", KEY]
     if endpoint.startswith("https") and options:
         argv += ["--insecure-skip-tls-verify", *options]
     output = run_from(lab, foothold, [*argv, "--print-value-only"])

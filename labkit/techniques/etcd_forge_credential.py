@@ -18,6 +18,7 @@ from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.machines.reach import Answer, address_in_lab, run_from
 from labkit.techniques._lib.stores import forge as forging
+from labkit.techniques._lib.stores.etcd import etcdctl
 from labkit.techniques._lib.technique import (
     ADMIN,
     ROOT_ON_ETCD,
@@ -74,7 +75,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Write an approved certificate request into etcd, and use the signed certificate."""
     if foothold == ROOT_ON_ETCD:
-        argv = agents.argv("as_etcd_root", "etcdctl", "--command-timeout=4s")
+        argv = agents.argv("as_etcd_root", *etcdctl(lab))
         store = _CredentialStore(lab, foothold, tuple(argv))
         how = "as etcd's administrator"
     else:
@@ -88,7 +89,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 def _as_flanneld(lab: Lab, model: Model, channel: Channel) -> list[str]:
     server = channel.server_node
     address_in_lab(lab, server)
-    argv = ["etcdctl", "--command-timeout=4s"]
+    argv = etcdctl(lab)
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
     if credential := client_credential(model, channel):
         authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)

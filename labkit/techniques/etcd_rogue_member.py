@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from labkit import agents
-from labkit.errors import ProbeError, ProbeTimeout
+from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model, read_model
 from labkit.techniques._lib.api.ask import first_refusal, url_of
 from labkit.techniques._lib.machines.reach import attacker, request, run
+from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.stores.etcd import answers_anonymous, client_channel, stores_plaintext
 from labkit.techniques._lib.stores.secret import Secret, fresh_secret
 from labkit.techniques._lib.technique import NETWORK, SECRETS, Prediction, Technique, all_of, then
@@ -90,18 +90,14 @@ def _join(
 def _wait(lab: Lab, folder: str, secret: Secret, member: Future[Output]) -> bool:
     """Wait until the secret's key is in the files, and say whether its value is there too."""
     search = ["grep", "--recursive", "--quiet", "--fixed-strings", "--file=-", f"{folder}/data"]
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and not member.done():
-        if run(lab, attacker(lab), search, stdin=KEY.encode()).exit_code == 0:
-            return run(lab, attacker(lab), search, stdin=secret.value).exit_code == 0
-        time.sleep(0.3)
-    if member.done():
-        member.result()  # it raises the member's own error
-    log = run(lab, attacker(lab), ["tail", "-n", "3", f"{folder}/log"])
-    raise ProbeTimeout(
-        f"the rogue member received no copy of the secret within {PATIENCE:g} s",
-        evidence=log.text.splitlines(),
-    )
+
+    def replicated() -> bool:
+        if member.done():
+            member.result()  # it raises the member's own error
+        return run(lab, attacker(lab), search, stdin=KEY.encode()).exit_code == 0
+
+    wait_for(lab, replicated, PATIENCE, "the rogue member received no copy of the secret")
+    return run(lab, attacker(lab), search, stdin=secret.value).exit_code == 0
 
 
 def _control(lab: Lab) -> str:

@@ -19,7 +19,7 @@ from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.machines.reach import address_in_lab, execution_place, run_from
-from labkit.techniques._lib.stores.etcd import stores_plaintext
+from labkit.techniques._lib.stores.etcd import etcdctl, stores_plaintext
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
@@ -89,7 +89,7 @@ def _etcdctl(
     server = channel.server_node
     address_in_lab(lab, server)
     folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
-    argv = ["etcdctl", "--command-timeout=4s", "get", "--print-value-only"]
+    argv = [*etcdctl(lab), "get", "--print-value-only"]
     argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
     copied = foothold == COPIED_CREDENTIAL and credential is not None
     if credential is not None:

@@ -60,7 +60,10 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
     url = kubelet_url(lab, PATH)
     return retry_unknown_pod(
-        lambda: ask(lab, TECHNIQUE.name, foothold, url, method="POST", proof=proof, control=control)
+        lab,
+        lambda: ask(
+            lab, TECHNIQUE.name, foothold, url, method="POST", proof=proof, control=control
+        ),
     )
 
 

@@ -65,6 +65,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         return "with the apiserver's certificate, the same request runs the command"
 
     return retry_unknown_pod(
+        lab,
         lambda: ask(
             lab,
             TECHNIQUE.name,
@@ -74,7 +75,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             options=options_at(lab.environment, foothold),
             proof=proof,
             control=control,
-        )
+        ),
     )
 
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
-from labkit.errors import ProbeError, ProbeTimeout
+from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.model.decision import Action
@@ -29,6 +28,7 @@ from labkit.techniques._lib.api.tokens import (
     present,
 )
 from labkit.techniques._lib.machines.admin import create, read
+from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -75,11 +75,12 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 def _kept(lab: Lab) -> str:
     """Return the token from the Secret, as soon as the controller has added it."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := read(lab, f"{HERE}/{KEPT}").get("data", {}).get("token")):
-        if time.monotonic() > deadline:
-            raise ProbeTimeout(f"{NAMESPACE}/{KEPT} got no token within {PATIENCE:g} s")
-        time.sleep(0.3)
+
+    def ask() -> str:
+        found: str = read(lab, f"{HERE}/{KEPT}").get("data", {}).get("token", "")
+        return found
+
+    found = wait_for(lab, ask, PATIENCE, f"{NAMESPACE}/{KEPT} got no token")
     return base64.b64decode(found).decode()
 
 

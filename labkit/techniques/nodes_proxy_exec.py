@@ -55,7 +55,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Run ``env`` in the pod shop/web with the token of monitoring/agent, from the agent's pod."""
-    return retry_unknown_pod(lambda: _attempt(lab, foothold))
+    return retry_unknown_pod(lab, lambda: _attempt(lab, foothold))
 
 
 def _attempt(lab: Lab, foothold: Foothold) -> Verdict:

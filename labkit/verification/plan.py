@@ -21,7 +21,7 @@ from labkit.verification.questions import etcd_questions, questions
 __all__ = ["ProbePlan", "authority_of", "make_plan"]
 
 Job = dict[str, Any]
-KUBECTL = ["kubectl", "--request-timeout=3s", "get"]
+KUBECTL = ["kubectl", "--request-timeout=10s", "get"]
 #: Seconds that an interception waits for its clients.
 PATIENCE = 25.0
 
@@ -189,7 +189,8 @@ def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None
     held = None if node == "network" else credential_of(lab.environment, channel)
     if channel.server.startswith("etcd@") and client != "etcd":
         own_etcd, power_etcd = etcd_questions(channel)
-        etcdctl = ["etcdctl", "--command-timeout=5s", f"--endpoints={url_of(channel)}"]
+        # labkit.agents.probe ends it earlier, as soon as it fits the machine
+        etcdctl = ["etcdctl", "--command-timeout=60s", f"--endpoints={url_of(channel)}"]
         if held is not None:
             authority = _authority_file(lab.environment, held.signed_by)
             etcdctl += [f"--cert={held.certificate}", f"--key={held.key}", f"--cacert={authority}"]
@@ -353,7 +354,7 @@ def _docker_client(env: Environment, channel: Channel) -> DockerClient:
 def _errands(env: Environment, channel: Channel) -> list[list[str]]:
     """Return commands that make a client connect, if it connects only on request."""
     if client_of(channel) == "kubectl-proxy":
-        return [["curl", "-s", "-m", "3", "http://localhost:8080/version"]]
+        return [["curl", "-s", "-m", "10", "http://localhost:8080/version"]]
     if client_of(channel) == "kube-apiserver" and channel.server.startswith("kubelet@"):
         path = f"--raw=/api/v1/nodes/{node_of(channel.server)}/proxy/pods"
         return [[*KUBECTL, f"--kubeconfig={env.bootstrap_kubeconfig}", path]]

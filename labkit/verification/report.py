@@ -162,8 +162,12 @@ class Report:
         for name in PROPERTIES:
             table.add_column(name.replace("_", "\n"))
         for (mode, channel), rows in self._channels().items():
-            cells = [f"[{COLOUR[row.verdict]}]{_cell(row)}[/]" for row in rows]
-            table.add_row(mode, channel, *cells)
+            cells = {row.property: f"[{COLOUR[row.verdict]}]{_cell(row)}[/]" for row in rows}
+            of_channel = [cells.pop(name, "") for name in PROPERTIES]
+            if any(of_channel):
+                table.add_row(mode, channel, *of_channel)
+            for name, cell in cells.items():
+                table.add_row(mode, f"{channel}: {name}: {cell}")
         return table
 
     def differences(self) -> str:

@@ -13,6 +13,7 @@ from labkit.lab import Lab
 from labkit.lab.progress import Reporter
 from labkit.lab.traces import Trace, leaving, undertaking
 from labkit.model import PROPERTIES, Channel, Model, read_model
+from labkit.verification.audit import audit_rows
 from labkit.verification.content import content_rows
 from labkit.verification.observe import Observed, Results, Unprobed, observe
 from labkit.verification.plan import Job, listener_of, make_plan, node_of, process_of
@@ -20,8 +21,7 @@ from labkit.verification.report import FOUND_OUT, Report, Row
 
 __all__ = ["verify"]
 
-#: Seconds for all jobs of one machine, with the time that an interception waits. The programs there
-#: wait longer if their machine is busy (``labkit.agents._connections.stretch``).
+#: Seconds for all jobs of an idle machine, with the time that an interception waits.
 DEADLINE = 240.0
 #: The comment of the firewall's rules of ``labkit.agents.intercept``.
 RULES = "labkit-verify"
@@ -50,8 +50,9 @@ def verify(
     Returns
     -------
     Report
-        One row for each property of each channel, in the model's order; and one for each secret,
-        object, binding or member of etcd that is not the environment's.
+        One row for each property of each channel, in the model's order; unless `only` is given, one
+        for the audit log of each apiserver; and one for each secret, object, binding or member of
+        etcd that is not the environment's.
 
     Raises
     ------
@@ -84,8 +85,6 @@ def verify(
 def _verify(
     lab: Lab, model: Model | None, only: Iterable[str] | None, reporter: Reporter
 ) -> Report:
-    if lab.status().other_files:
-        lab.require_same_files()
     model = read_model(lab.environment) if model is None else model
     every = wanted = list(model.channels)
     if only is not None:
@@ -108,6 +107,9 @@ def _verify(
     for channel in wanted:
         results = _results(lab, channel, seen, met)
         rows += [_row(lab.mode, channel, name, results) for name in PROPERTIES]
+    if only is None:
+        with reporter.step(f"{lab.mode}: look for requests in the audit log"):
+            rows += audit_rows(lab, model)
     return Report([*rows, *content_rows(lab)])
 
 
@@ -115,11 +117,12 @@ def _carry_out(
     lab: Lab, agent: str, jobs: Mapping[str, Mapping[str, Job]]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Run a program on each machine that has jobs for it, on all machines at once."""
+    deadline = DEADLINE * lab.stretch()
 
     def run(node: str) -> dict[str, dict[str, Any]]:
         try:
             stdin = json.dumps(jobs[node]).encode()
-            output = lab.exec(node, agents.argv(agent), stdin=stdin, timeout=DEADLINE)
+            output = lab.exec(node, agents.argv(agent), stdin=stdin, timeout=deadline)
             results: dict[str, dict[str, Any]] = json.loads(output.stdout)
         except (LabkitError, json.JSONDecodeError) as error:
             failed = {"error": "failed", "text": str(error).replace("\n", " ")[-300:]}

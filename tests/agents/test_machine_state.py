@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +219,65 @@ def test_restore_after_one_that_was_killed_restarts_every_unit(
     machine.restore([UNIT])
     assert restarts(systemctl) == [f"restart {UNIT}"]
     assert contents(machine)["kubernetes/kubelet.yaml"] == "kubernetes/kubelet.yaml as it was\n"
+
+
+#: A tar that takes a second before it puts anything back.
+SLOW = 'case $* in *-xp*) touch "$2/../began"; sleep 1;; esac; exec /usr/bin/tar "$@"'
+RESTORE = f"""
+import sys
+from pathlib import Path
+from labkit.agents.machine_state import Machine
+Machine(Path(sys.argv[1])).restore(["{UNIT}"])
+"""
+
+
+def test_restore_that_is_ended_puts_every_file_back_first(
+    machine: Machine, systemctl: Path, commands: Any
+) -> None:
+    saved(machine)
+    before = contents(machine)
+    (machine.root / "etc/kubernetes/kubelet.yaml").write_text("changed")
+    commands("tar", SLOW)
+    argv = [sys.executable, "-c", RESTORE, str(machine.root)]
+    with subprocess.Popen(argv, start_new_session=True) as process:
+        while not (machine.root / "../began").exists():
+            assert process.poll() is None
+        assert contents(machine) != before
+        # as the server of commands does when its client has gone
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+    assert contents(machine) == before
+
+
+def test_restore_waits_for_one_that_still_runs(machine: Machine, systemctl: Path) -> None:
+    saved(machine)
+    with machine.archive.open() as lock, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = pool.submit(machine.restore, [UNIT])
+        with pytest.raises(TimeoutError):
+            second.result(0.3)
+        assert "reset-failed" not in systemctl.read_text()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        second.result(20)
+    assert "reset-failed" in systemctl.read_text()
+
+
+@pytest.mark.parametrize("left", ["", "17", None])
+def test_damaged_record_of_the_time_restarts_every_unit(
+    machine: Machine, systemctl: Path, left: str | None
+) -> None:
+    saved(machine)
+    machine.since.unlink()
+    if left is not None:
+        machine.since.write_text(left)
+    machine.restore([UNIT])
+    assert restarts(systemctl) == [f"restart {UNIT}"]
+    assert machine.marked() == 200.5
+
+
+def test_unit_that_fails_at_first_is_left_to_systemd(machine: Machine, commands: Any) -> None:
+    shown = "echo ActiveState=failed; echo ActiveEnterTimestampMonotonic=0"
+    commands("systemctl", f"case $1 in show) {shown};; restart) exit 1;; esac")
+    saved(machine)
+    machine.restore([UNIT])
+    assert machine.marked() == 200.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -62,10 +63,11 @@ def test_record_is_there_until_it_is_removed(tmp_path: Path) -> None:
     assert sh("pending", folder, "list").splitlines() == ["2 running", "verify", "[1]"]
 
 
-@pytest.mark.parametrize("server", ["", "0 0", "999999999 5", f"{os.getpid()} 1"])
+@pytest.mark.parametrize("server", ["", "0 0", "999999999 5", "own 1"])
 def test_record_of_a_process_that_is_gone_is_interrupted(server: str, tmp_path: Path) -> None:
     """Another process may have the same id, but not the same time of its start."""
     folder = str(tmp_path)
+    server = server.replace("own", str(os.getpid()))
     sh("pending", folder, "add", "1", stdin="attack one\n[]\n", server=server)
     assert sh("pending", folder, "list").startswith("1 interrupted")
     assert sh("lab_state", "/none", "/none", folder) == "interrupted attack one\n"
@@ -82,8 +84,13 @@ def test_state_of_the_lab_names_a_change_that_did_not_end(tmp_path: Path) -> Non
         "interrupted control off etcd-users\n"
     )
     folder.mkdir()
-    sh("pending", str(folder), "add", "1", stdin="verify\n[]\n", server=identity(os.getpid()))
-    assert "verify" not in sh("lab_state", "/none", str(edits), str(folder)), "it still runs"
+    mine = identity(os.getpid())
+    sh("pending", str(folder), "add", "1", stdin="verify\n[]\n", server=mine)
+    assert sh("lab_state", "/none", str(edits), str(folder)).endswith("\nrunning verify\n")
+    edits.write_text(json.dumps({"edits": [], "before": [], "who": "control", "server": mine}))
+    assert sh("lab_state", "/none", str(edits), "/none") == "running control\n"
+    edits.write_text(json.dumps({"edits": [], "before": [], "who": "control", "server": "1 2"}))
+    assert sh("lab_state", "/none", str(edits), "/none") == "interrupted control\n"
 
 
 def test_program_undoes_what_it_did_before_its_folder_is_removed(tmp_path: Path) -> None:

@@ -269,6 +269,7 @@ def test_status_prints_json() -> None:
             "reached": [],
             "other_files": False,
             "problems": {},
+            "running": "",
         }
     ]
 
@@ -337,13 +338,28 @@ def test_exec_reads_standard_input_only_when_asked(fake: type[FakeLab]) -> None:
     assert fake.calls[0][5]["stdin"] == b"\x00hello"
 
 
-def test_kubectl_passes_arguments_and_exit_status_through(fake: type[FakeLab]) -> None:
+def test_kubectl_passes_arguments_and_exit_status_through(
+    fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = LabStatus("default", "hardened", "ready", {})
+    monkeypatch.setattr(fake, "status", lambda _: ready)
     fake.output = Output(1, b"", b"Error from server (NotFound)\n")
     result = run("kubectl", "--", "get", "pods", "-A", env={"LABKIT_MODE": "hardened"})
     assert result.exit_code == 1
     assert result.stderr == "Error from server (NotFound)\n"
+    monkeypatch.setattr(fake, "status", lambda _: LabStatus("default", "hardened", "broken", {}))
+    result = run("kubectl", "--timeout", "5", "-m", "hardened", "--", "get", "pods")
+    assert result.exit_code == 1
+    assert "is broken\n  next: labkit reset" in result.stderr
+    assert fake.calls.pop()[-1]["timeout"] == 5
     assert fake.calls == [
-        ("hardened", "default", "kubectl", ("get", "pods", "-A"), {"stdin": None, "check": False})
+        (
+            "hardened",
+            "default",
+            "kubectl",
+            ("get", "pods", "-A"),
+            {"stdin": None, "timeout": 60, "check": False},
+        )
     ]
 
 

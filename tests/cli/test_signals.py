@@ -72,6 +72,34 @@ def test_second_signal_ends_it_at_once(number: signal.Signals) -> None:
         assert process.wait(30) == 128 + number
 
 
+#: Stops in the middle of the command's imports.
+IMPORTING = """
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in the background
+
+class Finder:
+    def find_spec(name, *_):
+        if name == "labkit.cli._app":
+            os.write(1, b"now\\n")
+            time.sleep(60)
+
+sys.meta_path.insert(0, Finder)
+from labkit.cli import main
+main()
+"""
+
+
+def test_interrupt_of_the_imports_prints_no_traceback() -> None:
+    argv = [sys.executable, "-c", IMPORTING]
+    piped: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(argv, **piped) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    assert (process.returncode, error) == (-signal.SIGINT, "")
+
+
 def test_ignored_signal_stays_ignored() -> None:
     """As under nohup."""
     ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"

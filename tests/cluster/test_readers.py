@@ -27,6 +27,7 @@ from labkit.cluster.componentconfig import (
     read_scheduler_config,
 )
 from labkit.cluster.policies import read_abac, read_encryption, read_etcd_auth, read_rbac
+from labkit.cluster.syntax import yamldoc
 from labkit.cluster.syntax.flags import parse_flags
 from labkit.cluster.syntax.systemd import Word
 from labkit.cluster.syntax.yamldoc import read_documents
@@ -373,6 +374,35 @@ def test_oversized_document_is_refused(text: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("labkit.cluster.syntax.yamldoc.MAX_NODES", 40)
     with pytest.raises(ConfigError, match=r"big\.yaml:1: too deeply nested, or too large"):
         read_documents(text, "big.yaml")
+
+
+def _nested(shape: str, levels: int, leaf: str) -> str:
+    """Return a text of so many collections in one another; the innermost may be empty."""
+    match shape:
+        case "lists":
+            return "[" * levels + leaf + "]" * levels
+        case "mappings":
+            return "{a: " * (levels - 1) + "{" + (leaf and f"a: {leaf}") + "}" * levels
+        case "dashes":
+            return "- " * (levels - 1) + (f"- {leaf}" if leaf else "[]")
+        case _:
+            return f"[{_nested('lists', levels - 1, leaf)}{', []' * 300}]"
+
+
+@pytest.mark.parametrize("loader", ["_Fast", "_Exact"])
+@pytest.mark.parametrize("leaf", ["1", ""], ids=["value", "empty"])
+@pytest.mark.parametrize("shape", ["lists", "mappings", "dashes", "among many"])
+def test_a_document_nests_so_deeply_and_no_deeper(
+    shape: str, leaf: str, loader: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(yamldoc, "_Fast", getattr(yamldoc, loader))
+    for more in ("", f"\n# {'x' * yamldoc.MAX_EXACT}"):
+        text = _nested(shape, yamldoc.MAX_DEPTH, leaf) + more
+        assert read_documents.__wrapped__(text, "deep.yaml")
+        for levels in (yamldoc.MAX_DEPTH + 1, yamldoc.MAX_DEPTH + 2, 3_000):
+            text = _nested(shape, levels, leaf) + more
+            with pytest.raises(ConfigError, match=r"^deep\.yaml:1: too deeply nested"):
+                read_documents.__wrapped__(text, "deep.yaml")
 
 
 PLAIN = st.recursive(

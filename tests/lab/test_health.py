@@ -10,16 +10,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from labkit.agents import health as agent
 from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.lab.health import problems
+from labkit.lab.pki import Authority
 
 
 def process(root: Path, number: int, state: str) -> None:
@@ -42,12 +48,57 @@ def test_enabled_units_are_those_whose_files_are_in_etc(tmp_path: Path) -> None:
     assert agent.enabled(tmp_path) == ["etcd.service"]
 
 
+def test_file_in_the_place_of_a_link_enables_no_unit(tmp_path: Path) -> None:
+    folder = tmp_path / "etc/systemd/system/multi-user.target.wants"
+    folder.mkdir(parents=True)
+    (folder / "etcd.service").touch()
+    assert agent.enabled(tmp_path) == []
+
+
 def test_full_file_system_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def statvfs(folder: str) -> Any:
-        return SimpleNamespace(f_bavail=1 if folder == "/tmp" else 1 << 20, f_frsize=4096)
+        room, names = rooms.get(folder, (1 << 20, 0))
+        return SimpleNamespace(f_bavail=room, f_frsize=4096, f_files=names, f_favail=0)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
-    assert list(agent.full(["/", "/tmp", "/no/such/folder"])) == ["/tmp"]
+    rooms = {"/dev": (1, 0)}
+    assert list(agent.full(["/", "/dev", "/no/such/folder"])) == ["/dev"]
+    rooms = {"/dev": (1 << 20, 500)}
+    assert list(agent.full(["/", "/dev"])) == ["/dev"], "no file can be created"
+    rooms = dict.fromkeys(["/", "/etc", "/usr/.."], (1, 0))
+    assert list(agent.full([*rooms])) == ["/"], "one folder for each file system"
+
+
+def test_certificates_are_valid_from_one_date_to_another(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    (tmp_path / "etcd/pki").mkdir(parents=True)
+    authority = Authority.create("ca")
+    file = tmp_path / "etcd/pki/ca.crt"
+    file.write_bytes(b"# a comment\n" + authority.certificate + authority.issue("a").certificate)
+    (tmp_path / "etcd/pki/broken.pem").write_text("-----BEGIN CERTIFICATE-----\nA\n-----END C")
+    known = x509.load_pem_x509_certificate(authority.certificate)
+    assert list(agent.dates(authority.certificate)) == [
+        (known.not_valid_before_utc, known.not_valid_after_utc)
+    ]
+    for hours in (-23, 0, 29 * 24):
+        assert list(agent.invalid(tmp_path, now + timedelta(hours=hours))) == []
+    for when, word in ((timedelta(hours=-25), "before"), (timedelta(days=31), "after")):
+        found = dict(agent.invalid(tmp_path, now + when))
+        assert list(found) == [f"the certificate {file}"]
+        assert found[f"the certificate {file}"].startswith(f"is not valid {word} 2")
+
+
+def test_late_dates_of_a_certificate_have_four_digits() -> None:
+    """RFC 5280, 4.1.2.5: dates from 2050 on are GeneralizedTimes."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "late")])
+    first, last = datetime(1999, 12, 31, tzinfo=UTC), datetime(2051, 1, 2, tzinfo=UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, first, last)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    assert list(agent.dates(made)) == [(first, last)]
 
 
 def test_silent_systemd_is_a_fault_and_never_a_healthy_machine() -> None:
@@ -156,6 +207,19 @@ def test_frozen_systemd_and_apiserver_are_repaired(lab_insecure: Lab) -> None:
     assert lab.status().state == "ready"
 
 
+def test_machine_without_its_files_is_reset(lab_hardened: Lab) -> None:
+    lab = lab_hardened
+    lab.exec("master", ["rm", "-rf", "/etc/kubernetes"])
+    lab.exec("master", ["systemctl", "stop", "kube-apiserver"])
+    link = "/etc/systemd/system/multi-user.target.wants/kube-scheduler.service"
+    lab.exec("master", ["sh", "-c", f"rm {link}; touch {link}"])
+    # a file that a killed process has emptied
+    lab.exec("worker2", ["truncate", "--size=0", "/var/lib/labkit/since"])
+    lab.reset()
+    assert lab.status().state == "ready"
+    assert lab.drift() == []
+
+
 def test_a_ready_lab_is_up_and_a_broken_one_is_repaired_by_up(lab_hardened: Lab) -> None:
     lab = lab_hardened
     etcd = lab.container("etcd1").id
@@ -164,3 +228,45 @@ def test_a_ready_lab_is_up_and_a_broken_one_is_repaired_by_up(lab_hardened: Lab)
     lab.up()
     assert lab.status().state == "ready"
     assert lab.container("etcd1").id == etcd, "it was repaired, and not made again"
+
+
+def old_certificate() -> tuple[bytes, bytes]:
+    """Return a certificate that has expired an hour ago, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "system:kube-scheduler")])
+    last = datetime.now(UTC) - timedelta(hours=1)
+    first = last - timedelta(days=1)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, first, last)
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM), key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+
+
+FILL = """
+systemctl stop etcd
+mount -t tmpfs -o size=40m none /var/lib/etcd
+head -c 39m /dev/zero >/var/lib/etcd/full
+systemctl start --no-block etcd
+"""
+
+
+def test_full_disk_and_old_certificate_are_named_and_repaired(lab_hardened: Lab) -> None:
+    """A clock that is wrong makes certificates invalid; a container's clock is its host's."""
+    lab = lab_hardened
+    lab.exec("etcd3", ["sh", "-c", FILL])
+    certificate, key = old_certificate()
+    lab.write_file("master", "/etc/kubernetes/pki/scheduler.crt", certificate)
+    lab.write_file("master", "/etc/kubernetes/pki/scheduler.key", key, 0o600)
+    lab.exec("master", ["systemctl", "restart", "kube-scheduler"])
+    try:
+        status = lab.status()
+        assert status.state == "broken"
+        assert "/var/lib/etcd has no space left" in status.problems["etcd3"]
+        (said,) = status.problems["master"]
+        assert said.startswith("the certificate /etc/kubernetes/pki/scheduler.crt is not valid af")
+        with pytest.raises(LabError, match=r"etcd3 cannot be repaired: /var/lib/etcd: no space"):
+            lab.reset()
+    finally:
+        lab.exec("etcd3", ["umount", "/var/lib/etcd"])
+        lab.reset()
+    assert lab.status().problems == {}

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -181,6 +182,7 @@ def test_a_flip_that_is_killed_loses_no_secret(lab_hardened: Any) -> None:
         said = lab.exec("master", ["stat", "-c", "%a %U", secret_store.OUT]).text
         assert said == "600 root\n"
         assert lab.status().interrupted
+        assert not lab.status().running
         options = ["--name", lab.name, "--mode", lab.mode]
         shown = CliRunner().invoke(app, ["status", *options])
         assert f"interrupted: a change; next: labkit reset --name {lab.name}" in shown.output
@@ -193,3 +195,31 @@ def test_a_flip_that_is_killed_loses_no_secret(lab_hardened: Any) -> None:
     assert not lab.status().interrupted
     assert lab.exec("master", ["test", "-e", secret_store.OUT], check=False).exit_code == 1
     assert {row.verdict for row in verify(lab).rows} == {"agree"}
+
+
+def test_a_control_that_a_signal_ends_undoes_itself(lab_hardened: Any) -> None:
+    lab = lab_hardened
+    before = secrets_of(lab)
+    options = ["--name", lab.name, "--mode", lab.mode]
+    argv = [sys.executable, "-m", "labkit", "control", "off", "encryption-at-rest", *options]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while secrets_of_now(lab):
+            assert time.monotonic() < deadline
+        shown = CliRunner().invoke(app, ["status", *options])
+        assert "running: control off encryption-at-rest" in shown.output
+        assert "interrupted" not in shown.output
+        process.terminate()
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert process.wait(120) == 128 + signal.SIGTERM
+    assert said.endswith("interrupted\n")
+    lab._forget()
+    assert lab.environment.edits == ()
+    assert not lab.status().interrupted
+    assert secrets_of(lab) == before
+
+
+def secrets_of_now(lab: Any) -> str:
+    """Return the keys of secrets in etcd, which answers while the apiserver restarts."""
+    return str(lab.etcdctl("get", STORED, "--prefix", "--keys-only").text)

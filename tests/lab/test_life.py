@@ -65,6 +65,8 @@ def test_second_lab_of_a_mode_is_created_repaired_and_removed(
         assert not container.ports  # nothing is published
     lab.container("etcd2").remove(force=True, v=True)
     assert Lab("insecure", name=OTHER, client=client).status().state == "incomplete"
+    (listed,) = (s for s in list_labs(client) if s.name == OTHER)
+    assert (listed.state, listed.problems["etcd2"]) == ("incomplete", ("is gone",))
     Lab("insecure", name=OTHER, client=client).up()
     assert lab.status().state == "ready"
     assert lab.down() == 16  # seven machines, seven volumes, one network, the lock
@@ -104,6 +106,9 @@ def test_broken_unit_is_reported_with_its_log_and_the_lab_removed(
     with pytest.raises(StartTimeout):
         lab.up(retain=True)
     assert lab.status().state == "incomplete"
+    with pytest.raises(LabError, match=r"the start of lab .* did not end") as reset:
+        lab.reset()
+    assert reset.value.hint.startswith("labkit up")
     assert "no-such-flag" in lab.logs("etcd1", "etcd.service", 200)
 
 

@@ -10,15 +10,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from docker.errors import APIError, NotFound
 from typer.testing import CliRunner
 
 from labkit.cli import app
 from labkit.errors import LabBusy, LabError
 from labkit.lab import Lab, lock
 from labkit.lab.engine import connect, lab_filter
+from labkit.lab.origin import origin, origin_of
+from labkit.lab.progress import QuietReporter
 
 OTHER = f"pairs-{os.getpid()}"
 HOLDS = """
@@ -52,6 +56,30 @@ def test_holder_is_described_for_the_process_that_waits() -> None:
     line = 'busy 12 {"what": "attack eavesdrop", "who": "alice (pid 7 on host)", "token": ""}'
     assert lock._described(line) == "'attack eavesdrop' of alice (pid 7 on host), since 12 s"
     assert lock._described("busy 12 half a li") == "another process"
+
+
+def test_lock_of_a_lab_that_is_removed_at_this_moment_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Seen with matrix and down at once: the engine answers 500 while it removes the keeper."""
+    keepers = iter(["keeper", ""])
+    monkeypatch.setattr(lock, "_keeper", lambda *_: next(keepers))
+    monkeypatch.setattr(lock, "find_nodes", lambda *_: [])
+
+    def refuse(*_: object, **__: object) -> None:
+        answer: Any = SimpleNamespace(status_code=500)
+        raise APIError("500", answer, "Container 8b is not running: Removal In Progress")
+
+    def gone(*_: object) -> None:
+        raise NotFound("404")
+
+    api = SimpleNamespace(
+        base_url="fake", exec_create=lambda *_, **__: {"Id": "x"}, exec_start=refuse
+    )
+    client: Any = SimpleNamespace(api=api)
+    api.inspect_container = gone
+    with lock.exclusive(client, "x", "insecure", "a", reporter=QuietReporter()):
+        assert not lock.is_held(client, "x", "insecure")
 
 
 def test_second_process_names_the_holder_and_gets_the_lock_when_it_is_killed(
@@ -98,6 +126,8 @@ def test_lock_survives_a_paused_a_stopped_and_a_removed_keeper(lab_insecure: Lab
         damage()
         with lab.exclusive("a"), holder_is_refused(lab):
             pass
+    made = lab.client.containers.get(lock.keeper_name(lab.name, lab.mode)).labels
+    assert origin_of([made]) == origin(lab.environment)
 
 
 def test_process_whose_lab_is_removed_by_force_says_so(lab_insecure: Lab) -> None:

@@ -6,9 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from labkit.cli import app
 from labkit.cluster import read_environment
-from labkit.lab.engine import labels
+from labkit.lab import Lab
+from labkit.lab.engine import LOCK, labels
 from labkit.lab.origin import is_made_from, may_be_of, origin
 from labkit.resources import environments_dir
 
@@ -59,3 +62,31 @@ def test_a_lab_without_these_labels_is_of_no_known_files() -> None:
     made = [labels("default", "insecure")]
     assert not is_made_from(env, made)
     assert not may_be_of(env, made)
+
+
+def test_a_lab_of_other_files_is_not_attacked_verified_or_changed(
+    lab_insecure: Lab, copy: Path
+) -> None:
+    unit = copy / "insecure/master/etc/systemd/system/kube-apiserver.service"
+    unit.write_text(unit.read_text() + "\n# changed\n")
+    options = ["--mode", str(copy / "insecure"), "--name", lab_insecure.name]
+    for command in (
+        ["attack", "etcd-read"],
+        ["verify"],
+        ["control", "on", "etcd-peer-tls"],
+        ["control", "list"],
+        ["matrix", "--control", "none"],
+        ["up"],
+        ["down", "--force"],
+    ):
+        done = CliRunner().invoke(app, [*command, *options])
+        assert done.exit_code in (1, 2), command
+        assert "was made from other files" in done.output, command
+    shown = CliRunner().invoke(app, ["status", *options])
+    assert "was made from other files; next: labkit down" in shown.output
+    assert lab_insecure.status().state == "ready"
+
+
+def test_a_lock_without_machines_belongs_to_its_folder() -> None:
+    found = [labels("d", "insecure", role=LOCK, files="0", folder="/somewhere/else")]
+    assert not may_be_of(read_environment("insecure"), found)

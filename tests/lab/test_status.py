@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from labkit.cluster import read_environment
 from labkit.errors import LabError
+from labkit.lab.engine import labels
+from labkit.lab.origin import complete, origin
 from labkit.lab.status import LabStatus, status_of
 
 Answer = tuple[int, bytes, bytes]
@@ -50,3 +53,16 @@ def test_a_look_that_failed_without_a_word_is_a_problem(monkeypatch: pytest.Monk
     found = state(monkeypatch, (137, b"", b""), (0, b"ready\n", b""))
     assert found.state == "broken"
     assert found.lines() == ["master: could not look at its units (exit status 137)"]
+
+
+def test_a_machine_that_is_gone_is_known_from_the_labels_of_the_others() -> None:
+    env = read_environment("insecure")
+    made = [labels("x", "insecure", node="etcd1", **origin(env))]
+    roles, kubeconfig = complete(made)
+    assert roles == {node.name: node.role for node in env.nodes}
+    assert kubeconfig == env.bootstrap_kubeconfig
+    left = master()
+    left.status = "paused"
+    status = status_of("x", "insecure", [left], {"master": "master", "etcd2": "etcd"})
+    assert status.state == "incomplete"
+    assert status.problems["etcd2"] == ("is gone",)

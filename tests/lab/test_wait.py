@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from labkit.errors import CommandFailed
+from labkit.agents._connections import MOST
+from labkit.errors import CommandFailed, LabError
 from labkit.lab import wait
 from labkit.lab.machine import Output
 
@@ -23,7 +25,7 @@ class Machine:
     ) -> Output:
         if argv == wait.LOAD:
             return Output(0, self.load.encode(), b"")
-        if argv == ["nproc"]:
+        if argv == wait.PROCESSORS:
             return Output(0, b"2\n", b"")
         passed = min(timeout, self.left)
         self.now, self.left = self.now + passed, self.left - passed
@@ -39,8 +41,8 @@ class Machine:
         ("0.10 0 0 1/9 1", 15, False),
         ("8.00 0 0 1/9 1", 35, True),
         ("8.00 0 0 1/9 1", 45, False),
-        ("99.0 0 0 1/9 1", 59, True),
-        ("99.0 0 0 1/9 1", 61, False),
+        ("99.0 0 0 1/9 1", 149, True),
+        ("99.0 0 0 1/9 1", 151, False),
     ],
 )
 def test_busy_machine_gets_more_time(
@@ -55,3 +57,19 @@ def test_busy_machine_gets_more_time(
         return
     with pytest.raises(CommandFailed):
         wait._wait(container, ["question"], 10)
+
+
+@pytest.mark.parametrize("status", ["running", "paused"])
+def test_running_machine_that_does_not_answer_is_as_busy_as_can_be(
+    status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(*_: Any, **__: Any) -> Output:
+        raise LabError("the machine did not report the end of the command")
+
+    monkeypatch.setattr(wait, "execute", execute)
+    container: Any = SimpleNamespace(status=status, reload=lambda: None)
+    if status == "running":
+        assert wait.stretch_of(container) == MOST
+        return
+    with pytest.raises(LabError):
+        wait.stretch_of(container)

@@ -112,6 +112,7 @@ def test_client_whose_call_was_lost_calls_again(
         environment=read_environment("hardened"),
         mode="hardened",
         addresses={"master": "10.1.0.10", "worker2": "10.1.0.22"},
+        stretch=lambda: 1.0,
     )
     assert read_model(lab.environment).open_channels(found.about)
     verdict = interception.intercept(lab, found.footholds[0], found.name, target)
@@ -125,5 +126,5 @@ def test_client_that_never_calls_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -
     target = interception.InterceptionTarget(
         "kube-apiserver@* -> kubelet@worker2:*", lambda _: None, "", "", str
     )
-    with pytest.raises(ProbeTimeout, match="did not call within 20 s"):
+    with pytest.raises(ProbeTimeout, match="did not call"):
         interception.intercept(lab, ROOT_ON_WORKER, "mitm-kubelet", target)

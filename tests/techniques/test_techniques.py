@@ -148,6 +148,9 @@ class FakeLab:
         self.outputs = list(outputs)
         self.calls: list[list[str]] = []
 
+    def stretch(self) -> float:
+        return 1.0
+
     def exec(self, node: str, argv: list[str], **_: Any) -> Output:
         self.calls.append([node, *argv])
         output = self.outputs.pop(0)
@@ -199,7 +202,7 @@ def test_machines_of_the_lab_are_reached(host: str) -> None:
 
 def test_timeout_is_never_a_refusal() -> None:
     slow: Any = FakeLab(Output(28, b"\n000", b"curl: (28) Operation timed out"))
-    with pytest.raises(ProbeTimeout, match="did not answer within 5 s"):
+    with pytest.raises(ProbeTimeout, match="did not answer in time"):
         _reach.request(slow, "http://etcd1:2379/")
     stuck: Any = FakeLab(CommandFailed("attacker: curl did not end within 20 s"))
     with pytest.raises(ProbeTimeout, match="did not end within"):

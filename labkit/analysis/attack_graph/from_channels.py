@@ -83,20 +83,23 @@ def implications(model: Model) -> dict[Foothold, list[Foothold]]:
     ['user on worker1', 'on the cluster network', 'root on a node', 'inside a pod']
     """
     found: dict[Foothold, list[Foothold]] = {NETWORK: [CALLS], POD: [CALLS], ADMIN: [SECRETS]}
-    workers = machines(model, Role.WORKER)
+    of_role = {role: machines(model, role) for role in Role}
+    workers = frozenset(of_role[Role.WORKER])
     for node in nodes_of(model):
         worker = [NODE, POD] if node in workers else []
         found[Foothold("root", node)] = [Foothold("user", node), NETWORK, *worker]
         found[Foothold("user", node)] = [CALLS]
-    for role in Role:
+    for role, nodes in of_role.items():
         for kind in ("user", "root"):
             # a machine of the attacker's choice
-            found[Foothold(kind, role)] = [Foothold(kind, it) for it in machines(model, role)]
+            found[Foothold(kind, role)] = [Foothold(kind, it) for it in nodes]
     for it in model.credentials:
         found.setdefault(Foothold("root", it.node), []).append(Foothold("holds", it.id))
-    for commands in sorted({it for each in model.channels for it in _commands(model, each)}):
-        root = Foothold("root", model.component(str(commands.where)).node)
-        found.setdefault(root, []).append(commands)
+    # servers whose calls give that one commands them, and nothing more
+    commanded = {it.server for it in model.channels if "commands" in kind_of_listener(it).gives}
+    for server in sorted(commanded):
+        root = Foothold("root", model.component(server).node)
+        found.setdefault(root, []).append(Foothold("commands", server))
     return found
 
 
@@ -267,7 +270,7 @@ def _as_client(model: Model, it: Channel, kind: ListenerKind) -> Iterator[Step]:
     if kind.name not in STORE:
         return
     # an attacker who writes to etcd can grant themselves anything
-    writes = (ADMIN,) if kind.name == "etcd" and READABLE & set(it.data) else ()
+    writes = (ADMIN,) if kind.name == "etcd" and not READABLE.isdisjoint(it.data) else ()
     because, technique = (it.authorization,), kind.with_credential
     held = _client_holds(model, it)
     step = Step("use-credential", held, writes, because, REQUEST, technique, it.id)
@@ -276,7 +279,7 @@ def _as_client(model: Model, it: Channel, kind: ListenerKind) -> Iterator[Step]:
 
 def _losing(model: Model, it: Channel, kind: ListenerKind, step: Step) -> Iterator[Step]:
     """Yield a step that gives what a channel carries as well."""
-    if not READABLE & set(it.data):
+    if READABLE.isdisjoint(it.data):
         if step.grants:
             yield step
     elif kind.name in STORE:
@@ -304,9 +307,3 @@ def _by_credential(model: Model, it: StoredCredential) -> Iterator[Step]:
 
 def _client_holds(model: Model, it: Channel) -> Foothold:
     return Foothold("holds", f"{it.credential}@{model.component(it.client).node}")
-
-
-def _commands(model: Model, it: Channel) -> list[Foothold]:
-    """Return the foothold of commanding a server, if its calls give that and nothing more."""
-    gains = kind_of_listener(it).gains(model.component(it.server))
-    return [gain for gain in gains if gain.kind == "commands"]

@@ -160,8 +160,7 @@ def attack_graph(
             if known is None or _better(step, known["step"]):
                 graph.add_edge(step.foothold, thing, weight=step.cost, step=step)
     for thing, others in (implies or {}).items():
-        for other in others:
-            graph.add_edge(thing, other, weight=0.0, step=None)
+        graph.add_edges_from([(thing, other) for other in others], weight=0.0, step=None)
     return graph
 
 

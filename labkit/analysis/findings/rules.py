@@ -143,6 +143,25 @@ COMPONENT_RULES = (
         impact=2,
     ),
     ThreatRule(
+        "audit-gaps",
+        title="The audit log does not show every way to take secrets, pods or rights",
+        property="audit",
+        bad=("partial",),
+        good="on",
+        stride=("repudiation",),
+        cwe=("CWE-778",),
+        attack=("T1685.002",),
+        likelihood=2,
+        explanation="A policy that records only changes misses kubectl exec, which asks with GET.",
+        gap=Gap(
+            references=(
+                "CIS Kubernetes Benchmark 3.2.2",
+                "Kubernetes documentation: Auditing",
+            )
+        ),
+        impact=2,
+    ),
+    ThreatRule(
         "secrets-at-rest",
         title="Secrets lie readable in etcd, its backups and its disks",
         property="secrets at rest",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 from labkit.analysis.attack_graph.from_channels import technique_of_credential
@@ -77,7 +76,10 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
     """
     rule = risk or RiskRule()
     cases: dict[str, _Case] = {}
-    for case in map(partial(_scoped, dict(model.out_of_scope)), _cases(model)):
+    out_of_scope = dict(model.out_of_scope)
+    for case in (*_channels(model), *_components(model), *_credentials(model)):
+        if out_of_scope:
+            case = _scoped(out_of_scope, case)
         known = cases.get(case.key)
         # of a port's several listeners and clients the worst counts, of equal ones the first
         if known is None or STATES.index(case.state) > STATES.index(known.state):
@@ -96,10 +98,6 @@ def find_threats(model: Model, risk: RiskRule | None = None) -> Findings:
 
         found += object_threats(model.dump, rule)
     return Findings(found, model.name)
-
-
-def _cases(model: Model) -> Iterator[_Case]:
-    yield from (*_channels(model), *_components(model), *_credentials(model))
 
 
 def _scoped(out_of_scope: dict[str, str], case: _Case) -> _Case:
@@ -157,7 +155,7 @@ def _channels(model: Model) -> Iterator[_Case]:
                 channel=channel.id,
             )
             meant = rule.name == "caller-unrestricted" or kind.for_everybody
-            if kind.by_design and meant and channel.open:
+            if meant and kind.by_design and channel.open:
                 case = case._replace(state="residual", explanation=RESIDUAL + kind.by_design)
             yield case
 
@@ -180,8 +178,9 @@ def _state(rule: ThreatRule, claim: Claim) -> str:
 
 def _components(model: Model) -> Iterator[_Case]:
     for it in model.components:
-        for rule in COMPONENT_RULES:
-            claim = it.claim(rule.property)
+        claims = dict(it.claims)
+        for rule in COMPONENT_RULES if claims else ():
+            claim = claims.get(rule.property)
             if claim is None:
                 continue
             key = f"{rule.name}@{it.id}"

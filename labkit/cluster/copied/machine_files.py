@@ -7,11 +7,11 @@ from typing import Any
 
 from labkit.cluster.apiserver_files import (
     ApiserverFiles,
-    read_audit_policy,
     read_authentication,
     read_authorizers,
     read_tokens,
 )
+from labkit.cluster.audit_policy import read_audit_policy
 from labkit.cluster.certificates import Certificate, read_certificates
 from labkit.cluster.facts import Component, File, Node
 from labkit.cluster.kubeconfig import KubeConfig, looks_like_kubeconfig, read_kubeconfig

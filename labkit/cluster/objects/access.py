@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
+from labkit.cluster.syntax.disk import MAX_DUMP, read_bytes
 from labkit.cluster.syntax.plain_yaml import plain_documents
 from labkit.cluster.syntax.source import broken
+from labkit.errors import ConfigError
 
 __all__ = [
     "holds_objects",
+    "is_dump",
     "objects",
 ]
 
@@ -42,6 +46,33 @@ def holds_objects(text: str) -> bool:
     if head.startswith("{"):
         return '"apiVersion"' in head and '"kind"' in head
     return bool(YAML_HEAD.search(head)) and bool(YAML_REST.search(head))
+
+
+def is_dump(path: Path) -> bool:
+    """Say whether a file begins as kubectl writes objects, whatever its name is.
+
+    Parameters
+    ----------
+    path : Path
+        A file; False if it cannot be read.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_dump(Path("/dev/null"))
+    False
+    """
+    try:
+        data = read_bytes(path, path.name, MAX_DUMP)[: 4 * HEAD]
+        if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            # the last character may be cut
+            return holds_objects(data.decode("utf-8-sig", "replace"))
+        return holds_objects(data.decode("utf-16", "replace"))
+    except ConfigError:
+        return False
 
 
 def objects(text: str, path: str) -> Iterator[Found]:

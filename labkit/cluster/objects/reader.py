@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labkit.cluster.objects.access import HEAD, holds_objects, objects
+from labkit.cluster.objects.access import is_dump, objects
 from labkit.cluster.objects.facts import (
     Account,
     ClusterNode,
@@ -31,7 +31,7 @@ from labkit.cluster.syntax.source import Source, Unknown, bool_of, decode, is_tr
 from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, truth, words
 from labkit.errors import ConfigError
 
-__all__ = ["DUMP_COMMAND", "KINDS", "Builder", "has_objects", "is_dump", "read_dump"]
+__all__ = ["DUMP_COMMAND", "KINDS", "Builder", "has_objects", "read_dump"]
 
 #: The kinds that labkit reads, and what is not known without each.
 KINDS = {
@@ -120,33 +120,6 @@ def _below(folder: Path) -> Iterator[Found]:
         suffix = found.path.suffix
         if lost or suffix == ".json" or (suffix in YAML and is_dump(found.path)):
             yield found
-
-
-def is_dump(path: Path) -> bool:
-    """Say whether a file begins as kubectl writes objects, whatever its name is.
-
-    Parameters
-    ----------
-    path : Path
-        A file; False if it cannot be read.
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> is_dump(Path("/dev/null"))
-    False
-    """
-    try:
-        data = read_bytes(path, path.name, MAX_DUMP)[: 4 * HEAD]
-        if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            # the last character may be cut
-            return holds_objects(data.decode("utf-8-sig", "replace"))
-        return holds_objects(data.decode("utf-16", "replace"))
-    except ConfigError:
-        return False
 
 
 def has_objects(folder: Path) -> bool:

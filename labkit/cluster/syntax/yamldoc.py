@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,10 +22,8 @@ _TEXT, _LIST, _MAP, _MERGE = (
 # No configuration is larger; aliases of aliases can grow without end.
 MAX_NODES = 200_000
 MAX_DEPTH = 60
-#: A text with fewer brackets, and without a line that begins with so many blanks, dashes and
-#: question marks, does not nest deeply enough to harm.
-HARMLESS = 200
-DEEP_LINE = re.compile(rf"^[ \t?:-]{{{HARMLESS}}}", re.MULTILINE)
+#: Types that need no check.
+_USUAL = frozenset({_TEXT, _LIST, _MAP})
 #: No number is longer; the longer ones take time without end.
 MAX_NUMBER = 100
 #: The exact loader is slow: a longer text gets less exact messages.
@@ -48,18 +45,39 @@ TAGS = frozenset(
 )
 
 
-def _without_dates(loader: Any) -> Any:
-    """Return a YAML loader with JSON's types, as in Kubernetes: it makes no dates."""
+class _Bounded:
+    """The part of a YAML loader that refuses a text that nests too deeply.
+
+    libyaml's loader calls itself for each level, and without a bound, a text of many brackets ends
+    the interpreter. Both loaders call these two methods before and after each node.
+    """
+
+    path = ""
+    level = 0
+
+    def descend_resolver(self, parent: Any, _index: Any) -> None:
+        self.level += 1
+        # one more than the collections, for the values in the innermost
+        if self.level > MAX_DEPTH + 1:
+            line = parent.start_mark.line + 1
+            raise broken(self.path, line, "too deeply nested for a configuration")
+
+    def ascend_resolver(self) -> None:
+        self.level -= 1
+
+
+def _loader(base: Any) -> Any:
+    """Return a bounded YAML loader with JSON's types, as in Kubernetes: it makes no dates."""
     resolvers = {
         first: [(tag, found) for tag, found in known if tag != "tag:yaml.org,2002:timestamp"]
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-    return type("Loader", (loader,), {"yaml_implicit_resolvers": resolvers})
+    return type("Loader", (_Bounded, base), {"yaml_implicit_resolvers": resolvers})
 
 
-_Exact = _without_dates(yaml.SafeLoader)
+_Exact = _loader(yaml.SafeLoader)
 #: libyaml's loader, if installed: five times as fast, with less exact errors.
-_Fast = _without_dates(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+_Fast = _loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +214,7 @@ def _check(node: yaml.Node, path: str, escapes: bool) -> dict[tuple[Key, ...], i
         here, keys = stack.pop()
         line = here.start_mark.line + 1
         lines.setdefault(keys, line)
-        if escapes or here.tag not in (_TEXT, _MAP, _LIST):
+        if escapes or here.tag not in _USUAL:
             _refuse_odd(here, path)
         if isinstance(here, yaml.MappingNode):
             seen: dict[str, int] = {}
@@ -211,9 +229,10 @@ def _check(node: yaml.Node, path: str, escapes: bool) -> dict[tuple[Key, ...], i
                         f"{key.value!r} stands here twice, first on line {seen[key.value]}",
                         "only one of the two would count: keep one",
                     )
-                for part in (key, value):
-                    if escapes or part.tag not in (_TEXT, _MAP, _LIST):
-                        _refuse_odd(part, path)
+                if escapes or key.tag not in _USUAL:
+                    _refuse_odd(key, path)
+                if escapes or value.tag not in _USUAL:
+                    _refuse_odd(value, path)
                 seen[key.value] = at
                 below = (*keys, key.value)
                 lines[below] = at
@@ -221,7 +240,8 @@ def _check(node: yaml.Node, path: str, escapes: bool) -> dict[tuple[Key, ...], i
                     stack.append((value, below))
         elif isinstance(here, yaml.SequenceNode):
             stack.extend((item, (*keys, index)) for index, item in enumerate(here.value))
-        if len(keys) > MAX_DEPTH or len(lines) > MAX_NODES:
+        deep = len(keys) >= MAX_DEPTH and isinstance(here, yaml.CollectionNode)
+        if deep or len(lines) > MAX_NODES:
             raise broken(path, line, "too deeply nested, or too large, for a configuration")
     return lines
 
@@ -271,7 +291,6 @@ def read_documents(text: str, path: str) -> tuple[Document, ...]:
     started: list[int] = []
     try:
         with suppress(*(WRONG if exact else ())), gc_pause():
-            _refuse_depth(text, path)
             return tuple(_documents(_Fast, text, path, started))
         started.clear()
         return tuple(_documents(_Exact, text, path, started))
@@ -286,29 +305,10 @@ def read_documents(text: str, path: str) -> tuple[Document, ...]:
         raise broken(path, line, f"no valid YAML: {first}") from error
 
 
-def _refuse_depth(text: str, path: str) -> None:
-    """Refuse a text that nests so deeply that libyaml's loader would end the interpreter.
-
-    It calls itself for each level, and knows no bound. Its parser does not; but it takes time,
-    so it reads only a text that has enough brackets, dashes and blanks to nest deeply.
-    """
-    brackets = text.count("[") + text.count("{")
-    if brackets <= HARMLESS and not DEEP_LINE.search(text):
-        return
-    depth = 0
-    for event in yaml.parse(text, Loader=_Fast):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                line = event.start_mark.line + 1 if event.start_mark else None
-                raise broken(path, line, "too deeply nested for a configuration")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
 def _documents(make: Any, text: str, path: str, started: list[int]) -> Iterator[Document]:
     """Yield the documents of a text; note the line on which each one starts."""
     loader = make(text)
+    loader.path = path
     escapes = "\\" in text and '"' in text
     while loader.check_node():
         node = loader.get_node()
@@ -321,12 +321,13 @@ def _documents(make: Any, text: str, path: str, started: list[int]) -> Iterator[
 
 def _value(loader: Any, node: Any) -> Any:
     """Return a checked node's value; make plain values without the slow loader."""
-    kind = type(node), node.tag
-    if kind == (yaml.ScalarNode, _TEXT):
+    kind, tag = type(node), node.tag
+    if tag == _TEXT and kind is yaml.ScalarNode:
         return node.value
-    if kind == (yaml.SequenceNode, _LIST):
+    if tag == _LIST and kind is yaml.SequenceNode:
         return [_value(loader, item) for item in node.value]
-    if kind == (yaml.MappingNode, _MAP) and not any(key.tag == _MERGE for key, _ in node.value):
+    is_map = tag == _MAP and kind is yaml.MappingNode
+    if is_map and _MERGE not in [key.tag for key, _ in node.value]:
         return {_value(loader, key): _value(loader, value) for key, value in node.value}
     return loader.construct_document(node)
 

@@ -14,13 +14,15 @@ Examples
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labkit.cluster.facts import Environment
 from labkit.model.claims import Channel
 from labkit.model.listener import Listener
 from labkit.model.listeners._base import NO_GAP, Gap, ListenerKind, Server
 from labkit.registry import Registry
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Environment
 
 __all__ = [
     "NO_GAP",
@@ -67,7 +69,7 @@ def find_listeners(env: Environment) -> list[Listener]:
     return [
         listener
         for component in env.components
-        for listener in _server(component.kind).read(env, component)
+        for listener in _servers.get(component.kind, SERVICE).read(env, component)
     ]
 
 
@@ -104,9 +106,5 @@ def kind_of_listener(channel: Channel) -> ListenerKind:
     >>> sorted({kind_of_listener(it).name for it in read_model("insecure").channels})[:4]
     ['apiserver', 'containerd socket', 'docker', 'docker socket']
     """
-    return _server(channel.server_name).kind_of(channel)
-
-
-def _server(kind: str) -> Server:
-    found: Server = _servers.get(kind, SERVICE)
-    return found
+    server: Server = _servers.get(channel.server_name, SERVICE)
+    return server.kind_of(channel)

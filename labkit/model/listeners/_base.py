@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from labkit.cluster.facts import Component, Environment
 from labkit.model.claims import Channel
 from labkit.model.footholds import Foothold
 from labkit.model.listener import Listener
 from labkit.model.threat_model import Component as ComponentOfModel
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Environment
 
 __all__ = ["COMMANDS_THE_MACHINE", "NO_GAP", "Gap", "ListenerKind", "Server", "cis"]
 
@@ -107,7 +110,7 @@ class ListenerKind:
         tuple of Foothold
         """
         where = {"root": server.node, "commands": server.id}
-        return tuple(Foothold(kind, where.get(kind, "")) for kind in self.gives)
+        return tuple([Foothold(kind, where.get(kind, "")) for kind in self.gives])
 
     def gap(self, channel: Channel, property_: str) -> Gap:
         """Return what closes and what demonstrates a property that a channel lacks.
@@ -150,9 +153,9 @@ class ListenerKind:
         bool
         """
         return (
-            self.protocol in ("", channel.protocol)
-            and self.client in ("", channel.client_name)
-            and self.data in ((), channel.data)
+            (not self.protocol or self.protocol == channel.protocol)
+            and (not self.client or self.client == channel.client_name)
+            and (not self.data or self.data == channel.data)
         )
 
 
@@ -192,8 +195,10 @@ class Server:
         -------
         ListenerKind
         """
-        *special, last = self.kinds
-        return next((kind for kind in special if kind.fits(channel)), last)
+        for kind in self.kinds[:-1]:
+            if kind.fits(channel):
+                return kind
+        return self.kinds[-1]
 
 
 def cis(*numbers: str) -> tuple[str, ...]:

@@ -5,11 +5,15 @@ https://kubernetes.io/docs/reference/access-authn-authz/authentication/
 
 from __future__ import annotations
 
-from labkit.cluster.facts import Component
+from typing import TYPE_CHECKING
+
 from labkit.cluster.syntax.source import Setting
 from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import Claim, closed
 from labkit.model.listener import METRICS, Anyone, Listener, tls
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component
 
 __all__ = ["delegating_listener"]
 

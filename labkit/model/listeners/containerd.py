@@ -6,10 +6,13 @@ https://github.com/containerd/containerd/blob/main/docs/ops.md
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from labkit.cluster.facts import Component, Environment
 from labkit.model.listener import Listener, socket_claims, socket_path
 from labkit.model.listeners._base import COMMANDS_THE_MACHINE, Gap, ListenerKind, Server, cis
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Environment
 
 __all__ = ["SERVER"]
 

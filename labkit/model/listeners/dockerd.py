@@ -6,13 +6,16 @@ https://docs.docker.com/reference/cli/dockerd/#daemon-socket-option
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from labkit.cluster.facts import Component, Environment, Socket
 from labkit.cluster.syntax.source import Setting, Source, is_true
 from labkit.cluster.syntax.urls import port_of, url_of
 from labkit.model.claims import Claim, closed
 from labkit.model.listener import CONTAINERS, Anyone, Listener, socket_claims, socket_path
 from labkit.model.listeners._base import COMMANDS_THE_MACHINE, Gap, ListenerKind, Server
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Environment, Socket
 
 __all__ = ["SERVER"]
 

@@ -6,13 +6,16 @@ https://etcd.io/docs/latest/op-guide/security/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import bool_of, is_true
 from labkit.cluster.syntax.urls import url_of
 from labkit.model.claims import Claim
 from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Environment
 
 __all__ = ["METRICS", "RAFT", "SERVER"]
 

@@ -6,10 +6,13 @@ https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from labkit.cluster.facts import Component, Environment
 from labkit.model.listener import HEALTH, METRICS, Listener, plain_listener
 from labkit.model.listeners._base import ListenerKind, Server
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Environment
 
 __all__ = ["SERVER"]
 

@@ -6,14 +6,17 @@ https://kubernetes.io/docs/reference/kubectl/generated/kubectl_proxy/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from labkit.cluster.facts import Component, Environment
 from labkit.model.addresses import apiserver_of, port_of
 from labkit.model.authorization import proxy_authorization
 from labkit.model.claims import Claim
 from labkit.model.listener import ALL_OBJECTS, Anyone, Listener
 from labkit.model.listeners._base import Server
 from labkit.model.listeners.kube_apiserver import INSECURE_PORT
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Environment
 
 __all__ = ["SERVER"]
 

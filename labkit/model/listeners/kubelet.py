@@ -6,13 +6,16 @@ https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import Setting, bool_of, is_true
 from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import Claim, closed
 from labkit.model.listener import HEALTH, Anyone, Listener, plain_listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
+
+if TYPE_CHECKING:
+    from labkit.cluster.facts import Component, Environment
 
 __all__ = ["SERVER"]
 

@@ -5,8 +5,9 @@ A pod counts as one place: an attacker inside it has the most powerful of its co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from labkit.cluster.objects.facts import Container, HostPath, PodGroup
 
@@ -299,19 +300,25 @@ def _by_path(mounted: HostPath, why: str) -> Iterator[Escape]:
     if path.endswith(PUBLIC):
         return
     name, how = "read-host-path", f"{why}{', read-only' * mounted.read_only}"
-    for place, gives in READABLE:
-        if touches(path, place):
-            yield Escape(name, gives, how, 1.0)
-    for place, gives in READABLE_OF_DISTRIBUTIONS:
-        if within(path, place):
-            yield Escape(name, gives, how, 1.0, of_distribution=gives == PKI)
+    for gives, of_distribution in _readable(path):
+        yield Escape(name, gives, how, 1.0, of_distribution=of_distribution)
     if any(path == home or path.startswith(f"{home}/") for home in HOMES):
         unknown = "whether a kubeconfig, a key or a password of somebody is there"
         gives = CONFIG if mounted.read_only else PERSON
         yield Escape(name, gives, how, 2.0, unknown)
 
 
-def _any(path: str, places: Iterable[str], of_distributions: Iterable[str]) -> bool:
+# The pods of a cluster mount few different paths.
+@lru_cache(maxsize=4096)
+def _readable(path: str) -> tuple[tuple[str, bool], ...]:
+    """Return what a path gives its readers, each with whether only distributions have it."""
+    usual = [(gives, False) for place, gives in READABLE if touches(path, place)]
+    others = [gives for place, gives in READABLE_OF_DISTRIBUTIONS if within(path, place)]
+    return (*usual, *((gives, gives == PKI) for gives in others))
+
+
+@lru_cache(maxsize=4096)
+def _any(path: str, places: tuple[str, ...], of_distributions: tuple[str, ...]) -> bool:
     return any(touches(path, it) for it in places) or any(
         within(path, it) for it in of_distributions
     )

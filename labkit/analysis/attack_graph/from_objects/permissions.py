@@ -432,7 +432,10 @@ def permissions_of(role: RbacRole) -> tuple[Held, ...]:
 def _given(rule: RbacRule, row: Permission) -> Iterator[tuple[str, str]]:
     """Yield the resources of which a rule gives a permission."""
     for group, resource in row.resources:
-        # what is created by POST has no name yet: a rule with names does not match
-        verbs = (it for it in row.verbs if not rule.names or it != "create" or "/" in resource)
-        if any(allows(rule, verb, group, resource) for verb in verbs):
-            yield group, resource
+        for verb in row.verbs:
+            # what is created by POST has no name yet: a rule with names does not match
+            if rule.names and verb == "create" and "/" not in resource:
+                continue
+            if allows(rule, verb, group, resource):
+                yield group, resource
+                break

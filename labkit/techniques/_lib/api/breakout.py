@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from labkit.errors import ProbeError, ProbeTimeout
+from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.model.decision import Action
@@ -22,6 +21,7 @@ from labkit.techniques._lib.api.access import (
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import create, read
 from labkit.techniques._lib.machines.reach import Answer, request
+from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.technique import Prediction, all_of, holds
 from labkit.techniques._lib.verdict import Verdict
 
@@ -124,12 +124,11 @@ def _wait_for_message(lab: Lab, answer: Answer) -> str:
     """Wait until the pod has ended, and return its message."""
     if json.loads(answer.body).get("kind") != "Pod":
         raise ProbeError("the apiserver answered, but not with a pod")
-    deadline = time.monotonic() + PATIENCE
-    while not (said := _termination_message(read(lab, f"{PODS}/{NAME}"))):
-        if time.monotonic() > deadline:
-            raise ProbeTimeout(f"the pod did not run within {PATIENCE:g} s")
-        time.sleep(0.2)
-    return said
+
+    def ask() -> str:
+        return _termination_message(read(lab, f"{PODS}/{NAME}"))
+
+    return wait_for(lab, ask, PATIENCE, "the pod did not run")
 
 
 def _termination_message(pod: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,8 @@ from labkit.errors import ProbeError
 from labkit.model import read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.api.ask import url_of
-from labkit.techniques._lib.machines.reach import DEADLINE, Answer, address_in_lab, answer, run
+from labkit.techniques._lib.machines.reach import Answer, address_in_lab, answer, run
+from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -30,16 +30,18 @@ def kubelet_url(lab: Lab, path: str, channel: str = CHANNEL) -> str:
     return url_of(read_model(lab.environment).open_channels(channel)[0], path)
 
 
-def retry_unknown_pod(attempt: Callable[[], Verdict]) -> Verdict:
+def retry_unknown_pod(lab: Lab, attempt: Callable[[], Verdict]) -> Verdict:
     """Repeat an attempt while the kubelet answers 404, because it does not know the pod yet."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
+
+    def unless_unknown() -> Verdict | None:
         try:
             return attempt()
         except ProbeError as error:
-            if "HTTP 404" not in error.message or time.monotonic() > deadline:
+            if "HTTP 404" not in error.message:
                 raise
-        time.sleep(0.5)
+            return None
+
+    return wait_for(lab, unless_unknown, PATIENCE, "the kubelet did not get to know the pod")
 
 
 def as_apiserver(lab: Lab, method: str, path: str, pattern: str = CHANNEL) -> Answer:
@@ -59,10 +61,11 @@ def as_apiserver(lab: Lab, method: str, path: str, pattern: str = CHANNEL) -> An
         raise ProbeError("the apiserver has no client certificate for the kubelets")
     url = kubelet_url(lab, path, pattern)
     address_in_lab(lab, channel.server_node)
-    argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*", "--max-time", "5"]
+    argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
+    argv += ["--max-time", f"{PATIENCE * lab.stretch():.0f}"]
     argv += ["--cert", credential.certificate, "--key", credential.key, "--request", method]
     node = channel.client_node
-    output = run(lab, node, [*argv, "--write-out", OUTPUT, url], timeout=DEADLINE)
+    output = run(lab, node, [*argv, "--write-out", OUTPUT, url])
     content, _, status = output.stdout.rpartition(b"\n")
     found = answer(output.exit_code, output.error, int(status or b"0"), content, url)
     if found.refusal:

@@ -36,9 +36,9 @@ __all__ = [
     "run_from",
 ]
 
-#: Seconds for one request, and for one command without its own time limit.
-PATIENCE = 5
-DEADLINE = 20.0
+#: Seconds for one request, and for one command without its own time limit; a busy machine gets
+#: more.
+PATIENCE, DEADLINE = 5.0, 20.0
 #: An ordinary user of the machines, without any special rights.
 PERSON = "alice"
 ON_A_MACHINE = (USER_ON_MASTER, USER_ON_WORKER, ROOT_ON_WORKER, ROOT_ON_ETCD)
@@ -133,7 +133,7 @@ def run(
     argv : sequence of str
     stdin : bytes, optional
     timeout : float
-        Seconds.
+        Seconds on an idle machine.
     check : bool
         Whether a non-zero exit status raises.
 
@@ -149,7 +149,7 @@ def run(
         The command failed, and `check` is set.
     """
     try:
-        output = lab.exec(node, argv, stdin=stdin, timeout=timeout, check=False)
+        output = lab.exec(node, argv, stdin=stdin, timeout=timeout * lab.stretch(), check=False)
     except CommandFailed as error:  # without check, only after a timeout
         raise ProbeTimeout(error.message, evidence=error.evidence) from error
     if check and output.exit_code:
@@ -200,7 +200,7 @@ def run_from(
     argv : sequence of str
     stdin : bytes, optional
     timeout : float
-        Seconds.
+        Seconds on an idle machine.
 
     Returns
     -------
@@ -219,7 +219,12 @@ def run_from(
     node, user, prefix = execution_place(lab, foothold)
     try:
         return lab.exec(
-            node, [*prefix, *argv], stdin=stdin, user=user, timeout=timeout, check=False
+            node,
+            [*prefix, *argv],
+            stdin=stdin,
+            user=user,
+            timeout=timeout * lab.stretch(),
+            check=False,
         )
     except CommandFailed as error:
         raise ProbeTimeout(error.message, evidence=error.evidence) from error
@@ -277,7 +282,8 @@ def request(
     address = address_in_lab(lab, host, foothold)
     # An attacker does not verify certificates.
     argv = ["curl", "--verbose", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
-    argv += ["--max-time", str(PATIENCE), "--write-out", "\n%{http_code}", *options]
+    argv += ["--max-time", f"{PATIENCE * lab.stretch():.0f}", "--write-out", "\n%{http_code}"]
+    argv += options
     if host != address:  # the name stands for the machine, not for its entry in /etc/hosts
         argv += ["--resolve", f"{host}:{_port(url)}:{address}"]
     stdin = body
@@ -347,7 +353,7 @@ def answer(exit_code: int, error: str, status: int, body: bytes, url: str) -> An
     alert = re.search(r"^curl: .*alert ([a-z ]+[a-z])", error, re.MULTILINE)
     last = error.strip().splitlines()[-1:]
     if exit_code == TIMED_OUT:
-        raise ProbeTimeout(f"{url} did not answer within {PATIENCE} s", evidence=last)
+        raise ProbeTimeout(f"{url} did not answer in time", evidence=last)
     if alert:
         return Answer(status, b"", f"TLS alert: {alert[1]}")
     if exit_code == NO_CONNECTION and "Connection refused" in error:

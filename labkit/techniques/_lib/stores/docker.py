@@ -13,6 +13,7 @@ from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
 from labkit.techniques._lib.machines.reach import (
     ATTEMPTS,
+    DEADLINE,
     address_in_lab,
     digest,
     execution_place,
@@ -30,7 +31,9 @@ __all__ = ["SOCKET", "WORKER", "become_root", "control", "listens_on"]
 SOCKET = "/run/docker.sock"
 WORKER, ONLY_ROOT_READS = "worker1", "/etc/shadow"
 #: Docker's client reports a closed port and a forbidden one with the same words; curl does not.
-PING = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*", "--max-time", "5"]
+PING = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*"]
+#: Seconds for the answer of a Docker Engine, on an idle machine.
+PATIENCE = 5.0
 REFUSALS = ("Permission denied", "Connection refused")
 ALERT = re.compile(r"^curl: .*alert ([a-z ]+[a-z])", re.MULTILINE)
 
@@ -78,7 +81,7 @@ def become_root(
         address_in_lab(lab, where.partition(":")[0])
         scheme = "http" if tls is None else "https"
         pair = list(zip(("cert", "key"), tls or (), strict=False))
-        ping = [*PING, "--insecure", f"{scheme}://{where}/_ping"]
+        ping = ["--insecure", f"{scheme}://{where}/_ping"]
         ping += [word for name, path in pair for word in (f"--{name}", path)]
         if tls is not None:
             # without the second option, Docker's client looks for a CA file and fails
@@ -89,7 +92,8 @@ def become_root(
         if pod:
             where = pod.path(where)
             options = [f"--host=unix://{where}"]
-        ping = [*PING, "--unix-socket", where, "http://docker/_ping"]
+        ping = ["--unix-socket", where, "http://docker/_ping"]
+    ping = [*PING, "--max-time", f"{PATIENCE * lab.stretch():.0f}", *ping]
     for _ in range(ATTEMPTS):
         asked = _run(lab, foothold, ping, user, pod)
         if "reset by peer" not in asked.error:
@@ -125,7 +129,8 @@ def _run(
 ) -> Output:
     node, usual, prefix = (pod.node, None, pod.prefix) if pod else execution_place(lab, foothold)
     try:
-        return lab.exec(node, [*prefix, *argv], user=user or usual, check=False)
+        timeout = DEADLINE * lab.stretch()
+        return lab.exec(node, [*prefix, *argv], user=user or usual, timeout=timeout, check=False)
     except CommandFailed as error:
         raise ProbeTimeout(error.message, evidence=error.evidence) from error
 

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from labkit import agents
-from labkit.errors import ProbeError, ProbeTimeout
+from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, read_model
 from labkit.techniques._lib.machines.admin import create
 from labkit.techniques._lib.machines.reach import Answer, execution_place, request, run_from
+from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.stores.etcd import encode
 from labkit.techniques._lib.verdict import Verdict
 
@@ -106,7 +107,7 @@ def forge(
             tried = (f"tried to write to etcd, {how}: {KEY}",)
             control = _control(lab)
             return Verdict(technique, lab.mode, foothold, False, answer.refusal, tried, control)
-        run_from(lab, foothold, ["tee", f"{case.folder}/crt"], stdin=_certificate(store))
+        run_from(lab, foothold, ["tee", f"{case.folder}/crt"], stdin=_certificate(lab, store))
         before, after = _user_info(case, with_it=False), _user_info(case, with_it=True)
     if GROUP not in after.get("groups", ()):
         raise ProbeError(f"the apiserver does not see a member of {GROUP}, but {after}")
@@ -148,15 +149,11 @@ def _request(csr: bytes) -> dict[str, Any]:
     }
 
 
-def _certificate(store: Store) -> bytes:
+def _certificate(lab: Lab, store: Store) -> bytes:
     """Wait for the signed certificate by reading the request in etcd repeatedly."""
-    deadline = time.monotonic() + PATIENCE
     pem = rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n"
-    while time.monotonic() < deadline:
-        if found := re.search(pem, store.get(KEY)):
-            return found[0]
-        time.sleep(0.3)
-    raise ProbeTimeout(f"the forged request was not signed within {PATIENCE:g} s")
+    missing = "the forged request was not signed"
+    return wait_for(lab, lambda: re.search(pem, store.get(KEY)), PATIENCE, missing)[0]
 
 
 def _user_info(case: _Case, *, with_it: bool) -> dict[str, Any]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from labkit.errors import ProbeTimeout
 from labkit.lab.traces import Trace, leaving
 from labkit.techniques._lib.machines.admin import create, remove
+from labkit.techniques._lib.machines.waiting import wait_for
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -91,17 +90,16 @@ def true_secret(lab: Lab, namespace: str, name: str, key: str) -> Secret:
         The apiserver does not answer.
     """
     path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
-    deadline = time.monotonic() + PATIENCE
-    while (found := lab.api("GET", path, check=False)).exit_code or not found.stdout:
+
+    def ask() -> bytes:
         # The apiserver may be restarting after a change of a setting. If there is no error and
         # no output, the engine lost the output.
-        if time.monotonic() > deadline:
-            raise ProbeTimeout(
-                f"the apiserver did not return {namespace}/{name} within {PATIENCE:g} s",
-                evidence=found.error.splitlines()[-3:],
-            )
-        time.sleep(0.5)
-    values = {k: base64.b64decode(v) for k, v in json.loads(found.stdout)["data"].items()}
+        found = lab.api("GET", path, check=False)
+        return b"" if found.exit_code else found.stdout
+
+    missing = f"the apiserver did not return {namespace}/{name}"
+    answer = json.loads(wait_for(lab, ask, PATIENCE, missing))
+    values = {k: base64.b64decode(v) for k, v in answer["data"].items()}
     value = values.pop(key)
     return Secret(namespace, name, key, value, tuple(values.values()))
 

@@ -7,7 +7,6 @@ attacker forwards the packets that they get, so that the connection continues.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,16 +14,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from labkit import agents
-from labkit.errors import ProbeError, ProbeTimeout
+from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
 from labkit.techniques._lib.machines.reach import address_in_lab, attacker, run
+from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.technique import ROOT_ON_WORKER
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["LEAVES", "between", "capture", "neighbours", "place_of", "wait", "wait_until_poisoned"]
+__all__ = ["LEAVES", "between", "capture", "neighbours", "place_of", "wait_until_poisoned"]
 
 #: What a capture leaves until it ends.
 LEAVES = ("program", "neighbours")
@@ -89,7 +89,7 @@ def capture(
 
         wait_until_poisoned(lab, here, poisoned)
         argv = ["test", "-e", f"{folder}/pcap"]
-        wait("tcpdump writes", lambda: not run(lab, here, argv).exit_code)
+        wait_for(lab, lambda: not run(lab, here, argv).exit_code, PATIENCE, "tcpdump did not write")
         yield stop
 
 
@@ -107,7 +107,8 @@ def wait_until_poisoned(lab: Lab, here: str, poisoned: Sequence[tuple[str, str]]
     if poisoned:
         own = run(lab, here, ["cat", "/sys/class/net/eth0/address"]).text.strip()
         for victim, others in _by_victim(poisoned).items():
-            wait(f"{victim} believes {here}", partial(_is_at, lab, victim, others, own))
+            believes = partial(_is_at, lab, victim, others, own)
+            wait_for(lab, believes, PATIENCE, f"{victim} did not believe {here}")
 
 
 def neighbours(lab: Lab, poisoned: Sequence[tuple[str, str]]) -> list[Trace]:
@@ -135,18 +136,3 @@ def _is_at(lab: Lab, node: str, others: Sequence[str], mac: str) -> bool:
     shown = run(lab, node, ["ip", "neigh", "show", "dev", "eth0"]).text.splitlines()
     known = {line.split()[0] for line in shown if f"lladdr {mac} " in line}
     return {address_in_lab(lab, other) for other in others} <= known
-
-
-def wait(what: str, condition: Callable[[], bool]) -> None:
-    """Wait until a condition is true.
-
-    Raises
-    ------
-    ProbeTimeout
-        The condition did not become true in time.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ProbeTimeout(f"not within {PATIENCE:g} s: {what}")
-        time.sleep(0.1)

@@ -151,7 +151,7 @@ def eavesdrop(lab: Lab, foothold: Foothold, name: str, target: EavesdropTarget) 
     with capture(lab, foothold, whole, between(lab, whole, f"tcp port {port}")) as stop:
         ports = _ports(lab, found[0], target.process)
         with target.traffic(lab) as traffic:
-            time.sleep(DRAIN_S)
+            time.sleep(DRAIN_S * lab.stretch())
             ports |= _ports(lab, found[0], target.process)
             pcap = stop()
     captured = [s for s in streams(pcap, port) if not target.process or s.port in ports]

@@ -36,9 +36,9 @@ __all__ = ["ANSWER", "InterceptionTarget", "intercept", "technique"]
 RULES = "labkit-middle"
 #: The answer of the false server to a request over TLS.
 ANSWER = b"labkit: this is not what you asked for\n"
-#: Seconds that the false server runs, and that one call may take to reach it. A call over an old
-#: connection that is reset is lost, so the client is made to call again.
-STAY, CALL = 20, 4
+#: Seconds that the false server runs, that it may take to end, and that one call may take to reach
+#: it. A call over an old connection that is reset is lost, so the client is made to call again.
+STAY, MARGIN, CALL = 20.0, 20.0, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def intercept(lab: Lab, foothold: Foothold, name: str, target: InterceptionTarge
             return _succeeded(lab, name, foothold, reason, [*asked, *more])
     alert = next((entry["alert"] for entry in seen if "alert" in entry), "")
     if not alert:
-        raise ProbeTimeout(f"{name}: {channel.client} did not call within {STAY} s")
+        raise ProbeTimeout(f"{name}: {channel.client} did not call")
     positive_control = target.positive_control(lab)
     reason = f"TLS alert: {alert}"
     return Verdict(name, lab.mode, foothold, False, reason, tuple(asked), positive_control)
@@ -126,7 +126,7 @@ def _intercept_calls(
     lab: Lab, foothold: Foothold, found: Sequence[Channel], target: InterceptionTarget
 ) -> tuple[list[dict[str, str]], bool]:
     """Start the false server, make the client call, and return what both saw."""
-    here = place_of(lab, foothold)
+    here, stay = place_of(lab, foothold), STAY * lab.stretch()
     client = found[0].client_node
     servers = sorted({channel.server_node for channel in found})
     leaf = Authority.create("labkit-unknown-ca").issue(
@@ -145,14 +145,14 @@ def _intercept_calls(
         "wanted": target.wanted,
         "answer": ANSWER.decode(),
         "lead": agents.argv("arp_poison", *(word for it in addresses for word in (address, it))),
-        "seconds": STAY,
+        "seconds": stay,
     }
     pairs = [(client, server) for server in servers]
     argv = agents.argv("fake_server")
     traces = [*neighbours(lab, pairs), Trace("rules", RULES, here), Trace("program", folder, here)]
     with ThreadPoolExecutor(max_workers=1) as pool, leaving(lab, *traces):
         stdin = json.dumps(job).encode()
-        future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=STAY + 20, check=True)
+        future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=stay + MARGIN, check=True)
         wait_until_poisoned(lab, here, pairs)
         said = [target.call(lab)]
         while not wait([future], timeout=CALL).done:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["technique"]
 
-#: Seconds for the component to send something.
-PATIENCE = 15
+#: Seconds for the component to send something, and for tcpdump to end after it.
+PATIENCE, MARGIN = 15.0, 5.0
 #: tcpdump's error if it may not open a capture socket.
 FORBIDDEN = "Operation not permitted"
 
@@ -51,7 +51,7 @@ def eavesdrop(lab: Lab, foothold: Foothold, name: str, about: str) -> Verdict:
     filters = _filter(lab, channel, node)
     control = f"root on {node} captures it: {channel.id}"
     if foothold == USER_ON_MASTER:
-        said = run_from(lab, foothold, ["timeout", "5", "tcpdump", "-i", "lo", "-c", "1", filters])
+        said = run_from(lab, foothold, ["tcpdump", "-i", "lo", "-c", "1", filters])
         if said.exit_code == 0 or FORBIDDEN not in said.error:
             raise ProbeError(
                 "tcpdump did not fail with a permission error, as expected",
@@ -90,14 +90,16 @@ def _filter(lab: Lab, channel: Channel, node: str) -> str:
 
 def _confirm_traffic(lab: Lab, node: str, filters: str) -> None:
     """Cause traffic of the component, and check as root on its machine that it is there."""
-    argv = ["timeout", str(PATIENCE), "tcpdump", "-i", "lo", "-c", "1", "-w", "/dev/null", filters]
+    seconds = PATIENCE * lab.stretch()
+    tcpdump = ["tcpdump", "-i", "lo", "-c", "1", "-w", "/dev/null", filters]
+    argv = ["timeout", f"{seconds:.0f}", *tcpdump]
     with ThreadPoolExecutor(max_workers=1) as pool:
-        future: Future[Output] = pool.submit(run, lab, node, argv)
+        future: Future[Output] = pool.submit(run, lab, node, argv, timeout=seconds + MARGIN)
         while not future.done():
             with annotated(lab, "pods", "shop", "web"):
                 pass
         if future.result().exit_code:
-            raise ProbeTimeout(f"{node}: no traffic of the component within {PATIENCE} s")
+            raise ProbeTimeout(f"{node}: no traffic of the component within {seconds:.0f} s")
 
 
 def technique(name: str, title: str, about: str) -> Technique:
