@@ -428,7 +428,7 @@ def kubelet_differences(
     accounts = f"/api/v1/namespaces/{home}/serviceaccounts"
     sentinels = list(_sentinels())
     objects = [role, binding, *sentinels]
-    requests = [
+    requests: list[dict[str, Any]] = [
         {"method": "POST", "path": accounts, "body": {"metadata": about}},
         *({"method": "POST", "path": _path(it).rpartition("/")[0], "body": it} for it in objects),
         *(
