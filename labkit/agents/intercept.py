@@ -190,7 +190,7 @@ def call_until_met(
 ) -> None:
     """Make the clients connect repeatedly, until all of them have a result or the time is up."""
     silent: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    began, late = time.monotonic(), False
+    began, late, asked = time.monotonic(), False, 0.0
     while not (meetings.enough.is_set() or ENDED.is_set()):
         now, patience = time.monotonic(), job["seconds"] * stretch()
         if late and now > began + patience:
@@ -201,10 +201,13 @@ def call_until_met(
             late, began = True, now - patience / 3
             units = (client for client in meetings.absent() if client.endswith(".service"))
             command(["systemctl", "restart", "--no-block", *units])
-        called += [subprocess.Popen(argv, **silent) for argv in job["triggers"]]
-        called += [subprocess.Popen(argv, group=ERRAND, **silent) for argv in job["errands"]]
-        # a busy machine would only get busier by more of them
-        meetings.enough.wait(pause * stretch())
+        # while the last ones still run, more of them would only make a busy machine busier
+        running = any(process.poll() is None for process in called)
+        if not running or time.monotonic() > asked + PATIENCE * stretch():
+            asked = time.monotonic()
+            called += [subprocess.Popen(argv, **silent) for argv in job["triggers"]]
+            called += [subprocess.Popen(argv, group=ERRAND, **silent) for argv in job["errands"]]
+        meetings.enough.wait(pause)
 
 
 def nat(action: str, rules: list[list[str]], check: bool) -> None:

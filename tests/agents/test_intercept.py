@@ -227,6 +227,27 @@ def test_client_is_restarted_before_the_time_is_up_on_a_busy_machine(
     assert systemctl.read_text().splitlines() == ["restart --no-block a.service"]
 
 
+@pytest.mark.parametrize(("trigger", "several"), [(["sleep", "20"], False), (["true"], True)])
+def test_client_is_not_called_again_while_it_is_called(
+    server_context: ssl.SSLContext,
+    leaf: Leaf,
+    trigger: list[str],
+    several: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(intercept, "stretch", lambda: 1.0)
+    called: list[subprocess.Popen[bytes]] = []
+    meetings = intercept.Meetings(["a.service"], server_context)
+    asked = job(leaf, triggers=[trigger], clients=[], seconds=2)
+    try:
+        intercept.call_until_met(asked, meetings, called, pause=0.1)
+        assert (len(called) > 1) == several
+    finally:
+        for process in called:
+            process.kill()
+            process.wait()
+
+
 def test_rules_are_removed_even_if_the_firewall_refused(commands: Any, leaf: Leaf) -> None:
     iptables = commands("iptables", 'case "$*" in *-I*) exit 1;; esac')
     commands("ss")
