@@ -66,6 +66,12 @@ fuzz: $(STAMP) ## Read thousands of broken folders: SEED=1 ROUNDS=10000
 secrets: engine ## Look for the lab's secrets in process lists and outputs of all techniques
 	@LABKIT_ALL_SECRETS=1 $(BIN)/python -m pytest tests/lab/test_secrets.py -s $(PYTEST)
 
+.PHONY: differential
+differential: SEED := 1
+differential: COUNT := 10000
+differential: $(STAMP) ## Ask a lab and the model who may do what: SEED=1 COUNT=10000 (needs make lab)
+	@$(BIN)/python tests/differential/test_differential.py $(SEED) $(COUNT)
+
 .PHONY: fuzz-targets
 fuzz-targets: $(STAMP) ## Try 5,000 times to make a command act on what is not the lab's own
 	@LABKIT_FUZZ_ROUNDS=5000 $(BIN)/python -m pytest tests/lab/test_only_its_own.py $(PYTEST)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from labkit.cluster.syntax.source import Source, Unknown, broken
+from labkit.cluster.syntax.values import selects
 from labkit.cluster.syntax.yamldoc import Document, read_documents, read_one
 
 __all__ = [
     "PROVIDERS",
+    "USER_FACING",
     "AbacRule",
     "Binding",
     "Encryption",
@@ -20,10 +23,12 @@ __all__ = [
     "Rbac",
     "RbacRole",
     "RbacRule",
+    "aggregated",
     "read_abac",
     "read_encryption",
     "read_etcd_auth",
     "read_rbac",
+    "user_or_group",
 ]
 
 RBAC_KINDS = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
@@ -98,13 +103,19 @@ class RbacRole:
     namespace : str
         Empty for a ClusterRole.
     rules : tuple of RbacRule
+        Of a role that selects others, with theirs once :func:`aggregated` was called.
     source : Source
+    labels : mapping of str to str
+    selectors : tuple of mapping
+        The label selectors of its aggregation rule, as the API has them.
     """
 
     name: str
     namespace: str
     rules: tuple[RbacRule, ...]
     source: Source
+    labels: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    selectors: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +141,7 @@ class Binding:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rbac:
     """Roles and bindings.
 
@@ -142,6 +153,87 @@ class Rbac:
 
     roles: tuple[RbacRole, ...] = ()
     bindings: tuple[Binding, ...] = ()
+
+    @cached_property
+    def by_subject(self) -> dict[tuple[str, str], list[Binding]]:
+        """The bindings of each subject, by kind and name; a service account is its user."""
+        found: dict[tuple[str, str], list[Binding]] = {}
+        for binding in self.bindings:
+            for subject in binding.subjects:
+                found.setdefault(user_or_group(binding, subject), []).append(binding)
+        return found
+
+    @cached_property
+    def rules_of(self) -> dict[tuple[str, str], tuple[RbacRule, ...]]:
+        """The rules of each role, by namespace and name, with those of the roles it selects.
+
+        The roles that users are meant for (``admin``, ``edit``, ``view``) select by labels too,
+        whether they are among these roles or not.
+        """
+        found: dict[tuple[str, str], tuple[RbacRule, ...]] = {}
+        for role in aggregated((*self.roles, *USER_FACING)):
+            key = (role.namespace, role.name)
+            found[key] = tuple(dict.fromkeys((*found.get(key, ()), *role.rules)))
+        return found
+
+
+def user_or_group(binding: Binding, subject: tuple[str, str, str]) -> tuple[str, str]:
+    """Return kind and name of a binding's subject; a service account is a user of the apiserver.
+
+    Examples
+    --------
+    >>> binding = Binding("b", "shop", "Role", "r", (), Source("rbac.yaml", 1, ""))
+    >>> user_or_group(binding, ("ServiceAccount", "", "web"))
+    ('User', 'system:serviceaccount:shop:web')
+    """
+    kind, namespace, name = subject
+    if kind != "ServiceAccount":
+        return kind, name
+    return "User", f"system:serviceaccount:{namespace or binding.namespace}:{name}"
+
+
+def aggregated(roles: Iterable[RbacRole]) -> list[RbacRole]:
+    """Return roles, each with the rules of the cluster roles that its selectors select.
+
+    Parameters
+    ----------
+    roles : iterable of RbacRole
+
+    Returns
+    -------
+    list of RbacRole
+
+    Raises
+    ------
+    ValueError
+        A selector is malformed.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/access-authn-authz/rbac/#aggregated-clusterroles
+
+    Examples
+    --------
+    >>> rule, at = RbacRule(("get",), ("",), ("secrets",), (), ()), Source("rbac.yaml", 1, "")
+    >>> one = RbacRole("one", "", (rule,), at, {"to": "all"})
+    >>> every = RbacRole("every", "", (), at, {}, ({"matchLabels": {"to": "all"}},))
+    >>> aggregated([one, every])[1].rules == (rule,)
+    True
+    """
+    found = list(roles)
+    while True:
+        before = [len(role.rules) for role in found]
+        for number, role in enumerate(found):
+            rules = dict.fromkeys(role.rules)
+            for other in found if role.selectors else ():
+                if other is role or other.namespace:
+                    continue
+                if any(selects(selector, other.labels) for selector in role.selectors):
+                    rules |= dict.fromkeys(other.rules)
+            if len(rules) != len(role.rules):
+                found[number] = replace(role, rules=tuple(rules))
+        if before == [len(role.rules) for role in found]:
+            return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +285,22 @@ class EtcdAuth:
     roles: tuple[tuple[str, tuple[EtcdPermission, ...]], ...]
     users: tuple[tuple[str, tuple[str, ...]], ...]
     source: Source
+
+
+AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
+#: The roles that users are meant for select roles by these labels, and one another
+#: (plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go).
+USER_FACING = tuple(
+    RbacRole(
+        name,
+        "",
+        (),
+        Source("kube-apiserver", None, f"ClusterRole {name}", default=True),
+        {f"{AGGREGATE}{wider}": "true"} if wider else {},
+        ({"matchLabels": {f"{AGGREGATE}{name}": "true"}},),
+    )
+    for name, wider in (("view", "edit"), ("edit", "admin"), ("admin", ""))
+)
 
 
 def _line(item: dict[str, Any], name: str, path: str, number: int) -> str:
@@ -338,7 +446,23 @@ def read_rbac(text: str, path: str) -> Rbac:
             namespace = document.text(*at, "metadata", "namespace", default=home)
             source = Source(path, document.line(*at, "metadata", "name"), f"{kind} {name}")
             if kind in {"Role", "ClusterRole"}:
-                roles.append(RbacRole(name, namespace, tuple(_rules(document, *at)), source))
+                labels = document.get(*at, "metadata", "labels") or {}
+                selectors = document.sequence(*at, "aggregationRule", "clusterRoleSelectors")
+                for selector in selectors:
+                    try:
+                        selects(selector, {})
+                    except ValueError as error:
+                        raise document.broken(str(error), *at, "aggregationRule") from error
+                roles.append(
+                    RbacRole(
+                        name,
+                        namespace,
+                        tuple(_rules(document, *at)),
+                        source,
+                        labels if isinstance(labels, dict) else {},
+                        tuple(selectors),
+                    )
+                )
             else:
                 bindings.append(
                     Binding(

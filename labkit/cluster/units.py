@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from labkit.cluster.defaults import DEFAULTS, ENVIRONMENT_PREFIXES
 from labkit.cluster.facts import File, Node, Socket
 from labkit.cluster.launch import HELPERS, Launch, launched
-from labkit.cluster.syntax.source import Setting, Source, Unknown, broken, trying
+from labkit.cluster.syntax.source import Collected, Setting, Source, Unknown, broken, trying
 from labkit.cluster.syntax.systemd import (
     Unit,
     Word,
@@ -148,7 +149,7 @@ class _Variables(NamedTuple):
     complete: bool
 
 
-def _environment(node: Node, unit: Unit, unknowns: list[Unknown]) -> _Variables:
+def _environment(node: Node, unit: Unit, unknowns: list[Unknown], *, copied: bool) -> _Variables:
     """Return the variables of a service; an environment file wins over the unit."""
     values: dict[str, str] = {}
     sources: dict[str, Source] = {}
@@ -170,11 +171,20 @@ def _environment(node: Node, unit: Unit, unknowns: list[Unknown]) -> _Variables:
                 sources[key] = Source(file.source, line, f"{key}={value}")
         if not named and path == NODE_ENVIRONMENT:
             values.update({"NODE": node.name, "NODE_IP": node.name})
-        elif not named and not item.value.startswith("-"):
+        elif not named and (not item.value.startswith("-") or _left_out(node, path, copied)):
             complete = False
             text = f"EnvironmentFile={item.value}"
             unknowns.append(Unknown(item.path, item.line, text, f"not among {node.name}'s files"))
     return _Variables(values, sources, complete)
+
+
+def _left_out(node: Node, path: str, copied: bool) -> bool:
+    """Say whether a file that may be absent may also just not have been copied.
+
+    Another file of its folder says that the folder was copied.
+    """
+    folder = re.split(r"[*?\[]", path)[0].rpartition("/")[0]
+    return copied and not any(each.rpartition("/")[0] == folder for each in node.files)
 
 
 def _matching(node: Node, path: str) -> list[File]:
@@ -197,7 +207,8 @@ def _command(
             what = f"{unit.name} has no ExecStart=: systemd refuses it"
             raise broken(unit.path, None, what, "write ExecStart=, or remove the unit")
         return None
-    variables = _environment(node, unit, [])
+    copied = isinstance(unknowns, Collected)
+    variables = _environment(node, unit, [], copied=copied)
     words, missing = expand(split(item), unit.name, node.name, variables.values)
     for word, name in missing:
         why = "not set in any file of this machine"
@@ -258,7 +269,7 @@ def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
                 continue
             found, source, variables = command
             user, folder = unit.last("Service", "User"), unit.last("Service", "WorkingDirectory")
-            _environment(node, unit, unknowns)
+            _environment(node, unit, unknowns, copied=isinstance(unknowns, Collected))
             stem = name.removesuffix(".service")
             settings = from_environment(found.kind, variables.values, variables.sources)
             yield Command(

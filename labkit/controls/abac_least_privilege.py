@@ -6,7 +6,14 @@ from labkit.cluster.edits import Flag, Whole
 from labkit.controls._base import Control
 from labkit.controls._policy import POLICY, broad, narrow
 from labkit.model import Model
-from labkit.model.authorization import AUTHENTICATED, UNAUTHENTICATED, everything_for
+from labkit.model.decision import (
+    AUTHENTICATED,
+    DENIED,
+    EVERYTHING,
+    UNAUTHENTICATED,
+    decide,
+    member_of,
+)
 
 __all__ = ["CONTROL"]
 
@@ -16,8 +23,8 @@ APISERVER, CONTROLLERS = "kube-apiserver.service", "kube-controller-manager.serv
 def holds(model: Model) -> bool:
     """Say whether the control is in place; it is, if another authorizer decides."""
     apiservers = [c for c in model.environment.components if c.kind == "kube-apiserver"]
-    return not any(
-        everything_for(model.environment, it, {group})
+    return all(
+        decide(model.environment, it, member_of(group), EVERYTHING).value == DENIED
         for it in apiservers
         for group in (AUTHENTICATED, UNAUTHENTICATED)
     )

@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-
-from labkit.cluster.apiserver_files import Authorizer
 from labkit.cluster.facts import Component, Credential, Environment
 from labkit.cluster.kubeconfig import KubeConfig
-from labkit.cluster.policies import Binding, RbacRole
 from labkit.cluster.syntax.source import bool_of, is_true
 from labkit.model.claims import Claim
+from labkit.model.decision import (
+    ALLOWED,
+    ANONYMOUS,
+    AUTHENTICATED,
+    DENIED,
+    EVERYTHING,
+    UNAUTHENTICATED,
+    UNKNOWN,
+    authorizers,
+    decide,
+    decide_at_kubelet,
+    member_of,
+    unread_flags,
+)
 
 __all__ = [
     "apiserver_anonymous",
     "apiserver_authorization",
-    "authorizers",
     "credential_of",
-    "everything_for",
-    "is_subject",
     "kubelet_authorization",
     "proxy_authorization",
 ]
 
-AUTHENTICATED, UNAUTHENTICATED = "system:authenticated", "system:unauthenticated"
-ANONYMOUS = "system:anonymous"
-MASTERS = "system:masters"
-KNOWN_MODES = frozenset({"AlwaysAllow", "AlwaysDeny", "ABAC", "RBAC", "Node", "Webhook"})
-#: What stands for the authorizers of a configuration that could not be read.
-UNREAD = "unread"
 #: The paths of the apiserver below which objects are.
 OBJECTS = ("/api/", "/apis/")
-
-
-def authorizers(env: Environment, apiserver: Component) -> tuple[Authorizer, ...]:
-    """Return the authorizers of an apiserver in their order, by its flag or by its file.
-
-    Examples
-    --------
-    >>> from labkit.cluster import read_environment
-    >>> env = read_environment("hardened")
-    >>> [it.kind for it in authorizers(env, env.component("kube-apiserver@master"))]
-    ['Node', 'RBAC']
-    """
-    config = apiserver.given("authorization-config")
-    if config and config.value:
-        absent = (Authorizer(UNREAD, config.source),)
-        return env.apiserver_files.authorizers.get(apiserver.id, absent)
-    modes = apiserver.values("authorization-mode")
-    return tuple(Authorizer(item.value, item.source) for item in modes)
 
 
 def apiserver_anonymous(env: Environment, apiserver: Component) -> Claim:
@@ -64,6 +47,8 @@ def apiserver_anonymous(env: Environment, apiserver: Component) -> Claim:
             only = f"anonymous callers for {', '.join(read.paths)} only"
             objects = any(f"{path}/".startswith(OBJECTS) for path in read.paths)
             return Claim("anonymous" if objects else "required", only, read.source)
+    if setting.source.default and unread_flags(apiserver, "anonymous-auth"):
+        return Claim("unknown", "its flags could not be read", apiserver.source)
     said = bool_of(setting.value)
     if said is None:
         return Claim("unknown", f"not a boolean: {setting.value}", setting.source)
@@ -77,110 +62,29 @@ def apiserver_anonymous(env: Environment, apiserver: Component) -> Claim:
     return Claim("anonymous", "callers without a credential are let in", setting.source)
 
 
-def is_subject(binding: Binding, user: str, groups: Collection[str]) -> str:
-    """Return the subject of a binding that a caller is, or an empty text."""
-    for kind, namespace, name in binding.subjects:
-        if kind == "ServiceAccount":
-            home = namespace or binding.namespace
-            kind, name = "User", f"system:serviceaccount:{home}:{name}"
-        if (kind == "User" and name == user != "") or (kind == "Group" and name in groups):
-            return name
-    return ""
-
-
-def _all_powerful(role: RbacRole) -> bool:
-    return any(
-        "*" in rule.verbs and "*" in rule.api_groups and "*" in rule.resources and not rule.names
-        for rule in role.rules
-    )
-
-
-def everything_for(
-    env: Environment, apiserver: Component, groups: Iterable[str], user: str = ""
-) -> Claim | None:
-    """Return the rule by which a member of these groups may do everything, or None.
-
-    Parameters
-    ----------
-    env : Environment
-    apiserver : Component
-    groups : iterable of str
-        The caller's groups; one that is allowed suffices, as the authorizers decide.
-    user : str, optional
-        The caller's name.
-    """
-    groups = set(groups)
-    if MASTERS in groups:
-        # pkg/kubeapiserver/authorizer/reload.go lets this group through before any other
-        source = apiserver.setting("authorization-mode").source
-        return Claim("allow-all", MASTERS, source)
-    unread = None
-    for it in authorizers(env, apiserver):
-        found = None
-        if it.kind == "AlwaysAllow":
-            found = Claim("allow-all", "AlwaysAllow", it.source)
-        elif it.kind == "ABAC":
-            found = _abac_everything(env, apiserver, groups, user)
-        elif it.kind == "RBAC":
-            found = _rbac_everything(env, groups, user)
-        elif it.kind == UNREAD:
-            unread = Claim("unknown", "the authorization configuration decides", it.source)
-        if found:
-            return found
-    return unread
-
-
-def _abac_everything(
-    env: Environment, apiserver: Component, groups: Collection[str], user: str
-) -> Claim | None:
-    for rule in env.abac.get(apiserver.id, ()):
-        matches_user = not rule.user or rule.user == user
-        matches_group = not rule.group or rule.group in groups
-        if rule.everything and (rule.user or rule.group) and matches_user and matches_group:
-            who = rule.group or rule.user
-            return Claim("allow-all", f"ABAC: {who} may do everything", rule.source)
-    return None
-
-
-def _rbac_everything(env: Environment, groups: Collection[str], user: str) -> Claim | None:
-    powerful = {role.name for role in env.rbac.roles if not role.namespace and _all_powerful(role)}
-    for binding in env.rbac.bindings:
-        if binding.namespace or binding.role_kind != "ClusterRole":
-            continue
-        if binding.role != "cluster-admin" and binding.role not in powerful:
-            continue
-        if name := is_subject(binding, user, groups):
-            detail = f"RBAC: {binding.name} gives {name} {binding.role}"
-            return Claim("allow-all", detail, binding.source)
-    return None
-
-
 def apiserver_authorization(env: Environment, apiserver: Component) -> Claim:
     """Say whether every caller that an apiserver authenticates may do everything."""
-    kinds = authorizers(env, apiserver)
-    anonymous = apiserver_anonymous(env, apiserver).value == "anonymous"
-    found = everything_for(env, apiserver, {AUTHENTICATED})
-    if found and found.value == "unknown":
-        return found
-    if anonymous:
-        anyone = everything_for(env, apiserver, {UNAUTHENTICATED}, ANONYMOUS)
-        if found is None and anyone is not None:
-            # a caller can leave their credential out, and is then anonymous
-            return anyone
-        if found and anyone is None:
+    anyone = decide(env, apiserver, member_of(AUTHENTICATED), EVERYTHING)
+    found = anyone.claim
+    if apiserver_anonymous(env, apiserver).value == "anonymous":
+        # a caller can leave their credential out, and is then anonymous
+        caller = member_of(UNAUTHENTICATED, user=ANONYMOUS)
+        anonymous = decide(env, apiserver, caller, EVERYTHING)
+        if anyone.value != ALLOWED and anonymous.value == ALLOWED:
+            found = anonymous.claim
+        elif anyone.value == ALLOWED and anonymous.value == DENIED:
             return Claim("enforced", f"{found.detail}; not the anonymous", found.source)
-        if found and "ABAC" in found.detail:
+        elif anyone.value == ALLOWED and anonymous.value == UNKNOWN:
+            return anonymous.claim
+        elif anyone.value == ALLOWED and "ABAC" in found.detail:
             detail = f"ABAC: {AUTHENTICATED} and {UNAUTHENTICATED} may do everything"
             return Claim("allow-all", detail, found.source)
-    if found:
+    if found.value == UNKNOWN:
         return found
+    if found.value == ALLOWED:
+        return Claim("allow-all", found.detail, found.source)
+    kinds = authorizers(env, apiserver)
     mode = kinds[0].source if kinds else apiserver.source
-    strange = sorted({it.kind for it in kinds} - KNOWN_MODES)
-    if strange:
-        return Claim("unknown", f"no mode that labkit knows: {', '.join(strange)}", mode)
-    for it in kinds:
-        if it.kind == "Webhook":
-            return Claim("unknown", "a service outside the cluster decides", it.source)
     return Claim("enforced", ",".join(it.kind for it in kinds), mode)
 
 
@@ -189,22 +93,24 @@ def kubelet_authorization(env: Environment, kubelet: Component) -> Claim:
 
     The mode Webhook asks the apiserver: where everybody may do everything there, so here.
     """
+    callers = [member_of(AUTHENTICATED)]
+    if is_true(kubelet.setting("authentication.anonymous.enabled").value):
+        callers.append(member_of(UNAUTHENTICATED, user=ANONYMOUS))
     mode = kubelet.setting("authorization.mode")
+    found = [decide_at_kubelet(env, kubelet, caller, EVERYTHING) for caller in callers]
+    if unread_flags(kubelet, "authorization.mode"):
+        return found[0].claim
     if mode.value == "AlwaysAllow":
         return Claim("allow-all", "AlwaysAllow", mode.source)
     if mode.value != "Webhook":
         return Claim("unknown", f"no mode that labkit knows: {mode.value}", mode.source)
-    groups = [{AUTHENTICATED}]
-    if is_true(kubelet.setting("authentication.anonymous.enabled").value):
-        groups.append({UNAUTHENTICATED})
-    for apiserver in env.components:
-        if apiserver.kind != "kube-apiserver":
-            continue
-        answers = [everything_for(env, apiserver, group) for group in groups]
-        allowed = [answer for answer in answers if answer and answer.value == "allow-all"]
-        if len(allowed) == len(groups):
-            detail = f"Webhook asks {apiserver.id}: {allowed[0].detail}"
-            return Claim("allow-all", detail, allowed[0].source)
+    if all(it.value == ALLOWED for it in found):
+        asked = next(it.id for it in env.components if it.kind == "kube-apiserver")
+        claim = found[0].claim
+        return Claim("allow-all", f"Webhook asks {asked}: {claim.detail}", claim.source)
+    unknown = next((it.claim for it in found if it.value == UNKNOWN), None)
+    if unknown and not any(it.value == DENIED for it in found):
+        return unknown
     return Claim("enforced", "Webhook", mode.source)
 
 
@@ -237,7 +143,6 @@ def proxy_authorization(env: Environment, proxy: Component, apiserver: Component
         return Claim("unknown", f"acts as {config.user}, whose rights are not known", source)
     groups = organizations | {AUTHENTICATED if credential else UNAUTHENTICATED}
     who = f"{name} ({', '.join(sorted(organizations))})" if organizations else name
-    found = everything_for(env, apiserver, groups, name)
-    if found is None:
-        return Claim("enforced", f"acts as {who}", source)
-    return Claim(found.value, f"acts as {who}", source)
+    found = decide(env, apiserver, member_of(*groups, user=name), EVERYTHING)
+    value = {ALLOWED: "allow-all", DENIED: "enforced"}.get(found.value, "unknown")
+    return Claim(value, f"acts as {who}", source)

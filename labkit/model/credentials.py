@@ -10,21 +10,24 @@ from labkit.cluster.policies import PROVIDERS
 from labkit.cluster.syntax.disk import inside, leaves, read_bytes
 from labkit.cluster.syntax.source import Source, decode
 from labkit.cluster.syntax.yamldoc import read_one
-from labkit.model.authorization import AUTHENTICATED, everything_for
 from labkit.model.claims import Channel, Claim
+from labkit.model.decision import (
+    ALLOWED,
+    EVERYTHING,
+    Action,
+    Caller,
+    decide,
+    decide_at_kubelet,
+)
 from labkit.model.file_access import readable
 from labkit.model.footholds import ADMIN, POD, SECRETS, Foothold
 from labkit.model.listener import tls
 from labkit.model.rights import (
-    Action,
-    Caller,
     authenticated_as,
     bearer_at_kubelet,
     by_request_headers,
     enabled,
     known_to_kubelet,
-    may,
-    may_at_kubelet,
     trusted_by,
 )
 from labkit.model.threat_model import Model, StoredCredential
@@ -263,11 +266,9 @@ def _rights(env: Environment, credential: Credential) -> Iterator[Foothold]:
 
 
 def _may(env: Environment, apiserver: Component, caller: Caller) -> Iterator[Foothold]:
-    groups = {*caller.groups, AUTHENTICATED}
-    everything = everything_for(env, apiserver, groups, caller.user)
-    if everything is not None and everything.value == "allow-all":
+    if decide(env, apiserver, caller, EVERYTHING).value == ALLOWED:
         yield ADMIN
-    elif may(env, apiserver, caller, READ_SECRETS).value == "allowed":
+    elif decide(env, apiserver, caller, READ_SECRETS).value == ALLOWED:
         yield SECRETS
 
 
@@ -296,8 +297,8 @@ def _opens(env: Environment, credential: Credential) -> Iterator[str]:
 
 def _runs(env: Environment, kubelet: Component, caller: Caller) -> bool:
     """Say whether a kubelet runs commands for a caller: to get is enough, over a WebSocket."""
-    verbs = (Action(verb, "nodes/proxy", name=kubelet.node) for verb in ("create", "get"))
-    return any(may_at_kubelet(env, kubelet, caller, verb).value == "allowed" for verb in verbs)
+    actions = [Action(verb, "nodes/proxy", name=kubelet.node) for verb in ("create", "get")]
+    return decide_at_kubelet(env, kubelet, caller, actions).value == ALLOWED
 
 
 def _tokens(env: Environment) -> Iterator[StoredCredential]:

@@ -1,30 +1,24 @@
-"""Whether the apiserver allows a caller an action, by the rules of its authorizers."""
+"""As whom an apiserver or a kubelet authenticates a caller, and what admission asks of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-
 from labkit.cluster.credentials import SERVICE_ACCOUNTS
 from labkit.cluster.facts import Component, Credential, Environment
-from labkit.cluster.policies import AbacRule, Binding, RbacRule
+from labkit.cluster.policies import Binding
 from labkit.cluster.syntax.source import Setting, Source, bool_of, is_true
-from labkit.model.authorization import (
+from labkit.model.authorization import apiserver_anonymous
+from labkit.model.claims import Claim
+from labkit.model.decision import (
     ANONYMOUS,
     AUTHENTICATED,
     UNAUTHENTICATED,
-    apiserver_anonymous,
-    authorizers,
-    everything_for,
-    is_subject,
+    UNKNOWN,
+    Caller,
+    unread_flags,
 )
-from labkit.model.bootstrap import bootstrap_policy
-from labkit.model.claims import Claim
+from labkit.model.node_authorizer import is_node
 
 __all__ = [
-    "Action",
-    "Caller",
     "admission",
     "authenticated_as",
     "bearer_at_kubelet",
@@ -32,49 +26,20 @@ __all__ = [
     "default_bindings",
     "enabled",
     "known_to_kubelet",
-    "may",
-    "may_at_kubelet",
     "refuses_overlap",
     "restricted",
     "service_account",
     "trusted_by",
 ]
 
-#: The values of claims about callers and about actions.
-#: What the Node authorizer lets every kubelet do, to whatever node or pod it be: NodeRestriction,
-#: an admission plugin, is what holds it to its own.
-OF_NODES = {
-    ("patch", "nodes", ""),
-    ("update", "nodes", ""),
-    ("create", "pods", ""),
-    ("delete", "pods", ""),
-}
+#: The flags by which services outside the cluster say whose a bearer token is.
+TOKEN_SERVICES = (
+    "authentication-token-webhook-config-file",
+    "oidc-issuer-url",
+    "authentication-config",
+)
 #: The version since which an apiserver does not start if its CAs for clients overlap.
 NO_OVERLAP = (1, 35)
-ALLOWED, REFUSED = "allowed", "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A caller as the apiserver authenticates them; without a user, it refuses them."""
-
-    user: str
-    groups: frozenset[str]
-    claim: Claim
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A request to the apiserver, in the attributes that its authorizers look at."""
-
-    verb: str
-    resource: str
-    group: str = ""
-    namespace: str = ""
-    name: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.verb} {self.resource}"
 
 
 def authenticated_as(apiserver: Component, env: Environment, held: Credential | None) -> Caller:
@@ -101,6 +66,8 @@ def authenticated_as(apiserver: Component, env: Environment, held: Credential | 
     known = known or _bearer(apiserver, held)
     if known is not None:
         return known
+    if outside := _outside(env, apiserver, held):
+        return _nobody(outside)
     anonymous = apiserver_anonymous(env, apiserver)
     # whether they are let in may be unknown: then nobody may be taken to be refused
     return _nobody(anonymous) if anonymous.value == "required" else _anonymous(anonymous)
@@ -129,6 +96,8 @@ def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | No
                     bearer.user, bearer.groups, Claim("required", bearer.user, asks.source)
                 )
     anonymous = kubelet.setting("authentication.anonymous.enabled")
+    if unread_flags(kubelet, "authentication.anonymous.enabled"):
+        return _anonymous(Claim(UNKNOWN, "its flags could not be read", kubelet.source))
     if bool_of(anonymous.value) is not False:
         # a value that is no boolean says nothing: nobody may be taken to be refused
         return _anonymous(Claim("anonymous", ANONYMOUS, anonymous.source))
@@ -173,6 +142,19 @@ def _bearer(apiserver: Component, held: Credential | None) -> Caller | None:
     source = file.source if held.signed_by == file.value else held.source
     groups = frozenset({*held.organizations, AUTHENTICATED})
     return Caller(held.common_name, groups, Claim("required", held.common_name, source))
+
+
+def _outside(env: Environment, apiserver: Component, held: Credential | None) -> Claim | None:
+    """Return the claim that a service outside the cluster knows whose a token is, or None."""
+    if held is None or held.kind not in ("token", "exec"):
+        return None
+    for flag in TOKEN_SERVICES:
+        given = apiserver.given(flag)
+        if given and given.value:
+            return Claim(UNKNOWN, "a service outside the cluster knows whose it is", given.source)
+    if unread_flags(apiserver, TOKEN_SERVICES[0]):
+        return Claim(UNKNOWN, "its flags could not be read", apiserver.source)
+    return None
 
 
 def by_request_headers(env: Environment, apiserver: Component, held: Credential) -> Claim | None:
@@ -264,71 +246,6 @@ def _nobody(claim: Claim) -> Caller:
     return Caller("", frozenset(), claim)
 
 
-def may(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Claim:
-    """Say whether a caller is allowed an action, and by which rule.
-
-    With RBAC, the apiserver's bootstrap policy counts as well; of the Node authorizer's rules,
-    those that hold for every kubelet do.
-
-    Returns
-    -------
-    Claim
-        Its value is "allowed", "refused", or "unknown" where a webhook or a configuration that
-        could not be read decides.
-
-    Examples
-    --------
-    >>> from labkit.cluster import read_environment
-    >>> env = read_environment("hardened")
-    >>> apiserver = env.component("kube-apiserver@master")
-    >>> kubelet = authenticated_as(apiserver, env, env.credential("kubelet", "worker1"))
-    >>> may(env, apiserver, kubelet, Action("impersonate", "users")).value
-    'refused'
-    """
-    if not caller.user:
-        return Claim(REFUSED, caller.claim.detail, caller.claim.source)
-    found = everything_for(env, apiserver, caller.groups, caller.user)
-    if found is not None and found.value == "allow-all":
-        return Claim(ALLOWED, found.detail, found.source)
-    doubt = None
-    for it in authorizers(env, apiserver):
-        if it.kind == "ABAC":
-            for rule in env.abac.get(apiserver.id, ()):
-                if _abac_matches(rule, caller, action):
-                    return Claim(ALLOWED, f"ABAC: {action}", rule.source)
-        elif it.kind == "RBAC":
-            if by := _rbac(env, caller, action):
-                return Claim(ALLOWED, f"RBAC: {action}", by)
-        elif it.kind == "Node":
-            if _node(caller, action):
-                return Claim(ALLOWED, f"Node: {action}", it.source)
-        elif it.kind == "Webhook":
-            doubt = doubt or Claim("unknown", "a service outside the cluster decides", it.source)
-        elif it.kind != "AlwaysDeny":
-            doubt = doubt or Claim("unknown", f"authorizers are not known: {it.kind}", it.source)
-    detail = f"nothing lets {caller.user} {action}"
-    return doubt or Claim(REFUSED, detail, apiserver.setting("authorization-mode").source)
-
-
-def may_at_kubelet(env: Environment, kubelet: Component, caller: Caller, action: Action) -> Claim:
-    """Say whether a kubelet allows a caller an action; in Webhook mode it asks the apiserver.
-
-    Returns
-    -------
-    Claim
-        Its value is "allowed", "refused" or "unknown".
-    """
-    mode = kubelet.setting("authorization.mode")
-    if not caller.user:
-        return Claim(REFUSED, caller.claim.detail, caller.claim.source)
-    if mode.value == "AlwaysAllow":
-        return Claim(ALLOWED, "AlwaysAllow", mode.source)
-    for apiserver in env.components:
-        if apiserver.kind == "kube-apiserver" and mode.value == "Webhook":
-            return may(env, apiserver, caller, action)
-    return Claim("unknown", f"no mode that labkit knows: {mode.value}", mode.source)
-
-
 def admission(apiserver: Component, plugin: str) -> Claim:
     """Say whether an admission plugin that is on by default is enabled.
 
@@ -340,6 +257,8 @@ def admission(apiserver: Component, plugin: str) -> Claim:
     'enforced'
     """
     off = apiserver.setting("disable-admission-plugins")
+    if unread_flags(apiserver, "disable-admission-plugins"):
+        return Claim(UNKNOWN, f"whether {plugin} is on: its flags could not be read", off.source)
     if plugin in {item.value for item in apiserver.values("disable-admission-plugins")}:
         return Claim("allow-all", f"without {plugin}", off.source)
     return Claim("enforced", plugin, off.source)
@@ -356,13 +275,15 @@ def enabled(apiserver: Component, plugin: str) -> Claim:
     'enforced'
     """
     on = apiserver.setting("enable-admission-plugins")
+    if unread_flags(apiserver, "enable-admission-plugins"):
+        return Claim(UNKNOWN, f"whether {plugin} is on: its flags could not be read", on.source)
     if plugin in {item.value for item in apiserver.values("enable-admission-plugins")}:
         return Claim("enforced", plugin, on.source)
     return Claim("allow-all", f"without {plugin}", on.source)
 
 
 def restricted(apiserver: Component, caller: Caller) -> Claim | None:
-    """Return the claim that restricts a kubelet to its own node and its mirror pods.
+    """Return the claim that restricts a kubelet to its own node and its mirror pods, or may do so.
 
     Examples
     --------
@@ -374,64 +295,4 @@ def restricted(apiserver: Component, caller: Caller) -> Claim | None:
     'NodeRestriction'
     """
     plugin = enabled(apiserver, "NodeRestriction")
-    is_node = fnmatchcase(caller.user, "system:node:?*") and "system:nodes" in caller.groups
-    return plugin if is_node and plugin.value == "enforced" else None
-
-
-def _abac_matches(rule: AbacRule, caller: Caller, action: Action) -> bool:
-    if not (rule.user or rule.group) or (rule.user and rule.user != caller.user):
-        return False
-    if (rule.group and rule.group not in caller.groups) or (
-        rule.readonly and action.verb not in {"get", "list", "watch"}
-    ):
-        return False
-    # ABAC knows no subresources: who may write pods may bind them and run commands in them
-    wanted = (
-        (rule.namespace, action.namespace),
-        (rule.api_group, action.group),
-        (rule.resource, action.resource.partition("/")[0]),
-    )
-    return all(mine in ("*", asked) for mine, asked in wanted)
-
-
-def _rbac(env: Environment, caller: Caller, action: Action) -> Source | None:
-    own = bootstrap_policy()
-    for binding in (*env.rbac.bindings, *own.bindings):
-        if binding.namespace and binding.namespace != action.namespace:
-            continue
-        if not is_subject(binding, caller.user, caller.groups):
-            continue
-        home = "" if binding.role_kind == "ClusterRole" else binding.namespace
-        for role in (*env.rbac.roles, *own.roles):
-            same = (role.name, role.namespace) == (binding.role, home)
-            if same and any(_rule_allows(rule, action) for rule in role.rules):
-                return binding.source
-    return None
-
-
-def _rule_allows(rule: RbacRule, action: Action) -> bool:
-    return (
-        _among(action.verb, rule.verbs)
-        and _among(action.group, rule.api_groups)
-        and _resource_among(action.resource, rule.resources)
-        and (not rule.names or action.name in rule.names)
-    )
-
-
-def _among(wanted: str, known: Iterable[str]) -> bool:
-    return any(item in ("*", wanted) for item in known)
-
-
-def _resource_among(wanted: str, known: Iterable[str]) -> bool:
-    _, _, part = wanted.partition("/")
-    return _among(wanted, known) or bool(part and f"*/{part}" in known)
-
-
-def _node(caller: Caller, action: Action) -> bool:
-    """Say whether every kubelet may do it: plugin/pkg/auth/authorizer/node."""
-    is_node = fnmatchcase(caller.user, "system:node:?*") and "system:nodes" in caller.groups
-    requests = ("certificatesigningrequests", "certificates.k8s.io")
-    what = (action.resource, action.group)
-    if (action.verb, *what) in OF_NODES:
-        return is_node
-    return is_node and what == requests and action.verb != "update"
+    return plugin if is_node(caller.user, caller.groups) and plugin.value != "allow-all" else None

@@ -10,7 +10,8 @@ from labkit.cluster.syntax.source import Setting, Source, is_true
 from labkit.cluster.syntax.yamldoc import Document, read_documents
 from labkit.errors import ConfigError
 from labkit.model.claims import Claim
-from labkit.model.rights import Caller, service_account
+from labkit.model.decision import Caller
+from labkit.model.rights import service_account
 
 __all__ = [
     "account_of",

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.model.authorization import everything_for
+from labkit.model.decision import ALLOWED, EVERYTHING, decide
 from labkit.model.file_access import readable
 from labkit.model.rights import authenticated_as
 from labkit.techniques._lib.api.access import (
-    EVERYTHING,
+    ACCESS_REVIEW,
     api_url,
     apiserver_of,
     everything_allowed,
@@ -51,11 +51,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     node = env.node(credential.node)
     files = [holds(readable(env, node, it, PERSON), "readable") for it in _wanted(credential)]
     owner = authenticated_as(apiserver_of(env), env, credential)
-    everything = everything_for(env, apiserver_of(env), owner.groups, owner.user)
-    rights = Prediction(False, (str(owner.claim),))
-    if owner.user and everything is not None:
-        rights = holds(everything, "allow-all")
-    return all_of(*files, rights)
+    rights = decide(env, apiserver_of(env), owner, EVERYTHING)
+    return all_of(*files, holds(rights.claim, ALLOWED))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -67,7 +64,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         lab,
         TECHNIQUE.name,
         foothold,
-        api_url(lab, EVERYTHING),
+        api_url(lab, ACCESS_REVIEW),
         body=everything_review(),
         options=["--cert", credential.certificate, "--key", credential.key],
         proof=everything_allowed,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.model.rights import Action
+from labkit.model.decision import Action
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all
 from labkit.techniques._lib.api.ask import ask

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
-from labkit.model.rights import Action, authenticated_as, may
+from labkit.model.decision import DENIED, Action, decide
+from labkit.model.rights import authenticated_as
 from labkit.techniques._lib.api.ask import ask, first_refusal, url_of
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
@@ -42,11 +43,11 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the apiserver accepts anonymous callers and lets them read the secret."""
     channel = model.open_channels(CHANNEL)[0]
     rights = channel.authorization
-    if rights.value == "enforced":
+    if rights.value != "allow-all":
         apiserver = model.environment.component(channel.server)
         caller = authenticated_as(apiserver, model.environment, None)
-        found = may(model.environment, apiserver, caller, READ)
-        rights = found if found.value in ("allowed", "unknown") else rights
+        found = decide(model.environment, apiserver, caller, READ)
+        rights = found.claim if found.value != DENIED else rights
     return first_refusal(
         (channel.client_authentication, ("anonymous", "none")),
         (rights, ("allow-all", "allowed")),

@@ -18,7 +18,7 @@ from labkit.lab.traces import Trace, leaving
 from labkit.model import Claim, Foothold, Model
 from labkit.model.file_access import readable
 from labkit.techniques._lib.api.access import (
-    EVERYTHING,
+    ACCESS_REVIEW,
     api_url,
     apiserver_of,
     everything_allowed,
@@ -71,7 +71,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             lab,
             TECHNIQUE.name,
             foothold,
-            api_url(lab, EVERYTHING),
+            api_url(lab, ACCESS_REVIEW),
             body=everything_review(),
             options=["--cert", f"{folder}/crt", "--key", f"{folder}/key"],
             proof=lambda answer: f"signed a certificate of {GROUP}: {everything_allowed(answer)}",

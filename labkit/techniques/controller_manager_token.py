@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.model.authorization import everything_for
-from labkit.model.rights import Action, service_account
+from labkit.model.decision import ALLOWED, EVERYTHING, Action, decide
+from labkit.model.rights import service_account
 from labkit.techniques._lib.api.access import (
+    ACCESS_REVIEW,
     CHANNEL,
-    EVERYTHING,
     api_url,
     apiserver_of,
     everything_review,
@@ -34,6 +34,7 @@ from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
     Prediction,
     Technique,
+    any_of,
     holds,
     then,
 )
@@ -58,21 +59,19 @@ TOKEN_REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict from what the manager may do, and from the account whose token it may create."""
     apiserver, manager = apiserver_of(model.environment), caller(model.environment, KIND, MASTER)
-    manager_claim = everything_for(model.environment, apiserver, manager.groups, manager.user)
-    if manager_claim is not None:
-        return holds(manager_claim, "allow-all")
+    everything = holds(decide(model.environment, apiserver, manager, EVERYTHING).claim, ALLOWED)
+    if everything.succeeds:
+        return everything
     roles = _roles_count(model.environment)
     name = ACCOUNTS[roles]
     token = Action("create", "serviceaccounts/token", namespace=NAMESPACE, name=name)
     made = may_all(model, manager, [token])
     account = service_account(NAMESPACE, name, manager.claim.source)
     if roles:
-        return then(made, may_all(model, account, [GIVE, ESCALATE]))
-    powerful = everything_for(model.environment, apiserver, account.groups, account.user)
-    if powerful is None:
-        refused = Prediction(False, (f"{account.user} may not do everything: {manager.claim}",))
-        return then(made, refused)
-    return then(made, holds(powerful, "allow-all"))
+        by_token = then(made, may_all(model, account, [GIVE, ESCALATE]))
+    else:
+        by_token = then(made, may_all(model, account, [EVERYTHING]))
+    return any_of(by_token, everything)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -125,7 +124,7 @@ def _as_account(lab: Lab, foothold: Foothold, account: str, token: str, asked: s
 def _may_everything(
     lab: Lab, foothold: Foothold, options: Sequence[str] = (), token: str = ""
 ) -> bool:
-    url, body = api_url(lab, EVERYTHING), everything_review()
+    url, body = api_url(lab, ACCESS_REVIEW), everything_review()
     answer = request(lab, url, foothold=foothold, body=body, options=options, token=token)
     if answer.refusal:
         raise ProbeError(f"the apiserver did not answer the access review: {answer.refusal}")

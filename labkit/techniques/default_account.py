@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Environment, Source
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.model.rights import Action, default_bindings, service_account
+from labkit.model.decision import Action
+from labkit.model.rights import default_bindings, service_account
 from labkit.techniques._lib.api.access import CHANNEL, IDENTITY, api_url, identity, may_all
 from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, new_token, present
 from labkit.techniques._lib.machines.reach import request

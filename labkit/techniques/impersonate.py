@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.model.rights import Action
+from labkit.model.decision import Action
 from labkit.techniques._lib.api.access import (
     CHANNEL,
     IDENTITY,

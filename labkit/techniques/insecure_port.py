@@ -16,7 +16,7 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
 from labkit.model.addresses import apiserver_of, is_loopback
 from labkit.model.authorization import proxy_authorization
-from labkit.techniques._lib.api.access import EVERYTHING, everything_allowed, everything_review
+from labkit.techniques._lib.api.access import ACCESS_REVIEW, everything_allowed, everything_review
 from labkit.techniques._lib.api.ask import ask, first_refusal
 from labkit.techniques._lib.machines.reach import Answer, request
 from labkit.techniques._lib.stores.secret import true_secret
@@ -66,7 +66,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         return f"{everything_allowed(everything())}; read: {secret.proof}"
 
     def everything() -> Answer:
-        return request(lab, f"{port}{EVERYTHING}", foothold=foothold, body=everything_review())
+        return request(lab, f"{port}{ACCESS_REVIEW}", foothold=foothold, body=everything_review())
 
     def control() -> str:
         lab.api("GET", PATH)

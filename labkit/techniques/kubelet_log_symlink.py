@@ -16,7 +16,8 @@ from labkit.cluster.syntax.source import bool_of
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
-from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
+from labkit.model.decision import ALLOWED, Action, decide_at_kubelet
+from labkit.model.rights import bearer_at_kubelet
 from labkit.model.workloads import mounted, token_caller, token_in, user_of
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url
@@ -50,11 +51,11 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     agent = token_caller(env, *AGENT)
     if agent is None:
         return Prediction(False, (str(token_in(env, *AGENT)),))
-    claim = may_at_kubelet(env, kubelet, bearer_at_kubelet(env, kubelet, agent), ACTION)
+    found = decide_at_kubelet(env, kubelet, bearer_at_kubelet(env, kubelet, agent), ACTION)
     handlers = [kubelet.setting(name) for name in HANDLERS]
     return all_of(
         Prediction(True, (str(folder),)),
-        holds(claim, "allowed"),
+        holds(found.claim, ALLOWED),
         *(Prediction(bool_of(it.value), (str(it.source),)) for it in handlers),
     )
 

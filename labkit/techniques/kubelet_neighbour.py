@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
+from labkit.model.decision import ALLOWED, Action, decide_at_kubelet
+from labkit.model.rights import known_to_kubelet
 from labkit.techniques._lib.api.access import credential_at, options_at
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.kubelet import as_apiserver, kubelet_url, retry_unknown_pod
@@ -46,8 +47,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict how the kubelet identifies the caller, and what they may do there."""
     env, kubelet = model.environment, model.environment.component(KUBELET)
     caller = known_to_kubelet(env, kubelet, credential_at(env, foothold))
-    claim = may_at_kubelet(env, kubelet, caller, ACTION)
-    return all_of(Prediction(True, (str(caller.claim),)), holds(claim, "allowed"))
+    found = decide_at_kubelet(env, kubelet, caller, ACTION)
+    return all_of(Prediction(True, (str(caller.claim),)), holds(found.claim, ALLOWED))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -16,7 +16,8 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
-from labkit.model.rights import Action, service_account
+from labkit.model.decision import Action
+from labkit.model.rights import service_account
 from labkit.model.workloads import endless_tokens
 from labkit.techniques._lib.api.access import CHANNEL, may_all
 from labkit.techniques._lib.api.tokens import (

@@ -17,7 +17,8 @@ from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model, read_model
 from labkit.model.credentials import client_credential
-from labkit.model.rights import Action, bearer_at_kubelet, may_at_kubelet
+from labkit.model.decision import ALLOWED, Action, decide_at_kubelet
+from labkit.model.rights import bearer_at_kubelet
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._lib.api.kubelet import CHANNEL, retry_unknown_pod
 from labkit.techniques._lib.machines.pod import find_pod, token_of
@@ -48,8 +49,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     if agent is None:
         return Prediction(False, (str(token_in(env, *AGENT)),))
     caller = bearer_at_kubelet(env, kubelet, agent)
-    claim = may_at_kubelet(env, kubelet, caller, ACTION)
-    return all_of(Prediction(True, (str(caller.claim),)), holds(claim, "allowed"))
+    found = decide_at_kubelet(env, kubelet, caller, ACTION)
+    return all_of(Prediction(True, (str(caller.claim),)), holds(found.claim, ALLOWED))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -105,10 +106,10 @@ def _settings(env: Environment) -> list[Setting]:
         token = token_in(env, *AGENT)
         return [("what the agent may get", token.value, str(token.source))]
     kubelet = env.component(KUBELET)
-    claim = may_at_kubelet(
+    found = decide_at_kubelet(
         env, kubelet, bearer_at_kubelet(model.environment, kubelet, agent), ACTION
     )
-    return [("whether the agent may get nodes/proxy", claim.value, str(claim.source))]
+    return [("whether the agent may get nodes/proxy", found.value, str(found.claim.source))]
 
 
 TECHNIQUE = Technique(

@@ -15,7 +15,8 @@ from labkit import agents
 from labkit.cluster import Environment
 from labkit.errors import ProbeTimeout
 from labkit.model import Foothold, Model
-from labkit.model.rights import Action, service_account
+from labkit.model.decision import Action
+from labkit.model.rights import service_account
 from labkit.model.workloads import audience_in
 from labkit.techniques._lib.api.access import CHANNEL, apiserver_of, may_all
 from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, new_token_is_known, present

@@ -14,7 +14,7 @@ from labkit.errors import LabError
 from labkit.lab import Lab
 from labkit.lab.pki import Authority, Leaf
 from labkit.model import Channel
-from labkit.model.authorization import everything_for
+from labkit.model.decision import ALLOWED, EVERYTHING, decide
 from labkit.model.rights import authenticated_as
 from labkit.verification.questions import etcd_questions, questions
 
@@ -273,8 +273,7 @@ def _is_administrator(lab: Lab, held: Credential) -> bool:
         for it in env.components
         if it.kind == "kube-apiserver"
     ]
-    found = [everything_for(env, it, who.groups, who.user) for it, who in callers if who.user]
-    return any(claim is not None and claim.value == "allow-all" for claim in found)
+    return any(decide(env, it, who, EVERYTHING).value == ALLOWED for it, who in callers)
 
 
 def url_of(channel: Channel) -> str:

@@ -216,6 +216,17 @@ def test_rules_are_removed_and_connections_cut_twice(
     assert systemctl.read_text().splitlines() == ["restart --no-block a.service"]
 
 
+def test_client_is_restarted_before_the_time_is_up_on_a_busy_machine(
+    commands: Any, leaf: Leaf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One pause may last longer than the job's whole time."""
+    systemctl = [commands(name) for name in ("iptables", "ss", "systemctl")][2]
+    monkeypatch.setattr(intercept, "stretch", lambda: 1.0)
+    monkeypatch.setattr(intercept.call_until_met, "__defaults__", (0.5,))
+    assert intercept.attempt(job(leaf)) == {"seen": []}
+    assert systemctl.read_text().splitlines() == ["restart --no-block a.service"]
+
+
 @pytest.mark.parametrize(("trigger", "several"), [(["sleep", "20"], False), (["true"], True)])
 def test_client_is_not_called_again_while_it_is_called(
     server_context: ssl.SSLContext,
@@ -235,17 +246,6 @@ def test_client_is_not_called_again_while_it_is_called(
         for process in called:
             process.kill()
             process.wait()
-
-
-def test_client_is_restarted_before_the_time_is_up_on_a_busy_machine(
-    commands: Any, leaf: Leaf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One pause may last longer than the job's whole time."""
-    systemctl = [commands(name) for name in ("iptables", "ss", "systemctl")][2]
-    monkeypatch.setattr(intercept, "stretch", lambda: 1.0)
-    monkeypatch.setattr(intercept.call_until_met, "__defaults__", (0.5,))
-    assert intercept.attempt(job(leaf)) == {"seen": []}
-    assert systemctl.read_text().splitlines() == ["restart --no-block a.service"]
 
 
 def test_rules_are_removed_even_if_the_firewall_refused(commands: Any, leaf: Leaf) -> None:

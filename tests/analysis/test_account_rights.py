@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from labkit.analysis import attack_paths, find_threats
+from labkit.analysis.attack_graph.from_rights import account_steps
 from labkit.loading import load_model
 from labkit.model import Model
 
@@ -192,3 +193,34 @@ def test_an_authorizer_that_is_not_rbac_gives_no_such_rights(tmp_path: Path) -> 
     objects = bound(ACCOUNT, EVERYTHING)
     (tmp_path / "c/objects.yaml").write_text(yaml.safe_dump_all(objects))
     assert goals(load_model(tmp_path / "c")) == set()
+
+
+@pytest.mark.parametrize("mode", ["Node,RBAC,Webhook", "Webhook,Node,RBAC", "Webhook"])
+def test_webhook_that_decides_may_let_a_pod_do_everything(tmp_path: Path, mode: str) -> None:
+    flags = (f"--authorization-mode={mode}", "--authorization-webhook-config-file=/x")
+    found = model(tmp_path / "c", flags=flags)
+    assert not attack_paths(found, "pod", "admin")
+    assert "a service outside the cluster decides" in repr(attack_paths(found, "pod", "admin"))
+
+
+def test_authorization_configuration_that_was_not_copied_may_allow_everything(
+    tmp_path: Path,
+) -> None:
+    found = model(tmp_path / "c", flags=("--authorization-config=/etc/kubernetes/authz.yaml",))
+    paths = attack_paths(found, "pod", "admin")
+    assert not paths
+    assert "what decides on authorization could not be read" in repr(paths)
+
+
+@pytest.mark.parametrize(("level", "reached"), [("view", True), ("edit", True), ("admin", False)])
+def test_account_bound_to_edit_has_the_roles_that_it_selects(
+    tmp_path: Path, level: str, reached: bool
+) -> None:
+    labels = {f"{RBAC}/aggregate-to-{level}": "true"}
+    rules = [{"apiGroups": [""], "resources": ["nodes/proxy"], "verbs": ["get"]}]
+    head = {"apiVersion": f"{RBAC}/v1", "metadata": {"name": "more", "labels": labels}}
+    ref = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "edit"}
+    binding = {**bound(ACCOUNT, [])[1], "roleRef": ref}
+    found = model(tmp_path / "c", {**head, "kind": "ClusterRole", "rules": rules}, binding)
+    names = {it.name for it in account_steps(found) if str(it.foothold).endswith("shop:till")}
+    assert ("exec-through-kubelet" in names) == reached

@@ -120,6 +120,23 @@ def test_unreadable_flags_leave_claims_unknown(folder: Path, text: str) -> None:
     assert said(env, "kubelet.service")
 
 
+@pytest.mark.parametrize(("other", "complete"), [("grub", True), ("", False)])
+def test_optional_file_is_absent_only_if_its_folder_was_copied(
+    folder: Path, other: str, complete: bool
+) -> None:
+    unit(
+        folder, f"EnvironmentFile=-/etc/default/kubelet\nExecStart=/usr/bin/kubelet {CONFIG} $ARGS"
+    )
+    if other:
+        write(folder, f"worker1/etc/default/{other}", "A=b\n")
+    env = read_cluster(folder)
+    assert env.component("kubelet@worker1").complete is complete
+    # what the configuration says stays; the port for reading only is off by default
+    assert values(folder, TO_KUBELET) == ("required", "enforced")
+    read_only = values(folder, "anyone@network -> kubelet@worker1:10255")
+    assert read_only == (("closed", "closed") if complete else ("unknown", "unknown"))
+
+
 @pytest.mark.parametrize(
     "pattern", ["/etc/default/kubelet*", "/etc/default/kube?et", "/etc/*/kubelet"]
 )

@@ -9,7 +9,8 @@ import pytest
 
 from labkit.cluster import Environment, Source, read_environment
 from labkit.model.bootstrap import FILE, bootstrap_policy, from_objects
-from labkit.model.rights import Action, Caller, authenticated_as, may, service_account
+from labkit.model.decision import Action, Caller, decide
+from labkit.model.rights import authenticated_as, service_account
 
 HARDENED = read_environment("hardened")
 READ = Action("get", "secrets", namespace="shop", name="db-credentials")
@@ -25,7 +26,7 @@ def component(name: str, node: str = "master") -> Caller:
 
 
 def allowed(who: Caller, action: Action, env: Environment = HARDENED) -> bool:
-    return may(env, env.component("kube-apiserver@master"), who, action).value == "allowed"
+    return decide(env, env.component("kube-apiserver@master"), who, action).value == "allowed"
 
 
 @pytest.mark.parametrize(
@@ -52,8 +53,8 @@ def test_components_have_the_permissions_of_the_bootstrap_policy(
 def test_bootstrap_policy_does_not_apply_under_abac() -> None:
     insecure = read_environment("insecure")
     scheduler = component("kube-scheduler")
-    found = may(insecure, insecure.component("kube-apiserver@master"), scheduler, BIND)
-    assert "ABAC" in found.detail
+    found = decide(insecure, insecure.component("kube-apiserver@master"), scheduler, BIND)
+    assert "ABAC" in found.claim.detail
 
 
 def test_every_bootstrap_binding_names_an_existing_role() -> None:

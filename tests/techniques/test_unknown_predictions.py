@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labkit import techniques
+from labkit.analysis import attack_paths
 from labkit.cluster import read_environment
 from labkit.cluster.edits import Flag
 from labkit.model import Channel, Claim, Model, read_model
@@ -77,6 +78,15 @@ def test_webhook_authorizer_makes_what_rbac_refuses_unknown() -> None:
         "proxy-reads-secrets",
         "scheduler-credential",
     }
+
+
+def test_webhook_authorizer_makes_what_credentials_open_possible() -> None:
+    plain, asked = read_model("hardened"), read_model(read_environment("hardened", WEBHOOK))
+    for start in ("pod", "holds:kube-proxy@worker1", "root:worker1"):
+        assert not attack_paths(plain, start, "admin").possible
+        found = attack_paths(asked, start, "admin")
+        assert not found
+        assert "a service outside the cluster decides" in repr(found), start
 
 
 def test_encryption_whose_configuration_cannot_be_read_predicts_nothing() -> None:

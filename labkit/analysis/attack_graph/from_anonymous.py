@@ -16,14 +16,17 @@ from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.objects.facts import Dump
 from labkit.cluster.policies import Binding, Rbac
 from labkit.model import Foothold
-from labkit.model.authorization import (
+from labkit.model.authorization import apiserver_authorization
+from labkit.model.decision import (
+    ALLOWED,
     ANONYMOUS,
     UNAUTHENTICATED,
-    apiserver_authorization,
+    Action,
     authorizers,
+    decide,
 )
 from labkit.model.footholds import CALLS, OUTSIDE, POD, SECRETS
-from labkit.model.rights import Action, authenticated_as, may
+from labkit.model.rights import authenticated_as
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
@@ -106,10 +109,9 @@ def open_apiservers(env: Environment) -> Iterator[Component]:
 def _steps_at(env: Environment, it: Component) -> Iterator[Step]:
     anonymous = authenticated_as(it, env, None)
     for action in READ_SECRETS:
-        claim = may(env, it, anonymous, action)
-        if claim.value == "allowed":
-            because = (anonymous.claim, claim)
-            yield Step(TECHNIQUE, CALLS, (SECRETS,), because, technique=TECHNIQUE)
+        found = decide(env, it, anonymous, action)
+        if found.value == ALLOWED:
+            yield Step(TECHNIQUE, CALLS, (SECRETS,), found.because, technique=TECHNIQUE)
             break
     bindings = anonymous_bindings(env.rbac)
     if not bindings or "RBAC" not in {each.kind for each in authorizers(env, it)}:

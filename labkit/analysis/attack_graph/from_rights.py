@@ -16,14 +16,22 @@ from labkit.analysis.attack_graph.from_objects.builder import account
 from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.objects.facts import ClusterNode, Dump, Namespace
 from labkit.cluster.objects.reader import Builder
-from labkit.cluster.policies import Binding, Rbac
+from labkit.cluster.policies import USER_FACING, Binding, Rbac, aggregated
 from labkit.cluster.syntax.yamldoc import read_documents
 from labkit.errors import ConfigError
 from labkit.model import Foothold
-from labkit.model.authorization import authorizers
 from labkit.model.bootstrap import bootstrap_policy
-from labkit.model.footholds import POD, SECRETS
+from labkit.model.decision import (
+    EVERYTHING,
+    UNKNOWN,
+    Decision,
+    authorizers,
+    decide,
+    member_of,
+)
+from labkit.model.footholds import ADMIN, POD, SECRETS
 from labkit.model.pod_security import standard
+from labkit.model.rights import authenticated_as
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
@@ -54,8 +62,8 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     Returns
     -------
     tuple of Step
-        Empty for the kit's own kind of environment, whose files are complete and whose
-        techniques say what its pods' tokens open, and for an apiserver without RBAC.
+        For the kit's own kind of environment, whose files are complete and whose techniques say
+        what its pods' tokens open, only those that exist if something unread allows them.
 
     Examples
     --------
@@ -64,9 +72,11 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     ()
     """
     env = model.env
-    if env is None or env.complete:
+    if env is None:
         return ()
-    found: list[Step] = []
+    if env.complete:
+        return tuple(_doubtful_steps(model, env))
+    found: list[Step] = list(_doubtful_steps(model, env))
     for it in env.components:
         if it.kind != "kube-apiserver" or not _has_rbac(env, it):
             continue
@@ -83,6 +93,27 @@ def account_steps(model: Model) -> tuple[Step, ...]:
         for pods in dump.pods:
             found.append(Step("enter-pod", POD, (Foothold("pod", pods.id),), (pods.id,), 0.01))
     return tuple(dict.fromkeys(found))
+
+
+def _doubtful_steps(model: Model, env: Environment) -> Iterator[Step]:
+    """Yield the steps that exist if what could not be read lets a caller do everything."""
+    for it in env.components:
+        if it.kind != "kube-apiserver":
+            continue
+        account_of_pod = decide(env, it, member_of(AUTHENTICATED, ACCOUNTS), EVERYTHING)
+        if account_of_pod.value == UNKNOWN:
+            yield _doubtful(account_of_pod, POD, "a pod's account")
+        names = {credential.id for credential in model.credentials}
+        for held in env.credentials:
+            name = f"{held.name}@{held.node}"
+            found = decide(env, it, authenticated_as(it, env, held), EVERYTHING)
+            if found.value == UNKNOWN and name in names:
+                yield _doubtful(found, Foothold("holds", name), held.common_name or held.name)
+
+
+def _doubtful(found: Decision, place: Foothold, who: str) -> Step:
+    unknown = f"whether {who} may do everything: {found.claim.detail}"
+    return Step("use-credential", place, (ADMIN,), (found.claim,), unknown=unknown)
 
 
 def assumed_accounts(env: Environment) -> Iterator[tuple[Foothold, tuple[str, ...]]]:
@@ -160,7 +191,14 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         for it in found.rbac.roles
     ]
     named = {(it.namespace, it.name) for it in roles}
-    roles += [it for it in own.roles if (it.namespace, it.name) not in named]
+    facing = {it.name: it for it in USER_FACING}
+    for it in own.roles:
+        if (it.namespace, it.name) in named:
+            continue
+        selects = facing.get(it.name) if not it.namespace else None
+        if selects:
+            it = replace(it, labels=selects.labels, selectors=selects.selectors)
+        roles.append(it)
     bound = {(it.namespace, it.name) for it in env.rbac.bindings}
     bindings: list[Binding] = [*env.rbac.bindings]
     bindings += [it for it in own.bindings if (it.namespace, it.name) not in bound]
@@ -183,7 +221,7 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         found,
         nodes=tuple(nodes.values()),
         namespaces=tuple(Namespace(name, _level(env, apiserver, name)) for name in homes),
-        rbac=Rbac(tuple(roles), tuple(bindings)),
+        rbac=Rbac(tuple(aggregated(roles)), tuple(bindings)),
     )
 
 

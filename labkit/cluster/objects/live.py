@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from labkit.cluster.objects.access import sequence, text_of
 from labkit.cluster.objects.facts import Dump
 from labkit.cluster.objects.reader import KINDS, Builder
 from labkit.cluster.syntax.source import Unknown
+from labkit.cluster.syntax.values import sequence, text_of
 from labkit.errors import ConfigError
 
 __all__ = ["read_live"]

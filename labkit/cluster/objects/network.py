@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from labkit.cluster.objects.access import mapping, selects, sequence, text_of, words
 from labkit.cluster.objects.facts import Endpoint, Ingress, NetworkPolicy, Service
+from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, words
 
 __all__ = ["NETWORK", "NetworkObject"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from labkit.cluster.objects.access import at, mapping, sequence, text_of, truth
 from labkit.cluster.objects.facts import Container, HostPath, PodSpec
+from labkit.cluster.syntax.values import at, mapping, sequence, text_of, truth
 
 __all__ = ["clean_path", "owner_of", "spec_of"]
 

@@ -5,20 +5,11 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labkit.cluster.objects.access import (
-    is_dump,
-    mapping,
-    objects,
-    selects,
-    sequence,
-    text_of,
-    truth,
-    words,
-)
+from labkit.cluster.objects.access import is_dump, objects
 from labkit.cluster.objects.facts import (
     Account,
     ClusterNode,
@@ -34,9 +25,10 @@ from labkit.cluster.objects.facts import (
 )
 from labkit.cluster.objects.network import NETWORK, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
-from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
+from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
 from labkit.cluster.syntax.source import Source, Unknown, bool_of, decode, is_true, unknown_of
+from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, truth, words
 from labkit.errors import ConfigError
 
 __all__ = ["DUMP_COMMAND", "KINDS", "Builder", "has_objects", "read_dump"]
@@ -143,15 +135,6 @@ def has_objects(folder: Path) -> bool:
 
 
 @dataclass
-class _Aggregated:
-    """A ClusterRole during the reading: its labels, and the selectors of its aggregation rule."""
-
-    role: RbacRole
-    labels: Mapping[str, Any]
-    selectors: tuple[Mapping[str, Any], ...]
-
-
-@dataclass
 class _EqualPods:
     """Equal pods during the reading: their common labels, their names and nodes."""
 
@@ -191,7 +174,7 @@ class Builder:
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
     secrets: dict[tuple[str, str], SecretName] = field(default_factory=dict)
     network: list[NetworkObject] = field(default_factory=list)
-    roles: dict[tuple[str, str], _Aggregated] = field(default_factory=dict)
+    roles: dict[tuple[str, str], RbacRole] = field(default_factory=dict)
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
     late: list[Mapping[str, Any]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _EqualPods] = field(default_factory=dict)
@@ -285,8 +268,8 @@ class Builder:
             endpoints=tuple(it for it in self.network if isinstance(it, Endpoint)),
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
-            rbac=Rbac(tuple(self._roles()), tuple(self.bindings.values())),
-            aggregated=frozenset(it.role.name for it in self.roles.values() if it.selectors),
+            rbac=Rbac(tuple(aggregated(self.roles.values())), tuple(self.bindings.values())),
+            aggregated=frozenset(it.name for it in self.roles.values() if it.selectors),
             workloads=frozenset(self.workloads),
             unknowns=(
                 *self.unread,
@@ -305,7 +288,7 @@ class Builder:
         """Yield what is not known of workloads that a rule names, and that made no pod."""
         names = {(kind, name) for kind, _, name in self.workloads}
         for found in self.roles.values():
-            for rule in found.role.rules:
+            for rule in found.rules:
                 if not rule.names or not CHANGE & set(rule.verbs):
                     continue
                 for resource in rule.resources:
@@ -314,7 +297,7 @@ class Builder:
                     if lost and kind and kind not in self.kinds:
                         what = f"no pod of {kind} {', '.join(lost)} is in the dump"
                         why = f"{what}: taken to be absent; add {resource} to the dump to be sure"
-                        at = found.role.source
+                        at = found.source
                         yield Unknown(at.path, None, at.text, why)
 
     def _missing_roles(self) -> Iterator[Unknown]:
@@ -339,16 +322,6 @@ class Builder:
             yield PodGroup(
                 namespace, name, account, spec, nodes, names, labels, str(owner), str(made_by)
             )
-
-    def _roles(self) -> Iterator[RbacRole]:
-        every = [found for found in self.roles.values() if not found.role.namespace]
-        for found in self.roles.values():
-            rules = dict.fromkeys(found.role.rules)
-            for selector in found.selectors:
-                for other in every:
-                    if other is not found and selects(selector, other.labels):
-                        rules |= dict.fromkeys(other.role.rules)
-            yield replace(found.role, rules=tuple(rules))
 
 
 def _namespace(item: Mapping[str, Any]) -> str:
@@ -426,7 +399,7 @@ def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: S
         # refuse a malformed selector here, where the object is known
         selects(selector, {})
     labels = mapping(item, "metadata", "labels")
-    to.roles[namespace, name] = _Aggregated(RbacRole(name, namespace, rules, at), labels, selectors)
+    to.roles[namespace, name] = RbacRole(name, namespace, rules, at, labels, selectors)
 
 
 def _binding(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:

@@ -87,16 +87,19 @@ def _clients(it: Component) -> Claim:
 def _authorization(env: Environment, it: Component) -> Claim:
     # a model written by hand needs the kinds alone
     from labkit.model.authorization import kubelet_authorization
-    from labkit.model.rights import Action, known_to_kubelet, may_at_kubelet
+    from labkit.model.decision import ALLOWED, UNKNOWN, Action, decide_at_kubelet
+    from labkit.model.rights import known_to_kubelet
 
     rights = kubelet_authorization(env, it)
-    for verb in RUN_COMMANDS if rights.value == "enforced" else ():
-        action = Action(verb, "nodes/proxy", name=it.node)
-        runs = may_at_kubelet(env, it, known_to_kubelet(env, it, None), action)
-        if runs.value == "allowed":
-            # every caller can leave their credential out, and is then anonymous
-            rights = Claim("allow-all", f"without a credential, {runs.detail}", runs.source)
-    return rights
+    if rights.value != "enforced":
+        return rights
+    # every caller can leave their credential out, and is then anonymous
+    actions = [Action(verb, "nodes/proxy", name=it.node) for verb in RUN_COMMANDS]
+    runs = decide_at_kubelet(env, it, known_to_kubelet(env, it, None), actions)
+    if runs.value == ALLOWED:
+        detail = f"without a credential, {runs.claim.detail}"
+        return Claim("allow-all", detail, runs.claim.source)
+    return runs.claim if runs.value == UNKNOWN else rights
 
 
 SERVER = Server(

@@ -13,8 +13,8 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     StepBuilder,
     inside,
 )
-from labkit.cluster.objects.access import selects
 from labkit.cluster.objects.facts import NetworkPolicy, PodGroup, Service
+from labkit.cluster.syntax.values import selects
 from labkit.model.footholds import OUTSIDE
 
 __all__ = ["write_entry_points"]

@@ -10,7 +10,8 @@ from labkit.cluster import Component, Credential, Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
 from labkit.model.authorization import credential_of
-from labkit.model.rights import Action, Caller, authenticated_as, may, restricted
+from labkit.model.decision import ALLOWED, Action, Caller, decide
+from labkit.model.rights import authenticated_as, restricted
 from labkit.techniques._lib.api.ask import url_of
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, all_of, holds
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from labkit.lab import Lab
 
 __all__ = [
+    "ACCESS_REVIEW",
     "CHANNEL",
-    "EVERYTHING",
     "IDENTITY",
     "api_url",
     "apiserver_of",
@@ -37,7 +38,7 @@ __all__ = [
 CHANNEL = "* -> kube-apiserver@master:6443"
 #: The apiserver's endpoints that return the caller's identity and rights.
 IDENTITY = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-EVERYTHING = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+ACCESS_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 def apiserver_of(env: Environment) -> Component:
@@ -84,7 +85,7 @@ def options_at(env: Environment, foothold: Foothold) -> list[str]:
 def may_all(model: Model, caller: Caller, actions: Iterable[Action]) -> Prediction:
     """Predict whether a caller is allowed all of some actions."""
     env, apiserver = model.environment, apiserver_of(model.environment)
-    parts = [holds(may(env, apiserver, caller, action), "allowed") for action in actions]
+    parts = [holds(decide(env, apiserver, caller, action).claim, ALLOWED) for action in actions]
     return all_of(Prediction(True, (str(caller.claim),)), *parts)
 
 
@@ -94,7 +95,7 @@ def may_write(model: Model, caller: Caller, action: Action) -> Prediction:
     objection = restricted(apiserver_of(model.environment), caller)
     if objection is None:
         return allowed
-    return all_of(allowed, Prediction(False, (str(objection),)))
+    return all_of(allowed, holds(objection, "allow-all"))
 
 
 def everything_review() -> bytes:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
+from labkit.model.decision import Action
 from labkit.model.pod_security import host_paths
-from labkit.model.rights import Action
 from labkit.techniques._lib.api.access import (
     api_url,
     apiserver_of,

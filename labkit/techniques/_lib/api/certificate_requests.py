@@ -13,7 +13,7 @@ from labkit import agents
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
-from labkit.model.rights import Action
+from labkit.model.decision import Action
 from labkit.techniques._lib.machines.admin import remove
 from labkit.techniques._lib.machines.reach import execution_place, run_from
 

@@ -11,7 +11,8 @@ from labkit.cluster import Credential, Environment
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
 from labkit.model.authorization import credential_of
-from labkit.model.rights import Caller, authenticated_as
+from labkit.model.decision import Caller
+from labkit.model.rights import authenticated_as
 from labkit.techniques._lib.api.access import apiserver_of
 from labkit.techniques._lib.machines.reach import execution_place, run_from
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace
-from labkit.model.rights import Action
+from labkit.model.decision import Action
 from labkit.techniques._lib.api.breakout import PLAIN, plain_pod
 from labkit.techniques._lib.api.stolen_certificate import ApiRequest
 from labkit.techniques._lib.machines.admin import read

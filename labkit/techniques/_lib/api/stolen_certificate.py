@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
-from labkit.model.rights import Action
+from labkit.model.decision import Action
 from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all, may_write
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.component_credential import WORKER, caller, credential_options
