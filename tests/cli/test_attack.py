@@ -45,6 +45,9 @@ class FakeLab:
     def exec(self, *_: Any, **__: Any) -> Output:
         return Output(0, b"", b"")
 
+    def require_same_files(self) -> None:
+        pass
+
     def recover(self) -> None:
         type(self).recovered += 1
 
