@@ -140,8 +140,10 @@ def listeners() -> Section:
     for line in output("ss", "-H", "-lntup"):
         kind, _, _, _, address, *rest = line.split()
         name = re.search(r'\("([^"]+)"', " ".join(rest))
-        shown = "127.0.0.1:any" if EPHEMERAL.match(address) else address
-        found[f"{kind} {shown}"] = name[1] if name else "the kernel"
+        if not EPHEMERAL.match(address):
+            found[f"{kind} {address}"] = name[1] if name else "the kernel"
+        elif name:  # several programs may have such a port
+            found[f"{kind} 127.0.0.1:any of {name[1]}"] = "listens"
     return found
 
 

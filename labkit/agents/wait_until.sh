@@ -7,7 +7,12 @@ until "$@" >/run/labkit-wait.$$ 2>&1; do
   if [ -n "$unit" ]; then
     load=$(systemctl show --property=LoadState --value "$unit" 2>/dev/null)
     case "$load" in '' | loaded) ;; *) echo "systemd says: $load"; exit 3 ;; esac
-    if systemctl --quiet is-failed "$unit"; then echo "systemd gave up on it"; exit 4; fi
+    # a restart whose stop took too long fails for a moment, and its start is still to come
+    job=$(systemctl show --property=Job --value "$unit" 2>/dev/null)
+    if [ "${job:-0}" = 0 ] && systemctl --quiet is-failed "$unit"; then
+      echo "systemd gave up on it"
+      exit 4
+    fi
   fi
   sleep 0.2
 done

@@ -47,8 +47,9 @@ from labkit.lab.wait import journal, stretch_of
 
 __all__ = ["Lab"]
 
-#: Seconds in which a component that has just been restarted must answer again.
-RECOVERY_S = 10.0
+#: Seconds in which a component that has just been restarted must answer again; and how many a busy
+#: machine gets at most, because a command must soon say what does not run.
+RECOVERY_S, MOST_RECOVERY_S = 10.0, 25.0
 #: Seconds for which a lab counts as it was asked, while the lock is taken.
 FRESH_S = 3.0
 #: Seconds that an engine without other work needs at most to list a lab; and how many times more
@@ -418,7 +419,7 @@ class Lab:
         began, stretch = time.monotonic(), 1.0
         while status.state != "ready":
             waited = time.monotonic() - began
-            if status.state != "broken" or waited > RECOVERY_S * stretch:
+            if not status.may_recover or waited > min(RECOVERY_S * stretch, MOST_RECOVERY_S):
                 raise status.error()
             with contextlib.suppress(LabkitError):  # a frozen machine does not say how busy it is
                 stretch = self.stretch()

@@ -94,6 +94,22 @@ class LabStatus:
     running: str = ""
 
     @property
+    def may_recover(self) -> bool:
+        """Whether what is broken may answer again by itself: all of its machines run.
+
+        Examples
+        --------
+        >>> broken = {"master": ("the apiserver does not answer",)}
+        >>> up, down = {"master": "running"}, {"master": "paused"}
+        >>> LabStatus("demo", "insecure", "broken", up, problems=broken).may_recover
+        True
+        >>> LabStatus("demo", "insecure", "broken", down, problems=broken).may_recover
+        False
+        """
+        ours = (self.machines.get(node) for node in self.problems)
+        return self.state == "broken" and all(status == "running" for status in ours)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a person has to know about the lab: that it reaches the host, for example.
 
