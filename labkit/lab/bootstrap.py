@@ -324,7 +324,7 @@ def _kubectl(
     master: Container, env: Environment, documents: Sequence[object], *arguments: str
 ) -> None:
     kubeconfig = f"--kubeconfig={env.bootstrap_kubeconfig}"
-    argv = agents.argv("kubectl_with_manifests", kubeconfig, *arguments)
+    argv = ["kubectl", kubeconfig, *arguments, "--filename=-"]
     execute(master, argv, stdin=as_list(documents), timeout=60)
 
 

@@ -292,14 +292,6 @@ def test_unit_that_has_failed_while_it_is_restarted_is_waited_for(
     assert shell("wait_until", here, "etcd.service", "sh", "-c", script).returncode == 0
 
 
-def test_kubectl_gets_the_manifests_in_a_temporary_file(commands: Any, here: Path) -> None:
-    kubectl = commands("kubectl", 'for last; do :; done; cat "${last#--filename=}"; exit 5')
-    done = shell("kubectl_with_manifests", here, "apply", "--server-side", stdin=b'{"kind": 1}')
-    assert (done.returncode, done.stdout) == (5, b'{"kind": 1}')
-    assert kubectl.read_text().startswith(f"apply --server-side --filename={here}/")
-    assert not list(here.iterdir())
-
-
 def test_lock_is_held_by_one_process_and_freed_when_its_input_ends(tmp_path: Path) -> None:
     def start(about: str) -> subprocess.Popen[str]:
         argv = agents.argv("hold_lock", str(tmp_path), about)
