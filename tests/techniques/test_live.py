@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from labkit import techniques
+from labkit.agents.fingerprint import SERVER
 from labkit.errors import LabError, LabkitError, ProbeError
 from labkit.model import Foothold, read_model
 from labkit.techniques._lib.machines.reach import address_in_lab
@@ -34,9 +35,13 @@ def expected(name: str, mode: str, foothold: Foothold) -> str:
 
 
 def programs(lab: Any, node: str) -> list[str]:
-    """Return the command lines of the programs that techniques start on a machine."""
+    """Return the command lines of the programs that techniques start on a machine.
+
+    The server of a client's commands is none of them: it ends some time after its client.
+    """
     lines = lab.exec(node, ["ps", "-eo", "comm=,args="]).text.splitlines()
-    return sorted(line for line in lines if STARTED & set(line.split()[:1]))
+    started = (line for line in lines if STARTED & set(line.split()[:1]))
+    return sorted(line for line in started if SERVER.decode() not in line)
 
 
 def state(lab: Any) -> dict[str, Any]:
