@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.errors import LabkitError
 from labkit.lab.connection import close_all
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from labkit.lab.progress import ProgressStep, Reporter
 
 __all__ = ["Stopped", "aside", "bring_up", "in_parallel"]
+
+#: Seconds after which a signal that came just before a wait is seen.
+STEP_S = 0.5
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -111,11 +114,12 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
     with ThreadPoolExecutor(max_workers=max(1, len(items))) as pool:
         try:
             futures = [pool.submit(act, item) for item in items]
-            wait(futures)
+            _wait_for(futures)
         except KeyboardInterrupt:
             with guard:
                 _interrupt(threads)
             close_all()
+            _wait_for(futures)
             raise
     return _results(futures)
 
@@ -149,6 +153,12 @@ def aside() -> Iterator[ThreadPoolExecutor]:
         except KeyboardInterrupt:
             close_all()
             raise
+
+
+def _wait_for(futures: Sequence[Future[Any]]) -> None:
+    """Wait until all futures are done, in steps: a signal just before a wait is seen after it."""
+    while wait(futures, timeout=STEP_S).not_done:
+        pass
 
 
 def _interrupt(threads: set[int]) -> None:
@@ -204,7 +214,7 @@ def bring_up(
     with ThreadPoolExecutor(max_workers=max(1, len(labs))) as pool:
         futures = [pool.submit(lab.up, retain=retain) for lab in labs]
         try:
-            wait(futures)
+            _wait_for(futures)
         except KeyboardInterrupt:
             stoppable.stop.set()
             with reporter.step("interrupted: end the labs that are not up yet"):
