@@ -150,9 +150,10 @@ def look(root: Path, ask: Sequence[str]) -> dict[str, str]:
     found |= dict(invalid(root / "etc", datetime.now(UTC)))
     if asked and not found:
         try:
-            patience = PATIENCE * stretch()
-            if said := asked.communicate(timeout=patience)[1] if asked.wait(patience) else "":
-                found["the apiserver"] = f"is not ready: {reason(said)}"
+            said = asked.communicate(timeout=PATIENCE * stretch())[1]
+            if asked.returncode:
+                why = reason(said) or f"exit status {asked.returncode}"
+                found["the apiserver"] = f"is not ready: {why}"
         except subprocess.TimeoutExpired:
             found["the apiserver"] = "does not answer"
     if asked:

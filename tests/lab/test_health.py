@@ -33,6 +33,23 @@ def process(root: Path, number: int, state: str) -> None:
     (root / f"proc/{number}/stat").write_text(f"{number} (a (b) c) {state} 1 1 1")
 
 
+@pytest.mark.parametrize(
+    ("request_", "problem"),
+    [
+        (["sh", "-c", "echo '[-]etcd failed' >&2; exit 1"], "is not ready: [-]etcd failed"),
+        # a refusal without a word is a refusal
+        (["false"], "is not ready: exit status 1"),
+        (["true"], None),
+    ],
+)
+def test_apiserver_that_is_not_ready_is_named(
+    request_: list[str], problem: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proc").mkdir()
+    monkeypatch.setattr(agent, "full", lambda _: ())
+    assert agent.look(tmp_path, request_).get("the apiserver") == problem
+
+
 def test_processes_that_a_signal_stopped_are_found(tmp_path: Path) -> None:
     for number, state in ((1, "S"), (20, "T"), (30, "R"), (40, "t")):
         process(tmp_path, number, state)
