@@ -140,10 +140,11 @@ def listeners() -> Section:
     for line in output("ss", "-H", "-lntup"):
         kind, _, _, _, address, *rest = line.split()
         name = re.search(r'\("([^"]+)"', " ".join(rest))
-        if not EPHEMERAL.match(address):
-            found[f"{kind} {address}"] = name[1] if name else "the kernel"
-        elif name:  # several programs may have such a port
-            found[f"{kind} 127.0.0.1:any of {name[1]}"] = "listens"
+        program = name[1] if name else "the kernel"
+        if EPHEMERAL.match(address):  # Docker's DNS has such a port as well as containerd
+            found[f"{kind} 127.0.0.1:any of {program}"] = "listens"
+        else:
+            found[f"{kind} {address}"] = program
     return found
 
 

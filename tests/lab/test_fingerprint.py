@@ -48,6 +48,24 @@ def test_programs_of_others_are_named_and_own_ones_are_not() -> None:
         process.kill()
 
 
+def test_ports_of_the_kernels_choice_are_told_apart_by_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Docker's DNS, whose process is outside, listens on such a port as well as containerd."""
+    lines = [
+        'tcp LISTEN 0 4096 127.0.0.1:42781 0.0.0.0:* users:(("containerd",pid=90,fd=14))',
+        "tcp LISTEN 0 4096 127.0.0.11:43695 0.0.0.0:*",
+        "tcp LISTEN 0 4096 0.0.0.0:9 0.0.0.0:*",
+    ]
+    for each in (lines, lines[::-1]):
+        monkeypatch.setattr(fingerprint, "output", lambda *_, each=each: each)
+        assert fingerprint.listeners() == {
+            "tcp 127.0.0.1:any of containerd": "listens",
+            "tcp 127.0.0.1:any of the kernel": "listens",
+            "tcp 0.0.0.0:9": "the kernel",
+        }
+
+
 def test_server_of_another_client_is_no_difference(tmp_path: Path) -> None:
     server = agents.argv("run_commands")
     for number, argv in (("41", server), ("42", ["python3", "-c", "import socket"])):
