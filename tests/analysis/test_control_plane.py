@@ -60,6 +60,17 @@ def test_insecure_has_exactly_the_expected_findings() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("audit", "state"),
+    [("none", "open"), ("partial", "open"), ("on", "mitigated"), ("unknown", "unknown")],
+)
+def test_audit_log_that_misses_requests_is_a_finding(audit: str, state: str) -> None:
+    draft = Draft("by hand")
+    draft.component("kube-apiserver", claims={"audit": audit})
+    found = [it for it in find_threats(draft.model()) if it.id.startswith("no-audit")]
+    assert [it.state for it in found] == [state]
+
+
 @pytest.mark.parametrize("name", SAID)
 def test_residual_finding_is_explained(name: str) -> None:
     [stays] = find_threats(control_plane(name)).state("residual")

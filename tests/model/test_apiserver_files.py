@@ -63,6 +63,9 @@ HEALTH = '- level: None\n  nonResourceURLs: ["/healthz*"]\n'
         # the first rule that matches decides
         (NONE + METADATA, LOG, "none"),
         (HEALTH + METADATA, LOG, "on"),
+        # kubectl exec and every read of a secret are missed
+        ("- level: Metadata\n  verbs: [create, update, patch, delete]\n", LOG, "partial"),
+        ("- level: None\n  verbs: [get]\n" + METADATA, LOG, "partial"),
         (HEALTH, LOG, "none"),
         (METADATA + NONE, LOG, "on"),
         # kube-apiserver starts with none of these
