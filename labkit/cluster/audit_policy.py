@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labkit.cluster.policies import path_matches
 from labkit.cluster.syntax.source import Source, Unknown, broken
 from labkit.cluster.syntax.yamldoc import Document, Key, read_one
 
@@ -136,8 +137,7 @@ class AuditRule:
             )
         if self.paths:
             return not request.resource and any(
-                request.path == path or (path.endswith("*") and request.path.startswith(path[:-1]))
-                for path in self.paths
+                path_matches(path, request.path) for path in self.paths
             )
         return True
 

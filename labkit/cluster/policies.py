@@ -24,6 +24,7 @@ __all__ = [
     "RbacRole",
     "RbacRule",
     "aggregated",
+    "path_matches",
     "read_abac",
     "read_encryption",
     "read_etcd_auth",
@@ -614,3 +615,24 @@ def read_etcd_auth(text: str, path: str) -> EtcdAuth:
     # etcd makes its role root by itself
     del roles["root"]
     return EtcdAuth(tuple(roles.items()), tuple(users.items()), source)
+
+
+def path_matches(rule: str, path: str) -> bool:
+    """Say whether a rule's path is a request's: ``*`` at its end stands for any rest.
+
+    RBAC, ABAC and audit policies compare the paths of requests for no resource in this way.
+
+    Parameters
+    ----------
+    rule, path : str
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> path_matches("/logs/*", "/logs/syslog"), path_matches("/logs/*", "/logs")
+    (True, False)
+    """
+    return rule in ("*", path) or (rule.endswith("*") and path.startswith(rule.rstrip("*")))

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from labkit.cluster.apiserver_files import Authorizer
 from labkit.cluster.facts import Component, Environment
-from labkit.cluster.policies import AbacRule, Rbac
+from labkit.cluster.policies import AbacRule, Rbac, path_matches
 from labkit.cluster.syntax.source import Source
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.claims import Claim
 from labkit.model.node_authorizer import node_allows
-from labkit.model.rules import Action, path_matches, rule_allows
+from labkit.model.rules import Action, rule_allows
 
 __all__ = [
     "ALLOWED",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from labkit.cluster.policies import RbacRule
+from labkit.cluster.policies import RbacRule, path_matches
 
-__all__ = ["Action", "path_matches", "rule_allows"]
+__all__ = ["Action", "rule_allows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,6 @@ def rule_allows(rule: RbacRule, action: Action) -> bool:
         and _resource_among(action.resource, rule.resources)
         and (not rule.names or action.name in rule.names)
     )
-
-
-def path_matches(rule: str, path: str) -> bool:
-    """Say whether a rule's path is a request's: ``*`` at its end stands for any rest.
-
-    Examples
-    --------
-    >>> path_matches("/logs/*", "/logs/syslog"), path_matches("/logs/*", "/logs")
-    (True, False)
-    """
-    return rule in ("*", path) or (rule.endswith("*") and path.startswith(rule.rstrip("*")))
 
 
 def _among(wanted: str, known: Iterable[str]) -> bool:

@@ -6,7 +6,6 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterator
 
 from labkit.cluster import Component
 from labkit.cluster.audit_policy import AuditedRequest
@@ -16,7 +15,7 @@ from labkit.lab.curl import as_curl
 from labkit.model import Model
 from labkit.model.credentials import AUDITED
 from labkit.verification.questions import BINDING, Question
-from labkit.verification.report import FOUND_OUT, Row
+from labkit.verification.report import Row, verdict_on
 
 __all__ = ["audit_question", "audit_rows"]
 
@@ -49,15 +48,13 @@ def audit_rows(lab: Lab, model: Model) -> list[Row]:
         claim = part.claim("audit")
         if claim is None:
             continue
-        observed = verdict = control = ""
         try:
             observed, reason, control = _observe(lab, lab.environment.component(part.id))
         except LabkitError as error:
-            reason = str(error).replace("\n", " ")
+            observed, reason, control = "", str(error).replace("\n", " "), ""
             verdict = "unprobed"
-        if not verdict:
-            differs = FOUND_OUT if claim.value == "unknown" else "disagree"
-            verdict = "agree" if observed == claim.value else differs
+        else:
+            verdict = verdict_on(claim.value, observed)
         found.append(
             Row(
                 mode=lab.mode,
@@ -118,7 +115,10 @@ def _observe(lab: Lab, apiserver: Component) -> tuple[str, str, str]:
     mark = f"labkit-{secrets.token_hex(8)}"
     before = _counted(lab)
     asked = {f"{mark}-{number}": request for number, request in enumerate(AUDITED)}
-    answers = [_ask(lab, audit_question(request), ident) for ident, request in asked.items()]
+    answers = [
+        _ask(lab, apiserver.node, audit_question(request), ident)
+        for ident, request in asked.items()
+    ]
     control = f"{len(answers)} requests were answered, with HTTP {', '.join(sorted({*answers}))}"
     if not log:
         now = _counted(lab)
@@ -133,18 +133,11 @@ def _observe(lab: Lab, apiserver: Component) -> tuple[str, str, str]:
     return word, f"not in {log}: {', '.join(missed)}", control
 
 
-def _ask(lab: Lab, question: Question, ident: str) -> str:
-    """Send a request as the administrator, and return its HTTP status."""
+def _ask(lab: Lab, node: str, question: Question, ident: str) -> str:
+    """Send a request from a machine as the administrator, and return its HTTP status."""
     argv = as_curl(lab.environment, question.method, question.path)
-    argv += [
-        "--header",
-        f"Audit-ID: {ident}",
-        "--output",
-        "/dev/null",
-        "--write-out",
-        "%{http_code}",
-    ]
-    node = next(it.node for it in lab.environment.components if it.kind == "kube-apiserver")
+    argv += ["--header", f"Audit-ID: {ident}"]
+    argv += ["--output", "/dev/null", "--write-out", "%{http_code}"]
     output = lab.exec(node, argv, stdin=question.body.encode(), check=False)
     status = output.text.strip()
     if not status.strip("0"):
@@ -152,16 +145,14 @@ def _ask(lab: Lab, question: Question, ident: str) -> str:
     return status
 
 
-def _missing(
-    lab: Lab, apiserver: Component, log: str, idents: list[str], wait: float
-) -> Iterator[str]:
-    """Yield the audit ids that are not in a log, as soon as all are there or after some seconds."""
+def _missing(lab: Lab, apiserver: Component, log: str, idents: list[str], wait: float) -> list[str]:
+    """Return the audit ids that are not in a log, once all are there or after some seconds."""
     deadline = time.monotonic() + wait
     while True:
         text = _log(lab, apiserver, log, idents[0].rpartition("-")[0])
         missing = [ident for ident in idents if f'"{ident}"' not in text]
         if not missing or time.monotonic() >= deadline:
-            return iter(missing)
+            return missing
         time.sleep(1)
 
 
@@ -179,4 +170,6 @@ def _log(lab: Lab, apiserver: Component, log: str, mark: str) -> str:
 def _counted(lab: Lab) -> int:
     """Return the number of events that the apiserver counts, whether they are written or not."""
     found = COUNTER.search(lab.api("GET", "/metrics").text)
-    return int(found[1]) if found else 0
+    if not found:
+        raise LabkitError("the apiserver's metrics do not say how many events it recorded")
+    return int(found[1])

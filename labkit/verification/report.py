@@ -14,7 +14,7 @@ from labkit.tables import Cells, columns, html
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["FOUND_OUT", "Report", "Row"]
+__all__ = ["FOUND_OUT", "Report", "Row", "verdict_on"]
 
 #: What was found out of a claim that the model does not know.
 FOUND_OUT = "found out"
@@ -25,6 +25,28 @@ MARK = {
     FOUND_OUT: FOUND_OUT,
 }
 COLOUR = {"agree": "green", "disagree": "bold red", "unprobed": "yellow", FOUND_OUT: "cyan"}
+
+
+def verdict_on(claimed: str, observed: str) -> str:
+    """Return how what a lab showed compares with a claim of the model.
+
+    Parameters
+    ----------
+    claimed, observed : str
+        Values in the vocabulary of the model.
+
+    Returns
+    -------
+    {"agree", "disagree", "found out"}
+
+    Examples
+    --------
+    >>> verdict_on("none", "none"), verdict_on("none", "tls1.3"), verdict_on("unknown", "none")
+    ('agree', 'disagree', 'found out')
+    """
+    if claimed == observed:
+        return "agree"
+    return FOUND_OUT if claimed == "unknown" else "disagree"
 
 
 def _cell(row: Row) -> str:

@@ -17,7 +17,7 @@ from labkit.verification.audit import audit_rows
 from labkit.verification.content import content_rows
 from labkit.verification.observe import Observed, Results, Unprobed, observe
 from labkit.verification.plan import Job, listener_of, make_plan, node_of, process_of
-from labkit.verification.report import FOUND_OUT, Report, Row
+from labkit.verification.report import Report, Row, verdict_on
 
 __all__ = ["verify"]
 
@@ -193,8 +193,7 @@ def _row(mode: str, channel: Channel, name: str, results: Results) -> Row:
         observed = Observed("", str(cause))
         verdict = "unprobed"
     else:
-        differs = FOUND_OUT if claim.value == "unknown" else "disagree"
-        verdict = "agree" if observed.value == claim.value else differs
+        verdict = verdict_on(claim.value, observed.value)
     return Row(
         mode=mode,
         channel=channel.id,

@@ -70,6 +70,14 @@ def test_apiserver_that_does_not_answer_is_unprobed() -> None:
     assert (row.observed, row.verdict) == ("", "unprobed")
 
 
+def test_metrics_that_do_not_count_events_are_no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeLab, "api", lambda *_: SimpleNamespace(text="go_goroutines 7\n"))
+    env = read_environment("insecure")
+    lab: Any = FakeLab(env, "nowhere")
+    [row] = audit_rows(lab, read_model(env))
+    assert (row.observed, row.verdict) == ("", "unprobed")
+
+
 def test_no_question_changes_the_cluster() -> None:
     for request in AUDITED:
         question = audit_question(request)
