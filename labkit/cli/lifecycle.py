@@ -132,8 +132,7 @@ def status(
         for line in lab.lines():
             typer.echo(f"  {line}")
         if lab.state in ("broken", "incomplete", "stopped"):
-            command = "reset" if lab.state == "broken" else "up"
-            say(f"next: labkit {command} --name {lab.name} --mode {lab.mode}")
+            say(f"next: {lab.remedy}")
         if lab.running:
             say(f"running: {lab.running}")
         if lab.interrupted:

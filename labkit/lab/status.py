@@ -143,6 +143,12 @@ class LabStatus:
         """
         return [f"{node}: {it}" for node, every in self.problems.items() for it in every]
 
+    @property
+    def remedy(self) -> str:
+        """The command that makes the lab ready."""
+        command = "reset" if self.state == "broken" else "up"
+        return f"labkit {command} --name {self.name} --mode {self.mode}"
+
     def error(self) -> LabError:
         """Return the error of a command that needs the lab to be ready.
 
@@ -158,16 +164,12 @@ class LabStatus:
           | etcd1: is paused
           next: labkit reset --name x --mode insecure
         """
-        options = f"--name {self.name} --mode {self.mode}"
         if self.state == "absent":
-            return NoSuchLab(
-                f"no lab {self.name!r} in mode {self.mode}", hint=f"labkit up {options}"
-            )
-        command = "reset" if self.state == "broken" else "up"
+            return NoSuchLab(f"no lab {self.name!r} in mode {self.mode}", hint=self.remedy)
         return LabError(
             f"lab {self.name!r} ({self.mode}) is {self.state}",
             evidence=self.lines(),
-            hint=f"labkit {command} {options}",
+            hint=self.remedy,
         )
 
 

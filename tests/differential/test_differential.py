@@ -346,6 +346,17 @@ def differences(lab: Lab, policy: list[dict[str, Any]], asked: list[Question]) -
     ]
 
 
+def case_settings(count: int) -> settings:
+    """Return hypothesis's settings for some questions, of which each case has EACH."""
+    return settings(
+        max_examples=max(1, count // EACH),
+        deadline=None,
+        database=None,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 def compare(lab: Lab, number: int, count: int) -> tuple[int, int]:
     """Ask the questions of a seed; return how many there were, and how many were allowed.
 
@@ -358,14 +369,7 @@ def compare(lab: Lab, number: int, count: int) -> tuple[int, int]:
     asked_so_far = allowed = 0
 
     @seed(number)
-    @settings(
-        max_examples=max(1, count // EACH),
-        deadline=None,
-        database=None,
-        verbosity=Verbosity.quiet,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(case_settings(count), phases=[Phase.generate, Phase.shrink])
     @given(CASES)
     def check(case: tuple[list[dict[str, Any]], list[Question]]) -> None:
         nonlocal asked_so_far, allowed
@@ -479,14 +483,7 @@ def compare_kubelet(lab: Lab, number: int, count: int) -> int:
     sent = tried = 0
 
     @seed(number)
-    @settings(
-        max_examples=max(1, count // EACH),
-        deadline=None,
-        database=None,
-        verbosity=Verbosity.quiet,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(case_settings(count), phases=[Phase.generate])
     @given(KUBELET_CASES)
     def check(case: tuple[list[dict[str, Any]], list[tuple[str, str]]]) -> None:
         nonlocal sent, tried

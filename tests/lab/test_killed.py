@@ -13,10 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from labkit import controls, techniques
 from labkit.errors import LabkitError
@@ -37,8 +37,9 @@ AGAIN, PAUSE = 0.4, 1.5
 USUAL = {"attack": 5.0, "control": 9.0, "verify": 14.0, "reset": 4.0, "matrix": 20.0, "up": 25.0}
 #: Seconds in which a command must end after a signal.
 ENDS = 60.0
-#: Seconds in which a lab settles after a reset: pods that start again, programs that end.
-SETTLES = 30.0
+
+#: The fixture of tests/lab/conftest.py.
+Settled: TypeAlias = Callable[[Any], list[str]]
 
 
 @dataclass(frozen=True)
@@ -106,15 +107,7 @@ def run(lab: Any, *command: str) -> None:
     lab._forget()
 
 
-def settled(lab: Any) -> list[str]:
-    """Return what the lab differs in, as soon as it is nothing, or after some seconds."""
-    deadline = time.monotonic() + SETTLES
-    while (found := lab.drift()) and time.monotonic() < deadline:
-        time.sleep(1)
-    return list(found)
-
-
-def check_clean(lab: Any, what: str) -> None:
+def check_clean(lab: Any, what: str, settled: Settled) -> None:
     status = lab.status()
     assert status.state == "ready", f"{what}: {status.lines()}"
     assert not status.interrupted, f"{what}: {status.interrupted}"
@@ -137,23 +130,23 @@ def check_predictions(lab: Any, names: Iterable[str]) -> None:
     assert wrong == []
 
 
-def kill_commands(lab: Any, count: int, seed: int) -> None:
+def kill_commands(lab: Any, count: int, seed: int, settled: Settled) -> None:
     """Kill random commands, reset the lab after each, and compare it with the new lab."""
     chance = random.Random(f"{seed} {lab.mode}")
     lab.reset()
-    check_clean(lab, "before the first kill")
+    check_clean(lab, "before the first kill", settled)
     for turn in range(count):
         what = f"{lab.mode}: kill {turn}: {carry_out(draw(chance), lab)}"
         began = time.monotonic()
         lab.reset()
         took = time.monotonic() - began
-        check_clean(lab, what)
+        check_clean(lab, what, settled)
         print(
             f"{what}; reset {took:.1f} s, then {time.monotonic() - began - took:.1f} s", flush=True
         )
 
 
-def kill_starts(mode: str, name: str, count: int, seed: int) -> None:
+def kill_starts(mode: str, name: str, count: int, seed: int, settled: Settled) -> None:
     """Kill the start of a lab; the next command finishes it, or removes all of it."""
     chance = random.Random(f"{seed} up {mode}")
     lab = Lab(mode, name=name)
@@ -165,7 +158,7 @@ def kill_starts(mode: str, name: str, count: int, seed: int) -> None:
             check_reset_of_start(lab, what)
         if then != "down":
             run(lab, "up")
-            check_clean(lab, what)
+            check_clean(lab, what, settled)
         run(lab, "down")
         assert left_of(lab) == [], what
         print(what, flush=True)
@@ -193,9 +186,9 @@ def left_of(lab: Any) -> list[str]:
     ]
 
 
-def test_lab_is_as_it_came_up_after_every_kill(labs: dict[str, Any]) -> None:
+def test_lab_is_as_it_came_up_after_every_kill(labs: dict[str, Any], settled: Settled) -> None:
     def endure(mode: str) -> None:
-        kill_commands(labs[mode], COUNT // 2, SEED)
+        kill_commands(labs[mode], COUNT // 2, SEED, settled)
         check_predictions(labs[mode], TRIED)
 
     with ThreadPoolExecutor(len(MODES)) as pool:
@@ -204,9 +197,11 @@ def test_lab_is_as_it_came_up_after_every_kill(labs: dict[str, Any]) -> None:
         future.result()
 
 
-def test_start_that_was_killed_is_finished_or_removed(labs: dict[str, Any]) -> None:
+def test_start_that_was_killed_is_finished_or_removed(
+    labs: dict[str, Any], settled: Settled
+) -> None:
     mode, name = random.Random(SEED).choice(MODES), f"{labs[MODES[0]].name}-up"
     try:
-        kill_starts(mode, name, STARTS, SEED)
+        kill_starts(mode, name, STARTS, SEED, settled)
     finally:
         Lab(mode, name=name).down()
