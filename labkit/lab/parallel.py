@@ -100,9 +100,12 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
     """
     threads: set[int] = set()
     guard = threading.Lock()
+    is_interrupted = False
 
     def act(item: T) -> R:
         with guard:
+            if is_interrupted:
+                raise KeyboardInterrupt
             threads.add(threading.get_ident())
         try:
             return action(item)
@@ -112,11 +115,13 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
                 threads.discard(threading.get_ident())
 
     with ThreadPoolExecutor(max_workers=max(1, len(items))) as pool:
+        futures: list[Future[R]] = []
         try:
-            futures = [pool.submit(act, item) for item in items]
+            futures.extend(pool.submit(act, item) for item in items)
             _wait_for(futures)
         except KeyboardInterrupt:
             with guard:
+                is_interrupted = True
                 _interrupt(threads)
             close_all()
             _wait_for(futures)

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -115,24 +116,59 @@ def test_ignored_signal_stays_ignored() -> None:
         assert process.wait(30) == 128 + signal.SIGTERM
 
 
+def interrupt_the_first_wait(patch: pytest.MonkeyPatch, before: Callable[[], object]) -> None:
+    """Make `in_parallel` meet an interrupt in its first wait, after a call of a function."""
+    calls = iter([before])
+
+    def wait_once(futures: Any, timeout: float | None = None) -> Any:
+        if call := next(calls, None):
+            call()
+            raise KeyboardInterrupt
+        return wait(futures, timeout)
+
+    patch.setattr("labkit.lab.parallel.wait", wait_once)
+
+
 def test_interrupt_reaches_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Barrier(4)
     ended: list[Any] = []
 
     def act(item: int) -> None:
         try:
+            begun.wait(30)
             while True:
                 pass
         except KeyboardInterrupt:
             ended.append(item)
             raise
 
-    def wait(futures: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("labkit.lab.parallel.wait", wait)
+    interrupt_the_first_wait(monkeypatch, before=lambda: begun.wait(30))
     with pytest.raises(KeyboardInterrupt):
         in_parallel([1, 2, 3], act)
     assert sorted(ended) == [1, 2, 3]
+
+
+def test_thread_that_starts_after_the_interrupt_does_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    interrupted = threading.Event()
+    begun: list[int] = []
+
+    class LatePool(ThreadPoolExecutor):
+        def submit(self, function: Any, /, *args: Any, **more: Any) -> Future[Any]:
+            def late() -> Any:
+                assert interrupted.wait(30)
+                return function(*args, **more)
+
+            return super().submit(late)
+
+    monkeypatch.setattr("labkit.lab.parallel.ThreadPoolExecutor", LatePool)
+    # called after the threads that run already were interrupted
+    monkeypatch.setattr("labkit.lab.parallel.close_all", interrupted.set)
+    interrupt_the_first_wait(monkeypatch, before=lambda: None)
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel([1, 2, 3], begun.append)
+    assert begun == []
 
 
 def test_interrupt_ends_the_program_that_runs_beside(monkeypatch: pytest.MonkeyPatch) -> None:

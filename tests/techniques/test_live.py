@@ -37,7 +37,7 @@ def expected(name: str, mode: str, foothold: Foothold) -> str:
 def programs(lab: Any, node: str) -> list[str]:
     """Return the command lines of the programs that techniques start on a machine.
 
-    The server of a client's commands is none of them: it ends some time after its client.
+    Without the server of a client's commands, which ends some time after its client.
     """
     lines = lab.exec(node, ["ps", "-eo", "comm=,args="]).text.splitlines()
     started = (line for line in lines if STARTED & set(line.split()[:1]))
