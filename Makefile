@@ -48,7 +48,7 @@ notebooks: $(STAMP) ## Open the notebooks in JupyterLab, on this machine only
 test: engine ## Run all tests: unit tests, lab tests and notebooks
 	@$(LABKIT) image build >/dev/null
 	@status=0; \
-	$(UNIT) --numprocesses auto --dist loadfile $(PYTEST) || status=$$?; \
+	$(UNIT) --numprocesses auto --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=180 $(PYTEST) || status=$$?; \
 	$(BIN)/python -m pytest tests labkit notebooks -m lab $(NBVAL) $(PYTEST) || status=$$?; \
 	exit $$status
 
