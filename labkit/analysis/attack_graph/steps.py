@@ -153,12 +153,19 @@ def attack_graph(
     >>> [(str(before), str(after)) for before, after in graph.edges]
     [('inside a pod', 'root on a worker')]
     """
-    graph: Graph = nx.DiGraph()
+    best: dict[Foothold, dict[Foothold, Step]] = {}
     for step in steps:
-        for thing in step.grants if possible or not step.unknown else ():
-            known = graph.get_edge_data(step.foothold, thing)
-            if known is None or _better(step, known["step"]):
-                graph.add_edge(step.foothold, thing, weight=step.cost, step=step)
+        if possible or not step.unknown:
+            found = best.setdefault(step.foothold, {})
+            for thing in step.grants:
+                if thing not in found or _better(step, found[thing]):
+                    found[thing] = step
+    graph: Graph = nx.DiGraph()
+    graph.add_edges_from(
+        (foothold, thing, {"weight": step.cost, "step": step})
+        for foothold, found in best.items()
+        for thing, step in found.items()
+    )
     for thing, others in (implies or {}).items():
         graph.add_edges_from([(thing, other) for other in others], weight=0.0, step=None)
     return graph

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
@@ -38,6 +38,7 @@ KUBEADM_TOKENS = f"{BOOTSTRAPPERS}:kubeadm:default-node-token"
 WEBSOCKETS_ASK_FOR_CREATE = (1, 35)
 
 
+@cache
 def account(namespace: str, name: str) -> Foothold:
     """Return the foothold of being a service account.
 
@@ -51,7 +52,12 @@ def account(namespace: str, name: str) -> Foothold:
 
 def inside(pods: PodGroup) -> Foothold:
     """Return the foothold of being inside one of a group of pods."""
-    return Foothold("pod", pods.id)
+    return _inside(pods.namespace, pods.name)
+
+
+@cache
+def _inside(namespace: str, name: str) -> Foothold:
+    return Foothold("pod", f"{namespace}/{name}")
 
 
 def bootstrap_user(secret: str) -> str:
