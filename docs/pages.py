@@ -22,6 +22,7 @@ from numpydoc.docscrape import NumpyDocString
 
 from labkit import controls, load_model, techniques
 from labkit.controls import Control
+from labkit.lab.running import RunningLab
 from labkit.matrix import Cell, Matrix
 from labkit.model import Model
 from labkit.techniques import Technique
@@ -448,6 +449,8 @@ def _reference() -> Iterable[tuple[str, str]]:
             error = kind == "class" and issubclass(value, BaseException)
             directive = "exception" if error else kind
             members = "   :members:\n" if kind == "class" else ""
+            if kind == "class" and issubclass(value, RunningLab):
+                members += "   :inherited-members: object\n"
             blocks.append(f".. auto{directive}:: {name}.{public}\n{members}")
         yield (
             name,

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import docker
-from docker.models.containers import Container
 
 from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
 from labkit.cluster.startable import obstacles
 from labkit.errors import ConfigError, LabError, LabkitError
-from labkit.lab import bootstrap, health, lock, machine, nodes, record, traces
+from labkit.lab import bootstrap, health, lock, nodes, record, traces
 from labkit.lab.change import change
-from labkit.lab.curl import as_curl
-from labkit.lab.engine import LOCK, ROLE, connect
+from labkit.lab.engine import LOCK, ROLE
 from labkit.lab.files import files_without_keys, machine_files
 from labkit.lab.fingerprint import (
     KEPT,
@@ -37,13 +31,12 @@ from labkit.lab.fingerprint import (
 from labkit.lab.health import ANSWER_S
 from labkit.lab.images import ensure_node_image
 from labkit.lab.isolation import answering_host_addresses, close_bridge
-from labkit.lab.machine import FileSpec, Output
-from labkit.lab.network import addresses_in, create_network, find_network, planned_addresses
+from labkit.lab.network import create_network, find_network, planned_addresses
 from labkit.lab.origin import is_made_from, made_from_others, may_be_of, origin
 from labkit.lab.progress import Reporter, make_reporter
 from labkit.lab.restore import keep, restore
+from labkit.lab.running import RunningLab
 from labkit.lab.status import READY, UNKNOWN, LabStatus, Timings, status_of
-from labkit.lab.wait import journal, stretch_of
 
 __all__ = ["Lab"]
 
@@ -55,12 +48,9 @@ FRESH_S = 3.0
 #: Seconds that an engine without other work needs at most to list a lab; and how many times more
 #: patience a slower one gets at most.
 LISTED_S, MOST_PATIENCE = 0.1, 8.0
-#: Seconds for which the load of the machines counts as known.
-LOAD_S = 1.0
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
-class Lab:
+class Lab(RunningLab):
     """One cluster in one mode.
 
     Parameters
@@ -108,24 +98,11 @@ class Lab:
         reporter: Reporter | None = None,
         wait: float | None = None,
     ) -> None:
-        if not NAME.fullmatch(name):
-            raise ConfigError(
-                f"{name!r} is not a valid name for a lab",
-                hint="use up to 32 lower-case letters, digits and hyphens",
-            )
-        self._plain: Environment = read_environment(mode)
-        self.mode = self._plain.name
-        self._by_name = mode == self.mode and not Path(mode).is_dir()
-        self.name = name
-        self.client = connect(client)
+        super().__init__(mode, name=name, client=client)
         self.reporter = reporter or make_reporter()
         self.wait_s = lock.WAIT_S if wait is None else wait
         self._token = secrets.token_hex(8)
         self._reached: Future[list[str]]
-        self._stretch, self._stretch_until = 1.0, 0.0
-
-    def __repr__(self) -> str:
-        return f"Lab({self.mode!r}, name={self.name!r})"
 
     def __enter__(self) -> Self:
         self.up()
@@ -536,281 +513,12 @@ class Lab:
         if not is_made_from(self._plain, made):
             raise made_from_others(self._plain, self.name, self.mode, made)
 
-    # -- commands and files on the machines -----------------------------------------------
-
-    def exec(
-        self,
-        node: str,
-        argv: Sequence[str],
-        *,
-        stdin: bytes | None = None,
-        user: str | None = None,
-        timeout: float = 30,
-        check: bool = True,
-    ) -> Output:
-        """Run a command on a machine.
-
-        Parameters
-        ----------
-        node : str
-            The machine's name.
-        argv : sequence of str
-            The command and its arguments; no shell reads them.
-        stdin : bytes, optional
-            The command's standard input.
-        user : str, optional
-            The user that runs it; by default root.
-        timeout : float
-            Seconds until the command is killed.
-        check : bool
-            Raise if the exit status is not 0.
-
-        Returns
-        -------
-        Output
-
-        Raises
-        ------
-        CommandFailed
-            It ran longer than `timeout`, or `check` is set and its exit status is not 0.
-        LabError
-            There is no such machine, or it takes no commands.
-        NoSuchLab
-            The lab is not up.
-        """
-        return machine.execute(
-            self.container(node), argv, stdin=stdin, user=user, timeout=timeout, check=check
-        )
-
-    def kubectl(
-        self,
-        *arguments: str,
-        stdin: bytes | None = None,
-        timeout: float = 60,
-        check: bool = True,
-    ) -> Output:
-        """Run kubectl on the control plane as cluster-admin.
-
-        Parameters
-        ----------
-        *arguments : str
-            The arguments of kubectl.
-        stdin : bytes, optional
-            kubectl's standard input.
-        timeout : float
-            Seconds until kubectl is killed.
-        check : bool
-            Raise if kubectl fails.
-
-        Returns
-        -------
-        Output
-
-        Raises
-        ------
-        CommandFailed
-            kubectl ran longer than `timeout`, or `check` is set and it failed.
-        NoSuchLab
-            The lab is not up.
-        """
-        kubeconfig = f"--kubeconfig={self.environment.bootstrap_kubeconfig}"
-        argv = ["kubectl", kubeconfig, *arguments]
-        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=timeout)
-
-    def api(self, method: str, path: str, body: object = None, *, check: bool = True) -> Output:
-        """Send one request to the apiserver as cluster-admin.
-
-        Parameters
-        ----------
-        method : str
-            The HTTP method.
-        path : str
-            The path with the query.
-        body : object, optional
-            The body, sent as JSON.
-        check : bool
-            Raise if the apiserver refuses the request.
-
-        Returns
-        -------
-        Output
-            The standard output is the apiserver's answer.
-
-        Raises
-        ------
-        CommandFailed
-            curl failed, or `check` is set and the apiserver refused the request.
-        NoSuchLab
-            The lab is not up.
-        """
-        argv = as_curl(self.environment, method, path)
-        stdin = b"" if body is None else json.dumps(body).encode()
-        return self.exec(self._master_name, argv, stdin=stdin, check=check, timeout=60)
-
-    def etcdctl(self, *arguments: str) -> Output:
-        """Run etcdctl on the first etcd machine as etcd's root user.
-
-        Parameters
-        ----------
-        *arguments : str
-            The arguments of etcdctl.
-
-        Returns
-        -------
-        Output
-
-        Raises
-        ------
-        CommandFailed
-            etcdctl failed.
-        NoSuchLab
-            The lab is not up.
-        """
-        return bootstrap.etcdctl(self._first("etcd"), *arguments)
-
-    def stretch(self) -> float:
-        """Return how many times longer than on an idle machine something takes in the lab now.
-
-        Whatever waits for an event of the lab multiplies its patience by it.
-
-        Returns
-        -------
-        float
-            At least 1.
-
-        Raises
-        ------
-        NoSuchLab
-            The lab is not up.
-        """
-        if time.monotonic() > self._stretch_until:
-            self._stretch = stretch_of(self._master)
-            self._stretch_until = time.monotonic() + LOAD_S
-        return self._stretch
-
-    def read_file(self, node: str, path: str) -> bytes:
-        """Return the content of a file on a machine.
-
-        Parameters
-        ----------
-        node : str
-            The machine's name.
-        path : str
-            The absolute path, not below a tmpfs such as /run.
-
-        Returns
-        -------
-        bytes
-
-        Raises
-        ------
-        LabError
-            There is no such machine or no such file.
-        """
-        return machine.read_file(self.container(node), path)
-
-    def write_file(self, node: str, path: str, data: bytes, mode: int = 0o644) -> None:
-        """Write a file on a machine.
-
-        Parameters
-        ----------
-        node : str
-            The machine's name.
-        path : str
-            The absolute path; missing folders are created.
-        data : bytes
-            The content.
-        mode : int
-            The permission bits.
-
-        Raises
-        ------
-        LabError
-            There is no such machine, or the engine refuses.
-        """
-        machine.write_files(self.container(node), [FileSpec(path, data, mode)])
-
-    def logs(self, node: str, unit: str | None = None, lines: int = 50) -> str:
-        """Return the last lines of a machine's journal.
-
-        Parameters
-        ----------
-        node : str
-            The machine's name.
-        unit : str, optional
-            A systemd unit; by default all units.
-        lines : int
-            The number of lines.
-
-        Returns
-        -------
-        str
-        """
-        return journal(self.container(node), unit, lines)
-
-    def container(self, node: str) -> Container:
-        """Return the container of a machine.
-
-        Parameters
-        ----------
-        node : str
-            The machine's name.
-
-        Returns
-        -------
-        docker.models.containers.Container
-
-        Raises
-        ------
-        NoSuchLab
-            The lab is not up.
-        LabError
-            The lab has no such machine.
-        """
-        self._require()
-        if node not in self._containers:
-            raise LabError(
-                f"no machine {node!r} in lab {self.name!r} ({self.mode})",
-                hint=f"choose one of: {', '.join(sorted(self._containers))}",
-            )
-        return self._containers[node]
-
-    @cached_property
-    def environment(self) -> Environment:
-        """The environment that the lab runs: the environment of its mode with the applied edits."""
-        edits = record.read(self._master).edits if self._containers else ()
-        return read_environment(self._plain.folder, edits) if edits else self._plain
-
-    @property
-    def addresses(self) -> dict[str, str]:
-        """The present address of each running machine by name, as the engine reports it."""
-        network = find_network(self.client, self.name, self.mode)
-        if network is None:
-            raise self._absent()
-        return addresses_in(self.client, network, self.name, self.mode)
-
     # -- private --------------------------------------------------------------------------
 
     def _require_own(self, made: Sequence[Mapping[str, str]]) -> None:
         """Refuse to remove the lab of another folder whose environment has the same name."""
         if not may_be_of(self._plain, made):
             raise made_from_others(self._plain, self.name, self.mode, made)
-
-    @cached_property
-    def _containers(self) -> dict[str, Container]:
-        found = nodes.find_nodes(self.client, self.name, self.mode)
-        return {container.labels["labkit.node"]: container for container in found}
-
-    @property
-    def _master_name(self) -> str:
-        return next(node.name for node in self._plain.nodes if node.role == "master")
-
-    @property
-    def _master(self) -> Container:
-        return self.container(self._master_name)
-
-    def _first(self, role: str) -> Container:
-        return self.container(next(n.name for n in self.environment.nodes if n.role == role))
 
     def _record(
         self,
@@ -832,18 +540,6 @@ class Lab:
         with self.reporter.step(f"{self.mode}: undo an interrupted change"):
             change(self._containers, self.environment, before)
         self._record(before)
-
-    def _forget(self) -> None:
-        for name in ("_containers", "environment"):
-            self.__dict__.pop(name, None)
-
-    def _absent(self) -> LabError:
-        return LabStatus(self.name, self.mode, "absent", {}).error()
-
-    def _require(self) -> None:
-        if not self._containers:
-            self._forget()
-            raise self._absent()
 
     def _wait_for_apiserver(self) -> None:
         bootstrap.wait_for_apiserver(self._master, self.environment.bootstrap_kubeconfig)
