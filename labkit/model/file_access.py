@@ -349,9 +349,11 @@ class _World:
                 found, source = {primary or it.name: it.source}, it.source
         if account in NUMBERS and found is None:
             found = {ROOT if account == ROOT else "nogroup": source}
-        if found is not None and self.env.complete:
+        # of a copied machine, there are groups only if its passwd and group are there
+        listed = self.env.complete or bool(node.groups)
+        if found is not None and listed:
             found |= {it.name: it.source for it in node.groups if it.member == account}
-        known = found if self.env.complete or account in NUMBERS else None
+        known = found if listed or account in NUMBERS else None
         return _Identity(account, users, numbers, known, source)
 
     def walk(

@@ -296,6 +296,78 @@ def test_copied_credential_is_perhaps_readable(tmp_path: Path) -> None:
     assert f"whether a user on cp1 can read {token.id}" in repr(paths)
 
 
+PASSWD = "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\nbob:x:1001:7::/:/bin/sh\n"
+GROUPS = "root:x:0:\nann:x:1000:\nstaff:x:7:\nops:x:8:ann\ndocker:x:9:bob\n"
+#: What find prints of the folders on the way.
+WAY = [("d", "755", "root", "root", it) for it in ("/", "/etc", "/etc/kubernetes")]
+
+
+def listed(tmp_path: Path, *lines: tuple[str, ...]) -> Environment:
+    """Return the copied cluster with its accounts, and with modes as find prints them."""
+    copied(tmp_path)
+    text = "".join("\t".join((*line, "")[:6]) + "\n" for line in (*WAY, *lines))
+    (tmp_path / "cp1/modes.txt").write_text(text)
+    (tmp_path / "cp1/etc/passwd").write_text(PASSWD)
+    (tmp_path / "cp1/etc/group").write_text(GROUPS)
+    return read_cluster(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "readers"),
+    [
+        (("600", "root", "root"), set()),
+        (("644", "root", "root"), {"ann", "bob"}),
+        (("640", "root", "ops"), {"ann"}),  # a further group
+        (("640", "root", "staff"), {"bob"}),  # the primary one
+        (("604", "root", "ops"), {"bob"}),  # the group's bits decide for its members
+        (("400", "ann", "root"), {"ann"}),
+    ],
+)
+def test_listed_modes_and_accounts_are_known(
+    tmp_path: Path, line: tuple[str, ...], readers: set[str]
+) -> None:
+    env = listed(tmp_path, ("f", *line, "/etc/kubernetes/tokens.csv"))
+    [node] = env.nodes
+    values = {
+        it: may_open(env, node, it, "/etc/kubernetes/tokens.csv").value
+        for it in ordinary_users(env, node)
+    }
+    assert values == {it: "allowed" if it in readers else "denied" for it in ("ann", "bob")}
+    model = read_model(env)
+    [token] = [it for it in model.credentials if it.identity == "ann"]
+    assert token.perhaps_readable_by == ()
+    assert [str(it) for it in token.readable_by] == (["user on cp1"] if readers else [])
+
+
+def test_listed_socket_is_open_to_the_members_of_its_group(tmp_path: Path) -> None:
+    env = listed(tmp_path)
+    claim = Claim("file-mode", "0660 root:docker", SOURCE)
+    found = socket_users(env, "cp1", "/run/docker.sock", claim)
+    assert {user: it.value for user, it in found.items()} == {"ann": "denied", "bob": "allowed"}
+
+
+def test_what_is_not_listed_or_not_understood_stays_unknown(tmp_path: Path) -> None:
+    env = listed(tmp_path, ("f", "rw-r--r--", "root", "root", "/etc/kubernetes/tokens.csv"))
+    [node] = env.nodes
+    decision = may_open(env, node, "ann", "/etc/kubernetes/tokens.csv")
+    assert decision.value == "unknown"
+    assert any("expected TYPE, MODE" in it.why for it in env.unknowns)
+    (tmp_path / "cp1/etc/group").unlink()
+    env = read_cluster(tmp_path)
+    assert ordinary_users(env, env.nodes[0]) == (ANY_USER,)
+
+
+def test_listed_link_leads_to_another_folder(tmp_path: Path) -> None:
+    shut = ("d", "700", "root", "root", "/srv/pki")
+    link = ("l", "777", "root", "root", "/etc/kubernetes/pki", "/srv/pki")
+    key = tmp_path / "cp1/etc/kubernetes/pki/ca.key"
+    key.parent.mkdir(parents=True)
+    key.touch()  # the content of keys is never copied
+    env = listed(tmp_path, ("d", "755", "root", "root", "/srv"), shut, link)
+    decision = may_open(env, env.nodes[0], "ann", "/etc/kubernetes/pki/ca.key")
+    assert (decision.value, decision.claim.detail) == ("denied", "/srv/pki is 0700 root root")
+
+
 def test_copied_docker_socket_of_a_group_is_perhaps_open(tmp_path: Path) -> None:
     model = read_model(copied(tmp_path))
     [channel] = model.open_channels("local-users@cp1 -> dockerd@cp1:/run/docker.sock")
