@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from labkit.cluster.syntax.source import Setting, Source
 from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import Claim, closed
-from labkit.model.decision import ALLOWED, DENIED, UNKNOWN, Decision
-from labkit.model.file_access import STRANGER, may_open, ordinary_users, socket_file
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
+    from labkit.model.decision import Decision
 
 __all__ = [
     "ALL_OBJECTS",
@@ -244,6 +243,9 @@ def socket_claims(
     >>> [it.value for it in socket_claims(env, env.component("dockerd@worker1"), *about)]
     ['local', 'none', 'allow-all']
     """
+    from labkit.model.decision import ALLOWED, DENIED, UNKNOWN
+    from labkit.model.file_access import STRANGER, may_open, socket_file
+
     said = Claim(UNKNOWN, f"{mode} {owner}", source)
     stranger = may_open(env, env.node(it.node), STRANGER, path, file=socket_file(path, said))
     value = {ALLOWED: "none", DENIED: "file-mode"}.get(stranger.value, UNKNOWN)
@@ -279,6 +281,8 @@ def socket_users(env: Environment, node: str, path: str, claim: Claim) -> dict[s
     >>> [(user, decision.value) for user, decision in found.items()]
     [('alice', 'denied'), ('bob', 'allowed')]
     """
+    from labkit.model.file_access import may_open, ordinary_users, socket_file
+
     machine, file = env.node(node), socket_file(path, claim)
     return {
         user: may_open(env, machine, user, path, file=file) for user in ordinary_users(env, machine)
