@@ -19,6 +19,9 @@ from pathlib import Path
 
 #: Objects that others know by their uid, and that may have been created again since.
 KNOWN_BY_UID = (b"/registry/pods/", b"/registry/serviceaccounts/")
+#: What a controller writes from the pods that it sees. A saved one names the addresses of pods that
+#: may be gone, and the controller would not look at it again: its generation is still the same.
+WRITTEN_FROM_PODS = (b"/registry/endpointslices/", b"/registry/services/endpoints/")
 #: Objects that expire with an etcd lease, or are renewed every few seconds, and the revision up to
 #: which the apiserver has compacted etcd, every five minutes
 #: (k8s.io/apiserver/pkg/storage/etcd3/compact.go).
@@ -34,8 +37,7 @@ SHORT_LIVED = (
 REWRITTEN = (
     *KNOWN_BY_UID,
     b"/registry/minions/",
-    b"/registry/services/endpoints/",
-    b"/registry/endpointslices/",
+    *WRITTEN_FROM_PODS,
     b"/registry/ranges/",
     b"/coreos.com/network/subnets/",
 )
@@ -65,12 +67,13 @@ def keep(path: str) -> None:
 
 
 def replaced(key: bytes, now: Mapping[bytes, object]) -> bool:
-    """Say whether a key may hold a newer object of the same name, which must stay.
+    """Say whether a saved object must not be put back, because a newer one stands for it.
 
-    Such an object has another uid than the saved one. The saved status of a pod would describe
-    the old pod, and the saved service account would invalidate the tokens of the new one.
+    An object of the same name may have another uid than the saved one. The saved status of a pod
+    would describe the old pod, and the saved service account would invalidate the tokens of the
+    new one. What a controller writes from the pods, it writes again.
     """
-    return key.startswith(KNOWN_BY_UID) and key in now
+    return key.startswith(WRITTEN_FROM_PODS) or (key.startswith(KNOWN_BY_UID) and key in now)
 
 
 def restore(path: str) -> None:

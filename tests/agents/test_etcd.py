@@ -104,6 +104,23 @@ def test_object_that_goes_by_its_uid_is_put_back_only_where_it_is_gone(
     assert store.keys == {key: b"first life"}
 
 
+@pytest.mark.parametrize("room", ["endpointslices", "services/endpoints"])
+def test_addresses_of_pods_that_are_gone_are_not_put_back(
+    store: Store, tmp_path: Path, room: str
+) -> None:
+    """Their controller would not see it, and a service would lead nowhere."""
+    key = f"/registry/{room}/shop/collector"
+    store.keys = {key: b"10.244.1.2"}
+    etcd_keys.keep(str(tmp_path / "keys"))
+    for now in ({key: b"10.244.1.6"}, {}):
+        store.keys = dict(now)
+        etcd_keys.restore(str(tmp_path / "keys"))
+        assert store.keys == now
+    store.keys = {f"{key}-of-an-attacker": b"10.0.0.66"}
+    etcd_keys.restore(str(tmp_path / "keys"))
+    assert store.keys == {}
+
+
 def test_expiring_keys_are_left_alone(store: Store, tmp_path: Path) -> None:
     store.keys = {LEASE: b"then"}
     etcd_keys.keep(str(tmp_path / "keys"))
