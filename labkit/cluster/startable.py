@@ -192,12 +192,5 @@ def _obstacles(env: Environment) -> Iterator[Unknown]:
     if masters and config not in masters[0].files:
         yield Unknown(path, None, f"bootstrap_kubeconfig: {config or 'absent'}", why)
     workers = any(node.role == "worker" for node in env.nodes)
-    if not workers and any(_has_pods(file.read_text()) for file in env.manifests):
+    if not workers and any(item.get("kind") == "Pod" for item in env.objects):
         yield Unknown(path, None, "no machine of the role worker, but pods", why)
-
-
-def _has_pods(text: str) -> bool:
-    return any(
-        isinstance(document.value, dict) and document.get("kind") == "Pod"
-        for document in read_documents(text, "manifests")
-    )
