@@ -146,3 +146,13 @@ def test_rules_are_deleted_by_their_comment(commands: Any) -> None:
     assert [call for call in iptables.read_text().splitlines() if " -D " in call] == [
         "-w 5 -t nat -D PREROUTING -p tcp -m comment --comment labkit-middle -j REDIRECT"
     ]
+
+
+def test_file_is_replaced_and_names_the_process_that_serves_its_writer(tmp_path: Path) -> None:
+    file = tmp_path / "new/edits.json"
+    sh("replace_file", str(file), stdin='{"server": "@SERVER@"}', server="7 4711")
+    assert json.loads(file.read_text()) == {"server": "7 4711"}
+    assert file.stat().st_mode & 0o777 == 0o600
+    sh("replace_file", str(file), stdin="{}")
+    assert file.read_text() == "{}"
+    assert [it.name for it in file.parent.iterdir()] == ["edits.json"]
