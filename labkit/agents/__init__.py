@@ -2,11 +2,11 @@
 
 Each program is one file. A Python program runs with the Python of the machine: it uses only the
 standard library, and may import the shared functions of modules such as
-``labkit.agents._connections``. The other
-programs run with ``sh``. A program gets its input as arguments, or as JSON on standard input; the
-text of a program never changes. What every command asks of every machine is a function ``answer``
-of a program, which the machine's server of commands calls itself: that takes no process
-(``labkit.lab.machine.call``).
+``labkit.agents._connections``. The other programs run with ``sh``. A program gets its input as
+arguments, or as JSON on standard input; the text of a program never changes.
+
+What every command asks of every machine is a function ``answer`` of a program. The machine's server
+of commands calls it itself, which takes no process (``labkit.lab.machine.call``).
 """
 
 from __future__ import annotations
