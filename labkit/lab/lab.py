@@ -262,12 +262,15 @@ class Lab(RunningLab):
 
     def _require_started(self) -> None:
         """Refuse to restore a lab whose start was interrupted: it has no state to restore."""
-        kept = self.exec(self._master_name, ["test", "-e", KEPT], check=False)
-        if kept.exit_code:
+        if not self._has(KEPT):
             raise LabError(
                 f"the start of lab {self.name!r} ({self.mode}) did not end",
                 hint=f"labkit up --name {self.name} --mode {self.mode}, which makes the lab again",
             )
+
+    def _has(self, file: str) -> bool:
+        """Say whether the master has a file."""
+        return not self.exec(self._master_name, ["test", "-e", file], check=False).exit_code
 
     def _return_to_plain(self) -> None:
         self._roll_back()
@@ -428,7 +431,7 @@ class Lab(RunningLab):
                     bootstrap.wait_for_all_units(self._containers, self.environment)
                     bootstrap.wait_for_etcd(self._first("etcd"))
                     self._wait_for_apiserver()
-                if self.exec(self._master_name, ["test", "-e", READY], check=False).exit_code:
+                if self._has(KEPT) and not self._has(READY):
                     # a stop has removed the file, with what the lab reached when it came up
                     self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
 

@@ -19,7 +19,9 @@ from labkit.cli import app
 from labkit.cluster import read_environment
 from labkit.errors import CommandFailed, LabError
 from labkit.lab import secret_store
+from labkit.lab.fingerprint import KEPT
 from labkit.lab.machine import FileSpec, Output
+from labkit.lab.status import READY
 from labkit.verification import verify
 
 STORED = "/registry/secrets/"
@@ -223,3 +225,17 @@ def test_a_control_that_a_signal_ends_undoes_itself(lab_hardened: Any) -> None:
 def secrets_of_now(lab: Any) -> str:
     """Return the keys of secrets in etcd, which answers while the apiserver restarts."""
     return str(lab.etcdctl("get", STORED, "--prefix", "--keys-only").text)
+
+
+def test_a_reset_does_not_make_a_lab_ready_whose_start_did_not_end(lab_insecure: Any) -> None:
+    lab, marks = lab_insecure, f"{KEPT} {READY}"
+    lab.exec("master", ["sh", "-c", f"for it in {marks}; do mv $it $it.away; done"])
+    try:
+        lab.exec("worker2", ["systemctl", "stop", "kube-proxy.service"])  # what the reset repairs
+        with pytest.raises(LabError, match=r"the start of lab .* did not end"):
+            lab.reset()
+        assert lab.status().state == "incomplete"
+    finally:
+        lab.exec("master", ["sh", "-c", f"for it in {marks}; do mv $it.away $it; done"])
+        lab.reset()
+    assert lab.status().state == "ready"

@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import pytest
+
 from labkit import controls, techniques
 from labkit.errors import LabkitError
 from labkit.lab import Lab
@@ -71,6 +73,13 @@ def draw(chance: random.Random, command: tuple[str, ...] = ()) -> Kill:
     if first != signal.SIGKILL and chance.random() < AGAIN:
         signals.append((chance.uniform(0, PAUSE), chance.choice(SIGNALS)))
     return Kill(command, tuple(signals))
+
+
+@pytest.fixture(autouse=True)
+def heard() -> None:
+    """Let every command hear SIGINT: a shell starts what runs in its background deaf to it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def arguments(command: tuple[str, ...], lab: Any) -> list[str]:
