@@ -23,10 +23,12 @@ from docker.utils.socket import frames_iter
 from labkit import agents
 from labkit.errors import LabError
 
-__all__ = ["Connection", "close_all", "connection_to"]
+__all__ = ["Connection", "close_all", "connection_to", "readmit", "refuse"]
 
 _CONNECTIONS: dict[str, Connection] = {}
 _OPENING: dict[str, threading.Lock] = {}
+#: The threads whose commands are not started any more.
+_REFUSED: set[int] = set()
 _LOCK = threading.Lock()
 
 
@@ -49,6 +51,7 @@ class Connection:
         self._name = str(container.id)
         self._numbers = itertools.count()
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._callers: dict[int, int] = {}
         self._lock = threading.Lock()
         self._broken = False
         threading.Thread(target=self._read, daemon=True).start()
@@ -117,7 +120,9 @@ class Connection:
         with self._lock:
             if self._broken:
                 raise LabError("the connection to the machine is closed")
-            self._waiting[number] = future
+            if threading.get_ident() in _REFUSED:
+                raise LabError("not started because of an interrupt")
+            self._waiting[number], self._callers[number] = future, threading.get_ident()
             try:
                 self._raw.sendall(json.dumps({"id": number, **question}).encode() + b"\n")
             except OSError as error:
@@ -130,6 +135,7 @@ class Connection:
             ) from None
         finally:
             self._waiting.pop(number, None)
+            self._callers.pop(number, None)
         return left
 
     def close(self) -> None:
@@ -138,6 +144,11 @@ class Connection:
             self._broken = True
         with contextlib.suppress(OSError):
             self._raw.shutdown(2)
+
+    def serves(self, thread: int) -> bool:
+        """Say whether a thread waits for a command here."""
+        with self._lock:
+            return thread in self._callers.values()
 
     def _read(self) -> None:
         parts: list[bytes] = []
@@ -187,6 +198,30 @@ def connection_to(container: Container) -> Connection:
             with _LOCK:
                 _CONNECTIONS[name] = found
     return found
+
+
+def refuse(thread: int) -> None:
+    """End the command that a thread waits for, and start no other for it.
+
+    A command runs on its machine until its connection ends, so that connection is closed.
+
+    Parameters
+    ----------
+    thread : int
+        The identifier of the thread.
+    """
+    with _LOCK:
+        _REFUSED.add(thread)
+        connections = list(_CONNECTIONS.values())
+    for connection in connections:
+        if connection.serves(thread):
+            connection.close()
+
+
+def readmit(thread: int) -> None:
+    """Start commands again for a thread, or for the next one with the same identifier."""
+    with _LOCK:
+        _REFUSED.discard(thread)
 
 
 def close_all() -> None:

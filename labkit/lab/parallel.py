@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.errors import LabkitError
-from labkit.lab.connection import close_all
+from labkit.lab.connection import close_all, readmit, refuse
 from labkit.lab.lock import is_held
 
 if TYPE_CHECKING:
@@ -133,8 +133,9 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
 def aside() -> Iterator[ThreadPoolExecutor]:
     """Run a program on a machine beside a block, which makes it end.
 
-    An interrupt may come when the block is just about to end the program. Then the connections to
-    all machines are closed, which ends every program there; else this process would wait for it.
+    An interrupt may come when the block is just about to end the program, or before the program has
+    started. This process would then wait for it, so no command of its thread starts any more, and
+    the one that runs is ended.
 
     Yields
     ------
@@ -152,12 +153,28 @@ def aside() -> Iterator[ThreadPoolExecutor]:
     ...     pool.submit(str, 1).result()
     '1'
     """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        try:
-            yield pool
-        except KeyboardInterrupt:
-            close_all()
-            raise
+    threads: set[int] = set()
+    guard, over = threading.Lock(), False
+
+    def enter() -> None:
+        with guard:
+            threads.add(threading.get_ident())
+            if over:
+                refuse(threading.get_ident())
+
+    try:
+        with ThreadPoolExecutor(max_workers=1, initializer=enter) as pool:
+            try:
+                yield pool
+            except KeyboardInterrupt:
+                with guard:
+                    over = True
+                    for thread in threads:
+                        refuse(thread)
+                raise
+    finally:
+        for thread in threads:
+            readmit(thread)
 
 
 def _wait_for(futures: Sequence[Future[Any]]) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from labkit.errors import LabError
+from labkit.lab import connection
+from labkit.lab.connection import Connection, connection_to
 from labkit.lab.parallel import aside, in_parallel
 
 #: Waits in two threads as a command does, undoes something, and says so.
@@ -171,27 +177,61 @@ def test_thread_that_starts_after_the_interrupt_does_nothing(
     assert begun == []
 
 
-def test_interrupt_ends_the_program_that_runs_beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = threading.Event()
-    monkeypatch.setattr("labkit.lab.parallel.close_all", closed.set)
+class FakeConnection(Connection):
+    """A connection whose opening takes until a test says so, and whose machine never answers."""
 
-    def program() -> bool:
-        return closed.wait(60)
+    opening, opened = threading.Event(), threading.Event()
+
+    def __init__(self, container: Any) -> None:
+        self.opening.set()
+        assert self.opened.wait(30)
+        self._raw = SimpleNamespace(sendall=lambda _: None, shutdown=self._end)
+        self._numbers, self._waiting, self._callers = itertools.count(), {}, {}
+        self._lock, self._broken = threading.Lock(), False
+
+    def _end(self, _: int) -> None:
+        for future in self._waiting.values():
+            future.set_exception(LabError("the connection to the machine broke"))
+
+
+@pytest.mark.parametrize("moment", ["before the command", "during the command"])
+def test_interrupt_ends_the_program_that_runs_beside(
+    monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    machine: Any = SimpleNamespace(id=f"machine {moment}")
+    monkeypatch.setattr(connection, "Connection", FakeConnection)
+    FakeConnection.opening.clear()
+    FakeConnection.opened.clear()
+    waiting = 5.0
+
+    def program() -> None:
+        connection_to(machine).run(["capture"], None, "", waiting)
 
     def work() -> None:
         with aside() as pool:
-            pool.submit(program)
+            ended.append(pool.submit(program))
+            assert FakeConnection.opening.wait(30)
+            if moment == "before the command":
+                threading.Timer(0.2, FakeConnection.opened.set).start()
+            else:
+                FakeConnection.opened.set()
+                while not connection_to(machine)._waiting:
+                    time.sleep(0.01)
             raise KeyboardInterrupt
 
+    began, ended = time.monotonic(), list[Future[None]]()
     with pytest.raises(KeyboardInterrupt):
         work()
-    assert closed.is_set()
+    assert time.monotonic() - began < waiting
+    assert isinstance(ended[0].exception(), LabError)
+    # the thread's number may belong to another thread next
+    assert not connection._REFUSED
 
 
 def test_error_beside_a_program_leaves_the_connections_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("labkit.lab.parallel.close_all", lambda: pytest.fail("closed"))
+    monkeypatch.setattr("labkit.lab.parallel.refuse", lambda _: pytest.fail("refused"))
 
     def work() -> None:
         with aside() as pool:
