@@ -27,7 +27,7 @@ def predicted(name: str, seen: Model) -> Prediction:
     ("flipped", "because"),
     [
         ((), "trusts /etc/etcd/pki/ca.crt only"),
-        (("etcd-own-ca",), "etcd users by key prefix"),
+        (("etcd-own-ca",), "etcd has no user system:node:worker1"),
         (("etcd-own-ca", "etcd-users"), "encryption at rest"),
         (("etcd-users", "encryption-at-rest"), "trusts /etc/etcd/pki/ca.crt only"),
     ],

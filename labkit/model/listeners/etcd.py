@@ -6,11 +6,14 @@ https://etcd.io/docs/latest/op-guide/security/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit.cluster.syntax.source import bool_of, is_true
 from labkit.cluster.syntax.urls import url_of
 from labkit.model.claims import Claim
+from labkit.model.decision import ALLOWED, DENIED
+from labkit.model.etcd_rights import ALL_KEYS, etcd_may, known_to_etcd
 from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
 
@@ -62,14 +65,14 @@ def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim 
     """Return whether etcd demands client certificates; None for a plaintext port.
 
     A trusted CA alone makes etcd demand them. etcd takes the names of its users from
-    certificates, so a plaintext port with users authenticates nobody.
+    certificates, so users without them authenticate nobody.
     """
-    if not secure and role == "client" and env.etcd_auth is not None:
-        return Claim(
-            "required", "etcd has users, and nobody can prove to be one", env.etcd_auth_source
-        )
+    users = env.etcd_auth is not None and role == "client"
+    unprovable = Claim(
+        "required", "etcd has users, and nobody can prove to be one", env.etcd_auth_source
+    )
     if not secure:
-        return None
+        return unprovable if users else None
     prefix = "peer-" if role == "peer" else ""
     demanded = it.setting(f"{prefix}client-cert-auth")
     trusted = it.given(f"{prefix}trusted-ca-file")
@@ -80,6 +83,8 @@ def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim 
     if trusted and trusted.value:
         # client/pkg/transport/listener.go: TrustedCAFile != "" || ClientCertAuth
         return Claim("required", "client certificates: a CA for them is set", trusted.source)
+    if users:
+        return unprovable
     return Claim("none", "client certificates are not asked for", demanded.source)
 
 
@@ -88,9 +93,10 @@ def _authorization(env: Environment, it: Component, role: str, secure: bool) -> 
         source = it.setting("listen-metrics-urls").source
         return Claim("allow-all", "metrics and health, nothing else, for everybody", source)
     if role == "client":
-        if env.etcd_auth is None:
-            return Claim("allow-all", "etcd has no users", env.etcd_auth_source)
-        return Claim("enforced", "etcd users by key prefix", env.etcd_auth_source)
+        # what a client may do by its name, its channel says
+        anyone = etcd_may(env, it, known_to_etcd(env, it, None), "read", ALL_KEYS).claim
+        value = {ALLOWED: "allow-all", DENIED: "enforced"}.get(anyone.value, "unknown")
+        return replace(anyone, value=value)
     name, host = it.setting("peer-cert-allowed-cn"), it.setting("peer-cert-allowed-hostname")
     if secure and name.value:
         return Claim("enforced", f"only the common name {name.value}", name.source)
