@@ -146,3 +146,22 @@ def test_rules_are_deleted_by_their_comment(commands: Any) -> None:
     assert [call for call in iptables.read_text().splitlines() if " -D " in call] == [
         "-w 5 -t nat -D PREROUTING -p tcp -m comment --comment labkit-middle -j REDIRECT"
     ]
+
+
+@pytest.mark.parametrize(("forgotten", "deleted"), [(True, 0), (False, 3)])
+def test_network_that_flanneld_does_not_forget_is_forgotten_for_it(
+    commands: Any, forgotten: bool, deleted: int
+) -> None:
+    route = "" if forgotten else "echo 198.51.100.0/24 via 198.51.100.0 dev flannel.1 onlink"
+    neighbour = "echo 198.51.100.0 lladdr 0e:00:c6:33:64:00 PERMANENT"
+    ip = commands(
+        "ip", f'case "$*" in "route show"*) {route or ":"};; "neigh show"*) {neighbour};; esac'
+    )
+    bridge = commands("bridge", "")
+    sh("forget_network", "198.51.100.0/24", "0")
+    calls = ip.read_text().splitlines() + (bridge.read_text().splitlines() if deleted else [])
+    assert [call for call in calls if " del " in call] == [
+        "route del 198.51.100.0/24",
+        "neigh del 198.51.100.0 dev flannel.1",
+        "fdb del 0e:00:c6:33:64:00 dev flannel.1",
+    ][:deleted]

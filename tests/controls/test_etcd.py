@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from labkit import read_environment, techniques
+from labkit import controls, read_environment, techniques
 from labkit.controls import with_controls
 from labkit.model import Model, read_model
 from labkit.techniques import Prediction
@@ -72,3 +72,14 @@ def test_tls_on_one_etcd_port_leaves_the_other_plaintext() -> None:
     assert not seen.open_channels("anyone@network -> etcd@etcd1:2379")
     assert seen.open_channels("anyone@network -> etcd@etcd1:2378")[0].encryption.value == "none"
     assert predicted("etcd-second-listener", seen).succeeds
+
+
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+def test_control_flannel_leases_decides_on_the_technique(mode: str) -> None:
+    env = read_environment(mode)
+    control, technique = controls["flannel-leases"], techniques["flannel-lease"]
+    for it in (env, control.flipped(env, mode == "insecure")):
+        model = read_model(it)
+        said = {technique.predict(model, place).succeeds for place in technique.footholds[:2]}
+        assert said == {not control.holds(model)}
+    assert control.holds(read_model(env)) == (mode == "hardened")
