@@ -5,6 +5,7 @@ They are: etcd's users and roles, flannel's network, the manifests and the workl
 
 from __future__ import annotations
 
+import contextlib
 import json
 import posixpath
 import secrets
@@ -20,6 +21,7 @@ from labkit.cluster import Environment, Node
 from labkit.cluster.syntax.disk import read_bytes
 from labkit.cluster.syntax.source import decode
 from labkit.cluster.syntax.yamldoc import read_documents
+from labkit.errors import StartTimeout
 from labkit.lab.machine import Output, execute
 from labkit.lab.secret_store import APPLY, as_list
 from labkit.lab.wait import wait_until
@@ -37,6 +39,7 @@ __all__ = [
     "wait_for_all_units",
     "wait_for_apiserver",
     "wait_for_etcd",
+    "wait_for_listeners",
     "wait_for_units",
     "wait_for_workloads",
 ]
@@ -50,6 +53,8 @@ KUBELET = "kubelet.service"
 STATES = ("systemctl", "show", "--property=ActiveState", "--value")
 #: The kubelet may refuse this request, but it must answer.
 ANSWERS = ("curl", "-sko", "/dev/null", "https://localhost:10250/healthz")
+#: Seconds in which an active program listens, on an idle machine.
+LISTENS_S = 10.0
 
 
 def etcdctl(etcd: Container, *arguments: str, timeout: float = 30) -> Output:
@@ -353,8 +358,34 @@ def wait_for_units(machine: Container, node: Node) -> None:
         wait_until(machine, ANSWERS, unit=KUBELET, what=what, deadline=30)
 
 
+def wait_for_listeners(machine: Container, node: Node, env: Environment) -> None:
+    """Wait until a machine listens on the ports that the model of its environment names.
+
+    systemd reports a program as active before it listens, and the fingerprint of a new lab has
+    its listeners. A port that does not open within 10 seconds stops nothing: whether the model is
+    right about it is what ``labkit verify`` is for.
+
+    Parameters
+    ----------
+    machine : docker.models.containers.Container
+        The machine.
+    node : Node
+        The machine in the environment.
+    env : Environment
+        The environment of the lab.
+    """
+    from labkit.model.listeners import find_listeners
+
+    named = (it for it in find_listeners(env) if it.open and it.node == node.name)
+    ports = sorted({it.port for it in named if it.port})
+    what = f"the ports of {node.name}"
+    with contextlib.suppress(StartTimeout):
+        question = agents.argv("listens", *map(str, ports))
+        wait_until(machine, question, what=what, deadline=LISTENS_S)
+
+
 def wait_for_all_units(machines: Mapping[str, Container], env: Environment) -> None:
-    """Wait until every unit of every machine is active.
+    """Wait until every unit of every machine is active, and listens.
 
     Parameters
     ----------
@@ -369,8 +400,13 @@ def wait_for_all_units(machines: Mapping[str, Container], env: Environment) -> N
         A unit is not active within 30 seconds.
     """
     nodes = [node for node in env.nodes if node.role != "attacker"]
+
+    def wait(node: Node) -> None:
+        wait_for_units(machines[node.name], node)
+        wait_for_listeners(machines[node.name], node, env)
+
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
-        list(pool.map(lambda node: wait_for_units(machines[node.name], node), nodes))
+        list(pool.map(wait, nodes))
 
 
 def units(node: Node) -> list[str]:

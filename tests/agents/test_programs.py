@@ -292,6 +292,12 @@ def test_unit_that_has_failed_while_it_is_restarted_is_waited_for(
     assert shell("wait_until", here, "etcd.service", "sh", "-c", script).returncode == 0
 
 
+def test_machine_listens_when_all_its_ports_do(commands: Any, here: Path) -> None:
+    commands("ss", 'case "$2" in "sport = :22"|"sport = :80") echo LISTEN;; esac')
+    for ports, code in (("22 80", 0), ("22", 0), ("22 443", 1), ("443 22", 1), ("", 0)):
+        assert shell("listens", here, *ports.split()).returncode == code, ports
+
+
 def test_lock_is_held_by_one_process_and_freed_when_its_input_ends(tmp_path: Path) -> None:
     def start(about: str) -> subprocess.Popen[str]:
         argv = agents.argv("hold_lock", str(tmp_path), about)

@@ -186,17 +186,16 @@ def test_interrupt_removes_what_is_not_yet_up(
     def find_nodes(client: None, name: str, mode: str) -> list[Any]:
         return [SimpleNamespace(kill=gone.set)]
 
-    def wait(futures: Any, timeout: float | None = None) -> None:
+    def wait_for(futures: Any) -> None:
         deadline = time.monotonic() + 10
-        while timeout is None and not any(f.done() for f in futures):
+        while not any(f.done() for f in futures):
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        if timeout is None and not gone.is_set():
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(fake, "up", up)
     monkeypatch.setattr("labkit.lab.nodes.find_nodes", find_nodes)
-    monkeypatch.setattr("labkit.lab.parallel.wait", wait)
+    monkeypatch.setattr("labkit.lab.parallel._wait_for", wait_for)
     monkeypatch.setattr("labkit.lab.parallel.is_held", lambda client, name, mode: True)
     result = run("up")
     assert result.exit_code == 130
@@ -215,16 +214,15 @@ def test_interrupt_leaves_the_lab_of_the_process_that_is_waited_for(
                 step.line("")
         return Timings(0.1)
 
-    def wait(futures: Any, timeout: float | None = None) -> None:
-        if timeout is None and not any(f.done() for f in futures):
-            raise KeyboardInterrupt
+    def wait_for(futures: Any) -> None:
+        raise KeyboardInterrupt
 
     def find_nodes(*_: Any) -> list[Any]:
         raise AssertionError("not its machines")
 
     monkeypatch.setattr(fake, "up", up)
     monkeypatch.setattr("labkit.lab.nodes.find_nodes", find_nodes)
-    monkeypatch.setattr("labkit.lab.parallel.wait", wait)
+    monkeypatch.setattr("labkit.lab.parallel._wait_for", wait_for)
     monkeypatch.setattr("labkit.lab.parallel.is_held", lambda client, name, mode: False)
     assert run("up").exit_code == 130
     assert fake.calls == []

@@ -37,7 +37,7 @@ def main() -> None:
     print("ready", flush=True)
     first_seen: dict[str, float] = {}
     found: dict[str, str] = {}
-    rounds = 0
+    rounds, began = 0, time.monotonic()
     while not select.select([sys.stdin], [], [], 0)[0]:
         rounds += 1
         now = time.monotonic()
@@ -59,7 +59,8 @@ def main() -> None:
                         number = texts.index(text) if text in texts else -1
                         program = content.replace(b"\0", b" ")[:40].decode(errors="replace")
                         found[f"{name} of {program}"] = f"text {number}"
-    print(json.dumps({"rounds": rounds, "found": found}))
+    a_second = rounds / (time.monotonic() - began)
+    print(json.dumps({"rounds": rounds, "a second": a_second, "found": found}))
 
 
 if __name__ == "__main__":

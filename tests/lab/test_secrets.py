@@ -148,7 +148,9 @@ def test_no_secret_leaves_a_lab(
             leaks.append(f"file {path}")
     print(f"{mode}: {len(names())} techniques, {len(texts)} secrets, {seen['rounds']} rounds")
     assert not leaks
+    # a watcher that had no time to look proves nothing
     assert seen["rounds"] > 50
+    assert seen["a second"] > 2
 
 
 def _written() -> list[Path]:
@@ -163,10 +165,11 @@ def test_watcher_finds_what_is_planted(labs: Any, kind: str) -> None:
     lab = labs["insecure"]
     texts = secrets_of(lab)
     planted = new_token(lab, "shop", "default") if kind == "a new token" else texts[0]
+    pause = ["sleep", str(0.5 * lab.stretch())]
     with watched(lab, texts) as result:
         if kind == "a variable":
-            subprocess.run(["sleep", "0.5"], env={**os.environ, "TOKEN": planted}, check=True)
+            subprocess.run(pause, env={**os.environ, "TOKEN": planted}, check=True)
         else:
             words = [] if kind == "nothing" else [planted]
-            lab.exec("worker1", ["sh", "-c", "sleep 0.5; :", *words])
+            lab.exec("worker1", ["sh", "-c", f"{' '.join(pause)}; :", *words])
         assert bool(result()["found"]) == (kind != "nothing")
