@@ -4,7 +4,7 @@ set -u
 end=$(($(date +%s) + $2))
 while [ -n "$(ip route show "$1")" ]; do
   if [ "$(date +%s)" -ge "$end" ]; then
-    # a flanneld that was stopped meanwhile does not know that it added them
+    # a flanneld that was restarted does not know that it added them
     mac=$(ip neigh show to "${1%/*}" dev flannel.1 | sed -n 's/.*lladdr \([^ ]*\).*/\1/p')
     ip route del "$1"
     ip neigh del "${1%/*}" dev flannel.1

@@ -183,7 +183,7 @@ def _answer(env: Environment, caller: Caller, access: str, keys: KeyRange) -> tu
     if caller.claim.value == UNKNOWN:
         return UNKNOWN, caller.claim.detail
     if not caller.user:
-        return DENIED, "etcd has users, and this caller is none of them"
+        return DENIED, "etcd has users, and knows this caller as no user"
     roles = env.etcd_users.get(caller.user)
     what = f"{access} {keys}"
     if roles is None:
