@@ -133,7 +133,7 @@ def check_predictions(lab: Any, names: Iterable[str]) -> None:
 def kill_commands(lab: Any, count: int, seed: int, settled: Settled) -> list[str]:
     """Kill random commands, reset the lab after each, and compare it with the new lab.
 
-    Returns the kills after which it was another one; the lab is made anew then.
+    Returns the kills after which it was another one; the lab is made again then.
     """
     chance = random.Random(f"{seed} {lab.mode}")
     lab.reset()
