@@ -69,8 +69,9 @@ secrets: engine ## Look for the lab's secrets in process lists and outputs of al
 .PHONY: differential
 differential: SEED := 1
 differential: COUNT := 10000
-differential: $(STAMP) ## Ask a lab and the model who may do what: SEED=1 COUNT=10000 (needs make lab)
-	@$(BIN)/python tests/differential/test_differential.py $(SEED) $(COUNT)
+differential: KIND := differential
+differential: $(STAMP) ## Ask a lab and the model who may do what: SEED=1 COUNT=10000 KIND=opens (needs make lab)
+	@$(BIN)/python tests/differential/test_$(KIND).py $(SEED) $(COUNT)
 
 .PHONY: fuzz-targets
 fuzz-targets: $(STAMP) ## Try 5,000 times to make a command act on what is not the lab's own

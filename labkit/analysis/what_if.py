@@ -77,7 +77,7 @@ def _by_claims(model: Model, name: str) -> Model:
         rule = rules.get(item.rule)
         if rule is None:
             one = held[item.subject]
-            held[item.subject] = replace(one, readable_by=())
+            held[item.subject] = replace(one, readable_by=(), perhaps_readable_by=())
         elif rule.property in PROPERTIES:
             for key, it in channels.items():
                 if _is_about(item, it, rule):

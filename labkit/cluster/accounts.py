@@ -10,7 +10,19 @@ from dataclasses import dataclass
 
 from labkit.cluster.syntax.source import Source, Unknown, broken
 
-__all__ = ["Group", "Permission", "UserAccount", "permission_of", "read_sysusers", "read_tmpfiles"]
+__all__ = [
+    "Group",
+    "Permission",
+    "UserAccount",
+    "permissions_of",
+    "read_sysusers",
+    "read_tmpfiles",
+]
+
+#: The types of lines of tmpfiles.d that take globs: systemd applies them after the others.
+GLOBBING = "ezZaA"
+#: Those that create files and folders, apply to all below a folder, and set access-control lists.
+CREATING, RECURSIVE, LISTS = "fFdDqQvpC", "ZA", "aA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +32,7 @@ class UserAccount:
     Attributes
     ----------
     name, uid, home, shell : str
+        ``uid`` may name the primary group as well: "1001:docker".
     source : Source
     """
 
@@ -40,11 +53,14 @@ class Group:
     member : str
         Empty for the line that only creates the group.
     source : Source
+    gid : str
+        Its number, where the line gives one.
     """
 
     name: str
     member: str
     source: Source
+    gid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +70,16 @@ class Permission:
     Attributes
     ----------
     kind : str
-        The line's type, for example "z".
+        The line's type, for example "z"; "a" or "A" for an access-control list, "L" for a link.
     path : str
     mode, user, group : str
         Empty if the line does not change it.
     source : Source
+    prefix : str
+        What stands before the mode: "~" keeps only bits of a kind that are set, ":" is for new
+        files only. Of a link: "+" if it replaces a file.
+    target : str
+        Where a link leads.
     """
 
     kind: str
@@ -67,6 +88,8 @@ class Permission:
     user: str
     group: str
     source: Source
+    prefix: str = ""
+    target: str = ""
 
 
 def _words(line: str, path: str, number: int) -> list[str]:
@@ -122,14 +145,14 @@ def read_sysusers(
         if kind == "u":
             accounts.append(UserAccount(field[1], field[2], field[4], field[5], source))
         elif kind == "g":
-            groups.append(Group(field[1], "", source))
+            groups.append(Group(field[1], "", source, field[2] if field[2].isdigit() else ""))
         elif kind == "m":
             groups.append(Group(field[2], field[1], source))
     return tuple(accounts), tuple(groups), tuple(unknowns)
 
 
 def read_tmpfiles(text: str, path: str) -> tuple[tuple[Permission, ...], tuple[Unknown, ...]]:
-    """Read modes and owners from a file of tmpfiles.d(5).
+    """Read modes, owners and links from a file of tmpfiles.d(5).
 
     Parameters
     ----------
@@ -168,16 +191,20 @@ def read_tmpfiles(text: str, path: str) -> tuple[tuple[Permission, ...], tuple[U
             raise broken(path, number, f"the mode {mode!r} is not octal", "write it as 0600")
         if len(kind) != 1 or kind not in "fFwdDevqQpLcbCxXrRzZtThHaA":
             unknowns.append(Unknown(path, number, line, "not a line type of tmpfiles.d"))
-        elif kind in "fFdDeqQvpCzZ":
+        elif kind in f"{CREATING}{GLOBBING}L":
+            prefix = "+" if kind == "L" and "+" in words[0] else mode[: len(mode) - len(bare)]
+            target = words[6] if kind == "L" and len(words) > 6 else ""
             source = Source(path, number, line)
-            permissions.append(Permission(kind, words[1], bare, user, group, source))
-        elif kind in "aAtThH":
+            permissions.append(
+                Permission(kind, words[1], bare, user, group, source, prefix, target)
+            )
+        if kind in (*LISTS, *"tThH"):
             unknowns.append(Unknown(path, number, line, "labkit does not read ACLs and attributes"))
     return tuple(permissions), tuple(unknowns)
 
 
-def permission_of(path: str, permissions: Iterable[Permission]) -> Permission | None:
-    """Return the line that decides on a path: the last one that matches it, or None.
+def permissions_of(path: str, permissions: Iterable[Permission]) -> list[Permission]:
+    r"""Return the lines that apply to a path, in the order in which systemd applies them.
 
     Parameters
     ----------
@@ -186,18 +213,32 @@ def permission_of(path: str, permissions: Iterable[Permission]) -> Permission | 
 
     Returns
     -------
-    Permission or None
+    list of Permission
+        Each changes what the ones before it have set.
+
+    References
+    ----------
+    https://www.freedesktop.org/software/systemd/man/latest/tmpfiles.d.html
 
     Examples
     --------
-    >>> lines, _ = read_tmpfiles("z /etc/pki/*.key 0600 root root", "x")
-    >>> permission_of("/etc/pki/ca.key", lines).mode
-    '0600'
+    >>> lines, _ = read_tmpfiles("z /etc/pki/*.key 0600 root root\nd /etc/pki 0750", "x")
+    >>> [it.mode for it in permissions_of("/etc/pki/ca.key", lines)]
+    ['0600']
     """
-    found = None
-    for item in permissions:
-        same_depth = item.path.count("/") == path.count("/")
-        below = item.kind == "Z" and path.startswith(item.path.rstrip("/") + "/")
-        if (same_depth and fnmatch.fnmatchcase(path, item.path)) or below:
-            found = item
-    return found
+    found = [it for it in permissions if _applies(it, path)]
+    return sorted(found, key=lambda it: it.kind in GLOBBING)
+
+
+def _applies(it: Permission, path: str) -> bool:
+    if it.kind not in GLOBBING:
+        return it.path.rstrip("/") == path
+    pattern = it.path.rstrip("/").split("/")
+    parts = path.split("/")
+    if len(parts) > len(pattern) and it.kind not in RECURSIVE:
+        return False
+    # a glob's "*" matches no "/", and no dot at the beginning
+    return len(parts) >= len(pattern) and all(
+        fnmatch.fnmatchcase(part, glob) and (part[:1] != "." or glob[:1] == ".")
+        for part, glob in zip(parts, pattern, strict=False)
+    )

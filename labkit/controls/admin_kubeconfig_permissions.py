@@ -5,7 +5,8 @@ from __future__ import annotations
 from labkit.cluster.edits import TmpfilesLine
 from labkit.controls._base import Control
 from labkit.model import Model
-from labkit.model.file_access import anybody_reads
+from labkit.model.decision import DENIED
+from labkit.model.file_access import anybody_opens
 
 __all__ = ["CONTROL"]
 
@@ -16,7 +17,7 @@ KEY = f"{FOLDER}/admin.key"
 
 def holds(model: Model) -> bool:
     """Say whether the control is in place."""
-    return not anybody_reads(model.environment, "master", FILE, KEY)
+    return anybody_opens(model.environment, "master", FILE, KEY) == DENIED
 
 
 CONTROL = Control(

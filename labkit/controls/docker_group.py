@@ -5,6 +5,7 @@ from __future__ import annotations
 from labkit.cluster.edits import Option, Whole
 from labkit.controls._base import Control
 from labkit.model import Model
+from labkit.model.file_access import is_member, ordinary_users
 
 __all__ = ["CONTROL"]
 
@@ -15,11 +16,13 @@ def holds(model: Model) -> bool:
     """Say whether the control is in place."""
     sockets = model.open_channels("local-users@* -> dockerd@*")
     groups = {c.client_authentication.detail.rpartition(":")[2] for c in sockets}
+    env = model.environment
     return not any(
-        group.name in groups
-        for node in model.environment.nodes
-        for group in node.groups
-        if group.member
+        is_member(env, node, user, group) is not False
+        for node in env.nodes
+        if node.role == "worker"
+        for user in ordinary_users(env, node)
+        for group in groups
     )
 
 

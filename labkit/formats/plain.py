@@ -28,7 +28,7 @@ VERSION = 1
 _CHANNEL_TEXTS = ("id", "client", "server", "protocol", "client_zone", "server_zone", "bind")
 _COMPONENT_TEXTS = ("id", "kind", "node", "zone", "description")
 _CREDENTIAL_TEXTS = ("name", "node", "kind", "identity")
-_FOOTHOLDS = ("rights", "readable_by")
+_FOOTHOLDS = ("rights", "readable_by", "perhaps_readable_by")
 
 
 def to_plain(model: Model) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from labkit.model.addresses import is_loopback
 from labkit.model.claims import ANYONE, LOCAL_USERS, Channel, Claim, closed
+from labkit.model.decision import ALLOWED, UNKNOWN
 from labkit.model.endpoints import Endpoints, channel_to
-from labkit.model.listener import Anyone, Listener, socket_group
+from labkit.model.listener import Anyone, Listener, socket_users
 from labkit.model.threat_model import NETWORK_ZONE
 
 __all__ = ["channels_of_anyone"]
@@ -54,12 +55,23 @@ def _anyone_calls(listener: Listener, *, is_used: bool) -> bool:
 
 
 def _to_socket(endpoints: Endpoints, listener: Listener) -> Channel:
-    """Return the channel of a machine's users to a unix socket."""
+    """Return the channel of a machine's users to a unix socket.
+
+    Which users it lets in is unknown if it may be one of whom nothing is known.
+    """
     trust = Claim("local", "unix socket", listener.encryption.source)
     client = f"{LOCAL_USERS}{listener.node}"
     channel = channel_to(client, listener.zone, listener, trust, None, listener.data)
-    group = socket_group(endpoints.env, listener.node, listener.client_authentication)
-    return replace(channel, members=tuple(member.member for member in group))
+    claim = listener.client_authentication
+    if claim.value != "file-mode" or listener.path is None:
+        return channel
+    users = socket_users(endpoints.env, listener.node, listener.path, claim)
+    members = tuple(user for user, it in users.items() if it.value == ALLOWED)
+    doubts = [it.claim for it in users.values() if it.value == UNKNOWN]
+    if doubts and not members:
+        detail = f"{claim.detail}; {doubts[0].detail}"
+        claim = replace(claim, value=UNKNOWN, detail=detail)
+    return replace(channel, client_authentication=claim, members=members)
 
 
 def _from_network(listener: Listener) -> Channel:

@@ -33,7 +33,10 @@ CHANNEL = (
     "open",
     *PROPERTIES,
 )
-CREDENTIAL = ("node", "kind", "identity", "rights", "readable_by", "opens")
+CREDENTIAL = (
+    *("node", "kind", "identity", "rights", "readable_by", "opens"),
+    "perhaps_readable_by",
+)
 TOP = ("name", "description", "components", "channels", "credentials")
 #: The claims that a component may make about itself, with their values.
 OWN = {
@@ -187,7 +190,7 @@ class Draft:
             Where it is written.
         **said
             node, kind, identity, rights ("admin", "secrets"), readable_by ("user:NODE", "pod"),
-            opens ("kubelet@NODE").
+            perhaps_readable_by (the same), opens ("kubelet@NODE").
 
         Raises
         ------
@@ -207,6 +210,7 @@ class Draft:
             _footholds(said.get("readable_by", ()), source),
             _words(said.get("opens", ())),
             source,
+            _footholds(said.get("perhaps_readable_by", ()), source),
         )
 
     def model(self) -> Model:

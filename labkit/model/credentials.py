@@ -14,13 +14,14 @@ from labkit.model.claims import Channel, Claim
 from labkit.model.decision import (
     ALLOWED,
     EVERYTHING,
+    UNKNOWN,
     Action,
     Caller,
     decide,
     decide_at_kubelet,
 )
 from labkit.model.etcd_rights import ALL_KEYS, etcd_may, known_to_etcd
-from labkit.model.file_access import readable
+from labkit.model.file_access import may_open, ordinary_users
 from labkit.model.footholds import ADMIN, POD, SECRETS, Foothold
 from labkit.model.listener import tls
 from labkit.model.rights import (
@@ -239,14 +240,15 @@ def client_credential(model: Model, channel: Channel) -> Credential | None:
 
 
 def _held(env: Environment, credential: Credential) -> StoredCredential:
-    path = credential.kubeconfig or credential.key
+    readers, perhaps = _readers(env, credential.node, credential.key or credential.kubeconfig)
     return StoredCredential(
         name=credential.name,
         node=credential.node,
         kind=credential.kind,
         identity=credential.common_name or credential.name,
         rights=tuple(_rights(env, credential)),
-        readable_by=_readers(env, credential.node, path),
+        readable_by=readers,
+        perhaps_readable_by=perhaps,
         opens=tuple(_opens(env, credential)),
         source=credential.source,
     )
@@ -336,12 +338,18 @@ def _tokens(env: Environment) -> Iterator[StoredCredential]:
         )
 
 
-def _readers(env: Environment, name: str, path: str) -> tuple[Foothold, ...]:
+def _readers(
+    env: Environment, name: str, path: str
+) -> tuple[tuple[Foothold, ...], tuple[Foothold, ...]]:
+    """Return from where a file can be read beside root, and from where it perhaps can."""
     node = _node(env, name)
-    if node is None or not path or not node.accounts:
-        return ()
-    reads = any(readable(env, node, path, user.name).value == "readable" for user in node.accounts)
-    return (Foothold("user", name),) if reads else ()
+    if node is None or not path:
+        return (), ()
+    found = {may_open(env, node, user, path).value for user in ordinary_users(env, node)}
+    place = (Foothold("user", name),)
+    if ALLOWED in found:
+        return place, ()
+    return (), place if UNKNOWN in found else ()
 
 
 def _authority_keys(env: Environment) -> Iterator[StoredCredential]:
@@ -355,13 +363,15 @@ def _authority_keys(env: Environment) -> Iterator[StoredCredential]:
         for node in env.nodes:
             if node.name not in authority.key_nodes:
                 continue
+            readers, perhaps = _readers(env, node.name, authority.key)
             yield StoredCredential(
                 name=f"the key of {authority.name}",
                 node=node.name,
                 kind="key",
                 identity="any user whom a certificate names",
                 rights=(ADMIN,),
-                readable_by=_readers(env, node.name, authority.key),
+                readable_by=readers,
+                perhaps_readable_by=perhaps,
                 source=authority.source,
             )
 

@@ -11,8 +11,8 @@ from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import Claim, closed
 
 if TYPE_CHECKING:
-    from labkit.cluster.accounts import Group
     from labkit.cluster.facts import Component, Environment
+    from labkit.model.decision import Decision
 
 __all__ = [
     "ALL_OBJECTS",
@@ -23,8 +23,8 @@ __all__ = [
     "Listener",
     "plain_listener",
     "socket_claims",
-    "socket_group",
     "socket_path",
+    "socket_users",
     "tls",
 ]
 
@@ -45,8 +45,6 @@ VERSIONS = {
     "TLS1.2": "tls1.2",
     "TLS1.3": "tls1.3",
 }
-#: The bit of a file mode that lets every user of the machine write, and that of the group.
-OTHERS_WRITE, GROUP_WRITES = 0o002, 0o020
 
 
 class Anyone(Enum):
@@ -212,12 +210,15 @@ def socket_path(path: str) -> str:
 
 
 def socket_claims(
-    path: str, mode: str, owner: str, place: Source, source: Source
+    env: Environment, it: Component, path: str, mode: str, owner: str, place: Source, source: Source
 ) -> tuple[Claim, Claim, Claim]:
     """Return the claims of a unix socket: encryption, client authentication, authorization.
 
     Parameters
     ----------
+    env : Environment
+    it : labkit.cluster.Component
+        The server.
     path : str
     mode : str
         Octal, "0660".
@@ -231,46 +232,58 @@ def socket_claims(
     Returns
     -------
     tuple of Claim
+        Client authentication is "none" if an account that is in no group may connect, and
+        "file-mode" if it may not.
 
     Examples
     --------
-    >>> source = Source("docker.socket", 6, "SocketMode=0666")
-    >>> [it.value for it in socket_claims("/run/docker.sock", "0666", "root:root", source, source)]
+    >>> from labkit.cluster import read_environment
+    >>> env, source = read_environment("insecure"), Source("docker.socket", 6, "SocketMode=0666")
+    >>> about = "/run/docker.sock", "0666", "root:root", source, source
+    >>> [it.value for it in socket_claims(env, env.component("dockerd@worker1"), *about)]
     ['local', 'none', 'allow-all']
     """
-    value = "none" if int(mode, 8) & OTHERS_WRITE else "file-mode"
+    from labkit.model.decision import ALLOWED, DENIED, UNKNOWN
+    from labkit.model.file_access import STRANGER, may_open, socket_file
+
+    said = Claim(UNKNOWN, f"{mode} {owner}", source)
+    stranger = may_open(env, env.node(it.node), STRANGER, path, file=socket_file(path, said))
+    value = {ALLOWED: "none", DENIED: "file-mode"}.get(stranger.value, UNKNOWN)
+    detail = said.detail if value != UNKNOWN else f"{said.detail}; {stranger.claim.detail}"
     return (
         Claim("local", f"unix socket {path}", place),
-        Claim(value, f"{mode} {owner}", source),
+        Claim(value, detail, source),
         Claim("allow-all", "users who open it command it", source),
     )
 
 
-def socket_group(env: Environment, node: str, claim: Claim) -> tuple[Group, ...]:
-    """Return the members of the group that may open a socket of a machine.
+def socket_users(env: Environment, node: str, path: str, claim: Claim) -> dict[str, Decision]:
+    """Decide for each ordinary user of a machine whether they may connect to a socket.
 
     Parameters
     ----------
     env : Environment
     node : str
         The machine's name.
+    path : str
     claim : Claim
         The socket's client authentication, see :func:`socket_claims`.
 
     Returns
     -------
-    tuple of Group
-        One entry for each member; empty if the mode does not let the group write.
+    dict of str to Decision
 
     Examples
     --------
     >>> from labkit.cluster import read_environment
     >>> claim = Claim("file-mode", "0660 root:docker", Source("docker.socket", 6, ""))
-    >>> [group.member for group in socket_group(read_environment("insecure"), "worker1", claim)]
-    ['bob']
+    >>> found = socket_users(read_environment("insecure"), "worker1", "/run/docker.sock", claim)
+    >>> [(user, decision.value) for user, decision in found.items()]
+    [('alice', 'denied'), ('bob', 'allowed')]
     """
-    mode, _, owner = claim.detail.partition(" ")
-    if claim.value != "file-mode" or not int(mode, 8) & GROUP_WRITES:
-        return ()
-    name = owner.partition(":")[2]
-    return tuple(g for g in env.node(node).groups if g.name == name and g.member)
+    from labkit.model.file_access import may_open, ordinary_users, socket_file
+
+    machine, file = env.node(node), socket_file(path, claim)
+    return {
+        user: may_open(env, machine, user, path, file=file) for user in ordinary_users(env, machine)
+    }

@@ -86,6 +86,8 @@ class StoredCredential:
         The goals that its holder has by it.
     readable_by : tuple of Foothold
         From where it can be read there, beside root.
+    perhaps_readable_by : tuple of Foothold
+        From where it may be readable: the modes or owners that decide are not known.
     opens : tuple of str
         Servers that it opens: kubelets at which its holder may run commands ("kubelet@worker2"),
         and etcd where every client may read and write everything.
@@ -100,6 +102,7 @@ class StoredCredential:
     readable_by: tuple[Foothold, ...] = ()
     opens: tuple[str, ...] = ()
     source: Source = BY_HAND
+    perhaps_readable_by: tuple[Foothold, ...] = ()
 
     @property
     def id(self) -> str:

@@ -14,7 +14,7 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.decision import ALLOWED, EVERYTHING, decide
-from labkit.model.file_access import readable
+from labkit.model.file_access import may_open
 from labkit.model.rights import authenticated_as
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
@@ -49,10 +49,10 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict from the modes of the files and from the rights of the certificate's owner."""
     env, credential = model.environment, _credential(model.environment)
     node = env.node(credential.node)
-    files = [holds(readable(env, node, it, PERSON), "readable") for it in _wanted(credential)]
+    opened = [may_open(env, node, PERSON, it).claim for it in _wanted(credential)]
     owner = authenticated_as(apiserver_of(env), env, credential)
     rights = decide(env, apiserver_of(env), owner, EVERYTHING)
-    return all_of(*files, holds(rights.claim, ALLOWED))
+    return all_of(*(holds(it, ALLOWED) for it in (*opened, rights.claim)))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -16,7 +16,8 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Claim, Foothold, Model
-from labkit.model.file_access import readable
+from labkit.model.decision import ALLOWED
+from labkit.model.file_access import may_open
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
     api_url,
@@ -53,10 +54,11 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     if not node:
         absent = f"the key of {authority.name} is not on the master"
         return Prediction(False, (str(Claim("none", absent, authority.source)),))
-    claim = readable(model.environment, model.environment.node(node), authority.key, PERSON)
+    env = model.environment
+    claim = may_open(env, env.node(node), PERSON, authority.key).claim
     trusted = apiserver_of(model.environment).setting("client-ca-file").source
     signs = Prediction(True, (f"signs the apiserver's callers: {trusted}",))
-    return all_of(holds(claim, "readable"), signs)
+    return all_of(holds(claim, ALLOWED), signs)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

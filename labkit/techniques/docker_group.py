@@ -10,14 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.model import Foothold, Model
-from labkit.model.listener import socket_group
-from labkit.techniques._lib.stores.docker import SOCKET, become_root
+from labkit.techniques._lib.stores.docker import SOCKET, become_root, opens_socket
 from labkit.techniques._lib.technique import (
     ROOT_ON_WORKER,
     USER_ON_WORKER,
     Prediction,
     Technique,
-    holds,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -35,14 +33,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     found = model.open_channels(CHANNEL)
     if not found:
         return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)))
-    claim = found[0].client_authentication
-    if claim.value in ("none", "unknown"):
-        return holds(claim, "none")
-    group = socket_group(model.environment, "worker1", claim)
-    member = next((member for member in group if member.member == PERSON), None)
-    if member is None:
-        return Prediction(False, (str(claim),))
-    return Prediction(True, (str(claim), str(member.source)))
+    return opens_socket(model, "worker1", found[0].client_authentication, PERSON)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.model import Foothold, Model
-from labkit.techniques._lib.api.ask import first_refusal
-from labkit.techniques._lib.stores.docker import SOCKET, become_root
+from labkit.techniques._lib.machines.reach import PERSON
+from labkit.techniques._lib.stores.docker import SOCKET, become_root, opens_socket
 from labkit.techniques._lib.technique import ROOT_ON_WORKER, USER_ON_WORKER, Prediction, Technique
 from labkit.techniques._lib.verdict import Verdict
 
@@ -25,11 +25,11 @@ CHANNEL = "local-users@worker1 -> dockerd@worker1:/run/docker.sock"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Predict whether the mode of the socket admits every user."""
+    """Predict whether the mode of the socket admits an ordinary user."""
     found = model.open_channels(CHANNEL)
     if not found:
         return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)))
-    return first_refusal((found[0].client_authentication, ("none",)))
+    return opens_socket(model, "worker1", found[0].client_authentication, PERSON)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

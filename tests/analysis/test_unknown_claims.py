@@ -57,7 +57,7 @@ def test_unknown_socket_is_perhaps_open_to_users_of_its_machine():
     model = model_of("dockerd", client_authentication="unknown")
     found = attack_paths(model, "user:there", "root:there")
     assert not found
-    assert "whether dockerd@there:/run/docker.sock demands a credential" in repr(found)
+    assert "which users may connect to dockerd@there:/run/docker.sock" in repr(found)
 
 
 def test_client_whose_credential_is_not_said_may_call_as_itself():

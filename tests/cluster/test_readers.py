@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.cluster import read_certificates, read_kubeconfig
-from labkit.cluster.accounts import permission_of, read_sysusers, read_tmpfiles
+from labkit.cluster.accounts import permissions_of, read_sysusers, read_tmpfiles
 from labkit.cluster.certificates import read_pki
 from labkit.cluster.componentconfig import (
     read_containerd_config,
@@ -193,9 +193,20 @@ def test_sysusers_and_tmpfiles_give_accounts_and_modes():
     assert [(g.name, g.member) for g in groups] == [("docker", ""), ("docker", "bob")]
     assert (accounts[0].home, unknowns[0].line) == ("/home/bob", 4)
     lines, _ = read_tmpfiles("z /a/*.key 0600 root root\nz /a/b.key 0644 - -\nd /c", "t")
-    found = {path: permission_of(path, lines) for path in ("/a/x.key", "/a/b.key", "/a/deep/x.key")}
-    modes = {path: permission and permission.mode for path, permission in found.items()}
-    assert modes == {"/a/x.key": "0600", "/a/b.key": "0644", "/a/deep/x.key": None}
+    paths = ("/a/x.key", "/a/b.key", "/a/deep/x.key", "/a/.hidden.key")
+    modes = {path: [it.mode for it in permissions_of(path, lines)] for path in paths}
+    assert modes == {
+        "/a/x.key": ["0600"],
+        "/a/b.key": ["0600", "0644"],
+        "/a/deep/x.key": [],
+        "/a/.hidden.key": [],
+    }
+    # tmpfiles.d(5): lines that take globs are applied after those that take none
+    lines, _ = read_tmpfiles("Z /a 0750 - -\nf /a/b 0600 bob\nL+ /a/c - - - - /b", "t")
+    assert [it.mode for it in permissions_of("/a/b", lines)] == ["0600", "0750"]
+    assert next((it.prefix, it.target) for it in permissions_of("/a/c", lines)) == ("+", "/b")
+    _, unknowns = read_tmpfiles("a+ /a - - - - u:bob:r", "t")
+    assert "ACLs" in unknowns[0].why
     with pytest.raises(ConfigError, match="t:1: the mode"):
         read_tmpfiles("z /a rwx root root", "t")
 

@@ -207,6 +207,7 @@ def test_model_without_a_cluster_has_no_goals_of_one(foreign_file):
     assert not model.of_cluster
     assert usual_paths(model) == []
     assert json.loads(analyze(model).to_json())["paths"] == []
-    [said] = doubts(model, find_threats(model), None, None, asked(model, ["pod -> admin"]))
-    assert "has no part of a cluster" in said
+    said = doubts(model, find_threats(model), None, None, asked(model, ["pod -> admin"]))
+    # a server that is named etcd may make the path possible as well
+    assert "has no part of a cluster" in said[-1]
     assert usual_starts(model)

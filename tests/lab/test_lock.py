@@ -198,7 +198,8 @@ def test_two_commands_at_once_both_end_well(
         )
         for each in (one, other)
     ]
-    said = [process.communicate(timeout=400)[1].decode() for process in started]
+    # two whole matrices, one after the other
+    said = [process.communicate(timeout=1200)[1].decode() for process in started]
     for process, text in zip(started, said, strict=True):
         if "down" in (one, other) and process.returncode:
             assert "no lab " in text or "is not up" in text

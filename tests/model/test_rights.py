@@ -10,7 +10,7 @@ from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Key, TmpfilesLine, Whole
 from labkit.errors import ConfigError
 from labkit.model.decision import Action, Caller, Decision, decide, decide_at_kubelet
-from labkit.model.file_access import anybody_reads, readable
+from labkit.model.file_access import anybody_opens, may_open
 from labkit.model.rights import admission, authenticated_as, default_bindings, known_to_kubelet
 from labkit.model.workloads import audience_in, pods, token_in
 
@@ -144,12 +144,13 @@ def test_kubelet_authorization_follows_its_mode_and_the_apiserver() -> None:
 @pytest.mark.parametrize(
     ("mode", "edits", "path", "user", "value"),
     [
-        ("insecure", (), "/etc/kubernetes/pki/ca.key", "alice", "readable"),
-        ("insecure", (), "/etc/kubernetes/pki/apiserver.key", "alice", "file-mode"),
-        ("insecure", (), "/etc/kubernetes/pki/apiserver.crt", "alice", "readable"),
-        ("hardened", (), "/etc/kubernetes/pki/ca.crt", "alice", "file-mode"),
-        ("hardened", (), "/home/alice/notes", "alice", "readable"),
-        ("hardened", (), "/home/alice/notes", "bob", "file-mode"),
+        ("insecure", (), "/etc/kubernetes/pki/ca.key", "alice", "allowed"),
+        ("insecure", (), "/etc/kubernetes/pki/apiserver.key", "alice", "denied"),
+        ("insecure", (), "/etc/kubernetes/pki/apiserver.crt", "alice", "allowed"),
+        ("hardened", (), "/etc/kubernetes/pki/ca.crt", "alice", "denied"),
+        # of a file that the environment does not write, nothing is known but its folder
+        ("hardened", (), "/home/alice/notes", "alice", "unknown"),
+        ("hardened", (), "/home/alice/notes", "bob", "denied"),
         (
             "hardened",
             (
@@ -159,7 +160,7 @@ def test_kubelet_authorization_follows_its_mode_and_the_apiserver() -> None:
             ),
             "/etc/kubernetes/pki/ca.key",
             "alice",
-            "file-mode",
+            "denied",
         ),
         (
             "hardened",
@@ -170,7 +171,7 @@ def test_kubelet_authorization_follows_its_mode_and_the_apiserver() -> None:
             ),
             "/etc/kubernetes/pki/ca.crt",
             "bob",
-            "readable",
+            "allowed",
         ),
     ],
 )
@@ -178,15 +179,15 @@ def test_file_is_readable_by_mode_owner_and_group(
     mode: str, edits: tuple[Edit, ...], path: str, user: str, value: str
 ) -> None:
     found = env(mode, *edits)
-    claim = readable(found, found.node("master"), path, user)
-    assert claim.value == value
-    assert str(claim.source)
+    decision = may_open(found, found.node("master"), user, path)
+    assert decision.value == decision.claim.value == value
+    assert str(decision.claim.source)
 
 
 def test_files_must_all_be_readable_by_one_user() -> None:
     keys = [f"/etc/kubernetes/pki/{name}.key" for name in ("ca", "apiserver")]
-    assert anybody_reads(env("insecure"), "master", keys[0])
-    assert not anybody_reads(env("insecure"), "master", *keys)
+    assert anybody_opens(env("insecure"), "master", keys[0]) == "allowed"
+    assert anybody_opens(env("insecure"), "master", *keys) == "denied"
 
 
 def test_pods_have_the_expected_service_account_tokens() -> None:

@@ -223,7 +223,9 @@ def _doubt(it: Channel, **wanted: frozenset[str]) -> str | None:
     questions = []
     for name, values in wanted.items():
         value = getattr(it, name).value
-        if value == "unknown":
+        if value == "unknown" and name == "client_authentication" and it.protocol == "unix":
+            questions.append(f"which users may connect to {listener_of(it)}")
+        elif value == "unknown":
             named = {"listener": listener_of(it), "client": it.client}
             questions.append(QUESTIONS[name].format(**named))
         elif value not in values:
@@ -301,8 +303,11 @@ def _by_credential(model: Model, it: StoredCredential) -> Iterator[Step]:
             yield from _with_secrets(model, replace(opens, technique="etcd-any-certificate"))
         else:
             yield replace(use, grants=(POD, SECRETS), because=opened)
+    steal = Step("steal-credential", held, (held,), because, REQUEST, technique)
     for place in it.readable_by:
-        yield Step("steal-credential", place, (held,), because, REQUEST, technique)
+        yield replace(steal, foothold=place)
+    for place in it.perhaps_readable_by:
+        yield replace(steal, foothold=place, unknown=f"whether a {place} can read {it.id}")
 
 
 def _client_holds(model: Model, it: Channel) -> Foothold:

@@ -200,7 +200,8 @@ def _credentials(model: Model) -> Iterator[_Case]:
     for held in model.credentials:
         where = held.id
         of_pod = held.kind == "token" and POD in held.readable_by
-        said = ", ".join(map(str, held.readable_by)) or readable.good
+        perhaps = "unknown" if held.perhaps_readable_by else readable.good
+        said = ", ".join(map(str, held.readable_by)) or perhaps
         grave = 4 if held.rights else 2
         gap = readable.gap
         if held.kind == "key":
@@ -211,7 +212,9 @@ def _credentials(model: Model) -> Iterator[_Case]:
             gap = replace(gap, technique=technique_of_credential(held))
         # a pod is meant to have its token: how far it opens the cluster is the question
         harmless = of_pod and not (held.rights or held.opens)
-        state = "open" if held.readable_by and not harmless else "mitigated"
+        state = "unknown" if held.perhaps_readable_by else "mitigated"
+        if held.readable_by:
+            state = "mitigated" if harmless else "open"
         claim = Claim(said, held.identity, held.source)
         yield _Case(readable, where, f"{readable.name}@{where}", claim, state, gap, grave)
         meant = held.kind == "key" or (held.name, held.node) in peoples

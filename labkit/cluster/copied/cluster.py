@@ -19,6 +19,7 @@ from labkit.cluster.copied.machine_files import (
     rbac_of,
     read_apiserver_files,
 )
+from labkit.cluster.copied.modes import with_permissions
 from labkit.cluster.copied.names import with_names
 from labkit.cluster.copied.pki import pki_of, with_readable_certificate
 from labkit.cluster.copied.static_pods import (
@@ -87,7 +88,7 @@ def read_cluster(folder: Path | str) -> Environment:
     nodes: list[Node] = []
     components: list[Component] = []
     for name, files in machines_in(copied, unknowns).items():
-        node = Node(name, "worker", ROLES["worker"], 0, "", files)
+        node = with_permissions(Node(name, "worker", ROLES["worker"], 0, "", files), unknowns)
         commands = [*unit_commands(node, unknowns)]
         if not any(command.kind == "kubelet" for command in commands):
             commands += kubeadm_kubelet(node, unknowns)

@@ -20,7 +20,10 @@ TOP = ("etc", "var", "usr", "lib")
 OBJECTS = "manifests"
 YAML = (".yaml", ".yml", ".json")
 #: Where a machine's configuration stands, and the ends of its files' names elsewhere.
-SETTINGS, ENDS = "/etc/", (*YAML, ".conf", ".service", ".socket", ".crt", ".pem", ".key", ".env")
+SETTINGS, ENDS = (
+    "/etc/",
+    (*YAML, ".conf", ".service", ".socket", ".crt", ".pem", ".key", ".env", ".txt"),
+)
 DEFAULT_NAME = "node"
 LINKS = 20
 

@@ -23,7 +23,7 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
     path = socket_path(address.value)
     # containerd gives its socket 0660 whatever the umask is (sys.GetLocalListener)
     encryption, client, rights = socket_claims(
-        path, "0660", owner, address.source, it.setting("grpc.gid").source
+        env, it, path, "0660", owner, address.source, it.setting("grpc.gid").source
     )
     yield Listener(
         server=it.id,

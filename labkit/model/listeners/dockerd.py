@@ -30,11 +30,11 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         url, host, port = url_of(item)
         found: list[Listener] = []
         if url.scheme == "fd":
-            found = [_from_systemd(it, socket) for socket in it.sockets]
+            found = [_from_systemd(env, it, socket) for socket in it.sockets]
         elif url.scheme == "unix":
             owner = f"root:{it.setting('group').value}"
             path = socket_path(url.path or USUAL_SOCKET)
-            found = [_unix(it, path, "0660", owner, item.source, item.source)]
+            found = [_unix(env, it, path, "0660", owner, item.source, item.source)]
         elif url.scheme == "tcp":
             found = [_tcp(it, host, port, item.source)]
         seen |= {(listener.protocol, listener.port) for listener in found}
@@ -50,20 +50,21 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         yield _listener(it, "http", (claim, claim, claim), port=HTTP_PORT, is_open=False)
 
 
-def _from_systemd(it: Component, socket: Socket) -> Listener:
+def _from_systemd(env: Environment, it: Component, socket: Socket) -> Listener:
     """Return the listener of an address of docker.socket, which systemd hands to dockerd."""
     address, mode, place = socket.address.value, socket.mode, socket.address.source
     if address.startswith("/"):
         owner = f"{socket.user.value}:{socket.group.value}"
-        return _unix(it, socket_path(address), mode.value, owner, place, mode.source)
+        path = socket_path(address)
+        return _unix(env, it, path, mode.value, owner, place, mode.source)
     host, _, port = address.rpartition(":")
     return _tcp(it, host.strip("[]"), port_of(Setting(port, place)), place)
 
 
 def _unix(
-    it: Component, path: str, mode: str, owner: str, place: Source, source: Source
+    env: Environment, it: Component, path: str, mode: str, owner: str, place: Source, source: Source
 ) -> Listener:
-    encryption, clients, rights = socket_claims(path, mode, owner, place, source)
+    encryption, clients, rights = socket_claims(env, it, path, mode, owner, place, source)
     return _listener(it, "unix", (encryption, clients, _plugin(it, rights)), path=path)
 
 

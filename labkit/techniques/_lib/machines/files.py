@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold
-from labkit.model.file_access import readable
+from labkit.model.file_access import may_open
 from labkit.techniques._lib.machines.reach import PERSON, run, run_from
 from labkit.techniques._lib.verdict import Setting, Verdict
 
@@ -57,7 +57,7 @@ def read_denied(
 
 def settings_of(env: Environment, node: str, paths: Sequence[str]) -> list[Setting]:
     """Return who can read each file, as settings of a technique."""
-    claims = {path: readable(env, env.node(node), path, PERSON) for path in paths}
+    claims = {path: may_open(env, env.node(node), PERSON, path).claim for path in paths}
     return [
         (f"can {PERSON} read {path}", claim.detail, str(claim.source))
         for path, claim in claims.items()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from labkit import agents
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
 from labkit.lab.traces import Trace, leaving
-from labkit.model import Foothold
+from labkit.model import Claim, Foothold, Model
+from labkit.model.decision import ALLOWED, DENIED, UNKNOWN
+from labkit.model.file_access import may_open, socket_file
 from labkit.techniques._lib.machines.reach import (
     ATTEMPTS,
     DEADLINE,
@@ -19,6 +21,7 @@ from labkit.techniques._lib.machines.reach import (
     execution_place,
     run,
 )
+from labkit.techniques._lib.technique import Prediction, holds
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from labkit.lab import Lab, Output
     from labkit.techniques._lib.machines.pod import Pod
 
-__all__ = ["SOCKET", "WORKER", "become_root", "control", "listens_on"]
+__all__ = ["SOCKET", "WORKER", "become_root", "control", "listens_on", "opens_socket"]
 
 SOCKET = "/run/docker.sock"
 WORKER, ONLY_ROOT_READS = "worker1", "/etc/shadow"
@@ -36,6 +39,32 @@ PING = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*"]
 PATIENCE = 5.0
 REFUSALS = ("Permission denied", "Connection refused")
 ALERT = re.compile(r"^curl: .*alert ([a-z ]+[a-z])", re.MULTILINE)
+SUCCEEDS = {ALLOWED: True, DENIED: False, UNKNOWN: None}
+
+
+def opens_socket(model: Model, node: str, claim: Claim, user: str) -> Prediction:
+    """Predict whether a user of a machine may connect to its Docker socket.
+
+    Parameters
+    ----------
+    model : Model
+    node, user : str
+    claim : Claim
+        The socket's client authentication.
+
+    Returns
+    -------
+    Prediction
+        Its reasons are the socket's mode and, if it is by a group, the line that makes the user a
+        member.
+    """
+    if claim.value not in ("none", "file-mode"):
+        return holds(claim, "none")
+    env = model.environment
+    found = may_open(env, env.node(node), user, SOCKET, file=socket_file(SOCKET, claim))
+    by_group = found.value == ALLOWED and claim.value != "none"
+    because = (str(claim), str(found.caller.source)) if by_group else (str(claim),)
+    return Prediction(SUCCEEDS[found.value], because)
 
 
 def become_root(

@@ -1,0 +1,118 @@
+r"""Read modes, owners and accounts of a machine, where a person listed them beside its files.
+
+Copied files have the modes of the copy. ``modes.txt`` in the folder of a machine has those of the
+machine, one file a line with tabs between its words: type, mode, user, group, path, target of a
+link, as ``find -printf '%y\t%m\t%u\t%g\t%p\t%l\n'`` prints them. ``etc/passwd`` and
+``etc/group`` say who is in which group.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from labkit.cluster.accounts import Group, Permission, UserAccount
+from labkit.cluster.facts import File, Node
+from labkit.cluster.syntax.source import Source, Unknown, trying
+
+__all__ = ["MODES", "with_permissions"]
+
+MODES, PASSWD, GROUP = "/modes.txt", "/etc/passwd", "/etc/group"
+#: The types of lines of tmpfiles.d that say of one path what it is; a socket's is a file's.
+KINDS = {"f": "f", "s": "f", "d": "d", "l": "L"}
+#: passwd(5) and group(5): the number of words of a line.
+PASSWD_WORDS, GROUP_WORDS, MODES_WORDS = 7, 4, 6
+
+
+def with_permissions(node: Node, unknowns: list[Unknown]) -> Node:
+    """Return a copied machine with what is listed of its files' modes and of its accounts.
+
+    Parameters
+    ----------
+    node : Node
+    unknowns : list of Unknown
+        Takes the lines that are not understood.
+
+    Returns
+    -------
+    Node
+        The same one if nothing is listed. Accounts need both of their files.
+
+    Examples
+    --------
+    >>> node = Node("cp1", "worker", "workers", 0, "", {})
+    >>> with_permissions(node, []) is node
+    True
+    """
+    if file := node.files.get(MODES):
+        with trying(unknowns):
+            listed = tuple(_modes(file, node, unknowns))
+            node = replace(node, permissions=(*node.permissions, *listed))
+    passwd, group = node.files.get(PASSWD), node.files.get(GROUP)
+    if passwd and group:
+        with trying(unknowns):
+            groups = tuple(_groups(group, unknowns))
+            node = replace(node, accounts=tuple(_accounts(passwd, unknowns)), groups=groups)
+    return node
+
+
+def _lines(file: File) -> Iterator[tuple[str, Source]]:
+    for number, line in enumerate(file.read_text().splitlines(), start=1):
+        if line.strip() and not line.startswith("#"):
+            yield line, Source(file.source, number, line)
+
+
+def _modes(file: File, node: Node, unknowns: list[Unknown]) -> Iterator[Permission]:
+    """Yield what is listed of the machine's files, of sockets, and of the folders on the way."""
+    found = {it.path: (it, kind) for it, kind in _listed(file, unknowns)}
+    waiting = [*node.files, *(path for path, (_, kind) in found.items() if kind == "s")]
+    seen: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        if path != "/":
+            waiting.append(posixpath.dirname(path))
+        if path in found:
+            it, kind = found[path]
+            if kind == "l":
+                waiting.append(posixpath.normpath(posixpath.join(path, "..", it.target)))
+            yield it
+
+
+def _listed(file: File, unknowns: list[Unknown]) -> Iterator[tuple[Permission, str]]:
+    for line, source in _lines(file):
+        words = (line.split("\t") + [""] * MODES_WORDS)[:MODES_WORDS]
+        kind, mode, user, group, path, target = words
+        if not re.fullmatch("[0-7]{1,4}", mode) or not path.startswith("/"):
+            why = "expected TYPE, MODE, USER, GROUP and /PATH with tabs between them"
+            unknowns.append(Unknown(file.source, source.line, line, why))
+        elif kind in KINDS:
+            prefix, octal = "+" if kind == "l" else "", mode.rjust(4, "0")
+            one = Permission(KINDS[kind], path, octal, user, group, source, prefix, target)
+            yield one, kind
+
+
+def _accounts(file: File, unknowns: list[Unknown]) -> Iterator[UserAccount]:
+    for line, source in _lines(file):
+        words = line.split(":")
+        if len(words) != PASSWD_WORDS or not (words[2].isdigit() and words[3].isdigit()):
+            unknowns.append(Unknown(file.source, source.line, line, "not a line of passwd(5)"))
+            continue
+        name, _, uid, gid, _, home, shell = words
+        yield UserAccount(name, f"{uid}:{gid}", home, shell, source)
+
+
+def _groups(file: File, unknowns: list[Unknown]) -> Iterator[Group]:
+    for line, source in _lines(file):
+        words = line.split(":")
+        if len(words) != GROUP_WORDS or not words[2].isdigit():
+            unknowns.append(Unknown(file.source, source.line, line, "not a line of group(5)"))
+            continue
+        name, _, gid, members = words
+        yield Group(name, "", source, gid)
+        for member in filter(None, members.split(",")):
+            yield Group(name, member, source, gid)
