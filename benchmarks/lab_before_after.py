@@ -37,12 +37,19 @@ def steps(mode: str, control: str) -> dict[str, list[str]]:
 
 def seconds(python: str, mode: str, name: str, command: list[str]) -> float:
     """Return the seconds that a command takes; end with its output if it fails."""
-    argv = [python, "-m", "labkit", *command, "--mode", mode, "--name", name]
+    # without -P, Python would import the labkit of the folder that this is run in
+    argv = [python, "-P", "-m", "labkit", *command, "--mode", mode, "--name", name]
     began = time.monotonic()
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(argv)}: {done.stdout}{done.stderr}")
     return time.monotonic() - began
+
+
+def place(python: str) -> str:
+    """Return the path of the labkit that a Python imports."""
+    argv = [python, "-P", "-c", "import labkit; print(labkit.__file__)"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
@@ -55,6 +62,10 @@ def main() -> None:
     parser.add_argument("--name", default=NAME, help="the name of the labs")
     given = parser.parse_args()
     pythons = {"before": given.old, "after": sys.executable}
+    places = {version: place(python) for version, python in pythons.items()}
+    if len(set(places.values())) == 1:
+        sys.exit(f"both Pythons import {places['after']}: give the Python of another version")
+    print("\n".join(f"{version}: {path}" for version, path in places.items()), file=sys.stderr)
     print("| what | before: median s | least | after: median s | least |\n|---|---|---|---|---|")
     for mode in given.mode or FLIPS:
         times: dict[tuple[str, str], list[float]] = {}

@@ -19,6 +19,11 @@ from pathlib import Path
 
 #: Objects that others know by their uid, and that may have been created again since.
 KNOWN_BY_UID = (b"/registry/pods/", b"/registry/serviceaccounts/")
+#: Where services lead. What a controller writes there from the pods has its name as a label. A
+#: saved one names the addresses of pods that may be gone, and the controller would not look at it
+#: again: its generation is still the same.
+LEADS = (b"/registry/endpointslices/", b"/registry/services/endpoints/")
+CONTROLLERS = (b"endpointslice-controller.k8s.io", b"endpoint-controller")
 #: Objects that expire with an etcd lease, or are renewed every few seconds, and the revision up to
 #: which the apiserver has compacted etcd, every five minutes
 #: (k8s.io/apiserver/pkg/storage/etcd3/compact.go).
@@ -34,8 +39,7 @@ SHORT_LIVED = (
 REWRITTEN = (
     *KNOWN_BY_UID,
     b"/registry/minions/",
-    b"/registry/services/endpoints/",
-    b"/registry/endpointslices/",
+    *LEADS,
     b"/registry/ranges/",
     b"/coreos.com/network/subnets/",
 )
@@ -64,12 +68,15 @@ def keep(path: str) -> None:
         json.dump({"revision": revision, "keys": kept}, file)
 
 
-def replaced(key: bytes, now: Mapping[bytes, object]) -> bool:
-    """Say whether a key may hold a newer object of the same name, which must stay.
+def replaced(key: bytes, saved: bytes, now: Mapping[bytes, object]) -> bool:
+    """Say whether a saved object must not be put back, because a newer one stands for it.
 
-    Such an object has another uid than the saved one. The saved status of a pod would describe
-    the old pod, and the saved service account would invalidate the tokens of the new one.
+    An object of the same name may have another uid than the saved one. The saved status of a pod
+    would describe the old pod, and the saved service account would invalidate the tokens of the
+    new one. What a controller writes from the pods, it writes again; what a person wrote, nobody.
     """
+    if key.startswith(LEADS):
+        return any(name in saved for name in CONTROLLERS)
     return key.startswith(KNOWN_BY_UID) and key in now
 
 
@@ -78,14 +85,15 @@ def restore(path: str) -> None:
     kept: dict[str, str] = json.loads(Path(path).read_text())["keys"]
     _, now = read()
     changed = [
-        (key, value)
+        (key, saved)
         for key, value in kept.items()
-        if now.get(key.encode()) != value and not replaced(key.encode(), now)
+        if now.get(key.encode()) != value
+        and not replaced(key.encode(), saved := base64.b64decode(value), now)
     ]
     extra = [key.decode() for key in now if key.decode() not in kept]
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(lambda key: etcdctl("del", key), extra))
-        list(pool.map(lambda kv: etcdctl("put", kv[0], value=base64.b64decode(kv[1])), changed))
+        list(pool.map(lambda kv: etcdctl("put", kv[0], value=kv[1]), changed))
     print(len(extra), "deleted,", len(changed), "put back")
 
 

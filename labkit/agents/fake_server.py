@@ -24,7 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labkit.agents._connections import alert_in, load_pair, stretch
+from labkit.agents._connections import alert_in, load_pair
+from labkit.agents._patience import stretch
 from labkit.agents._program import in_folder, stopped
 
 Job = dict[str, Any]

@@ -46,6 +46,8 @@ LARGE = 1_000_000
 OTHERS_CHAINS = re.compile(r"\b(KUBE|FLANNEL|CNI|DOCKER|cali)[-_A-Z0-9]*")
 #: Seconds that a process must have run: programs that others start for a moment are not counted.
 OLD = 3.0
+#: Every pod has one, so it counts at once: a new lab may be quicker than that.
+SHIM = "containerd-shim of containerd.service"
 #: The place of the processes of all pods.
 POD = "a pod"
 #: The start of the text of labkit.agents.run_commands, which is its command line.
@@ -87,7 +89,8 @@ def processes(proc: Path = Path("/proc")) -> Section:
             # what a pod's own program starts is not counted, however long it runs
             stays = in_pods.get(shown[1]) is not True
         else:
-            stays = uptime - int(shown[19]) / ticks >= OLD
+            old = uptime - int(shown[19]) / ticks >= OLD
+            stays = old or f"{name} of {where}" == SHIM
         if shown[0] != "Z" and stays:
             found[f"{name} of {where}"] = "runs"
     return found

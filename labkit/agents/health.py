@@ -1,8 +1,8 @@
-"""Print what does not run on this machine, one line for each fault; ``repair`` restarts it first.
+"""Say what does not run on this machine, one line for each fault; or repair it and print it.
 
 Looks at the enabled units of the environment, at processes that a signal has stopped, at the free
-space of the file systems, and at the dates of the certificates. The other arguments are a command
-that must succeed: a request to the component that answers for all others.
+space of the file systems, and at the dates of the certificates. A command must succeed, too: a
+request to the component that answers for all others.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from labkit.agents._connections import stretch
+from labkit.agents._patience import stretch
 
 UNITS = "etc/systemd/system"
 #: Folders of components, which may lie on file systems of their own.
@@ -134,7 +133,7 @@ def date(digits: bytes) -> datetime:
 def look(root: Path, ask: Sequence[str]) -> dict[str, str]:
     """Return what is wrong, by unit, process or folder."""
     asked = (
-        subprocess.Popen(ask, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(ask, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if ask
         else None
     )
@@ -150,7 +149,7 @@ def look(root: Path, ask: Sequence[str]) -> dict[str, str]:
     found |= dict(invalid(root / "etc", datetime.now(UTC)))
     if asked and not found:
         try:
-            said = asked.communicate(timeout=PATIENCE * stretch())[1]
+            said = asked.communicate(timeout=PATIENCE * stretch())[0]
             if asked.returncode:
                 why = reason(said) or f"exit status {asked.returncode}"
                 found["the apiserver"] = f"is not ready: {why}"
@@ -174,33 +173,34 @@ def reason(said: str) -> str:
     return ", ".join(failed or lines[-1:])[:300]
 
 
-def repair(root: Path) -> None:
-    """Continue systemd if it is stopped, restart the units that do not run, and print them.
+def repair(root: Path) -> list[str]:
+    """Continue systemd if it is stopped, restart the units that do not run, and return them.
 
-    Without room for their files, no unit can run: then the full folders are printed.
+    Raises
+    ------
+    OSError
+        There is no room for files, without which no unit can run.
     """
+    done = []
     if 1 in stopped(root / "proc"):
         os.kill(1, signal.SIGCONT)
-        print("systemd")
+        done.append("systemd")
     if folders := list(full(FOLDERS)):
-        sys.exit(f"{', '.join(folders)}: no space left")
+        raise OSError(f"{', '.join(folders)}: no space left")
     units = enabled(root)
     if bad := faults(shown(units), stopped(root / "proc")) if units else {}:
         subprocess.run(["systemctl", "reset-failed", *bad], capture_output=True, check=False)
         # systemd continues a stopped process, so that it can end
         subprocess.run(["systemctl", "restart", "--no-block", *bad], check=False)
-        print(*bad)
+        done += bad
+    return done
 
 
-def main() -> None:
-    """Repair if the first argument says so; print what is wrong."""
-    action, *ask = sys.argv[1:]
+def answer(action: str, *ask: str) -> str:
+    """Repair if the first argument says so, or else return what is wrong; one line each.
+
+    The other arguments are the command that must succeed.
+    """
     if action == "repair":
-        repair(Path("/"))
-    else:
-        for what, how in look(Path("/"), ask).items():
-            print(what, how)
-
-
-if __name__ == "__main__":
-    main()
+        return "\n".join(repair(Path("/")))
+    return "\n".join(f"{what} {how}" for what, how in look(Path("/"), ask).items())

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Collection, Sequence
 
-from labkit.agents._connections import stretch
+from labkit.agents._patience import stretch
 
 CTR = ("ctr", "--namespace", "k8s.io")
 LABEL = 'labels."io.kubernetes.container.name"'

@@ -1,41 +1,48 @@
-"""Print the nodes and pods that are missing or not Ready; exit with 1 if there are any.
+"""Print what is missing of nodes, pods and services; exit with 1 if there is anything.
 
 Arguments: a kubeconfig, and the objects that must exist: ``Node/worker1``, ``Pod/web``. All other
-nodes and pods must be Ready as well. One request is quicker than ``kubectl wait``.
+nodes and pods must be Ready as well, and each service must lead to its pods. One request is quicker
+than ``kubectl wait``.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-ITEM = r"""{.kind}/{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}"""
+from labkit.agents._services import astray, has_condition
+
+KINDS = "nodes,pods,services,endpointslices"
 
 
-def missing(shown: str, wanted: Sequence[str]) -> list[str]:
-    r"""Return a line for each wanted object that is missing, and each object that is not Ready.
+def missing(items: list[dict[str, Any]], wanted: Sequence[str]) -> list[str]:
+    """Return a line for each wanted object that is missing, and each object that is not ready.
 
     Examples
     --------
-    >>> missing("Node/worker1 True\nPod/web False\n", ["Node/worker1", "Node/worker2"])
-    ['there is no Node/worker2', 'Pod/web is not ready']
+    >>> missing([], ["Node/worker2"])
+    ['there is no Node/worker2']
     """
-    states = [line.partition(" ") for line in shown.splitlines()]
-    there = {name for name, _, _ in states}
+    named = [(f"{it['kind']}/{it['metadata']['name']}", it) for it in items]
+    there = {name for name, _ in named}
     said = [f"there is no {name}" for name in wanted if name not in there]
-    return said + [f"{name} is not ready" for name, _, state in states if state != "True"]
+    for name, item in named:
+        if item["kind"] in ("Node", "Pod") and not has_condition(item, "Ready"):
+            said.append(f"{name} is not ready")
+    return said + astray(items)
 
 
 def main() -> None:
-    """Check all nodes and pods once."""
+    """Check all objects once."""
     kubeconfig, *wanted = sys.argv[1:]
-    argv = ["kubectl", f"--kubeconfig={kubeconfig}", "get", "nodes,pods", "--all-namespaces"]
-    argv.append(f"--output=jsonpath={{range .items[*]}}{ITEM}{{end}}")
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
+    argv = ["kubectl", f"--kubeconfig={kubeconfig}", "get", KINDS, "--all-namespaces"]
+    done = subprocess.run([*argv, "--output=json"], stdout=subprocess.PIPE, check=False)
     if done.returncode:
         sys.exit(done.returncode)
-    if said := missing(done.stdout, wanted):
+    if said := missing(json.loads(done.stdout)["items"], wanted):
         sys.exit("\n".join(said))
 
 

@@ -13,7 +13,8 @@ import ssl
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from labkit.agents._connections import alert_in, stretch
+from labkit.agents._connections import alert_in
+from labkit.agents._patience import stretch
 
 #: Seconds for an answer, on an idle machine.
 PATIENCE = 5.0

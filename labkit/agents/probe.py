@@ -27,7 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from labkit.agents._connections import failure, load_pair, stretch
+from labkit.agents._connections import failure, load_pair
+from labkit.agents._patience import stretch
 
 Job = dict[str, Any]
 Result = dict[str, Any]

@@ -2,7 +2,9 @@
 
 A line has ``id``, ``argv``, ``user`` ("" is root) and ``stdin`` (base64, or null for no input).
 When the command has ended, a line of JSON goes to standard output: ``id``, and ``code``, ``out``
-and ``err`` (base64), or ``error`` if the command could not be started.
+and ``err`` (base64), or ``error`` if the command could not be started. A line may have ``program``
+instead, the text of a Python module, and ``arguments``: this process calls its function ``answer``,
+which saves the start of another Python, and the result is the output.
 
 Standard input ends with the process that sends the commands, however that process ended. Then
 every command that still runs gets SIGTERM, so that it can undo what it did, and SIGKILL if it is
@@ -106,14 +108,25 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     return {"id": asked["id"], "code": code, "out": text(out), "err": text(err)}
 
 
+def call(asked: dict[str, Any]) -> dict[str, Any]:
+    """Call the function of a program, and return its answer as the output."""
+    try:
+        names: dict[str, Any] = {"__name__": "program"}
+        exec(compile(asked["program"], "program", "exec"), names)  # noqa: S102 - it runs commands
+        out = names["answer"](*asked["arguments"])
+    except Exception as error:
+        return {"id": asked["id"], "error": str(error) or type(error).__name__}
+    return {"id": asked["id"], "code": 0, "out": text(out.encode()), "err": ""}
+
+
 def text(data: bytes) -> str:
     """Return bytes as base64, for JSON."""
     return base64.b64encode(data).decode()
 
 
 def answer(asked: dict[str, Any]) -> None:
-    """Run one command, and write one line with its result."""
-    line = json.dumps(run(asked)).encode() + b"\n"
+    """Run one command or call one program, and write one line with its result."""
+    line = json.dumps(call(asked) if "program" in asked else run(asked)).encode() + b"\n"
     with OUT:
         sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()

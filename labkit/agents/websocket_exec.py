@@ -17,7 +17,7 @@ import ssl
 import sys
 from typing import IO
 
-from labkit.agents._connections import stretch
+from labkit.agents._patience import stretch
 
 #: The server appends this to the client's key before it hashes it (RFC 6455, section 1.3).
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -174,7 +175,7 @@ class KeyPair:
         return self.roles[0] if self.roles else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pki:
     """The plan of an environment's keys and certificates (``pki.yaml``).
 
@@ -192,6 +193,19 @@ class Pki:
     key_pairs: tuple[KeyPair, ...] = ()
     bundles: tuple[Bundle, ...] = ()
     unknowns: tuple[Unknown, ...] = ()
+
+    @cached_property
+    def private_keys(self) -> frozenset[str]:
+        """The paths of the private keys."""
+        found = {it.key for it in self.authorities} | {it.key for it in self.certificates}
+        return frozenset(found | {it.private for it in self.key_pairs}) - {""}
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """The paths of everything that the plan writes."""
+        found = {it.certificate for it in (*self.authorities, *self.certificates, *self.bundles)}
+        found |= {it.public for it in self.key_pairs}
+        return self.private_keys | found - {""}
 
     def trusted(self, path: str) -> frozenset[str]:
         """Return the names of the authorities whose certificates a file holds."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.cluster.syntax.disk import read_bytes
 from labkit.cluster.syntax.source import Setting, Source, Unknown, decode
+from labkit.cluster.syntax.yamldoc import Document, read_documents
+from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from labkit.cluster.accounts import Group, Permission, UserAccount
@@ -254,7 +257,7 @@ class DockerClient:
     folder: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Environment:
     """All facts of one cluster's configuration.
 
@@ -315,6 +318,22 @@ class Environment:
     unknowns: tuple[Unknown, ...]
     edits: tuple[Edit, ...] = ()
     complete: bool = True
+
+    @cached_property
+    def objects(self) -> tuple[Document, ...]:
+        """The objects of the manifests, also those in lists.
+
+        A copied cluster's broken manifests are among its unknowns, and left out.
+        """
+        found: list[Document] = []
+        for file in self.manifests:
+            try:
+                documents = read_documents(file.read_text(), file.source)
+                found += [item for document in documents for item in document.objects()]
+            except ConfigError:
+                if self.complete:
+                    raise
+        return tuple(found)
 
     @property
     def abac(self) -> Mapping[str, tuple[AbacRule, ...]]:

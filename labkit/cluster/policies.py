@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -394,17 +394,6 @@ def read_abac(text: str, path: str) -> tuple[tuple[AbacRule, ...], tuple[Unknown
     return tuple(rules), tuple(unknowns)
 
 
-def _objects(document: Document) -> Iterator[tuple[str | int, ...]]:
-    """Yield the path of keys of each object: a list's items, or the document itself."""
-    kind = document.get("kind") if isinstance(document.value, dict) else None
-    if isinstance(kind, str) and kind.endswith("List") and document.get("items") is not None:
-        for index, item in enumerate(document.sequence("items")):
-            if isinstance(item, dict):
-                yield ("items", index)
-    elif isinstance(document.value, dict):
-        yield ()
-
-
 def read_rbac(text: str, path: str) -> Rbac:
     """Read the roles and bindings in a manifest; ignore other objects.
 
@@ -437,28 +426,28 @@ def read_rbac(text: str, path: str) -> Rbac:
     roles: list[RbacRole] = []
     bindings: list[Binding] = []
     for document in read_documents(text, path):
-        for at in _objects(document):
-            kind = document.get(*at, "kind")
+        for item in document.objects():
+            kind = item.get("kind")
             if not isinstance(kind, str) or kind not in RBAC_KINDS:
                 continue
-            name = document.text(*at, "metadata", "name")
+            name = item.text("metadata", "name")
             # kubectl puts an object without a namespace into this one
             home = "" if kind.startswith("Cluster") else "default"
-            namespace = document.text(*at, "metadata", "namespace", default=home)
-            source = Source(path, document.line(*at, "metadata", "name"), f"{kind} {name}")
+            namespace = item.text("metadata", "namespace", default=home)
+            source = Source(path, item.line("metadata", "name"), f"{kind} {name}")
             if kind in {"Role", "ClusterRole"}:
-                labels = document.get(*at, "metadata", "labels") or {}
-                selectors = document.sequence(*at, "aggregationRule", "clusterRoleSelectors")
+                labels = item.get("metadata", "labels") or {}
+                selectors = item.sequence("aggregationRule", "clusterRoleSelectors")
                 for selector in selectors:
                     try:
                         selects(selector, {})
                     except ValueError as error:
-                        raise document.broken(str(error), *at, "aggregationRule") from error
+                        raise item.broken(str(error), "aggregationRule") from error
                 roles.append(
                     RbacRole(
                         name,
                         namespace,
-                        tuple(_rules(document, *at)),
+                        tuple(_rules(item)),
                         source,
                         labels if isinstance(labels, dict) else {},
                         tuple(selectors),
@@ -469,20 +458,20 @@ def read_rbac(text: str, path: str) -> Rbac:
                     Binding(
                         name=name,
                         namespace=namespace if kind == "RoleBinding" else "",
-                        role_kind=document.text(*at, "roleRef", "kind"),
-                        role=document.text(*at, "roleRef", "name"),
-                        subjects=tuple(_subjects(document, *at)),
+                        role_kind=item.text("roleRef", "kind"),
+                        role=item.text("roleRef", "name"),
+                        subjects=tuple(_subjects(item)),
                         source=source,
                     )
                 )
     return Rbac(tuple(roles), tuple(bindings))
 
 
-def _rules(document: Document, *at: str | int) -> Iterable[RbacRule]:
-    for index, rule in enumerate(document.sequence(*at, "rules")):
+def _rules(document: Document) -> Iterable[RbacRule]:
+    for index, rule in enumerate(document.sequence("rules")):
         if not isinstance(rule, dict):
-            raise document.broken("expected a rule", *at, "rules", index)
-        here = (*at, "rules", index)
+            raise document.broken("expected a rule", "rules", index)
+        here = ("rules", index)
         yield RbacRule(
             document.words(*here, "verbs"),
             document.words(*here, "apiGroups"),
@@ -492,11 +481,11 @@ def _rules(document: Document, *at: str | int) -> Iterable[RbacRule]:
         )
 
 
-def _subjects(document: Document, *at: str | int) -> Iterable[tuple[str, str, str]]:
-    for index, subject in enumerate(document.sequence(*at, "subjects")):
+def _subjects(document: Document) -> Iterable[tuple[str, str, str]]:
+    for index, subject in enumerate(document.sequence("subjects")):
         if not isinstance(subject, dict):
-            raise document.broken("expected a subject", *at, "subjects", index)
-        here = (*at, "subjects", index)
+            raise document.broken("expected a subject", "subjects", index)
+        here = ("subjects", index)
         yield (
             document.text(*here, "kind"),
             document.text(*here, "namespace", default=""),

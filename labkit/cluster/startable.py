@@ -193,7 +193,7 @@ def _obstacles(env: Environment) -> Iterator[Unknown]:
         yield Unknown(path, None, f"bootstrap_kubeconfig: {config or 'absent'}", why)
     yield from _users(env)
     workers = any(node.role == "worker" for node in env.nodes)
-    if not workers and any(_has_pods(file.read_text()) for file in env.manifests):
+    if not workers and any(item.get("kind") == "Pod" for item in env.objects):
         yield Unknown(path, None, "no machine of the role worker, but pods", why)
 
 
@@ -210,10 +210,3 @@ def _users(env: Environment) -> Iterator[Unknown]:
             if held.common_name not in env.etcd_users:
                 what, source = f"no user {held.common_name} for {it.id}", env.etcd_auth_source
                 yield Unknown(source.path, source.line, what, "etcd refuses what it asks")
-
-
-def _has_pods(text: str) -> bool:
-    return any(
-        isinstance(document.value, dict) and document.get("kind") == "Pod"
-        for document in read_documents(text, "manifests")
-    )

@@ -20,7 +20,6 @@ from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.cluster.syntax.disk import read_bytes
 from labkit.cluster.syntax.source import decode
-from labkit.cluster.syntax.yamldoc import read_documents
 from labkit.errors import StartTimeout
 from labkit.lab.machine import Output, execute
 from labkit.lab.secret_store import APPLY, as_list
@@ -312,8 +311,7 @@ def change_manifests(master: Container, old: Environment, new: Environment) -> N
 
 
 def _documents(env: Environment) -> list[Any]:
-    read = (read_documents(file.read_text(), file.source) for file in env.manifests)
-    return [document.value for documents in read for document in documents if document.value]
+    return [item.value for item in env.objects]
 
 
 def _identity(document: Any) -> tuple[str, str, str]:
@@ -435,7 +433,7 @@ def units(node: Node) -> list[str]:
 
 
 def wait_for_workloads(master: Container, env: Environment) -> None:
-    """Wait until every worker and every pod of the manifests is Ready.
+    """Wait until workers and pods of the manifests are Ready, and services lead to their pods.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from docker.models.containers import Container
 
 from labkit import agents
+from labkit.agents._services import destinations, name_of
 from labkit.cluster import Environment
 from labkit.errors import LabError
 from labkit.lab import bootstrap
@@ -188,14 +189,16 @@ def _etcd(etcd: Container) -> dict[str, dict[str, str]]:
 
 
 def _objects(master: Container, env: Environment) -> dict[str, dict[str, str]]:
-    """Return the nodes and pods: what a person may set of them."""
-    argv = ["kubectl", f"--kubeconfig={env.bootstrap_kubeconfig}", "get", "nodes,pods"]
+    """Return what a person may set of nodes and pods, and what each service leads to."""
+    kinds = "nodes,pods,endpointslices"
+    argv = ["kubectl", f"--kubeconfig={env.bootstrap_kubeconfig}", "get", kinds]
     shown = execute(master, [*argv, "--all-namespaces", "--output=json"], timeout=60)
+    items = json.loads(shown.stdout)["items"]
     found: dict[str, dict[str, str]] = {"Node": {}, "Pod": {}}
-    for item in json.loads(shown.stdout)["items"]:
-        about = item["metadata"]
-        found[item["kind"]][f"{about.get('namespace', '')}/{about['name']}"] = set_by_people(item)
-    return found
+    for item in items:
+        if item["kind"] in found:
+            found[item["kind"]][name_of(item)] = set_by_people(item)
+    return {**found, "services": destinations(items)}
 
 
 def set_by_people(item: dict[str, Any]) -> str:

@@ -16,7 +16,6 @@ from labkit import agents
 from labkit.errors import LabError, LabkitError
 from labkit.lab.connection import connection_to
 from labkit.lab.engine import LABEL, MODE
-from labkit.lab.machine import execute
 from labkit.lab.wait import stretch_of, wait_until
 
 __all__ = ["problems", "repair"]
@@ -86,11 +85,8 @@ def _ask(
     answers: queue.Queue[tuple[str, tuple[str, ...]]],
 ) -> None:
     try:
-        argv = agents.argv("health", "look", *ask)
-        code, out, err = connection_to(machine).run(argv, None, "", 10 * ANSWER_S)
-        lines = (out or err).decode(errors="replace").splitlines()
-        if code and not lines:
-            lines = [f"could not look at its units (exit status {code})"]
+        said = connection_to(machine).call(agents.load("health"), ["look", *ask], 10 * ANSWER_S)
+        lines = said.splitlines()
     except (LabkitError, APIError, NotFound, OSError) as error:
         lines = [f"takes no commands: {str(error).splitlines()[0][:200]}"]
     answers.put((name, tuple(lines)))
@@ -134,14 +130,15 @@ def _repair(machine: Container) -> list[str]:
             ) from error
         if machine.labels["labkit.role"] != "attacker":
             wait_until(machine, ANSWERS, what=f"systemd on {node}", deadline=30)
-    argv = agents.argv("health", "repair")
-    done = execute(machine, argv, timeout=30 * stretch_of(machine), check=False)
-    if done.exit_code:
+    program, patience = agents.load("health"), 30 * stretch_of(machine)
+    try:
+        said = connection_to(machine).call(program, ["repair"], patience)
+    except (LabError, APIError, NotFound) as error:
         about = machine.labels
         options = f"--name {about[LABEL]} --mode {about[MODE]}"
         raise LabError(
-            f"{node} cannot be repaired: {(done.error or done.text).strip()}",
+            f"{node} cannot be repaired: {str(error).splitlines()[0][:200]}",
             evidence=["if every machine says so, free space on the machine that Docker runs on"],
             hint=f"labkit down {options}; then labkit up {options}",
-        )
-    return repaired + [f"{node}: {line}" for line in done.text.splitlines()]
+        ) from error
+    return repaired + [f"{node}: {line}" for line in said.splitlines()]

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 from docker.models.containers import Container
 
+from labkit import agents
 from labkit.cluster import Environment
 from labkit.cluster.edits import Edit, from_json, to_json
 from labkit.errors import LabError
-from labkit.lab.machine import FileSpec, execute, read_file, write_files
+from labkit.lab.machine import execute, read_file
 
 __all__ = ["FILE", "Record", "read", "write"]
 
 FILE = "/var/lib/labkit/edits.json"
-NEW = f"{FILE}.new"
 
 
 class Record(NamedTuple):
@@ -46,11 +46,23 @@ def read(master: Container) -> Record:
     Record
     """
     try:
-        kept = json.loads(read_file(master, FILE))
+        done = execute(master, ["cat", FILE], check=False)
+        text = b"" if done.exit_code else done.stdout
     except LabError:
+        text = _read_stopped(master)
+    if not text:
         return Record()
+    kept = json.loads(text)
     before = tuple(from_json(kept["before"])) if "before" in kept else None
     return Record(tuple(from_json(kept["edits"])), before)
+
+
+def _read_stopped(master: Container) -> bytes:
+    """Return the file of a machine that takes no commands; empty if there is none."""
+    try:
+        return read_file(master, FILE)
+    except LabError:
+        return b""
 
 
 def write(
@@ -86,7 +98,6 @@ def write(
     if before is not None:
         kept |= {"before": to_json(before.edits), "who": who}
         if running:
-            kept["server"] = execute(master, ["printenv", "LABKIT_SERVER"]).text.strip()
+            kept["server"] = "@SERVER@"
     # a process that is killed here leaves the old record or the new one
-    write_files(master, [FileSpec(NEW, json.dumps(kept).encode(), 0o600)])
-    execute(master, ["mv", NEW, FILE])
+    execute(master, agents.argv("replace_file", FILE), stdin=json.dumps(kept).encode())

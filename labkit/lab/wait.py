@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from docker.models.containers import Container
 
 from labkit import agents
-from labkit.agents._connections import MOST, stretch_by
+from labkit.agents._patience import MOST, stretch_by
 from labkit.errors import CommandFailed, LabkitError, StartTimeout
 from labkit.lab.machine import execute
 
@@ -87,7 +87,7 @@ def stretch_of(container: Container) -> float:
     Returns
     -------
     float
-        From 1 to :data:`labkit.agents._connections.MOST`, which also stands for a running machine
+        From 1 to :data:`labkit.agents._patience.MOST`, which also stands for a running machine
         that does not answer in time.
 
     Raises

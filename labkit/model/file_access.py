@@ -11,7 +11,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 
 from labkit.cluster.accounts import CREATING, LISTS, Permission, permissions_of
 from labkit.cluster.facts import Environment, Node
@@ -327,9 +326,16 @@ class _World:
 
     def __init__(self, env: Environment, node: Node) -> None:
         self.env, self.node = env, node
-        written = _planned(env) | node.files.keys() if env.complete else ()
-        self.written = frozenset(written)
-        self.folders = {folder for path in self.written for folder in _above(path)}
+
+    def is_written(self, path: str) -> bool:
+        """Say whether the environment writes this file; of a copied machine, none is known."""
+        return self.env.complete and (path in self.node.files or path in self.env.pki.files)
+
+    def holds_written(self, folder: str) -> bool:
+        """Say whether the environment writes a file somewhere below a folder."""
+        written = (self.node.files, self.env.pki.files) if self.env.complete else ()
+        start = folder.rstrip("/") + "/"
+        return any(path.startswith(start) for paths in written for path in paths)
 
     def identity(self, account: str) -> _Identity:
         node = self.node
@@ -392,7 +398,7 @@ class _World:
     def link(self, path: str) -> Permission | None:
         """Return the link at a path, if the environment says that there is one."""
         for it in self.node.permissions:
-            replaces = it.prefix == "+" or path not in self.written
+            replaces = it.prefix == "+" or not self.is_written(path)
             if it.kind == "L" and it.target and it.path.rstrip("/") == path and replaces:
                 return it
         if path in LINKS:
@@ -419,10 +425,10 @@ class _World:
         """Return the mode before any line of tmpfiles.d; empty if it is not known."""
         if kind == "folder":
             usual = USUAL if self.env.complete else ALWAYS
-            return usual.get(path, FOLDER if path in self.folders else "")
-        if not self.env.complete or path not in self.written:
+            return usual.get(path) or (FOLDER if self.holds_written(path) else "")
+        if not self.is_written(path):
             return ""
-        return KEY if path in _keys(self.env) else FILE
+        return KEY if path in self.env.pki.private_keys else FILE
 
 
 def _changed(it: FileMode, rule: Permission, *, exists: bool) -> FileMode:
@@ -454,24 +460,5 @@ def _masked(mode: str, old: str) -> str:
     return f"{bits:04o}"
 
 
-def _keys(env: Environment) -> frozenset[str]:
-    """Return the private keys that an environment plans: they are their owner's only."""
-    found = {it.key for it in env.authorities} | {it.key for it in env.certificates}
-    return frozenset(found | {it.private for it in env.key_pairs}) - {""}
-
-
-def _planned(env: Environment) -> frozenset[str]:
-    """Return the files that an environment's plan of keys and certificates writes."""
-    found = {it.certificate for it in env.authorities} | {it.certificate for it in env.certificates}
-    found |= {it.certificate for it in env.pki.bundles} | {it.public for it in env.key_pairs}
-    return _keys(env) | found - {""}
-
-
 def _parts(path: str) -> list[str]:
     return [it for it in path.split("/") if it not in ("", ".")]
-
-
-@cache
-def _above(path: str) -> tuple[str, ...]:
-    parts = path.split("/")
-    return tuple("/".join(parts[:number]) or "/" for number in range(1, len(parts)))

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from labkit.cluster.syntax.yamldoc import read_documents
-from labkit.errors import ConfigError
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.rules import Action, rule_allows
 
@@ -160,27 +158,22 @@ def _related(env: Environment, node: str, resource: str, namespace: str, name: s
 
 def _pods(env: Environment) -> Iterator[tuple[str, str, set[tuple[str, str]]]]:
     """Yield the namespace and the node of each pod, and the objects that it needs."""
-    for file in env.manifests:
-        try:
-            documents = read_documents(file.read_text(), file.source)
-        except ConfigError:
-            continue  # of a copied cluster, which is not complete
-        for document in documents:
-            kind = document.get("kind") if isinstance(document.value, dict) else None
-            if kind != "Pod" and kind not in WORKLOADS:
-                continue
-            template = ("spec", "jobTemplate") if kind == "CronJob" else ()
-            at = () if kind == "Pod" else (*template, "spec", "template")
-            spec = document.get(*at, "spec")
-            if not isinstance(spec, dict):
-                continue
-            names = set(_names(spec))
-            names.add(("serviceaccounts", str(spec.get("serviceAccountName") or "default")))
-            names.add(("configmaps", ROOT_CA))
-            if kind == "Pod":
-                names.add(("pods", document.text("metadata", "name", default="")))
-            home = document.text("metadata", "namespace", default="default")
-            yield home, str(spec.get("nodeName") or "") if kind == "Pod" else "", names
+    for item in env.objects:
+        kind = item.get("kind")
+        if kind != "Pod" and kind not in WORKLOADS:
+            continue
+        template = ("spec", "jobTemplate") if kind == "CronJob" else ()
+        at = () if kind == "Pod" else (*template, "spec", "template")
+        spec = item.get(*at, "spec")
+        if not isinstance(spec, dict):
+            continue
+        names = set(_names(spec))
+        names.add(("serviceaccounts", str(spec.get("serviceAccountName") or "default")))
+        names.add(("configmaps", ROOT_CA))
+        if kind == "Pod":
+            names.add(("pods", item.text("metadata", "name", default="")))
+        home = item.text("metadata", "namespace", default="default")
+        yield home, str(spec.get("nodeName") or "") if kind == "Pod" else "", names
 
 
 def _names(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

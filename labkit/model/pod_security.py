@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import Setting, broken
-from labkit.cluster.syntax.yamldoc import Document, read_documents, read_one
+from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.model.claims import Claim
 from labkit.model.rights import admission
 
@@ -86,12 +86,9 @@ def host_paths(env: Environment, apiserver: Component, namespace: str) -> Claim:
 
 
 def _label(env: Environment, namespace: str) -> Setting | None:
-    for file in env.manifests:
-        for document in read_documents(file.read_text(), file.source):
-            if isinstance(document.value, dict) and (
-                (document.get("kind"), document.get("metadata", "name")) == ("Namespace", namespace)
-            ):
-                return document.setting("metadata", "labels", ENFORCE)
+    for item in env.objects:
+        if (item.get("kind"), item.get("metadata", "name")) == ("Namespace", namespace):
+            return item.setting("metadata", "labels", ENFORCE)
     return None
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from labkit.cluster.facts import Environment
 from labkit.cluster.syntax.source import Setting, Source, is_true
-from labkit.cluster.syntax.yamldoc import Document, read_documents
-from labkit.errors import ConfigError
+from labkit.cluster.syntax.yamldoc import Document
 from labkit.model.claims import Claim
 from labkit.model.decision import Caller
 from labkit.model.rights import service_account
@@ -48,7 +46,7 @@ def pods(env: Environment) -> tuple[tuple[str, str], ...]:
     """
     return tuple(
         (_namespace(document), document.text("metadata", "name"))
-        for document in _documents(env)
+        for document in env.objects
         # the apiserver names a pod without a name
         if document.get("kind") == "Pod" and document.get("metadata", "name")
     )
@@ -281,7 +279,7 @@ def endless_tokens(env: Environment) -> dict[tuple[str, str], Setting]:
     {('shop', 'reporter-token'): 'reporter'}
     """
     found = {}
-    for document in _documents(env):
+    for document in env.objects:
         if (document.get("kind"), document.get("type")) != ("Secret", TOKEN_TYPE):
             continue
         account = document.setting("metadata", "annotations", "kubernetes.io/service-account.name")
@@ -294,7 +292,7 @@ def endless_tokens(env: Environment) -> dict[tuple[str, str], Setting]:
 def _object(env: Environment, kind: str, namespace: str, name: str) -> Document | None:
     wanted = (kind, namespace, name)
     found = None
-    for document in _documents(env):
+    for document in env.objects:
         about = document.get("kind"), _namespace(document), document.get("metadata", "name")
         found = document if about == wanted else found
     return found
@@ -303,14 +301,3 @@ def _object(env: Environment, kind: str, namespace: str, name: str) -> Document 
 def _namespace(document: Document) -> str:
     """Return the namespace of an object; kubectl's default is "default"."""
     return document.text("metadata", "namespace", default="default")
-
-
-def _documents(env: Environment) -> Iterator[Document]:
-    for file in env.manifests:
-        try:
-            read = read_documents(file.read_text(), file.source)
-        except ConfigError:
-            if env.complete:
-                raise
-            continue  # in a copied cluster the broken file is recorded already
-        yield from (document for document in read if isinstance(document.value, dict))

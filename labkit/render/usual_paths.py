@@ -44,8 +44,8 @@ def usual_paths(model: Model, count: int = 3) -> list[AttackPaths]:
     ]
     for node in _machines(model):
         for start in (Foothold("user", node), Foothold("root", node)):
-            ways = close(graph, start)
-            maybe = close(wide, start) if wide is not graph else ways
+            ways = close(graph, start, GOALS)
+            maybe = close(wide, start, GOALS) if wide is not graph else ways
             for goal in GOALS:
                 paths = (ways[goal],) if goal in ways else ()
                 possible = (maybe[goal],) if goal in maybe and not paths else ()

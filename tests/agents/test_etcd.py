@@ -104,6 +104,43 @@ def test_object_that_goes_by_its_uid_is_put_back_only_where_it_is_gone(
     assert store.keys == {key: b"first life"}
 
 
+LEADS = [
+    ("endpointslices/shop/collector-x", b"managed-by endpointslice-controller.k8s.io 10.244.1.2"),
+    ("services/endpoints/shop/collector", b"managed-by endpoint-controller 10.244.1.2"),
+]
+
+
+@pytest.mark.parametrize(("name", "saved"), LEADS)
+def test_addresses_of_pods_that_are_gone_are_not_put_back(
+    store: Store, tmp_path: Path, name: str, saved: bytes
+) -> None:
+    """Their controller would not see it, and a service would lead nowhere."""
+    key = f"/registry/{name}"
+    store.keys = {key: saved}
+    etcd_keys.keep(str(tmp_path / "keys"))
+    for now in ({key: b"10.244.1.6"}, {}):
+        store.keys = dict(now)
+        etcd_keys.restore(str(tmp_path / "keys"))
+        assert store.keys == now
+    store.keys = {f"{key}-of-an-attacker": b"10.0.0.66"}
+    etcd_keys.restore(str(tmp_path / "keys"))
+    assert store.keys == {}
+
+
+@pytest.mark.parametrize("name", [name for name, _ in LEADS])
+def test_addresses_that_a_person_wrote_are_put_back(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    """A service without a selector: no controller writes where it leads."""
+    key = f"/registry/{name}"
+    store.keys = {key: b"192.0.2.7"}
+    etcd_keys.keep(str(tmp_path / "keys"))
+    for now in ({key: b"10.0.0.66"}, {}):
+        store.keys = dict(now)
+        etcd_keys.restore(str(tmp_path / "keys"))
+        assert store.keys == {key: b"192.0.2.7"}
+
+
 def test_expiring_keys_are_left_alone(store: Store, tmp_path: Path) -> None:
     store.keys = {LEASE: b"then"}
     etcd_keys.keep(str(tmp_path / "keys"))

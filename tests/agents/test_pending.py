@@ -165,3 +165,13 @@ def test_network_that_flanneld_does_not_forget_is_forgotten_for_it(
         "neigh del 198.51.100.0 dev flannel.1",
         "fdb del 0e:00:c6:33:64:00 dev flannel.1",
     ][:deleted]
+
+
+def test_file_is_replaced_and_names_the_process_that_serves_its_writer(tmp_path: Path) -> None:
+    file = tmp_path / "new/edits.json"
+    sh("replace_file", str(file), stdin='{"server": "@SERVER@"}', server="7 4711")
+    assert json.loads(file.read_text()) == {"server": "7 4711"}
+    assert file.stat().st_mode & 0o777 == 0o600
+    sh("replace_file", str(file), stdin="{}")
+    assert file.read_text() == "{}"
+    assert [it.name for it in file.parent.iterdir()] == ["edits.json"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -180,8 +181,19 @@ def test_pod_that_starts_later_is_found(commands: Any, tmp_path: Path) -> None:
     assert in_pod.wait("web") == 4711
 
 
+def nodes_and_pods(states: str) -> list[dict[str, Any]]:
+    """Return objects by their names and the states of their condition Ready: "Pod/web True"."""
+    found = []
+    for kind, name, state in (it.replace("/", " ").split(" ") for it in states.split("\n") if it):
+        conditions = [{"type": "Ready", "status": state}] if state else []
+        found.append(
+            {"kind": kind, "metadata": {"name": name}, "status": {"conditions": conditions}}
+        )
+    return found
+
+
 @pytest.mark.parametrize(
-    ("shown", "said"),
+    ("states", "said"),
     [
         ("Node/worker1 True\nPod/web True\n", []),
         ("Node/worker1 False\nPod/web True\n", ["Node/worker1 is not ready"]),
@@ -189,18 +201,22 @@ def test_pod_that_starts_later_is_found(commands: Any, tmp_path: Path) -> None:
         ("Node/worker1 True\nPod/web \n", ["Pod/web is not ready"]),
         ("Node/worker1 True\nPod/web2 True\n", ["there is no Pod/web"]),
         ("Node/worker1 True\nPod/web True\nPod/more False\n", ["Pod/more is not ready"]),
+        # of two namespaces
+        ("Node/worker1 True\nPod/web False\nPod/web True\n", ["Pod/web is not ready"]),
         ("", ["there is no Node/worker1", "there is no Pod/web"]),
     ],
 )
-def test_missing_and_unready_objects_are_listed(shown: str, said: list[str]) -> None:
-    assert objects_ready.missing(shown, ["Node/worker1", "Pod/web"]) == said
+def test_missing_and_unready_objects_are_listed(states: str, said: list[str]) -> None:
+    assert objects_ready.missing(nodes_and_pods(states), ["Node/worker1", "Pod/web"]) == said
 
 
 def test_objects_are_read_with_one_request(commands: Any) -> None:
-    kubectl = commands("kubectl", "echo Node/worker1 True")
+    listed = json.dumps({"items": nodes_and_pods("Node/worker1 True")})
+    kubectl = commands("kubectl", f"echo '{listed}'")
     assert run("objects_ready", "/etc/admin.conf", "Node/worker1").returncode == 0
     (asked,) = kubectl.read_text().splitlines()
-    assert asked.startswith("--kubeconfig=/etc/admin.conf get nodes,pods --all-namespaces ")
+    kinds = "nodes,pods,services,endpointslices"
+    assert asked.startswith(f"--kubeconfig=/etc/admin.conf get {kinds} --all-namespaces ")
     done = run("objects_ready", "/etc/admin.conf", "Node/worker2")
     assert (done.returncode, done.stderr) == (1, b"there is no Node/worker2\n")
 

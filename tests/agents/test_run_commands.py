@@ -153,3 +153,18 @@ def test_command_knows_its_server() -> None:
         _, out, _ = left(json.loads(process.stdout.readline()))
         assert out.decode().strip() == identity(process.pid)
         process.stdin.close()
+
+
+def test_server_calls_a_program_itself() -> None:
+    program = "import os\ndef answer(*words):\n    return f'{os.getpid()} {words}'"
+    asked_twice = [{"id": n, "program": program, "arguments": ["a", "b"]} for n in (1, 2)]
+    first, second = (left(each)[1].decode() for each in serve(*asked_twice).values())
+    assert first == second, "no other process"
+    assert first.endswith(" ('a', 'b')")
+
+
+def test_program_that_fails_is_an_error_and_the_server_goes_on() -> None:
+    program = "def answer():\n    raise OSError('no room')"
+    answers = serve({"id": 1, "program": program, "arguments": []}, asked("true", number=2))
+    assert answers[1] == {"id": 1, "error": "no room"}
+    assert answers[2]["code"] == 0

@@ -446,3 +446,14 @@ def test_tags_anchors_and_merge_keys_are_applied(text: str, value: object):
 def test_tag_of_another_type_is_refused(text: str):
     with pytest.raises(ConfigError, match=r"x:1: no valid YAML: expected a"):
         read_documents(text, "x")
+
+
+def test_objects_of_a_list_know_their_lines_and_kinds() -> None:
+    items = "- metadata:\n    name: a\n- kind: Pod\n  spec: {nodeName: b}\n- 7\n"
+    text = f"kind: RoleList\nitems:\n{items}"
+    (document,) = read_documents(text, "list.yaml")
+    role, pod = document.objects()
+    assert (role.get("kind"), role.line("metadata", "name")) == ("Role", 4)
+    assert (pod.get("kind"), pod.source("spec", "nodeName").line) == ("Pod", 6)
+    (alone,) = read_documents("kind: Role\nmetadata: {name: a}\n", "one.yaml")
+    assert alone.objects() == (alone,)

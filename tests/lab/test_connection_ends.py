@@ -84,3 +84,21 @@ def test_command_without_an_answer_fails_at_the_end(stream: Stream) -> None:
     with pytest.raises(LabError, match="the connection to the machine"):
         opening.run(["true"], None, "", 20)
     end(stream)
+
+
+def test_threads_open_one_connection_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened_by: list[str] = []
+
+    class Slow:
+        _broken = False
+
+        def __init__(self, container: Any) -> None:
+            opened_by.append(container.id)
+            time.sleep(0.1)
+
+    monkeypatch.setattr(connection, "Connection", Slow)
+    monkeypatch.setattr(connection, "_CONNECTIONS", {})
+    machine: Any = SimpleNamespace(id="machine")
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(connection.connection_to, [machine] * 8))
+    assert (opened_by, len(found)) == (["machine"], 1)

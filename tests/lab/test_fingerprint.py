@@ -79,6 +79,28 @@ def test_server_of_another_client_is_no_difference(tmp_path: Path) -> None:
     assert fingerprint.processes(tmp_path) == {"python3 of a.service": "runs"}
 
 
+@pytest.mark.parametrize(
+    ("name", "place", "counts"),
+    [
+        ("containerd-shim", "containerd.service", True),  # of a pod of a lab that is just up
+        ("containerd-shim", "docker.service", False),
+        ("python3", "containerd.service", False),
+    ],
+)
+def test_young_process_counts_only_if_every_pod_has_one(
+    tmp_path: Path, name: str, place: str, counts: bool
+) -> None:
+    entry = tmp_path / "41"
+    entry.mkdir()
+    entry.joinpath("cmdline").write_text(name)
+    entry.joinpath("comm").write_text(f"{name}\n")
+    entry.joinpath("cgroup").write_text(f"0::/system.slice/{place}\n")
+    ticks = 99 * os.sysconf("SC_CLK_TCK")
+    entry.joinpath("stat").write_text(f"41 ({name}) S 0{' 0' * 17} {ticks} 0\n")
+    (tmp_path / "uptime").write_text("100 100\n")
+    assert bool(fingerprint.processes(tmp_path)) is counts
+
+
 def test_difference_is_named_with_its_machine() -> None:
     old = {"master": {"routes": {"a": "set"}, "processes": {"etcd of a": "runs"}}}
     new = {"master": {"routes": {"b": "set"}, "processes": {"sh of b": "runs"}}}

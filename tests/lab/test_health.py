@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from labkit import techniques
 from labkit.agents import health as agent
 from labkit.errors import LabError
 from labkit.lab import Lab
@@ -215,6 +216,8 @@ def test_every_damage_is_named_and_repaired(lab_insecure: Lab) -> None:
     assert lab.status().state == "ready"
     assert lab.addresses["attacker"] == address
     assert lab.kubectl("get", "nodes").text.count(" Ready ") == 2
+    # a pod of worker1 waited for the answer of a pod of worker2, which is another one now
+    assert techniques["token-replay"].run(lab).succeeded
 
 
 def test_frozen_systemd_and_apiserver_are_repaired(lab_insecure: Lab) -> None:

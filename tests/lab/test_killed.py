@@ -27,7 +27,7 @@ from labkit.model import read_model
 MODES = ("insecure", "hardened")
 COUNT, SEED = int(os.environ.get("COUNT", "6")), int(os.environ.get("SEED", "2"))
 #: The techniques that are tried at the end: every one if many kills are wanted.
-SAMPLE = ("etcd-read", "eavesdrop-etcd", "mitm-kubelet", "etcd-rogue-member")
+SAMPLE = ("etcd-read", "eavesdrop-etcd", "mitm-kubelet", "etcd-rogue-member", "token-replay")
 TRIED = tuple(techniques) if COUNT >= 50 else SAMPLE
 STARTS = max(1, COUNT // 25)
 SIGNALS = (signal.SIGKILL, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from labkit.agents._connections import MOST
+from labkit.agents._patience import MOST
 from labkit.errors import CommandFailed, LabError
 from labkit.lab import wait
 from labkit.lab.machine import Output

@@ -7,12 +7,14 @@ decision against a real apiserver.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Whole
+from labkit.cluster.facts import File
 from labkit.cluster.syntax.source import Source
 from labkit.model.authorization import apiserver_anonymous, kubelet_authorization
 from labkit.model.claims import Claim
@@ -154,6 +156,21 @@ def test_pods_that_were_not_copied_may_need_an_object() -> None:
     found = replace(env(), complete=False)
     assert answer(found, NODE, CARD) == "unknown"
     assert answer(found, NODE, SECRET) == "allowed"
+
+
+@pytest.mark.parametrize("kind", ["List", "PodList"])
+def test_pods_in_a_list_are_pods_of_their_node(kind: str) -> None:
+    """As ``kubectl get pods --output yaml`` and the apiserver itself write them."""
+    own = "" if kind == "PodList" else "kind: Pod, "
+    pod = (
+        f"{{{own}metadata: {{name: other, namespace: payments}}, spec: {{nodeName: worker1, "
+        "volumes: [{name: a, secret: {secretName: card-processor}}]}}"
+    )
+    text = f"{{kind: {kind}, items: [{pod}]}}".encode()
+    copied = replace(env(), complete=False)
+    assert answer(copied, NODE, CARD) == "unknown"
+    files = (*copied.manifests, File(Path("list.yaml"), "", "list.yaml", text))
+    assert answer(replace(copied, manifests=files), NODE, CARD) == "allowed"
 
 
 def without_flags(found: Environment, kind: str, *names: str) -> Environment:

@@ -357,6 +357,19 @@ def test_what_is_not_listed_or_not_understood_stays_unknown(tmp_path: Path) -> N
     assert ordinary_users(env, env.nodes[0]) == (ANY_USER,)
 
 
+@pytest.mark.parametrize("name", ["passwd", "group"])
+def test_accounts_are_unknown_if_a_line_of_theirs_is(tmp_path: Path, name: str) -> None:
+    """Such as "+", by which more accounts and members come from a directory service."""
+    listed(tmp_path, ("f", "640", "root", "ops", "/etc/kubernetes/tokens.csv"))
+    with (tmp_path / "cp1/etc" / name).open("a") as file:
+        file.write("+\n")
+    env = read_cluster(tmp_path)
+    assert ordinary_users(env, env.nodes[0]) == (ANY_USER,)
+    decision = may_open(env, env.nodes[0], "bob", "/etc/kubernetes/tokens.csv")
+    assert decision.value == "unknown"
+    assert any(it.path == f"cp1/etc/{name}" for it in env.unknowns)
+
+
 def test_listed_link_leads_to_another_folder(tmp_path: Path) -> None:
     shut = ("d", "700", "root", "root", "/srv/pki")
     link = ("l", "777", "root", "root", "/etc/kubernetes/pki", "/srv/pki")

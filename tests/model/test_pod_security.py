@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Key, Whole
+from labkit.cluster.facts import File
 from labkit.errors import ConfigError
 from labkit.model.pod_security import host_paths, standard
 
@@ -53,6 +57,13 @@ def test_pod_security_standard_of_a_namespace(
 def test_enforce_label_overrides_the_default_standard(labels: str, word: str) -> None:
     env = hardened(Whole(PLAN, "manifests/default.yaml", NAMESPACE % labels))
     assert host_paths(env, env.component("kube-apiserver@master"), "default").value == word
+
+
+def test_label_of_a_namespace_in_a_list_counts() -> None:
+    item = NAMESPACE % ", labels: {pod-security.kubernetes.io/enforce: privileged}"
+    text = f"{{kind: NamespaceList, items: [{item}]}}".encode()
+    env = replace(hardened(), manifests=(File(Path("all.yaml"), "", "all.yaml", text),))
+    assert standard(env, env.component("kube-apiserver@master"), "default").value == "privileged"
 
 
 def test_missing_admission_file_is_refused_with_its_line() -> None:

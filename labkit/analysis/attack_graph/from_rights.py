@@ -17,7 +17,6 @@ from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.objects.facts import ClusterNode, Dump, Namespace
 from labkit.cluster.objects.reader import Builder
 from labkit.cluster.policies import USER_FACING, Binding, Rbac, aggregated
-from labkit.cluster.syntax.yamldoc import read_documents
 from labkit.errors import ConfigError
 from labkit.model import Foothold
 from labkit.model.bootstrap import bootstrap_policy
@@ -178,11 +177,11 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
     kubelets = dict.fromkeys(it.node for it in env.components if it.kind == "kubelet")
     workers = [node for node in kubelets if node not in masters] or list(kubelets)
     builder = Builder(env.name)
-    for path, item in _objects(env):
-        for one in _with_pods(item, workers):
+    for item in env.objects:
+        for one in _with_pods(item.value, workers):
             kind = one.get("kind")
             if isinstance(kind, str):
-                builder.add(one, kind, path)
+                builder.add(one, kind, item.path)
     found = builder.finish()
     own = bootstrap_policy()
     sources = {(it.namespace, it.name): it.source for it in env.rbac.roles}
@@ -233,22 +232,6 @@ def _level(env: Environment, apiserver: Component, namespace: str) -> str:
             raise
         # what admission refuses is not known: nothing may be taken to be refused
         return "privileged"
-
-
-def _objects(env: Environment) -> Iterator[tuple[str, dict[str, Any]]]:
-    for file in env.manifests:
-        try:
-            documents = read_documents(file.read_text(), file.source)
-        except ConfigError:
-            if env.complete:
-                raise
-            continue  # of a copied cluster, what is broken has been told already
-        for document in documents:
-            value = document.value
-            items = value.get("items") if isinstance(value, dict) else None
-            for item in items if isinstance(items, list) else [value]:
-                if isinstance(item, dict):
-                    yield file.source, item
 
 
 def _with_pods(item: dict[str, Any], workers: list[str]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ installed backend of networkx can compute it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import Any, TypeAlias
@@ -207,7 +207,9 @@ def known_and_possible(
     return graph, attack_graph(every, implies, possible=True)
 
 
-def close(graph: Graph, start: Foothold) -> dict[Foothold, Path]:
+def close(
+    graph: Graph, start: Foothold, wanted: Collection[Foothold] | None = None
+) -> dict[Foothold, Path]:
     """Return everything that is reached from a start, each with the cheapest steps to it.
 
     Parameters
@@ -215,6 +217,8 @@ def close(graph: Graph, start: Foothold) -> dict[Foothold, Path]:
     graph : networkx.DiGraph
         What :func:`attack_graph` returns.
     start : Foothold
+    wanted : collection of Foothold, optional
+        Return no others.
 
     Returns
     -------
@@ -233,7 +237,8 @@ def close(graph: Graph, start: Foothold) -> dict[Foothold, Path]:
         return {start: ()}
     found: Any = nx.single_source_dijkstra(graph, start)
     costs, ways = found
-    nearest = sorted(costs, key=lambda thing: costs[thing])
+    asked = costs if wanted is None else costs.keys() & wanted
+    nearest = sorted(asked, key=lambda thing: costs[thing])
     return {thing: _steps(graph, ways[thing]) for thing in nearest}
 
 

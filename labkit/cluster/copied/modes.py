@@ -38,7 +38,8 @@ def with_permissions(node: Node, unknowns: list[Unknown]) -> Node:
     Returns
     -------
     Node
-        The same one if nothing is listed. Accounts need both of their files.
+        The same one if nothing is listed. Accounts need both of their files, and every line of
+        them understood.
 
     Examples
     --------
@@ -53,8 +54,12 @@ def with_permissions(node: Node, unknowns: list[Unknown]) -> Node:
     passwd, group = node.files.get(PASSWD), node.files.get(GROUP)
     if passwd and group:
         with trying(unknowns):
-            groups = tuple(_groups(group, unknowns))
-            node = replace(node, accounts=tuple(_accounts(passwd, unknowns)), groups=groups)
+            odd: list[Unknown] = []
+            accounts, groups = tuple(_accounts(passwd, odd)), tuple(_groups(group, odd))
+            unknowns += odd
+            # a line that is not understood may be of any account, and of any group
+            if not odd:
+                node = replace(node, accounts=accounts, groups=groups)
     return node
 
 

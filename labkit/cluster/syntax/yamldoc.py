@@ -169,6 +169,25 @@ class Document:
             raise self.broken(f"{name or 'the document'} must be given as one word", *keys)
         return as_text(value)
 
+    def objects(self) -> tuple[Document, ...]:
+        """Return the objects of Kubernetes in it: a list's items, or the document itself."""
+        if not isinstance(self.value, dict):
+            return ()
+        kind = self.value.get("kind")
+        if not (isinstance(kind, str) and kind.endswith("List") and self.get("items") is not None):
+            return (self,)
+        lines: dict[Key, dict[tuple[Key, ...], int]] = {}
+        for path, line in self.lines.items():
+            if path[:1] == ("items",) and len(path) > 1:
+                lines.setdefault(path[1], {})[path[2:]] = line
+        # the apiserver's own lists, as RoleBindingList, do not repeat the kind
+        own = {"kind": kind.removesuffix("List")}
+        return tuple(
+            Document(self.path, item if "kind" in item else own | item, lines.get(number, {}))
+            for number, item in enumerate(self.sequence("items"))
+            if isinstance(item, dict)
+        )
+
     def broken(self, what: str, *keys: Key) -> Exception:
         """Return the error for what is wrong at a path of keys."""
         name = ".".join(str(key) for key in keys)

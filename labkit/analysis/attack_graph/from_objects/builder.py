@@ -52,12 +52,12 @@ def account(namespace: str, name: str) -> Foothold:
 
 def inside(pods: PodGroup) -> Foothold:
     """Return the foothold of being inside one of a group of pods."""
-    return _inside(pods.namespace, pods.name)
+    return _pod(pods.id)
 
 
 @cache
-def _inside(namespace: str, name: str) -> Foothold:
-    return Foothold("pod", f"{namespace}/{name}")
+def _pod(name: str) -> Foothold:
+    return Foothold("pod", name)
 
 
 def bootstrap_user(secret: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit import agents
 from labkit.errors import CommandFailed, ProbeError, ProbeTimeout
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Claim, Foothold, Model
-from labkit.model.decision import ALLOWED, DENIED, UNKNOWN
+from labkit.model.decision import ALLOWED
 from labkit.model.file_access import may_open, socket_file
 from labkit.techniques._lib.machines.reach import (
     ATTEMPTS,
@@ -39,7 +40,6 @@ PING = ["curl", "--silent", "--show-error", "--verbose", "--noproxy", "*"]
 PATIENCE = 5.0
 REFUSALS = ("Permission denied", "Connection refused")
 ALERT = re.compile(r"^curl: .*alert ([a-z ]+[a-z])", re.MULTILINE)
-SUCCEEDS = {ALLOWED: True, DENIED: False, UNKNOWN: None}
 
 
 def opens_socket(model: Model, node: str, claim: Claim, user: str) -> Prediction:
@@ -64,7 +64,7 @@ def opens_socket(model: Model, node: str, claim: Claim, user: str) -> Prediction
     found = may_open(env, env.node(node), user, SOCKET, file=socket_file(SOCKET, claim))
     by_group = found.value == ALLOWED and claim.value != "none"
     because = (str(claim), str(found.caller.source)) if by_group else (str(claim),)
-    return Prediction(SUCCEEDS[found.value], because)
+    return replace(holds(found.claim, ALLOWED), because=because)
 
 
 def become_root(

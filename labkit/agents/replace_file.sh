@@ -1,0 +1,7 @@
+# Replace a file by standard input: whoever reads it finds the old content or the new. Only root may
+# read it. Argument: its path. In the content, @SERVER@ stands for the process that runs this program.
+set -eu
+umask 077
+mkdir -p "$(dirname "$1")"
+sed "s/@SERVER@/${LABKIT_SERVER:-}/" >"$1.new"
+mv "$1.new" "$1"
