@@ -29,4 +29,4 @@ def stretch_by(load: str, processors: int) -> float:
 
 def stretch() -> float:
     """Return how many times longer than on an idle machine a program on this one waits now."""
-    return stretch_by(Path("/proc/loadavg").read_text(), os.cpu_count() or 1)
+    return stretch_by(Path("/proc/loadavg").read_text(), len(os.sched_getaffinity(0)))

@@ -98,4 +98,5 @@ def selects(service: dict[str, Any], pod: dict[str, Any]) -> bool:
 
 def same_namespace(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Say whether two objects are in one namespace."""
-    return one["metadata"].get("namespace") == other["metadata"].get("namespace")
+    first, second = (it["metadata"].get("namespace", "") for it in (one, other))
+    return bool(first == second)

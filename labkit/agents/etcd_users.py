@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,10 +21,10 @@ def etcdctl(*arguments: str) -> str:
     return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, timeout=30).stdout
 
 
-def at_once(commands: Iterable[list[str]]) -> None:
-    """Run independent commands at once, to save time."""
+def at_once(commands: Iterable[Sequence[str]]) -> list[str]:
+    """Run independent commands at once, to save time; return their outputs."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(lambda command: etcdctl(*command), commands))
+        return list(pool.map(lambda command: etcdctl(*command), commands))
 
 
 def make(users: dict[str, list[str]], roles: dict[str, list[dict[str, Any]]]) -> None:
@@ -58,10 +58,11 @@ def clear() -> None:
 
 def show() -> None:
     """Print the status of authentication, the users, and the roles with their grants."""
-    print(etcdctl("auth", "status").splitlines()[0])
-    for kind in ("user", "role"):
-        for name in etcdctl(kind, "list").split():
-            print(etcdctl(kind, "get", name), end="")
+    kinds = ("user", "role")
+    status, *lists = at_once([("auth", "status"), *((kind, "list") for kind in kinds)])
+    names = [(kind, it) for kind, found in zip(kinds, lists, strict=True) for it in found.split()]
+    print(status.splitlines()[0])
+    print("".join(at_once((kind, "get", name) for kind, name in names)), end="")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Print the state of this machine as JSON, without what changes by itself.
+"""Say what state this machine is in, as JSON, without what changes by itself.
 
 The result is ``{section: {item: value}}``. These rules leave out what a machine changes by itself:
 
@@ -22,9 +22,7 @@ import re
 import socket
 import stat
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +178,9 @@ def neighbours() -> Section:
 
 def files(root: Path = Path("/")) -> Section:
     """Return the mode, owner and hash of each file, and the target of each link."""
-    found = {}
+    found, start = {}, len(str(root).rstrip("/"))
     for path in (*walk(root / it for it in FOLDERS), *(p for q in PATTERNS for p in root.glob(q))):
-        name = f"/{path.relative_to(root)}"
+        name = str(path)[start:]
         if not CHANGING.match(name):
             try:
                 found[name] = described(path)
@@ -238,13 +236,15 @@ def docker() -> Section:
 
 def ask(path: str) -> list[dict[str, Any]]:
     """Return the answer of the machine's Docker Engine."""
+    from http.client import HTTPResponse  # slow, and few machines have an engine
+
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(ENGINE)
         connection.sendall(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
-        answer = HTTPResponse(connection)
-        answer.begin()
-        found: list[dict[str, Any]] = json.loads(answer.read())
+        reply = HTTPResponse(connection)
+        reply.begin()
+        found: list[dict[str, Any]] = json.loads(reply.read())
     return found
 
 
@@ -260,10 +260,6 @@ SECTIONS = {
 }
 
 
-def main() -> None:
-    """Print all sections."""
-    json.dump({name: read() for name, read in SECTIONS.items()}, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()
+def answer() -> str:
+    """Return all sections."""
+    return json.dumps({name: read() for name, read in SECTIONS.items()})

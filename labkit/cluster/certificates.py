@@ -203,8 +203,9 @@ class Pki:
     @cached_property
     def files(self) -> frozenset[str]:
         """The paths of everything that the plan writes."""
-        found = {it.certificate for it in (*self.authorities, *self.certificates, *self.bundles)}
-        found |= {it.public for it in self.key_pairs}
+        found = {it.certificate for it in self.authorities}
+        found |= {it.certificate for it in self.certificates}
+        found |= {it.certificate for it in self.bundles} | {it.public for it in self.key_pairs}
         return self.private_keys | found - {""}
 
     def trusted(self, path: str) -> frozenset[str]:

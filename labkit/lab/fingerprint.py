@@ -20,7 +20,7 @@ from labkit.agents._services import destinations, name_of
 from labkit.cluster import Environment
 from labkit.errors import LabError
 from labkit.lab import bootstrap
-from labkit.lab.machine import FileSpec, execute, read_file, write_files
+from labkit.lab.machine import FileSpec, call, execute, read_file, write_files
 
 __all__ = [
     "KEPT",
@@ -169,22 +169,24 @@ def _flat(fingerprint: Fingerprint) -> dict[tuple[str, str, str], str]:
 
 
 def _machine(machine: Container) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = json.loads(
-        execute(machine, agents.argv("fingerprint"), timeout=60).stdout
-    )
+    found: dict[str, dict[str, str]] = json.loads(call(machine, "fingerprint", timeout=60))
     return found
 
 
 def _etcd(etcd: Container) -> dict[str, dict[str, str]]:
-    hashes = agents.argv("as_etcd_root", *agents.argv("etcd_keys", "hash"))
-    members = json.loads(bootstrap.etcdctl(etcd, "member", "list", "--write-out=json").stdout)
+    argv = agents.argv("as_etcd_root", *agents.argv("etcd_keys", "hash"))
+    listing = ("member", "list", "--write-out=json")
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        hashes = pool.submit(execute, etcd, argv, timeout=60)
+        members = pool.submit(bootstrap.etcdctl, etcd, *listing)
+        users = pool.submit(bootstrap.etcd_users, etcd)
     return {
-        "keys": json.loads(execute(etcd, hashes, timeout=60).stdout),
+        "keys": json.loads(hashes.result().stdout),
         "members": {
             " ".join(it["peerURLs"]): "a learner" if it.get("isLearner") else it.get("name", "")
-            for it in members["members"]
+            for it in json.loads(members.result().stdout)["members"]
         },
-        "users": {"users": bootstrap.etcd_users(etcd)},
+        "users": {"users": users.result()},
     }
 
 

@@ -12,10 +12,9 @@ from types import MappingProxyType
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
-from labkit import agents
 from labkit.errors import LabError, LabkitError
-from labkit.lab.connection import connection_to
 from labkit.lab.engine import LABEL, MODE
+from labkit.lab.machine import call
 from labkit.lab.wait import stretch_of, wait_until
 
 __all__ = ["problems", "repair"]
@@ -85,7 +84,7 @@ def _ask(
     answers: queue.Queue[tuple[str, tuple[str, ...]]],
 ) -> None:
     try:
-        said = connection_to(machine).call(agents.load("health"), ["look", *ask], 10 * ANSWER_S)
+        said = call(machine, "health", "look", *ask, timeout=10 * ANSWER_S)
         lines = said.splitlines()
     except (LabkitError, APIError, NotFound, OSError) as error:
         lines = [f"takes no commands: {str(error).splitlines()[0][:200]}"]
@@ -130,10 +129,10 @@ def _repair(machine: Container) -> list[str]:
             ) from error
         if machine.labels["labkit.role"] != "attacker":
             wait_until(machine, ANSWERS, what=f"systemd on {node}", deadline=30)
-    program, patience = agents.load("health"), 30 * stretch_of(machine)
+    patience = 30 * stretch_of(machine)
     try:
-        said = connection_to(machine).call(program, ["repair"], patience)
-    except (LabError, APIError, NotFound) as error:
+        said = call(machine, "health", "repair", timeout=patience)
+    except LabError as error:
         about = machine.labels
         options = f"--name {about[LABEL]} --mode {about[MODE]}"
         raise LabError(

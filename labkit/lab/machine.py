@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
+from labkit import agents
 from labkit.errors import CommandFailed, LabError
 from labkit.lab.connection import connection_to
 
-__all__ = ["FileSpec", "Output", "archive", "execute", "read_file", "write_files"]
+__all__ = ["FileSpec", "Output", "archive", "call", "execute", "read_file", "write_files"]
 
 #: The exit status of timeout(1): 124 after SIGTERM, 137 after SIGKILL.
 TIMED_OUT = (124, 137)
@@ -124,6 +125,36 @@ def execute(
         tail = [line for line in lines if "authorization:" not in line.lower()][-10:]
         raise CommandFailed(f"{container.name}: {' '.join(argv)[:200]} {what}", evidence=tail)
     return output
+
+
+def call(container: Container, program: str, *arguments: str, timeout: float = 30) -> str:
+    """Let a machine's server of commands call a program, without a process for it.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+        The machine.
+    program : str
+        The name of a program of :mod:`labkit.agents` that has a function ``answer``.
+    *arguments : str
+        The arguments of the function.
+    timeout : float
+        Seconds to wait for the answer.
+
+    Returns
+    -------
+    str
+        What the function returns.
+
+    Raises
+    ------
+    LabError
+        The machine takes no commands, or the function failed.
+    """
+    try:
+        return connection_to(container).call(agents.load(program), arguments, timeout)
+    except (APIError, NotFound) as error:
+        raise _unwell(container, str(error.explanation or error)) from error
 
 
 def _unwell(container: Container, said: str) -> LabError:

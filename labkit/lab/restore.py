@@ -99,9 +99,9 @@ def _restore_node(machine: Container, node: Node) -> None:
 
 
 def _routes(machines: Mapping[str, Container], nodes: list[Node], action: str) -> None:
-    for node in nodes:
-        if node.role == "worker":
-            execute(machines[node.name], agents.argv("routes", action, ROUTES))
+    workers = [machines[node.name] for node in nodes if node.role == "worker"]
+    with ThreadPoolExecutor(max_workers=max(1, len(workers))) as pool:
+        list(pool.map(lambda it: execute(it, agents.argv("routes", action, ROUTES)), workers))
 
 
 def _keys(machines: Mapping[str, Container], env: Environment, action: str) -> None:

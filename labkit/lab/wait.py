@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from docker.models.containers import Container
 
 from labkit import agents
-from labkit.agents._patience import MOST, stretch_by
+from labkit.agents._patience import MOST
 from labkit.errors import CommandFailed, LabkitError, StartTimeout
-from labkit.lab.machine import execute
+from labkit.lab.machine import call, execute
 
 __all__ = ["journal", "stretch_of", "telling", "wait_until"]
 
 #: Seconds for the answer of a machine about its load.
 ANSWER_S = 5.0
-LOAD, PROCESSORS = ("cat", "/proc/loadavg"), ("nproc",)
 COMPLAINT = re.compile(r"\b(error|fatal|fail|unknown|invalid|not defined|denied|refused)", re.I)
 
 
@@ -96,15 +95,12 @@ def stretch_of(container: Container) -> float:
         The machine does not run.
     """
     try:
-        load, processors = (
-            execute(container, ask, timeout=ANSWER_S).text for ask in (LOAD, PROCESSORS)
-        )
+        return float(call(container, "busy", timeout=ANSWER_S))
     except LabkitError:
         container.reload()
         if container.status != "running":
             raise
         return MOST
-    return stretch_by(load, int(processors))
 
 
 def telling(lines: Sequence[str], most: int = 10) -> list[str]:

@@ -14,7 +14,7 @@ from labkit.lab.origin import complete, origin
 from labkit.lab.status import LabStatus, status_of
 
 Answer = tuple[int, bytes, bytes]
-NOTHING_WRONG: Answer = (0, b"", b"")
+NOTHING_WRONG = ""
 
 
 def master() -> Any:
@@ -22,16 +22,21 @@ def master() -> Any:
     return SimpleNamespace(labels=labels, status="running", name="master")
 
 
-def state(monkeypatch: pytest.MonkeyPatch, health: Answer, marks: Answer | None) -> LabStatus:
+def state(
+    monkeypatch: pytest.MonkeyPatch, health: str | LabError, marks: Answer | None
+) -> LabStatus:
     class Connection:
-        def run(self, argv: list[str], *_: object) -> Answer:
-            if "look" in argv:
-                return health
+        def call(self, *_: object) -> str:
+            if isinstance(health, LabError):
+                raise health
+            return health
+
+        def run(self, *_: object) -> Answer:
             if marks is None:
                 raise LabError("the machine did not report the end of the command within 3 s")
             return marks
 
-    for room in ("health", "status"):
+    for room in ("machine", "status"):
         monkeypatch.setattr(f"labkit.lab.{room}.connection_to", lambda _: Connection())
     return status_of("default", "insecure", [master()])
 
@@ -49,10 +54,10 @@ def test_a_lab_that_does_not_say_whether_it_came_up_is_not_ready(
     assert found.lines() == ["master: did not say whether the lab finished its start"]
 
 
-def test_a_look_that_failed_without_a_word_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = state(monkeypatch, (137, b"", b""), (0, b"ready\n", b""))
+def test_a_look_that_failed_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = state(monkeypatch, LabError("RecursionError"), (0, b"ready\n", b""))
     assert found.state == "broken"
-    assert found.lines() == ["master: could not look at its units (exit status 137)"]
+    assert found.lines() == ["master: takes no commands: RecursionError"]
 
 
 def test_a_machine_that_is_gone_is_known_from_the_labels_of_the_others() -> None:

@@ -8,25 +8,26 @@ from typing import Any
 
 import pytest
 
-from labkit.agents._patience import MOST
+from labkit.agents._patience import MOST, stretch_by
 from labkit.errors import CommandFailed, LabError
 from labkit.lab import wait
 from labkit.lab.machine import Output
 
 
+def stretch_with(load: str) -> str:
+    """Return what the program "busy" says on a machine with a load and two processors."""
+    return str(stretch_by(load, 2))
+
+
 class Machine:
     """A machine on which a component is ready after some seconds of its own clock."""
 
-    def __init__(self, load: str, ready_after: float) -> None:
-        self.load, self.left, self.now = load, ready_after, 0.0
+    def __init__(self, ready_after: float) -> None:
+        self.left, self.now = ready_after, 0.0
 
     def execute(
         self, _: Any, argv: Sequence[str], *, timeout: float = 30, check: bool = True
     ) -> Output:
-        if argv == wait.LOAD:
-            return Output(0, self.load.encode(), b"")
-        if argv == wait.PROCESSORS:
-            return Output(0, b"2\n", b"")
         passed = min(timeout, self.left)
         self.now, self.left = self.now + passed, self.left - passed
         if self.left > 0:
@@ -48,8 +49,9 @@ class Machine:
 def test_busy_machine_gets_more_time(
     load: str, ready_after: float, succeeds: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine = Machine(load, ready_after)
+    machine = Machine(ready_after)
     monkeypatch.setattr(wait, "execute", machine.execute)
+    monkeypatch.setattr(wait, "call", lambda *_, **__: stretch_with(load))
     monkeypatch.setattr("time.monotonic", lambda: machine.now)
     container: Any = None
     if succeeds:
@@ -63,10 +65,10 @@ def test_busy_machine_gets_more_time(
 def test_running_machine_that_does_not_answer_is_as_busy_as_can_be(
     status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def execute(*_: Any, **__: Any) -> Output:
+    def call(*_: Any, **__: Any) -> str:
         raise LabError("the machine did not report the end of the command")
 
-    monkeypatch.setattr(wait, "execute", execute)
+    monkeypatch.setattr(wait, "call", call)
     container: Any = SimpleNamespace(status=status, reload=lambda: None)
     if status == "running":
         assert wait.stretch_of(container) == MOST
