@@ -19,11 +19,13 @@ from labkit.model.rights import trusted_by
 __all__ = [
     "ALL_KEYS",
     "KeyRange",
+    "anyone_may",
     "covered",
     "etcd_authorization",
     "etcd_client",
     "etcd_may",
     "keys_of_others",
+    "known_by_gateway",
     "known_to_etcd",
 ]
 
@@ -242,6 +244,87 @@ def known_to_etcd(env: Environment, etcd: Component, held: Credential | None) ->
 
 def _caller(user: str, claim: Claim) -> Caller:
     return Caller(user, frozenset(), claim)
+
+
+def known_by_gateway(env: Environment, etcd: Component) -> Caller | None:
+    """Return the caller for whom an etcd's plaintext port may take anybody; None if for nobody.
+
+    etcd answers JSON through a gateway, which calls etcd itself and shows the server's own
+    certificate. Then etcd must not take its name, and knows such a call by its header Accept: it
+    takes the name if the caller sends no such header (server/auth/store.go, AuthInfoFromTLS).
+    Whether the gateway of a plaintext port calls so, differs from one start to the next: seen with
+    etcd 3.7.3.
+
+    Parameters
+    ----------
+    env : Environment
+    etcd : labkit.cluster.Component
+
+    Returns
+    -------
+    Caller or None
+        Its claim is unknown if the certificate cannot be read.
+
+    References
+    ----------
+    https://github.com/etcd-io/etcd/pull/10366
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> known_by_gateway(env, env.component("etcd@etcd1")).user
+    'etcd1'
+    """
+    own, asks = etcd.setting("cert-file"), etcd.setting("client-cert-auth")
+    gateway = etcd.given("enable-grpc-gateway")
+    if any(unread_flags(etcd, name) for name in ("cert-file", "client-cert-auth")):
+        return _caller("", Claim(UNKNOWN, "its flags could not be read", etcd.source))
+    closed = gateway is not None and bool_of(gateway.value) is False
+    if closed or not own.value or bool_of(asks.value) is False:
+        return None
+    for held in env.credentials:
+        if (held.node, held.certificate) == (etcd.node, own.value):
+            return _caller(held.common_name, Claim("required", held.common_name, own.source))
+    return _caller("", Claim(UNKNOWN, f"whom {own.value} names is not known", own.source))
+
+
+def anyone_may(
+    env: Environment, etcd: Component, access: str, keys: KeyRange, *, plaintext: bool
+) -> Decision:
+    """Decide whether an etcd lets somebody without a credential read or write keys.
+
+    Parameters
+    ----------
+    env : Environment
+    etcd : labkit.cluster.Component
+    access : {"read", "write"}
+    keys : KeyRange
+    plaintext : bool
+        Whether they call a port without TLS.
+
+    Returns
+    -------
+    Decision
+        Unknown if only the name in etcd's own certificate is allowed it
+        (:func:`known_by_gateway`).
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> etcd = env.component("etcd@etcd1")
+    >>> anyone_may(env, etcd, "read", ALL_KEYS, plaintext=True).value
+    'denied'
+    """
+    found = etcd_may(env, etcd, known_to_etcd(env, etcd, None), access, keys)
+    taken = known_by_gateway(env, etcd) if plaintext and found.value == DENIED else None
+    theirs = etcd_may(env, etcd, taken, access, keys) if taken else found
+    if taken is None or theirs.value == DENIED:
+        return found
+    why = f"etcd's gateway may take anybody for {taken.user or 'whom its certificate names'}"
+    claim = Claim(UNKNOWN, f"{why}; {theirs.claim.detail}", taken.claim.source)
+    return Decision(UNKNOWN, claim, taken.claim)
 
 
 def etcd_client(env: Environment, etcd: Component, client: Component, name: str | None) -> Caller:

@@ -22,6 +22,7 @@ from labkit.model.decision import Caller
 from labkit.model.etcd_rights import (
     ALL_KEYS,
     KeyRange,
+    anyone_may,
     covered,
     etcd_may,
     keys_of_others,
@@ -277,3 +278,39 @@ def test_flanneld_without_a_user_of_etcd_is_an_obstacle_to_a_lab() -> None:
     (found,) = obstacles(env)
     assert "flanneld-worker2" in found.text
     assert not obstacles(read_environment("hardened"))
+
+
+NO_GATEWAY = Flag("etcd", ETCD, "enable-grpc-gateway", "false")
+NO_NAMES = Flag("etcd", ETCD, "client-cert-auth", "false")
+PLAIN = Flag("etcd", ETCD, "listen-client-urls", "http://0.0.0.0:2378,https://0.0.0.0:2379")
+
+
+@pytest.mark.parametrize(
+    ("users", "edits", "plaintext", "value"),
+    [
+        # seen in a lab with etcd 3.7.3: without a header Accept, 403 for the user etcd1
+        ("etcd1: [kubernetes]", (), True, "unknown"),
+        ("etcd1: [kubernetes]", (), False, "denied"),
+        ("etcd1: [kubernetes]", (NO_GATEWAY,), True, "denied"),
+        ("etcd1: [kubernetes]", (NO_NAMES,), True, "denied"),
+        ("etcd1: [flannel]", (), True, "denied"),
+        ("nobody: [kubernetes]", (), True, "denied"),
+    ],
+)
+def test_plaintext_port_may_take_anybody_for_the_name_in_etcds_certificate(
+    users: str, edits: tuple[Edit, ...], plaintext: bool, value: str
+) -> None:
+    text = AUTH.replace("PERMISSIONS\n", "    - {prefix: /coreos.com/, access: read}\n")
+    auth = Whole(PLAN, "etcd-auth.yaml", f"{text}  {users}\n")
+    env = read_environment("hardened", (auth, *edits))
+    keys = KeyRange.prefix("/registry/secrets/")
+    etcd = env.component("etcd@etcd1")
+    assert anyone_may(env, etcd, "read", keys, plaintext=plaintext).value == value
+
+
+def test_claims_on_a_plaintext_port_say_for_whom_it_may_take_anybody() -> None:
+    env = read_environment("hardened", (PLAIN,))
+    (channel,) = read_model(env).open_channels("anyone@network -> etcd@etcd1:2378")
+    claim = channel.client_authentication
+    assert (claim.value, "etcd1" in claim.detail) == ("unknown", True)
+    assert channel.authorization.value == "enforced"

@@ -13,7 +13,7 @@ from labkit.cluster.syntax.source import bool_of, is_true
 from labkit.cluster.syntax.urls import url_of
 from labkit.model.claims import Claim
 from labkit.model.decision import ALLOWED, DENIED
-from labkit.model.etcd_rights import ALL_KEYS, etcd_may, known_to_etcd
+from labkit.model.etcd_rights import ALL_KEYS, anyone_may, known_by_gateway
 from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
 
@@ -65,12 +65,15 @@ def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim 
     """Return whether etcd demands client certificates; None for a plaintext port.
 
     A trusted CA alone makes etcd demand them. etcd takes the names of its users from
-    certificates, so users without them authenticate nobody.
+    certificates, so users without them authenticate nobody; but for :func:`known_by_gateway`.
     """
     users = env.etcd_auth is not None and role == "client"
     unprovable = Claim(
         "required", "etcd has users, and nobody can prove to be one", env.etcd_auth_source
     )
+    if not secure and users and (taken := known_by_gateway(env, it)):
+        name = taken.user or "whom its own certificate names"
+        return Claim("unknown", f"etcd's gateway may take anybody for {name}", taken.claim.source)
     if not secure:
         return unprovable if users else None
     prefix = "peer-" if role == "peer" else ""
@@ -94,7 +97,7 @@ def _authorization(env: Environment, it: Component, role: str, secure: bool) -> 
         return Claim("allow-all", "metrics and health, nothing else, for everybody", source)
     if role == "client":
         # what a client may do by its name, its channel says
-        anyone = etcd_may(env, it, known_to_etcd(env, it, None), "read", ALL_KEYS).claim
+        anyone = anyone_may(env, it, "read", ALL_KEYS, plaintext=not secure).claim
         value = {ALLOWED: "allow-all", DENIED: "enforced"}.get(anyone.value, "unknown")
         return replace(anyone, value=value)
     name, host = it.setting("peer-cert-allowed-cn"), it.setting("peer-cert-allowed-hostname")

@@ -15,7 +15,14 @@ from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential, secrets_at_rest
 from labkit.model.decision import ALLOWED
-from labkit.model.etcd_rights import ALL_KEYS, KeyRange, etcd_client, etcd_may, known_to_etcd
+from labkit.model.etcd_rights import (
+    ALL_KEYS,
+    KeyRange,
+    anyone_may,
+    etcd_client,
+    etcd_may,
+    known_to_etcd,
+)
 from labkit.techniques._lib.machines.reach import (
     Answer,
     address_in_lab,
@@ -108,7 +115,11 @@ def may(
     """Predict whether the etcd of a channel lets the holder of a certificate read or write keys."""
     env = model.environment
     etcd = env.component(channel.server)
-    found = etcd_may(env, etcd, known_to_etcd(env, etcd, held), access, keys)
+    if held is None:
+        plaintext = channel.protocol == "http"
+        found = anyone_may(env, etcd, access, keys, plaintext=plaintext)
+    else:
+        found = etcd_may(env, etcd, known_to_etcd(env, etcd, held), access, keys)
     return holds(found.claim, ALLOWED)
 
 
