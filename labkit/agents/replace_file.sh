@@ -1,4 +1,4 @@
-# Replace a file by standard input: whoever reads it finds the old content or the new. Only root may
+# Replace a file by standard input: a reader finds the old content or the new. Only root may
 # read it. Argument: its path. In the content, @SERVER@ stands for the process that runs this program.
 set -eu
 umask 077

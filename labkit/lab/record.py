@@ -58,7 +58,7 @@ def read(master: Container) -> Record:
 
 
 def _read_stopped(master: Container) -> bytes:
-    """Return the file of a machine that takes no commands; empty if there is none."""
+    """Return the file of a machine that takes no commands; empty if it has no such file."""
     try:
         return read_file(master, FILE)
     except LabError:
