@@ -1,9 +1,12 @@
 """The programs that run on the machines of a lab, and the functions that load them.
 
 Each program is one file. A Python program runs with the Python of the machine: it uses only the
-standard library, and may import shared functions from ``labkit.agents._connections``. The other
-programs run with ``sh``. A program gets its input as arguments, or as JSON on standard input; the
-text of a program never changes.
+standard library, and may import the shared functions of modules such as
+``labkit.agents._connections``. The other programs run with ``sh``. A program gets its input as
+arguments, or as JSON on standard input; the text of a program never changes.
+
+What every command asks of every machine is a function ``answer`` of a program. The machine's server
+of commands calls it itself, which takes no process (``labkit.lab.machine.call``).
 """
 
 from __future__ import annotations

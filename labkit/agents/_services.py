@@ -13,9 +13,14 @@ OF_SERVICE = "kubernetes.io/service-name"
 ENDED = ("Succeeded", "Failed")
 
 
+def namespace_of(item: dict[str, Any]) -> str:
+    """Return the namespace of an object; empty if it has none."""
+    return str(item["metadata"].get("namespace", ""))
+
+
 def name_of(item: dict[str, Any]) -> str:
     """Return the namespace and the name of an object."""
-    return f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
+    return f"{namespace_of(item)}/{item['metadata']['name']}"
 
 
 def addresses_of(pod: dict[str, Any]) -> set[str]:
@@ -40,9 +45,8 @@ def endpoints(items: Iterable[dict[str, Any]]) -> dict[str, set[tuple[str, int |
     for item in items:
         if item["kind"] != "EndpointSlice":
             continue
-        about = item["metadata"]
-        service = (about.get("labels") or {}).get(OF_SERVICE, "")
-        led = found.setdefault(f"{about.get('namespace', '')}/{service}", set())
+        service = (item["metadata"].get("labels") or {}).get(OF_SERVICE, "")
+        led = found.setdefault(f"{namespace_of(item)}/{service}", set())
         for endpoint in item.get("endpoints") or ():
             if (endpoint.get("conditions") or {}).get("ready") is not False:
                 ports = [port.get("port") for port in item.get("ports") or ()]
@@ -90,13 +94,7 @@ def astray(items: list[dict[str, Any]]) -> list[str]:
 
 def selects(service: dict[str, Any], pod: dict[str, Any]) -> bool:
     """Say whether an object is a pod that a service's selector chooses."""
-    if pod["kind"] != "Pod" or not same_namespace(service, pod):
+    if pod["kind"] != "Pod" or namespace_of(service) != namespace_of(pod):
         return False
     labels = pod["metadata"].get("labels") or {}
     return all(labels.get(key) == value for key, value in service["spec"]["selector"].items())
-
-
-def same_namespace(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Say whether two objects are in one namespace."""
-    first, second = (it["metadata"].get("namespace", "") for it in (one, other))
-    return bool(first == second)

@@ -320,20 +320,32 @@ class Environment:
     complete: bool = True
 
     @cached_property
-    def objects(self) -> tuple[Document, ...]:
-        """The objects of the manifests, also those in lists.
-
-        A copied cluster's broken manifests are among its unknowns, and left out.
-        """
+    def _manifests_read(self) -> tuple[tuple[Document, ...], ConfigError | None]:
         found: list[Document] = []
+        broken: ConfigError | None = None
         for file in self.manifests:
             try:
                 documents = read_documents(file.read_text(), file.source)
                 found += [item for document in documents for item in document.objects()]
-            except ConfigError:
-                if self.complete:
-                    raise
-        return tuple(found)
+            except ConfigError as error:
+                broken = broken or error
+        return tuple(found), broken
+
+    @property
+    def objects(self) -> tuple[Document, ...]:
+        """The objects of the manifests, also those in lists.
+
+        A copied cluster's broken manifests are left out: see ``broken_manifest``.
+        """
+        found, broken = self._manifests_read
+        if broken and self.complete:
+            raise broken
+        return found
+
+    @property
+    def broken_manifest(self) -> ConfigError | None:
+        """Why a manifest could not be read: then an object that is not found may be in it."""
+        return self._manifests_read[1]
 
     @property
     def abac(self) -> Mapping[str, tuple[AbacRule, ...]]:

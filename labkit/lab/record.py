@@ -16,6 +16,8 @@ from labkit.lab.machine import execute, read_file
 __all__ = ["FILE", "Record", "read", "write"]
 
 FILE = "/var/lib/labkit/edits.json"
+#: What cat says of a file that does not exist; any other failure says nothing about the record.
+ABSENT = "No such file or directory"
 
 
 class Record(NamedTuple):
@@ -47,22 +49,24 @@ def read(master: Container) -> Record:
     """
     try:
         done = execute(master, ["cat", FILE], check=False)
-        text = b"" if done.exit_code else done.stdout
+        text: bytes | None = done.stdout
+        if done.exit_code:
+            text = None if ABSENT in done.error else _read_stopped(master)
     except LabError:
         text = _read_stopped(master)
-    if not text:
+    if text is None:
         return Record()
     kept = json.loads(text)
     before = tuple(from_json(kept["before"])) if "before" in kept else None
     return Record(tuple(from_json(kept["edits"])), before)
 
 
-def _read_stopped(master: Container) -> bytes:
-    """Return the file of a machine that takes no commands; empty if it has no such file."""
+def _read_stopped(master: Container) -> bytes | None:
+    """Return the file of a machine that takes no commands; None if it has no such file."""
     try:
         return read_file(master, FILE)
     except LabError:
-        return b""
+        return None
 
 
 def write(

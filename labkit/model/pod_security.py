@@ -89,6 +89,8 @@ def _label(env: Environment, namespace: str) -> Setting | None:
     for item in env.objects:
         if (item.get("kind"), item.get("metadata", "name")) == ("Namespace", namespace):
             return item.setting("metadata", "labels", ENFORCE)
+    if env.broken_manifest:
+        raise env.broken_manifest
     return None
 
 

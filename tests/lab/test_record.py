@@ -37,8 +37,21 @@ def test_record_of_a_running_master_is_read(
 
 
 def test_lab_without_a_record_was_never_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "execute", lambda *_, **__: Output(1, b"", b"cat: no such file"))
+    monkeypatch.setattr(
+        record,
+        "execute",
+        lambda *_, **__: Output(1, b"", f"cat: {record.FILE}: {record.ABSENT}".encode()),
+    )
     assert record.read(MASTER) == record.Record()
+
+
+def test_record_that_cat_cannot_read_is_not_taken_to_be_absent(
+    monkeypatch: pytest.MonkeyPatch, edits: tuple[Any, ...], text: bytes
+) -> None:
+    failed = Output(1, b"", b"cat: /var/lib/labkit/edits.json: Input/output error")
+    monkeypatch.setattr(record, "execute", lambda *_, **__: failed)
+    monkeypatch.setattr(record, "read_file", lambda *_: text)
+    assert record.read(MASTER).edits == edits
 
 
 def test_record_of_a_stopped_master_counts(

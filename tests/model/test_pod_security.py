@@ -66,6 +66,13 @@ def test_label_of_a_namespace_in_a_list_counts() -> None:
     assert standard(env, env.component("kube-apiserver@master"), "default").value == "privileged"
 
 
+def test_label_that_may_be_in_a_broken_manifest_is_not_taken_to_be_absent() -> None:
+    file = File(Path("broken.yaml"), "", "broken.yaml", b"kind: [")
+    env = replace(hardened(), complete=False, manifests=(file,))
+    with pytest.raises(ConfigError, match=r"broken\.yaml"):
+        standard(env, env.component("kube-apiserver@master"), "default")
+
+
 def test_missing_admission_file_is_refused_with_its_line() -> None:
     env = hardened(Flag("master", UNIT, "admission-control-config-file", "/etc/none.yaml"))
     with pytest.raises(ConfigError, match=r"kube-apiserver\.service:\d+: .*has no such file"):

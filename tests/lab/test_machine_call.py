@@ -1,0 +1,43 @@
+"""A program that the server of a machine calls: its answer, its error, a machine that is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from docker.errors import NotFound
+
+from labkit import agents
+from labkit.errors import LabError
+from labkit.lab import machine
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., str]) -> Any:
+    """Return a container whose server of commands gives an answer."""
+    monkeypatch.setattr(machine, "connection_to", lambda _: SimpleNamespace(call=answer))
+    state = {"State": {"Status": "running"}}
+    return SimpleNamespace(name="labkit-x-etcd1", reload=lambda: None, attrs=state)
+
+
+def test_program_is_sent_with_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(program: str, arguments: Sequence[str], timeout: float) -> str:
+        assert (program, timeout) == (agents.load("busy"), 5)
+        return " ".join(arguments)
+
+    assert machine.call(connect(monkeypatch, answer), "busy", "a", "b", timeout=5) == "a b"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(LabError("no room"), "no room"), (NotFound("gone"), "labkit-x-etcd1 does not take commands")],
+)
+def test_failed_call_is_an_error_of_the_lab(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(*_: object) -> str:
+        raise error
+
+    with pytest.raises(LabError, match=said):
+        machine.call(connect(monkeypatch, answer), "busy")
