@@ -29,6 +29,7 @@ from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     SECRETS,
+    USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
     Technique,
@@ -101,7 +102,7 @@ def _settings(env: Environment) -> list[Setting]:
 TECHNIQUE = Technique(
     name="etcd-second-listener",
     title="Read a secret out of etcd by a second port without TLS",
-    footholds=(NETWORK, USER_ON_WORKER, POD),
+    footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD),
     grants=(SECRETS,),
     about="* -> etcd@*:237?",
     properties=("encryption", "client_authentication", "authorization"),

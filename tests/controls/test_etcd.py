@@ -55,7 +55,7 @@ def test_etcd_authority_does_not_help_without_tls() -> None:
     ("flipped", "because"),
     [
         ((), "where etcd listens: https://0.0.0.0:2379"),
-        (("etcd-single-listener",), "nobody can prove to be one"),
+        (("etcd-single-listener",), "knows this caller as no user"),
         (("etcd-single-listener", "etcd-users"), "encryption at rest"),
     ],
 )

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from labkit.cluster.syntax.source import bool_of, is_true
 from labkit.cluster.syntax.urls import url_of
 from labkit.model.claims import Claim
-from labkit.model.decision import ALLOWED, DENIED
-from labkit.model.etcd_rights import ALL_KEYS, anyone_may, known_by_gateway
 from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
 
@@ -67,6 +65,9 @@ def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim 
     A trusted CA alone makes etcd demand them. etcd takes the names of its users from
     certificates, so users without them authenticate nobody; but for :func:`known_by_gateway`.
     """
+    # a model by hand needs the listener's rows, and not the decisions
+    from labkit.model.etcd_rights import known_by_gateway
+
     users = env.etcd_auth is not None and role == "client"
     unprovable = Claim(
         "required", "etcd has users, and nobody can prove to be one", env.etcd_auth_source
@@ -92,6 +93,9 @@ def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim 
 
 
 def _authorization(env: Environment, it: Component, role: str, secure: bool) -> Claim:
+    from labkit.model.decision import ALLOWED, DENIED
+    from labkit.model.etcd_rights import ALL_KEYS, anyone_may
+
     if role == "metrics":
         source = it.setting("listen-metrics-urls").source
         return Claim("allow-all", "metrics and health, nothing else, for everybody", source)
