@@ -46,6 +46,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "etcd-cafile": "",
         "etcd-certfile": "",
         "etcd-keyfile": "",
+        "etcd-prefix": "/registry",
         "encryption-provider-config": "",
         "kubelet-certificate-authority": "",
         "kubelet-client-certificate": "",

@@ -578,7 +578,7 @@ def read_etcd_auth(text: str, path: str) -> EtcdAuth:
     for role in document.mapping("roles"):
         if role == "root":
             raise document.broken("etcd makes its role root by itself", "roles", role)
-        permissions = []
+        permissions: list[EtcdPermission] = []
         for index, _ in enumerate(document.sequence("roles", role)):
             at = ("roles", role, index)
             entry = document.mapping(*at)
@@ -589,6 +589,9 @@ def read_etcd_auth(text: str, path: str) -> EtcdAuth:
                 raise document.broken("give either a prefix or a key", *at)
             prefix = "prefix" in entry
             key = document.text(*at, "prefix" if prefix else "key")
+            if any((it.key, it.prefix) == (key, prefix) for it in permissions):
+                # a later grant of the same range takes the place of the earlier one
+                raise document.broken(f"{key} is granted twice; write readwrite once", *at)
             permissions.append(EtcdPermission(key, prefix, access))
         roles[role] = tuple(permissions)
     users: dict[str, tuple[str, ...]] = {}

@@ -191,6 +191,22 @@ def _obstacles(env: Environment) -> Iterator[Unknown]:
     masters = [node for node in env.nodes if node.role == "master"]
     if masters and config not in masters[0].files:
         yield Unknown(path, None, f"bootstrap_kubeconfig: {config or 'absent'}", why)
+    yield from _users(env)
     workers = any(node.role == "worker" for node in env.nodes)
     if not workers and any(item.get("kind") == "Pod" for item in env.objects):
         yield Unknown(path, None, "no machine of the role worker, but pods", why)
+
+
+def _users(env: Environment) -> Iterator[Unknown]:
+    """Yield the clients of etcd whose certificates name no user of it: etcd refuses them all."""
+    if env.etcd_auth is None:
+        return
+    for it in env.components:
+        certificate = it.given("etcd-certfile")
+        for held in env.credentials:
+            place = (held.node, held.certificate)
+            if certificate is None or place != (it.node, certificate.value):
+                continue
+            if held.common_name not in env.etcd_users:
+                what, source = f"no user {held.common_name} for {it.id}", env.etcd_auth_source
+                yield Unknown(source.path, source.line, what, "etcd refuses what it asks")

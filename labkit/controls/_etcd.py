@@ -20,7 +20,8 @@ roles:
 users:
   root: [root]
   kube-apiserver: [kubernetes]
-  flanneld: [flannel]
+  flanneld-worker1: [flannel]
+  flanneld-worker2: [flannel]
 """
 
 
@@ -80,7 +81,7 @@ def clients() -> tuple[Edit, ...]:
 
 
 def users() -> tuple[Edit, ...]:
-    """Return the edit that gives etcd users, each with its own prefix of keys.
+    """Return the edit that gives etcd users, each with the prefix of keys of its component.
 
     A user's name is the common name of a client certificate.
 

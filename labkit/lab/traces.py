@@ -295,6 +295,16 @@ def _delete_key(lab: Lab, trace: Trace) -> None:
     lab.etcdctl("del", trace.what)
 
 
+def _forget_lease(lab: Lab, trace: Trace) -> None:
+    """Delete a lease of flannel, and wait until every worker has forgotten its network."""
+    lab.etcdctl("del", trace.what)
+    network = trace.what.rpartition("/")[2].replace("-", "/")
+    argv = agents.argv("forget_network", network, f"{PATIENCE * lab.stretch():.0f}")
+    for node in lab.environment.nodes:
+        if node.role == "worker":
+            lab.exec(node.name, argv, timeout=2 * PATIENCE * lab.stretch())
+
+
 def _remove_member(lab: Lab, trace: Trace) -> None:
     listed = json.loads(lab.etcdctl("member", "list", "--write-out=json", "--hex").stdout)
     for member in listed["members"]:
@@ -314,8 +324,8 @@ def _restore_configuration(lab: Lab, trace: Trace) -> None:
 #: How each kind of trace is undone: a file or a folder by its path; a program by the path of its
 #: folder (labkit.agents._program); firewall rules by their comment; neighbours (ARP entries) by
 #: their addresses; an object of the API by its path; a label or an annotation by the path of its
-#: object and its name; a key of etcd; a member of etcd by its peer URL; a container and its image
-#: by their common name; the edits of the lab's configuration.
+#: object and its name; a key of etcd; a lease of flannel by its key; a member of etcd by its peer
+#: URL; a container and its image by their common name; the edits of the lab's configuration.
 KINDS: dict[str, Callable[[Lab, Trace], None]] = {
     "file": _remove_file,
     "program": _remove_file,
@@ -325,6 +335,7 @@ KINDS: dict[str, Callable[[Lab, Trace], None]] = {
     "label": _remove_mark,
     "annotation": _remove_mark,
     "key": _delete_key,
+    "lease": _forget_lease,
     "member": _remove_member,
     "container": _remove_container,
     "configuration": _restore_configuration,

@@ -15,6 +15,7 @@ from labkit.model.anyone import channels_of_anyone
 from labkit.model.authorization import credential_of
 from labkit.model.claims import PROPERTIES, Channel, Claim, closed
 from labkit.model.endpoints import Endpoints, channel_to
+from labkit.model.etcd_rights import etcd_authorization
 from labkit.model.listener import ALL_OBJECTS, CONTAINERS, Listener, socket_path
 from labkit.model.listeners.etcd import RAFT
 from labkit.model.threat_model import NETWORK_ZONE
@@ -164,16 +165,31 @@ def _to_etcd(
     for setting in it.values(endpoints):
         if not setting.value.startswith(("http://", "https://")):
             continue  # a socket of the machine, for example
-        yield _call(
-            places,
-            it.id,
-            it.node,
-            setting,
-            "etcd",
-            _flag_trust(it, authority),
-            _held(places.env, it, certificate),
-            data,
+        yield _as_user(
+            places.env,
+            it,
+            _call(
+                places,
+                it.id,
+                it.node,
+                setting,
+                "etcd",
+                _flag_trust(it, authority),
+                _held(places.env, it, certificate),
+                data,
+            ),
         )
+
+
+def _as_user(env: Environment, client: Component, channel: Channel) -> Channel:
+    """Return a channel to an etcd that has users, with what the client's own user may do there."""
+    etcd = next((it for it in env.components if it.id == channel.server), None)
+    if env.etcd_auth is None or etcd is None or channel.authorization.value == "allow-all":
+        return channel
+    if not channel.open or channel.authorization.value == "closed":
+        return channel
+    claim = etcd_authorization(env, etcd, client, channel.credential)
+    return replace(channel, authorization=claim)
 
 
 def _etcd_peers(places: Endpoints, it: Component) -> Iterator[Channel]:

@@ -20,6 +20,7 @@ from labkit.model.decision import (
     decide,
     decide_at_kubelet,
 )
+from labkit.model.etcd_rights import ALL_KEYS, etcd_may, known_to_etcd
 from labkit.model.file_access import may_open, ordinary_users
 from labkit.model.footholds import ADMIN, POD, SECRETS, Foothold
 from labkit.model.listener import tls
@@ -293,7 +294,11 @@ def _opens(env: Environment, credential: Credential) -> Iterator[str]:
         elif it.kind == "etcd" and (credential.node, credential.certificate) not in clients:
             trusted = trusted_by(env, it.setting("trusted-ca-file").value)
             client = credential.signed_by in trusted and "client" in credential.usages
-            if client and env.etcd_auth is None:
+            caller = known_to_etcd(env, it, credential)
+            if client and all(
+                etcd_may(env, it, caller, access, ALL_KEYS).value == ALLOWED
+                for access in ("read", "write")
+            ):
                 yield it.id
 
 

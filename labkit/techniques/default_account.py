@@ -2,9 +2,9 @@
 
 Each pod that names no service account runs with the default account of its namespace. A role that
 one script needed then belongs to all these pods, and a cluster role binding gives it in every
-namespace. The attacker needs a token of this account, which any pod of the namespace can supply.
-They use it to read a secret of another namespace. Default accounts that are bound to no role stop
-it.
+namespace. The attacker needs a token of this account: a copy, or the one that is mounted in a pod
+of the namespace. They use it to read a secret of another namespace. Default accounts that are bound
+to no role stop it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.decision import Action
 from labkit.model.rights import default_bindings, service_account
+from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._lib.api.access import CHANNEL, IDENTITY, api_url, identity, may_all
 from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, new_token, present
+from labkit.techniques._lib.machines.pod import find_pod, token_of, without_token
 from labkit.techniques._lib.machines.reach import request
-from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, POD, SECRETS, Prediction, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -28,13 +30,18 @@ if TYPE_CHECKING:
 
 __all__ = ["TECHNIQUE"]
 
-HOME, ACCOUNT = "payments", "default"
+HOME, ACCOUNT, POD_OF_HOME = "payments", "default", "card-processor"
 ACTION = Action("get", "secrets", namespace=NAMESPACE, name=NAME)
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the apiserver lets the default account read the secret."""
+    if foothold == POD:
+        caller = token_caller(model.environment, HOME, POD_OF_HOME)
+        if caller is None:
+            return Prediction(False, (str(token_in(model.environment, HOME, POD_OF_HOME)),))
+        return may_all(model, caller, [ACTION])
     bound = default_bindings(model.environment)
     absent = Source("manifests", None, f"a binding of {HOME}/{ACCOUNT} absent", default=True)
     source = bound[0].source if bound else absent
@@ -43,7 +50,12 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask for the secret with a token of the default account."""
-    token = new_token(lab, HOME, ACCOUNT)
+    if foothold != POD:
+        token = new_token(lab, HOME, ACCOUNT)
+    elif (mounted := token_of(lab, find_pod(lab, HOME, POD_OF_HOME))) is not None:
+        token = mounted
+    else:
+        return without_token(lab, TECHNIQUE.name, foothold, HOME, POD_OF_HOME)
 
     def control() -> str:
         body = json.dumps(REVIEW).encode()
@@ -67,7 +79,7 @@ def _settings(env: Environment) -> list[Setting]:
 TECHNIQUE = Technique(
     name="default-account",
     title="Read secrets as a default service account",
-    footholds=(COPIED_CREDENTIAL,),
+    footholds=(COPIED_CREDENTIAL, POD),
     grants=(SECRETS,),
     about=CHANNEL,
     properties=("authorization",),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Environment
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Foothold, Model
+from labkit.model.etcd_rights import KeyRange
 from labkit.model.rights import trusted_by
 from labkit.techniques._lib.api.component_credential import WORKER, credential_options
 from labkit.techniques._lib.machines.reach import address_in_lab, request, run_from
@@ -24,6 +25,7 @@ from labkit.techniques._lib.stores.etcd import (
     client_channel,
     encode,
     etcdctl,
+    may,
     stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import true_secret
@@ -65,7 +67,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
         holds(channel.encryption, "none"),
         holds(channel.client_authentication, "none"),
     )
-    reached = all_of(opened, holds(channel.authorization, "allow-all"))
+    reads = may(model, channel, credential, "read", KeyRange.one(KEY))
+    reached = all_of(opened, reads)
     return then(reached, stores_plaintext(model))
 
 

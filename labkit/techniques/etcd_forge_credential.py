@@ -16,16 +16,16 @@ from labkit import agents
 from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
+from labkit.model.etcd_rights import KeyRange
 from labkit.techniques._lib.machines.reach import Answer, address_in_lab, run_from
 from labkit.techniques._lib.stores import forge as forging
-from labkit.techniques._lib.stores.etcd import etcdctl
+from labkit.techniques._lib.stores.etcd import etcdctl, may_as_client
 from labkit.techniques._lib.technique import (
     ADMIN,
     ROOT_ON_ETCD,
     ROOT_ON_WORKER,
     Prediction,
     Technique,
-    holds,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -65,11 +65,12 @@ class _CredentialStore:
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Predict whether the credential on the machine may write to any key of etcd."""
-    claim = model.open_channels(CHANNEL)[0].authorization
+    """Predict whether the credential on the machine may write the request's key in etcd."""
+    channel = model.open_channels(CHANNEL)[0]
     if foothold == ROOT_ON_ETCD:
-        return Prediction(True, (f"etcd's administrator writes everything: {claim.source}",))
-    return holds(claim, "allow-all")
+        source = channel.authorization.source
+        return Prediction(True, (f"etcd's administrator writes everything: {source}",))
+    return may_as_client(model, channel, "write", KeyRange.one(forging.KEY))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.techniques._lib.api.ask import first_refusal
+from labkit.model.etcd_rights import KeyRange
 from labkit.techniques._lib.machines.reach import request
 from labkit.techniques._lib.stores.etcd import (
     API,
@@ -21,6 +21,7 @@ from labkit.techniques._lib.stores.etcd import (
     as_apiserver,
     decode,
     encode,
+    may,
     stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import true_secret
@@ -28,9 +29,12 @@ from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     SECRETS,
+    USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
     Technique,
+    all_of,
+    holds,
     then,
 )
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -53,9 +57,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     if not found:
         return Prediction(False, tuple(_listens(model.environment)))
     channel = found[0]
-    reached = first_refusal(
-        (channel.client_authentication, ("none",)), (channel.authorization, ("allow-all",))
-    )
+    reads = may(model, channel, None, "read", KeyRange.one(KEY))
+    reached = all_of(holds(channel.client_authentication, "none"), reads)
     return then(reached, stores_plaintext(model))
 
 
@@ -99,7 +102,7 @@ def _settings(env: Environment) -> list[Setting]:
 TECHNIQUE = Technique(
     name="etcd-second-listener",
     title="Read a secret out of etcd by a second port without TLS",
-    footholds=(NETWORK, USER_ON_WORKER, POD),
+    footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD),
     grants=(SECRETS,),
     about="* -> etcd@*:237?",
     properties=("encryption", "client_authentication", "authorization"),

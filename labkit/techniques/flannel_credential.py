@@ -8,18 +8,13 @@ every key. Users that hold each client to its own keys stop it.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from labkit.cluster import Credential
-from labkit.errors import ProbeError, ProbeTimeout
-from labkit.lab.traces import Trace, leaving
-from labkit.model import Channel, Foothold, Model, read_model
+from labkit.errors import ProbeError
+from labkit.model import Foothold, Model, read_model
 from labkit.model.credentials import client_credential
-from labkit.techniques._lib.machines.reach import address_in_lab, execution_place, run_from
-from labkit.techniques._lib.stores.etcd import etcdctl, stores_plaintext
+from labkit.model.etcd_rights import KeyRange
+from labkit.techniques._lib.stores.etcd import as_client, may_as_client, stores_plaintext
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
@@ -27,7 +22,6 @@ from labkit.techniques._lib.technique import (
     SECRETS,
     Prediction,
     Technique,
-    holds,
     then,
 )
 from labkit.techniques._lib.verdict import Verdict
@@ -46,9 +40,10 @@ REFUSALS = ("permission denied", "user name is empty", "certificate required", "
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Predict whether etcd lets flanneld read every key, and stores secrets in plaintext."""
-    claim = model.open_channels(CHANNEL)[0].authorization
-    return then(holds(claim, "allow-all"), stores_plaintext(model))
+    """Predict whether etcd lets flanneld read a secret's key, and stores it in plaintext."""
+    channel = model.open_channels(CHANNEL)[0]
+    reads = may_as_client(model, channel, "read", KeyRange.one(KEY))
+    return then(reads, stores_plaintext(model))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -59,8 +54,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     credential = client_credential(model, channel)
     what = "with flanneld's certificate" if credential else "as flanneld does, without a credential"
     evidence = f"asked etcd for {KEY}, {what}"
-    with _etcdctl(lab, foothold, channel, credential) as call:
-        answer, own = call(KEY), call(OWN)
+    with as_client(lab, foothold, channel, credential) as call:
+        answer, own = (call("get", "--print-value-only", key) for key in (KEY, OWN))
     if own.exit_code or not own.stdout.strip():
         raise ProbeError(
             f"positive control: flannel cannot read its own key {OWN}",
@@ -79,44 +74,6 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     return Verdict(
         TECHNIQUE.name, lab.mode, foothold, False, f"etcd: {reason}", (evidence,), control
     )
-
-
-@contextmanager
-def _etcdctl(
-    lab: Lab, foothold: Foothold, channel: Channel, credential: Credential | None
-) -> Iterator[Callable[[str], Output]]:
-    """Yield a function that reads a key from etcd; copy the certificate if it is used elsewhere."""
-    server = channel.server_node
-    address_in_lab(lab, server)
-    folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
-    argv = [*etcdctl(lab), "get", "--print-value-only"]
-    argv.append(f"--endpoints={channel.protocol}://{server}:{channel.port}")
-    copied = foothold == COPIED_CREDENTIAL and credential is not None
-    if credential is not None:
-        authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)
-        paths = {
-            "cert": credential.certificate,
-            "key": credential.key,
-            "cacert": authority.certificate,
-        }
-        argv += [
-            f"--{name}={f'{folder}/{name}' if copied else path}" for name, path in paths.items()
-        ]
-
-    def call(key: str) -> Output:
-        output = run_from(lab, foothold, [*argv, key])
-        if "context deadline exceeded" in output.error:
-            raise ProbeTimeout(f"etcd@{server} did not answer", evidence=_tail(output))
-        return output
-
-    left = [Trace("file", folder, execution_place(lab, foothold)[0])] if copied else []
-    with leaving(lab, *left):
-        if copied:
-            run_from(lab, foothold, ["mkdir", "--mode=0700", folder])
-            for name, path in paths.items():
-                data = lab.read_file(WORKER, path)
-                run_from(lab, foothold, ["tee", f"{folder}/{name}"], stdin=data)
-        yield call
 
 
 def _tail(output: Output) -> list[str]:

@@ -19,6 +19,7 @@ from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     ROOT_ON_WORKER,
+    USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
     Technique,
@@ -55,7 +56,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 TECHNIQUE = Technique(
     name="host-path-pod",
     title="Become root on a worker with a pod that mounts its files",
-    footholds=(NETWORK, USER_ON_WORKER, POD, ROOT_ON_WORKER),
+    footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD, ROOT_ON_WORKER),
     grants=(ROOT_ON_WORKER,),
     about=CHANNEL,
     properties=("client_authentication", "authorization"),

@@ -21,6 +21,7 @@ from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     ROOT_ON_WORKER,
+    USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
     Technique,
@@ -76,7 +77,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 TECHNIQUE = Technique(
     name="host-path-pod-nonroot",
     title="Break out of a pod that mounts its machine's files, as an ordinary user",
-    footholds=(NETWORK, USER_ON_WORKER, POD, ROOT_ON_WORKER),
+    footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD, ROOT_ON_WORKER),
     grants=(ROOT_ON_WORKER,),
     about=CHANNEL,
     properties=("client_authentication", "authorization"),

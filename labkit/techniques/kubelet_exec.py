@@ -20,6 +20,7 @@ from labkit.techniques._lib.technique import (
     NETWORK,
     POD,
     SECRETS,
+    USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
     Technique,
@@ -70,7 +71,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 TECHNIQUE = Technique(
     name="kubelet-exec",
     title="Run a command in a container through the kubelet",
-    footholds=(NETWORK, USER_ON_WORKER, POD),
+    footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD),
     grants=(POD, SECRETS),
     about=CHANNEL,
     properties=("client_authentication", "authorization"),

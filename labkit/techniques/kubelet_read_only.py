@@ -16,7 +16,14 @@ from labkit.model import Foothold, Model, read_model
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.kubelet import as_apiserver
 from labkit.techniques._lib.machines.reach import Answer
-from labkit.techniques._lib.technique import NETWORK, POD, USER_ON_WORKER, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    NETWORK,
+    POD,
+    USER_ON_MASTER,
+    USER_ON_WORKER,
+    Prediction,
+    Technique,
+)
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -66,7 +73,7 @@ def _pods(answer: Answer) -> str:
 TECHNIQUE = Technique(
     name="kubelet-read-only",
     title="Read from the kubelet's read-only port what runs on a worker",
-    footholds=(NETWORK, USER_ON_WORKER, POD),
+    footholds=(NETWORK, USER_ON_MASTER, USER_ON_WORKER, POD),
     grants=(),
     about=CHANNEL,
     properties=("encryption", "client_authentication"),

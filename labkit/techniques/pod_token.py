@@ -16,7 +16,7 @@ from labkit.model.decision import Action
 from labkit.model.workloads import token_caller, token_in
 from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all
 from labkit.techniques._lib.api.ask import ask
-from labkit.techniques._lib.machines.pod import TOKEN, find_pod, run_in_pod, token_of
+from labkit.techniques._lib.machines.pod import find_pod, token_of, without_token
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 NAMESPACE, NAME = "shop", "web"
-PAGE = "/tmp/www/index.html"  # noqa: S108 - of the pod
 PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
 
 
@@ -57,18 +56,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     pod = find_pod(lab, NAMESPACE, NAME)
     token = token_of(lab, pod)
     if token is None:
-        if run_in_pod(lab, pod, ["cat", pod.path(PAGE)]).text.strip() != "shop":
-            raise ProbeError("the files of the pod shop/web cannot be read: its page is not there")
-        evidence = (f"looked for {TOKEN} in {NAMESPACE}/{NAME}",)
-        return Verdict(
-            TECHNIQUE.name,
-            lab.mode,
-            foothold,
-            False,
-            "no token in the pod",
-            evidence,
-            "the page that the pod serves is read from the same files",
-        )
+        return without_token(lab, TECHNIQUE.name, foothold, NAMESPACE, NAME)
     return ask(
         lab,
         TECHNIQUE.name,

@@ -15,6 +15,7 @@ from labkit.lab import Lab
 from labkit.lab.pki import Authority, Leaf
 from labkit.model import Channel
 from labkit.model.decision import ALLOWED, EVERYTHING, decide
+from labkit.model.etcd_rights import etcd_client, etcd_may, keys_of_others
 from labkit.model.rights import authenticated_as
 from labkit.verification.questions import etcd_questions, questions
 
@@ -188,7 +189,8 @@ def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None
     own, _, power = questions(channel)
     held = None if node == "network" else credential_of(lab.environment, channel)
     if channel.server.startswith("etcd@") and client != "etcd":
-        own_etcd, power_etcd = etcd_questions(channel)
+        writes = _only_writes(lab.environment, channel)
+        own_etcd, power_etcd = etcd_questions(channel, writes_only=writes)
         # labkit.agents.probe ends it earlier, as soon as it fits the machine
         etcdctl = ["etcdctl", "--command-timeout=60s", f"--endpoints={url_of(channel)}"]
         if held is not None:
@@ -218,6 +220,17 @@ def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None
             **power.job(),
             **_leaf(leaf),
         }
+
+
+def _only_writes(env: Environment, channel: Channel) -> bool:
+    """Say whether etcd lets a client write the keys of others that it may not read."""
+    client = next((it for it in env.components if it.id == channel.client), None)
+    if client is None:
+        return False
+    etcd, keys = env.component(channel.server), keys_of_others(env, client)
+    caller = etcd_client(env, etcd, client, channel.credential)
+    read, write = (etcd_may(env, etcd, caller, it, keys).value for it in ("read", "write"))
+    return write == ALLOWED != read
 
 
 def authority_of(lab: Lab, name: str) -> Authority:

@@ -29,6 +29,8 @@ BINDING = {
 }
 CONTAINER = {"Image": "labkit-probe-no-such-image", "HostConfig": {"Privileged": True}}
 REGISTRY, FLANNEL = "/registry/namespaces/", "/coreos.com/network/"
+#: What flanneld has no business with; and a key there that no object has.
+SECRETS, NO_SUCH = "/registry/secrets/", "labkit-probe-no-such-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +126,23 @@ def questions(channel: Channel) -> tuple[Question, Question, Question]:
     raise KeyError(f"no question is known for {server}")
 
 
-def etcd_questions(channel: Channel) -> tuple[list[str], list[str]]:
+def etcd_questions(channel: Channel, *, writes_only: bool = False) -> tuple[list[str], list[str]]:
     """Return the requests that probe etcd by etcdctl, because HTTP has no login by certificate.
 
     Parameters
     ----------
     channel : Channel
         A channel to etcd.
+    writes_only : bool
+        Whether its client may write the keys of another client, and not read them.
 
     Returns
     -------
     own, power : list of str
-        Arguments of etcdctl: they read a key with the client's own prefix, and one with the prefix
-        of another client.
+        Arguments of etcdctl: they read the name of a key with the client's own prefix, and of one
+        with the prefix of another client, or delete a key there that does not exist.
     """
-    keys = [REGISTRY, FLANNEL]
-    if channel.client.startswith("flanneld@"):
-        keys.reverse()
+    flannel = channel.client.startswith("flanneld@")
+    keys = (FLANNEL, SECRETS) if flannel else (REGISTRY, FLANNEL)
     own, power = (["get", key, "--prefix", "--limit=1", "--keys-only"] for key in keys)
-    return own, power
+    return own, ["del", f"{keys[1]}{NO_SUCH}"] if writes_only else power

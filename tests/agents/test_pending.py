@@ -148,6 +148,25 @@ def test_rules_are_deleted_by_their_comment(commands: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(("forgotten", "deleted"), [(True, 0), (False, 3)])
+def test_network_that_flanneld_does_not_forget_is_forgotten_for_it(
+    commands: Any, forgotten: bool, deleted: int
+) -> None:
+    route = "" if forgotten else "echo 198.51.100.0/24 via 198.51.100.0 dev flannel.1 onlink"
+    neighbour = "echo 198.51.100.0 lladdr 0e:00:c6:33:64:00 PERMANENT"
+    ip = commands(
+        "ip", f'case "$*" in "route show"*) {route or ":"};; "neigh show"*) {neighbour};; esac'
+    )
+    bridge = commands("bridge", "")
+    sh("forget_network", "198.51.100.0/24", "0")
+    calls = ip.read_text().splitlines() + (bridge.read_text().splitlines() if deleted else [])
+    assert [call for call in calls if " del " in call] == [
+        "route del 198.51.100.0/24",
+        "neigh del 198.51.100.0 dev flannel.1",
+        "fdb del 0e:00:c6:33:64:00 dev flannel.1",
+    ][:deleted]
+
+
 def test_file_is_replaced_and_names_the_process_that_serves_its_writer(tmp_path: Path) -> None:
     file = tmp_path / "new/edits.json"
     sh("replace_file", str(file), stdin='{"server": "@SERVER@"}', server="7 4711")

@@ -106,6 +106,22 @@ def test_second_listener_has_findings_of_its_own() -> None:
     assert "caller-unauthenticated@etcd@master:2379" in {i.id for i in found.state("mitigated")}
 
 
+@pytest.mark.parametrize(
+    ("identity", "rights", "state"),
+    [("root", (), "residual"), ("backup", (), "open"), ("root", ("admin",), "open")],
+)
+def test_etcds_root_is_meant_to_open_etcd_and_nobody_else_is(
+    identity: str, rights: tuple[str, ...], state: str
+) -> None:
+    draft = Draft("a store")
+    draft.component("etcd")
+    draft.credential(
+        "stored", node="etcd1", identity=identity, rights=rights, opens=("etcd@etcd1",)
+    )
+    found = find_threats(draft.model())
+    assert [it.state for it in found if it.id == "credential-overpowered@stored@etcd1"] == [state]
+
+
 def test_unstated_claims_are_unknown_and_not_open() -> None:
     draft = Draft("unsaid")
     draft.component("billing", node="a")

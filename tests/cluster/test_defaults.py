@@ -26,6 +26,8 @@ from labkit.cluster.defaults import (
         ("kubectl-proxy", "address", "127.0.0.1"),
         ("kubectl-proxy", "port", "8001"),
         ("kubectl-proxy", "accept-hosts", r"^localhost$,^127\.0\.0\.1$,^\[::1\]$"),
+        # kubernetes.io, kube-apiserver
+        ("kube-apiserver", "etcd-prefix", "/registry"),
         # kubernetes.io, KubeletConfiguration v1beta1
         ("kubelet", "port", "10250"),
         ("kubelet", "readOnlyPort", "0"),

@@ -143,7 +143,12 @@ BROKEN = [
         "../none",
         r"^none\.yaml: cannot be read: .*\n.*environment\.yaml$",
     ),
-    ("hardened/etcd-auth.yaml", "[flannel]", "[fennel]", r"etcd-auth\.yaml:12: .*'fennel'"),
+    (
+        "hardened/etcd-auth.yaml",
+        "[flannel-worker1]",
+        "[fennel]",
+        r"etcd-auth\.yaml:17: .*'fennel'",
+    ),
 ]
 
 

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from labkit import read_environment, techniques
+from labkit import controls, read_environment, techniques
 from labkit.controls import with_controls
 from labkit.model import Model, read_model
 from labkit.techniques import Prediction
@@ -27,7 +27,7 @@ def predicted(name: str, seen: Model) -> Prediction:
     ("flipped", "because"),
     [
         ((), "trusts /etc/etcd/pki/ca.crt only"),
-        (("etcd-own-ca",), "etcd users by key prefix"),
+        (("etcd-own-ca",), "etcd has no user system:node:worker1"),
         (("etcd-own-ca", "etcd-users"), "encryption at rest"),
         (("etcd-users", "encryption-at-rest"), "trusts /etc/etcd/pki/ca.crt only"),
     ],
@@ -55,7 +55,7 @@ def test_etcd_authority_does_not_help_without_tls() -> None:
     ("flipped", "because"),
     [
         ((), "where etcd listens: https://0.0.0.0:2379"),
-        (("etcd-single-listener",), "nobody can prove to be one"),
+        (("etcd-single-listener",), "knows this caller as no user"),
         (("etcd-single-listener", "etcd-users"), "encryption at rest"),
     ],
 )
@@ -72,3 +72,14 @@ def test_tls_on_one_etcd_port_leaves_the_other_plaintext() -> None:
     assert not seen.open_channels("anyone@network -> etcd@etcd1:2379")
     assert seen.open_channels("anyone@network -> etcd@etcd1:2378")[0].encryption.value == "none"
     assert predicted("etcd-second-listener", seen).succeeds
+
+
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+def test_control_flannel_leases_decides_on_the_technique(mode: str) -> None:
+    env = read_environment(mode)
+    control, technique = controls["flannel-leases"], techniques["flannel-lease"]
+    for it in (env, control.flipped(env, mode == "insecure")):
+        model = read_model(it)
+        said = {technique.predict(model, place).succeeds for place in technique.footholds[:2]}
+        assert said == {not control.holds(model)}
+    assert control.holds(read_model(env)) == (mode == "hardened")

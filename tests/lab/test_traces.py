@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -134,6 +135,26 @@ def test_apiserver_that_reconnects_is_asked_again_and_a_gone_object_is_well(
     with leaving(lab, MARK):
         pass
     assert len([line for line in lab.done if line.startswith("PATCH")]) == 2
+
+
+def test_lease_of_flannel_is_deleted_and_every_worker_forgets_its_network() -> None:
+    done: list[tuple[str, ...]] = []
+    nodes = [
+        SimpleNamespace(name=it, role=it.rstrip("12")) for it in ("master", "worker1", "worker2")
+    ]
+    lab: Any = SimpleNamespace(
+        environment=SimpleNamespace(nodes=nodes),
+        stretch=lambda: 1.0,
+        etcdctl=lambda *argv: done.append(argv),
+        exec=lambda node, argv, **_: done.append((node, *argv[-2:])),
+    )
+    key = "/coreos.com/network/subnets/198.51.100.0-24"
+    traces.KINDS["lease"](lab, Trace("lease", key))
+    assert done == [
+        ("del", key),
+        ("worker1", "198.51.100.0/24", "10"),
+        ("worker2", "198.51.100.0/24", "10"),
+    ]
 
 
 def test_file_of_a_machine_that_was_removed_is_gone_with_it() -> None:

@@ -90,8 +90,8 @@ def insecure() -> dict[str, tuple[Expected, Expected, Expected, Expected]]:
     for member in MEMBERS:
         for client, path, line in (
             ("kube-apiserver@master", api, 19),
-            ("flanneld@worker1", f"{worker_units}/flanneld.service", 9),
-            ("flanneld@worker2", f"{worker_units}/flanneld.service", 9),
+            ("flanneld@worker1", f"{worker_units}/flanneld.service", 10),
+            ("flanneld@worker2", f"{worker_units}/flanneld.service", 10),
         ):
             table[f"{client} -> etcd@{member}:2379"] = (
                 ("none", etcd, 12),
@@ -186,14 +186,14 @@ def hardened() -> dict[str, tuple[Expected, Expected, Expected, Expected]]:
     for member in MEMBERS:
         for client, path, line in (
             ("kube-apiserver@master", api, 22),
-            ("flanneld@worker1", f"{worker_units}/flanneld.service", 10),
-            ("flanneld@worker2", f"{worker_units}/flanneld.service", 10),
+            ("flanneld@worker1", f"{worker_units}/flanneld.service", 11),
+            ("flanneld@worker2", f"{worker_units}/flanneld.service", 11),
         ):
             table[f"{client} -> etcd@{member}:2379"] = (
                 ("tls1.3", etcd, 24),
                 ("verified", path, line),
                 ("required", etcd, 13),
-                ("enforced", "hardened/etcd-auth.yaml", 9),
+                ("enforced", "hardened/etcd-auth.yaml", 14),
             )
         for other in MEMBERS:
             if other != member:
@@ -278,7 +278,7 @@ CREDENTIALS = {
     "kube-apiserver@master -> kubelet@worker1:10250": "kube-apiserver-kubelet-client",
     "kube-apiserver@master -> etcd@etcd2:2379": "kube-apiserver",
     "etcd@etcd1 -> etcd@etcd3:2380": "etcd-peer",
-    "flanneld@worker1 -> etcd@etcd1:2379": "flanneld",
+    "flanneld@worker1 -> etcd@etcd1:2379": "flanneld-worker1",
     "docker@master -> dockerd@worker2:2376": "docker-client",
     "local-users@worker1 -> dockerd@worker1:/run/docker.sock": None,
     "anyone@network -> kubelet@worker1:10255": None,

@@ -190,7 +190,7 @@ def test_etcd_clients_ask_for_their_own_keys_and_for_those_of_another(
     plan = planned("hardened", FLANNELD)
     own, power = (plan.looks["worker1"][f"{kind} {FLANNELD}"]["argv"] for kind in ("own", "power"))
     assert "/coreos.com/network/" in own
-    assert "/registry/namespaces/" in power
+    assert "/registry/secrets/" in power
     assert "--endpoints=https://etcd1:2379" in own
 
 

@@ -20,6 +20,8 @@ __all__ = ["find_threats"]
 
 #: Who is meant to be able to do everything: people who administer.
 PEOPLE = frozenset({"kubectl", "person"})
+#: The user of etcd that has to exist before etcd knows any other.
+ETCD_ADMINISTRATOR = "root"
 #: Data whose loss is of the listener's full impact; the others weigh one less.
 GRAVE = frozenset({"secrets", "all objects", "root on the node", "exec sessions"})
 #: From the best to the worst that may be found of one listener.
@@ -217,7 +219,8 @@ def _credentials(model: Model) -> Iterator[_Case]:
             state = "mitigated" if harmless else "open"
         claim = Claim(said, held.identity, held.source)
         yield _Case(readable, where, f"{readable.name}@{where}", claim, state, gap, grave)
-        meant = held.kind == "key" or (held.name, held.node) in peoples
+        of_etcd = held.identity == ETCD_ADMINISTRATOR and not held.rights
+        meant = held.kind == "key" or of_etcd or (held.name, held.node) in peoples
         yield _rights(held, where, overpowered, meant=meant)
 
 
@@ -229,6 +232,7 @@ def _rights(held: StoredCredential, where: str, rule: ThreatRule, *, meant: bool
     gap = replace(rule.gap, technique=technique_of_credential(held) or rule.gap.technique)
     case = _Case(rule, where, f"{rule.name}@{where}", claim, "mitigated", gap, rule.impact)
     if everything and meant:
-        why = f"{RESIDUAL}somebody administers the cluster, and {held.node} holds the proof of it"
+        what = "the cluster" if ADMIN in held.rights else "etcd"
+        why = f"{RESIDUAL}somebody administers {what}, and {held.node} holds the proof of it"
         return case._replace(state="residual", explanation=why, gap=Gap())
     return case._replace(state="open") if everything else case

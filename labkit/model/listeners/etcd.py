@@ -6,6 +6,7 @@ https://etcd.io/docs/latest/op-guide/security/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labkit.cluster.syntax.source import bool_of, is_true
@@ -62,14 +63,20 @@ def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim 
     """Return whether etcd demands client certificates; None for a plaintext port.
 
     A trusted CA alone makes etcd demand them. etcd takes the names of its users from
-    certificates, so a plaintext port with users authenticates nobody.
+    certificates, so users without them authenticate nobody; but for :func:`known_by_gateway`.
     """
-    if not secure and role == "client" and env.etcd_auth is not None:
-        return Claim(
-            "required", "etcd has users, and nobody can prove to be one", env.etcd_auth_source
-        )
+    # a model by hand needs the listener's rows, and not the decisions
+    from labkit.model.etcd_rights import known_by_gateway
+
+    users = env.etcd_auth is not None and role == "client"
+    unprovable = Claim(
+        "required", "etcd has users, and nobody can prove to be one", env.etcd_auth_source
+    )
+    if not secure and users and (taken := known_by_gateway(env, it)):
+        name = taken.user or "whom its own certificate names"
+        return Claim("unknown", f"etcd's gateway may take anybody for {name}", taken.claim.source)
     if not secure:
-        return None
+        return unprovable if users else None
     prefix = "peer-" if role == "peer" else ""
     demanded = it.setting(f"{prefix}client-cert-auth")
     trusted = it.given(f"{prefix}trusted-ca-file")
@@ -80,17 +87,23 @@ def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim 
     if trusted and trusted.value:
         # client/pkg/transport/listener.go: TrustedCAFile != "" || ClientCertAuth
         return Claim("required", "client certificates: a CA for them is set", trusted.source)
+    if users:
+        return unprovable
     return Claim("none", "client certificates are not asked for", demanded.source)
 
 
 def _authorization(env: Environment, it: Component, role: str, secure: bool) -> Claim:
+    from labkit.model.decision import ALLOWED, DENIED
+    from labkit.model.etcd_rights import ALL_KEYS, anyone_may
+
     if role == "metrics":
         source = it.setting("listen-metrics-urls").source
         return Claim("allow-all", "metrics and health, nothing else, for everybody", source)
     if role == "client":
-        if env.etcd_auth is None:
-            return Claim("allow-all", "etcd has no users", env.etcd_auth_source)
-        return Claim("enforced", "etcd users by key prefix", env.etcd_auth_source)
+        # what a client may do by its name, its channel says
+        anyone = anyone_may(env, it, "read", ALL_KEYS, plaintext=not secure).claim
+        value = {ALLOWED: "allow-all", DENIED: "enforced"}.get(anyone.value, "unknown")
+        return replace(anyone, value=value)
     name, host = it.setting("peer-cert-allowed-cn"), it.setting("peer-cert-allowed-hostname")
     if secure and name.value:
         return Claim("enforced", f"only the common name {name.value}", name.source)

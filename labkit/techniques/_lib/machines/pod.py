@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from labkit import agents
 from labkit.errors import ProbeError
-from labkit.model.workloads import user_of
+from labkit.model import Foothold
+from labkit.model.workloads import node_of_pod, user_of
 from labkit.techniques._lib.machines.reach import run
+from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab, Output
 
-__all__ = ["TOKEN", "Pod", "find_pod", "run_in_pod", "token_of"]
+__all__ = ["TOKEN", "Pod", "find_pod", "run_in_pod", "token_of", "without_token"]
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 #: Every pod of the lab has this file. If it cannot be read, the foothold is not in the pod.
@@ -51,14 +53,15 @@ class Pod:
 
 
 def find_pod(lab: Lab, namespace: str, name: str) -> Pod:
-    """Find a running pod of the first worker; its only container has the same name.
+    """Find a running pod; its only container has the same name.
 
     Raises
     ------
     ProbeError
         The pod does not run, or its files cannot be read.
     """
-    node = next(node.name for node in lab.environment.nodes if node.role == "worker")
+    workers = [node.name for node in lab.environment.nodes if node.role == "worker"]
+    node = node_of_pod(lab.environment, namespace, name) or workers[0]
     pid = run(lab, node, agents.argv("in_pod", name), check=True).text.strip()
     if not pid.isdigit():  # the engine lost the output
         raise ProbeError(f"{node} returned no process id of {namespace}/{name}")
@@ -86,3 +89,21 @@ def token_of(lab: Lab, pod: Pod) -> str | None:
     if "No such file" not in output.error:
         raise ProbeError(f"the token cannot be read: {output.error.strip()[-200:]}")
     return None
+
+
+def without_token(
+    lab: Lab, technique: str, foothold: Foothold, namespace: str, name: str
+) -> Verdict:
+    """Return the verdict of a technique that found no token in a pod.
+
+    That other files of the pod can be read, :func:`find_pod` has checked.
+    """
+    return Verdict(
+        technique,
+        lab.mode,
+        foothold,
+        False,
+        "no token in the pod",
+        (f"looked for {TOKEN} in {namespace}/{name}",),
+        f"{PROGRAM} of the same pod can be read",
+    )

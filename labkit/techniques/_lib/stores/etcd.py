@@ -4,31 +4,54 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from labkit.cluster import Credential
-from labkit.errors import ProbeError
+from labkit.errors import ProbeError, ProbeTimeout
+from labkit.lab.traces import Trace, leaving
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential, secrets_at_rest
-from labkit.techniques._lib.machines.reach import Answer, request, run
-from labkit.techniques._lib.technique import NETWORK, Prediction, all_of, holds
+from labkit.model.decision import ALLOWED
+from labkit.model.etcd_rights import (
+    ALL_KEYS,
+    KeyRange,
+    anyone_may,
+    etcd_client,
+    etcd_may,
+    known_to_etcd,
+)
+from labkit.techniques._lib.machines.reach import (
+    Answer,
+    address_in_lab,
+    execution_place,
+    request,
+    run,
+    run_from,
+)
+from labkit.techniques._lib.technique import COPIED_CREDENTIAL, NETWORK, Prediction, all_of, holds
 from labkit.techniques._lib.verdict import Setting
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
-    from labkit.lab import Lab
+    from labkit.lab import Lab, Output
 
 __all__ = [
     "API",
     "NO_USER",
     "answers_anonymous",
     "as_apiserver",
+    "as_client",
     "ask",
     "client_channel",
     "decode",
     "encode",
     "encryption",
     "etcdctl",
+    "may",
+    "may_as_client",
     "stores_plaintext",
 ]
 
@@ -82,9 +105,30 @@ def ask(lab: Lab, verb: str, key: str, foothold: Foothold = NETWORK, **more: obj
 def answers_anonymous(model: Model) -> Prediction:
     """Predict whether etcd answers a caller without a credential."""
     channel = model.open_channels("kube-apiserver@* -> etcd@*")[0]
-    return all_of(
-        holds(channel.client_authentication, "none"), holds(channel.authorization, "allow-all")
-    )
+    allowed = may(model, channel, None, "read", ALL_KEYS)
+    return all_of(holds(channel.client_authentication, "none"), allowed)
+
+
+def may(
+    model: Model, channel: Channel, held: Credential | None, access: str, keys: KeyRange
+) -> Prediction:
+    """Predict whether the etcd of a channel lets the holder of a certificate read or write keys."""
+    env = model.environment
+    etcd = env.component(channel.server)
+    if held is None:
+        plaintext = channel.protocol == "http"
+        found = anyone_may(env, etcd, access, keys, plaintext=plaintext)
+    else:
+        found = etcd_may(env, etcd, known_to_etcd(env, etcd, held), access, keys)
+    return holds(found.claim, ALLOWED)
+
+
+def may_as_client(model: Model, channel: Channel, access: str, keys: KeyRange) -> Prediction:
+    """Predict whether the etcd of a channel lets the channel's client read or write keys."""
+    env = model.environment
+    etcd, client = env.component(channel.server), env.component(channel.client)
+    caller = etcd_client(env, etcd, client, channel.credential)
+    return holds(etcd_may(env, etcd, caller, access, keys).claim, ALLOWED)
 
 
 def stores_plaintext(model: Model) -> Prediction:
@@ -145,6 +189,60 @@ def decode(answer: Answer) -> list[bytes]:
 def etcdctl(lab: Lab) -> list[str]:
     """Return the start of etcdctl's command line; on a busy machine it waits longer."""
     return ["etcdctl", f"--command-timeout={PATIENCE * lab.stretch():.0f}s"]
+
+
+@contextmanager
+def as_client(
+    lab: Lab, foothold: Foothold, channel: Channel, credential: Credential | None
+) -> Iterator[Callable[..., Output]]:
+    """Yield a function that runs etcdctl at a foothold, with the credential of a channel's client.
+
+    It takes etcdctl's arguments, and `stdin`. At the foothold of a copied credential, the
+    certificate and the key are copied there for the block.
+
+    Parameters
+    ----------
+    lab : Lab
+    foothold : Foothold
+    channel : Channel
+    credential : Credential or None
+        None calls without one.
+
+    Raises
+    ------
+    ProbeTimeout
+        The function raises it if etcd does not answer.
+    """
+    server = channel.server_node
+    address_in_lab(lab, server)
+    folder = f"/tmp/labkit-{secrets.token_hex(4)}"  # noqa: S108 - of the attacker's machine
+    argv = [*etcdctl(lab), f"--endpoints={channel.protocol}://{server}:{channel.port}"]
+    paths: dict[str, str] = {}
+    if credential is not None:
+        authority = next(a for a in lab.environment.authorities if a.name == credential.signed_by)
+        paths = {
+            "cert": credential.certificate,
+            "key": credential.key,
+            "cacert": authority.certificate,
+        }
+    copied = foothold == COPIED_CREDENTIAL and bool(paths)
+    argv += [f"--{name}={f'{folder}/{name}' if copied else path}" for name, path in paths.items()]
+
+    def call(*arguments: str, stdin: bytes | None = None) -> Output:
+        output = run_from(lab, foothold, [*argv, *arguments], stdin=stdin)
+        if "context deadline exceeded" in output.error:
+            said = output.error.strip().splitlines()[-3:]
+            raise ProbeTimeout(f"etcd@{server} did not answer", evidence=said)
+        return output
+
+    left = [Trace("file", folder, execution_place(lab, foothold)[0])] if copied else []
+    with leaving(lab, *left):
+        if copied:
+            run_from(lab, foothold, ["mkdir", "--mode=0700", folder])
+            for name, path in paths.items():
+                data = lab.read_file(channel.client_node, path)
+                run_from(lab, foothold, ["tee", f"{folder}/{name}"], stdin=data)
+        yield call
 
 
 def as_apiserver(lab: Lab, *arguments: str) -> str:
