@@ -29,8 +29,8 @@ __all__ = [
     "apply_manifests",
     "change_manifests",
     "clear_etcd_users",
-    "ensure_etcd_users",
     "etcd_users",
+    "etcd_users_revision",
     "etcdctl",
     "make_etcd_users",
     "prepare_etcd",
@@ -95,8 +95,11 @@ def wait_for_etcd(etcd: Container) -> None:
     StartTimeout
         A member is not healthy within a minute.
     """
+    unit = "etcd.service"
+    # etcdctl takes a tenth of a second of CPU time, and systemd knows when etcd has started
+    wait_until(etcd, ["systemctl", "is-active", unit], unit=unit, what="etcd", deadline=60)
     ask = agents.argv("as_etcd_root", "etcdctl", "endpoint", "health", "--command-timeout=3s")
-    wait_until(etcd, ask, unit="etcd.service", what="etcd", deadline=60)
+    wait_until(etcd, ask, unit=unit, what="etcd", deadline=60)
 
 
 def prepare_etcd(etcd: Container, env: Environment) -> None:
@@ -123,27 +126,6 @@ def prepare_etcd(etcd: Container, env: Environment) -> None:
     text = decode(read_bytes(network, network.name), network.name)
     etcdctl(etcd, "put", FLANNEL_KEY, text.strip())
     _make_users(etcd, env)
-
-
-def ensure_etcd_users(etcd: Container, env: Environment, kept: str) -> None:
-    """Create etcd's users and roles again if they differ from the saved state.
-
-    Parameters
-    ----------
-    etcd : docker.models.containers.Container
-        The machine of one member.
-    env : Environment
-        The environment of the lab.
-    kept : str
-        The result of :func:`etcd_users` when the lab came up.
-
-    Raises
-    ------
-    CommandFailed
-        etcdctl failed.
-    """
-    if etcd_users(etcd) != kept:
-        make_etcd_users(etcd, env)
 
 
 def make_etcd_users(etcd: Container, env: Environment) -> None:
@@ -200,6 +182,27 @@ def etcd_users(etcd: Container) -> str:
         etcdctl failed.
     """
     return _users(etcd, "show")
+
+
+def etcd_users_revision(etcd: Container) -> bytes:
+    """Return whether etcd has users, and a number that grows with each change of them.
+
+    Parameters
+    ----------
+    etcd : docker.models.containers.Container
+        The machine of one member.
+
+    Returns
+    -------
+    bytes
+        Two lines, as etcdctl prints them.
+
+    Raises
+    ------
+    CommandFailed
+        etcdctl failed.
+    """
+    return etcdctl(etcd, "auth", "status").stdout
 
 
 def _make_users(etcd: Container, env: Environment) -> None:
@@ -263,10 +266,9 @@ def apply_manifests(master: Container, env: Environment) -> None:
 def _apply_pods(master: Container, env: Environment, pods: Sequence[Any]) -> None:
     # A pod that is created before the default objects of its namespace waits long for them.
     unit = "kube-controller-manager.service"
-    for namespace in sorted({pod["metadata"]["namespace"] for pod in pods}):
-        ask = ["kubectl", f"--kubeconfig={env.bootstrap_kubeconfig}", f"--namespace={namespace}"]
-        ask += ["get", "serviceaccount/default", "configmap/kube-root-ca.crt"]
-        wait_until(master, ask, unit=unit, what=f"the default objects of {namespace}", deadline=60)
+    namespaces = sorted({pod["metadata"]["namespace"] for pod in pods})
+    ask = agents.argv("default_objects", env.bootstrap_kubeconfig, *namespaces)
+    wait_until(master, ask, unit=unit, what="the default objects of namespaces", deadline=60)
     _apply(master, env, pods)
 
 

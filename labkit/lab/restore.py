@@ -15,13 +15,16 @@ from docker.models.containers import Container
 from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.lab import bootstrap
-from labkit.lab.machine import FileSpec, execute, read_file, write_files
+from labkit.lab.fingerprint import kept_fingerprint
+from labkit.lab.machine import execute
 from labkit.lab.wait import stretch_of
 
 __all__ = ["keep", "restore"]
 
 KEEP = "/var/lib/labkit"
-KEYS, USERS, ROUTES = f"{KEEP}/etcd-keys.json", f"{KEEP}/etcd-users", f"{KEEP}/routes"
+KEYS, ROUTES = f"{KEEP}/etcd-keys.json", f"{KEEP}/routes"
+#: The revision of etcd's users; what they are, the fingerprint says.
+USERS = f"{KEEP}/etcd-users"
 
 
 def keep(machines: Mapping[str, Container], env: Environment) -> None:
@@ -47,8 +50,7 @@ def keep(machines: Mapping[str, Container], env: Environment) -> None:
         _routes(machines, [node], "keep")
         if node is first:
             _keys(machines, env, "keep")
-            users = bootstrap.etcd_users(machines[node.name])
-            write_files(machines[node.name], [FileSpec(USERS, users.encode(), 0o600)])
+            _keep_users_revision(machines[node.name])
 
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
         list(pool.map(keep_node, nodes))
@@ -76,12 +78,31 @@ def restore(machines: Mapping[str, Container], env: Environment) -> None:
         list(pool.map(lambda node: _restore_node(machines[node.name], node), nodes))
     etcd = _first(machines, env, "etcd")
     bootstrap.wait_for_etcd(etcd)
-    bootstrap.ensure_etcd_users(etcd, env, read_file(etcd, USERS).decode())
+    master = _first(machines, env, "master")
+    _users(etcd, master, env)
     _keys(machines, env, "restore")
     _routes(machines, nodes, "restore")  # after the leases that flanneld learns routes from
-    master = _first(machines, env, "master")
     bootstrap.wait_for_apiserver(master, env.bootstrap_kubeconfig)
     bootstrap.wait_for_workloads(master, env)
+
+
+def _users(etcd: Container, master: Container, env: Environment) -> None:
+    """Create etcd's users again if they are not those that the lab came up with.
+
+    To ask for the users and roles one by one is slow, so the revision says first whether they were
+    changed since.
+    """
+    kept = execute(etcd, ["cat", USERS], check=False).stdout
+    if bootstrap.etcd_users_revision(etcd) == kept:
+        return
+    if bootstrap.etcd_users(etcd) != kept_fingerprint(master)["etcd"]["users"]["users"]:
+        bootstrap.make_etcd_users(etcd, env)
+    _keep_users_revision(etcd)
+
+
+def _keep_users_revision(etcd: Container) -> None:
+    revision = bootstrap.etcd_users_revision(etcd)
+    execute(etcd, ["tee", USERS], stdin=revision)
 
 
 def _machines(env: Environment) -> list[Node]:

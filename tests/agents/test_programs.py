@@ -221,9 +221,22 @@ def test_objects_are_read_with_one_request(commands: Any) -> None:
     assert (done.returncode, done.stderr) == (1, b"there is no Node/worker2\n")
 
 
-def test_failed_request_is_an_error(commands: Any) -> None:
+def test_default_objects_of_all_namespaces_are_asked_for_at_once(commands: Any) -> None:
+    there = [("ServiceAccount", "default", "shop"), ("ConfigMap", "kube-root-ca.crt", "shop")]
+    there += [("ServiceAccount", "other", "ci"), ("ConfigMap", "kube-root-ca.crt", "ci")]
+    items = [{"kind": k, "metadata": {"name": n, "namespace": s}} for k, n, s in there]
+    kubectl = commands("kubectl", f"echo '{json.dumps({'items': items})}'")
+    assert run("default_objects", "/etc/admin.conf", "shop").returncode == 0
+    (asked,) = kubectl.read_text().splitlines()
+    assert " get serviceaccounts,configmaps --all-namespaces " in asked
+    done = run("default_objects", "/etc/admin.conf", "ci", "shop")
+    assert (done.returncode, done.stderr) == (1, b"ci has no ServiceAccount/default\n")
+
+
+@pytest.mark.parametrize("program", ["objects_ready", "default_objects"])
+def test_failed_request_is_an_error(commands: Any, program: str) -> None:
     commands("kubectl", "echo 'connection refused' >&2; exit 4")
-    done = run("objects_ready", "/etc/admin.conf")
+    done = run(program, "/etc/admin.conf")
     assert (done.returncode, done.stderr) == (4, b"connection refused\n")
 
 
