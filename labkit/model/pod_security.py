@@ -8,7 +8,7 @@ from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.model.claims import Claim
 from labkit.model.rights import admission
 
-__all__ = ["ENFORCE", "host_paths", "standard"]
+__all__ = ["ENFORCE", "host_paths", "is_described", "standard"]
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 PLUGIN = "PodSecurity"
@@ -85,13 +85,30 @@ def host_paths(env: Environment, apiserver: Component, namespace: str) -> Claim:
     return Claim(word, f"{PLUGIN} holds {namespace} to {found.value}", found.source)
 
 
+def is_described(env: Environment, namespace: str) -> bool:
+    """Say whether a manifest describes a namespace, with its labels.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> [is_described(read_environment("hardened"), name) for name in ("shop", "default")]
+    [True, False]
+    """
+    return _manifest(env, namespace) is not None
+
+
 def _label(env: Environment, namespace: str) -> Setting | None:
-    for item in env.objects:
-        if (item.get("kind"), item.get("metadata", "name")) == ("Namespace", namespace):
-            return item.setting("metadata", "labels", ENFORCE)
+    if found := _manifest(env, namespace):
+        return found.setting("metadata", "labels", ENFORCE)
     if env.broken_manifest:
         raise env.broken_manifest
     return None
+
+
+def _manifest(env: Environment, namespace: str) -> Document | None:
+    wanted = ("Namespace", namespace)
+    named = (it for it in env.objects if (it.get("kind"), it.get("metadata", "name")) == wanted)
+    return next(named, None)
 
 
 def _configuration(

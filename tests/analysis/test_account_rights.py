@@ -224,3 +224,46 @@ def test_account_bound_to_edit_has_the_roles_that_it_selects(
     found = model(tmp_path / "c", {**head, "kind": "ClusterRole", "rules": rules}, binding)
     names = {it.name for it in account_steps(found) if str(it.foothold).endswith("shop:till")}
     assert ("exec-through-kubelet" in names) == reached
+
+
+ADMISSION = """
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+  - name: PodSecurity
+    configuration:
+      apiVersion: pod-security.admission.config.k8s.io/v1
+      kind: PodSecurityConfiguration
+      defaults: {enforce: baseline}
+"""
+STARTS_PODS = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]
+
+
+def namespace(*labels: str) -> dict[str, Any]:
+    enforced = {f"pod-security.kubernetes.io/{it}": "privileged" for it in labels}
+    about = {"name": "shop", "labels": enforced}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": about}
+
+
+@pytest.mark.parametrize(
+    ("copied", "known", "possible"),
+    [
+        ([namespace()], False, False),
+        ([namespace("warn")], False, False),
+        ([namespace("enforce")], True, False),
+        # its label is not known, and decides before the cluster's default
+        ([], False, True),
+    ],
+    ids=["without a label", "warned of", "let in", "not copied"],
+)
+def test_a_namespace_that_was_not_copied_may_let_privileged_pods_in(
+    tmp_path: Path, copied: list[dict[str, Any]], known: bool, possible: bool
+) -> None:
+    folder, file = tmp_path / "c", "/etc/kubernetes/admission.yaml"
+    flag = f"--admission-control-config-file={file}"
+    model(folder, *copied, *bound(ACCOUNT, STARTS_PODS, "shop"), flags=(flag,))
+    (folder / f"cp1{file}").write_text(ADMISSION)
+    found = attack_paths(load_model(folder), "pod", "node")
+    assert (bool(found.paths), bool(found.possible)) == (known, possible)
+    doubts = {step.unknown for path in found.possible for step in path if step.unknown}
+    assert ("what Pod Security refuses in shop" in doubts) == possible

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_objects.builder import account
 from labkit.analysis.attack_graph.steps import Step
-from labkit.cluster.objects.facts import ClusterNode, Dump, Namespace
+from labkit.cluster.objects.facts import UNREAD, ClusterNode, Dump, Namespace
 from labkit.cluster.objects.reader import Builder
 from labkit.cluster.policies import USER_FACING, Binding, Rbac, aggregated
 from labkit.errors import ConfigError
@@ -29,7 +29,7 @@ from labkit.model.decision import (
     member_of,
 )
 from labkit.model.footholds import ADMIN, POD, SECRETS
-from labkit.model.pod_security import standard
+from labkit.model.pod_security import is_described, standard
 from labkit.model.rights import authenticated_as
 
 if TYPE_CHECKING:
@@ -226,12 +226,15 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
 
 def _level(env: Environment, apiserver: Component, namespace: str) -> str:
     try:
-        return standard(env, apiserver, namespace).value
+        level = standard(env, apiserver, namespace).value
     except ConfigError:
         if env.complete:
             raise
-        # what admission refuses is not known: nothing may be taken to be refused
-        return "privileged"
+        return UNREAD
+    if env.complete or level == "privileged" or is_described(env, namespace):
+        return level
+    # the default refuses privileged pods, and a label that was not copied may allow them
+    return UNREAD
 
 
 def _with_pods(item: dict[str, Any], workers: list[str]) -> Iterator[dict[str, Any]]:

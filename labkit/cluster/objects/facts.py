@@ -14,6 +14,7 @@ from labkit.cluster.policies import Rbac
 from labkit.cluster.syntax.source import Unknown
 
 __all__ = [
+    "UNREAD",
     "Account",
     "ClusterNode",
     "Container",
@@ -170,6 +171,10 @@ class ClusterNode:
     version: str
 
 
+#: The Pod Security level of a namespace whose label or whose default could not be read.
+UNREAD = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Namespace:
     """A namespace.
@@ -178,7 +183,8 @@ class Namespace:
     ----------
     name : str
     enforce : str
-        The Pod Security level that is enforced there; empty if none is.
+        The Pod Security level that is enforced there; empty if none is, :data:`UNREAD` if nobody
+        knows.
     """
 
     name: str

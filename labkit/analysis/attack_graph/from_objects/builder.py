@@ -13,7 +13,7 @@ from functools import cache, cached_property
 
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
-from labkit.cluster.objects.facts import Dump, NetworkPolicy, PodGroup, SecretName
+from labkit.cluster.objects.facts import UNREAD, Dump, NetworkPolicy, PodGroup, SecretName
 from labkit.model import Foothold
 
 __all__ = [
@@ -126,7 +126,14 @@ class ClusterIndex:
         level = self.levels.get(namespace)
         if level is None:
             return f"Namespace {namespace} is not in the dump"
+        if level == UNREAD:
+            return f"Namespace {namespace}: what Pod Security enforces could not be read"
         return f"Namespace {namespace}: Pod Security enforces {level or 'nothing'}"
+
+    def doubt(self, namespace: str) -> str:
+        """Return what has to be found out about Pod Security in a namespace; "" for nothing."""
+        unread = self.levels.get(namespace) == UNREAD
+        return f"what Pod Security refuses in {namespace}" if unread else ""
 
     def named(self, namespace: str, names: Iterable[str]) -> list[PodGroup]:
         """Return the groups of pods of some names; without a namespace, of any."""

@@ -132,8 +132,9 @@ class Consequences:
         grants = [account(namespace, name) for name in cluster.accounts_of.get(namespace, ())]
         self.builder.add("pod-with-account", foothold, grants, (f"Namespace {namespace}",))
         if cluster.open(namespace):
-            why = (cluster.level(namespace),)
-            self.builder.add("privileged-pod", foothold, [self.privileged()], why)
+            why, doubt = (cluster.level(namespace),), cluster.doubt(namespace)
+            grants = [self.privileged()]
+            self.builder.add("privileged-pod", foothold, grants, why, unknown=doubt)
 
     def privileged(self) -> Foothold:
         """Return the foothold of starting privileged pods, on any node."""
@@ -182,8 +183,9 @@ class Consequences:
             self._spread("enter-pod", foothold, [self.enters(namespace)])
             pods = self.cluster.pods_of.get(namespace, ())
             grants = [it for each in pods for it in self.by_debugging(each)]
-            why = (self.cluster.level(namespace),)
-            self.builder.add("privileged-debug-container", foothold, grants, why)
+            why, doubt = (self.cluster.level(namespace),), self.cluster.doubt(namespace)
+            name = "privileged-debug-container"
+            self.builder.add(name, foothold, grants, why, unknown=doubt)
 
         return self.builder.once(foothold, write)
 
