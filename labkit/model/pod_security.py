@@ -6,12 +6,13 @@ from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import Setting, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.model.claims import Claim
+from labkit.model.decision import UNKNOWN, unread_flags
 from labkit.model.rights import admission
 
-__all__ = ["ENFORCE", "host_paths", "is_described", "standard"]
+__all__ = ["ENFORCE", "host_paths", "is_known", "standard"]
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
-PLUGIN = "PodSecurity"
+PLUGIN, CONFIGURATION = "PodSecurity", "admission-control-config-file"
 
 
 def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
@@ -50,7 +51,7 @@ def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
     return (
         _label(env, namespace)
         or (config.setting(*at, "defaults", "enforce") if config else None)
-        or Setting("privileged", apiserver.setting("admission-control-config-file").source)
+        or Setting("privileged", apiserver.setting(CONFIGURATION).source)
     )
 
 
@@ -85,16 +86,35 @@ def host_paths(env: Environment, apiserver: Component, namespace: str) -> Claim:
     return Claim(word, f"{PLUGIN} holds {namespace} to {found.value}", found.source)
 
 
-def is_described(env: Environment, namespace: str) -> bool:
-    """Say whether a manifest describes a namespace, with its labels.
+def is_known(env: Environment, apiserver: Component, namespace: str) -> bool:
+    """Say whether all was read that decides on the standard of a namespace.
+
+    These are the apiserver's flags, and the namespace itself, whose label comes before the default.
+
+    Parameters
+    ----------
+    env : Environment
+    apiserver : Component
+    namespace : str
+
+    Returns
+    -------
+    bool
 
     Examples
     --------
     >>> from labkit.cluster import read_environment
-    >>> [is_described(read_environment("hardened"), name) for name in ("shop", "default")]
-    [True, False]
+    >>> env = read_environment("hardened")
+    >>> is_known(env, env.component("kube-apiserver@master"), "default")
+    True
     """
-    return _manifest(env, namespace) is not None
+    plugin = admission(apiserver, PLUGIN)
+    if plugin.value != "enforced":
+        return plugin.value != UNKNOWN
+    if unread_flags(apiserver, CONFIGURATION):
+        return False
+    refuses = standard(env, apiserver, namespace).value != "privileged"
+    return env.complete or not refuses or _manifest(env, namespace) is not None
 
 
 def _label(env: Environment, namespace: str) -> Setting | None:
@@ -115,7 +135,7 @@ def _configuration(
     env: Environment, apiserver: Component
 ) -> tuple[Document | None, tuple[str | int, ...]]:
     """Return the file that configures the plugin, and the place in it."""
-    setting = apiserver.setting("admission-control-config-file")
+    setting = apiserver.setting(CONFIGURATION)
     if not setting.value:
         return None, ()
     file = env.node(apiserver.node).files.get(setting.value)

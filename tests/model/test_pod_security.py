@@ -11,7 +11,7 @@ from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Key, Whole
 from labkit.cluster.facts import File
 from labkit.errors import ConfigError
-from labkit.model.pod_security import host_paths, standard
+from labkit.model.pod_security import host_paths, is_known, standard
 
 FILE, UNIT = "/etc/kubernetes/admission.yaml", "kube-apiserver.service"
 EXEMPT = Key("master", FILE, "plugins.0.configuration.exemptions.namespaces", ["default", "x"])
@@ -77,3 +77,27 @@ def test_missing_admission_file_is_refused_with_its_line() -> None:
     env = hardened(Flag("master", UNIT, "admission-control-config-file", "/etc/none.yaml"))
     with pytest.raises(ConfigError, match=r"kube-apiserver\.service:\d+: .*has no such file"):
         standard(env, env.component("kube-apiserver@master"), "default")
+
+
+@pytest.mark.parametrize(
+    ("edits", "unread", "namespace", "known"),
+    [
+        ((), False, "default", True),
+        # --disable-admission-plugins may be among the flags that could not be read
+        ((), True, "shop", False),
+        ((OFF,), True, "shop", True),
+        # the configuration that an unread flag may name may exempt the namespace
+        (
+            (NONE, Flag("master", UNIT, "disable-admission-plugins", "Priority")),
+            True,
+            "shop",
+            False,
+        ),
+    ],
+)
+def test_flags_that_could_not_be_read_leave_the_standard_unknown(
+    edits: tuple[Edit, ...], unread: bool, namespace: str, known: bool
+) -> None:
+    env = hardened(*edits)
+    apiserver = replace(env.component("kube-apiserver@master"), complete=not unread)
+    assert is_known(env, apiserver, namespace) == known

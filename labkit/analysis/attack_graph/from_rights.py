@@ -29,7 +29,7 @@ from labkit.model.decision import (
     member_of,
 )
 from labkit.model.footholds import ADMIN, POD, SECRETS
-from labkit.model.pod_security import is_described, standard
+from labkit.model.pod_security import is_known, standard
 from labkit.model.rights import authenticated_as
 
 if TYPE_CHECKING:
@@ -226,15 +226,12 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
 
 def _level(env: Environment, apiserver: Component, namespace: str) -> str:
     try:
-        level = standard(env, apiserver, namespace).value
+        known = is_known(env, apiserver, namespace)
+        return standard(env, apiserver, namespace).value if known else UNREAD
     except ConfigError:
         if env.complete:
             raise
         return UNREAD
-    if env.complete or level == "privileged" or is_described(env, namespace):
-        return level
-    # the default refuses privileged pods, and a label that was not copied may allow them
-    return UNREAD
 
 
 def _with_pods(item: dict[str, Any], workers: list[str]) -> Iterator[dict[str, Any]]:
