@@ -331,6 +331,12 @@ class Environment:
                 broken = broken or error
         return tuple(found), broken
 
+    @cached_property
+    def namespaces(self) -> Mapping[str, Document]:
+        """The namespaces that manifests describe, by name; of two with one name the first."""
+        named = [it for it in self.objects if it.get("kind") == "Namespace"]
+        return {str(it.get("metadata", "name")): it for it in reversed(named)}
+
     @property
     def objects(self) -> tuple[Document, ...]:
         """The objects of the manifests, also those in lists.

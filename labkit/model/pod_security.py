@@ -113,22 +113,18 @@ def is_known(env: Environment, apiserver: Component, namespace: str) -> bool:
         return plugin.value != UNKNOWN
     if unread_flags(apiserver, CONFIGURATION):
         return False
-    refuses = standard(env, apiserver, namespace).value != "privileged"
-    return env.complete or not refuses or _manifest(env, namespace) is not None
+    if env.complete or namespace in env.namespaces:
+        return True
+    return standard(env, apiserver, namespace).value == "privileged"
 
 
 def _label(env: Environment, namespace: str) -> Setting | None:
-    if found := _manifest(env, namespace):
+    found = env.namespaces.get(namespace)
+    if found is not None:
         return found.setting("metadata", "labels", ENFORCE)
     if env.broken_manifest:
         raise env.broken_manifest
     return None
-
-
-def _manifest(env: Environment, namespace: str) -> Document | None:
-    wanted = ("Namespace", namespace)
-    named = (it for it in env.objects if (it.get("kind"), it.get("metadata", "name")) == wanted)
-    return next(named, None)
 
 
 def _configuration(
