@@ -6,11 +6,11 @@ namespace.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+from labkit.agents._objects import end, listed
 
 #: What the controllers make in each namespace, and every pod mounts or names.
 DEFAULTS = (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"))
@@ -38,12 +38,7 @@ def missing(items: Sequence[dict[str, Any]], namespaces: Sequence[str]) -> list[
 def main() -> None:
     """Check all namespaces once."""
     kubeconfig, *namespaces = sys.argv[1:]
-    argv = ["kubectl", f"--kubeconfig={kubeconfig}", "get", KINDS, "--all-namespaces"]
-    done = subprocess.run([*argv, "--output=json"], stdout=subprocess.PIPE, check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
-    if said := missing(json.loads(done.stdout)["items"], namespaces):
-        sys.exit("\n".join(said))
+    end(missing(listed(kubeconfig, KINDS), namespaces))
 
 
 if __name__ == "__main__":

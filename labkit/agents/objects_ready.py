@@ -7,12 +7,11 @@ than ``kubectl wait``.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from labkit.agents._objects import end, listed
 from labkit.agents._services import astray, has_condition
 
 KINDS = "nodes,pods,services,endpointslices"
@@ -38,12 +37,7 @@ def missing(items: list[dict[str, Any]], wanted: Sequence[str]) -> list[str]:
 def main() -> None:
     """Check all objects once."""
     kubeconfig, *wanted = sys.argv[1:]
-    argv = ["kubectl", f"--kubeconfig={kubeconfig}", "get", KINDS, "--all-namespaces"]
-    done = subprocess.run([*argv, "--output=json"], stdout=subprocess.PIPE, check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
-    if said := missing(json.loads(done.stdout)["items"], wanted):
-        sys.exit("\n".join(said))
+    end(missing(listed(kubeconfig, KINDS), wanted))
 
 
 if __name__ == "__main__":
