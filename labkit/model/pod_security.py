@@ -9,7 +9,7 @@ from labkit.model.claims import Claim
 from labkit.model.decision import UNKNOWN, unread_flags
 from labkit.model.rights import admission
 
-__all__ = ["ENFORCE", "host_paths", "is_known", "standard"]
+__all__ = ["ENFORCE", "host_paths", "standard"]
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 PLUGIN, CONFIGURATION = "PodSecurity", "admission-control-config-file"
@@ -27,7 +27,9 @@ def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
     Returns
     -------
     Setting
-        "privileged" (none), "baseline" or "restricted".
+        "privileged" (none), "baseline" or "restricted"; "unknown" where flags of the apiserver
+        could not be read, or where the default refuses and the namespace was not copied, whose
+        label comes first.
 
     Raises
     ------
@@ -43,16 +45,23 @@ def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
     ['restricted', 'baseline']
     """
     plugin = admission(apiserver, PLUGIN)
+    if plugin.value == UNKNOWN:
+        return Setting(UNKNOWN, plugin.source)
     if plugin.value != "enforced":
         return Setting("privileged", plugin.source)
+    if unread_flags(apiserver, CONFIGURATION):
+        return Setting(UNKNOWN, apiserver.setting(CONFIGURATION).source)
     config, at = _configuration(env, apiserver)
     if config and namespace in config.words(*at, "exemptions", "namespaces"):
         return Setting("privileged", config.source(*at, "exemptions", "namespaces"))
-    return (
-        _label(env, namespace)
-        or (config.setting(*at, "defaults", "enforce") if config else None)
-        or Setting("privileged", apiserver.setting(CONFIGURATION).source)
+    default = (config.setting(*at, "defaults", "enforce") if config else None) or Setting(
+        "privileged", apiserver.setting(CONFIGURATION).source
     )
+    labelled = _label(env, namespace)
+    copied = env.complete or namespace in env.namespaces
+    if not copied and default.value != "privileged":
+        return Setting(UNKNOWN, default.source)
+    return labelled or default
 
 
 def host_paths(env: Environment, apiserver: Component, namespace: str) -> Claim:
@@ -67,7 +76,7 @@ def host_paths(env: Environment, apiserver: Component, namespace: str) -> Claim:
     Returns
     -------
     Claim
-        Its value is "admitted" or "refused".
+        Its value is "admitted", "refused" or "unknown".
 
     Raises
     ------
@@ -82,40 +91,8 @@ def host_paths(env: Environment, apiserver: Component, namespace: str) -> Claim:
     'admitted'
     """
     found = standard(env, apiserver, namespace)
-    word = "admitted" if found.value == "privileged" else "refused"
+    word = {"privileged": "admitted", UNKNOWN: UNKNOWN}.get(found.value, "refused")
     return Claim(word, f"{PLUGIN} holds {namespace} to {found.value}", found.source)
-
-
-def is_known(env: Environment, apiserver: Component, namespace: str) -> bool:
-    """Say whether all was read that decides on the standard of a namespace.
-
-    These are the apiserver's flags, and the namespace itself, whose label comes before the default.
-
-    Parameters
-    ----------
-    env : Environment
-    apiserver : Component
-    namespace : str
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> from labkit.cluster import read_environment
-    >>> env = read_environment("hardened")
-    >>> is_known(env, env.component("kube-apiserver@master"), "default")
-    True
-    """
-    plugin = admission(apiserver, PLUGIN)
-    if plugin.value != "enforced":
-        return plugin.value != UNKNOWN
-    if unread_flags(apiserver, CONFIGURATION):
-        return False
-    if env.complete or namespace in env.namespaces:
-        return True
-    return standard(env, apiserver, namespace).value == "privileged"
 
 
 def _label(env: Environment, namespace: str) -> Setting | None:

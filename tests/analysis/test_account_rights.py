@@ -267,3 +267,12 @@ def test_a_namespace_that_was_not_copied_may_let_privileged_pods_in(
     assert (bool(found.paths), bool(found.possible)) == (known, possible)
     doubts = {step.unknown for path in found.possible for step in path if step.unknown}
     assert ("what Pod Security refuses in shop" in doubts) == possible
+
+
+def test_who_may_relabel_a_namespace_need_not_know_what_it_lets_in(tmp_path: Path) -> None:
+    folder, file = tmp_path / "c", "/etc/kubernetes/admission.yaml"
+    rules = [*STARTS_PODS, {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["patch"]}]
+    flag = f"--admission-control-config-file={file}"
+    model(folder, *bound(ACCOUNT, rules), flags=(flag,))
+    (folder / f"cp1{file}").write_text(ADMISSION)
+    assert attack_paths(load_model(folder), "pod", "node").paths

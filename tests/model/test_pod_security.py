@@ -11,7 +11,7 @@ from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Key, Whole
 from labkit.cluster.facts import File
 from labkit.errors import ConfigError
-from labkit.model.pod_security import host_paths, is_known, standard
+from labkit.model.pod_security import host_paths, standard
 
 FILE, UNIT = "/etc/kubernetes/admission.yaml", "kube-apiserver.service"
 EXEMPT = Key("master", FILE, "plugins.0.configuration.exemptions.namespaces", ["default", "x"])
@@ -100,4 +100,5 @@ def test_flags_that_could_not_be_read_leave_the_standard_unknown(
 ) -> None:
     env = hardened(*edits)
     apiserver = replace(env.component("kube-apiserver@master"), complete=not unread)
-    assert is_known(env, apiserver, namespace) == known
+    assert (standard(env, apiserver, namespace).value != "unknown") == known
+    assert (host_paths(env, apiserver, namespace).value != "unknown") == known

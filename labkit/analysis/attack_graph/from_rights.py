@@ -29,7 +29,7 @@ from labkit.model.decision import (
     member_of,
 )
 from labkit.model.footholds import ADMIN, POD, SECRETS
-from labkit.model.pod_security import is_known, standard
+from labkit.model.pod_security import standard
 from labkit.model.rights import authenticated_as
 
 if TYPE_CHECKING:
@@ -226,8 +226,7 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
 
 def _level(env: Environment, apiserver: Component, namespace: str) -> str:
     try:
-        known = is_known(env, apiserver, namespace)
-        return standard(env, apiserver, namespace).value if known else UNREAD
+        return standard(env, apiserver, namespace).value
     except ConfigError:
         if env.complete:
             raise

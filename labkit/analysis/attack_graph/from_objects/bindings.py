@@ -34,7 +34,7 @@ from labkit.analysis.attack_graph.from_objects.permissions import (
     homes_of_workloads,
     permissions_of,
 )
-from labkit.cluster.objects.facts import PodGroup
+from labkit.cluster.objects.facts import UNREAD, PodGroup
 from labkit.cluster.policies import Binding, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source
 from labkit.model import Foothold
@@ -293,7 +293,7 @@ class Bindings:
         if not starting:
             return
         homes = [at] if at else self.cluster.namespaces
-        closed = [home for home in homes if not self.cluster.open(home)]
+        closed = [home for home in homes if self.cluster.may_refuse(home)]
         reachable: dict[str, Part] = {}
         for part in starting:
             there = closed
@@ -318,10 +318,11 @@ class Bindings:
         Pod Security looks at hostPath in a pod, and not at the volume behind a claim; a pod makes
         its own claim by an ephemeral volume. "restricted" keeps the pod from being root.
         """
-        home = min(reachable, key=lambda it: self.cluster.levels[it] == "restricted")
+        no_root = ("restricted", UNREAD)
+        home = min(reachable, key=lambda it: self.cluster.levels[it] in no_root)
         why = (*volume.because, *reachable[home].because, self.cluster.level(home))
         unknown = ""
-        if self.cluster.levels[home] == "restricted":
+        if self.cluster.levels[home] in no_root:
             unknown = "whether a group may open the socket of a node's container runtime"
         self._add("own-volume", who, self.consequences.privileged(), why, 2.0, unknown)
 

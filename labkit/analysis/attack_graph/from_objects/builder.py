@@ -118,8 +118,12 @@ class ClusterIndex:
         return bool(self.dump.kinds) and "Secret" not in self.dump.kinds
 
     def open(self, namespace: str) -> bool:
-        """Say whether Pod Security lets privileged pods into a namespace."""
+        """Say whether Pod Security lets privileged pods into a namespace, or may do so."""
         return self.levels.get(namespace, "") not in {"baseline", "restricted"}
+
+    def may_refuse(self, namespace: str) -> bool:
+        """Say whether Pod Security keeps privileged pods out of a namespace, or may do so."""
+        return not self.open(namespace) or self.levels.get(namespace) == UNREAD
 
     def level(self, namespace: str) -> str:
         """Return what Pod Security does in a namespace, in words."""
