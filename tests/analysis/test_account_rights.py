@@ -271,8 +271,9 @@ def test_a_namespace_that_was_not_copied_may_let_privileged_pods_in(
 
 def test_who_may_relabel_a_namespace_need_not_know_what_it_lets_in(tmp_path: Path) -> None:
     folder, file = tmp_path / "c", "/etc/kubernetes/admission.yaml"
-    rules = [*STARTS_PODS, {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["patch"]}]
+    patch = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["patch"]}
+    rights = [*bound(ACCOUNT, STARTS_PODS, "shop"), *bound(ACCOUNT, [patch])]
     flag = f"--admission-control-config-file={file}"
-    model(folder, *bound(ACCOUNT, rules), flags=(flag,))
+    model(folder, *rights, flags=(flag,))
     (folder / f"cp1{file}").write_text(ADMISSION)
     assert attack_paths(load_model(folder), "pod", "node").paths
