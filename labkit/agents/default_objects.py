@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from labkit.agents._objects import end, listed
+from labkit.agents._apiserver import end, listed
 
 #: What the controllers make in each namespace, and every pod mounts or names.
 DEFAULTS = (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"))

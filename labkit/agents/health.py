@@ -17,6 +17,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from labkit.agents._apiserver import request
 from labkit.agents._patience import stretch
 
 UNITS = "etc/systemd/system"
@@ -196,11 +197,13 @@ def repair(root: Path) -> list[str]:
     return done
 
 
-def answer(action: str, *ask: str) -> str:
+def answer(action: str, kubeconfig: str = "") -> str:
     """Repair if the first argument says so, or else return what is wrong; one line each.
 
-    The other arguments are the command that must succeed.
+    On the apiserver's machine the other argument is the kubeconfig with which it is asked.
     """
     if action == "repair":
         return "\n".join(repair(Path("/")))
+    patience = round(PATIENCE * stretch())
+    ask = request(kubeconfig, ["/readyz"], patience) if kubeconfig else []
     return "\n".join(f"{what} {how}" for what, how in look(Path("/"), ask).items())

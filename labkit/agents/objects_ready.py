@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from labkit.agents._objects import end, listed
+from labkit.agents._apiserver import end, listed
 from labkit.agents._services import astray, has_condition
 
 KINDS = "nodes,pods,services,endpointslices"

@@ -38,7 +38,6 @@ __all__ = [
     "wait_for_all_units",
     "wait_for_apiserver",
     "wait_for_etcd",
-    "wait_for_listeners",
     "wait_for_units",
     "wait_for_workloads",
 ]
@@ -234,7 +233,7 @@ def wait_for_apiserver(master: Container, kubeconfig: str) -> None:
     """
     unit = "kube-apiserver.service"
     wait_until(master, ["systemctl", "is-active", unit], unit=unit, what="apiserver", deadline=90)
-    ask = ["kubectl", f"--kubeconfig={kubeconfig}", "get", "--raw=/readyz"]
+    ask = agents.argv("apiserver_ready", kubeconfig)
     wait_until(master, ask, unit=unit, what="apiserver", deadline=60)
 
 
@@ -358,34 +357,12 @@ def wait_for_units(machine: Container, node: Node) -> None:
         wait_until(machine, ANSWERS, unit=KUBELET, what=what, deadline=30)
 
 
-def wait_for_listeners(machine: Container, node: Node, env: Environment) -> None:
-    """Wait until a machine listens on the ports that the model of its environment names.
-
-    systemd reports a program as active before it listens, and the fingerprint of a new lab has
-    its listeners. A port that does not open within 10 seconds stops nothing: whether the model is
-    right about it is what ``labkit verify`` is for.
-
-    Parameters
-    ----------
-    machine : docker.models.containers.Container
-        The machine.
-    node : Node
-        The machine in the environment.
-    env : Environment
-        The environment of the lab.
-    """
-    from labkit.model.listeners import find_listeners
-
-    named = (it for it in find_listeners(env) if it.open and it.node == node.name)
-    ports = sorted({it.port for it in named if it.port})
-    what = f"the ports of {node.name}"
-    with contextlib.suppress(StartTimeout):
-        question = agents.argv("listens", *map(str, ports))
-        wait_until(machine, question, what=what, deadline=LISTENS_S)
-
-
 def wait_for_all_units(machines: Mapping[str, Container], env: Environment) -> None:
     """Wait until every unit of every machine is active, and listens.
+
+    systemd reports a program as active before it listens, and the fingerprint of a new lab has
+    its listeners. The model names them. A port that does not open within 10 seconds stops nothing:
+    whether the model is right about it is what ``labkit verify`` is for.
 
     Parameters
     ----------
@@ -399,11 +376,20 @@ def wait_for_all_units(machines: Mapping[str, Container], env: Environment) -> N
     StartTimeout
         A unit is not active within 30 seconds.
     """
+    from labkit.model.listeners import find_listeners
+
     nodes = [node for node in env.nodes if node.role != "attacker"]
+    ports: dict[str, set[int]] = {node.name: set() for node in nodes}
+    for it in find_listeners(env):
+        if it.open and it.port and it.node in ports:
+            ports[it.node].add(it.port)
 
     def wait(node: Node) -> None:
-        wait_for_units(machines[node.name], node)
-        wait_for_listeners(machines[node.name], node, env)
+        machine = machines[node.name]
+        wait_for_units(machine, node)
+        question = agents.argv("listens", *map(str, sorted(ports[node.name])))
+        with contextlib.suppress(StartTimeout):
+            wait_until(machine, question, what=f"the ports of {node.name}", deadline=LISTENS_S)
 
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
         list(pool.map(wait, nodes))

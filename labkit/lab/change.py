@@ -19,7 +19,7 @@ from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.lab import bootstrap
 from labkit.lab.files import RANDOM, links_of
-from labkit.lab.machine import FileSpec, execute, read_file, write_files
+from labkit.lab.machine import FileSpec, execute, send_files
 from labkit.lab.secret_store import SecretStore
 from labkit.lab.wait import stretch_of
 
@@ -172,7 +172,7 @@ def _carry_out(machine: Container, node: Node, step: _Step) -> None:
     for path in step.written:
         data = node.files[path].read_bytes()
         specs += [FileSpec(path, _filled(machine, path, data)), *links_of(path, data)]
-    write_files(machine, specs)
+    send_files(machine, specs)
     argv = [step.removed, step.restarted, step.gone, step.rules, step.accounts]
     timeout = 90 * stretch_of(machine)
     execute(machine, agents.argv("apply_files", *map(" ".join, argv)), timeout=timeout)
@@ -196,7 +196,7 @@ def _leave_groups(machine: Container, node: Node) -> None:
     """Remove users from the groups that sysusers.d no longer lists them in."""
     wanted = {(group.name, group.member) for group in node.groups}
     people = {account.name for account in node.accounts}
-    for line in read_file(machine, "/etc/group").decode().splitlines():
+    for line in execute(machine, ["cat", "/etc/group"]).text.splitlines():
         name, _, _, members = line.split(":")
         for member in set(members.split(",")) & people:
             if (name, member) not in wanted:

@@ -20,7 +20,7 @@ from labkit.agents._services import destinations, name_of
 from labkit.cluster import Environment
 from labkit.errors import LabError
 from labkit.lab import bootstrap
-from labkit.lab.machine import FileSpec, call, execute, read_file, write_files
+from labkit.lab.machine import FileSpec, call, execute, read_file, send_files
 
 __all__ = [
     "KEPT",
@@ -94,7 +94,7 @@ def keep_fingerprint(machines: Mapping[str, Container], env: Environment) -> Non
     """
     master = machines[next(node.name for node in env.nodes if node.role == "master")]
     text = json.dumps(take_fingerprint(machines, env))
-    write_files(master, [FileSpec(KEPT, text.encode(), 0o600)])
+    send_files(master, [FileSpec(KEPT, text.encode(), 0o600)])
 
 
 def kept_fingerprint(master: Container) -> Fingerprint:
@@ -192,10 +192,8 @@ def _etcd(etcd: Container) -> dict[str, dict[str, str]]:
 
 def _objects(master: Container, env: Environment) -> dict[str, dict[str, str]]:
     """Return what a person may set of nodes and pods, and what each service leads to."""
-    kinds = "nodes,pods,endpointslices"
-    argv = ["kubectl", f"--kubeconfig={env.bootstrap_kubeconfig}", "get", kinds]
-    shown = execute(master, [*argv, "--all-namespaces", "--output=json"], timeout=60)
-    items = json.loads(shown.stdout)["items"]
+    argv = agents.argv("objects", env.bootstrap_kubeconfig, "nodes,pods,endpointslices")
+    items = json.loads(execute(master, argv, timeout=60).stdout)
     found: dict[str, dict[str, str]] = {"Node": {}, "Pod": {}}
     for item in items:
         if item["kind"] in found:

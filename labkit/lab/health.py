@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 
@@ -54,10 +54,11 @@ def problems(
         status = machines[name].status
         found[name] = (STATES.get(status, f"is {status}"),)
     for name in running:
-        ask = _readiness(kubeconfigs[name]) if name in kubeconfigs else []
         # A thread that gets no answer must not keep the process from its end.
         threading.Thread(
-            target=_ask, args=(name, machines[name], ask, answers), daemon=True
+            target=_ask,
+            args=(name, machines[name], kubeconfigs.get(name, ""), answers),
+            daemon=True,
         ).start()
     deadline = time.monotonic() + answer_s
     while running:
@@ -72,19 +73,14 @@ def problems(
     return dict(sorted(found.items()))
 
 
-def _readiness(kubeconfig: str) -> list[str]:
-    request = ("get", "--raw=/readyz", "--request-timeout=2s")
-    return ["kubectl", f"--kubeconfig={kubeconfig}", *request]
-
-
 def _ask(
     name: str,
     machine: Container,
-    ask: Sequence[str],
+    kubeconfig: str,
     answers: queue.Queue[tuple[str, tuple[str, ...]]],
 ) -> None:
     try:
-        said = call(machine, "health", "look", *ask, timeout=10 * ANSWER_S)
+        said = call(machine, "health", "look", kubeconfig, timeout=10 * ANSWER_S)
         lines = said.splitlines()
     except (LabkitError, APIError, NotFound, OSError) as error:
         lines = [f"takes no commands: {str(error).splitlines()[0][:200]}"]

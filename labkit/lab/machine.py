@@ -16,7 +16,16 @@ from labkit import agents
 from labkit.errors import CommandFailed, LabError
 from labkit.lab.connection import connection_to
 
-__all__ = ["FileSpec", "Output", "archive", "call", "execute", "read_file", "write_files"]
+__all__ = [
+    "FileSpec",
+    "Output",
+    "archive",
+    "call",
+    "execute",
+    "read_file",
+    "send_files",
+    "write_files",
+]
 
 #: The exit status of timeout(1): 124 after SIGTERM, 137 after SIGKILL.
 TIMED_OUT = (124, 137)
@@ -201,6 +210,27 @@ def archive(files: Sequence[FileSpec]) -> bytes:
             info.size = 0 if file.link else len(file.data)
             tar.addfile(info, io.BytesIO(file.data))
     return buffer.getvalue()
+
+
+def send_files(container: Container, files: Sequence[FileSpec]) -> None:
+    """Write files on a running machine, more quickly than :func:`write_files`.
+
+    Parameters
+    ----------
+    container : docker.models.containers.Container
+        The machine.
+    files : sequence of FileSpec
+        The files and links; missing folders are created.
+
+    Raises
+    ------
+    CommandFailed
+        A file could not be written.
+    LabError
+        The machine takes no commands.
+    """
+    argv = ["tar", "--extract", "--file=-", "--directory=/"]
+    execute(container, argv, stdin=archive(files))
 
 
 def write_files(container: Container, files: Sequence[FileSpec]) -> None:

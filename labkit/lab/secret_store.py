@@ -11,7 +11,7 @@ from docker.models.containers import Container
 from labkit import agents
 from labkit.cluster import Environment
 from labkit.errors import CommandFailed
-from labkit.lab.machine import FileSpec, execute, write_files
+from labkit.lab.machine import FileSpec, execute, send_files
 
 __all__ = ["APPLY", "SecretStore", "as_list"]
 
@@ -84,7 +84,7 @@ class SecretStore:
             for own in ("uid", "resourceVersion", "creationTimestamp", "managedFields"):
                 item["metadata"].pop(own, None)
             items[_place(item)] = item
-        write_files(self.master, [FileSpec(NEW, as_list(list(items.values())), 0o600)])
+        send_files(self.master, [FileSpec(NEW, as_list(list(items.values())), 0o600)])
         execute(self.master, ["sync", NEW])
         execute(self.master, ["mv", NEW, OUT])
         execute(self.etcd, agents.argv("as_etcd_root", *DELETE))

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from labkit import agents
-from labkit.agents import arp_poison, capture, in_pod, objects_ready
+from labkit.agents import _apiserver, arp_poison, capture, in_pod, objects_ready
 from labkit.lab.pki import Authority
 
 MINE, VICTIM = bytes.fromhex("02420a000009"), bytes.fromhex("02420a000005")
@@ -210,34 +210,150 @@ def test_missing_and_unready_objects_are_listed(states: str, said: list[str]) ->
     assert objects_ready.missing(nodes_and_pods(states), ["Node/worker1", "Pod/web"]) == said
 
 
-def test_objects_are_read_with_one_request(commands: Any) -> None:
-    listed = json.dumps({"items": nodes_and_pods("Node/worker1 True")})
-    kubectl = commands("kubectl", f"echo '{listed}'")
-    assert run("objects_ready", "/etc/admin.conf", "Node/worker1").returncode == 0
-    (asked,) = kubectl.read_text().splitlines()
-    kinds = "nodes,pods,services,endpointslices"
-    assert asked.startswith(f"--kubeconfig=/etc/admin.conf get {kinds} --all-namespaces ")
-    done = run("objects_ready", "/etc/admin.conf", "Node/worker2")
+# -- requests to the apiserver --------------------------------------------------------------------
+
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: lab
+clusters:
+  - name: lab
+    cluster:
+      server: https://master:6443
+      certificate-authority: /pki/ca.crt
+contexts:
+  - name: lab
+    context: {cluster: lab, user: admin}
+users:
+  - name: admin
+    user:
+      client-certificate: /pki/admin.crt
+      client-key: "/pki/admin.key"
+"""
+PROOF = ["--cert", "/pki/admin.crt", "--key", "/pki/admin.key"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "trust"),
+    [
+        ("", "", ["--cacert", "/pki/ca.crt"]),
+        ("certificate-authority: /pki/ca.crt", "insecure-skip-tls-verify: true", ["--insecure"]),
+        # neither: both commands verify with the certificates of the machine
+        ("      certificate-authority: /pki/ca.crt\n", "", []),
+    ],
+)
+def test_apiserver_is_asked_by_curl_as_the_kubeconfig_says(
+    old: str, new: str, trust: list[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "admin.conf"
+    config.write_text(KUBECONFIG.replace(old, new) if old else KUBECONFIG)
+    command, *options = _apiserver.request(str(config), ["/readyz", "/version"], 3)
+    assert command == "curl"
+    assert options[-2:] == ["https://master:6443/readyz", "https://master:6443/version"]
+    assert options[options.index("--max-time") + 1] == "3"
+    assert [it for it in options if it in {*trust, *PROOF, "--insecure", "--cacert"}] == (
+        PROOF + trust if trust == ["--insecure"] else trust + PROOF
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("client-certificate: /pki/admin.crt", "client-certificate-data: aGVsbG8="),
+        ("client-certificate: /pki/admin.crt", "client-certificate: admin.crt"),
+        ("certificate-authority: /pki/ca.crt", "certificate-authority: ca.crt"),
+        ("certificate-authority: /pki/ca.crt", "certificate-authority-data: aGVsbG8="),
+        ('client-key: "/pki/admin.key"', "token: secret"),
+        ('client-key: "/pki/admin.key"', 'client-key: "/pki/admin.key"\n      as: somebody'),
+        ("server: https://master:6443", "server: https://master:6443 # the first of two"),
+        ("server: https://master:6443", "server: https://a\n      tls-server-name: b"),
+        ("clusters:", "clusters:\n  - {name: other, cluster: {server: https://other}}"),
+        ("users:", "users:\n  - {name: other, user: {client-certificate: /other}}"),
+        (KUBECONFIG, "{}"),
+        (KUBECONFIG, ""),
+    ],
+)
+def test_kubeconfig_that_curl_might_misread_is_left_to_kubectl(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "admin.conf"
+    config.write_text(KUBECONFIG.replace(old, new))
+    asked = _apiserver.request(str(config), ["/readyz"], 3)
+    assert asked == [
+        "kubectl",
+        f"--kubeconfig={config}",
+        "--request-timeout=3s",
+        "get",
+        "--raw=/readyz",
+    ]
+
+
+def test_missing_kubeconfig_is_left_to_kubectl_which_names_it() -> None:
+    asked = _apiserver.request("/no/such", ["/readyz"], 3)
+    assert asked[:2] == ["kubectl", "--kubeconfig=/no/such"]
+
+
+def reply(kind: str, items: list[dict[str, Any]]) -> str:
+    """Return a list as the apiserver sends it: the objects do not say of what kind they are."""
+    bare = [{key: it[key] for key in it if key != "kind"} for it in items if it["kind"] == kind]
+    return json.dumps({"kind": f"{kind}List", "apiVersion": "v1", "items": bare})
+
+
+def test_objects_are_read_with_one_command(commands: Any, tmp_path: Path) -> None:
+    config = tmp_path / "admin.conf"
+    config.write_text(KUBECONFIG)
+    replies = reply("Node", nodes_and_pods("Node/worker1 True")) + "\n" + reply("Pod", [])
+    curl = commands("curl", f"echo '{replies}'")
+    assert run("objects_ready", str(config), "Node/worker1").returncode == 0
+    (asked,) = curl.read_text().splitlines()
+    kinds = ("v1/nodes", "v1/pods", "v1/services", "discovery.k8s.io/v1/endpointslices")
+    assert [it.partition("/api")[2] for it in asked.split() if "/api" in it] == [
+        f"{'s' if 'discovery' in kind else ''}/{kind}" for kind in kinds
+    ]
+    done = run("objects_ready", str(config), "Node/worker2")
     assert (done.returncode, done.stderr) == (1, b"there is no Node/worker2\n")
+    shown = json.loads(run("objects", str(config), "nodes,pods").stdout)
+    assert [it["kind"] for it in shown] == ["Node"]
 
 
-def test_default_objects_of_all_namespaces_are_asked_for_at_once(commands: Any) -> None:
+def test_objects_are_read_by_kubectl_with_a_token(commands: Any, tmp_path: Path) -> None:
+    config = tmp_path / "admin.conf"
+    config.write_text(KUBECONFIG.replace("client-key: ", "token: "))
+    kubectl = commands("kubectl", f"echo '{reply('Node', nodes_and_pods('Node/worker1 True'))}'")
+    assert run("objects", str(config), "nodes,pods").returncode == 0
+    asked = [line.split()[-1] for line in kubectl.read_text().splitlines()]
+    assert asked == ["--raw=/api/v1/nodes", "--raw=/api/v1/pods"]
+
+
+def test_default_objects_of_all_namespaces_are_asked_for_at_once(
+    commands: Any, tmp_path: Path
+) -> None:
+    config = tmp_path / "admin.conf"
+    config.write_text(KUBECONFIG)
     there = [("ServiceAccount", "default", "shop"), ("ConfigMap", "kube-root-ca.crt", "shop")]
     there += [("ServiceAccount", "other", "ci"), ("ConfigMap", "kube-root-ca.crt", "ci")]
     items = [{"kind": k, "metadata": {"name": n, "namespace": s}} for k, n, s in there]
-    kubectl = commands("kubectl", f"echo '{json.dumps({'items': items})}'")
-    assert run("default_objects", "/etc/admin.conf", "shop").returncode == 0
-    (asked,) = kubectl.read_text().splitlines()
-    assert " get serviceaccounts,configmaps --all-namespaces " in asked
-    done = run("default_objects", "/etc/admin.conf", "ci", "shop")
+    curl = commands("curl", f"echo '{reply('ServiceAccount', items)}{reply('ConfigMap', items)}'")
+    assert run("default_objects", str(config), "shop").returncode == 0
+    (asked,) = curl.read_text().splitlines()
+    assert asked.endswith("/api/v1/serviceaccounts https://master:6443/api/v1/configmaps")
+    done = run("default_objects", str(config), "ci", "shop")
     assert (done.returncode, done.stderr) == (1, b"ci has no ServiceAccount/default\n")
 
 
-@pytest.mark.parametrize("program", ["objects_ready", "default_objects"])
-def test_failed_request_is_an_error(commands: Any, program: str) -> None:
-    commands("kubectl", "echo 'connection refused' >&2; exit 4")
-    done = run(program, "/etc/admin.conf")
+@pytest.mark.parametrize("command", ["curl", "kubectl"])
+@pytest.mark.parametrize("program", ["objects_ready", "default_objects", "apiserver_ready"])
+def test_failed_request_is_an_error(
+    commands: Any, program: str, command: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "admin.conf"
+    config.write_text(KUBECONFIG if command == "curl" else "")
+    commands(command, "echo 'connection refused' >&2; exit 4")
+    done = run(program, str(config))
     assert (done.returncode, done.stderr) == (4, b"connection refused\n")
+
+
+# -- keys -----------------------------------------------------------------------------------------
 
 
 def test_certificate_is_signed_by_the_key_of_the_authority(tmp_path: Path) -> None:

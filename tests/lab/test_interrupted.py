@@ -63,7 +63,7 @@ class Machine:
                 raise AssertionError(argv)
         return Output(0, b"", b"")
 
-    def write_files(self, _: Any, specs: Sequence[FileSpec]) -> None:
+    def send_files(self, _: Any, specs: Sequence[FileSpec]) -> None:
         for spec in specs:
             assert spec.mode == 0o600, "only root may read the secrets"
             self.files[spec.path] = spec.data
@@ -76,7 +76,7 @@ def secret(name: str) -> dict[str, Any]:
 
 def store(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> secret_store.SecretStore:
     monkeypatch.setattr(secret_store, "execute", machine.execute)
-    monkeypatch.setattr(secret_store, "write_files", machine.write_files)
+    monkeypatch.setattr(secret_store, "send_files", machine.send_files)
     etcd: Any = None
     return secret_store.SecretStore(etcd, etcd, read_environment("hardened"))
 
