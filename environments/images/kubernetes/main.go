@@ -1,6 +1,6 @@
-// One binary for every program of the control plane and of the node, told apart by the name it
-// is called with: the programs share nearly all of their packages, so one link takes a quarter
-// of the time and of the disk that eight take.
+// One binary for every server of the control plane and of the node, told apart by the name it is
+// called with: the programs share nearly all of their packages, so one link takes a quarter of the
+// time and of the disk that one for each takes.
 package main
 
 import (
@@ -11,14 +11,11 @@ import (
 	_ "time/tzdata" // CronJobs name time zones; the node image has no zone files
 
 	"github.com/spf13/cobra"
-	"go.etcd.io/etcd/etcdctl/v3/ctlv3"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
-	kubectl "k8s.io/kubectl/pkg/cmd"
-	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
@@ -30,18 +27,11 @@ func run(command *cobra.Command) { os.Exit(cli.Run(command)) }
 
 var programs = map[string]func(){
 	"etcd":                    func() { etcdmain.Main(os.Args) },
-	"etcdctl":                 ctlv3.MustStart,
 	"kube-apiserver":          func() { run(apiserver.NewAPIServerCommand()) },
 	"kube-controller-manager": func() { run(controllermanager.NewControllerManagerCommand()) },
 	"kube-proxy":              func() { run(proxy.NewProxyCommand()) },
 	"kube-scheduler":          func() { run(scheduler.NewSchedulerCommand()) },
 	"kubelet":                 func() { run(kubelet.NewKubeletCommand(context.Background())) },
-	// kubectl prints its errors itself, as upstream's main has it
-	"kubectl": func() {
-		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
-			kubectlutil.CheckErr(err)
-		}
-	},
 }
 
 func main() {
