@@ -76,7 +76,8 @@ def argv(name: str, *arguments: str) -> list[str]:
     """
     suffix, text = _read(name)
     if suffix == ".py":
-        return ["python3", "-c", text, *arguments]
+        # nothing but the standard library is imported, from nowhere else; and it starts faster
+        return ["python3", "-IS", "-c", text, *arguments]
     return ["sh", "-c", text, name, *arguments]
 
 

@@ -61,7 +61,7 @@ def test_shell_program_is_well_formed(name: str) -> None:
 
 def test_program_in_python_gets_its_arguments() -> None:
     argv = agents.argv("connect_socket", "/no/such/socket")
-    assert argv[:2] == ["python3", "-c"]
+    assert argv[:3] == ["python3", "-IS", "-c"]
     run = subprocess.run([sys.executable, *argv[1:]], capture_output=True, text=True, check=True)
     assert run.stdout == '{"error": "failed", "text": "FileNotFoundError"}'
 

@@ -47,7 +47,7 @@ class FakeLab:
         return node
 
     def exec(self, node: str, argv: list[str], *, stdin: bytes = b"", **_: Any) -> Output:
-        match argv[3:]:
+        match argv[argv.index("-c") + 2 :]:
             case [_, _, "add", name]:
                 who, found = stdin.decode().splitlines()
                 self.records[name] = (who, found)
