@@ -72,7 +72,7 @@ secrets: engine ## Look for the lab's secrets in process lists and outputs of al
 differential: SEED := 1
 differential: COUNT := 10000
 differential: KIND := differential
-differential: $(STAMP) ## Ask a lab and the model who may do what: SEED=1 COUNT=10000 KIND=opens or etcd (needs make lab)
+differential: $(STAMP) ## Ask a lab and the model who may do what: SEED=1 COUNT=10000 KIND=opens, etcd or pods (needs make lab)
 	@$(BIN)/python tests/differential/test_$(KIND).py $(SEED) $(COUNT)
 
 .PHONY: fuzz-targets

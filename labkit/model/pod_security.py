@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import Setting, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.model.claims import Claim
 from labkit.model.decision import UNKNOWN, unread_flags
+from labkit.model.pod_standards import minor_of, refusals
 from labkit.model.rights import admission
 
-__all__ = ["ENFORCE", "host_paths", "standard"]
+__all__ = ["ENFORCE", "admits", "host_paths", "standard"]
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
+VERSION = f"{ENFORCE}-version"
+#: A pod that mounts a folder of its machine, and nothing else that a standard refuses.
+MOUNTS = {"spec": {"volumes": [{"name": "machine", "hostPath": {"path": "/"}}]}}
 PLUGIN, CONFIGURATION = "PodSecurity", "admission-control-config-file"
 
 
@@ -57,7 +64,7 @@ def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
     default = (config.setting(*at, "defaults", "enforce") if config else None) or Setting(
         "privileged", apiserver.setting(CONFIGURATION).source
     )
-    labelled = _label(env, namespace)
+    labelled = _label(env, namespace, ENFORCE)
     copied = env.complete or namespace in env.namespaces
     if not copied and default.value != "privileged":
         return Setting(UNKNOWN, default.source)
@@ -90,15 +97,71 @@ def host_paths(env: Environment, apiserver: Component, namespace: str) -> Claim:
     >>> host_paths(env, env.component("kube-apiserver@master"), "default").value
     'admitted'
     """
+    return admits(env, apiserver, namespace, MOUNTS)
+
+
+def admits(env: Environment, apiserver: Component, namespace: str, pod: Mapping[str, Any]) -> Claim:
+    """Say whether Pod Security admission lets a pod be created in a namespace.
+
+    Parameters
+    ----------
+    env : Environment
+    apiserver : Component
+    namespace : str
+    pod : mapping
+        The pod as the API has it.
+
+    Returns
+    -------
+    Claim
+        Its value is "admitted", "refused" or "unknown".
+
+    Raises
+    ------
+    ConfigError
+        The plugin's configuration or a manifest cannot be read.
+
+    References
+    ----------
+    Kubernetes, "Pod Security Admission".
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> apiserver = env.component("kube-apiserver@master")
+    >>> admits(env, apiserver, "default", {"spec": {"hostPID": True}}).detail
+    'PodSecurity holds default to baseline, which refuses it: hostNamespaces'
+    """
     found = standard(env, apiserver, namespace)
-    word = {"privileged": "admitted", UNKNOWN: UNKNOWN}.get(found.value, "refused")
-    return Claim(word, f"{PLUGIN} holds {namespace} to {found.value}", found.source)
+    held = f"{PLUGIN} holds {namespace} to {found.value}"
+    if found.value == UNKNOWN:
+        return Claim(UNKNOWN, held, found.source)
+    if found.value == "privileged":
+        return Claim("admitted", held, found.source)
+    version = _version(env, apiserver, namespace)
+    minor = minor_of(version.value)
+    if minor is None:
+        detail = f"{held}, by the checks of {version.value}, which labkit does not know"
+        return Claim(UNKNOWN, detail, version.source)
+    refused = refusals(pod, found.value, minor)
+    detail = f"{held}, which refuses it: {', '.join(refused)}" if refused else held
+    return Claim("refused" if refused else "admitted", detail, found.source)
 
 
-def _label(env: Environment, namespace: str) -> Setting | None:
+def _version(env: Environment, apiserver: Component, namespace: str) -> Setting:
+    """Return the version of the checks: of the label, or of the cluster's default."""
+    latest = Setting("latest", apiserver.source)
+    if labelled := _label(env, namespace, VERSION):
+        return labelled
+    config, at = _configuration(env, apiserver)
+    return (config.setting(*at, "defaults", "enforce-version") if config else None) or latest
+
+
+def _label(env: Environment, namespace: str, name: str) -> Setting | None:
     found = env.namespaces.get(namespace)
     if found is not None:
-        return found.setting("metadata", "labels", ENFORCE)
+        return found.setting("metadata", "labels", name)
     if env.broken_manifest:
         raise env.broken_manifest
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Key, Whole
 from labkit.cluster.facts import File
 from labkit.errors import ConfigError
-from labkit.model.pod_security import host_paths, standard
+from labkit.model.pod_security import admits, host_paths, standard
 
 FILE, UNIT = "/etc/kubernetes/admission.yaml", "kube-apiserver.service"
 EXEMPT = Key("master", FILE, "plugins.0.configuration.exemptions.namespaces", ["default", "x"])
@@ -102,3 +103,23 @@ def test_flags_that_could_not_be_read_leave_the_standard_unknown(
     apiserver = replace(env.component("kube-apiserver@master"), complete=not unread)
     assert (standard(env, apiserver, namespace).value != "unknown") == known
     assert (host_paths(env, apiserver, namespace).value != "unknown") == known
+
+
+@pytest.mark.parametrize(
+    ("version", "answer"),
+    [("latest", "refused"), ("v1.33", "admitted"), ("v1.99", "unknown"), ("soon", "unknown")],
+)
+def test_version_of_the_checks_is_that_of_the_label(version: str, answer: str) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "baseline"}
+    labels["pod-security.kubernetes.io/enforce-version"] = version
+    text = json.dumps(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "old", "labels": labels}}
+    )
+    env = replace(hardened(), manifests=(File(Path("all.yaml"), "", "all.yaml", text.encode()),))
+    # since 1.34 a probe of a baseline pod names no host
+    pod = {"spec": {"containers": [{"livenessProbe": {"httpGet": {"host": "127.0.0.1"}}}]}}
+    said = admits(env, env.component("kube-apiserver@master"), "old", pod)
+    assert said.value == answer
+    assert host_paths(env, env.component("kube-apiserver@master"), "old").value == (
+        "unknown" if answer == "unknown" else "refused"
+    )

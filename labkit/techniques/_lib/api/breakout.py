@@ -10,7 +10,7 @@ from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.model.decision import Action
-from labkit.model.pod_security import host_paths
+from labkit.model.pod_security import admits
 from labkit.techniques._lib.api.access import (
     api_url,
     apiserver_of,
@@ -43,7 +43,7 @@ ACTION = Action("create", "pods", namespace=NAMESPACE)
 def may_break_out(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether authorizers and admission let a caller create such a pod."""
     apiserver, caller = apiserver_of(model.environment), caller_at(model.environment, foothold)
-    admitted = host_paths(model.environment, apiserver, NAMESPACE)
+    admitted = admits(model.environment, apiserver, NAMESPACE, _with_host_path(plain_pod(WORKER)))
     return all_of(may_write(model, caller, ACTION), holds(admitted, "admitted"))
 
 
