@@ -57,7 +57,7 @@ TYPES = frozenset(
     {"bool", "duration", "float", "int", "int32", "list", "string"}
     | {"stringArray", "stringToString", "strings", "uint"}
 )
-#: The lab's programs are one binary (environments/images/kubernetes/main.go). kube-proxy adopts
+#: The lab's servers are one binary (environments/images/kubernetes/main.go). kube-proxy adopts
 #: Go's global flags, so here it also lists the flags of the kubelet's cAdvisor. The official
 #: kube-proxy does not have them.
 LEAKED = """
