@@ -20,7 +20,7 @@ from labkit.agents._services import destinations, name_of
 from labkit.cluster import Environment
 from labkit.errors import LabError
 from labkit.lab import bootstrap
-from labkit.lab.machine import FileSpec, call, execute, read_file, send_files
+from labkit.lab.machine import call, execute, read_file
 
 __all__ = [
     "KEPT",
@@ -94,7 +94,8 @@ def keep_fingerprint(machines: Mapping[str, Container], env: Environment) -> Non
     """
     master = machines[next(node.name for node in env.nodes if node.role == "master")]
     text = json.dumps(take_fingerprint(machines, env))
-    send_files(master, [FileSpec(KEPT, text.encode(), 0o600)])
+    # a process that is killed here leaves no part of a fingerprint
+    execute(master, agents.argv("replace_file", KEPT), stdin=text.encode())
 
 
 def kept_fingerprint(master: Container) -> Fingerprint:
