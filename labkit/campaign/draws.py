@@ -57,6 +57,7 @@ def draw(plain: Environment, seed: int, number: int) -> tuple[Choice, ...]:
 
     Examples
     --------
+    >>> from labkit import read_environment
     >>> plain = read_environment("hardened")
     >>> draw(plain, 1, 1) == draw(plain, 1, 1) != draw(plain, 1, 2)
     True

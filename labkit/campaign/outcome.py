@@ -178,8 +178,10 @@ class Campaign:
         """
         try:
             rows: Any = json.loads(decode(read_bytes(path, path.name, MAX_MODEL), path.name))
-            return cls(_outcome(row) for row in rows)
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            if not isinstance(rows, list):
+                raise TypeError("it is not a list of outcomes")
+            return cls(map(_outcome, rows))
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
                 f"{path} is not a campaign: {error}",
                 hint=f"remove {path}, and run the command again",
