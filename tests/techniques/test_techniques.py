@@ -302,3 +302,21 @@ def test_verdict_shows_no_details() -> None:
     for html in (full._repr_html_(), Verdicts([full])._repr_html_()):
         assert "&lt;403&gt;" in html
         assert "<403>" not in html
+
+
+# -- what a campaign of random configurations found ------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["agent-token", "nodes-proxy-exec"])
+def test_pod_without_a_token_is_a_refusal_with_its_evidence(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module(f"labkit.techniques.{name.replace('-', '_')}")
+    monkeypatch.setattr(module, "find_pod", lambda *_: SimpleNamespace(node="worker1", prefix=[]))
+    monkeypatch.setattr(module, "token_of", lambda *_: None)
+    if name == "nodes-proxy-exec":
+        monkeypatch.setattr(module, "true_secret", lambda *_: SECRET)
+        monkeypatch.setattr(module, "retry_unknown_pod", lambda lab, attempt: attempt())
+    lab: Any = SimpleNamespace(mode="hardened", environment=read_environment("hardened"))
+    verdict = module.TECHNIQUE.execute(lab, POD)
+    assert (verdict.succeeded, verdict.reason) == (False, "no token in the pod")
