@@ -15,6 +15,7 @@ from labkit.cluster import read_environment
 from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError, LabkitError
 from labkit.lab.bootstrap import units
+from labkit.lab.wait import journal, telling
 from labkit.matrix import Variant, try_cell
 from labkit.matrix.cells import FOUND_OUT, UNPROBED
 from labkit.model import Foothold, read_model
@@ -32,6 +33,9 @@ Places = Collection[tuple[str, str]] | None
 #: So many restarts by systemd during a trial mean that a unit does not stay up; a client may end
 #: once when its connection is redirected. And the seconds between two looks.
 RESTARTS, PAUSE_S = 3, 3.0
+#: The most seconds for the claims and techniques of one configuration. What is left then is said.
+MOST_S = 300.0
+NOT_TRIED, OVER = "not tried", "the time for this configuration was over"
 #: What the apiserver answers to an object that it does not take.
 REFUSAL = re.compile(
     r"Error from server \((Forbidden|Invalid|BadRequest)\)|is invalid:|strict decod"
@@ -102,19 +106,20 @@ def try_configuration(
             lab.wait()
         except LabkitError as error:
             return _stopped(error)
+    end = time.monotonic() + MOST_S
     before = _restarts(lab)
     model = read_model(lab.environment)
     report = _verified(lab, model, only)
     if failing := _failing(lab, before):
         return Trial(NO_START, failing)
-    cells = list(_cells(lab, model, only, known))
+    cells = _cells(lab, model, only, known, end)
     if failing := _failing(lab, before):
         return Trial(NO_START, failing)
     found = [*_of_claims(report), *cells]
     wanted = [it for it in found if only is None or it[1].place in only]
     return Trial(
-        cells=dict(sorted(Counter(word for word, _ in cells).items())),
-        claims=dict(sorted(Counter(row.verdict for row in report.rows).items())),
+        cells=_counts(word for word, it in cells if it.reason != OVER or word == NOT_TRIED),
+        claims=_counts(row.verdict for row in report.rows),
         differences=tuple(it for word, it in wanted if word == "disagree"),
         unprobed=tuple(it for word, it in wanted if word == UNPROBED),
     )
@@ -125,15 +130,16 @@ def _stopped(error: LabkitError) -> Trial:
     text = " ".join((error.message, *error.evidence)).replace("\n", " ")
     if REFUSAL.search(text):
         return Trial(REFUSED, f"kube-apiserver: {text[-600:]}")
-    return Trial(NO_START, f"{error.message}: {_last(error.evidence)}")
+    return Trial(NO_START, ": ".join([error.message, *_last_words(error.evidence)]))
 
 
-def _last(lines: Sequence[str]) -> str:
-    """Return the line of a component's log that says why it ended."""
-    telling = [line for line in lines if re.search(r"(?i)error|invalid|fatal|fail|must", line)]
-    # systemd's own lines only say that it ended
-    telling = [line for line in telling if "systemd[" not in line] or telling or list(lines)
-    return telling[-1].strip()[-400:] if telling else ""
+def _last_words(lines: Iterable[str]) -> list[str]:
+    """Return the last complaint of a component, which systemd only says has ended."""
+    return telling([line.strip() for line in lines if " systemd[" not in line], most=1)[:1]
+
+
+def _counts(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
 
 
 def _verified(lab: Lab, model: Model, only: Places) -> Report:
@@ -152,20 +158,48 @@ def _of_claims(report: Report) -> Iterator[tuple[str, Difference]]:
 
 
 def _cells(
-    lab: Lab, model: Model, only: Places, known: Iterable[Technique] | None
-) -> Iterator[tuple[str, Difference]]:
-    variant = Variant(lab.mode)
-    for technique in techniques.values() if known is None else known:
-        for foothold in technique.footholds:
-            if only is None or (technique.name, str(foothold)) in only:
-                yield _cell(lab, model, variant, technique, foothold)
+    lab: Lab, model: Model, only: Places, known: Iterable[Technique] | None, end: float
+) -> list[tuple[str, Difference]]:
+    places = [
+        (technique, foothold)
+        for technique in (techniques.values() if known is None else known)
+        for foothold in technique.footholds
+        if only is None or (technique.name, str(foothold)) in only
+    ]
+    found = []
+    for place in places:
+        if time.monotonic() > end:
+            break
+        found.append(_cell(lab, model, *place))
+    _repeat(lab, model, places, found, end)
+    if left := len(places) - len(found):
+        late = Difference("techniques", f"{left} cells", "", "", OVER)
+        found += [(UNPROBED, late), *[(NOT_TRIED, late)] * left]
+    return found
+
+
+def _repeat(
+    lab: Lab,
+    model: Model,
+    places: Sequence[tuple[Technique, Foothold]],
+    found: list[tuple[str, Difference]],
+    end: float,
+) -> None:
+    """Try cells without a result once more; of many with one cause, the others only if one has."""
+    lasting = set()
+    for at, (word, it) in enumerate(found):
+        if word != UNPROBED or it.reason in lasting or time.monotonic() > end:
+            continue
+        found[at] = _cell(lab, model, *places[at])
+        if found[at][0] == UNPROBED:
+            lasting.add(it.reason)
 
 
 def _cell(
-    lab: Lab, model: Model, variant: Variant, technique: Technique, foothold: Foothold
+    lab: Lab, model: Model, technique: Technique, foothold: Foothold
 ) -> tuple[str, Difference]:
     try:
-        cell = try_cell(lab, model, variant, technique, foothold)
+        cell = try_cell(lab, model, Variant(lab.mode), technique, foothold, attempts=1)
     except Exception as error:
         # a fault of ours is a finding of the campaign, and must not end it
         reason = f"{type(error).__name__}: {error}"
@@ -202,7 +236,6 @@ def _failing(lab: Lab, before: dict[tuple[str, str], int | None]) -> str:
         now = {unit: later[unit] if was is None else was for unit, was in now.items()}
     for (node, unit), number in now.items():
         if number is None or number - (before.get((node, unit)) or 0) >= RESTARTS:
-            ask = ["journalctl", "--no-pager", "--quiet", "--lines=60", "--output=cat", "--unit"]
-            lines = lab.exec(node, [*ask, unit], check=False).text.splitlines()
-            return f"{unit} on {node} does not stay up: {_last(lines)}"
+            lines = journal(lab.container(node), unit, 400).splitlines()
+            return ": ".join([f"{unit} on {node} does not stay up", *_last_words(lines)])
     return ""

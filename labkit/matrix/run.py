@@ -230,7 +230,12 @@ def _variant(
 
 
 def try_cell(
-    lab: Lab, model: Model, variant: Variant, technique: Technique, foothold: Foothold
+    lab: Lab,
+    model: Model,
+    variant: Variant,
+    technique: Technique,
+    foothold: Foothold,
+    attempts: int = ATTEMPTS,
 ) -> Cell:
     """Try one technique from one foothold in a lab as it is, and compare with the prediction.
 
@@ -244,6 +249,8 @@ def try_cell(
         What the cell is of.
     technique : Technique
     foothold : Foothold
+    attempts : int
+        The most attempts for a result.
 
     Returns
     -------
@@ -252,7 +259,7 @@ def try_cell(
     """
     predicted = technique.predict(model, foothold).word
     observed, reason = UNPROBED, ""
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
         if attempt:
             time.sleep(PAUSE_S)
         try:
