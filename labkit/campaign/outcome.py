@@ -128,7 +128,7 @@ class Campaign:
     def exit_code(self) -> int:
         """1 if a configuration disagrees, else 2 if one has no result, else 0.
 
-        A result that nobody can name a cause for is none, nor is a difference that did not repeat.
+        A result without a cause is missing, and so is a difference that did not repeat.
         """
         verdicts = {outcome.verdict for outcome in self}
         if DISAGREES in verdicts:

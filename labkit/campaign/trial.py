@@ -201,7 +201,7 @@ def _cell(
     try:
         cell = try_cell(lab, model, Variant(lab.mode), technique, foothold, attempts=1)
     except Exception as error:
-        # a fault of ours is a finding of the campaign, and must not end it
+        # a fault of labkit itself is a finding of the campaign, and must not end it
         reason = f"{type(error).__name__}: {error}"
         return "disagree", Difference(technique.name, str(foothold), "", "a fault", reason)
     found = Difference(technique.name, str(foothold), cell.predicted, cell.observed, cell.reason)
