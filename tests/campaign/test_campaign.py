@@ -418,3 +418,16 @@ def test_setting_that_is_not_in_the_catalogue_is_said() -> None:
 
 def test_empty_campaign_proves_nothing() -> None:
     assert Campaign([]).exit_code == 2
+
+
+STORED = Path(__file__).parents[2] / "docs" / "campaign.json"
+
+
+def test_stored_configurations_agree_with_the_lab_and_have_their_causes() -> None:
+    stored = Campaign.read(STORED)
+    assert len(stored) > 0
+    assert not [it.key for it in stored if it.verdict in ("disagrees", "differs once")]
+    assert not [it.key for it in stored if it.unnamed]
+    started = [it for it in stored if it.verdict in ("agrees", "unprobed")]
+    assert all(it.cells and it.claims for it in started)
+    assert all(it.reason for it in stored if it not in started)

@@ -390,3 +390,13 @@ def test_request_for_a_certificate_needs_somebody_who_signs(
         "CertificateSubjectRestriction",
     )
     assert set(predicted("insecure", "csr-masters", *edits, admitted)) == {word}
+
+
+def test_read_only_port_of_another_number_is_read_as_well() -> None:
+    kubelet = "/etc/kubernetes/kubelet.yaml"
+    moved = Key("worker", kubelet, "readOnlyPort", 10355)
+    assert set(predicted("insecure", "kubelet-read-only", moved)) == {"succeeded"}
+    assert set(predicted("hardened", "kubelet-read-only", moved)) == {"succeeded"}
+    assert set(predicted("insecure", "kubelet-read-only")) == {"succeeded"}
+    closed = Key("worker", kubelet, "readOnlyPort", 0)
+    assert set(predicted("insecure", "kubelet-read-only", closed)) == {"refused"}
