@@ -45,7 +45,7 @@ def kubelet_url(lab: Lab, path: str, channel: str = CHANNEL) -> str:
 
 
 def runs_commands(kubelet: Component) -> Prediction:
-    """Predict whether a kubelet runs commands in containers for a caller who may have them run.
+    """Predict whether a kubelet runs commands in containers for the callers that it authorizes.
 
     References
     ----------
