@@ -14,6 +14,7 @@ FOUND = sorted((Path(__file__).parent / "found").glob("*.yaml"))
 
 @pytest.mark.lab
 def test_configurations_that_once_differed_agree(labs: dict[str, Any]) -> None:
+    assert FOUND
     for path in FOUND:
         overlay = read_overlay(path)
         lab = labs[overlay.mode]
