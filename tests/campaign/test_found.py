@@ -26,4 +26,5 @@ def test_configurations_that_once_differed_agree(labs: dict[str, Any]) -> None:
                 lab.wait()
         assert not trial.stopped, (path.name, trial.reason)
         assert not trial.differences, (path.name, *map(str, trial.differences))
+        assert not trial.unprobed, (path.name, *map(str, trial.unprobed))
         assert trial.cells or trial.claims, f"{path.name}: nothing was tried"
