@@ -114,6 +114,12 @@ matrix: $(STAMP) ## Fill the truth matrix in docs/ (needs make lab); continues a
 	@$(LABKIT) matrix --combinations 30 --json docs/combinations.json
 	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l "Matrix.read()" notebooks/*.ipynb)
 
+.PHONY: campaign
+campaign: SEED := 1
+campaign: MINUTES := 10
+campaign: $(STAMP) ## Try configurations at random, and store them in docs/campaign.json: SEED=1 MINUTES=10 (needs make lab)
+	@$(LABKIT) campaign --seed $(SEED) --minutes $(MINUTES) --json docs/campaign.json --overlays tests/campaign/found
+
 .PHONY: kills
 kills: engine ## Kill COUNT commands at random moments (SEED), reset, and compare with the new lab
 	@COUNT=$(or $(COUNT),500) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 \

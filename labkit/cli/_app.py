@@ -22,6 +22,9 @@ __all__ = ["NOT_UNDERSTOOD", "app"]
 #: The exit status where the answer depends on something that was not understood.
 NOT_UNDERSTOOD = 4
 
+#: The commands whose exit status 1 means that a lab differs from the model.
+HAVE_A_RESULT = ("verify", "attack", "matrix", "campaign")
+
 #: Every command, with the module and name of its function or its group of commands.
 COMMANDS = {
     "up": "lifecycle.up",
@@ -36,6 +39,7 @@ COMMANDS = {
     "attack": "attack.attack",
     "reach": "attack.reach",
     "matrix": "attack.matrix",
+    "campaign": "campaign.campaign",
     "analyze": "analyze.analyze",
     "export": "export.export",
     "report": "report.report",
@@ -110,8 +114,7 @@ class _Group(TyperGroup):
             if known is None:
                 raise
             complain(known)
-        # in these commands 1 means "the lab differs from the model"
-        raise typer.Exit(2 if ctx.invoked_subcommand in ("verify", "attack", "matrix") else 1)
+        raise typer.Exit(2 if ctx.invoked_subcommand in HAVE_A_RESULT else 1)
 
 
 app = typer.Typer(

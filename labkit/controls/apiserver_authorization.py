@@ -6,6 +6,7 @@ from labkit.cluster.edits import Flag, Whole
 from labkit.controls._base import Control
 from labkit.controls._policy import POLICY, broad
 from labkit.model import Model
+from labkit.model.decision import authorizers
 
 __all__ = ["CONTROL"]
 
@@ -15,8 +16,8 @@ APISERVER, CONTROLLERS = "kube-apiserver.service", "kube-controller-manager.serv
 def holds(model: Model) -> bool:
     """Say whether the control is in place."""
     apiservers = [c for c in model.environment.components if c.kind == "kube-apiserver"]
-    modes = [{item.value for item in it.values("authorization-mode")} for it in apiservers]
-    return all("RBAC" in found for found in modes) and all(
+    kinds = [{it.kind for it in authorizers(model.environment, each)} for each in apiservers]
+    return all("RBAC" in found for found in kinds) and all(
         channel.authorization.value == "enforced"
         for channel in model.open_channels("* -> kube-apiserver@*")
     )

@@ -7,6 +7,6 @@ one foothold in one variant: predicted from the configuration, carried out in th
 from __future__ import annotations
 
 from labkit.matrix.cells import Cell, Matrix
-from labkit.matrix.run import Variant, combinations, run_matrix, variants
+from labkit.matrix.run import Variant, combinations, run_matrix, try_cell, variants
 
-__all__ = ["Cell", "Matrix", "Variant", "combinations", "run_matrix", "variants"]
+__all__ = ["Cell", "Matrix", "Variant", "combinations", "run_matrix", "try_cell", "variants"]

@@ -20,7 +20,7 @@ from labkit.techniques import Technique
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["Variant", "combinations", "run_matrix", "variants"]
+__all__ = ["Variant", "combinations", "run_matrix", "try_cell", "variants"]
 
 #: The number of attempts for a result, and the seconds between two. A component that was just
 #: restarted may not have found its peers yet, and itself retries after some seconds.
@@ -226,15 +226,40 @@ def _variant(
     lab.apply(variant.environment(plain).edits)
     lab.wait()
     model = read_model(lab.environment)
-    return [_cell(lab, model, variant, technique, foothold) for technique, foothold in places]
+    return [try_cell(lab, model, variant, technique, foothold) for technique, foothold in places]
 
 
-def _cell(
-    lab: Lab, model: Model, variant: Variant, technique: Technique, foothold: Foothold
+def try_cell(
+    lab: Lab,
+    model: Model,
+    variant: Variant,
+    technique: Technique,
+    foothold: Foothold,
+    attempts: int = ATTEMPTS,
 ) -> Cell:
+    """Try one technique from one foothold in a lab as it is, and compare with the prediction.
+
+    Parameters
+    ----------
+    lab : Lab
+        A running lab that this process has locked (:meth:`Lab.exclusive`).
+    model : Model
+        The model of the lab's present configuration.
+    variant : Variant
+        What the cell is of.
+    technique : Technique
+    foothold : Foothold
+    attempts : int
+        The most attempts for a result.
+
+    Returns
+    -------
+    Cell
+        "unprobed" if the technique still raises an error at the last attempt.
+    """
     predicted = technique.predict(model, foothold).word
     observed, reason = UNPROBED, ""
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
         if attempt:
             time.sleep(PAUSE_S)
         try:

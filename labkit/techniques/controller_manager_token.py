@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.model.decision import ALLOWED, EVERYTHING, Action, decide
+from labkit.model.decision import ALLOWED, EVERYTHING, Action, authorizers, decide
 from labkit.model.rights import service_account
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
@@ -132,7 +132,7 @@ def _may_everything(
 
 
 def _roles_count(env: Environment) -> bool:
-    return "RBAC" in {item.value for item in apiserver_of(env).values("authorization-mode")}
+    return any(it.kind == "RBAC" for it in authorizers(env, apiserver_of(env)))
 
 
 def _settings(env: Environment) -> list[Setting]:

@@ -10,18 +10,22 @@ writes into etcd or holds the CA's key does not meet it.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
+from labkit.model.decision import authorizers
 from labkit.model.rights import admission
 from labkit.techniques._lib.api.access import (
+    ACCESS_REVIEW,
     CHANNEL,
     api_url,
     apiserver_of,
     caller_at,
+    everything_allowed,
+    everything_review,
     may_all,
     options_at,
 )
@@ -29,11 +33,14 @@ from labkit.techniques._lib.api.certificate_requests import (
     APPROVE,
     CREATE,
     PATH,
+    approval_of,
+    is_signed,
     new_request,
     remove_request,
+    signed_certificate,
 )
 from labkit.techniques._lib.machines.admin import create
-from labkit.techniques._lib.machines.reach import Answer, request
+from labkit.techniques._lib.machines.reach import Answer, request, run_from
 from labkit.techniques._lib.technique import (
     ADMIN,
     NETWORK,
@@ -61,31 +68,67 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict from the caller's rights and from the plugin CertificateSubjectRestriction."""
     caller = caller_at(model.environment, foothold)
     plugin = holds(admission(apiserver_of(model.environment), PLUGIN), "allow-all")
-    approved = may_all(model, caller, [CREATE, *APPROVE])
+    approved = all_of(may_all(model, caller, [CREATE, *APPROVE]), is_signed(model.environment))
     return all_of(may_all(model, caller, [CREATE]), then(plugin, approved))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Send the request; if it is refused, send one for a harmless group as the control."""
+    """Send the request; if it is taken, approve it and act with the certificate.
+
+    If it is refused, a request for a harmless group is the positive control.
+    """
     options = options_at(lab.environment, foothold)
     asked = f"asked for a certificate of {GROUP}: POST {PATH} at the apiserver"
 
-    def send(group: str) -> Answer:
-        with new_request(lab, foothold, NAME, USER, group) as (_, body):
-            data = json.dumps(body).encode()
-            return request(lab, api_url(lab, PATH), foothold=foothold, body=data, options=options)
+    def sent(body: bytes, path: str, more: list[str]) -> Answer:
+        return request(lab, api_url(lab, path), foothold=foothold, body=body, options=more)
 
     with leaving(lab, Trace("object", f"{PATH}/{NAME}")):
-        answer = send(GROUP)
-        if not answer.refusal:
-            raise ProbeError(f"the apiserver accepted the request for {GROUP}: {PLUGIN} is off")
+        with new_request(lab, foothold, NAME, USER, GROUP) as (folder, body):
+            answer = sent(json.dumps(body).encode(), PATH, options)
+            if not answer.refusal:
+                made = json.loads(answer.body)
+                return _as_master(lab, foothold, asked, folder, made, options)
         if answer.refusal != "HTTP 403" or WORDS not in answer.body:
             return _refused(lab, foothold, answer.refusal, asked, _administrator(lab))
         remove_request(lab, NAME)
-        if harmless := send("labkit").refusal:
+        with new_request(lab, foothold, NAME, USER, "labkit") as (_, body):
+            harmless = sent(json.dumps(body).encode(), PATH, options).refusal
+        if harmless:
             raise ProbeError(f"the same caller's request for another group was refused: {harmless}")
     control = "the same caller's request for another group is taken"
     return _refused(lab, foothold, f"HTTP 403, {PLUGIN}", asked, control)
+
+
+def _as_master(
+    lab: Lab,
+    foothold: Foothold,
+    asked: str,
+    folder: str,
+    made: dict[str, Any],
+    options: list[str],
+) -> Verdict:
+    """Approve the request that was taken, and ask with the certificate what it allows."""
+    put = [*options, "--request", "PUT"]
+    url = api_url(lab, f"{PATH}/{NAME}/approval")
+    allowed = request(lab, url, foothold=foothold, body=approval_of(made), options=put)
+    approved = f"approved it: PUT {PATH}/{NAME}/approval"
+    if allowed.refusal:
+        lab.kubectl("certificate", "approve", NAME)
+        control = "the administrator approves the same request"
+        return _refused(lab, foothold, allowed.refusal, f"{asked}; tried to approve it", control)
+    certificate = signed_certificate(lab, NAME)
+    if run_from(lab, foothold, ["tee", f"{folder}/crt"], stdin=certificate).exit_code:
+        raise ProbeError("the certificate could not be written at the foothold")
+    pair = ["--cert", f"{folder}/crt", "--key", f"{folder}/key"]
+    url = api_url(lab, ACCESS_REVIEW)
+    answer = request(lab, url, foothold=foothold, body=everything_review(), options=pair)
+    if answer.refusal:
+        raise ProbeError(f"with a certificate of {GROUP}: {answer.refusal}")
+    evidence = (asked, approved, everything_allowed(answer))
+    return Verdict(
+        TECHNIQUE.name, lab.mode, foothold, True, f"HTTP 201, without {PLUGIN}", evidence
+    )
 
 
 def _refused(lab: Lab, foothold: Foothold, reason: str, asked: str, control: str) -> Verdict:
@@ -103,8 +146,8 @@ def _administrator(lab: Lab) -> str:
 
 def _settings(env: Environment) -> list[Setting]:
     """Return the authorization mode, which decides before the admission plugin does."""
-    modes = apiserver_of(env).setting("authorization-mode")
-    return [("who decides", modes.value, str(modes.source))]
+    found = authorizers(env, apiserver_of(env))
+    return [("who decides", ",".join(it.kind for it in found), str(found[0].source))]
 
 
 TECHNIQUE = Technique(

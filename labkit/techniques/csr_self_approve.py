@@ -9,7 +9,6 @@ requests stops it.
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +21,12 @@ from labkit.techniques._lib.api.certificate_requests import (
     CREATE,
     PATH,
     approval_of,
+    is_signed,
     new_request,
+    signed_certificate,
 )
-from labkit.techniques._lib.machines.admin import create, read
+from labkit.techniques._lib.machines.admin import create
 from labkit.techniques._lib.machines.reach import Answer, request, run_from
-from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
     NETWORK,
@@ -34,6 +34,7 @@ from labkit.techniques._lib.technique import (
     SECRETS,
     Prediction,
     Technique,
+    all_of,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -45,12 +46,12 @@ __all__ = ["TECHNIQUE"]
 NAME, USER = "labkit-other", "system:kube-controller-manager"
 #: The controller manager may list this, because it watches it.
 LIST = "/api/v1/namespaces/shop/secrets"
-PATIENCE = 20.0
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
-    """Predict whether the caller may create a request and approve it."""
-    return may_all(model, caller_at(model.environment, foothold), [CREATE, *APPROVE])
+    """Predict whether the caller may create a request and approve it, and who signs it."""
+    approved = may_all(model, caller_at(model.environment, foothold), [CREATE, *APPROVE])
+    return all_of(approved, is_signed(model.environment))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -75,7 +76,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         if allowed.refusal:
             evidence[-1] = f"tried to approve it: PUT {PATH}/{NAME}/approval"
             return _refused(lab, foothold, allowed.refusal, evidence)
-        certificate = _certificate(lab)
+        certificate = signed_certificate(lab, NAME)
         if run_from(lab, foothold, ["tee", f"{folder}/crt"], stdin=certificate).exit_code:
             raise ProbeError("the certificate could not be written at the foothold")
         found = send(LIST, ["--cert", f"{folder}/crt", "--key", f"{folder}/key"])
@@ -99,19 +100,9 @@ def _refused(
     if body is not None:
         create(lab, PATH, body)
     lab.kubectl("certificate", "approve", NAME)
-    _certificate(lab)
+    signed_certificate(lab, NAME)
     control = "the administrator approves the same request, and the certificate is made"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, tuple(evidence), control)
-
-
-def _certificate(lab: Lab) -> bytes:
-    """Wait for the signed certificate and return it."""
-
-    def ask() -> str:
-        found: str = read(lab, f"{PATH}/{NAME}").get("status", {}).get("certificate", "")
-        return found
-
-    return base64.b64decode(wait_for(lab, ask, PATIENCE, "nobody signed the approved request"))
 
 
 TECHNIQUE = Technique(

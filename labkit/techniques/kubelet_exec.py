@@ -2,8 +2,8 @@
 
 The attacker needs a connection to port 10250 of a worker. They ask the kubelet to run ``env`` in
 a container, and read a secret from its environment variables. It succeeds if the kubelet accepts
-anonymous requests and allows every request. It stops if anonymous authentication is off, or if
-the kubelet asks the apiserver for authorization.
+anonymous requests and allows every request. It stops if anonymous authentication is off, if the
+kubelet asks the apiserver for authorization, or if its handlers for debugging are off.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.techniques._lib.api.ask import ask, first_refusal
-from labkit.techniques._lib.api.kubelet import CHANNEL, as_apiserver, kubelet_url, retry_unknown_pod
+from labkit.techniques._lib.api.kubelet import (
+    CHANNEL,
+    DISABLED,
+    as_apiserver,
+    kubelet_url,
+    retry_unknown_pod,
+    runs_commands,
+    serves_apiserver,
+)
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -24,6 +32,7 @@ from labkit.techniques._lib.technique import (
     USER_ON_WORKER,
     Prediction,
     Technique,
+    all_of,
 )
 from labkit.techniques._lib.verdict import Verdict
 
@@ -40,9 +49,12 @@ PATH = "/run/shop/web/web?cmd=env"
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the kubelet accepts anonymous callers and allows them everything."""
     channel = model.open_channels(CHANNEL)[0]
-    return first_refusal(
-        (channel.client_authentication, ("anonymous", "none")),
-        (channel.authorization, ("allow-all",)),
+    return all_of(
+        first_refusal(
+            (channel.client_authentication, ("anonymous", "none")),
+            (channel.authorization, ("allow-all",)),
+        ),
+        runs_commands(model.environment.component(channel.server)),
     )
 
 
@@ -56,14 +68,20 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         return f"ran env in shop/web, and read: {secret.proof}"
 
     def control() -> str:
-        proof(as_apiserver(lab, "POST", PATH))
-        return "with the apiserver's certificate, the same request runs the command"
+        return serves_apiserver(lab, lambda: proof(as_apiserver(lab, "POST", PATH)))
 
     url = kubelet_url(lab, PATH)
     return retry_unknown_pod(
         lab,
         lambda: ask(
-            lab, TECHNIQUE.name, foothold, url, method="POST", proof=proof, control=control
+            lab,
+            TECHNIQUE.name,
+            foothold,
+            url,
+            method="POST",
+            more_refusals=(DISABLED,),
+            proof=proof,
+            control=control,
         ),
     )
 

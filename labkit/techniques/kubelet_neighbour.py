@@ -16,7 +16,14 @@ from labkit.model.decision import ALLOWED, Action, decide_at_kubelet
 from labkit.model.rights import known_to_kubelet
 from labkit.techniques._lib.api.access import credential_at, options_at
 from labkit.techniques._lib.api.ask import ask
-from labkit.techniques._lib.api.kubelet import as_apiserver, kubelet_url, retry_unknown_pod
+from labkit.techniques._lib.api.kubelet import (
+    DISABLED,
+    as_apiserver,
+    kubelet_url,
+    retry_unknown_pod,
+    runs_commands,
+    serves_apiserver,
+)
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -48,7 +55,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     env, kubelet = model.environment, model.environment.component(KUBELET)
     caller = known_to_kubelet(env, kubelet, credential_at(env, foothold))
     found = decide_at_kubelet(env, kubelet, caller, ACTION)
-    return all_of(Prediction(True, (str(caller.claim),)), holds(found.claim, ALLOWED))
+    known = Prediction(True, (str(caller.claim),))
+    return all_of(known, holds(found.claim, ALLOWED), runs_commands(kubelet))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -61,8 +69,9 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         return f"ran cat in payments/card-processor, and read: {secret.proof}"
 
     def control() -> str:
-        proof(as_apiserver(lab, "POST", PATH, CHANNEL))
-        return "with the apiserver's certificate, the same request runs the command"
+        return serves_apiserver(
+            lab, lambda: proof(as_apiserver(lab, "POST", PATH, CHANNEL)), CHANNEL
+        )
 
     return retry_unknown_pod(
         lab,
@@ -72,6 +81,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             foothold,
             kubelet_url(lab, PATH, CHANNEL),
             method="POST",
+            more_refusals=(DISABLED,),
             options=options_at(lab.environment, foothold),
             proof=proof,
             control=control,

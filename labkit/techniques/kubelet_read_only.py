@@ -1,9 +1,10 @@
 """List the pods of a worker from the kubelet's read-only port.
 
-The attacker needs a connection to port 10255 of a worker. The port is plain HTTP and asks for no
-credential. The answer names each pod with its image, address, service account and the secrets
-that it uses. It shows the values of secrets only if they are written in the pod's own definition.
-It stops if the port is closed, which is the default of the kubelet's configuration file.
+The attacker needs a connection to this port of a worker, usually 10255. It is plain HTTP and asks
+for no credential. The answer names each pod with its image, address, service account and the
+secrets that it uses. It shows the values of secrets only if they are written in the pod's own
+definition. It stops if the port is closed, which is the default of the kubelet's configuration
+file.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from labkit.cluster import Environment
+from labkit.cluster.syntax.urls import port_of
 from labkit.errors import ProbeError
-from labkit.model import Foothold, Model, read_model
+from labkit.model import Foothold, Model
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.kubelet import as_apiserver
 from labkit.techniques._lib.machines.reach import Answer
@@ -31,29 +34,33 @@ if TYPE_CHECKING:
 
 __all__ = ["TECHNIQUE"]
 
-PATH, PORT = "/pods", 10255
-CHANNEL = "anyone@network -> kubelet@worker1:10255"
+PATH, KUBELET, USUAL_PORT = "/pods", "kubelet@worker1", 10255
+CHANNEL = f"anyone@network -> {KUBELET}:{USUAL_PORT}"
 WANTED = "db-credentials"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the read-only port is open."""
-    found = model.open_channels(CHANNEL)
+    channel = f"anyone@network -> {KUBELET}:{_port(model.environment)}"
+    found = model.open_channels(channel)
     if found:
         return Prediction(True, (str(found[0].client_authentication),))
-    return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(CHANNEL)[:1]))
+    return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(channel)[:1]))
+
+
+def _port(env: Environment) -> int:
+    """Return the port that the kubelet has for this, or the usual one if it has none."""
+    return port_of(env.component(KUBELET).setting("readOnlyPort")) or USUAL_PORT
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Ask the read-only port for the list of pods."""
-    found = read_model(lab.environment).open_channels(CHANNEL)
-    port = found[0].port if found else PORT
 
     def control() -> str:
         _pods(as_apiserver(lab, "GET", PATH))
         return "with the apiserver's certificate, the same kubelet lists its pods on its own port"
 
-    url = f"http://worker1:{port}{PATH}"
+    url = f"http://worker1:{_port(lab.environment)}{PATH}"
     return ask(lab, TECHNIQUE.name, foothold, url, proof=_pods, control=control)
 
 

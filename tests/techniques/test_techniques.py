@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from labkit import read_environment, techniques
+from labkit import controls, read_environment, techniques
+from labkit.cluster.edits import Edit, Flag, Key, Whole
 from labkit.errors import CommandFailed, ConfigError, ProbeError, ProbeTimeout
 from labkit.lab import Output
 from labkit.model import read_model
@@ -302,3 +303,100 @@ def test_verdict_shows_no_details() -> None:
     for html in (full._repr_html_(), Verdicts([full])._repr_html_()):
         assert "&lt;403&gt;" in html
         assert "<403>" not in html
+
+
+# -- what a campaign of random configurations found ------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["agent-token", "nodes-proxy-exec"])
+def test_pod_without_a_token_is_a_refusal_with_its_evidence(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module(f"labkit.techniques.{name.replace('-', '_')}")
+    monkeypatch.setattr(module, "find_pod", lambda *_: SimpleNamespace(node="worker1", prefix=[]))
+    monkeypatch.setattr(module, "token_of", lambda *_: None)
+    if name == "nodes-proxy-exec":
+        monkeypatch.setattr(module, "true_secret", lambda *_: SECRET)
+        monkeypatch.setattr(module, "retry_unknown_pod", lambda lab, attempt: attempt())
+    lab: Any = SimpleNamespace(mode="hardened", environment=read_environment("hardened"))
+    verdict = module.TECHNIQUE.execute(lab, POD)
+    assert (verdict.succeeded, verdict.reason) == (False, "no token in the pod")
+
+
+def predicted(mode: str, name: str, *edits: Edit) -> list[str]:
+    model = read_model(read_environment(mode, edits))
+    return [techniques[name].predict(model, it).word for it in techniques[name].footholds]
+
+
+def test_kubelet_without_debugging_handlers_runs_no_commands() -> None:
+    # enableDebuggingHandlers "enables server endpoints for log access and local running of
+    # containers and commands": kubelet-config.v1beta1; else they answer 405
+    kubelet = "/etc/kubernetes/kubelet.yaml"
+    off = Key("worker", kubelet, "enableDebuggingHandlers", False)
+    everybody = Key("worker", kubelet, "authorization.mode", "AlwaysAllow")
+    assert set(predicted("insecure", "kubelet-exec")) == {"succeeded"}
+    assert set(predicted("insecure", "kubelet-exec", off)) == {"refused"}
+    for name in ("kubelet-neighbour", "nodes-proxy-exec"):
+        assert predicted("hardened", name, everybody) == ["succeeded"]
+        assert predicted("hardened", name, everybody, off) == ["refused"]
+    assert set(predicted("insecure", "kubelet-read-only", off)) == {"succeeded"}
+
+
+AUTHORIZERS = """\
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthorizationConfiguration
+authorizers: [{type: Node, name: node}, {type: RBAC, name: rbac}]
+"""
+
+
+def test_authorizers_of_a_file_count_like_those_of_the_flag() -> None:
+    unit, file = "kube-apiserver.service", "/etc/kubernetes/authz.yaml"
+    edits = (
+        Flag("master", unit, "authorization-mode", None),
+        Flag("master", unit, "authorization-config", file),
+        Whole("master", file, AUTHORIZERS),
+    )
+    assert predicted("hardened", "controller-manager-token") == ["succeeded"]
+    assert predicted("hardened", "controller-manager-token", *edits) == ["succeeded"]
+    model = read_model(read_environment("hardened", edits))
+    assert controls["apiserver-authorization"].holds(model)
+
+
+SIGNS = "kube-controller-manager.service"
+
+
+@pytest.mark.parametrize(
+    ("edits", "signed"),
+    [
+        ((), True),
+        ((Flag("master", SIGNS, "controllers", "*,-csrsigning"),), False),
+        ((Flag("master", SIGNS, "controllers", "*,-csrapproving"),), True),
+        ((Flag("master", SIGNS, "controllers", "garbagecollector,csrsigning"),), True),
+        ((Flag("master", SIGNS, "controllers", "garbagecollector"),), False),
+        ((Flag("master", SIGNS, "cluster-signing-key-file", None),), False),
+    ],
+)
+def test_request_for_a_certificate_needs_somebody_who_signs(
+    edits: tuple[Edit, ...], signed: bool
+) -> None:
+    # --controllers: "'*' enables all on-by-default controllers, 'foo' enables the controller
+    # named 'foo', '-foo' disables the controller named 'foo'"
+    word = "succeeded" if signed else "refused"
+    assert set(predicted("insecure", "csr-self-approve", *edits)) == {word}
+    admitted = Flag(
+        "master",
+        "kube-apiserver.service",
+        "disable-admission-plugins",
+        "CertificateSubjectRestriction",
+    )
+    assert set(predicted("insecure", "csr-masters", *edits, admitted)) == {word}
+
+
+def test_read_only_port_of_another_number_is_read_as_well() -> None:
+    kubelet = "/etc/kubernetes/kubelet.yaml"
+    moved = Key("worker", kubelet, "readOnlyPort", 10355)
+    assert set(predicted("insecure", "kubelet-read-only", moved)) == {"succeeded"}
+    assert set(predicted("hardened", "kubelet-read-only", moved)) == {"succeeded"}
+    assert set(predicted("insecure", "kubelet-read-only")) == {"succeeded"}
+    closed = Key("worker", kubelet, "readOnlyPort", 0)
+    assert set(predicted("insecure", "kubelet-read-only", closed)) == {"refused"}

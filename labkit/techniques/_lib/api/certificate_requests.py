@@ -10,17 +10,30 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from labkit import agents
+from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold
-from labkit.model.decision import Action
-from labkit.techniques._lib.machines.admin import remove
+from labkit.model.decision import Action, unread_flags
+from labkit.techniques._lib.machines.admin import read, remove
 from labkit.techniques._lib.machines.reach import execution_place, run_from
+from labkit.techniques._lib.machines.waiting import wait_for
+from labkit.techniques._lib.technique import Prediction
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["APPROVE", "CREATE", "PATH", "SIGNER", "approval_of", "new_request", "remove_request"]
+__all__ = [
+    "APPROVE",
+    "CREATE",
+    "PATH",
+    "SIGNER",
+    "approval_of",
+    "is_signed",
+    "new_request",
+    "remove_request",
+    "signed_certificate",
+]
 
 GROUP = "certificates.k8s.io"
 PATH = f"/apis/{GROUP}/v1/certificatesigningrequests"
@@ -31,6 +44,12 @@ APPROVE = (
     Action("update", "certificatesigningrequests/approval", GROUP),
     Action("approve", "signers", GROUP, name=SIGNER),
 )
+#: The name of the controller that signs, and the name that it had before Kubernetes 1.28.
+SIGNING = ("certificatesigningrequest-signing-controller", "csrsigning")
+#: The keys that it signs with: one for clients of the apiserver, or else one for all signers.
+KEYS = ("cluster-signing-kube-apiserver-client-key-file", "cluster-signing-key-file")
+#: Seconds for it to sign.
+PATIENCE = 20.0
 #: The shortest validity that the apiserver accepts, in seconds.
 VALID_S = 600
 
@@ -64,6 +83,55 @@ def approval_of(request: dict[str, Any]) -> bytes:
     """Return the body that approves a request which was read from the apiserver."""
     condition = {"type": "Approved", "status": "True", "reason": "Labkit", "message": "by labkit"}
     return json.dumps({**request, "status": {"conditions": [condition]}}).encode()
+
+
+def is_signed(env: Environment) -> Prediction:
+    """Predict whether somebody signs an approved request for a client certificate.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
+    https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/
+    (--controllers, --cluster-signing-key-file)
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> is_signed(read_environment("insecure")).succeeds
+    True
+    """
+    manager = next((it for it in env.components if it.kind == "kube-controller-manager"), None)
+    if manager is None:
+        return Prediction(False, ("there is no controller manager, so nobody signs",))
+    if unread_flags(manager, "controllers"):
+        return Prediction(None, (f"its flags could not be read: {manager.source}",))
+    chosen = manager.given("controllers")
+    names = [item.value for item in manager.values("controllers")] if chosen else ["*"]
+    named = [it for it in names if it.removeprefix("-") in SIGNING]
+    if chosen and (named[0].startswith("-") if named else "*" not in names):
+        return Prediction(False, (f"the signing controller is off: {chosen.source}",))
+    key = next((given for name in KEYS if (given := manager.given(name)) and given.value), None)
+    if key is None:
+        return Prediction(
+            False, (f"the controller manager has no key to sign with: {manager.source}",)
+        )
+    return Prediction(True, (str(key.source),))
+
+
+def signed_certificate(lab: Lab, name: str) -> bytes:
+    """Wait until a request is signed, and return the certificate.
+
+    Raises
+    ------
+    ProbeTimeout
+        Nobody signed it in time.
+    """
+
+    def ask() -> str:
+        found: str = read(lab, f"{PATH}/{name}").get("status", {}).get("certificate", "")
+        return found
+
+    return base64.b64decode(wait_for(lab, ask, PATIENCE, "nobody signed the approved request"))
 
 
 def remove_request(lab: Lab, name: str) -> None:

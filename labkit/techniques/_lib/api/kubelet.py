@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from labkit.cluster.facts import Component
+from labkit.cluster.syntax.source import bool_of
 from labkit.errors import ProbeError
 from labkit.model import read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.api.ask import url_of
 from labkit.techniques._lib.machines.reach import Answer, address_in_lab, answer, run
 from labkit.techniques._lib.machines.waiting import wait_for
+from labkit.techniques._lib.technique import Prediction
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["CHANNEL", "as_apiserver", "kubelet_url", "retry_unknown_pod"]
+__all__ = [
+    "CHANNEL",
+    "DISABLED",
+    "as_apiserver",
+    "kubelet_url",
+    "retry_unknown_pod",
+    "runs_commands",
+    "serves_apiserver",
+]
 
 #: The kubelet of the worker that the pod shop/web runs on.
 CHANNEL = "kube-apiserver@* -> kubelet@worker1:*"
+#: What a kubelet answers at its endpoints for debugging if they are disabled. It authenticates and
+#: authorizes the caller before.
+DISABLED = "HTTP 405"
 #: Seconds for a restarted kubelet to learn about its pods.
 PATIENCE = 15.0
 OUTPUT = "\n%{http_code}"
@@ -28,6 +42,42 @@ OUTPUT = "\n%{http_code}"
 def kubelet_url(lab: Lab, path: str, channel: str = CHANNEL) -> str:
     """Return the URL of a path on the kubelet's main port."""
     return url_of(read_model(lab.environment).open_channels(channel)[0], path)
+
+
+def runs_commands(kubelet: Component) -> Prediction:
+    """Predict whether a kubelet runs commands in containers for the callers that it authorizes.
+
+    References
+    ----------
+    https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
+    (enableDebuggingHandlers)
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> runs_commands(read_environment("insecure").component("kubelet@worker1")).succeeds
+    True
+    """
+    handlers = kubelet.setting("enableDebuggingHandlers")
+    return Prediction(bool_of(handlers.value), (str(handlers.source),))
+
+
+def serves_apiserver(lab: Lab, command: Callable[[], object], pattern: str = CHANNEL) -> str:
+    """Show that a kubelet serves the apiserver: it runs the command, or else lists its pods.
+
+    Raises
+    ------
+    ProbeError
+        The kubelet refuses the apiserver too.
+    """
+    try:
+        command()
+    except ProbeError as error:
+        if DISABLED not in error.message:
+            raise
+        as_apiserver(lab, "GET", "/pods", pattern)
+        return "with the apiserver's certificate, it lists its pods; it runs commands for nobody"
+    return "with the apiserver's certificate, the same request runs the command"
 
 
 def retry_unknown_pod(lab: Lab, attempt: Callable[[], Verdict]) -> Verdict:
