@@ -14,7 +14,7 @@ from labkit.verification import verify
 from labkit.workshop.definition import SOLVED, Outcome
 from labkit.workshop.edited import EditedLab
 
-__all__ = ["Attempt", "compare", "hardened_state", "predictions"]
+__all__ = ["Attempt", "compare", "hardened_state", "predictions", "sets_of_names"]
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -130,7 +130,7 @@ def _tried(lab: EditedLab, model: Model, attempt: Attempt) -> Outcome | None:
     if verdict.succeeded:
         lines = (
             f"{what} still succeeds: {verdict.reason}",
-            "the files already forbid it, so a component runs with what it read before",
+            "the files already forbid it, and nothing has read them since",
         )
         return Outcome("not-restarted", lines)
     if predicted.succeeds is not False:
@@ -168,14 +168,18 @@ def _kept(
     return Outcome("client-broken", ("a legitimate client does not work as its files say:", *lines))
 
 
-def predictions(model: Model, names: Iterable[str]) -> dict[str, str]:
-    """Return what a model predicts for techniques at their first footholds.
+def predictions(
+    model: Model, names: Iterable[str], foothold: Foothold | None = None
+) -> dict[str, str]:
+    """Return what a model predicts for techniques.
 
     Parameters
     ----------
     model : Model
     names : iterable of str
         Names of techniques.
+    foothold : Foothold, optional
+        By default the first one of each technique.
 
     Returns
     -------
@@ -191,8 +195,34 @@ def predictions(model: Model, names: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in names:
         technique = techniques[name]
-        found[name] = technique.predict(model, technique.footholds[0]).word
+        found[name] = technique.predict(model, foothold or technique.footholds[0]).word
     return found
+
+
+def sets_of_names(answer: object) -> object:
+    """Return a participant's mapping with its lists and tuples of names as sets.
+
+    Parameters
+    ----------
+    answer : object
+
+    Returns
+    -------
+    object
+        The answer itself if it is no mapping.
+
+    Examples
+    --------
+    >>> sets_of_names({"insecure": ["etcd-read"]})
+    {'insecure': {'etcd-read'}}
+    """
+    if not isinstance(answer, Mapping):
+        return answer
+    kinds = (list, tuple, set, frozenset)
+    return {
+        key: {str(name) for name in names} if isinstance(names, kinds) else names
+        for key, names in answer.items()
+    }
 
 
 def compare(expected: Mapping[str, object], answer: object) -> Outcome:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from labkit.workshop.edited import EditedLab
 
-__all__ = ["KINDS", "SOLVED", "Exercise", "Hint", "Outcome", "Text", "WrongSolution"]
+__all__ = ["KINDS", "SOLVED", "Exercise", "Hint", "Outcome", "Task", "Text", "WrongSolution"]
 
 #: What a participant does: says what the model predicts, attacks the lab, or edits its files.
 KINDS = ("predict", "attack", "harden")
@@ -29,6 +29,15 @@ class Text(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
+        return str(self)
+
+
+class Task(Text):
+    """The text of an exercise, which JupyterLab shows as Markdown."""
+
+    __slots__ = ()
+
+    def _repr_markdown_(self) -> str:
         return str(self)
 
 
@@ -58,9 +67,9 @@ class Outcome:
         return self.state == SOLVED
 
     def __repr__(self) -> str:
-        first, *more = self.lines or ("",)
+        first, *more = self.lines or (self.state,)
         word = SOLVED if self.solved else "not yet"
-        return "\n".join([f"{word}: {first}".rstrip(": "), *(f"  {line}" for line in more)])
+        return "\n".join([f"{word}: {first}", *(f"  {line}" for line in more)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +175,10 @@ class Exercise:
         return self.kind != "harden"
 
     @property
-    def text(self) -> Text:
+    def text(self) -> Task:
         """The task, with its title and how to check it."""
         check = f"%check {self.name}{' answer' if self.has_answer else ''}"
         head = f"### {self.name} ({self.kind}, in `{self.mode}`): {self.title}"
-        return Text(
+        return Task(
             f"{head}\n\n{self.task.strip()}\n\nCheck it: `{check}`. Stuck: `%hint {self.name}`."
         )

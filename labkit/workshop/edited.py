@@ -41,12 +41,10 @@ class EditedLab(Lab):
             A file cannot be understood.
         """
         known: Environment = super().environment
-        nodes = [node for node in known.nodes if node.role != "attacker"]
+        nodes = {node.name: node for node in known.nodes if node.role != "attacker"}
         with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
-            found = dict(zip(nodes, pool.map(self._files, nodes), strict=True))
-        edits, self.uneven = hand_edits(
-            {node.name: node for node in nodes}, {node.name: files for node, files in found.items()}
-        )
+            found = dict(zip(nodes, pool.map(self._files, nodes.values()), strict=True))
+        edits, self.uneven = hand_edits(nodes, found)
         return read_environment(known.folder, (*known.edits, *edits)) if edits else known
 
     @property

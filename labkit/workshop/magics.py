@@ -13,6 +13,7 @@ from labkit.lab import Lab
 from labkit.lab.attach import chosen_name
 from labkit.lab.progress import QuietReporter
 from labkit.workshop import session
+from labkit.workshop.definition import Task
 
 __all__ = ["register"]
 
@@ -112,21 +113,25 @@ def _lab(mode: str) -> Lab:
 
 def _printing(
     name: str, function: Callable[[Sequence[str]], object], least: int, most: int
-) -> Callable[[str], None]:
-    """Return a magic that prints a result or an error, without a traceback."""
+) -> Callable[[str], Task | None]:
+    """Return a magic that prints a result or an error without a traceback, and returns a task."""
 
     @wraps(function)
-    def magic(line: str) -> None:
+    def magic(line: str) -> Task | None:
         try:
             words = shlex.split(line)
         except ValueError:  # a quote without its partner
             words = []
         if not least <= len(words) <= most:
             print(f"usage: {USAGE[name]}")
-            return
+            return None
         try:
-            print(function(words))
+            result: object = function(words)
         except LabkitError as error:
-            print(error)
+            result = error
+        if isinstance(result, Task):
+            return result
+        print(result)
+        return None
 
     return magic

@@ -11,7 +11,7 @@ from labkit.lab.progress import QuietReporter
 from labkit.registry import Registry
 from labkit.tables import columns
 from labkit.workshop import exercises
-from labkit.workshop.definition import Exercise, Outcome, Text
+from labkit.workshop.definition import Exercise, Outcome, Task, Text
 from labkit.workshop.edited import EditedLab
 from labkit.workshop.flags import flag_of
 from labkit.workshop.records import Record, after_check, next_hint, read_progress, write_progress
@@ -22,7 +22,7 @@ EXERCISES = cast("Registry[Exercise]", exercises)
 __all__ = ["check", "exercise", "hint", "progress", "reset"]
 
 
-def exercise(name: str, *, lab: str | None = None) -> Text:
+def exercise(name: str, *, lab: str | None = None) -> Task:
     """Return the task of an exercise, and put what it needs into the lab.
 
     Parameters
@@ -34,7 +34,7 @@ def exercise(name: str, *, lab: str | None = None) -> Text:
 
     Returns
     -------
-    Text
+    Task
 
     Raises
     ------

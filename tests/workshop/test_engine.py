@@ -302,10 +302,10 @@ class Shell:
 
     def __init__(self) -> None:
         self.user_ns: dict[str, object] = {}
-        self.magics: dict[str, Callable[[str], None]] = {}
+        self.magics: dict[str, Callable[[str], object]] = {}
 
     def register_magic_function(
-        self, function: Callable[[str], None], kind: str, name: str
+        self, function: Callable[[str], object], kind: str, name: str
     ) -> None:
         assert kind == "line"
         self.magics[name] = function
@@ -322,9 +322,9 @@ def test_magics_are_registered(shell: Shell) -> None:
     assert set(shell.magics) == {"attack", "check", "exercise", "hint", "lab", "progress"}
 
 
-def test_exercise_magic_prints_the_task(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
-    shell.magics["exercise"]("etcd-2")
-    assert capsys.readouterr().out == f"{exercises['etcd-2'].text}\n"
+def test_exercise_magic_shows_the_task(shell: Shell) -> None:
+    shown: Any = shell.magics["exercise"]("etcd-2")
+    assert shown._repr_markdown_() == repr(shown) == exercises["etcd-2"].text
 
 
 @pytest.mark.parametrize(

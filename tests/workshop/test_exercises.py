@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,3 +148,25 @@ def test_wrong_prediction_does_not_name_what_is_wrong() -> None:
     said = repr(compare({"first": 1, "second": 2}, {"first": 1, "second": 3}))
     assert "first" not in said
     assert "second" not in said
+
+
+# -- predictions need no lab ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "exercise", [it for it in ALL if it.kind == "predict"], ids=lambda it: it.name
+)
+def test_prediction_is_proven_both_ways(exercise: Exercise) -> None:
+    lab: Any = None
+    assert not exercise.check(lab, None).solved
+    for wrong in exercise.wrong:
+        outcome = exercise.check(lab, answer_of(wrong.code))
+        assert outcome.state == wrong.state, wrong.what
+        assert wrong.says in repr(outcome), wrong.what
+    assert exercise.check(lab, answer_of(exercise.solution)).solved
+
+
+def answer_of(code: str) -> object:
+    namespace: dict[str, object] = {}
+    exec(code, namespace)
+    return namespace["answer"]

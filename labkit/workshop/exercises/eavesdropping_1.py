@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from labkit.loading import load_model
-from labkit.workshop.checks import compare, predictions
+from labkit.workshop.checks import compare, predictions, sets_of_names
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
@@ -30,14 +28,7 @@ def check(lab: EditedLab, answer: object) -> Outcome:
     for mode in ("insecure", "hardened"):
         said = predictions(load_model(mode), TECHNIQUES)
         expected[mode] = {name for name, word in said.items() if word == "succeeded"}
-    given = answer
-    if isinstance(answer, dict):
-        given = {mode: _names(names) for mode, names in answer.items()}
-    return compare(expected, given)
-
-
-def _names(names: object) -> object:
-    return set(names) if isinstance(names, Iterable) and not isinstance(names, str) else names
+    return compare(expected, sets_of_names(answer))
 
 
 EXERCISE = Exercise(

