@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def key(file: Path) -> str:
-    """Return the key; make a random one if there is none."""
+    """Return the key; make a random one if the file is missing."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = file.with_name(f"{file.name}.{os.getpid()}")
     new.touch(mode=0o600)

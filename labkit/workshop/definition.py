@@ -127,8 +127,8 @@ class Exercise:
     hints : tuple of Hint
         From general to particular. The solution comes after the last one.
     check : callable
-        Takes an :class:`~labkit.workshop.edited.EditedLab` and the participant's answer, which is
-        None for exercises without one, and returns an :class:`Outcome`.
+        Takes an :class:`~labkit.workshop.edited.EditedLab` and the participant's answer, or None if
+        there is no answer, and returns an :class:`Outcome`.
     solution : str
         Python, as it is typed into a notebook; it sets `answer` if the exercise wants one.
     wrong : tuple of WrongSolution
