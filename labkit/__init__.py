@@ -61,5 +61,10 @@ def _package(name: str) -> Any:
 __getattr__ = with_old_names(__name__, _OLD, _package)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Add the workshop's magics to IPython: ``%load_ext labkit`` calls it."""
+    importlib.import_module("labkit.workshop.magics").register(shell)
+
+
 def __dir__() -> list[str]:
     return list(__all__)

@@ -12,6 +12,8 @@ from .verification import verify
 techniques: Registry[Technique]
 controls: Registry[Control]
 
+def load_ipython_extension(shell: object) -> None: ...
+
 __all__ = [
     "Channel",
     "Claim",

@@ -1,4 +1,4 @@
-"""Packages that are mappings: each of their modules holds one technique or one control."""
+"""Packages that are mappings: each of their modules holds one technique, control or exercise."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
 
     #: The name under which each module holds its entry; the package sets it.
     ATTRIBUTE: str
+    #: The command that lists the entries, if it is not ``labkit KIND list``.
+    LISTED_BY: str = ""
     __path__: list[str]
 
     def _names(self) -> dict[str, T | None]:
@@ -67,7 +69,8 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
             from difflib import get_close_matches
 
             near = get_close_matches(name, self._names(), n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]!r}?" if near else f"labkit {kind} list"
+            listed_by = self.LISTED_BY or f"labkit {kind} list"
+            hint = f"did you mean {near[0]!r}?" if near else listed_by
             raise NoSuchName(f"there is no {kind} {name!r}", hint=hint)
         return found
 

@@ -35,7 +35,7 @@ PATTERNS = ("run/labkit*", "run/systemd/system/*", "var/log/labkit*", "dev/shm/*
 CHANGING = re.compile(
     r"^/(etc/(hosts|hostname|resolv\.conf|cni(/.*)?|mtab)"
     r"|tmp/systemd-private-.*|tmp/\.\w+-unix|run/labkit-(ready|wait\..*)"
-    r"|var/lib/labkit/(since(\.new)?|edits\.json(\.new)?|etcd-users|fingerprint\.json|etc\.tar|etcd-keys\.json|pending))$"
+    r"|var/lib/labkit/(since(\.new)?|edits\.json(\.new)?|etcd-users|fingerprint\.json|etc\.tar|etcd-keys\.json|pending|workshop(/.*)?))$"
 )
 #: The socket of the machine's own Docker Engine.
 ENGINE = "/run/docker.sock"

@@ -44,6 +44,7 @@ COMMANDS = {
     "export": "export.export",
     "report": "report.report",
     "notebooks": "notebooks.notebooks",
+    "workshop": "workshop.app",
     "technique": "technique.app",
     "control": "control.app",
     "image": "image.app",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ from labkit.cli._messages import say
 from labkit.cli._options import Quiet
 from labkit.errors import ConfigError
 
-__all__ = ["notebooks"]
+__all__ = ["notebooks", "say_how_to_open", "write_notebooks"]
 
 
 def notebooks(
@@ -29,6 +30,31 @@ def notebooks(
     from labkit.resources import notebooks_dir
 
     kit = {path.name: path.read_bytes() for path in sorted(notebooks_dir().glob("*.ipynb"))}
+    write_notebooks(folder, kit, overwrite=overwrite, command="labkit notebooks")
+    say_how_to_open(folder, quiet=quiet)
+
+
+def write_notebooks(
+    folder: Path, kit: Mapping[str, bytes], *, overwrite: bool, command: str
+) -> None:
+    """Write notebooks into a folder, and print the paths of those that it did not hold.
+
+    Parameters
+    ----------
+    folder : Path
+        Created if missing.
+    kit : mapping of str to bytes
+        The notebooks by their file names.
+    overwrite : bool
+        Replace notebooks that differ.
+    command : str
+        The command that writes them, for a hint.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds notebooks that differ, or cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         there = {name: (folder / name).read_bytes() for name in kit if (folder / name).exists()}
@@ -37,7 +63,7 @@ def notebooks(
             raise ConfigError(
                 f"{folder} holds notebooks that differ from labkit's; nothing was written",
                 evidence=changed,
-                hint=f"choose another folder, or: labkit notebooks --overwrite {_quoted(folder)}",
+                hint=f"choose another folder, or: {command} --overwrite {_quoted(folder)}",
             )
         for name, data in kit.items():
             if there.get(name) != data:
@@ -48,6 +74,17 @@ def notebooks(
             f"{folder}: notebooks cannot be written: {error.strerror}",
             hint=f"ls -ld {_quoted(folder.parent)}",
         ) from error
+
+
+def say_how_to_open(folder: Path, *, quiet: bool) -> None:
+    """Say which command opens the notebooks of a folder in JupyterLab.
+
+    Parameters
+    ----------
+    folder : Path
+    quiet : bool
+        Say nothing.
+    """
     python = _quoted(sys.executable)
     if find_spec("jupyterlab") is None:
         say(f"JupyterLab is missing: {python} -m pip install 'labkit[notebooks]'", quiet=quiet)

@@ -8,7 +8,7 @@ from labkit.errors import NoSuchLab
 from labkit.lab.lab import Lab
 from labkit.lab.progress import QuietReporter
 
-__all__ = ["attach"]
+__all__ = ["attach", "chosen_name"]
 
 
 def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
@@ -43,7 +43,7 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
 
         insecure, hardened = labkit.attach("insecure", "hardened")
     """
-    name = name or os.environ.get("LABKIT_NAME") or "default"
+    name = chosen_name(name)
     labs = tuple(Lab(mode, name=name, reporter=QuietReporter()) for mode in modes)
     for mode, lab in zip(modes, labs, strict=True):
         status = lab.status()
@@ -57,3 +57,23 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
         if status.other_files:
             lab.require_same_files()
     return labs
+
+
+def chosen_name(name: str | None) -> str:
+    """Return a lab's name, or that of the labs that a person chose for the session.
+
+    Parameters
+    ----------
+    name : str or None
+        None for the value of ``LABKIT_NAME``, else "default".
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> chosen_name("demo")
+    'demo'
+    """
+    return name or os.environ.get("LABKIT_NAME") or "default"

@@ -1,0 +1,21 @@
+import labkit.registry
+
+from .copies import participant_copy
+from .definition import Exercise, Hint, Outcome, WrongSolution
+from .session import check, exercise, hint, progress, reset
+
+exercises: labkit.registry.Registry[Exercise]
+
+__all__ = [
+    "Exercise",
+    "Hint",
+    "Outcome",
+    "WrongSolution",
+    "check",
+    "exercise",
+    "exercises",
+    "hint",
+    "participant_copy",
+    "progress",
+    "reset",
+]

@@ -1,0 +1,259 @@
+"""How checks look at a lab: techniques are tried, and the channels in question are verified."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from labkit import techniques
+from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
+from labkit.model import Foothold, Model, read_model
+from labkit.verification import verify
+from labkit.workshop.definition import SOLVED, Outcome
+from labkit.workshop.edited import EditedLab
+
+__all__ = ["Attempt", "compare", "hardened_state", "predictions", "sets_of_names"]
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attack that must be refused.
+
+    Parameters
+    ----------
+    technique : str
+        Its name.
+    reasons : str
+        A regular expression for the reasons that count; another reason is another door, or a
+        component that is gone.
+    foothold : Foothold, optional
+        By default the technique's first one.
+    """
+
+    technique: str
+    reasons: str
+    foothold: Foothold | None = None
+
+
+def hardened_state(
+    lab: EditedLab,
+    attempts: Sequence[Attempt],
+    keep: Sequence[str],
+    demand: Mapping[str, str] = NOTHING,
+) -> Outcome:
+    """Check a lab that somebody hardened by hand.
+
+    Parameters
+    ----------
+    lab : EditedLab
+    attempts : sequence of Attempt
+        Each must be refused, as the files of the machines say and for the right reason.
+    keep : sequence of str
+        Shell patterns for the ids of channels. Each must match an open channel, and what the files
+        say of these channels must be true in the lab: the legitimate clients still work.
+    demand : mapping of str to str
+        The value that a property of each of these channels must have, by the property's name.
+
+    Returns
+    -------
+    Outcome
+        Not solved if anything has no clear result: no answer is never a refusal.
+
+    Raises
+    ------
+    LabBusy
+        Another process changes the lab.
+    NoSuchLab
+        The lab is not up.
+    """
+    try:
+        with lab.exclusive("check"):
+            return _look(lab, attempts, keep, demand)
+    except ConfigError as error:
+        evidence = (error.message, *error.evidence)
+        return Outcome("unreadable", ("a file cannot be understood:", *evidence))
+    except LabBusy:
+        raise
+    except LabkitError as error:
+        status = lab.status()
+        if status.state in ("absent", "incomplete") or status.other_files:
+            raise
+        if status.state != "ready":
+            return Outcome(
+                "does-not-run",
+                (
+                    "something of the lab does not run:",
+                    *status.lines(),
+                    f"mend it, or go back to the start: %lab reset {lab.mode}",
+                ),
+            )
+        return Outcome("unclear", ("the lab gave no clear answer:", error.message, *error.evidence))
+
+
+def _look(
+    lab: EditedLab, attempts: Sequence[Attempt], keep: Sequence[str], demand: Mapping[str, str]
+) -> Outcome:
+    lab.recover()
+    model = read_model(lab.environment)
+    if lab.uneven:
+        lines = ("machines that do the same work differ:", *lab.uneven)
+        return Outcome("uneven", lines)
+    for attempt in attempts:
+        if found := _tried(lab, model, attempt):
+            return found
+    return _kept(lab, model, keep, demand) or Outcome(
+        SOLVED,
+        (
+            f"refused: {', '.join(attempt.technique for attempt in attempts)}",
+            "the legitimate clients still work",
+        ),
+    )
+
+
+def _tried(lab: EditedLab, model: Model, attempt: Attempt) -> Outcome | None:
+    """Try an attack; return None if it is refused as it should be."""
+    technique = techniques[attempt.technique]
+    foothold = attempt.foothold or technique.footholds[0]
+    what = f"{technique.name} ({foothold})"
+    predicted = technique.predict(model, foothold)
+    try:
+        verdict = technique.run(lab, foothold)
+    except ProbeError as error:
+        lines = (f"{what} has no clear result, which is no refusal:", error.message)
+        return Outcome("unclear", (*lines, *error.evidence[:3]))
+    if verdict.succeeded and predicted.succeeds:
+        return Outcome("open", (f"{what} still succeeds: {verdict.reason}",))
+    if verdict.succeeded:
+        lines = (
+            f"{what} still succeeds: {verdict.reason}",
+            "the files already forbid it, and nothing has read them since",
+        )
+        return Outcome("not-restarted", lines)
+    if predicted.succeeds is not False:
+        lines = (
+            f"{what} is refused now ({verdict.reason}), but the files still allow it",
+            "after the next start it succeeds again",
+        )
+        return Outcome("not-in-files", lines)
+    if not re.fullmatch(attempt.reasons, verdict.reason):
+        text = f"{what} is refused for another reason than the one wanted: {verdict.reason}"
+        return Outcome("other-reason", (text,))
+    return None
+
+
+def _kept(
+    lab: EditedLab, model: Model, keep: Iterable[str], demand: Mapping[str, str]
+) -> Outcome | None:
+    """Verify the channels of the legitimate clients; return None if they work."""
+    chosen = []
+    for pattern in keep:
+        found = model.open_channels(pattern)
+        if not found:
+            return Outcome("client-gone", (f"no legitimate client is left: {pattern}",))
+        for channel in found:
+            for name, wanted in demand.items():
+                value = getattr(channel, name).value
+                if value != wanted:
+                    return Outcome("weak", (f"{channel.id}: {name} is {value}",))
+        chosen += [channel.id for channel in found]
+    report = verify(lab, model, only=chosen)
+    wrong = [*report.disagree, *report.unprobed]
+    if not wrong:
+        return None
+    lines = tuple(f"{row.channel}: {row.property}: {row.reason}" for row in wrong[:4])
+    return Outcome("client-broken", ("a legitimate client does not work as its files say:", *lines))
+
+
+def predictions(
+    model: Model, names: Iterable[str], foothold: Foothold | None = None
+) -> dict[str, str]:
+    """Return what a model predicts for techniques.
+
+    Parameters
+    ----------
+    model : Model
+    names : iterable of str
+        Names of techniques.
+    foothold : Foothold, optional
+        By default the first one of each technique.
+
+    Returns
+    -------
+    dict of str to str
+        "succeeded", "refused" or "unknown", by the technique's name.
+
+    Examples
+    --------
+    >>> from labkit import load_model
+    >>> predictions(load_model("hardened"), ["etcd-read", "docker-client-certificate"])
+    {'etcd-read': 'refused', 'docker-client-certificate': 'succeeded'}
+    """
+    found = {}
+    for name in names:
+        technique = techniques[name]
+        found[name] = technique.predict(model, foothold or technique.footholds[0]).word
+    return found
+
+
+def sets_of_names(answer: object) -> object:
+    """Return a participant's mapping with its lists and tuples of names as sets.
+
+    Parameters
+    ----------
+    answer : object
+
+    Returns
+    -------
+    object
+        The answer itself if it is no mapping.
+
+    Examples
+    --------
+    >>> sets_of_names({"insecure": ["etcd-read"]})
+    {'insecure': {'etcd-read'}}
+    """
+    if not isinstance(answer, Mapping):
+        return answer
+    kinds = (list, tuple, set, frozenset)
+    return {
+        key: {str(name) for name in names} if isinstance(names, kinds) else names
+        for key, names in answer.items()
+    }
+
+
+def compare(expected: Mapping[str, object], answer: object) -> Outcome:
+    """Compare a participant's prediction with that of the model.
+
+    Parameters
+    ----------
+    expected : mapping of str to object
+        What the model says, by the name of the question.
+    answer : object
+        The participant's mapping, or None.
+
+    Returns
+    -------
+    Outcome
+        It gives the number of right answers, and does not name the wrong ones.
+
+    Examples
+    --------
+    >>> compare({"a": "refused", "b": "succeeded"}, {"a": "refused", "b": "refused"})
+    not yet: 1 of 2 is as the model says
+    """
+    if not isinstance(answer, Mapping):
+        lines = ("there is no answer: give a dict with a value for each of", *expected)
+        return Outcome("no-answer", lines)
+    if missing := [name for name in expected if name not in answer]:
+        return Outcome("incomplete", (f"no answer for {', '.join(missing)}",))
+    if others := [str(name) for name in answer if name not in expected]:
+        return Outcome("other-names", (f"not asked: {', '.join(others)}",))
+    right = sum(answer[name] == value for name, value in expected.items())
+    if right == len(expected):
+        return Outcome(SOLVED, (f"all {right} are as the model says",))
+    word = "is" if right == 1 else "are"
+    return Outcome("wrong-answer", (f"{right} of {len(expected)} {word} as the model says",))

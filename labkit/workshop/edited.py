@@ -1,0 +1,111 @@
+"""A lab whose environment is read back from its machines, as people edited them by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+from labkit import agents
+from labkit.cluster import Environment, Node, read_environment
+from labkit.cluster.edits import Whole
+from labkit.lab import Lab
+from labkit.lab.change import RANDOM_VALUE
+from labkit.lab.files import RANDOM
+
+__all__ = ["EditedLab", "hand_edits"]
+
+
+class EditedLab(Lab):
+    """A lab whose environment has the present files of its machines.
+
+    So a technique or a verification knows the ports, certificates and policies that somebody set by
+    hand. It has the parameters of :class:`~labkit.lab.Lab`.
+
+    Attributes
+    ----------
+    uneven : tuple of str
+        One line for each file that was changed on some machines of a role and not on the others.
+    """
+
+    uneven: tuple[str, ...] = ()
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The environment as the files of the machines say it.
+
+        Raises
+        ------
+        ConfigError
+            A file cannot be understood.
+        """
+        known: Environment = super().environment
+        nodes = {node.name: node for node in known.nodes if node.role != "attacker"}
+        with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
+            found = dict(zip(nodes, pool.map(self._files, nodes.values()), strict=True))
+        edits, self.uneven = hand_edits(nodes, found)
+        return read_environment(known.folder, (*known.edits, *edits)) if edits else known
+
+    @property
+    def master(self) -> str:
+        """The name of the lab's master."""
+        return self._master_name
+
+    def _files(self, node: Node) -> dict[str, str]:
+        argv = agents.argv("configuration")
+        output = self.exec(node.name, argv, stdin=json.dumps(sorted(node.files)).encode())
+        files: dict[str, str] = json.loads(output.stdout)
+        return files
+
+
+def hand_edits(
+    nodes: Mapping[str, Node], found: Mapping[str, Mapping[str, str]]
+) -> tuple[tuple[Whole, ...], tuple[str, ...]]:
+    """Return what people edited by hand, as edits.
+
+    Parameters
+    ----------
+    nodes : mapping of str to Node
+        The machines by name, with the files that they came up with.
+    found : mapping of str to mapping of str to str
+        The present files of each machine, by the machine's name and their path.
+
+    Returns
+    -------
+    edits : tuple of Whole
+        Machines of a role share their files; where they differ, the first changed one counts.
+    uneven : tuple of str
+        One line for each file that not all machines of a role have in the same version.
+    """
+    edits, uneven = [], []
+    for role in dict.fromkeys(node.role for node in nodes.values()):
+        peers = [node for node in nodes.values() if node.role == role]
+        paths = sorted({path for it in peers for path in (*it.files, *found[it.name])})
+        for path in paths:
+            before = _written(peers[0], path)
+            now = {it.name: _plain(found[it.name].get(path), before) for it in peers}
+            changed = [name for name, text in now.items() if text != before]
+            if not changed:
+                continue
+            edits.append(Whole(role, path, now[changed[0]]))
+            if len(set(now.values())) > 1:
+                rest = [name for name in now if now[name] != now[changed[0]]]
+                uneven.append(f"{path} of {_names(rest)} is not that of {changed[0]}")
+    return tuple(edits), tuple(uneven)
+
+
+def _names(names: Sequence[str]) -> str:
+    return " and ".join(names)
+
+
+def _written(node: Node, path: str) -> str | None:
+    """Return the text with which a machine came up, or None if the file is new."""
+    return node.files[path].read_text() if path in node.files else None
+
+
+def _plain(text: str | None, before: str | None) -> str | None:
+    """Return a file's text, with placeholders where the lab wrote random values."""
+    if text is None or before is None or RANDOM.decode() not in before:
+        return text
+    return RANDOM_VALUE.sub(lambda _: RANDOM, text.encode()).decode()

@@ -1,0 +1,88 @@
+"""Close etcd's second port on every member, and keep etcd's clients."""
+
+from __future__ import annotations
+
+from labkit.workshop.checks import Attempt, hardened_state
+from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
+from labkit.workshop.edited import EditedLab
+
+__all__ = ["EXERCISE"]
+
+#: What each line of a solution does on one member.
+EDIT = """    insecure.exec(member, ["sed", "-i", "s#,http://0.0.0.0:2378##", unit])
+"""
+RESTART = """    insecure.exec(member, ["systemctl", "daemon-reload"])
+    insecure.exec(member, ["systemctl", "restart", "etcd"])
+"""
+START = """unit = "/etc/systemd/system/etcd.service"
+for member in {}:
+"""
+ALL = '("etcd1", "etcd2", "etcd3")'
+
+
+def check(lab: EditedLab, answer: object) -> Outcome:
+    """Try the second port; then verify the channels of the apiserver and of flanneld."""
+    return hardened_state(
+        lab,
+        [Attempt("etcd-second-listener", "connection refused")],
+        ["kube-apiserver@master -> etcd@*", "flanneld@* -> etcd@*"],
+    )
+
+
+EXERCISE = Exercise(
+    name="etcd-2",
+    title="Close the second port",
+    notebook="02-etcd",
+    kind="harden",
+    mode="insecure",
+    task="""
+Everything that reads etcd's first port can also be read on port 2378, which the monitoring does not
+use any more. Edit the files of the lab's machines until nobody gets an answer there. The apiserver
+and flanneld use port 2379 and must still work.
+
+Work in a terminal (`labkit exec etcd1 --mode insecure -- COMMAND`), or in a cell with
+`insecure.exec("etcd1", [...])`.
+""",
+    hints=(
+        Hint(
+            "Machines of one role share their work. Change all of them, not only the first.",
+            "uneven",
+        ),
+        Hint("A process reads its unit when it starts.", "not-restarted"),
+        Hint(
+            "A rule of a firewall is gone after the next boot. Change what opens the port.",
+            "not-in-files",
+        ),
+        Hint(
+            "labkit logs etcd1 etcd --mode insecure says why a unit does not run.", "does-not-run"
+        ),
+        Hint("What does etcd listen on? Look into /etc/systemd/system/etcd.service on etcd1."),
+        Hint(
+            "--listen-client-urls takes several URLs, separated by commas. Then: systemctl "
+            "daemon-reload, systemctl restart etcd."
+        ),
+    ),
+    check=check,
+    solution=START.format(ALL) + EDIT + RESTART,
+    wrong=(
+        WrongSolution(
+            "only one member of three",
+            START.format('("etcd1",)') + EDIT + RESTART,
+            "uneven",
+            "etcd.service of etcd2 and etcd3 is not that of etcd1",
+        ),
+        WrongSolution(
+            "the files without a restart",
+            START.format(ALL) + EDIT,
+            "not-restarted",
+            "the files already forbid it",
+        ),
+        WrongSolution(
+            "the member is stopped",
+            'insecure.exec("etcd1", ["systemctl", "stop", "etcd"])',
+            "does-not-run",
+            "%lab reset insecure",
+        ),
+    ),
+    techniques=("etcd-second-listener",),
+)

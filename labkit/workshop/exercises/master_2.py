@@ -1,0 +1,75 @@
+"""Take the administrator's kubeconfig away from other users, so that it stays so after a boot."""
+
+from __future__ import annotations
+
+from labkit.model.footholds import USER_ON_MASTER
+from labkit.workshop.checks import Attempt, hardened_state
+from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
+from labkit.workshop.edited import EditedLab
+
+__all__ = ["EXERCISE"]
+
+KEY, RULES = "/etc/kubernetes/pki/admin.key", "/etc/tmpfiles.d/kubernetes.conf"
+CHMOD = 'insecure.exec("master", ["chmod", "0600", "/etc/kubernetes/admin.conf", "{}"])\n'
+ATTEMPT = Attempt("admin-kubeconfig", ".*permission denied.*", USER_ON_MASTER)
+
+
+def check(lab: EditedLab, answer: object) -> Outcome:
+    """Read the key as alice, now and after what systemd does at each boot."""
+    keep = ["kubectl/admin@master -> kube-apiserver@*"]
+    before = hardened_state(lab, [ATTEMPT], keep)
+    if before.state not in ("solved", "not-in-files"):
+        return before
+    lab.exec("master", ["systemd-tmpfiles", "--create", RULES])
+    after = hardened_state(lab, [ATTEMPT], keep)
+    if after.state == "open":
+        lines = (
+            "alice cannot read it now, and she can after the next boot",
+            "at each boot systemd sets modes again, as on this machine just now",
+        )
+        return Outcome("undone-at-boot", lines)
+    return after
+
+
+EXERCISE = Exercise(
+    name="master-2",
+    title="The administrator's kubeconfig is nobody else's",
+    notebook="03-master",
+    kind="harden",
+    mode="insecure",
+    task="""
+Every user on the master can read `/etc/kubernetes/admin.conf` and the key that it names. Edit the
+machine until alice cannot act as the administrator, and until this is still so after the next boot.
+The administrator, who is root on the master, must still be served.
+""",
+    hints=(
+        Hint(
+            "systemd-tmpfiles sets owners and modes at each boot: man tmpfiles.d.", "undone-at-boot"
+        ),
+        Hint("The certificate and the key are files of their own: admin.conf names them."),
+        Hint("Look into /etc/tmpfiles.d/kubernetes.conf, then: systemd-tmpfiles --create."),
+    ),
+    check=check,
+    solution=f"""
+rules = "{RULES}"
+for name in ("admin.conf", "pki/admin.key"):
+    path = f"/etc/kubernetes/{{name}}"
+    insecure.exec("master", ["sed", "-i", rf"s#\\({{path}} *\\) 0644#\\1 0600#", rules])
+insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
+""",
+    wrong=(
+        WrongSolution(
+            "chmod alone",
+            CHMOD.format(KEY),
+            "undone-at-boot",
+            "she can after the next boot",
+        ),
+        WrongSolution(
+            "the rules without their effect",
+            f'insecure.exec("master", ["sed", "-i", "s/ 0644 / 0600 /", "{RULES}"])',
+            "not-restarted",
+            "the files already forbid it",
+        ),
+    ),
+    techniques=("admin-kubeconfig",),
+)

@@ -1,0 +1,88 @@
+"""Flags: what an attack exercise asks for, different in each lab."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+from labkit import agents
+from labkit.workshop.definition import SOLVED, Outcome
+from labkit.workshop.edited import EditedLab
+
+__all__ = ["KEY", "check_flag", "derive_flag", "flag_of"]
+
+#: The key of a lab, on its master.
+KEY = "/var/lib/labkit/workshop/key"
+
+
+def flag_of(lab: EditedLab, exercise: str) -> str:
+    """Return the flag of an exercise in a lab.
+
+    It is an HMAC of the exercise's name. Its key is random, and only root on the lab's master can
+    read it, so that a flag of one lab is of no use in another.
+
+    Parameters
+    ----------
+    lab : EditedLab
+    exercise : str
+        The exercise's name.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    LabError
+        The lab's master does not answer.
+    """
+    key = lab.exec(lab.master, agents.argv("workshop_key", KEY)).text.strip()
+    return derive_flag(bytes.fromhex(key), exercise)
+
+
+def derive_flag(key: bytes, exercise: str) -> str:
+    """Return the flag that belongs to a key and the name of an exercise.
+
+    Parameters
+    ----------
+    key : bytes
+    exercise : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> derive_flag(bytes(32), "etcd-1")
+    'labkit-flag-45dfe7177c20a684f9134c3e'
+    """
+    mac = hmac.new(key, exercise.encode(), hashlib.sha256)
+    return f"labkit-flag-{mac.hexdigest()[:24]}"
+
+
+def check_flag(lab: EditedLab, exercise: str, answer: object) -> Outcome:
+    """Compare an answer with the flag of an exercise.
+
+    Parameters
+    ----------
+    lab : EditedLab
+    exercise : str
+        The exercise's name.
+    answer : object
+        A text, or None if there is no answer yet.
+
+    Returns
+    -------
+    Outcome
+    """
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer or "")
+    given, flag = text.strip().encode(), flag_of(lab, exercise).encode()
+    if not given:
+        return Outcome("no-answer", ("there is no answer: put the flag into the variable answer",))
+    if hmac.compare_digest(given, flag):
+        return Outcome(SOLVED, ("this is the flag of this lab",))
+    if hmac.compare_digest(given, base64.b64encode(flag)):
+        return Outcome("encoded", ("this is the right value in base64: decode it",))
+    return Outcome("wrong-answer", (f"this is not the flag of {exercise} in this lab",))

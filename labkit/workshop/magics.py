@@ -1,0 +1,137 @@
+"""The magics of the workshop for IPython; ``%load_ext labkit`` registers them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+from labkit import techniques
+from labkit.errors import ConfigError, LabkitError
+from labkit.lab import Lab
+from labkit.lab.attach import chosen_name
+from labkit.lab.progress import QuietReporter
+from labkit.workshop import session
+from labkit.workshop.definition import Task
+
+__all__ = ["register"]
+
+MODES = ("insecure", "hardened")
+
+
+def register(shell: Any) -> None:
+    """Register the magics.
+
+    Parameters
+    ----------
+    shell : IPython.core.interactiveshell.InteractiveShell
+    """
+
+    def check(words: Sequence[str]) -> object:
+        """%check NAME [VARIABLE]: check an exercise; the variable holds your answer."""
+        name, *variables = words
+        for variable in variables:
+            if variable not in shell.user_ns:
+                raise ConfigError(
+                    f"there is no variable {variable!r}",
+                    hint=f"run the cell that sets it, then %check {name} {variable}",
+                )
+        return session.check(name, *(shell.user_ns[variable] for variable in variables))
+
+    magics: dict[str, tuple[Callable[[Sequence[str]], object], int, int]] = {
+        "exercise": (lambda words: session.exercise(words[0]), 1, 1),
+        "check": (check, 1, 2),
+        "hint": (lambda words: session.hint(words[0]), 1, 1),
+        "progress": (lambda words: session.progress(), 0, 0),
+        "attack": (attack, 1, 2),
+        "lab": (lab, 1, 2),
+    }
+    for name, (function, least, most) in magics.items():
+        shell.register_magic_function(_printing(name, function, least, most), "line", name)
+
+
+USAGE = {
+    "exercise": "%exercise NAME",
+    "check": "%check NAME [VARIABLE]",
+    "hint": "%hint NAME",
+    "progress": "%progress",
+    "attack": "%attack TECHNIQUE [MODE]",
+    "lab": "%lab reset|status [MODE]",
+}
+
+
+def attack(words: Sequence[str]) -> object:
+    """Carry out a technique in the lab of a mode, which is insecure if none is given.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The technique's name, and perhaps the mode.
+
+    Returns
+    -------
+    Verdict
+    """
+    name, *mode = words
+    return techniques[name].run(_lab(*mode or MODES[:1]))
+
+
+def lab(words: Sequence[str]) -> object:
+    """Reset the lab of a mode or show its state; without a mode, those of both modes.
+
+    Parameters
+    ----------
+    words : sequence of str
+        "reset" or "status", and perhaps the mode.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ConfigError
+        The first word is another one.
+    """
+    what, *modes = words
+    if what not in ("reset", "status"):
+        raise ConfigError(f"%lab {what}: no such action", hint=USAGE["lab"])
+    lines = []
+    for mode in modes or MODES:
+        if what == "reset":
+            lines.append(str(session.reset(mode)))
+        else:
+            status = _lab(mode).status()
+            lines += [f"{mode}: {status.state}", *(f"  {line}" for line in status.lines())]
+    return "\n".join(lines)
+
+
+def _lab(mode: str) -> Lab:
+    return Lab(mode, name=chosen_name(None), reporter=QuietReporter())
+
+
+def _printing(
+    name: str, function: Callable[[Sequence[str]], object], least: int, most: int
+) -> Callable[[str], Task | None]:
+    """Return a magic that prints a result or an error without a traceback, and returns a task."""
+
+    @wraps(function)
+    def magic(line: str) -> Task | None:
+        try:
+            words = shlex.split(line)
+        except ValueError:  # a quote without its partner
+            words = []
+        if not least <= len(words) <= most:
+            print(f"usage: {USAGE[name]}")
+            return None
+        try:
+            result: object = function(words)
+        except LabkitError as error:
+            result = error
+        if isinstance(result, Task):
+            return result
+        print(result)
+        return None
+
+    return magic

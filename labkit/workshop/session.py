@@ -1,0 +1,183 @@
+"""What a participant calls: show an exercise, check it, ask for a hint, look at the progress."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from labkit.errors import LabkitError
+from labkit.lab import Lab
+from labkit.lab.attach import chosen_name
+from labkit.lab.progress import QuietReporter
+from labkit.registry import Registry
+from labkit.tables import columns
+from labkit.workshop import exercises
+from labkit.workshop.definition import Exercise, Outcome, Task, Text
+from labkit.workshop.edited import EditedLab
+from labkit.workshop.flags import flag_of
+from labkit.workshop.records import Record, after_check, next_hint, read_progress, write_progress
+
+#: The type checker takes the mapping for a module.
+EXERCISES = cast("Registry[Exercise]", exercises)
+
+__all__ = ["check", "exercise", "hint", "progress", "reset"]
+
+
+def exercise(name: str, *, lab: str | None = None) -> Task:
+    """Return the task of an exercise, and put what it needs into the lab.
+
+    Parameters
+    ----------
+    name : str
+        The exercise's name.
+    lab : str, optional
+        The lab's name; by default the value of ``LABKIT_NAME``, else "default".
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    NoSuchName
+        There is no such exercise.
+    NoSuchLab
+        The exercise needs a lab that is not up.
+    """
+    found = EXERCISES[name]
+    if found.plant is not None:
+        _plant(found, _lab_of(found, lab))
+    return found.text
+
+
+def check(name: str, answer: object = None, *, lab: str | None = None) -> Outcome:
+    """Check an exercise by live probes, and keep the result.
+
+    Parameters
+    ----------
+    name : str
+        The exercise's name.
+    answer : object, optional
+        A flag or a prediction, if the exercise asks for one.
+    lab : str, optional
+        The lab's name; by default the value of ``LABKIT_NAME``, else "default".
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    NoSuchName
+        There is no such exercise.
+    NoSuchLab
+        The lab is not up.
+    LabBusy
+        Another process changes the lab.
+    """
+    found = EXERCISES[name]
+    edited = _lab_of(found, lab)
+    outcome = found.check(edited, answer)
+    if outcome.state == "does-not-run":
+        return outcome  # the master may be what does not run
+    records = read_progress(edited)
+    records[name] = after_check(records.get(name, Record()), outcome)
+    write_progress(edited, records)
+    return outcome
+
+
+def hint(name: str, *, lab: str | None = None) -> Text:
+    """Return the next hint for an exercise, chosen by what the last check saw.
+
+    Parameters
+    ----------
+    name : str
+        The exercise's name.
+    lab : str, optional
+        The lab's name; by default the value of ``LABKIT_NAME``, else "default".
+
+    Returns
+    -------
+    Text
+        After the last hint, the solution.
+
+    Raises
+    ------
+    NoSuchName
+        There is no such exercise.
+    NoSuchLab
+        The lab is not up.
+    """
+    found = EXERCISES[name]
+    edited = _lab_of(found, lab)
+    records = read_progress(edited)
+    text, records[name] = next_hint(found, records.get(name, Record()))
+    write_progress(edited, records)
+    return Text(text)
+
+
+def progress(*, lab: str | None = None) -> Text:
+    """Return a table of all exercises, with what has been solved in the labs that are up.
+
+    Parameters
+    ----------
+    lab : str, optional
+        The labs' name; by default the value of ``LABKIT_NAME``, else "default".
+
+    Returns
+    -------
+    Text
+    """
+    records: dict[str, Record] = {}
+    absent: dict[str, str] = {}
+    for mode in dict.fromkeys(it.mode for it in EXERCISES.values()):
+        try:
+            records |= read_progress(_lab(mode, lab))
+        except LabkitError as error:
+            absent[mode] = error.message
+    rows = []
+    for found in EXERCISES.values():
+        known = records.get(found.name, Record())
+        word = "solved" if known.solved else "tried" if known.tries else ""
+        shown = "?" if found.mode in absent else word
+        rows.append((found.notebook, found.name, found.kind, shown, str(known.tries)))
+    table = columns(("notebook", "exercise", "kind", "result", "checks"), sorted(rows))
+    return Text("\n".join([table, *absent.values()]))
+
+
+def reset(mode: str, *, lab: str | None = None) -> Text:
+    """Return a lab to the state in which it came up; the progress stays.
+
+    Parameters
+    ----------
+    mode : str
+        "insecure", "hardened", or the folder of an environment.
+    lab : str, optional
+        The lab's name; by default the value of ``LABKIT_NAME``, else "default".
+
+    Returns
+    -------
+    Text
+
+    Raises
+    ------
+    NoSuchLab
+        The lab is not up.
+    LabError
+        The lab cannot be restored.
+    """
+    Lab(mode, name=chosen_name(lab), reporter=QuietReporter()).reset()
+    return Text(f"{mode} is as it came up")
+
+
+def _lab(mode: str, name: str | None) -> EditedLab:
+    return EditedLab(mode, name=chosen_name(name), reporter=QuietReporter())
+
+
+def _lab_of(found: Exercise, name: str | None) -> EditedLab:
+    return _lab(found.mode, name)
+
+
+def _plant(found: Exercise, lab: EditedLab) -> None:
+    if found.plant is not None:
+        with lab.exclusive(f"exercise {found.name}"):
+            found.plant(lab, flag_of(lab, found.name))

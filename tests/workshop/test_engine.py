@@ -1,0 +1,410 @@
+"""Labs edited by hand, flags, progress, magics and participants' copies, without Docker."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import labkit
+from labkit import read_environment
+from labkit.agents import configuration, workshop_key
+from labkit.cluster import Node
+from labkit.cluster.edits import Whole
+from labkit.errors import CommandFailed, ConfigError, LabBusy, NoSuchLab, ProbeTimeout
+from labkit.lab import LabStatus, Output
+from labkit.workshop import Outcome, checks, exercises, flags, participant_copy, session
+from labkit.workshop.copies import BEGIN, END, STUB
+from labkit.workshop.edited import hand_edits
+from labkit.workshop.records import PROGRESS, Record, read_progress, write_progress
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MASTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+UNIT = "/etc/systemd/system/etcd.service"
+ENCRYPTION = "/etc/kubernetes/encryption.yaml"
+
+
+# -- labs that were edited by hand ----------------------------------------------------------
+
+
+def machines(mode: str) -> tuple[dict[str, Node], dict[str, dict[str, str]]]:
+    """Return the machines of a mode, and their files as they come up."""
+    nodes = {it.name: it for it in read_environment(mode).nodes if it.role != "attacker"}
+    files = {
+        name: {path: file.read_text() for path, file in node.files.items()}
+        for name, node in nodes.items()
+    }
+    return nodes, files
+
+
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+def test_new_lab_has_no_edits(mode: str) -> None:
+    assert hand_edits(*machines(mode)) == ((), ())
+
+
+def test_random_values_are_no_edits() -> None:
+    nodes, files = machines("hardened")
+    key = base64.b64encode(bytes(range(32))).decode()
+    files["master"][ENCRYPTION] = files["master"][ENCRYPTION].replace("${RANDOM_BASE64_32}", key)
+    assert key in files["master"][ENCRYPTION]
+    assert hand_edits(nodes, files) == ((), ())
+
+
+def test_file_changed_on_all_machines_of_a_role_is_one_edit() -> None:
+    nodes, files = machines("insecure")
+    for member in ("etcd1", "etcd2", "etcd3"):
+        files[member][UNIT] = "changed"
+    assert hand_edits(nodes, files) == ((Whole("etcd", UNIT, "changed"),), ())
+
+
+def test_file_changed_on_one_machine_of_a_role_is_uneven() -> None:
+    nodes, files = machines("insecure")
+    files["etcd2"][UNIT] = "changed"
+    edits, uneven = hand_edits(nodes, files)
+    assert edits == (Whole("etcd", UNIT, "changed"),)
+    assert uneven == (f"{UNIT} of etcd1 and etcd3 is not that of etcd2",)
+
+
+def test_files_that_come_and_go_are_edits() -> None:
+    nodes, files = machines("insecure")
+    gone = "/etc/kubernetes/scheduler.conf"
+    del files["master"][gone]
+    files["master"][f"{UNIT}.d/10.conf"] = "[Service]"
+    edits, uneven = hand_edits(nodes, files)
+    assert set(edits) == {
+        Whole("master", gone, None),
+        Whole("master", f"{UNIT}.d/10.conf", "[Service]"),
+    }
+    assert uneven == ()
+
+
+def test_program_reads_known_files_drop_ins_and_new_files_but_no_keys(tmp_path: Path) -> None:
+    for name in (
+        "etc/systemd/system/etcd.service",
+        "etc/systemd/system/etcd.service.d/10.conf",
+        "etc/systemd/system/other.service.d/10.conf",
+        "etc/kubernetes/extra.yaml",
+        "etc/kubernetes/flag",
+        "etc/kubernetes/pki/odd.yaml",
+        "etc/shadow",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    found = configuration.read([UNIT, "/etc/gone"], tmp_path)
+    assert set(found) == {UNIT, f"{UNIT}.d/10.conf", "/etc/kubernetes/extra.yaml"}
+
+
+# -- checks ---------------------------------------------------------------------------------
+
+
+class FakeLab:
+    """A lab with a state, an environment, and an error on the way in."""
+
+    mode = "insecure"
+
+    def __init__(self, state: str = "ready", error: Exception | None = None) -> None:
+        self._status = LabStatus("demo", "insecure", state, {})
+        self.error = error
+        self.environment = read_environment("insecure")
+        self.uneven: tuple[str, ...] = ()
+
+    def exclusive(self, _: str) -> FakeLab:
+        if self.error:
+            raise self.error
+        return self
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def recover(self) -> None: ...
+
+    def status(self) -> LabStatus:
+        return self._status
+
+
+def look(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    succeeded: bool | Exception,
+    predicted: bool | None,
+    reason: str = "HTTP 401",
+    rows: tuple[Any, ...] = (),
+    keep: tuple[str, ...] = ("kube-apiserver@master -> etcd@*",),
+    demand: dict[str, str] | None = None,
+) -> Outcome:
+    """Check a lab in which a technique ends as given."""
+
+    def run(*_: object) -> object:
+        if isinstance(succeeded, Exception):
+            raise succeeded
+        return SimpleNamespace(succeeded=succeeded, reason=reason)
+
+    technique = SimpleNamespace(
+        name="try-it",
+        footholds=("here",),
+        run=run,
+        predict=lambda *_: SimpleNamespace(succeeds=predicted),
+    )
+    report = SimpleNamespace(disagree=rows, unprobed=())
+    monkeypatch.setattr(checks, "techniques", {"try-it": technique})
+    monkeypatch.setattr(checks, "verify", lambda *_, **__: report)
+    lab: Any = FakeLab()
+    attempt = checks.Attempt("try-it", "HTTP 401")
+    return checks.hardened_state(lab, [attempt], keep, demand or {})
+
+
+def test_refused_attack_with_working_clients_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert look(monkeypatch, succeeded=False, predicted=False).solved
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        ({"succeeded": True, "predicted": True}, "open"),
+        ({"succeeded": True, "predicted": False}, "not-restarted"),
+        ({"succeeded": False, "predicted": True}, "not-in-files"),
+        ({"succeeded": False, "predicted": None}, "not-in-files"),
+        ({"succeeded": False, "predicted": False, "reason": "HTTP 500"}, "other-reason"),
+        ({"succeeded": ProbeTimeout("no answer"), "predicted": False}, "unclear"),
+        ({"succeeded": False, "predicted": False, "keep": ("nobody -> *",)}, "client-gone"),
+        (
+            {"succeeded": False, "predicted": False, "demand": {"encryption": "tls1.3"}},
+            "weak",
+        ),
+    ],
+)
+def test_what_is_open_is_named(
+    monkeypatch: pytest.MonkeyPatch, seen: dict[str, Any], state: str
+) -> None:
+    assert look(monkeypatch, **seen).state == state
+
+
+def test_client_that_does_not_work_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = SimpleNamespace(channel="a -> b", property="encryption", reason="closed")
+    outcome = look(monkeypatch, succeeded=False, predicted=False, rows=(row,))
+    assert outcome.state == "client-broken"
+    assert "a -> b: encryption: closed" in repr(outcome)
+
+
+def test_broken_lab_is_offered_its_reset() -> None:
+    lab: Any = FakeLab("broken", CommandFailed("no"))
+    outcome = checks.hardened_state(lab, [], [])
+    assert outcome.state == "does-not-run"
+    assert "%lab reset insecure" in repr(outcome)
+
+
+def test_failure_of_a_lab_that_runs_is_unclear() -> None:
+    lab: Any = FakeLab("ready", CommandFailed("no"))
+    assert checks.hardened_state(lab, [], []).state == "unclear"
+
+
+def test_file_that_cannot_be_understood_is_named() -> None:
+    lab: Any = FakeLab("ready", ConfigError("kubelet.yaml:3: not YAML"))
+    outcome = checks.hardened_state(lab, [], [])
+    assert outcome.state == "unreadable"
+    assert "kubelet.yaml:3" in repr(outcome)
+
+
+@pytest.mark.parametrize(
+    ("state", "error"), [("ready", LabBusy("later")), ("absent", NoSuchLab("no lab"))]
+)
+def test_busy_or_absent_lab_is_no_outcome(state: str, error: Exception) -> None:
+    lab: Any = FakeLab(state, error)
+    with pytest.raises(type(error)):
+        checks.hardened_state(lab, [], [])
+
+
+# -- flags ----------------------------------------------------------------------------------
+
+
+class Files:
+    """A lab of which only the files of the master exist."""
+
+    mode, master = "insecure", "master"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def exec(
+        self, _: str, argv: list[str], *, stdin: bytes | None = None, check: bool = True
+    ) -> Output:
+        path = self.folder / argv[-1].lstrip("/")
+        if argv[0] == "cat":
+            if not path.exists():
+                return Output(1, b"", b"cat: x: No such file or directory")
+            return Output(0, path.read_bytes(), b"")
+        if stdin is None:
+            return Output(0, f"{workshop_key.key(path)}\n".encode(), b"")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(stdin)
+        return Output(0, b"", b"")
+
+
+def test_flag_stays_in_one_lab_and_differs_in_another(tmp_path: Path) -> None:
+    first: Any = Files(tmp_path / "first")
+    other: Any = Files(tmp_path / "other")
+    flag = flags.flag_of(first, "etcd-1")
+    assert flag == flags.flag_of(first, "etcd-1")
+    assert flag != flags.flag_of(first, "worker-1")
+    assert flag != flags.flag_of(other, "etcd-1")
+
+
+def test_only_root_reads_the_key(tmp_path: Path) -> None:
+    file = tmp_path / "workshop" / "key"
+    workshop_key.key(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert [it.name for it in file.parent.iterdir()] == ["key"]
+
+
+def test_answers_to_an_attack_are_compared(tmp_path: Path) -> None:
+    lab: Any = Files(tmp_path)
+    flag = flags.flag_of(lab, "etcd-1")
+    encoded = base64.b64encode(flag.encode()).decode()
+    given = [flag, f"{flag}\n", flag.encode(), encoded, flags.flag_of(lab, "x"), "", None]
+    states = [flags.check_flag(lab, "etcd-1", answer).state for answer in given]
+    assert states == ["solved"] * 3 + ["encoded", "wrong-answer", "no-answer", "no-answer"]
+
+
+# -- progress -------------------------------------------------------------------------------
+
+
+def test_progress_is_read_as_it_was_written(tmp_path: Path) -> None:
+    lab: Any = Files(tmp_path)
+    assert read_progress(lab) == {}
+    records = {"etcd-2": Record(True, 3, "solved", (0, 2))}
+    write_progress(lab, records)
+    assert read_progress(lab) == records
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"etcd-2": 1}', '{"etcd-2": {"tricks": 1}}'])
+def test_spoilt_progress_is_an_error_with_its_remedy(tmp_path: Path, text: str) -> None:
+    lab: Any = Files(tmp_path)
+    file = tmp_path / PROGRESS.lstrip("/")
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(labkit.errors.LabError) as caught:
+        read_progress(lab)
+    assert caught.value.hint.endswith(f"rm {PROGRESS}")
+
+
+# -- the magics -----------------------------------------------------------------------------
+
+
+class Shell:
+    """What an extension sees of IPython."""
+
+    def __init__(self) -> None:
+        self.user_ns: dict[str, object] = {}
+        self.magics: dict[str, Callable[[str], object]] = {}
+
+    def register_magic_function(
+        self, function: Callable[[str], object], kind: str, name: str
+    ) -> None:
+        assert kind == "line"
+        self.magics[name] = function
+
+
+@pytest.fixture
+def shell() -> Shell:
+    made = Shell()
+    labkit.load_ipython_extension(made)
+    return made
+
+
+def test_magics_are_registered(shell: Shell) -> None:
+    assert set(shell.magics) == {"attack", "check", "exercise", "hint", "lab", "progress"}
+
+
+def test_exercise_magic_shows_the_task(shell: Shell) -> None:
+    shown: Any = shell.magics["exercise"]("etcd-2")
+    assert shown._repr_markdown_() == repr(shown) == exercises["etcd-2"].text
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "said"),
+    [
+        ("exercise", "etcd-22", "next: did you mean 'etcd-2'?"),
+        ("check", "", "usage: %check NAME [VARIABLE]"),
+        ("check", "etcd-1 answer", "there is no variable 'answer'"),
+        ("attack", "no-such-technique-at-all", "next: labkit technique list"),
+        ("lab", "burn", "next: %lab reset|status [MODE]"),
+        ("hint", "'", "usage: %hint NAME"),
+    ],
+)
+def test_magic_prints_an_error_and_no_traceback(
+    shell: Shell, capsys: pytest.CaptureFixture[str], name: str, line: str, said: str
+) -> None:
+    shell.magics[name](line)
+    assert said in capsys.readouterr().out
+
+
+def test_check_magic_hands_over_the_variable(
+    shell: Shell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def check(name: str, *answer: object) -> Outcome:
+        seen.append((name, *answer))
+        return Outcome("solved", ("well done",))
+
+    monkeypatch.setattr(session, "check", check)
+    shell.user_ns["mine"] = {"a": 1}
+    shell.magics["check"]("etcd-1 mine")
+    shell.magics["check"]("etcd-2")
+    assert seen == [("etcd-1", {"a": 1}), ("etcd-2",)]
+    assert capsys.readouterr().out == "solved: well done\n" * 2
+
+
+# -- the participants' copies ---------------------------------------------------------------
+
+
+def cells(data: bytes) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(data)["cells"]
+    return found
+
+
+@pytest.mark.parametrize("path", MASTERS, ids=lambda it: it.name)
+def test_copy_has_no_solution_and_no_output(path: Path) -> None:
+    import nbformat
+
+    copy = participant_copy(path.read_bytes(), path.name)
+    nbformat.validate(nbformat.reads(copy.decode(), as_version=4))
+    of_notebook = [it for it in exercises.values() if it.notebook == path.stem]
+    text = "".join("".join(cell["source"]) for cell in cells(copy))
+    assert text.count(STUB) == len(of_notebook)
+    for exercise in of_notebook:
+        for line in exercise.solution.splitlines():
+            if len(line.strip()) > 12 and not line.startswith("import "):
+                assert line.strip() not in text
+    for cell in cells(copy):
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+
+
+@pytest.mark.parametrize("path", MASTERS, ids=lambda it: it.name)
+def test_copy_is_the_master_elsewhere(path: Path) -> None:
+    master = json.loads(path.read_bytes())
+    copy = json.loads(participant_copy(path.read_bytes()))
+    assert {**copy, "cells": None} == {**master, "cells": None}
+    for before, after in zip(master["cells"], copy["cells"], strict=True):
+        if BEGIN not in "".join(before["source"]):
+            assert "".join(after["source"]) == "".join(before["source"])
+
+
+@pytest.mark.parametrize("text", [f"{BEGIN}\nx = 1\n", f"x = 1\n{END}\n", f"{END}\n{BEGIN}\n"])
+def test_marker_without_partner_is_refused(text: str) -> None:
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": text}
+    with pytest.raises(ConfigError, match="without the other one"):
+        participant_copy(json.dumps({"cells": [cell]}).encode())
+
+
+def test_file_that_is_no_notebook_is_refused() -> None:
+    with pytest.raises(ConfigError, match="is not a notebook"):
+        participant_copy(b"[]")

@@ -1,0 +1,172 @@
+"""Exercises, their hints and their answers; the lab tests carry out every solution."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit import techniques
+from labkit.errors import NoSuchName
+from labkit.workshop import Hint, Outcome, exercises
+from labkit.workshop.checks import compare
+from labkit.workshop.definition import KINDS, Exercise
+from labkit.workshop.records import Record, after_check, next_hint
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ALL = list(exercises.values())
+
+
+def code_cells(notebook: str) -> list[str]:
+    """Return the sources of a notebook's code cells."""
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_there_are_exercises_of_every_kind() -> None:
+    assert {it.kind for it in ALL} == set(KINDS)
+
+
+@pytest.mark.parametrize("name", exercises)
+def test_exercise_has_the_name_of_its_file(name: str) -> None:
+    assert exercises[name].name == name
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda it: it.name)
+def test_exercise_is_complete(exercise: Exercise) -> None:
+    assert set(exercise.techniques) <= set(techniques)
+    assert len([it for it in exercise.hints if not it.state]) >= 2
+    assert exercise.wrong
+    for wrong in exercise.wrong:
+        assert wrong.state != "solved"
+        assert wrong.says
+    for code in (exercise.solution, *(it.code for it in exercise.wrong)):
+        compile(code, exercise.name, "exec")
+    assert ("answer = " in exercise.solution) == exercise.has_answer
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda it: it.name)
+def test_notebook_has_the_exercise_as_it_is(exercise: Exercise) -> None:
+    cells = code_cells(exercise.notebook)
+    solution = f"### BEGIN SOLUTION\n{exercise.solution.strip()}\n### END SOLUTION"
+    answer = " answer" if exercise.has_answer else ""
+    wanted = [f"%exercise {exercise.name}", solution, f"%check {exercise.name}{answer}"]
+    places = [cells.index(cell) for cell in wanted]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda it: it.name)
+def test_notebook_resets_the_lab_after_an_exercise_that_changes_it(exercise: Exercise) -> None:
+    cells = code_cells(exercise.notebook)
+    after = cells[cells.index(f"%exercise {exercise.name}") :]
+    if exercise.kind != "predict":
+        assert f"%lab reset {exercise.mode}" in after
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda it: it.name)
+def test_task_does_not_give_the_solution_away(exercise: Exercise) -> None:
+    lines = [line.strip() for line in exercise.solution.splitlines() if len(line.strip()) > 12]
+    assert not [line for line in lines if line in exercise.text]
+
+
+def test_unknown_exercise_is_refused_with_the_command_that_lists_them() -> None:
+    with pytest.raises(NoSuchName) as caught:
+        exercises["no-such-thing"]
+    assert caught.value.hint == "labkit workshop list"
+
+
+@pytest.mark.parametrize(("kind", "plant"), [("attack", None), ("guess", None)])
+def test_exercise_that_cannot_work_is_refused(kind: str, plant: None) -> None:
+    with pytest.raises(ValueError):
+        Exercise("x", "", "", kind, "", "", (), lambda *_: Outcome("open"), "", (), (), plant)
+
+
+# -- hints ----------------------------------------------------------------------------------
+
+
+def with_hints(*hints: Hint) -> Exercise:
+    check = lambda *_: Outcome("open")  # noqa: E731
+    return Exercise("x", "", "", "harden", "insecure", "", hints, check, "do()", (), ())
+
+
+def shown(exercise: Exercise, record: Record, count: int) -> list[str]:
+    found = []
+    for _ in range(count):
+        text, record = next_hint(exercise, record)
+        found.append(text)
+    return found
+
+
+def test_hints_for_the_state_come_first_and_the_solution_last() -> None:
+    exercise = with_hints(Hint("one"), Hint("two"), Hint("fits", "uneven"), Hint("not", "weak"))
+    assert shown(exercise, Record(state="uneven"), 5) == [
+        "fits",
+        "one",
+        "two",
+        "the solution:\n\ndo()",
+        "the solution:\n\ndo()",
+    ]
+
+
+def test_hint_of_another_state_is_shown_when_the_state_is_reached() -> None:
+    exercise = with_hints(Hint("one"), Hint("weak", "weak"))
+    text, record = next_hint(exercise, Record(state="open"))
+    assert text == "one"
+    text, record = next_hint(exercise, after_check(record, Outcome("weak")))
+    assert text == "weak"
+    assert record.hints == (0, 1)
+
+
+def test_solved_exercise_stays_solved() -> None:
+    record = after_check(after_check(Record(), Outcome("solved")), Outcome("open"))
+    assert record.solved
+    assert record.tries == 2
+    assert record.state == "open"
+
+
+# -- answers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ({"a": 1, "b": 2}, "solved"),
+        ({"a": 1, "b": 3}, "wrong-answer"),
+        ({"a": 1}, "incomplete"),
+        ({"a": 1, "b": 2, "c": 3}, "other-names"),
+        (None, "no-answer"),
+        ("a", "no-answer"),
+    ],
+)
+def test_prediction_is_compared(answer: object, state: str) -> None:
+    assert compare({"a": 1, "b": 2}, answer).state == state
+
+
+def test_wrong_prediction_does_not_name_what_is_wrong() -> None:
+    said = repr(compare({"first": 1, "second": 2}, {"first": 1, "second": 3}))
+    assert "first" not in said
+    assert "second" not in said
+
+
+# -- predictions need no lab ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "exercise", [it for it in ALL if it.kind == "predict"], ids=lambda it: it.name
+)
+def test_prediction_is_proven_both_ways(exercise: Exercise) -> None:
+    lab: Any = None
+    assert not exercise.check(lab, None).solved
+    for wrong in exercise.wrong:
+        outcome = exercise.check(lab, answer_of(wrong.code))
+        assert outcome.state == wrong.state, wrong.what
+        assert wrong.says in repr(outcome), wrong.what
+    assert exercise.check(lab, answer_of(exercise.solution)).solved
+
+
+def answer_of(code: str) -> object:
+    namespace: dict[str, object] = {}
+    exec(code, namespace)
+    return namespace["answer"]
