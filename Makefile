@@ -12,8 +12,6 @@ MODES := --mode insecure --mode hardened
 UNIT := $(BIN)/python -m pytest tests labkit -m "not lab"
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 \
          --nbval-sanitize-with=notebooks/sanitize.cfg
-# Two processes with two labs each: 6 GB of memory. AT_ONCE= runs one test after the other.
-AT_ONCE := --numprocesses 2 --dist loadfile --max-worker-restart 0
 # Jupyter does not start as root without this option; it listens on this machine only.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -51,7 +49,7 @@ test: engine ## Run all tests: unit tests, lab tests and notebooks
 	@$(LABKIT) image build >/dev/null
 	@status=0; \
 	$(UNIT) --numprocesses auto --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=180 $(PYTEST) || status=$$?; \
-	$(BIN)/python -m pytest tests labkit notebooks -m lab $(NBVAL) $(AT_ONCE) $(PYTEST) || status=$$?; \
+	$(BIN)/python -m pytest tests labkit notebooks -m lab $(NBVAL) $(PYTEST) || status=$$?; \
 	exit $$status
 
 .PHONY: unit

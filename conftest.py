@@ -1,4 +1,4 @@
-"""The shared labs of all tests, doctests and notebooks: one pair for each process of a session."""
+"""The shared labs of all tests, doctests and notebooks: one pair for the whole session."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ class Labs:
     """The labs of this session: the first test that needs them brings them up."""
 
     def __init__(self) -> None:
-        given = os.environ.get("LABKIT_TEST_NAME", "")
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-        self.name = f"{given}{worker}" if given else f"test-{MACHINE}-{os.getpid()}"
+        self.name = os.environ.get("LABKIT_TEST_NAME") or f"test-{MACHINE}-{os.getpid()}"
         self._labs: dict[str, Any] = {}
         self._error: BaseException | None = None
         self._begun = False
@@ -77,7 +75,7 @@ class Labs:
                     text = lab.logs(node.name, lines=500)
                 except LabkitError as error:
                     text = str(error)
-                (folder / f"{self.name}-{mode}-{node.name}.log").write_text(text)
+                (folder / f"{mode}-{node.name}.log").write_text(text)
 
 
 def _remove_orphans() -> None:
