@@ -17,6 +17,8 @@ __all__ = ["ENFORCE", "admits", "host_paths", "standard"]
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 VERSION = f"{ENFORCE}-version"
+#: Exemptions that depend on the request, and not on the namespace alone.
+CALLERS = ("usernames", "runtimeClasses")
 #: A pod that mounts a folder of its machine, and nothing else that a standard refuses.
 MOUNTS = {"spec": {"volumes": [{"name": "machine", "hostPath": {"path": "/"}}]}}
 PLUGIN, CONFIGURATION = "PodSecurity", "admission-control-config-file"
@@ -35,8 +37,8 @@ def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
     -------
     Setting
         "privileged" (none), "baseline" or "restricted"; "unknown" where flags of the apiserver
-        could not be read, or where the default refuses and the namespace was not copied, whose
-        label comes first.
+        could not be read, where the default refuses and the namespace was not copied, whose label
+        comes first, or where some callers or runtime classes are exempt.
 
     Raises
     ------
@@ -68,7 +70,12 @@ def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
     copied = env.complete or namespace in env.namespaces
     if not copied and default.value != "privileged":
         return Setting(UNKNOWN, default.source)
-    return labelled or default
+    found = labelled or default
+    if config and found.value != "privileged":
+        for kind in CALLERS:
+            if config.words(*at, "exemptions", kind):
+                return Setting(UNKNOWN, config.source(*at, "exemptions", kind))
+    return found
 
 
 def host_paths(env: Environment, apiserver: Component, namespace: str) -> Claim:

@@ -48,6 +48,24 @@ def test_pod_security_standard_of_a_namespace(
 
 
 @pytest.mark.parametrize(
+    ("kind", "names", "word"),
+    [
+        ("usernames", ["system:serviceaccount:ci:builder"], "unknown"),
+        ("runtimeClasses", ["kata"], "unknown"),
+        ("usernames", [], "refused"),
+    ],
+)
+def test_exempt_caller_leaves_what_is_refused_unknown(
+    kind: str, names: list[str], word: str
+) -> None:
+    # Kubernetes, "Pod Security Admission": exempt requests are admitted whatever the pod asks for
+    env = hardened(Key("master", FILE, f"plugins.0.configuration.exemptions.{kind}", names))
+    apiserver = env.component("kube-apiserver@master")
+    assert host_paths(env, apiserver, "default").value == word
+    assert (standard(env, apiserver, "shop").value == "unknown") == (word == "unknown")
+
+
+@pytest.mark.parametrize(
     ("labels", "word"),
     [
         ("", "refused"),
