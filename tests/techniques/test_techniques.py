@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from labkit.errors import CommandFailed, ConfigError, ProbeError, ProbeTimeout
 from labkit.lab import Output
 from labkit.model import read_model
 from labkit.render import evidence_picture
+from labkit.techniques._lib.api.certificate_requests import is_signed
 from labkit.techniques._lib.machines import reach as _reach
 from labkit.techniques._lib.stores import secret as _secret
 from labkit.techniques._lib.stores.secret import Sample, Secret, sample
@@ -390,6 +392,13 @@ def test_request_for_a_certificate_needs_somebody_who_signs(
         "CertificateSubjectRestriction",
     )
     assert set(predicted("insecure", "csr-masters", *edits, admitted)) == {word}
+
+
+@pytest.mark.parametrize(("complete", "word"), [(True, False), (False, None)])
+def test_controller_manager_that_was_not_copied_may_sign(complete: bool, word: bool | None) -> None:
+    env = read_environment("insecure")
+    others = tuple(it for it in env.components if it.kind != "kube-controller-manager")
+    assert is_signed(replace(env, components=others, complete=complete)).succeeds is word
 
 
 def test_read_only_port_of_another_number_is_read_as_well() -> None:
