@@ -23,11 +23,12 @@ def read(known: Iterable[str], root: Path = Path("/")) -> dict[str, str]:
     named = {root / path.lstrip("/") for path in known}
     found = {}
     for path in sorted({*named, *new_files(named, root)}):
-        try:
-            if path.is_file() and path.stat().st_size < LARGE:
-                found[f"/{path.relative_to(root)}"] = path.read_text(errors="replace")
-        except OSError:
+        if not path.is_file():
             continue
+        # a file that is left out would count as deleted
+        if path.stat().st_size > LARGE:
+            sys.exit(f"{path} is too large for a configuration file")
+        found[f"/{path.relative_to(root)}"] = path.read_text(errors="replace")
     return found
 
 

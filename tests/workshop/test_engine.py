@@ -99,6 +99,14 @@ def test_program_reads_known_files_drop_ins_and_new_files_but_no_keys(tmp_path: 
     assert set(found) == {UNIT, f"{UNIT}.d/10.conf", "/etc/kubernetes/extra.yaml"}
 
 
+def test_file_that_cannot_be_read_does_not_count_as_deleted(tmp_path: Path) -> None:
+    file = tmp_path / UNIT.lstrip("/")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"#" * 1_000_001)
+    with pytest.raises(SystemExit, match=r"etcd\.service is too large"):
+        configuration.read([UNIT], tmp_path)
+
+
 # -- checks ---------------------------------------------------------------------------------
 
 
