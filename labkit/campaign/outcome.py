@@ -18,6 +18,8 @@ __all__ = ["VERDICTS", "Campaign", "Difference", "Outcome"]
 
 AGREES, DISAGREES, UNPROBED = "agrees", "disagrees", "unprobed"
 REFUSED, NO_START, ONCE = "refused", "does not start", "differs once"
+#: The cause of what was left when the time for a configuration was over.
+OVER = "the time for this configuration was over"
 #: From the best to the worst.
 VERDICTS = (AGREES, REFUSED, NO_START, UNPROBED, ONCE, DISAGREES)
 
@@ -101,6 +103,11 @@ class Outcome:
         """What gave no result, and nobody said why."""
         return tuple(it for it in self.unprobed if not it.reason.strip())
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the time was over before everything was tried."""
+        return any(it.reason == OVER for it in self.unprobed)
+
 
 class Campaign:
     """The outcomes of configurations at random, sorted by mode, seed and number.
@@ -128,12 +135,14 @@ class Campaign:
     def exit_code(self) -> int:
         """1 if a configuration disagrees, else 2 if one has no result, else 0.
 
-        A result without a cause is missing, and so is a difference that did not repeat.
+        A result without a cause is missing, and so is a difference that did not repeat, and what
+        was not tried when the time was over.
         """
         verdicts = {outcome.verdict for outcome in self}
         if DISAGREES in verdicts:
             return 1
-        lacking = ONCE in verdicts or any(outcome.unnamed for outcome in self)
+        missing = any(outcome.unnamed or outcome.is_cut_short for outcome in self)
+        lacking = ONCE in verdicts or missing
         return 2 if lacking or not self.outcomes else 0
 
     def summary(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit import techniques
-from labkit.campaign.outcome import NO_START, REFUSED, Difference
+from labkit.campaign.outcome import NO_START, OVER, REFUSED, Difference
 from labkit.cluster import read_environment
 from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError, LabkitError
@@ -35,7 +35,7 @@ Places = Collection[tuple[str, str]] | None
 RESTARTS, PAUSE_S = 3, 3.0
 #: The most seconds for the claims and techniques of one configuration. What is left then is said.
 MOST_S = 300.0
-NOT_TRIED, OVER = "not tried", "the time for this configuration was over"
+NOT_TRIED = "not tried"
 #: What the apiserver answers to an object that it does not take.
 REFUSAL = re.compile(
     r"Error from server \((Forbidden|Invalid|BadRequest)\)|is invalid:|strict decod"

@@ -81,7 +81,7 @@ def campaign(
             held[outcome.key] = outcome
             if file:
                 file.write_text(Campaign(held.values()).to_json(), encoding="utf-8")
-            mark = "✗" if outcome.verdict == "disagrees" else "✓"
+            mark = {"agrees": "✓", "disagrees": "✗"}.get(outcome.verdict, "?")
             count = f"{len(outcome.settings)} settings"
             number = f"{outcome.mode} {outcome.seed}/{outcome.number}"
             say(f" {mark} {number}, {count}: {outcome.verdict} ({seconds:.0f} s)", quiet=quiet)

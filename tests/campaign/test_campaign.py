@@ -255,6 +255,8 @@ def test_unprobed_cell_has_its_cause() -> None:
     assert Campaign([outcome]).exit_code == 0
     nameless = replace(outcome.unprobed[0], reason=" ")
     assert Campaign([replace(outcome, unprobed=(nameless,))]).exit_code == 2
+    late = replace(outcome.unprobed[0], reason="the time for this configuration was over")
+    assert Campaign([replace(outcome, unprobed=(late,))]).exit_code == 2
 
 
 def test_cause_of_many_cells_is_tried_again_once() -> None:
