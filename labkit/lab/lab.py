@@ -16,7 +16,7 @@ import docker
 from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
 from labkit.cluster.startable import obstacles
-from labkit.errors import ConfigError, LabError, LabkitError
+from labkit.errors import ConfigError, LabError, LabkitError, StartTimeout
 from labkit.lab import bootstrap, health, lock, nodes, record, traces
 from labkit.lab.change import change
 from labkit.lab.engine import LOCK, ROLE
@@ -177,15 +177,19 @@ class Lab(RunningLab):
             step("etcd", lambda: bootstrap.prepare_etcd(self._first("etcd"), self.environment))
             step("apiserver", self._wait_for_apiserver)
             step("manifests", lambda: bootstrap.apply_manifests(self._master, self.environment))
-            step("workloads", lambda: bootstrap.wait_for_workloads(self._master, self.environment))
+            # first the units: if one cannot start, that is why nodes or pods are missing
             step("units", lambda: bootstrap.wait_for_all_units(self._containers, self.environment))
+            step("workloads", lambda: bootstrap.wait_for_workloads(self._master, self.environment))
             step("keep", self._keep)
             reached = "".join(f"{address}\n" for address in self._reached.result())
             self.exec(self._master_name, ["tee", READY], stdin=reached.encode())
-        except BaseException:
+        except BaseException as error:
             self._forget()
             if not retain:
                 self._remove()
+                if isinstance(error, StartTimeout):  # its hint needs the machines
+                    again = f"labkit up --retain --name {self.name} --mode {self.mode}"
+                    error.hint = f"{again}; then {error.hint}"
             raise
         return Timings(time.monotonic() - began, steps)
 

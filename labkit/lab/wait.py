@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from docker.models.containers import Container
 
 from labkit import agents
 from labkit.agents._patience import MOST
 from labkit.errors import CommandFailed, LabkitError, StartTimeout
+from labkit.lab.engine import LABEL, MODE, NODE
 from labkit.lab.machine import call, execute
 
 __all__ = ["journal", "stretch_of", "telling", "wait_until"]
@@ -56,9 +57,14 @@ def wait_until(
         raise StartTimeout(
             f"{what} was not ready within {deadline:g} s",
             evidence=evidence,
-            hint=f"labkit logs {container.labels.get('labkit.node', '')} "
-            f"--mode {container.labels.get('labkit.mode', '')} {shlex.quote(unit)}".rstrip(" '"),
+            hint=_logs(container.labels, unit),
         ) from error
+
+
+def _logs(labels: Mapping[str, str], unit: str) -> str:
+    """Return the command that shows the journal of a machine, or of one unit there."""
+    named = f"labkit logs {labels.get(NODE)} --name {labels.get(LABEL)} --mode {labels.get(MODE)}"
+    return f"{named} {shlex.quote(unit)}" if unit else named
 
 
 def _wait(container: Container, argv: Sequence[str], deadline: float) -> None:

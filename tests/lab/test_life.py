@@ -101,7 +101,10 @@ def test_broken_unit_is_reported_with_its_log_and_the_lab_removed(
         lab.up()
     assert "etcd" in caught.value.message
     assert any("no-such-flag" in line for line in caught.value.evidence)
-    assert "labkit logs" in caught.value.hint
+    assert caught.value.hint == (
+        f"labkit up --retain --name {OTHER} --mode insecure; "
+        f"then labkit logs etcd1 --name {OTHER} --mode insecure etcd.service"
+    )
     assert left_of(client, OTHER) == []
     with pytest.raises(StartTimeout):
         lab.up(retain=True)
@@ -110,6 +113,28 @@ def test_broken_unit_is_reported_with_its_log_and_the_lab_removed(
         lab.reset()
     assert reset.value.hint.startswith("labkit up")
     assert "no-such-flag" in lab.logs("etcd1", "etcd.service", 200)
+
+
+def test_kubelet_that_cannot_start_is_named_and_not_what_waits_for_it(
+    client: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(environments_dir(), tmp_path / "environments")
+    monkeypatch.setenv("LABKIT_ENVIRONMENTS", str(tmp_path / "environments"))
+    file = tmp_path / "environments/insecure/worker/etc/kubernetes/kubelet.yaml"
+    file.write_text(file.read_text() + "maxOpenFiles: -1\n")
+    lab = Lab("insecure", name=OTHER, client=client)
+    with pytest.raises(StartTimeout, match="kubelet") as caught:
+        lab.up()
+    assert any("maxOpenFiles" in line for line in caught.value.evidence)
+
+
+def test_kubelet_sees_the_kernel_settings_that_it_wants(lab_insecure: Lab) -> None:
+    settings = {"kernel/panic": 10, "kernel/panic_on_oops": 1, "vm/overcommit_memory": 1}
+    for setting, wanted in settings.items():
+        shown = lab_insecure.exec("worker1", ["cat", f"/proc/sys/{setting}"]).text
+        assert int(shown) == wanted
+        of_host = lab_insecure.exec("master", ["cat", f"/proc/sys/{setting}"]).text
+        assert of_host == lab_insecure.exec("etcd1", ["cat", f"/proc/sys/{setting}"]).text
 
 
 def test_commands_and_files_pass_bytes_unchanged(lab_insecure: Lab) -> None:
