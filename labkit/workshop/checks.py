@@ -71,8 +71,7 @@ def hardened_state(
         The lab is not up.
     """
     try:
-        with lab.exclusive("check"):
-            return _look(lab, attempts, keep, demand)
+        return _look_again(lab, attempts, keep, demand)
     except ConfigError as error:
         evidence = (error.message, *error.evidence)
         return Outcome("unreadable", ("a file cannot be understood:", *evidence))
@@ -92,6 +91,24 @@ def hardened_state(
                 ),
             )
         return Outcome("unclear", ("the lab gave no clear answer:", error.message, *error.evidence))
+
+
+def _look_again(
+    lab: EditedLab, attempts: Sequence[Attempt], keep: Sequence[str], demand: Mapping[str, str]
+) -> Outcome:
+    """Look at a lab, and once more if one of its components was just starting."""
+    with lab.exclusive("check"):
+        try:
+            found = _look(lab, attempts, keep, demand)
+            if found.state not in ("unclear", "client-broken") or not lab.status().may_recover:
+                return found
+        except (ConfigError, LabBusy):
+            raise
+        except LabkitError:
+            if not lab.status().may_recover:
+                raise
+    with lab.exclusive("check"):  # which waits until the lab is ready
+        return _look(lab, attempts, keep, demand)
 
 
 def _look(

@@ -207,6 +207,31 @@ def test_broken_lab_is_offered_its_reset() -> None:
     assert "%lab reset insecure" in repr(outcome)
 
 
+@pytest.mark.parametrize("first", ["unclear", "client-broken", CommandFailed("6443: refused")])
+def test_lab_that_was_just_starting_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, first: str | Exception
+) -> None:
+    looks = [first, "solved"]
+
+    def look_once(*_: object) -> Outcome:
+        seen = looks.pop(0)
+        if isinstance(seen, Exception):
+            raise seen
+        return Outcome(seen, ())
+
+    monkeypatch.setattr(checks, "_look", look_once)
+    starting: Any = FakeLab("broken")
+    assert checks.hardened_state(starting, [], []).solved
+    assert not looks
+
+
+def test_lab_that_runs_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [Outcome("client-broken", ()), Outcome("solved", ())]
+    monkeypatch.setattr(checks, "_look", lambda *_: looks.pop(0))
+    running: Any = FakeLab("ready")
+    assert checks.hardened_state(running, [], []).state == "client-broken"
+
+
 def test_failure_of_a_lab_that_runs_is_unclear() -> None:
     lab: Any = FakeLab("ready", CommandFailed("no"))
     assert checks.hardened_state(lab, [], []).state == "unclear"
