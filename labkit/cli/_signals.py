@@ -9,11 +9,9 @@ import sys
 import threading
 from collections.abc import Iterator
 
-__all__ = ["Interrupted", "interruptible"]
+from labkit.lab.interrupts import NUMBERS
 
-NUMBERS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in dir(signal)
-)
+__all__ = ["Interrupted", "interruptible"]
 
 
 class Interrupted(KeyboardInterrupt):

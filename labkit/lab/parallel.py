@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.errors import LabkitError
 from labkit.lab.connection import close_all, readmit, refuse
+from labkit.lab.interrupts import postponed
 from labkit.lab.lock import is_held
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Stopped", "aside", "bring_up", "in_parallel"]
 
-#: Seconds after which a signal that came just before a wait is seen.
-STEP_S = 0.5
+#: Seconds after which a signal is seen.
+STEP_S = 0.1
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -114,18 +115,14 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
             with guard:
                 threads.discard(threading.get_ident())
 
-    with ThreadPoolExecutor(max_workers=max(1, len(items))) as pool:
-        futures: list[Future[R]] = []
-        try:
-            futures.extend(pool.submit(act, item) for item in items)
-            _wait_for(futures)
-        except KeyboardInterrupt:
+    with postponed() as came, ThreadPoolExecutor(max_workers=max(1, len(items))) as pool:
+        futures = [pool.submit(act, item) for item in items]
+        _wait_for(futures, came)
+        if came:
             with guard:
                 is_interrupted = True
                 _interrupt(threads)
             close_all()
-            _wait_for(futures)
-            raise
     return _results(futures)
 
 
@@ -177,9 +174,9 @@ def aside() -> Iterator[ThreadPoolExecutor]:
             readmit(thread)
 
 
-def _wait_for(futures: Sequence[Future[Any]]) -> None:
-    """Wait until all futures are done, in steps: a signal just before a wait is seen after it."""
-    while wait(futures, timeout=STEP_S).not_done:
+def _wait_for(futures: Sequence[Future[Any]], came: Sequence[BaseException]) -> None:
+    """Wait until all futures are done, or a signal has come."""
+    while wait(futures, timeout=STEP_S).not_done and not came:
         pass
 
 
@@ -233,15 +230,13 @@ def bring_up(
     if any(lab.status().state != "ready" for lab in labs):
         # here, so that the threads do not build the image at the same time
         ensure_node_image(labs[0].client, reporter)
-    with ThreadPoolExecutor(max_workers=max(1, len(labs))) as pool:
+    with postponed() as came, ThreadPoolExecutor(max_workers=max(1, len(labs))) as pool:
         futures = [pool.submit(lab.up, retain=retain) for lab in labs]
-        try:
-            _wait_for(futures)
-        except KeyboardInterrupt:
+        _wait_for(futures, came)
+        if came:
             stoppable.stop.set()
             with reporter.step("interrupted: end the labs that are not up yet"):
                 _give_up(dict(zip(labs, futures, strict=True)), retain=retain)
-            raise
     return list(zip(labs, _results(futures), strict=True))
 
 

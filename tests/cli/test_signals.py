@@ -19,6 +19,7 @@ import pytest
 from labkit.errors import LabError
 from labkit.lab import connection
 from labkit.lab.connection import Connection, connection_to
+from labkit.lab.interrupts import postponed
 from labkit.lab.parallel import aside, in_parallel
 
 #: Waits in two threads as a command does, undoes something, and says so.
@@ -122,19 +123,72 @@ def test_ignored_signal_stays_ignored() -> None:
         assert process.wait(30) == 128 + signal.SIGTERM
 
 
+@pytest.fixture
+def kept_handler() -> Iterator[None]:
+    """Set Python's own handler of SIGINT, which a process in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_the_first_wait(patch: pytest.MonkeyPatch, before: Callable[[], object]) -> None:
-    """Make `in_parallel` meet an interrupt in its first wait, after a call of a function."""
+    """Make `in_parallel` meet a signal in its first wait, after a call of a function."""
     calls = iter([before])
 
     def wait_once(futures: Any, timeout: float | None = None) -> Any:
         if call := next(calls, None):
             call()
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return wait(futures, timeout)
 
     patch.setattr("labkit.lab.parallel.wait", wait_once)
 
 
+@pytest.mark.usefixtures("kept_handler")
+def test_signal_inside_a_lock_leaves_it_free() -> None:
+    """The handler runs when the lock has just been taken, as it may in ``Condition.__enter__``."""
+    held = threading.Lock()
+
+    class Careless:
+        def __enter__(self) -> None:
+            held.acquire()
+            signal.raise_signal(signal.SIGINT)
+
+        def __exit__(self, *_: object) -> None:
+            held.release()
+
+    def hold() -> None:
+        with Careless():
+            pass
+
+    def hold_later() -> None:
+        with postponed() as came:
+            hold()
+            assert (len(came), held.locked()) == (1, False)
+
+    with pytest.raises(KeyboardInterrupt):
+        hold()
+    assert held.locked()  # the positive control
+    held.release()
+    with pytest.raises(KeyboardInterrupt):
+        hold_later()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("kept_handler")
+def test_second_signal_is_not_kept() -> None:
+    def twice() -> None:
+        with postponed() as came:
+            signal.raise_signal(signal.SIGINT)
+            assert came
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("the second signal was kept")
+
+    with pytest.raises(KeyboardInterrupt):
+        twice()
+
+
+@pytest.mark.usefixtures("kept_handler")
 def test_interrupt_reaches_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = threading.Barrier(4)
     ended: list[Any] = []
@@ -154,6 +208,7 @@ def test_interrupt_reaches_every_thread(monkeypatch: pytest.MonkeyPatch) -> None
     assert sorted(ended) == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("kept_handler")
 def test_thread_that_starts_after_the_interrupt_does_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
