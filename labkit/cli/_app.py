@@ -45,6 +45,7 @@ COMMANDS = {
     "report": "report.report",
     "notebooks": "notebooks.notebooks",
     "workshop": "workshop.app",
+    "bundle": "bundle.bundle",
     "technique": "technique.app",
     "control": "control.app",
     "image": "image.app",

@@ -99,12 +99,8 @@ def make(
     quiet: Quiet = False,
 ) -> None:
     """Write the participants' copies of the notebooks: without solutions and without outputs."""
-    from labkit.resources import notebooks_dir
-    from labkit.workshop import participant_copy
+    from labkit.workshop import participants_notebooks
 
-    kit = {
-        path.name: participant_copy(path.read_bytes(), path.name)
-        for path in sorted(notebooks_dir().glob("*.ipynb"))
-    }
+    kit = participants_notebooks()
     write_notebooks(folder, kit, overwrite=overwrite, command="labkit workshop make")
     say_how_to_open(folder, quiet=quiet)

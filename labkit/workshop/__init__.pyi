@@ -1,6 +1,6 @@
 import labkit.registry
 
-from .copies import participant_copy
+from .copies import participant_copy, participants_notebooks
 from .definition import Exercise, Hint, Outcome, WrongSolution
 from .session import check, exercise, hint, progress, reset
 
@@ -16,6 +16,7 @@ __all__ = [
     "exercises",
     "hint",
     "participant_copy",
+    "participants_notebooks",
     "progress",
     "reset",
 ]

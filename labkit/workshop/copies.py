@@ -11,8 +11,9 @@ import re
 from typing import Any
 
 from labkit.errors import ConfigError
+from labkit.resources import notebooks_dir
 
-__all__ = ["BEGIN", "END", "STUB", "participant_copy"]
+__all__ = ["BEGIN", "END", "STUB", "participant_copy", "participants_notebooks"]
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 STUB = "# your solution"
@@ -65,3 +66,19 @@ def participant_copy(data: bytes, name: str = "notebook") -> bytes:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
     return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def participants_notebooks() -> dict[str, bytes]:
+    """Return the participants' copies of the notebooks by their file names.
+
+    Returns
+    -------
+    dict of str to bytes
+
+    Examples
+    --------
+    >>> b"BEGIN SOLUTION" in participants_notebooks()["02-etcd.ipynb"]
+    False
+    """
+    masters = sorted(notebooks_dir().glob("*.ipynb"))
+    return {path.name: participant_copy(path.read_bytes(), path.name) for path in masters}

@@ -1,0 +1,183 @@
+"""One archive for a laptop that has Docker and Python, and no network.
+
+It holds the packages as wheels, the node image, the participants' notebooks, and a program that
+installs them from there. The packages have the versions that are installed where it is made, so
+what the trainer tried is what the participants get.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import docker
+
+from labkit.errors import ConfigError
+from labkit.lab import images
+from labkit.lab.progress import ProgressStep, Reporter
+from labkit.resources import PACKAGE
+from labkit.workshop.copies import participants_notebooks
+
+__all__ = ["THIS_PYTHON", "write_bundle"]
+
+#: The name of the folder in the archive.
+ROOT = "labkit-bundle"
+INSTALLER = PACKAGE / "workshop" / "bundle_install.py"
+#: Seconds for one run of pip, which downloads about 110 packages.
+PIP_S = 1800.0
+THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def write_bundle(
+    file: Path,
+    client: docker.DockerClient,
+    report: Reporter,
+    *,
+    pythons: Sequence[str] = (THIS_PYTHON,),
+    site: Path | None = None,
+) -> int:
+    """Write the archive; needs the node image and a network.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+        The archive (tar). An existing file is replaced once the new one is complete.
+    client : docker.DockerClient
+        The engine that has the node image.
+    report : Reporter
+        Shows the steps.
+    pythons : sequence of str
+        The versions of Python that the packages are for, such as "3.12". The system and the
+        processor are those of this machine.
+    site : pathlib.Path, optional
+        The folder of the documentation, as ``make docs`` builds it.
+
+    Returns
+    -------
+    int
+        The size of the archive in bytes.
+
+    Raises
+    ------
+    ConfigError
+        A package cannot be had, labkit's own source is not known, or the file cannot be written.
+    ImageError
+        The node image is missing.
+    """
+    if site is not None and not (site / "index.html").is_file():
+        raise ConfigError(f"{site} holds no documentation: no index.html", hint="make docs")
+    part = file.with_name(f".{file.name}.part")
+    try:
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".labkit-bundle-") as name:
+            folder = Path(name)
+            _gather(folder, client, report, tuple(dict.fromkeys(pythons)))
+            with report.step(f"write {file}"), tarfile.open(part, "w") as archive:
+                archive.add(folder, ROOT, filter=_nobodys)
+                if site is not None:
+                    archive.add(site, f"{ROOT}/docs", filter=_nobodys)
+            part.replace(file)
+    except OSError as error:
+        raise ConfigError(
+            f"the bundle {file} cannot be written: {error}", hint=f"df -h {file.parent}"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return file.stat().st_size
+
+
+def _gather(
+    folder: Path, client: docker.DockerClient, report: Reporter, pythons: tuple[str, ...]
+) -> None:
+    """Put everything that belongs into the archive into a folder."""
+    images.save(client, folder / "node.tar.gz", report)
+    wheels = folder / "wheels"
+    with report.step("build labkit's wheel") as step:
+        _pip(step, ["wheel", "--no-deps", f"--wheel-dir={wheels}", str(_source())])
+    [own] = wheels.glob("labkit-*.whl")
+    versions = folder / "versions.txt"
+    versions.write_text("".join(f"{line}\n" for line in _installed_versions()))
+    for python in pythons:
+        options = [] if python == THIS_PYTHON else [f"--python-version={python}"]
+        options += ["--only-binary=:all:", f"--constraint={versions}", f"--dest={wheels}"]
+        with report.step(f"download the packages for Python {python}") as step:
+            _pip(step, ["download", *options, f"{own}[notebooks]", "pip"])
+    (folder / "notebooks").mkdir()
+    for name, data in participants_notebooks().items():
+        (folder / "notebooks" / name).write_bytes(data)
+    about = {"pythons": pythons, "platform": sysconfig.get_platform()}
+    (folder / "bundle.json").write_text(json.dumps(about, indent=1) + "\n")
+    (folder / "install.py").write_bytes(INSTALLER.read_bytes())
+
+
+def _source() -> Path:
+    """Return the folder or the wheel that labkit was installed from (PEP 610)."""
+    text = importlib.metadata.distribution("labkit").read_text("direct_url.json")
+    found: Mapping[str, str] = json.loads(text) if text else {}
+    url = urlsplit(found.get("url", ""))
+    path = Path(url2pathname(url.path))
+    if url.scheme != "file" or not path.exists():
+        raise ConfigError(
+            "labkit was not installed from a clone or a wheel that is still there",
+            hint="in a clone of labkit: make env, then .venv/bin/labkit bundle FILE",
+        )
+    return path
+
+
+def _installed_versions() -> list[str]:
+    """Return the version of each installed package, as pip's constraints."""
+    found = {it.name: it.version for it in importlib.metadata.distributions()}
+    return sorted(f"{name}=={version}" for name, version in found.items() if name != "labkit")
+
+
+def _pip(step: ProgressStep, arguments: Sequence[str]) -> None:
+    """Run pip, show what it does, and raise its last lines if it fails."""
+    argv = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    lines: list[str] = []
+    with _process(argv) as process:
+        for line in process.stdout or ():
+            lines.append(line.rstrip())
+            step.line(lines[-1])
+    if process.returncode:
+        raise ConfigError(
+            f"pip {arguments[0]} failed",
+            evidence=lines[-8:],
+            hint=f"{sys.executable} -m pip --version; and is there a network?",
+        )
+
+
+@contextmanager
+def _process(argv: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a command that is killed after :data:`PIP_S`, or if the block fails."""
+    process = subprocess.Popen(
+        argv, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    late = threading.Timer(PIP_S, process.kill)
+    late.daemon = True
+    late.start()
+    try:
+        with process:
+            yield process
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        late.cancel()
+
+
+def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave out who made the archive, and give everybody the right to read it."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o755 if member.isdir() else 0o644
+    return member

@@ -1,0 +1,78 @@
+"""Install labkit from the folder that this file is in. Needs Python and Docker, and no network.
+
+``python3 install.py`` makes a Python environment in the folder ``venv``, installs the packages
+from ``wheels``, and loads the node image into Docker. Run it again after a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+#: Seconds for a step; the longest takes one to two minutes.
+STEP_S = 1800
+
+
+def unsuitable(about: Mapping[str, Sequence[str]], python: str, platform: str) -> str:
+    """Return why the packages are not for this Python, or "" if they are.
+
+    Examples
+    --------
+    >>> unsuitable({"pythons": ["3.12"], "platform": "linux-x86_64"}, "3.13", "linux-x86_64")
+    'the packages here are for Python 3.12, and this is Python 3.13: python3.12 install.py'
+    """
+    if python not in about["pythons"]:
+        wanted = " or ".join(about["pythons"])
+        which = f"python{about['pythons'][0]} install.py"
+        return f"the packages here are for Python {wanted}, and this is Python {python}: {which}"
+    if platform != about["platform"]:
+        return (
+            f"the packages here are for {about['platform']}, and this is {platform}: "
+            "ask for a bundle that was made on such a machine"
+        )
+    return ""
+
+
+def run(title: str, argv: Sequence[str | Path], advice: str) -> None:
+    """Run a step; end with what it said and with advice if it fails."""
+    print(f" … {title}", flush=True)
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", timeout=STEP_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        sys.exit(f"error: {title}: no end after {STEP_S} s\n  next: {advice}")
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().splitlines()[-8:]
+        sys.exit("\n".join([f"error: {title} failed", *(f"  | {it}" for it in said), advice]))
+
+
+def main(here: Path) -> None:
+    """Install everything, and say what to run next."""
+    about = json.loads((here / "bundle.json").read_text())
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if reason := unsuitable(about, python, sysconfig.get_platform()):
+        sys.exit(f"error: {reason}")
+    wheels, environment = here / "wheels", here / "venv"
+    # with pip's own wheel, because some systems have no ensurepip
+    venv.create(environment, with_pip=False, clear=True)
+    [pip] = wheels.glob("pip-*.whl")
+    [labkit] = wheels.glob("labkit-*.whl")
+    python_there = environment / "bin" / "python"
+    again = f"  next: {Path(sys.executable).name} {here / 'install.py'}"
+    options = ("--no-index", f"--find-links={wheels}", f"{labkit}[notebooks]")
+    run("install the packages", (python_there, pip / "pip", "install", *options), again)
+    program = environment / "bin" / "labkit"
+    load = (program, "image", "load", here / "node.tar.gz")
+    run("load the node image", load, "  next: start Docker, then run this again")
+    print(f"labkit is installed. Next:\n  {program} up\n  {program} verify")
+    print(f"  {environment / 'bin' / 'jupyter'} lab {here / 'notebooks'}")
+
+
+if __name__ == "__main__":
+    main(Path(__file__).resolve().parent)
