@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import docker
 from docker.errors import APIError
@@ -188,7 +189,16 @@ def _subnets(network: Network) -> list[ipaddress.IPv4Network]:
 
 
 def _gateways(network: Network) -> set[str]:
-    return {pool["Gateway"].partition("/")[0] for pool in _pools(network) if pool.get("Gateway")}
+    """Return the addresses of a network's bridge.
+
+    Docker names none for its default bridge until the engine has started a second time. It takes
+    the first address of the range then.
+    """
+    found = set()
+    for pool in _pools(network):
+        named, first = pool.get("Gateway"), ipaddress.ip_network(pool["Subnet"]).hosts()
+        found |= {named.partition("/")[0]} if named else {str(it) for it in islice(first, 1)}
+    return found
 
 
 def create_network(client: docker.DockerClient, name: str, mode: str, **more: str) -> Network:

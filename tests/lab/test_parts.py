@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import tarfile
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from docker.errors import APIError
@@ -16,7 +18,7 @@ from labkit.errors import ConfigError, EngineError, NameTaken
 from labkit.lab.files import machine_files
 from labkit.lab.lab import Lab
 from labkit.lab.machine import FileSpec, archive
-from labkit.lab.network import SPACE, candidates
+from labkit.lab.network import SPACE, candidates, host_addresses
 from labkit.lab.nodes import MACHINE, _explained
 
 MODES = ("insecure", "hardened")
@@ -29,6 +31,19 @@ def test_subnet_candidates_are_stable_and_inside_the_space(name: str, mode: str)
     assert first == list(candidates(name, mode))
     assert len(set(first)) == 16
     assert all(subnet.subnet_of(SPACE) for subnet in first)
+
+
+def test_addresses_of_the_host_are_known_also_where_docker_does_not_name_them() -> None:
+    """Docker 20.10 names no gateway of its default bridge before its second start."""
+    pools: list[Any] = [
+        [{"Subnet": "172.17.0.0/16"}],
+        [{"Subnet": "10.9.0.0/24", "Gateway": "10.9.0.254"}],
+        [{"Subnet": "fd00:1::/64"}],
+        None,
+    ]
+    networks = [SimpleNamespace(attrs={"IPAM": {"Config": it}}) for it in pools]
+    client: Any = SimpleNamespace(networks=SimpleNamespace(list=lambda: networks))
+    assert host_addresses(client) == ["10.9.0.254", "172.17.0.1"]
 
 
 @given(data=st.binary(max_size=2000), mode=st.sampled_from([0o600, 0o644, 0o755]))
