@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -207,5 +208,11 @@ def test_lab_is_made_verified_and_attacked(installed: Installed, lab: tuple[str,
     installed.labkit("up", *lab)
     installed.labkit("verify", *lab)
     installed.labkit("attack", "admin-kubeconfig", *lab)
+    # every cell of the mode is known but one
+    stored = json.loads((ROOT / "docs" / "matrix.json").read_text())
+    known = [cell for cell in stored if cell["technique"] != "admin-kubeconfig"]
+    (installed.home / "matrix.json").write_text(json.dumps(known))
     installed.labkit("matrix", "--control", "none", "--json", "matrix.json", *lab)
-    assert (installed.home / "matrix.json").stat().st_size > 1000
+    new = json.loads((installed.home / "matrix.json").read_text())
+    [cell] = [cell for cell in new if cell["technique"] == "admin-kubeconfig"]
+    assert (cell["environment"], cell["observed"]) == ("hardened", "refused")
