@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from types import MappingProxyType
 
 from labkit import techniques
@@ -14,7 +16,18 @@ from labkit.verification import verify
 from labkit.workshop.definition import SOLVED, Outcome
 from labkit.workshop.edited import EditedLab
 
-__all__ = ["Attempt", "compare", "hardened_state", "predictions", "sets_of_names"]
+__all__ = [
+    "Attempt",
+    "Mistake",
+    "compare",
+    "fewest_of",
+    "form",
+    "hardened_state",
+    "predictions",
+    "sets_of_names",
+    "smallest_set",
+    "tally",
+]
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -242,7 +255,59 @@ def sets_of_names(answer: object) -> object:
     }
 
 
-def compare(expected: Mapping[str, object], answer: object) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A wrong idea, recognised by the answers to which it leads.
+
+    Parameters
+    ----------
+    state : str
+        The state of the outcome; hints are chosen by it.
+    line : str
+        What is wrong with the idea. It does not give the right answer.
+    answers : mapping of str to object
+        The wrong answers, by the name of the question.
+    """
+
+    state: str
+    line: str
+    answers: Mapping[str, object]
+
+
+def form(names: Iterable[str], answer: object) -> Outcome | None:
+    """Check that an answer is a mapping with a value for each question, and with no other.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The names of the questions.
+    answer : object
+        The participant's answer, or None.
+
+    Returns
+    -------
+    Outcome or None
+        None if the form is right.
+
+    Examples
+    --------
+    >>> form(["a", "b"], {"a": "refused"})
+    not yet: no answer for b
+    """
+    asked = tuple(names)
+    if not isinstance(answer, Mapping):
+        lines = ("there is no answer: give a dict with a value for each of", *asked)
+        return Outcome("no-answer", lines)
+    if missing := [name for name in asked if name not in answer]:
+        return Outcome("incomplete", (f"no answer for {', '.join(missing)}",))
+    if others := [str(name) for name in answer if name not in asked]:
+        return Outcome("other-names", (f"not asked: {', '.join(others)}",))
+    return None
+
+
+def compare(
+    expected: Mapping[str, object], answer: object, mistakes: Sequence[Mistake] = ()
+) -> Outcome:
     """Compare a participant's prediction with that of the model.
 
     Parameters
@@ -251,6 +316,8 @@ def compare(expected: Mapping[str, object], answer: object) -> Outcome:
         What the model says, by the name of the question.
     answer : object
         The participant's mapping, or None.
+    mistakes : sequence of Mistake
+        The first one whose answers are all given is named.
 
     Returns
     -------
@@ -262,15 +329,124 @@ def compare(expected: Mapping[str, object], answer: object) -> Outcome:
     >>> compare({"a": "refused", "b": "succeeded"}, {"a": "refused", "b": "refused"})
     not yet: 1 of 2 is as the model says
     """
-    if not isinstance(answer, Mapping):
-        lines = ("there is no answer: give a dict with a value for each of", *expected)
-        return Outcome("no-answer", lines)
-    if missing := [name for name in expected if name not in answer]:
-        return Outcome("incomplete", (f"no answer for {', '.join(missing)}",))
-    if others := [str(name) for name in answer if name not in expected]:
-        return Outcome("other-names", (f"not asked: {', '.join(others)}",))
-    right = sum(answer[name] == value for name, value in expected.items())
+    if wrong := form(expected, answer):
+        return wrong
+    given = answer if isinstance(answer, Mapping) else {}
+    right = sum(given[name] == value for name, value in expected.items())
     if right == len(expected):
-        return Outcome(SOLVED, (f"all {right} are as the model says",))
-    word = "is" if right == 1 else "are"
-    return Outcome("wrong-answer", (f"{right} of {len(expected)} {word} as the model says",))
+        return Outcome(SOLVED, (_right(right, len(expected)),))
+    for it in mistakes:
+        if all(given[name] == value for name, value in it.answers.items()):
+            return Outcome(it.state, (_right(right, len(expected)), it.line))
+    return Outcome("wrong-answer", (_right(right, len(expected)),))
+
+
+def tally(found: Mapping[str, str], sentences: Mapping[str, str]) -> Outcome:
+    """Return the outcome of an answer of which each part was judged alone.
+
+    Parameters
+    ----------
+    found : mapping of str to str
+        The state of each part, by the name of its question; "solved" if it is right.
+    sentences : mapping of str to str
+        What each other state means, the most important first.
+
+    Returns
+    -------
+    Outcome
+        Its state is the first of `sentences` that was found. It counts, and names no part.
+
+    Examples
+    --------
+    >>> tally({"a": "solved", "b": "alone"}, {"alone": "one of the two suffices"})
+    not yet: 1 of 2 is as the model says
+      1 answer: one of the two suffices
+    """
+    counts = Counter(found.values())
+    first = _right(counts[SOLVED], len(found))
+    states = [state for state in sentences if counts[state]]
+    lines = [
+        f"{counts[it]} {'answer' if counts[it] == 1 else 'answers'}: {sentences[it]}"
+        for it in states
+    ]
+    return Outcome(states[0] if states else SOLVED, (first, *lines))
+
+
+def smallest_set(
+    answer: object,
+    names: Iterable[str],
+    missing: Callable[[frozenset[str]], str],
+    fewest: Callable[[], int],
+) -> Outcome:
+    """Check a set of names that together must have an effect, with as few names as possible.
+
+    Any such set is right, if several are.
+
+    Parameters
+    ----------
+    answer : object
+        The participant's set, list or tuple of names, or None.
+    names : iterable of str
+        The names from which to choose.
+    missing : callable
+        Takes the chosen names; returns "" if they have the effect, or says what is missing.
+    fewest : callable
+        Returns the size of a smallest set. It is called only for a set that has the effect.
+
+    Returns
+    -------
+    Outcome
+
+    Examples
+    --------
+    >>> def missing(chosen):
+    ...     return "" if "a" in chosen else "a path is left"
+    >>> smallest_set({"b"}, "abc", missing, lambda: 1)
+    not yet: a path is left
+    >>> smallest_set({"a", "b"}, "abc", missing, lambda: 1)
+    not yet: these 2 are enough, and fewer are as well
+    """
+    if not isinstance(answer, (set, frozenset, list, tuple)):
+        return Outcome("no-answer", ("there is no answer: give a set of names",))
+    chosen = frozenset(str(name) for name in answer)
+    if others := sorted(chosen - set(names)):
+        return Outcome("other-names", (f"no such name: {', '.join(others)}",))
+    if open_ := missing(chosen):
+        return Outcome("not-enough", (open_,))
+    if len(chosen) > fewest():
+        return Outcome("too-many", (f"these {len(chosen)} are enough, and fewer are as well",))
+    return Outcome(SOLVED, (f"these {len(chosen)} are enough, and fewer are not",))
+
+
+def fewest_of(names: Iterable[str], missing: Callable[[frozenset[str]], str]) -> int:
+    """Return the size of a smallest set of names that has an effect.
+
+    Parameters
+    ----------
+    names : iterable of str
+        All of them together must have the effect.
+    missing : callable
+        As :func:`smallest_set` takes it. It is asked about every smaller set first.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> fewest_of("abc", lambda chosen: "" if {"a", "c"} <= chosen else "not yet")
+    2
+    """
+    known = sorted(names)
+    return next(
+        size
+        for size in range(len(known) + 1)
+        for chosen in combinations(known, size)
+        if not missing(frozenset(chosen))
+    )
+
+
+def _right(right: int, asked: int) -> str:
+    if right == asked:
+        return f"all {right} are as the model says"
+    return f"{right} of {asked} {'is' if right == 1 else 'are'} as the model says"

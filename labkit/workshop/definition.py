@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labkit.workshop.edited import EditedLab
@@ -128,7 +128,8 @@ class Exercise:
         From general to particular. The solution comes after the last one.
     check : callable
         Takes an :class:`~labkit.workshop.edited.EditedLab` and the participant's answer, or None if
-        there is no answer, and returns an :class:`Outcome`.
+        there is no answer. It returns an :class:`Outcome`. A prediction does not use the lab, and
+        gets None in its place if no lab is up.
     solution : str
         Python, as it is typed into a notebook; it sets `answer` if the exercise wants one.
     wrong : tuple of WrongSolution
@@ -157,7 +158,7 @@ class Exercise:
     mode: str
     task: str
     hints: tuple[Hint, ...]
-    check: Callable[[EditedLab, object], Outcome] = field(repr=False)
+    check: Callable[[Any, object], Outcome] = field(repr=False)
     solution: str = field(repr=False)
     wrong: tuple[WrongSolution, ...] = field(repr=False)
     techniques: tuple[str, ...]

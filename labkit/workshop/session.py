@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from labkit.errors import LabkitError
+from labkit.errors import EngineError, LabkitError, NoSuchLab
 from labkit.lab import Lab
 from labkit.lab.attach import chosen_name
 from labkit.lab.progress import QuietReporter
@@ -20,6 +20,9 @@ from labkit.workshop.records import Record, after_check, next_hint, read_progres
 EXERCISES = cast("Registry[Exercise]", exercises)
 
 __all__ = ["check", "exercise", "hint", "progress", "reset"]
+
+#: What was done of predictions while no lab was up to keep it: a prediction needs no lab.
+WITHOUT_LAB: dict[str, Record] = {}
 
 
 def exercise(name: str, *, lab: str | None = None) -> Task:
@@ -45,12 +48,15 @@ def exercise(name: str, *, lab: str | None = None) -> Task:
     """
     found = EXERCISES[name]
     if found.plant is not None:
-        _plant(found, _lab_of(found, lab))
+        _plant(found, _lab(found.mode, lab))
     return found.text
 
 
 def check(name: str, answer: object = None, *, lab: str | None = None) -> Outcome:
     """Check an exercise by live probes, and keep the result.
+
+    A prediction is compared with the model, and needs no lab. Without a lab, its result is kept
+    until the process ends.
 
     Parameters
     ----------
@@ -70,7 +76,7 @@ def check(name: str, answer: object = None, *, lab: str | None = None) -> Outcom
     NoSuchName
         There is no such exercise.
     NoSuchLab
-        The lab is not up.
+        The lab is not up, and the exercise needs it.
     LabBusy
         Another process changes the lab.
     """
@@ -79,9 +85,9 @@ def check(name: str, answer: object = None, *, lab: str | None = None) -> Outcom
     outcome = found.check(edited, answer)
     if outcome.state == "does-not-run":
         return outcome  # the master may be what does not run
-    records = read_progress(edited)
+    records = _read(edited)
     records[name] = after_check(records.get(name, Record()), outcome)
-    write_progress(edited, records)
+    _write(edited, records)
     return outcome
 
 
@@ -105,13 +111,13 @@ def hint(name: str, *, lab: str | None = None) -> Text:
     NoSuchName
         There is no such exercise.
     NoSuchLab
-        The lab is not up.
+        The lab is not up, and the exercise needs it.
     """
     found = EXERCISES[name]
     edited = _lab_of(found, lab)
-    records = read_progress(edited)
+    records = _read(edited)
     text, records[name] = next_hint(found, records.get(name, Record()))
-    write_progress(edited, records)
+    _write(edited, records)
     return Text(text)
 
 
@@ -136,9 +142,9 @@ def progress(*, lab: str | None = None) -> Text:
             absent[mode] = error.message
     rows = []
     for found in EXERCISES.values():
-        known = records.get(found.name, Record())
+        known = records.get(found.name) or WITHOUT_LAB.get(found.name, Record())
         word = "solved" if known.solved else "tried" if known.tries else ""
-        shown = "?" if found.mode in absent else word
+        shown = word or ("?" if found.mode in absent else "")
         rows.append((found.notebook, found.name, found.kind, shown, str(known.tries)))
     table = columns(("notebook", "exercise", "kind", "result", "checks"), sorted(rows))
     return Text("\n".join([table, *absent.values()]))
@@ -173,8 +179,26 @@ def _lab(mode: str, name: str | None) -> EditedLab:
     return EditedLab(mode, name=chosen_name(name), reporter=QuietReporter())
 
 
-def _lab_of(found: Exercise, name: str | None) -> EditedLab:
-    return _lab(found.mode, name)
+def _lab_of(found: Exercise, name: str | None) -> EditedLab | None:
+    """Return the lab of an exercise; None if it is not up and the exercise is a prediction."""
+    try:
+        lab = _lab(found.mode, name)
+        if found.kind == "predict":
+            read_progress(lab)  # a lab that is not up fails at its first command only
+    except (NoSuchLab, EngineError):
+        if found.kind != "predict":
+            raise
+        return None
+    return lab
+
+
+def _read(lab: EditedLab | None) -> dict[str, Record]:
+    return WITHOUT_LAB if lab is None else read_progress(lab)
+
+
+def _write(lab: EditedLab | None, records: dict[str, Record]) -> None:
+    if lab is not None:
+        write_progress(lab, records)
 
 
 def _plant(found: Exercise, lab: EditedLab) -> None:

@@ -19,6 +19,7 @@ from labkit.cluster.edits import Whole
 from labkit.errors import CommandFailed, ConfigError, LabBusy, NoSuchLab, ProbeTimeout
 from labkit.lab import LabStatus, Output
 from labkit.workshop import Outcome, checks, exercises, flags, participant_copy, session
+from labkit.workshop.copied import copy_machines
 from labkit.workshop.copies import BEGIN, END, STUB
 from labkit.workshop.edited import hand_edits
 from labkit.workshop.records import PROGRESS, Record, read_progress, write_progress
@@ -325,6 +326,58 @@ def test_spoilt_progress_is_an_error_with_its_remedy(tmp_path: Path, text: str) 
     with pytest.raises(labkit.errors.LabError) as caught:
         read_progress(lab)
     assert caught.value.hint.endswith(f"rm {PROGRESS}")
+
+
+@pytest.fixture
+def no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lab is up, and nothing was done without one."""
+
+    def refuse(mode: str, *_: object) -> None:
+        raise NoSuchLab(f"no {mode} lab")
+
+    monkeypatch.setattr(session, "_lab", refuse)
+    monkeypatch.setattr(session, "WITHOUT_LAB", {})
+
+
+@pytest.mark.usefixtures("no_lab")
+def test_prediction_needs_no_lab_and_keeps_its_progress_without_one() -> None:
+    assert session.check("own-2", {"encryption": "tls1.3"}).state == "not-enough"
+    assert "One attacker calls the port" in session.hint("own-2")
+    assert "Every property" in session.hint("own-2")
+    assert session.check("own-2", {"encryption": "tls1.3", "authorization": "enforced"}).solved
+    [row] = [line for line in session.progress().splitlines() if " own-2 " in line]
+    assert row.split()[-2:] == ["solved", "2"]
+
+
+@pytest.mark.usefixtures("no_lab")
+@pytest.mark.parametrize("name", ["etcd-1", "etcd-2"])
+def test_other_exercises_need_a_lab(name: str) -> None:
+    for ask in (session.check, session.hint):
+        with pytest.raises(NoSuchLab):
+            ask(name)
+
+
+def test_progress_of_a_prediction_stays_in_the_lab_that_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab: Any = Files(tmp_path)
+    monkeypatch.setattr(session, "_lab", lambda *_: lab)
+    monkeypatch.setattr(session, "WITHOUT_LAB", {})
+    session.check("own-2", {"encryption": "tls1.3"})
+    assert read_progress(lab)["own-2"] == Record(False, 1, "not-enough")
+    assert session.WITHOUT_LAB == {}
+
+
+# -- copied files ---------------------------------------------------------------------------
+
+
+def test_files_are_copied_for_each_machine_but_the_forgotten(tmp_path: Path) -> None:
+    env = read_environment("hardened")
+    copy_machines(env, tmp_path, forgotten=[UNIT])
+    found = {f"/{it.relative_to(tmp_path)}" for it in tmp_path.rglob("*") if it.is_file()}
+    every = {f"/{node.name}{path}" for node in env.nodes for path in node.files}
+    assert found == {it for it in every if not it.endswith(UNIT)}
+    assert any(it.endswith(UNIT) for it in every)
 
 
 # -- the magics -----------------------------------------------------------------------------

@@ -11,12 +11,13 @@ import pytest
 from labkit import techniques
 from labkit.errors import NoSuchName
 from labkit.workshop import Hint, Outcome, exercises
-from labkit.workshop.checks import compare
+from labkit.workshop.checks import Mistake, compare, smallest_set, tally
 from labkit.workshop.definition import KINDS, Exercise
 from labkit.workshop.records import Record, after_check, next_hint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ALL = list(exercises.values())
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 def code_cells(notebook: str) -> list[str]:
@@ -27,6 +28,20 @@ def code_cells(notebook: str) -> list[str]:
 
 def test_there_are_exercises_of_every_kind() -> None:
     assert {it.kind for it in ALL} == set(KINDS)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_notebook_has_two_exercises(notebook: str) -> None:
+    assert len([it for it in ALL if it.notebook == notebook]) >= 2
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_notebook_ends_with_what_to_do_on_your_own_cluster(notebook: str) -> None:
+    text = (ROOT / "notebooks" / f"{notebook}.ipynb").read_text()
+    cells = ["".join(it["source"]) for it in json.loads(text)["cells"]]
+    [own] = [it for it in cells if it.startswith("## On your own cluster\n")]
+    assert "```sh\n" in own
+    assert not [it for it in cells[cells.index(own) :] if it.startswith("%check")]
 
 
 @pytest.mark.parametrize("name", exercises)
@@ -144,6 +159,58 @@ def test_prediction_is_compared(answer: object, state: str) -> None:
     assert compare({"a": 1, "b": 2}, answer).state == state
 
 
+WRONG_IDEA = Mistake("idea", "think again", {"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [({"a": 2, "b": 9}, "idea"), ({"a": 9, "b": 2}, "wrong-answer"), ({"a": 1, "b": 2}, "solved")],
+)
+def test_mistake_is_recognised_by_its_answers(answer: object, state: str) -> None:
+    assert compare({"a": 1, "b": 2}, answer, [WRONG_IDEA]).state == state
+
+
+def test_recognised_mistake_is_said_beside_the_count() -> None:
+    said = repr(compare({"a": 1, "b": 2}, {"a": 2, "b": 2}, [WRONG_IDEA]))
+    assert said == "not yet: 1 of 2 is as the model says\n  think again"
+
+
+def test_tally_takes_the_most_important_state() -> None:
+    found = {"a": "weak", "b": "solved", "c": "gone"}
+    outcome = tally(found, {"gone": "nothing is left", "weak": "a part is left"})
+    assert outcome.state == "gone"
+    assert outcome.lines == (
+        "1 of 3 is as the model says",
+        "1 answer: nothing is left",
+        "1 answer: a part is left",
+    )
+
+
+def test_tally_of_right_answers_is_solved() -> None:
+    assert tally({"a": "solved", "b": "solved"}, {"weak": "a part is left"}).solved
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ({"a", "b"}, "solved"),
+        (["b", "a"], "solved"),
+        ({"a", "c"}, "solved"),
+        ({"a"}, "not-enough"),
+        ({"a", "b", "c"}, "too-many"),
+        ({"a", "z"}, "other-names"),
+        (set(), "not-enough"),
+        ("ab", "no-answer"),
+        (None, "no-answer"),
+    ],
+)
+def test_any_set_of_the_smallest_size_is_right(answer: object, state: str) -> None:
+    def missing(chosen: frozenset[str]) -> str:
+        return "" if "a" in chosen and len(chosen) > 1 else "a way is left"
+
+    assert smallest_set(answer, "abc", missing, lambda: 2).state == state
+
+
 def test_wrong_prediction_does_not_name_what_is_wrong() -> None:
     said = repr(compare({"first": 1, "second": 2}, {"first": 1, "second": 3}))
     assert "first" not in said
@@ -164,6 +231,51 @@ def test_prediction_is_proven_both_ways(exercise: Exercise) -> None:
         assert outcome.state == wrong.state, wrong.what
         assert wrong.says in repr(outcome), wrong.what
     assert exercise.check(lab, answer_of(exercise.solution)).solved
+
+
+@pytest.mark.parametrize(
+    "exercise", [it for it in ALL if it.kind == "predict"], ids=lambda it: it.name
+)
+def test_hint_of_a_prediction_is_for_a_state_that_is_reached(exercise: Exercise) -> None:
+    reached = {it.state for it in exercise.wrong}
+    assert {it.state for it in exercise.hints if it.state} <= reached
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("paths-2", {"apiserver-authorization", "docker-client-auth", "docker-socket-mode"}),
+        ("own-2", {"encryption": "tls1.2", "authorization": "enforced"}),
+        (
+            "matrix-2",
+            {
+                "default-account": ["default-account-unbound", "apiserver-authorization"],
+                "docker-group": ["docker-group", "docker-socket-mode"],
+                "etcd-read": ["etcd-client-tls", "etcd-own-ca"],
+                "kubelet-exec": ["abac-least-privilege", "kubelet-authorization"],
+            },
+        ),
+    ],
+)
+def test_another_right_answer_than_the_stored_one_solves(name: str, answer: object) -> None:
+    lab: Any = None
+    assert exercises[name].check(lab, answer).solved
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "says"),
+    [
+        ("own-2", {"open": False}, "no such name: open"),
+        ("own-2", {"encryption": "unknown", "authorization": "enforced"}, "reads the secrets"),
+        ("paths-2", {"docker-tpc"}, "no such name: docker-tpc"),
+        ("matrix-2", {"default-account": set(), "etcd-read": set()}, "no answer for"),
+    ],
+)
+def test_way_around_the_question_does_not_solve(name: str, answer: object, says: str) -> None:
+    lab: Any = None
+    outcome = exercises[name].check(lab, answer)
+    assert not outcome.solved
+    assert says in repr(outcome)
 
 
 def answer_of(code: str) -> object:

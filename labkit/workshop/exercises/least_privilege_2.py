@@ -10,7 +10,7 @@ __all__ = ["EXERCISE"]
 
 WRITE = """insecure.write_file("master", "/etc/kubernetes/abac.jsonl", policy.encode())
 """
-RESTART = """insecure.exec("master", ["systemctl", "restart", "kube-apiserver"], timeout=90)
+RESTART = """_ = insecure.exec("master", ["systemctl", "restart", "kube-apiserver"], timeout=90)
 """
 POLICY = """
 import json

@@ -55,7 +55,7 @@ rules = "{RULES}"
 for name in ("admin.conf", "pki/admin.key"):
     path = f"/etc/kubernetes/{{name}}"
     insecure.exec("master", ["sed", "-i", rf"s#\\({{path}} *\\) 0644#\\1 0600#", rules])
-insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
+_ = insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
 """,
     wrong=(
         WrongSolution(
