@@ -17,6 +17,8 @@ def minimal_cut(
     start: str | Foothold,
     goal: str | Goal,
     derivation: Derivation = "claims",
+    *,
+    possible: bool = True,
 ) -> tuple[str, ...] | None:
     """Return the fewest controls that together cut every path from a foothold to a goal.
 
@@ -26,6 +28,8 @@ def minimal_cut(
     start, goal : str or Foothold
         As :func:`labkit.analysis.attack_paths` takes them.
     derivation : {"claims", "techniques"}
+    possible : bool
+        Cut possible paths as well, which depend on something unknown. Without it, one may be left.
 
     Returns
     -------
@@ -48,7 +52,8 @@ def minimal_cut(
     @cache
     def cut(chosen: frozenset[str]) -> bool:
         changed = with_missing(model, chosen)
-        return not attack_paths(changed, start, goal, 1, derivation)
+        found = attack_paths(changed, start, goal, 1, derivation)
+        return not (found if possible else found.paths)
 
     return smallest(missing_controls(model), cut)
 
@@ -56,7 +61,7 @@ def minimal_cut(
 def effect_of_each_control(
     model: Model, start: str | Foothold, goal: str | Goal
 ) -> dict[str, bool]:
-    """Return for each missing control whether it alone cuts every path to a goal.
+    """Return for each missing control whether it alone cuts every path to a goal, also a possible.
 
     Parameters
     ----------

@@ -167,7 +167,7 @@ def forbidden(model: Model, rules: Iterable[str]) -> list[AttackPaths]:
     >>> forbidden(read_model("hardened"), ["pod -> secrets"])
     []
     """
-    return [paths for paths in asked(model, rules) if paths]
+    return [found for found in asked(model, rules) if found.paths]
 
 
 def asked(model: Model, rules: Iterable[str]) -> list[AttackPaths]:
@@ -240,7 +240,7 @@ def doubts(
     found = [repr(each) for each in paths if each.possible]
     if not model.of_cluster:
         what = f"{model.name} has no part of a cluster"
-        found += [f"{each.start} -> {each.goal}: {what}" for each in paths if not each]
+        found += [f"{each.start} -> {each.goal}: {what}" for each in paths if not each.paths]
     unknown = tripped(findings, level, baseline, "unknown")
     found += [f"unknown: {item.severity}: {item.id}: {item.claim}" for item in unknown]
     if model.dump is not None and (paths or level is not None or baseline is not None):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from labkit.analysis.attack_graph.queries import Reach, reach
+from labkit.analysis.attack_graph.queries import reach
+from labkit.analysis.attack_graph.steps import Path
 from labkit.analysis.findings.finding import Finding
 from labkit.analysis.findings.rules import COMPONENT_RULES, RULES, ThreatRule
 from labkit.analysis.findings.threats import find_threats
@@ -124,10 +126,10 @@ class Difference:
     before, after : str
         The models' names.
     removed, added : tuple of Finding
-        Open findings that are gone, and that are new.
+        Open findings that are gone, and that are new. One whose state is unknown now is not gone.
     paths_removed, paths_added : tuple of (Foothold, Foothold)
-        Pairs of a foothold and a goal that a path no longer connects, and that a path connects
-        now.
+        Pairs of a foothold and a goal that a path no longer connects, not even a possible one, and
+        that a path connects now.
     """
 
     before: str
@@ -182,24 +184,24 @@ def diff(before: Model, after: Model) -> Difference:
     ()
     """
     old = {item.id: item for item in find_threats(before).open}
-    new = {item.id: item for item in find_threats(after).open}
-    ways, now = _joined(reach(before)), _joined(reach(after))
+    found, reached = find_threats(after), reach(after)
+    new = {item.id: item for item in found.open}
+    left = {item.id for item in found.state("open", "unknown")}
+    ways, now = _joined(reach(before).paths), _joined(reached.paths)
+    perhaps = _joined(reached.possible)
     return Difference(
         before.name,
         after.name,
-        tuple(item for key, item in old.items() if key not in new),
+        tuple(item for key, item in old.items() if key not in left),
         tuple(item for key, item in new.items() if key not in old),
-        tuple(pair for pair in ways if pair not in now),
+        tuple(pair for pair in ways if pair not in now and pair not in perhaps),
         tuple(pair for pair in now if pair not in ways),
     )
 
 
-def _joined(found: Reach) -> dict[tuple[Foothold, Goal], None]:
+def _joined(found: Mapping[Foothold, Mapping[Goal, Path]]) -> dict[tuple[Foothold, Goal], None]:
     return {
-        (start, goal): None
-        for start, paths in found.paths.items()
-        for goal in GOALS
-        if paths.get(goal)
+        (start, goal): None for start, paths in found.items() for goal in GOALS if paths.get(goal)
     }
 
 

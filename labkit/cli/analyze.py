@@ -97,7 +97,7 @@ def analyze(
     known = gate.baseline_of(baseline) if baseline else None
     kept = gate.tripped(findings, fail_on, known)
     asked = gate.asked(model, forbid_path or ())
-    paths = [each for each in asked if each]
+    paths = [each for each in asked if each.paths]
     doubts = [] if allow_unknown else gate.doubts(model, findings, fail_on, known, asked)
     for file, kind in ((sarif, "sarif"), (junit, "junit")):
         if file is not None:

@@ -13,6 +13,7 @@ from labkit.cli._options import BOTH, Json, Mode, Modes, Name, NoWait, Quiet, pa
 from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from labkit.analysis.attack_graph.queries import Derivation
     from labkit.lab import Lab
     from labkit.model import Foothold, Model
     from labkit.techniques import Prediction, Verdict
@@ -89,7 +90,7 @@ def _path(model: Model, start: str, goal: str) -> list[tuple[str, Foothold]]:
     from labkit.analysis import attack_paths
 
     found = attack_paths(model, start, goal, 1, "techniques")
-    if not found:
+    if not found.paths:
         raise ConfigError(
             f"{model.name}: no path of techniques leads from {start} to {goal}",
             hint=f"labkit reach --mode {model.name} --from {start} --derivation techniques",
@@ -150,10 +151,8 @@ def reach(
     found = analysis.reach(model, starts, how)
     if cut:
         for foothold in found.paths:
-            chosen = analysis.minimal_cut(model, foothold, cut, how)
-            named = "no controls cut every path" if chosen is None else ", ".join(chosen)
             goal = analysis.find_foothold(model, cut)
-            typer.echo(f"{foothold} -> {goal}: {named or 'out of reach as it is'}")
+            typer.echo(f"{foothold} -> {goal}: {_cut(model, foothold, cut, how)}")
         return
     if not as_json:
         typer.echo(repr(found))
@@ -162,10 +161,26 @@ def reach(
         {
             "from": foothold.word,
             "reaches": {goal.word: [it.plain() for it in path] for goal, path in paths.items()},
+            "possible": {
+                goal.word: [it.plain() for it in path]
+                for goal, path in found.possible.get(foothold, {}).items()
+            },
         }
         for foothold, paths in found.paths.items()
     ]
     typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+
+
+def _cut(model: Model, start: Foothold, goal: str, how: Derivation) -> str:
+    """Return the fewest controls that cut every path, or say what they leave."""
+    from labkit.analysis import minimal_cut
+
+    if (chosen := minimal_cut(model, start, goal, how)) is not None:
+        return ", ".join(chosen) or "out of reach as it is"
+    if (chosen := minimal_cut(model, start, goal, how, possible=False)) is None:
+        return "no controls cut every path"
+    known = f"{', '.join(chosen)} cut every known path" if chosen else "no path is known"
+    return f"{known}; no controls cut the possible ones, which depend on something unknown"
 
 
 def matrix(

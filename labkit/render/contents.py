@@ -124,10 +124,11 @@ class Side:
         """The number of pairs of a foothold and a goal that have an attack path."""
         if not self.paths:
             return "Attack paths were not computed."
-        reached = sum(map(bool, self.paths))
-        return (
-            f"Attack paths exist for {reached} of {len(self.paths)} pairs of a foothold and a goal."
-        )
+        known = sum(bool(it.paths) for it in self.paths)
+        possible = sum(bool(it.possible) for it in self.paths)
+        more = f", and may exist for {possible} more" if possible else ""
+        pairs = f"{len(self.paths)} pairs of a foothold and a goal"
+        return f"Attack paths exist for {known} of {pairs}{more}."
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.analysis import attack_paths, reach
+from labkit.analysis import attack_paths, diff, effect_of_each_control, minimal_cut, reach
 from labkit.model import GOALS, PROPERTIES, Model
 from labkit.model.by_hand import OWN, Draft
 from labkit.model.claims import VALUES
@@ -47,7 +47,7 @@ def test_channels_of_which_nothing_is_known_reach_no_goal_for_certain_and_each_p
         model = model_of(kind, **dict.fromkeys(PROPERTIES, "unknown"))
         for goal in GOALS[:2]:
             found = attack_paths(model, "network", goal)
-            assert not found, (kind, goal)
+            assert not found.paths, (kind, goal)
             assert found.possible, (kind, goal)
             assert "to find out: whether " in repr(found)
             assert "out of reach" not in repr(found)
@@ -56,7 +56,7 @@ def test_channels_of_which_nothing_is_known_reach_no_goal_for_certain_and_each_p
 def test_unknown_socket_is_perhaps_open_to_users_of_its_machine():
     model = model_of("dockerd", client_authentication="unknown")
     found = attack_paths(model, "user:there", "root:there")
-    assert not found
+    assert not found.paths
     assert "which users may connect to dockerd@there:/run/docker.sock" in repr(found)
 
 
@@ -66,7 +66,7 @@ def test_client_whose_credential_is_not_said_may_call_as_itself():
     client, server = draft.component("flanneld@here"), draft.component("etcd@there")
     draft.channel(client, server, encryption="tls1.3", server_authentication="verified", **claims)
     found = attack_paths(draft.model(), "root:here", "admin")
-    assert not found
+    assert not found.paths
     assert "with which credential flanneld@here calls" in repr(found)
 
 
@@ -82,6 +82,30 @@ def test_one_apiserver_that_does_not_encrypt_is_enough_for_plaintext():
         for number, value in enumerate(values):
             draft.component(f"kube-apiserver@{number}", claims={"secrets at rest": value})
         assert draft.model().secrets_at_rest == at_rest, values
+
+
+def kubelet(client_authentication: str) -> Model:
+    """Return a model in which the network reaches the secrets if the kubelet asks for nothing."""
+    return model_of(
+        "kubelet", client_authentication=client_authentication, authorization="allow-all"
+    )
+
+
+def test_possible_path_counts_wherever_somebody_asks_whether_there_is_one():
+    doubtful = kubelet("unknown")
+    found = attack_paths(doubtful, "network", "secrets")
+    assert found
+    assert (len(found), found.paths) == (1, ())
+    assert minimal_cut(doubtful, "network", "secrets", possible=False) == ()
+    assert minimal_cut(doubtful, "network", "secrets") == ("kubelet-anonymous",)
+    assert effect_of_each_control(doubtful, "network", "secrets")["kubelet-anonymous"]
+
+
+def test_what_became_unknown_is_not_gone():
+    before, after = kubelet("none"), kubelet("unknown")
+    changed = diff(before, after)
+    assert (changed.removed, changed.paths_removed) == ((), ())
+    assert diff(before, kubelet("required")).paths_removed  # the positive control
 
 
 @given(

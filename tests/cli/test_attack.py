@@ -171,7 +171,7 @@ def test_reach_prints_paths_and_json() -> None:
     assert "on the cluster network" in done.stdout
     assert "insecure-port" in done.stdout
     rows = json.loads(labkit("reach", "--mode", "hardened", "--json").stdout)
-    assert rows[0] == {"from": "network", "reaches": {}}
+    assert rows[0] == {"from": "network", "reaches": {}, "possible": {}}
     reached = {row["from"]: row["reaches"] for row in rows}
     assert reached["root:etcd1"]["secrets"][0]["step"] == "own-the-store"
 
@@ -179,6 +179,26 @@ def test_reach_prints_paths_and_json() -> None:
 def test_reach_prints_the_minimal_cut() -> None:
     done = labkit("reach", "--mode", "hardened", "--from", "network", "--cut", "admin")
     assert done.stdout == "on the cluster network -> cluster-admin: out of reach as it is\n"
+
+
+@pytest.mark.parametrize(
+    ("every", "known", "says"),
+    [
+        (("a", "b"), ("a",), "a, b"),
+        (None, ("a",), "a cut every known path; no controls cut the possible ones"),
+        (None, (), "no path is known; no controls cut the possible ones"),
+        (None, None, "no controls cut every path"),
+    ],
+)
+def test_reach_says_what_a_cut_leaves(
+    monkeypatch: pytest.MonkeyPatch, every: object, known: object, says: str
+) -> None:
+    def cut(*_: object, possible: bool = True) -> object:
+        return every if possible else known
+
+    monkeypatch.setattr("labkit.analysis.minimal_cut", cut)
+    done = labkit("reach", "--mode", "hardened", "--from", "network", "--cut", "admin")
+    assert done.stdout.startswith(f"on the cluster network -> cluster-admin: {says}")
 
 
 def test_control_list_and_show_print_controls() -> None:

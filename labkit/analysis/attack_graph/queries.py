@@ -58,6 +58,8 @@ LEAD_NOWHERE = frozenset({"commands", "secrets", "node"})
 class AttackPaths:
     """The cheapest paths from one foothold to one goal.
 
+    It is false only where the goal is out of reach: a possible path counts as well.
+
     Attributes
     ----------
     start, goal : Foothold
@@ -74,11 +76,8 @@ class AttackPaths:
     possible: tuple[Path, ...] = ()
     HEAD = ("path", "cost", "held", "step", "technique", "because")
 
-    def __bool__(self) -> bool:
-        return bool(self.paths)
-
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.paths or self.possible)
 
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []
@@ -93,7 +92,7 @@ class AttackPaths:
 
     @property
     def _title(self) -> str:
-        count = len(self.paths or self.possible)
+        count = len(self)
         kind = "" if self.paths else "possible "
         found = f"{count} {kind}path{'' if count == 1 else 's'}" if count else "out of reach"
         return f"{self.start} -> {self.goal}: {found}"
