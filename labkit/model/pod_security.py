@@ -8,10 +8,10 @@ from typing import Any
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import Setting, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
+from labkit.model.admission_plugins import admission
 from labkit.model.claims import Claim
 from labkit.model.decision import UNKNOWN, unread_flags
 from labkit.model.pod_standards import minor_of, refusals
-from labkit.model.rights import admission
 
 __all__ = ["ENFORCE", "admits", "host_paths", "standard"]
 

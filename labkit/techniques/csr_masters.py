@@ -16,8 +16,8 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
+from labkit.model.admission_plugins import admission
 from labkit.model.decision import authorizers
-from labkit.model.rights import admission
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
     CHANNEL,

@@ -16,6 +16,7 @@ from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Whole
 from labkit.cluster.facts import File
 from labkit.cluster.syntax.source import Source
+from labkit.model.admission_plugins import admission, enabled
 from labkit.model.authorization import apiserver_anonymous, kubelet_authorization
 from labkit.model.claims import Claim
 from labkit.model.decision import (
@@ -27,7 +28,7 @@ from labkit.model.decision import (
     kubelet_actions,
     member_of,
 )
-from labkit.model.rights import admission, authenticated_as, enabled, restricted
+from labkit.model.rights import authenticated_as, restricted
 
 APISERVER = "kube-apiserver.service"
 SECRET = Action("get", "secrets", namespace="shop", name="db-credentials")
