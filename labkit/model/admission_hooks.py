@@ -18,7 +18,14 @@ from labkit.model.admission_plugins import UNKNOWN, admission
 from labkit.model.claims import Claim
 from labkit.model.rules import Action
 
-__all__ = ["NamespaceLabels", "is_cluster_scoped", "may_refuse", "objection", "operation_of"]
+__all__ = [
+    "NamespaceLabels",
+    "is_cluster_scoped",
+    "labels_of",
+    "may_refuse",
+    "objection",
+    "operation_of",
+]
 
 OWN_GROUP = "admissionregistration.k8s.io"
 #: The objects of admission itself: no hook sees requests for them (predicates/rules/rules.go).
@@ -160,7 +167,7 @@ def objection(
     """
     if not env.admission_hooks:
         return None
-    home = NamespaceLabels.of(action.namespace, _labels(env, action.namespace))
+    home = NamespaceLabels.of(action.namespace, labels_of(env, action.namespace))
     for hook in env.admission_hooks:
         on = admission(apiserver, hook.plugin).value != "allow-all"
         if on and may_refuse(hook, action, home, labels):
@@ -168,7 +175,18 @@ def objection(
     return None
 
 
-def _labels(env: Environment, namespace: str) -> dict[str, str] | None:
+def labels_of(env: Environment, namespace: str) -> dict[str, str] | None:
+    """Return the labels of a namespace; None if they are not known.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> labels_of(env, "shop")
+    {'pod-security.kubernetes.io/enforce': 'restricted'}
+    >>> labels_of(env, "kube-system")
+    {}
+    """
     found = env.namespaces.get(namespace)
     if found is not None:
         labels = found.get("metadata", "labels")

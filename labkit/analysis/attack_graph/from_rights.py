@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_objects.builder import account
 from labkit.analysis.attack_graph.steps import Step
-from labkit.cluster.objects.facts import UNREAD, ClusterNode, Dump, Namespace
+from labkit.cluster.objects.facts import UNREAD, Admission, ClusterNode, Dump, Namespace
 from labkit.cluster.objects.reader import Builder
 from labkit.cluster.policies import USER_FACING, Binding, Rbac, aggregated
 from labkit.errors import ConfigError
 from labkit.model import Foothold
+from labkit.model.admission_hooks import labels_of
+from labkit.model.admission_plugins import unread_flags
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.decision import (
     EVERYTHING,
@@ -219,9 +221,18 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
     return replace(
         found,
         nodes=tuple(nodes.values()),
-        namespaces=tuple(Namespace(name, _level(env, apiserver, name)) for name in homes),
+        namespaces=tuple(
+            Namespace(name, _level(env, apiserver, name), labels_of(env, name)) for name in homes
+        ),
         rbac=Rbac(tuple(aggregated(roles)), tuple(bindings)),
+        admission=_admission(env, apiserver),
     )
+
+
+def _admission(env: Environment, apiserver: Component) -> Admission:
+    flag = "disable-admission-plugins"
+    disabled = frozenset(it.value for it in apiserver.values(flag))
+    return Admission(env.admission_hooks, disabled, not unread_flags(apiserver, flag))
 
 
 def _level(env: Environment, apiserver: Component, namespace: str) -> str:

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from labkit.cluster.admission_hooks import AdmissionHook
 from labkit.cluster.policies import Rbac
 from labkit.cluster.syntax.source import Unknown
 
 __all__ = [
     "UNREAD",
     "Account",
+    "Admission",
     "ClusterNode",
     "Container",
     "Dump",
@@ -185,10 +187,13 @@ class Namespace:
     enforce : str
         The Pod Security level that is enforced there; empty if none is, :data:`UNREAD` if nobody
         knows.
+    labels : mapping or None
+        Its labels; None if they are not known.
     """
 
     name: str
     enforce: str
+    labels: Mapping[str, str] | None = field(default=None, hash=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +314,30 @@ class NetworkPolicy:
     from_namespaces: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a request meets after the authorizers allowed it.
+
+    Attributes
+    ----------
+    hooks : tuple of AdmissionHook
+        The webhooks and policies that may refuse or change requests.
+    disabled : frozenset of str
+        The admission plugins that an apiserver has switched off.
+    known : bool
+        False if an apiserver's flags could not be read: then others may be off.
+    """
+
+    hooks: tuple[AdmissionHook, ...] = ()
+    disabled: frozenset[str] = frozenset()
+    known: bool = True
+
+    @property
+    def called(self) -> tuple[AdmissionHook, ...]:
+        """The hooks whose plugin is on, or may be on."""
+        return tuple(it for it in self.hooks if it.plugin not in self.disabled)
+
+
 @dataclass(frozen=True)
 class Dump:
     """A cluster's objects.
@@ -337,6 +366,9 @@ class Dump:
     bootstrap_tokens : bool or None
         The flag ``--enable-bootstrap-token-auth`` of an apiserver's pod, which is off by default;
         None if the dump has no such pod.
+    admission : Admission
+        Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
+        on.
 
     Examples
     --------
@@ -363,6 +395,7 @@ class Dump:
     gaps: tuple[Unknown, ...] = ()
     anonymous: bool | None = None
     bootstrap_tokens: bool | None = None
+    admission: Admission = field(default_factory=Admission)
 
     @property
     def pod_count(self) -> int:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.objects.facts import UNREAD, Dump, NetworkPolicy, PodGroup, SecretName
 from labkit.model import Foothold
+from labkit.model.admission_hooks import NamespaceLabels, is_cluster_scoped, may_refuse
+from labkit.model.rules import Action
 
 __all__ = [
     "BOOTSTRAPPERS",
@@ -25,6 +27,7 @@ __all__ = [
     "StepBuilder",
     "account",
     "bootstrap_user",
+    "doubts",
     "inside",
 ]
 
@@ -71,6 +74,17 @@ def bootstrap_user(secret: str) -> str:
     return f"system:bootstrap:{secret.removeprefix('bootstrap-token-')}"
 
 
+def doubts(*unknown: str) -> str:
+    """Return what has to be found out for a step, each thing once; "" for nothing.
+
+    Examples
+    --------
+    >>> doubts("", "what a webhook answers", "", "what a webhook answers")
+    'what a webhook answers'
+    """
+    return "; ".join(dict.fromkeys(filter(None, unknown)))
+
+
 class ClusterIndex:
     """The objects of a cluster, with indexes."""
 
@@ -84,7 +98,8 @@ class ClusterIndex:
         self.policies_of: dict[str, list[NetworkPolicy]] = defaultdict(list)
         for policy in dump.network_policies:
             self.policies_of[policy.namespace].append(policy)
-        self.levels = {item.name: item.enforce for item in dump.namespaces}
+        held = "PodSecurity" not in dump.admission.disabled
+        self.levels = {item.name: item.enforce if held else "" for item in dump.namespaces}
         self.control_plane = {item.name for item in dump.nodes if item.control_plane}
         nodes = dict.fromkeys(item.name for item in dump.nodes)
         for item in dump.accounts:
@@ -111,6 +126,12 @@ class ClusterIndex:
         every = (self.levels, self.accounts_of, self.pods_of, self.tokens_of)
         self.namespaces = tuple(dict.fromkeys(name for some in every for name in some))
         self._by_pod: dict[tuple[str, str], PodGroup] = {}
+        self.hooks = dump.admission.called
+        labels = {item.name: item.labels for item in dump.namespaces}
+        self._labels = {
+            home: NamespaceLabels.of(home, labels.get(home)) for home in self.namespaces
+        }
+        self._objections: dict[Action, str] = {}
 
     @property
     def without_secrets(self) -> bool:
@@ -138,6 +159,33 @@ class ClusterIndex:
         """Return what has to be found out about Pod Security in a namespace; "" for nothing."""
         unread = self.levels.get(namespace) == UNREAD
         return f"what Pod Security refuses in {namespace}" if unread else ""
+
+    def objection(self, action: Action) -> str:
+        """Return what has to be found out about admission for a request; "" for nothing.
+
+        Without a namespace, a request for an object in a namespace may be one in any of them.
+        """
+        if not self.hooks:
+            return ""
+        if action not in self._objections:
+            anywhere = not action.namespace and not is_cluster_scoped(action)
+            homes = self.namespaces if anywhere else (action.namespace,)
+            found = (self._seen_by(replace(action, namespace=home)) for home in homes)
+            self._objections[action] = next(filter(None, found), "")
+        return self._objections[action]
+
+    def _seen_by(self, action: Action) -> str:
+        home = action.namespace
+        labels = self._labels.get(home) or NamespaceLabels.of(home, None)
+        for hook in self.hooks:
+            if may_refuse(hook, action, labels):
+                where = f" in {home}" if home else ""
+                return f"what {hook.name} answers to: {action}{where} ({hook.source.path})"
+        return ""
+
+    def new_pod(self, namespace: str) -> str:
+        """Return what has to be found out about admission for a new pod; "" for nothing."""
+        return self.objection(Action("create", "pods", namespace=namespace))
 
     def named(self, namespace: str, names: Iterable[str]) -> list[PodGroup]:
         """Return the groups of pods of some names; without a namespace, of any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import partial
 
@@ -11,6 +12,7 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     StepBuilder,
     account,
     bootstrap_user,
+    doubts,
     inside,
 )
 from labkit.analysis.attack_graph.from_objects.escapes import (
@@ -25,6 +27,7 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
 from labkit.cluster.objects.facts import PodGroup
 from labkit.model import Foothold
 from labkit.model.footholds import ADMIN, NODE
+from labkit.model.rules import Action
 
 __all__ = ["EVERY_NAMESPACE", "MASTERS", "Consequences"]
 
@@ -130,9 +133,10 @@ class Consequences:
             self._spread("any-namespace", foothold, homes)
             return
         grants = [account(namespace, name) for name in cluster.accounts_of.get(namespace, ())]
-        self.builder.add("pod-with-account", foothold, grants, (f"Namespace {namespace}",))
+        why, admitted = (f"Namespace {namespace}",), cluster.new_pod(namespace)
+        self.builder.add("pod-with-account", foothold, grants, why, unknown=admitted)
         if cluster.open(namespace):
-            why, doubt = (cluster.level(namespace),), cluster.doubt(namespace)
+            why, doubt = (cluster.level(namespace),), doubts(cluster.doubt(namespace), admitted)
             grants = [self.privileged()]
             self.builder.add("privileged-pod", foothold, grants, why, unknown=doubt)
 
@@ -202,10 +206,19 @@ class Consequences:
         foothold = Foothold("everything", namespace)
 
         def write() -> None:
-            inner = (self.reads_secrets, self.starts_pods, self.enters, self.makes_tokens)
+            # whether admission refuses a new pod is said where one is started
+            inner = (self.reads_secrets, self.starts_pods)
             self._spread("any-request", foothold, [each(namespace) for each in inner])
+            self._admitted(foothold, self.enters(namespace), "pods/exec", namespace)
+            tokens = self.makes_tokens(namespace)
+            self._admitted(foothold, tokens, "serviceaccounts/token", namespace)
 
         return self.builder.once(foothold, write)
+
+    def _admitted(self, foothold: Foothold, grant: Foothold, resource: str, namespace: str) -> None:
+        """Write the step of one who may do everything in a namespace to one kind of request."""
+        doubt = self.cluster.objection(Action("create", resource, namespace=namespace))
+        self.builder.add("any-request", foothold, [grant], (), MEMBERSHIP, doubt)
 
     def everything_everywhere(self) -> Foothold:
         """Return the foothold of doing everything in each namespace, and nothing beside them."""
@@ -289,7 +302,9 @@ class Consequences:
 
         return self.builder.once(foothold, write)
 
-    def draws_pods(self, node: str, names: Iterable[str], because: tuple[str, ...]) -> None:
+    def draws_pods(
+        self, node: str, names: Iterable[str], because: tuple[str, ...], unknown: str
+    ) -> None:
         """Write the steps of root on a node who may taint others: their pods come to it.
 
         A taint with the effect NoExecute drives out the pods of a node; what made them makes them
@@ -303,7 +318,7 @@ class Consequences:
             grants = [inside(pods), account(pods.namespace, pods.account)]
             bare = "" if pods.kind in MADE_AGAIN else f"whether something makes {pods.id} again"
             why = (*because, f"Node {node}: the taints of the others drive pods to it")
-            found_out = "; ".join(filter(None, (bare, some)))
+            found_out = doubts(bare, some, unknown)
             self.builder.add("draw-pods", Foothold("root", node), grants, why, 3.0, found_out)
 
     def kubelet(self, node: str) -> Foothold:
@@ -317,8 +332,13 @@ class Consequences:
         def write() -> None:
             pods = self.cluster.pods_on.get(node, ())
             why = (f"the Node authorizer: pods of Node {node}",)
-            grants = [account(each.namespace, each.account) for each in pods]
-            self.builder.add("token-request-of-kubelet", foothold, grants, why)
+            tokens: dict[str, list[Foothold]] = defaultdict(list)
+            for each in pods:
+                token = Action("create", "serviceaccounts/token", namespace=each.namespace)
+                doubt = self.cluster.objection(token)
+                tokens[doubt].append(account(each.namespace, each.account))
+            for doubt, grants in tokens.items():
+                self.builder.add("token-request-of-kubelet", foothold, grants, why, unknown=doubt)
             for each in pods:
                 for name in each.spec.secrets:
                     self.token_in_secret(foothold, each.namespace, name)
