@@ -332,6 +332,19 @@ class Admission:
     disabled: frozenset[str] = frozenset()
     known: bool = True
 
+    def is_off(self, plugin: str) -> bool | None:
+        """Say whether a plugin that is on by default is off; None if that is not known.
+
+        Examples
+        --------
+        >>> admission = Admission(disabled=frozenset({"PodSecurity"}))
+        >>> admission.is_off("PodSecurity"), admission.is_off("CertificateApproval")
+        (True, False)
+        """
+        if plugin in self.disabled:
+            return True
+        return False if self.known else None
+
     @property
     def called(self) -> tuple[AdmissionHook, ...]:
         """The hooks whose plugin is on, or may be on."""

@@ -48,6 +48,8 @@ SIGNER, KUBELET_SIGNER = (
     "kubernetes.io/kube-apiserver-client",
     "kubernetes.io/kube-apiserver-client-kubelet",
 )
+#: The admission plugin that asks about the signer of a request that is approved.
+APPROVAL = "CertificateApproval"
 #: Since Kubernetes 1.36 the apiserver has mutating policies; before, behind a feature gate.
 POLICIES, POLICIES_BEHIND_A_GATE = (1, 36), (1, 32)
 ALL_RULES = (RbacRule(("*",), ("*",), ("*",), (), ()),)
@@ -521,16 +523,9 @@ class Bindings:
             grants = [to.in_group(name) for name in names]
             self.builder.add("impersonate", who, grants, (*part.because, *anybody[0].because))  # type: ignore[index]
         if creating := have.get("create requests"):
-            for part in have.get("approve for signers", ()) if have.get("approve requests") else ():
-                signers = set(part.names)
-                every = not signers or "kubernetes.io/*" in signers
-                approving = have["approve requests"][0]
-                why = (*part.because, *approving.because)
-                doubt = self._doubt("", creating[0], approving)
-                if every or SIGNER in signers:
-                    self._add("approve-request", who, to.signs(False), why, 1.5, doubt)
-                if every or KUBELET_SIGNER in signers:
-                    self._add("approve-request", who, to.signs(True), why, 1.5, doubt)
+            for approving in have.get("approve requests", ())[:1]:
+                signers = have.get("approve for signers", ())
+                self._approve(who, creating[0], approving, signers)
             for part in have.get("approved automatically", ()):
                 why, doubt = (*creating[0].because, *part.because), self._doubt("", creating[0])
                 self._add("auto-approved-request", who, to.signs(True), why, 1.5, doubt)
@@ -538,6 +533,27 @@ class Bindings:
         for part in have.get("change nodes", ()):
             for node in self._nodes_with(who):
                 to.draws_pods(node, part.names, part.because, self._doubt("", part))
+
+    def _approve(
+        self, who: Foothold, creating: Part, approving: Part, signers: Iterable[Part]
+    ) -> None:
+        """Write the steps of one who approves certificate signing requests of their own.
+
+        The plugin CertificateApproval asks whether they may do so for the request's signer.
+        """
+        to, doubt = self.consequences, self._doubt("", creating, approving)
+        kinds = {SIGNER: False, KUBELET_SIGNER: True}
+        off = self.cluster.without(APPROVAL)
+        if off is not None:
+            why, unknown = (*approving.because, f"without {APPROVAL}"), doubts(doubt, off)
+            for kubelets_only in kinds.values():
+                self._add("approve-request", who, to.signs(kubelets_only), why, 1.5, unknown)
+        for part in signers:
+            names, why = set(part.names), (*part.because, *approving.because)
+            every = not names or "kubernetes.io/*" in names
+            for signer, kubelets_only in kinds.items():
+                if every or signer in names:
+                    self._add("approve-request", who, to.signs(kubelets_only), why, 1.5, doubt)
 
     def _policies(self, who: Foothold, have: Mapping[str, list[Part]]) -> None:
         """Write the step of one who has the apiserver change every pod, by a policy of their own.

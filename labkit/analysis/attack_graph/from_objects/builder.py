@@ -98,8 +98,8 @@ class ClusterIndex:
         self.policies_of: dict[str, list[NetworkPolicy]] = defaultdict(list)
         for policy in dump.network_policies:
             self.policies_of[policy.namespace].append(policy)
-        held = "PodSecurity" not in dump.admission.disabled
-        self.levels = {item.name: item.enforce if held else "" for item in dump.namespaces}
+        off = dump.admission.is_off("PodSecurity")
+        self.levels = {item.name: "" if off else item.enforce for item in dump.namespaces}
         self.control_plane = {item.name for item in dump.nodes if item.control_plane}
         nodes = dict.fromkeys(item.name for item in dump.nodes)
         for item in dump.accounts:
@@ -182,6 +182,13 @@ class ClusterIndex:
                 where = f" in {home}" if home else ""
                 return f"what {hook.name} answers to: {action}{where} ({hook.source.path})"
         return ""
+
+    def without(self, plugin: str) -> str | None:
+        """Return what has to be found out for an admission plugin to be off; None if it is on."""
+        off = self.dump.admission.is_off(plugin)
+        if off is None:
+            return f"whether the apiserver has {plugin} switched off"
+        return "" if off else None
 
     def new_pod(self, namespace: str) -> str:
         """Return what has to be found out about admission for a new pod; "" for nothing."""

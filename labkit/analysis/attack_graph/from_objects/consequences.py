@@ -32,6 +32,7 @@ from labkit.model.rules import Action
 __all__ = ["EVERY_NAMESPACE", "MASTERS", "Consequences"]
 
 MASTERS = "system:masters"
+RESTRICTION = "CertificateSubjectRestriction"
 #: Stands for a namespace's name where something holds in each of them; no name has a space.
 EVERY_NAMESPACE = "every namespace"
 #: Kinds whose pods are made again elsewhere when a node's taint drives them out.
@@ -266,13 +267,14 @@ class Consequences:
     def signs(self, kubelets_only: bool) -> Foothold:
         """Return the foothold of one who has client certificates issued, to any name but one.
 
-        The admission plugin CertificateSubjectRestriction refuses the group system:masters.
+        The admission plugin CertificateSubjectRestriction refuses the group system:masters, unless
+        it is off.
         """
         foothold = Foothold("certificates", "kubelet" if kubelets_only else "")
 
         def write() -> None:
             nodes = [self.kubelet(node) for node in self.cluster.nodes]
-            why = ("CertificateSubjectRestriction refuses system:masters alone",)
+            why = (f"{RESTRICTION} refuses system:masters alone",)
             grants = nodes
             if not kubelets_only:
                 users = [Foothold("is", name) for name in self.users]
@@ -281,6 +283,11 @@ class Consequences:
                 accounts = [account(home, name) for home, names in every for name in names]
                 grants = [*nodes, *users, *groups, *accounts]
             self.builder.add("issued-certificate", foothold, grants, why)
+            off = self.cluster.without(RESTRICTION)
+            if not kubelets_only and off is not None:
+                why = (f"without {RESTRICTION}",)
+                masters = [self.in_group(MASTERS)]
+                self.builder.add("issued-certificate", foothold, masters, why, unknown=off)
 
         return self.builder.once(foothold, write)
 
