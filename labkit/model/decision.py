@@ -21,6 +21,7 @@ from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.claims import Claim
 from labkit.model.node_authorizer import node_allows
 from labkit.model.rules import Action, rule_allows
+from labkit.model.versions import version_of
 
 __all__ = [
     "ALLOWED",
@@ -272,9 +273,11 @@ def _asked(
     if it.kind == "RBAC":
         return _rbac(env, caller, action)
     if it.kind == "Node":
-        found = node_allows(env, caller.user, caller.groups, action)
+        version = version_of(env, apiserver)
+        found = node_allows(env, caller.user, caller.groups, action, version)
         if found is None:
-            return Claim(UNKNOWN, f"which pods of the node need it: {action}", it.source)
+            other = "" if version else ", or which version of Kubernetes decides"
+            return Claim(UNKNOWN, f"which pods of the node need it{other}: {action}", it.source)
         return Claim(ALLOWED, f"Node: {action}", it.source) if found else None
     if it.kind == "Webhook":
         return Claim(UNKNOWN, "a service outside the cluster decides", it.source)
