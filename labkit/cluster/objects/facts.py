@@ -13,6 +13,7 @@ from typing import Any
 from labkit.cluster.admission_hooks import AdmissionHook
 from labkit.cluster.policies import Rbac
 from labkit.cluster.syntax.source import Unknown
+from labkit.cluster.versions import Version
 
 __all__ = [
     "UNREAD",
@@ -86,8 +87,9 @@ class PodSpec:
     Attributes
     ----------
     host_pid, host_network : bool
-    host_users : bool
-        False if the pod has its own user namespace: its root is not root on the node.
+    host_users : bool or None
+        False if the pod has its own user namespace: its root is not root on the node. None if it
+        asks for one, and the cluster may ignore that.
     token : bool
         A container has a token of the pod's service account for the apiserver.
     containers : tuple of Container
@@ -100,7 +102,7 @@ class PodSpec:
 
     host_pid: bool = False
     host_network: bool = False
-    host_users: bool = True
+    host_users: bool | None = True
     token: bool = False
     containers: tuple[Container, ...] = ()
     secrets: tuple[str, ...] = ()
@@ -379,6 +381,8 @@ class Dump:
     bootstrap_tokens : bool or None
         The flag ``--enable-bootstrap-token-auth`` of an apiserver's pod, which is off by default;
         None if the dump has no such pod.
+    versions : frozenset of (int, int)
+        The versions of the apiservers' pods, by the tags of their images.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
         on.
@@ -408,6 +412,7 @@ class Dump:
     gaps: tuple[Unknown, ...] = ()
     anonymous: bool | None = None
     bootstrap_tokens: bool | None = None
+    versions: frozenset[Version] = frozenset()
     admission: Admission = field(default_factory=Admission)
 
     @property

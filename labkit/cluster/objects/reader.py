@@ -31,6 +31,7 @@ from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregate
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
 from labkit.cluster.syntax.source import Source, Unknown, bool_of, decode, is_true, unknown_of
 from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, truth, words
+from labkit.cluster.versions import Version, version_in_tag
 from labkit.errors import ConfigError
 
 __all__ = ["DUMP_COMMAND", "KINDS", "Builder", "has_objects", "read_dump"]
@@ -170,6 +171,8 @@ class Builder:
         Webhooks, policies and their bindings.
     disabled : set of str
         The admission plugins that an apiserver has switched off.
+    versions : set of (int, int)
+        Those of the apiservers' images.
     """
 
     name: str
@@ -190,6 +193,7 @@ class Builder:
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     disabled: set[str] = field(default_factory=set)
+    versions: set[Version] = field(default_factory=set)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
@@ -236,6 +240,8 @@ class Builder:
         """Read the flags that say who is let in; the most open of several apiservers counts."""
         self.bootstrap_tokens = bool(self.bootstrap_tokens)
         for container in sequence(spec, "containers"):
+            if version := version_in_tag(text_of(container, "image")):
+                self.versions.add(version)
             for word in (*words(container, "command"), *words(container, "args")):
                 flag, _, value = word.partition("=")
                 if flag == "--anonymous-auth" and value and bool_of(value) is None:
@@ -292,6 +298,7 @@ class Builder:
             gaps=(*self.unread, *self.unknowns, *lacking),
             anonymous=self.anonymous,
             bootstrap_tokens=self.bootstrap_tokens,
+            versions=frozenset(self.versions),
             admission=Admission(admission_hooks(self.hooks, self.kinds), frozenset(self.disabled)),
         )
 

@@ -22,6 +22,7 @@ from labkit.analysis.attack_graph.from_objects.consequences import (
 )
 from labkit.analysis.attack_graph.from_objects.escapes import (
     ETCD,
+    IGNORED,
     KUBELET,
     PKI,
     TOKENS,
@@ -560,12 +561,12 @@ class Bindings:
 
         A policy counts with a binding. Pod Security judges the pod as it is then.
         """
-        newest = self.cluster.newest()
-        if newest is not None and newest < POLICIES_BEHIND_A_GATE:
+        version = self.cluster.version
+        if version is not None and version < POLICIES_BEHIND_A_GATE:
             return
-        doubts = []
-        if newest is None or newest < POLICIES:
-            doubts.append("whether the apiserver has MutatingAdmissionPolicy switched on")
+        found_out = []
+        if version is None or version < POLICIES:
+            found_out.append("whether the apiserver has MutatingAdmissionPolicy switched on")
         making, binding = have.get("create mutating policies"), have.get("create policy bindings")
         changing = have.get("change mutating policies")
         if not (making and binding):
@@ -574,9 +575,9 @@ class Bindings:
             if not used:
                 return
             making = used
-            doubts.append("whether there is a policy or a binding to change")
+            found_out.append("whether there is a policy or a binding to change")
         why = (*making[0].because, *(binding[0].because if binding else ()))
-        unknown = "; ".join(doubts)
+        unknown = "; ".join(found_out)
         self._add("mutating-policy", who, self.consequences.privileged(), why, 3.0, unknown)
 
     def _nodes_with(self, who: Foothold) -> list[str]:
@@ -604,7 +605,8 @@ class Bindings:
                     grants = [it for each in gives for it in to.given(each, node)]
                     where = f"Pod {pods.namespace}/{pods.pods[0]}: writes /var/log of Node {node}"
                     why = (where, *part.because)
-                    self.builder.add("node-log-symlink", inside(pods), grants, why, 1.5)
+                    unknown = IGNORED if pods.spec.host_users is None else ""
+                    self.builder.add("node-log-symlink", inside(pods), grants, why, 1.5, unknown)
 
 
 def _role_of(binding: Binding) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from functools import cache, cached_property
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.objects.facts import UNREAD, Dump, NetworkPolicy, PodGroup, SecretName
+from labkit.cluster.versions import Version, version_reported
 from labkit.model import Foothold
 from labkit.model.admission_hooks import NamespaceLabels, is_cluster_scoped, may_refuse
 from labkit.model.rules import Action
@@ -205,19 +206,23 @@ class ClusterIndex:
         return list({pods.id: pods for pods in found if pods}.values())
 
     @cached_property
-    def get_starts_exec(self) -> bool:
-        """Whether the verb "get" is enough to start a command in a pod, over a WebSocket."""
-        newest = self.newest()
-        return newest is None or newest < WEBSOCKETS_ASK_FOR_CREATE
+    def version(self) -> Version | None:
+        """The version of the apiserver; None if nothing says it, or if several differ.
 
-    def newest(self) -> tuple[int, int] | None:
-        """Return the newest version of a kubelet: the apiserver's is no older."""
-        found = []
-        for item in self.dump.nodes:
-            parts = item.version.removeprefix("v").split(".")
-            if len(parts) > 1 and all(part.isascii() and part.isdigit() for part in parts[:2]):
-                found.append((int(parts[0][:6]), int(parts[1][:6])))
-        return max(found, default=None)
+        Without an apiserver's image, that of the newest kubelet: the apiserver is no older.
+        """
+        if self.dump.versions:
+            return next(iter(self.dump.versions)) if len(self.dump.versions) == 1 else None
+        found = (version_reported(item.version) for item in self.dump.nodes)
+        return max(filter(None, found), default=None)
+
+    @cached_property
+    def exec_by_get(self) -> str | None:
+        """What has to be found out for "get" to start a command in a pod; None if it does not."""
+        if self.version is None:
+            major, minor = WEBSOCKETS_ASK_FOR_CREATE
+            return f"whether the apiserver is older than {major}.{minor}"
+        return "" if self.version < WEBSOCKETS_ASK_FOR_CREATE else None
 
 
 @dataclass

@@ -179,17 +179,18 @@ def homes_of_workloads(it: Grant) -> list[str]:
     return [h for h in homes if any((kind, h, name) in there for name in it.names)]
 
 
-def _enter_pods(it: Grant, name: str, cost: float) -> None:
+def _enter_pods(it: Grant, name: str, cost: float, unknown: str = "") -> None:
     if it.names:
         found = it.consequences.cluster.named(it.namespace, it.names)
-        it.step(name, map(inside, found), cost)
+        it.step(name, map(inside, found), cost, unknown)
     else:
-        it.step(name, [it.consequences.enters(it.namespace)], cost)
+        it.step(name, [it.consequences.enters(it.namespace)], cost, unknown)
 
 
 def _exec_by_get(it: Grant) -> None:
-    if it.consequences.cluster.get_starts_exec:
-        _enter_pods(it, "exec-by-websocket", 1.5)
+    unknown = it.consequences.cluster.exec_by_get
+    if unknown is not None:
+        _enter_pods(it, "exec-by-websocket", 1.5, unknown)
 
 
 def _debug(it: Grant) -> None:
