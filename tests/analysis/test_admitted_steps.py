@@ -28,6 +28,7 @@ RBAC, CERTIFICATES = "rbac.authorization.k8s.io", "certificates.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
 WHO = "system:serviceaccount:shop:till"
 TILL = Foothold("is", WHO)
+KUBELET = Foothold("is", "system:node:worker1")
 #: Where each right leads in the cluster below.
 ROOT, OTHER = Foothold("root", "worker1"), Foothold("is", "system:serviceaccount:ops:agent")
 
@@ -190,6 +191,35 @@ VOLUMES = (rule("create", "pods persistentvolumes"),)
         (may(*BINDING), ADMIN, ("CREATE", "clusterrolebindings"), ("CREATE", "rolebindings")),
         (csr(), ADMIN, ("UPDATE", "certificatesigningrequests/*"), ("CREATE", "pods")),
         (csr(), ADMIN, ("CREATE", "certificatesigningrequests"), ("UPDATE", "*")),
+        # what controllers send in turn passes admission as well
+        (csr(), ADMIN, ("UPDATE", "certificatesigningrequests/status"), ("DELETE", "*/*")),
+        (
+            may(
+                rule("create", "certificatesigningrequests", CERTIFICATES),
+                rule("create", "certificatesigningrequests/nodeclient", CERTIFICATES),
+            ),
+            KUBELET,
+            ("UPDATE", "certificatesigningrequests/approval"),
+            ("UPDATE", "certificatesigningrequests"),
+        ),
+        (
+            may(rule("create list", "secrets"), at="ops"),
+            OTHER,
+            ("UPDATE", "secrets"),
+            ("UPDATE", "*/status"),
+        ),
+        (
+            may(rule("create", "deployments", "apps"), at="ops"),
+            ROOT,
+            ("CREATE", "replicasets"),
+            ("CREATE", "jobs"),
+        ),
+        (
+            may(rule("create", "cronjobs", "batch")),
+            ROOT,
+            ("CREATE", "jobs"),
+            ("CREATE", "replicasets"),
+        ),
         (
             may(rule("create", "pods"), rule("patch", "namespaces")),
             ROOT,

@@ -405,6 +405,12 @@ def test_techniques_that_write_are_unknown_behind_a_webhook(name: str) -> None:
     assert "gatekeeper" in str(found)
 
 
+def test_certificate_that_a_webhook_may_refuse_to_store_is_unknown() -> None:
+    status = rule("UPDATE", "certificatesigningrequests/status", "certificates.k8s.io")
+    found = techniques["csr-self-approve"].predict(read_model(of((webhook(status),))), NETWORK)
+    assert found.succeeds is None
+
+
 def test_techniques_that_read_do_not_meet_admission() -> None:
     model = read_model(of((webhook(rule("*", "*/*", "*")),)))
     assert techniques["apiserver-anonymous"].predict(model, NETWORK).succeeds is True

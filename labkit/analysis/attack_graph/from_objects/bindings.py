@@ -40,6 +40,7 @@ from labkit.cluster.objects.facts import UNREAD, PodGroup
 from labkit.cluster.policies import Binding, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source
 from labkit.model import Foothold
+from labkit.model.rules import Action
 
 __all__ = ["Bindings"]
 
@@ -49,6 +50,8 @@ SIGNER, KUBELET_SIGNER = (
     "kubernetes.io/kube-apiserver-client",
     "kubernetes.io/kube-apiserver-client-kubelet",
 )
+#: How the controller of certificates approves a request by itself.
+AUTOMATIC = Action("update", "certificatesigningrequests/approval", "certificates.k8s.io")
 #: The admission plugin that asks about the signer of a request that is approved.
 APPROVAL = "CertificateApproval"
 #: Since Kubernetes 1.36 the apiserver has mutating policies; before, behind a feature gate.
@@ -528,7 +531,9 @@ class Bindings:
                 signers = have.get("approve for signers", ())
                 self._approve(who, creating[0], approving, signers)
             for part in have.get("approved automatically", ()):
-                why, doubt = (*creating[0].because, *part.because), self._doubt("", creating[0])
+                approved = self.cluster.objection(AUTOMATIC)
+                why = (*creating[0].because, *part.because)
+                doubt = doubts(self._doubt("", creating[0]), approved)
                 self._add("auto-approved-request", who, to.signs(True), why, 1.5, doubt)
         self._policies(who, have)
         for part in have.get("change nodes", ()):

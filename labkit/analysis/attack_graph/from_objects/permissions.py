@@ -8,7 +8,7 @@ it, and what its holder has by it alone. What permissions give only together is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ from labkit.analysis.attack_graph.from_objects.builder import (
 from labkit.analysis.attack_graph.from_objects.consequences import Consequences
 from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
+from labkit.model.admission_hooks import operation_of
 from labkit.model.rules import Action
 
 __all__ = [
@@ -58,6 +59,18 @@ CHANGEABLE = {
     ("apps", "replicasets"): "ReplicaSet",
     ("batch", "cronjobs"): "CronJob",
     ("", "replicationcontrollers"): "ReplicationController",
+}
+
+
+#: What a controller sends in turn for a request about a resource; it passes admission as well.
+FOLLOW_UPS = {
+    ("apps", "deployments"): Action("create", "replicasets", "apps"),
+    ("batch", "cronjobs"): Action("create", "jobs", "batch"),
+    # the token of a new secret, and the certificate of a request
+    ("", "secrets"): Action("update", "secrets"),
+    (CERTIFICATES, "certificatesigningrequests"): Action(
+        "update", "certificatesigningrequests/status", CERTIFICATES
+    ),
 }
 
 
@@ -399,16 +412,16 @@ class Held:
         if self.permission.at_kubelet or not cluster.hooks:
             return ""
         home = "" if self.permission.cluster_scoped else namespace
-        found = [
-            doubts(
-                *(
-                    cluster.objection(Action(verb, resource, group, home, name))
-                    for name in self.names or ("",)
-                )
-            )
-            for verb, group, resource in self.requests
-        ]
+        found = (self._objection(cluster, home, request) for request in self.requests)
         return min(found, key=len, default="")
+
+    def _objection(self, cluster: ClusterIndex, home: str, request: Request) -> str:
+        verb, group, resource = request
+        sent = [Action(verb, resource, group, home, name) for name in self.names or ("",)]
+        follow_up = FOLLOW_UPS.get((group, resource))
+        if follow_up and operation_of(sent[0]):
+            sent.append(replace(follow_up, namespace=home))
+        return doubts(*map(cluster.objection, sent))
 
 
 def allows(rule: RbacRule, verb: str, group: str, resource: str) -> bool:

@@ -14,6 +14,7 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
+from labkit.model.admission_hooks import objection
 from labkit.model.certificate_requests import APPROVAL, decide_on_request
 from labkit.model.decision import ALLOWED, Action, Caller, unread_flags
 from labkit.techniques._lib.api.access import apiserver_of, may_all
@@ -41,6 +42,8 @@ GROUP = "certificates.k8s.io"
 PATH = f"/apis/{GROUP}/v1/certificatesigningrequests"
 SIGNER = "kubernetes.io/kube-apiserver-client"
 CREATE = Action("create", "certificatesigningrequests", GROUP)
+#: The controller manager's request that stores the certificate.
+SIGNED = Action("update", "certificatesigningrequests/status", GROUP)
 #: The name of the controller that signs, and the name that it had before Kubernetes 1.28.
 SIGNING = ("certificatesigningrequest-signing-controller", "csrsigning")
 #: The keys that it signs with: one for clients of the apiserver, or else one for all signers.
@@ -121,7 +124,8 @@ def is_signed(env: Environment) -> Prediction:
         return Prediction(
             False, (f"the controller manager has no key to sign with: {manager.source}",)
         )
-    return Prediction(True, (str(key.source),))
+    doubt = objection(env, apiserver_of(env), SIGNED)
+    return Prediction(None, (str(doubt),)) if doubt else Prediction(True, (str(key.source),))
 
 
 def signed_certificate(lab: Lab, name: str) -> bytes:
