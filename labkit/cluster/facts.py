@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labkit.cluster.admission_hooks import HOOK_KINDS, AdmissionHook, admission_hooks, is_hook
 from labkit.cluster.syntax.disk import read_bytes
 from labkit.cluster.syntax.source import Setting, Source, Unknown, decode
 from labkit.cluster.syntax.yamldoc import Document, read_documents
@@ -337,6 +338,16 @@ class Environment:
         named = [it for it in self.objects if it.get("kind") == "Namespace"]
         return {str(it.get("metadata", "name")): it for it in reversed(named)}
 
+    @cached_property
+    def admission_hooks(self) -> tuple[AdmissionHook, ...]:
+        """The webhooks and bound policies of the manifests that may refuse or change requests."""
+        found = [
+            (it.value, Source(it.path, it.line("metadata", "name"), _shown(it)))
+            for it in self.objects
+            if is_hook(it.get("kind"))
+        ]
+        return admission_hooks(found, HOOK_KINDS if self.complete else ())
+
     @property
     def objects(self) -> tuple[Document, ...]:
         """The objects of the manifests, also those in lists.
@@ -408,3 +419,7 @@ class Environment:
             if (credential.name, credential.node) == (name, node):
                 return credential
         return None
+
+
+def _shown(document: Document) -> str:
+    return f"{document.get('kind')} {document.get('metadata', 'name')}"

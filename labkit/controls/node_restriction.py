@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster.edits import Flag
 from labkit.controls._base import Control
 from labkit.model import Model
-from labkit.model.rights import enabled
+from labkit.model.admission_plugins import enabled
 
 __all__ = ["CONTROL"]
 

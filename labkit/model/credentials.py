@@ -10,6 +10,7 @@ from labkit.cluster.policies import PROVIDERS
 from labkit.cluster.syntax.disk import inside, leaves, read_bytes
 from labkit.cluster.syntax.source import Source, decode
 from labkit.cluster.syntax.yamldoc import read_one
+from labkit.model.admission_plugins import enabled
 from labkit.model.claims import Channel, Claim
 from labkit.model.decision import (
     ALLOWED,
@@ -28,7 +29,6 @@ from labkit.model.rights import (
     authenticated_as,
     bearer_at_kubelet,
     by_request_headers,
-    enabled,
     known_to_kubelet,
     trusted_by,
 )

@@ -1,23 +1,27 @@
-"""One decision on one request: what an apiserver's authorizers, or a kubelet, answer to a caller.
+"""One decision on one request: what an apiserver, or a kubelet, answers to a caller.
 
 Every question about rights is put here: the claims of channels, what a stored credential gives,
 the predictions of techniques. The authorizers are asked in their order, as the apiserver does:
-https://kubernetes.io/docs/reference/access-authn-authz/authorization/
+https://kubernetes.io/docs/reference/access-authn-authz/authorization/. Webhooks and admission
+policies come after them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from labkit.cluster.apiserver_files import Authorizer
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.policies import AbacRule, Rbac, path_matches
 from labkit.cluster.syntax.source import Source
+from labkit.model.admission_hooks import objection
+from labkit.model.admission_plugins import unread_flags
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.claims import Claim
 from labkit.model.node_authorizer import node_allows
 from labkit.model.rules import Action, rule_allows
+from labkit.model.versions import version_of
 
 __all__ = [
     "ALLOWED",
@@ -32,6 +36,7 @@ __all__ = [
     "Action",
     "Caller",
     "Decision",
+    "authorize",
     "authorizers",
     "decide",
     "decide_at_kubelet",
@@ -152,23 +157,17 @@ def authorizers(env: Environment, apiserver: Component) -> tuple[Authorizer, ...
     return tuple(Authorizer(item.value, item.source) for item in modes)
 
 
-def unread_flags(it: Component, name: str) -> bool:
-    """Say whether a default means nothing, because some of a component's flags were not read.
+def decide(
+    env: Environment,
+    apiserver: Component,
+    caller: Caller,
+    action: Action,
+    labels: Mapping[str, str] | None = None,
+) -> Decision:
+    """Decide whether an apiserver carries out a caller's request: its authorizers, then admission.
 
-    Examples
-    --------
-    >>> from labkit.cluster import read_environment
-    >>> apiserver = read_environment("hardened").component("kube-apiserver@master")
-    >>> unread_flags(apiserver, "profiling")
-    False
-    """
-    return not it.complete and it.given(name) is None
-
-
-def decide(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Decision:
-    """Decide whether an apiserver's authorizers allow a caller an action.
-
-    With RBAC, the apiserver's bootstrap policy counts as well.
+    With RBAC, the apiserver's bootstrap policy counts as well. Of admission, the webhooks and the
+    policies of the manifests count: :func:`labkit.model.admission_hooks.objection`.
 
     Parameters
     ----------
@@ -176,12 +175,14 @@ def decide(env: Environment, apiserver: Component, caller: Caller, action: Actio
     apiserver : labkit.cluster.Component
     caller : Caller
     action : Action
+    labels : mapping, optional
+        The labels of an object that is created; None if they are not known.
 
     Returns
     -------
     Decision
-        "unknown" where a webhook or a configuration that could not be read decides; a webhook
-        may also deny what an authorizer behind it would allow.
+        "unknown" where a webhook, a policy or a configuration that could not be read decides; a
+        webhook authorizer may also deny what an authorizer behind it would allow.
 
     Examples
     --------
@@ -194,6 +195,33 @@ def decide(env: Environment, apiserver: Component, caller: Caller, action: Actio
     'denied'
     >>> admin = authenticated_as(apiserver, env, env.credential("admin", "master"))
     >>> decide(env, apiserver, admin, EVERYTHING).value
+    'allowed'
+    """
+    found = authorize(env, apiserver, caller, action)
+    doubt = objection(env, apiserver, action, labels) if found.value == ALLOWED else None
+    return found if doubt is None else Decision(UNKNOWN, doubt, caller.claim)
+
+
+def authorize(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Decision:
+    """Decide what an apiserver's authorizers answer, as to a SubjectAccessReview.
+
+    Parameters
+    ----------
+    env : Environment
+    apiserver : labkit.cluster.Component
+    caller : Caller
+    action : Action
+
+    Returns
+    -------
+    Decision
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("hardened")
+    >>> ann = member_of("system:masters", user="ann")
+    >>> authorize(env, env.component("kube-apiserver@master"), ann, EVERYTHING).value
     'allowed'
     """
     known = caller.claim.value != UNKNOWN
@@ -245,9 +273,11 @@ def _asked(
     if it.kind == "RBAC":
         return _rbac(env, caller, action)
     if it.kind == "Node":
-        found = node_allows(env, caller.user, caller.groups, action)
+        version = version_of(env, apiserver)
+        found = node_allows(env, caller.user, caller.groups, action, version)
         if found is None:
-            return Claim(UNKNOWN, f"which pods of the node need it: {action}", it.source)
+            other = "" if version else ", or which version of Kubernetes decides"
+            return Claim(UNKNOWN, f"which pods of the node need it{other}: {action}", it.source)
         return Claim(ALLOWED, f"Node: {action}", it.source) if found else None
     if it.kind == "Webhook":
         return Claim(UNKNOWN, "a service outside the cluster decides", it.source)
@@ -426,7 +456,7 @@ def _kubelet_answers(
         yield Decision(UNKNOWN, Claim(UNKNOWN, detail, mode.source), caller.claim)
         return
     for action in actions:
-        found = [decide(env, apiserver, caller, action) for apiserver in apiservers]
+        found = [authorize(env, apiserver, caller, action) for apiserver in apiservers]
         if len({each.value for each in found}) > 1:
             claim = Claim(UNKNOWN, "which of several apiservers it asks", mode.source)
             yield Decision(UNKNOWN, claim, caller.claim)

@@ -61,6 +61,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "is": ("", "is {}"),
     "group": ("", "in group {}"),
     "role": ("", "bound to {}"),
+    "permission": ("", "may {}"),
     "binds": ("binds the roles of every namespace", "binds the roles of {}"),
     "joins": ("joins every cluster role binding", "joins the role bindings of {}"),
     "secret": ("", "reads secret {}"),

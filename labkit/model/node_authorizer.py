@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from labkit.cluster.versions import Version
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.rules import Action, rule_allows
+from labkit.model.versions import LATEST, OLDEST
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Environment
@@ -17,6 +19,9 @@ __all__ = ["is_node", "node_allows"]
 READ, CHANGE = ("get", "list", "watch"), ("update", "patch")
 WRITE_OWN = ("get", "create", "update", "patch", "delete")
 LEASES = "kube-node-lease"
+#: The versions since which a kubelet reads only its own pods and its own node, and since which it
+#: reads the service accounts of its pods.
+READS_ITS_OWN, READS_ACCOUNTS = SINCE = (1, 32), (1, 34)
 #: The keys of a pod's specification under which the name of an object stands, and its resource.
 NAMED = {
     "secretKeyRef": ("secrets", "name"),
@@ -51,7 +56,13 @@ def is_node(user: str, groups: Iterable[str]) -> bool:
     return fnmatchcase(user, "system:node:?*") and "system:nodes" in groups
 
 
-def node_allows(env: Environment, user: str, groups: Iterable[str], action: Action) -> bool | None:
+def node_allows(
+    env: Environment,
+    user: str,
+    groups: Iterable[str],
+    action: Action,
+    version: Version | None = (1, LATEST),
+) -> bool | None:
     """Say whether the Node authorizer allows an action.
 
     Parameters
@@ -62,15 +73,19 @@ def node_allows(env: Environment, user: str, groups: Iterable[str], action: Acti
     groups : iterable of str
     action : Action
         Without a field selector: a list of all objects.
+    version : tuple of (int, int) or None
+        That of the apiserver; None if it is not known.
 
     Returns
     -------
     bool or None
-        None if it depends on pods that are not among the files.
+        None if it depends on pods that are not among the files, or on the version.
 
     References
     ----------
-    https://kubernetes.io/docs/reference/access-authn-authz/node/
+    https://kubernetes.io/docs/reference/access-authn-authz/node/;
+    https://www.kubernetes.dev/resources/keps/4601/ for pods and nodes since 1.32;
+    pkg/features/kube_features.go, KubeletServiceAccountTokenForCredentialProviders, for accounts.
 
     Examples
     --------
@@ -82,7 +97,14 @@ def node_allows(env: Environment, user: str, groups: Iterable[str], action: Acti
     """
     if not is_node(user, groups):
         return False
-    node, verb, name = user.removeprefix("system:node:"), action.verb, action.name
+    node = user.removeprefix("system:node:")
+    versions = (*SINCE, (1, OLDEST)) if version is None else (version,)
+    answers = {_allows(env, node, action, it) for it in versions}
+    return answers.pop() if len(answers) == 1 else None
+
+
+def _allows(env: Environment, node: str, action: Action, version: Version) -> bool | None:
+    verb, name = action.verb, action.name
     resource, _, part = action.resource.partition("/")
     match action.group, resource:
         case "", "secrets" | "configmaps":
@@ -92,7 +114,8 @@ def node_allows(env: Environment, user: str, groups: Iterable[str], action: Acti
             wanted = (verb == "get" and not part) or (part == "status" and verb in CHANGE)
             return wanted and _related(env, node, resource, action.namespace, name)
         case "", "serviceaccounts":
-            wanted = (verb, part) in (("create", "token"), ("get", ""))
+            reads = version >= READS_ACCOUNTS and (verb, part) == ("get", "")
+            wanted = reads or (verb, part) == ("create", "token")
             return wanted and _related(env, node, resource, action.namespace, name)
         case ("", "persistentvolumes") | ("storage.k8s.io", "volumeattachments"):
             return _perhaps(verb == "get" and not part and name != "")
@@ -109,6 +132,8 @@ def node_allows(env: Environment, user: str, groups: Iterable[str], action: Acti
             return _perhaps(verb in ("get", "update", "patch", "delete") and name != "")
         case "certificates.k8s.io", "podcertificaterequests":
             return None
+        case "", "nodes" | "pods" if version < READS_ITS_OWN and verb in READ and not part:
+            return True
         case "", "nodes":
             return _of_nodes(node, verb, part, name)
         case "", "pods":

@@ -8,10 +8,11 @@ from typing import Any
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import Setting, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
+from labkit.model.admission_plugins import admission
 from labkit.model.claims import Claim
 from labkit.model.decision import UNKNOWN, unread_flags
 from labkit.model.pod_standards import minor_of, refusals
-from labkit.model.rights import admission
+from labkit.model.versions import minors, version_of
 
 __all__ = ["ENFORCE", "admits", "host_paths", "standard"]
 
@@ -121,7 +122,8 @@ def admits(env: Environment, apiserver: Component, namespace: str, pod: Mapping[
     Returns
     -------
     Claim
-        Its value is "admitted", "refused" or "unknown".
+        Its value is "admitted", "refused" or "unknown"; the last as well if the version of the
+        apiserver is not known, and the answer depends on it.
 
     Raises
     ------
@@ -146,14 +148,23 @@ def admits(env: Environment, apiserver: Component, namespace: str, pod: Mapping[
         return Claim(UNKNOWN, held, found.source)
     if found.value == "privileged":
         return Claim("admitted", held, found.source)
-    version = _version(env, apiserver, namespace)
-    minor = minor_of(version.value)
-    if minor is None:
-        detail = f"{held}, by the checks of {version.value}, which labkit does not know"
-        return Claim(UNKNOWN, detail, version.source)
-    refused = refusals(pod, found.value, minor)
-    detail = f"{held}, which refuses it: {', '.join(refused)}" if refused else held
-    return Claim("refused" if refused else "admitted", detail, found.source)
+    label, version = _version(env, apiserver, namespace), version_of(env, apiserver)
+    counted = dict.fromkeys(minor_of(label.value, minor) for minor in minors(version))
+    refused: dict[str, None] = {}
+    admitted = False
+    for minor in counted:
+        if minor is None:
+            detail = f"{held}, by the checks of {label.value}, which labkit does not know"
+            return Claim(UNKNOWN, detail, label.source)
+        by = refusals(pod, found.value, minor)
+        refused |= dict.fromkeys(by)
+        admitted = admitted or not by
+    if not refused:
+        return Claim("admitted", held, found.source)
+    detail = f"{held}, which refuses it: {', '.join(refused)}"
+    if admitted:
+        return Claim(UNKNOWN, f"{detail}; not in every version of Kubernetes", found.source)
+    return Claim("refused", detail, found.source)
 
 
 def _version(env: Environment, apiserver: Component, namespace: str) -> Setting:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from labkit.model.versions import LATEST
+
 __all__ = ["LATEST", "minor_of", "refusals"]
 
 Part: TypeAlias = Mapping[str, Any]
 
-#: The newest minor version of Kubernetes whose checks are known.
-LATEST = 37
 VERSION = re.compile(r"v1\.(\d+)")
 HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC")
 CAPABILITIES = frozenset(
@@ -147,13 +147,18 @@ def refusals(pod: Part, level: str, minor: int = LATEST) -> tuple[str, ...]:
     return tuple(name for name, refuses in known.items() if refuses(held))
 
 
-def minor_of(version: str) -> int | None:
-    """Return the minor version of a label such as "v1.34"; None if its checks are not known.
+def minor_of(version: str, apiserver: int = LATEST) -> int | None:
+    """Return the minor version whose checks count for a label; None if they are not known.
+
+    An apiserver takes its own newest checks for those of a version that is newer than it is
+    (k8s.io/pod-security-admission, policy/registry.go).
 
     Parameters
     ----------
     version : str
         "latest", or a version as the label ``pod-security.kubernetes.io/enforce-version`` has it.
+    apiserver : int
+        The minor version of the apiserver.
 
     Returns
     -------
@@ -161,13 +166,14 @@ def minor_of(version: str) -> int | None:
 
     Examples
     --------
-    >>> minor_of("latest"), minor_of("v1.34"), minor_of("v1.99")
-    (37, 34, None)
+    >>> minor_of("latest"), minor_of("v1.34"), minor_of("v1.34", 30), minor_of("soon")
+    (37, 34, 30, None)
     """
-    if version == "latest":
-        return LATEST
     found = VERSION.fullmatch(version)
-    return int(found[1]) if found and int(found[1]) <= LATEST else None
+    if not found and version != "latest":
+        return None
+    minor = min(int(found[1]), apiserver) if found else apiserver
+    return minor if minor <= LATEST else None
 
 
 def _part(of: Part, name: str) -> Part:

@@ -1,4 +1,4 @@
-"""As whom an apiserver or a kubelet authenticates a caller, and what admission asks of them."""
+"""As whom an apiserver or a kubelet authenticates a caller, and what restricts a kubelet."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from labkit.cluster.credentials import SERVICE_ACCOUNTS
 from labkit.cluster.facts import Component, Credential, Environment
 from labkit.cluster.policies import Binding
 from labkit.cluster.syntax.source import Setting, Source, bool_of, is_true
+from labkit.model.admission_plugins import enabled
 from labkit.model.authorization import apiserver_anonymous
 from labkit.model.claims import Claim
 from labkit.model.decision import (
@@ -19,12 +20,10 @@ from labkit.model.decision import (
 from labkit.model.node_authorizer import is_node
 
 __all__ = [
-    "admission",
     "authenticated_as",
     "bearer_at_kubelet",
     "by_request_headers",
     "default_bindings",
-    "enabled",
     "known_to_kubelet",
     "refuses_overlap",
     "restricted",
@@ -244,42 +243,6 @@ def _anonymous(claim: Claim) -> Caller:
 
 def _nobody(claim: Claim) -> Caller:
     return Caller("", frozenset(), claim)
-
-
-def admission(apiserver: Component, plugin: str) -> Claim:
-    """Say whether an admission plugin that is on by default is enabled.
-
-    Examples
-    --------
-    >>> from labkit.cluster import read_environment
-    >>> apiserver = read_environment("insecure").component("kube-apiserver@master")
-    >>> admission(apiserver, "CertificateSubjectRestriction").value
-    'enforced'
-    """
-    off = apiserver.setting("disable-admission-plugins")
-    if unread_flags(apiserver, "disable-admission-plugins"):
-        return Claim(UNKNOWN, f"whether {plugin} is on: its flags could not be read", off.source)
-    if plugin in {item.value for item in apiserver.values("disable-admission-plugins")}:
-        return Claim("allow-all", f"without {plugin}", off.source)
-    return Claim("enforced", plugin, off.source)
-
-
-def enabled(apiserver: Component, plugin: str) -> Claim:
-    """Say whether an admission plugin that is off by default is enabled.
-
-    Examples
-    --------
-    >>> from labkit.cluster import read_environment
-    >>> apiserver = read_environment("hardened").component("kube-apiserver@master")
-    >>> enabled(apiserver, "NodeRestriction").value
-    'enforced'
-    """
-    on = apiserver.setting("enable-admission-plugins")
-    if unread_flags(apiserver, "enable-admission-plugins"):
-        return Claim(UNKNOWN, f"whether {plugin} is on: its flags could not be read", on.source)
-    if plugin in {item.value for item in apiserver.values("enable-admission-plugins")}:
-        return Claim("enforced", plugin, on.source)
-    return Claim("allow-all", f"without {plugin}", on.source)
 
 
 def restricted(apiserver: Component, caller: Caller) -> Claim | None:

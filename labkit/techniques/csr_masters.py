@@ -16,8 +16,8 @@ from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
+from labkit.model.admission_plugins import admission
 from labkit.model.decision import authorizers
-from labkit.model.rights import admission
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
     CHANNEL,
@@ -30,11 +30,11 @@ from labkit.techniques._lib.api.access import (
     options_at,
 )
 from labkit.techniques._lib.api.certificate_requests import (
-    APPROVE,
     CREATE,
     PATH,
     approval_of,
     is_signed,
+    may_approve,
     new_request,
     remove_request,
     signed_certificate,
@@ -68,7 +68,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict from the caller's rights and from the plugin CertificateSubjectRestriction."""
     caller = caller_at(model.environment, foothold)
     plugin = holds(admission(apiserver_of(model.environment), PLUGIN), "allow-all")
-    approved = all_of(may_all(model, caller, [CREATE, *APPROVE]), is_signed(model.environment))
+    approved = all_of(may_approve(model, caller), is_signed(model.environment))
     return all_of(may_all(model, caller, [CREATE]), then(plugin, approved))
 
 

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
-from labkit.techniques._lib.api.access import CHANNEL, api_url, caller_at, may_all, options_at
+from labkit.techniques._lib.api.access import CHANNEL, api_url, caller_at, options_at
 from labkit.techniques._lib.api.certificate_requests import (
-    APPROVE,
-    CREATE,
     PATH,
     approval_of,
     is_signed,
+    may_approve,
     new_request,
     signed_certificate,
 )
@@ -50,7 +49,7 @@ LIST = "/api/v1/namespaces/shop/secrets"
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the caller may create a request and approve it, and who signs it."""
-    approved = may_all(model, caller_at(model.environment, foothold), [CREATE, *APPROVE])
+    approved = may_approve(model, caller_at(model.environment, foothold))
     return all_of(approved, is_signed(model.environment))
 
 

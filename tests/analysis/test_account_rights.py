@@ -6,6 +6,7 @@ Practices", "Privilege escalation prevention and bootstrapping", and "Using RBAC
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,19 @@ def bound(subject: dict[str, str], rules: list[Any], namespace: str = "") -> lis
     ]
 
 
-def model(path: Path, *objects: dict[str, Any], flags: tuple[str, ...] = ()) -> Model:
+def model(
+    path: Path, *objects: dict[str, Any], flags: tuple[str, ...] = (), tag: str | None = None
+) -> Model:
     shutil.copytree(KUBEADM, path)
     (path / "objects.yaml").write_text(yaml.safe_dump_all(objects))
     file = path / "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
     line = "    - kube-apiserver\n"
     text = file.read_text()
     assert line in text
-    file.write_text(text.replace(line, line + "".join(f"    - {flag}\n" for flag in flags)))
+    text = text.replace(line, line + "".join(f"    - {flag}\n" for flag in flags))
+    if tag is not None:
+        text = re.sub(r"(image: \S+/kube-apiserver):\S+", rf"\1{tag}", text)
+    file.write_text(text)
     return load_model(path)
 
 
@@ -277,3 +283,34 @@ def test_who_may_relabel_a_namespace_need_not_know_what_it_lets_in(tmp_path: Pat
     model(folder, *rights, flags=(flag,))
     (folder / f"cp1{file}").write_text(ADMISSION)
     assert attack_paths(load_model(folder), "pod", "node").paths
+
+
+def privileged(**more: Any) -> dict[str, Any]:
+    container = {"name": "a", "image": "a", "securityContext": {"privileged": True}}
+    spec = {"nodeName": "worker1", "containers": [container], **more}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "agent"}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("tag", "flags", "word"),
+    [
+        # UserNamespacesSupport is on by default since 1.33 (pkg/features/kube_features.go); before,
+        # the apiserver drops hostUsers of a new pod, and its root is root of the node
+        (":v1.32.3", (), "known"),
+        (":v1.32.3", ("--feature-gates=UserNamespacesSupport=true",), "possible"),
+        (":v1.33.0", (), "closed"),
+        ("", (), "possible"),
+    ],
+)
+def test_user_namespace_of_a_manifest_s_pod_counts_by_the_version(
+    tmp_path: Path, tag: str, flags: tuple[str, ...], word: str
+) -> None:
+    found = model(tmp_path / "c", privileged(hostUsers=False), flags=flags, tag=tag)
+    assert way(found, "pod", "node") == word
+    other = model(tmp_path / "d", privileged(), flags=flags, tag=tag)
+    assert way(other, "pod", "node") == "known"
+
+
+def way(found: Model, start: str, goal: str) -> str:
+    paths = attack_paths(found, start, goal)
+    return "known" if paths.paths else "possible" if paths.possible else "closed"

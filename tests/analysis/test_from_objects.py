@@ -383,6 +383,30 @@ def test_get_on_pods_exec_enters_pods_before_135(version, enters):
     assert ("inside pod n/web" in reached(is_account("a", "b"), *objects)) == enters
 
 
+@pytest.mark.parametrize(
+    ("images", "kubelet", "value"),
+    [
+        # AuthorizePodWebsocketUpgradeCreatePermission, on since 1.35 (kube_features.go)
+        (("v1.34.1",), "", "known"),
+        (("v1.35.0",), "v1.34.0", "none"),
+        (("v1.34.1", "v1.35.0"), "v1.34.0", "possible"),
+        ((), "", "possible"),
+        ((), "v1.34.0", "known"),
+    ],
+)
+def test_version_of_the_apiserver_decides_what_get_on_pods_exec_gives(images, kubelet, value):
+    apiservers = []
+    for number, tag in enumerate(images):
+        it = pod("kube-system", f"kube-apiserver-cp{number}", on=f"cp{number}", token=False)
+        it["spec"]["containers"][0]["image"] = f"registry.k8s.io/kube-apiserver:{tag}"
+        apiservers.append(it)
+    rights = may("a/b", rule("get", "pods/exec"), at="n")
+    objects = (*rights, pod("n", "web"), node("x", kubelet), *apiservers)
+    known = "inside pod n/web" in reached(A_B, *objects)
+    maybe = "inside pod n/web" in possible(A_B, *objects)
+    assert (known, maybe and not known) == (value == "known", value == "possible")
+
+
 def test_portforward_reaches_ports_and_attach_costs_more_than_exec():
     objects = (*may("a/b", rule("create", "pods/portforward"), at="n"), pod("n", "web"))
     found = reached(is_account("a", "b"), *objects)

@@ -164,6 +164,27 @@ def test_forbidden_and_missing_lists_are_unknowns(apiserver: Apiserver, kubeconf
     assert dump.pod_count == 7
 
 
+def test_kinds_that_an_older_cluster_lacks_are_not_missing(
+    apiserver: Apiserver, kubeconfig: Path, monkeypatch
+):
+    # admission policies exist since Kubernetes 1.30, mutating ones since 1.36
+    kinds = (
+        "ValidatingAdmissionPolicy",
+        "MutatingAdmissionPolicy",
+        "ValidatingWebhookConfiguration",
+    )
+    paths = {kind: module.LISTS[kind] for kind in kinds}
+    monkeypatch.setattr(module, "LISTS", paths)
+    rule = {key: ["*"] for key in ("operations", "apiGroups", "apiVersions", "resources")}
+    hook = {"metadata": {"name": "all"}, "webhooks": [{"name": "a.example.com", "rules": [rule]}]}
+    apiserver.lists[paths[kinds[2]]] = [hook]
+    apiserver.refused = {paths[kinds[0]]: 404, paths[kinds[1]]: 403}
+    dump = read_live(kubeconfig, "prod")
+    assert [it.name for it in dump.admission.hooks] == [f"{kinds[2]} all: a.example.com"]
+    said = [it.text for it in dump.unknowns if it.text.startswith("GET")]
+    assert said == [f"GET {paths[kinds[1]]}"]
+
+
 @pytest.mark.usefixtures("few")
 def test_secrets_are_not_requested_when_excluded(apiserver: Apiserver, kubeconfig: Path):
     dump = read_live(kubeconfig, "prod", secrets=False)

@@ -25,7 +25,7 @@ from labkit.cluster.policies import Rbac, read_rbac
 from labkit.cluster.syntax.source import Source
 from labkit.lab import Lab
 from labkit.model.claims import Claim
-from labkit.model.decision import Action, Caller, decide, decide_at_kubelet, kubelet_actions
+from labkit.model.decision import Action, Caller, authorize, decide_at_kubelet, kubelet_actions
 from labkit.model.rights import bearer_at_kubelet, service_account
 
 #: Questions about one policy.
@@ -249,7 +249,7 @@ def expected(env: Environment, policy: list[dict[str, Any]], asked: list[Questio
     claim = Claim("required", "drawn", Source("random.yaml", None, ""))
     server = drawn.component(APISERVER)
     return [
-        decide(drawn, server, Caller(it.user, frozenset(it.groups), claim), it.action).value
+        authorize(drawn, server, Caller(it.user, frozenset(it.groups), claim), it.action).value
         for it in asked
     ]
 

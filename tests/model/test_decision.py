@@ -16,6 +16,7 @@ from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Whole
 from labkit.cluster.facts import File
 from labkit.cluster.syntax.source import Source
+from labkit.model.admission_plugins import admission, enabled
 from labkit.model.authorization import apiserver_anonymous, kubelet_authorization
 from labkit.model.claims import Claim
 from labkit.model.decision import (
@@ -27,7 +28,7 @@ from labkit.model.decision import (
     kubelet_actions,
     member_of,
 )
-from labkit.model.rights import admission, authenticated_as, enabled, restricted
+from labkit.model.rights import authenticated_as, restricted
 
 APISERVER = "kube-apiserver.service"
 SECRET = Action("get", "secrets", namespace="shop", name="db-credentials")
@@ -249,3 +250,36 @@ def test_anonymous_callers_of_whom_it_is_unknown_whether_they_are_let_in() -> No
 )
 def test_path_of_a_kubelet_has_its_subresource(method: str, path: str, parts: list[str]) -> None:
     assert [str(it) for it in kubelet_actions(method, path, "worker1")] == parts
+
+
+@pytest.mark.parametrize(
+    ("action", "old", "middle", "new"),
+    [
+        # KEP-4601, on by default since 1.32; before, system:node reads all pods and nodes
+        (Action("list", "pods"), "allowed", "denied", "denied"),
+        (Action("get", "pods", namespace="shop", name="no-such"), "allowed", "denied", "denied"),
+        (Action("get", "nodes", name="worker2"), "allowed", "denied", "denied"),
+        (Action("get", "nodes", name="worker1"), "allowed", "allowed", "allowed"),
+        (Action("get", "pods/log", namespace="shop", name="web"), "denied", "denied", "denied"),
+        (Action("create", "pods", namespace="shop"), "allowed", "allowed", "allowed"),
+        # accounts of its pods, for plugins that fetch credentials, on by default since 1.34
+        (
+            Action("get", "serviceaccounts", namespace="shop", name="default"),
+            "denied",
+            "denied",
+            "allowed",
+        ),
+    ],
+)
+def test_node_authorizer_is_that_of_the_version(
+    action: Action, old: str, middle: str, new: str
+) -> None:
+    found = env()
+    apiserver = found.component("kube-apiserver@master")
+    for version, value in (((1, 31), old), ((1, 32), middle), ((1, 34), new)):
+        it = replace(apiserver, version=version)
+        assert decide(found, it, NODE, action).value == value
+    unknown = replace(found, complete=False)
+    said = decide(unknown, apiserver, NODE, action)
+    assert said.value == (old if old == middle == new else "unknown")
+    assert said.value != "unknown" or "which version of Kubernetes" in said.claim.detail

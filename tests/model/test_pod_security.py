@@ -125,7 +125,8 @@ def test_flags_that_could_not_be_read_leave_the_standard_unknown(
 
 @pytest.mark.parametrize(
     ("version", "answer"),
-    [("latest", "refused"), ("v1.33", "admitted"), ("v1.99", "unknown"), ("soon", "unknown")],
+    # an apiserver takes its own checks for those of a version that is newer (policy/registry.go)
+    [("latest", "refused"), ("v1.33", "admitted"), ("v1.99", "refused"), ("soon", "unknown")],
 )
 def test_version_of_the_checks_is_that_of_the_label(version: str, answer: str) -> None:
     labels = {"pod-security.kubernetes.io/enforce": "baseline"}
@@ -141,3 +142,62 @@ def test_version_of_the_checks_is_that_of_the_label(version: str, answer: str) -
     assert host_paths(env, env.component("kube-apiserver@master"), "old").value == (
         "unknown" if answer == "unknown" else "refused"
     )
+
+
+PROBE = {"spec": {"containers": [{"livenessProbe": {"httpGet": {"host": "127.0.0.1"}}}]}}
+
+
+def copied(label: str, *more: str) -> Environment:
+    """Return an environment of which the version is not known, with a baseline namespace."""
+    labels = {"pod-security.kubernetes.io/enforce": "baseline"}
+    labels |= {"pod-security.kubernetes.io/enforce-version": label} if label else {}
+    home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "old", "labels": labels}}
+    texts = "\n---\n".join([json.dumps(home), *more])
+    files = (File(Path("all.yaml"), "", "all.yaml", texts.encode()),)
+    return replace(hardened(), complete=False, manifests=files)
+
+
+@pytest.mark.parametrize(
+    ("label", "version", "word"),
+    [
+        # since 1.34 a probe of a baseline pod names no host
+        ("", (1, 33), "admitted"),
+        ("", (1, 34), "refused"),
+        ("latest", (1, 30), "admitted"),
+        ("latest", None, "unknown"),
+        ("v1.33", None, "admitted"),
+        ("v1.34", None, "unknown"),
+        ("v1.34", (1, 33), "admitted"),
+        ("v1.34", (1, 37), "refused"),
+        # the checks of a version that is newer than labkit are not known, unless an older counts
+        ("latest", (1, 99), "unknown"),
+        ("v1.34", (1, 99), "refused"),
+    ],
+)
+def test_checks_are_those_of_the_apiserver_s_version(
+    label: str, version: tuple[int, int] | None, word: str
+) -> None:
+    env = copied(label)
+    apiserver = replace(env.component("kube-apiserver@master"), version=version)
+    assert admits(env, apiserver, "old", PROBE).value == word
+    # what every version refuses is refused, whatever the version is
+    every = "unknown" if (label, version) == ("latest", (1, 99)) else "refused"
+    assert host_paths(env, apiserver, "old").value == every
+
+
+@pytest.mark.parametrize(
+    ("reported", "word"),
+    [("v1.33.1", "admitted"), ("v1.34.0-eks-1", "refused"), ("", "unknown"), ("odd", "unknown")],
+)
+def test_version_of_the_newest_kubelet_counts_without_an_image(reported: str, word: str) -> None:
+    nodes = [
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": f"n{number}"},
+            "status": {"nodeInfo": {"kubeletVersion": version}},
+        }
+        for number, version in enumerate(("v1.29.0" if "v" in reported else "", reported))
+    ]
+    env = copied("", *map(json.dumps, nodes))
+    assert admits(env, env.component("kube-apiserver@master"), "old", PROBE).value == word

@@ -9,9 +9,10 @@ import pytest
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Key, TmpfilesLine, Whole
 from labkit.errors import ConfigError
+from labkit.model.admission_plugins import admission
 from labkit.model.decision import Action, Caller, Decision, decide, decide_at_kubelet
 from labkit.model.file_access import anybody_opens, may_open
-from labkit.model.rights import admission, authenticated_as, default_bindings, known_to_kubelet
+from labkit.model.rights import authenticated_as, default_bindings, known_to_kubelet
 from labkit.model.workloads import audience_in, pods, token_in
 
 APISERVER, KUBELET = "kube-apiserver.service", "/etc/kubernetes/kubelet.yaml"

@@ -14,11 +14,21 @@ from typing import TYPE_CHECKING, Any
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_objects.builder import account
 from labkit.analysis.attack_graph.steps import Step
-from labkit.cluster.objects.facts import UNREAD, ClusterNode, Dump, Namespace
+from labkit.cluster.objects.facts import (
+    UNREAD,
+    Admission,
+    ClusterNode,
+    Dump,
+    Namespace,
+    PodGroup,
+)
 from labkit.cluster.objects.reader import Builder
 from labkit.cluster.policies import USER_FACING, Binding, Rbac, aggregated
+from labkit.cluster.versions import Version
 from labkit.errors import ConfigError
 from labkit.model import Foothold
+from labkit.model.admission_hooks import labels_of
+from labkit.model.admission_plugins import unread_flags
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.decision import (
     EVERYTHING,
@@ -31,6 +41,7 @@ from labkit.model.decision import (
 from labkit.model.footholds import ADMIN, POD, SECRETS
 from labkit.model.pod_security import standard
 from labkit.model.rights import authenticated_as
+from labkit.model.versions import version_of
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
@@ -38,6 +49,9 @@ if TYPE_CHECKING:
 
 __all__ = ["account_steps", "as_dump", "assumed_accounts"]
 
+#: The version since which pods have a user namespace of their own if they ask for it, and the
+#: feature gate before (pkg/features/kube_features.go).
+USER_NAMESPACES, GATE = (1, 33), "UserNamespacesSupport"
 AUTHENTICATED, ACCOUNTS = "system:authenticated", "system:serviceaccounts"
 #: The keys under which a workload has the template of its pods.
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -91,7 +105,8 @@ def account_steps(model: Model) -> tuple[Step, ...]:
         ]
         for pods in dump.pods:
             found.append(Step("enter-pod", POD, (Foothold("pod", pods.id),), (pods.id,), 0.01))
-    return tuple(dict.fromkeys(found))
+    # equal steps differ in what has to be found out: the one that is known to exist counts
+    return tuple(dict.fromkeys(sorted(found, key=lambda step: bool(step.unknown))))
 
 
 def _doubtful_steps(model: Model, env: Environment) -> Iterator[Step]:
@@ -216,12 +231,36 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         name: ClusterNode(name, name in masters, nodes[name].version if name in nodes else "")
         for name in kubelets
     }
+    version = version_of(env, apiserver)
     return replace(
         found,
+        pods=tuple(_on_version(pods, apiserver, version) for pods in found.pods),
         nodes=tuple(nodes.values()),
-        namespaces=tuple(Namespace(name, _level(env, apiserver, name)) for name in homes),
+        namespaces=tuple(
+            Namespace(name, _level(env, apiserver, name), labels_of(env, name)) for name in homes
+        ),
         rbac=Rbac(tuple(aggregated(roles)), tuple(bindings)),
+        versions=frozenset(filter(None, [version])),
+        admission=_admission(env, apiserver),
     )
+
+
+def _on_version(pods: PodGroup, apiserver: Component, version: Version | None) -> PodGroup:
+    """Return pods of a manifest as a cluster of a version runs them.
+
+    Without user namespaces, the apiserver drops ``hostUsers`` of a new pod.
+    """
+    if pods.spec.host_users or (version is not None and version >= USER_NAMESPACES):
+        return pods
+    gated = any(GATE in it.value for it in apiserver.values("feature-gates"))
+    older = version is not None and not gated and not unread_flags(apiserver, "feature-gates")
+    return replace(pods, spec=replace(pods.spec, host_users=True if older else None))
+
+
+def _admission(env: Environment, apiserver: Component) -> Admission:
+    flag = "disable-admission-plugins"
+    disabled = frozenset(it.value for it in apiserver.values(flag))
+    return Admission(env.admission_hooks, disabled, not unread_flags(apiserver, flag))
 
 
 def _level(env: Environment, apiserver: Component, namespace: str) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "cost",
     "known_and_possible",
     "paths_to",
+    "to_find_out",
 ]
 
 
@@ -121,6 +122,19 @@ def cost(path: Path) -> float:
     2.0
     """
     return sum(step.cost for step in path)
+
+
+def to_find_out(path: Path) -> str:
+    """Return what has to be found out for a path to exist; "" for nothing.
+
+    Examples
+    --------
+    >>> from labkit.model.footholds import NODE, POD
+    >>> to_find_out((Step("escape", POD, (NODE,), (), unknown="whether the group is docker's"),))
+    "to find out: whether the group is docker's"
+    """
+    found = dict.fromkeys(step.unknown for step in path if step.unknown)
+    return f"to find out: {'; '.join(found)}" if found else ""
 
 
 def attack_graph(

@@ -15,7 +15,7 @@ from labkit.analysis.attack_graph.from_anonymous import (
     anonymous_steps,
     open_apiservers,
 )
-from labkit.analysis.attack_graph.steps import Graph, attack_graph, close
+from labkit.analysis.attack_graph.steps import Graph, close, known_and_possible, to_find_out
 from labkit.analysis.findings.finding import Finding
 from labkit.analysis.findings.risk import RiskRule
 from labkit.cluster.policies import Rbac
@@ -46,21 +46,24 @@ def anonymous_threats(model: Model, risk: RiskRule) -> Iterator[Finding]:
     """
     steps = anonymous_steps(model)
     if steps and model.env is not None:
-        graph = attack_graph(steps, {ADMIN: [SECRETS]})
+        graphs = known_and_possible(steps, {ADMIN: [SECRETS]})
         apiserver = next(open_apiservers(model.env))
         rbac = model.env.rbac
-        yield from anonymous_finding(graph, apiserver.id, rbac, risk, CONTROL)
+        yield from anonymous_finding(graphs, apiserver.id, rbac, risk, CONTROL)
 
 
 def anonymous_finding(
-    graph: Graph, subject: str, rbac: Rbac, risk: RiskRule, control: str = ""
+    graphs: tuple[Graph, Graph], subject: str, rbac: Rbac, risk: RiskRule, control: str = ""
 ) -> Iterator[Finding]:
     """Yield the finding that something is reached without a credential, the worst of it.
 
+    Its state is unknown if nothing is reached but by what has to be found out.
+
     Parameters
     ----------
-    graph : networkx.DiGraph
-        Of the steps, as :func:`labkit.analysis.attack_graph.steps.attack_graph` returns it.
+    graphs : tuple of networkx.DiGraph
+        Of the steps that are known to exist, and of all:
+        :func:`labkit.analysis.attack_graph.steps.known_and_possible`.
     subject : str
         The apiserver's id.
     rbac : Rbac
@@ -69,12 +72,13 @@ def anonymous_finding(
     control : str
         What closes it, where labkit can: technique and control have one name.
     """
-    ways = close(graph, CALLS)
-    partly: list[Foothold] = [it for it in ways if it.kind in PARTLY and it.where]
-    for goal in (*IMPACTS, *partly):
-        if goal not in ways:
+    for ways in (close(graph, CALLS) for graph in graphs):
+        partly: list[Foothold] = [it for it in ways if it.kind in PARTLY and it.where]
+        goal = next((it for it in (*IMPACTS, *partly) if it in ways), None)
+        if goal is None:
             continue
         path = ways[goal]
+        doubt = to_find_out(path)
         likelihood, weight = risk.weigh("anonymous-rights", 4, IMPACTS.get(goal, 3))
         said = {str(reason) for step in path for reason in step.because}
         source = next(
@@ -94,13 +98,13 @@ def anonymous_finding(
                 "Kubernetes documentation: Anonymous requests",
             ),
             property="path",
-            claim=Claim("reached", str(goal), source),
-            state="open",
+            claim=Claim("unknown" if doubt else "reached", str(goal), source),
+            state="unknown" if doubt else "open",
             control=control,
             technique=control,
             likelihood=likelihood,
             impact=weight,
             severity=risk.level(likelihood, weight),
-            explanation=" -> ".join(step.name for step in path),
+            explanation="; ".join(filter(None, (" -> ".join(step.name for step in path), doubt))),
         )
         return

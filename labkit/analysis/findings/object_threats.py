@@ -9,7 +9,7 @@ from labkit.analysis.attack_graph.from_anonymous import anonymous_object_steps
 from labkit.analysis.attack_graph.from_objects.builder import inside
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.from_objects.steps import object_steps
-from labkit.analysis.attack_graph.steps import Path, cost, known_and_possible, paths_to
+from labkit.analysis.attack_graph.steps import Path, cost, known_and_possible, paths_to, to_find_out
 from labkit.analysis.findings.anonymous import anonymous_finding
 from labkit.analysis.findings.finding import Finding
 from labkit.analysis.findings.risk import RiskRule
@@ -42,7 +42,7 @@ def object_threats(dump: Dump, risk: RiskRule) -> Iterator[Finding]:
     steps = object_steps(dump)
     every = (*steps, *anonymous_object_steps(dump))
     graph, wide = known_and_possible(every, {ADMIN: [SECRETS]})
-    yield from anonymous_finding(graph, "kube-apiserver", dump.rbac, risk)
+    yield from anonymous_finding((graph, wide), "kube-apiserver", dump.rbac, risk)
     doors = {step.grants[0]: str(step.because[0]) for step in steps if step.foothold == OUTSIDE}
     told: dict[str, Goal] = {}
     graphs = (graph,) if wide is graph else (graph, wide)
@@ -78,8 +78,7 @@ def _finding(
     because = "; ".join(map(str, path[0].because))
     names = tuple(dict.fromkeys(it for s in path if (it := STEP_KINDS[s.name].attack)))
     way = " -> ".join(step.name for step in path)
-    doubts = tuple(dict.fromkeys(step.unknown for step in path if step.unknown))
-    said = f"to find out: {'; '.join(doubts)}" if doubts else ""
+    said = to_find_out(path)
     nodes = len({node for pods in groups for node in pods.nodes})
     spread = f"on {nodes} nodes" if nodes > 1 else ""
     return Finding(
@@ -92,8 +91,8 @@ def _finding(
         attack=names,
         references=("Kubernetes documentation: Role Based Access Control Good Practices",),
         property="path",
-        claim=Claim("unknown" if doubts else "reached", "", Source(dump.name, None, because)),
-        state="unknown" if doubts else "open",
+        claim=Claim("unknown" if said else "reached", "", Source(dump.name, None, because)),
+        state="unknown" if said else "open",
         control="",
         technique="",
         likelihood=likelihood,

@@ -15,6 +15,7 @@ from labkit.cluster.syntax.source import Collected, Setting, Source, Unknown, tr
 from labkit.cluster.syntax.systemd import Word, parse_environment
 from labkit.cluster.syntax.yamldoc import Document, as_text, read_documents
 from labkit.cluster.units import Command, from_environment
+from labkit.cluster.versions import version_in_tag
 
 __all__ = ["kube_proxy_command", "kube_proxy_files", "kubeadm_kubelet", "static_commands"]
 
@@ -141,15 +142,9 @@ def _containers(
                 (flag, _moved_setting(setting, moved))
                 for flag, setting in from_environment(found.kind, values, sources)
             ),
-            version=_version(image),
+            version=version_in_tag(image),
             complete=found.complete and not _more_variables(document, at, found.kind, unknowns),
         )
-
-
-def _version(image: str) -> tuple[int, int] | None:
-    """Return the version in an image's tag: kube-apiserver:v1.35.0."""
-    match = re.search(r":v?([0-9]{1,4})\.([0-9]{1,4})", image)
-    return (int(match[1]), int(match[2])) if match else None
 
 
 def _variables(document: Document, at: Keys) -> tuple[dict[str, str], dict[str, Source]]:

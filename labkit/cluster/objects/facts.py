@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from labkit.cluster.admission_hooks import AdmissionHook
 from labkit.cluster.policies import Rbac
 from labkit.cluster.syntax.source import Unknown
+from labkit.cluster.versions import Version
 
 __all__ = [
     "UNREAD",
     "Account",
+    "Admission",
     "ClusterNode",
     "Container",
     "Dump",
@@ -84,8 +87,9 @@ class PodSpec:
     Attributes
     ----------
     host_pid, host_network : bool
-    host_users : bool
-        False if the pod has its own user namespace: its root is not root on the node.
+    host_users : bool or None
+        False if the pod has its own user namespace: its root is not root on the node. None if it
+        asks for one, and the cluster may ignore that.
     token : bool
         A container has a token of the pod's service account for the apiserver.
     containers : tuple of Container
@@ -98,7 +102,7 @@ class PodSpec:
 
     host_pid: bool = False
     host_network: bool = False
-    host_users: bool = True
+    host_users: bool | None = True
     token: bool = False
     containers: tuple[Container, ...] = ()
     secrets: tuple[str, ...] = ()
@@ -185,10 +189,13 @@ class Namespace:
     enforce : str
         The Pod Security level that is enforced there; empty if none is, :data:`UNREAD` if nobody
         knows.
+    labels : mapping or None
+        Its labels; None if they are not known.
     """
 
     name: str
     enforce: str
+    labels: Mapping[str, str] | None = field(default=None, hash=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +316,43 @@ class NetworkPolicy:
     from_namespaces: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a request meets after the authorizers allowed it.
+
+    Attributes
+    ----------
+    hooks : tuple of AdmissionHook
+        The webhooks and policies that may refuse or change requests.
+    disabled : frozenset of str
+        The admission plugins that an apiserver has switched off.
+    known : bool
+        False if an apiserver's flags could not be read: then others may be off.
+    """
+
+    hooks: tuple[AdmissionHook, ...] = ()
+    disabled: frozenset[str] = frozenset()
+    known: bool = True
+
+    def is_off(self, plugin: str) -> bool | None:
+        """Say whether a plugin that is on by default is off; None if that is not known.
+
+        Examples
+        --------
+        >>> admission = Admission(disabled=frozenset({"PodSecurity"}))
+        >>> admission.is_off("PodSecurity"), admission.is_off("CertificateApproval")
+        (True, False)
+        """
+        if plugin in self.disabled:
+            return True
+        return False if self.known else None
+
+    @property
+    def called(self) -> tuple[AdmissionHook, ...]:
+        """The hooks whose plugin is on, or may be on."""
+        return tuple(it for it in self.hooks if it.plugin not in self.disabled)
+
+
 @dataclass(frozen=True)
 class Dump:
     """A cluster's objects.
@@ -337,6 +381,11 @@ class Dump:
     bootstrap_tokens : bool or None
         The flag ``--enable-bootstrap-token-auth`` of an apiserver's pod, which is off by default;
         None if the dump has no such pod.
+    versions : frozenset of (int, int)
+        The versions of the apiservers' pods, by the tags of their images.
+    admission : Admission
+        Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
+        on.
 
     Examples
     --------
@@ -363,6 +412,8 @@ class Dump:
     gaps: tuple[Unknown, ...] = ()
     anonymous: bool | None = None
     bootstrap_tokens: bool | None = None
+    versions: frozenset[Version] = frozenset()
+    admission: Admission = field(default_factory=Admission)
 
     @property
     def pod_count(self) -> int:

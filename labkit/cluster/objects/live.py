@@ -24,6 +24,7 @@ from labkit.errors import ConfigError
 __all__ = ["read_live"]
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 #: In this order: service accounts before the pods that use them.
 LISTS = {
     "Node": "/api/v1/nodes",
@@ -43,11 +44,20 @@ LISTS = {
     "DaemonSet": "/apis/apps/v1/daemonsets",
     "StatefulSet": "/apis/apps/v1/statefulsets",
     "CronJob": "/apis/batch/v1/cronjobs",
+    "ValidatingWebhookConfiguration": f"{ADMISSION}/validatingwebhookconfigurations",
+    "MutatingWebhookConfiguration": f"{ADMISSION}/mutatingwebhookconfigurations",
+    "ValidatingAdmissionPolicy": f"{ADMISSION}/validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": f"{ADMISSION}/validatingadmissionpolicybindings",
+    "MutatingAdmissionPolicy": f"{ADMISSION}/mutatingadmissionpolicies",
+    "MutatingAdmissionPolicyBinding": f"{ADMISSION}/mutatingadmissionpolicybindings",
 }
+#: The kinds that older versions of Kubernetes do not have.
+YOUNG = frozenset(kind for kind in LISTS if "AdmissionPolicy" in kind)
 PAGE = 500
 SECONDS = 60
 #: kubectl's prefix for a refusal of one kind; any other error stops the reading.
 REFUSED = "Error from server ("
+ABSENT = f"{REFUSED}NotFound)"
 EXPIRED = ("(Expired)", "(Gone)")
 
 #: Requests a path; returns the answer, or None and the error message.
@@ -154,6 +164,8 @@ def _list(builder: Builder, kind: str, ask: Ask) -> None:
             hint = "check that kubectl get nodes works with this kubeconfig"
             raise ConfigError("cannot read from the apiserver", evidence=[said], hint=hint)
         shown = f"GET {LISTS[kind]}"
+        if answer is None and kind in YOUNG and said.startswith(ABSENT):
+            return
         if answer is None:
             lost = KINDS.get(kind, "which objects of that kind exist")
             why = f"{said.partition(': ')[0]}: not known: {lost}"

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labkit.cluster.admission_hooks import HOOK_KINDS, admission_hooks
 from labkit.cluster.objects.access import is_dump, objects
 from labkit.cluster.objects.facts import (
     Account,
+    Admission,
     ClusterNode,
     Dump,
     Endpoint,
@@ -29,6 +31,7 @@ from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregate
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
 from labkit.cluster.syntax.source import Source, Unknown, bool_of, decode, is_true, unknown_of
 from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, truth, words
+from labkit.cluster.versions import Version, version_in_tag
 from labkit.errors import ConfigError
 
 __all__ = ["DUMP_COMMAND", "KINDS", "Builder", "has_objects", "read_dump"]
@@ -50,7 +53,7 @@ ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 DUMP_COMMAND = (
     "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
     "clusterrolebindings,services,endpointslices,networkpolicies,ingresses,deployments,daemonsets,"
-    "statefulsets,cronjobs -A -o json"
+    "statefulsets,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations -A -o json"
 )
 CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 CHANGE = frozenset({"update", "patch", "*"})
@@ -164,6 +167,12 @@ class Builder:
         As in :class:`Dump`.
     workloads : set of (str, str, str)
         As in :class:`Dump`.
+    hooks : list of (mapping, Source)
+        Webhooks, policies and their bindings.
+    disabled : set of str
+        The admission plugins that an apiserver has switched off.
+    versions : set of (int, int)
+        Those of the apiservers' images.
     """
 
     name: str
@@ -182,6 +191,9 @@ class Builder:
     anonymous: bool | None = None
     bootstrap_tokens: bool | None = None
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
+    hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
+    disabled: set[str] = field(default_factory=set)
+    versions: set[Version] = field(default_factory=set)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
@@ -228,6 +240,8 @@ class Builder:
         """Read the flags that say who is let in; the most open of several apiservers counts."""
         self.bootstrap_tokens = bool(self.bootstrap_tokens)
         for container in sequence(spec, "containers"):
+            if version := version_in_tag(text_of(container, "image")):
+                self.versions.add(version)
             for word in (*words(container, "command"), *words(container, "args")):
                 flag, _, value = word.partition("=")
                 if flag == "--anonymous-auth" and value and bool_of(value) is None:
@@ -237,6 +251,8 @@ class Builder:
                     self.anonymous = bool(self.anonymous) or is_true(value or "true")
                 elif flag == "--enable-bootstrap-token-auth" and is_true(value or "true"):
                     self.bootstrap_tokens = True
+                elif flag == "--disable-admission-plugins":
+                    self.disabled.update(filter(None, map(str.strip, value.split(","))))
 
     def finish(self) -> Dump:
         """Return the dump, with an unknown for every kind that is missing."""
@@ -282,6 +298,8 @@ class Builder:
             gaps=(*self.unread, *self.unknowns, *lacking),
             anonymous=self.anonymous,
             bootstrap_tokens=self.bootstrap_tokens,
+            versions=frozenset(self.versions),
+            admission=Admission(admission_hooks(self.hooks, self.kinds), frozenset(self.disabled)),
         )
 
     def _missing_workloads(self) -> Iterator[Unknown]:
@@ -340,7 +358,8 @@ def _node(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: S
 
 
 def _one_namespace(to: Builder, item: Mapping[str, Any], _: str, name: str, at: Source) -> None:
-    to.namespaces[name] = Namespace(name, text_of(item, "metadata", "labels", ENFORCE_LABEL))
+    labels = mapping(item, "metadata", "labels")
+    to.namespaces[name] = Namespace(name, text_of(labels, ENFORCE_LABEL), labels)
 
 
 def _pod(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -381,6 +400,11 @@ def _plain(data: Mapping[str, Any], key: str) -> str:
 def _workload(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     # the reader of a kind does not know its kind, and the source names it
     to.workloads.add((at.text.partition(" ")[0], namespace, name))
+
+
+def _hook(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    # in a list, an object may not repeat its kind
+    to.hooks.append(({**item, "kind": at.text.partition(" ")[0]}, at))
 
 
 def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -427,4 +451,5 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "RoleBinding": _binding,
     "ClusterRoleBinding": _binding,
     **dict.fromkeys(WORKLOADS.values(), _workload),
+    **dict.fromkeys(HOOK_KINDS, _hook),
 }

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labkit.analysis.attack_graph.from_objects.builder import (
     BOOTSTRAPPERS,
     KUBEADM_TOKENS,
     MEMBERSHIP,
     account,
+    doubts,
     inside,
 )
 from labkit.analysis.attack_graph.from_objects.consequences import (
@@ -21,6 +22,7 @@ from labkit.analysis.attack_graph.from_objects.consequences import (
 )
 from labkit.analysis.attack_graph.from_objects.escapes import (
     ETCD,
+    IGNORED,
     KUBELET,
     PKI,
     TOKENS,
@@ -38,6 +40,7 @@ from labkit.cluster.objects.facts import UNREAD, PodGroup
 from labkit.cluster.policies import Binding, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source
 from labkit.model import Foothold
+from labkit.model.rules import Action
 
 __all__ = ["Bindings"]
 
@@ -47,6 +50,10 @@ SIGNER, KUBELET_SIGNER = (
     "kubernetes.io/kube-apiserver-client",
     "kubernetes.io/kube-apiserver-client-kubelet",
 )
+#: How the controller of certificates approves a request by itself.
+AUTOMATIC = Action("update", "certificatesigningrequests/approval", "certificates.k8s.io")
+#: The admission plugin that asks about the signer of a request that is approved.
+APPROVAL = "CertificateApproval"
 #: Since Kubernetes 1.36 the apiserver has mutating policies; before, behind a feature gate.
 POLICIES, POLICIES_BEHIND_A_GATE = (1, 36), (1, 32)
 ALL_RULES = (RbacRule(("*",), ("*",), ("*",), (), ()),)
@@ -167,7 +174,32 @@ class Bindings:
             key = (who, held, namespace)
             if row.alone is not None and key not in self.written:
                 self.written.add(key)
-                row.alone(Grant(self.consequences, who, namespace, held, why))
+                self._alone(row.alone, Grant(self.consequences, who, namespace, held, why))
+
+    def _alone(self, write: Callable[[Grant], None], grant: Grant) -> None:
+        """Write what a permission gives by itself, with what admission leaves to be found out.
+
+        A webhook or a policy may be for some namespaces only. So one who has a permission in
+        each of them has it in one after the other, by a foothold that all its holders share.
+        """
+        held, at = grant.held, grant.namespace
+        doubt = held.objection(self.cluster, at)
+        if not doubt or at or held.permission.cluster_scoped:
+            write(replace(grant, doubt=doubt))
+            return
+        anywhere = Foothold("permission", f"{held} in every namespace")
+
+        def write_each() -> None:
+            for home in self.cluster.namespaces:
+                doubt, why = held.objection(self.cluster, home), (f"Namespace {home}",)
+                write(Grant(self.consequences, anywhere, home, held, why, doubt))
+
+        self.builder.once(anywhere, write_each)
+        self._add("any-namespace", grant.who, anywhere, grant.because, MEMBERSHIP)
+
+    def _doubt(self, at: str, *parts: Part) -> str:
+        """Return what has to be found out about admission for several permissions together."""
+        return doubts(*(part.held.objection(self.cluster, at) for part in parts))
 
     def _add(
         self,
@@ -261,7 +293,8 @@ class Bindings:
                 names = {name for home, name, _ in roles if home == at}
                 if any(_named(name, part) and _named(name, writing) for name in names):
                     why = (*part.because, *writing.because)
-                    self._add("escalate", who, self.consequences.everything(at), why)
+                    doubt = self._doubt(at, writing)
+                    self._add("escalate", who, self.consequences.everything(at), why, 1.0, doubt)
 
     def _token_secrets(self, who: Foothold, at: str, have: Mapping[str, list[Part]]) -> None:
         """Write the step of one who makes a secret, has it filled with a token, and reads it.
@@ -279,7 +312,8 @@ class Bindings:
             known = not part.names or "Secret" in self.cluster.dump.kinds
             unknown = "" if known else f"whether a secret has the name {', '.join(free)}"
             why = (*creating[0].because, *part.because)
-            self._add("token-secret", who, self.consequences.makes_tokens(at), why, 1.5, unknown)
+            found_out = doubts(unknown, self._doubt(at, creating[0]))
+            self._add("token-secret", who, self.consequences.makes_tokens(at), why, 1.5, found_out)
 
     def _free(self, at: str, name: str, deleting: Iterable[Part]) -> bool:
         if any(_named(name, part) for part in deleting):
@@ -306,9 +340,11 @@ class Bindings:
                 break
         for part in have.get("change namespaces", ()):
             chosen = [it for it in reachable if _named(it, part)]
-            if chosen:
-                why = (*part.because, *reachable[chosen[0]].because)
-                self._add("relabel-namespace", who, self.consequences.privileged(), why, 1.5)
+            chosen.sort(key=lambda it: bool(self.cluster.new_pod(it)))
+            for home in chosen[:1]:
+                why = (*part.because, *reachable[home].because)
+                doubt = doubts(self._doubt(home, part, reachable[home]), self.cluster.new_pod(home))
+                self._add("relabel-namespace", who, self.consequences.privileged(), why, 1.5, doubt)
         if reachable and (volumes := have.get("create volumes")):
             self._own_volume(who, reachable, volumes[0])
 
@@ -319,11 +355,16 @@ class Bindings:
         its own claim by an ephemeral volume. "restricted" keeps the pod from being root.
         """
         no_root = ("restricted", UNREAD)
-        home = min(reachable, key=lambda it: self.cluster.levels[it] in no_root)
+        home = min(
+            reachable,
+            key=lambda it: (self.cluster.levels[it] in no_root, bool(self.cluster.new_pod(it))),
+        )
         why = (*volume.because, *reachable[home].because, self.cluster.level(home))
         unknown = ""
         if self.cluster.levels[home] in no_root:
             unknown = "whether a group may open the socket of a node's container runtime"
+        admitted = (self._doubt(home, reachable[home], volume), self.cluster.new_pod(home))
+        unknown = doubts(unknown, *admitted)
         self._add("own-volume", who, self.consequences.privileged(), why, 2.0, unknown)
 
     # -- bindings -----------------------------------------------------------------------------
@@ -348,20 +389,20 @@ class Bindings:
         self, who: Foothold, at: str, kind: str, bind: Part, writing: Part, *, in_each: bool
     ) -> None:
         why = (*bind.because, *writing.because)
-        to = self.consequences
+        to, doubt = self.consequences, self._doubt(at, writing)
         if not bind.names and kind == "clusterroles":
             grant = to.everything_everywhere() if in_each else to.everything(at)
-            self._add("bind", who, grant, why)
+            self._add("bind", who, grant, why, 1.0, doubt)
         elif not bind.names:
-            self._add("bind", who, self._binds_roles(at), why)
+            self._add("bind", who, self._binds_roles(at), why, 1.0, doubt)
         elif kind == "roles" and in_each:
             for home in self.cluster.namespaces:
                 for name in bind.names:
-                    self._bound(who, (home, name), home, why)
+                    self._bound(who, (home, name), home, why, self._doubt(home, writing))
         else:
             for name in bind.names:
                 of = (at if kind == "roles" else "", name)
-                self._bound(who, of, at, why, in_each=in_each)
+                self._bound(who, of, at, why, doubt, in_each=in_each)
 
     def _bound(
         self,
@@ -369,6 +410,7 @@ class Bindings:
         of: tuple[str, str],
         at: str,
         why: tuple[str, ...],
+        unknown: str = "",
         *,
         in_each: bool = False,
     ) -> None:
@@ -378,7 +420,7 @@ class Bindings:
         place = EVERY_NAMESPACE if in_each else at
         shown = f"{'Role' if of[0] else 'ClusterRole'} {of[1]}{f' in {place}' if place else ''}"
         bound = Foothold("role", shown)
-        self._add("bind", who, bound, why)
+        self._add("bind", who, bound, why, 1.0, unknown)
         if bound not in self.holders:
             self.give(bound, of, at, (), in_each=in_each)
             self._together(bound)
@@ -402,7 +444,8 @@ class Bindings:
     ) -> None:
         why = (*bind.because, *writing.because)
         if not bind.names and not writing.names:
-            self._add("bind", who, self._joins(at, kind, in_each=in_each), why)
+            joined, doubt = self._joins(at, kind, in_each=in_each), self._doubt(at, writing)
+            self._add("bind", who, joined, why, 1.0, doubt)
             return
         homes = [it for it in self.bindings_of if it] if in_each else [at]
         for home in homes:
@@ -410,7 +453,8 @@ class Bindings:
                 of = _role_of(binding)
                 matches = _named(binding.name, writing) and _named(of[1], bind)
                 if matches and bool(of[0]) == (kind == "roles"):
-                    self._bound(who, of, home, (*why, str(binding.source)))
+                    doubt = self._doubt(home, writing)
+                    self._bound(who, of, home, (*why, str(binding.source)), doubt)
 
     def _joins(self, at: str, kind: str, *, in_each: bool) -> Foothold:
         """Return the foothold of one who joins every binding of some place to some kind of role."""
@@ -445,11 +489,12 @@ class Bindings:
             for writing in have.get("change clusterroles", ()):
                 taken_in = self._both_name_a_role(part, writing)
                 why = (*part.because, *writing.because)
-                self._escalate(who, part, writing, roles, why, taken_in=taken_in)
+                doubt = self._doubt("", writing)
+                self._escalate(who, part, writing, roles, why, doubt, taken_in=taken_in)
             # what is created has no name yet
             if not part.names and (creating := have.get("create clusterroles")):
-                why = (*part.because, *creating[0].because)
-                self._escalate(who, part, None, roles, why, taken_in=True)
+                why, doubt = (*part.because, *creating[0].because), self._doubt("", creating[0])
+                self._escalate(who, part, None, roles, why, doubt, taken_in=True)
 
     def _both_name_a_role(self, one: Part, other: Part) -> bool:
         return any(_named(it, one) and _named(it, other) for it in self.roles_in.get("", ()))
@@ -461,6 +506,7 @@ class Bindings:
         writing: Part | None,
         roles: Roles,
         why: tuple[str, ...],
+        unknown: str,
         *,
         taken_in: bool,
     ) -> None:
@@ -470,7 +516,7 @@ class Bindings:
             if home or not (mine or (taken_in and name in self.cluster.dump.aggregated)):
                 continue
             place = to.everything_everywhere() if at == EVERY_NAMESPACE else to.everything(at)
-            self._add("escalate", who, place, why)
+            self._add("escalate", who, place, why, 1.0, unknown)
 
     def _cluster_wide(self, who: Foothold, have: Mapping[str, list[Part]]) -> None:
         to = self.consequences
@@ -481,33 +527,51 @@ class Bindings:
             grants = [to.in_group(name) for name in names]
             self.builder.add("impersonate", who, grants, (*part.because, *anybody[0].because))  # type: ignore[index]
         if creating := have.get("create requests"):
-            for part in have.get("approve for signers", ()) if have.get("approve requests") else ():
-                signers = set(part.names)
-                every = not signers or "kubernetes.io/*" in signers
-                why = (*part.because, *have["approve requests"][0].because)
-                if every or SIGNER in signers:
-                    self._add("approve-request", who, to.signs(False), why, 1.5)
-                if every or KUBELET_SIGNER in signers:
-                    self._add("approve-request", who, to.signs(True), why, 1.5)
+            for approving in have.get("approve requests", ())[:1]:
+                signers = have.get("approve for signers", ())
+                self._approve(who, creating[0], approving, signers)
             for part in have.get("approved automatically", ()):
+                approved = self.cluster.objection(AUTOMATIC)
                 why = (*creating[0].because, *part.because)
-                self._add("auto-approved-request", who, to.signs(True), why, 1.5)
+                doubt = doubts(self._doubt("", creating[0]), approved)
+                self._add("auto-approved-request", who, to.signs(True), why, 1.5, doubt)
         self._policies(who, have)
         for part in have.get("change nodes", ()):
             for node in self._nodes_with(who):
-                to.draws_pods(node, part.names, part.because)
+                to.draws_pods(node, part.names, part.because, self._doubt("", part))
+
+    def _approve(
+        self, who: Foothold, creating: Part, approving: Part, signers: Iterable[Part]
+    ) -> None:
+        """Write the steps of one who approves certificate signing requests of their own.
+
+        The plugin CertificateApproval asks whether they may do so for the request's signer.
+        """
+        to, doubt = self.consequences, self._doubt("", creating, approving)
+        kinds = {SIGNER: False, KUBELET_SIGNER: True}
+        off = self.cluster.without(APPROVAL)
+        if off is not None:
+            why, unknown = (*approving.because, f"without {APPROVAL}"), doubts(doubt, off)
+            for kubelets_only in kinds.values():
+                self._add("approve-request", who, to.signs(kubelets_only), why, 1.5, unknown)
+        for part in signers:
+            names, why = set(part.names), (*part.because, *approving.because)
+            every = not names or "kubernetes.io/*" in names
+            for signer, kubelets_only in kinds.items():
+                if every or signer in names:
+                    self._add("approve-request", who, to.signs(kubelets_only), why, 1.5, doubt)
 
     def _policies(self, who: Foothold, have: Mapping[str, list[Part]]) -> None:
         """Write the step of one who has the apiserver change every pod, by a policy of their own.
 
         A policy counts with a binding. Pod Security judges the pod as it is then.
         """
-        newest = self.cluster.newest()
-        if newest is not None and newest < POLICIES_BEHIND_A_GATE:
+        version = self.cluster.version
+        if version is not None and version < POLICIES_BEHIND_A_GATE:
             return
-        doubts = []
-        if newest is None or newest < POLICIES:
-            doubts.append("whether the apiserver has MutatingAdmissionPolicy switched on")
+        found_out = []
+        if version is None or version < POLICIES:
+            found_out.append("whether the apiserver has MutatingAdmissionPolicy switched on")
         making, binding = have.get("create mutating policies"), have.get("create policy bindings")
         changing = have.get("change mutating policies")
         if not (making and binding):
@@ -516,9 +580,9 @@ class Bindings:
             if not used:
                 return
             making = used
-            doubts.append("whether there is a policy or a binding to change")
+            found_out.append("whether there is a policy or a binding to change")
         why = (*making[0].because, *(binding[0].because if binding else ()))
-        unknown = "; ".join(doubts)
+        unknown = "; ".join(found_out)
         self._add("mutating-policy", who, self.consequences.privileged(), why, 3.0, unknown)
 
     def _nodes_with(self, who: Foothold) -> list[str]:
@@ -546,7 +610,8 @@ class Bindings:
                     grants = [it for each in gives for it in to.given(each, node)]
                     where = f"Pod {pods.namespace}/{pods.pods[0]}: writes /var/log of Node {node}"
                     why = (where, *part.because)
-                    self.builder.add("node-log-symlink", inside(pods), grants, why, 1.5)
+                    unknown = IGNORED if pods.spec.host_users is None else ""
+                    self.builder.add("node-log-symlink", inside(pods), grants, why, 1.5, unknown)
 
 
 def _role_of(binding: Binding) -> tuple[str, str]:

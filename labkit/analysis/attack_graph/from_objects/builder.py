@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.objects.facts import UNREAD, Dump, NetworkPolicy, PodGroup, SecretName
+from labkit.cluster.versions import Version, version_reported
 from labkit.model import Foothold
+from labkit.model.admission_hooks import NamespaceLabels, is_cluster_scoped, may_refuse
+from labkit.model.rules import Action
 
 __all__ = [
     "BOOTSTRAPPERS",
@@ -25,6 +28,7 @@ __all__ = [
     "StepBuilder",
     "account",
     "bootstrap_user",
+    "doubts",
     "inside",
 ]
 
@@ -71,6 +75,17 @@ def bootstrap_user(secret: str) -> str:
     return f"system:bootstrap:{secret.removeprefix('bootstrap-token-')}"
 
 
+def doubts(*unknown: str) -> str:
+    """Return what has to be found out for a step, each thing once; "" for nothing.
+
+    Examples
+    --------
+    >>> doubts("", "what a webhook answers", "", "what a webhook answers")
+    'what a webhook answers'
+    """
+    return "; ".join(dict.fromkeys(filter(None, unknown)))
+
+
 class ClusterIndex:
     """The objects of a cluster, with indexes."""
 
@@ -84,7 +99,8 @@ class ClusterIndex:
         self.policies_of: dict[str, list[NetworkPolicy]] = defaultdict(list)
         for policy in dump.network_policies:
             self.policies_of[policy.namespace].append(policy)
-        self.levels = {item.name: item.enforce for item in dump.namespaces}
+        off = dump.admission.is_off("PodSecurity")
+        self.levels = {item.name: "" if off else item.enforce for item in dump.namespaces}
         self.control_plane = {item.name for item in dump.nodes if item.control_plane}
         nodes = dict.fromkeys(item.name for item in dump.nodes)
         for item in dump.accounts:
@@ -111,6 +127,12 @@ class ClusterIndex:
         every = (self.levels, self.accounts_of, self.pods_of, self.tokens_of)
         self.namespaces = tuple(dict.fromkeys(name for some in every for name in some))
         self._by_pod: dict[tuple[str, str], PodGroup] = {}
+        self.hooks = dump.admission.called
+        labels = {item.name: item.labels for item in dump.namespaces}
+        self._labels = {
+            home: NamespaceLabels.of(home, labels.get(home)) for home in self.namespaces
+        }
+        self._objections: dict[Action, str] = {}
 
     @property
     def without_secrets(self) -> bool:
@@ -139,6 +161,40 @@ class ClusterIndex:
         unread = self.levels.get(namespace) == UNREAD
         return f"what Pod Security refuses in {namespace}" if unread else ""
 
+    def objection(self, action: Action) -> str:
+        """Return what has to be found out about admission for a request; "" for nothing.
+
+        Without a namespace, a request for an object in a namespace may be one in any of them.
+        """
+        if not self.hooks:
+            return ""
+        if action not in self._objections:
+            anywhere = not action.namespace and not is_cluster_scoped(action)
+            homes = self.namespaces if anywhere else (action.namespace,)
+            found = (self._seen_by(replace(action, namespace=home)) for home in homes)
+            self._objections[action] = next(filter(None, found), "")
+        return self._objections[action]
+
+    def _seen_by(self, action: Action) -> str:
+        home = action.namespace
+        labels = self._labels.get(home) or NamespaceLabels.of(home, None)
+        for hook in self.hooks:
+            if may_refuse(hook, action, labels):
+                where = f" in {home}" if home else ""
+                return f"what {hook.name} answers to: {action}{where} ({hook.source.path})"
+        return ""
+
+    def without(self, plugin: str) -> str | None:
+        """Return what has to be found out for an admission plugin to be off; None if it is on."""
+        off = self.dump.admission.is_off(plugin)
+        if off is None:
+            return f"whether the apiserver has {plugin} switched off"
+        return "" if off else None
+
+    def new_pod(self, namespace: str) -> str:
+        """Return what has to be found out about admission for a new pod; "" for nothing."""
+        return self.objection(Action("create", "pods", namespace=namespace))
+
     def named(self, namespace: str, names: Iterable[str]) -> list[PodGroup]:
         """Return the groups of pods of some names; without a namespace, of any."""
         if not self._by_pod:
@@ -150,19 +206,23 @@ class ClusterIndex:
         return list({pods.id: pods for pods in found if pods}.values())
 
     @cached_property
-    def get_starts_exec(self) -> bool:
-        """Whether the verb "get" is enough to start a command in a pod, over a WebSocket."""
-        newest = self.newest()
-        return newest is None or newest < WEBSOCKETS_ASK_FOR_CREATE
+    def version(self) -> Version | None:
+        """The version of the apiserver; None if nothing says it, or if several differ.
 
-    def newest(self) -> tuple[int, int] | None:
-        """Return the newest version of a kubelet: the apiserver's is no older."""
-        found = []
-        for item in self.dump.nodes:
-            parts = item.version.removeprefix("v").split(".")
-            if len(parts) > 1 and all(part.isascii() and part.isdigit() for part in parts[:2]):
-                found.append((int(parts[0][:6]), int(parts[1][:6])))
-        return max(found, default=None)
+        Without an apiserver's image, that of the newest kubelet: the apiserver is no older.
+        """
+        if self.dump.versions:
+            return next(iter(self.dump.versions)) if len(self.dump.versions) == 1 else None
+        found = (version_reported(item.version) for item in self.dump.nodes)
+        return max(filter(None, found), default=None)
+
+    @cached_property
+    def exec_by_get(self) -> str | None:
+        """What has to be found out for "get" to start a command in a pod; None if it does not."""
+        if self.version is None:
+            major, minor = WEBSOCKETS_ASK_FOR_CREATE
+            return f"whether the apiserver is older than {major}.{minor}"
+        return "" if self.version < WEBSOCKETS_ASK_FOR_CREATE else None
 
 
 @dataclass

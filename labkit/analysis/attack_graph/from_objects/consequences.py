@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import partial
 
@@ -11,6 +12,7 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     StepBuilder,
     account,
     bootstrap_user,
+    doubts,
     inside,
 )
 from labkit.analysis.attack_graph.from_objects.escapes import (
@@ -25,10 +27,12 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
 from labkit.cluster.objects.facts import PodGroup
 from labkit.model import Foothold
 from labkit.model.footholds import ADMIN, NODE
+from labkit.model.rules import Action
 
 __all__ = ["EVERY_NAMESPACE", "MASTERS", "Consequences"]
 
 MASTERS = "system:masters"
+RESTRICTION = "CertificateSubjectRestriction"
 #: Stands for a namespace's name where something holds in each of them; no name has a space.
 EVERY_NAMESPACE = "every namespace"
 #: Kinds whose pods are made again elsewhere when a node's taint drives them out.
@@ -130,9 +134,10 @@ class Consequences:
             self._spread("any-namespace", foothold, homes)
             return
         grants = [account(namespace, name) for name in cluster.accounts_of.get(namespace, ())]
-        self.builder.add("pod-with-account", foothold, grants, (f"Namespace {namespace}",))
+        why, admitted = (f"Namespace {namespace}",), cluster.new_pod(namespace)
+        self.builder.add("pod-with-account", foothold, grants, why, unknown=admitted)
         if cluster.open(namespace):
-            why, doubt = (cluster.level(namespace),), cluster.doubt(namespace)
+            why, doubt = (cluster.level(namespace),), doubts(cluster.doubt(namespace), admitted)
             grants = [self.privileged()]
             self.builder.add("privileged-pod", foothold, grants, why, unknown=doubt)
 
@@ -202,10 +207,19 @@ class Consequences:
         foothold = Foothold("everything", namespace)
 
         def write() -> None:
-            inner = (self.reads_secrets, self.starts_pods, self.enters, self.makes_tokens)
+            # whether admission refuses a new pod is said where one is started
+            inner = (self.reads_secrets, self.starts_pods)
             self._spread("any-request", foothold, [each(namespace) for each in inner])
+            self._admitted(foothold, self.enters(namespace), "pods/exec", namespace)
+            tokens = self.makes_tokens(namespace)
+            self._admitted(foothold, tokens, "serviceaccounts/token", namespace)
 
         return self.builder.once(foothold, write)
+
+    def _admitted(self, foothold: Foothold, grant: Foothold, resource: str, namespace: str) -> None:
+        """Write the step of one who may do everything in a namespace to one kind of request."""
+        doubt = self.cluster.objection(Action("create", resource, namespace=namespace))
+        self.builder.add("any-request", foothold, [grant], (), MEMBERSHIP, doubt)
 
     def everything_everywhere(self) -> Foothold:
         """Return the foothold of doing everything in each namespace, and nothing beside them."""
@@ -253,13 +267,14 @@ class Consequences:
     def signs(self, kubelets_only: bool) -> Foothold:
         """Return the foothold of one who has client certificates issued, to any name but one.
 
-        The admission plugin CertificateSubjectRestriction refuses the group system:masters.
+        The admission plugin CertificateSubjectRestriction refuses the group system:masters, unless
+        it is off.
         """
         foothold = Foothold("certificates", "kubelet" if kubelets_only else "")
 
         def write() -> None:
             nodes = [self.kubelet(node) for node in self.cluster.nodes]
-            why = ("CertificateSubjectRestriction refuses system:masters alone",)
+            why = (f"{RESTRICTION} refuses system:masters alone",)
             grants = nodes
             if not kubelets_only:
                 users = [Foothold("is", name) for name in self.users]
@@ -268,6 +283,11 @@ class Consequences:
                 accounts = [account(home, name) for home, names in every for name in names]
                 grants = [*nodes, *users, *groups, *accounts]
             self.builder.add("issued-certificate", foothold, grants, why)
+            off = self.cluster.without(RESTRICTION)
+            if not kubelets_only and off is not None:
+                why = (f"without {RESTRICTION}",)
+                masters = [self.in_group(MASTERS)]
+                self.builder.add("issued-certificate", foothold, masters, why, unknown=off)
 
         return self.builder.once(foothold, write)
 
@@ -289,7 +309,9 @@ class Consequences:
 
         return self.builder.once(foothold, write)
 
-    def draws_pods(self, node: str, names: Iterable[str], because: tuple[str, ...]) -> None:
+    def draws_pods(
+        self, node: str, names: Iterable[str], because: tuple[str, ...], unknown: str
+    ) -> None:
         """Write the steps of root on a node who may taint others: their pods come to it.
 
         A taint with the effect NoExecute drives out the pods of a node; what made them makes them
@@ -303,7 +325,7 @@ class Consequences:
             grants = [inside(pods), account(pods.namespace, pods.account)]
             bare = "" if pods.kind in MADE_AGAIN else f"whether something makes {pods.id} again"
             why = (*because, f"Node {node}: the taints of the others drive pods to it")
-            found_out = "; ".join(filter(None, (bare, some)))
+            found_out = doubts(bare, some, unknown)
             self.builder.add("draw-pods", Foothold("root", node), grants, why, 3.0, found_out)
 
     def kubelet(self, node: str) -> Foothold:
@@ -317,8 +339,13 @@ class Consequences:
         def write() -> None:
             pods = self.cluster.pods_on.get(node, ())
             why = (f"the Node authorizer: pods of Node {node}",)
-            grants = [account(each.namespace, each.account) for each in pods]
-            self.builder.add("token-request-of-kubelet", foothold, grants, why)
+            tokens: dict[str, list[Foothold]] = defaultdict(list)
+            for each in pods:
+                token = Action("create", "serviceaccounts/token", namespace=each.namespace)
+                doubt = self.cluster.objection(token)
+                tokens[doubt].append(account(each.namespace, each.account))
+            for doubt, grants in tokens.items():
+                self.builder.add("token-request-of-kubelet", foothold, grants, why, unknown=doubt)
             for each in pods:
                 for name in each.spec.secrets:
                     self.token_in_secret(foothold, each.namespace, name)

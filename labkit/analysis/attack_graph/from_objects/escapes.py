@@ -6,17 +6,21 @@ A pod counts as one place: an attacker inside it has the most powerful of its co
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from labkit.analysis.attack_graph.from_objects.builder import doubts
 from labkit.cluster.objects.facts import Container, HostPath, PodGroup
 
-__all__ = ["Escape", "escapes", "touches", "within", "writes_logs"]
+__all__ = ["IGNORED", "Escape", "escapes", "touches", "within", "writes_logs"]
 
 #: What an escape gives: all of the node, the kubelet's identity, what its pods hold, etcd, the keys
 #: of the control plane, a person's kubeconfig, or what a person of the node may do.
 ROOT, KUBELET, TOKENS, ETCD, PKI = "root", "kubelet", "tokens", "etcd", "pki"
 CONFIG, PERSON = "config", "person"
+#: What has to be found out where a pod asks for a user namespace, and the cluster may ignore it.
+IGNORED = "whether the cluster has user namespaces: Kubernetes before 1.33 ignores hostUsers"
+HOST_PROCESS = "host-process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +256,11 @@ def escapes(group: PodGroup) -> tuple[Escape, ...]:
     ('runtime-socket', 'root')
     """
     best: dict[tuple[str, bool], Escape] = {}
+    ignored = IGNORED if group.spec.host_users is None else ""
     for container in group.spec.containers:
         for found in _ways(group, container):
+            if found.name != HOST_PROCESS:
+                found = replace(found, unknown=doubts(found.unknown, ignored))
             key = (found.gives, bool(found.unknown))
             known = best.get(key)
             if known is None or found.cost < known.cost:
@@ -268,8 +275,8 @@ def escapes(group: PodGroup) -> tuple[Escape, ...]:
 def _ways(group: PodGroup, it: Container) -> Iterator[Escape]:
     who = f"container {it.name}"
     if it.host_process:
-        yield Escape("host-process", ROOT, f"{who}: hostProcess", 1.0)
-    if not group.spec.host_users:
+        yield Escape(HOST_PROCESS, ROOT, f"{who}: hostProcess", 1.0)
+    if group.spec.host_users is False:
         return
     if it.privileged:
         # an ordinary user in a privileged container needs a setuid program of its image
@@ -346,7 +353,7 @@ def writes_logs(group: PodGroup) -> bool:
     >>> writes_logs(PodGroup("ops", "agent", "default", spec, ("worker1",), ("agent-1",)))
     True
     """
-    return group.spec.host_users and any(
+    return group.spec.host_users is not False and any(
         it.root and not path.read_only and touches(path.path, "/var/log")
         for it in group.spec.containers
         for path in it.host_paths

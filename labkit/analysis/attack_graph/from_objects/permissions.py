@@ -8,13 +8,21 @@ it, and what its holder has by it alone. What permissions give only together is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
-from labkit.analysis.attack_graph.from_objects.builder import account, inside
+from labkit.analysis.attack_graph.from_objects.builder import (
+    ClusterIndex,
+    account,
+    doubts,
+    inside,
+)
 from labkit.analysis.attack_graph.from_objects.consequences import Consequences
 from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
+from labkit.model.admission_hooks import operation_of
+from labkit.model.rules import Action
 
 __all__ = [
     "CHANGEABLE",
@@ -27,6 +35,9 @@ __all__ = [
     "homes_of_workloads",
     "permissions_of",
 ]
+
+#: Verb, API group and resource.
+Request: TypeAlias = tuple[str, str, str]
 
 RBAC, CERTIFICATES = "rbac.authorization.k8s.io", "certificates.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
@@ -51,6 +62,18 @@ CHANGEABLE = {
 }
 
 
+#: What a controller sends in turn for a request about a resource; it passes admission as well.
+FOLLOW_UPS = {
+    ("apps", "deployments"): Action("create", "replicasets", "apps"),
+    ("batch", "cronjobs"): Action("create", "jobs", "batch"),
+    # the token of a new secret, and the certificate of a request
+    ("", "secrets"): Action("update", "secrets"),
+    (CERTIFICATES, "certificatesigningrequests"): Action(
+        "update", "certificatesigningrequests/status", CERTIFICATES
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A permission that somebody has somewhere.
@@ -65,6 +88,8 @@ class Grant:
         The permission.
     because : tuple of str
         The binding and the role.
+    doubt : str
+        What has to be found out about admission; empty for nothing.
     """
 
     consequences: Consequences
@@ -72,6 +97,7 @@ class Grant:
     namespace: str
     held: Held
     because: tuple[str, ...]
+    doubt: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,6 +108,7 @@ class Grant:
         self, name: str, grants: Iterable[Foothold], cost: float = 1.0, unknown: str = ""
     ) -> None:
         """Add a step of the permission's holder."""
+        unknown = doubts(unknown, self.doubt)
         self.consequences.builder.add(name, self.who, grants, self.because, cost, unknown)
 
 
@@ -101,6 +128,8 @@ class Permission:
         something only together with another.
     cluster_scoped : bool
         What it is about is in no namespace, so a RoleBinding gives nothing of it.
+    at_kubelet : bool
+        The request goes to a kubelet, and does not pass the apiserver's admission.
     """
 
     name: str
@@ -108,6 +137,7 @@ class Permission:
     verbs: tuple[str, ...]
     alone: Callable[[Grant], None] | None = None
     cluster_scoped: bool = False
+    at_kubelet: bool = False
 
 
 def _read_secrets(it: Grant, cost: float) -> None:
@@ -162,17 +192,18 @@ def homes_of_workloads(it: Grant) -> list[str]:
     return [h for h in homes if any((kind, h, name) in there for name in it.names)]
 
 
-def _enter_pods(it: Grant, name: str, cost: float) -> None:
+def _enter_pods(it: Grant, name: str, cost: float, unknown: str = "") -> None:
     if it.names:
         found = it.consequences.cluster.named(it.namespace, it.names)
-        it.step(name, map(inside, found), cost)
+        it.step(name, map(inside, found), cost, unknown)
     else:
-        it.step(name, [it.consequences.enters(it.namespace)], cost)
+        it.step(name, [it.consequences.enters(it.namespace)], cost, unknown)
 
 
 def _exec_by_get(it: Grant) -> None:
-    if it.consequences.cluster.get_starts_exec:
-        _enter_pods(it, "exec-by-websocket", 1.5)
+    unknown = it.consequences.cluster.exec_by_get
+    if unknown is not None:
+        _enter_pods(it, "exec-by-websocket", 1.5, unknown)
 
 
 def _debug(it: Grant) -> None:
@@ -263,7 +294,12 @@ PERMISSIONS = (
     Permission("forward", _core("pods/portforward"), ("create",), _forward_ports),
     # a websocket begins with a GET: the kubelet takes "get" for enough to exec
     Permission(
-        "kubelet", _core("nodes/proxy"), ("get", "create"), _call_kubelets, cluster_scoped=True
+        "kubelet",
+        _core("nodes/proxy"),
+        ("get", "create"),
+        _call_kubelets,
+        cluster_scoped=True,
+        at_kubelet=True,
     ),
     Permission(
         "create workloads",
@@ -355,12 +391,37 @@ class Held:
     """A permission that a role gives.
 
     ``names`` are the rule's resourceNames, of one resource; without them it holds for any object
-    of the permission's resources.
+    of the permission's resources. ``requests`` are the verbs, groups and resources that make it up.
     """
 
     permission: Permission
     names: tuple[str, ...] = ()
     resource: tuple[str, str] = ("", "")
+    requests: tuple[Request, ...] = ()
+
+    def __str__(self) -> str:
+        shown = dict.fromkeys(f"{verb} {resource}" for verb, _, resource in self.requests)
+        names = f" named {', '.join(self.names)}" if self.names else ""
+        return f"{', '.join(shown)}{names}"
+
+    def objection(self, cluster: ClusterIndex, namespace: str) -> str:
+        """Return what has to be found out about admission for its holder; "" for nothing.
+
+        One of its requests is enough for its holder, for each of its names.
+        """
+        if self.permission.at_kubelet or not cluster.hooks:
+            return ""
+        home = "" if self.permission.cluster_scoped else namespace
+        found = (self._objection(cluster, home, request) for request in self.requests)
+        return min(found, key=len, default="")
+
+    def _objection(self, cluster: ClusterIndex, home: str, request: Request) -> str:
+        verb, group, resource = request
+        sent = [Action(verb, resource, group, home, name) for name in self.names or ("",)]
+        follow_up = FOLLOW_UPS.get((group, resource))
+        if follow_up and operation_of(sent[0]):
+            sent.append(replace(follow_up, namespace=home))
+        return doubts(*map(cluster.objection, sent))
 
 
 def allows(rule: RbacRule, verb: str, group: str, resource: str) -> bool:
@@ -411,31 +472,33 @@ def permissions_of(role: RbacRole) -> tuple[Held, ...]:
     >>> [held.permission.name for held in permissions_of(role)]
     ['create pods']
     """
-    found: dict[tuple[str, tuple[str, str]], dict[str, None]] = {}
-    free: dict[str, None] = {}
+    names: dict[tuple[str, tuple[str, str]], dict[str, None]] = {}
+    requests: dict[tuple[str, tuple[str, str]], dict[Request, None]] = {}
+    free: dict[str, dict[Request, None]] = {}
     rows = {row.name: row for row in PERMISSIONS}
     for rule in role.rules:
         for row in PERMISSIONS:
-            for resource in _given(rule, row):
+            for request in _given(rule, row):
                 if not rule.names:
-                    free[row.name] = None
-                    break
-                found.setdefault((row.name, resource), {}).update(dict.fromkeys(rule.names))
+                    free.setdefault(row.name, {})[request] = None
+                    continue
+                key = row.name, request[1:]
+                names.setdefault(key, {}).update(dict.fromkeys(rule.names))
+                requests.setdefault(key, {})[request] = None
     named = (
-        Held(rows[name], tuple(names), resource)
-        for (name, resource), names in found.items()
-        if name not in free
+        Held(rows[key[0]], tuple(some), key[1], tuple(requests[key]))
+        for key, some in names.items()
+        if key[0] not in free
     )
-    return (*(Held(rows[name]) for name in free), *named)
+    return (*(Held(rows[name], requests=tuple(some)) for name, some in free.items()), *named)
 
 
-def _given(rule: RbacRule, row: Permission) -> Iterator[tuple[str, str]]:
-    """Yield the resources of which a rule gives a permission."""
+def _given(rule: RbacRule, row: Permission) -> Iterator[Request]:
+    """Yield the requests by which a rule gives a permission."""
     for group, resource in row.resources:
         for verb in row.verbs:
             # what is created by POST has no name yet: a rule with names does not match
             if rule.names and verb == "create" and "/" not in resource:
                 continue
             if allows(rule, verb, group, resource):
-                yield group, resource
-                break
+                yield verb, group, resource

@@ -20,8 +20,8 @@ __all__ = ["object_steps"]
 def object_steps(dump: Dump) -> tuple[Step, ...]:
     """Return the steps that a cluster's objects allow, each with the objects that allow it.
 
-    The admission plugins that are on by default, the Node authorizer and NodeRestriction are
-    taken to be at work.
+    The admission plugins that are on by default are taken to be at work unless an apiserver
+    disables them, and so are the Node authorizer and NodeRestriction.
 
     Parameters
     ----------

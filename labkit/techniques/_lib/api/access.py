@@ -83,9 +83,10 @@ def options_at(env: Environment, foothold: Foothold) -> list[str]:
 
 
 def may_all(model: Model, caller: Caller, actions: Iterable[Action]) -> Prediction:
-    """Predict whether a caller is allowed all of some actions."""
+    """Predict whether a caller is allowed all of some actions; what is created has no labels."""
     env, apiserver = model.environment, apiserver_of(model.environment)
-    parts = [holds(decide(env, apiserver, caller, action).claim, ALLOWED) for action in actions]
+    found = (decide(env, apiserver, caller, action, labels={}) for action in actions)
+    parts = [holds(it.claim, ALLOWED) for it in found]
     return all_of(Prediction(True, (str(caller.claim),)), *parts)
 
 

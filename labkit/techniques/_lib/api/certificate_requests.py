@@ -13,23 +13,26 @@ from labkit import agents
 from labkit.cluster import Environment
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
-from labkit.model import Foothold
-from labkit.model.decision import Action, unread_flags
+from labkit.model import Foothold, Model
+from labkit.model.admission_hooks import objection
+from labkit.model.certificate_requests import APPROVAL, decide_on_request
+from labkit.model.decision import ALLOWED, Action, Caller, unread_flags
+from labkit.techniques._lib.api.access import apiserver_of, may_all
 from labkit.techniques._lib.machines.admin import read, remove
 from labkit.techniques._lib.machines.reach import execution_place, run_from
 from labkit.techniques._lib.machines.waiting import wait_for
-from labkit.techniques._lib.technique import Prediction
+from labkit.techniques._lib.technique import Prediction, all_of, holds
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
 __all__ = [
-    "APPROVE",
     "CREATE",
     "PATH",
     "SIGNER",
     "approval_of",
     "is_signed",
+    "may_approve",
     "new_request",
     "remove_request",
     "signed_certificate",
@@ -38,12 +41,9 @@ __all__ = [
 GROUP = "certificates.k8s.io"
 PATH = f"/apis/{GROUP}/v1/certificatesigningrequests"
 SIGNER = "kubernetes.io/kube-apiserver-client"
-#: The actions that the authorizers and the plugin CertificateApproval check.
 CREATE = Action("create", "certificatesigningrequests", GROUP)
-APPROVE = (
-    Action("update", "certificatesigningrequests/approval", GROUP),
-    Action("approve", "signers", GROUP, name=SIGNER),
-)
+#: The controller manager's request that stores the certificate.
+SIGNED = Action("update", "certificatesigningrequests/status", GROUP)
 #: The name of the controller that signs, and the name that it had before Kubernetes 1.28.
 SIGNING = ("certificatesigningrequest-signing-controller", "csrsigning")
 #: The keys that it signs with: one for clients of the apiserver, or else one for all signers.
@@ -85,6 +85,13 @@ def approval_of(request: dict[str, Any]) -> bytes:
     return json.dumps({**request, "status": {"conditions": [condition]}}).encode()
 
 
+def may_approve(model: Model, caller: Caller) -> Prediction:
+    """Predict whether a caller may create a request and approve it."""
+    env, apiserver = model.environment, apiserver_of(model.environment)
+    found = decide_on_request(env, apiserver, caller, APPROVAL, SIGNER)
+    return all_of(may_all(model, caller, [CREATE]), *(holds(it.claim, ALLOWED) for it in found))
+
+
 def is_signed(env: Environment) -> Prediction:
     """Predict whether somebody signs an approved request for a client certificate.
 
@@ -117,7 +124,8 @@ def is_signed(env: Environment) -> Prediction:
         return Prediction(
             False, (f"the controller manager has no key to sign with: {manager.source}",)
         )
-    return Prediction(True, (str(key.source),))
+    doubt = objection(env, apiserver_of(env), SIGNED)
+    return Prediction(None, (str(doubt),)) if doubt else Prediction(True, (str(key.source),))
 
 
 def signed_certificate(lab: Lab, name: str) -> bytes:
