@@ -81,7 +81,7 @@ def replaced(key: bytes, saved: bytes, now: Mapping[bytes, object]) -> bool:
 
 
 def restore(path: str) -> None:
-    """Put the keys of a file into etcd, and delete all others."""
+    """Put the keys of a file into etcd, delete all others, and print those as JSON."""
     kept: dict[str, str] = json.loads(Path(path).read_text())["keys"]
     _, now = read()
     changed = [
@@ -94,7 +94,7 @@ def restore(path: str) -> None:
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(lambda key: etcdctl("del", key), extra))
         list(pool.map(lambda kv: etcdctl("put", kv[0], value=kv[1]), changed))
-    print(len(extra), "deleted,", len(changed), "put back")
+    json.dump(extra, sys.stdout)
 
 
 def hashes() -> None:

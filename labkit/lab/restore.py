@@ -7,6 +7,7 @@ restarted. Keys, addresses and everything unchanged stay.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,6 +26,10 @@ KEEP = "/var/lib/labkit"
 KEYS, ROUTES = f"{KEEP}/etcd-keys.json", f"{KEEP}/routes"
 #: The revision of etcd's users; what they are, the fingerprint says.
 USERS = f"{KEEP}/etcd-users"
+CONTROLLERS = "kube-controller-manager.service"
+#: Objects that a controller writes again, also by server-side apply, if it has read them a moment
+#: before they are deleted.
+MADE_AGAIN = ("/registry/clusterroles/", "/registry/configmaps/", "/registry/serviceaccounts/")
 
 
 def keep(machines: Mapping[str, Container], env: Environment) -> None:
@@ -80,7 +85,7 @@ def restore(machines: Mapping[str, Container], env: Environment) -> None:
     bootstrap.wait_for_etcd(etcd)
     master = _first(machines, env, "master")
     _users(etcd, master, env)
-    _keys(machines, env, "restore")
+    _restore_keys(machines, env)
     _routes(machines, nodes, "restore")  # after the leases that flanneld learns routes from
     bootstrap.wait_for_apiserver(master, env.bootstrap_kubeconfig)
     bootstrap.wait_for_workloads(master, env)
@@ -125,6 +130,16 @@ def _routes(machines: Mapping[str, Container], nodes: list[Node], action: str) -
         list(pool.map(lambda it: execute(it, agents.argv("routes", action, ROUTES)), workers))
 
 
-def _keys(machines: Mapping[str, Container], env: Environment, action: str) -> None:
+def _restore_keys(machines: Mapping[str, Container], env: Environment) -> None:
+    """Put etcd's keys back, so that no controller writes again what was deleted."""
+    deleted: list[str] = json.loads(_keys(machines, env, "restore"))
+    if any(key.startswith(MADE_AGAIN) for key in deleted):
+        master = _first(machines, env, "master")
+        execute(master, ["systemctl", "stop", CONTROLLERS])
+        _keys(machines, env, "restore")
+        execute(master, ["systemctl", "start", CONTROLLERS])
+
+
+def _keys(machines: Mapping[str, Container], env: Environment, action: str) -> str:
     argv = agents.argv("as_etcd_root", *agents.argv("etcd_keys", action, KEYS))
-    execute(_first(machines, env, "etcd"), argv, timeout=60)
+    return execute(_first(machines, env, "etcd"), argv, timeout=60).text
