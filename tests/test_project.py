@@ -162,6 +162,7 @@ NEEDED = {
     "labkit.cluster.objects.access",
     "labkit.errors",
     "labkit.gc_pause",
+    "labkit.interrupts",
     "labkit.loading",
     "labkit.model",
     "labkit.model.by_hand",

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from labkit.lab.interrupts import NUMBERS
+from labkit.interrupts import NUMBERS
 
 __all__ = ["Interrupted", "interruptible"]
 

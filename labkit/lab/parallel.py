@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.errors import LabkitError
+from labkit.interrupts import postponed
 from labkit.lab.connection import close_all, readmit, refuse
-from labkit.lab.interrupts import postponed
 from labkit.lab.lock import is_held
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ DEAR = Step("forge", POD, (SECRETS,), (), 9.0)
 def test_possible_path_is_no_known_path():
     known, wide = known_and_possible([MAYBE, ONWARD])
     found = paths_between(known, wide, POD, ADMIN, 5)
-    assert not found
+    assert not found.paths
     assert [step.name for step in found.possible[0]] == ["runtime-socket", "steal"]
     assert "1 possible path" in repr(found)
     assert f"to find out: {DOUBT}" in repr(found)

@@ -186,12 +186,12 @@ def test_interrupt_removes_what_is_not_yet_up(
     def find_nodes(client: None, name: str, mode: str) -> list[Any]:
         return [SimpleNamespace(kill=gone.set)]
 
-    def wait_for(futures: Any) -> None:
+    def wait_for(futures: Any, came: list[BaseException]) -> None:
         deadline = time.monotonic() + 10
         while not any(f.done() for f in futures):
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        raise KeyboardInterrupt
+        came.append(KeyboardInterrupt())
 
     monkeypatch.setattr(fake, "up", up)
     monkeypatch.setattr("labkit.lab.nodes.find_nodes", find_nodes)
@@ -214,8 +214,8 @@ def test_interrupt_leaves_the_lab_of_the_process_that_is_waited_for(
                 step.line("")
         return Timings(0.1)
 
-    def wait_for(futures: Any) -> None:
-        raise KeyboardInterrupt
+    def wait_for(_: Any, came: list[BaseException]) -> None:
+        came.append(KeyboardInterrupt())
 
     def find_nodes(*_: Any) -> list[Any]:
         raise AssertionError("not its machines")

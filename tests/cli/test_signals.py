@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from labkit.errors import LabError
+from labkit.interrupts import postponed
 from labkit.lab import connection
 from labkit.lab.connection import Connection, connection_to
-from labkit.lab.interrupts import postponed
 from labkit.lab.parallel import aside, in_parallel
 
 #: Waits in two threads as a command does, undoes something, and says so.

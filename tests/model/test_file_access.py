@@ -291,7 +291,7 @@ def test_copied_credential_is_perhaps_readable(tmp_path: Path) -> None:
     [finding] = [it for it in find_threats(model) if it.id == f"credential-readable@{token.id}"]
     assert (finding.state, finding.claim.value) == ("unknown", "unknown")
     paths = attack_paths(model, "user:cp1", "admin")
-    assert not paths
+    assert not paths.paths
     assert paths.possible
     assert f"whether a user on cp1 can read {token.id}" in repr(paths)
 
@@ -426,7 +426,7 @@ def test_static_token_is_stolen_by_those_who_may_open_its_file(
     assert [str(it) for it in token.readable_by] == readable
     assert [str(it) for it in token.perhaps_readable_by] == perhaps
     paths = attack_paths(model, "user:master", "admin")
-    assert (bool(paths), bool(paths.possible)) == (bool(readable), bool(perhaps))
+    assert (bool(paths.paths), bool(paths.possible)) == (bool(readable), bool(perhaps))
     state = "open" if readable else "unknown" if perhaps else "mitigated"
     [finding] = [it for it in find_threats(model) if it.id == f"credential-readable@{token.id}"]
     assert finding.state == state

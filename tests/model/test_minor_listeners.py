@@ -186,7 +186,7 @@ def test_the_port_for_members_of_a_single_etcd_is_a_listener(folder: Path) -> No
     open_ = states(model, "etcd@cp1:2380")
     assert {open_["caller-unauthenticated"], open_["plaintext"]} == {"open"}
     # who speaks raft to it needs its client port to become a member
-    assert not attack_paths(model, "network", "admin")
+    assert not attack_paths(model, "network", "admin").paths
 
 
 @pytest.mark.parametrize(
