@@ -13,6 +13,7 @@ import pytest
 
 from labkit import controls, techniques
 from labkit.cluster import read_environment
+from labkit.loading import load_model
 from labkit.model import PROPERTIES, read_model
 from labkit.model.listeners import Server, find_listeners, kind_of_listener, listener_kinds
 from labkit.registry import Registry
@@ -85,3 +86,21 @@ def test_one_entry_imports_one_module() -> None:
 @pytest.mark.parametrize("registry", [techniques, controls, listeners])
 def test_an_entry_has_the_name_of_its_module(registry: Registry[Any]) -> None:
     assert [it.name for it in registry.values()] == list(registry)
+
+
+def test_sockets_that_systemd_hands_over_are_unknown_without_their_unit(tmp_path: Path) -> None:
+    """systemd.socket(5): a .socket unit listens where it says, on paths as well as on ports."""
+    unit = tmp_path / "worker1/etc/systemd/system/docker.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\nExecStart=/usr/bin/dockerd --host=fd://\n")
+    model = load_model(tmp_path)
+    found = {it.id: it for it in model.channels if "dockerd@worker1" in it.id}
+    port = found["anyone@network -> dockerd@worker1:2375"]
+    assert (port.open, port.client_authentication.value) == (True, "unknown")
+    [socket] = [it for it in found.values() if it.protocol == "unix"]
+    assert (socket.open, socket.client_authentication.value) == (True, "unknown")
+    (unit.parent / "docker.socket").write_text(
+        "[Socket]\nListenStream=/run/docker.sock\nSocketMode=0660\nSocketGroup=docker\n"
+    )
+    [port] = [it for it in load_model(tmp_path).channels if it.id.endswith("dockerd@worker1:2375")]
+    assert not port.open

@@ -31,6 +31,7 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         found: list[Listener] = []
         if url.scheme == "fd":
             found = [_from_systemd(env, it, socket) for socket in it.sockets]
+            found = found or _handed_over(it, item.source)
         elif url.scheme == "unix":
             owner = f"root:{it.setting('group').value}"
             path = socket_path(url.path or USUAL_SOCKET)
@@ -48,6 +49,17 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         why = "no tcp:// without TLS" if "https" in protocols else "no tcp://"
         claim = closed(f"{why} among the hosts", source)
         yield _listener(it, "http", (claim, claim, claim), port=HTTP_PORT, is_open=False)
+
+
+def _handed_over(it: Component, source: Source) -> list[Listener]:
+    """Return what systemd may hand to dockerd, where its .socket unit is not among the files."""
+    unread = Claim("unknown", "the .socket unit is not among the files", source)
+    rights = _plugin(it, Claim("allow-all", "every caller may command it", source))
+    local = Claim("local", f"unix socket {USUAL_SOCKET}", source)
+    return [
+        _listener(it, "unix", (local, unread, rights), path=USUAL_SOCKET),
+        _listener(it, "http", (unread, unread, rights), port=HTTP_PORT),
+    ]
 
 
 def _from_systemd(env: Environment, it: Component, socket: Socket) -> Listener:
