@@ -159,20 +159,19 @@ def _pip(step: ProgressStep, arguments: Sequence[str]) -> None:
 @contextmanager
 def _process(argv: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """Start a command that is killed after :data:`PIP_S`, or if the block fails."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         argv, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    late = threading.Timer(PIP_S, process.kill)
-    late.daemon = True
-    late.start()
-    try:
-        with process:
+    ) as process:
+        late = threading.Timer(PIP_S, process.kill)
+        late.daemon = True
+        late.start()
+        try:
             yield process
-    except BaseException:
-        process.kill()
-        raise
-    finally:
-        late.cancel()
+        except BaseException:
+            process.kill()  # else leaving the outer block would wait for its end
+            raise
+        finally:
+            late.cancel()
 
 
 def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,20 @@ def test_pip_that_never_ends_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     with bundle._process([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
         process.wait(30)
     assert process.returncode < 0
+
+
+def test_failure_beside_pip_ends_pip() -> None:
+    def fail() -> None:
+        with bundle._process([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+            running.append(process)
+            raise ZeroDivisionError
+
+    running: list[subprocess.Popen[str]] = []
+    began = time.monotonic()
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert time.monotonic() - began < 30
+    assert running[0].returncode < 0
 
 
 @pytest.mark.parametrize(
