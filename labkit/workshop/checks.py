@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from types import MappingProxyType
 
 from labkit import techniques
+from labkit.analysis.cuts import smallest
 from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
 from labkit.model import Foothold, Model, read_model
 from labkit.verification import verify
@@ -426,7 +426,7 @@ def fewest_of(names: Iterable[str], missing: Callable[[frozenset[str]], str]) ->
     names : iterable of str
         All of them together must have the effect.
     missing : callable
-        As :func:`smallest_set` takes it. It is asked about every smaller set first.
+        As :func:`smallest_set` takes it; more names never have less of the effect.
 
     Returns
     -------
@@ -437,13 +437,10 @@ def fewest_of(names: Iterable[str], missing: Callable[[frozenset[str]], str]) ->
     >>> fewest_of("abc", lambda chosen: "" if {"a", "c"} <= chosen else "not yet")
     2
     """
-    known = sorted(names)
-    return next(
-        size
-        for size in range(len(known) + 1)
-        for chosen in combinations(known, size)
-        if not missing(frozenset(chosen))
-    )
+    found = smallest(frozenset(names), lambda chosen: not missing(chosen))
+    if found is None:
+        raise ValueError("all names together do not have the effect")
+    return len(found)
 
 
 def _right(right: int, asked: int) -> str:
