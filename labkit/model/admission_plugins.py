@@ -33,12 +33,7 @@ def admission(apiserver: Component, plugin: str) -> Claim:
     >>> admission(apiserver, "CertificateSubjectRestriction").value
     'enforced'
     """
-    off = apiserver.setting("disable-admission-plugins")
-    if unread_flags(apiserver, "disable-admission-plugins"):
-        return Claim(UNKNOWN, f"whether {plugin} is on: its flags could not be read", off.source)
-    if plugin in {item.value for item in apiserver.values("disable-admission-plugins")}:
-        return Claim("allow-all", f"without {plugin}", off.source)
-    return Claim("enforced", plugin, off.source)
+    return _claim(apiserver, plugin, "disable-admission-plugins", named="allow-all")
 
 
 def enabled(apiserver: Component, plugin: str) -> Claim:
@@ -51,9 +46,15 @@ def enabled(apiserver: Component, plugin: str) -> Claim:
     >>> enabled(apiserver, "NodeRestriction").value
     'enforced'
     """
-    on = apiserver.setting("enable-admission-plugins")
-    if unread_flags(apiserver, "enable-admission-plugins"):
-        return Claim(UNKNOWN, f"whether {plugin} is on: its flags could not be read", on.source)
-    if plugin in {item.value for item in apiserver.values("enable-admission-plugins")}:
-        return Claim("enforced", plugin, on.source)
-    return Claim("allow-all", f"without {plugin}", on.source)
+    return _claim(apiserver, plugin, "enable-admission-plugins", named="enforced")
+
+
+def _claim(apiserver: Component, plugin: str, flag: str, *, named: str) -> Claim:
+    """Return whether a plugin is enabled; `named` is the value if the flag names it."""
+    source = apiserver.setting(flag).source
+    if unread_flags(apiserver, flag):
+        return Claim(UNKNOWN, f"whether {plugin} is on: its flags could not be read", source)
+    is_named = plugin in {item.value for item in apiserver.values(flag)}
+    if is_named == (named == "enforced"):
+        return Claim("enforced", plugin, source)
+    return Claim("allow-all", f"without {plugin}", source)
