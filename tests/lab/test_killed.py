@@ -88,20 +88,29 @@ def arguments(command: tuple[str, ...], lab: Any) -> list[str]:
 
 
 def carry_out(kill: Kill, lab: Any) -> str:
-    """Start a command, send it its signals, and return what happened in one line."""
+    """Start a command, send it its signals, and return what happened in one line.
+
+    A command that does not end fails, with what each of its threads was doing.
+    """
     with tempfile.TemporaryFile() as errors:
-        quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": errors}
+        environment = os.environ | {"PYTHONFAULTHANDLER": "1"}
+        quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": errors, "env": environment}
         with subprocess.Popen(arguments(kill.command, lab), **quiet) as process:
             try:
                 for delay, number in kill.signals:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(delay)
                     process.send_signal(number)  # it does nothing if the process has ended
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(ENDS)
+                if process.poll() is None:
+                    process.send_signal(signal.SIGABRT)  # it prints its threads' stacks
                 left = process.wait(ENDS)
             finally:
                 process.kill()
         errors.seek(0)
         said = errors.read().decode()
+    assert left != -signal.SIGABRT, f"{kill}: it did not end within {ENDS:.0f} s: {said}"
     # before labkit runs, Ctrl-C is Python's own
     assert "Traceback" not in said or "in main" not in said, f"{kill}: {said}"
     return f"{kill}; exit {left}"
@@ -149,9 +158,11 @@ def kill_commands(lab: Any, count: int, seed: int, settled: Settled) -> list[str
     check_clean(lab, "before the first kill", settled)
     lost = []
     for turn in range(count):
-        what = f"{lab.mode}: kill {turn}: {carry_out(draw(chance), lab)}"
-        began = time.monotonic()
+        kill = draw(chance)
+        what = f"{lab.mode}: kill {turn}: {kill}"
         try:
+            what = f"{lab.mode}: kill {turn}: {carry_out(kill, lab)}"
+            began = time.monotonic()
             lab.reset()
             took = time.monotonic() - began
             check_clean(lab, what, settled)
