@@ -127,9 +127,11 @@ def text(data: bytes) -> str:
 def answer(asked: dict[str, Any]) -> None:
     """Run one command or call one program, and write one line with its result."""
     line = json.dumps(call(asked) if "program" in asked else run(asked)).encode() + b"\n"
+    left = memoryview(line)
     with OUT:
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
+        # not sys.stdout: Python aborts at its end if a thread is inside a buffered file then
+        while left:
+            left = left[os.write(1, left) :]
 
 
 def main() -> None:

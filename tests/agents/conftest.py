@@ -83,7 +83,7 @@ def peer() -> Iterator[Callable[[Serve], socket.socket]]:
     for each in sockets:
         each.close()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def listening() -> Iterator[Callable[[Serve], int]]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.fixture

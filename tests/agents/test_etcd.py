@@ -230,11 +230,11 @@ def run_member(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         if condition():
             return
         time.sleep(0.05)
-    raise AssertionError("it did not happen within 10 s")
+    raise AssertionError("it did not happen within 60 s")
 
 
 def etcd_of(commands: Any, tmp_path: Path, *, joins: str = ADDED) -> Path:
@@ -266,7 +266,7 @@ def test_member_joins_and_leaves_when_it_is_told_to_end(
             (folder / "stop").touch()
         else:
             process.send_signal(how)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert calls.read_text().splitlines() == [
         f"member add rogue --learner --peer-urls={URL}",
         "member list",
@@ -279,7 +279,7 @@ def test_member_joins_and_leaves_when_it_is_told_to_end(
 def test_who_is_not_taken_in_starts_nothing(commands: Any, tmp_path: Path) -> None:
     folder = etcd_of(commands, tmp_path, joins="exit 1")
     with run_member(folder) as process:
-        assert process.wait(10) == 1
+        assert process.wait(60) == 1
     assert not (tmp_path / "calls-of-etcd").read_text()
     assert not folder.exists()
 

@@ -155,7 +155,7 @@ def test_caller_of_a_real_connection_is_found() -> None:
                 assert "labkit-was-here" in intercept.caller(peer)["command"]
             finally:
                 connection.close()
-                process.wait(5)
+                process.wait(60)
 
 
 def test_interception_ends_when_every_client_is_recorded(
@@ -271,7 +271,7 @@ def test_calling_client_is_recorded(
             contextlib.suppress(ssl.SSLError),
         ):
             shake(raw, context)
-        assert meetings.enough.wait(5)
+        assert meetings.enough.wait(60)
 
     monkeypatch.setattr(intercept, "call_until_met", call)
     jobs = {"intercept master:6443": job(leaf)}

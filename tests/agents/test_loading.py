@@ -70,7 +70,7 @@ def test_program_in_shell_gets_its_arguments(tmp_path: Path) -> None:
     there = tmp_path / "a file"
     there.touch()
     argv = agents.argv("lab_state", str(there), str(tmp_path / "none"), str(tmp_path / "none"))
-    run = subprocess.run(argv, check=False, timeout=10, capture_output=True, text=True)
+    run = subprocess.run(argv, check=False, timeout=60, capture_output=True, text=True)
     assert run.stdout == "ready\n"
 
 

@@ -245,7 +245,7 @@ def test_restore_that_is_ended_puts_every_file_back_first(
         assert contents(machine) != before
         # as the server of commands does when its client has gone
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
     assert contents(machine) == before
 
 
@@ -258,7 +258,7 @@ def test_restore_waits_for_one_that_still_runs(machine: Machine, systemctl: Path
             second.result(0.3)
         assert "reset-failed" not in systemctl.read_text()
         fcntl.flock(lock, fcntl.LOCK_UN)
-        second.result(20)
+        second.result(60)
     assert "reset-failed" in systemctl.read_text()
 
 

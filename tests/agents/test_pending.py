@@ -33,7 +33,7 @@ def sh(name: str, *arguments: str, stdin: str = "", server: str = "") -> str:
     argv = agents.argv(name, *arguments)
     variables = {**os.environ, "LABKIT_SERVER": server}
     done = subprocess.run(
-        argv, input=stdin, env=variables, capture_output=True, text=True, check=True, timeout=20
+        argv, input=stdin, env=variables, capture_output=True, text=True, check=True, timeout=60
     )
     return done.stdout
 
@@ -97,7 +97,7 @@ def test_program_undoes_what_it_did_before_its_folder_is_removed(tmp_path: Path)
     folder = tmp_path / "program"
     with program(folder) as process:
         remove.remove(folder)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
     assert (tmp_path / "undone").exists()
     assert not folder.exists()
 
@@ -110,7 +110,7 @@ def test_program_that_does_not_end_is_killed(
         process.send_signal(signal.SIGSTOP)
         monkeypatch.setattr(remove.end_program, "__defaults__", (0.2,))
         remove.remove(folder)
-        assert process.wait(5) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
     assert not folder.exists()
 
 

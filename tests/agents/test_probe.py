@@ -182,7 +182,7 @@ def test_request_is_sent_over_a_unix_socket(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         assert probe.do_http({"unix": path}) == {"status": 200, "body": "hi"}
-        thread.join(5)
+        thread.join(60)
 
 
 # -- over TLS ---------------------------------------------------------------------------------

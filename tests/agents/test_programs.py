@@ -29,7 +29,7 @@ def run(name: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedP
     argv = agents.argv(name, *arguments)
     if argv[0] == "python3":
         argv[0] = sys.executable
-    return subprocess.run(argv, input=stdin, capture_output=True, timeout=30)
+    return subprocess.run(argv, input=stdin, capture_output=True, timeout=60)
 
 
 # -- redirecting and capturing packets ------------------------------------------------------------
@@ -76,7 +76,7 @@ def captured(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes
     """Capture until there is something, then say stop."""
 
     def stop() -> None:
-        for _ in range(200):
+        for _ in range(3000):
             if (folder / "pcap").exists():
                 break
             time.sleep(0.02)
@@ -85,7 +85,7 @@ def captured(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes
     thread = threading.Thread(target=stop)
     thread.start()
     done = run("capture", str(folder), *arguments)
-    thread.join(5)
+    thread.join(60)
     return done
 
 
@@ -126,7 +126,7 @@ def test_capture_ends_its_helpers_on_sigterm(commands: Any, tmp_path: Path) -> N
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             time.sleep(0.02)
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     pid = (tmp_path / "pid").read_text().strip()
     assert subprocess.run(["kill", "-0", pid], capture_output=True).returncode
     assert not (tmp_path / "capture").exists()
@@ -404,7 +404,7 @@ def shell(name: str, folder: Path, *arguments: str, stdin: bytes = b"") -> Any:
     """Run a program with another folder in the place of /run."""
     text = agents.load(name).replace("/run/", f"{folder}/")
     argv = ["sh", "-c", text, name, *arguments]
-    return subprocess.run(argv, input=stdin, capture_output=True, timeout=30)
+    return subprocess.run(argv, input=stdin, capture_output=True, timeout=60)
 
 
 def test_waiting_ends_when_the_command_succeeds(here: Path) -> None:
@@ -474,7 +474,7 @@ def test_lock_is_held_by_one_process_and_freed_when_its_input_ends(tmp_path: Pat
                 with start("four") as fourth:
                     assert re.fullmatch(r"busy \d three", line(fourth))
                     fourth.stdin.close()  # type: ignore[union-attr]
-                    assert fourth.wait(5) == 0, "it does not wait on without its client"
+                    assert fourth.wait(60) == 0, "it does not wait on without its client"
 
 
 def test_accounts_are_made_before_units_restart(commands: Any, tmp_path: Path) -> None:
@@ -533,6 +533,6 @@ def test_next_request_is_awaited(tmp_path: Path) -> None:
     (tmp_path / "request").write_text("an old one")
     timer = threading.Timer(0.5, (tmp_path / "request").write_text, ["GET / HTTP/1.1"])
     timer.start()
-    done = subprocess.run(["sh", "-c", text], capture_output=True, timeout=10)
+    done = subprocess.run(["sh", "-c", text], capture_output=True, timeout=60)
     assert done.stdout == b"GET / HTTP/1.1"
     timer.join()

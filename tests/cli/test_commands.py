@@ -154,7 +154,7 @@ def test_errors_of_both_modes_are_shown(fake: type[FakeLab]) -> None:
 
 
 def test_modes_come_up_at_once(fake: type[FakeLab], monkeypatch: pytest.MonkeyPatch) -> None:
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=60)
 
     def up(self: FakeLab, *, retain: bool = False) -> Timings:
         meeting.wait()
@@ -175,7 +175,7 @@ def test_interrupt_removes_what_is_not_yet_up(
         if self.mode == "insecure":
             return Timings(0.1)
         try:
-            assert gone.wait(10)
+            assert gone.wait(60)
             with self.reporter.step("the next one"):
                 pass
         except LabkitError as error:
@@ -187,7 +187,7 @@ def test_interrupt_removes_what_is_not_yet_up(
         return [SimpleNamespace(kill=gone.set)]
 
     def wait_for(futures: Any, came: list[BaseException]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not any(f.done() for f in futures):
             assert time.monotonic() < deadline
             time.sleep(0.01)

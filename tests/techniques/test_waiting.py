@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,7 +43,5 @@ def test_load_that_rises_meanwhile_counts(clock: list[float]) -> None:
 
 
 def test_error_of_an_attempt_is_not_hidden() -> None:
-    began = time.monotonic()
     with pytest.raises(ZeroDivisionError):
         wait_for(SimpleNamespace(stretch=lambda: 1.0), lambda: 1 / 0, 5, "")
-    assert time.monotonic() - began < 5

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,10 +98,8 @@ def test_failure_beside_pip_ends_pip() -> None:
             raise ZeroDivisionError
 
     running: list[subprocess.Popen[str]] = []
-    began = time.monotonic()
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert time.monotonic() - began < 30
     assert running[0].returncode < 0
 
 
