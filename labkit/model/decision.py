@@ -21,7 +21,7 @@ from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.claims import Claim
 from labkit.model.node_authorizer import node_allows
 from labkit.model.rules import Action, rule_allows
-from labkit.model.versions import version_of
+from labkit.model.versions import versions_of
 
 __all__ = [
     "ALLOWED",
@@ -273,10 +273,10 @@ def _asked(
     if it.kind == "RBAC":
         return _rbac(env, caller, action)
     if it.kind == "Node":
-        version = version_of(env, apiserver)
-        found = node_allows(env, caller.user, caller.groups, action, version)
+        versions = versions_of(env, apiserver)
+        found = node_allows(env, caller.user, caller.groups, action, versions)
         if found is None:
-            other = "" if version else ", or which version of Kubernetes decides"
+            other = "" if len(versions) == 1 else ", or which version of Kubernetes decides"
             return Claim(UNKNOWN, f"which pods of the node need it{other}: {action}", it.source)
         return Claim(ALLOWED, f"Node: {action}", it.source) if found else None
     if it.kind == "Webhook":

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from labkit.cluster.versions import Version
+from labkit.cluster.versions import LATEST, OLDEST, Version
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.rules import Action, rule_allows
-from labkit.model.versions import LATEST, OLDEST
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Environment
@@ -61,7 +60,7 @@ def node_allows(
     user: str,
     groups: Iterable[str],
     action: Action,
-    version: Version | None = (1, LATEST),
+    versions: Iterable[Version] = ((1, LATEST),),
 ) -> bool | None:
     """Say whether the Node authorizer allows an action.
 
@@ -73,13 +72,13 @@ def node_allows(
     groups : iterable of str
     action : Action
         Without a field selector: a list of all objects.
-    version : tuple of (int, int) or None
-        That of the apiserver; None if it is not known.
+    versions : iterable of (int, int)
+        Those that the apiserver may have.
 
     Returns
     -------
     bool or None
-        None if it depends on pods that are not among the files, or on the version.
+        None if it depends on pods that are not among the files, or differs between the versions.
 
     References
     ----------
@@ -98,9 +97,13 @@ def node_allows(
     if not is_node(user, groups):
         return False
     node = user.removeprefix("system:node:")
-    versions = (*SINCE, (1, OLDEST)) if version is None else (version,)
-    answers = {_allows(env, node, action, it) for it in versions}
+    answers = {_allows(env, node, action, era) for era in {_era(it) for it in versions}}
     return answers.pop() if len(answers) == 1 else None
+
+
+def _era(version: Version) -> Version:
+    """Return the first version since which the answers are those of a version."""
+    return max((it for it in SINCE if it <= version), default=(1, OLDEST))
 
 
 def _allows(env: Environment, node: str, action: Action, version: Version) -> bool | None:

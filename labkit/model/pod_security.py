@@ -12,7 +12,7 @@ from labkit.model.admission_plugins import admission
 from labkit.model.claims import Claim
 from labkit.model.decision import UNKNOWN, unread_flags
 from labkit.model.pod_standards import minor_of, refusals
-from labkit.model.versions import minors, version_of
+from labkit.model.versions import versions_of
 
 __all__ = ["ENFORCE", "admits", "host_paths", "standard"]
 
@@ -148,8 +148,8 @@ def admits(env: Environment, apiserver: Component, namespace: str, pod: Mapping[
         return Claim(UNKNOWN, held, found.source)
     if found.value == "privileged":
         return Claim("admitted", held, found.source)
-    label, version = _version(env, apiserver, namespace), version_of(env, apiserver)
-    counted = dict.fromkeys(minor_of(label.value, minor) for minor in minors(version))
+    label, versions = _version(env, apiserver, namespace), versions_of(env, apiserver)
+    counted = dict.fromkeys(minor_of(label.value, minor) for _, minor in versions)
     refused: dict[str, None] = {}
     admitted = False
     for minor in counted:

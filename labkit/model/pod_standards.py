@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from labkit.model.versions import LATEST
+from labkit.cluster.versions import LATEST
 
 __all__ = ["LATEST", "minor_of", "refusals"]
 

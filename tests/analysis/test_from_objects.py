@@ -376,7 +376,7 @@ def test_token_request_is_limited_by_resource_names():
 
 
 @pytest.mark.parametrize(
-    ("version", "enters"), [("v1.34.9", True), ("v1.35.0", False), ("v1.37.2", False)]
+    ("version", "enters"), [("v1.31.9", True), ("v1.35.0", False), ("v1.37.2", False)]
 )
 def test_get_on_pods_exec_enters_pods_before_135(version, enters):
     objects = (*may("a/b", rule("get", "pods/exec"), at="n"), pod("n", "web"), node("x", version))
@@ -391,7 +391,11 @@ def test_get_on_pods_exec_enters_pods_before_135(version, enters):
         (("v1.35.0",), "v1.34.0", "none"),
         (("v1.34.1", "v1.35.0"), "v1.34.0", "possible"),
         ((), "", "possible"),
-        ((), "v1.34.0", "known"),
+        # an apiserver is up to three minor versions ahead of its kubelets (version skew policy)
+        ((), "v1.31.0", "known"),
+        ((), "v1.32.0", "possible"),
+        ((), "v1.34.0", "possible"),
+        ((), "v1.35.0", "none"),
     ],
 )
 def test_version_of_the_apiserver_decides_what_get_on_pods_exec_gives(images, kubelet, value):
@@ -881,7 +885,9 @@ POLICIES, POLICY_BINDINGS = "mutatingadmissionpolicies", "mutatingadmissionpolic
     [
         ("create", f"{POLICIES} {POLICY_BINDINGS}", "v1.36.0", "known"),
         ("create", f"{POLICIES} {POLICY_BINDINGS}", "v1.34.2", "possible"),
-        ("create", f"{POLICIES} {POLICY_BINDINGS}", "v1.30.0", "none"),
+        # behind a gate since 1.32, and the apiserver is up to three versions ahead of the kubelet
+        ("create", f"{POLICIES} {POLICY_BINDINGS}", "v1.29.0", "possible"),
+        ("create", f"{POLICIES} {POLICY_BINDINGS}", "v1.28.0", "none"),
         ("create", POLICIES, "v1.37.0", "none"),
         ("create", POLICY_BINDINGS, "v1.37.0", "none"),
         ("update", POLICIES, "v1.37.0", "possible"),

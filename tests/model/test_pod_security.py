@@ -187,9 +187,17 @@ def test_checks_are_those_of_the_apiserver_s_version(
 
 @pytest.mark.parametrize(
     ("reported", "word"),
-    [("v1.33.1", "admitted"), ("v1.34.0-eks-1", "refused"), ("", "unknown"), ("odd", "unknown")],
+    [
+        # an apiserver is up to three minor versions ahead of its kubelets (version skew policy)
+        ("v1.30.1", "admitted"),
+        ("v1.31.1", "unknown"),
+        ("v1.33.1", "unknown"),
+        ("v1.34.0-eks-1", "refused"),
+        ("", "unknown"),
+        ("odd", "unknown"),
+    ],
 )
-def test_version_of_the_newest_kubelet_counts_without_an_image(reported: str, word: str) -> None:
+def test_newest_kubelet_bounds_the_version_without_an_image(reported: str, word: str) -> None:
     nodes = [
         {
             "apiVersion": "v1",

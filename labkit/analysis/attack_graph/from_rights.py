@@ -41,7 +41,7 @@ from labkit.model.decision import (
 from labkit.model.footholds import ADMIN, POD, SECRETS
 from labkit.model.pod_security import standard
 from labkit.model.rights import authenticated_as
-from labkit.model.versions import version_of
+from labkit.model.versions import versions_of
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
@@ -231,29 +231,30 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         name: ClusterNode(name, name in masters, nodes[name].version if name in nodes else "")
         for name in kubelets
     }
-    version = version_of(env, apiserver)
+    versions = versions_of(env, apiserver)
     return replace(
         found,
-        pods=tuple(_on_version(pods, apiserver, version) for pods in found.pods),
+        pods=tuple(_on_versions(pods, apiserver, versions) for pods in found.pods),
         nodes=tuple(nodes.values()),
         namespaces=tuple(
             Namespace(name, _level(env, apiserver, name), labels_of(env, name)) for name in homes
         ),
         rbac=Rbac(tuple(aggregated(roles)), tuple(bindings)),
-        versions=frozenset(filter(None, [version])),
+        versions=frozenset(versions),
         admission=_admission(env, apiserver),
     )
 
 
-def _on_version(pods: PodGroup, apiserver: Component, version: Version | None) -> PodGroup:
-    """Return pods of a manifest as a cluster of a version runs them.
+def _on_versions(pods: PodGroup, apiserver: Component, versions: tuple[Version, ...]) -> PodGroup:
+    """Return pods of a manifest as a cluster of one of the versions runs them.
 
     Without user namespaces, the apiserver drops ``hostUsers`` of a new pod.
     """
-    if pods.spec.host_users or (version is not None and version >= USER_NAMESPACES):
+    if pods.spec.host_users or min(versions) >= USER_NAMESPACES:
         return pods
     gated = any(GATE in it.value for it in apiserver.values("feature-gates"))
-    older = version is not None and not gated and not unread_flags(apiserver, "feature-gates")
+    read = not unread_flags(apiserver, "feature-gates")
+    older = max(versions) < USER_NAMESPACES and not gated and read
     return replace(pods, spec=replace(pods.spec, host_users=True if older else None))
 
 

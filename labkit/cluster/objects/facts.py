@@ -382,7 +382,8 @@ class Dump:
         The flag ``--enable-bootstrap-token-auth`` of an apiserver's pod, which is off by default;
         None if the dump has no such pod.
     versions : frozenset of (int, int)
-        The versions of the apiservers' pods, by the tags of their images.
+        The versions that an apiserver may have: those of the apiservers' pods, by the tags of
+        their images. Empty if only the kubelets say something about it.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
         on.

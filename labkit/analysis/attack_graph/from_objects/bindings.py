@@ -566,11 +566,11 @@ class Bindings:
 
         A policy counts with a binding. Pod Security judges the pod as it is then.
         """
-        version = self.cluster.version
-        if version is not None and version < POLICIES_BEHIND_A_GATE:
+        oldest, newest = self.cluster.versions[0], self.cluster.versions[-1]
+        if newest < POLICIES_BEHIND_A_GATE:
             return
         found_out = []
-        if version is None or version < POLICIES:
+        if oldest < POLICIES:
             found_out.append("whether the apiserver has MutatingAdmissionPolicy switched on")
         making, binding = have.get("create mutating policies"), have.get("create policy bindings")
         changing = have.get("change mutating policies")

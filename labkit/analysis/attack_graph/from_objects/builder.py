@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.objects.facts import UNREAD, Dump, NetworkPolicy, PodGroup, SecretName
-from labkit.cluster.versions import Version, version_reported
+from labkit.cluster.versions import Version, apiserver_versions
 from labkit.model import Foothold
 from labkit.model.admission_hooks import NamespaceLabels, is_cluster_scoped, may_refuse
 from labkit.model.rules import Action
@@ -206,23 +206,20 @@ class ClusterIndex:
         return list({pods.id: pods for pods in found if pods}.values())
 
     @cached_property
-    def version(self) -> Version | None:
-        """The version of the apiserver; None if nothing says it, or if several differ.
-
-        Without an apiserver's image, that of the newest kubelet: the apiserver is no older.
-        """
-        if self.dump.versions:
-            return next(iter(self.dump.versions)) if len(self.dump.versions) == 1 else None
-        found = (version_reported(item.version) for item in self.dump.nodes)
-        return max(filter(None, found), default=None)
+    def versions(self) -> tuple[Version, ...]:
+        """The versions that an apiserver may have, the oldest first."""
+        found = self.dump.versions or apiserver_versions(it.version for it in self.dump.nodes)
+        return tuple(sorted(found))
 
     @cached_property
     def exec_by_get(self) -> str | None:
         """What has to be found out for "get" to start a command in a pod; None if it does not."""
-        if self.version is None:
-            major, minor = WEBSOCKETS_ASK_FOR_CREATE
-            return f"whether the apiserver is older than {major}.{minor}"
-        return "" if self.version < WEBSOCKETS_ASK_FOR_CREATE else None
+        oldest, newest = self.versions[0], self.versions[-1]
+        if oldest >= WEBSOCKETS_ASK_FOR_CREATE:
+            return None
+        major, minor = WEBSOCKETS_ASK_FOR_CREATE
+        known = newest < WEBSOCKETS_ASK_FOR_CREATE
+        return "" if known else f"whether the apiserver is older than {major}.{minor}"
 
 
 @dataclass
