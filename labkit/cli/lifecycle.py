@@ -87,9 +87,16 @@ def down(
 
 
 def reset(
-    mode: Modes = None, name: Name = "default", no_wait: NoWait = False, quiet: Quiet = False
+    mode: Modes = None,
+    name: Name = "default",
+    machine: Annotated[
+        str,
+        typer.Option(help="Restore this machine of one mode alone; the others stay as they are."),
+    ] = "",
+    no_wait: NoWait = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Restore labs to the state in which they came up."""
+    """Restore labs, or one machine, to the state in which they came up."""
     from labkit.lab import Lab
     from labkit.lab.parallel import in_parallel
 
@@ -97,6 +104,13 @@ def reset(
         Lab(each, name=name, reporter=reporter(quiet), wait=patience(no_wait))
         for each in dict.fromkeys(mode or BOTH)
     ]
+    if machine:
+        if len(labs) > 1:
+            raise typer.BadParameter("--machine needs one --mode")
+        timings = labs[0].reset_machine(machine)
+        what = f"{machine} of lab {name} ({labs[0].mode})"
+        say(f"{what} reset in {timings.seconds:.1f} s", quiet=quiet)
+        return
     for lab, timings in zip(labs, in_parallel(labs, Lab.reset), strict=True):
         say(f"lab {lab.name} ({lab.mode}) reset in {timings.seconds:.1f} s", quiet=quiet)
 

@@ -34,7 +34,7 @@ from labkit.lab.isolation import answering_host_addresses, close_bridge
 from labkit.lab.network import create_network, find_network, planned_addresses
 from labkit.lab.origin import is_made_from, made_from_others, may_be_of, origin
 from labkit.lab.progress import Reporter, make_reporter
-from labkit.lab.restore import keep, restore
+from labkit.lab.restore import keep, restore, restore_machine
 from labkit.lab.running import RunningLab
 from labkit.lab.status import READY, UNKNOWN, LabStatus, Timings, status_of
 
@@ -263,6 +263,52 @@ class Lab(RunningLab):
             self._restore()
             traces.undo_interrupted(self)
         return Timings(time.monotonic() - began)
+
+    def reset_machine(self, machine: str) -> Timings:
+        """Restore the files and units of one machine; the others stay as they are.
+
+        It is for a machine that somebody edited by hand. etcd's content, the objects of the API and
+        the other machines are not touched, so the lab as a whole may differ from a new one.
+
+        Parameters
+        ----------
+        machine : str
+            The machine's name; not the attacker's, which holds nothing of the lab.
+
+        Returns
+        -------
+        Timings
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        LabError
+            The lab has no such machine, it cannot be restored alone, or a control is put in place
+            or taken away: a machine's own files do not fit the others then.
+        StartTimeout
+            A unit of the machine did not become ready again.
+        """
+        began = time.monotonic()
+        with self._exclusive(f"a reset of {machine}"):
+            container = self.container(machine)
+            node = self._plain.node(machine)
+            if node.role == "attacker":
+                raise LabError(f"{machine} has no state of its own to restore", hint=self._to_reset)
+            with self.reporter.step(f"{self.mode}: reset {machine}"):
+                health.repair([container])
+                self._require_started()
+                if record.read(self._master) != record.Record():
+                    raise LabError(
+                        f"labkit has changed the configuration of lab {self.name!r} ({self.mode})",
+                        hint=self._to_reset,
+                    )
+                restore_machine(container, node)
+        return Timings(time.monotonic() - began)
+
+    @property
+    def _to_reset(self) -> str:
+        return f"labkit reset --name {self.name} --mode {self.mode}"
 
     def _require_started(self) -> None:
         """Refuse to restore a lab whose start was interrupted: it has no state to restore."""

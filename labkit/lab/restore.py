@@ -20,7 +20,7 @@ from labkit.lab.fingerprint import kept_fingerprint
 from labkit.lab.machine import execute
 from labkit.lab.wait import stretch_of
 
-__all__ = ["keep", "restore"]
+__all__ = ["keep", "restore", "restore_machine"]
 
 KEEP = "/var/lib/labkit"
 KEYS, ROUTES = f"{KEEP}/etcd-keys.json", f"{KEEP}/routes"
@@ -80,7 +80,7 @@ def restore(machines: Mapping[str, Container], env: Environment) -> None:
     """
     nodes = _machines(env)
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
-        list(pool.map(lambda node: _restore_node(machines[node.name], node), nodes))
+        list(pool.map(lambda node: restore_machine(machines[node.name], node), nodes))
     etcd = _first(machines, env, "etcd")
     bootstrap.wait_for_etcd(etcd)
     master = _first(machines, env, "master")
@@ -89,6 +89,28 @@ def restore(machines: Mapping[str, Container], env: Environment) -> None:
     _routes(machines, nodes, "restore")  # after the leases that flanneld learns routes from
     bootstrap.wait_for_apiserver(master, env.bootstrap_kubeconfig)
     bootstrap.wait_for_workloads(master, env)
+
+
+def restore_machine(machine: Container, node: Node) -> None:
+    """Put back the files of one machine as :func:`keep` saved them, and wait until its units run.
+
+    Parameters
+    ----------
+    machine : docker.models.containers.Container
+        The running machine.
+    node : Node
+        The machine in the environment of the lab.
+
+    Raises
+    ------
+    CommandFailed
+        A command on the machine failed.
+    StartTimeout
+        A unit did not become ready again.
+    """
+    argv = agents.argv("machine_state", "restore", *bootstrap.units(node))
+    execute(machine, argv, timeout=90 * stretch_of(machine))
+    bootstrap.wait_for_units(machine, node)
 
 
 def _users(etcd: Container, master: Container, env: Environment) -> None:
@@ -116,12 +138,6 @@ def _machines(env: Environment) -> list[Node]:
 
 def _first(machines: Mapping[str, Container], env: Environment, role: str) -> Container:
     return machines[next(node.name for node in env.nodes if node.role == role)]
-
-
-def _restore_node(machine: Container, node: Node) -> None:
-    argv = agents.argv("machine_state", "restore", *bootstrap.units(node))
-    execute(machine, argv, timeout=90 * stretch_of(machine))
-    bootstrap.wait_for_units(machine, node)
 
 
 def _routes(machines: Mapping[str, Container], nodes: list[Node], action: str) -> None:

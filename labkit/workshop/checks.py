@@ -11,6 +11,7 @@ from types import MappingProxyType
 from labkit import techniques
 from labkit.analysis.cuts import smallest
 from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
+from labkit.lab import LabStatus
 from labkit.model import Foothold, Model, read_model
 from labkit.verification import verify
 from labkit.workshop.definition import SOLVED, Outcome
@@ -97,13 +98,20 @@ def hardened_state(
         if status.state != "ready":
             return Outcome(
                 "does-not-run",
-                (
-                    "something of the lab does not run:",
-                    *status.lines(),
-                    f"mend it, or go back to the start: %lab reset {lab.mode}",
-                ),
+                ("something of the lab does not run:", *status.lines(), *_ways_out(lab, status)),
             )
         return Outcome("unclear", ("the lab gave no clear answer:", error.message, *error.evidence))
+
+
+def _ways_out(lab: EditedLab, status: LabStatus) -> list[str]:
+    """Return what leads out of a dead end, the smallest step first."""
+    command = f"%lab reset {lab.mode}"
+    alone = [name for name in status.problems if name in lab.cluster and name in status.machines]
+    return [
+        "mend it, or go back to the start:",
+        *(f"{command} {name}    # {name} alone" for name in alone),
+        f"{command}    # the whole lab",
+    ]
 
 
 def _look_again(

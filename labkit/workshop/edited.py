@@ -41,11 +41,16 @@ class EditedLab(Lab):
             A file cannot be understood.
         """
         known: Environment = super().environment
-        nodes = {node.name: node for node in known.nodes if node.role != "attacker"}
+        nodes = {node.name: node for node in known.nodes if node.name in self.cluster}
         with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
             found = dict(zip(nodes, pool.map(self._files, nodes.values()), strict=True))
         edits, self.uneven = hand_edits(nodes, found)
         return read_environment(known.folder, (*known.edits, *edits)) if edits else known
+
+    @property
+    def cluster(self) -> tuple[str, ...]:
+        """The names of the cluster's machines: all but the attacker's."""
+        return tuple(node.name for node in self._plain.nodes if node.role != "attacker")
 
     @property
     def master(self) -> str:

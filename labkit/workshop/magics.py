@@ -45,7 +45,7 @@ def register(shell: Any) -> None:
         "hint": (lambda words: session.hint(words[0]), 1, 1),
         "progress": (lambda words: session.progress(), 0, 0),
         "attack": (attack, 1, 2),
-        "lab": (lab, 1, 2),
+        "lab": (lab, 1, 3),
     }
     for name, (function, least, most) in magics.items():
         shell.register_magic_function(_printing(name, function, least, most), "line", name)
@@ -57,7 +57,7 @@ USAGE = {
     "hint": "%hint NAME",
     "progress": "%progress",
     "attack": "%attack TECHNIQUE [MODE]",
-    "lab": "%lab reset|status [MODE]",
+    "lab": "%lab reset|status [MODE [MACHINE]]",
 }
 
 
@@ -83,7 +83,7 @@ def lab(words: Sequence[str]) -> object:
     Parameters
     ----------
     words : sequence of str
-        "reset" or "status", and perhaps the mode.
+        "reset" or "status", perhaps the mode, and the machine that is reset alone.
 
     Returns
     -------
@@ -92,15 +92,16 @@ def lab(words: Sequence[str]) -> object:
     Raises
     ------
     ConfigError
-        The first word is another one.
+        The first word is another one, or a machine is given that is not reset.
     """
-    what, *modes = words
-    if what not in ("reset", "status"):
-        raise ConfigError(f"%lab {what}: no such action", hint=USAGE["lab"])
+    what, *rest = words
+    modes, machines = rest[:1], rest[1:]
+    if what not in ("reset", "status") or (machines and what == "status"):
+        raise ConfigError(f"%lab {' '.join(words)}: no such action", hint=USAGE["lab"])
     lines = []
     for mode in modes or MODES:
         if what == "reset":
-            lines.append(str(session.reset(mode)))
+            lines.append(str(session.reset(mode, *machines)))
         else:
             status = _lab(mode).status()
             lines += [f"{mode}: {status.state}", *(f"  {line}" for line in status.lines())]

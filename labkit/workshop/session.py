@@ -150,13 +150,15 @@ def progress(*, lab: str | None = None) -> Text:
     return Text("\n".join([table, *absent.values()]))
 
 
-def reset(mode: str, *, lab: str | None = None) -> Text:
-    """Return a lab to the state in which it came up; the progress stays.
+def reset(mode: str, machine: str = "", *, lab: str | None = None) -> Text:
+    """Return a lab, or one machine of it, to the state in which it came up; the progress stays.
 
     Parameters
     ----------
     mode : str
         "insecure", "hardened", or the folder of an environment.
+    machine : str
+        Restore this machine alone: what was edited on the others stays.
     lab : str, optional
         The lab's name; by default the value of ``LABKIT_NAME``, else "default".
 
@@ -171,7 +173,11 @@ def reset(mode: str, *, lab: str | None = None) -> Text:
     LabError
         The lab cannot be restored.
     """
-    Lab(mode, name=chosen_name(lab), reporter=QuietReporter()).reset()
+    found = Lab(mode, name=chosen_name(lab), reporter=QuietReporter())
+    if machine:
+        found.reset_machine(machine)
+        return Text(f"{machine} of {mode} is as it came up; the other machines were left alone")
+    found.reset()
     return Text(f"{mode} is as it came up")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import docker
 import pytest
 
+from labkit import controls
 from labkit.errors import (
     CommandFailed,
     LabError,
@@ -193,6 +194,37 @@ def test_reset_restores_files_objects_units_and_pods(lab_insecure: Lab) -> None:
     assert lab.exec("master", ["test", "-e", drop_in], check=False).exit_code == 1
     assert lab.exec("master", ["systemctl", "is-active", "kube-scheduler"]).text == "active\n"
     assert b"kind: Config" in lab.read_file("worker1", "/etc/kubernetes/kubelet.conf")
+
+
+def test_machine_is_reset_alone(lab_insecure: Lab) -> None:
+    """As after a participant's edits, of which those on one machine stop its etcd."""
+    lab, file = lab_insecure, "/etc/systemd/system/etcd.service.d/10-hand.conf"
+    try:
+        lab.write_file("etcd2", file, b"[Service]\nNice=5\n")
+        lab.write_file("etcd3", file, b"[Service]\nExecStart=\nExecStart=/bin/false\n")
+        lab.exec("etcd3", ["systemctl", "daemon-reload"])
+        lab.exec("etcd3", ["systemctl", "restart", "etcd"], check=False)
+        assert set(lab.status().problems) == {"etcd3"}
+        lab.reset_machine("etcd3")
+        assert lab.status().state == "ready"
+        assert lab.exec("etcd3", ["test", "-e", file], check=False).exit_code == 1
+        assert lab.exec("etcd2", ["test", "-e", file]).exit_code == 0
+    finally:
+        lab.reset()
+    assert lab.exec("etcd2", ["test", "-e", file], check=False).exit_code == 1
+
+
+def test_machine_whose_files_must_fit_the_others_is_not_reset_alone(lab_insecure: Lab) -> None:
+    lab = lab_insecure
+    with pytest.raises(LabError, match="no state of its own") as caught:
+        lab.reset_machine("attacker")
+    assert caught.value.hint == f"labkit reset --name {lab.name} --mode insecure"
+    lab.apply(controls["etcd-single-listener"].flip(lab.environment, on=True))
+    try:
+        with pytest.raises(LabError, match="labkit has changed the configuration"):
+            lab.reset_machine("etcd1")
+    finally:
+        lab.reset()
 
 
 def test_hardened_lab_runs_nodes_pods_and_etcd(lab_hardened: Lab) -> None:

@@ -114,10 +114,14 @@ def test_file_that_cannot_be_read_does_not_count_as_deleted(tmp_path: Path) -> N
 class FakeLab:
     """A lab with a state, an environment, and an error on the way in."""
 
-    mode = "insecure"
+    mode, cluster = "insecure", ("etcd1", "etcd2")
 
-    def __init__(self, state: str = "ready", error: Exception | None = None) -> None:
-        self._status = LabStatus("demo", "insecure", state, {})
+    def __init__(
+        self, state: str = "ready", error: Exception | None = None, broken: tuple[str, ...] = ()
+    ) -> None:
+        machines = dict.fromkeys((*self.cluster, "attacker"), "running")
+        problems: dict[str, tuple[str, ...]] = dict.fromkeys(broken, ("does not run",))
+        self._status = LabStatus("demo", "insecure", state, machines, problems=problems)
         self.error = error
         self.environment = read_environment("insecure")
         self.uneven: tuple[str, ...] = ()
@@ -201,11 +205,30 @@ def test_client_that_does_not_work_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     assert "a -> b: encryption: closed" in repr(outcome)
 
 
-def test_broken_lab_is_offered_its_reset() -> None:
-    lab: Any = FakeLab("broken", CommandFailed("no"))
+@pytest.mark.parametrize(
+    ("broken", "ways"),
+    [
+        ((), ["%lab reset insecure"]),
+        (("etcd2",), ["%lab reset insecure etcd2", "%lab reset insecure"]),
+        (("attacker",), ["%lab reset insecure"]),
+        (
+            ("etcd1", "etcd2"),
+            [
+                "%lab reset insecure etcd1",
+                "%lab reset insecure etcd2",
+                "%lab reset insecure",
+            ],
+        ),
+    ],
+)
+def test_broken_lab_is_offered_the_reset_of_a_machine_and_its_own(
+    broken: tuple[str, ...], ways: list[str]
+) -> None:
+    lab: Any = FakeLab("broken", CommandFailed("no"), broken)
     outcome = checks.hardened_state(lab, [], [])
     assert outcome.state == "does-not-run"
-    assert "%lab reset insecure" in repr(outcome)
+    commands = [line.partition(" #")[0].strip() for line in outcome.lines]
+    assert [line for line in commands if line.startswith("%lab")] == ways
 
 
 @pytest.mark.parametrize("first", ["unclear", "client-broken", CommandFailed("6443: refused")])
@@ -420,7 +443,8 @@ def test_exercise_magic_shows_the_task(shell: Shell) -> None:
         ("check", "", "usage: %check NAME [VARIABLE]"),
         ("check", "etcd-1 answer", "there is no variable 'answer'"),
         ("attack", "no-such-technique-at-all", "next: labkit technique list"),
-        ("lab", "burn", "next: %lab reset|status [MODE]"),
+        ("lab", "burn", "next: %lab reset|status [MODE [MACHINE]]"),
+        ("lab", "status insecure etcd1", "next: %lab reset|status [MODE [MACHINE]]"),
         ("hint", "'", "usage: %hint NAME"),
     ],
 )

@@ -39,11 +39,12 @@ def test_exercise_is_proven_both_ways(name: str, labs: dict[str, Any]) -> None:
         outcome = attempt(name, wrong.code, labs)
         assert outcome.state == wrong.state, (wrong.what, outcome)
         assert wrong.says in repr(outcome), wrong.what
-    outcome = attempt(name, found.solution, labs)
-    assert outcome.solved, outcome
+    for _ in range(2):
+        outcome = attempt(name, found.solution, labs)
+        assert outcome.solved, outcome
+        if found.kind == "attack":
+            workshop.reset(found.mode, lab=labs[found.mode].name)
     assert name in workshop.progress(lab=labs[found.mode].name)
-    if found.kind == "attack":
-        workshop.reset(found.mode, lab=labs[found.mode].name)
 
 
 def test_no_flag_and_no_edit_is_left(labs: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ Work in a terminal (`labkit exec etcd1 --mode insecure -- COMMAND`), or in a cel
             "the member is stopped",
             'insecure.exec("etcd1", ["systemctl", "stop", "etcd"])',
             "does-not-run",
-            "%lab reset insecure",
+            "%lab reset insecure etcd1",
         ),
     ),
     techniques=("etcd-second-listener",),
