@@ -15,6 +15,7 @@ from labkit.cluster import read_environment
 from labkit.cluster.edits import Edit
 from labkit.errors import ConfigError, LabkitError
 from labkit.lab.bootstrap import units
+from labkit.lab.parallel import checkpoint
 from labkit.lab.wait import journal, telling
 from labkit.matrix import Variant, try_cell
 from labkit.matrix.cells import FOUND_OUT, UNPROBED
@@ -96,6 +97,7 @@ def try_configuration(
     LabkitError
         The lab is not up, or took no commands.
     """
+    checkpoint()
     try:
         read_model(read_environment(lab.environment.folder, edits))
     except ConfigError as error:

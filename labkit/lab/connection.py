@@ -23,7 +23,7 @@ from docker.utils.socket import frames_iter
 from labkit import agents
 from labkit.errors import LabError
 
-__all__ = ["Connection", "close_all", "connection_to", "readmit", "refuse"]
+__all__ = ["Connection", "callers", "close_all", "connection_to", "readmit", "refuse"]
 
 _CONNECTIONS: dict[str, Connection] = {}
 _OPENING: dict[str, threading.Lock] = {}
@@ -145,10 +145,10 @@ class Connection:
         with contextlib.suppress(OSError):
             self._raw.shutdown(2)
 
-    def serves(self, thread: int) -> bool:
-        """Say whether a thread waits for a command here."""
+    def callers(self) -> set[int]:
+        """Return the threads that wait for a command here."""
         with self._lock:
-            return thread in self._callers.values()
+            return set(self._callers.values())
 
     def _read(self) -> None:
         parts: list[bytes] = []
@@ -214,7 +214,7 @@ def refuse(thread: int) -> None:
         _REFUSED.add(thread)
         connections = list(_CONNECTIONS.values())
     for connection in connections:
-        if connection.serves(thread):
+        if thread in connection.callers():
             connection.close()
 
 
@@ -222,6 +222,13 @@ def readmit(thread: int) -> None:
     """Start commands again for a thread, or for the next one with the same identifier."""
     with _LOCK:
         _REFUSED.discard(thread)
+
+
+def callers() -> set[int]:
+    """Return the threads that wait for a command of any machine."""
+    with _LOCK:
+        connections = list(_CONNECTIONS.values())
+    return {thread for connection in connections for thread in connection.callers()}
 
 
 def close_all() -> None:

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.errors import LabkitError
 from labkit.interrupts import postponed
-from labkit.lab.connection import close_all, readmit, refuse
+from labkit.lab.connection import callers, close_all, readmit, refuse
 from labkit.lab.lock import is_held
 
 if TYPE_CHECKING:
     from labkit.lab import Lab, Timings
     from labkit.lab.progress import ProgressStep, Reporter
 
-__all__ = ["Stopped", "aside", "bring_up", "in_parallel"]
+__all__ = ["Stopped", "aside", "bring_up", "checkpoint", "in_parallel"]
 
 #: Seconds after which a signal is seen.
 STEP_S = 0.1
+#: The threads of :func:`in_parallel` that an interrupt has to end.
+_ENDING: set[int] = set()
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -114,6 +116,7 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
             # an interrupt in the code of the pool would end a thread without its result
             with guard:
                 threads.discard(threading.get_ident())
+                _ENDING.discard(threading.get_ident())
 
     with postponed() as came, ThreadPoolExecutor(max_workers=max(1, len(items))) as pool:
         futures = [pool.submit(act, item) for item in items]
@@ -121,9 +124,33 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
         if came:
             with guard:
                 is_interrupted = True
-                _interrupt(threads)
-            close_all()
+                _ENDING.update(threads)
+                # A thread that waits for a command is interrupted before the command ends, so that
+                # it undoes its work at once. What another thread starts from now on, perhaps to
+                # undo something, must not lose its connection.
+                waiting = threads & callers()
+                _interrupt(waiting)
+                close_all()
+                _interrupt(threads - waiting)
     return _results(futures)
+
+
+def checkpoint() -> None:
+    """Raise KeyboardInterrupt in a thread of :func:`in_parallel` that an interrupt has to end.
+
+    The first interrupt of a thread is lost if undoing something fails meanwhile, because the error
+    takes its place. So whoever goes on after an error comes here before the next piece of work.
+
+    Raises
+    ------
+    KeyboardInterrupt
+
+    Examples
+    --------
+    >>> checkpoint()
+    """
+    if threading.get_ident() in _ENDING:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from labkit.errors import LabError
 from labkit.interrupts import postponed
 from labkit.lab import connection
 from labkit.lab.connection import Connection, connection_to
-from labkit.lab.parallel import aside, in_parallel
+from labkit.lab.parallel import aside, checkpoint, in_parallel
 
 #: Waits in two threads as a command does, undoes something, and says so.
 COMMAND = """
@@ -209,6 +209,35 @@ def test_interrupt_reaches_every_thread(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("kept_handler")
+def test_interrupt_that_is_lost_while_undoing_ends_the_work_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a matrix whose attack cannot undo something: it goes on with the next cell."""
+    begun, cells = threading.Event(), 0
+
+    def attack() -> None:
+        checkpoint()
+        try:
+            begun.set()
+            for _ in range(200):
+                time.sleep(0.01)
+        finally:
+            raise LabError("the connection to the machine broke")
+
+    def matrix(_: int) -> None:
+        nonlocal cells
+        while cells < 3:
+            cells += 1
+            with contextlib.suppress(LabError):
+                attack()
+
+    interrupt_the_first_wait(monkeypatch, before=lambda: begun.wait(60))
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel([1], matrix)
+    assert cells == 2, "the second cell does not begin"
+    checkpoint()
+
+
 def test_thread_that_starts_after_the_interrupt_does_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from labkit.errors import ConfigError
+from labkit.lab.parallel import checkpoint
 from labkit.lab.traces import KINDS, undertaking
 from labkit.model import PROPERTIES, Channel, Claim, Model, read_model
 from labkit.model.footholds import (
@@ -296,6 +297,7 @@ class Technique:
         LabBusy
             Another process changes the lab.
         """
+        checkpoint()
         foothold = foothold or self.footholds[0]
         if foothold not in self.footholds:
             raise ConfigError(
