@@ -11,6 +11,7 @@ __all__ = [
     "OLDEST",
     "Version",
     "apiserver_versions",
+    "oldest_kubelet",
     "version_in_tag",
     "version_reported",
 ]
@@ -20,7 +21,8 @@ Version: TypeAlias = tuple[int, int]
 #: The minor versions of Kubernetes 1 between which answers are compared where the version is not
 #: known; the newest is that of the lab.
 OLDEST, LATEST = 25, 37
-#: How many minor versions an apiserver may be ahead of a kubelet.
+#: How many minor versions an apiserver may be ahead of a kubelet
+#: (https://kubernetes.io/releases/version-skew-policy/).
 SKEW = 3
 
 TAG = re.compile(r":v?([0-9]{1,4})\.([0-9]{1,4})")
@@ -79,6 +81,18 @@ def apiserver_versions(kubelets: Iterable[str]) -> tuple[Version, ...]:
     major, minor = newest
     last = max(minor, min(minor + SKEW, LATEST))
     return tuple((major, it) for it in range(minor, last + 1))
+
+
+def oldest_kubelet(apiserver: Version) -> Version:
+    """Return the oldest version that a kubelet of an apiserver may have.
+
+    Examples
+    --------
+    >>> oldest_kubelet((1, 37))
+    (1, 34)
+    """
+    major, minor = apiserver
+    return major, minor - SKEW
 
 
 def _version(found: re.Match[str] | None) -> Version | None:

@@ -19,9 +19,9 @@ from labkit.model.admission_hooks import objection
 from labkit.model.admission_plugins import unread_flags
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.claims import Claim
+from labkit.model.features import features_of
 from labkit.model.node_authorizer import node_allows
 from labkit.model.rules import Action, rule_allows
-from labkit.model.versions import versions_of
 
 __all__ = [
     "ALLOWED",
@@ -73,8 +73,6 @@ FINE_PATHS = {
     "healthz": "healthz",
     "configz": "configz",
 }
-#: The version since which kubelets have the gate KubeletFineGrainedAuthz on by default.
-FINE_GRAINED = (1, 33)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,11 +271,13 @@ def _asked(
     if it.kind == "RBAC":
         return _rbac(env, caller, action)
     if it.kind == "Node":
-        versions = versions_of(env, apiserver)
-        found = node_allows(env, caller.user, caller.groups, action, versions)
+        features = features_of(env, apiserver)
+        found = node_allows(env, features, caller.user, caller.groups, action)
         if found is None:
-            other = "" if len(versions) == 1 else ", or which version of Kubernetes decides"
-            return Claim(UNKNOWN, f"which pods of the node need it{other}: {action}", it.source)
+            detail = f"which pods of the node need it: {action}"
+            if len(features.versions) > 1:
+                detail = f"which version of Kubernetes decides, or {detail}"
+            return Claim(UNKNOWN, detail, it.source)
         return Claim(ALLOWED, f"Node: {action}", it.source) if found else None
     if it.kind == "Webhook":
         return Claim(UNKNOWN, "a service outside the cluster decides", it.source)

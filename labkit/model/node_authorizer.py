@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from labkit.cluster.versions import LATEST, OLDEST, Version
+from labkit.cluster.feature_gates import ACCOUNTS_FOR_KUBELETS, NODES_BY_SELECTORS, Features
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.rules import Action, rule_allows
 
@@ -18,9 +19,6 @@ __all__ = ["is_node", "node_allows"]
 READ, CHANGE = ("get", "list", "watch"), ("update", "patch")
 WRITE_OWN = ("get", "create", "update", "patch", "delete")
 LEASES = "kube-node-lease"
-#: The versions since which a kubelet reads only its own pods and its own node, and since which it
-#: reads the service accounts of its pods.
-READS_ITS_OWN, READS_ACCOUNTS = SINCE = (1, 32), (1, 34)
 #: The keys of a pod's specification under which the name of an object stands, and its resource.
 NAMED = {
     "secretKeyRef": ("secrets", "name"),
@@ -56,11 +54,7 @@ def is_node(user: str, groups: Iterable[str]) -> bool:
 
 
 def node_allows(
-    env: Environment,
-    user: str,
-    groups: Iterable[str],
-    action: Action,
-    versions: Iterable[Version] = ((1, LATEST),),
+    env: Environment, features: Features, user: str, groups: Iterable[str], action: Action
 ) -> bool | None:
     """Say whether the Node authorizer allows an action.
 
@@ -68,45 +62,46 @@ def node_allows(
     ----------
     env : Environment
         Its manifests say which pods are on the node.
+    features : Features
+        Those of the apiserver.
     user : str
     groups : iterable of str
     action : Action
         Without a field selector: a list of all objects.
-    versions : iterable of (int, int)
-        Those that the apiserver may have.
 
     Returns
     -------
     bool or None
-        None if it depends on pods that are not among the files, or differs between the versions.
+        None if it depends on pods that are not among the files, or on features that it may have.
 
     References
     ----------
     https://kubernetes.io/docs/reference/access-authn-authz/node/;
-    https://www.kubernetes.dev/resources/keps/4601/ for pods and nodes since 1.32;
-    pkg/features/kube_features.go, KubeletServiceAccountTokenForCredentialProviders, for accounts.
+    https://www.kubernetes.dev/resources/keps/4601/ for pods and nodes;
+    https://www.kubernetes.dev/resources/keps/4412/ for accounts.
 
     Examples
     --------
     >>> from labkit.cluster import read_environment
-    >>> env, who = read_environment("hardened"), ("system:node:worker1", {"system:nodes"})
+    >>> env, about = read_environment("hardened"), (Features(((1, 37),)), "system:node:worker1")
     >>> secret = Action("get", "secrets", namespace="shop", name="db-credentials")
-    >>> node_allows(env, *who, secret), node_allows(env, *who, Action("list", "secrets"))
-    (True, False)
+    >>> node_allows(env, *about, {"system:nodes"}, secret)
+    True
+    >>> node_allows(env, *about, {"system:nodes"}, Action("list", "secrets"))
+    False
     """
     if not is_node(user, groups):
         return False
     node = user.removeprefix("system:node:")
-    answers = {_allows(env, node, action, era) for era in {_era(it) for it in versions}}
+    has = (features.has(NODES_BY_SELECTORS), features.has(ACCOUNTS_FOR_KUBELETS))
+    every = product(*((True, False) if it is None else (it,) for it in has))
+    answers = {_allows(env, node, action, narrow, accounts) for narrow, accounts in every}
     return answers.pop() if len(answers) == 1 else None
 
 
-def _era(version: Version) -> Version:
-    """Return the first version since which the answers are those of a version."""
-    return max((it for it in SINCE if it <= version), default=(1, OLDEST))
-
-
-def _allows(env: Environment, node: str, action: Action, version: Version) -> bool | None:
+def _allows(
+    env: Environment, node: str, action: Action, narrow: bool, accounts: bool
+) -> bool | None:
     verb, name = action.verb, action.name
     resource, _, part = action.resource.partition("/")
     match action.group, resource:
@@ -117,7 +112,7 @@ def _allows(env: Environment, node: str, action: Action, version: Version) -> bo
             wanted = (verb == "get" and not part) or (part == "status" and verb in CHANGE)
             return wanted and _related(env, node, resource, action.namespace, name)
         case "", "serviceaccounts":
-            reads = version >= READS_ACCOUNTS and (verb, part) == ("get", "")
+            reads = accounts and (verb, part) == ("get", "")
             wanted = reads or (verb, part) == ("create", "token")
             return wanted and _related(env, node, resource, action.namespace, name)
         case ("", "persistentvolumes") | ("storage.k8s.io", "volumeattachments"):
@@ -135,7 +130,7 @@ def _allows(env: Environment, node: str, action: Action, version: Version) -> bo
             return _perhaps(verb in ("get", "update", "patch", "delete") and name != "")
         case "certificates.k8s.io", "podcertificaterequests":
             return None
-        case "", "nodes" | "pods" if version < READS_ITS_OWN and verb in READ and not part:
+        case "", "nodes" | "pods" if not narrow and verb in READ and not part:
             return True
         case "", "nodes":
             return _of_nodes(node, verb, part, name)

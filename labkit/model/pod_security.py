@@ -11,8 +11,8 @@ from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.model.admission_plugins import admission
 from labkit.model.claims import Claim
 from labkit.model.decision import UNKNOWN, unread_flags
+from labkit.model.features import versions_of
 from labkit.model.pod_standards import minor_of, refusals
-from labkit.model.versions import versions_of
 
 __all__ = ["ENFORCE", "admits", "host_paths", "standard"]
 

@@ -298,7 +298,10 @@ def privileged(**more: Any) -> dict[str, Any]:
         # the apiserver drops hostUsers of a new pod, and its root is root of the node
         (":v1.32.3", (), "known"),
         (":v1.32.3", ("--feature-gates=UserNamespacesSupport=true",), "possible"),
-        (":v1.33.0", (), "closed"),
+        # a kubelet may be three versions older (version skew policy), and ignores it then
+        (":v1.35.0", (), "possible"),
+        (":v1.36.0", (), "closed"),
+        (":v1.36.0", ("--feature-gates=UserNamespacesSupport=false",), "known"),
         ("", (), "possible"),
     ],
 )

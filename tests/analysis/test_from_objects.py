@@ -53,10 +53,20 @@ def techniques(start: str, goal: str, *objects: Object) -> list[str]:
     return [step.name for step in found if step.cost > 0.1]
 
 
+KUBE = "kube-apiserver"
+
+
 def node(name: str, version: str = "v1.37.0", control_plane: bool = False) -> Object:
     labels = {"node-role.kubernetes.io/control-plane": ""} if control_plane else {}
     status = {"nodeInfo": {"kubeletVersion": version}}
     return {"kind": "Node", "metadata": {"name": name, "labels": labels}, "status": status}
+
+
+def apiserver(*command: str, name: str = "cp1", tag: str = "v1.37.0") -> Object:
+    made = pod("kube-system", f"kube-apiserver-{name}", on=name, token=False)
+    image = f"registry.k8s.io/kube-apiserver:{tag}"
+    made["spec"]["containers"][0] |= {"image": image, "command": list(command)}
+    return made
 
 
 def namespace(name: str, level: str = "") -> Object:
@@ -828,13 +838,78 @@ def test_unknown_groups_of_a_bootstrap_token_are_possible():
 
 
 @pytest.mark.parametrize(
-    ("flags", "on"), [((), False), (("--enable-bootstrap-token-auth=true",), True)]
+    ("command", "takes"),
+    [
+        ((KUBE,), False),
+        ((KUBE, "--enable-bootstrap-token-auth=true"), True),
+        ((KUBE, "--enable-bootstrap-token-auth"), True),
+        (("sh", "-c", f"exec {KUBE} --enable-bootstrap-token-auth"), True),
+        (("sh", "-c", f"exec {KUBE} $FLAGS"), True),
+        (("/start.sh",), True),
+    ],
 )
-def test_apiserver_without_bootstrap_tokens_takes_none(flags, on):
-    apiserver = pod("kube-system", "kube-apiserver-cp1", on="cp1", token=False)
-    apiserver["spec"]["containers"][0]["command"] = ["kube-apiserver", *flags]
-    objects = (*READER, *kubeadm(), node("worker1"), bootstrap_token(), apiserver)
-    assert (W1 in reached(A_B, *objects)) == on
+def test_apiserver_without_bootstrap_tokens_takes_none(command, takes):
+    objects = (*READER, *kubeadm(), node("worker1"), bootstrap_token(), apiserver(*command))
+    assert (W1 in reached(A_B, *objects)) == takes
+
+
+# -- what the flags of apiservers' pods say ---------------------------------------------------
+
+
+def test_one_of_several_apiservers_lets_anonymous_callers_in():
+    closed, silent = apiserver(KUBE, "--anonymous-auth=false"), apiserver(KUBE, name="cp2")
+    assert dump_of(closed).anonymous is False
+    assert dump_of(closed, silent).anonymous is None  # the flag's default lets them in
+    other = apiserver(KUBE, "--anonymous-auth=true", name="cp2")
+    assert dump_of(closed, other).anonymous is True
+
+
+@pytest.mark.parametrize(
+    ("command", "off"),
+    [
+        ((KUBE, "--disable-admission-plugins", "A,PodSecurity"), True),
+        ((KUBE, "--disable_admission_plugins=PodSecurity"), True),
+        (("sh", "-c", f"{KUBE} --disable-admission-plugins=PodSecurity"), True),
+        (("/start.sh",), None),
+        ((KUBE,), False),
+    ],
+)
+def test_admission_plugins_are_off_however_the_flag_is_written(command, off):
+    assert dump_of(apiserver(*command)).admission.is_off("PodSecurity") is off
+
+
+@pytest.mark.parametrize(
+    ("tag", "gates", "value"),
+    [
+        ("v1.36.0", "", "none"),
+        ("v1.36.0", "AuthorizePodWebsocketUpgradeCreatePermission=false", "known"),
+        ("v1.36.0", "AllBeta=false", "possible"),
+        ("v1.36.0", "AllAlpha=true", "none"),
+        ("v1.34.0", "AllBeta=true", "known"),
+    ],
+)
+def test_gate_of_the_apiserver_decides_what_get_on_pods_exec_gives(tag, gates, value):
+    """kube_features.go: beta and on since 1.35, so it can be switched off."""
+    flags = (f"--feature-gates={gates}",) if gates else ()
+    rights = may("a/b", rule("get", "pods/exec"), at="n")
+    objects = (*rights, pod("n", "web"), node("x"), apiserver(KUBE, *flags, tag=tag))
+    known = "inside pod n/web" in reached(A_B, *objects)
+    maybe = "inside pod n/web" in possible(A_B, *objects)
+    assert (known, maybe and not known) == (value == "known", value == "possible")
+
+
+@pytest.mark.parametrize(
+    ("version", "value"),
+    [("v1.37.0", "none"), ("v1.33.0", "none"), ("v1.32.9", "possible"), ("", "possible")],
+)
+def test_kubelet_without_user_namespaces_may_ignore_host_users(version, value):
+    held = pod("a", "x", token=False, security={"privileged": True}, hostUsers=False)
+    objects = (held, node("worker1", version))
+    [group] = dump_of(*objects).pods
+    start = f"inside pod {group.id}"
+    known = "root on worker1" in reached(start, *objects)
+    maybe = "root on worker1" in possible(start, *objects)
+    assert (known, maybe and not known) == (value == "known", value == "possible")
 
 
 # -- nodes ------------------------------------------------------------------------------------

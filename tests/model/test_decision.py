@@ -15,7 +15,7 @@ import pytest
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Whole
 from labkit.cluster.facts import File
-from labkit.cluster.syntax.source import Source
+from labkit.cluster.syntax.source import Setting, Source
 from labkit.model.admission_plugins import admission, enabled
 from labkit.model.authorization import apiserver_anonymous, kubelet_authorization
 from labkit.model.claims import Claim
@@ -283,3 +283,32 @@ def test_node_authorizer_is_that_of_the_version(
     said = decide(unknown, apiserver, NODE, action)
     assert said.value == (old if old == middle == new else "unknown")
     assert said.value != "unknown" or "which version of Kubernetes" in said.claim.detail
+
+
+ACCOUNTS = "KubeletServiceAccountTokenForCredentialProviders"
+
+
+@pytest.mark.parametrize(
+    ("version", "gates", "pods", "accounts"),
+    [
+        # kube_features.go: the one locked since 1.34, the other beta since then
+        ((1, 33), "AuthorizeNodeWithSelectors=false", "allowed", "denied"),
+        ((1, 34), "AuthorizeNodeWithSelectors=false", "denied", "allowed"),
+        ((1, 31), "AuthorizeNodeWithSelectors=true", "denied", "denied"),
+        ((1, 33), "AuthorizeNodeWithSelectors=maybe", "unknown", "denied"),
+        ((1, 33), "AllBeta=false", "unknown", "denied"),
+        ((1, 33), "AllAlpha=true", "denied", "unknown"),
+        ((1, 33), f"{ACCOUNTS}=true", "denied", "allowed"),
+        ((1, 35), f"{ACCOUNTS}=false", "denied", "denied"),
+    ],
+)
+def test_node_authorizer_is_that_of_the_feature_gates(
+    version: tuple[int, int], gates: str, pods: str, accounts: str
+) -> None:
+    found = env()
+    apiserver = found.component("kube-apiserver@master")
+    settings = {**apiserver.settings, "feature-gates": (Setting(gates, apiserver.source),)}
+    it = replace(apiserver, version=version, settings=settings)
+    account = Action("get", "serviceaccounts", namespace="shop", name="default")
+    assert decide(found, it, NODE, Action("list", "pods")).value == pods
+    assert decide(found, it, NODE, account).value == accounts

@@ -7,13 +7,15 @@ machines seldom hold every pod, so an account with rights of its own is taken to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_objects.builder import account
 from labkit.analysis.attack_graph.steps import Step
+from labkit.cluster.feature_gates import USER_NAMESPACES, Features
+from labkit.cluster.objects.apiservers import Apiserver
 from labkit.cluster.objects.facts import (
     UNREAD,
     Admission,
@@ -24,7 +26,7 @@ from labkit.cluster.objects.facts import (
 )
 from labkit.cluster.objects.reader import Builder
 from labkit.cluster.policies import USER_FACING, Binding, Rbac, aggregated
-from labkit.cluster.versions import Version
+from labkit.cluster.versions import oldest_kubelet, version_reported
 from labkit.errors import ConfigError
 from labkit.model import Foothold
 from labkit.model.admission_hooks import labels_of
@@ -38,10 +40,10 @@ from labkit.model.decision import (
     decide,
     member_of,
 )
+from labkit.model.features import features_of
 from labkit.model.footholds import ADMIN, POD, SECRETS
 from labkit.model.pod_security import standard
 from labkit.model.rights import authenticated_as
-from labkit.model.versions import versions_of
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
@@ -49,9 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["account_steps", "as_dump", "assumed_accounts"]
 
-#: The version since which pods have a user namespace of their own if they ask for it, and the
-#: feature gate before (pkg/features/kube_features.go).
-USER_NAMESPACES, GATE = (1, 33), "UserNamespacesSupport"
 AUTHENTICATED, ACCOUNTS = "system:authenticated", "system:serviceaccounts"
 #: The keys under which a workload has the template of its pods.
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -231,31 +230,35 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         name: ClusterNode(name, name in masters, nodes[name].version if name in nodes else "")
         for name in kubelets
     }
-    versions = versions_of(env, apiserver)
+    features = features_of(env, apiserver)
     return replace(
         found,
-        pods=tuple(_on_versions(pods, apiserver, versions) for pods in found.pods),
+        pods=tuple(_taken(pods, features, nodes) for pods in found.pods),
         nodes=tuple(nodes.values()),
         namespaces=tuple(
             Namespace(name, _level(env, apiserver, name), labels_of(env, name)) for name in homes
         ),
         rbac=Rbac(tuple(aggregated(roles)), tuple(bindings)),
-        versions=frozenset(versions),
+        apiservers=(Apiserver(features),),
         admission=_admission(env, apiserver),
     )
 
 
-def _on_versions(pods: PodGroup, apiserver: Component, versions: tuple[Version, ...]) -> PodGroup:
-    """Return pods of a manifest as a cluster of one of the versions runs them.
+def _taken(pods: PodGroup, features: Features, nodes: Mapping[str, ClusterNode]) -> PodGroup:
+    """Return pods of a manifest as an apiserver and kubelets take them.
 
-    Without user namespaces, the apiserver drops ``hostUsers`` of a new pod.
+    Without user namespaces, the apiserver drops ``hostUsers`` of a new pod, and a kubelet ignores
+    it.
     """
-    if pods.spec.host_users or min(versions) >= USER_NAMESPACES:
+    if pods.spec.host_users:
         return pods
-    gated = any(GATE in it.value for it in apiserver.values("feature-gates"))
-    read = not unread_flags(apiserver, "feature-gates")
-    older = max(versions) < USER_NAMESPACES and not gated and read
-    return replace(pods, spec=replace(pods.spec, host_users=True if older else None))
+    has, least = features.has(USER_NAMESPACES), oldest_kubelet(min(features.versions))
+    reported = (nodes[name].version if name in nodes else "" for name in pods.nodes or nodes)
+    oldest = min((version_reported(it) or least for it in reported), default=least)
+    if has and oldest < USER_NAMESPACES.on:
+        has = None
+    shared = {True: False, False: True, None: None}[has]
+    return replace(pods, spec=replace(pods.spec, host_users=shared))
 
 
 def _admission(env: Environment, apiserver: Component) -> Admission:

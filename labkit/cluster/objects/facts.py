@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.cluster.admission_hooks import AdmissionHook
+from labkit.cluster.objects.apiservers import Apiserver, any_of
 from labkit.cluster.policies import Rbac
 from labkit.cluster.syntax.source import Unknown
-from labkit.cluster.versions import Version
 
 __all__ = [
     "UNREAD",
@@ -89,7 +89,7 @@ class PodSpec:
     host_pid, host_network : bool
     host_users : bool or None
         False if the pod has its own user namespace: its root is not root on the node. None if it
-        asks for one, and the cluster may ignore that.
+        asks for one, and the apiserver or a kubelet may ignore that.
     token : bool
         A container has a token of the pod's service account for the apiserver.
     containers : tuple of Container
@@ -376,14 +376,8 @@ class Dump:
         Files of which a part could not be read, and may hold more objects.
     gaps : tuple of Unknown
         What labkit could not read, or the dump lacks, so that an attack path may be missing.
-    anonymous : bool or None
-        The flag ``--anonymous-auth`` of an apiserver's pod; None if no pod has it.
-    bootstrap_tokens : bool or None
-        The flag ``--enable-bootstrap-token-auth`` of an apiserver's pod, which is off by default;
-        None if the dump has no such pod.
-    versions : frozenset of (int, int)
-        The versions that an apiserver may have: those of the apiservers' pods, by the tags of
-        their images. Empty if only the kubelets say something about it.
+    apiservers : tuple of Apiserver
+        By their pods; empty if the dump has none.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
         on.
@@ -411,10 +405,18 @@ class Dump:
     unknowns: tuple[Unknown, ...] = ()
     unread: tuple[Unknown, ...] = ()
     gaps: tuple[Unknown, ...] = ()
-    anonymous: bool | None = None
-    bootstrap_tokens: bool | None = None
-    versions: frozenset[Version] = frozenset()
+    apiservers: tuple[Apiserver, ...] = ()
     admission: Admission = field(default_factory=Admission)
+
+    @property
+    def anonymous(self) -> bool | None:
+        """Whether an apiserver lets anonymous callers in; None if no flag or pod says it."""
+        return any_of(it.anonymous for it in self.apiservers) if self.apiservers else None
+
+    @property
+    def bootstrap_tokens(self) -> bool | None:
+        """Whether an apiserver takes bootstrap tokens; None if no pod says it."""
+        return any_of(it.bootstrap_tokens for it in self.apiservers) if self.apiservers else None
 
     @property
     def pod_count(self) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from labkit.cluster.admission_hooks import HOOK_KINDS, admission_hooks
+from labkit.cluster.feature_gates import USER_NAMESPACES
 from labkit.cluster.objects.access import is_dump, objects
+from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
 from labkit.cluster.objects.facts import (
     Account,
     Admission,
@@ -29,9 +31,9 @@ from labkit.cluster.objects.network import NETWORK, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
-from labkit.cluster.syntax.source import Source, Unknown, bool_of, decode, is_true, unknown_of
+from labkit.cluster.syntax.source import Source, Unknown, decode, unknown_of
 from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, truth, words
-from labkit.cluster.versions import Version, version_in_tag
+from labkit.cluster.versions import version_reported
 from labkit.errors import ConfigError
 
 __all__ = ["DUMP_COMMAND", "KINDS", "Builder", "has_objects", "read_dump"]
@@ -163,16 +165,12 @@ class Builder:
         Pods whose service account was not yet read.
     groups : dict
         Equal pods.
-    anonymous, bootstrap_tokens : bool or None
-        As in :class:`Dump`.
     workloads : set of (str, str, str)
         As in :class:`Dump`.
     hooks : list of (mapping, Source)
         Webhooks, policies and their bindings.
-    disabled : set of str
-        The admission plugins that an apiserver has switched off.
-    versions : set of (int, int)
-        Those of the apiservers' images.
+    apiservers : list of Apiserver
+        By their pods.
     """
 
     name: str
@@ -188,12 +186,9 @@ class Builder:
     late: list[Mapping[str, Any]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _EqualPods] = field(default_factory=dict)
     unread: list[Unknown] = field(default_factory=list)
-    anonymous: bool | None = None
-    bootstrap_tokens: bool | None = None
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
-    disabled: set[str] = field(default_factory=set)
-    versions: set[Version] = field(default_factory=set)
+    apiservers: list[Apiserver] = field(default_factory=list)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
@@ -218,8 +213,8 @@ class Builder:
         spec = mapping(item, "spec")
         if text_of(item, "status", "phase") in FINISHED:
             return
-        if namespace == "kube-system" and name.startswith("kube-apiserver"):
-            self._apiserver(spec)
+        if is_apiserver(namespace, name):
+            self._apiserver(spec, f"Pod {namespace}/{name}")
         account = text_of(spec, "serviceAccountName") or "default"
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
@@ -236,23 +231,10 @@ class Builder:
         if node:
             alike.nodes[node] = None
 
-    def _apiserver(self, spec: Mapping[str, Any]) -> None:
-        """Read the flags that say who is let in; the most open of several apiservers counts."""
-        self.bootstrap_tokens = bool(self.bootstrap_tokens)
-        for container in sequence(spec, "containers"):
-            if version := version_in_tag(text_of(container, "image")):
-                self.versions.add(version)
-            for word in (*words(container, "command"), *words(container, "args")):
-                flag, _, value = word.partition("=")
-                if flag == "--anonymous-auth" and value and bool_of(value) is None:
-                    why = "neither true nor false: whether it lets anonymous callers in"
-                    self.unknowns.append(Unknown(self.name, None, word, why))
-                elif flag == "--anonymous-auth":
-                    self.anonymous = bool(self.anonymous) or is_true(value or "true")
-                elif flag == "--enable-bootstrap-token-auth" and is_true(value or "true"):
-                    self.bootstrap_tokens = True
-                elif flag == "--disable-admission-plugins":
-                    self.disabled.update(filter(None, map(str.strip, value.split(","))))
+    def _apiserver(self, spec: Mapping[str, Any], about: str) -> None:
+        unread: list[tuple[str, str]] = []
+        self.apiservers.append(apiserver_of(spec, unread))
+        self.unknowns += [Unknown(self.name, None, f"{about}: {it}", why) for it, why in unread]
 
     def finish(self) -> Dump:
         """Return the dump, with an unknown for every kind that is missing."""
@@ -296,10 +278,12 @@ class Builder:
             ),
             unread=tuple(self.unread),
             gaps=(*self.unread, *self.unknowns, *lacking),
-            anonymous=self.anonymous,
-            bootstrap_tokens=self.bootstrap_tokens,
-            versions=frozenset(self.versions),
-            admission=Admission(admission_hooks(self.hooks, self.kinds), frozenset(self.disabled)),
+            apiservers=tuple(self.apiservers),
+            admission=Admission(
+                admission_hooks(self.hooks, self.kinds),
+                frozenset().union(*(it.disabled for it in self.apiservers)),
+                all(it.features.complete for it in self.apiservers),
+            ),
         )
 
     def _missing_workloads(self) -> Iterator[Unknown]:
@@ -325,6 +309,12 @@ class Builder:
                 source, why = binding.source, f"{binding.role_kind} {binding.role} does not exist"
                 yield Unknown(source.path, None, source.text, f"{why}: the binding has no effect")
 
+    def _has_user_namespaces(self, node: str) -> bool:
+        """Say whether a kubelet gives pods user namespaces by default; without, it ignores them."""
+        known = self.nodes.get(node)
+        version = version_reported(known.version) if known else None
+        return version is not None and version >= USER_NAMESPACES.on
+
     def _groups(self) -> Iterator[PodGroup]:
         taken: dict[tuple[str, str], int] = {}
         for key, alike in self.groups.items():
@@ -337,6 +327,8 @@ class Builder:
             name = f"{name} ({count})" if count > 1 else name
             labels = tuple((key, str(value)) for key, value in alike.labels.items())
             nodes, names = tuple(alike.nodes), tuple(alike.names)
+            if spec.host_users is False and not all(map(self._has_user_namespaces, nodes)):
+                spec = replace(spec, host_users=None)
             yield PodGroup(
                 namespace, name, account, spec, nodes, names, labels, str(owner), str(made_by)
             )

@@ -13,6 +13,7 @@ from functools import cache, cached_property
 
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
+from labkit.cluster.feature_gates import EXEC_ASKS_FOR_CREATE, Features
 from labkit.cluster.objects.facts import UNREAD, Dump, NetworkPolicy, PodGroup, SecretName
 from labkit.cluster.versions import Version, apiserver_versions
 from labkit.model import Foothold
@@ -38,8 +39,6 @@ BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
 BOOTSTRAPPERS = "system:bootstrappers"
 #: The group that kubeadm gives its bootstrap tokens by default.
 KUBEADM_TOKENS = f"{BOOTSTRAPPERS}:kubeadm:default-node-token"
-#: Since Kubernetes 1.35, a WebSocket to pods/exec asks for "create" as well.
-WEBSOCKETS_ASK_FOR_CREATE = (1, 35)
 
 
 @cache
@@ -206,20 +205,26 @@ class ClusterIndex:
         return list({pods.id: pods for pods in found if pods}.values())
 
     @cached_property
+    def features(self) -> tuple[Features, ...]:
+        """What decides which features each apiserver has."""
+        by_kubelets = apiserver_versions(it.version for it in self.dump.nodes)
+        found = [it.features for it in self.dump.apiservers] or [Features()]
+        return tuple(replace(it, versions=it.versions or by_kubelets) for it in found)
+
+    @cached_property
     def versions(self) -> tuple[Version, ...]:
         """The versions that an apiserver may have, the oldest first."""
-        found = self.dump.versions or apiserver_versions(it.version for it in self.dump.nodes)
-        return tuple(sorted(found))
+        return tuple(sorted({version for it in self.features for version in it.versions}))
 
     @cached_property
     def exec_by_get(self) -> str | None:
         """What has to be found out for "get" to start a command in a pod; None if it does not."""
-        oldest, newest = self.versions[0], self.versions[-1]
-        if oldest >= WEBSOCKETS_ASK_FOR_CREATE:
+        asks = {it.has(EXEC_ASKS_FOR_CREATE) for it in self.features}
+        if asks == {True}:
             return None
-        major, minor = WEBSOCKETS_ASK_FOR_CREATE
-        known = newest < WEBSOCKETS_ASK_FOR_CREATE
-        return "" if known else f"whether the apiserver is older than {major}.{minor}"
+        major, minor = EXEC_ASKS_FOR_CREATE.on
+        older = f"whether an apiserver is older than {major}.{minor}"
+        return "" if asks == {False} else f"{older}, or has {EXEC_ASKS_FOR_CREATE.name} off"
 
 
 @dataclass

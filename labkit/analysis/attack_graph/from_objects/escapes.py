@@ -19,7 +19,7 @@ __all__ = ["IGNORED", "Escape", "escapes", "touches", "within", "writes_logs"]
 ROOT, KUBELET, TOKENS, ETCD, PKI = "root", "kubelet", "tokens", "etcd", "pki"
 CONFIG, PERSON = "config", "person"
 #: What has to be found out where a pod asks for a user namespace, and the cluster may ignore it.
-IGNORED = "whether the cluster has user namespaces: Kubernetes before 1.33 ignores hostUsers"
+IGNORED = "whether the node has user namespaces: Kubernetes before 1.33 ignores hostUsers"
 HOST_PROCESS = "host-process"
 
 

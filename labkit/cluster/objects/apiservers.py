@@ -1,0 +1,143 @@
+"""What the pods of apiservers in a dump say of them: their versions and their flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labkit.cluster.feature_gates import Features, gates_in
+from labkit.cluster.launch import launched
+from labkit.cluster.syntax.flags import parse_flags
+from labkit.cluster.syntax.source import bool_of
+from labkit.cluster.syntax.systemd import Word
+from labkit.cluster.syntax.values import sequence, text_of, words
+from labkit.cluster.versions import Version, version_in_tag
+
+__all__ = ["Apiserver", "any_of", "apiserver_of", "is_apiserver"]
+
+KIND = "kube-apiserver"
+#: Where the pods of apiservers are: those of kubeadm and its like, and those of OpenShift.
+NAMESPACES = frozenset({"kube-system", "openshift-kube-apiserver"})
+ANONYMOUS, TOKENS = "anonymous-auth", "enable-bootstrap-token-auth"
+UNREAD = "labkit cannot read with which flags it starts the apiserver"
+
+
+@dataclass(frozen=True, slots=True)
+class Apiserver:
+    """One of a cluster's apiservers.
+
+    Attributes
+    ----------
+    features : Features
+        Without a version if only the kubelets say something about it.
+    anonymous : bool or None
+        Whether it lets anonymous callers in; None if no flag says it, or a file may.
+    bootstrap_tokens : bool or None
+        Whether it takes bootstrap tokens, which is off by default; None if that is not known.
+    disabled : frozenset of str
+        The admission plugins that are switched off.
+    """
+
+    features: Features = field(default_factory=Features)
+    anonymous: bool | None = None
+    bootstrap_tokens: bool | None = None
+    disabled: frozenset[str] = frozenset()
+
+
+def is_apiserver(namespace: str, pod: str) -> bool:
+    """Say whether a pod is an apiserver's, by its name.
+
+    Examples
+    --------
+    >>> is_apiserver("kube-system", "kube-apiserver-cp1"), is_apiserver("shop", "kube-apiserver-x")
+    (True, False)
+    """
+    return namespace in NAMESPACES and pod.startswith(KIND)
+
+
+def apiserver_of(spec: Mapping[str, Any], unknowns: list[tuple[str, str]]) -> Apiserver:
+    """Return what the specification of an apiserver's pod says of it.
+
+    Parameters
+    ----------
+    spec : mapping
+        As the API has it.
+    unknowns : list of (str, str)
+        The function adds what it does not understand, and why.
+
+    Returns
+    -------
+    Apiserver
+        Incomplete if no container starts an apiserver in a way that labkit can read.
+
+    Examples
+    --------
+    >>> command = ["kube-apiserver", "--disable-admission-plugins", "PodSecurity"]
+    >>> image = "registry.k8s.io/kube-apiserver:v1.34.2"
+    >>> found = apiserver_of({"containers": [{"image": image, "command": command}]}, [])
+    >>> found.features.versions, sorted(found.disabled), found.bootstrap_tokens
+    (((1, 34),), ['PodSecurity'], False)
+    """
+    for container in sequence(spec, "containers"):
+        image = text_of(container, "image")
+        line = [Word(it, 1) for it in (*words(container, "command"), *words(container, "args"))]
+        name = image.rpartition("/")[2].partition(":")[0].partition("@")[0]
+        if not words(container, "command"):
+            line.insert(0, Word(name, 1))
+        found = launched(line, {}, {})
+        if found is None and name != KIND:
+            continue
+        if found is not None and found.kind != KIND:
+            continue
+        version = version_in_tag(image)
+        versions = (version,) if version else ()
+        if found is None or not found.complete:
+            unknowns.append((" ".join(it.text for it in line[:3]), UNREAD))
+        if found is None:
+            return Apiserver(Features(versions, complete=False))
+        flags = [(flag, it.value) for flag, it in parse_flags(KIND, found.arguments, "")[0]]
+        return _with_flags(versions, flags, unknowns, complete=found.complete)
+    unknowns.append((KIND, UNREAD))
+    return Apiserver(Features(complete=False))
+
+
+def _with_flags(
+    versions: tuple[Version, ...],
+    flags: list[tuple[str, str]],
+    unknowns: list[tuple[str, str]],
+    *,
+    complete: bool,
+) -> Apiserver:
+    given = dict(flags)  # of a flag that is there twice, the last counts
+    switches = {name: bool_of(given[name]) for name in (ANONYMOUS, TOKENS) if name in given}
+    for name, value in switches.items():
+        if value is None:
+            unknowns.append((f"--{name}={given[name]}", "neither true nor false"))
+    if complete:
+        switches.setdefault(TOKENS, False)
+    return Apiserver(
+        Features(versions, tuple(gates_in(_listed(flags, "feature-gates")).items()), complete),
+        None if "authentication-config" in given else switches.get(ANONYMOUS),
+        switches.get(TOKENS),
+        frozenset(_listed(flags, "disable-admission-plugins")),
+    )
+
+
+def _listed(flags: Iterable[tuple[str, str]], name: str) -> Iterator[str]:
+    """Yield the values of a list, which may be given several times."""
+    for flag, value in flags:
+        if flag == name:
+            yield from filter(None, map(str.strip, value.split(",")))
+
+
+def any_of(values: Iterable[bool | None]) -> bool | None:
+    """Return whether one is true; None if one is not known and none is true.
+
+    Examples
+    --------
+    >>> any_of([False, None]), any_of([None, True]), any_of([False])
+    (None, True, False)
+    """
+    found = set(values)
+    return True if True in found else None if None in found else False
