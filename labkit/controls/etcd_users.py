@@ -29,7 +29,7 @@ CONTROL = Control(
     off=no_users(),
     holds=holds,
     changes="authorization of * -> etcd@*:2379, and TLS: users are names in certificates",
-    stops=("etcd-forge", "etcd-read", "etcd-rogue-member", "flannel-credential"),
+    stops=("etcd-forge", "etcd-read", "etcd-rogue-member", "etcd-snapshot", "flannel-credential"),
     references=(
         "etcd documentation: Role-based access control",
         "Securing communications in Kubernetes (2016), etcd",

@@ -18,6 +18,7 @@ from labkit.model.rights import trusted_by
 
 __all__ = [
     "ALL_KEYS",
+    "MAINTAIN",
     "KeyRange",
     "anyone_may",
     "covered",
@@ -31,6 +32,8 @@ __all__ = [
 
 #: The role that may do everything, and that etcd makes by itself.
 ROOT = "root"
+#: The access to etcd's maintenance, such as a snapshot of everything: only of the role root.
+MAINTAIN = "maintain"
 #: The end of a range without an end.
 OPEN = b"\0"
 
@@ -151,7 +154,9 @@ def etcd_may(
     etcd : labkit.cluster.Component
     caller : Caller
         As etcd knows them: :func:`known_to_etcd`.
-    access : {"read", "write"}
+    access : {"read", "write", "maintain"}
+        The last is not about keys: no permission gives it (server/etcdserver/api/v3rpc/
+        maintenance.go).
     keys : KeyRange
 
     Returns
@@ -192,6 +197,8 @@ def _answer(env: Environment, caller: Caller, access: str, keys: KeyRange) -> tu
         return DENIED, f"etcd has no user {caller.user}"
     if ROOT in roles:
         return ALLOWED, f"{caller.user} has the role root"
+    if access == MAINTAIN:
+        return DENIED, f"{caller.user} lacks the role root, which alone maintains etcd"
     granted = [it for role in roles for it in _granted(env.etcd_roles.get(role, ()), access)]
     if covered(keys, granted):
         return ALLOWED, f"etcd's roles let {caller.user} {what}"

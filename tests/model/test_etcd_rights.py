@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit import techniques
+from labkit import controls, techniques
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Whole
 from labkit.cluster.startable import obstacles
@@ -195,6 +195,28 @@ def test_flannel_credential_is_predicted_by_the_role(
     assert technique.predict(model, technique.footholds[0]).succeeds is succeeds
     forge = techniques["etcd-forge-credential"]
     assert forge.predict(model, forge.footholds[0]).succeeds is ("write" in permissions)
+
+
+PLAINTEXT = Flag("master", "kube-apiserver.service", "encryption-provider-config", None)
+
+
+@pytest.mark.parametrize(
+    "permissions", ["{prefix: /, access: readwrite}", "{key: a, access: read}"]
+)
+def test_snapshot_needs_the_role_root_whatever_keys_a_role_gives(permissions: str) -> None:
+    """etcd, server/etcdserver/api/v3rpc/maintenance.go: only an administrator is permitted."""
+    assert snapshot(hardened(f"    - {permissions}\n", PLAINTEXT)) is False
+
+
+def test_snapshot_without_users_gives_what_is_not_encrypted() -> None:
+    free = controls["etcd-users"].flip(read_environment("hardened"), on=False)
+    assert snapshot(read_environment("hardened", free)) is False
+    assert snapshot(read_environment("hardened", (*free, PLAINTEXT))) is True
+
+
+def snapshot(env: Environment) -> bool | None:
+    technique = techniques["etcd-snapshot"]
+    return technique.predict(read_model(env), technique.footholds[0]).succeeds
 
 
 def test_probe_asks_for_the_keys_that_the_claim_is_about() -> None:
