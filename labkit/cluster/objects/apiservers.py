@@ -86,9 +86,7 @@ def apiserver_of(spec: Mapping[str, Any], unknowns: list[tuple[str, str]]) -> Ap
         if not words(container, "command"):
             line.insert(0, Word(name, 1))
         found = launched(line, {}, {})
-        if found is None and name != KIND:
-            continue
-        if found is not None and found.kind != KIND:
+        if (found.kind if found else name) != KIND:
             continue
         version = version_in_tag(image)
         versions = (version,) if version else ()
