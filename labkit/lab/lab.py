@@ -66,6 +66,8 @@ class Lab(RunningLab):
         Shows the progress; by default on standard error.
     wait : float, optional
         Seconds to wait for another process that changes the lab; by default ten minutes.
+    workshop : str
+        The workshop for which the lab is made, as a label of everything in it; "" for none.
 
     Raises
     ------
@@ -97,8 +99,10 @@ class Lab(RunningLab):
         client: docker.DockerClient | None = None,
         reporter: Reporter | None = None,
         wait: float | None = None,
+        workshop: str = "",
     ) -> None:
         super().__init__(mode, name=name, client=client)
+        self.workshop = workshop
         self.reporter = reporter or make_reporter()
         self.wait_s = lock.WAIT_S if wait is None else wait
         self._token = secrets.token_hex(8)
@@ -513,7 +517,7 @@ class Lab(RunningLab):
             reporter=self.reporter,
             wait=self.wait_s if wait is None else wait,
             image=image,
-            made_from=origin(self._plain) if image else {},
+            made_from=self._labels() if image else {},
             token=self._token,
         ) as changed:
             if changed:
@@ -573,6 +577,10 @@ class Lab(RunningLab):
         if not may_be_of(self._plain, made):
             raise made_from_others(self._plain, self.name, self.mode, made)
 
+    def _labels(self) -> dict[str, str]:
+        """Return the labels of a new lab that say what it is made from, and for which workshop."""
+        return {**origin(self._plain), **({"workshop": self.workshop} if self.workshop else {})}
+
     def _record(
         self,
         env: Environment,
@@ -603,7 +611,7 @@ class Lab(RunningLab):
 
     def _create(self, image: str) -> None:
         self._forget()
-        network = create_network(self.client, self.name, self.mode, **origin(self._plain))
+        network = create_network(self.client, self.name, self.mode, **self._labels())
         addresses = planned_addresses(network, self.environment.nodes)
         with ThreadPoolExecutor(max_workers=1) as aside:
             of_lab = (self.client, network, image, self.name, self.mode)

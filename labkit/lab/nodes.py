@@ -16,7 +16,7 @@ from labkit.cluster import Environment, Node
 from labkit.errors import EngineError, LabError, NameTaken
 from labkit.lab.engine import ALL_LABS, LABEL, LOCK, MODE, NODE, ROLE, is_of, lab_filter, labels
 from labkit.lab.machine import FileSpec, write_files
-from labkit.lab.origin import FOLDER, origin
+from labkit.lab.origin import FOLDER, WORKSHOP, of_workshop, origin
 
 __all__ = [
     "container_name",
@@ -168,7 +168,8 @@ def create_node(
         The engine cannot run it, for example because it cannot give a capability.
     """
     title = container_name(name, env.name, node.name)
-    own = labels(name, env.name, node=node.name, role=node.role, **origin(env))
+    made_from = {**origin(env), **of_workshop(network.attrs["Labels"])}
+    own = labels(name, env.name, node=node.name, role=node.role, **made_from)
     binds: dict[str, Mapping[str, str]] = {}
     for path in VOLUMES.get(node.role, ()):
         volume = f"{title}{path.replace('/', '-')}"
@@ -302,13 +303,15 @@ def find_nodes(client: docker.DockerClient, name: str, mode: str) -> list[Contai
     return sorted((c for c in found if NODE in c.labels), key=lambda c: c.name or "")
 
 
-def find_labs(client: docker.DockerClient) -> list[tuple[str, str]]:
+def find_labs(client: docker.DockerClient, workshop: str = "") -> list[tuple[str, str]]:
     """Return the name and the mode of every lab, also of one that lost its machines.
 
     Parameters
     ----------
     client : docker.DockerClient
         The engine.
+    workshop : str
+        Only labs that were made for this workshop; "" for all labs.
 
     Returns
     -------
@@ -320,7 +323,11 @@ def find_labs(client: docker.DockerClient) -> list[tuple[str, str]]:
         *(thing.attrs["Labels"] for thing in client.volumes.list(filters=ALL_LABS)),
         *(thing.attrs["Labels"] for thing in client.networks.list(filters=ALL_LABS)),
     ]
-    named = {(own.get(LABEL), own.get(MODE)) for own in found if own}
+    named = {
+        (own.get(LABEL), own.get(MODE))
+        for own in found
+        if own and (not workshop or own.get(WORKSHOP) == workshop)
+    }
     return sorted((name, mode) for name, mode in named if name and mode)
 
 

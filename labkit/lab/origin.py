@@ -9,10 +9,21 @@ from labkit.cluster import Environment
 from labkit.errors import LabError
 from labkit.lab.engine import PREFIX
 
-__all__ = ["complete", "is_made_from", "made_from_others", "may_be_of", "origin", "origin_of"]
+__all__ = [
+    "WORKSHOP",
+    "complete",
+    "is_made_from",
+    "made_from_others",
+    "may_be_of",
+    "of_workshop",
+    "origin",
+    "origin_of",
+]
 
 FILES, FOLDER = f"{PREFIX}files", f"{PREFIX}folder"
 MACHINES, KUBECONFIG = f"{PREFIX}machines", f"{PREFIX}kubeconfig"
+#: The workshop that a lab was made for; other labs do not have this label.
+WORKSHOP = f"{PREFIX}workshop"
 
 
 def origin(env: Environment) -> dict[str, str]:
@@ -85,10 +96,31 @@ def origin_of(found: Iterable[Mapping[str, str]]) -> dict[str, str]:
     for own in found:
         return {
             label.removeprefix(PREFIX): own[label]
-            for label in (FILES, FOLDER, MACHINES, KUBECONFIG)
+            for label in (FILES, FOLDER, MACHINES, KUBECONFIG, WORKSHOP)
             if label in own
         }
     return {}
+
+
+def of_workshop(found: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the label that names the workshop of a lab, without its prefix.
+
+    Parameters
+    ----------
+    found : mapping of str to str, or None
+        The labels of a container, volume or network.
+
+    Returns
+    -------
+    dict of str to str
+        Empty if the lab was not made for a workshop.
+
+    Examples
+    --------
+    >>> of_workshop({"labkit.lab": "p01", "labkit.workshop": "p"}), of_workshop(None)
+    ({'workshop': 'p'}, {})
+    """
+    return {"workshop": found[WORKSHOP]} if found and found.get(WORKSHOP) else {}
 
 
 def complete(found: Iterable[Mapping[str, str]]) -> tuple[dict[str, str], str]:

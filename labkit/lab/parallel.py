@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labkit.lab import Lab, Timings
     from labkit.lab.progress import ProgressStep, Reporter
 
-__all__ = ["Stopped", "aside", "bring_up", "checkpoint", "in_parallel"]
+__all__ = ["Stopped", "aside", "bring_up", "bring_up_labs", "checkpoint", "in_parallel"]
 
 #: Seconds after which a signal is seen.
 STEP_S = 0.1
@@ -37,9 +37,8 @@ class Stopped(LabkitError):
 class _Stoppable:
     """A reporter that can end the start of a lab at its next step."""
 
-    def __init__(self, inner: Reporter) -> None:
-        self._inner = inner
-        self.stop = threading.Event()
+    def __init__(self, inner: Reporter, stop: threading.Event) -> None:
+        self._inner, self.stop = inner, stop
 
     def step(self, title: str) -> AbstractContextManager[ProgressStep]:
         if self.stop.is_set():
@@ -250,20 +249,54 @@ def bring_up(
         A lab did not start.
     """
     from labkit.lab import Lab
+
+    labs = [Lab(mode, name=name, reporter=reporter, wait=wait_s) for mode in dict.fromkeys(modes)]
+    return bring_up_labs(labs, reporter=reporter, retain=retain)
+
+
+def bring_up_labs(
+    labs: Sequence[Lab], *, reporter: Reporter, retain: bool = False, at_once: int | None = None
+) -> list[tuple[Lab, Timings]]:
+    """Bring up labs, as :func:`bring_up` does, of any names and modes.
+
+    Parameters
+    ----------
+    labs : sequence of Lab
+        No two of them have the same name and mode.
+    reporter : Reporter
+        Shows the progress that is not of one lab alone.
+    retain : bool
+        Keep the machines of a lab that does not start.
+    at_once : int, optional
+        The most labs that start at the same time; by default all of them.
+
+    Returns
+    -------
+    list of tuple of Lab and Timings
+
+    Raises
+    ------
+    LabkitError
+        A lab did not start.
+    """
     from labkit.lab.images import ensure_node_image
 
-    stoppable = _Stoppable(reporter)
-    labs = [Lab(mode, name=name, reporter=stoppable, wait=wait_s) for mode in dict.fromkeys(modes)]
+    stop = threading.Event()
+    for lab in labs:
+        lab.reporter = _Stoppable(lab.reporter, stop)
     if any(lab.status().state != "ready" for lab in labs):
         # here, so that the threads do not build the image at the same time
         ensure_node_image(labs[0].client, reporter)
-    with postponed() as came, ThreadPoolExecutor(max_workers=max(1, len(labs))) as pool:
+    workers = max(1, at_once or len(labs))
+    with postponed() as came, ThreadPoolExecutor(max_workers=workers) as pool:
         futures = [pool.submit(lab.up, retain=retain) for lab in labs]
         _wait_for(futures, came)
         if came:
-            stoppable.stop.set()
+            stop.set()
+            waiting = {future for future in futures if future.cancel()}
+            begun = {lab: it for lab, it in zip(labs, futures, strict=True) if it not in waiting}
             with reporter.step("interrupted: end the labs that are not up yet"):
-                _give_up(dict(zip(labs, futures, strict=True)), retain=retain)
+                _give_up(begun, retain=retain)
     return list(zip(labs, _results(futures), strict=True))
 
 

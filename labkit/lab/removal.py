@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 import docker
 
-from labkit.errors import ConfigError
+from labkit.errors import ConfigError, LabError
 from labkit.lab import lock
 from labkit.lab.engine import STATUS, connect
-from labkit.lab.nodes import find_labs, remove_lab
+from labkit.lab.nodes import find_labs, labels_of, remove_lab
+from labkit.lab.origin import WORKSHOP
 
 if TYPE_CHECKING:
     from labkit.lab.lab import Lab
     from labkit.lab.progress import Reporter
 
-__all__ = ["Leftover", "find", "find_all"]
+__all__ = ["Leftover", "find", "find_all", "require_workshop"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Leftover:
         Shows for whom the removal waits.
     wait : float or None
         Seconds to wait for another process that changes the lab.
+    workshop : str
+        The workshop that the lab must have been made for; "" for any lab.
     """
 
     client: docker.DockerClient
@@ -41,6 +44,7 @@ class Leftover:
     mode: str
     reporter: Reporter
     wait: float | None
+    workshop: str = ""
 
     def down(self, *, force: bool = False) -> int:
         """Remove everything of the lab.
@@ -60,14 +64,46 @@ class Leftover:
         LabBusy
             Another process changes the lab.
         LabError
-            The engine refuses to remove one of them.
+            The engine refuses to remove one of them, or a part of the lab was not made for the
+            workshop.
         """
-        lab = (self.client, self.name, self.mode)
         if force:
-            return remove_lab(*lab) + lock.remove_keeper(*lab)
+            return self._remove()
+        lab = (self.client, self.name, self.mode)
         wait = lock.DOWN_WAIT_S if self.wait is None else min(self.wait, lock.DOWN_WAIT_S)
         with lock.exclusive(*lab, "down", reporter=self.reporter, wait=wait):
-            return remove_lab(*lab) + lock.remove_keeper(*lab)
+            return self._remove()
+
+    def _remove(self) -> int:
+        lab = (self.client, self.name, self.mode)
+        if self.workshop:
+            require_workshop(*lab, self.workshop)
+        return remove_lab(*lab) + lock.remove_keeper(*lab)
+
+
+def require_workshop(client: docker.DockerClient, name: str, mode: str, workshop: str) -> None:
+    """Refuse a lab of which a part was not made for a workshop.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    name, mode : str
+        The lab's name and mode. A lab that does not exist is not refused.
+    workshop : str
+        The workshop.
+
+    Raises
+    ------
+    LabError
+        A machine, volume or network of the lab does not have the workshop's label.
+    """
+    if any(own.get(WORKSHOP) != workshop for own in labels_of(client, name, mode)):
+        raise LabError(
+            f"lab {name!r} ({mode}) was not made for the workshop {workshop!r}",
+            hint=f"choose another --prefix; or remove that lab: labkit down --name {name} "
+            f"--mode {mode}",
+        )
 
 
 def find(
@@ -108,9 +144,13 @@ def find(
 
 
 def find_all(
-    client: docker.DockerClient | None = None, *, reporter: Reporter, wait: float | None
+    client: docker.DockerClient | None = None,
+    *,
+    reporter: Reporter,
+    wait: float | None,
+    workshop: str = "",
 ) -> list[Leftover]:
-    """Return every lab on the engine, to remove it.
+    """Return every lab on the engine, or every lab of a workshop, to remove it.
 
     Parameters
     ----------
@@ -120,6 +160,8 @@ def find_all(
         Shows the progress.
     wait : float or None
         Seconds to wait for another process that changes a lab.
+    workshop : str
+        Only labs that were made for this workshop; "" for all labs.
 
     Returns
     -------
@@ -131,4 +173,5 @@ def find_all(
         Docker Engine does not answer.
     """
     client = connect(client)
-    return [Leftover(client, *lab, reporter, wait) for lab in find_labs(client)]
+    found = find_labs(client, workshop)
+    return [Leftover(client, *lab, reporter, wait, workshop) for lab in found]

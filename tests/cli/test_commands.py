@@ -188,7 +188,11 @@ def test_interrupt_removes_what_is_not_yet_up(
 
     def wait_for(futures: Any, came: list[BaseException]) -> None:
         deadline = time.monotonic() + 60
-        while not any(f.done() for f in futures):
+
+        def waits(future: Any) -> bool:
+            return not future.done() and not future.running()
+
+        while not (any(f.done() for f in futures) and not any(map(waits, futures))):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         came.append(KeyboardInterrupt())
@@ -295,7 +299,7 @@ def test_down_needs_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
     labs = [("default", "gone"), ("x", "insecure")]
     monkeypatch.setattr("labkit.lab.removal.connect", lambda *_: None)
-    monkeypatch.setattr("labkit.lab.removal.find_labs", lambda _: labs)
+    monkeypatch.setattr("labkit.lab.removal.find_labs", lambda *_: labs)
     monkeypatch.setattr("labkit.lab.removal.remove_lab", remove)
     monkeypatch.setattr("labkit.lab.lock.exclusive", lambda *_, **__: contextlib.nullcontext())
     monkeypatch.setattr("labkit.lab.lock.remove_keeper", lambda *_: 0)
