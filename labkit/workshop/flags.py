@@ -7,10 +7,11 @@ import hashlib
 import hmac
 
 from labkit import agents
+from labkit.errors import LabError
 from labkit.workshop.definition import SOLVED, Outcome
 from labkit.workshop.edited import EditedLab
 
-__all__ = ["KEY", "check_flag", "derive_flag", "flag_of"]
+__all__ = ["KEY", "check_flag", "compare_flag", "derive_flag", "flag_of", "key_of"]
 
 #: The key of a lab, on its master.
 KEY = "/var/lib/labkit/workshop/key"
@@ -37,8 +38,33 @@ def flag_of(lab: EditedLab, exercise: str) -> str:
     LabError
         The lab's master does not answer.
     """
-    key = lab.exec(lab.master, agents.argv("workshop_key", KEY)).text.strip()
-    return derive_flag(bytes.fromhex(key), exercise)
+    return derive_flag(key_of(lab), exercise)
+
+
+def key_of(lab: EditedLab) -> bytes:
+    """Return the key of a lab, which its first reader makes.
+
+    Parameters
+    ----------
+    lab : EditedLab
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    LabError
+        The lab's master does not answer, or its file does not hold a key.
+    """
+    text = lab.exec(lab.master, agents.argv("workshop_key", KEY)).text.strip()
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise LabError(
+            f"{KEY} on {lab.master} is not labkit's",
+            hint=f"labkit exec {lab.master} --name {lab.name} --mode {lab.mode} -- rm {KEY}",
+        ) from error
 
 
 def derive_flag(key: bytes, exercise: str) -> str:
@@ -77,8 +103,32 @@ def check_flag(lab: EditedLab, exercise: str, answer: object) -> Outcome:
     -------
     Outcome
     """
+    return compare_flag(flag_of(lab, exercise), exercise, answer)
+
+
+def compare_flag(right: str, exercise: str, answer: object) -> Outcome:
+    """Compare an answer with a known flag.
+
+    Parameters
+    ----------
+    right : str
+        The flag.
+    exercise : str
+        The exercise's name.
+    answer : object
+        A text, or None if there is no answer yet.
+
+    Returns
+    -------
+    Outcome
+
+    Examples
+    --------
+    >>> compare_flag("labkit-flag-1", "etcd-1", "labkit-flag-2")
+    not yet: this is not the flag of etcd-1 in this lab
+    """
     text = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer or "")
-    given, flag = text.strip().encode(), flag_of(lab, exercise).encode()
+    given, flag = text.strip().encode(errors="replace"), right.encode()
     if not given:
         return Outcome("no-answer", ("there is no answer: put the flag into the variable answer",))
     if hmac.compare_digest(given, flag):

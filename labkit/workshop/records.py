@@ -1,13 +1,14 @@
 """What a participant has solved, kept on the lab's master: a new kernel loses nothing.
 
-A participant who is root on the master can write the file; nothing here prevents it.
+A participant who is root on the master can write the file. So for the board of a workshop it is a
+claim, which :mod:`labkit.workshop.proofs` proves.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from labkit import agents
 from labkit.errors import LabError
@@ -33,21 +34,26 @@ class Record:
         The state that the last check found; "" before the first check.
     hints : tuple of int
         The numbers of the hints that were shown.
+    answer : object
+        The answer that solved it, as JSON has it; None for an exercise without one.
     """
 
     solved: bool = False
     tries: int = 0
     state: str = ""
     hints: tuple[int, ...] = ()
+    answer: object = field(default=None, repr=False)
 
 
-def after_check(record: Record, outcome: Outcome) -> Record:
+def after_check(record: Record, outcome: Outcome, answer: object = None) -> Record:
     """Return the record of an exercise after a check.
 
     Parameters
     ----------
     record : Record
     outcome : Outcome
+    answer : object
+        What the participant answered. The last answer that solves the exercise is kept.
 
     Returns
     -------
@@ -57,13 +63,43 @@ def after_check(record: Record, outcome: Outcome) -> Record:
     --------
     >>> after_check(Record(), Outcome("open"))
     Record(solved=False, tries=1, state='open', hints=())
+    >>> after_check(Record(), Outcome("solved"), {"insecure": {"b", "a"}}).answer
+    {'insecure': ['a', 'b']}
     """
     return replace(
         record,
         solved=record.solved or outcome.solved,
         tries=record.tries + 1,
         state=outcome.state,
+        answer=as_json(answer) if outcome.solved else record.answer,
     )
+
+
+def as_json(answer: object) -> object:
+    """Return an answer with what JSON cannot express replaced: sets, tuples, bytes, other keys.
+
+    Parameters
+    ----------
+    answer : object
+
+    Returns
+    -------
+    object
+
+    Examples
+    --------
+    >>> as_json({"a": {2, 1}, "b": ("x", None), 3: b"flag"})
+    {'a': [1, 2], 'b': ['x', None], '3': 'flag'}
+    """
+    if isinstance(answer, Mapping):
+        return {str(key): as_json(value) for key, value in answer.items()}
+    if isinstance(answer, (set, frozenset)):
+        return [as_json(item) for item in sorted(answer, key=str)]
+    if isinstance(answer, (list, tuple)):
+        return [as_json(item) for item in answer]
+    if isinstance(answer, bytes):
+        return answer.decode(errors="replace")
+    return answer if isinstance(answer, (str, int, float, bool, type(None))) else str(answer)
 
 
 def next_hint(exercise: Exercise, record: Record) -> tuple[str, Record]:

@@ -86,7 +86,7 @@ def check(name: str, answer: object = None, *, lab: str | None = None) -> Outcom
     if outcome.state == "does-not-run":
         return outcome  # the master may be what does not run
     records = _read(edited)
-    records[name] = after_check(records.get(name, Record()), outcome)
+    records[name] = after_check(records.get(name, Record()), outcome, answer)
     _write(edited, records)
     return outcome
 
