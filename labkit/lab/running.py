@@ -311,6 +311,11 @@ class RunningLab:
         return read_environment(self._plain.folder, edits) if edits else self._plain
 
     @property
+    def master(self) -> str:
+        """The name of the lab's master."""
+        return self._master_name
+
+    @property
     def addresses(self) -> dict[str, str]:
         """The present address of each running machine by name, as the engine reports it."""
         network = find_network(self.client, self.name, self.mode)

@@ -115,7 +115,11 @@ def _gather(
     (folder / "notebooks").mkdir()
     for name, data in participants_notebooks().items():
         (folder / "notebooks" / name).write_bytes(data)
-    about = {"pythons": pythons, "platform": sysconfig.get_platform()}
+    about = {
+        "pythons": pythons,
+        "platform": sysconfig.get_platform(),
+        "image": images.node_image_tag(),
+    }
     (folder / "bundle.json").write_text(json.dumps(about, indent=1) + "\n")
     (folder / "install.py").write_bytes(INSTALLER.read_bytes())
 

@@ -52,11 +52,6 @@ class EditedLab(Lab):
         """The names of the cluster's machines: all but the attacker's."""
         return tuple(node.name for node in self._plain.nodes if node.role != "attacker")
 
-    @property
-    def master(self) -> str:
-        """The name of the lab's master."""
-        return self._master_name
-
     def _files(self, node: Node) -> dict[str, str]:
         argv = agents.argv("configuration")
         output = self.exec(node.name, argv, stdin=json.dumps(sorted(node.files)).encode())

@@ -8,6 +8,7 @@ import hmac
 
 from labkit import agents
 from labkit.errors import LabError
+from labkit.lab.running import RunningLab
 from labkit.workshop.definition import SOLVED, Outcome
 from labkit.workshop.edited import EditedLab
 
@@ -41,12 +42,12 @@ def flag_of(lab: EditedLab, exercise: str) -> str:
     return derive_flag(key_of(lab), exercise)
 
 
-def key_of(lab: EditedLab) -> bytes:
+def key_of(lab: RunningLab) -> bytes:
     """Return the key of a lab, which its first reader makes.
 
     Parameters
     ----------
-    lab : EditedLab
+    lab : RunningLab
 
     Returns
     -------

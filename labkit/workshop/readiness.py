@@ -1,0 +1,212 @@
+"""The evening before a workshop: check the machine that will run the labs of all participants."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+from labkit.errors import ConfigError, LabkitError
+from labkit.lab.doctor import doctor
+from labkit.lab.engine import connect
+from labkit.lab.images import node_image_tag
+from labkit.resources import PACKAGE
+from labkit.workshop.board_page import HOST, PORT, port_problem
+from labkit.workshop.bundle import ROOT
+from labkit.workshop.copies import participants_notebooks
+from labkit.workshop.room import NEEDS, left_for_labs, names_of
+
+__all__ = ["Finding", "bundle_finding", "readiness"]
+
+DOCTOR = "labkit doctor"
+OK, NOT_OK, UNKNOWN = "ok", "not ok", "unknown"
+#: What is checked here for as many labs as there will be.
+FOR_ALL = ("Memory", "Disk", "inotify")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check.
+
+    Parameters
+    ----------
+    name : str
+        What was checked.
+    verdict : str
+        "ok", "not ok" or "unknown".
+    detail : str
+        What was found.
+    fix : str
+        The command to run next; "" if it is ok.
+    """
+
+    name: str
+    verdict: str
+    detail: str
+    fix: str = ""
+
+
+def readiness(
+    participants: int, modes: int, prefix: str, bundle: Path | None, port: int = PORT
+) -> list[Finding]:
+    """Check everything that a workshop needs on the machine that runs the labs.
+
+    Parameters
+    ----------
+    participants : int
+        How many.
+    modes : int
+        The number of labs of each participant.
+    prefix : str
+        The beginning of the names of the labs.
+    bundle : pathlib.Path or None
+        The archive for the participants' machines; None if there will be none.
+    port : int
+        The port of the board's page.
+
+    Returns
+    -------
+    list of Finding
+
+    Raises
+    ------
+    ConfigError
+        The prefix or the number of participants is not valid.
+    """
+    names_of(prefix, participants)
+    return list(_findings(participants * modes, bundle, port))
+
+
+def _findings(labs: int, bundle: Path | None, port: int) -> Iterator[Finding]:
+    try:
+        client = connect()
+    except LabkitError:
+        client = None
+    for check in doctor(client):
+        if check.name not in FOR_ALL:
+            verdict = OK if check.ok else NOT_OK
+            yield Finding(check.name, verdict, check.detail, "" if check.ok else check.fix)
+    yield from _capacity(client, labs)
+    yield _try(
+        "Notebooks",
+        _write_copies,
+        "labkit workshop make DIR, which says what is wrong",
+    )
+    yield bundle_finding(bundle)
+    problem = port_problem(port)
+    where = f"{HOST}:{port} for the board"
+    if problem:
+        fix = f"labkit workshop board --serve --port 0; or: ss -ltnp sport = :{port}"
+        yield Finding("Port", NOT_OK, f"{where}: {problem}", fix)
+    else:
+        yield Finding("Port", OK, f"{where} is free")
+
+
+def _capacity(client: docker.DockerClient | None, labs: int) -> Iterator[Finding]:
+    """Check that as many labs fit, besides those that are up already."""
+    try:
+        left = left_for_labs(client) if client is not None else None
+    except LabkitError:
+        left = None
+    for need in NEEDS:
+        name = f"{need.name.capitalize()} for {labs} labs"
+        wanted = f"{need.shown(need.each * labs + need.spare)} needed"
+        amount = None if left is None else need.left(left)
+        if left is None or amount is None:
+            yield Finding(name, UNKNOWN, f"{wanted}; the engine did not say what is free", DOCTOR)
+            continue
+        fits = need.fitting(left)
+        detail = f"{need.shown(amount)} free, {wanted}; {fits:.0f} labs fit"
+        good = fits >= labs
+        yield Finding(name, OK if good else NOT_OK, detail, "" if good else need.fix)
+
+
+def _try(name: str, action: Callable[[], str], fix: str) -> Finding:
+    try:
+        return Finding(name, OK, action())
+    except (LabkitError, OSError) as error:
+        return Finding(name, NOT_OK, getattr(error, "message", str(error)), fix)
+
+
+def _write_copies() -> str:
+    copies = participants_notebooks()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in copies.items():
+            Path(folder, name).write_bytes(data)
+    return f"{len(copies)} copies for participants can be written"
+
+
+def bundle_finding(file: Path | None) -> Finding:
+    """Check that a bundle holds the present notebooks, labkit and node image.
+
+    Parameters
+    ----------
+    file : pathlib.Path or None
+        The archive; None if no bundle was named.
+
+    Returns
+    -------
+    Finding
+
+    Examples
+    --------
+    >>> bundle_finding(None).verdict
+    'unknown'
+    """
+    name = "Bundle"
+    if file is None:
+        fix = "labkit workshop doctor --bundle FILE; labkit bundle FILE writes one"
+        return Finding(name, UNKNOWN, "no bundle was named", fix)
+    again = f"labkit bundle {file}"
+    try:
+        old = _differences(file)
+    except FileNotFoundError:
+        return Finding(name, NOT_OK, f"{file} does not exist", again)
+    except (ConfigError, OSError, tarfile.TarError, zipfile.BadZipFile, KeyError, ValueError):
+        return Finding(name, NOT_OK, f"{file} is not a complete bundle", again)
+    if old:
+        return Finding(name, NOT_OK, f"{file} is not fresh: other {', '.join(old)}", again)
+    return Finding(name, OK, f"{file} holds the present notebooks, labkit and image")
+
+
+def _differences(file: Path) -> list[str]:
+    """Return which parts of a bundle differ from what is installed here."""
+    old = []
+    with tarfile.open(file, "r:") as archive:
+        found = {it.name: it for it in archive.getmembers() if it.isfile()}
+
+        def read(name: str) -> bytes:
+            stream = archive.extractfile(found[f"{ROOT}/{name}"])
+            return stream.read() if stream else b""
+
+        copies = participants_notebooks()
+        names = [name for name in found if name.startswith(f"{ROOT}/notebooks/")]
+        if {name.rpartition("/")[2]: read(name.partition("/")[2]) for name in names} != copies:
+            old.append("notebooks")
+        [wheel] = (name for name in found if name.startswith(f"{ROOT}/wheels/labkit-"))
+        with zipfile.ZipFile(io.BytesIO(read(wheel.partition("/")[2]))) as packed:
+            sources = {it: packed.read(it) for it in packed.namelist() if it.startswith("labkit/")}
+        ours = {
+            f"labkit/{path.relative_to(PACKAGE).as_posix()}": path.read_bytes()
+            for path in PACKAGE.rglob("*.py")
+            if "_data" not in path.relative_to(PACKAGE).parts
+        }
+        theirs = {
+            name: data
+            for name, data in sources.items()
+            if name.endswith(".py") and not name.startswith("labkit/_data/")
+        }
+        if ours != theirs:
+            old.append("labkit")
+        if f"{ROOT}/node.tar.gz" not in found:
+            raise ConfigError(f"{file} holds no node image")
+        if json.loads(read("bundle.json")).get("image") != node_image_tag():
+            old.append("node image")
+    return old

@@ -1,0 +1,390 @@
+"""A room full of people: a lab for each participant, on one engine."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import docker
+
+from labkit.errors import ConfigError, LabError
+from labkit.lab import Lab, Timings, removal
+from labkit.lab.capacity import Capacity, capacity_of
+from labkit.lab.doctor import GIB, PAIR
+from labkit.lab.engine import connect
+from labkit.lab.images import ensure_node_image, find_node_image
+from labkit.lab.network import find_network
+from labkit.lab.nodes import find_labs
+from labkit.lab.parallel import bring_up_labs, in_parallel
+from labkit.lab.progress import ProgressStep, Reporter
+from labkit.workshop.flags import key_of
+from labkit.workshop.ledger import Ledger, Seat, ledger_of
+
+__all__ = [
+    "MOST",
+    "NEEDS",
+    "Need",
+    "left_for_labs",
+    "names_of",
+    "open_room",
+    "remove_room",
+    "require_capacity",
+]
+
+#: The most participants: their numbers have two digits.
+MOST = 99
+PREFIX = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
+#: The most labs that are removed at the same time.
+REMOVED_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What labs take of one resource.
+
+    Parameters
+    ----------
+    name : str
+        The resource: a field of :class:`~labkit.lab.capacity.Capacity`.
+    each : int
+        What one lab takes.
+    spare : int
+        What must stay free for everything else.
+    fix : str
+        What to do if there is too little.
+    """
+
+    name: str
+    each: int
+    spare: int
+    fix: str
+
+    def left(self, capacity: Capacity) -> int | None:
+        """Return what an engine has left; None if it did not say.
+
+        Parameters
+        ----------
+        capacity : Capacity
+
+        Returns
+        -------
+        int or None
+        """
+        left: int | None = getattr(capacity, self.name)
+        return left
+
+    def fitting(self, capacity: Capacity) -> float:
+        """Return how many labs fit; infinity if the engine did not say what it has left.
+
+        Parameters
+        ----------
+        capacity : Capacity
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> need = Need("memory", each=100, spare=50, fix="")
+        >>> need.fitting(Capacity(memory=360)), need.fitting(Capacity())
+        (3, inf)
+        """
+        left = self.left(capacity)
+        return math.inf if left is None else max(0, (left - self.spare) // self.each)
+
+    def shown(self, amount: int) -> str:
+        """Return an amount of the resource as text.
+
+        Parameters
+        ----------
+        amount : int
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> NEEDS[0].shown(3 << 29), NEEDS[2].shown(700)
+        ('1.5 GiB', '700')
+        """
+        return f"{amount / GIB:.1f} GiB" if self.name in ("memory", "disk") else str(amount)
+
+
+#: What a lab of one mode takes.
+NEEDS = (
+    Need("memory", 5 * GIB // 4, GIB, "free -h; end other programs, or use a larger machine"),
+    Need("disk", GIB // 2, 2 * GIB, "docker system df"),
+    Need("threads", 1000, 2000, "sudo sysctl kernel.pid_max=4194304"),
+    Need("inotify", PAIR // 2, PAIR, "sudo sysctl fs.inotify.max_user_instances=8192"),
+)
+
+
+def names_of(prefix: str, participants: int) -> list[str]:
+    """Return the names of the labs of a workshop.
+
+    Parameters
+    ----------
+    prefix : str
+        A lower-case letter, then up to 29 lower-case letters, digits and hyphens.
+    participants : int
+        From 1 to 99.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ConfigError
+        The prefix or the number is another one.
+
+    Examples
+    --------
+    >>> names_of("p", 3)
+    ['p01', 'p02', 'p03']
+    """
+    if not PREFIX.fullmatch(prefix):
+        raise ConfigError(
+            f"{prefix!r} is not a valid prefix for the names of labs",
+            hint="use a lower-case letter, then up to 29 lower-case letters, digits and hyphens",
+        )
+    if not 1 <= participants <= MOST:
+        raise ConfigError(
+            f"a workshop has 1 to {MOST} participants, and not {participants}",
+            hint="use a second --prefix for the others",
+        )
+    return [f"{prefix}{number:02}" for number in range(1, participants + 1)]
+
+
+def left_for_labs(client: docker.DockerClient) -> Capacity:
+    """Return what an engine has left for more labs.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+
+    Returns
+    -------
+    Capacity
+        The labs that are up have taken their part of the inotify instances.
+
+    Raises
+    ------
+    EngineError
+        The engine does not answer.
+    """
+    found = capacity_of(client)
+    if found.inotify is None:
+        return found
+    return replace(found, inotify=found.inotify - PAIR // 2 * len(find_labs(client)))
+
+
+def require_capacity(capacity: Capacity, missing: Mapping[str, int], again: str) -> None:
+    """Refuse to start more labs than fit.
+
+    Parameters
+    ----------
+    capacity : Capacity
+        What the engine has left.
+    missing : mapping of str to int
+        The number of labs that are not up, by the participant's name.
+    again : str
+        The command that brings up fewer labs, with ``{}`` for the number of participants.
+
+    Raises
+    ------
+    LabError
+        There is too little of a resource. It says what is free, what is needed and how many
+        participants fit.
+
+    Examples
+    --------
+    >>> require_capacity(Capacity(memory=6 << 30), {"p01": 2, "p02": 2}, "up {}")
+    >>> require_capacity(Capacity(memory=5 << 30), {"p01": 2, "p02": 2}, "up {}")
+    Traceback (most recent call last):
+    labkit.errors.LabError: 4 more labs do not fit on this engine: 1 of 2 participants fits
+      | memory: 5.0 GiB free, 6.0 GiB needed (1.2 GiB for a lab, and 1.0 GiB to spare)
+      next: up 1
+    """
+    labs = sum(missing.values())
+    short = [need for need in NEEDS if need.fitting(capacity) < labs]
+    if not short:
+        return
+    room = min(need.fitting(capacity) for need in short)
+    fitting, taken = 0, 0
+    for count in missing.values():
+        taken += count
+        if taken > room:
+            break
+        fitting += 1
+    verb = "fits" if fitting == 1 else "fit"
+    raise LabError(
+        f"{labs} more labs do not fit on this engine: "
+        f"{fitting} of {len(missing)} participants {verb}",
+        evidence=[
+            f"{need.name}: {need.shown(need.left(capacity) or 0)} free, "
+            f"{need.shown(need.each * labs + need.spare)} needed ({need.shown(need.each)} for a "
+            f"lab, and {need.shown(need.spare)} to spare)"
+            for need in short
+        ],
+        hint=again.format(fitting) if fitting else short[0].fix,
+    )
+
+
+class _Named:
+    """A reporter whose steps begin with the name of a lab."""
+
+    def __init__(self, inner: Reporter, name: str) -> None:
+        self._inner, self._name = inner, name
+
+    def step(self, title: str) -> AbstractContextManager[ProgressStep]:
+        return self._inner.step(f"{self._name} {title}")
+
+
+class _ParticipantsLab(Lab):
+    """A lab whose key the trainer's machine notes before anybody else can work in the lab."""
+
+    ledger: Ledger
+    came_up: Callable[[], None]
+
+    def up(self, *, retain: bool = False) -> Timings:
+        timings = super().up(retain=retain)
+        network = find_network(self.client, self.name, self.mode)
+        seat = Seat(self.name, self.mode)
+        if network is not None and (seat, str(network.id)) not in self.ledger.read().keys:
+            self.ledger.add_key(seat, str(network.id), key_of(self).hex())
+        self.came_up()
+        return timings
+
+
+def open_room(
+    prefix: str,
+    participants: int,
+    modes: Sequence[str],
+    *,
+    reporter: Reporter,
+    retain: bool = False,
+    wait_s: float | None = None,
+) -> list[tuple[Lab, Timings]]:
+    """Bring up the labs of all participants, a few at a time; labs that are up stay as they are.
+
+    First it checks that all of them fit. If one lab cannot start, the others go on. An interrupt
+    removes the labs that are not up yet, and leaves those that are.
+
+    Parameters
+    ----------
+    prefix : str
+        The workshop: the beginning of the names of its labs.
+    participants : int
+        How many.
+    modes : sequence of str
+        Names or folders of environments: each participant has a lab in each of them.
+    reporter : Reporter
+        Shows the progress.
+    retain : bool
+        Keep the machines of a lab that does not start.
+    wait_s : float, optional
+        Seconds to wait for another process that changes one of these labs.
+
+    Returns
+    -------
+    list of tuple of Lab and Timings
+
+    Raises
+    ------
+    LabError
+        The labs do not fit, a lab of that name was not made for this workshop, or a lab did not
+        start.
+    ConfigError
+        The prefix, the number or a mode is not valid.
+    """
+    client, ledger = connect(), ledger_of(prefix)
+    labs = [
+        _ParticipantsLab(
+            mode,
+            name=name,
+            client=client,
+            reporter=_Named(reporter, name),
+            wait=wait_s,
+            workshop=prefix,
+        )
+        for name in names_of(prefix, participants)
+        for mode in dict.fromkeys(modes)
+    ]
+    missing = _missing(labs, prefix)
+    if missing:
+        options = "".join(f" --mode {mode}" for mode in dict.fromkeys(modes))
+        again = f"labkit workshop up --participants {{}} --prefix {prefix}{options}"
+        require_capacity(left_for_labs(client), missing, again)
+        if find_node_image(client) is None:  # without it, only the memory in total was known
+            ensure_node_image(client, reporter)
+            require_capacity(left_for_labs(client), missing, again)
+    if not find_labs(client, prefix):
+        ledger.start_again()
+    at_once = max(1, int(client.info().get("NCPU", 1)))
+    with reporter.step(f"workshop {prefix}: {len(labs)} labs, {at_once} at a time") as step:
+        up = itertools.count(1)
+        for lab in labs:
+            lab.ledger = ledger
+            lab.came_up = lambda: step.line(f"{next(up)} of {len(labs)} are up")
+        return bring_up_labs(labs, reporter=reporter, retain=retain, at_once=at_once)
+
+
+def _missing(labs: Sequence[Lab], workshop: str) -> dict[str, int]:
+    """Return how many labs of each participant are not up; refuse labs of somebody else."""
+
+    def is_missing(lab: Lab) -> bool:
+        removal.require_workshop(lab.client, lab.name, lab.mode, workshop)
+        return lab.status().state != "ready"
+
+    missing: dict[str, int] = {}
+    for lab, absent in zip(labs, in_parallel(labs, is_missing), strict=True):
+        if absent:
+            missing[lab.name] = missing.get(lab.name, 0) + 1
+    return missing
+
+
+def remove_room(
+    prefix: str, *, reporter: Reporter, force: bool = False, wait_s: float | None = None
+) -> dict[Seat, int]:
+    """Remove the labs that were made for a workshop, and no other lab.
+
+    Parameters
+    ----------
+    prefix : str
+        The workshop.
+    reporter : Reporter
+        Shows the progress.
+    force : bool
+        Do not wait for a process that changes a lab.
+    wait_s : float, optional
+        Seconds to wait for such a process.
+
+    Returns
+    -------
+    dict of Seat to int
+        The number of removed containers, volumes and networks of each lab.
+
+    Raises
+    ------
+    LabError
+        A lab cannot be removed.
+    """
+    names_of(prefix, 1)
+    found = removal.find_all(reporter=reporter, wait=wait_s, workshop=prefix)
+    removed: dict[Seat, int] = {}
+    for start in range(0, len(found), REMOVED_AT_ONCE):
+        batch = found[start : start + REMOVED_AT_ONCE]
+        with reporter.step(f"remove {', '.join(f'{lab.name} ({lab.mode})' for lab in batch)}"):
+            counts = in_parallel(batch, lambda lab: lab.down(force=force))
+        removed |= {
+            Seat(lab.name, lab.mode): count for lab, count in zip(batch, counts, strict=True)
+        }
+    return removed
