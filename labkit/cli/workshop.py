@@ -1,4 +1,4 @@
-"""``labkit workshop``: the exercises, their checks and hints, and the participants' notebooks."""
+"""``labkit workshop``: exercises, their checks and hints, notebooks, and a room's labs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labkit.cli import room
 from labkit.cli._options import Name, Quiet
 from labkit.cli.notebooks import say_how_to_open, write_notebooks
 from labkit.errors import ConfigError
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Exercises: show, check and hint; and the participants' copies of the notebooks.",
+    help="Exercises: show, check and hint; the participants' copies of the notebooks; and the labs "
+    "of a room full of people: up, down, board and doctor.",
     no_args_is_help=True,
 )
+for command in (room.up, room.down, room.board, room.doctor):
+    app.command()(command)
 Which = Annotated[str, typer.Argument(metavar="EXERCISE", help="A name from labkit workshop list.")]
 
 

@@ -384,12 +384,14 @@ def networks_of(client: docker.DockerClient, workshop: str) -> dict[Seat, str]:
     }
 
 
-def as_table(board: Board) -> Table:
+def as_table(board: Board, *, begun: bool = False) -> Table:
     """Return a board as a table for a terminal.
 
     Parameters
     ----------
     board : Board
+    begun : bool
+        Leave out the exercises that nobody has checked, so that the table fits a screen.
 
     Returns
     -------
@@ -412,6 +414,8 @@ def as_table(board: Board) -> Table:
         table.add_column(Text(name), justify="center", no_wrap=True)
     for it in board.exercises:
         cells = [board.cell(name, it.name) for name in board.participants]
+        if begun and all(cell.state in (NOTHING, UNKNOWN) for cell in cells):
+            continue
         marks = [Text(MARKS[cell.state], STYLES[cell.state]) for cell in cells]
         table.add_row(Text(it.name), Text(it.kind), *marks)
     table.add_section()

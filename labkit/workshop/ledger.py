@@ -51,7 +51,7 @@ class LedgerContent:
     @property
     def seats(self) -> list[Seat]:
         """The seats of the workshop, sorted by name and mode."""
-        return sorted({seat for seat, _ in self.keys})
+        return sorted({*(seat for seat, _ in self.keys), *self.proved})
 
 
 @dataclass(frozen=True, slots=True)

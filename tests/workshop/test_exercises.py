@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from labkit.errors import NoSuchName
 from labkit.workshop import Hint, Outcome, exercises
 from labkit.workshop.checks import Mistake, compare, smallest_set, tally
 from labkit.workshop.definition import KINDS, Exercise
+from labkit.workshop.ledger import Seat
+from labkit.workshop.proofs import parse_claims, prove
 from labkit.workshop.records import Record, after_check, next_hint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -230,7 +233,12 @@ def test_prediction_is_proven_both_ways(exercise: Exercise) -> None:
         outcome = exercise.check(lab, answer_of(wrong.code))
         assert outcome.state == wrong.state, wrong.what
         assert wrong.says in repr(outcome), wrong.what
-    assert exercise.check(lab, answer_of(exercise.solution)).solved
+    answer = answer_of(exercise.solution)
+    assert exercise.check(lab, answer).solved
+    kept = after_check(Record(), Outcome("solved"), answer)
+    [(_, claim)] = parse_claims(json.dumps({"it": asdict(kept)}).encode()).items()
+    client: Any = None
+    assert prove(exercise, claim, Seat("p01", exercise.mode), client, None).solved, "for the board"
 
 
 @pytest.mark.parametrize(
