@@ -21,8 +21,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
 import labkit
+from labkit.cli import app
 from labkit.errors import ConfigError, LabBusy, LabError, NoSuchLab
 from labkit.lab import nodes, parallel, removal
 from labkit.lab.capacity import Capacity
@@ -689,3 +691,70 @@ def test_what_the_engine_does_not_say_is_unknown(
     found = look(monkeypatch, left)
     assert found["Memory for 4 labs"].verdict == "unknown"
     assert all(it.fix for it in found.values() if it.verdict != "ok")
+
+
+# -- the commands ----------------------------------------------------------------------------
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["workshop", *arguments])
+
+
+def test_interrupted_up_says_what_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(room, "open_room", interrupt)
+    done = run("up", "--participants", "2")
+    assert done.exit_code == 130
+    assert "labs that are up stay up" in done.stderr
+    assert "labkit workshop down --prefix p" in done.stderr
+
+
+def test_board_in_a_pipe_is_printed_once_with_its_csv(
+    monkeypatch: pytest.MonkeyPatch, people: Room, tmp_path: Path
+) -> None:
+    people.claims[ONE] = {"etcd-2": Record(True, 1)}
+    people.found[ONE, "etcd-2"] = "solved"
+    monkeypatch.setattr("labkit.lab.engine.connect", lambda: FakeEngine([]))
+    monkeypatch.setattr("labkit.workshop.ledger.ledger_of", lambda _: people.watch.ledger)
+    file = tmp_path / "results.csv"
+    done = run("board", "--csv", str(file))
+    assert done.exit_code == 0, done.output
+    assert "1 solved" in done.stdout
+    assert "p01,02-etcd,etcd-2,harden,solved,20" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_flags_for_ctfd_are_for_this_user_only(
+    monkeypatch: pytest.MonkeyPatch, ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.add_key(ONE, "net", KEY)
+    monkeypatch.setattr("labkit.lab.engine.connect", lambda: FakeEngine([], {ONE: "net"}))
+    monkeypatch.setattr("labkit.workshop.ledger.ledger_of", lambda _: ledger)
+    file = tmp_path / "ctfd.csv"
+    assert run("board", "--ctfd", str(file)).exit_code == 0
+    assert derive_flag(bytes.fromhex(KEY), "etcd-1") in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_file_that_cannot_be_written_is_an_error_with_a_hint(
+    monkeypatch: pytest.MonkeyPatch, ledger: Ledger, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("labkit.lab.engine.connect", lambda: FakeEngine([]))
+    monkeypatch.setattr("labkit.workshop.ledger.ledger_of", lambda _: ledger)
+    done = run("board", "--ctfd", str(tmp_path / "gone" / "ctfd.csv"))
+    assert done.exit_code == 1
+    assert "cannot be written" in done.stderr
+    assert "next: ls -ld" in done.stderr
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("ok", 0), ("unknown", 0), ("not ok", 1)])
+def test_doctor_fails_for_what_is_wrong_only(
+    monkeypatch: pytest.MonkeyPatch, verdict: str, status: int
+) -> None:
+    finding = readiness.Finding("Memory", verdict, "none", "free -h")
+    monkeypatch.setattr(readiness, "readiness", lambda *_: [finding])
+    done = run("doctor")
+    assert done.exit_code == status
+    assert done.stdout.splitlines() == [f"{verdict:<7}  Memory: none", "         next: free -h"]
