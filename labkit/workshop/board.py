@@ -68,7 +68,7 @@ MEANINGS: Mapping[str, str] = {
     CLAIMED: "the lab's record says so, and it is not proved yet",
     REFUTED: "the record says so, and the lab or the answer does not pass the check: check again",
     TRIED: "checked, and not solved",
-    UNKNOWN: "the lab does not answer, or there is none",
+    UNKNOWN: "the lab does not answer, or does not exist",
 }
 #: States of a check that say nothing about the lab, and how often they are tried again.
 NO_RESULT, MOST_TRIES = ("unclear", "no-key"), 3

@@ -150,7 +150,7 @@ class Ledger:
         Returns
         -------
         pathlib.Path or None
-            Where the earlier one is now; None if there is none.
+            Where the earlier one is now; None without an earlier one.
 
         Raises
         ------
