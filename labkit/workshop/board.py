@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import docker
+from docker.errors import APIError
 
 from labkit.errors import LabBusy, LabkitError, NoSuchLab
 from labkit.lab.engine import LABEL, MODE
@@ -225,6 +226,8 @@ class Watch:
                 f"there is no workshop {self.workshop!r} on this engine",
                 hint=f"labkit workshop up --participants 12 --prefix {self.workshop}",
             )
+        if not self._labs:  # the first time: show what was proved before, at once
+            show(self._board(seats, {}, content))
         present = [seat for seat in seats if seat in networks]
         found = in_parallel(present, lambda seat: self._read(seat, networks[seat]))
         records = {seat: it for seat, it in zip(present, found, strict=True) if it is not None}
@@ -262,7 +265,7 @@ class Watch:
                     seat.mode, name=seat.name, client=self.client, reporter=QuietReporter()
                 )
             claims = read_claims(lab)
-        except LabkitError:
+        except (LabkitError, APIError):
             self._labs.pop(seat, None)
             return None
         self._labs[seat] = network, lab

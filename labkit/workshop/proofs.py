@@ -7,6 +7,7 @@ import json
 import docker
 
 from labkit.errors import LabError
+from labkit.lab.connection import connection_to
 from labkit.lab.progress import QuietReporter
 from labkit.workshop.definition import Exercise, Outcome
 from labkit.workshop.edited import EditedLab
@@ -18,8 +19,9 @@ __all__ = ["parse_claims", "prove", "read_claims"]
 
 #: The most bytes that are read of a lab's record: several times what all exercises take.
 LONGEST = 200_000
-#: Seconds for a lab to show its record.
-READ_S = 10.0
+#: Seconds for a lab to show its record, and for the program that reads it there: one lab that does
+#: not answer must not stop the board.
+READ_S, PROGRAM_S = 10.0, 6
 NO_ANSWER = Outcome("no-answer", ("the record holds no answer: check the exercise again",))
 NO_KEY = Outcome("no-key", ("the trainer's machine does not know the key of this lab",))
 
@@ -41,13 +43,14 @@ def read_claims(lab: EditedLab) -> dict[str, Record]:
     LabError
         The lab's master does not answer, or its record is malformed.
     """
-    argv = ["head", f"--bytes={LONGEST}", PROGRESS]
-    output = lab.exec(lab.master, argv, timeout=READ_S, check=False)
-    if output.exit_code and "No such file" in output.error:
+    argv = ["timeout", "--kill-after=1", str(PROGRAM_S), "head", f"--bytes={LONGEST}", PROGRESS]
+    master = lab.container(lab.master)
+    code, output, error = connection_to(master).run(argv, None, "", READ_S)
+    if code and b"No such file" in error:
         return {}
-    if output.exit_code:
+    if code:
         raise LabError("the record cannot be read", hint=f"labkit status --name {lab.name}")
-    return parse_claims(output.stdout[:LONGEST])
+    return parse_claims(output[:LONGEST])
 
 
 def parse_claims(data: bytes) -> dict[str, Record]:

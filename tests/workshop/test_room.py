@@ -437,7 +437,7 @@ def test_claim_is_claimed_until_it_is_proved(people: Room) -> None:
     people.found[ONE, "etcd-2"] = "solved"
     seen: list[str] = []
     people.watch.round(lambda it: seen.append(it.cell("p01", "etcd-2").state))
-    assert seen == ["claimed", "solved"]
+    assert seen == ["unknown", "claimed", "solved"]
 
 
 def test_proof_is_kept_when_the_lab_is_reset_or_gone(people: Room) -> None:
