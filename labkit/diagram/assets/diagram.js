@@ -48,6 +48,7 @@ class Page {
     this.name = `lkd${(pages += 1)}`;
     this.number = 0;
     this.waiting = new Map();
+    this.sent = null; // the flips that were asked for and are not shown yet
     this.chosen = null; // what the details show: {kind, id}
     this.found = null; // the attack paths that were asked for
     this.path = 0;
@@ -132,6 +133,7 @@ class Page {
   }
 
   finish(number) {
+    this.sent = null;
     const entry = this.waiting.get(number);
     if (entry) clearInterval(entry.timer);
     this.waiting.delete(number);
@@ -167,10 +169,12 @@ class Page {
     this.title.textContent = `${scene.name}: ${scene.findings}`;
     this.draw();
     this.showLegend();
-    this.showControls();
+    this.redraw(this.controls, () => this.showControls());
     this.fill(this.start, scene.starts);
     this.fill(this.goal, scene.goals);
-    if (this.chosen) this.choose(this.chosen.kind, this.chosen.id);
+    if (this.chosen) {
+      this.redraw(this.pane, () => this.choose(this.chosen.kind, this.chosen.id));
+    }
     if (focused) {
       const again = [...this.picture.querySelectorAll("[data-key]")]
         .find((it) => it.getAttribute("data-key") === focused);
@@ -339,6 +343,16 @@ class Page {
 
   // -- the details ------------------------------------------------------------------------
 
+  // Draws a part again; the button of the control that had the focus has it again.
+  redraw(part, draw) {
+    const active = part.contains(document.activeElement) ? document.activeElement : null;
+    draw();
+    const name = active && (active.dataset.control || active.dataset.lab);
+    const again = name && [...part.querySelectorAll("[data-control]")]
+      .find((it) => it.dataset.control === name);
+    if (again) again.focus();
+  }
+
   details(title, ...children) {
     this.pane.replaceChildren(
       ...(title ? [h("h4", { class: "lkd-h" }, title)] : []), ...children.flat(Infinity));
@@ -426,6 +440,7 @@ class Page {
   }
 
   wanted() {
+    if (this.sent) return this.sent;
     const flipped = this.scene.controls.filter((it) => it.in_model !== it.from_start);
     return Object.fromEntries(flipped.map((it) => [it.name, it.in_model]));
   }
@@ -443,13 +458,9 @@ class Page {
   }
 
   showControls() {
-    const focused = document.activeElement && this.controls.contains(document.activeElement)
-      ? document.activeElement.getAttribute("data-control") : null;
     this.controls.replaceChildren(...this.scene.controls.map((it) =>
       h("li", {}, this.toggle(it.name), this.inLab(it))));
     this.showEffect();
-    const again = focused && this.controls.querySelector(`[data-control="${focused}"]`);
-    if (again) again.focus();
   }
 
   inLab(it) {
@@ -460,6 +471,7 @@ class Page {
   }
 
   flip(wanted, name) {
+    this.sent = wanted;
     this.ask({ ask: "flip", wanted }, () => {
       const it = name && this.control(name);
       if (it) this.say(`${name} is ${it.in_model ? "in place" : "missing"} in the model.`, "");
