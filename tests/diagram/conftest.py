@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "Chromium is not installed; next: scripts/chromium, which installs it or says how"
 #: Seconds that a busy machine may take for one step of a test.
-PATIENCE_S = 120
+PATIENCE_S = 90
 OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -53,6 +53,20 @@ def click_line(page: Page) -> Callable[[str], None]:
         page.mouse.click(*point)
 
     return click
+
+
+@pytest.fixture
+def tab_to(page: Page) -> Callable[..., None]:
+    """Return a function that presses Tab until a condition on the focused element holds."""
+
+    def move(script: str, key: str = "Tab") -> None:
+        for _ in range(120):
+            if page.evaluate(f"((it) => {script})(document.activeElement)"):
+                return
+            page.keyboard.press(key)
+        pytest.fail(f"no element by {key}: {script}", pytrace=False)
+
+    return move
 
 
 @pytest.fixture

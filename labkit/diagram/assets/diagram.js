@@ -75,8 +75,12 @@ class Page {
   }
 
   build(el) {
-    // JupyterLab's own shortcuts would take the arrows and Enter
-    el.dataset.lmSuppressShortcuts = "true";
+    // JupyterLab would take the arrows, Enter and letters as its own shortcuts
+    el.addEventListener("keydown", (event) => {
+      const forNotebook = event.ctrlKey || event.metaKey || event.altKey
+        || (event.shiftKey && event.key === "Enter");
+      if (!forNotebook) event.stopPropagation();
+    });
     this.title = h("strong", { class: "lkd-title" });
     this.legend = h("ul", { class: "lkd-legend", "aria-label": "Lines" });
     this.picture = h("div", { class: "lkd-picture" });
