@@ -31,6 +31,10 @@ env: $(STAMP) ## Create the Python environment in .venv
 engine: $(STAMP)
 	@scripts/docker-engine $(BIN)/python
 
+.PHONY: browser
+browser: $(STAMP)
+	@scripts/chromium || echo "the tests in a browser cannot run" >&2
+
 .PHONY: lab
 lab: engine ## Bring up both clusters, check the model in them, show the results
 	@$(LABKIT) up $(MODES)
@@ -45,7 +49,7 @@ notebooks: $(STAMP) ## Open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=notebooks $(AS_ROOT)
 
 .PHONY: test
-test: engine ## Run all tests: unit tests, lab tests and notebooks
+test: engine browser ## Run all tests: unit tests, tests in a browser, lab tests and notebooks
 	@$(LABKIT) image build >/dev/null
 	@status=0; \
 	$(UNIT) --numprocesses auto --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=180 $(PYTEST) || status=$$?; \
@@ -104,6 +108,10 @@ docs: $(STAMP) ## Build the documentation site in site/; needs no network
 regenerate: $(STAMP) ## Run the notebooks again, store their output, draw the README's picture (needs make lab)
 	@$(BIN)/python scripts/regenerate-notebooks
 	@$(BIN)/python scripts/readme-picture
+
+.PHONY: screenshots
+screenshots: browser ## Photograph the living diagram in JupyterLab for the documentation
+	@LABKIT_SCREENSHOTS=docs $(BIN)/python -m pytest -q tests/diagram/test_jupyterlab.py $(PYTEST)
 
 .PHONY: matrix
 matrix: $(STAMP) ## Fill the truth matrix in docs/ (needs make lab); continues an interrupted run

@@ -24,6 +24,7 @@ MENU = {
     "The course": tuple(f"notebooks/{p.stem}" for p in sorted(ROOT.glob("notebooks/*.ipynb"))),
     "Use it": (
         "docs/analysis",
+        "docs/diagram",
         "docs/your-own-cluster",
         "docs/ci",
         "docs/formats",

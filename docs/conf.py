@@ -15,7 +15,8 @@ nb_execution_mode = "off"
 nb_mime_priority_overrides = [
     ("html", "text/html", 0),
     ("html", "image/png", 1),
-    ("html", "text/plain", 2),
+    ("html", "image/svg+xml", 2),
+    ("html", "text/plain", 3),
 ]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]

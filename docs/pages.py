@@ -42,6 +42,7 @@ MODULES = (
     "labkit.verification",
     "labkit.matrix",
     "labkit.render",
+    "labkit.diagram",
     "labkit.formats",
 )
 LONGEST_VALUE = 160

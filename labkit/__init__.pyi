@@ -2,6 +2,7 @@ from ._version import __version__
 from .analysis import attack_paths, diff, find_threats, minimal_cut, reach, with_control
 from .cluster import Environment, read_environment
 from .controls import Control
+from .diagram import living_diagram
 from .lab import Lab, LabStatus, Output, Timings, attach, doctor, list_labs
 from .loading import load_model
 from .model import Channel, Claim, Foothold, Model, Source
@@ -36,6 +37,7 @@ __all__ = [
     "doctor",
     "find_threats",
     "list_labs",
+    "living_diagram",
     "load_model",
     "minimal_cut",
     "reach",

@@ -27,6 +27,7 @@ MODULES = (
     "labkit.verification",
     "labkit.techniques",
     "labkit.controls",
+    "labkit.diagram",
 )
 #: The checks of numpydoc that are left out, each with the reason.
 EXCLUDED = {

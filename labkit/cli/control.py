@@ -73,20 +73,16 @@ def take(
 
 def _flip(control: str, mode: str, name: str, on: bool, quiet: bool, wait: float | None) -> None:
     from labkit import controls
+    from labkit.controls._in_lab import flip_in_lab
     from labkit.lab import Lab
-    from labkit.lab.traces import undertaking
 
     found = controls[control]
     lab = Lab(mode, name=name, reporter=reporter(quiet), wait=wait)
     word = "on" if on else "off"
-    title = f"control {word} {found.name}"
-    with lab.exclusive(title), undertaking(title, found.leaves):
-        lab.recover()
-        edits = found.flip(lab.environment, on)
-        if edits == lab.environment.edits:
-            say(f"{found.name} is already {word}", quiet=quiet)
-            return
-        timings = lab.apply(edits)
+    timings = flip_in_lab(lab, found, on)
+    if timings is None:
+        say(f"{found.name} is already {word}", quiet=quiet)
+        return
     say(f"{found.name} is {word} in lab {name} ({lab.mode}), {timings.seconds:.1f} s", quiet=quiet)
 
 

@@ -10,7 +10,17 @@ from labkit.render.groups import Box, Edge
 from labkit.render.layers import Rows, arrange, measure
 from labkit.render.layout import HEIGHT, WIDTH, Area, Point, is_known, place
 
-__all__ = ["Plan", "Stroke", "free", "label_size", "plan"]
+__all__ = [
+    "Curve",
+    "Plan",
+    "Stroke",
+    "clipped",
+    "free",
+    "label_size",
+    "labelled",
+    "plan",
+    "point_on",
+]
 
 LABEL_HEIGHT, LABEL_CHARACTER = 0.2, 0.082
 # Positions of a label on its line, from 0 to 1, the best one first
@@ -90,12 +100,12 @@ def plan(boxes: Iterable[Box], edges: Sequence[Edge]) -> Plan:
         points, frames, size = place(chosen)
         curves = _straight(points, edges)
         widths = dict.fromkeys(points, WIDTH)
-        return Plan(points, widths, frames, _labelled(points, widths, edges, curves), size)
+        return Plan(points, widths, frames, labelled(points, widths, edges, curves), size)
     order = arrange(chosen, edges)
     for stretch in (1.0, 1.35, 1.8, 2.4):
         rows = measure(order, stretch)
         curves = [_through(rows, number, edge) for number, edge in enumerate(edges)]
-        strokes = _labelled(rows.points, rows.widths, edges, curves)
+        strokes = labelled(rows.points, rows.widths, edges, curves)
         if all(stroke.label for stroke in strokes):
             break
     return Plan(rows.points, rows.widths, rows.frames, strokes, rows.size)
@@ -137,12 +147,22 @@ def _straight(points: dict[Box, Point], edges: Sequence[Edge]) -> list[Curve]:
         rad = 0.14 if (edge.server, edge.client) in pairs else 0.0
         dx, dy = end[0] - start[0], end[1] - start[1]
         middle = ((start[0] + end[0]) / 2 + rad * dy, (start[1] + end[1]) / 2 - rad * dx)
-        curves.append(_clipped(start, middle, end))
+        curves.append(clipped(start, middle, end))
     return curves
 
 
-def _clipped(start: Point, middle: Point, end: Point) -> Curve:
-    """Return the part of a quadratic curve outside the boxes at its ends, as a cubic one."""
+def clipped(start: Point, middle: Point, end: Point) -> Curve:
+    """Return the part of a quadratic curve outside the boxes at its ends, as a cubic one.
+
+    Parameters
+    ----------
+    start, middle, end : (float, float)
+        The middles of the boxes, which are :data:`WIDTH` wide, and the point between them.
+
+    Returns
+    -------
+    tuple of (float, float)
+    """
 
     def at(t: float) -> Point:
         a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t**2
@@ -198,7 +218,9 @@ def _spots(curve: Curve, edge: Edge) -> list[Point]:
             return [((curve[0][0] + curve[3][0]) / 2, y - 0.08)]
         return [(x - 0.02 + away, (y + to_y) / 2)]
     starts = range(0, len(curve) - 1, 3)
-    found = [_on(curve[i : i + 4], spot) for spot, i in product(SPOTS, starts) if _sloped(curve, i)]
+    found = [
+        point_on(curve[i : i + 4], spot) for spot, i in product(SPOTS, starts) if _sloped(curve, i)
+    ]
     (x, y), (to_x, to_y) = curve[0], curve[-1]
     if abs(y - to_y) < 1e-6 and abs(to_x - x) < label_size(edge.label)[0] + 0.4:
         # the label would hide the whole arrow
@@ -212,7 +234,25 @@ def _sloped(curve: Curve, start: int) -> bool:
     return len(curve) == 4 or x != to_x or abs(y - to_y) > HEIGHT * 1.01
 
 
-def _on(part: Sequence[Point], t: float) -> Point:
+def point_on(part: Sequence[Point], t: float) -> Point:
+    """Return a point of a cubic curve.
+
+    Parameters
+    ----------
+    part : sequence of (float, float)
+        The four points of the curve.
+    t : float
+        From 0 to 1.
+
+    Returns
+    -------
+    (float, float)
+
+    Examples
+    --------
+    >>> point_on([(0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (3.0, 0.0)], 0.5)
+    (1.5, 0.0)
+    """
     a, b, c, d = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3
     p, q, r, s = part
     return (
@@ -224,12 +264,26 @@ def _on(part: Sequence[Point], t: float) -> Point:
 # -- labels ---------------------------------------------------------------------------------
 
 
-def _labelled(
+def labelled(
     points: dict[Box, Point],
     widths: dict[Box, float],
     edges: Sequence[Edge],
     curves: Sequence[Curve],
 ) -> tuple[Stroke, ...]:
+    """Give each line a label where it covers no box, no other label and the fewest lines.
+
+    Parameters
+    ----------
+    points : dict of Box to (float, float)
+    widths : dict of Box to float
+    edges : sequence of Edge
+    curves : sequence of Curve
+        One for each edge.
+
+    Returns
+    -------
+    tuple of Stroke
+    """
     taken = [
         (x - widths[box] / 2, y - HEIGHT / 2, x + widths[box] / 2, y + HEIGHT / 2)
         for box, (x, y) in points.items()
@@ -258,7 +312,7 @@ class _Lines:
         for number, curve in enumerate(curves):
             for start in range(0, len(curve) - 1, 3):
                 for step in range(13):
-                    x, y = _on(curve[start : start + 4], step / 12)
+                    x, y = point_on(curve[start : start + 4], step / 12)
                     cell = (round(x / CELL), round(y / CELL))
                     self.cells.setdefault(cell, set()).add(number)
 

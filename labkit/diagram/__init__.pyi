@@ -1,0 +1,3 @@
+from .living import living_diagram
+
+__all__ = ["living_diagram"]
