@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from labkit.errors import ProbeTimeout
+from labkit.lab import Output
 from labkit.techniques._lib.machines import waiting
 from labkit.techniques._lib.machines.waiting import wait_for
+from labkit.techniques._lib.wire import capture
 
 
 @pytest.fixture
@@ -45,3 +47,17 @@ def test_load_that_rises_meanwhile_counts(clock: list[float]) -> None:
 def test_error_of_an_attempt_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         wait_for(SimpleNamespace(stretch=lambda: 1.0), lambda: 1 / 0, 5, "")
+
+
+def test_poisoning_that_ended_before_anybody_looked_is_not_waited_for(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the client calls the false server at once: the victims know the truth again."""
+    monkeypatch.setattr(capture, "run", lambda *_: Output(0, b"02:42:0a:00:00:01\n", b""))
+    monkeypatch.setattr(capture, "address_in_lab", lambda _, node: node)
+    lab: Any = SimpleNamespace(stretch=lambda: 1.0)
+    pairs = [("master", "etcd1"), ("master", "etcd2")]
+    capture.wait_until_poisoned(lab, "worker1", pairs, lambda: clock[0] > 3)
+    assert clock[0] < 6
+    with pytest.raises(ProbeTimeout, match="master did not believe worker1"):
+        capture.wait_until_poisoned(lab, "worker1", pairs, lambda: False)

@@ -87,9 +87,17 @@ def capture(
             run(lab, here, ["touch", f"{folder}/stop"])
             return future.result().stdout
 
-        wait_until_poisoned(lab, here, poisoned)
         argv = ["test", "-e", f"{folder}/pcap"]
-        wait_for(lab, lambda: not run(lab, here, argv).exit_code, PATIENCE, "tcpdump did not write")
+        wait_until_poisoned(lab, here, poisoned, future.done)
+        wait_for(
+            lab,
+            lambda: future.done() or not run(lab, here, argv).exit_code,
+            PATIENCE,
+            "tcpdump did not write",
+        )
+        if future.done():
+            future.result()  # why it failed
+            raise ProbeError(f"the capture on {here} ended before there was something to capture")
         yield stop
 
 
@@ -102,13 +110,23 @@ def between(lab: Lab, pairs: Sequence[tuple[str, str]], what: str) -> str:
     return f"{what} and ({' or '.join(hosts)})"
 
 
-def wait_until_poisoned(lab: Lab, here: str, poisoned: Sequence[tuple[str, str]]) -> None:
-    """Wait until the machines have the attacker's MAC address for each other."""
-    if poisoned:
-        own = run(lab, here, ["cat", "/sys/class/net/eth0/address"]).text.strip()
-        for victim, others in _by_victim(poisoned).items():
-            believes = partial(_is_at, lab, victim, others, own)
-            wait_for(lab, believes, PATIENCE, f"{victim} did not believe {here}")
+def wait_until_poisoned(
+    lab: Lab, here: str, poisoned: Sequence[tuple[str, str]], ended: Callable[[], bool]
+) -> None:
+    """Wait until the machines have the attacker's MAC address for each other.
+
+    The program that poisons them may have `ended` before anybody looked, and told them the truth.
+    """
+    if not poisoned:
+        return
+    own = run(lab, here, ["cat", "/sys/class/net/eth0/address"]).text.strip()
+
+    def believes(victim: str, others: Sequence[str]) -> bool:
+        return ended() or _is_at(lab, victim, others, own)
+
+    for victim, others in _by_victim(poisoned).items():
+        missing = f"{victim} did not believe {here}"
+        wait_for(lab, partial(believes, victim, others), PATIENCE, missing)
 
 
 def neighbours(lab: Lab, poisoned: Sequence[tuple[str, str]]) -> list[Trace]:

@@ -154,7 +154,7 @@ def _intercept_calls(
     with aside() as pool, leaving(lab, *traces):
         stdin = json.dumps(job).encode()
         future = pool.submit(run, lab, here, argv, stdin=stdin, timeout=stay + MARGIN, check=True)
-        wait_until_poisoned(lab, here, pairs)
+        wait_until_poisoned(lab, here, pairs, future.done)
         said = [target.call(lab)]
         while not wait([future], timeout=CALL).done:
             said.append(target.call(lab))
