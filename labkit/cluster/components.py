@@ -163,7 +163,7 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
     elif kind == "kube-scheduler":
         settings, odd = read_scheduler_config(*found)
     elif kind == "etcd":
-        settings = read_etcd_config(*found)
+        settings, odd = read_etcd_config(*found)
     elif kind == "dockerd":
         settings = read_docker_config(*found)
         for key in sorted({key for key, _ in settings} & set(component.settings)):

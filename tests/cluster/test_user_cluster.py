@@ -337,7 +337,8 @@ def test_kubelet_without_its_configuration_has_unknown_claims(kubeadm: Path):
 def test_hard_way_cluster_has_the_expected_channels(hardway: Path):
     env = read_cluster(hardway)
     found = claims(hardway)
-    api = ("tls1.2", "verified", "anonymous", "enforced")
+    # no RBAC objects are among the files
+    api = ("tls1.2", "verified", "anonymous", "unknown")
     for client in (
         "kubelet@node-0",
         "kube-proxy@node-0",
@@ -355,7 +356,7 @@ def test_hard_way_cluster_has_the_expected_channels(hardway: Path):
         "tls1.2",
         "verified",
         "required",
-        "enforced",
+        "unknown",
     )
     assert env.encryption["kube-apiserver@server"].providers == (
         ("secrets", ("aescbc", "identity")),
