@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from labkit.cluster.componentconfig import (
@@ -25,8 +25,8 @@ from labkit.cluster.defaults import (
 from labkit.cluster.facts import Component, Node
 from labkit.cluster.kubeconfig import read_kubeconfig
 from labkit.cluster.syntax.flags import parse_flags
-from labkit.cluster.syntax.source import Setting, Unknown, broken, trying
-from labkit.cluster.units import Command
+from labkit.cluster.syntax.source import Collected, Setting, Unknown, broken, trying
+from labkit.cluster.units import Command, is_left_out
 
 __all__ = ["read_components"]
 
@@ -98,6 +98,8 @@ def _component(
     with trying(unknowns):
         read = _with_files(node, component, unknowns)
     component = read or replace(_beside_a_file(component), complete=False)
+    if kind == "dockerd":
+        component = replace(component, settings=_with_hosts(component.settings))
     client = None
     with trying(unknowns):
         client = _with_kubeconfig(node, component, unknowns)
@@ -156,7 +158,12 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
         return component
     found = _file(node, component, name)
     if found is None:
-        return component
+        setting, copied = component.setting(name), isinstance(unknowns, Collected)
+        if not setting.value or not is_left_out(node, setting.value, copied=copied):
+            return component
+        why = f"whether {node.name} has it is not known: no file of its folder was copied"
+        unknowns.append(Unknown(component.source.path, None, setting.value, why))
+        return replace(component, complete=False)
     settings: Settings
     if kind == "kube-proxy":
         settings, odd = read_kube_proxy_config(*found)
@@ -176,6 +183,23 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
     merged = _group([*settings, *((k, s) for k, many in component.settings.items() for s in many)])
     config = found[1] if kind in {"kube-proxy", "containerd"} else ""
     return replace(component, settings=merged, config=config)
+
+
+def _with_hosts(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, tuple[Setting, ...]]:
+    """Return settings of dockerd with its addresses as URLs (docker's opts/hosts.go)."""
+    found = dict(settings)
+    if "host" in found:
+        found["host"] = tuple(replace(it, value=_docker_url(it.value)) for it in found["host"])
+    return found
+
+
+def _docker_url(text: str) -> str:
+    scheme, separator, rest = text.strip().rpartition("://")
+    if not separator and rest:
+        scheme, separator = "tcp", "://"
+    if scheme == "tcp" and (not rest or rest.startswith(":")):
+        rest = f"localhost{rest}"
+    return f"{scheme}{separator}{rest}"
 
 
 def _beside_a_file(component: Component) -> Component:

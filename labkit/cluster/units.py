@@ -24,7 +24,7 @@ from labkit.cluster.syntax.systemd import (
     split,
 )
 
-__all__ = ["Command", "from_environment", "read_units", "unit_commands"]
+__all__ = ["Command", "from_environment", "is_left_out", "read_units", "unit_commands"]
 
 #: Where systemd looks for units, the first folder wins: systemd.unit(5); /lib is that of
 #: distributions without a merged /usr.
@@ -176,17 +176,31 @@ def _environment(node: Node, unit: Unit, *, copied: bool) -> _Variables:
                 sources[key] = Source(file.source, line, f"{key}={value}")
         if not named and path == NODE_ENVIRONMENT:
             values.update({"NODE": node.name, "NODE_IP": node.name})
-        elif not named and (not item.value.startswith("-") or _left_out(node, path, copied)):
+        elif not named and (
+            not item.value.startswith("-") or is_left_out(node, path, copied=copied)
+        ):
             complete = False
             text = f"EnvironmentFile={item.value}"
             unknowns.append(Unknown(item.path, item.line, text, f"not among {node.name}'s files"))
     return _Variables(values, sources, unknowns, complete)
 
 
-def _left_out(node: Node, path: str, copied: bool) -> bool:
+def is_left_out(node: Node, path: str, *, copied: bool) -> bool:
     """Say whether a file that may be absent may also just not have been copied.
 
     Another file of its folder says that the folder was copied.
+
+    Parameters
+    ----------
+    node : Node
+    path : str
+        It may have wildcards.
+    copied : bool
+        True if the files were copied from machines: an environment's are complete.
+
+    Returns
+    -------
+    bool
     """
     folder = re.split(r"[*?\[]", path)[0].rpartition("/")[0]
     return copied and not any(each.rpartition("/")[0] == folder for each in node.files)

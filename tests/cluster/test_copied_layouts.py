@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis import attack_paths
 from labkit.cluster import Environment, read_cluster
 from labkit.model import Model, read_model
 
@@ -410,3 +411,54 @@ def test_a_distribution_that_is_not_read_is_named(folder: Path, path: str, name:
     write(folder, f"worker1/{path}", "")
     [found] = said(read_cluster(folder), "recognises and does not read")
     assert f"worker1 runs {name}," in found
+
+
+# docker's opts/hosts.go: an address without a scheme is tcp://, one without a host is localhost
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("0.0.0.0:2375", ("none", "allow-all")),
+        ("tcp://0.0.0.0", ("none", "allow-all")),
+        ("tcp://:2375", ("closed", "closed")),
+        ("tcp://", ("closed", "closed")),
+    ],
+)
+def test_addresses_of_dockerd_are_read_as_docker_reads_them(
+    folder: Path, host: str, found: tuple[str, str]
+) -> None:
+    unix = "unix:///var/run/docker.sock"
+    text = f"[Service]\nExecStart=/usr/bin/dockerd -H {unix} -H {host}\n"
+    write(folder, "worker1/etc/systemd/system/docker.service", text)
+    assert values(folder, "anyone@network -> dockerd@worker1:2375") == found
+    text = f'{{"hosts": ["{unix}", "{host}"]}}'
+    write(folder, "worker1/etc/docker/daemon.json", text)
+    write(
+        folder,
+        "worker1/etc/systemd/system/docker.service",
+        "[Service]\nExecStart=/usr/bin/dockerd\n",
+    )
+    assert values(folder, "anyone@network -> dockerd@worker1:2375") == found
+
+
+@pytest.mark.parametrize(("other", "found"), [("", "unknown"), ("key.json", "closed")])
+def test_configuration_that_dockerd_reads_by_default_may_not_have_been_copied(
+    folder: Path, other: str, found: str
+) -> None:
+    text = "[Service]\nExecStart=/usr/bin/dockerd\n"
+    write(folder, "worker1/etc/systemd/system/docker.service", text)
+    if other:
+        write(folder, f"worker1/etc/docker/{other}", "{}")
+    assert values(folder, "anyone@network -> dockerd@worker1:2375")[0] == found
+    assert bool(said(read_cluster(folder), "/etc/docker/daemon.json")) is not bool(other)
+
+
+def test_flags_beside_a_configuration_of_etcd_that_was_not_copied_do_not_count(
+    folder: Path,
+) -> None:
+    file = folder / MANIFESTS / "etcd.yaml"
+    line = "    - etcd\n"
+    file.write_text(file.read_text().replace(line, f"{line}    - --config-file=/etc/etcd.yml\n"))
+    model = read_model(read_cluster(folder))
+    found = {it.client_authentication.value for it in model.channels if "-> etcd@cp1" in it.id}
+    assert found == {"unknown"}
+    assert attack_paths(model, "network", "admin").possible

@@ -121,3 +121,43 @@ def test_anonymous_callers_with_an_unread_role_leave_the_claim_unknown(folder: P
         "anonymous",
         "unknown",
     )
+
+
+MANIFEST = "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
+
+
+@pytest.mark.parametrize(
+    ("modes", "line", "goals"),
+    [
+        ("AlwaysAllow", "", {"admin", "secrets"}),
+        ("ABAC", "{}", {"admin", "secrets"}),
+        ("ABAC", '{"group": "system:serviceaccounts:shop"}', {"admin", "secrets"}),
+        ("ABAC", '{"user": "system:serviceaccount:shop:web"}', {"admin", "secrets"}),
+        ("ABAC", '{"user": "system:serviceaccount:shop:web", "readonly": true}', {"secrets"}),
+        ("ABAC", '{"user": "alice"}', set()),
+    ],
+)
+def test_tokens_of_pods_count_for_other_authorizers_as_well(
+    folder: Path, modes: str, line: str, goals: set[str]
+) -> None:
+    file = folder / MANIFEST
+    flags = f"={modes}\n    - --authorization-policy-file=/etc/kubernetes/abac.jsonl\n"
+    file.write_text(file.read_text().replace("=Node,RBAC\n", flags))
+    (folder / "cp1/etc/kubernetes/abac.jsonl").write_text(line)
+    model = read_model(read_cluster(folder))
+    assert {
+        goal for goal in ("admin", "secrets") if attack_paths(model, "pod", goal).paths
+    } == goals
+
+
+def test_a_credential_counts_at_every_apiserver(folder: Path) -> None:
+    tokens = "    - --token-auth-file=/etc/kubernetes/tokens.csv\n"
+    shutil.copytree(folder / "cp1", folder / "cp2")
+    for node in ("cp1", "cp2"):
+        (folder / node / "etc/kubernetes/tokens.csv").write_text("s3cret,alice,1\n")
+        file = folder / node / MANIFEST.removeprefix("cp1/")
+        text = file.read_text().replace("    - kube-apiserver\n", f"    - kube-apiserver\n{tokens}")
+        file.write_text(text.replace("=Node,RBAC", "=AlwaysAllow") if node == "cp2" else text)
+    model = read_model(read_cluster(folder))
+    [alice] = {it.rights for it in model.credentials if it.identity == "alice"}
+    assert [str(it) for it in alice] == ["cluster-admin"]
