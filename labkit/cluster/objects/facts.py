@@ -414,6 +414,11 @@ class Dump:
         return any_of(it.anonymous for it in self.apiservers) if self.apiservers else None
 
     @property
+    def authorizer(self) -> str:
+        """What may allow more than RBAC does; empty if nothing does."""
+        return next((it.decides for it in self.apiservers if it.decides), "")
+
+    @property
     def bootstrap_tokens(self) -> bool | None:
         """Whether an apiserver takes bootstrap tokens; None if no pod says it."""
         return any_of(it.bootstrap_tokens for it in self.apiservers) if self.apiservers else None

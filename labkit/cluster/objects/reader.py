@@ -57,7 +57,14 @@ DUMP_COMMAND = (
     "clusterrolebindings,services,endpointslices,networkpolicies,ingresses,deployments,daemonsets,"
     "statefulsets,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations -A -o json"
 )
-CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+#: Of nodes with the control plane or with etcd; the last two are those of RKE and of MicroK8s.
+CONTROL_PLANE_LABELS = (
+    "node-role.kubernetes.io/control-plane",
+    "node-role.kubernetes.io/master",
+    "node-role.kubernetes.io/etcd",
+    "node-role.kubernetes.io/controlplane",
+    "node.kubernetes.io/microk8s-controlplane",
+)
 CHANGE = frozenset({"update", "patch", "*"})
 YAML = frozenset({".yaml", ".yml"})
 FINISHED = frozenset({"Succeeded", "Failed"})
@@ -214,7 +221,7 @@ class Builder:
         if text_of(item, "status", "phase") in FINISHED:
             return
         if is_apiserver(namespace, name):
-            self._apiserver(spec, f"Pod {namespace}/{name}")
+            self._apiserver(spec, Source(self.name, None, f"Pod {namespace}/{name}"))
         account = text_of(spec, "serviceAccountName") or "default"
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
@@ -231,10 +238,19 @@ class Builder:
         if node:
             alike.nodes[node] = None
 
-    def _apiserver(self, spec: Mapping[str, Any], about: str) -> None:
+    def _apiserver(self, spec: Mapping[str, Any], source: Source) -> None:
         unread: list[tuple[str, str]] = []
-        self.apiservers.append(apiserver_of(spec, unread))
+        found = apiserver_of(spec, unread)
+        self.apiservers.append(found)
+        about = source.text
         self.unknowns += [Unknown(self.name, None, f"{about}: {it}", why) for it, why in unread]
+        if found.allows_all:
+            subjects = (("Group", "", "system:authenticated"),)
+            binding = Binding("AlwaysAllow", "", "ClusterRole", "cluster-admin", subjects, source)
+            self.bindings["", f"{about}: AlwaysAllow"] = binding
+        if found.decides:
+            why = f"{found.decides} may allow more than RBAC does"
+            self.unknowns.append(Unknown(self.name, None, about, why))
 
     def finish(self) -> Dump:
         """Return the dump, with an unknown for every kind that is missing."""
