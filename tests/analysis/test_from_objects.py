@@ -67,7 +67,8 @@ def apiserver(*command: str, name: str = "cp1", tag: str = "v1.37.0") -> Object:
     image = f"registry.k8s.io/kube-apiserver:{tag}"
     # without the flag, AlwaysAllow is the default
     with_modes = (it.replace(KUBE, f"{KUBE} {MODES}") for it in command)
-    line = [word for it in with_modes for word in (it.split() if it.startswith(KUBE) else [it])]
+    alone = f"{KUBE} {MODES}"
+    line = [word for it in with_modes for word in (it.split() if it == alone else [it])]
     made["spec"]["containers"][0] |= {"image": image, "command": line}
     return made
 

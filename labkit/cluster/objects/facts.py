@@ -268,11 +268,14 @@ class Endpoint:
     ----------
     namespace, service : str
     pods : tuple of str
+    addresses : tuple of str
+        Those of which the object does not say whose they are.
     """
 
     namespace: str
     service: str
     pods: tuple[str, ...]
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

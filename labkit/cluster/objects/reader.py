@@ -27,7 +27,7 @@ from labkit.cluster.objects.facts import (
     SecretName,
     Service,
 )
-from labkit.cluster.objects.network import NETWORK, NetworkObject
+from labkit.cluster.objects.network import NETWORK, ROUTES, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
@@ -193,12 +193,17 @@ class Builder:
     late: list[Mapping[str, Any]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _EqualPods] = field(default_factory=dict)
     unread: list[Unknown] = field(default_factory=list)
+    addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
+        if kind in ROUTES and kind not in self.kinds:
+            why = "labkit does not read this kind: which services are called from outside by it"
+            self.unknowns.append(Unknown(path, None, kind, why))
+            self.kinds.add(kind)
         if kind not in READERS and kind not in NETWORK:
             return
         self.kinds.add(kind)
@@ -237,6 +242,11 @@ class Builder:
         alike.names.append(name)
         if node:
             alike.nodes[node] = None
+        if not found.host_network:
+            # the address of a pod in its node's network says only which node
+            for address in sequence(item, "status", "podIPs") or [{"ip": None}]:
+                ip = text_of(address, "ip") or text_of(item, "status", "podIP")
+                self.addresses[ip] = (namespace, name)
 
     def _apiserver(self, spec: Mapping[str, Any], source: Source) -> None:
         unread: list[tuple[str, str]] = []
@@ -279,7 +289,7 @@ class Builder:
             accounts=tuple(self.accounts.values()),
             secrets=tuple(self.secrets.values()),
             services=tuple(it for it in self.network if isinstance(it, Service)),
-            endpoints=tuple(it for it in self.network if isinstance(it, Endpoint)),
+            endpoints=tuple(self._endpoint(it) for it in self.network if isinstance(it, Endpoint)),
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
             rbac=Rbac(tuple(aggregated(self.roles.values())), tuple(self.bindings.values())),
@@ -301,6 +311,12 @@ class Builder:
                 all(it.features.complete for it in self.apiservers),
             ),
         )
+
+    def _endpoint(self, found: Endpoint) -> Endpoint:
+        """Return an endpoint with the pods whose addresses it has."""
+        owners = (self.addresses.get(it, ("", "")) for it in found.addresses)
+        pods = [pod for home, pod in owners if pod and home == found.namespace]
+        return replace(found, pods=(*found.pods, *pods)) if pods else found
 
     def _missing_workloads(self) -> Iterator[Unknown]:
         """Yield what is not known of workloads that a rule names, and that made no pod."""
