@@ -178,6 +178,8 @@ class Builder:
         Webhooks, policies and their bindings.
     apiservers : list of Apiserver
         By their pods.
+    addresses : dict of str to (str, str)
+        The namespaces and names of pods by their own addresses.
     """
 
     name: str
