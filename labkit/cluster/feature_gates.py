@@ -130,8 +130,8 @@ class Features:
         [False, False, True]
         >>> [Features(((1, it),)).has(NODES_BY_SELECTORS) for it in (31, 32)]
         [False, True]
-        >>> Features(((1, 31), (1, 32))).has(NODES_BY_SELECTORS) is None
-        True
+        >>> print(Features(((1, 31), (1, 32))).has(NODES_BY_SELECTORS))
+        None
         """
         given = dict(self.gates)
         found = {_is_on(gate, it, given, complete=self.complete) for it in self.versions}

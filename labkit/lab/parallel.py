@@ -138,8 +138,8 @@ def in_parallel(items: Sequence[T], action: Callable[[T], R]) -> list[R]:
 def checkpoint() -> None:
     """Raise KeyboardInterrupt in a thread of :func:`in_parallel` that an interrupt has to end.
 
-    The first interrupt of a thread is lost if undoing something fails meanwhile, because the error
-    takes its place. So whoever goes on after an error comes here before the next piece of work.
+    The first interrupt of a thread is lost if undoing something fails during it, because the error
+    takes its place. So code that goes on after an error calls this before the next piece of work.
 
     Raises
     ------
