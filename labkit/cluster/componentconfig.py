@@ -25,6 +25,16 @@ __all__ = [
 Settings = list[tuple[str, Setting]]
 NONE: frozenset[str] = frozenset()
 MAX_PARTS = 200
+#: The sections of etcd's file that have its settings of TLS, each with the prefix of its flags.
+ETCD_SECTIONS = {"client-transport-security": "", "peer-transport-security": "peer-"}
+#: The settings of TLS as flags, without this prefix.
+ETCD_TLS = frozenset(
+    [
+        *("auto-tls", "cert-allowed-cn", "cert-allowed-hostname", "cert-file", "client-cert-auth"),
+        *("client-cert-file", "client-key-file", "key-file", "trusted-ca-file"),
+        "skip-client-san-verification",
+    ]
+)
 CONTAINERD_GRPC = ("plugins", "io.containerd.server.v1.grpc")
 
 
@@ -163,7 +173,7 @@ def read_scheduler_config(text: str, path: str) -> tuple[Settings, list[Unknown]
     return settings, []
 
 
-def read_etcd_config(text: str, path: str) -> Settings:
+def read_etcd_config(text: str, path: str) -> tuple[Settings, list[Unknown]]:
     """Read etcd's YAML file into the flags that its keys stand for.
 
     Parameters
@@ -173,7 +183,9 @@ def read_etcd_config(text: str, path: str) -> Settings:
 
     Returns
     -------
-    list of (str, Setting)
+    settings : list of (str, Setting)
+    unknowns : list of Unknown
+        The keys of TLS that stand where etcd ignores them.
 
     Raises
     ------
@@ -182,26 +194,29 @@ def read_etcd_config(text: str, path: str) -> Settings:
 
     References
     ----------
-    https://etcd.io/docs/v3.6/op-guide/configuration/
+    https://etcd.io/docs/v3.6/op-guide/configuration/, server/embed/config.go (securityConfig)
 
     Examples
     --------
-    >>> dict(read_etcd_config("peer-transport-security: {client-cert-auth: true}", "e.yaml")
-    ...     )["peer-client-cert-auth"].value
+    >>> found, _ = read_etcd_config("peer-transport-security: {client-cert-auth: true}", "e.yaml")
+    >>> dict(found)["peer-client-cert-auth"].value
     'true'
     """
-    prefixes = {"client-transport-security.": "", "peer-transport-security.": "peer-"}
     names = {"peer-allowed-cn": "peer-cert-allowed-cn"}
     names["peer-allowed-hostname"] = "peer-cert-allowed-hostname"
     result: Settings = []
+    odd: list[Unknown] = []
     for name, setting in _flat(read_one(text, path)):
-        flag = name
-        for prefix, replacement in prefixes.items():
-            if name.startswith(prefix):
-                flag = replacement + name.removeprefix(prefix)
-        flag = names.get(flag, flag)
-        result.append(("peer-auto-tls" if flag == "peer-auto-tls" else flag, setting))
-    return result
+        section, _, key = name.rpartition(".")
+        if section in ETCD_SECTIONS:
+            flag = ETCD_SECTIONS[section] + key
+            result.append((names.get(flag, flag), setting))
+        elif name.removeprefix("peer-") in ETCD_TLS:
+            why = "etcd ignores it here: it reads it below client- or peer-transport-security"
+            odd.append(Unknown(path, setting.source.line, setting.source.text, why))
+        else:
+            result.append((name, setting))
+    return result, odd
 
 
 def read_docker_config(text: str, path: str) -> Settings:

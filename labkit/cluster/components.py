@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from labkit.cluster.componentconfig import (
@@ -15,12 +15,18 @@ from labkit.cluster.componentconfig import (
     read_kubelet_config,
     read_scheduler_config,
 )
-from labkit.cluster.defaults import DEFAULTS, KUBELET_FLAG_DEFAULTS, KUBELET_FLAGS, PROXY_FLAGS
+from labkit.cluster.defaults import (
+    DEFAULTS,
+    ENVIRONMENT_PREFIXES,
+    KUBELET_FLAG_DEFAULTS,
+    KUBELET_FLAGS,
+    PROXY_FLAGS,
+)
 from labkit.cluster.facts import Component, Node
 from labkit.cluster.kubeconfig import read_kubeconfig
 from labkit.cluster.syntax.flags import parse_flags
-from labkit.cluster.syntax.source import Setting, Unknown, broken, trying
-from labkit.cluster.units import Command
+from labkit.cluster.syntax.source import Collected, Setting, Unknown, broken, trying
+from labkit.cluster.units import Command, is_left_out
 
 __all__ = ["read_components"]
 
@@ -86,15 +92,25 @@ def _component(
         sockets=command.sockets,
         complete=command.complete,
         version=command.version,
+        doubtful=_overridden(command),
     )
     read = None
     with trying(unknowns):
         read = _with_files(node, component, unknowns)
-    component = read or replace(component, complete=False)
+    component = read or replace(_beside_a_file(component), complete=False)
+    if kind == "dockerd":
+        component = replace(component, settings=_with_hosts(component.settings))
     client = None
     with trying(unknowns):
         client = _with_kubeconfig(node, component, unknowns)
     return client or component
+
+
+def _overridden(command: Command) -> frozenset[str]:
+    """Return the settings of variables that flags or variables may override which were not read."""
+    if command.complete or command.kind not in ENVIRONMENT_PREFIXES:
+        return frozenset()
+    return frozenset(name for name, _ in command.settings)
 
 
 def _absolute(
@@ -142,16 +158,19 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
         return component
     found = _file(node, component, name)
     if found is None:
-        return component
+        setting, copied = component.setting(name), isinstance(unknowns, Collected)
+        if not setting.value or not is_left_out(node, setting.value, copied=copied):
+            return component
+        why = f"whether {node.name} has it is not known: no file of its folder was copied"
+        unknowns.append(Unknown(component.source.path, None, setting.value, why))
+        return replace(component, complete=False)
     settings: Settings
     if kind == "kube-proxy":
         settings, odd = read_kube_proxy_config(*found)
     elif kind == "kube-scheduler":
         settings, odd = read_scheduler_config(*found)
     elif kind == "etcd":
-        # with --config-file etcd ignores all other flags (etcdmain/config.go)
-        settings = read_etcd_config(*found)
-        component = replace(component, settings={name: component.settings[name]})
+        settings, odd = read_etcd_config(*found)
     elif kind == "dockerd":
         settings = read_docker_config(*found)
         for key in sorted({key for key, _ in settings} & set(component.settings)):
@@ -160,13 +179,38 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
     else:
         settings = read_containerd_config(*found)
     unknowns += odd
-    if kind == "kube-proxy":
-        # flags of addresses are ignored beside a configuration file
-        kept = {k: many for k, many in component.settings.items() if k not in PROXY_FLAGS.values()}
-        component = replace(component, settings=kept)
+    component = _beside_a_file(component)
     merged = _group([*settings, *((k, s) for k, many in component.settings.items() for s in many)])
     config = found[1] if kind in {"kube-proxy", "containerd"} else ""
     return replace(component, settings=merged, config=config)
+
+
+def _with_hosts(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, tuple[Setting, ...]]:
+    """Return settings of dockerd with its addresses as URLs (docker's opts/hosts.go)."""
+    found = dict(settings)
+    if "host" in found:
+        found["host"] = tuple(replace(it, value=_docker_url(it.value)) for it in found["host"])
+    return found
+
+
+def _docker_url(text: str) -> str:
+    scheme, separator, rest = text.strip().rpartition("://")
+    if not separator and rest:
+        scheme, separator = "tcp", "://"
+    if scheme == "tcp" and (not rest or rest.startswith(":")):
+        rest = f"localhost{rest}"
+    return f"{scheme}{separator}{rest}"
+
+
+def _beside_a_file(component: Component) -> Component:
+    """Return a component without the flags that it ignores beside its configuration file."""
+    kept = dict(component.settings)
+    if component.kind == "etcd" and "config-file" in kept:
+        # etcd then ignores all other flags, and its variables (etcdmain/config.go)
+        kept = {"config-file": kept["config-file"]}
+    elif component.kind == "kube-proxy":
+        kept = {name: many for name, many in kept.items() if name not in PROXY_FLAGS.values()}
+    return replace(component, settings=kept)
 
 
 def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Component:
@@ -179,12 +223,23 @@ def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Compo
             settings, odd = read_kubelet_config(*found)
             unknowns += odd
         complete = True
-    folder = component.setting("config-dir").value.rstrip("/") + "/"
-    for path in sorted(node.files):
-        if len(folder) > 1 and path.startswith(folder) and path.endswith(".conf"):
+    drop_ins = component.setting("config-dir")
+    folder = drop_ins.value.rstrip("/") + "/"
+    named = [path for path in sorted(node.files) if len(folder) > 1 and path.startswith(folder)]
+    for path in named:
+        if path.endswith(".conf"):
             more, odd = read_kubelet_config(node.files[path].read_text(), node.files[path].source)
             settings += more
             unknowns += odd
+    doubtful: frozenset[str] = frozenset()
+    if not component.complete:
+        doubtful = frozenset(KUBELET_FLAGS.values()) & {key for key, _ in settings}
+    if len(folder) > 1 and not named:
+        # the kubelet wants the folder, and copied files do not show an empty one
+        complete, doubtful = False, frozenset(key for key, _ in settings)
+        why = f"nothing of this folder is among {node.name}'s files"
+        place = drop_ins.source
+        unknowns.append(Unknown(place.path, place.line, place.text, why))
     if found:
         # the kubelet resolves the paths in its file from the file's folder
         home = posixpath.dirname(component.setting("config").value)
@@ -194,6 +249,7 @@ def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Compo
         ]
     for flag, many in component.settings.items():
         settings += [(KUBELET_FLAGS.get(flag, flag), setting) for setting in many]
+        doubtful -= {KUBELET_FLAGS.get(flag, flag)}
     defaults = dict(component.defaults)
     if complete and not found:
         defaults |= KUBELET_FLAG_DEFAULTS
@@ -203,6 +259,7 @@ def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Compo
         defaults=defaults,
         config=found[1] if found else "",
         complete=complete and component.complete,
+        doubtful=doubtful,
     )
 
 

@@ -43,9 +43,10 @@ def read_docker_clients(node: Node) -> Iterator[DockerClient]:
     for path, file in sorted(node.files.items()):
         if not path.startswith(FOLDER) or not path.endswith(".env"):
             continue
+        variables = parse_environment(file.read_text(), file.source, [])
         found = {
             name: Setting(value, Source(file.source, line, f"{name}={value}"))
-            for name, (value, line) in parse_environment(file.read_text(), file.source).items()
+            for name, (value, line) in variables.items()
         }
         if host := found.get("DOCKER_HOST"):
             verify = found.get("DOCKER_TLS_VERIFY")

@@ -146,6 +146,8 @@ class Component:
         False if one of its files was not available: then a default means nothing.
     version : tuple of int or None
         Major and minor version, where the image's tag says it.
+    doubtful : frozenset of str
+        The settings that a flag or a file may override which was not available.
     """
 
     id: str
@@ -161,6 +163,7 @@ class Component:
     kubeconfig: KubeConfig | None = field(default=None, repr=False)
     complete: bool = True
     version: tuple[int, int] | None = None
+    doubtful: frozenset[str] = frozenset()
 
     @property
     def flags(self) -> dict[str, Setting]:
@@ -176,6 +179,10 @@ class Component:
         """Return the last value written, or None."""
         found = self.settings.get(name)
         return found[-1] if found else None
+
+    def unread(self, name: str) -> bool:
+        """Say whether the value that counts may stand in something that was not available."""
+        return not self.complete and (self.given(name) is None or name in self.doubtful)
 
     def default(self, name: str) -> Setting:
         """Return the value that the component uses if no file sets one."""

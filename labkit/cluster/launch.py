@@ -93,8 +93,13 @@ def launched(
     if not words or not depth:
         return None
     name = PurePosixPath(words[0].text).name
-    if name in DEFAULTS:
+    text = _script_at(files, words[0].text)
+    if name in DEFAULTS and text is None:
         return Launch(name, tuple(words[1:]))
+    if name in DEFAULTS:
+        # a script of this name may add flags, and may start another program of this name
+        found = _in_script(text or "", words[0].line, environment, files, depth)
+        return found or Launch(name, (), complete=False)
     if name in SHELLS and (script := _script_of(words)) is not None:
         return _in_script(script.text, script.line, environment, files, depth)
     if name in SHELLS:
@@ -105,14 +110,18 @@ def launched(
             if PurePosixPath(word.text).name in {*DEFAULTS, *SHELLS}:
                 return launched(words[index:], environment, files, depth - 1)
         return None
-    file = files.get(words[0].text)
-    if file is None:
+    if text is None:
         return None
-    try:
-        text = file.read_text()
-    except ConfigError:
-        return None  # a program, and no script
     return _in_script(text, words[0].line, environment, files, depth)
+
+
+def _script_at(files: Mapping[str, File], path: str) -> str | None:
+    """Return the text of a script of the machine; None for a program, or what was not copied."""
+    file = files.get(path)
+    try:
+        return file.read_text() if file else None
+    except ConfigError:
+        return None
 
 
 def _script_of(words: Sequence[Word]) -> Word | None:

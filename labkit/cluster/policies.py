@@ -14,6 +14,7 @@ from labkit.cluster.syntax.yamldoc import Document, read_documents, read_one
 
 __all__ = [
     "PROVIDERS",
+    "RBAC_KINDS",
     "USER_FACING",
     "AbacRule",
     "Binding",
@@ -32,10 +33,10 @@ __all__ = [
     "user_or_group",
 ]
 
-RBAC_KINDS = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
-ABAC_KEYS = frozenset(
-    ["user", "group", "readonly", "apiGroup", "namespace", "resource", "nonResourcePath"]
-)
+RBAC_KINDS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+#: The keys of lines without a version, and of those with one.
+OLD_ABAC_KEYS = frozenset(["user", "group", "readonly", "namespace", "resource"])
+ABAC_KEYS = OLD_ABAC_KEYS | {"apiGroup", "nonResourcePath"}
 #: The older kind is still accepted (apiserver/pkg/apis/apiserver/v1/register.go).
 ENCRYPTION_KINDS = ("EncryptionConfiguration", "EncryptionConfig")
 PROVIDERS = frozenset({"identity", "aesgcm", "aescbc", "secretbox", "kms"})
@@ -150,10 +151,13 @@ class Rbac:
     ----------
     roles : tuple of RbacRole
     bindings : tuple of Binding
+    missing : frozenset of str
+        The kinds of which some objects are not known.
     """
 
     roles: tuple[RbacRole, ...] = ()
     bindings: tuple[Binding, ...] = ()
+    missing: frozenset[str] = frozenset()
 
     @cached_property
     def by_subject(self) -> dict[tuple[str, str], list[Binding]]:
@@ -365,7 +369,9 @@ def read_abac(text: str, path: str) -> tuple[tuple[AbacRule, ...], tuple[Unknown
         if not isinstance(item, dict):
             raise broken(path, number, "not a JSON object", "one object per line")
         shown = line.strip() if len(line) < 70 else line.strip()[:69] + "…"
-        if item.get("apiVersion") != "abac.authorization.kubernetes.io/v1beta1":
+        if "apiVersion" not in item:
+            item = {"kind": "Policy", "spec": _versioned(item)}
+        elif item["apiVersion"] != "abac.authorization.kubernetes.io/v1beta1":
             unknowns.append(Unknown(path, number, shown, "labkit reads only policies of v1beta1"))
             continue
         spec = item.get("spec", {})
@@ -392,6 +398,17 @@ def read_abac(text: str, path: str) -> tuple[tuple[AbacRule, ...], tuple[Unknown
             )
         )
     return tuple(rules), tuple(unknowns)
+
+
+def _versioned(item: dict[str, Any]) -> dict[str, Any]:
+    """Return the specification of a line without a version (pkg/apis/abac/v0/conversion.go)."""
+    spec = {key: value for key, value in item.items() if key not in ("kind", *ABAC_KEYS)}
+    named = {key: item[key] for key in OLD_ABAC_KEYS if item.get(key, "") != ""}
+    if not named.keys() & {"user", "group"}:
+        named["group"] = "*"
+    if not named.keys() & {"namespace", "resource"}:
+        named["nonResourcePath"] = "*"
+    return {**spec, "namespace": "*", "resource": "*", "apiGroup": "*", **named}
 
 
 def read_rbac(text: str, path: str) -> Rbac:

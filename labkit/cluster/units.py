@@ -24,7 +24,7 @@ from labkit.cluster.syntax.systemd import (
     split,
 )
 
-__all__ = ["Command", "from_environment", "read_units", "unit_commands"]
+__all__ = ["Command", "from_environment", "is_left_out", "read_units", "unit_commands"]
 
 #: Where systemd looks for units, the first folder wins: systemd.unit(5); /lib is that of
 #: distributions without a merged /usr.
@@ -115,14 +115,14 @@ def read_units(node: Node, unknowns: list[Unknown]) -> dict[str, Unit]:
             if not name.endswith((".service", ".socket")) or name in units:
                 continue
             file = node.files[path]
+            units[name] = Unit(name, file.source, (), complete=False)
             with trying(unknowns):
                 text = file.read_text()
-                parts = [parse_unit(text, file.source)]
+                parts = [parse_unit(text, file.source, unknowns)]
                 # an empty unit file masks the unit, whatever its drop-ins say
                 for extra in _drop_ins(folders, name) if text.strip() else ():
                     drop = node.files[extra]
-                    with trying(unknowns):
-                        parts.append(parse_unit(drop.read_text(), drop.source))
+                    parts.append(parse_unit(drop.read_text(), drop.source, unknowns))
                 units[name] = merge(name, file.source, parts)
     return units
 
@@ -146,11 +146,13 @@ class _Variables(NamedTuple):
 
     values: dict[str, str]
     sources: dict[str, Source]
+    unknowns: list[Unknown]
     complete: bool
 
 
-def _environment(node: Node, unit: Unit, unknowns: list[Unknown], *, copied: bool) -> _Variables:
+def _environment(node: Node, unit: Unit, *, copied: bool) -> _Variables:
     """Return the variables of a service; an environment file wins over the unit."""
+    unknowns: list[Unknown] = Collected() if copied else []
     values: dict[str, str] = {}
     sources: dict[str, Source] = {}
     complete = True
@@ -158,30 +160,47 @@ def _environment(node: Node, unit: Unit, unknowns: list[Unknown], *, copied: boo
         for word in split(item):
             text, _ = specifiers(word.text, unit.name, node.name)
             key, equals, value = text.partition("=")
-            if not equals:
-                raise broken(item.path, word.line, f"Environment={word.text}: not VARIABLE=value")
-            values[key] = value
-            sources[key] = Source(item.path, word.line, word.raw)
+            with trying(unknowns):
+                if not equals:
+                    what = f"Environment={word.text}: not VARIABLE=value"
+                    raise broken(item.path, word.line, what)
+                values[key] = value
+                sources[key] = Source(item.path, word.line, word.raw)
     for item in unit.all("Service", "EnvironmentFile"):
         path, _ = specifiers(item.value.lstrip("-"), unit.name, node.name)
         named = _matching(node, path)
         for file in named:
-            for key, (value, line) in parse_environment(file.read_text(), file.source).items():
+            found = parse_environment(file.read_text(), file.source, unknowns)
+            for key, (value, line) in found.items():
                 values[key] = value
                 sources[key] = Source(file.source, line, f"{key}={value}")
         if not named and path == NODE_ENVIRONMENT:
             values.update({"NODE": node.name, "NODE_IP": node.name})
-        elif not named and (not item.value.startswith("-") or _left_out(node, path, copied)):
+        elif not named and (
+            not item.value.startswith("-") or is_left_out(node, path, copied=copied)
+        ):
             complete = False
             text = f"EnvironmentFile={item.value}"
             unknowns.append(Unknown(item.path, item.line, text, f"not among {node.name}'s files"))
-    return _Variables(values, sources, complete)
+    return _Variables(values, sources, unknowns, complete)
 
 
-def _left_out(node: Node, path: str, copied: bool) -> bool:
+def is_left_out(node: Node, path: str, *, copied: bool) -> bool:
     """Say whether a file that may be absent may also just not have been copied.
 
     Another file of its folder says that the folder was copied.
+
+    Parameters
+    ----------
+    node : Node
+    path : str
+        It may have wildcards.
+    copied : bool
+        True if the files were copied from machines: an environment's are complete.
+
+    Returns
+    -------
+    bool
     """
     folder = re.split(r"[*?\[]", path)[0].rpartition("/")[0]
     return copied and not any(each.rpartition("/")[0] == folder for each in node.files)
@@ -208,7 +227,7 @@ def _command(
             raise broken(unit.path, None, what, "write ExecStart=, or remove the unit")
         return None
     copied = isinstance(unknowns, Collected)
-    variables = _environment(node, unit, [], copied=copied)
+    variables = _environment(node, unit, copied=copied)
     words, missing = expand(split(item), unit.name, node.name, variables.values)
     for word, name in missing:
         why = "not set in any file of this machine"
@@ -258,19 +277,23 @@ def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
     """
     units = read_units(node, unknowns)
     for name, unit in sorted(units.items()):
-        if not name.endswith(".service") or not unit.assignments:
+        if not name.endswith(".service") or (unit.complete and not unit.assignments):
             continue
+        stem = name.removesuffix(".service")
         if "@." in name:
             unknowns.append(Unknown(unit.path, None, name, "a template: its instances are unknown"))
             continue
+        read = False
         with trying(unknowns):
+            if not unit.complete:
+                raise broken(unit.path, None, f"{name} could not be read")
             command = _command(node, unit, unknowns)
+            read = True
             if command is None:
                 continue
             found, source, variables = command
             user, folder = unit.last("Service", "User"), unit.last("Service", "WorkingDirectory")
-            _environment(node, unit, unknowns, copied=isinstance(unknowns, Collected))
-            stem = name.removesuffix(".service")
+            unknowns += variables.unknowns
             settings = from_environment(found.kind, variables.values, variables.sources)
             yield Command(
                 kind=found.kind,
@@ -283,6 +306,9 @@ def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
                 folder=folder.value.lstrip("-") if folder else "/",
                 complete=found.complete and variables.complete,
             )
+        if not read and stem in DEFAULTS:
+            source = Source(unit.path, None, name)
+            yield Command(stem, stem, (), source, "root", complete=False)
 
 
 def from_environment(

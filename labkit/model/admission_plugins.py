@@ -11,7 +11,7 @@ UNKNOWN = "unknown"
 
 
 def unread_flags(it: Component, name: str) -> bool:
-    """Say whether a default means nothing, because some of a component's flags were not read.
+    """Say whether a value means nothing, because some of a component's flags were not read.
 
     Examples
     --------
@@ -20,7 +20,7 @@ def unread_flags(it: Component, name: str) -> bool:
     >>> unread_flags(apiserver, "profiling")
     False
     """
-    return not it.complete and it.given(name) is None
+    return it.unread(name)
 
 
 def admission(apiserver: Component, plugin: str) -> Claim:

@@ -70,7 +70,7 @@ def apiserver_authorization(env: Environment, apiserver: Component) -> Claim:
         # a caller can leave their credential out, and is then anonymous
         caller = member_of(UNAUTHENTICATED, user=ANONYMOUS)
         anonymous = decide(env, apiserver, caller, EVERYTHING)
-        if anyone.value != ALLOWED and anonymous.value == ALLOWED:
+        if anyone.value != ALLOWED and anonymous.value != DENIED:
             found = anonymous.claim
         elif anyone.value == ALLOWED and anonymous.value == DENIED:
             return Claim("enforced", f"{found.detail}; not the anonymous", found.source)

@@ -313,17 +313,25 @@ def _told_apart(channels: Iterable[Channel]) -> list[Channel]:
 
 
 def _doubted(env: Environment, channel: Channel) -> Channel:
-    """Return a channel whose defaulted claims are unknown if a component's file is missing."""
-    incomplete = {item.id for item in env.components if not item.complete}
+    """Return a channel of which the claims are unknown that a missing file may change."""
+    incomplete = {item.id: item for item in env.components if not item.complete}
     changed: dict[str, Any] = {}
     for name in PROPERTIES:
         claim: Claim = getattr(channel, name)
         who = channel.client if name == "server_authentication" else channel.server
         if claim.value == "closed":
             who = channel.server
-        if who in incomplete and claim.source.default:
-            detail = f"what decides could not be read; by default: {claim.detail}"
+        component = incomplete.get(who)
+        if component and (claim.source.default or claim.source in _doubtful(component)):
+            detail = f"what decides could not be read; without it: {claim.detail}"
             changed[name] = Claim("unknown", detail, claim.source)
     if "encryption" in changed and not channel.open:
         return replace(channel, open=True, **changed)
     return replace(channel, **changed) if changed else channel
+
+
+def _doubtful(component: Component) -> frozenset[Source]:
+    """Return the sources of the settings that something may override which was not read."""
+    return frozenset(
+        item.source for name in component.doubtful for item in component.settings.get(name, ())
+    )

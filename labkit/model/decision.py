@@ -52,6 +52,8 @@ AUTHENTICATED, UNAUTHENTICATED = "system:authenticated", "system:unauthenticated
 ANONYMOUS = "system:anonymous"
 MASTERS = "system:masters"
 KNOWN_MODES = frozenset({"AlwaysAllow", "AlwaysDeny", "ABAC", "RBAC", "Node", "Webhook"})
+#: The authorizers that allow or have no opinion: then the next one is asked.
+NEVER_DENY = frozenset({"ABAC", "RBAC", "Node"})
 #: What stands for the authorizers of a configuration that could not be read.
 UNREAD = "unread"
 #: The verbs by which a kubelet asks about a request's method.
@@ -239,16 +241,19 @@ def _authorized(env: Environment, apiserver: Component, caller: Caller, action: 
         # pkg/kubeapiserver/authorizer/reload.go lets this group through before any other
         return Claim(ALLOWED, MASTERS, modes)
     doubt: Claim | None = None
+    denies: Claim | None = None
     for it in authorizers(env, apiserver):
         found = _asked(env, apiserver, it, caller, action)
         if found is None:
             continue
-        if found.value == ALLOWED and doubt is not None:
+        if found.value == ALLOWED and denies is not None:
             # what cannot be read is asked first, and may deny it
-            return replace(doubt, detail=f"{doubt.detail}, before {found.detail}")
+            return replace(denies, detail=f"{denies.detail}, before {found.detail}")
         if found.value == ALLOWED:
             return found
         doubt = doubt or found
+        if it.kind not in NEVER_DENY:
+            denies = denies or found
     return doubt or Claim(DENIED, f"nothing lets {caller.user} {action}", modes)
 
 
@@ -291,13 +296,31 @@ def _asked(
 def _rbac(env: Environment, caller: Caller, action: Action) -> Claim | None:
     found = rbac_allows((env.rbac, bootstrap_policy()), caller, action)
     if found is None:
-        return None
+        return _missing_rbac(env, caller, action)
     subject, role, source = found
     detail = f"RBAC: {action}"
     if action == EVERYTHING:
         name = source.text.partition(" ")[2]
         detail = f"RBAC: {name} gives {subject} {role}"
     return Claim(ALLOWED, detail, source)
+
+
+def _missing_rbac(env: Environment, caller: Caller, action: Action) -> Claim | None:
+    """Return the claim that RBAC objects may allow an action that nobody has read, or None."""
+    wanted = {"ClusterRoleBinding", "RoleBinding"} if action.namespace else {"ClusterRoleBinding"}
+    lost = sorted(wanted & env.rbac.missing)
+    why = "which of them there are is not known"
+    subjects = [("User", caller.user), *(("Group", group) for group in sorted(caller.groups))]
+    for binding in [it for who in subjects for it in env.rbac.by_subject.get(who, ())]:
+        home = "" if binding.role_kind == "ClusterRole" else binding.namespace
+        known = any((home, binding.role) in it.rules_of for it in (env.rbac, bootstrap_policy()))
+        here = not binding.namespace or binding.namespace == action.namespace
+        if here and not known and binding.role_kind in env.rbac.missing:
+            lost.append(binding.role_kind)
+            why = f"what {binding.role} allows is not known"
+    if not lost:
+        return None
+    return Claim(UNKNOWN, f"RBAC: {why}", Source(env.name, None, f"{lost[0]} not among the files"))
 
 
 def rbac_allows(

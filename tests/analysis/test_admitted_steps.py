@@ -23,6 +23,7 @@ from labkit.model import Foothold, model_of_dump
 from labkit.model.footholds import ADMIN
 
 Object = dict[str, Any]
+APISERVER = ["kube-apiserver", "--authorization-mode=Node,RBAC"]
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
 RBAC, CERTIFICATES = "rbac.authorization.k8s.io", "certificates.k8s.io"
 ADMISSION = "admissionregistration.k8s.io"
@@ -321,7 +322,7 @@ def test_plugin_that_an_apiserver_s_pod_disables_calls_no_hook(flag: str, word: 
     apiserver = {
         "kind": "Pod",
         "metadata": {"name": "kube-apiserver-cp1", "namespace": "kube-system", "uid": "2"},
-        "spec": {"containers": [{"name": "a", "command": ["kube-apiserver", flag]}]},
+        "spec": {"containers": [{"name": "a", "command": [*APISERVER, flag]}]},
     }
     hook = webhook(sees("CREATE", "pods"))
     assert reach(ROOT, *may(rule("create", "pods"), at="ops"), hook, apiserver) == word
@@ -332,7 +333,7 @@ def test_pod_security_that_an_apiserver_s_pod_disables_refuses_nothing() -> None
     apiserver = {
         "kind": "Pod",
         "metadata": {"name": "kube-apiserver-cp1", "namespace": "kube-system", "uid": "2"},
-        "spec": {"containers": [{"name": "a", "command": ["kube-apiserver", flag]}]},
+        "spec": {"containers": [{"name": "a", "command": [*APISERVER, flag]}]},
     }
     held = namespace("ops", **{"pod-security.kubernetes.io/enforce": "baseline"})
     rights = may(rule("create", "pods"), at="ops")

@@ -17,6 +17,7 @@ from labkit.analysis import attack_paths, find_threats
 from labkit.loading import load_model
 from labkit.model import Model
 
+APISERVER = ["kube-apiserver", "--authorization-mode=Node,RBAC"]
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
 RBAC = "rbac.authorization.k8s.io"
 ANONYMOUS_SUBJECTS = [("User", "system:anonymous"), ("Group", "system:unauthenticated")]
@@ -68,7 +69,7 @@ def dump(path: Path, objects: list[Any], flags: tuple[str, ...] | None = None) -
         pod("shop", "web", ["sleep"]),
     ]
     if flags is not None:
-        core.append(pod("kube-system", "kube-apiserver-cp1", ["kube-apiserver", *flags]))
+        core.append(pod("kube-system", "kube-apiserver-cp1", [*APISERVER, *flags]))
     items = [{"apiVersion": "v1", **item} for item in (*core, *objects)]
     path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     return load_model(path)

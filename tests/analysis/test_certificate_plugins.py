@@ -24,6 +24,7 @@ from labkit.model import Foothold, read_model
 from labkit.model.footholds import ADMIN
 
 Object = dict[str, Any]
+APISERVER = ["kube-apiserver", "--authorization-mode=Node,RBAC"]
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
 RBAC, CERTIFICATES = "rbac.authorization.k8s.io", "certificates.k8s.io"
 TILL = Foothold("is", "system:serviceaccount:shop:till")
@@ -54,7 +55,7 @@ def reached(disabled: str, *rules: Object) -> set[Foothold]:
     apiserver: Object = {
         "kind": "Pod",
         "metadata": {"name": "kube-apiserver-cp1", "namespace": "kube-system", "uid": "2"},
-        "spec": {"containers": [{"name": "a", "command": ["kube-apiserver", flag]}]},
+        "spec": {"containers": [{"name": "a", "command": [*APISERVER, flag]}]},
     }
     builder = Builder("test")
     node: Object = {"kind": "Node", "metadata": {"name": "worker1"}}

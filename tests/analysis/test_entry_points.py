@@ -114,7 +114,6 @@ def test_endpoints_decide_which_pods_a_service_exposes() -> None:
     other = pod("other-1", {"app": "other"})
     assert way_in(other, service(), slices("other-1"))
     assert not way_in(pod(), service(), slices("gone"))
-    assert not way_in(pod(), service(), slices())
 
 
 @pytest.mark.parametrize(
@@ -210,3 +209,55 @@ def test_malformed_selector_is_an_unknown() -> None:
     strange = policy([], {"matchExpressions": [{"key": "app", "operator": "Near"}]})
     dump = dump_of(pod(), service(), strange)
     assert any("NetworkPolicy closed" in str(item) for item in dump.unknowns)
+
+
+def test_a_service_whose_endpoints_name_no_pod_has_those_that_are_selected() -> None:
+    assert way_in(pod(), service(), slices())
+    assert not way_in(pod(labels={"app": "other"}), service(), slices())
+
+
+@pytest.mark.parametrize(
+    ("address", "is_way"), [("10.1.1.1", True), ("10.1.1.2", True), ("10.1.1.3", False)]
+)
+def test_endpoints_without_a_pods_name_are_found_by_its_address(address: str, is_way: bool) -> None:
+    web = {**pod(), "status": {"podIP": "10.1.1.1", "podIPs": [{"ip": "10.1.1.1"}, {"ip": "::5"}]}}
+    other = {**pod("other"), "status": {"podIP": "10.1.1.2"}}
+    by_hand = {**slices(), "endpoints": [{"addresses": [address]}]}
+    assert bool(way_in(by_hand, web, other, service(selector=None))) is is_way
+    older = {
+        "kind": "Endpoints",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "subsets": [{"notReadyAddresses": [{"ip": address}]}],
+    }
+    assert bool(way_in(older, web, other, service(selector=None))) is is_way
+
+
+def test_backends_of_older_ingresses_are_read() -> None:
+    # https://kubernetes.io/docs/reference/using-api/deprecation-guide/#ingress-v122
+    older = {**ingress(), "spec": {"backend": {"serviceName": "web", "servicePort": 80}}}
+    assert way_in(pod(), service("ClusterIP"), older)
+    paths = [{"path": "/", "backend": {"serviceName": "web", "servicePort": 80}}]
+    older = {**ingress(), "spec": {"rules": [{"http": {"paths": paths}}]}}
+    assert way_in(pod(), service("ClusterIP"), older)
+
+
+def test_policies_may_not_apply_to_pods_in_the_network_of_their_node() -> None:
+    # https://kubernetes.io/docs/concepts/services-networking/network-policies/
+    web = pod()
+    web["spec"]["hostNetwork"] = True
+    steps = object_steps(dump_of(ADMIN, web, service(), policy([])))
+    [step] = [it for it in steps if it.name == "exploit-public-service"]
+    assert "hostNetwork" in step.unknown
+    [step] = [
+        it
+        for it in object_steps(dump_of(ADMIN, web, service(), policy(ANYBODY)))
+        if it.name == "exploit-public-service"
+    ]
+    assert not step.unknown
+
+
+@pytest.mark.parametrize("kind", ["HTTPRoute", "Route", "IngressRoute", "VirtualService"])
+def test_kinds_of_routes_that_are_not_read_are_gaps(kind: str) -> None:
+    route = {"kind": kind, "metadata": {"name": "front", "namespace": "shop"}}
+    [gap] = [it for it in dump_of(ADMIN, pod(), route, route).gaps if it.text == kind]
+    assert "called from outside" in gap.why

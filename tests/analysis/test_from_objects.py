@@ -53,7 +53,7 @@ def techniques(start: str, goal: str, *objects: Object) -> list[str]:
     return [step.name for step in found if step.cost > 0.1]
 
 
-KUBE = "kube-apiserver"
+KUBE, MODES = "kube-apiserver", "--authorization-mode=Node,RBAC"
 
 
 def node(name: str, version: str = "v1.37.0", control_plane: bool = False) -> Object:
@@ -65,7 +65,11 @@ def node(name: str, version: str = "v1.37.0", control_plane: bool = False) -> Ob
 def apiserver(*command: str, name: str = "cp1", tag: str = "v1.37.0") -> Object:
     made = pod("kube-system", f"kube-apiserver-{name}", on=name, token=False)
     image = f"registry.k8s.io/kube-apiserver:{tag}"
-    made["spec"]["containers"][0] |= {"image": image, "command": list(command)}
+    # without the flag, AlwaysAllow is the default
+    with_modes = (it.replace(KUBE, f"{KUBE} {MODES}") for it in command)
+    alone = f"{KUBE} {MODES}"
+    line = [word for it in with_modes for word in (it.split() if it == alone else [it])]
+    made["spec"]["containers"][0] |= {"image": image, "command": line}
     return made
 
 
@@ -413,6 +417,7 @@ def test_version_of_the_apiserver_decides_what_get_on_pods_exec_gives(images, ku
     for number, tag in enumerate(images):
         it = pod("kube-system", f"kube-apiserver-cp{number}", on=f"cp{number}", token=False)
         it["spec"]["containers"][0]["image"] = f"registry.k8s.io/kube-apiserver:{tag}"
+        it["spec"]["containers"][0]["command"] = [KUBE, MODES]
         apiservers.append(it)
     rights = may("a/b", rule("get", "pods/exec"), at="n")
     objects = (*rights, pod("n", "web"), node("x", kubelet), *apiservers)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis import attack_paths
 from labkit.cluster import Environment, read_cluster
 from labkit.model import Model, read_model
 
@@ -59,7 +60,7 @@ def said(env: Environment, *words: str) -> list[str]:
     return [str(it) for it in env.unknowns if all(word in str(it) for word in words)]
 
 
-ANYONE = ("anonymous", "allow-all")
+ANYONE, UNKNOWN = ("anonymous", "allow-all"), ("unknown", "unknown")
 
 
 @pytest.mark.parametrize(
@@ -112,9 +113,8 @@ def test_wrapped_kubelet_is_read(folder: Path, command: str) -> None:
 )
 def test_unreadable_flags_leave_claims_unknown(folder: Path, text: str) -> None:
     unit(folder, text)
-    client, rights = values(folder, TO_KUBELET)
-    written = "config.yaml" in text  # what the configuration says, a flag may still change
-    assert (client, rights) == (("required", "enforced") if written else ("unknown", "unknown"))
+    # a flag wins over the configuration: what it says may not count
+    assert values(folder, TO_KUBELET) == UNKNOWN
     env = read_cluster(folder)
     assert not env.component("kubelet@worker1").complete
     assert said(env, "kubelet.service")
@@ -127,12 +127,13 @@ def test_optional_file_is_absent_only_if_its_folder_was_copied(
     unit(
         folder, f"EnvironmentFile=-/etc/default/kubelet\nExecStart=/usr/bin/kubelet {CONFIG} $ARGS"
     )
+    (folder / "worker1/etc/default/kubelet").unlink()
     if other:
         write(folder, f"worker1/etc/default/{other}", "A=b\n")
     env = read_cluster(folder)
     assert env.component("kubelet@worker1").complete is complete
-    # what the configuration says stays; the port for reading only is off by default
-    assert values(folder, TO_KUBELET) == ("required", "enforced")
+    assert values(folder, TO_KUBELET) == (("required", "enforced") if complete else UNKNOWN)
+    # the port for reading only is off by default
     read_only = values(folder, "anyone@network -> kubelet@worker1:10255")
     assert read_only == (("closed", "closed") if complete else ("unknown", "unknown"))
 
@@ -149,7 +150,82 @@ def test_wildcards_of_environment_files_are_followed(folder: Path, pattern: str)
 def test_a_wildcard_does_not_cross_folders(folder: Path) -> None:
     unit(folder, f"EnvironmentFile=-/etc/*\nExecStart=/usr/bin/kubelet {CONFIG} $ARGS")
     write(folder, "worker1/etc/default/kubelet", f'ARGS="{OPEN}"\n')
+    write(folder, "worker1/etc/hostname", "worker1\n")
     assert values(folder, TO_KUBELET) == ("required", "enforced")
+
+
+@pytest.mark.parametrize("extra", ["default", "sysconfig"])
+def test_extra_flags_count_without_a_copied_unit(folder: Path, extra: str) -> None:
+    unit(folder, "", at="worker1/opt")
+    (folder / "worker1/etc/default/kubelet").unlink()
+    write(folder, f"worker1/etc/{extra}/kubelet", f'KUBELET_EXTRA_ARGS="{OPEN}"\n')
+    assert values(folder, TO_KUBELET) == ANYONE
+
+
+@pytest.mark.parametrize(
+    "missing", ["etc/default/kubelet", "var/lib/kubelet/kubeadm-flags.env", ""]
+)
+def test_flags_that_were_not_copied_may_override_the_configuration(
+    folder: Path, missing: str
+) -> None:
+    unit(folder, "", at="worker1/opt")
+    if missing:
+        (folder / "worker1" / missing).unlink()
+    assert values(folder, TO_KUBELET) == (UNKNOWN if missing else ("required", "enforced"))
+
+
+@pytest.mark.parametrize(
+    ("unit_text", "drop_in"),
+    [
+        (f"[Service]\noops\nExecStart=/usr/bin/kubelet {CONFIG} {OPEN}\n", ""),
+        ("[Service]\n", f"[Service]\noops\nExecStart=/usr/bin/kubelet {CONFIG} {OPEN}\n"),
+        (
+            f"[Service]\nExecStart=/usr/bin/kubelet {CONFIG} $MORE\n",
+            f'[Service]\nEnvironment=oops "MORE={OPEN}"\n',
+        ),
+    ],
+)
+def test_lines_that_systemd_ignores_are_left_out(
+    folder: Path, unit_text: str, drop_in: str
+) -> None:
+    unit(folder, "")
+    write(folder, f"{UNITS}/kubelet.service", unit_text)
+    write(folder, f"{UNITS}/kubelet.service.d/20.conf", drop_in)
+    assert values(folder, TO_KUBELET) == ANYONE
+    assert said(read_cluster(folder), "oops")
+
+
+@pytest.mark.parametrize("text", ["[Service\nExecStart=/usr/bin/kubelet\n", "[Service]\nA=b\n"])
+def test_a_unit_that_cannot_be_read_leaves_claims_unknown(folder: Path, text: str) -> None:
+    unit(folder, "")
+    write(folder, f"{UNITS}/kubelet.service", text)
+    assert values(folder, TO_KUBELET) == UNKNOWN
+
+
+def test_a_script_of_the_kubelets_name_is_read(folder: Path) -> None:
+    unit(folder, f"ExecStart=/usr/local/bin/kubelet {CONFIG}")
+    path = "worker1/usr/local/bin/kubelet"
+    write(folder, path, f'#!/bin/sh\nexec /opt/kubelet {OPEN} "$@"\n')
+    assert values(folder, TO_KUBELET) == UNKNOWN
+    write(folder, path, f"#!/bin/sh\nexec /opt/kubelet {CONFIG} {OPEN}\n")
+    assert values(folder, TO_KUBELET) == ANYONE
+
+
+def test_flags_end_at_two_dashes(folder: Path) -> None:
+    unit(folder, f"ExecStart=/usr/bin/kubelet {CONFIG} {OPEN} -- --anonymous-auth=false")
+    assert values(folder, TO_KUBELET) == ANYONE
+
+
+DROP_IN = '{"kind": "KubeletConfiguration", "authentication": {"anonymous": {"enabled": true}}}'
+
+
+def test_drop_ins_of_the_kubelet_that_were_not_copied_leave_claims_unknown(folder: Path) -> None:
+    unit(folder, f"ExecStart=/usr/bin/kubelet {CONFIG} --config-dir=/etc/kubelet.d")
+    assert values(folder, TO_KUBELET) == UNKNOWN
+    write(folder, "worker1/etc/kubelet.d/10.conf", DROP_IN)
+    assert values(folder, TO_KUBELET) == ("anonymous", "enforced")
+    unit(folder, f"ExecStart=/usr/bin/kubelet {CONFIG} --config-dir=/etc/none.d {OPEN}")
+    assert values(folder, TO_KUBELET) == ANYONE
 
 
 KUBELET = (
@@ -335,3 +411,54 @@ def test_a_distribution_that_is_not_read_is_named(folder: Path, path: str, name:
     write(folder, f"worker1/{path}", "")
     [found] = said(read_cluster(folder), "recognises and does not read")
     assert f"worker1 runs {name}," in found
+
+
+# docker's opts/hosts.go: an address without a scheme is tcp://, one without a host is localhost
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("0.0.0.0:2375", ("none", "allow-all")),
+        ("tcp://0.0.0.0", ("none", "allow-all")),
+        ("tcp://:2375", ("closed", "closed")),
+        ("tcp://", ("closed", "closed")),
+    ],
+)
+def test_addresses_of_dockerd_are_read_as_docker_reads_them(
+    folder: Path, host: str, found: tuple[str, str]
+) -> None:
+    unix = "unix:///var/run/docker.sock"
+    text = f"[Service]\nExecStart=/usr/bin/dockerd -H {unix} -H {host}\n"
+    write(folder, "worker1/etc/systemd/system/docker.service", text)
+    assert values(folder, "anyone@network -> dockerd@worker1:2375") == found
+    text = f'{{"hosts": ["{unix}", "{host}"]}}'
+    write(folder, "worker1/etc/docker/daemon.json", text)
+    write(
+        folder,
+        "worker1/etc/systemd/system/docker.service",
+        "[Service]\nExecStart=/usr/bin/dockerd\n",
+    )
+    assert values(folder, "anyone@network -> dockerd@worker1:2375") == found
+
+
+@pytest.mark.parametrize(("other", "found"), [("", "unknown"), ("key.json", "closed")])
+def test_configuration_that_dockerd_reads_by_default_may_not_have_been_copied(
+    folder: Path, other: str, found: str
+) -> None:
+    text = "[Service]\nExecStart=/usr/bin/dockerd\n"
+    write(folder, "worker1/etc/systemd/system/docker.service", text)
+    if other:
+        write(folder, f"worker1/etc/docker/{other}", "{}")
+    assert values(folder, "anyone@network -> dockerd@worker1:2375")[0] == found
+    assert bool(said(read_cluster(folder), "/etc/docker/daemon.json")) is not bool(other)
+
+
+def test_flags_beside_a_configuration_of_etcd_that_was_not_copied_do_not_count(
+    folder: Path,
+) -> None:
+    file = folder / MANIFESTS / "etcd.yaml"
+    line = "    - etcd\n"
+    file.write_text(file.read_text().replace(line, f"{line}    - --config-file=/etc/etcd.yml\n"))
+    model = read_model(read_cluster(folder))
+    found = {it.client_authentication.value for it in model.channels if "-> etcd@cp1" in it.id}
+    assert found == {"unknown"}
+    assert attack_paths(model, "network", "admin").possible

@@ -172,7 +172,31 @@ def test_abac_star_matches_authenticated_callers():
         ("system:authenticated", False),
     ]
     assert unknowns == ()
-    assert read_abac('{"user": "alice"}', "a")[1][0].line == 1
+
+
+# pkg/apis/abac/v0/conversion.go and conversion_test.go
+@pytest.mark.parametrize(
+    ("line", "who", "what"),
+    [
+        ("{}", ("", "system:authenticated"), ("*", "*", "*")),
+        ('{"user": "*"}', ("", "system:authenticated"), ("*", "*", "*")),
+        ('{"user": "alice"}', ("alice", ""), ("*", "*", "*")),
+        ('{"group": "ops", "kind": "Policy"}', ("", "ops"), ("*", "*", "*")),
+        ('{"user": "bob", "namespace": "shop"}', ("bob", ""), ("shop", "*", "")),
+        ('{"user": "bob", "resource": "pods"}', ("bob", ""), ("*", "pods", "")),
+        ('{"user": "bob", "apiGroup": "apps", "nonResourcePath": "/x"}', ("bob", ""), ("*",) * 3),
+    ],
+)
+def test_abac_lines_without_a_version_are_read(line, who, what):
+    [rule], unknowns = read_abac(line, "a")
+    assert (rule.user, rule.group) == who
+    assert (rule.namespace, rule.resource, rule.path, rule.api_group) == (*what, "*")
+    assert unknowns == ()
+
+
+def test_abac_lines_of_another_version_are_reported():
+    line = '{"apiVersion": "abac.authorization.kubernetes.io/v2", "kind": "Policy", "spec": {}}'
+    assert read_abac(line, "a")[1][0].line == 1
     with pytest.raises(ConfigError, match="a:2: not a JSON object"):
         read_abac('\n{"user"}', "a")
 
@@ -231,7 +255,7 @@ def test_component_configuration_files_give_settings_with_lines():
     newer = '[plugins."io.containerd.server.v1.grpc"]\naddress = "/x.sock"\n'
     assert dict(read_containerd_config(newer, "c"))["grpc.address"].source.line == 2
     assert (
-        dict(read_etcd_config("peer-transport-security:\n  allowed-cn: p\n", "e"))[
+        dict(read_etcd_config("peer-transport-security:\n  allowed-cn: p\n", "e")[0])[
             "peer-cert-allowed-cn"
         ].source.line
         == 2
@@ -457,3 +481,14 @@ def test_objects_of_a_list_know_their_lines_and_kinds() -> None:
     assert (pod.get("kind"), pod.source("spec", "nodeName").line) == ("Pod", 6)
     (alone,) = read_documents("kind: Role\nmetadata: {name: a}\n", "one.yaml")
     assert alone.objects() == (alone,)
+
+
+# server/embed/config.go: securityConfig is read below these two keys alone
+def test_etcd_reads_settings_of_tls_only_in_their_sections():
+    text = (
+        "client-cert-auth: true\npeer-client-cert-auth: true\ntls-min-version: TLS1.3\n"
+        "client-transport-security: {trusted-ca-file: ca.crt, auto-tls: true}\n"
+    )
+    found, unknowns = read_etcd_config(text, "e")
+    assert [name for name, _ in found] == ["tls-min-version", "trusted-ca-file", "auto-tls"]
+    assert [it.line for it in unknowns] == [1, 2]

@@ -75,10 +75,11 @@ def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
     ()
     """
     bindings = anonymous_bindings(dump.rbac)
-    if not bindings or dump.anonymous is False:
+    if not (bindings or dump.authorizer) or dump.anonymous is False:
         return ()
     said = "no flag of an apiserver in the dump says otherwise"
-    because = (f"anonymous authentication is on: {said}", str(bindings[0].source))
+    gives = str(bindings[0].source) if bindings else dump.authorizer
+    because = (f"anonymous authentication is on: {said}", gives)
     return tuple(
         Step("call-unauthenticated", place, ANONYMOUS_CALLER, because, technique=TECHNIQUE)
         for place in (CALLS, OUTSIDE)

@@ -33,8 +33,10 @@ from labkit.model.admission_hooks import labels_of
 from labkit.model.admission_plugins import unread_flags
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.decision import (
+    ALLOWED,
     EVERYTHING,
     UNKNOWN,
+    Action,
     Decision,
     authorizers,
     decide,
@@ -43,7 +45,7 @@ from labkit.model.decision import (
 from labkit.model.features import features_of
 from labkit.model.footholds import ADMIN, POD, SECRETS
 from labkit.model.pod_security import standard
-from labkit.model.rights import authenticated_as
+from labkit.model.rights import authenticated_as, service_account
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["account_steps", "as_dump", "assumed_accounts"]
 
 AUTHENTICATED, ACCOUNTS = "system:authenticated", "system:serviceaccounts"
+READ_SECRETS = Action("list", "secrets")
 #: The keys under which a workload has the template of its pods.
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "Deployment": ("spec", "template"),
@@ -88,7 +91,7 @@ def account_steps(model: Model) -> tuple[Step, ...]:
         return ()
     if env.complete:
         return tuple(_doubtful_steps(model, env))
-    found: list[Step] = list(_doubtful_steps(model, env))
+    found: list[Step] = [*_doubtful_steps(model, env), *_token_steps(env)]
     for it in env.components:
         if it.kind != "kube-apiserver" or not _has_rbac(env, it):
             continue
@@ -122,6 +125,29 @@ def _doubtful_steps(model: Model, env: Environment) -> Iterator[Step]:
             found = decide(env, it, authenticated_as(it, env, held), EVERYTHING)
             if found.value == UNKNOWN and name in names:
                 yield _doubtful(found, Foothold("holds", name), held.common_name or held.name)
+
+
+def _token_steps(env: Environment) -> Iterator[Step]:
+    """Yield what an apiserver allows pods' tokens by other authorizers than RBAC."""
+    for it in env.components:
+        if it.kind != "kube-apiserver":
+            continue
+        callers = [member_of(AUTHENTICATED, ACCOUNTS)]
+        for rule in env.abac.get(it.id, ()):
+            kind = "User" if rule.user else "Group"
+            who, _ = _holder(kind, "", rule.user or rule.group)
+            if who is not None and rule.user:
+                namespace, name = rule.user.split(":")[2:]
+                callers.append(service_account(namespace, name, rule.source))
+            elif who is not None:
+                callers.append(member_of(AUTHENTICATED, ACCOUNTS, rule.group))
+        for caller in callers:
+            for action, goal in ((EVERYTHING, ADMIN), (READ_SECRETS, SECRETS)):
+                found = decide(env, it, caller, action)
+                if found.value == ALLOWED:
+                    why = (f"{caller.user}: a pod may have its token", found.claim)
+                    yield Step("mounted-token", POD, (goal,), why, technique="pod-token")
+                    break
 
 
 def _doubtful(found: Decision, place: Foothold, who: str) -> Step:

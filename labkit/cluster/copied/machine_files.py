@@ -15,8 +15,8 @@ from labkit.cluster.audit_policy import read_audit_policy
 from labkit.cluster.certificates import Certificate, read_certificates
 from labkit.cluster.facts import Component, File, Node
 from labkit.cluster.kubeconfig import KubeConfig, looks_like_kubeconfig, read_kubeconfig
-from labkit.cluster.policies import Rbac, read_abac, read_encryption, read_rbac
-from labkit.cluster.syntax.source import Unknown, broken, trying
+from labkit.cluster.policies import RBAC_KINDS, Rbac, read_abac, read_encryption, read_rbac
+from labkit.cluster.syntax.source import Collected, Unknown, broken, trying
 
 __all__ = ["certificates_of", "personal_kubeconfigs", "rbac_of", "read_apiserver_files"]
 
@@ -168,17 +168,28 @@ def rbac_of(manifests: Iterable[File], unknowns: list[Unknown]) -> Rbac:
     Returns
     -------
     Rbac
+        Every cluster has objects of each kind: where `unknowns` collects errors, a kind without an
+        object is missing.
 
     Raises
     ------
     ConfigError
         A manifest is malformed, unless `unknowns` collects errors.
     """
+    files = list(manifests)
     read = []
-    for file in manifests:
+    for file in files:
         with trying(unknowns):
             read.append(read_rbac(file.read_text(), file.source))
-    return Rbac(
-        tuple(role for item in read for role in item.roles),
-        tuple(binding for item in read for binding in item.bindings),
-    )
+    roles = tuple(role for item in read for role in item.roles)
+    bindings = tuple(binding for item in read for binding in item.bindings)
+    missing: frozenset[str] = frozenset()
+    if len(read) < len(files):
+        missing = frozenset(RBAC_KINDS)
+    elif isinstance(unknowns, Collected):
+        sources = [*(it.source for it in roles), *(it.source for it in bindings)]
+        found = {source.text.partition(" ")[0] for source in sources}
+        missing = frozenset(RBAC_KINDS) - found
+        why = "nothing of this kind is among the files: not known: who else has permissions"
+        unknowns += [Unknown(kind, None, "", why) for kind in RBAC_KINDS if kind in missing]
+    return Rbac(roles, bindings, missing)

@@ -24,6 +24,8 @@ Keys = tuple[str | int, ...]
 MANIFESTS = "/etc/kubernetes/manifests"
 KUBELET_CONFIG, KUBELET_ENV = "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env"
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
+#: Where users add flags of their own, as the packages for Debian and for RPM have it.
+KUBELET_EXTRA = ("/etc/default/kubelet", "/etc/sysconfig/kubelet")
 VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 PROXY_FOLDER = "/var/lib/kube-proxy"
 
@@ -243,21 +245,32 @@ def kubeadm_kubelet(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
     source = Source(node.files[given[0]].source, None, "kubelet.service absent", default=True)
     why = "labkit assumes that the kubelet starts as kubeadm's package starts it"
     unknowns.append(Unknown(source.path, None, source.text, why))
+    variables: dict[str, tuple[str, File, int]] = {}
+    for path in (KUBELET_ENV, *KUBELET_EXTRA):
+        if file := node.files.get(path):
+            with trying(unknowns):
+                found = parse_environment(file.read_text(), file.source, unknowns)
+                variables |= {name: (value, file, line) for name, (value, line) in found.items()}
     settings: list[tuple[str, Setting]] = []
-    if file := node.files.get(KUBELET_ENV):
-        with trying(unknowns):
-            for value, line in parse_environment(file.read_text(), file.source).values():
-                words = [Word(word, line) for word in value.split()]
-                flags, _, odd = parse_flags("kubelet", words, file.source)
-                settings += flags
-                unknowns += odd
+    for name in ("KUBELET_KUBEADM_ARGS", "KUBELET_EXTRA_ARGS"):
+        if name in variables:
+            value, file, line = variables[name]
+            words = [Word(word, line) for word in value.split()]
+            flags, _, odd = parse_flags("kubelet", words, file.source)
+            settings += flags
+            unknowns += odd
+    # kubeadm writes the first, and the packages bring one of the others
+    complete = KUBELET_ENV in node.files and any(path in node.files for path in KUBELET_EXTRA)
+    if not complete:
+        why = f"its flags are in {KUBELET_ENV} and in {' or '.join(KUBELET_EXTRA)}: not all copied"
+        unknowns.append(Unknown(source.path, None, source.text, why))
     default = Source(source.path, None, "10-kubeadm.conf", default=True)
     settings = [
         ("config", Setting(KUBELET_CONFIG, Source(source.path, None, KUBELET_CONFIG))),
         ("kubeconfig", Setting(KUBELET_CONF, default)),
         *settings,
     ]
-    yield Command("kubelet", "kubelet", (), source, "root", tuple(settings))
+    yield Command("kubelet", "kubelet", (), source, "root", tuple(settings), complete=complete)
 
 
 def kube_proxy_files(documents: Iterable[Document]) -> dict[str, File]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,8 @@ def objects(text: str, path: str) -> Iterator[Found]:
     Raises
     ------
     ConfigError
-        The text is not valid from some point on; the objects before it were yielded.
+        The text is not valid from some point on, or does not have all objects of a list; those
+        before it were yielded.
 
     Examples
     --------
@@ -105,12 +106,13 @@ def objects(text: str, path: str) -> Iterator[Found]:
     ['Pod', 'Node']
     """
     place = _skip_messages(text, 0)
+    more: list[int] = []
     if text[place : place + 1] not in ("{", "[") and YAML_HEAD.search(text, place):
-        yield from _yaml_objects(text[place:], path)
-        return
+        yield from _yaml_objects(text[place:], path, more)
+        place = len(text)
     while place < len(text):
         try:
-            place = yield from _document(text, place)
+            place = yield from _document(text, place, more)
         except json.JSONDecodeError as error:
             hint = "write the file again: kubectl get … -o json"
             raise broken(path, error.lineno, f"no valid JSON: {error.msg}", hint) from error
@@ -118,9 +120,21 @@ def objects(text: str, path: str) -> Iterator[Found]:
             line = text.count("\n", 0, place) + 1
             raise broken(path, line, f"no valid JSON from here: {error}") from error
         place = _skip_messages(text, place)
+    if more:
+        what = f"a list of which {more[0] or 'some'} objects are on further pages"
+        hint = "kubectl get … -o json asks for all pages, kubectl get --raw for one"
+        raise broken(path, None, f"{what}: metadata.continue", hint)
 
 
-def _yaml_objects(text: str, path: str) -> Iterator[Found]:
+def _note_further_pages(document: Mapping[str, Any], more: list[int]) -> None:
+    """Note that the apiserver did not send all of a list, and how many objects are left."""
+    about = document.get("metadata")
+    if isinstance(about, dict) and about.get("continue"):
+        left = about.get("remainingItemCount")
+        more.append(left if isinstance(left, int) else 0)
+
+
+def _yaml_objects(text: str, path: str, more: list[int]) -> Iterator[Found]:
     for document in plain_documents(text, path):
         if not isinstance(document, dict):
             continue
@@ -130,6 +144,7 @@ def _yaml_objects(text: str, path: str) -> Iterator[Found]:
         if not isinstance(items, list):
             yield document, kind
             continue
+        _note_further_pages(document, more)
         for item in items:
             if isinstance(item, dict):
                 own = item.get("kind", kind.removesuffix("List"))
@@ -155,7 +170,7 @@ def _expect(text: str, place: int, wanted: str) -> int:
     return place
 
 
-def _document(text: str, place: int) -> Generator[Found, None, int]:
+def _document(text: str, place: int, more: list[int]) -> Generator[Found, None, int]:
     place = _expect(text, place, "{")
     head: dict[str, Any] = {}
     listed = False
@@ -171,7 +186,9 @@ def _document(text: str, place: int) -> Generator[Found, None, int]:
         place = _expect(text, place, ",}")
         if text[place] == ",":
             place = _expect(text, place + 1, '"')
-    if not listed:
+    if listed:
+        _note_further_pages(head, more)
+    else:
         kind = head.get("kind")
         yield head, kind if isinstance(kind, str) else ""
     return place + 1

@@ -20,6 +20,9 @@ KIND = "kube-apiserver"
 #: Where the pods of apiservers are: those of kubeadm and its like, and those of OpenShift.
 NAMESPACES = frozenset({"kube-system", "openshift-kube-apiserver"})
 ANONYMOUS, TOKENS = "anonymous-auth", "enable-bootstrap-token-auth"
+#: The authorizers that allow nothing but what RBAC and the pods of a node say.
+OF_OBJECTS = frozenset({"Node", "RBAC", "AlwaysDeny"})
+ITS_FLAGS = "an apiserver whose flags could not be read"
 UNREAD = "labkit cannot read with which flags it starts the apiserver"
 
 
@@ -37,12 +40,18 @@ class Apiserver:
         Whether it takes bootstrap tokens, which is off by default; None if that is not known.
     disabled : frozenset of str
         The admission plugins that are switched off.
+    allows_all : bool
+        Every authenticated caller may do everything.
+    decides : str
+        What allows requests by rules that no object has; empty if nothing does.
     """
 
     features: Features = field(default_factory=Features)
     anonymous: bool | None = None
     bootstrap_tokens: bool | None = None
     disabled: frozenset[str] = frozenset()
+    allows_all: bool = False
+    decides: str = ""
 
 
 def is_apiserver(namespace: str, pod: str) -> bool:
@@ -93,11 +102,11 @@ def apiserver_of(spec: Mapping[str, Any], unknowns: list[tuple[str, str]]) -> Ap
         if found is None or not found.complete:
             unknowns.append((" ".join(it.text for it in line[:3]), UNREAD))
         if found is None:
-            return Apiserver(Features(versions, complete=False))
+            return Apiserver(Features(versions, complete=False), decides=ITS_FLAGS)
         flags = [(flag, it.value) for flag, it in parse_flags(KIND, found.arguments, "")[0]]
         return _with_flags(versions, flags, unknowns, complete=found.complete)
     unknowns.append((KIND, UNREAD))
-    return Apiserver(Features(complete=False))
+    return Apiserver(Features(complete=False), decides=ITS_FLAGS)
 
 
 def _with_flags(
@@ -114,12 +123,32 @@ def _with_flags(
             unknowns.append((f"--{name}={given[name]}", "neither true nor false"))
     if complete:
         switches.setdefault(TOKENS, False)
+    allows_all, decides = _authorization(flags) if complete else (False, ITS_FLAGS)
+    anonymous = None if "authentication-config" in given else switches.get(ANONYMOUS)
     return Apiserver(
         Features(versions, tuple(gates_in(_listed(flags, "feature-gates")).items()), complete),
-        None if "authentication-config" in given else switches.get(ANONYMOUS),
+        # pkg/kubeapiserver/options/authentication.go switches them off beside AlwaysAllow
+        False if allows_all else anonymous,
         switches.get(TOKENS),
         frozenset(_listed(flags, "disable-admission-plugins")),
+        allows_all,
+        decides,
     )
+
+
+def _authorization(flags: list[tuple[str, str]]) -> tuple[bool, str]:
+    """Return whether every caller may do everything, and what decides by rules of its own."""
+    if dict(flags).get("authorization-config"):
+        return False, "the file of --authorization-config"
+    modes = [*_listed(flags, "authorization-mode")] or ["AlwaysAllow"]
+    for mode in modes:
+        if mode == "AlwaysAllow":
+            return True, ""
+        if mode not in {*OF_OBJECTS, "ABAC"}:
+            # it may deny what a later one allows
+            return False, f"the authorizer {mode}"
+    others = [mode for mode in modes if mode not in OF_OBJECTS]
+    return False, f"the authorizer {others[0]}" if others else ""
 
 
 def _listed(flags: Iterable[tuple[str, str]], name: str) -> Iterator[str]:

@@ -268,11 +268,14 @@ class Endpoint:
     ----------
     namespace, service : str
     pods : tuple of str
+    addresses : tuple of str
+        Those of which the object does not say whose they are.
     """
 
     namespace: str
     service: str
     pods: tuple[str, ...]
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +415,11 @@ class Dump:
     def anonymous(self) -> bool | None:
         """Whether an apiserver lets anonymous callers in; None if no flag or pod says it."""
         return any_of(it.anonymous for it in self.apiservers) if self.apiservers else None
+
+    @property
+    def authorizer(self) -> str:
+        """What may allow more than RBAC does; empty if nothing does."""
+        return next((it.decides for it in self.apiservers if it.decides), "")
 
     @property
     def bootstrap_tokens(self) -> bool | None:

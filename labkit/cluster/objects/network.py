@@ -8,7 +8,16 @@ from typing import Any
 from labkit.cluster.objects.facts import Endpoint, Ingress, NetworkPolicy, Service
 from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, words
 
-__all__ = ["NETWORK", "NetworkObject"]
+__all__ = ["NETWORK", "ROUTES", "NetworkObject"]
+
+#: Kinds that lead callers from outside to services, and that labkit does not read.
+ROUTES = frozenset(
+    [
+        *("GRPCRoute", "HTTPRoute", "TCPRoute", "TLSRoute", "UDPRoute"),  # Gateway API
+        *("IngressRoute", "IngressRouteTCP", "IngressRouteUDP"),  # Traefik
+        *("HTTPProxy", "Route", "VirtualService"),  # Contour, OpenShift, Istio
+    ]
+)
 
 NetworkObject = Service | Endpoint | NetworkPolicy | Ingress
 
@@ -36,12 +45,17 @@ def _targets(items: Iterable[Any]) -> tuple[str, ...]:
 
 def _slice(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Endpoint]:
     service = text_of(item, "metadata", "labels", "kubernetes.io/service-name")
-    yield Endpoint(namespace, service, _targets(sequence(item, "endpoints")))
+    found = sequence(item, "endpoints")
+    others = [it for it in found if not mapping(it, "targetRef")]
+    addresses = tuple(address for it in others for address in words(it, "addresses"))
+    yield Endpoint(namespace, service, _targets(found), addresses)
 
 
 def _endpoints(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Endpoint]:
     for subset in sequence(item, "subsets"):
-        yield Endpoint(namespace, name, _targets(sequence(subset, "addresses")))
+        found = [*sequence(subset, "addresses"), *sequence(subset, "notReadyAddresses")]
+        others = [it for it in found if not mapping(it, "targetRef")]
+        yield Endpoint(namespace, name, _targets(found), tuple(text_of(it, "ip") for it in others))
 
 
 def _policy(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[NetworkPolicy]:
@@ -65,8 +79,11 @@ def _ingress(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Ing
     paths = [
         path for rule in sequence(item, "spec", "rules") for path in sequence(rule, "http", "paths")
     ]
-    services = dict.fromkeys(text_of(path, "backend", "service", "name") for path in paths)
-    services[text_of(item, "spec", "defaultBackend", "service", "name")] = None
+    # the versions before v1 have serviceName, and backend instead of defaultBackend
+    backends = [mapping(path, "backend") for path in paths]
+    backends += [mapping(item, "spec", key) for key in ("defaultBackend", "backend")]
+    names = (text_of(it, "service", "name") or text_of(it, "serviceName") for it in backends)
+    services = dict.fromkeys(names)
     yield Ingress(namespace, name, tuple(filter(None, services)))
 
 

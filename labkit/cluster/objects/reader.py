@@ -27,7 +27,7 @@ from labkit.cluster.objects.facts import (
     SecretName,
     Service,
 )
-from labkit.cluster.objects.network import NETWORK, NetworkObject
+from labkit.cluster.objects.network import NETWORK, ROUTES, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
@@ -57,7 +57,14 @@ DUMP_COMMAND = (
     "clusterrolebindings,services,endpointslices,networkpolicies,ingresses,deployments,daemonsets,"
     "statefulsets,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations -A -o json"
 )
-CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+#: Of nodes with the control plane or with etcd; the last two are those of RKE and of MicroK8s.
+CONTROL_PLANE_LABELS = (
+    "node-role.kubernetes.io/control-plane",
+    "node-role.kubernetes.io/master",
+    "node-role.kubernetes.io/etcd",
+    "node-role.kubernetes.io/controlplane",
+    "node.kubernetes.io/microk8s-controlplane",
+)
 CHANGE = frozenset({"update", "patch", "*"})
 YAML = frozenset({".yaml", ".yml"})
 FINISHED = frozenset({"Succeeded", "Failed"})
@@ -171,6 +178,8 @@ class Builder:
         Webhooks, policies and their bindings.
     apiservers : list of Apiserver
         By their pods.
+    addresses : dict of str to (str, str)
+        The namespaces and names of pods by their own addresses.
     """
 
     name: str
@@ -186,12 +195,17 @@ class Builder:
     late: list[Mapping[str, Any]] = field(default_factory=list)
     groups: dict[tuple[object, ...], _EqualPods] = field(default_factory=dict)
     unread: list[Unknown] = field(default_factory=list)
+    addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
+        if kind in ROUTES and kind not in self.kinds:
+            why = "labkit does not read this kind: which services are called from outside by it"
+            self.unknowns.append(Unknown(path, None, kind, why))
+            self.kinds.add(kind)
         if kind not in READERS and kind not in NETWORK:
             return
         self.kinds.add(kind)
@@ -214,7 +228,7 @@ class Builder:
         if text_of(item, "status", "phase") in FINISHED:
             return
         if is_apiserver(namespace, name):
-            self._apiserver(spec, f"Pod {namespace}/{name}")
+            self._apiserver(spec, Source(self.name, None, f"Pod {namespace}/{name}"))
         account = text_of(spec, "serviceAccountName") or "default"
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
@@ -230,11 +244,25 @@ class Builder:
         alike.names.append(name)
         if node:
             alike.nodes[node] = None
+        if not found.host_network:
+            # the address of a pod in its node's network says only which node
+            for address in sequence(item, "status", "podIPs") or [{"ip": None}]:
+                ip = text_of(address, "ip") or text_of(item, "status", "podIP")
+                self.addresses[ip] = (namespace, name)
 
-    def _apiserver(self, spec: Mapping[str, Any], about: str) -> None:
+    def _apiserver(self, spec: Mapping[str, Any], source: Source) -> None:
         unread: list[tuple[str, str]] = []
-        self.apiservers.append(apiserver_of(spec, unread))
+        found = apiserver_of(spec, unread)
+        self.apiservers.append(found)
+        about = source.text
         self.unknowns += [Unknown(self.name, None, f"{about}: {it}", why) for it, why in unread]
+        if found.allows_all:
+            subjects = (("Group", "", "system:authenticated"),)
+            binding = Binding("AlwaysAllow", "", "ClusterRole", "cluster-admin", subjects, source)
+            self.bindings["", f"{about}: AlwaysAllow"] = binding
+        if found.decides:
+            why = f"{found.decides} may allow more than RBAC does"
+            self.unknowns.append(Unknown(self.name, None, about, why))
 
     def finish(self) -> Dump:
         """Return the dump, with an unknown for every kind that is missing."""
@@ -263,7 +291,7 @@ class Builder:
             accounts=tuple(self.accounts.values()),
             secrets=tuple(self.secrets.values()),
             services=tuple(it for it in self.network if isinstance(it, Service)),
-            endpoints=tuple(it for it in self.network if isinstance(it, Endpoint)),
+            endpoints=tuple(self._endpoint(it) for it in self.network if isinstance(it, Endpoint)),
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
             rbac=Rbac(tuple(aggregated(self.roles.values())), tuple(self.bindings.values())),
@@ -285,6 +313,12 @@ class Builder:
                 all(it.features.complete for it in self.apiservers),
             ),
         )
+
+    def _endpoint(self, found: Endpoint) -> Endpoint:
+        """Return an endpoint with the pods whose addresses it has."""
+        owners = (self.addresses.get(it, ("", "")) for it in found.addresses)
+        pods = [pod for home, pod in owners if pod and home == found.namespace]
+        return replace(found, pods=(*found.pods, *pods)) if pods else found
 
     def _missing_workloads(self) -> Iterator[Unknown]:
         """Yield what is not known of workloads that a rule names, and that made no pod."""

@@ -105,7 +105,11 @@ def parse_flags(
     while index < len(words):
         word = words[index]
         index += 1
-        if not word.text.startswith("-") or word.text in {"-", "--"}:
+        if word.text == "--":
+            # no flag follows it
+            rest += words[index - 1 :]
+            break
+        if not word.text.startswith("-") or word.text == "-":
             rest.append(word)
             continue
         name, equals, value = word.text.lstrip("-").partition("=")

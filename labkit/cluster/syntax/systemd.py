@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from labkit.cluster.syntax.source import broken
+from labkit.cluster.syntax.source import Unknown, broken, trying
 
 __all__ = [
     "Assignment",
@@ -27,6 +27,9 @@ SPECIFIERS = {"t": "/run", "S": "/var/lib", "C": "/var/cache", "L": "/var/log", 
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
 VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 BARE_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: What a backslash escapes in double quotes of an environment file (SHELL_NEED_ESCAPE).
+IN_QUOTES = '"\\`$'
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +86,14 @@ class Unit:
         The unit file.
     assignments : tuple of Assignment
         In the order in which systemd reads them.
+    complete : bool
+        False if one of its files could not be read.
     """
 
     name: str
     path: str
     assignments: tuple[Assignment, ...]
+    complete: bool = True
 
     def all(self, section: str, key: str) -> tuple[Assignment, ...]:
         """Return the values of a list; an empty assignment clears the values before it."""
@@ -106,13 +112,15 @@ class Unit:
         return found[-1] if found else None
 
 
-def parse_unit(text: str, path: str) -> tuple[Assignment, ...]:
+def parse_unit(text: str, path: str, unknowns: list[Unknown]) -> tuple[Assignment, ...]:
     r"""Return the assignments of a unit file or drop-in.
 
     Parameters
     ----------
     text, path : str
         The file's content, and its name for sources.
+    unknowns : list of Unknown
+        Takes the lines that systemd ignores, if it collects errors.
 
     Returns
     -------
@@ -121,11 +129,12 @@ def parse_unit(text: str, path: str) -> tuple[Assignment, ...]:
     Raises
     ------
     ConfigError
-        A line is not a comment, a section or an assignment.
+        A section header is malformed: systemd reads no further. A line is not a comment, a section
+        or an assignment, unless `unknowns` collects errors.
 
     Examples
     --------
-    >>> [item] = parse_unit("[Service]\nExecStart=/bin/etcd \\\n  --name=a\n", "etcd.service")
+    >>> [item] = parse_unit("[Service]\nExecStart=/bin/etcd \\\n  --name=a\n", "etcd.service", [])
     >>> item.key, item.value, item.line
     ('ExecStart', '/bin/etcd    --name=a', 2)
     """
@@ -155,15 +164,18 @@ def parse_unit(text: str, path: str) -> tuple[Assignment, ...]:
             section = logical_stripped[1:-1]
             continue
         key, equals, value = logical.partition("=")
-        if not equals or not key.strip():
-            raise broken(
-                path,
-                first,
-                f"neither a section nor Key=Value: {logical_stripped[:60]}",
-                "systemd ignores this line: write Key=Value, or a backslash on the line before",
-            )
-        if not section:
-            raise broken(path, first, f"{key.strip()}= stands before any [Section]")
+        with trying(unknowns):
+            if not equals or not key.strip():
+                raise broken(
+                    path,
+                    first,
+                    f"neither a section nor Key=Value: {logical_stripped[:60]}",
+                    "systemd ignores this line: write Key=Value, or a backslash on the line before",
+                )
+            if not section:
+                raise broken(path, first, f"{key.strip()}= stands before any [Section]")
+        if not (equals and key.strip() and section):
+            continue
         start = len(key) + 1 + len(value) - len(value.lstrip())
         value = value.strip()
         span = tuple(where[start : start + len(value)])
@@ -206,7 +218,7 @@ def split(item: Assignment) -> list[Word]:
 
     Examples
     --------
-    >>> [item] = parse_unit("[Service]\nExecStart=/bin/sh -c 'a b'", "x.service")
+    >>> [item] = parse_unit("[Service]\nExecStart=/bin/sh -c 'a b'", "x.service", [])
     >>> [word.text for word in split(item)]
     ['/bin/sh', '-c', 'a b']
     """
@@ -344,13 +356,15 @@ def expand(
     return result, missing
 
 
-def parse_environment(text: str, path: str) -> dict[str, tuple[str, int]]:
+def parse_environment(text: str, path: str, unknowns: list[Unknown]) -> dict[str, tuple[str, int]]:
     r"""Return the variables of an EnvironmentFile, each with its value and line.
 
     Parameters
     ----------
     text, path : str
         The file's content, and its name for the error.
+    unknowns : list of Unknown
+        Takes the lines that systemd ignores, if it collects errors.
 
     Returns
     -------
@@ -359,33 +373,64 @@ def parse_environment(text: str, path: str) -> dict[str, tuple[str, int]]:
     Raises
     ------
     ConfigError
-        A line is not an assignment of a variable.
+        A line is not an assignment of a variable, unless `unknowns` collects errors.
+
+    References
+    ----------
+    systemd's src/basic/env-file.c: quotes may span lines, and only those before a value count.
 
     Examples
     --------
-    >>> parse_environment("# flags\nETCD_NAME='etcd1'\n", "etcd.env")
+    >>> parse_environment("# flags\nETCD_NAME='etcd1'\n", "etcd.env", [])
     {'ETCD_NAME': ('etcd1', 2)}
     """
     result: dict[str, tuple[str, int]] = {}
-    pending, start = "", 0
-    for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
-        line = pending + raw
-        if not pending:
-            start = number
-            if not raw.strip() or raw.lstrip().startswith(("#", ";")):
-                continue
-        if line.endswith("\\"):
-            pending = line[:-1]
-            continue
-        pending = ""
-        key, equals, value = line.strip().partition("=")
-        if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key.strip()):
-            raise broken(path, start, f"not VARIABLE=value: {line.strip()[:60]}")
-        value = value.strip()
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        result[key.strip()] = (value, start)
+    text = text.replace("\r\n", "\n")
+    place = 0
+    while place < len(text):
+        end = text.find("\n", place) if "\n" in text[place:] else len(text)
+        head = text[place:end].strip()
+        key, equals, _ = head.partition("=")
+        start, after = text.count("\n", 0, place) + 1, end + 1
+        if head and not head.startswith(("#", ";")):
+            if equals:
+                value, after = _value(text, text.index("=", place) + 1)
+            with trying(unknowns):
+                if not equals or not NAME.fullmatch(key.strip()):
+                    raise broken(path, start, f"not VARIABLE=value: {head[:60]}")
+                result[key.strip()] = (value, start)
+        place = after
     return result
+
+
+def _value(text: str, place: int) -> tuple[str, int]:
+    """Return the value that begins at a place of an environment file, and the place after it."""
+    value, kept, quote, begun = "", 0, "", False
+    while place < len(text):
+        char, following = text[place], text[place + 1 : place + 2]
+        place += 1
+        if quote:
+            if char == quote:
+                quote, kept = "", len(value)
+            elif char == "\\" and quote == '"' and following:
+                place += 1
+                value += following if following in IN_QUOTES else ""
+                value += "" if following in f"{IN_QUOTES}\n" else f"\\{following}"
+            else:
+                value += char
+        elif char == "\n":
+            break
+        elif char == "\\":
+            place += 1
+            value += following.strip("\n")
+            kept, begun = len(value), True
+        elif char in "'\"" and not begun:
+            quote = char
+        elif begun or not char.isspace():
+            value += char
+            begun = True
+            kept = kept if char.isspace() else len(value)
+    return value[: None if quote else kept], place
 
 
 def unit_of(path: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labkit.cluster.policies import path_matches
 from labkit.cluster.syntax.source import Setting
 from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import Claim, closed
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["delegating_listener"]
 
-ALWAYS_ALLOWED = "authorization-always-allow-paths"
+ALWAYS_ALLOWED, METRICS_PATH = "authorization-always-allow-paths", "/metrics"
 
 
 def delegating_listener(it: Component) -> Listener:
@@ -70,6 +71,6 @@ def delegating_listener(it: Component) -> Listener:
 def _authorization(it: Component, always: Setting) -> Claim:
     paths = [item.value for item in it.values(ALWAYS_ALLOWED)]
     for path in paths:
-        if path.endswith("*") and "/metrics".startswith(path.rstrip("*")):
+        if path_matches(path, METRICS_PATH):
             return Claim("allow-all", f"{path} is always allowed", always.source)
     return Claim("enforced", f"everything but {', '.join(paths)}", always.source)

@@ -34,7 +34,7 @@ ROLES = {
 
 def _read(env: Environment, it: Component) -> Iterator[Listener]:
     for role, (flags, anyone, data) in ROLES.items():
-        for setting in (item for flag in flags for item in it.values(flag)):
+        for flag, setting in [(name, item) for name in flags for item in it.values(name)]:
             url, host, port = url_of(setting)
             if url.scheme not in {"http", "https"}:
                 continue
@@ -46,7 +46,8 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
                 node=it.node,
                 zone=it.zone,
                 protocol=url.scheme,
-                bind=host,
+                # which addresses it has instead of its default is not known
+                bind="" if it.unread(flag) else host,
                 port=port,
                 path=None,
                 open=True,

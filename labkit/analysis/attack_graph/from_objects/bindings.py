@@ -118,6 +118,12 @@ class Bindings:
             of = _role_of(binding)
             for who in self._subjects(binding):
                 self.give(who, of, binding.namespace, (str(binding.source),))
+        if authorizer := self.cluster.dump.authorizer:
+            for name in (AUTHENTICATED, UNAUTHENTICATED):
+                who, grant = self.consequences.in_group(name), self.consequences.everything("")
+                self.holders.setdefault(who, Holder())
+                unknown = f"whether {authorizer} lets {name} do everything"
+                self._add("granted-everything", who, grant, (authorizer,), MEMBERSHIP, unknown)
         self._memberships()
         for who in list(self.holders):
             self._together(who)

@@ -110,7 +110,8 @@ class ClusterIndex:
             nodes.update(dict.fromkeys(pods.nodes))
             for node in pods.nodes:
                 self.pods_on[node].append(pods)
-            if pods.namespace == "kube-system" and pods.name.startswith("kube-apiserver"):
+            static = pods.namespace == "kube-system" and pods.kind == "Node"
+            if static and pods.name.startswith(("kube-apiserver", "etcd")):
                 self.control_plane.update(pods.nodes)
         self.bootstrap_users: dict[str, tuple[str, ...] | None] = {}
         for secret in dump.secrets:

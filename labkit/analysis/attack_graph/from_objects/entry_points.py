@@ -55,9 +55,12 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
         for pods in _behind(cluster, service, behind.get((service.namespace, service.name))):
             policies = list(_policies(cluster, pods))
             lets_in = [it for it in policies if it.from_outside or (by_pod and it.from_namespaces)]
-            if lets_in or not policies:
-                why = (shown, _policy(pods, lets_in))
-                builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW)
+            why, unknown = (shown, _policy(pods, lets_in)), ""
+            if policies and not lets_in and pods.spec.host_network:
+                why = (shown, f"NetworkPolicy {policies[0].namespace}/{policies[0].name}")
+                unknown = "whether the network plugin applies policies to pods with hostNetwork"
+            if lets_in or not policies or unknown:
+                builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW, unknown)
     for pods in cluster.dump.pods:
         # the ports of a static pod are the control plane's own
         if pods.spec.host_ports and pods.kind != "Node":
@@ -83,8 +86,8 @@ def _by_host_port(cluster: ClusterIndex, builder: StepBuilder, pods: PodGroup) -
 def _behind(
     cluster: ClusterIndex, service: Service, names: Iterable[str] | None
 ) -> Iterable[PodGroup]:
-    """Return the pods that the endpoints name; without endpoints, those that are selected."""
-    if names is not None:
+    """Return the pods that the endpoints name; if they name none, those that are selected."""
+    if names:
         return cluster.named(service.namespace, names)
     wanted = set(service.selector)
     here = cluster.pods_of.get(service.namespace, ())

@@ -1,0 +1,178 @@
+"""The pods of apiservers in a dump: who is let in, who decides, and which nodes are theirs.
+
+https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit import load_model
+from labkit.analysis import attack_paths
+from labkit.cluster import read_dump
+from labkit.model import Model
+
+RBAC = "--authorization-mode=Node,RBAC"
+TOKEN = {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+MOUNT = {"name": "t", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
+ADMIN_FOR_ANONYMOUS = {
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "open"},
+    "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+    "subjects": [{"kind": "Group", "name": "system:unauthenticated"}],
+}
+
+
+def item(kind: str, name: str, namespace: str = "", **more: Any) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": name, "namespace": namespace}, **more}
+
+
+CORE = [
+    item("Node", "worker1"),
+    item("Namespace", "shop"),
+    item("ServiceAccount", "default", "shop"),
+    item("Secret", "s", "shop", type="Opaque"),
+    item("Role", "r", "shop", rules=[]),
+    item("RoleBinding", "r", "shop", roleRef={"kind": "Role", "name": "r"}),
+    item("ClusterRole", "none", rules=[]),
+    item("ClusterRoleBinding", "none", roleRef={"kind": "ClusterRole", "name": "none"}),
+]
+
+
+def static(name: str, *command: str, image: str = "", node: str = "cp1") -> dict[str, Any]:
+    owner = [{"kind": "Node", "name": node}]
+    about = {"name": name, "namespace": "kube-system", "uid": name, "ownerReferences": owner}
+    containers = [{"name": "a", "image": image, "command": list(command)}]
+    return {
+        "kind": "Pod",
+        "metadata": about,
+        "spec": {"nodeName": node, "hostNetwork": True, "containers": containers},
+    }
+
+
+def apiserver(*flags: str, name: str = "1", image: str = "") -> dict[str, Any]:
+    return static(f"kube-apiserver-cp{name}", "kube-apiserver", *flags, image=image)
+
+
+def web(node: str = "worker1", **security: Any) -> dict[str, Any]:
+    containers = [{"name": "c", "volumeMounts": [MOUNT], "securityContext": security}]
+    spec = {"nodeName": node, "containers": containers, "volumes": [TOKEN]}
+    return {
+        "kind": "Pod",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "1"},
+        "spec": spec,
+    }
+
+
+def dump(path: Path, *objects: dict[str, Any], **metadata: Any) -> Path:
+    file = path / "dump.json"
+    listed = [{"apiVersion": "v1", **it} for it in (*CORE, *objects)]
+    text = {"apiVersion": "v1", "kind": "List", "items": listed, "metadata": metadata}
+    file.write_text(json.dumps(text))
+    return file
+
+
+def reached(model: Model, start: str) -> str:
+    found = attack_paths(model, start, "admin")
+    return "known" if found.paths else "possible" if found.possible else "none"
+
+
+@pytest.mark.parametrize(
+    ("flags", "pod", "outside"),
+    [
+        ([RBAC], "none", "none"),
+        (["--authorization_mode=RBAC", "--authorization-mode=Node"], "none", "none"),
+        # no anonymous caller beside AlwaysAllow (pkg/kubeapiserver/options/authentication.go)
+        (["--authorization-mode=RBAC,AlwaysAllow"], "known", "none"),
+        ([RBAC, "--authorization-mode=AlwaysAllow"], "known", "none"),
+        # AlwaysAllow is the default
+        (["--secure-port=6443"], "known", "none"),
+        (["--authorization-mode=Node,RBAC,ABAC"], "possible", "possible"),
+        (["--authorization-mode=Webhook,RBAC"], "possible", "possible"),
+        (["--authorization-mode=Webhook,AlwaysAllow"], "possible", "possible"),
+        (["--authorization-config=/etc/authz.yaml"], "possible", "possible"),
+        (["--authorization-config=/etc/authz.yaml", "--anonymous-auth=false"], "possible", "none"),
+    ],
+)
+def test_authorizers_that_no_object_shows_count(
+    tmp_path: Path, flags: list[str], pod: str, outside: str
+) -> None:
+    model = load_model(dump(tmp_path, web(), apiserver(*flags)))
+    assert (reached(model, "pod:shop/web"), reached(model, "outside")) == (pod, outside)
+    assert model.dump is not None
+    shown = [it for it in model.dump.gaps if "may allow more than RBAC" in it.why]
+    assert bool(shown) is (pod == "possible")
+
+
+def test_flags_that_a_shell_puts_together_leave_everything_open(tmp_path: Path) -> None:
+    unread = static("kube-apiserver-cp1", "sh", "-c", "exec kube-apiserver $(cat /flags)")
+    model = load_model(dump(tmp_path, web(), unread))
+    assert (reached(model, "pod:shop/web"), reached(model, "outside")) == ("possible",) * 2
+    assert model.dump is not None
+    assert (model.dump.bootstrap_tokens, model.dump.admission.known) == (None, False)
+    read = static("kube-apiserver-cp1", "sh", "-c", f"exec kube-apiserver {RBAC}")
+    assert reached(load_model(dump(tmp_path, web(), read)), "pod:shop/web") == "none"
+
+
+OFF, ON = "--anonymous-auth=false", "--anonymous-auth=true"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        ([OFF], [OFF], "none"),
+        ([OFF], ["--anonymous_auth=False"], "none"),
+        # on by default
+        ([OFF], [], "known"),
+        ([], [OFF], "known"),
+        ([ON], [OFF], "known"),
+        ([OFF, ON], [OFF], "known"),
+    ],
+)
+def test_of_several_apiservers_the_most_open_one_counts(
+    tmp_path: Path, first: list[str], second: list[str], found: str
+) -> None:
+    pods = (apiserver(RBAC, *first), apiserver(RBAC, *second, name="2"))
+    model = load_model(dump(tmp_path, web(), ADMIN_FOR_ANONYMOUS, *pods))
+    assert reached(model, "outside") == found
+
+
+@pytest.mark.parametrize(
+    ("label", "found"),
+    [
+        ("node-role.kubernetes.io/control-plane", "known"),
+        ("node-role.kubernetes.io/controlplane", "known"),  # RKE
+        ("node-role.kubernetes.io/etcd", "known"),  # RKE, RKE2
+        ("node.kubernetes.io/microk8s-controlplane", "known"),
+        ("node-role.kubernetes.io/worker", "none"),
+    ],
+)
+def test_nodes_of_the_control_plane_are_known_by_the_labels_of_distributions(
+    tmp_path: Path, label: str, found: str
+) -> None:
+    node = {"kind": "Node", "metadata": {"name": "cp1", "labels": {label: "true"}}}
+    model = load_model(dump(tmp_path, node, web("cp1", privileged=True)))
+    assert reached(model, "pod:shop/web on cp1") == found
+
+
+@pytest.mark.parametrize(("name", "found"), [("etcd-cp1", "known"), ("other-cp1", "none")])
+def test_a_node_with_a_static_pod_of_etcd_has_its_data(
+    tmp_path: Path, name: str, found: str
+) -> None:
+    objects = (item("Node", "cp1"), static(name, "etcd"), web("cp1", privileged=True))
+    assert reached(load_model(dump(tmp_path, *objects)), "pod:shop/web on cp1") == found
+
+
+def test_a_list_of_which_pages_are_missing_is_not_all(tmp_path: Path) -> None:
+    file = dump(tmp_path, web(), **{"continue": "token", "remainingItemCount": 500})
+    [unread] = read_dump(file).unread
+    assert "500 objects are on further pages" in unread.why
+    assert read_dump(file).pod_count == 1
+    yaml = tmp_path / "list.yaml"
+    yaml.write_text("apiVersion: v1\nkind: PodList\nitems: []\nmetadata: {continue: token}\n")
+    assert len(read_dump(yaml).unread) == 1
+    assert not read_dump(dump(tmp_path, web(), **{"continue": ""})).unread

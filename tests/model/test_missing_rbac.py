@@ -1,0 +1,163 @@
+"""RBAC objects that were not copied may allow what the others do not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from labkit.analysis import attack_paths
+from labkit.cluster import Environment, read_cluster
+from labkit.model import read_model
+from labkit.model.decision import EVERYTHING, Action, Caller, decide, member_of
+
+KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
+TO_API = "kube-proxy@worker1 -> kube-apiserver@cp1:6443"
+HEAD = "apiVersion: rbac.authorization.k8s.io/v1\n"
+#: A cluster has objects of each kind: those of `rbac.yaml`, and these.
+OTHERS = f"""\
+{HEAD}kind: ClusterRole
+metadata: {{name: none}}
+---
+{HEAD}kind: Role
+metadata: {{name: none, namespace: shop}}
+---
+{HEAD}kind: RoleBinding
+metadata: {{name: none, namespace: shop}}
+roleRef: {{kind: Role, name: none}}
+"""
+BINDING = (
+    HEAD + "kind: {}\nmetadata: {{name: ours, namespace: shop}}\n"
+    "roleRef: {{kind: {}, name: ours}}\nsubjects: [{{kind: Group, name: ops}}]\n"
+)
+OPS, OTHER = member_of("ops", user="alice"), member_of("dev", user="bob")
+IN_SHOP = Action("get", "secrets", namespace="shop")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(KUBEADM, tmp_path / "c")
+    (tmp_path / "c/others.yaml").write_text(OTHERS)
+    return tmp_path / "c"
+
+
+def answer(env: Environment, who: Caller, action: Action) -> str:
+    return decide(env, env.component("kube-apiserver@cp1"), who, action).value
+
+
+def test_all_kinds_decide(folder: Path) -> None:
+    env = read_cluster(folder)
+    assert (answer(env, OPS, EVERYTHING), answer(env, OPS, IN_SHOP)) == ("denied", "denied")
+    assert not env.rbac.missing
+    assert not attack_paths(read_model(env), "pod", "admin")
+
+
+def test_without_cluster_role_bindings_nobody_is_refused(folder: Path) -> None:
+    (folder / "rbac.yaml").unlink()
+    env = read_cluster(folder)
+    assert (answer(env, OPS, EVERYTHING), answer(env, OPS, IN_SHOP)) == ("unknown", "unknown")
+    assert [it.path for it in env.unknowns if "who else has permissions" in it.why] == [
+        "ClusterRoleBinding"
+    ]
+    model = read_model(env)
+    [channel] = [it for it in model.channels if it.id == TO_API]
+    assert channel.authorization.value == "unknown"
+    for start in ("network", "pod"):
+        assert attack_paths(model, start, "admin").possible, start
+
+
+def test_without_role_bindings_nobody_is_refused_in_a_namespace(folder: Path) -> None:
+    (folder / "others.yaml").write_text(OTHERS.rpartition("---")[0])
+    env = read_cluster(folder)
+    assert (answer(env, OPS, EVERYTHING), answer(env, OPS, IN_SHOP)) == ("denied", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("binding", "role", "everything"),
+    [
+        ("ClusterRoleBinding", "ClusterRole", "unknown"),
+        ("RoleBinding", "ClusterRole", "denied"),
+        ("RoleBinding", "Role", "denied"),
+    ],
+)
+def test_a_role_that_was_not_copied_may_allow_anything(
+    folder: Path, binding: str, role: str, everything: str
+) -> None:
+    (folder / "ours.yaml").write_text(BINDING.format(binding, role))
+    assert answer(read_cluster(folder), OPS, IN_SHOP) == "denied"  # there is no such role
+    (folder / "others.yaml").write_text(
+        "---\n".join(it for it in OTHERS.split("---\n") if f"kind: {role}\n" not in it)
+    )
+    env = read_cluster(folder)
+    assert (answer(env, OPS, EVERYTHING), answer(env, OPS, IN_SHOP)) == (everything, "unknown")
+    assert (answer(env, OTHER, EVERYTHING), answer(env, OTHER, IN_SHOP)) == ("denied", "denied")
+
+
+def test_a_file_that_cannot_be_read_may_hold_any_binding(folder: Path) -> None:
+    (folder / "broken.yaml").write_text(f"{HEAD}kind: ClusterRoleBinding\nmetadata: []\n")
+    assert answer(read_cluster(folder), OPS, EVERYTHING) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("modes", "value"),
+    [("RBAC,AlwaysAllow", "allowed"), ("AlwaysAllow,RBAC", "allowed"), ("Webhook,RBAC", "unknown")],
+)
+def test_rbac_never_denies_what_another_authorizer_allows(
+    folder: Path, modes: str, value: str
+) -> None:
+    (folder / "rbac.yaml").unlink()
+    file = folder / "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
+    file.write_text(file.read_text().replace("=Node,RBAC", f"={modes}"))
+    assert answer(read_cluster(folder), OPS, EVERYTHING) == value
+
+
+def test_anonymous_callers_with_an_unread_role_leave_the_claim_unknown(folder: Path) -> None:
+    text = BINDING.format("ClusterRoleBinding", "ClusterRole")
+    (folder / "ours.yaml").write_text(text.replace("name: ops", "name: 'system:unauthenticated'"))
+    (folder / "others.yaml").unlink()
+    [channel] = [it for it in read_model(read_cluster(folder)).channels if it.id == TO_API]
+    assert (channel.client_authentication.value, channel.authorization.value) == (
+        "anonymous",
+        "unknown",
+    )
+
+
+MANIFEST = "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
+
+
+@pytest.mark.parametrize(
+    ("modes", "line", "goals"),
+    [
+        ("AlwaysAllow", "", {"admin", "secrets"}),
+        ("ABAC", "{}", {"admin", "secrets"}),
+        ("ABAC", '{"group": "system:serviceaccounts:shop"}', {"admin", "secrets"}),
+        ("ABAC", '{"user": "system:serviceaccount:shop:web"}', {"admin", "secrets"}),
+        ("ABAC", '{"user": "system:serviceaccount:shop:web", "readonly": true}', {"secrets"}),
+        ("ABAC", '{"user": "alice"}', set()),
+    ],
+)
+def test_tokens_of_pods_count_for_other_authorizers_as_well(
+    folder: Path, modes: str, line: str, goals: set[str]
+) -> None:
+    file = folder / MANIFEST
+    flags = f"={modes}\n    - --authorization-policy-file=/etc/kubernetes/abac.jsonl\n"
+    file.write_text(file.read_text().replace("=Node,RBAC\n", flags))
+    (folder / "cp1/etc/kubernetes/abac.jsonl").write_text(line)
+    model = read_model(read_cluster(folder))
+    assert {
+        goal for goal in ("admin", "secrets") if attack_paths(model, "pod", goal).paths
+    } == goals
+
+
+def test_a_credential_counts_at_every_apiserver(folder: Path) -> None:
+    tokens = "    - --token-auth-file=/etc/kubernetes/tokens.csv\n"
+    shutil.copytree(folder / "cp1", folder / "cp2")
+    for node in ("cp1", "cp2"):
+        (folder / node / "etc/kubernetes/tokens.csv").write_text("s3cret,alice,1\n")
+        file = folder / node / MANIFEST.removeprefix("cp1/")
+        text = file.read_text().replace("    - kube-apiserver\n", f"    - kube-apiserver\n{tokens}")
+        file.write_text(text.replace("=Node,RBAC", "=AlwaysAllow") if node == "cp2" else text)
+    model = read_model(read_cluster(folder))
+    [alice] = {it.rights for it in model.credentials if it.identity == "alice"}
+    assert [str(it) for it in alice] == ["cluster-admin"]
