@@ -107,7 +107,9 @@ def _component(
 
 
 def _overridden(command: Command) -> frozenset[str]:
-    """Return the settings of variables that flags or variables may override which were not read."""
+    """Return the settings that flags or variables may override which were not read."""
+    if command.kind == "kubelet":
+        return frozenset(KUBELET_FLAGS.values()) if command.overridden else frozenset()
     if command.complete or command.kind not in ENVIRONMENT_PREFIXES:
         return frozenset()
     return frozenset(name for name, _ in command.settings)
@@ -231,9 +233,7 @@ def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Compo
             more, odd = read_kubelet_config(node.files[path].read_text(), node.files[path].source)
             settings += more
             unknowns += odd
-    doubtful: frozenset[str] = frozenset()
-    if not component.complete:
-        doubtful = frozenset(KUBELET_FLAGS.values()) & {key for key, _ in settings}
+    doubtful = component.doubtful & {key for key, _ in settings}
     if len(folder) > 1 and not named:
         # the kubelet wants the folder, and copied files do not show an empty one
         complete, doubtful = False, frozenset(key for key, _ in settings)

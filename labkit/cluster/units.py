@@ -73,6 +73,9 @@ class Command:
         Major and minor version, where the image's tag says it.
     complete : bool
         False if some of its flags could not be read: then a default means nothing.
+    overridden : bool
+        Whether what is missing may well override what a file says. An optional file of variables
+        that was not copied does not count: few machines have one.
     """
 
     kind: str
@@ -85,6 +88,7 @@ class Command:
     folder: str = "/"
     version: tuple[int, int] | None = None
     complete: bool = True
+    overridden: bool = False
 
 
 def read_units(node: Node, unknowns: list[Unknown]) -> dict[str, Unit]:
@@ -142,12 +146,16 @@ def _drop_ins(folders: Mapping[str, Mapping[str, str]], unit: str) -> list[str]:
 
 
 class _Variables(NamedTuple):
-    """The variables of a service; not complete without a file that the service demands."""
+    """The variables of a service; not complete without a file that it has or may have.
+
+    `demanded` is false if a file that the service cannot start without is missing.
+    """
 
     values: dict[str, str]
     sources: dict[str, Source]
     unknowns: list[Unknown]
     complete: bool
+    demanded: bool
 
 
 def _environment(node: Node, unit: Unit, *, copied: bool) -> _Variables:
@@ -155,7 +163,7 @@ def _environment(node: Node, unit: Unit, *, copied: bool) -> _Variables:
     unknowns: list[Unknown] = Collected() if copied else []
     values: dict[str, str] = {}
     sources: dict[str, Source] = {}
-    complete = True
+    complete = demanded = True
     for item in unit.all("Service", "Environment"):
         for word in split(item):
             text, _ = specifiers(word.text, unit.name, node.name)
@@ -180,9 +188,10 @@ def _environment(node: Node, unit: Unit, *, copied: bool) -> _Variables:
             not item.value.startswith("-") or is_left_out(node, path, copied=copied)
         ):
             complete = False
+            demanded = demanded and item.value.startswith("-")
             text = f"EnvironmentFile={item.value}"
             unknowns.append(Unknown(item.path, item.line, text, f"not among {node.name}'s files"))
-    return _Variables(values, sources, unknowns, complete)
+    return _Variables(values, sources, unknowns, complete, demanded)
 
 
 def is_left_out(node: Node, path: str, *, copied: bool) -> bool:
@@ -305,10 +314,11 @@ def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
                 sockets=tuple(_sockets(node, units, stem)),
                 folder=folder.value.lstrip("-") if folder else "/",
                 complete=found.complete and variables.complete,
+                overridden=not (found.complete and variables.demanded),
             )
         if not read and stem in DEFAULTS:
             source = Source(unit.path, None, name)
-            yield Command(stem, stem, (), source, "root", complete=False)
+            yield Command(stem, stem, (), source, "root", complete=False, overridden=True)
 
 
 def from_environment(

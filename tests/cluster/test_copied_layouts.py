@@ -127,12 +127,12 @@ def test_optional_file_is_absent_only_if_its_folder_was_copied(
     unit(
         folder, f"EnvironmentFile=-/etc/default/kubelet\nExecStart=/usr/bin/kubelet {CONFIG} $ARGS"
     )
-    (folder / "worker1/etc/default/kubelet").unlink()
     if other:
         write(folder, f"worker1/etc/default/{other}", "A=b\n")
     env = read_cluster(folder)
     assert env.component("kubelet@worker1").complete is complete
-    assert values(folder, TO_KUBELET) == (("required", "enforced") if complete else UNKNOWN)
+    # what the configuration says stays: few machines have the optional file
+    assert values(folder, TO_KUBELET) == ("required", "enforced")
     # the port for reading only is off by default
     read_only = values(folder, "anyone@network -> kubelet@worker1:10255")
     assert read_only == (("closed", "closed") if complete else ("unknown", "unknown"))
@@ -157,21 +157,27 @@ def test_a_wildcard_does_not_cross_folders(folder: Path) -> None:
 @pytest.mark.parametrize("extra", ["default", "sysconfig"])
 def test_extra_flags_count_without_a_copied_unit(folder: Path, extra: str) -> None:
     unit(folder, "", at="worker1/opt")
-    (folder / "worker1/etc/default/kubelet").unlink()
     write(folder, f"worker1/etc/{extra}/kubelet", f'KUBELET_EXTRA_ARGS="{OPEN}"\n')
     assert values(folder, TO_KUBELET) == ANYONE
 
 
-@pytest.mark.parametrize(
-    "missing", ["etc/default/kubelet", "var/lib/kubelet/kubeadm-flags.env", ""]
-)
-def test_flags_that_were_not_copied_may_override_the_configuration(
-    folder: Path, missing: str
+def test_flags_of_kubeadm_that_were_not_copied_may_override_the_configuration(
+    folder: Path,
 ) -> None:
     unit(folder, "", at="worker1/opt")
-    if missing:
-        (folder / "worker1" / missing).unlink()
-    assert values(folder, TO_KUBELET) == (UNKNOWN if missing else ("required", "enforced"))
+    assert values(folder, TO_KUBELET) == ("required", "enforced")
+    assert said(read_cluster(folder), "/etc/default/kubelet", "not all copied")
+    (folder / "worker1/var/lib/kubelet/kubeadm-flags.env").unlink()
+    assert values(folder, TO_KUBELET) == UNKNOWN
+
+
+def test_demanded_file_that_was_not_copied_may_override_the_configuration(folder: Path) -> None:
+    for prefix, found in (("-", ("required", "enforced")), ("", UNKNOWN)):
+        unit(
+            folder,
+            f"EnvironmentFile={prefix}/etc/kubelet.env\nExecStart=/usr/bin/kubelet {CONFIG} $ARGS",
+        )
+        assert values(folder, TO_KUBELET) == found
 
 
 @pytest.mark.parametrize(

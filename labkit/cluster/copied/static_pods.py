@@ -259,9 +259,8 @@ def kubeadm_kubelet(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
             flags, _, odd = parse_flags("kubelet", words, file.source)
             settings += flags
             unknowns += odd
-    # kubeadm writes the first, and the packages bring one of the others
-    complete = KUBELET_ENV in node.files and any(path in node.files for path in KUBELET_EXTRA)
-    if not complete:
+    complete = KUBELET_ENV in node.files
+    if not complete or not any(path in node.files for path in KUBELET_EXTRA):
         why = f"its flags are in {KUBELET_ENV} and in {' or '.join(KUBELET_EXTRA)}: not all copied"
         unknowns.append(Unknown(source.path, None, source.text, why))
     default = Source(source.path, None, "10-kubeadm.conf", default=True)
@@ -270,7 +269,16 @@ def kubeadm_kubelet(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
         ("kubeconfig", Setting(KUBELET_CONF, default)),
         *settings,
     ]
-    yield Command("kubelet", "kubelet", (), source, "root", tuple(settings), complete=complete)
+    yield Command(
+        "kubelet",
+        "kubelet",
+        (),
+        source,
+        "root",
+        tuple(settings),
+        complete=complete,
+        overridden=not complete,
+    )
 
 
 def kube_proxy_files(documents: Iterable[Document]) -> dict[str, File]:
