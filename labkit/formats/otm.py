@@ -310,7 +310,8 @@ def keep(original: dict[str, Any], written: dict[str, Any], seen: Visible) -> No
     seen : Visible
         The visible fields of the original.
     """
-    project = original["project"] = dict(original.get("project") or {})
+    about = original.get("project")
+    project = original["project"] = dict(about) if isinstance(about, dict) else {}
     attributes = project.get("attributes")
     slots = written["project"]["attributes"]
     project["attributes"] = {**(attributes if isinstance(attributes, dict) else {}), **slots}

@@ -8,19 +8,11 @@ from dataclasses import dataclass
 import docker
 from docker.errors import APIError, DockerException
 
+from labkit import agents
 from labkit.errors import EngineError
 from labkit.lab.images import find_node_image
 
 __all__ = ["Capacity", "capacity_of", "parse_capacity"]
-
-#: /proc shows the host's memory and processes, and the container's own file system lies on the
-#: disk of the engine.
-QUESTION = """cat /proc/meminfo
-echo "threads $(cut -d' ' -f4 /proc/loadavg | cut -d/ -f2)"
-echo "most $(cat /proc/sys/kernel/threads-max) $(cat /proc/sys/kernel/pid_max)"
-echo "inotify $(cat /proc/sys/fs/inotify/max_user_instances)"
-echo "disk $(df --output=avail --block-size=1 / | tail -n 1)"
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +98,7 @@ def capacity_of(client: docker.DockerClient) -> Capacity:
         said = client.containers.run(
             image,
             entrypoint="",
-            command=["sh", "-c", QUESTION],
+            command=agents.argv("free_resources"),
             remove=True,
             network_mode="none",
         )

@@ -15,7 +15,7 @@ from typing import Any
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source
 
-__all__ = ["FILE", "bootstrap_policy", "from_objects"]
+__all__ = ["FILE", "bootstrap_policy", "from_objects", "to_objects"]
 
 FILE = Path(__file__).with_name("bootstrap-policy.json")
 APISERVER = "bootstrap policy of the apiserver"
@@ -84,6 +84,39 @@ def from_objects(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
     for found in (roles, bindings):
         found.sort(key=lambda one: (one["namespace"], one["name"]))
     return {"roles": roles, "bindings": bindings}
+
+
+def to_objects(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the objects of the form of the file, as ``kubectl get --output=json`` gives them.
+
+    Parameters
+    ----------
+    found : dict
+        What :func:`from_objects` returns.
+
+    Examples
+    --------
+    >>> to_objects({"roles": [{"name": "a", "namespace": "", "rules": []}], "bindings": []})
+    [{'kind': 'ClusterRole', 'metadata': {'name': 'a'}, 'rules': []}]
+    """
+    objects: list[dict[str, Any]] = []
+    for item in (*found["roles"], *found["bindings"]):
+        made: dict[str, Any] = {"kind": "Role", "metadata": {"name": item["name"]}}
+        if item["namespace"]:
+            made["metadata"]["namespace"] = item["namespace"]
+        else:
+            made["kind"] = "ClusterRole"
+        if "rules" in item:
+            made["rules"] = item["rules"]
+        else:
+            made["kind"] += "Binding"
+            made["roleRef"] = dict(zip(("kind", "name"), item["role"], strict=True))
+            made["subjects"] = [
+                {"kind": kind, "namespace": home, "name": name}
+                for kind, home, name in item["subjects"]
+            ]
+        objects.append(made)
+    return objects
 
 
 def _rule(item: dict[str, list[str]]) -> RbacRule:

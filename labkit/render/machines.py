@@ -104,7 +104,7 @@ def plan_by_machine(boxes: Iterable[Box], edges: Sequence[Edge]) -> Plan:
     >>> from labkit.model import read_model
     >>> model = read_model("hardened")
     >>> sorted(plan_by_machine(*by_machine(model, model.channels)).frames)
-    ['etcd1', 'etcd2', 'etcd3', 'master', 'worker1', 'worker2']
+    ['etcd1', 'etcd2', 'etcd3', 'master', 'network', 'worker1', 'worker2']
     """
     chosen = sorted(boxes)
     if any(len(edge.channels) > 1 for edge in edges):

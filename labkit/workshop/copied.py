@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 
 from labkit.cluster import Environment
+from labkit.model.bootstrap import FILE, to_objects
 
 __all__ = ["copy_machines"]
+
+#: How the kinds of RBAC's objects begin.
+RIGHTS = ("Role", "ClusterRole")
 
 
 def copy_machines(env: Environment, folder: Path | str, *, forgotten: Collection[str] = ()) -> None:
@@ -17,8 +22,8 @@ def copy_machines(env: Environment, folder: Path | str, *, forgotten: Collection
     ----------
     env : Environment
     folder : path or str
-        It gets a folder for each machine, as ``docs/your-own-cluster.md`` describes. There are no
-        modes, certificates, users of etcd or objects among the files.
+        It gets a folder for each machine and ``rbac.yaml``, as ``docs/your-own-cluster.md``
+        describes. There are no modes, certificates, users of etcd or other objects.
     forgotten : collection of str
         The paths of files that are copied from no machine.
 
@@ -29,7 +34,7 @@ def copy_machines(env: Environment, folder: Path | str, *, forgotten: Collection
     >>> folder = tempfile.mkdtemp()
     >>> unit = "/etc/systemd/system/etcd.service"
     >>> copy_machines(read_environment("hardened"), folder, forgotten=[unit])
-    >>> print(*load_model(folder).unknowns)
+    >>> print(load_model(folder).unknowns[-1])
     etcd not among the files: not known: where the objects are stored, and who can access them
     """
     for node in env.nodes:
@@ -38,3 +43,6 @@ def copy_machines(env: Environment, folder: Path | str, *, forgotten: Collection
                 target = Path(folder, node.name, path.lstrip("/"))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(file.read_text(), encoding="utf-8")
+    rights = [it.value for it in env.objects if str(it.get("kind")).startswith(RIGHTS)]
+    rights += to_objects(json.loads(FILE.read_text()))
+    Path(folder, "rbac.yaml").write_text(json.dumps({"kind": "List", "items": rights}))

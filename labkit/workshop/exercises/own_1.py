@@ -69,7 +69,8 @@ may be none: `set()`.
             "A path that is possible goes on: cluster-admin starts pods, and so is root on a node."
         ),
         Hint(
-            "The kubelet's configuration file decides who runs commands in pods. Pods have secrets."
+            "The kubelet's configuration file decides who runs commands in pods. Pods have "
+            "secrets, and nobody has read which secrets hold tokens."
         ),
     ),
     check=check,
@@ -78,7 +79,7 @@ everything = {"admin", "node", "secrets"}
 answer = {
     "/etc/kubernetes/audit-policy.yaml": set(),
     "/etc/kubernetes/kubelet.conf": set(),
-    "/etc/kubernetes/kubelet.yaml": {"secrets"},
+    "/etc/kubernetes/kubelet.yaml": everything,
     "/etc/kubernetes/scheduler.conf": set(),
     "/etc/systemd/system/etcd.service": everything,
     "/etc/systemd/system/kube-apiserver.service": everything,
@@ -95,7 +96,7 @@ answer = {
             "every forgotten file leaves everything possible",
             f'answer = {{path: {{"admin", "node", "secrets"}} for path in {FILES!r}}}',
             "wrong-answer",
-            "2 of 6 are as the model says",
+            "3 of 6 are as the model says",
         ),
     ),
     techniques=(),
