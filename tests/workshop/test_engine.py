@@ -14,10 +14,14 @@ import pytest
 import labkit
 from labkit import read_environment
 from labkit.agents import configuration, workshop_key
-from labkit.cluster import Node
+from labkit.cluster import Node, read_cluster
 from labkit.cluster.edits import Whole
+from labkit.cluster.syntax.source import Source
 from labkit.errors import CommandFailed, ConfigError, LabBusy, NoSuchLab, ProbeTimeout
 from labkit.lab import LabStatus, Output
+from labkit.model.claims import Claim
+from labkit.model.decision import Caller, decide
+from labkit.model.rules import Action
 from labkit.workshop import Outcome, checks, exercises, flags, participant_copy, session
 from labkit.workshop.copied import copy_machines
 from labkit.workshop.copies import BEGIN, END, STUB
@@ -399,8 +403,26 @@ def test_files_are_copied_for_each_machine_but_the_forgotten(tmp_path: Path) -> 
     copy_machines(env, tmp_path, forgotten=[UNIT])
     found = {f"/{it.relative_to(tmp_path)}" for it in tmp_path.rglob("*") if it.is_file()}
     every = {f"/{node.name}{path}" for node in env.nodes for path in node.files}
-    assert found == {it for it in every if not it.endswith(UNIT)}
+    assert found == {it for it in every if not it.endswith(UNIT)} | {"/rbac.yaml"}
     assert any(it.endswith(UNIT) for it in every)
+
+
+def test_copy_has_the_rights_of_the_environment(tmp_path: Path) -> None:
+    env = read_environment("hardened")
+    copy_machines(env, tmp_path)
+    copied = read_cluster(tmp_path)
+    assert not copied.rbac.missing
+    for user, action in (
+        ("system:kube-proxy", Action("list", "services")),
+        ("system:kube-proxy", Action("list", "secrets")),
+        ("system:serviceaccount:shop:default", Action("get", "secrets", namespace="shop")),
+    ):
+        caller = Caller(user, frozenset(), Claim("required", user, Source("", None, "")))
+        values = [
+            decide(it, it.component("kube-apiserver@master"), caller, action).value
+            for it in (env, copied)
+        ]
+        assert values[0] == values[1] != "unknown", (user, action)
 
 
 # -- the magics -----------------------------------------------------------------------------
