@@ -1,7 +1,7 @@
 import labkit.registry
 
-from .copies import participant_copy, participants_notebooks
 from .definition import Exercise, Hint, Outcome, WrongSolution
+from .participants import participant_copy, participants_notebooks
 from .session import check, exercise, hint, progress, reset
 
 exercises: labkit.registry.Registry[Exercise]

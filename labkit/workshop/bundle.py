@@ -27,7 +27,7 @@ from labkit.errors import ConfigError
 from labkit.lab import images
 from labkit.lab.progress import ProgressStep, Reporter
 from labkit.resources import PACKAGE
-from labkit.workshop.copies import participants_notebooks
+from labkit.workshop.participants import participants_notebooks
 
 __all__ = ["THIS_PYTHON", "write_bundle"]
 

@@ -20,7 +20,7 @@ from labkit.lab.images import node_image_tag
 from labkit.resources import PACKAGE
 from labkit.workshop.board_page import HOST, PORT, port_problem
 from labkit.workshop.bundle import ROOT
-from labkit.workshop.copies import participants_notebooks
+from labkit.workshop.participants import participants_notebooks
 from labkit.workshop.room import NEEDS, left_for_labs, names_of
 
 __all__ = ["Finding", "bundle_finding", "readiness"]

@@ -24,8 +24,8 @@ from labkit.model.decision import Caller, decide
 from labkit.model.rules import Action
 from labkit.workshop import Outcome, checks, exercises, flags, participant_copy, session
 from labkit.workshop.copied import copy_machines
-from labkit.workshop.copies import BEGIN, END, STUB
 from labkit.workshop.edited import hand_edits
+from labkit.workshop.participants import BEGIN, END, STUB
 from labkit.workshop.records import PROGRESS, Record, read_progress, write_progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
