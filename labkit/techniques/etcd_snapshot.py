@@ -19,7 +19,12 @@ from labkit.model import Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.model.etcd_rights import ALL_KEYS, MAINTAIN
 from labkit.techniques._lib.machines.reach import execution_place, run_from
-from labkit.techniques._lib.stores.etcd import as_client, may_as_client, stores_plaintext
+from labkit.techniques._lib.stores.etcd import (
+    REFUSALS,
+    as_client,
+    may_as_client,
+    stores_plaintext,
+)
 from labkit.techniques._lib.stores.secret import Secret, fresh_secret
 from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
@@ -40,8 +45,6 @@ WORKER = "worker1"
 CHANNEL = f"flanneld@{WORKER} -> etcd@*"
 NAME = "labkit-snapshot"
 KEY, OWN = f"/registry/secrets/default/{NAME}", "/coreos.com/network/config"
-#: Refusals by etcd and, before it, by TLS.
-REFUSALS = ("permission denied", "user name is empty", "certificate required", "bad certificate")
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:

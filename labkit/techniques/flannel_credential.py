@@ -14,7 +14,12 @@ from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.model.etcd_rights import KeyRange
-from labkit.techniques._lib.stores.etcd import as_client, may_as_client, stores_plaintext
+from labkit.techniques._lib.stores.etcd import (
+    REFUSALS,
+    as_client,
+    may_as_client,
+    stores_plaintext,
+)
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
     COPIED_CREDENTIAL,
@@ -35,8 +40,6 @@ WORKER = "worker1"
 CHANNEL = f"flanneld@{WORKER} -> etcd@*"
 WANTED = ("payments", "card-processor", "api-key")
 KEY, OWN = "/registry/secrets/payments/card-processor", "/coreos.com/network/config"
-#: Refusals by etcd and, before it, by TLS.
-REFUSALS = ("permission denied", "user name is empty", "certificate required", "bad certificate")
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "API",
     "NO_USER",
+    "REFUSALS",
     "answers_anonymous",
     "as_apiserver",
     "as_client",
@@ -61,6 +62,8 @@ API = "/v3/kv"
 PATIENCE = 5.0
 #: The error of an etcd with users for a caller that is not one of them.
 NO_USER = "user name is empty"
+#: How etcd refuses one of its clients and, before it, TLS.
+REFUSALS = ("permission denied", NO_USER, "certificate required", "bad certificate")
 
 
 def client_channel(lab: Lab) -> Channel:
