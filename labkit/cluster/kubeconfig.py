@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
@@ -146,6 +147,15 @@ def _named(document: Document, kind: str, name: str, entry: str) -> tuple[str | 
     )
 
 
+def _other_users(document: Document, current: str) -> Iterator[Unknown]:
+    """Yield the users of other contexts, whose credentials are not read."""
+    for index, item in enumerate(document.sequence("users")):
+        name = item.get("name") if isinstance(item, dict) else None
+        if name not in (None, current) and item.get("user"):
+            why = "a user of another context: whose rights the holder of this file has is not known"
+            yield Unknown(document.path, document.line("users", index), f"user {name}", why)
+
+
 def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str = "") -> KubeConfig:
     """Read a kubeconfig's current context.
 
@@ -199,6 +209,7 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
     cluster = _named(document, "clusters", document.text(*context, "cluster"), "cluster")
     user_name = document.text(*context, "user")
     user = _named(document, "users", user_name, "user")
+    unknowns += _other_users(document, user_name)
     unknowns += document.unknown_keys(CLUSTER, "not a key of a cluster", *cluster)
     unknowns += document.unknown_keys(USER, "not a key of a user", *user)
 

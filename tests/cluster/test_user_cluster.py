@@ -680,6 +680,25 @@ def test_a_kubeconfig_with_a_static_token_has_its_rights_where_it_lies(kubeadm: 
     assert held(model_of(kubeadm), "bot@worker1") == set()
 
 
+@pytest.mark.parametrize(
+    "path", ["root/kubeconfig", "home/ci/.kube/prod", "etc/kubernetes/admin.conf.bak", "opt/x.old"]
+)
+def test_a_kubeconfig_is_one_whatever_its_name_is(kubeadm: Path, path: str) -> None:
+    tokens(kubeadm, f'{SECRET},robot,1,"system:masters"\n')
+    assert not attack_paths(model_of(kubeadm), "root:worker1", "admin")
+    write(kubeadm / "worker1" / path, kubeconfig(API_URL, "bot", token=SECRET))
+    assert attack_paths(model_of(kubeadm), "root:worker1", "admin").paths
+
+
+def test_a_user_of_another_context_is_an_unknown(kubeadm: Path) -> None:
+    one = yaml.safe_load(kubeconfig(API_URL, "bot", token="nothing"))
+    one["users"].append({"name": "boss", "user": {"token": SECRET}})
+    write(kubeadm / "worker1/root/.kube/config", yaml.safe_dump(one))
+    said = [it for it in model_of(kubeadm).unknowns if "user boss" in it]
+    assert len(said) == 1
+    assert SECRET not in said[0]
+
+
 def test_a_token_opens_kubelets_as_well(kubeadm: Path) -> None:
     tokens(kubeadm, f'{SECRET},robot,1,"system:masters"\n')
     [it] = [it for it in model_of(kubeadm).credentials if it.name == "token of robot"]

@@ -26,7 +26,8 @@ MAY_BE_ABSENT = frozenset(
     ["authorization-config", "authentication-config", "audit-policy-file", "token-auth-file"]
 )
 CERTIFICATES = (".crt", ".pem", ".cert", ".cer")
-KUBECONFIGS = (".conf", ".kubeconfig", ".yaml", ".yml", "/config")
+#: Bytes of the largest kubeconfig; people name these files as they like.
+MOST_KUBECONFIG = 1_000_000
 
 
 def certificates_of(
@@ -92,7 +93,7 @@ def personal_kubeconfigs(
     }
     for node in nodes:
         for path, file in sorted(node.files.items()):
-            if not path.endswith(KUBECONFIGS) or (node.name, path) in used:
+            if (node.name, path) in used or file.size > MOST_KUBECONFIG:
                 continue
             with trying(unknowns):
                 text = file.read_bytes().decode("utf-8", errors="replace")
