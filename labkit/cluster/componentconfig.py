@@ -36,6 +36,8 @@ ETCD_TLS = frozenset(
     ]
 )
 CONTAINERD_GRPC = ("plugins", "io.containerd.server.v1.grpc")
+#: The table of the port since version 4 of the file; its keys lack the prefix of those in [grpc].
+CONTAINERD_TCP = "io.containerd.server.v1.grpc-tcp"
 
 
 def _leaves(document: Document, *at: str | int) -> Iterator[tuple[tuple[str | int, ...], Any]]:
@@ -267,7 +269,7 @@ def read_docker_config(text: str, path: str) -> Settings:
 
 
 def read_containerd_config(text: str, path: str) -> Settings:
-    r"""Read the address and the owner of containerd's socket from its config.toml.
+    r"""Read the address and the owner of containerd's socket, and its port, from its config.toml.
 
     Parameters
     ----------
@@ -303,16 +305,20 @@ def read_containerd_config(text: str, path: str) -> Settings:
         line = int(match[1]) if match else None
         raise broken(path, line, f"no valid TOML: {error}") from error
     plugins = value.get(CONTAINERD_GRPC[0], {})
-    newer = plugins.get(CONTAINERD_GRPC[1], {}) if isinstance(plugins, dict) else {}
+    plugins = plugins if isinstance(plugins, dict) else {}
     result: Settings = []
-    for table, header in ((value.get("grpc", {}), "grpc"), (newer, CONTAINERD_GRPC[1])):
+    for table, header, prefix in (
+        (value.get("grpc", {}), "grpc", ""),
+        (plugins.get(CONTAINERD_GRPC[1], {}), CONTAINERD_GRPC[1], ""),
+        (plugins.get(CONTAINERD_TCP, {}), CONTAINERD_TCP, "tcp_"),
+    ):
         if not isinstance(table, dict):
             raise broken(path, None, f"{header} must be a table")
         for key, item in table.items():
             if not isinstance(item, (dict, list)):
                 line = _toml_line(text, header, key)
                 source = Source(path, line, f"{key} = {json.dumps(item, default=str)}")
-                result.append((f"grpc.{key}", Setting(as_text(item), source)))
+                result.append((f"grpc.{prefix}{key}", Setting(as_text(item), source)))
     return result
 
 

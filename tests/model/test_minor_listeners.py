@@ -38,6 +38,11 @@ def flags(folder: Path, component: str, *given: str) -> None:
     file.write_text(text)
 
 
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
 def channel(folder: Path, end: str) -> Channel:
     found = [it for it in read_model(read_cluster(folder)).channels if it.id.endswith(end)]
     assert len(found) == 1, [it.id for it in found]
@@ -213,3 +218,50 @@ def test_cipher_suites(
     assert claim.value == expected
     state = states(model, f"{component}@cp1")["weak-cipher-suites"]
     assert state == ("open" if expected == "weak" else "mitigated")
+
+
+OLD, NEW = "[grpc]\n", '[plugins."io.containerd.server.v1.grpc-tcp"]\n'
+
+
+def containerd(folder: Path, text: str) -> None:
+    write(folder / "worker1/etc/containerd/config.toml", text)
+    unit = "[Service]\nExecStart=/usr/bin/containerd\n"
+    write(folder / "worker1/etc/systemd/system/containerd.service", unit)
+
+
+@pytest.mark.parametrize(
+    ("text", "encryption", "clients", "answer"),
+    [
+        # containerd-config.toml(5), and cmd/containerd/server: a CA asks for client certificates
+        (f'{OLD}tcp_address = "0.0.0.0:1234"\n', "none", "none", "known"),
+        (f'{NEW}address = ":1234"\n', "none", "none", "known"),
+        (
+            f'{OLD}tcp_address = "[::]:1234"\ntcp_tls_cert = "/c"\ntcp_tls_key = "/k"\n',
+            "tls1.2",
+            "none",
+            "known",
+        ),
+        (
+            f'{NEW}address = "0.0.0.0:1234"\ntls_cert = "/c"\ntls_key = "/k"\ntls_ca = "/a"\n',
+            "tls1.2",
+            "required",
+            "closed",
+        ),
+        (f'{NEW}address = "127.0.0.1:1234"\n', "closed", "closed", "closed"),
+    ],
+)
+def test_port_of_containerd(
+    folder: Path, text: str, encryption: str, clients: str, answer: str
+) -> None:
+    containerd(folder, text)
+    found = channel(folder, "containerd@worker1:1234")
+    assert (found.encryption.value, found.client_authentication.value) == (encryption, clients)
+    paths = attack_paths(read_model(read_cluster(folder)), "network", "node")
+    assert bool(paths.paths) == (answer == "known")
+
+
+@pytest.mark.parametrize("text", ["", OLD, NEW, f'{OLD}tcp_address = ""\n'])
+def test_containerd_without_a_port(folder: Path, text: str) -> None:
+    containerd(folder, text)
+    found = read_model(read_cluster(folder))
+    assert not [it.id for it in found.channels if "containerd@worker1:1" in it.id]

@@ -1,6 +1,7 @@
-"""containerd: its unix socket.
+"""containerd: its unix socket, and the port that it may serve the same on.
 
-https://github.com/containerd/containerd/blob/main/docs/ops.md
+https://github.com/containerd/containerd/blob/main/docs/ops.md;
+https://github.com/containerd/containerd/blob/main/docs/man/containerd-config.toml.5.md
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from labkit.model.listener import Listener, socket_claims, socket_path
+from labkit.cluster.syntax.source import Setting
+from labkit.cluster.syntax.urls import port_of
+from labkit.model.claims import Claim
+from labkit.model.listener import CONTAINERS, Anyone, Listener, socket_claims, socket_path
 from labkit.model.listeners._base import COMMANDS_THE_MACHINE, Gap, ListenerKind, Server, cis
 
 if TYPE_CHECKING:
@@ -39,12 +43,46 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         client_authentication=client,
         authorization=rights,
     )
+    port = it.given("grpc.tcp_address")
+    if port and port.value:
+        yield _tcp(it, port)
+
+
+def _tcp(it: Component, address: Setting) -> Listener:
+    """Return the listener of a port: with a certificate it is TLS, with a CA it asks for one."""
+    host, _, number = address.value.rpartition(":")
+    certificate, authority = it.given("grpc.tcp_tls_cert"), it.given("grpc.tcp_tls_ca")
+    encryption = Claim("none", "gRPC without TLS", address.source)
+    clients = Claim("none", "callers are not authenticated", address.source)
+    if certificate and certificate.value:
+        encryption = Claim("tls1.2", "TLS 1.2 or later", certificate.source)
+        if authority and authority.value:
+            clients = Claim("required", "client certificates", authority.source)
+    return Listener(
+        server=it.id,
+        role="tcp",
+        node=it.node,
+        zone=it.zone,
+        protocol="http" if encryption.value == "none" else "https",
+        bind=host.strip("[]"),
+        port=port_of(Setting(number, address.source)),
+        path=None,
+        open=True,
+        encryption=encryption,
+        client_authentication=clients,
+        authorization=Claim("allow-all", "every caller may command it", address.source),
+        bind_source=address.source,
+        anyone=Anyone.UNUSED_OR_UNPROVEN,
+        data=CONTAINERS,
+    )
 
 
 def _name(number: str) -> str:
     """Return the name of a user or group number, if it is root's."""
     return "root" if number == "0" else number
 
+
+_MANUAL = ("containerd-config.toml(5): tcp_address",)
 
 SERVER = Server(
     "containerd",
@@ -55,6 +93,18 @@ SERVER = Server(
             gives=("root",),
             impact=4,
             gaps={"client_authentication": Gap(references=cis("1.1 (file permissions)"))},
+            by_design=COMMANDS_THE_MACHINE,
+            protocol="unix",
+        ),
+        ListenerKind(
+            "containerd port",
+            gives=("root",),
+            impact=4,
+            gaps={
+                "encryption": Gap(references=_MANUAL),
+                "server_authentication": Gap(references=_MANUAL),
+                "client_authentication": Gap(references=_MANUAL),
+            },
             by_design=COMMANDS_THE_MACHINE,
         ),
     ),
