@@ -409,3 +409,8 @@ def test_read_only_port_of_another_number_is_read_as_well() -> None:
     assert set(predicted("insecure", "kubelet-read-only")) == {"succeeded"}
     closed = Key("worker", kubelet, "readOnlyPort", 0)
     assert set(predicted("insecure", "kubelet-read-only", closed)) == {"refused"}
+
+
+def test_every_technique_has_its_reasons_written_down() -> None:
+    folder = Path(__file__).with_name("reasons")
+    assert {path.stem for path in folder.glob("*.yaml")} == set(techniques)
