@@ -61,11 +61,6 @@ class File:
     source: str
     changed: bytes | None = field(default=None, repr=False)
 
-    @property
-    def size(self) -> int:
-        """The number of bytes."""
-        return self.path.stat().st_size if self.changed is None else len(self.changed)
-
     def read_bytes(self) -> bytes:
         """Return the content."""
         return read_bytes(self.path, self.source) if self.changed is None else self.changed

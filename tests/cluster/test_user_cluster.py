@@ -690,6 +690,15 @@ def test_a_kubeconfig_is_one_whatever_its_name_is(kubeadm: Path, path: str) -> N
     assert attack_paths(model_of(kubeadm), "root:worker1", "admin").paths
 
 
+def test_a_kubeconfig_that_is_too_large_is_an_unknown(kubeadm: Path) -> None:
+    text = kubeconfig(API_URL, "bot", token=SECRET)
+    write(kubeadm / "worker1/root/large", text + "#" * 1_500_000)
+    write(kubeadm / "worker1/root/other", "#" * 1_500_000)
+    said = [it for it in model_of(kubeadm).unknowns if "too large" in it]
+    assert len(said) == 1
+    assert "worker1/root/large" in said[0]
+
+
 def test_a_user_of_another_context_is_an_unknown(kubeadm: Path) -> None:
     one = yaml.safe_load(kubeconfig(API_URL, "bot", token="nothing"))
     one["users"].append({"name": "boss", "user": {"token": SECRET}})

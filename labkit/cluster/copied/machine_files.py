@@ -16,7 +16,7 @@ from labkit.cluster.certificates import Certificate, read_certificates
 from labkit.cluster.facts import Component, File, Node
 from labkit.cluster.kubeconfig import KubeConfig, looks_like_kubeconfig, read_kubeconfig
 from labkit.cluster.policies import RBAC_KINDS, Rbac, read_abac, read_encryption, read_rbac
-from labkit.cluster.syntax.source import Collected, Unknown, broken, trying
+from labkit.cluster.syntax.source import Collected, Unknown, broken, decode, trying
 
 __all__ = ["certificates_of", "personal_kubeconfigs", "rbac_of", "read_apiserver_files"]
 
@@ -93,15 +93,16 @@ def personal_kubeconfigs(
     }
     for node in nodes:
         for path, file in sorted(node.files.items()):
-            if (node.name, path) in used or file.size > MOST_KUBECONFIG:
+            if (node.name, path) in used:
                 continue
             with trying(unknowns):
-                text = file.read_bytes().decode("utf-8", errors="replace")
-                if not looks_like_kubeconfig(text):
+                data = file.read_bytes()
+                if not looks_like_kubeconfig(data):
                     continue
-                config = read_kubeconfig(
-                    file.read_text(), file.source, machine_path=path, node=node.name
-                )
+                if len(data) > MOST_KUBECONFIG:
+                    raise broken(file.source, None, "too large for a kubeconfig: it was not read")
+                text = decode(data, file.source)
+                config = read_kubeconfig(text, file.source, machine_path=path, node=node.name)
                 unknowns += config.unknowns
                 yield config
 
