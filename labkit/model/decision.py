@@ -307,6 +307,8 @@ def _rbac(env: Environment, caller: Caller, action: Action) -> Claim | None:
 
 def _missing_rbac(env: Environment, caller: Caller, action: Action) -> Claim | None:
     """Return the claim that RBAC objects may allow an action that nobody has read, or None."""
+    if not env.rbac.missing:
+        return None
     wanted = {"ClusterRoleBinding", "RoleBinding"} if action.namespace else {"ClusterRoleBinding"}
     lost = sorted(wanted & env.rbac.missing)
     why = "which of them there are is not known"
