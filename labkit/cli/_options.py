@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["BOTH", "Json", "Mode", "Modes", "Name", "NoWait", "Quiet", "patience"]
+__all__ = ["BOTH", "Json", "Mode", "Modes", "Name", "NoWait", "Quiet", "Retain", "patience"]
 
 BOTH = ("insecure", "hardened")
 
@@ -47,6 +47,9 @@ NoWait = Annotated[
         "--no-wait",
         help="Fail at once if another process changes the lab. Default: wait for its end.",
     ),
+]
+Retain = Annotated[
+    bool, typer.Option("--retain", help="Keep the machines of a lab that does not start.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 

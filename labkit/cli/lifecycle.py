@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from labkit.cli._messages import reporter, say
-from labkit.cli._options import BOTH, Json, Modes, Name, NoWait, Quiet, patience
+from labkit.cli._options import BOTH, Json, Modes, Name, NoWait, Quiet, Retain, patience
 
 __all__ = ["down", "reset", "status", "up"]
 
@@ -17,10 +17,7 @@ __all__ = ["down", "reset", "status", "up"]
 def up(
     mode: Modes = None,
     name: Name = "default",
-    retain: Annotated[
-        bool,
-        typer.Option("--retain", help="Keep the machines of a lab that does not start."),
-    ] = False,
+    retain: Retain = False,
     no_wait: NoWait = False,
     quiet: Quiet = False,
 ) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labkit.cli._messages import reporter, say
-from labkit.cli._options import BOTH, Modes, NoWait, Quiet, patience
+from labkit.cli._options import BOTH, Modes, NoWait, Quiet, Retain, patience
 from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,10 +51,7 @@ def up(
     participants: Participants,
     mode: Modes = None,
     prefix: Prefix = "p",
-    retain: Annotated[
-        bool,
-        typer.Option("--retain", help="Keep the machines of a lab that does not start."),
-    ] = False,
+    retain: Retain = False,
     no_wait: NoWait = False,
     quiet: Quiet = False,
 ) -> None:
