@@ -19,7 +19,14 @@ from labkit.tables import columns, html
 if TYPE_CHECKING:
     from labkit.cluster import Environment
 
-__all__ = ["Difference", "diff", "missing_controls", "with_control", "with_missing"]
+__all__ = [
+    "Difference",
+    "diff",
+    "editable",
+    "missing_controls",
+    "with_control",
+    "with_missing",
+]
 
 #: Controls that close a port instead of guarding it.
 CLOSE = frozenset({"insecure-port", "docker-tcp", "kubelet-read-only-port"})
@@ -61,7 +68,7 @@ def with_control(model: Model, *names: str) -> Model:
 
     for name in names:
         controls[name]
-    if (env := _editable(model)) is not None:
+    if (env := editable(model)) is not None:
         return read_model(with_controls(env, dict.fromkeys(names, True)))
     for name in names:
         model = _by_claims(model, name)
@@ -226,7 +233,7 @@ def missing_controls(model: Model) -> frozenset[str]:
     """
     from labkit import controls
 
-    if _editable(model) is not None:
+    if editable(model) is not None:
         return frozenset(control.name for control in controls.values() if not control.holds(model))
     named = {item.control for item in find_threats(model).state("open", "unknown")}
     return frozenset(named & {control.name for control in controls.values()})
@@ -249,17 +256,31 @@ def with_missing(model: Model, missing: frozenset[str]) -> Model:
     from labkit.controls import put_in_place
     from labkit.model import read_model
 
-    env = _editable(model)
+    env = editable(model)
     if env is None:
         return with_control(model, *sorted(missing))
     chosen = [controls[name] for name in sorted(missing)]
     return read_model(put_in_place(env, chosen))
 
 
-def _editable(model: Model) -> Environment | None:
+def editable(model: Model) -> Environment | None:
     """Return the environment of a model, unless it was read from files copied from machines.
 
     Controls edit the files of an environment; a copied cluster may keep its files elsewhere.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    Environment or None
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> editable(read_model("hardened")).name
+    'hardened'
     """
     env = model.env
     return env if env is not None and (env.folder / "environment.yaml").is_file() else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from labkit.analysis import with_control
-from labkit.analysis.what_if import missing_controls
+from labkit.analysis.what_if import editable, missing_controls
 from labkit.controls import with_controls
 from labkit.model import Model, read_model
 
@@ -34,7 +34,7 @@ def flippable(model: Model) -> dict[str, bool]:
     from labkit import controls
 
     missing = missing_controls(model)
-    names = controls if _has_files(model) else sorted(missing)
+    names = sorted(missing) if editable(model) is None else controls
     return {name: name not in missing for name in names}
 
 
@@ -66,11 +66,7 @@ def with_flipped(model: Model, wanted: Mapping[str, bool]) -> Model:
     """
     if not wanted:
         return model
-    if _has_files(model):
-        return read_model(with_controls(model.environment, wanted))
+    env = editable(model)
+    if env is not None:
+        return read_model(with_controls(env, wanted))
     return with_control(model, *sorted(name for name, on in wanted.items() if on))
-
-
-def _has_files(model: Model) -> bool:
-    """Say whether a model was read from an environment, whose files controls change."""
-    return model.env is not None and (model.env.folder / "environment.yaml").is_file()
