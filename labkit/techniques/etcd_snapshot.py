@@ -10,7 +10,6 @@ other roles give. Encryption at rest leaves a ciphertext in the snapshot.
 from __future__ import annotations
 
 import secrets as random_values
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
@@ -20,9 +19,10 @@ from labkit.model.credentials import client_credential
 from labkit.model.etcd_rights import ALL_KEYS, MAINTAIN
 from labkit.techniques._lib.machines.reach import execution_place, run_from
 from labkit.techniques._lib.stores.etcd import (
-    REFUSALS,
     as_client,
+    flannels_key,
     may_as_client,
+    refusal_in,
     stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import Secret, fresh_secret
@@ -44,7 +44,7 @@ __all__ = ["TECHNIQUE"]
 WORKER = "worker1"
 CHANNEL = f"flanneld@{WORKER} -> etcd@*"
 NAME = "labkit-snapshot"
-KEY, OWN = f"/registry/secrets/default/{NAME}", "/coreos.com/network/config"
+KEY = f"/registry/secrets/default/{NAME}"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -78,7 +78,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         saved = call("snapshot", "save", f"{folder}/snapshot")
         evidence = f"asked {channel.server} for a snapshot, {what}"
         if saved.exit_code:
-            return _refused(lab, foothold, saved, evidence, _own(call))
+            return _refused(lab, foothold, saved, evidence, flannels_key(call))
 
         def has(wanted: bytes) -> bool:
             return _has(lab, foothold, f"{folder}/snapshot", wanted)
@@ -89,7 +89,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
 
 def _refused(lab: Lab, foothold: Foothold, saved: Output, evidence: str, control: str) -> Verdict:
-    reason = next((word for word in REFUSALS if word in saved.error), "")
+    reason = refusal_in(saved)
     if not reason:
         said = saved.error.strip().splitlines()[-3:]
         raise ProbeError("etcd gave neither a snapshot nor a known refusal", evidence=said)
@@ -107,15 +107,6 @@ def _looked(lab: Lab, foothold: Foothold, secret: Secret, evidence: str, *, foun
     control = "the same snapshot has the key: the search looks at the right file"
     reason = "the value is a ciphertext"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, shown, control)
-
-
-def _own(call: Callable[..., Output]) -> str:
-    """Show that etcd serves flannel's own key to the same credential."""
-    own = call("get", "--print-value-only", OWN)
-    if own.exit_code or not own.stdout.strip():
-        said = own.error.strip().splitlines()[-3:]
-        raise ProbeError(f"positive control: flannel cannot read its own key {OWN}", evidence=said)
-    return f"the same gives {OWN}, which is flannel's own"
 
 
 def _has(lab: Lab, foothold: Foothold, path: str, wanted: bytes) -> bool:

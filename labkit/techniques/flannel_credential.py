@@ -15,9 +15,10 @@ from labkit.model import Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.model.etcd_rights import KeyRange
 from labkit.techniques._lib.stores.etcd import (
-    REFUSALS,
     as_client,
+    flannels_key,
     may_as_client,
+    refusal_in,
     stores_plaintext,
 )
 from labkit.techniques._lib.stores.secret import true_secret
@@ -32,14 +33,14 @@ from labkit.techniques._lib.technique import (
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
-    from labkit.lab import Lab, Output
+    from labkit.lab import Lab
 
 __all__ = ["TECHNIQUE"]
 
 WORKER = "worker1"
 CHANNEL = f"flanneld@{WORKER} -> etcd@*"
 WANTED = ("payments", "card-processor", "api-key")
-KEY, OWN = "/registry/secrets/payments/card-processor", "/coreos.com/network/config"
+KEY = "/registry/secrets/payments/card-processor"
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -58,29 +59,21 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     what = "with flanneld's certificate" if credential else "as flanneld does, without a credential"
     evidence = f"asked etcd for {KEY}, {what}"
     with as_client(lab, foothold, channel, credential) as call:
-        answer, own = (call("get", "--print-value-only", key) for key in (KEY, OWN))
-    if own.exit_code or not own.stdout.strip():
-        raise ProbeError(
-            f"positive control: flannel cannot read its own key {OWN}",
-            evidence=_tail(own),
-        )
-    control = f"the same gives {OWN}, which is flannel's own"
+        answer = call("get", "--print-value-only", KEY)
+        control = flannels_key(call)
     if secret.found_in(answer.stdout):
         found = f"read: {secret.proof}"
         return Verdict(TECHNIQUE.name, lab.mode, foothold, True, "etcd gives it", (evidence, found))
     if answer.stdout.startswith(b"k8s:enc:"):
         reason = "the value is a ciphertext"
         return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, (evidence,), control)
-    reason = next((word for word in REFUSALS if word in answer.error), "")
+    reason = refusal_in(answer)
     if not answer.exit_code or not reason:
-        raise ProbeError("etcd gave neither the value nor a known refusal", evidence=_tail(answer))
+        said = answer.error.strip().splitlines()[-3:]
+        raise ProbeError("etcd gave neither the value nor a known refusal", evidence=said)
     return Verdict(
         TECHNIQUE.name, lab.mode, foothold, False, f"etcd: {reason}", (evidence,), control
     )
-
-
-def _tail(output: Output) -> list[str]:
-    return output.error.strip().splitlines()[-3:]
 
 
 TECHNIQUE = Technique(

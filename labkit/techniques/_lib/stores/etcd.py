@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = [
     "API",
     "NO_USER",
-    "REFUSALS",
     "answers_anonymous",
     "as_apiserver",
     "as_client",
@@ -51,8 +50,10 @@ __all__ = [
     "encode",
     "encryption",
     "etcdctl",
+    "flannels_key",
     "may",
     "may_as_client",
+    "refusal_in",
     "stores_plaintext",
 ]
 
@@ -64,6 +65,8 @@ PATIENCE = 5.0
 NO_USER = "user name is empty"
 #: How etcd refuses one of its clients and, before it, TLS.
 REFUSALS = ("permission denied", NO_USER, "certificate required", "bad certificate")
+#: A key of flannel's own, which its credential always gives.
+FLANNELS = "/coreos.com/network/config"
 
 
 def client_channel(lab: Lab) -> Channel:
@@ -246,6 +249,28 @@ def as_client(
                 data = lab.read_file(channel.client_node, path)
                 run_from(lab, foothold, ["tee", f"{folder}/{name}"], stdin=data)
         yield call
+
+
+def refusal_in(output: Output) -> str:
+    """Return how etcd, or TLS before it, refused a command of etcdctl; "" if neither did."""
+    return next((word for word in REFUSALS if word in output.error), "")
+
+
+def flannels_key(call: Callable[..., Output]) -> str:
+    """Show that etcd gives a client what is its own: the positive control of flannel's credential.
+
+    Raises
+    ------
+    ProbeError
+        etcd does not give it.
+    """
+    own = call("get", "--print-value-only", FLANNELS)
+    if own.exit_code or not own.stdout.strip():
+        raise ProbeError(
+            f"positive control: flannel cannot read its own key {FLANNELS}",
+            evidence=own.error.strip().splitlines()[-3:],
+        )
+    return f"the same gives {FLANNELS}, which is flannel's own"
 
 
 def as_apiserver(lab: Lab, *arguments: str) -> str:
