@@ -25,7 +25,7 @@ from labkit.lab.wait import stretch_of
 
 __all__ = ["change"]
 
-SYSTEMD = "/etc/systemd/system/"
+UNITS = "/etc/systemd/system/"
 RANDOM_VALUE = re.compile(rb"[A-Za-z0-9+/]{43}=")
 APISERVER = "kube-apiserver.service"
 #: The apiserver's clients, restarted after it: they retry ever more slowly while it is down, and
@@ -48,6 +48,7 @@ class _Step:
     restarted: tuple[str, ...]
     rules: tuple[str, ...]
     accounts: tuple[str, ...]
+    systemd: tuple[str, ...]
 
     def __bool__(self) -> bool:
         return bool(self.written or self.gone)
@@ -137,7 +138,7 @@ def _step(old: Node, new: Node) -> _Step:
     }
     gone = set(old.files) - set(new.files)
     touched = written | gone
-    restarted = {unit for unit in bootstrap.units(new) if _reads(new, f"{SYSTEMD}{unit}") & touched}
+    restarted = {unit for unit in bootstrap.units(new) if _reads(new, f"{UNITS}{unit}") & touched}
     if "docker.socket" in restarted:
         restarted.add("docker.service")  # it keeps the old socket open until it restarts
     return _Step(
@@ -148,6 +149,7 @@ def _step(old: Node, new: Node) -> _Step:
         # writing a file resets the mode that a tmpfiles.d rule gave it
         rules=_under("/etc/tmpfiles.d/", new.files) if written else (),
         accounts=_under("/etc/sysusers.d/", written),
+        systemd=_under("/etc/systemd/", touched),
     )
 
 
@@ -173,7 +175,10 @@ def _carry_out(machine: Container, node: Node, step: _Step) -> None:
         data = node.files[path].read_bytes()
         specs += [FileSpec(path, _filled(machine, path, data)), *links_of(path, data)]
     send_files(machine, specs)
-    argv = [step.removed, step.restarted, step.gone, step.rules, step.accounts]
+    argv = [
+        *(step.removed, step.restarted, step.gone),
+        *(step.rules, step.accounts, step.systemd),
+    ]
     timeout = 90 * stretch_of(machine)
     execute(machine, agents.argv("apply_files", *map(" ".join, argv)), timeout=timeout)
     _leave_groups(machine, node)

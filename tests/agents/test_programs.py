@@ -483,7 +483,8 @@ def test_accounts_are_made_before_units_restart(commands: Any, tmp_path: Path) -
         commands(name, f'echo {name} "$@" >>{order}')
     gone = tmp_path / "gone"
     gone.touch()
-    done = run("apply_files", "old.service", "a.service b.service", str(gone), "r.conf", "s.conf")
+    units, rest = ("old.service", "a.service b.service"), (str(gone), "r.conf", "s.conf", "a.conf")
+    done = run("apply_files", *units, *rest)
     assert (done.returncode, done.stderr) == (0, b"")
     assert order.read_text().splitlines() == [
         "systemctl disable --quiet --now old.service",
@@ -496,10 +497,10 @@ def test_accounts_are_made_before_units_restart(commands: Any, tmp_path: Path) -
     assert not gone.exists()
 
 
-def test_nothing_to_apply_restarts_nothing(commands: Any) -> None:
+def test_nothing_to_apply_asks_systemd_for_nothing(commands: Any) -> None:
     calls = commands("systemctl")
-    assert run("apply_files", "", "", "", "", "").returncode == 0
-    assert calls.read_text() == "daemon-reload\n"
+    assert run("apply_files", "", "", "", "", "", "").returncode == 0
+    assert calls.read_text() == ""
 
 
 def test_docker_is_called_with_the_engine_on_its_command_line(

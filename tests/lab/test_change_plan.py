@@ -28,6 +28,7 @@ def test_changed_configuration_restarts_the_unit_that_names_it() -> None:
         assert step.restarted == ("kubelet.service",)
         assert (step.gone, step.removed, step.accounts) == ((), (), ())
         assert step.rules, "a written file has lost the mode of its rule"
+        assert step.systemd == (), "systemd need not read its own files again: none changed"
 
 
 def test_docker_service_is_restarted_with_its_socket() -> None:
@@ -39,6 +40,11 @@ def test_unit_that_the_new_environment_lacks_is_removed() -> None:
     assert master.removed == ("kubectl-proxy.service",)
     assert "/etc/systemd/system/kubectl-proxy.service" in master.gone
     assert "kubectl-proxy.service" not in master.restarted
+    assert "/etc/systemd/system/kubectl-proxy.service" in master.systemd
+
+
+def test_systemd_reads_its_files_again_if_one_was_written() -> None:
+    assert steps("docker-socket-mode")["worker1"].systemd == ("/etc/systemd/system/docker.socket",)
 
 
 def test_changed_accounts_are_applied() -> None:
