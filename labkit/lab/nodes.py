@@ -299,8 +299,9 @@ def find_nodes(client: docker.DockerClient, name: str, mode: str) -> list[Contai
     LabError
         The name or the mode is empty.
     """
-    found = _containers(client, name, mode)
-    return sorted((c for c in found if NODE in c.labels), key=lambda c: c.name or "")
+    # without the lock: the engine answers late for a container in which it starts a process
+    found = _containers(client, name, mode, NODE)
+    return sorted(found, key=lambda container: container.name or "")
 
 
 def find_labs(client: docker.DockerClient, workshop: str = "") -> list[tuple[str, str]]:
@@ -361,8 +362,11 @@ def labels_of(client: docker.DockerClient, name: str, mode: str) -> list[Mapping
     return [own for own in found if is_of(own, name, mode)]
 
 
-def _containers(client: docker.DockerClient, name: str, mode: str) -> list[Container]:
-    listed = client.containers.list(all=True, filters=lab_filter(name, mode), ignore_removed=True)
+def _containers(client: docker.DockerClient, name: str, mode: str, *others: str) -> list[Container]:
+    """Return the containers of a lab, or those that have other labels as well."""
+    wanted = lab_filter(name, mode)
+    wanted["label"].extend(others)
+    listed = client.containers.list(all=True, filters=wanted, ignore_removed=True)
     return [container for container in listed if is_of(container.labels, name, mode)]
 
 
