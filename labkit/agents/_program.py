@@ -6,7 +6,6 @@ The text of this module replaces its import when a program is sent. So it must n
 
 import contextlib
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +38,9 @@ def in_folder(folder: Path) -> Iterator[None]:
     finally:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        shutil.rmtree(folder, ignore_errors=True)
+        from shutil import rmtree  # only here: most programs of this module end without it
+
+        rmtree(folder, ignore_errors=True)
 
 
 def stopped(folder: Path) -> bool:

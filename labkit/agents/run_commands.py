@@ -23,9 +23,12 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any
 
 from labkit.agents._program import identity
+
+TYPE_CHECKING = False  # to import typing would take a tenth of this program's start
+if TYPE_CHECKING:
+    from typing import Any
 
 OUT = threading.Lock()
 #: Seconds that a command gets to undo what it did.
