@@ -55,7 +55,6 @@ def attack(
     Exit status: 0 if the result is as the model predicts, 1 if it differs, 2 if there is no result.
     """
     from labkit import techniques
-    from labkit.analysis import find_foothold
     from labkit.lab import Lab
     from labkit.model import read_model
 
@@ -69,7 +68,7 @@ def attack(
             steps = _path(model, start or "network", path)
         else:
             known = techniques[str(technique)]
-            foothold = find_foothold(model, start) if start else known.footholds[0]
+            foothold = _foothold(model, start) if start else known.footholds[0]
             steps = [(known.name, known.foothold_like(foothold, model))]
         outcomes = [_carry_out(lab, model, *step) for step in steps]
     if as_json:
@@ -83,6 +82,12 @@ def attack(
     # what the model does not know cannot differ from it
     agree = all(it.succeeds in (None, verdict.succeeded) for it, verdict in outcomes)
     raise typer.Exit(0 if agree else 1)
+
+
+def _foothold(model: Model, start: str) -> Foothold:
+    from labkit.analysis import find_foothold  # loads networkx
+
+    return find_foothold(model, start)
 
 
 def _path(model: Model, start: str, goal: str) -> list[tuple[str, Foothold]]:

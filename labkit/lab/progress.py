@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
 
 __all__ = [
     "PlainReporter",
@@ -178,18 +179,23 @@ class RichReporter:
     Examples
     --------
     >>> import io
+    >>> from rich.console import Console
     >>> console = Console(file=io.StringIO())
     >>> with RichReporter(console).step("node image") as step:
     ...     step.line("compiling")
     """
 
     def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console  # a tenth of a command's start, without a terminal in vain
+
         self._console = console or Console(stderr=True)
         self._lock = threading.Lock()
         self._open = 0
         self._progress = self._new_progress()
 
     def _new_progress(self) -> Progress:
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         return Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
