@@ -1,4 +1,4 @@
-"""``labkit workshop up | down | board | doctor``: the labs of a room full of people."""
+"""``labkit workshop up | down | board | say | doctor``: the labs of a room full of people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from labkit.errors import ConfigError
 if TYPE_CHECKING:
     from labkit.workshop.board import Board
 
-__all__ = ["board", "doctor", "down", "up"]
+__all__ = ["board", "doctor", "down", "tell", "up"]
 
 #: Seconds between two looks at the labs.
 PAUSE_S = 3.0
@@ -209,6 +209,38 @@ def _write(file: Path, text: str) -> None:
         raise ConfigError(
             f"{file}: cannot be written: {error.strerror}", hint=f"ls -ld {file.parent}"
         ) from error
+
+
+def tell(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help='One line; "" takes it back.')],
+    until: Annotated[
+        str,
+        typer.Option(metavar="HH:MM", help="When something ends, by the clock on your wall."),
+    ] = "",
+    prefix: Prefix = "p",
+    quiet: Quiet = False,
+) -> None:
+    """Tell all participants something: on the board, and below their next %check or %progress.
+
+    Exit status: 0 if it reached every lab, 1 if it did not.
+    """
+    from labkit.lab.engine import connect
+    from labkit.workshop import notices
+    from labkit.workshop.board import networks_of, no_workshop
+    from labkit.workshop.ledger import ledger_of
+    from labkit.workshop.room import names_of
+
+    names_of(prefix, 1)
+    notice, client = notices.checked(text, until), connect()
+    seats = sorted(networks_of(client, prefix))
+    if not seats:
+        raise no_workshop(prefix)
+    reached = notices.tell(client, seats, notice, ledger_of(prefix))
+    missed = {seat: why for seat, why in reached.items() if why}
+    for seat, why in missed.items():
+        say(f"not told: lab {seat.name} ({seat.mode}): {why}")
+    say(f"told {len(reached) - len(missed)} of {len(reached)} labs", quiet=quiet)
+    raise typer.Exit(1 if missed else 0)
 
 
 def doctor(

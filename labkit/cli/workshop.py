@@ -21,11 +21,12 @@ __all__ = ["app"]
 
 app = typer.Typer(
     help="Exercises: show, check and hint; the participants' copies of the notebooks; and the labs "
-    "of a room full of people: up, down, board and doctor.",
+    "of a room full of people: up, down, board, say and doctor.",
     no_args_is_help=True,
 )
 for command in (room.up, room.down, room.board, room.doctor):
     app.command()(command)
+app.command("say")(room.tell)
 Which = Annotated[str, typer.Argument(metavar="EXERCISE", help="A name from labkit workshop list.")]
 
 

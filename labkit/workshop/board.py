@@ -21,7 +21,7 @@ from labkit.workshop import exercises
 from labkit.workshop.definition import Exercise, Outcome
 from labkit.workshop.edited import EditedLab
 from labkit.workshop.flags import derive_flag
-from labkit.workshop.ledger import Ledger, LedgerContent, Seat
+from labkit.workshop.ledger import Ledger, LedgerContent, Notice, Seat
 from labkit.workshop.proofs import prove, read_claims
 from labkit.workshop.records import Record
 
@@ -38,6 +38,7 @@ __all__ = [
     "as_ctfd",
     "as_table",
     "networks_of",
+    "no_workshop",
 ]
 
 SOLVED, CLAIMED, REFUTED, TRIED, NOTHING, UNKNOWN = (
@@ -107,6 +108,8 @@ class Board:
         By the participant and the exercise's name.
     time : str
         When the labs were read (UTC).
+    notice : Notice
+        What the trainer told everybody last.
     """
 
     workshop: str
@@ -114,6 +117,7 @@ class Board:
     exercises: tuple[Exercise, ...]
     cells: Mapping[tuple[str, str], Cell]
     time: str = ""
+    notice: Notice = field(default_factory=Notice)
 
     def cell(self, participant: str, exercise: str) -> Cell:
         """Return what is known of one exercise of one participant.
@@ -222,10 +226,7 @@ class Watch:
         content = self.ledger.read()
         seats = sorted({*networks, *content.seats})
         if not seats:
-            raise NoSuchLab(
-                f"there is no workshop {self.workshop!r} on this engine",
-                hint=f"labkit workshop up --participants 12 --prefix {self.workshop}",
-            )
+            raise no_workshop(self.workshop)
         if not self._labs:  # the first time: show what was proved before, at once
             show(self._board(seats, {}, content))
         present = [seat for seat in seats if seat in networks]
@@ -334,7 +335,7 @@ class Watch:
             if it.mode == seat.mode
         }
         people = tuple(dict.fromkeys(seat.name for seat in seats))
-        return Board(self.workshop, people, tuple(shown), cells, _now())
+        return Board(self.workshop, people, tuple(shown), cells, _now(), content.notice)
 
     def _cell(
         self,
@@ -387,6 +388,29 @@ def networks_of(client: docker.DockerClient, workshop: str) -> dict[Seat, str]:
     }
 
 
+def no_workshop(workshop: str) -> NoSuchLab:
+    """Return the error of a command for a workshop that has no labs.
+
+    Parameters
+    ----------
+    workshop : str
+        The prefix of the names of its labs.
+
+    Returns
+    -------
+    NoSuchLab
+
+    Examples
+    --------
+    >>> no_workshop("p").message
+    "there is no workshop 'p' on this engine"
+    """
+    return NoSuchLab(
+        f"there is no workshop {workshop!r} on this engine",
+        hint=f"labkit workshop up --participants 12 --prefix {workshop}",
+    )
+
+
 def as_table(board: Board, *, begun: bool = False) -> Table:
     """Return a board as a table for a terminal.
 
@@ -405,8 +429,9 @@ def as_table(board: Board, *, begun: bool = False) -> Table:
     from rich.text import Text
 
     legend = "   ".join(f"{MARKS[state]} {state}" for state in MEANINGS)
+    notice = [Text(f"{board.notice}\n", "bold")] if board.notice.text else []
     table = Table(
-        title=Text(f"{board.summary}   {board.time}"),
+        title=Text.assemble(*notice, f"{board.summary}   {board.time}"),
         caption=Text(legend),
         title_justify="left",
         caption_justify="left",

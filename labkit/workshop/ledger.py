@@ -1,4 +1,4 @@
-"""What the trainer's machine knows of a workshop: the key of each lab, and what was proved.
+"""What the trainer's machine knows of a workshop: the labs' keys, proofs, and the last notice.
 
 It is a file of JSON lines outside the labs, so root in a lab cannot write it. Lines are only
 appended, so two boards may write at the same time.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from labkit.errors import ConfigError
 from labkit.resources import state_dir
 
-__all__ = ["Ledger", "LedgerContent", "Seat", "ledger_of"]
+__all__ = ["Ledger", "LedgerContent", "Notice", "Seat", "ledger_of"]
 
 
 class Seat(NamedTuple):
@@ -33,6 +33,31 @@ class Seat(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What the trainer tells everybody in the room.
+
+    Parameters
+    ----------
+    text : str
+        One line; "" takes back the notice before.
+    until : str
+        The time at which something ends, as the trainer's clock shows it, such as "12:30"; "" for
+        no such time.
+
+    Examples
+    --------
+    >>> str(Notice("Lunch", "12:30"))
+    'Lunch (until 12:30)'
+    """
+
+    text: str = ""
+    until: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} (until {self.until})" if self.text and self.until else self.text
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerContent:
     """The content of a ledger.
 
@@ -43,10 +68,13 @@ class LedgerContent:
         that is made again has another network and another key.
     proved : mapping of Seat to mapping of str to str
         The time (UTC) at which each exercise was proved, by its name.
+    notice : Notice
+        The last one.
     """
 
     keys: Mapping[tuple[Seat, str], str] = field(default_factory=dict, repr=False)
     proved: Mapping[Seat, Mapping[str, str]] = field(default_factory=dict)
+    notice: Notice = field(default_factory=Notice)
 
     @property
     def seats(self) -> list[Seat]:
@@ -110,6 +138,20 @@ class Ledger:
         """
         self._append({"name": seat.name, "mode": seat.mode, "exercise": exercise, "proved": time})
 
+    def add_notice(self, notice: Notice) -> None:
+        """Note what the trainer told everybody.
+
+        Parameters
+        ----------
+        notice : Notice
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be written.
+        """
+        self._append({"notice": notice.text, "until": notice.until})
+
     def read(self) -> LedgerContent:
         """Return the content; a file that does not exist is empty.
 
@@ -131,10 +173,14 @@ class Ledger:
             raise self._error(f"cannot be read: {error}") from error
         keys: dict[tuple[Seat, str], str] = {}
         proved: dict[Seat, dict[str, str]] = {}
+        notice = Notice()
         # a command that was killed may leave a last line without its end
         for number, line in enumerate(lines[:-1], 1):
             try:
                 item: dict[str, str] = json.loads(line)
+                if "notice" in item:
+                    notice = Notice(item["notice"], item["until"])
+                    continue
                 seat = Seat(item["name"], item["mode"])
                 if "key" in item:
                     keys[seat, item["network"]] = item["key"]
@@ -142,7 +188,7 @@ class Ledger:
                     proved.setdefault(seat, {}).setdefault(item["exercise"], item["proved"])
             except (ValueError, KeyError, TypeError) as error:
                 raise self._error(f"line {number} is not labkit's") from error
-        return LedgerContent(keys, proved)
+        return LedgerContent(keys, proved, notice)
 
     def start_again(self) -> Path | None:
         """Put the ledger of an earlier workshop aside, so that the next one begins empty.

@@ -47,8 +47,11 @@ def register(shell: Any) -> None:
         "attack": (attack, 1, 2),
         "lab": (lab, 1, 3),
     }
+    show_notice = _notices()
     for name, (function, least, most) in magics.items():
-        shell.register_magic_function(_printing(name, function, least, most), "line", name)
+        shell.register_magic_function(
+            _printing(name, function, least, most, show_notice), "line", name
+        )
 
 
 USAGE = {
@@ -112,8 +115,29 @@ def _lab(mode: str) -> Lab:
     return Lab(mode, name=chosen_name(None), reporter=QuietReporter())
 
 
+def _notices() -> Callable[[object], None]:
+    """Return a function that prints what the trainer says, once, where a lab has been chosen.
+
+    It takes what was printed before, in which the notice may be.
+    """
+    seen = ""
+
+    def show(printed: object) -> None:
+        nonlocal seen
+        if chosen_name(None) != "default" and (told := session.notice()) != seen:
+            seen = told
+            if told not in str(printed):
+                print(told)
+
+    return show
+
+
 def _printing(
-    name: str, function: Callable[[Sequence[str]], object], least: int, most: int
+    name: str,
+    function: Callable[[Sequence[str]], object],
+    least: int,
+    most: int,
+    after: Callable[[object], None],
 ) -> Callable[[str], Task | None]:
     """Return a magic that prints a result or an error without a traceback, and returns a task."""
 
@@ -130,9 +154,9 @@ def _printing(
             result: object = function(words)
         except LabkitError as error:
             result = error
-        if isinstance(result, Task):
-            return result
-        print(result)
-        return None
+        if not isinstance(result, Task):
+            print(result)
+        after(result)
+        return result if isinstance(result, Task) else None
 
     return magic

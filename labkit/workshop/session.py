@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import cast
 
 from labkit.errors import EngineError, LabkitError, NoSuchLab
 from labkit.lab import Lab
 from labkit.lab.attach import chosen_name
 from labkit.lab.progress import QuietReporter
+from labkit.lab.running import RunningLab
 from labkit.registry import Registry
 from labkit.tables import columns
 from labkit.workshop import exercises
 from labkit.workshop.definition import Exercise, Outcome, Task, Text
 from labkit.workshop.edited import EditedLab
 from labkit.workshop.flags import flag_of
+from labkit.workshop.notices import read_notice
 from labkit.workshop.records import Record, after_check, next_hint, read_progress, write_progress
 
 #: The type checker takes the mapping for a module.
 EXERCISES = cast("Registry[Exercise]", exercises)
 
-__all__ = ["check", "exercise", "hint", "progress", "reset"]
+__all__ = ["check", "exercise", "hint", "notice", "progress", "reset"]
 
 #: What was done of predictions while no lab was up to keep it: a prediction needs no lab.
 WITHOUT_LAB: dict[str, Record] = {}
@@ -124,6 +127,8 @@ def hint(name: str, *, lab: str | None = None) -> Text:
 def progress(*, lab: str | None = None) -> Text:
     """Return a table of all exercises, with what has been solved in the labs that are up.
 
+    Below it stands what the trainer told the room last.
+
     Parameters
     ----------
     lab : str, optional
@@ -135,7 +140,7 @@ def progress(*, lab: str | None = None) -> Text:
     """
     records: dict[str, Record] = {}
     absent: dict[str, str] = {}
-    for mode in dict.fromkeys(it.mode for it in EXERCISES.values()):
+    for mode in _modes():
         try:
             records |= read_progress(_lab(mode, lab))
         except LabkitError as error:
@@ -147,7 +152,28 @@ def progress(*, lab: str | None = None) -> Text:
         shown = word or ("?" if found.mode in absent else "")
         rows.append((found.notebook, found.name, found.kind, shown, str(known.tries)))
     table = columns(("notebook", "exercise", "kind", "result", "checks"), sorted(rows))
-    return Text("\n".join([table, *absent.values()]))
+    told = notice(lab=lab)
+    return Text("\n".join([table, *absent.values(), *([told] if told else [])]))
+
+
+def notice(*, lab: str | None = None) -> Text:
+    """Return what the trainer told the room last (``labkit workshop say``).
+
+    Parameters
+    ----------
+    lab : str, optional
+        The labs' name; by default the value of ``LABKIT_NAME``, else "default".
+
+    Returns
+    -------
+    Text
+        Empty if there is nothing, or no lab is up.
+    """
+    for mode in _modes():
+        with contextlib.suppress(LabkitError):
+            if told := str(read_notice(RunningLab(mode, name=chosen_name(lab)))):
+                return Text(f"the trainer says: {told}")
+    return Text("")
 
 
 def reset(mode: str, machine: str = "", *, lab: str | None = None) -> Text:
@@ -179,6 +205,10 @@ def reset(mode: str, machine: str = "", *, lab: str | None = None) -> Text:
         return Text(f"{machine} of {mode} is as it came up; the other machines were left alone")
     found.reset()
     return Text(f"{mode} is as it came up")
+
+
+def _modes() -> list[str]:
+    return list(dict.fromkeys(it.mode for it in EXERCISES.values()))
 
 
 def _lab(mode: str, name: str | None) -> EditedLab:

@@ -13,11 +13,12 @@ from labkit.lab.engine import connect, labels
 from labkit.lab.lab import Lab
 from labkit.lab.nodes import find_labs
 from labkit.lab.progress import QuietReporter, make_reporter
-from labkit.workshop import exercises, room
+from labkit.workshop import exercises, room, session
 from labkit.workshop.board import Board, Watch, networks_of
 from labkit.workshop.edited import EditedLab
 from labkit.workshop.flags import KEY, derive_flag, key_of
 from labkit.workshop.ledger import Seat, ledger_of
+from labkit.workshop.notices import checked, tell
 from labkit.workshop.records import Record, write_progress
 
 pytestmark = pytest.mark.lab
@@ -62,6 +63,16 @@ def test_labs_share_no_network_and_no_key(pair: dict[str, Lab]) -> None:
 
     assert answers(one.addresses["master"]), "the positive control"
     assert not answers(two.addresses["master"])
+
+
+def test_notice_reaches_every_participant_and_changes_nothing_else(pair: dict[str, Lab]) -> None:
+    client = connect()
+    notice, seats = checked("Lunch", "12:30"), sorted(networks_of(client, PREFIX))
+    assert tell(client, seats, notice, ledger_of(PREFIX)) == dict.fromkeys(seats, "")
+    for name, lab in pair.items():
+        assert str(session.notice(lab=name)) == "the trainer says: Lunch (until 12:30)"
+        assert lab.drift() == []
+    assert look().notice == notice
 
 
 def test_what_one_participant_does_changes_nothing_for_the_other(pair: dict[str, Lab]) -> None:
