@@ -112,9 +112,9 @@ def test_public_docstring_is_complete(name: str) -> None:
 
 
 def test_missing_parameter_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from labkit.analysis import cuts
+    from labkit.analysis import minimal_cuts
 
-    monkeypatch.setattr(cuts.minimal_cut, "__doc__", "Return a cut.")
+    monkeypatch.setattr(minimal_cuts.minimal_cut, "__doc__", "Return a cut.")
     found = missing("labkit.minimal_cut")
     for code in (PARAMETERS, RETURNS, EXAMPLES):
         assert any(it.startswith(code) for it in found), code
