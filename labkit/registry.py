@@ -54,7 +54,18 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
         return known
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the entry of a name, or a default; no error is made for a name that is absent."""
+        """Return the entry with a name, or a default if no entry has it.
+
+        Parameters
+        ----------
+        name : str
+        default : object
+            What to return if there is no such entry.
+
+        Returns
+        -------
+        object
+        """
         known = self.__dict__.get("_found") or self._names()
         if name not in known:
             return default

@@ -45,7 +45,14 @@ class Analysis:
 
     @gc_pause()
     def to_json(self) -> str:
-        """Return findings, paths and unknowns as JSON."""
+        """Return findings, paths and unknowns as JSON.
+
+        Returns
+        -------
+        str
+            An object with the keys "model", "components", "channels", "findings", "paths",
+            "possible paths" and "unknowns".
+        """
         # it holds nothing twice, and the search for what holds itself takes time
         return json.dumps(self._plain(), ensure_ascii=False, check_circular=False)
 

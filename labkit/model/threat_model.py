@@ -66,7 +66,17 @@ class Component:
     description: str = ""
 
     def claim(self, name: str) -> Claim | None:
-        """Return what is claimed of it under a name, or None."""
+        """Return the claim with a name, or None.
+
+        Parameters
+        ----------
+        name : str
+            "audit", "secrets at rest" ...
+
+        Returns
+        -------
+        Claim or None
+        """
         return dict(self.claims).get(name)
 
 
@@ -181,7 +191,22 @@ class Model:
         return {item.id: item for item in self.components}
 
     def component(self, name: str) -> Component:
-        """Return the component of an id, or raise KeyError."""
+        """Return the component with an id.
+
+        Parameters
+        ----------
+        name : str
+            The kind of the component and its machine: "etcd@etcd1".
+
+        Returns
+        -------
+        Component
+
+        Raises
+        ------
+        KeyError
+            There is no such component.
+        """
         return self._by_id[name]
 
     @cached_property
@@ -221,6 +246,15 @@ class Model:
     def open_channels(self, pattern: str = "*") -> tuple[Channel, ...]:
         """Return the open channels whose ids match a shell pattern, in the model's order.
 
+        Parameters
+        ----------
+        pattern : str
+            "*" stands for any text: "flanneld@worker1 -> *".
+
+        Returns
+        -------
+        tuple of Channel
+
         Examples
         --------
         >>> from labkit.model import read_model
@@ -234,7 +268,17 @@ class Model:
         return self._open[pattern]
 
     def closed_channels(self, pattern: str = "*") -> tuple[Channel, ...]:
-        """Return the channels that match a shell pattern and are known to be closed."""
+        """Return the closed channels whose ids match a shell pattern, in the model's order.
+
+        Parameters
+        ----------
+        pattern : str
+            "*" stands for any text: "anyone@network -> *".
+
+        Returns
+        -------
+        tuple of Channel
+        """
         return tuple(it for it in self.channels if not it.open and fnmatchcase(it.id, pattern))
 
     @cached_property

@@ -123,11 +123,38 @@ class Reach:
     HEAD = ("from", *map(str, GOALS))
 
     def path(self, start: Foothold, goal: Goal) -> Path | None:
-        """Return the cheapest path, or None if none is known."""
+        """Return the cheapest path, or None if none is known.
+
+        Parameters
+        ----------
+        start : Foothold
+            One of those that were asked about.
+        goal : Goal
+
+        Returns
+        -------
+        tuple of Step or None
+
+        Raises
+        ------
+        KeyError
+            Nobody asked about this foothold.
+        """
         return self.paths[start].get(goal)
 
     def possible_path(self, start: Foothold, goal: Goal) -> Path | None:
-        """Return the cheapest path that something unknown would open, or None."""
+        """Return the cheapest path that something unknown would open, or None.
+
+        Parameters
+        ----------
+        start : Foothold
+            One of those that were asked about.
+        goal : Goal
+
+        Returns
+        -------
+        tuple of Step or None
+        """
         return self.possible.get(start, {}).get(goal)
 
     def _shown(self, start: Foothold, goal: Goal) -> str:
