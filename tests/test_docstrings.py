@@ -52,15 +52,11 @@ EXCLUDED = {
     "SA01": "the module's page lists the neighbours",
     "EX01": "EXAMPLES checks it where an example needs no engine",
 }
-#: Their examples would need Docker Engine, or end a process; docs/ shows them.
-WITHOUT_EXAMPLE = frozenset(
-    {
-        "labkit.attach",
-        "labkit.doctor",
-        "labkit.list_labs",
-        "labkit.verify",
-    }
-)
+#: Their examples would need a lab, or end a process; docs/ shows them.
+WITHOUT_EXAMPLE = {
+    *("Check", "Lab", "LabStatus", "Output", "Timings", "attach", "doctor", "list_labs"),
+    *("run_matrix", "try_cell", "verify"),
+}
 RETURNS, PARAMETERS, FIELDS, EXAMPLES = "RETURNS", "PARAMETERS", "FIELDS", "EXAMPLES"
 
 
@@ -98,9 +94,11 @@ def missing(name: str) -> list[str]:
         found += [f"{FIELDS}: {each} is missing" for each in public if each not in named]
         for method, function in methods(it):
             found += [f"{method}: {what}" for what in undocumented(function)]
-        return found
-    found += undocumented(it)
-    if module == "labkit" and name not in WITHOUT_EXAMPLE and ">>>" not in doc:
+    else:
+        found += undocumented(it)
+    # an error is shown where it is raised
+    is_error = inspect.isclass(it) and issubclass(it, Exception)
+    if attribute not in WITHOUT_EXAMPLE and not is_error and ">>>" not in doc:
         found.append(f"{EXAMPLES}: no example")
     return found
 

@@ -38,6 +38,13 @@ class Analysis:
     ----------
     model : Model
     findings : Findings
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> analysis = analyze(read_model("hardened"))
+    >>> sorted(json.loads(analysis.to_json()))[:3]
+    ['channels', 'components', 'findings']
     """
 
     model: Model

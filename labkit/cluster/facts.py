@@ -54,6 +54,13 @@ class File:
         Its name for messages.
     changed : bytes or None
         Its content if an edit changed it.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> unit = "/etc/systemd/system/etcd.service"
+    >>> read_environment("hardened").node("etcd1").files[unit].read_text().splitlines()[0]
+    '[Unit]'
     """
 
     path: Path
@@ -109,6 +116,13 @@ class Node:
     permissions : tuple of Permission
     names : tuple of str
         Its other names and addresses.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> node = read_environment("hardened").node("worker1")
+    >>> node.role, node.zone
+    ('worker', 'worker node')
     """
 
     name: str
@@ -133,6 +147,13 @@ class Socket:
         A path, or a port with or without an address.
     mode, user, group : Setting
         Of the socket's file.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> [socket] = read_environment("insecure").component("dockerd@worker1").sockets
+    >>> socket.address.value, socket.mode.value
+    ('/run/docker.sock', '0666')
     """
 
     address: Setting
@@ -168,6 +189,13 @@ class Component:
         Major and minor version, where the image's tag says it.
     doubtful : frozenset of str
         The settings that a flag or a file may override which was not available.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> kubelet = read_environment("insecure").component("kubelet@worker1")
+    >>> kubelet.kind, kubelet.setting("authentication.anonymous.enabled").value
+    ('kubelet', 'true')
     """
 
     id: str
@@ -295,6 +323,13 @@ class Credential:
     kubeconfig : str
         The kubeconfig that contains it, if any.
     source : Source
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> admin = read_environment("insecure").credential("admin", "master")
+    >>> admin.organizations, admin.signed_by
+    (('system:masters',), 'cluster-ca')
     """
 
     name: str
@@ -327,6 +362,12 @@ class DockerClient:
         ``DOCKER_TLS_VERIFY``; None for a client that speaks plaintext.
     folder : str
         The folder of ``ca.pem``, ``cert.pem`` and ``key.pem``.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> read_environment("hardened").docker_clients[0].host.value
+    'tcp://worker1:2376'
     """
 
     node: str

@@ -56,6 +56,13 @@ class Component:
     claims : tuple of (str, Claim)
         What is claimed of the component itself: "audit", "encryption at rest" ...
     description : str
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> apiserver = read_model("insecure").component("kube-apiserver@master")
+    >>> apiserver.zone, apiserver.claim("audit").value
+    ('master node', 'none')
     """
 
     id: str
@@ -102,6 +109,11 @@ class StoredCredential:
         Servers that it opens: kubelets at which its holder may run commands ("kubelet@worker2"),
         and etcd where every client may read and write everything.
     source : Source
+
+    Examples
+    --------
+    >>> StoredCredential("backup", "etcd1", "certificate", opens=("etcd@etcd1",)).id
+    'backup@etcd1'
     """
 
     name: str

@@ -45,6 +45,14 @@ class Finding:
         One of :data:`LEVELS`, computed from likelihood and impact by the risk rule.
     explanation : str
         What an attacker gains by it, or why it remains.
+
+    Examples
+    --------
+    >>> from labkit.analysis import find_threats
+    >>> from labkit.model import read_model
+    >>> first = find_threats(read_model("insecure")).open[0]
+    >>> first.severity, first.control
+    ('critical', 'docker-socket-mode')
     """
 
     id: str

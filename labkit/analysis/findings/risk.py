@@ -84,6 +84,16 @@ def read_risk(path: Path) -> RiskRule:
     ------
     ConfigError
         The file cannot be read, is malformed, or names a rule that does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "risk.yaml"
+    ...     _ = file.write_text("thresholds: {critical: 16}")
+    ...     rule = read_risk(file)
+    >>> rule.level(3, 4), rule.level(4, 4)
+    ('high', 'critical')
     """
     from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES
 
