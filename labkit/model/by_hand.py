@@ -69,7 +69,7 @@ class Draft:
     >>> draft.channel(api, etcd, port=2378)
     'kube-apiserver@master -> etcd@master:2378'
     >>> draft.model()
-    shop: 2 components, 2 channels, 1 trust zones
+    shop: 2 components, 2 channels, 1 trust zone
     >>> draft.channel(api, etcd, encrypton="none")
     Traceback (most recent call last):
         ...

@@ -177,10 +177,13 @@ class Model:
     original: tuple[str, Mapping[str, Any]] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        return (
-            f"{self.name}: {len(self.components)} components, {len(self.channels)} channels, "
-            f"{len(self.zones)} trust zones"
-        )
+        counts = {
+            "component": len(self.components),
+            "channel": len(self.channels),
+            "trust zone": len(self.zones),
+        }
+        said = (f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+        return f"{self.name}: {', '.join(said)}"
 
     @cached_property
     def of_cluster(self) -> bool:
