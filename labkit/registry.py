@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, Generic, TypeVar
 
 from labkit.errors import NoSuchName
@@ -40,6 +40,8 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
     ATTRIBUTE: str
     #: The command that lists the entries, if it is not ``labkit KIND list``.
     LISTED_BY: str = ""
+    #: Names of earlier versions, and what to write instead.
+    OLD: Mapping[str, str] = MappingProxyType({})
     __path__: list[str]
 
     def _names(self) -> dict[str, T | None]:
@@ -52,7 +54,18 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
         return known
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the entry of a name, or a default; no error is made for a name that is absent."""
+        """Return the entry with a name, or a default if no entry has it.
+
+        Parameters
+        ----------
+        name : str
+        default : object
+            What to return if there is no such entry.
+
+        Returns
+        -------
+        object
+        """
         known = self.__dict__.get("_found") or self._names()
         if name not in known:
             return default
@@ -75,11 +88,10 @@ class Registry(ModuleType, Mapping[str, T], Generic[T]):
         return found
 
     def __getattr__(self, name: str) -> Any:
-        new = {"all": "values()", "find": "[...]"}.get(name)
-        if new is not None:
-            short = self.__name__.rpartition(".")[2]
-            text = f"{short}{new}" if new[0] == "[" else f"{short}.{new}"
-            raise AttributeError(f"{self.__name__}.{name} is gone: write {text}")
+        short = self.__name__.rpartition(".")[2]
+        old = {"all": f"{short}.values()", "find": f"{short}[...]", **self.OLD}
+        if name in old:
+            raise AttributeError(f"{self.__name__}.{name} is gone: write {old[name]}")
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
     def __contains__(self, name: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -51,15 +52,11 @@ EXCLUDED = {
     "SA01": "the module's page lists the neighbours",
     "EX01": "EXAMPLES checks it where an example needs no engine",
 }
-#: Their examples would need Docker Engine, or end a process; docs/ shows them.
-WITHOUT_EXAMPLE = frozenset(
-    {
-        "labkit.attach",
-        "labkit.doctor",
-        "labkit.list_labs",
-        "labkit.verify",
-    }
-)
+#: Their examples would need a lab, or end a process; docs/ shows them.
+WITHOUT_EXAMPLE = {
+    *("Check", "Lab", "LabStatus", "Output", "Timings", "attach", "doctor", "list_labs"),
+    *("run_matrix", "try_cell", "verify"),
+}
 RETURNS, PARAMETERS, FIELDS, EXAMPLES = "RETURNS", "PARAMETERS", "FIELDS", "EXAMPLES"
 
 
@@ -94,15 +91,39 @@ def missing(name: str) -> list[str]:
         if dataclasses.is_dataclass(it):
             names = [field.name for field in dataclasses.fields(it)]
         public = [each for each in names if not each.startswith("_")]
-        return found + [f"{FIELDS}: {each} is missing" for each in public if each not in named]
-    signature = inspect.signature(it)
-    found += [f"{PARAMETERS}: {each} is missing" for each in signature.parameters.keys() - named]
+        found += [f"{FIELDS}: {each} is missing" for each in public if each not in named]
+        for method, function in methods(it):
+            found += [f"{method}: {what}" for what in undocumented(function)]
+    else:
+        found += undocumented(it)
+    # an error is shown where it is raised
+    is_error = inspect.isclass(it) and issubclass(it, Exception)
+    if attribute not in WITHOUT_EXAMPLE and not is_error and ">>>" not in doc:
+        found.append(f"{EXAMPLES}: no example")
+    return found
+
+
+def methods(it: type) -> Iterator[tuple[str, Any]]:
+    """Yield the public methods of a class, and those of its own base classes."""
+    for base in it.__mro__:
+        if not base.__module__.startswith("labkit."):
+            continue
+        for name, value in vars(base).items():
+            function = getattr(value, "__func__", value)  # of a class method
+            if not name.startswith("_") and inspect.isfunction(function):
+                yield name, function
+
+
+def undocumented(function: Any) -> list[str]:
+    """Return the parameters, and the result, that the docstring of a function lacks."""
+    doc = inspect.getdoc(function) or ""
+    signature = inspect.signature(function)
+    wanted = signature.parameters.keys() - in_rows(doc) - {"self", "cls"}
+    found = [f"{PARAMETERS}: {each} is missing" for each in sorted(wanted)]
     if signature.return_annotation not in ("None", None) and not any(
         f"\n{section}\n---" in doc for section in ("Returns", "Yields")
     ):
         found.append(f"{RETURNS}: no Returns or Yields")
-    if module == "labkit" and name not in WITHOUT_EXAMPLE and ">>>" not in doc:
-        found.append(f"{EXAMPLES}: no example")
     return found
 
 
@@ -112,12 +133,22 @@ def test_public_docstring_is_complete(name: str) -> None:
 
 
 def test_missing_parameter_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from labkit.analysis import cuts
+    from labkit.analysis import minimal_cuts
 
-    monkeypatch.setattr(cuts.minimal_cut, "__doc__", "Return a cut.")
+    monkeypatch.setattr(minimal_cuts.minimal_cut, "__doc__", "Return a cut.")
     found = missing("labkit.minimal_cut")
     for code in (PARAMETERS, RETURNS, EXAMPLES):
         assert any(it.startswith(code) for it in found), code
+
+
+def test_undocumented_method_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from labkit.model import Model
+
+    monkeypatch.setattr(Model.component, "__doc__", "Return a component.")
+    assert missing("labkit.Model") == [
+        f"component: {PARAMETERS}: name is missing",
+        f"component: {RETURNS}: no Returns or Yields",
+    ]
 
 
 def test_excluded_checks_exist() -> None:

@@ -38,6 +38,13 @@ class Analysis:
     ----------
     model : Model
     findings : Findings
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> analysis = analyze(read_model("hardened"))
+    >>> sorted(json.loads(analysis.to_json()))[:3]
+    ['channels', 'components', 'findings']
     """
 
     model: Model
@@ -45,7 +52,14 @@ class Analysis:
 
     @gc_pause()
     def to_json(self) -> str:
-        """Return findings, paths and unknowns as JSON."""
+        """Return findings, paths and unknowns as JSON.
+
+        Returns
+        -------
+        str
+            An object with the keys "model", "components", "channels", "findings", "paths",
+            "possible paths" and "unknowns".
+        """
         # it holds nothing twice, and the search for what holds itself takes time
         return json.dumps(self._plain(), ensure_ascii=False, check_circular=False)
 

@@ -137,6 +137,14 @@ class Difference:
     paths_removed, paths_added : tuple of (Foothold, Foothold)
         Pairs of a foothold and a goal that a path no longer connects, not even a possible one, and
         that a path connects now.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> model = read_model("insecure")
+    >>> changed = diff(model, with_control(model, "docker-tcp"))
+    >>> changed.added, sorted({it.subject for it in changed.removed})[-1]
+    ((), 'dockerd@worker2')
     """
 
     before: str

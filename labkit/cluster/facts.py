@@ -54,6 +54,13 @@ class File:
         Its name for messages.
     changed : bytes or None
         Its content if an edit changed it.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> unit = "/etc/systemd/system/etcd.service"
+    >>> read_environment("hardened").node("etcd1").files[unit].read_text().splitlines()[0]
+    '[Unit]'
     """
 
     path: Path
@@ -62,11 +69,31 @@ class File:
     changed: bytes | None = field(default=None, repr=False)
 
     def read_bytes(self) -> bytes:
-        """Return the content."""
+        """Return the content of the file, with the edits.
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be read.
+        """
         return read_bytes(self.path, self.source) if self.changed is None else self.changed
 
     def read_text(self) -> str:
-        """Return the content as text."""
+        """Return the content of the file as text, with the edits.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be read, or is not text.
+        """
         return decode(self.read_bytes(), self.source)
 
 
@@ -89,6 +116,13 @@ class Node:
     permissions : tuple of Permission
     names : tuple of str
         Its other names and addresses.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> node = read_environment("hardened").node("worker1")
+    >>> node.role, node.zone
+    ('worker', 'worker node')
     """
 
     name: str
@@ -113,6 +147,13 @@ class Socket:
         A path, or a port with or without an address.
     mode, user, group : Setting
         Of the socket's file.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> [socket] = read_environment("insecure").component("dockerd@worker1").sockets
+    >>> socket.address.value, socket.mode.value
+    ('/run/docker.sock', '0666')
     """
 
     address: Setting
@@ -148,6 +189,13 @@ class Component:
         Major and minor version, where the image's tag says it.
     doubtful : frozenset of str
         The settings that a flag or a file may override which was not available.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> kubelet = read_environment("insecure").component("kubelet@worker1")
+    >>> kubelet.kind, kubelet.setting("authentication.anonymous.enabled").value
+    ('kubelet', 'true')
     """
 
     id: str
@@ -171,28 +219,79 @@ class Component:
         return {name: found[-1] for name, found in self.settings.items()}
 
     def setting(self, name: str) -> Setting:
-        """Return the value that counts: the last one written, or the default."""
+        """Return the value that counts: the last one written, or the default.
+
+        Parameters
+        ----------
+        name : str
+            A flag without its dashes, or a key with dots: "authentication.anonymous".
+
+        Returns
+        -------
+        Setting
+        """
         found = self.settings.get(name)
         return found[-1] if found else self.default(name)
 
     def given(self, name: str) -> Setting | None:
-        """Return the last value written, or None."""
+        """Return the last value written, or None.
+
+        Parameters
+        ----------
+        name : str
+            A flag without its dashes, or a key with dots: "authentication.anonymous".
+
+        Returns
+        -------
+        Setting or None
+        """
         found = self.settings.get(name)
         return found[-1] if found else None
 
     def unread(self, name: str) -> bool:
-        """Say whether the value that counts may stand in something that was not available."""
+        """Say whether the value that counts may stand in something that was not available.
+
+        Parameters
+        ----------
+        name : str
+            A flag without its dashes, or a key with dots: "authentication.anonymous".
+
+        Returns
+        -------
+        bool
+        """
         return not self.complete and (self.given(name) is None or name in self.doubtful)
 
     def default(self, name: str) -> Setting:
-        """Return the value that the component uses if no file sets one."""
+        """Return the value that the component uses if no file sets one.
+
+        Parameters
+        ----------
+        name : str
+            A flag without its dashes, or a key with dots: "authentication.anonymous".
+
+        Returns
+        -------
+        Setting
+            Its value is "" if labkit knows no default.
+        """
         shown = name if self.config or "." in name else f"--{name}"
         path = self.config or self.source.path
         source = Source(path, None, f"{shown} absent", default=True)
         return Setting(self.defaults.get(name, ""), source)
 
     def values(self, name: str) -> tuple[Setting, ...]:
-        """Return all values of a list: from several flags, or separated by commas."""
+        """Return all values of a list: from several flags, or separated by commas.
+
+        Parameters
+        ----------
+        name : str
+            A flag without its dashes, or a key with dots: "authentication.anonymous".
+
+        Returns
+        -------
+        tuple of Setting
+        """
         found = self.settings.get(name) or (self.default(name),)
         return tuple(
             Setting(part.strip(), setting.source)
@@ -224,6 +323,13 @@ class Credential:
     kubeconfig : str
         The kubeconfig that contains it, if any.
     source : Source
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> admin = read_environment("insecure").credential("admin", "master")
+    >>> admin.organizations, admin.signed_by
+    (('system:masters',), 'cluster-ca')
     """
 
     name: str
@@ -256,6 +362,12 @@ class DockerClient:
         ``DOCKER_TLS_VERIFY``; None for a client that speaks plaintext.
     folder : str
         The folder of ``ca.pem``, ``cert.pem`` and ``key.pem``.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> read_environment("hardened").docker_clients[0].host.value
+    'tcp://worker1:2376'
     """
 
     node: str
@@ -302,6 +414,14 @@ class Environment:
         The changes made to the files.
     complete : bool
         False if some files may not have been copied: an absent file then means nothing.
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> env = read_environment("hardened")
+    >>> setting = env.component("etcd@etcd1").setting("client-cert-auth")
+    >>> setting.value, setting.source.path
+    ('true', 'hardened/etcd/etc/systemd/system/etcd.service')
     """
 
     name: str
@@ -407,21 +527,61 @@ class Environment:
         return dict(self.etcd_auth.users) if self.etcd_auth else {}
 
     def node(self, name: str) -> Node:
-        """Return the machine with a name, or raise KeyError."""
+        """Return the machine with a name.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Node
+
+        Raises
+        ------
+        KeyError
+            There is no such machine.
+        """
         for node in self.nodes:
             if node.name == name:
                 return node
         raise KeyError(name)
 
     def component(self, name: str) -> Component:
-        """Return the component with an id ("etcd@etcd1"), or raise KeyError."""
+        """Return the component with an id.
+
+        Parameters
+        ----------
+        name : str
+            The kind of the component and its machine: "etcd@etcd1".
+
+        Returns
+        -------
+        Component
+
+        Raises
+        ------
+        KeyError
+            There is no such component.
+        """
         for component in self.components:
             if component.id == name:
                 return component
         raise KeyError(name)
 
     def credential(self, name: str, node: str) -> Credential | None:
-        """Return the credential with a name on a machine, or None."""
+        """Return the credential with a name on a machine, or None.
+
+        Parameters
+        ----------
+        name : str
+        node : str
+            The name of the machine.
+
+        Returns
+        -------
+        Credential or None
+        """
         for credential in self.credentials:
             if (credential.name, credential.node) == (name, node):
                 return credential

@@ -92,6 +92,13 @@ class KubeConfig:
     account : str
         The service account whose token it is: "system:serviceaccount:NAMESPACE:NAME".
     unknowns : tuple of Unknown
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> admin = read_environment("insecure").kubeconfigs[0]
+    >>> str(admin), admin.server.value, admin.method
+    ('/etc/kubernetes/admin.conf', 'https://master:6443', 'certificate')
     """
 
     path: str

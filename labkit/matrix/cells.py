@@ -42,6 +42,12 @@ class Cell:
         The reason for the result.
     agree : bool
         Whether `predicted` and `observed` are equal.
+
+    Examples
+    --------
+    >>> place = ("inside a pod", "agent-token")
+    >>> Cell("hardened", "pod-security", "off", *place, "refused", "refused", "", True).variant
+    ('hardened', 'pod-security', 'off')
     """
 
     environment: str

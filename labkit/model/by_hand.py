@@ -69,7 +69,7 @@ class Draft:
     >>> draft.channel(api, etcd, port=2378)
     'kube-apiserver@master -> etcd@master:2378'
     >>> draft.model()
-    shop: 2 components, 2 channels, 1 trust zones
+    shop: 2 components, 2 channels, 1 trust zone
     >>> draft.channel(api, etcd, encrypton="none")
     Traceback (most recent call last):
         ...
@@ -92,7 +92,7 @@ class Draft:
             "kube-apiserver", or "kube-apiserver@master" with its machine.
         source : Source
             Where it is written.
-        **said
+        **said : object
             kind, node, zone, claims (a mapping), description.
 
         Returns
@@ -134,7 +134,7 @@ class Draft:
             Ids of components; a name alone if only one component has it.
         source : Source
             Where it is written.
-        **said
+        **said : object
             protocol, port, path, credential, data, bind, members, open, and the four properties.
 
         Returns
@@ -188,7 +188,7 @@ class Draft:
         name : str
         source : Source
             Where it is written.
-        **said
+        **said : object
             node, kind, identity, rights ("admin", "secrets"), readable_by ("user:NODE", "pod"),
             perhaps_readable_by (the same), opens ("kubelet@NODE").
 

@@ -35,7 +35,13 @@ __all__ = [
 
 
 class Role(Enum):
-    """What a machine is for; a foothold with a role means a machine of the attacker's choice."""
+    """What a machine is for; a foothold with a role means a machine of the attacker's choice.
+
+    Examples
+    --------
+    >>> Role("worker")
+    <Role.WORKER: 'worker'>
+    """
 
     MASTER = "master"
     WORKER = "worker"

@@ -26,7 +26,7 @@ def model_of_dump(dump: Dump) -> Model:
     >>> from labkit.cluster.objects.facts import Dump, PodGroup, PodSpec
     >>> pods = PodGroup("shop", "web", "web", PodSpec(token=True), ("worker1",), ("web-1",))
     >>> model_of_dump(Dump("shop", pods=(pods,)))
-    shop: 1 components, 0 channels, 1 trust zones
+    shop: 1 component, 0 channels, 1 trust zone
     """
     machines = tuple(
         Component(f"node@{node.name}", "node", node.name, "worker node") for node in dump.nodes

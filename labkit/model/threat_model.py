@@ -56,6 +56,13 @@ class Component:
     claims : tuple of (str, Claim)
         What is claimed of the component itself: "audit", "encryption at rest" ...
     description : str
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> apiserver = read_model("insecure").component("kube-apiserver@master")
+    >>> apiserver.zone, apiserver.claim("audit").value
+    ('master node', 'none')
     """
 
     id: str
@@ -66,7 +73,17 @@ class Component:
     description: str = ""
 
     def claim(self, name: str) -> Claim | None:
-        """Return what is claimed of it under a name, or None."""
+        """Return the claim with a name, or None.
+
+        Parameters
+        ----------
+        name : str
+            "audit", "secrets at rest" ...
+
+        Returns
+        -------
+        Claim or None
+        """
         return dict(self.claims).get(name)
 
 
@@ -92,6 +109,11 @@ class StoredCredential:
         Servers that it opens: kubelets at which its holder may run commands ("kubelet@worker2"),
         and etcd where every client may read and write everything.
     source : Source
+
+    Examples
+    --------
+    >>> StoredCredential("backup", "etcd1", "certificate", opens=("etcd@etcd1",)).id
+    'backup@etcd1'
     """
 
     name: str
@@ -155,10 +177,13 @@ class Model:
     original: tuple[str, Mapping[str, Any]] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        return (
-            f"{self.name}: {len(self.components)} components, {len(self.channels)} channels, "
-            f"{len(self.zones)} trust zones"
-        )
+        counts = {
+            "component": len(self.components),
+            "channel": len(self.channels),
+            "trust zone": len(self.zones),
+        }
+        said = (f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+        return f"{self.name}: {', '.join(said)}"
 
     @cached_property
     def of_cluster(self) -> bool:
@@ -181,7 +206,22 @@ class Model:
         return {item.id: item for item in self.components}
 
     def component(self, name: str) -> Component:
-        """Return the component of an id, or raise KeyError."""
+        """Return the component with an id.
+
+        Parameters
+        ----------
+        name : str
+            The kind of the component and its machine: "etcd@etcd1".
+
+        Returns
+        -------
+        Component
+
+        Raises
+        ------
+        KeyError
+            There is no such component.
+        """
         return self._by_id[name]
 
     @cached_property
@@ -221,6 +261,15 @@ class Model:
     def open_channels(self, pattern: str = "*") -> tuple[Channel, ...]:
         """Return the open channels whose ids match a shell pattern, in the model's order.
 
+        Parameters
+        ----------
+        pattern : str
+            "*" stands for any text: "flanneld@worker1 -> *".
+
+        Returns
+        -------
+        tuple of Channel
+
         Examples
         --------
         >>> from labkit.model import read_model
@@ -234,7 +283,17 @@ class Model:
         return self._open[pattern]
 
     def closed_channels(self, pattern: str = "*") -> tuple[Channel, ...]:
-        """Return the channels that match a shell pattern and are known to be closed."""
+        """Return the closed channels whose ids match a shell pattern, in the model's order.
+
+        Parameters
+        ----------
+        pattern : str
+            "*" stands for any text: "anyone@network -> *".
+
+        Returns
+        -------
+        tuple of Channel
+        """
         return tuple(it for it in self.channels if not it.open and fnmatchcase(it.id, pattern))
 
     @cached_property

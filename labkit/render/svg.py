@@ -67,6 +67,13 @@ class Svg:
     boxes : dict of Box to int
         The number of components in each box.
     edges : list of Edge
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> drawing = svg(read_model("hardened"))
+    >>> drawing.title, len(drawing.boxes) < len(read_model("hardened").components)
+    ('hardened', True)
     """
 
     def __init__(self, model: Model, channels: Iterable[Channel] | None, title: str) -> None:

@@ -26,6 +26,13 @@ class Table:
     Attributes
     ----------
     channels : tuple of Channel
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> model = read_model("hardened")
+    >>> Table(it for it in model.channels if it.port == 2380).rows[0][:3]
+    ('etcd@etcd1 -> etcd@etcd2:2380', 'tls1.3', 'verified')
     """
 
     def __init__(self, rows: Iterable[Channel]) -> None:

@@ -16,6 +16,7 @@ True
 from __future__ import annotations
 
 import sys
+from types import MappingProxyType
 from typing import Any
 
 from labkit.registry import Registry
@@ -36,6 +37,13 @@ __all__ = [
 
 class _Techniques(Registry[Technique]):
     ATTRIBUTE = "TECHNIQUE"
+    OLD = MappingProxyType(
+        {
+            "GOALS": "labkit.model.GOALS",
+            "inside": "techniques.address_in_lab",
+            "picture": "labkit.render.evidence",
+        }
+    )
 
 
 _techniques: Any = sys.modules[__name__]

@@ -77,6 +77,12 @@ class Row:
         The answer that the legitimate client got, if another client was refused.
     verdict : {"agree", "disagree", "unprobed", "found out"}
         "found out" if the model does not know the value.
+
+    Examples
+    --------
+    >>> claim = ("hardened", "a@n -> b@n:1", "server_authentication", "verified", "a.service:3")
+    >>> Row(*claim, "verified", "TLS alert: unknown ca", "", "agree").verdict
+    'agree'
     """
 
     mode: str

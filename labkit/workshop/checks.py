@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from labkit import techniques
-from labkit.analysis.cuts import smallest
+from labkit.analysis.minimal_cuts import smallest
 from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
 from labkit.lab import LabStatus
 from labkit.model import Foothold, Model, read_model

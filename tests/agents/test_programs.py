@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from labkit import agents
 from labkit.agents import _apiserver, arp_poison, capture, in_pod, objects_ready
+from labkit.lab.capacity import parse_capacity
 from labkit.lab.pki import Authority
 
 MINE, VICTIM = bytes.fromhex("02420a000009"), bytes.fromhex("02420a000005")
@@ -435,6 +436,50 @@ def test_unit_that_has_failed_while_it_is_restarted_is_waited_for(
     commands("systemctl", "case $* in *LoadState*) echo loaded;; *Job*) echo 42;; esac")
     script = f'echo x >>{here}/asked; [ "$(wc -l <{here}/asked)" -ge 3 ]'
     assert shell("wait_until", here, "etcd.service", "sh", "-c", script).returncode == 0
+
+
+def test_routes_return_to_those_that_were_kept(commands: Any, tmp_path: Path) -> None:
+    table, kept = tmp_path / "table", tmp_path / "kept"
+    default, learned = "default via 10.0.0.1 dev eth0", "10.244.1.0/24 via 10.244.1.0 dev flannel.1"
+    ip = commands(
+        "ip",
+        f'case "$*" in "route show") cat {table};; '
+        f'"route add "*) echo "${{*#route add }}" >>{table};; '
+        f'"route del "*) grep -vxF "${{*#route del }}" {table} >{table}.new; '
+        f"mv {table}.new {table};; esac",
+    )
+    table.write_text(f"{default}\n{learned}\n")
+    assert run("routes", "keep", str(kept)).returncode == 0
+    table.write_text(f"{default}\nblackhole 10.99.7.0/24\n")
+    for _ in range(2):  # the second time there is nothing to do
+        assert run("routes", "restore", str(kept)).returncode == 0
+        assert table.read_text() == f"{default}\n{learned}\n"
+    changes = [line for line in ip.read_text().splitlines() if line != "route show"]
+    assert changes == ["route del blackhole 10.99.7.0/24", f"route add {learned}"]
+    assert not (tmp_path / "kept.now").exists()
+
+
+def test_restoring_routes_that_nobody_kept_changes_none(commands: Any, tmp_path: Path) -> None:
+    ip = commands("ip", "echo default via 10.0.0.1 dev eth0")
+    assert run("routes", "restore", str(tmp_path / "none")).returncode == 0
+    assert ip.read_text() == ""
+
+
+def test_free_resources_of_this_machine_are_printed() -> None:
+    found = parse_capacity(run("free_resources").stdout.decode())
+    assert found.memory
+    assert found.disk
+    assert found.threads
+    assert found.inotify
+
+
+def test_command_gets_the_variables_of_etcds_administrator(tmp_path: Path) -> None:
+    variables = tmp_path / "etcdctl.env"
+    variables.write_text("ETCDCTL_USER=root\n")
+    text = agents.load("as_etcd_root").replace("/etc/etcd/etcdctl.env", str(variables))
+    words = ["sh", "-c", 'echo "$ETCDCTL_USER: $*"; exit 3', "-", "user list"]
+    done = subprocess.run(["sh", "-c", text, "as_etcd_root", *words], capture_output=True)
+    assert (done.returncode, done.stdout) == (3, b"root: user list\n")
 
 
 def test_machine_listens_when_all_its_ports_do(commands: Any, here: Path) -> None:

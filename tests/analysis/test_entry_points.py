@@ -136,7 +136,10 @@ def test_network_policy_closes_the_entry_point_or_not(closing: Object, open_: bo
 
 def test_one_allowing_network_policy_is_enough() -> None:
     both = (policy([]), {**policy(ANYBODY), "metadata": {"name": "open", "namespace": "shop"}})
-    assert way_in(pod(), service(), *both)[1] == "NetworkPolicy shop/open lets in who is no pod"
+    assert (
+        way_in(pod(), service(), *both)[1]
+        == "NetworkPolicy shop/open lets in callers that are not pods"
+    )
 
 
 def test_ingress_backend_is_an_entry_point() -> None:
@@ -157,7 +160,7 @@ def test_network_policy_of_an_ingress_backend_must_block_pods_too() -> None:
     assert not way_in(*behind, policy(NEIGHBOURS))
     why = "NetworkPolicy shop/closed lets in pods of other namespaces, as a router"
     assert way_in(*behind, policy(PODS_ONLY))[1] == why
-    assert way_in(*behind, policy(ADDRESSES))[1].endswith("lets in who is no pod")
+    assert way_in(*behind, policy(ADDRESSES))[1].endswith("lets in callers that are not pods")
 
 
 def test_empty_network_policy_peer_allows_nobody() -> None:

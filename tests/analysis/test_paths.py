@@ -103,7 +103,7 @@ def test_minimal_cut_cuts_every_path_and_no_subset_does(goal: str) -> None:
     assert not any(effect_of_each_control(INSECURE, "network", goal).values())
 
 
-def test_smallest_cut_works_for_a_model_by_hand() -> None:
+def test_minimal_cut_works_for_a_model_by_hand() -> None:
     draft = Draft("one door")
     draft.component("anyone", kind="person", node="x")
     draft.component("kubelet", node="w")

@@ -68,6 +68,15 @@ class AttackPaths:
     possible : tuple of tuple of Step
         Where no path is known, the cheapest of those that would exist if something unknown were
         true; the steps say what has to be found out. Without any, the goal is out of reach.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> found = attack_paths(read_model("insecure"), "pod", "admin", count=1)
+    >>> [[step.name for step in path] for path in found.paths]
+    [['insecure-port']]
+    >>> bool(attack_paths(read_model("hardened"), "pod", "admin"))
+    False
     """
 
     start: Foothold
@@ -115,6 +124,14 @@ class Reach:
         By foothold and by goal: the cheapest path.
     possible : dict of Foothold to dict of Foothold to tuple of Step
         Where no path is known: the cheapest that would exist if something unknown were true.
+
+    Examples
+    --------
+    >>> from labkit.model import read_model
+    >>> from labkit.model.footholds import ADMIN, NETWORK
+    >>> found = reach(read_model("insecure"), ["network"])
+    >>> [step.name for step in found.path(NETWORK, ADMIN)]
+    ['insecure-port']
     """
 
     paths: dict[Foothold, dict[Goal, Path]]
@@ -123,11 +140,38 @@ class Reach:
     HEAD = ("from", *map(str, GOALS))
 
     def path(self, start: Foothold, goal: Goal) -> Path | None:
-        """Return the cheapest path, or None if none is known."""
+        """Return the cheapest path, or None if none is known.
+
+        Parameters
+        ----------
+        start : Foothold
+            One of those that were asked about.
+        goal : Goal
+
+        Returns
+        -------
+        tuple of Step or None
+
+        Raises
+        ------
+        KeyError
+            Nobody asked about this foothold.
+        """
         return self.paths[start].get(goal)
 
     def possible_path(self, start: Foothold, goal: Goal) -> Path | None:
-        """Return the cheapest path that something unknown would open, or None."""
+        """Return the cheapest path that something unknown would open, or None.
+
+        Parameters
+        ----------
+        start : Foothold
+            One of those that were asked about.
+        goal : Goal
+
+        Returns
+        -------
+        tuple of Step or None
+        """
         return self.possible.get(start, {}).get(goal)
 
     def _shown(self, start: Foothold, goal: Goal) -> str:

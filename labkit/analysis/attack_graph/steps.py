@@ -75,7 +75,12 @@ class Step:
     unknown: str = field(default="", compare=False)
 
     def plain(self) -> dict[str, Any]:
-        """Return the step as JSON can hold it."""
+        """Return the step as JSON can hold it.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {
             "step": self.name,
             "technique": self.technique,

@@ -32,6 +32,12 @@ class Acceptance:
         The last day on which it holds.
     place : str
         File and line.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> Acceptance("plaintext@*", "the network team", "VPN", dt.date(2030, 1, 31), "a.yaml:2").owner
+    'the network team'
     """
 
     finding: str
@@ -56,6 +62,17 @@ def read_acceptances(path: Path) -> tuple[Acceptance, ...]:
     ------
     ConfigError
         The file cannot be read, an entry lacks something, or ``until`` is not a date.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> text = "accepted: [{finding: a@*, owner: ops, reason: VPN, until: 2030-01-31}]"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "accepted.yaml"
+    ...     _ = file.write_text(text)
+    ...     [entry] = read_acceptances(file)
+    >>> entry.until, entry.place
+    (datetime.date(2030, 1, 31), 'accepted.yaml:1')
     """
     document = read_one(decode(read_bytes(path, path.name), path.name, utf16=True), path.name)
     for key in document.mapping():
@@ -100,6 +117,16 @@ def accept(
     ------
     ConfigError
         An entry matches no open finding: its pattern is wrong, or it is no longer needed.
+
+    Examples
+    --------
+    >>> from labkit.analysis import find_threats
+    >>> from labkit.model import read_model
+    >>> found = find_threats(read_model("insecure"))
+    >>> entry = Acceptance("*:2375", "ops", "VPN", dt.date(2030, 1, 31), "accepted.yaml:2")
+    >>> accepted = accept(found, [entry], today=dt.date(2029, 1, 1))
+    >>> len(found.open) - len(accepted.open) == len(accepted.state("accepted"))
+    True
     """
     today = today or dt.datetime.now(dt.UTC).date()
     found = {item.id: item for item in findings}

@@ -12,8 +12,8 @@ __all__ = ["LEVELS", "STATES", "Finding", "Findings"]
 
 #: From the mildest to the worst.
 LEVELS = ("low", "medium", "high", "critical")
-#: "open": nothing is against it. "mitigated": a setting is. "residual": it stays whatever is
-#: set, and is explained. "unknown": the model does not say. "accepted": somebody owns it.
+#: "open": no setting prevents it. "mitigated": a setting does. "residual": no setting can, and
+#: the finding says why. "unknown": the model does not say. "accepted": somebody owns it.
 STATES = ("open", "unknown", "accepted", "residual", "mitigated")
 
 
@@ -45,6 +45,14 @@ class Finding:
         One of :data:`LEVELS`, computed from likelihood and impact by the risk rule.
     explanation : str
         What an attacker gains by it, or why it remains.
+
+    Examples
+    --------
+    >>> from labkit.analysis import find_threats
+    >>> from labkit.model import read_model
+    >>> first = find_threats(read_model("insecure")).open[0]
+    >>> first.severity, first.control
+    ('critical', 'docker-socket-mode')
     """
 
     id: str
@@ -96,25 +104,56 @@ class Findings:
         return len(self.findings)
 
     def state(self, *states: str) -> Findings:
-        """Return those of some states."""
+        """Return the findings that have one of some states.
+
+        Parameters
+        ----------
+        *states : str
+            Some of :data:`STATES`.
+
+        Returns
+        -------
+        Findings
+        """
         return Findings((item for item in self if item.state in states), self.name)
 
     def top(self, count: int) -> Findings:
-        """Return the gravest."""
+        """Return the first findings: the worst open ones, if there are enough.
+
+        Parameters
+        ----------
+        count : int
+            The most findings to return.
+
+        Returns
+        -------
+        Findings
+        """
         return Findings(self.findings[:count], self.name)
 
     @property
     def open(self) -> tuple[Finding, ...]:
-        """Those that nothing is against."""
+        """The findings that no setting mitigates and nobody accepted."""
         return self.state("open").findings
 
     def summary(self) -> str:
-        """Return one line with the counts."""
+        """Return one line with the number of findings in each state.
+
+        Returns
+        -------
+        str
+        """
         counts = Counter(item.state for item in self)
         return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "none"
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Return the table's cells, without the head."""
+        """Return the cells of the table, without its head.
+
+        Returns
+        -------
+        list of tuple of str
+            One tuple for each finding, with a cell for each title of ``HEAD``.
+        """
         return [
             (
                 item.severity,

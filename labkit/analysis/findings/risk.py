@@ -37,11 +37,35 @@ class RiskRule:
     impact: Mapping[str, int] = field(default_factory=dict)
 
     def weigh(self, rule: str, likelihood: int, impact: int) -> tuple[int, int]:
-        """Return the likelihood and impact of a finding that a threat rule made."""
+        """Return the likelihood and impact of a finding that a threat rule made.
+
+        Parameters
+        ----------
+        rule : str
+            The name of the threat rule.
+        likelihood, impact : int
+            Its own values, from 1 to 4.
+
+        Returns
+        -------
+        tuple of (int, int)
+            Likelihood and impact, from 1 to 4.
+        """
         return self.likelihood.get(rule, likelihood), self.impact.get(rule, impact)
 
     def level(self, likelihood: int, impact: int) -> str:
-        """Return the severity: "low", "medium", "high" or "critical"."""
+        """Return the severity of a finding.
+
+        Parameters
+        ----------
+        likelihood, impact : int
+            From 1 to 4.
+
+        Returns
+        -------
+        str
+            "low", "medium", "high" or "critical".
+        """
         return LEVELS[bisect_right(self.thresholds, likelihood * impact)]
 
 
@@ -60,6 +84,16 @@ def read_risk(path: Path) -> RiskRule:
     ------
     ConfigError
         The file cannot be read, is malformed, or names a rule that does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "risk.yaml"
+    ...     _ = file.write_text("thresholds: {critical: 16}")
+    ...     rule = read_risk(file)
+    >>> rule.level(3, 4), rule.level(4, 4)
+    ('high', 'critical')
     """
     from labkit.analysis.findings.rules import COMPONENT_RULES, CREDENTIAL_RULES, RULES
 

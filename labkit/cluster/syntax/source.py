@@ -71,6 +71,11 @@ class Setting:
     value : str
         Empty for an option without a value and without a default.
     source : Source
+
+    Examples
+    --------
+    >>> Setting("true", Source("a.service", 3, "--anonymous-auth=true")).source.line
+    3
     """
 
     value: str
@@ -91,6 +96,11 @@ class Unknown:
         The text of the file.
     why : str
         What is wrong with it, or what labkit does not know because of it.
+
+    Examples
+    --------
+    >>> print(Unknown("a.service", 3, "--no-such-flag", "not a flag of etcd"))
+    a.service:3 --no-such-flag: not a flag of etcd
     """
 
     path: str

@@ -37,9 +37,9 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
     A service of type NodePort or LoadBalancer, or with external addresses, is called from
     outside; so is one that an Ingress names, by way of a router in a pod of another namespace.
     The pods behind it are reached unless network policies select them and none of these lets in
-    who is no pod or, from a router, pods of other namespaces. That the pod then falls takes a
-    flaw in what it runs, which is assumed (ATT&CK T1190), and counted as dearer than using what
-    one has. A container's port on its node is called like a NodePort.
+    callers that are not pods or, from a router, pods of other namespaces. The pod is then taken
+    over through a flaw in what it runs. That flaw is assumed (ATT&CK T1190), and costs more than
+    using what one has. A container's port on its node is called like a NodePort.
     """
     behind: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for item in cluster.dump.endpoints:
@@ -109,5 +109,9 @@ def _policy(pods: PodGroup, lets_in: list[NetworkPolicy]) -> str:
     if not lets_in:
         return f"no NetworkPolicy of {pods.namespace} selects them"
     first = min(lets_in, key=lambda it: not it.from_outside)
-    who = "who is no pod" if first.from_outside else "pods of other namespaces, as a router"
+    who = (
+        "callers that are not pods"
+        if first.from_outside
+        else "pods of other namespaces, as a router"
+    )
     return f"NetworkPolicy {first.namespace}/{first.name} lets in {who}"
