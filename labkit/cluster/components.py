@@ -23,6 +23,7 @@ from labkit.cluster.defaults import (
     PROXY_FLAGS,
 )
 from labkit.cluster.facts import Component, Node
+from labkit.cluster.known_flags import known_flags
 from labkit.cluster.kubeconfig import read_kubeconfig
 from labkit.cluster.syntax.flags import parse_flags
 from labkit.cluster.syntax.source import Collected, Setting, Unknown, broken, trying
@@ -35,6 +36,8 @@ __all__ = ["read_components"]
 KUBELET_PATHS = frozenset(
     ["authentication.x509.clientCAFile", "staticPodPath", "tlsCertFile", "tlsPrivateKeyFile"]
 )
+#: The types of flags of which the last counts, and not all.
+ONE_VALUE = frozenset({"bool", "duration", "float", "int", "int32", "string", "uint"})
 
 
 def read_components(
@@ -92,7 +95,7 @@ def _component(
         sockets=command.sockets,
         complete=command.complete,
         version=command.version,
-        doubtful=_overridden(command),
+        doubtful=_overridden(command, flags),
     )
     read = None
     with trying(unknowns):
@@ -106,13 +109,28 @@ def _component(
     return client or component
 
 
-def _overridden(command: Command) -> frozenset[str]:
-    """Return the settings that flags or variables may override which were not read."""
-    if command.kind == "kubelet":
-        return frozenset(KUBELET_FLAGS.values()) if command.overridden else frozenset()
-    if command.complete or command.kind not in ENVIRONMENT_PREFIXES:
-        return frozenset()
-    return frozenset(name for name, _ in command.settings)
+def _overridden(command: Command, flags: Iterable[tuple[str, Setting]]) -> frozenset[str]:
+    """Return the settings that flags or variables may override which were not read.
+
+    Of a flag that is there twice, the last counts; a list is that of all (pflag's Set).
+    """
+    kind, found = command.kind, set[str]()
+    if kind in ENVIRONMENT_PREFIXES and not command.complete:
+        found = {name for name, _ in command.settings}
+    if command.overridden:
+        names = {*(name for name, _ in flags), *(name for name, _ in command.settings)}
+        last = command.arguments[len(command.arguments) - command.last :]
+        table = known_flags(kind)
+        sure = {
+            PROXY_FLAGS.get(name, name) if kind == "kube-proxy" else name
+            for name, _ in parse_flags(kind, last, "")[0]
+            if name in table and table[name].type in ONE_VALUE
+        }
+        found |= names - sure
+        if kind == "kubelet":
+            found = {KUBELET_FLAGS.get(name, name) for name in found}
+            found |= set(KUBELET_FLAGS.values()) - {KUBELET_FLAGS.get(it, it) for it in sure}
+    return frozenset(found)
 
 
 def _absolute(
@@ -233,10 +251,12 @@ def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Compo
             more, odd = read_kubelet_config(node.files[path].read_text(), node.files[path].source)
             settings += more
             unknowns += odd
-    doubtful = component.doubtful & {key for key, _ in settings}
+    given = {KUBELET_FLAGS.get(name, name) for name in component.settings}
+    doubtful = component.doubtful & {*(key for key, _ in settings), *given}
     if len(folder) > 1 and not named:
         # the kubelet wants the folder, and copied files do not show an empty one
-        complete, doubtful = False, frozenset(key for key, _ in settings)
+        complete = False
+        doubtful |= frozenset(key for key, _ in settings) - given
         why = f"nothing of this folder is among {node.name}'s files"
         place = drop_ins.source
         unknowns.append(Unknown(place.path, place.line, place.text, why))
@@ -249,7 +269,6 @@ def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Compo
         ]
     for flag, many in component.settings.items():
         settings += [(KUBELET_FLAGS.get(flag, flag), setting) for setting in many]
-        doubtful -= {KUBELET_FLAGS.get(flag, flag)}
     defaults = dict(component.defaults)
     if complete and not found:
         defaults |= KUBELET_FLAG_DEFAULTS

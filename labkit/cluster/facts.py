@@ -182,7 +182,7 @@ class Component:
 
     def unread(self, name: str) -> bool:
         """Say whether the value that counts may stand in something that was not available."""
-        return not self.complete and (self.given(name) is None or name in self.doubtful)
+        return name in self.doubtful or (not self.complete and self.given(name) is None)
 
     def default(self, name: str) -> Setting:
         """Return the value that the component uses if no file sets one."""

@@ -148,10 +148,10 @@ def authorizers(env: Environment, apiserver: Component) -> tuple[Authorizer, ...
     ['Node', 'RBAC']
     """
     config = apiserver.given("authorization-config")
-    if config and config.value:
+    if config and config.value and not unread_flags(apiserver, "authorization-config"):
         absent = (Authorizer(UNREAD, config.source),)
         return env.apiserver_files.authorizers.get(apiserver.id, absent)
-    if unread_flags(apiserver, "authorization-mode"):
+    if (config and config.value) or unread_flags(apiserver, "authorization-mode"):
         return (Authorizer(UNREAD, apiserver.source),)
     modes = apiserver.values("authorization-mode")
     return tuple(Authorizer(item.value, item.source) for item in modes)

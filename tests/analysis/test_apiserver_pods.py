@@ -176,3 +176,26 @@ def test_a_list_of_which_pages_are_missing_is_not_all(tmp_path: Path) -> None:
     yaml.write_text("apiVersion: v1\nkind: PodList\nitems: []\nmetadata: {continue: token}\n")
     assert len(read_dump(yaml).unread) == 1
     assert not read_dump(dump(tmp_path, web(), **{"continue": ""})).unread
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "found"),
+    [
+        # of a flag that is there twice, the last counts (pflag's flag.go)
+        ([RBAC, OFF, "$(EXTRA)"], [], ("possible", "possible")),
+        ([RBAC, OFF, "$(EXTRA)"], [{"name": "EXTRA", "valueFrom": {}}], ("possible", "possible")),
+        ([RBAC, OFF, "$(EXTRA)"], [{"name": "EXTRA", "value": "--v=2"}], ("none", "none")),
+        ([RBAC, OFF, "$(EXTRA)"], [{"name": "EXTRA", "value": ON}], ("known", "known")),
+        ([RBAC, OFF, "--advertise-address=$(IP)"], [], ("none", "none")),
+    ],
+)
+def test_variables_in_an_apiservers_command_are_replaced_or_unknown(
+    tmp_path: Path, flags: list[str], env: list[dict[str, Any]], found: tuple[str, str]
+) -> None:
+    """Kubernetes, "Define a Command and Arguments for a Container": $(VAR) is replaced."""
+    server = apiserver(*flags)
+    server["spec"]["containers"][0]["env"] = env
+    model = load_model(dump(tmp_path, web(), ADMIN_FOR_ANONYMOUS, server))
+    outside = attack_paths(model, "outside", "admin")
+    said = "known" if outside.paths else "possible" if outside.possible else "none"
+    assert (reached(model, "pod:shop/web"), said) == found

@@ -468,3 +468,62 @@ def test_flags_beside_a_configuration_of_etcd_that_was_not_copied_do_not_count(
     found = {it.client_authentication.value for it in model.channels if "-> etcd@cp1" in it.id}
     assert found == {"unknown"}
     assert attack_paths(model, "network", "admin").possible
+
+
+SAFE = "--anonymous-auth=false --authorization-mode=Webhook"
+#: kube-apiserver started by a unit, as "Kubernetes the hard way" and older packages do it.
+API = "/usr/bin/kube-apiserver --anonymous-auth=false --authorization-mode=Node,RBAC \
+--client-ca-file=/etc/kubernetes/pki/ca.crt"
+
+
+@pytest.mark.parametrize(
+    ("before", "line", "found"),
+    [
+        # pflag calls Set for each flag in turn, and the last value stays (pflag's flag.go)
+        ("", f"{SAFE} $EXTRA", UNKNOWN),
+        ("EnvironmentFile=/etc/kubelet.env\n", f"{SAFE} $EXTRA", UNKNOWN),
+        ("EnvironmentFile=/etc/kubelet.env\n", f"$EXTRA {SAFE}", ("required", "enforced")),
+        ("EnvironmentFile=/etc/kubelet.env\n", f"--v=2 ${{EXTRA}} {OPEN}", ANYONE),
+        # systemd.exec(5): the file wins over Environment=
+        ('Environment="EXTRA=--v=2"\nEnvironmentFile=/etc/k.env\n', f"{SAFE} $EXTRA", UNKNOWN),
+        ('Environment="EXTRA=--v=2"\n', f"{SAFE} $EXTRA", ("required", "enforced")),
+    ],
+)
+def test_flags_before_a_variable_that_was_not_read_may_be_overridden(
+    folder: Path, before: str, line: str, found: tuple[str, str]
+) -> None:
+    unit(folder, f"{before}ExecStart=/usr/bin/kubelet {CONFIG} {line}")
+    assert values(folder, TO_KUBELET) == found
+
+
+@pytest.mark.parametrize("before", ["", "EnvironmentFile=/etc/a.env\n", "EnvironmentFile=-/a/b\n"])
+def test_an_apiservers_flags_before_an_unread_variable_are_unknown(
+    folder: Path, before: str
+) -> None:
+    (folder / MANIFESTS / "kube-apiserver.yaml").unlink()
+    path = "cp1/etc/systemd/system/kube-apiserver.service"
+    write(folder, path, f"[Service]\n{before}ExecStart={API} $EXTRA\n")
+    assert values(folder, TO_API) == UNKNOWN
+    model = read_model(read_cluster(folder))
+    assert attack_paths(model, "network", "admin").possible
+    # a list is that of all flags (pflag's StringSlice): AlwaysAllow before it counts as well
+    write(folder, path, f"[Service]\n{before}ExecStart={API.replace(' ', ' $EXTRA ', 1)}\n")
+    assert values(folder, TO_API) == ("required", "unknown")
+    write(folder, path, f"[Service]\nExecStart={API}\n")
+    assert values(folder, TO_API) == ("required", "enforced")
+
+
+@pytest.mark.parametrize(
+    ("word", "unknown"),
+    [("$(EXTRA)", True), ("--$(EXTRA)", True), ("--advertise-address=$(EXTRA)", False)],
+)
+def test_a_static_pods_variable_without_a_value_may_be_any_flag(
+    folder: Path, word: str, unknown: bool
+) -> None:
+    path = folder / MANIFESTS / "kube-apiserver.yaml"
+    text = path.read_text()
+    assert "    - --allow-privileged=true\n" in text
+    path.write_text(text.replace("--allow-privileged=true\n", f'"{word}"\n'))
+    before = [it for it in text.split("    - ") if it.startswith("--")][-1]
+    path.write_text(path.read_text().replace(before, f'{before.strip()}\n    - "{word}"\n', 1))
+    assert values(folder, TO_API)[1] == ("unknown" if unknown else "enforced")
