@@ -199,3 +199,57 @@ def test_variables_in_an_apiservers_command_are_replaced_or_unknown(
     outside = attack_paths(model, "outside", "admin")
     said = "known" if outside.paths else "possible" if outside.possible else "none"
     assert (reached(model, "pod:shop/web"), said) == found
+
+
+CREATES_PODS = (
+    {
+        "kind": "Role",
+        "metadata": {"name": "maker", "namespace": "shop"},
+        "rules": [{"verbs": ["create"], "apiGroups": [""], "resources": ["pods"]}],
+    },
+    {
+        "kind": "RoleBinding",
+        "metadata": {"name": "maker", "namespace": "shop"},
+        "roleRef": {"kind": "Role", "name": "maker"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": "shop", "name": "default"}],
+    },
+)
+CP1 = item("Node", "cp1")
+CP1["metadata"]["labels"] = {"node-role.kubernetes.io/control-plane": ""}
+PLUGINS = "--admission-control-config-file=/etc/admission.yaml"
+TAG = "registry.k8s.io/kube-apiserver:v1."
+
+
+@pytest.mark.parametrize(
+    ("label", "flags", "minor", "found"),
+    [
+        (None, [], 34, "possible"),  # the Namespace is not in the dump
+        ("", [], 34, "known"),
+        ("baseline", [], 34, "none"),
+        # the file has the default, and namespaces that are exempt
+        ("", [PLUGINS], 34, "possible"),
+        ("baseline", [PLUGINS], 34, "possible"),
+        ("baseline", ["$(EXTRA)"], 34, "possible"),
+        # Kubernetes had the plugin on by default since 1.23 (pkg/features/kube_features.go)
+        ("baseline", [], 22, "known"),
+        (None, [], 22, "known"),
+        ("baseline", ["--feature-gates=PodSecurity=true"], 22, "none"),
+        ("baseline", ["--feature-gates=PodSecurity=false"], 24, "known"),
+    ],
+)
+def test_what_pod_security_enforces_is_known_or_unknown(
+    tmp_path: Path, label: str | None, flags: list[str], minor: int, found: str
+) -> None:
+    """Kubernetes, "Pod Security Admission" and "Apply Pod Security Standards ... configuration"."""
+    server = apiserver(RBAC, *flags, image=f"{TAG}{minor}.0")
+    made = dump(tmp_path, web(), CP1, server, *CREATES_PODS)
+    text = json.loads(made.read_text())
+    shop = next(it for it in text["items"] if it["kind"] == "Namespace")
+    if label is None:
+        text["items"].remove(shop)
+        text["items"].append({"apiVersion": "v1", **item("Namespace", "other")})
+    else:
+        shop["metadata"]["labels"] = {"pod-security.kubernetes.io/enforce": label} if label else {}
+    made.write_text(json.dumps(text))
+    start = "is:system:serviceaccount:shop:default"
+    assert reached(load_model(made), start) == found

@@ -44,6 +44,8 @@ class Apiserver:
         Every authenticated caller may do everything.
     decides : str
         What allows requests by rules that no object has; empty if nothing does.
+    configured : bool
+        A file configures its admission plugins.
     """
 
     features: Features = field(default_factory=Features)
@@ -52,6 +54,7 @@ class Apiserver:
     disabled: frozenset[str] = frozenset()
     allows_all: bool = False
     decides: str = ""
+    configured: bool = False
 
 
 def is_apiserver(namespace: str, pod: str) -> bool:
@@ -147,6 +150,7 @@ def _with_flags(
         frozenset(_listed(flags, "disable-admission-plugins")),
         allows_all,
         decides,
+        bool(given.get("admission-control-config-file")),
     )
 
 

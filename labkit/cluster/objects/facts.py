@@ -331,11 +331,14 @@ class Admission:
         The admission plugins that an apiserver has switched off.
     known : bool
         False if an apiserver's flags could not be read: then others may be off.
+    configured : bool
+        A file that the objects do not show configures plugins: defaults and exemptions.
     """
 
     hooks: tuple[AdmissionHook, ...] = ()
     disabled: frozenset[str] = frozenset()
     known: bool = True
+    configured: bool = False
 
     def is_off(self, plugin: str) -> bool | None:
         """Say whether a plugin that is on by default is off; None if that is not known.

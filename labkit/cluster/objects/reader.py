@@ -311,6 +311,7 @@ class Builder:
                 admission_hooks(self.hooks, self.kinds),
                 frozenset().union(*(it.disabled for it in self.apiservers)),
                 all(it.features.complete for it in self.apiservers),
+                any(it.configured for it in self.apiservers),
             ),
         )
 

@@ -13,7 +13,7 @@ from functools import cache, cached_property
 
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
-from labkit.cluster.feature_gates import EXEC_ASKS_FOR_CREATE, Features
+from labkit.cluster.feature_gates import EXEC_ASKS_FOR_CREATE, POD_SECURITY, Features
 from labkit.cluster.objects.facts import UNREAD, Dump, NetworkPolicy, PodGroup, SecretName
 from labkit.cluster.versions import Version, apiserver_versions
 from labkit.model import Foothold
@@ -98,8 +98,7 @@ class ClusterIndex:
         self.policies_of: dict[str, list[NetworkPolicy]] = defaultdict(list)
         for policy in dump.network_policies:
             self.policies_of[policy.namespace].append(policy)
-        off = dump.admission.is_off("PodSecurity")
-        self.levels = {item.name: "" if off else item.enforce for item in dump.namespaces}
+        enforced = {item.name: item.enforce for item in dump.namespaces}
         self.control_plane = {item.name for item in dump.nodes if item.control_plane}
         nodes = dict.fromkeys(item.name for item in dump.nodes)
         for item in dump.accounts:
@@ -124,8 +123,9 @@ class ClusterIndex:
                 self.tokens_of[secret.namespace].append(secret)
                 self.tokens_named[secret.name].append(secret)
         self.nodes = tuple(nodes)
-        every = (self.levels, self.accounts_of, self.pods_of, self.tokens_of)
+        every = (enforced, self.accounts_of, self.pods_of, self.tokens_of)
         self.namespaces = tuple(dict.fromkeys(name for some in every for name in some))
+        self.levels = {home: self._level(enforced.get(home)) for home in self.namespaces}
         self._by_pod: dict[tuple[str, str], PodGroup] = {}
         self.hooks = dump.admission.called
         labels = {item.name: item.labels for item in dump.namespaces}
@@ -134,6 +134,20 @@ class ClusterIndex:
         }
         self._objections: dict[Action, str] = {}
 
+    def _level(self, enforced: str | None) -> str:
+        """Return what Pod Security enforces, by a namespace's label; None if it is not known."""
+        off, has = self.dump.admission.is_off("PodSecurity"), self._has_pod_security
+        if off or has is False:
+            return ""
+        if enforced is None or off is None or self.dump.admission.configured:
+            return UNREAD
+        return enforced if has or not enforced else UNREAD
+
+    @cached_property
+    def _has_pod_security(self) -> bool | None:
+        found = {it.has(POD_SECURITY) for it in self.features}
+        return found.pop() if len(found) == 1 else None
+
     @property
     def without_secrets(self) -> bool:
         """Whether the dump has no secrets, so that nobody knows which of them hold a token."""
@@ -141,24 +155,22 @@ class ClusterIndex:
 
     def open(self, namespace: str) -> bool:
         """Say whether Pod Security lets privileged pods into a namespace, or may do so."""
-        return self.levels.get(namespace, "") not in {"baseline", "restricted"}
+        return self.levels.get(namespace, UNREAD) not in {"baseline", "restricted"}
 
     def may_refuse(self, namespace: str) -> bool:
         """Say whether Pod Security keeps privileged pods out of a namespace, or may do so."""
-        return not self.open(namespace) or self.levels.get(namespace) == UNREAD
+        return not self.open(namespace) or self.levels.get(namespace, UNREAD) == UNREAD
 
     def level(self, namespace: str) -> str:
         """Return what Pod Security does in a namespace, in words."""
-        level = self.levels.get(namespace)
-        if level is None:
-            return f"Namespace {namespace} is not in the dump"
+        level = self.levels.get(namespace, UNREAD)
         if level == UNREAD:
             return f"Namespace {namespace}: what Pod Security enforces could not be read"
         return f"Namespace {namespace}: Pod Security enforces {level or 'nothing'}"
 
     def doubt(self, namespace: str) -> str:
         """Return what has to be found out about Pod Security in a namespace; "" for nothing."""
-        unread = self.levels.get(namespace) == UNREAD
+        unread = self.levels.get(namespace, UNREAD) == UNREAD
         return f"what Pod Security refuses in {namespace}" if unread else ""
 
     def objection(self, action: Action) -> str:
