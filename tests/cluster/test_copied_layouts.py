@@ -527,3 +527,30 @@ def test_a_static_pods_variable_without_a_value_may_be_any_flag(
     before = [it for it in text.split("    - ") if it.startswith("--")][-1]
     path.write_text(path.read_text().replace(before, f'{before.strip()}\n    - "{word}"\n', 1))
     assert values(folder, TO_API)[1] == ("unknown" if unknown else "enforced")
+
+
+URL = "http://192.0.2.7/pods.yaml"
+
+
+@pytest.mark.parametrize("key", [False, True])
+@pytest.mark.parametrize(("url", "network"), [(URL, True), (URL.replace("http:", "https:"), False)])
+def test_pods_from_a_url_are_unknown(folder: Path, key: bool, url: str, network: bool) -> None:
+    """Kubernetes, "Create static Pods": web-hosted manifests; KubeletConfiguration, staticPodURL.
+
+    pkg/kubelet/config/http.go: every 20 seconds by default, and no admission is asked.
+    """
+    config = folder / "worker1/var/lib/kubelet/config.yaml"
+    flag = f"--manifest-url={url}"
+    if key:
+        flag = f"staticPodURL: {url}"
+        config.write_text(f"{config.read_text()}\n{flag}\n")
+    unit(folder, f"ExecStart=/usr/bin/kubelet {CONFIG} {'' if key else flag}")
+    env = read_cluster(folder)
+    assert said(env, "worker1", "not known", url)
+    model = read_model(env)
+    assert attack_paths(model, "pod", "root:worker1").possible
+    assert bool(attack_paths(model, "network", "root:worker1").possible) is network
+    config.write_text(config.read_text().replace(flag, ""))
+    unit(folder, f"ExecStart=/usr/bin/kubelet {CONFIG}")
+    model = read_model(read_cluster(folder))
+    assert not attack_paths(model, "pod", "root:worker1").possible

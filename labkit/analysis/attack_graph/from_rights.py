@@ -43,7 +43,7 @@ from labkit.model.decision import (
     member_of,
 )
 from labkit.model.features import features_of
-from labkit.model.footholds import ADMIN, POD, SECRETS
+from labkit.model.footholds import ADMIN, NETWORK, NODE, POD, SECRETS
 from labkit.model.pod_security import standard
 from labkit.model.rights import authenticated_as, service_account
 
@@ -89,9 +89,10 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     env = model.env
     if env is None:
         return ()
+    doubtful = (*_doubtful_steps(model, env), *_steps_of_pods_from_urls(env))
     if env.complete:
-        return tuple(_doubtful_steps(model, env))
-    found: list[Step] = [*_doubtful_steps(model, env), *_token_steps(env)]
+        return doubtful
+    found: list[Step] = [*doubtful, *_token_steps(env)]
     for it in env.components:
         if it.kind != "kube-apiserver" or not _has_rbac(env, it):
             continue
@@ -125,6 +126,23 @@ def _doubtful_steps(model: Model, env: Environment) -> Iterator[Step]:
             found = decide(env, it, authenticated_as(it, env, held), EVERYTHING)
             if found.value == UNKNOWN and name in names:
                 yield _doubtful(found, Foothold("holds", name), held.common_name or held.name)
+
+
+def _steps_of_pods_from_urls(env: Environment) -> Iterator[Step]:
+    """Yield the steps of the static pods that a kubelet fetches: no admission refuses them.
+
+    Whoever answers for a URL without TLS gives the machine its pods.
+    """
+    for it in env.components:
+        url = it.given("staticPodURL") if it.kind == "kubelet" else None
+        if url is None or not url.value:
+            continue
+        gives, why = (Foothold("root", it.node), NODE), (str(url.source),)
+        unknown = f"which pods {it.node} runs from {url.value}"
+        yield Step("static-pod-from-url", POD, gives, why, unknown=unknown)
+        if url.value.startswith("http://"):
+            unknown = f"whether an attacker can answer for {url.value}"
+            yield Step("static-pod-from-url", NETWORK, gives, why, unknown=unknown)
 
 
 def _token_steps(env: Environment) -> Iterator[Step]:

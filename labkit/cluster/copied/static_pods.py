@@ -86,11 +86,13 @@ def _manifests(
     node: Node, kubelets: Iterable[Command], unknowns: list[Unknown]
 ) -> Iterator[tuple[str, File]]:
     """Yield the files that a machine's kubelets run as static pods."""
-    settings = [
-        found.setting("staticPodPath")
-        for command in kubelets
-        for found in read_components(node, [command], Collected())
-    ]
+    found = [it for command in kubelets for it in read_components(node, [command], Collected())]
+    for it in found:
+        url = it.given("staticPodURL")
+        if url and url.value:
+            source, why = url.source, f"which pods {node.name} runs from there is not known"
+            unknowns.append(Unknown(source.path, source.line, source.text, why))
+    settings = [it.setting("staticPodPath") for it in found]
     folders = dict.fromkeys(it.value.rstrip("/") for it in settings if it.value)
     for path, file in sorted(node.files.items()):
         pure = PurePosixPath(path)
