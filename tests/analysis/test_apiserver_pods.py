@@ -253,3 +253,39 @@ def test_what_pod_security_enforces_is_known_or_unknown(
     made.write_text(json.dumps(text))
     start = "is:system:serviceaccount:shop:default"
     assert reached(load_model(made), start) == found
+
+
+ISSUER = "--service-account-issuer=https://oidc.example.org"
+
+
+@pytest.mark.parametrize(
+    ("audience", "flags", "found"),
+    [
+        # "If the --service-account-issuer flag is configured and this flag is not, this field
+        # defaults to a single element list containing the issuer URL" (--api-audiences)
+        ("https://oidc.example.org", [ISSUER], "known"),
+        ("", [ISSUER], "known"),
+        ("vault", [ISSUER], "none"),
+        ("https://kubernetes.default.svc", [ISSUER], "none"),
+        ("vault", [ISSUER, "--api-audiences=https://oidc.example.org,vault"], "known"),
+        ("https://oidc.example.org", [ISSUER, "--api-audiences=vault"], "none"),
+        ("vault", [ISSUER, "$(EXTRA)"], "possible"),
+        ("vault", None, "possible"),
+        ("api", None, "known"),
+    ],
+)
+def test_audiences_are_those_of_the_apiserver(
+    tmp_path: Path, audience: str, flags: list[str] | None, found: str
+) -> None:
+    pod = web()
+    source = {"path": "token", **({"audience": audience} if audience else {})}
+    pod["spec"]["volumes"] = [
+        {"name": "t", "projected": {"sources": [{"serviceAccountToken": source}]}}
+    ]
+    admin = {
+        **ADMIN_FOR_ANONYMOUS,
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "shop"}],
+    }
+    servers = [] if flags is None else [apiserver(RBAC, *flags)]
+    model = load_model(dump(tmp_path, pod, admin, *servers))
+    assert reached(model, "pod:shop/web") == found

@@ -554,3 +554,41 @@ def test_pods_from_a_url_are_unknown(folder: Path, key: bool, url: str, network:
     unit(folder, f"ExecStart=/usr/bin/kubelet {CONFIG}")
     model = read_model(read_cluster(folder))
     assert not attack_paths(model, "pod", "root:worker1").possible
+
+
+POD_WITH_TOKEN = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+spec:
+  automountServiceAccountToken: false
+  nodeName: worker1
+  containers: [{name: web, volumeMounts: [{name: t, mountPath: /t}]}]
+  volumes: [{name: t, projected: {sources: [{serviceAccountToken: {path: t, audience: AUD}}]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: web}
+roleRef: {kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: default, namespace: shop}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("audience", "more", "known"),
+    [
+        # kubeadm's issuer, and --api-audiences, whose default it is
+        ("https://kubernetes.default.svc.cluster.local", "", True),
+        ("vault", "", False),
+        ("vault", "--api-audiences=api,vault", True),
+    ],
+)
+def test_tokens_of_another_audience_are_for_the_apiserver_that_takes_it(
+    folder: Path, audience: str, more: str, known: bool
+) -> None:
+    write(folder, "pod.yaml", POD_WITH_TOKEN.replace("AUD", audience))
+    path = folder / MANIFESTS / "kube-apiserver.yaml"
+    last = "    - --tls-private-key-file=/etc/kubernetes/pki/apiserver.key\n"
+    path.write_text(path.read_text().replace(last, f'{last}    - "{more or "--v=2"}"\n'))
+    found = attack_paths(read_model(read_cluster(folder)), "pod:shop/web", "admin")
+    assert (bool(found.paths), bool(found.possible)) == (known, False)

@@ -283,9 +283,17 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
             Namespace(name, _level(env, apiserver, name), labels_of(env, name)) for name in homes
         ),
         rbac=Rbac(tuple(aggregated(roles)), tuple(bindings)),
-        apiservers=(Apiserver(features),),
+        apiservers=(Apiserver(features, audiences=_audiences(apiserver)),),
         admission=_admission(env, apiserver),
     )
+
+
+def _audiences(apiserver: Component) -> frozenset[str] | None:
+    names = ("api-audiences", "service-account-issuer")
+    if any(unread_flags(apiserver, name) for name in names):
+        return None
+    found = (frozenset(it.value for it in apiserver.values(name)) for name in names)
+    return next(filter(None, found), None)
 
 
 def _taken(pods: PodGroup, features: Features, nodes: Mapping[str, ClusterNode]) -> PodGroup:

@@ -46,6 +46,8 @@ class Apiserver:
         What allows requests by rules that no object has; empty if nothing does.
     configured : bool
         A file configures its admission plugins.
+    audiences : frozenset of str or None
+        Whose tokens it takes; None if that is not known.
     """
 
     features: Features = field(default_factory=Features)
@@ -55,6 +57,7 @@ class Apiserver:
     allows_all: bool = False
     decides: str = ""
     configured: bool = False
+    audiences: frozenset[str] | None = None
 
 
 def is_apiserver(namespace: str, pod: str) -> bool:
@@ -151,7 +154,15 @@ def _with_flags(
         allows_all,
         decides,
         bool(given.get("admission-control-config-file")),
+        _audiences(flags) if complete else None,
     )
+
+
+def _audiences(flags: list[tuple[str, str]]) -> frozenset[str] | None:
+    """Return whose tokens an apiserver takes: by default, those for its issuers."""
+    found = frozenset(_listed(flags, "api-audiences"))
+    issuers = frozenset(value for flag, value in flags if flag == "service-account-issuer")
+    return found or issuers or None
 
 
 def _authorization(flags: list[tuple[str, str]]) -> tuple[bool, str]:

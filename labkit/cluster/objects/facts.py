@@ -92,6 +92,8 @@ class PodSpec:
         asks for one, and the apiserver or a kubelet may ignore that.
     token : bool
         A container has a token of the pod's service account for the apiserver.
+    audiences : tuple of str
+        For whom the other tokens of its service account are.
     containers : tuple of Container
         Those with access to the node.
     secrets : tuple of str
@@ -104,6 +106,7 @@ class PodSpec:
     host_network: bool = False
     host_users: bool | None = True
     token: bool = False
+    audiences: tuple[str, ...] = ()
     containers: tuple[Container, ...] = ()
     secrets: tuple[str, ...] = ()
     host_ports: tuple[int, ...] = ()

@@ -13,16 +13,6 @@ from labkit.cluster.syntax.values import at, mapping, sequence, text_of, truth
 
 __all__ = ["clean_path", "owner_of", "spec_of"]
 
-#: The token audiences that an apiserver without --api-audiences accepts.
-AUDIENCES = frozenset(
-    [
-        "",
-        "api",
-        "kubernetes.default.svc",
-        "https://kubernetes.default.svc",
-        "https://kubernetes.default.svc.cluster.local",
-    ]
-)
 TOKEN_PATH = "/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 LISTS = ("containers", "initContainers", "ephemeralContainers")
@@ -130,6 +120,7 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
     containers: list[Container] = []
     secrets: dict[str, None] = {}
     token = False
+    audiences: dict[str, None] = {}
     ports: dict[int, None] = {}
     for name in LISTS:
         for item in sequence(spec, name):
@@ -139,7 +130,9 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
                 containers.append(found)
             for mount in sequence(item, "volumeMounts"):
                 volume = volumes.get(text_of(mount, "name"))
-                token = token or _has_token(volume) or _is_token(mount, volume)
+                wanted = tuple(_audiences(volume))
+                token = token or "" in wanted or _is_token(mount, volume)
+                audiences.update(dict.fromkeys(filter(None, wanted)))
                 secrets.update(dict.fromkeys(_volume_secrets(volume)))
             secrets.update(dict.fromkeys(_environment_secrets(item)))
     if not token and at(pod, "metadata", "uid") is None:
@@ -150,6 +143,7 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
         host_network=bool(truth(spec, "hostNetwork")),
         host_users=truth(spec, "hostUsers") is not False,
         token=token,
+        audiences=tuple(sorted(audiences)),
         containers=tuple(containers),
         secrets=tuple(secrets),
         host_ports=tuple(ports),
@@ -224,12 +218,12 @@ def _host_paths(item: Any, volumes: Mapping[str, Any]) -> Iterator[HostPath]:
             yield HostPath(clean_path(f"{path}/{inside}"), bool(truth(mount, "readOnly")))
 
 
-def _has_token(volume: Any) -> bool:
+def _audiences(volume: Any) -> Iterator[str]:
+    """Yield the audiences of a volume's tokens; without one, a token is for the apiserver."""
     for source in sequence(volume, "projected", "sources"):
         token = at(source, "serviceAccountToken")
-        if token is not None and text_of(token, "audience") in AUDIENCES:
-            return True
-    return False
+        if token is not None:
+            yield text_of(token, "audience")
 
 
 def _volume_secrets(volume: Any) -> Iterator[str]:

@@ -36,6 +36,15 @@ __all__ = [
 #: The cost of what nobody has to do: belonging to a group, having what one is granted.
 MEMBERSHIP = 0.01
 BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
+#: The audiences that usual apiservers take: those of kubeadm's issuer, and older ones.
+AUDIENCES = frozenset(
+    [
+        "api",
+        "kubernetes.default.svc",
+        "https://kubernetes.default.svc",
+        "https://kubernetes.default.svc.cluster.local",
+    ]
+)
 BOOTSTRAPPERS = "system:bootstrappers"
 #: The group that kubeadm gives its bootstrap tokens by default.
 KUBEADM_TOKENS = f"{BOOTSTRAPPERS}:kubeadm:default-node-token"
@@ -195,6 +204,15 @@ class ClusterIndex:
                 where = f" in {home}" if home else ""
                 return f"what {hook.name} answers to: {action}{where} ({hook.source.path})"
         return ""
+
+    def takes(self, audience: str) -> str | None:
+        """Return what has to be found out for tokens of an audience to be taken; None if not."""
+        known = [it.audiences for it in self.dump.apiservers]
+        if any(it and audience in it for it in known) or (not known and audience in AUDIENCES):
+            return ""
+        if known and None not in known:
+            return None
+        return f"whether the apiserver takes tokens for {audience}"
 
     def without(self, plugin: str) -> str | None:
         """Return what has to be found out for an admission plugin to be off; None if it is on."""
