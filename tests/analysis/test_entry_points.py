@@ -89,9 +89,16 @@ def dump_of(*objects: Object) -> Dump:
     return builder.finish()
 
 
+def plugin(name: str = "calico-node", home: str = "kube-system", node: str = "worker1") -> Object:
+    owners = [{"kind": "DaemonSet", "name": name}]
+    about = {"name": f"{name}-{node}", "namespace": home, "uid": node, "ownerReferences": owners}
+    spec = {"nodeName": node, "hostNetwork": True, "containers": [{"name": "main"}]}
+    return {"kind": "Pod", "metadata": about, "spec": spec}
+
+
 def way_in(*objects: Object) -> tuple[str, ...]:
     """Return the reasons of the first step of a path from outside to cluster-admin."""
-    graph = attack_graph(object_steps(dump_of(ADMIN, *objects)))
+    graph = attack_graph(object_steps(dump_of(ADMIN, plugin(), *objects)))
     if OUTSIDE not in graph:
         return ()
     path = close(graph, OUTSIDE).get(footholds.ADMIN, ())
@@ -245,7 +252,7 @@ def test_policies_may_not_apply_to_pods_in_the_network_of_their_node() -> None:
     # https://kubernetes.io/docs/concepts/services-networking/network-policies/
     web = pod()
     web["spec"]["hostNetwork"] = True
-    steps = object_steps(dump_of(ADMIN, web, service(), policy([])))
+    steps = object_steps(dump_of(ADMIN, plugin(), web, service(), policy([])))
     [step] = [it for it in steps if it.name == "exploit-public-service"]
     assert "hostNetwork" in step.unknown
     [step] = [
@@ -261,3 +268,29 @@ def test_kinds_of_routes_that_are_not_read_are_gaps(kind: str) -> None:
     route = {"kind": kind, "metadata": {"name": "front", "namespace": "shop"}}
     [gap] = [it for it in dump_of(ADMIN, pod(), route, route).gaps if it.text == kind]
     assert "called from outside" in gap.why
+
+
+@pytest.mark.parametrize(
+    ("plugins", "known"),
+    [
+        ([], False),
+        ([plugin("kube-flannel-ds", "kube-flannel")], False),
+        ([plugin("cilium")], True),
+        ([plugin("ovnkube-node", "openshift-ovn-kubernetes")], True),
+        # anybody may name a daemon set so in a namespace of their own
+        ([plugin("cilium", "shop")], False),
+        ([plugin("cilium", node="worker2")], False),
+    ],
+)
+@pytest.mark.parametrize("by_port", [True, False])
+def test_a_policy_closes_nothing_without_a_plugin_that_applies_it(
+    plugins: list[Object], known: bool, by_port: bool
+) -> None:
+    """Kubernetes, "Network Policies", prerequisites: without a controller it has no effect."""
+    web = pod()
+    web["spec"]["containers"][0]["ports"] = [{"hostPort": 80}] if by_port else []
+    objects = (web, policy([]), *plugins, *([] if by_port else [service()]))
+    ways = [it for it in object_steps(dump_of(ADMIN, *objects)) if it.foothold == OUTSIDE]
+    assert [it.unknown for it in ways] == (
+        [] if known else ["whether the network plugin applies network policies"]
+    )
