@@ -41,12 +41,18 @@ class HostPath:
     Attributes
     ----------
     path : str
-        ``/var/run`` is written as ``/run``.
+        ``/var/run`` is written as ``/run``; empty if it is not known.
     read_only : bool
+    unknown : str
+        What has to be found out about it, for a path that may give root; empty for nothing.
+    by : str
+        The volume or the claim that it is behind; empty for one of the pod's specification.
     """
 
     path: str
     read_only: bool
+    unknown: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

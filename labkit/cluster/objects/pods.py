@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from labkit.cluster.objects.facts import Container, HostPath, PodSpec
@@ -86,7 +88,11 @@ def owner_of(pod: Mapping[str, Any], node: str) -> tuple[str, str]:
     return "", name
 
 
-def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
+def spec_of(
+    pod: Mapping[str, Any],
+    automount: bool | None,
+    claimed: Mapping[str, HostPath] = MappingProxyType({}),
+) -> PodSpec:
     """Return the parts of a pod's specification that matter to an attacker inside it.
 
     Parameters
@@ -96,6 +102,8 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
         added them. For a manifest, labkit decides as the apiserver would.
     automount : bool or None
         ``automountServiceAccountToken`` of its service account.
+    claimed : mapping of str to HostPath
+        What is behind its claims, by the names of its volumes.
 
     Returns
     -------
@@ -125,7 +133,7 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
     for name in LISTS:
         for item in sequence(spec, name):
             ports.update(dict.fromkeys(_host_ports(item)))
-            found = _container(spec, item, volumes)
+            found = _container(spec, item, volumes, claimed)
             if found is not None:
                 containers.append(found)
             for mount in sequence(item, "volumeMounts"):
@@ -150,7 +158,12 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
     )
 
 
-def _container(spec: Mapping[str, Any], item: Any, volumes: Mapping[str, Any]) -> Container | None:
+def _container(
+    spec: Mapping[str, Any],
+    item: Any,
+    volumes: Mapping[str, Any],
+    claimed: Mapping[str, HostPath],
+) -> Container | None:
     security = mapping(item, "securityContext")
     of_pod = mapping(spec, "securityContext")
     added = tuple(
@@ -161,7 +174,8 @@ def _container(spec: Mapping[str, Any], item: Any, volumes: Mapping[str, Any]) -
     )
     windows = {**mapping(of_pod, "windowsOptions"), **mapping(security, "windowsOptions")}
     root = _root(of_pod, security)
-    paths = tuple(sorted(_host_paths(item, volumes), key=lambda path: path.path))
+    mounted = [*_host_paths(item, volumes), *_claimed_paths(item, claimed)]
+    paths = tuple(sorted(mounted, key=lambda path: path.path))
     found = Container(
         name=text_of(item, "name"),
         privileged=bool(truth(security, "privileged")),
@@ -216,6 +230,17 @@ def _host_paths(item: Any, volumes: Mapping[str, Any]) -> Iterator[HostPath]:
         if path:
             inside = text_of(mount, "subPath")
             yield HostPath(clean_path(f"{path}/{inside}"), bool(truth(mount, "readOnly")))
+
+
+def _claimed_paths(item: Any, claimed: Mapping[str, HostPath]) -> Iterator[HostPath]:
+    if not claimed:
+        return
+    for mount in (*sequence(item, "volumeMounts"), *sequence(item, "volumeDevices")):
+        found = claimed.get(text_of(mount, "name"))
+        if found is not None:
+            inside = text_of(mount, "subPath")
+            path = clean_path(f"{found.path}/{inside}") if found.path else ""
+            yield replace(found, path=path, read_only=bool(truth(mount, "readOnly")))
 
 
 def _audiences(volume: Any) -> Iterator[str]:

@@ -29,6 +29,7 @@ from labkit.cluster.objects.facts import (
 )
 from labkit.cluster.objects.network import NETWORK, ROUTES, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
+from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
 from labkit.cluster.syntax.source import Source, Unknown, decode, unknown_of
@@ -55,7 +56,8 @@ ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 DUMP_COMMAND = (
     "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
     "clusterrolebindings,services,endpointslices,networkpolicies,ingresses,deployments,daemonsets,"
-    "statefulsets,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations -A -o json"
+    "statefulsets,cronjobs,persistentvolumes,persistentvolumeclaims,"
+    "validatingwebhookconfigurations,mutatingwebhookconfigurations -A -o json"
 )
 #: Of nodes with the control plane or with etcd; the last two are those of RKE and of MicroK8s.
 CONTROL_PLANE_LABELS = (
@@ -169,7 +171,9 @@ class Builder:
         By namespace and name.
     network : list of NetworkObject
     late : list of mapping
-        Pods whose service account was not yet read.
+        Pods whose service account, or whose claims, were not yet read.
+    claims : Claims
+        And the persistent volumes that they are bound to.
     groups : dict
         Equal pods.
     workloads : set of (str, str, str)
@@ -193,6 +197,7 @@ class Builder:
     roles: dict[tuple[str, str], RbacRole] = field(default_factory=dict)
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
     late: list[Mapping[str, Any]] = field(default_factory=list)
+    claims: Claims = field(default_factory=Claims)
     groups: dict[tuple[object, ...], _EqualPods] = field(default_factory=dict)
     unread: list[Unknown] = field(default_factory=list)
     addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -232,7 +237,8 @@ class Builder:
         account = text_of(spec, "serviceAccountName") or "default"
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
-        found = spec_of(item, known.automount if known else None)
+        claimed = self.claims.of_pod(item, namespace) if has_claims(spec) else {}
+        found = spec_of(item, known.automount if known else None, claimed)
         made_by, owner = owner_of(item, node)
         key = (namespace, owner, account, found, node if found.near_host else "", made_by)
         labels = mapping(item, "metadata", "labels").items()
@@ -391,11 +397,22 @@ def _one_namespace(to: Builder, item: Mapping[str, Any], _: str, name: str, at: 
 
 def _pod(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     metadata = mapping(item, "metadata")
-    if "uid" in metadata or "ServiceAccount" in to.kinds:
+    if has_claims(mapping(item, "spec")):
+        # what it mounts depends on its claims and their volumes
+        to.late.append(item)
+    elif "uid" in metadata or "ServiceAccount" in to.kinds:
         to.pod(item, namespace, name)
     else:
         # whether a pod in a manifest gets a token depends on its service account
         to.late.append(item)
+
+
+def _volume(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    to.claims.add_volume(name, item)
+
+
+def _claim(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    to.claims.add_claim(namespace, name, item)
 
 
 def _account(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -471,6 +488,8 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "Node": _node,
     "Namespace": _one_namespace,
     "Pod": _pod,
+    "PersistentVolume": _volume,
+    "PersistentVolumeClaim": _claim,
     "ServiceAccount": _account,
     "Secret": _secret,
     "Role": _role,

@@ -294,12 +294,18 @@ def _ways(group: PodGroup, it: Container) -> Iterator[Escape]:
     if group.spec.host_pid and (every or {"SYS_PTRACE", "SYS_ADMIN"} & set(it.capabilities)):
         yield Escape("host-process-injection", ROOT, f"{who}: hostPID and SYS_PTRACE", 1.5)
     for mounted in it.host_paths:
-        yield from _by_path(mounted, f"{who}: hostPath {mounted.path}")
+        by = f"{mounted.by}: " if mounted.by else ""
+        yield from _by_path(mounted, f"{who}: {by}hostPath {mounted.path}".rstrip())
 
 
 def _by_path(mounted: HostPath, why: str) -> Iterator[Escape]:
     """Yield the escapes of a container that is root by way of one path of the node."""
     path = mounted.path
+    if mounted.unknown:
+        name = "read-host-path" if mounted.read_only else "write-host-path"
+        yield Escape(name, ROOT, why, 2.0, mounted.unknown)
+    if not path:
+        return
     if _any(path, SOCKETS, SOCKETS_OF_DISTRIBUTIONS):
         yield Escape("runtime-socket", ROOT, why, 1.0)
     if not mounted.read_only and _any(path, WRITABLE, WRITABLE_OF_DISTRIBUTIONS):
@@ -334,6 +340,8 @@ def _any(path: str, places: tuple[str, ...], of_distributions: tuple[str, ...]) 
 def _by_group(it: Container) -> Iterator[Escape]:
     """Yield the escapes of a container that is not root: a group may open a runtime's socket."""
     for mounted in it.host_paths if it.groups else ():
+        if not mounted.path:
+            continue
         sockets = [place for place in SOCKETS_OF_A_GROUP if touches(mounted.path, place)]
         if sockets:
             why = f"container {it.name}: hostPath {mounted.path}"
@@ -354,7 +362,7 @@ def writes_logs(group: PodGroup) -> bool:
     True
     """
     return group.spec.host_users is not False and any(
-        it.root and not path.read_only and touches(path.path, "/var/log")
+        it.root and path.path and not path.read_only and touches(path.path, "/var/log")
         for it in group.spec.containers
         for path in it.host_paths
     )
