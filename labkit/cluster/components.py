@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from labkit.cluster.componentconfig import (
     Settings,
@@ -197,12 +198,50 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
             why = "both a flag and in the configuration file: dockerd refuses to start"
             unknowns.append(Unknown(found[1], None, key, why))
     else:
-        settings = read_containerd_config(*found)
+        settings, lost = _containerd_settings(node, component, found, unknowns)
+        if lost:
+            component = replace(
+                component,
+                complete=False,
+                doubtful=component.doubtful | {key for key, _ in settings},
+            )
     unknowns += odd
     component = _beside_a_file(component)
     merged = _group([*settings, *((k, s) for k, many in component.settings.items() for s in many)])
     config = found[1] if kind in {"kube-proxy", "containerd"} else ""
     return replace(component, settings=merged, config=config)
+
+
+def _containerd_settings(
+    node: Node, component: Component, file: tuple[str, str], unknowns: list[Unknown]
+) -> tuple[Settings, bool]:
+    """Return the settings of a file and of those that it imports; the later ones win.
+
+    The second value says that an import may be missing. A pattern without a file imports nothing
+    (containerd's cmd/containerd/server/config).
+    """
+    settings, lost = read_containerd_config(*file), False
+    home = posixpath.dirname(component.setting("config").value)
+    read = {component.setting("config").value}
+    waiting = [it for key, it in settings if key == "imports"]
+    while waiting:
+        pattern = waiting.pop(0)
+        path = posixpath.normpath(posixpath.join(home, pattern.value))
+        found = sorted(it for it in node.files if fnmatchcase(it, path))
+        source, why = pattern.source, f"not among {node.name}'s files"
+        if not found and (
+            not set(path) & set("*?[")
+            or is_left_out(node, path, copied=isinstance(unknowns, Collected))
+        ):
+            unknowns.append(Unknown(source.path, source.line, source.text, why))
+            lost = True
+        for name in found:
+            if name not in read:
+                read.add(name)
+                more = read_containerd_config(node.files[name].read_text(), node.files[name].source)
+                settings += more
+                waiting += [it for key, it in more if key == "imports"]
+    return [(key, it) for key, it in settings if key != "imports"], lost
 
 
 def _with_hosts(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, tuple[Setting, ...]]:

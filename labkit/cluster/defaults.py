@@ -158,6 +158,8 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "grpc.uid": "0",
         "grpc.gid": "0",
         "grpc.tcp_address": "",
+        "debug.address": "",
+        "metrics.address": "",
     },
 }
 

@@ -43,7 +43,7 @@ from labkit.model.decision import (
     member_of,
 )
 from labkit.model.features import features_of
-from labkit.model.footholds import ADMIN, NETWORK, NODE, POD, SECRETS
+from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
 from labkit.model.pod_security import standard
 from labkit.model.rights import authenticated_as, service_account
 
@@ -89,7 +89,8 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     env = model.env
     if env is None:
         return ()
-    doubtful = (*_doubtful_steps(model, env), *_steps_of_pods_from_urls(env))
+    others = (*_steps_of_pods_from_urls(env), *_steps_of_unread_engines(env))
+    doubtful = (*_doubtful_steps(model, env), *others)
     if env.complete:
         return doubtful
     found: list[Step] = [*doubtful, *_token_steps(env)]
@@ -131,7 +132,7 @@ def _doubtful_steps(model: Model, env: Environment) -> Iterator[Step]:
 def _steps_of_pods_from_urls(env: Environment) -> Iterator[Step]:
     """Yield the steps of the static pods that a kubelet fetches: no admission refuses them.
 
-    Whoever answers for a URL without TLS gives the machine its pods.
+    Anyone who answers for a URL without TLS gives the machine its pods.
     """
     for it in env.components:
         url = it.given("staticPodURL") if it.kind == "kubelet" else None
@@ -143,6 +144,16 @@ def _steps_of_pods_from_urls(env: Environment) -> Iterator[Step]:
         if url.value.startswith("http://"):
             unknown = f"whether an attacker can answer for {url.value}"
             yield Step("static-pod-from-url", NETWORK, gives, why, unknown=unknown)
+
+
+def _steps_of_unread_engines(env: Environment) -> Iterator[Step]:
+    """Yield the steps to containerd's port, of which a file that was not read may say anything."""
+    for it in env.components:
+        if it.kind == "containerd" and it.unread("grpc.tcp_address"):
+            why = (str(it.setting("grpc.tcp_address").source),)
+            unknown = f"whether {it.id} serves its clients on a port: its files were not all read"
+            gives = (Foothold("root", it.node), NODE)
+            yield Step("containerd-port", CALLS, gives, why, unknown=unknown)
 
 
 def _token_steps(env: Environment) -> Iterator[Step]:
