@@ -289,3 +289,33 @@ def test_audiences_are_those_of_the_apiserver(
     servers = [] if flags is None else [apiserver(RBAC, *flags)]
     model = load_model(dump(tmp_path, pod, admin, *servers))
     assert reached(model, "pod:shop/web") == found
+
+
+@pytest.mark.parametrize(
+    ("binding", "kind", "lacks", "found"),
+    [
+        ("ClusterRoleBinding", "ClusterRole", ("ClusterRole",), "possible"),
+        # every apiserver with RBAC makes cluster-admin: without it, not all roles are there
+        ("ClusterRoleBinding", "ClusterRole", (), "possible"),
+        ("ClusterRoleBinding", "ClusterRole", None, "none"),
+        ("RoleBinding", "Role", ("Role",), "possible"),
+        ("RoleBinding", "Role", (), "none"),
+        ("RoleBinding", "ClusterRole", (), "possible"),
+    ],
+)
+def test_a_role_that_the_dump_lacks_may_allow_everything(
+    tmp_path: Path, binding: str, kind: str, lacks: tuple[str, ...] | None, found: str
+) -> None:
+    """Kubernetes, "Using RBAC Authorization": default roles; a binding may name any role."""
+    home = "shop" if binding == "RoleBinding" else ""
+    subjects = [{"kind": "ServiceAccount", "name": "default", "namespace": "shop"}]
+    bound = item(binding, "b", home, roleRef={"kind": kind, "name": "ops"}, subjects=subjects)
+    rules = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+    more = [item("ClusterRole", "cluster-admin", rules=rules)] if lacks is None else []
+    made = dump(tmp_path, web(), apiserver(RBAC), CP1, bound, *more)
+    text = json.loads(made.read_text())
+    text["items"] = [it for it in text["items"] if it["kind"] not in (lacks or ())]
+    made.write_text(json.dumps(text))
+    assert reached(load_model(made), "pod:shop/web") == found
+    said = [it.why for it in read_dump(made).unknowns if f"{kind} ops" in it.why]
+    assert ["not known" in why for why in said] == [found == "possible"]

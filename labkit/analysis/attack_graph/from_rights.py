@@ -294,6 +294,7 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
             Namespace(name, _level(env, apiserver, name), labels_of(env, name)) for name in homes
         ),
         rbac=Rbac(tuple(aggregated(roles)), tuple(bindings)),
+        partial_roles=env.rbac.missing & {"Role", "ClusterRole"},
         apiservers=(Apiserver(features, audiences=_audiences(apiserver)),),
         admission=_admission(env, apiserver),
     )

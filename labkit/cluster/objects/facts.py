@@ -381,6 +381,8 @@ class Dump:
     services, endpoints, network_policies, ingresses : tuple
     rbac : Rbac
         Bindings and roles; an aggregated role has the rules of the roles it selects.
+    partial_roles : frozenset of str
+        The kinds of roles of which some may not be in the dump.
     aggregated : frozenset of str
         The cluster roles that have an aggregation rule.
     workloads : frozenset of (str, str, str)
@@ -415,6 +417,7 @@ class Dump:
     network_policies: tuple[NetworkPolicy, ...] = ()
     ingresses: tuple[Ingress, ...] = ()
     rbac: Rbac = field(default_factory=Rbac)
+    partial_roles: frozenset[str] = frozenset()
     aggregated: frozenset[str] = frozenset()
     workloads: frozenset[tuple[str, str, str]] = frozenset()
     unknowns: tuple[Unknown, ...] = ()

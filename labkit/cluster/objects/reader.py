@@ -301,6 +301,7 @@ class Builder:
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
             rbac=Rbac(tuple(aggregated(self.roles.values())), tuple(self.bindings.values())),
+            partial_roles=self._partial_roles(),
             aggregated=frozenset(it.name for it in self.roles.values() if it.selectors),
             workloads=frozenset(self.workloads),
             unknowns=(
@@ -343,12 +344,26 @@ class Builder:
                         at = found.source
                         yield Unknown(at.path, None, at.text, why)
 
+    def _partial_roles(self) -> frozenset[str]:
+        """Return the kinds of roles of which some may not be in the dump.
+
+        Every apiserver with RBAC makes the role cluster-admin, so all cluster roles have it.
+        """
+        found = {"Role", "ClusterRole"} - (set() if self.unread else self.kinds)
+        if ("", "cluster-admin") not in self.roles:
+            found.add("ClusterRole")
+        return frozenset(found)
+
     def _missing_roles(self) -> Iterator[Unknown]:
+        partial = self._partial_roles()
         for binding in self.bindings.values():
             home = "" if binding.role_kind == "ClusterRole" else binding.namespace
             if (home, binding.role) not in self.roles and binding.role != "cluster-admin":
-                source, why = binding.source, f"{binding.role_kind} {binding.role} does not exist"
-                yield Unknown(source.path, None, source.text, f"{why}: the binding has no effect")
+                source, role = binding.source, f"{binding.role_kind} {binding.role}"
+                why = f"{role} does not exist: the binding has no effect"
+                if binding.role_kind in partial:
+                    why = f"{role} is not in the dump: what the binding gives is not known"
+                yield Unknown(source.path, None, source.text, why)
 
     def _has_user_namespaces(self, node: str) -> bool:
         """Say whether a kubelet gives pods user namespaces by default; without, it ignores them."""
