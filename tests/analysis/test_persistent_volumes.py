@@ -129,3 +129,17 @@ def test_the_step_names_the_volume() -> None:
     [path, *_] = attack_paths(model, "pod:shop/web on worker1", "node").paths
     assert "PersistentVolume pv1: hostPath /" in str(path[0].because[0])
     assert "persistentvolumes,persistentvolumeclaims" in DUMP_COMMAND
+
+
+@pytest.mark.parametrize(
+    ("inline", "found"),
+    [
+        ({"csi": {"driver": "our.own.driver"}}, "possible"),
+        ({"csi": {"driver": "secrets-store.csi.k8s.io"}}, "none"),
+        ({"flexVolume": {"driver": "our/own"}}, "possible"),
+        ({"nfs": {"server": "nfs", "path": "/"}}, "none"),
+    ],
+)
+def test_drivers_of_a_pods_own_volumes_count_as_those_of_claims(inline: Object, found: str) -> None:
+    """Kubernetes, "Ephemeral Volumes" (CSI), and "Volumes" (flexVolume): a driver mounts them."""
+    assert root(pod({"name": "v", **inline})) == found

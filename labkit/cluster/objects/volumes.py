@@ -36,6 +36,8 @@ DRIVERS = frozenset(
         *("csi.cert-manager.io", "csi.spiffe.io"),
     ]
 )
+#: The volumes of a pod of which something else says what they are.
+BEHIND = ("csi", "ephemeral", "flexVolume", "persistentVolumeClaim")
 #: Rook names the drivers of Ceph with its own namespace first.
 CEPH = ("rbd.csi.ceph.com", "cephfs.csi.ceph.com", "nfs.csi.ceph.com")
 
@@ -49,7 +51,7 @@ def has_claims(spec: Mapping[str, Any]) -> bool:
     True
     """
     return any(
-        isinstance(it, dict) and not it.keys().isdisjoint(("persistentVolumeClaim", "ephemeral"))
+        isinstance(it, dict) and not it.keys().isdisjoint(BEHIND)
         for it in sequence(spec, "volumes")
     )
 
@@ -96,6 +98,10 @@ class Claims:
     def _of_pod(self, pod: Mapping[str, Any], namespace: str) -> Iterator[tuple[str, HostPath]]:
         for item in sequence(pod, "spec", "volumes"):
             name = text_of(item, "name")
+            if at(item, "csi") is not None or at(item, "flexVolume") is not None:
+                if found := _folder(f"volume {name}", item):
+                    yield name, found
+                continue
             if at(item, "ephemeral") is not None:
                 claim = f"{text_of(pod, 'metadata', 'name')}-{name}"
             elif not (claim := text_of(item, "persistentVolumeClaim", "claimName")):
