@@ -294,3 +294,37 @@ def test_a_policy_closes_nothing_without_a_plugin_that_applies_it(
     assert [it.unknown for it in ways] == (
         [] if known else ["whether the network plugin applies network policies"]
     )
+
+
+def members() -> list[Object]:
+    """Return two pods of a stateful set, as its controller labels them."""
+    key, made = "statefulset.kubernetes.io/pod-name", {"kind": "StatefulSet", "name": "web"}
+    pods = [pod(f"web-{n}", {**WEB, key: f"web-{n}"}) for n in range(2)]
+    for item in pods:
+        item["metadata"]["ownerReferences"] = [made]
+    return pods
+
+
+def test_a_service_selects_one_pod_of_a_group_by_its_own_label() -> None:
+    """Kubernetes, "StatefulSets", pod name label: for a Service of one pod."""
+    key = "statefulset.kubernetes.io/pod-name"
+    assert way_in(*members(), service(selector={"app": "web", key: "web-1"}))
+    assert not way_in(*members(), service(selector={"app": "other", key: "web-1"}))
+
+
+@pytest.mark.parametrize(
+    ("selector", "open_"),
+    [
+        ({"matchLabels": {"app": "web"}}, False),
+        ({"matchExpressions": [{"key": "KEY", "operator": "DoesNotExist"}]}, True),
+        ({"matchExpressions": [{"key": "KEY", "operator": "NotIn", "values": ["web-1"]}]}, True),
+        ({"matchExpressions": [{"key": "none", "operator": "DoesNotExist"}]}, False),
+    ],
+)
+def test_a_policy_that_leaves_one_pod_of_a_group_open_closes_nothing(
+    selector: Object, open_: bool
+) -> None:
+    key = "statefulset.kubernetes.io/pod-name"
+    for item in selector.get("matchExpressions", ()):
+        item["key"] = item["key"].replace("KEY", key)
+    assert bool(way_in(*members(), service(), policy([], selector))) is open_

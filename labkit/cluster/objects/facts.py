@@ -139,6 +139,8 @@ class PodGroup:
         Their names.
     labels : tuple of (str, str)
         Those that all of them have.
+    varied : frozenset of str
+        The keys of labels in which they differ.
     owner : str
         The deployment, daemon set or other object that made them, if known.
     kind : str
@@ -154,6 +156,7 @@ class PodGroup:
     labels: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     owner: str = ""
     kind: str = ""
+    varied: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def id(self) -> str:

@@ -150,11 +150,15 @@ def has_objects(folder: Path) -> bool:
 
 @dataclass
 class _EqualPods:
-    """Equal pods during the reading: their common labels, their names and nodes."""
+    """Equal pods during the reading: their common labels, their names and nodes.
+
+    `varied` has the keys of the labels in which they differ.
+    """
 
     labels: dict[str, Any]
     names: list[str] = field(default_factory=list)
     nodes: dict[str, None] = field(default_factory=dict)
+    varied: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -246,6 +250,7 @@ class Builder:
         if alike is None:
             alike = self.groups[key] = _EqualPods(dict(labels))
         elif alike.labels.items() != labels:
+            alike.varied.update(key for key, _ in alike.labels.items() ^ labels)
             alike.labels = {k: v for k, v in labels if alike.labels.get(k) == v}
         alike.names.append(name)
         if node:
@@ -385,9 +390,8 @@ class Builder:
             nodes, names = tuple(alike.nodes), tuple(alike.names)
             if spec.host_users is False and not all(map(self._has_user_namespaces, nodes)):
                 spec = replace(spec, host_users=None)
-            yield PodGroup(
-                namespace, name, account, spec, nodes, names, labels, str(owner), str(made_by)
-            )
+            by, varied = (str(owner), str(made_by)), frozenset(alike.varied)
+            yield PodGroup(namespace, name, account, spec, nodes, names, labels, *by, varied)
 
 
 def _namespace(item: Mapping[str, Any]) -> str:

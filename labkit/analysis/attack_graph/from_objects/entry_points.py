@@ -14,7 +14,7 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     inside,
 )
 from labkit.cluster.objects.facts import NetworkPolicy, PodGroup, Service
-from labkit.cluster.syntax.values import selects
+from labkit.cluster.syntax.values import keys_of, selects
 from labkit.model.footholds import OUTSIDE
 
 __all__ = ["write_entry_points"]
@@ -145,12 +145,23 @@ def _behind(
         return cluster.named(service.namespace, names)
     wanted = set(service.selector)
     here = cluster.pods_of.get(service.namespace, ())
-    return [pods for pods in here if wanted and wanted <= set(pods.labels)]
+    return [
+        pods
+        for pods in here
+        # one of the group may have a label in which they differ
+        if wanted and {it for it in wanted if it[0] not in pods.varied} <= set(pods.labels)
+    ]
 
 
 def _policies(cluster: ClusterIndex, pods: PodGroup) -> Iterator[NetworkPolicy]:
     for policy in cluster.policies_of.get(pods.namespace, ()):
-        if "Ingress" in policy.directions and selects(policy.selector, dict(pods.labels)):
+        # a policy that selects by a label in which they differ may leave one of them open
+        differ = not pods.varied.isdisjoint(keys_of(policy.selector))
+        if (
+            "Ingress" in policy.directions
+            and not differ
+            and selects(policy.selector, dict(pods.labels))
+        ):
             yield policy
 
 
