@@ -19,6 +19,7 @@ from labkit.cluster.componentconfig import (
 from labkit.cluster.defaults import (
     DEFAULTS,
     ENVIRONMENT_PREFIXES,
+    FILES_OF_FLAGS,
     KUBELET_FLAG_DEFAULTS,
     KUBELET_FLAGS,
     PROXY_FLAGS,
@@ -81,6 +82,9 @@ def _component(
             unknowns.append(Unknown(source.path, word.line, word.text, why))
     if kind == "kube-proxy":
         flags = [(PROXY_FLAGS.get(name, name), setting) for name, setting in flags]
+    if any(name in FILES_OF_FLAGS for name, _ in flags):
+        # labkit does not read the file, whose flags come first
+        command = replace(command, complete=False)
     component_id = f"{kind}@{node.name}"
     if component_id in {other.id for other in others}:
         component_id = f"{kind}.{command.name}@{node.name}"

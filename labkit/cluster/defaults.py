@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "DEFAULTS",
     "ENVIRONMENT_PREFIXES",
+    "FILES_OF_FLAGS",
     "KUBELET_FLAGS",
     "KUBELET_FLAG_DEFAULTS",
     "PROXY_FLAGS",
@@ -197,6 +198,10 @@ KUBELET_FLAG_DEFAULTS = {
     "authentication.webhook.enabled": "false",
     "authorization.mode": "AlwaysAllow",
 }
+
+# Flags of distributions that name a file with more flags: OpenShift's
+# (https://github.com/openshift/kubernetes, cmd/kube-apiserver/app/patch_openshift.go).
+FILES_OF_FLAGS = frozenset({"openshift-config"})
 
 # Components that read flags from environment variables if the command line lacks them.
 ENVIRONMENT_PREFIXES = {"etcd": "ETCD_", "flanneld": "FLANNELD_"}

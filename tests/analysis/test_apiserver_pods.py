@@ -319,3 +319,15 @@ def test_a_role_that_the_dump_lacks_may_allow_everything(
     assert reached(load_model(made), "pod:shop/web") == found
     said = [it.why for it in read_dump(made).unknowns if f"{kind} ops" in it.why]
     assert ["not known" in why for why in said] == [found == "possible"]
+
+
+def test_flags_in_a_file_of_openshift_are_unknown(tmp_path: Path) -> None:
+    """openshift/kubernetes, cmd/kube-apiserver/app: --openshift-config names a file with flags."""
+    config = "--openshift-config=/etc/kubernetes/static-pod-resources/config.yaml"
+    server = static("kube-apiserver-cp1", "hyperkube", "kube-apiserver", config)
+    server["metadata"]["namespace"] = "openshift-kube-apiserver"
+    model = load_model(dump(tmp_path, web(), server))
+    assert model.dump is not None
+    assert (model.dump.anonymous, model.dump.admission.known) == (None, False)
+    # AlwaysAllow is the default only if no flag says otherwise
+    assert reached(model, "pod:shop/web") == "possible"

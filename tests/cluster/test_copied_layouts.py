@@ -592,3 +592,14 @@ def test_tokens_of_another_audience_are_for_the_apiserver_that_takes_it(
     path.write_text(path.read_text().replace(last, f'{last}    - "{more or "--v=2"}"\n'))
     found = attack_paths(read_model(read_cluster(folder)), "pod:shop/web", "admin")
     assert (bool(found.paths), bool(found.possible)) == (known, False)
+
+
+def test_an_apiserver_with_a_file_of_openshift_is_not_read(folder: Path) -> None:
+    """openshift/kubernetes, cmd/kube-apiserver/app: --openshift-config names a file with flags."""
+    path = folder / MANIFESTS / "kube-apiserver.yaml"
+    kept = [it for it in path.read_text().splitlines() if "--authorization-mode" not in it]
+    text = "\n".join(kept).replace(
+        "--allow-privileged=true", "--openshift-config=/etc/kubernetes/config.yaml"
+    )
+    path.write_text(text)
+    assert values(folder, TO_API) == UNKNOWN

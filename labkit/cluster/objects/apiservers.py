@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from labkit.cluster.defaults import FILES_OF_FLAGS
 from labkit.cluster.feature_gates import Features, gates_in
 from labkit.cluster.launch import launched, may_be_any_flag, with_variables
 from labkit.cluster.syntax.flags import parse_flags
@@ -114,7 +115,9 @@ def apiserver_of(spec: Mapping[str, Any], unknowns: list[tuple[str, str]]) -> Ap
         if found is None:
             return Apiserver(Features(versions, complete=False), decides=ITS_FLAGS)
         flags = [(flag, it.value) for flag, it in parse_flags(KIND, found.arguments, "")[0]]
-        return _with_flags(versions, flags, unknowns, complete=found.complete)
+        files = [flag for flag, _ in flags if flag in FILES_OF_FLAGS]
+        unknowns += [(f"--{flag}", "its flags are in a file that no object has") for flag in files]
+        return _with_flags(versions, flags, unknowns, complete=found.complete and not files)
     unknowns.append((KIND, UNREAD))
     return Apiserver(Features(complete=False), decides=ITS_FLAGS)
 
