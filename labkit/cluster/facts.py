@@ -346,6 +346,13 @@ class Environment:
         return {str(it.get("metadata", "name")): it for it in reversed(named)}
 
     @cached_property
+    def kubelet_versions(self) -> tuple[str, ...]:
+        """The versions of kubelets, as the Node objects of the manifests report them."""
+        nodes = (it for it in self.objects if it.get("kind") == "Node")
+        found = (it.get("status", "nodeInfo", "kubeletVersion") for it in nodes)
+        return tuple(text for text in found if isinstance(text, str))
+
+    @cached_property
     def admission_hooks(self) -> tuple[AdmissionHook, ...]:
         """The webhooks and bound policies of the manifests that may refuse or change requests."""
         found = [

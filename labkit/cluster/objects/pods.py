@@ -138,9 +138,11 @@ def spec_of(
                 containers.append(found)
             for mount in sequence(item, "volumeMounts"):
                 volume = volumes.get(text_of(mount, "name"))
-                wanted = tuple(_audiences(volume))
-                token = token or "" in wanted or _is_token(mount, volume)
-                audiences.update(dict.fromkeys(filter(None, wanted)))
+                if volume is not None and "projected" in volume:
+                    wanted = tuple(_audiences(volume))
+                    token = token or "" in wanted
+                    audiences.update(dict.fromkeys(filter(None, wanted)))
+                token = token or _is_token(mount, volume)
                 secrets.update(dict.fromkeys(_volume_secrets(volume)))
             secrets.update(dict.fromkeys(_environment_secrets(item)))
     if not token and at(pod, "metadata", "uid") is None:
@@ -174,7 +176,9 @@ def _container(
     )
     windows = {**mapping(of_pod, "windowsOptions"), **mapping(security, "windowsOptions")}
     root = _root(of_pod, security)
-    mounted = [*_host_paths(item, volumes), *_claimed_paths(item, claimed)]
+    mounted = list(_host_paths(item, volumes))
+    if claimed:
+        mounted += _claimed_paths(item, claimed)
     paths = tuple(sorted(mounted, key=lambda path: path.path))
     found = Container(
         name=text_of(item, "name"),
@@ -233,8 +237,6 @@ def _host_paths(item: Any, volumes: Mapping[str, Any]) -> Iterator[HostPath]:
 
 
 def _claimed_paths(item: Any, claimed: Mapping[str, HostPath]) -> Iterator[HostPath]:
-    if not claimed:
-        return
     for mount in (*sequence(item, "volumeMounts"), *sequence(item, "volumeDevices")):
         found = claimed.get(text_of(mount, "name"))
         if found is not None:

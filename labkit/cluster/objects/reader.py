@@ -231,8 +231,10 @@ class Builder:
         except ValueError as error:
             self.unknowns.append(Unknown(path, None, f"{kind} {name}".strip(), str(error)))
 
-    def pod(self, item: Mapping[str, Any], namespace: str, name: str) -> None:
-        """Add a pod to the group of its equals."""
+    def pod(
+        self, item: Mapping[str, Any], namespace: str, name: str, *, late: bool = False
+    ) -> None:
+        """Add a pod to the group of its equals; a late one may have claims."""
         spec = mapping(item, "spec")
         if text_of(item, "status", "phase") in FINISHED:
             return
@@ -241,7 +243,7 @@ class Builder:
         account = text_of(spec, "serviceAccountName") or "default"
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
-        claimed = self.claims.of_pod(item, namespace) if has_claims(spec) else {}
+        claimed = self.claims.of_pod(item, namespace) if late else {}
         found = spec_of(item, known.automount if known else None, claimed)
         made_by, owner = owner_of(item, node)
         key = (namespace, owner, account, found, node if found.near_host else "", made_by)
@@ -279,7 +281,7 @@ class Builder:
         """Return the dump, with an unknown for every kind that is missing."""
         for item in self.late:
             try:
-                self.pod(item, _namespace(item), text_of(item, "metadata", "name"))
+                self.pod(item, _namespace(item), text_of(item, "metadata", "name"), late=True)
             except ValueError as error:
                 shown = str(item.get("metadata", ""))[:60]
                 self.unknowns.append(Unknown(self.name, None, f"Pod {shown}", str(error)))

@@ -50,10 +50,10 @@ def has_claims(spec: Mapping[str, Any]) -> bool:
     >>> has_claims({"volumes": [{"name": "a", "persistentVolumeClaim": {"claimName": "a"}}]})
     True
     """
-    return any(
-        isinstance(it, dict) and not it.keys().isdisjoint(BEHIND)
-        for it in sequence(spec, "volumes")
-    )
+    for item in sequence(spec, "volumes"):
+        if isinstance(item, dict) and not item.keys().isdisjoint(BEHIND):
+            return True
+    return False
 
 
 @dataclass
