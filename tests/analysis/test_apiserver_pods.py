@@ -331,3 +331,23 @@ def test_flags_in_a_file_of_openshift_are_unknown(tmp_path: Path) -> None:
     assert (model.dump.anonymous, model.dump.admission.known) == (None, False)
     # AlwaysAllow is the default only if no flag says otherwise
     assert reached(model, "pod:shop/web") == "possible"
+
+
+@pytest.mark.parametrize(
+    ("label", "servers", "found"),
+    [
+        ("microk8s.io/cluster", [], "possible"),
+        ("node.kubernetes.io/microk8s-controlplane", [], "possible"),
+        ("kubernetes.io/os", [], "none"),
+        ("microk8s.io/cluster", [apiserver(RBAC)], "none"),
+    ],
+)
+def test_the_apiserver_of_microk8s_may_allow_everything(
+    tmp_path: Path, label: str, servers: list[dict[str, Any]], found: str
+) -> None:
+    """MicroK8s, "Multi-user": by default all authenticated requests are authorized."""
+    node = {"kind": "Node", "metadata": {"name": "m1", "labels": {label: "true"}}}
+    made = dump(tmp_path, web(), node, *servers)
+    assert reached(load_model(made), "pod:shop/web") == found
+    said = [it for it in read_dump(made).gaps if "MicroK8s" in it.why]
+    assert bool(said) is (found == "possible")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.cluster.admission_hooks import HOOK_KINDS, admission_hooks
-from labkit.cluster.feature_gates import USER_NAMESPACES
+from labkit.cluster.feature_gates import USER_NAMESPACES, Features
 from labkit.cluster.objects.access import is_dump, objects
 from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
 from labkit.cluster.objects.facts import (
@@ -67,6 +67,10 @@ CONTROL_PLANE_LABELS = (
     "node-role.kubernetes.io/controlplane",
     "node.kubernetes.io/microk8s-controlplane",
 )
+#: MicroK8s runs its apiserver in no pod, by default with AlwaysAllow: the addon rbac changes that.
+#: https://microk8s.io/docs/multi-user
+MICROK8S = ("microk8s.io/cluster", "node.kubernetes.io/microk8s-controlplane")
+ITS_APISERVER = "the apiserver of MicroK8s, which is in no pod, and whose default is AlwaysAllow"
 CHANGE = frozenset({"update", "patch", "*"})
 YAML = frozenset({".yaml", ".yml"})
 FINISHED = frozenset({"Succeeded", "Failed"})
@@ -186,6 +190,8 @@ class Builder:
         Webhooks, policies and their bindings.
     apiservers : list of Apiserver
         By their pods.
+    apiserver_of_nodes : str
+        A node by whose labels the apiserver is MicroK8s'; empty if there is none.
     addresses : dict of str to (str, str)
         The namespaces and names of pods by their own addresses.
     """
@@ -208,6 +214,7 @@ class Builder:
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
+    apiserver_of_nodes: str = ""
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
@@ -286,6 +293,10 @@ class Builder:
                 shown = str(item.get("metadata", ""))[:60]
                 self.unknowns.append(Unknown(self.name, None, f"Pod {shown}", str(error)))
         self.late.clear()
+        if self.apiserver_of_nodes and not self.apiservers:
+            self.apiservers.append(Apiserver(Features(complete=False), decides=ITS_APISERVER))
+            why = f"{ITS_APISERVER}, may allow more than RBAC does"
+            self.unknowns.append(Unknown(self.name, None, self.apiserver_of_nodes, why))
         for namespace, owner, _, _, _, made_by in self.groups:
             self.workloads.add((str(made_by), str(namespace), str(owner)))
         missing = {
@@ -407,6 +418,8 @@ def _shown(kind: str, namespace: str, name: str) -> str:
 def _node(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     labels = mapping(item, "metadata", "labels")
     control_plane = any(label in labels for label in CONTROL_PLANE_LABELS)
+    if not to.apiserver_of_nodes and not labels.keys().isdisjoint(MICROK8S):
+        to.apiserver_of_nodes = str(at)
     version = text_of(item, "status", "nodeInfo", "kubeletVersion")
     to.nodes[name] = ClusterNode(name, control_plane, version)
 
