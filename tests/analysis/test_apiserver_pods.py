@@ -351,3 +351,12 @@ def test_the_apiserver_of_microk8s_may_allow_everything(
     assert reached(load_model(made), "pod:shop/web") == found
     said = [it for it in read_dump(made).gaps if "MicroK8s" in it.why]
     assert bool(said) is (found == "possible")
+
+
+@pytest.mark.parametrize(("servers", "said"), [([], True), ([apiserver(RBAC)], False)])
+def test_a_dump_without_an_apiserver_says_what_is_taken_for_granted(
+    tmp_path: Path, servers: list[dict[str, Any]], said: bool
+) -> None:
+    """The flags decide who authorizes: the reference of kube-apiserver, --authorization-mode."""
+    unknowns = read_dump(dump(tmp_path, web(), *servers)).unknowns
+    assert any("taken to ask Node and RBAC alone" in it.why for it in unknowns) is said

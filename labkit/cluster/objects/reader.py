@@ -71,6 +71,11 @@ CONTROL_PLANE_LABELS = (
 #: https://microk8s.io/docs/multi-user
 MICROK8S = ("microk8s.io/cluster", "node.kubernetes.io/microk8s-controlplane")
 ITS_APISERVER = "the apiserver of MicroK8s, which is in no pod, and whose default is AlwaysAllow"
+NO_APISERVER = "no pod of an apiserver in the dump"
+ITS_FLAGS_ARE = (
+    "its flags are not known: taken to ask Node and RBAC alone, with the admission plugins that "
+    "are on by default"
+)
 CHANGE = frozenset({"update", "patch", "*"})
 YAML = frozenset({".yaml", ".yml"})
 FINISHED = frozenset({"Succeeded", "Failed"})
@@ -191,7 +196,9 @@ class Builder:
     apiservers : list of Apiserver
         By their pods.
     apiserver_of_nodes : str
-        A node by whose labels the apiserver is MicroK8s'; empty if there is none.
+        A node by whose labels the apiserver is MicroK8s'; empty for another apiserver.
+    unknowns_beside : list of Unknown
+        What is taken to be as usual.
     addresses : dict of str to (str, str)
         The namespaces and names of pods by their own addresses.
     """
@@ -215,6 +222,7 @@ class Builder:
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
     apiserver_of_nodes: str = ""
+    unknowns_beside: list[Unknown] = field(default_factory=list)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
@@ -297,6 +305,8 @@ class Builder:
             self.apiservers.append(Apiserver(Features(complete=False), decides=ITS_APISERVER))
             why = f"{ITS_APISERVER}, may allow more than RBAC does"
             self.unknowns.append(Unknown(self.name, None, self.apiserver_of_nodes, why))
+        elif self.nodes and not self.apiservers:
+            self.unknowns_beside.append(Unknown(self.name, None, NO_APISERVER, ITS_FLAGS_ARE))
         for namespace, owner, _, _, _, made_by in self.groups:
             self.workloads.add((str(made_by), str(namespace), str(owner)))
         missing = {
@@ -328,6 +338,7 @@ class Builder:
                 *missing.values(),
                 *self._missing_roles(),
                 *self._missing_workloads(),
+                *self.unknowns_beside,
             ),
             unread=tuple(self.unread),
             gaps=(*self.unread, *self.unknowns, *lacking),
