@@ -139,9 +139,11 @@ def spec_of(
             for mount in sequence(item, "volumeMounts"):
                 volume = volumes.get(text_of(mount, "name"))
                 if volume is not None and "projected" in volume:
-                    wanted = tuple(_audiences(volume))
-                    token = token or "" in wanted
-                    audiences.update(dict.fromkeys(filter(None, wanted)))
+                    for audience in _audiences(volume):
+                        if audience:
+                            audiences[audience] = None
+                        else:
+                            token = True
                 token = token or _is_token(mount, volume)
                 secrets.update(dict.fromkeys(_volume_secrets(volume)))
             secrets.update(dict.fromkeys(_environment_secrets(item)))
@@ -153,7 +155,7 @@ def spec_of(
         host_network=bool(truth(spec, "hostNetwork")),
         host_users=truth(spec, "hostUsers") is not False,
         token=token,
-        audiences=tuple(sorted(audiences)),
+        audiences=tuple(sorted(audiences)) if audiences else (),
         containers=tuple(containers),
         secrets=tuple(secrets),
         host_ports=tuple(ports),

@@ -442,7 +442,8 @@ def _one_namespace(to: Builder, item: Mapping[str, Any], _: str, name: str, at: 
 
 def _pod(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     metadata = mapping(item, "metadata")
-    if has_claims(mapping(item, "spec")):
+    spec = item.get("spec")
+    if isinstance(spec, dict) and has_claims(spec):
         # what it mounts depends on its claims and their volumes
         to.late.append(item)
     elif "uid" in metadata or "ServiceAccount" in to.kinds:

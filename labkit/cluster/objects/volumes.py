@@ -37,7 +37,7 @@ DRIVERS = frozenset(
     ]
 )
 #: The volumes of a pod of which something else says what they are.
-BEHIND = ("csi", "ephemeral", "flexVolume", "persistentVolumeClaim")
+BEHIND = frozenset({"csi", "ephemeral", "flexVolume", "persistentVolumeClaim"})
 #: Rook names the drivers of Ceph with its own namespace first.
 CEPH = ("rbd.csi.ceph.com", "cephfs.csi.ceph.com", "nfs.csi.ceph.com")
 
@@ -50,9 +50,11 @@ def has_claims(spec: Mapping[str, Any]) -> bool:
     >>> has_claims({"volumes": [{"name": "a", "persistentVolumeClaim": {"claimName": "a"}}]})
     True
     """
-    for item in sequence(spec, "volumes"):
-        if isinstance(item, dict) and not item.keys().isdisjoint(BEHIND):
-            return True
+    volumes = spec.get("volumes")
+    if isinstance(volumes, list):
+        for item in volumes:
+            if isinstance(item, dict) and not BEHIND.isdisjoint(item):
+                return True
     return False
 
 
