@@ -38,6 +38,8 @@ ETCD_TLS = frozenset(
 CONTAINERD_GRPC = ("plugins", "io.containerd.server.v1.grpc")
 #: The table of the port since version 4 of the file; its keys lack the prefix of those in [grpc].
 CONTAINERD_TCP = "io.containerd.server.v1.grpc-tcp"
+CONTAINERD_DEBUG = "io.containerd.server.v1.debug"
+CONTAINERD_METRICS = "io.containerd.server.v1.metrics"
 
 
 def _leaves(document: Document, *at: str | int) -> Iterator[tuple[tuple[str | int, ...], Any]]:
@@ -269,7 +271,7 @@ def read_docker_config(text: str, path: str) -> Settings:
 
 
 def read_containerd_config(text: str, path: str) -> Settings:
-    r"""Read the address and the owner of containerd's socket, and its port, from its config.toml.
+    r"""Read the addresses of containerd, the owner of its socket and its imports from config.toml.
 
     Parameters
     ----------
@@ -307,10 +309,20 @@ def read_containerd_config(text: str, path: str) -> Settings:
     plugins = value.get(CONTAINERD_GRPC[0], {})
     plugins = plugins if isinstance(plugins, dict) else {}
     result: Settings = []
+    imports = value.get("imports", [])
+    if not isinstance(imports, list):
+        raise broken(path, None, "imports must be a list")
+    for item in imports:
+        source = Source(path, None, f"imports = {json.dumps(item, default=str)}")
+        result.append(("imports", Setting(as_text(item), source)))
     for table, header, prefix in (
-        (value.get("grpc", {}), "grpc", ""),
-        (plugins.get(CONTAINERD_GRPC[1], {}), CONTAINERD_GRPC[1], ""),
-        (plugins.get(CONTAINERD_TCP, {}), CONTAINERD_TCP, "tcp_"),
+        (value.get("grpc", {}), "grpc", "grpc."),
+        (plugins.get(CONTAINERD_GRPC[1], {}), CONTAINERD_GRPC[1], "grpc."),
+        (plugins.get(CONTAINERD_TCP, {}), CONTAINERD_TCP, "grpc.tcp_"),
+        (value.get("debug", {}), "debug", "debug."),
+        (plugins.get(CONTAINERD_DEBUG, {}), CONTAINERD_DEBUG, "debug."),
+        (value.get("metrics", {}), "metrics", "metrics."),
+        (plugins.get(CONTAINERD_METRICS, {}), CONTAINERD_METRICS, "metrics."),
     ):
         if not isinstance(table, dict):
             raise broken(path, None, f"{header} must be a table")
@@ -318,7 +330,7 @@ def read_containerd_config(text: str, path: str) -> Settings:
             if not isinstance(item, (dict, list)):
                 line = _toml_line(text, header, key)
                 source = Source(path, line, f"{key} = {json.dumps(item, default=str)}")
-                result.append((f"grpc.{prefix}{key}", Setting(as_text(item), source)))
+                result.append((f"{prefix}{key}", Setting(as_text(item), source)))
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from labkit.cluster.componentconfig import (
     Settings,
@@ -18,11 +19,13 @@ from labkit.cluster.componentconfig import (
 from labkit.cluster.defaults import (
     DEFAULTS,
     ENVIRONMENT_PREFIXES,
+    FILES_OF_FLAGS,
     KUBELET_FLAG_DEFAULTS,
     KUBELET_FLAGS,
     PROXY_FLAGS,
 )
 from labkit.cluster.facts import Component, Node
+from labkit.cluster.known_flags import known_flags
 from labkit.cluster.kubeconfig import read_kubeconfig
 from labkit.cluster.syntax.flags import parse_flags
 from labkit.cluster.syntax.source import Collected, Setting, Unknown, broken, trying
@@ -35,6 +38,8 @@ __all__ = ["read_components"]
 KUBELET_PATHS = frozenset(
     ["authentication.x509.clientCAFile", "staticPodPath", "tlsCertFile", "tlsPrivateKeyFile"]
 )
+#: The types of flags of which the last counts, and not all.
+ONE_VALUE = frozenset({"bool", "duration", "float", "int", "int32", "string", "uint"})
 
 
 def read_components(
@@ -77,6 +82,9 @@ def _component(
             unknowns.append(Unknown(source.path, word.line, word.text, why))
     if kind == "kube-proxy":
         flags = [(PROXY_FLAGS.get(name, name), setting) for name, setting in flags]
+    if any(name in FILES_OF_FLAGS for name, _ in flags):
+        # labkit does not read the file, whose flags come first
+        command = replace(command, complete=False)
     component_id = f"{kind}@{node.name}"
     if component_id in {other.id for other in others}:
         component_id = f"{kind}.{command.name}@{node.name}"
@@ -92,7 +100,7 @@ def _component(
         sockets=command.sockets,
         complete=command.complete,
         version=command.version,
-        doubtful=_overridden(command),
+        doubtful=_overridden(command, flags),
     )
     read = None
     with trying(unknowns):
@@ -106,13 +114,28 @@ def _component(
     return client or component
 
 
-def _overridden(command: Command) -> frozenset[str]:
-    """Return the settings that flags or variables may override which were not read."""
-    if command.kind == "kubelet":
-        return frozenset(KUBELET_FLAGS.values()) if command.overridden else frozenset()
-    if command.complete or command.kind not in ENVIRONMENT_PREFIXES:
-        return frozenset()
-    return frozenset(name for name, _ in command.settings)
+def _overridden(command: Command, flags: Iterable[tuple[str, Setting]]) -> frozenset[str]:
+    """Return the settings that flags or variables may override which were not read.
+
+    Of a flag that is there twice, the last counts; a list is that of all (pflag's Set).
+    """
+    kind, found = command.kind, set[str]()
+    if kind in ENVIRONMENT_PREFIXES and not command.complete:
+        found = {name for name, _ in command.settings}
+    if command.overridden:
+        names = {*(name for name, _ in flags), *(name for name, _ in command.settings)}
+        last = command.arguments[len(command.arguments) - command.last :]
+        table = known_flags(kind)
+        sure = {
+            PROXY_FLAGS.get(name, name) if kind == "kube-proxy" else name
+            for name, _ in parse_flags(kind, last, "")[0]
+            if name in table and table[name].type in ONE_VALUE
+        }
+        found |= names - sure
+        if kind == "kubelet":
+            found = {KUBELET_FLAGS.get(name, name) for name in found}
+            found |= set(KUBELET_FLAGS.values()) - {KUBELET_FLAGS.get(it, it) for it in sure}
+    return frozenset(found)
 
 
 def _absolute(
@@ -179,12 +202,50 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
             why = "both a flag and in the configuration file: dockerd refuses to start"
             unknowns.append(Unknown(found[1], None, key, why))
     else:
-        settings = read_containerd_config(*found)
+        settings, lost = _containerd_settings(node, component, found, unknowns)
+        if lost:
+            component = replace(
+                component,
+                complete=False,
+                doubtful=component.doubtful | {key for key, _ in settings},
+            )
     unknowns += odd
     component = _beside_a_file(component)
     merged = _group([*settings, *((k, s) for k, many in component.settings.items() for s in many)])
     config = found[1] if kind in {"kube-proxy", "containerd"} else ""
     return replace(component, settings=merged, config=config)
+
+
+def _containerd_settings(
+    node: Node, component: Component, file: tuple[str, str], unknowns: list[Unknown]
+) -> tuple[Settings, bool]:
+    """Return the settings of a file and of those that it imports; the later ones win.
+
+    The second value says that an import may be missing. A pattern without a file imports nothing
+    (containerd's cmd/containerd/server/config).
+    """
+    settings, lost = read_containerd_config(*file), False
+    home = posixpath.dirname(component.setting("config").value)
+    read = {component.setting("config").value}
+    waiting = [it for key, it in settings if key == "imports"]
+    while waiting:
+        pattern = waiting.pop(0)
+        path = posixpath.normpath(posixpath.join(home, pattern.value))
+        found = sorted(it for it in node.files if fnmatchcase(it, path))
+        source, why = pattern.source, f"not among {node.name}'s files"
+        if not found and (
+            not set(path) & set("*?[")
+            or is_left_out(node, path, copied=isinstance(unknowns, Collected))
+        ):
+            unknowns.append(Unknown(source.path, source.line, source.text, why))
+            lost = True
+        for name in found:
+            if name not in read:
+                read.add(name)
+                more = read_containerd_config(node.files[name].read_text(), node.files[name].source)
+                settings += more
+                waiting += [it for key, it in more if key == "imports"]
+    return [(key, it) for key, it in settings if key != "imports"], lost
 
 
 def _with_hosts(settings: Mapping[str, tuple[Setting, ...]]) -> dict[str, tuple[Setting, ...]]:
@@ -233,10 +294,12 @@ def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Compo
             more, odd = read_kubelet_config(node.files[path].read_text(), node.files[path].source)
             settings += more
             unknowns += odd
-    doubtful = component.doubtful & {key for key, _ in settings}
+    given = {KUBELET_FLAGS.get(name, name) for name in component.settings}
+    doubtful = component.doubtful & {*(key for key, _ in settings), *given}
     if len(folder) > 1 and not named:
         # the kubelet wants the folder, and copied files do not show an empty one
-        complete, doubtful = False, frozenset(key for key, _ in settings)
+        complete = False
+        doubtful |= frozenset(key for key, _ in settings) - given
         why = f"nothing of this folder is among {node.name}'s files"
         place = drop_ins.source
         unknowns.append(Unknown(place.path, place.line, place.text, why))
@@ -249,7 +312,6 @@ def _kubelet(node: Node, component: Component, unknowns: list[Unknown]) -> Compo
         ]
     for flag, many in component.settings.items():
         settings += [(KUBELET_FLAGS.get(flag, flag), setting) for setting in many]
-        doubtful -= {KUBELET_FLAGS.get(flag, flag)}
     defaults = dict(component.defaults)
     if complete and not found:
         defaults |= KUBELET_FLAG_DEFAULTS

@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "DEFAULTS",
     "ENVIRONMENT_PREFIXES",
+    "FILES_OF_FLAGS",
     "KUBELET_FLAGS",
     "KUBELET_FLAG_DEFAULTS",
     "PROXY_FLAGS",
@@ -98,6 +99,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "enableSystemLogHandler": "true",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "staticPodPath": "",
+        "staticPodURL": "",
         "healthzBindAddress": "127.0.0.1",
         "healthzPort": "10248",
         "tlsCipherSuites": "",
@@ -157,6 +159,8 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "grpc.uid": "0",
         "grpc.gid": "0",
         "grpc.tcp_address": "",
+        "debug.address": "",
+        "metrics.address": "",
     },
 }
 
@@ -172,6 +176,7 @@ KUBELET_FLAGS = {
     "enable-server": "enableServer",
     "healthz-bind-address": "healthzBindAddress",
     "healthz-port": "healthzPort",
+    "manifest-url": "staticPodURL",
     "pod-manifest-path": "staticPodPath",
     "port": "port",
     "read-only-port": "readOnlyPort",
@@ -193,6 +198,10 @@ KUBELET_FLAG_DEFAULTS = {
     "authentication.webhook.enabled": "false",
     "authorization.mode": "AlwaysAllow",
 }
+
+# Flags of distributions that name a file with more flags: OpenShift's
+# (https://github.com/openshift/kubernetes, cmd/kube-apiserver/app/patch_openshift.go).
+FILES_OF_FLAGS = frozenset({"openshift-config"})
 
 # Components that read flags from environment variables if the command line lacks them.
 ENVIRONMENT_PREFIXES = {"etcd": "ETCD_", "flanneld": "FLANNELD_"}

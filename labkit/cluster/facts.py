@@ -260,7 +260,7 @@ class Component:
         -------
         bool
         """
-        return not self.complete and (self.given(name) is None or name in self.doubtful)
+        return name in self.doubtful or (not self.complete and self.given(name) is None)
 
     def default(self, name: str) -> Setting:
         """Return the value that the component uses if no file sets one.
@@ -464,6 +464,13 @@ class Environment:
         """The namespaces that manifests describe, by name; of two with one name the first."""
         named = [it for it in self.objects if it.get("kind") == "Namespace"]
         return {str(it.get("metadata", "name")): it for it in reversed(named)}
+
+    @cached_property
+    def kubelet_versions(self) -> tuple[str, ...]:
+        """The versions of kubelets, as the Node objects of the manifests report them."""
+        nodes = (it for it in self.objects if it.get("kind") == "Node")
+        found = (it.get("status", "nodeInfo", "kubeletVersion") for it in nodes)
+        return tuple(text for text in found if isinstance(text, str))
 
     @cached_property
     def admission_hooks(self) -> tuple[AdmissionHook, ...]:

@@ -12,6 +12,7 @@ __all__ = [
     "ACCOUNTS_FOR_KUBELETS",
     "EXEC_ASKS_FOR_CREATE",
     "NODES_BY_SELECTORS",
+    "POD_SECURITY",
     "USER_NAMESPACES",
     "FeatureGate",
     "Features",
@@ -53,6 +54,8 @@ ACCOUNTS_FOR_KUBELETS = FeatureGate(
 )
 #: A websocket to a pod's exec, attach or portforward needs "create" as well as "get".
 EXEC_ASKS_FOR_CREATE = FeatureGate("AuthorizePodWebsocketUpgradeCreatePermission", (1, 35), (1, 35))
+#: The labels of a namespace decide which pods are admitted.
+POD_SECURITY = FeatureGate("PodSecurity", (1, 22), (1, 23), (1, 25))
 #: A pod has a user namespace of its own if it asks for it.
 USER_NAMESPACES = FeatureGate("UserNamespacesSupport", (1, 25), (1, 33))
 

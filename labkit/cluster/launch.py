@@ -13,7 +13,14 @@ from labkit.cluster.facts import File
 from labkit.cluster.syntax.systemd import Word
 from labkit.errors import ConfigError
 
-__all__ = ["HELPERS", "Launch", "launched"]
+__all__ = [
+    "HELPERS",
+    "POD_VARIABLE",
+    "Launch",
+    "launched",
+    "may_be_any_flag",
+    "with_variables",
+]
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "busybox"})
 #: Programs that start the program that one of their arguments names.
@@ -34,6 +41,8 @@ HELPERS = SHELLS | frozenset(
     ]
 )
 VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
+#: How a container's command names a variable; without a value it stays as it is.
+POD_VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 #: What may stand before a command of a script.
 KEYWORDS = frozenset(["!", "command", "do", "elif", "else", "exec", "if", "then", "time", "{"])
@@ -113,6 +122,29 @@ def launched(
     if text is None:
         return None
     return _in_script(text, words[0].line, environment, files, depth)
+
+
+def with_variables(text: str, values: Mapping[str, str]) -> str:
+    """Return a word of a container's command with the values of its variables, as the kubelet does.
+
+    Examples
+    --------
+    >>> with_variables("--v=$(V) $(W)", {"V": "2"})
+    '--v=2 $(W)'
+    """
+    return POD_VARIABLE.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def may_be_any_flag(word: Word) -> bool:
+    """Say whether a container's variable without a value may be more than the value of a flag.
+
+    Examples
+    --------
+    >>> may_be_any_flag(Word("$(EXTRA)", 1)), may_be_any_flag(Word("--v=$(V)", 1))
+    (True, False)
+    """
+    found = POD_VARIABLE.search(word.text)
+    return found is not None and "=" not in word.text[: found.start()]
 
 
 def _script_at(files: Mapping[str, File], path: str) -> str | None:

@@ -22,6 +22,7 @@ from labkit.cluster.syntax.systemd import (
     parse_unit,
     specifiers,
     split,
+    uses_variables,
 )
 
 __all__ = ["Command", "from_environment", "is_left_out", "read_units", "unit_commands"]
@@ -74,8 +75,11 @@ class Command:
     complete : bool
         False if some of its flags could not be read: then a default means nothing.
     overridden : bool
-        Whether what is missing may well override what a file says. An optional file of variables
-        that was not copied does not count: few machines have one.
+        Whether what is missing may well override what a file says, or a flag. A kubelet's optional
+        file of variables that was not copied does not count: few machines have one.
+    last : int
+        How many of the last arguments nothing that is missing comes after: of a flag that is there
+        twice, the last counts.
     """
 
     kind: str
@@ -89,6 +93,7 @@ class Command:
     version: tuple[int, int] | None = None
     complete: bool = True
     overridden: bool = False
+    last: int = 0
 
 
 def read_units(node: Node, unknowns: list[Unknown]) -> dict[str, Unit]:
@@ -225,9 +230,21 @@ def _matching(node: Node, path: str) -> list[File]:
     return [node.files[it] for it in sorted(found)]
 
 
-def _command(
-    node: Node, unit: Unit, unknowns: list[Unknown]
-) -> tuple[Launch, Source, _Variables] | None:
+class _Started(NamedTuple):
+    """What a service starts, with the service's variables.
+
+    `unset` says that the command line names a variable that only a drop-in may set; `last` is as in
+    :class:`Command`.
+    """
+
+    launch: Launch
+    source: Source
+    variables: _Variables
+    unset: bool
+    last: int
+
+
+def _command(node: Node, unit: Unit, unknowns: list[Unknown]) -> _Started | None:
     """Return the component that a service starts, its source, and the service's variables."""
     item = unit.last("Service", "ExecStart")
     if item is None:
@@ -237,10 +254,19 @@ def _command(
         return None
     copied = isinstance(unknowns, Collected)
     variables = _environment(node, unit, copied=copied)
-    words, missing = expand(split(item), unit.name, node.name, variables.values)
-    for word, name in missing:
-        why = "not set in any file of this machine"
-        unknowns.append(Unknown(item.path, word.line, f"{name} in {word.raw or word.text}", why))
+    words: list[Word] = []
+    unset, last = False, 0
+    for word in split(item):
+        expanded, missing = expand([word], unit.name, node.name, variables.values)
+        words += expanded
+        for _, name in missing:
+            why = "not set in any file of this machine"
+            text = f"{name} in {word.raw or word.text}"
+            unknowns.append(Unknown(item.path, word.line, text, why))
+        # a file that was not copied wins over what the unit sets
+        lost = any(name.startswith("$") for _, name in missing)
+        if lost or (not variables.complete and uses_variables(word)):
+            unset, last = unset or lost, len(words)
     if not words:
         raise broken(item.path, item.line, "ExecStart= without a command")
     executable = words[0].text.lstrip(PREFIXES)
@@ -251,7 +277,7 @@ def _command(
     if name == "kubectl" and any(word.text == "proxy" for word in arguments[:3]):
         rest = tuple(word for word in arguments if word.text != "proxy")
         source = Source(item.path, line, f"ExecStart={executable} proxy")
-        return Launch("kubectl-proxy", rest), source, variables
+        return _Started(Launch("kubectl-proxy", rest), source, variables, unset, 0)
     stem = unit.name.removesuffix(".service")
     known = launched([Word(executable, line), *arguments], variables.values, node.files)
     if known is None and stem in DEFAULTS:
@@ -263,7 +289,13 @@ def _command(
         why = f"it starts {known.kind}, but labkit cannot read with which flags"
     if known is None or not known.complete:
         unknowns.append(Unknown(item.path, line, source.text, why))
-    return (known, source, variables) if known else None
+    if known is None:
+        return None
+    after = words[last:]
+    read = bool(after) and list(known.arguments[-len(after) :]) == after
+    # a drop-in that was not copied may set what no file that the unit names may set
+    unset = unset and copied and not unit.all("Service", "EnvironmentFile")
+    return _Started(known, source, variables, unset, len(after) if read else 0)
 
 
 def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
@@ -300,7 +332,8 @@ def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
             read = True
             if command is None:
                 continue
-            found, source, variables = command
+            found, source, variables = command.launch, command.source, command.variables
+            optional = found.kind == "kubelet" and not variables.complete and variables.demanded
             user, folder = unit.last("Service", "User"), unit.last("Service", "WorkingDirectory")
             unknowns += variables.unknowns
             settings = from_environment(found.kind, variables.values, variables.sources)
@@ -313,8 +346,11 @@ def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:
                 settings=tuple(settings),
                 sockets=tuple(_sockets(node, units, stem)),
                 folder=folder.value.lstrip("-") if folder else "/",
-                complete=found.complete and variables.complete,
-                overridden=not (found.complete and variables.demanded),
+                complete=found.complete and variables.complete and not command.unset,
+                overridden=not found.complete
+                or not variables.demanded
+                or ((command.unset or not variables.complete) and not optional),
+                last=command.last,
             )
         if not read and stem in DEFAULTS:
             source = Source(unit.path, None, name)

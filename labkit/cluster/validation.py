@@ -49,6 +49,7 @@ CHOICES: dict[tuple[str, str], frozenset[str]] = {
     # pkg/kubelet/apis/config/types.go
     ("kubelet", "authorization.mode"): frozenset({"AlwaysAllow", "Webhook"}),
 }
+CONTAINERD_PORTS = frozenset({"grpc.tcp_address", "debug.address", "metrics.address"})
 #: Settings that hold several values, separated by commas.
 SEVERAL = frozenset({"authorization-mode"})
 
@@ -145,6 +146,8 @@ def _check(kind: str, name: str) -> Callable[[Setting], object] | None:
         return partial(_choice, CHOICES[kind, name], name in SEVERAL)
     if kind == "kube-proxy" and name in {"metricsBindAddress", "healthzBindAddress"}:
         return _address
+    if kind == "containerd" and name in CONTAINERD_PORTS:
+        return _listening
     flag = known_flags(kind).get(name)
     return _boolean if (flag and flag.type == "bool") or name in _switches(kind) else None
 
@@ -179,6 +182,12 @@ def _address(item: Setting) -> None:
         raise broken(item.source.path, item.source.line, f"not an address: {item.source.text}")
     if colon and (":" not in host or host.endswith("]")):
         port_of(Setting(port, item.source))
+
+
+def _listening(item: Setting) -> None:
+    """Check an address with a port, the path of a socket, or nothing."""
+    if item.value and not item.value.startswith(("/", "unix:")):
+        port_of(Setting(item.value.rpartition(":")[2], item.source))
 
 
 def _urls(item: Setting) -> None:

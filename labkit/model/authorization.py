@@ -36,18 +36,20 @@ OBJECTS = ("/api/", "/apis/")
 def apiserver_anonymous(env: Environment, apiserver: Component) -> Claim:
     """Say whether an apiserver lets callers without a credential past authentication."""
     config = apiserver.given("authentication-config")
-    setting = apiserver.setting("anonymous-auth")
+    setting, unread = apiserver.setting("anonymous-auth"), unread_flags(apiserver, "anonymous-auth")
     if config and config.value:
+        if unread_flags(apiserver, "authentication-config"):
+            return Claim("unknown", "its flags could not be read", apiserver.source)
         read = env.apiserver_files.authentication.get(apiserver.id)
         if read is None and setting.source.default:
             return Claim("unknown", "the authentication configuration decides", config.source)
         if read and read.anonymous:
-            setting = read.anonymous
+            setting, unread = read.anonymous, False
         if read and read.anonymous and is_true(setting.value) and read.paths:
             only = f"anonymous callers for {', '.join(read.paths)} only"
             objects = any(f"{path}/".startswith(OBJECTS) for path in read.paths)
             return Claim("anonymous" if objects else "required", only, read.source)
-    if setting.source.default and unread_flags(apiserver, "anonymous-auth"):
+    if unread:
         return Claim("unknown", "its flags could not be read", apiserver.source)
     said = bool_of(setting.value)
     if said is None:
@@ -55,9 +57,13 @@ def apiserver_anonymous(env: Environment, apiserver: Component) -> Claim:
     if not said:
         return Claim("required", "no anonymous callers", setting.source)
     modes = {item.value for item in apiserver.values("authorization-mode")}
-    if "AlwaysAllow" in modes and not apiserver.given("authorization-config"):
+    if not apiserver.given("authorization-config") and (
+        "AlwaysAllow" in modes or unread_flags(apiserver, "authorization-mode")
+    ):
         # pkg/kubeapiserver/options/authentication.go resets --anonymous-auth then
         mode = apiserver.setting("authorization-mode")
+        if unread_flags(apiserver, "authorization-mode"):
+            return Claim("unknown", "whether AlwaysAllow switches them off", mode.source)
         return Claim("required", "AlwaysAllow switches anonymous callers off", mode.source)
     return Claim("anonymous", "callers without a credential are let in", setting.source)
 

@@ -15,9 +15,10 @@ from typing import Any
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule
 from labkit.cluster.syntax.source import Source
 
-__all__ = ["FILE", "bootstrap_policy", "from_objects", "to_objects"]
+__all__ = ["APISERVER", "FILE", "bootstrap_policy", "from_objects", "to_objects"]
 
 FILE = Path(__file__).with_name("bootstrap-policy.json")
+#: Where the objects of the policy stand.
 APISERVER = "bootstrap policy of the apiserver"
 
 

@@ -314,7 +314,7 @@ def _told_apart(channels: Iterable[Channel]) -> list[Channel]:
 
 def _doubted(env: Environment, channel: Channel) -> Channel:
     """Return a channel of which the claims are unknown that a missing file may change."""
-    incomplete = {item.id: item for item in env.components if not item.complete}
+    incomplete = {it.id: it for it in env.components if it.doubtful or not it.complete}
     changed: dict[str, Any] = {}
     for name in PROPERTIES:
         claim: Claim = getattr(channel, name)
@@ -322,7 +322,10 @@ def _doubted(env: Environment, channel: Channel) -> Channel:
         if claim.value == "closed":
             who = channel.server
         component = incomplete.get(who)
-        if component and (claim.source.default or claim.source in _doubtful(component)):
+        if component and (
+            (claim.source.default and not component.complete)
+            or claim.source in _doubtful(component)
+        ):
             detail = f"what decides could not be read; without it: {claim.detail}"
             changed[name] = Claim("unknown", detail, claim.source)
     if "encryption" in changed and not channel.open:

@@ -15,11 +15,12 @@ from labkit.cluster.apiserver_files import Authorizer
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.policies import AbacRule, Rbac, path_matches
 from labkit.cluster.syntax.source import Source
+from labkit.cluster.versions import apiserver_versions
 from labkit.model.admission_hooks import objection
 from labkit.model.admission_plugins import unread_flags
-from labkit.model.bootstrap import bootstrap_policy
+from labkit.model.bootstrap import APISERVER, bootstrap_policy
 from labkit.model.claims import Claim
-from labkit.model.features import features_of
+from labkit.model.features import features_of, versions_of
 from labkit.model.node_authorizer import node_allows
 from labkit.model.rules import Action, rule_allows
 
@@ -54,6 +55,15 @@ MASTERS = "system:masters"
 KNOWN_MODES = frozenset({"AlwaysAllow", "AlwaysDeny", "ABAC", "RBAC", "Node", "Webhook"})
 #: The authorizers that allow or have no opinion: then the next one is asked.
 NEVER_DENY = frozenset({"ABAC", "RBAC", "Node"})
+#: The version since which the bootstrap policy gives what that of the kit gives.
+SAME_POLICY = (1, 20)
+#: The groups to which every caller or every pod belongs.
+EVERYBODY = frozenset(
+    ("Group", name) for name in (AUTHENTICATED, UNAUTHENTICATED, "system:serviceaccounts")
+)
+#: The binding that gave every node what the role of nodes allows: of Kubernetes before 1.8, and of
+#: clusters that are older (the RBAC reference, "system:node").
+NODES = ("system:node", ("Group", "system:nodes"))
 #: What stands for the authorizers of a configuration that could not be read.
 UNREAD = "unread"
 #: The verbs by which a kubelet asks about a request's method.
@@ -148,10 +158,10 @@ def authorizers(env: Environment, apiserver: Component) -> tuple[Authorizer, ...
     ['Node', 'RBAC']
     """
     config = apiserver.given("authorization-config")
-    if config and config.value:
+    if config and config.value and not unread_flags(apiserver, "authorization-config"):
         absent = (Authorizer(UNREAD, config.source),)
         return env.apiserver_files.authorizers.get(apiserver.id, absent)
-    if unread_flags(apiserver, "authorization-mode"):
+    if (config and config.value) or unread_flags(apiserver, "authorization-mode"):
         return (Authorizer(UNREAD, apiserver.source),)
     modes = apiserver.values("authorization-mode")
     return tuple(Authorizer(item.value, item.source) for item in modes)
@@ -274,7 +284,7 @@ def _asked(
             return None
         return Claim(UNKNOWN, "the ABAC policy could not be read", it.source)
     if it.kind == "RBAC":
-        return _rbac(env, caller, action)
+        return _rbac(env, apiserver, caller, action)
     if it.kind == "Node":
         features = features_of(env, apiserver)
         found = node_allows(env, features, caller.user, caller.groups, action)
@@ -293,16 +303,55 @@ def _asked(
     return Claim(UNKNOWN, f"no mode that labkit knows: {it.kind}", it.source)
 
 
-def _rbac(env: Environment, caller: Caller, action: Action) -> Claim | None:
+def _rbac(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Claim | None:
     found = rbac_allows((env.rbac, bootstrap_policy()), caller, action)
+    old = not env.complete and _is_old(env, apiserver)
     if found is None:
-        return _missing_rbac(env, caller, action)
+        missing = _missing_rbac(env, caller, action)
+        return missing or (_older_policy(env, caller) if old else None)
     subject, role, source = found
+    if old and source.path == APISERVER and (doubt := _older_policy(env, caller)):
+        return doubt
     detail = f"RBAC: {action}"
     if action == EVERYTHING:
         name = source.text.partition(" ")[2]
         detail = f"RBAC: {name} gives {subject} {role}"
     return Claim(ALLOWED, detail, source)
+
+
+def _is_old(env: Environment, apiserver: Component) -> bool:
+    """Say whether an apiserver has, or may have, an older bootstrap policy than that of the kit.
+
+    A version that nothing says may be any.
+    """
+    found = versions_of(env, apiserver)
+    return min(found) < SAME_POLICY or found == apiserver_versions(())
+
+
+def _older_policy(env: Environment, caller: Caller) -> Claim | None:
+    """Return the claim that nobody knows what the bootstrap policy gives a caller, or None.
+
+    What it gives every caller was never more than discovery. An object of the cluster's own
+    counts instead of the policy's.
+    """
+    subjects = {("User", caller.user), *(("Group", group) for group in caller.groups)} - EVERYBODY
+    mine = {(it.namespace, it.name) for it in env.rbac.bindings}
+    roles = {(it.namespace, it.name) for it in env.rbac.roles}
+    for binding in bootstrap_policy().bindings:
+        named = {(kind, name) for kind, _, name in binding.subjects if kind != "ServiceAccount"}
+        named |= {
+            ("User", f"system:serviceaccount:{namespace}:{name}")
+            for kind, namespace, name in binding.subjects
+            if kind == "ServiceAccount"
+        }
+        if binding.name == NODES[0]:
+            named.add(NODES[1])
+        home = "" if binding.role_kind == "ClusterRole" else binding.namespace
+        own = (binding.namespace, binding.name) in mine and (home, binding.role) in roles
+        if named & subjects and not own:
+            detail = f"RBAC: what {binding.role} allows in the apiserver's version is not known"
+            return Claim(UNKNOWN, detail, binding.source)
+    return None
 
 
 def _missing_rbac(env: Environment, caller: Caller, action: Action) -> Claim | None:

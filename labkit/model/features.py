@@ -64,6 +64,4 @@ def versions_of(env: Environment, apiserver: Component) -> tuple[Version, ...]:
         return (apiserver.version,)
     if env.complete:
         return ((1, LATEST),)
-    nodes = [it for it in env.objects if it.get("kind") == "Node"]
-    texts = (it.get("status", "nodeInfo", "kubeletVersion") for it in nodes)
-    return apiserver_versions(text for text in texts if isinstance(text, str))
+    return apiserver_versions(env.kubelet_versions)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from labkit.cluster.facts import Component, Environment
-from labkit.cluster.syntax.source import Setting, broken
+from labkit.cluster.feature_gates import POD_SECURITY
+from labkit.cluster.syntax.source import Setting, Source, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.model.admission_plugins import admission
 from labkit.model.claims import Claim
 from labkit.model.decision import UNKNOWN, unread_flags
-from labkit.model.features import versions_of
+from labkit.model.features import features_of, versions_of
 from labkit.model.pod_standards import minor_of, refusals
 
 __all__ = ["ENFORCE", "admits", "host_paths", "standard"]
@@ -38,8 +39,9 @@ def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
     -------
     Setting
         "privileged" (none), "baseline" or "restricted"; "unknown" where flags of the apiserver
-        could not be read, where the default refuses and the namespace was not copied, whose label
-        comes first, or where some callers or runtime classes are exempt.
+        could not be read, where the namespace was not copied, whose label comes before the
+        default, where some callers or runtime classes are exempt, or where nobody knows whether
+        the apiserver's version has Pod Security.
 
     Raises
     ------
@@ -68,10 +70,15 @@ def standard(env: Environment, apiserver: Component, namespace: str) -> Setting:
         "privileged", apiserver.setting(CONFIGURATION).source
     )
     labelled = _label(env, namespace, ENFORCE)
-    copied = env.complete or namespace in env.namespaces
-    if not copied and default.value != "privileged":
-        return Setting(UNKNOWN, default.source)
+    has = features_of(env, apiserver).has(POD_SECURITY)
+    if has is False:
+        return Setting("privileged", apiserver.source)
+    if not (env.complete or namespace in env.namespaces):
+        why = f"Namespace {namespace} not among the files"
+        return Setting(UNKNOWN, Source(env.name, None, why))
     found = labelled or default
+    if has is None and found.value != "privileged":
+        return Setting(UNKNOWN, apiserver.source)
     if config and found.value != "privileged":
         for kind in CALLERS:
             if config.words(*at, "exemptions", kind):

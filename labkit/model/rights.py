@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster.credentials import SERVICE_ACCOUNTS
 from labkit.cluster.facts import Component, Credential, Environment
 from labkit.cluster.policies import Binding
-from labkit.cluster.syntax.source import Setting, Source, bool_of, is_true
+from labkit.cluster.syntax.source import Source, bool_of, is_true
 from labkit.model.admission_plugins import enabled
 from labkit.model.authorization import apiserver_anonymous
 from labkit.model.claims import Claim
@@ -61,7 +61,7 @@ def authenticated_as(apiserver: Component, env: Environment, held: Credential | 
     >>> authenticated_as(apiserver, env, None).user
     ''
     """
-    known = _known(env, apiserver.setting("client-ca-file"), held)
+    known = _known(env, apiserver, "client-ca-file", held)
     known = known or _bearer(apiserver, held)
     if known is not None:
         return known
@@ -83,7 +83,7 @@ def known_to_kubelet(env: Environment, kubelet: Component, held: Credential | No
     >>> known_to_kubelet(env, kubelet, env.credential("kubelet", "worker1")).user
     'system:node:worker1'
     """
-    known = _known(env, kubelet.setting("authentication.x509.clientCAFile"), held)
+    known = _known(env, kubelet, "authentication.x509.clientCAFile", held)
     if known is not None:
         return known
     if held is not None and held.kind == "token":
@@ -123,11 +123,17 @@ def bearer_at_kubelet(env: Environment, kubelet: Component, bearer: Caller) -> C
     return Caller(bearer.user, bearer.groups, Claim("required", bearer.user, asks.source))
 
 
-def _known(env: Environment, trusted: Setting, held: Credential | None) -> Caller | None:
+def _known(env: Environment, it: Component, flag: str, held: Credential | None) -> Caller | None:
+    trusted = it.setting(flag)
     signers = trusted_by(env, trusted.value)
-    if held is None or held.signed_by not in signers or "client" not in held.usages:
+    if held is None or "client" not in held.usages:
         return None
     groups = frozenset({*held.organizations, AUTHENTICATED})
+    if unread_flags(it, flag):
+        claim = Claim(UNKNOWN, "which certificates it trusts could not be read", it.source)
+        return Caller(held.common_name, groups, claim)
+    if held.signed_by not in signers:
+        return None
     return Caller(held.common_name, groups, Claim("required", held.common_name, trusted.source))
 
 

@@ -89,9 +89,16 @@ def dump_of(*objects: Object) -> Dump:
     return builder.finish()
 
 
+def plugin(name: str = "calico-node", home: str = "kube-system", node: str = "worker1") -> Object:
+    owners = [{"kind": "DaemonSet", "name": name}]
+    about = {"name": f"{name}-{node}", "namespace": home, "uid": node, "ownerReferences": owners}
+    spec = {"nodeName": node, "hostNetwork": True, "containers": [{"name": "main"}]}
+    return {"kind": "Pod", "metadata": about, "spec": spec}
+
+
 def way_in(*objects: Object) -> tuple[str, ...]:
     """Return the reasons of the first step of a path from outside to cluster-admin."""
-    graph = attack_graph(object_steps(dump_of(ADMIN, *objects)))
+    graph = attack_graph(object_steps(dump_of(ADMIN, plugin(), *objects)))
     if OUTSIDE not in graph:
         return ()
     path = close(graph, OUTSIDE).get(footholds.ADMIN, ())
@@ -248,7 +255,7 @@ def test_policies_may_not_apply_to_pods_in_the_network_of_their_node() -> None:
     # https://kubernetes.io/docs/concepts/services-networking/network-policies/
     web = pod()
     web["spec"]["hostNetwork"] = True
-    steps = object_steps(dump_of(ADMIN, web, service(), policy([])))
+    steps = object_steps(dump_of(ADMIN, plugin(), web, service(), policy([])))
     [step] = [it for it in steps if it.name == "exploit-public-service"]
     assert "hostNetwork" in step.unknown
     [step] = [
@@ -264,3 +271,63 @@ def test_kinds_of_routes_that_are_not_read_are_gaps(kind: str) -> None:
     route = {"kind": kind, "metadata": {"name": "front", "namespace": "shop"}}
     [gap] = [it for it in dump_of(ADMIN, pod(), route, route).gaps if it.text == kind]
     assert "called from outside" in gap.why
+
+
+@pytest.mark.parametrize(
+    ("plugins", "known"),
+    [
+        ([], False),
+        ([plugin("kube-flannel-ds", "kube-flannel")], False),
+        ([plugin("cilium")], True),
+        ([plugin("ovnkube-node", "openshift-ovn-kubernetes")], True),
+        # anybody may name a daemon set so in a namespace of their own
+        ([plugin("cilium", "shop")], False),
+        ([plugin("cilium", node="worker2")], False),
+    ],
+)
+@pytest.mark.parametrize("by_port", [True, False])
+def test_a_policy_closes_nothing_without_a_plugin_that_applies_it(
+    plugins: list[Object], known: bool, by_port: bool
+) -> None:
+    """Kubernetes, "Network Policies", prerequisites: without a controller it has no effect."""
+    web = pod()
+    web["spec"]["containers"][0]["ports"] = [{"hostPort": 80}] if by_port else []
+    objects = (web, policy([]), *plugins, *([] if by_port else [service()]))
+    ways = [it for it in object_steps(dump_of(ADMIN, *objects)) if it.foothold == OUTSIDE]
+    assert [it.unknown for it in ways] == (
+        [] if known else ["whether the network plugin applies network policies"]
+    )
+
+
+def members() -> list[Object]:
+    """Return two pods of a stateful set, as its controller labels them."""
+    key, made = "statefulset.kubernetes.io/pod-name", {"kind": "StatefulSet", "name": "web"}
+    pods = [pod(f"web-{n}", {**WEB, key: f"web-{n}"}) for n in range(2)]
+    for item in pods:
+        item["metadata"]["ownerReferences"] = [made]
+    return pods
+
+
+def test_a_service_selects_one_pod_of_a_group_by_its_own_label() -> None:
+    """Kubernetes, "StatefulSets", pod name label: for a Service of one pod."""
+    key = "statefulset.kubernetes.io/pod-name"
+    assert way_in(*members(), service(selector={"app": "web", key: "web-1"}))
+    assert not way_in(*members(), service(selector={"app": "other", key: "web-1"}))
+
+
+@pytest.mark.parametrize(
+    ("selector", "open_"),
+    [
+        ({"matchLabels": {"app": "web"}}, False),
+        ({"matchExpressions": [{"key": "KEY", "operator": "DoesNotExist"}]}, True),
+        ({"matchExpressions": [{"key": "KEY", "operator": "NotIn", "values": ["web-1"]}]}, True),
+        ({"matchExpressions": [{"key": "none", "operator": "DoesNotExist"}]}, False),
+    ],
+)
+def test_a_policy_that_leaves_one_pod_of_a_group_open_closes_nothing(
+    selector: Object, open_: bool
+) -> None:
+    key = "statefulset.kubernetes.io/pod-name"
+    for item in selector.get("matchExpressions", ()):
+        item["key"] = item["key"].replace("KEY", key)
+    assert bool(way_in(*members(), service(), policy([], selector))) is open_

@@ -864,7 +864,7 @@ def test_apiserver_without_bootstrap_tokens_takes_none(command, takes):
 def test_one_of_several_apiservers_lets_anonymous_callers_in():
     closed, silent = apiserver(KUBE, "--anonymous-auth=false"), apiserver(KUBE, name="cp2")
     assert dump_of(closed).anonymous is False
-    assert dump_of(closed, silent).anonymous is None  # the flag's default lets them in
+    assert dump_of(closed, silent).anonymous is True  # the flag's default lets them in
     other = apiserver(KUBE, "--anonymous-auth=true", name="cp2")
     assert dump_of(closed, other).anonymous is True
 

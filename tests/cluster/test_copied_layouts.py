@@ -468,3 +468,138 @@ def test_flags_beside_a_configuration_of_etcd_that_was_not_copied_do_not_count(
     found = {it.client_authentication.value for it in model.channels if "-> etcd@cp1" in it.id}
     assert found == {"unknown"}
     assert attack_paths(model, "network", "admin").possible
+
+
+SAFE = "--anonymous-auth=false --authorization-mode=Webhook"
+#: kube-apiserver started by a unit, as "Kubernetes the hard way" and older packages do it.
+API = "/usr/bin/kube-apiserver --anonymous-auth=false --authorization-mode=Node,RBAC \
+--client-ca-file=/etc/kubernetes/pki/ca.crt"
+
+
+@pytest.mark.parametrize(
+    ("before", "line", "found"),
+    [
+        # pflag calls Set for each flag in turn, and the last value stays (pflag's flag.go)
+        ("", f"{SAFE} $EXTRA", UNKNOWN),
+        ("EnvironmentFile=/etc/kubelet.env\n", f"{SAFE} $EXTRA", UNKNOWN),
+        ("EnvironmentFile=/etc/kubelet.env\n", f"$EXTRA {SAFE}", ("required", "enforced")),
+        ("EnvironmentFile=/etc/kubelet.env\n", f"--v=2 ${{EXTRA}} {OPEN}", ANYONE),
+        # systemd.exec(5): the file wins over Environment=
+        ('Environment="EXTRA=--v=2"\nEnvironmentFile=/etc/k.env\n', f"{SAFE} $EXTRA", UNKNOWN),
+        ('Environment="EXTRA=--v=2"\n', f"{SAFE} $EXTRA", ("required", "enforced")),
+    ],
+)
+def test_flags_before_a_variable_that_was_not_read_may_be_overridden(
+    folder: Path, before: str, line: str, found: tuple[str, str]
+) -> None:
+    unit(folder, f"{before}ExecStart=/usr/bin/kubelet {CONFIG} {line}")
+    assert values(folder, TO_KUBELET) == found
+
+
+@pytest.mark.parametrize("before", ["", "EnvironmentFile=/etc/a.env\n", "EnvironmentFile=-/a/b\n"])
+def test_an_apiservers_flags_before_an_unread_variable_are_unknown(
+    folder: Path, before: str
+) -> None:
+    (folder / MANIFESTS / "kube-apiserver.yaml").unlink()
+    path = "cp1/etc/systemd/system/kube-apiserver.service"
+    write(folder, path, f"[Service]\n{before}ExecStart={API} $EXTRA\n")
+    assert values(folder, TO_API) == UNKNOWN
+    model = read_model(read_cluster(folder))
+    assert attack_paths(model, "network", "admin").possible
+    # a list is that of all flags (pflag's StringSlice): AlwaysAllow before it counts as well
+    write(folder, path, f"[Service]\n{before}ExecStart={API.replace(' ', ' $EXTRA ', 1)}\n")
+    assert values(folder, TO_API) == ("required", "unknown")
+    write(folder, path, f"[Service]\nExecStart={API}\n")
+    assert values(folder, TO_API) == ("required", "enforced")
+
+
+@pytest.mark.parametrize(
+    ("word", "unknown"),
+    [("$(EXTRA)", True), ("--$(EXTRA)", True), ("--advertise-address=$(EXTRA)", False)],
+)
+def test_a_static_pods_variable_without_a_value_may_be_any_flag(
+    folder: Path, word: str, unknown: bool
+) -> None:
+    path = folder / MANIFESTS / "kube-apiserver.yaml"
+    text = path.read_text()
+    assert "    - --allow-privileged=true\n" in text
+    path.write_text(text.replace("--allow-privileged=true\n", f'"{word}"\n'))
+    before = [it for it in text.split("    - ") if it.startswith("--")][-1]
+    path.write_text(path.read_text().replace(before, f'{before.strip()}\n    - "{word}"\n', 1))
+    assert values(folder, TO_API)[1] == ("unknown" if unknown else "enforced")
+
+
+URL = "http://192.0.2.7/pods.yaml"
+
+
+@pytest.mark.parametrize("key", [False, True])
+@pytest.mark.parametrize(("url", "network"), [(URL, True), (URL.replace("http:", "https:"), False)])
+def test_pods_from_a_url_are_unknown(folder: Path, key: bool, url: str, network: bool) -> None:
+    """Kubernetes, "Create static Pods": web-hosted manifests; KubeletConfiguration, staticPodURL.
+
+    pkg/kubelet/config/http.go: every 20 seconds by default, and no admission is asked.
+    """
+    config = folder / "worker1/var/lib/kubelet/config.yaml"
+    flag = f"--manifest-url={url}"
+    if key:
+        flag = f"staticPodURL: {url}"
+        config.write_text(f"{config.read_text()}\n{flag}\n")
+    unit(folder, f"ExecStart=/usr/bin/kubelet {CONFIG} {'' if key else flag}")
+    env = read_cluster(folder)
+    assert said(env, "worker1", "not known", url)
+    model = read_model(env)
+    assert attack_paths(model, "pod", "root:worker1").possible
+    assert bool(attack_paths(model, "network", "root:worker1").possible) is network
+    config.write_text(config.read_text().replace(flag, ""))
+    unit(folder, f"ExecStart=/usr/bin/kubelet {CONFIG}")
+    model = read_model(read_cluster(folder))
+    assert not attack_paths(model, "pod", "root:worker1").possible
+
+
+POD_WITH_TOKEN = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+spec:
+  automountServiceAccountToken: false
+  nodeName: worker1
+  containers: [{name: web, volumeMounts: [{name: t, mountPath: /t}]}]
+  volumes: [{name: t, projected: {sources: [{serviceAccountToken: {path: t, audience: AUD}}]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: web}
+roleRef: {kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: default, namespace: shop}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("audience", "more", "known"),
+    [
+        # kubeadm's issuer, and --api-audiences, whose default it is
+        ("https://kubernetes.default.svc.cluster.local", "", True),
+        ("vault", "", False),
+        ("vault", "--api-audiences=api,vault", True),
+    ],
+)
+def test_tokens_of_another_audience_are_for_the_apiserver_that_takes_it(
+    folder: Path, audience: str, more: str, known: bool
+) -> None:
+    write(folder, "pod.yaml", POD_WITH_TOKEN.replace("AUD", audience))
+    path = folder / MANIFESTS / "kube-apiserver.yaml"
+    last = "    - --tls-private-key-file=/etc/kubernetes/pki/apiserver.key\n"
+    path.write_text(path.read_text().replace(last, f'{last}    - "{more or "--v=2"}"\n'))
+    found = attack_paths(read_model(read_cluster(folder)), "pod:shop/web", "admin")
+    assert (bool(found.paths), bool(found.possible)) == (known, False)
+
+
+def test_an_apiserver_with_a_file_of_openshift_is_not_read(folder: Path) -> None:
+    """openshift/kubernetes, cmd/kube-apiserver/app: --openshift-config names a file with flags."""
+    path = folder / MANIFESTS / "kube-apiserver.yaml"
+    kept = [it for it in path.read_text().splitlines() if "--authorization-mode" not in it]
+    text = "\n".join(kept).replace(
+        "--allow-privileged=true", "--openshift-config=/etc/kubernetes/config.yaml"
+    )
+    path.write_text(text)
+    assert values(folder, TO_API) == UNKNOWN

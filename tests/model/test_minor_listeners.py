@@ -265,3 +265,68 @@ def test_containerd_without_a_port(folder: Path, text: str) -> None:
     containerd(folder, text)
     found = read_model(read_cluster(folder))
     assert not [it.id for it in found.channels if "containerd@worker1:1" in it.id]
+
+
+IMPORTS = 'version = 2\nimports = ["{}"]\n'
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "answer"),
+    [
+        # containerd-config.toml(5): imports, "a list of additional configuration files"
+        (IMPORTS.format("/etc/containerd/conf.d/*.toml"), None, "possible"),
+        (IMPORTS.format("conf.d/*.toml"), None, "possible"),
+        (IMPORTS.format("/etc/containerd/more.toml"), None, "possible"),
+        (IMPORTS.format("/etc/containerd/conf.d/*.toml"), "", "none"),
+        (IMPORTS.format("conf.d/*.toml"), f'{OLD}tcp_address = "0.0.0.0:1234"\n', "known"),
+        (IMPORTS.format("/etc/containerd/*.toml"), None, "none"),
+        (f'{OLD}tcp_address = ""\n', None, "none"),
+        # the file was not copied
+        (None, None, "possible"),
+    ],
+)
+def test_port_of_containerd_in_a_file_that_was_not_read_is_unknown(
+    folder: Path, config: str | None, more: str | None, answer: str
+) -> None:
+    containerd(folder, config or "")
+    if config is None:
+        shutil.rmtree(folder / "worker1/etc/containerd")
+    if more is not None:
+        write(folder / "worker1/etc/containerd/conf.d/10-port.toml", more)
+    found = attack_paths(read_model(read_cluster(folder)), "network", "root:worker1")
+    ways = [it for path in (*found.paths, *found.possible) for it in path if "port" in it.name]
+    said = "known" if found.paths else "possible" if ways else "none"
+    assert said == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ('[metrics]\naddress = "0.0.0.0:1338"\n', 1338),
+        ('[debug]\naddress = "0.0.0.0:6060"\n', 6060),
+        ('[debug]\naddress = "/run/containerd/debug.sock"\n', None),
+    ],
+)
+def test_containerd_serves_metrics_and_profiles_to_everybody(
+    folder: Path, text: str, port: int | None
+) -> None:
+    """containerd-config.toml(5), [debug] and [metrics]; cmd/containerd/command/main.go."""
+    containerd(folder, text)
+    found = [
+        it
+        for it in read_model(read_cluster(folder)).channels
+        if it.server == "containerd@worker1" and it.protocol == "http"
+    ]
+    assert [it.port for it in found] == ([port] if port else [])
+    assert not attack_paths(read_model(read_cluster(folder)), "network", "root:worker1").paths
+
+
+@pytest.mark.parametrize("table", ["grpc", "debug", "metrics"])
+def test_malformed_address_of_containerd_is_an_unknown(folder: Path, table: str) -> None:
+    key = "tcp_address" if table == "grpc" else "address"
+    containerd(folder, f'[{table}]\n{key} = "10.0.0.1"\n')
+    env = read_cluster(folder)
+    assert [it for it in env.unknowns if "10.0.0.1" in it.text + it.why]
+    found = attack_paths(read_model(env), "network", "root:worker1")
+    assert not found.paths
+    assert found.possible or table != "grpc"

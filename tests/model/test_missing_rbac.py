@@ -161,3 +161,63 @@ def test_a_credential_counts_at_every_apiserver(folder: Path) -> None:
     model = read_model(read_cluster(folder))
     [alice] = {it.rights for it in model.credentials if it.identity == "alice"}
     assert [str(it) for it in alice] == ["cluster-admin"]
+
+
+SCHEDULER = member_of("system:authenticated", user="system:kube-scheduler")
+PROXY = member_of("system:authenticated", user="system:kube-proxy")
+NODE_1 = member_of("system:nodes", "system:authenticated", user="system:node:worker1")
+BIND, SECRETS = Action("create", "pods/binding", namespace="shop"), Action("list", "secrets")
+OWN = (
+    HEAD
+    + """kind: ClusterRoleBinding
+metadata: {name: NAME}
+roleRef: {kind: ClusterRole, name: NAME}
+SUBJECTS
+---
+"""
+    + HEAD
+    + """kind: ClusterRole
+metadata: {name: NAME}
+rules: [{verbs: [create], apiGroups: [""], resources: [pods/binding]}]
+"""
+)
+
+
+def aged(folder: Path, version: str) -> Environment:
+    path = folder / "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
+    path.write_text(path.read_text().replace(":v1.34.2", version))
+    return read_cluster(folder)
+
+
+@pytest.mark.parametrize(
+    ("version", "who", "action", "found"),
+    [
+        (":v1.34.2", SCHEDULER, BIND, "allowed"),
+        (":v1.34.2", SCHEDULER, SECRETS, "denied"),
+        (":v1.15.0", SCHEDULER, BIND, "unknown"),
+        (":v1.15.0", SCHEDULER, SECRETS, "unknown"),
+        ("@sha256:0", SCHEDULER, SECRETS, "unknown"),
+        # "system:node: ... bound to the system:nodes group" before 1.8 (the RBAC reference)
+        (":v1.34.2", NODE_1, SECRETS, "denied"),
+        (":v1.15.0", NODE_1, SECRETS, "unknown"),
+        # what every caller has was never more than discovery
+        (":v1.15.0", OPS, SECRETS, "denied"),
+        (":v1.15.0", OPS, Action("get", "", path="/version"), "denied"),
+    ],
+)
+def test_bootstrap_roles_of_an_older_apiserver_are_unknown(
+    folder: Path, version: str, who: Caller, action: Action, found: str
+) -> None:
+    """Kubernetes, "Using RBAC Authorization": default roles; reconciled at each start."""
+    assert answer(aged(folder, version), who, action) == found
+
+
+@pytest.mark.parametrize(("name", "who"), [("system:node-proxier", PROXY), ("system:node", NODE_1)])
+def test_a_clusters_own_objects_count_instead_of_the_policys(
+    folder: Path, name: str, who: Caller
+) -> None:
+    assert answer(aged(folder, ":v1.15.0"), who, SECRETS) == "unknown"
+    subjects = "subjects: [{kind: User, name: 'system:kube-proxy'}]" if who is PROXY else ""
+    text = OWN.replace("SUBJECTS", subjects).replace("NAME", f"'{name}'")
+    (folder / "own.yaml").write_text(text)
+    assert answer(read_cluster(folder), who, SECRETS) == "denied"

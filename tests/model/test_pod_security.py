@@ -209,3 +209,24 @@ def test_newest_kubelet_bounds_the_version_without_an_image(reported: str, word:
     ]
     env = copied("", *map(json.dumps, nodes))
     assert admits(env, env.component("kube-apiserver@master"), "old", PROBE).value == word
+
+
+@pytest.mark.parametrize(
+    ("namespace", "version", "level"),
+    [
+        ("old", (1, 34), "baseline"),
+        # its label comes before the default of the cluster (Kubernetes, "Pod Security Admission")
+        ("other", (1, 34), "unknown"),
+        # the plugin is on by default since 1.23, and behind a gate in 1.22 (kube_features.go)
+        ("old", (1, 23), "baseline"),
+        ("old", (1, 22), "privileged"),
+        ("other", (1, 21), "privileged"),
+    ],
+)
+@pytest.mark.parametrize("edits", [(), (NONE,)])
+def test_standard_of_a_namespace_that_was_not_copied_is_unknown(
+    edits: tuple[Edit, ...], namespace: str, version: tuple[int, int], level: str
+) -> None:
+    env = replace(copied(""), components=hardened(*edits).components)
+    apiserver = replace(env.component("kube-apiserver@master"), version=version)
+    assert standard(env, apiserver, namespace).value == level

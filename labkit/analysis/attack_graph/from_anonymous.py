@@ -80,8 +80,17 @@ def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
     said = "no flag of an apiserver in the dump says otherwise"
     gives = str(bindings[0].source) if bindings else dump.authorizer
     because = (f"anonymous authentication is on: {said}", gives)
+    unread = dump.apiservers and dump.anonymous is None
+    unknown = "whether an apiserver lets anonymous callers in" if unread else ""
     return tuple(
-        Step("call-unauthenticated", place, ANONYMOUS_CALLER, because, technique=TECHNIQUE)
+        Step(
+            "call-unauthenticated",
+            place,
+            ANONYMOUS_CALLER,
+            because,
+            technique=TECHNIQUE,
+            unknown=unknown,
+        )
         for place in (CALLS, OUTSIDE)
     )
 

@@ -43,7 +43,7 @@ from labkit.model.decision import (
     member_of,
 )
 from labkit.model.features import features_of
-from labkit.model.footholds import ADMIN, POD, SECRETS
+from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
 from labkit.model.pod_security import standard
 from labkit.model.rights import authenticated_as, service_account
 
@@ -89,9 +89,11 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     env = model.env
     if env is None:
         return ()
+    others = (*_steps_of_pods_from_urls(env), *_steps_of_unread_engines(env))
+    doubtful = (*_doubtful_steps(model, env), *others)
     if env.complete:
-        return tuple(_doubtful_steps(model, env))
-    found: list[Step] = [*_doubtful_steps(model, env), *_token_steps(env)]
+        return doubtful
+    found: list[Step] = [*doubtful, *_token_steps(env)]
     for it in env.components:
         if it.kind != "kube-apiserver" or not _has_rbac(env, it):
             continue
@@ -125,6 +127,33 @@ def _doubtful_steps(model: Model, env: Environment) -> Iterator[Step]:
             found = decide(env, it, authenticated_as(it, env, held), EVERYTHING)
             if found.value == UNKNOWN and name in names:
                 yield _doubtful(found, Foothold("holds", name), held.common_name or held.name)
+
+
+def _steps_of_pods_from_urls(env: Environment) -> Iterator[Step]:
+    """Yield the steps of the static pods that a kubelet fetches: no admission refuses them.
+
+    Anyone who answers for a URL without TLS gives the machine its pods.
+    """
+    for it in env.components:
+        url = it.given("staticPodURL") if it.kind == "kubelet" else None
+        if url is None or not url.value:
+            continue
+        gives, why = (Foothold("root", it.node), NODE), (str(url.source),)
+        unknown = f"which pods {it.node} runs from {url.value}"
+        yield Step("static-pod-from-url", POD, gives, why, unknown=unknown)
+        if url.value.startswith("http://"):
+            unknown = f"whether an attacker can answer for {url.value}"
+            yield Step("static-pod-from-url", NETWORK, gives, why, unknown=unknown)
+
+
+def _steps_of_unread_engines(env: Environment) -> Iterator[Step]:
+    """Yield the steps to containerd's port, of which a file that was not read may say anything."""
+    for it in env.components:
+        if it.kind == "containerd" and it.unread("grpc.tcp_address"):
+            why = (str(it.setting("grpc.tcp_address").source),)
+            unknown = f"whether {it.id} serves its clients on a port: its files were not all read"
+            gives = (Foothold("root", it.node), NODE)
+            yield Step("containerd-port", CALLS, gives, why, unknown=unknown)
 
 
 def _token_steps(env: Environment) -> Iterator[Step]:
@@ -265,9 +294,18 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
             Namespace(name, _level(env, apiserver, name), labels_of(env, name)) for name in homes
         ),
         rbac=Rbac(tuple(aggregated(roles)), tuple(bindings)),
-        apiservers=(Apiserver(features),),
+        partial_roles=env.rbac.missing & {"Role", "ClusterRole"},
+        apiservers=(Apiserver(features, audiences=_audiences(apiserver)),),
         admission=_admission(env, apiserver),
     )
+
+
+def _audiences(apiserver: Component) -> frozenset[str] | None:
+    names = ("api-audiences", "service-account-issuer")
+    if any(unread_flags(apiserver, name) for name in names):
+        return None
+    found = (frozenset(it.value for it in apiserver.values(name)) for name in names)
+    return next(filter(None, found), None)
 
 
 def _taken(pods: PodGroup, features: Features, nodes: Mapping[str, ClusterNode]) -> PodGroup:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from labkit.cluster.components import read_components
 from labkit.cluster.defaults import ENVIRONMENT_PREFIXES
 from labkit.cluster.facts import File, Node
-from labkit.cluster.launch import HELPERS, launched
+from labkit.cluster.launch import (
+    HELPERS,
+    POD_VARIABLE,
+    launched,
+    may_be_any_flag,
+    with_variables,
+)
 from labkit.cluster.syntax.flags import parse_flags
 from labkit.cluster.syntax.source import Collected, Setting, Source, Unknown, trying
 from labkit.cluster.syntax.systemd import Word, parse_environment
@@ -26,7 +31,6 @@ KUBELET_CONFIG, KUBELET_ENV = "/var/lib/kubelet/config.yaml", "/var/lib/kubelet/
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 #: Where users add flags of their own, as the packages for Debian and for RPM have it.
 KUBELET_EXTRA = ("/etc/default/kubelet", "/etc/sysconfig/kubelet")
-VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 PROXY_FOLDER = "/var/lib/kube-proxy"
 
 
@@ -82,11 +86,13 @@ def _manifests(
     node: Node, kubelets: Iterable[Command], unknowns: list[Unknown]
 ) -> Iterator[tuple[str, File]]:
     """Yield the files that a machine's kubelets run as static pods."""
-    settings = [
-        found.setting("staticPodPath")
-        for command in kubelets
-        for found in read_components(node, [command], Collected())
-    ]
+    found = [it for command in kubelets for it in read_components(node, [command], Collected())]
+    for it in found:
+        url = it.given("staticPodURL")
+        if url and url.value:
+            source, why = url.source, f"which pods {node.name} runs from there is not known"
+            unknowns.append(Unknown(source.path, source.line, source.text, why))
+    settings = [it.setting("staticPodPath") for it in found]
     folders = dict.fromkeys(it.value.rstrip("/") for it in settings if it.value)
     for path, file in sorted(node.files.items()):
         pure = PurePosixPath(path)
@@ -115,6 +121,7 @@ def _containers(
             for position, word in enumerate(document.sequence(*at, key))
         ]
         words = [_with_variables(document, values, word, unknowns) for word in words]
+        lost = max((n for n, word in enumerate(words) if may_be_any_flag(word)), default=-1)
         image = document.text(*at, "image", default="").rpartition("/")[2]
         line = document.line(*at, "command") or document.line(*at)
         if not item.get("command"):
@@ -132,6 +139,8 @@ def _containers(
         if found is None:
             continue
         moved = _mounted_folders(document, at)
+        after = words[lost + 1 :]
+        read = lost >= 0 and bool(after) and list(found.arguments[-len(after) :]) == after
         user = document.get(*at, "securityContext", "runAsUser")
         user = document.get("spec", "securityContext", "runAsUser") if user is None else user
         yield Command(
@@ -145,7 +154,11 @@ def _containers(
                 for flag, setting in from_environment(found.kind, values, sources)
             ),
             version=version_in_tag(image),
-            complete=found.complete and not _more_variables(document, at, found.kind, unknowns),
+            complete=found.complete
+            and lost < 0
+            and not _more_variables(document, at, found.kind, unknowns),
+            overridden=not found.complete or lost >= 0,
+            last=len(after) if read else 0,
         )
 
 
@@ -190,11 +203,11 @@ def _with_variables(
     document: Document, values: Mapping[str, str], word: Word, unknowns: list[Unknown]
 ) -> Word:
     """Replace ``$(NAME)`` with the container's environment variable, as the kubelet does."""
-    for name in VARIABLE.findall(word.text):
+    for name in POD_VARIABLE.findall(word.text):
         if name not in values:
             why = "its value is known only in the running pod"
             unknowns.append(Unknown(document.path, word.line, f"$({name}) in {word.text}", why))
-    return Word(VARIABLE.sub(lambda m: values.get(m[1], m[0]), word.text), word.line, word.text)
+    return Word(with_variables(word.text, values), word.line, word.text)
 
 
 def _mounted_folders(document: Document, at: Keys) -> tuple[tuple[str, str], ...]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from labkit.cluster.defaults import FILES_OF_FLAGS
 from labkit.cluster.feature_gates import Features, gates_in
-from labkit.cluster.launch import launched
+from labkit.cluster.launch import launched, may_be_any_flag, with_variables
 from labkit.cluster.syntax.flags import parse_flags
 from labkit.cluster.syntax.source import bool_of
 from labkit.cluster.syntax.systemd import Word
-from labkit.cluster.syntax.values import sequence, text_of, words
+from labkit.cluster.syntax.values import mapping, sequence, text_of, words
 from labkit.cluster.versions import Version, version_in_tag
 
 __all__ = ["Apiserver", "any_of", "apiserver_of", "is_apiserver"]
@@ -35,7 +36,7 @@ class Apiserver:
     features : Features
         Without a version if only the kubelets say something about it.
     anonymous : bool or None
-        Whether it lets anonymous callers in; None if no flag says it, or a file may.
+        Whether it lets anonymous callers in; None if its flags were not read, or a file says it.
     bootstrap_tokens : bool or None
         Whether it takes bootstrap tokens, which is off by default; None if that is not known.
     disabled : frozenset of str
@@ -44,6 +45,10 @@ class Apiserver:
         Every authenticated caller may do everything.
     decides : str
         What allows requests by rules that no object has; empty if nothing does.
+    configured : bool
+        A file configures its admission plugins.
+    audiences : frozenset of str or None
+        Whose tokens it takes; None if that is not known.
     """
 
     features: Features = field(default_factory=Features)
@@ -52,6 +57,8 @@ class Apiserver:
     disabled: frozenset[str] = frozenset()
     allows_all: bool = False
     decides: str = ""
+    configured: bool = False
+    audiences: frozenset[str] | None = None
 
 
 def is_apiserver(namespace: str, pod: str) -> bool:
@@ -90,11 +97,15 @@ def apiserver_of(spec: Mapping[str, Any], unknowns: list[tuple[str, str]]) -> Ap
     """
     for container in sequence(spec, "containers"):
         image = text_of(container, "image")
-        line = [Word(it, 1) for it in (*words(container, "command"), *words(container, "args"))]
+        values = _variables(container)
+        texts = (*words(container, "command"), *words(container, "args"))
+        line = [Word(with_variables(it, values), 1) for it in texts]
         name = image.rpartition("/")[2].partition(":")[0].partition("@")[0]
         if not words(container, "command"):
             line.insert(0, Word(name, 1))
-        found = launched(line, {}, {})
+        found = launched(line, values, {})
+        if found and any(map(may_be_any_flag, found.arguments)):
+            found = replace(found, complete=False)
         if (found.kind if found else name) != KIND:
             continue
         version = version_in_tag(image)
@@ -104,9 +115,17 @@ def apiserver_of(spec: Mapping[str, Any], unknowns: list[tuple[str, str]]) -> Ap
         if found is None:
             return Apiserver(Features(versions, complete=False), decides=ITS_FLAGS)
         flags = [(flag, it.value) for flag, it in parse_flags(KIND, found.arguments, "")[0]]
-        return _with_flags(versions, flags, unknowns, complete=found.complete)
+        files = [flag for flag, _ in flags if flag in FILES_OF_FLAGS]
+        unknowns += [(f"--{flag}", "its flags are in a file that no object has") for flag in files]
+        return _with_flags(versions, flags, unknowns, complete=found.complete and not files)
     unknowns.append((KIND, UNREAD))
     return Apiserver(Features(complete=False), decides=ITS_FLAGS)
+
+
+def _variables(container: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of a container's variables that its specification has."""
+    found = (it for it in sequence(container, "env") if "value" in mapping(it))
+    return {text_of(it, "name"): text_of(it, "value") for it in found}
 
 
 def _with_flags(
@@ -118,11 +137,15 @@ def _with_flags(
 ) -> Apiserver:
     given = dict(flags)  # of a flag that is there twice, the last counts
     switches = {name: bool_of(given[name]) for name in (ANONYMOUS, TOKENS) if name in given}
+    if not complete:
+        # of a flag that is there twice, the last counts
+        switches = dict.fromkeys(switches)
     for name, value in switches.items():
         if value is None:
             unknowns.append((f"--{name}={given[name]}", "neither true nor false"))
     if complete:
-        switches.setdefault(TOKENS, False)
+        # as the apiserver has them by default
+        switches = {ANONYMOUS: True, TOKENS: False, **switches}
     allows_all, decides = _authorization(flags) if complete else (False, ITS_FLAGS)
     anonymous = None if "authentication-config" in given else switches.get(ANONYMOUS)
     return Apiserver(
@@ -133,7 +156,16 @@ def _with_flags(
         frozenset(_listed(flags, "disable-admission-plugins")),
         allows_all,
         decides,
+        bool(given.get("admission-control-config-file")),
+        _audiences(flags) if complete else None,
     )
+
+
+def _audiences(flags: list[tuple[str, str]]) -> frozenset[str] | None:
+    """Return whose tokens an apiserver takes: by default, those for its issuers."""
+    found = frozenset(_listed(flags, "api-audiences"))
+    issuers = frozenset(value for flag, value in flags if flag == "service-account-issuer")
+    return found or issuers or None
 
 
 def _authorization(flags: list[tuple[str, str]]) -> tuple[bool, str]:

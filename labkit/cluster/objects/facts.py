@@ -41,12 +41,18 @@ class HostPath:
     Attributes
     ----------
     path : str
-        ``/var/run`` is written as ``/run``.
+        ``/var/run`` is written as ``/run``; empty if it is not known.
     read_only : bool
+    unknown : str
+        What has to be found out about it, for a path that may give root; empty for nothing.
+    by : str
+        The volume or the claim that it is behind; empty for one of the pod's specification.
     """
 
     path: str
     read_only: bool
+    unknown: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,8 @@ class PodSpec:
         asks for one, and the apiserver or a kubelet may ignore that.
     token : bool
         A container has a token of the pod's service account for the apiserver.
+    audiences : tuple of str
+        For whom the other tokens of its service account are.
     containers : tuple of Container
         Those with access to the node.
     secrets : tuple of str
@@ -104,6 +112,7 @@ class PodSpec:
     host_network: bool = False
     host_users: bool | None = True
     token: bool = False
+    audiences: tuple[str, ...] = ()
     containers: tuple[Container, ...] = ()
     secrets: tuple[str, ...] = ()
     host_ports: tuple[int, ...] = ()
@@ -130,6 +139,8 @@ class PodGroup:
         Their names.
     labels : tuple of (str, str)
         Those that all of them have.
+    varied : frozenset of str
+        The keys of labels in which they differ.
     owner : str
         The deployment, daemon set or other object that made them, if known.
     kind : str
@@ -145,6 +156,7 @@ class PodGroup:
     labels: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     owner: str = ""
     kind: str = ""
+    varied: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def id(self) -> str:
@@ -331,11 +343,14 @@ class Admission:
         The admission plugins that an apiserver has switched off.
     known : bool
         False if an apiserver's flags could not be read: then others may be off.
+    configured : bool
+        A file that the objects do not show configures plugins: defaults and exemptions.
     """
 
     hooks: tuple[AdmissionHook, ...] = ()
     disabled: frozenset[str] = frozenset()
     known: bool = True
+    configured: bool = False
 
     def is_off(self, plugin: str) -> bool | None:
         """Say whether a plugin that is on by default is off; None if that is not known.
@@ -369,6 +384,8 @@ class Dump:
     services, endpoints, network_policies, ingresses : tuple
     rbac : Rbac
         Bindings and roles; an aggregated role has the rules of the roles it selects.
+    partial_roles : frozenset of str
+        The kinds of roles of which some may not be in the dump.
     aggregated : frozenset of str
         The cluster roles that have an aggregation rule.
     workloads : frozenset of (str, str, str)
@@ -403,6 +420,7 @@ class Dump:
     network_policies: tuple[NetworkPolicy, ...] = ()
     ingresses: tuple[Ingress, ...] = ()
     rbac: Rbac = field(default_factory=Rbac)
+    partial_roles: frozenset[str] = frozenset()
     aggregated: frozenset[str] = frozenset()
     workloads: frozenset[tuple[str, str, str]] = frozenset()
     unknowns: tuple[Unknown, ...] = ()

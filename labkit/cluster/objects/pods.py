@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from labkit.cluster.objects.facts import Container, HostPath, PodSpec
@@ -13,16 +15,6 @@ from labkit.cluster.syntax.values import at, mapping, sequence, text_of, truth
 
 __all__ = ["clean_path", "owner_of", "spec_of"]
 
-#: The token audiences that an apiserver without --api-audiences accepts.
-AUDIENCES = frozenset(
-    [
-        "",
-        "api",
-        "kubernetes.default.svc",
-        "https://kubernetes.default.svc",
-        "https://kubernetes.default.svc.cluster.local",
-    ]
-)
 TOKEN_PATH = "/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 LISTS = ("containers", "initContainers", "ephemeralContainers")
@@ -96,7 +88,11 @@ def owner_of(pod: Mapping[str, Any], node: str) -> tuple[str, str]:
     return "", name
 
 
-def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
+def spec_of(
+    pod: Mapping[str, Any],
+    automount: bool | None,
+    claimed: Mapping[str, HostPath] = MappingProxyType({}),
+) -> PodSpec:
     """Return the parts of a pod's specification that matter to an attacker inside it.
 
     Parameters
@@ -106,6 +102,8 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
         added them. For a manifest, labkit decides as the apiserver would.
     automount : bool or None
         ``automountServiceAccountToken`` of its service account.
+    claimed : mapping of str to HostPath
+        What is behind its claims, by the names of its volumes.
 
     Returns
     -------
@@ -130,16 +128,23 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
     containers: list[Container] = []
     secrets: dict[str, None] = {}
     token = False
+    audiences: dict[str, None] = {}
     ports: dict[int, None] = {}
     for name in LISTS:
         for item in sequence(spec, name):
             ports.update(dict.fromkeys(_host_ports(item)))
-            found = _container(spec, item, volumes)
+            found = _container(spec, item, volumes, claimed)
             if found is not None:
                 containers.append(found)
             for mount in sequence(item, "volumeMounts"):
                 volume = volumes.get(text_of(mount, "name"))
-                token = token or _has_token(volume) or _is_token(mount, volume)
+                if volume is not None and "projected" in volume:
+                    for audience in _audiences(volume):
+                        if audience:
+                            audiences[audience] = None
+                        else:
+                            token = True
+                token = token or _is_token(mount, volume)
                 secrets.update(dict.fromkeys(_volume_secrets(volume)))
             secrets.update(dict.fromkeys(_environment_secrets(item)))
     if not token and at(pod, "metadata", "uid") is None:
@@ -150,13 +155,19 @@ def spec_of(pod: Mapping[str, Any], automount: bool | None) -> PodSpec:
         host_network=bool(truth(spec, "hostNetwork")),
         host_users=truth(spec, "hostUsers") is not False,
         token=token,
+        audiences=tuple(sorted(audiences)) if audiences else (),
         containers=tuple(containers),
         secrets=tuple(secrets),
         host_ports=tuple(ports),
     )
 
 
-def _container(spec: Mapping[str, Any], item: Any, volumes: Mapping[str, Any]) -> Container | None:
+def _container(
+    spec: Mapping[str, Any],
+    item: Any,
+    volumes: Mapping[str, Any],
+    claimed: Mapping[str, HostPath],
+) -> Container | None:
     security = mapping(item, "securityContext")
     of_pod = mapping(spec, "securityContext")
     added = tuple(
@@ -167,7 +178,10 @@ def _container(spec: Mapping[str, Any], item: Any, volumes: Mapping[str, Any]) -
     )
     windows = {**mapping(of_pod, "windowsOptions"), **mapping(security, "windowsOptions")}
     root = _root(of_pod, security)
-    paths = tuple(sorted(_host_paths(item, volumes), key=lambda path: path.path))
+    mounted = list(_host_paths(item, volumes))
+    if claimed:
+        mounted += _claimed_paths(item, claimed)
+    paths = tuple(sorted(mounted, key=lambda path: path.path))
     found = Container(
         name=text_of(item, "name"),
         privileged=bool(truth(security, "privileged")),
@@ -224,12 +238,21 @@ def _host_paths(item: Any, volumes: Mapping[str, Any]) -> Iterator[HostPath]:
             yield HostPath(clean_path(f"{path}/{inside}"), bool(truth(mount, "readOnly")))
 
 
-def _has_token(volume: Any) -> bool:
+def _claimed_paths(item: Any, claimed: Mapping[str, HostPath]) -> Iterator[HostPath]:
+    for mount in (*sequence(item, "volumeMounts"), *sequence(item, "volumeDevices")):
+        found = claimed.get(text_of(mount, "name"))
+        if found is not None:
+            inside = text_of(mount, "subPath")
+            path = clean_path(f"{found.path}/{inside}") if found.path else ""
+            yield replace(found, path=path, read_only=bool(truth(mount, "readOnly")))
+
+
+def _audiences(volume: Any) -> Iterator[str]:
+    """Yield the audiences of a volume's tokens; without one, a token is for the apiserver."""
     for source in sequence(volume, "projected", "sources"):
         token = at(source, "serviceAccountToken")
-        if token is not None and text_of(token, "audience") in AUDIENCES:
-            return True
-    return False
+        if token is not None:
+            yield text_of(token, "audience")
 
 
 def _volume_secrets(volume: Any) -> Iterator[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.cluster.admission_hooks import HOOK_KINDS, admission_hooks
-from labkit.cluster.feature_gates import USER_NAMESPACES
+from labkit.cluster.feature_gates import USER_NAMESPACES, Features
 from labkit.cluster.objects.access import is_dump, objects
 from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
 from labkit.cluster.objects.facts import (
@@ -29,6 +29,7 @@ from labkit.cluster.objects.facts import (
 )
 from labkit.cluster.objects.network import NETWORK, ROUTES, NetworkObject
 from labkit.cluster.objects.pods import owner_of, spec_of
+from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
 from labkit.cluster.syntax.source import Source, Unknown, decode, unknown_of
@@ -55,7 +56,8 @@ ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 DUMP_COMMAND = (
     "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
     "clusterrolebindings,services,endpointslices,networkpolicies,ingresses,deployments,daemonsets,"
-    "statefulsets,cronjobs,validatingwebhookconfigurations,mutatingwebhookconfigurations -A -o json"
+    "statefulsets,cronjobs,persistentvolumes,persistentvolumeclaims,"
+    "validatingwebhookconfigurations,mutatingwebhookconfigurations -A -o json"
 )
 #: Of nodes with the control plane or with etcd; the last two are those of RKE and of MicroK8s.
 CONTROL_PLANE_LABELS = (
@@ -64,6 +66,15 @@ CONTROL_PLANE_LABELS = (
     "node-role.kubernetes.io/etcd",
     "node-role.kubernetes.io/controlplane",
     "node.kubernetes.io/microk8s-controlplane",
+)
+#: MicroK8s runs its apiserver in no pod, by default with AlwaysAllow: the addon rbac changes that.
+#: https://microk8s.io/docs/multi-user
+MICROK8S = ("microk8s.io/cluster", "node.kubernetes.io/microk8s-controlplane")
+ITS_APISERVER = "the apiserver of MicroK8s, which is in no pod, and whose default is AlwaysAllow"
+NO_APISERVER = "no pod of an apiserver in the dump"
+ITS_FLAGS_ARE = (
+    "its flags are not known: taken to ask Node and RBAC alone, with the admission plugins that "
+    "are on by default"
 )
 CHANGE = frozenset({"update", "patch", "*"})
 YAML = frozenset({".yaml", ".yml"})
@@ -148,11 +159,15 @@ def has_objects(folder: Path) -> bool:
 
 @dataclass
 class _EqualPods:
-    """Equal pods during the reading: their common labels, their names and nodes."""
+    """Equal pods during the reading: their common labels, their names and nodes.
+
+    `varied` has the keys of the labels in which they differ.
+    """
 
     labels: dict[str, Any]
     names: list[str] = field(default_factory=list)
     nodes: dict[str, None] = field(default_factory=dict)
+    varied: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -169,7 +184,9 @@ class Builder:
         By namespace and name.
     network : list of NetworkObject
     late : list of mapping
-        Pods whose service account was not yet read.
+        Pods whose service account, or whose claims, were not yet read.
+    claims : Claims
+        And the persistent volumes that they are bound to.
     groups : dict
         Equal pods.
     workloads : set of (str, str, str)
@@ -178,6 +195,10 @@ class Builder:
         Webhooks, policies and their bindings.
     apiservers : list of Apiserver
         By their pods.
+    apiserver_of_nodes : str
+        A node by whose labels the apiserver is MicroK8s'; empty for another apiserver.
+    unknowns_beside : list of Unknown
+        What is taken to be as usual.
     addresses : dict of str to (str, str)
         The namespaces and names of pods by their own addresses.
     """
@@ -193,12 +214,15 @@ class Builder:
     roles: dict[tuple[str, str], RbacRole] = field(default_factory=dict)
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
     late: list[Mapping[str, Any]] = field(default_factory=list)
+    claims: Claims = field(default_factory=Claims)
     groups: dict[tuple[object, ...], _EqualPods] = field(default_factory=dict)
     unread: list[Unknown] = field(default_factory=list)
     addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
+    apiserver_of_nodes: str = ""
+    unknowns_beside: list[Unknown] = field(default_factory=list)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
@@ -222,8 +246,10 @@ class Builder:
         except ValueError as error:
             self.unknowns.append(Unknown(path, None, f"{kind} {name}".strip(), str(error)))
 
-    def pod(self, item: Mapping[str, Any], namespace: str, name: str) -> None:
-        """Add a pod to the group of its equals."""
+    def pod(
+        self, item: Mapping[str, Any], namespace: str, name: str, *, late: bool = False
+    ) -> None:
+        """Add a pod to the group of its equals; a late one may have claims."""
         spec = mapping(item, "spec")
         if text_of(item, "status", "phase") in FINISHED:
             return
@@ -232,7 +258,8 @@ class Builder:
         account = text_of(spec, "serviceAccountName") or "default"
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
-        found = spec_of(item, known.automount if known else None)
+        claimed = self.claims.of_pod(item, namespace) if late else {}
+        found = spec_of(item, known.automount if known else None, claimed)
         made_by, owner = owner_of(item, node)
         key = (namespace, owner, account, found, node if found.near_host else "", made_by)
         labels = mapping(item, "metadata", "labels").items()
@@ -240,6 +267,7 @@ class Builder:
         if alike is None:
             alike = self.groups[key] = _EqualPods(dict(labels))
         elif alike.labels.items() != labels:
+            alike.varied.update(key for key, _ in alike.labels.items() ^ labels)
             alike.labels = {k: v for k, v in labels if alike.labels.get(k) == v}
         alike.names.append(name)
         if node:
@@ -268,11 +296,17 @@ class Builder:
         """Return the dump, with an unknown for every kind that is missing."""
         for item in self.late:
             try:
-                self.pod(item, _namespace(item), text_of(item, "metadata", "name"))
+                self.pod(item, _namespace(item), text_of(item, "metadata", "name"), late=True)
             except ValueError as error:
                 shown = str(item.get("metadata", ""))[:60]
                 self.unknowns.append(Unknown(self.name, None, f"Pod {shown}", str(error)))
         self.late.clear()
+        if self.apiserver_of_nodes and not self.apiservers:
+            self.apiservers.append(Apiserver(Features(complete=False), decides=ITS_APISERVER))
+            why = f"{ITS_APISERVER}, may allow more than RBAC does"
+            self.unknowns.append(Unknown(self.name, None, self.apiserver_of_nodes, why))
+        elif self.nodes and not self.apiservers:
+            self.unknowns_beside.append(Unknown(self.name, None, NO_APISERVER, ITS_FLAGS_ARE))
         for namespace, owner, _, _, _, made_by in self.groups:
             self.workloads.add((str(made_by), str(namespace), str(owner)))
         missing = {
@@ -295,6 +329,7 @@ class Builder:
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
             rbac=Rbac(tuple(aggregated(self.roles.values())), tuple(self.bindings.values())),
+            partial_roles=self._partial_roles(),
             aggregated=frozenset(it.name for it in self.roles.values() if it.selectors),
             workloads=frozenset(self.workloads),
             unknowns=(
@@ -303,6 +338,7 @@ class Builder:
                 *missing.values(),
                 *self._missing_roles(),
                 *self._missing_workloads(),
+                *self.unknowns_beside,
             ),
             unread=tuple(self.unread),
             gaps=(*self.unread, *self.unknowns, *lacking),
@@ -311,6 +347,7 @@ class Builder:
                 admission_hooks(self.hooks, self.kinds),
                 frozenset().union(*(it.disabled for it in self.apiservers)),
                 all(it.features.complete for it in self.apiservers),
+                any(it.configured for it in self.apiservers),
             ),
         )
 
@@ -336,12 +373,26 @@ class Builder:
                         at = found.source
                         yield Unknown(at.path, None, at.text, why)
 
+    def _partial_roles(self) -> frozenset[str]:
+        """Return the kinds of roles of which some may not be in the dump.
+
+        Every apiserver with RBAC makes the role cluster-admin, so all cluster roles have it.
+        """
+        found = {"Role", "ClusterRole"} - (set() if self.unread else self.kinds)
+        if ("", "cluster-admin") not in self.roles:
+            found.add("ClusterRole")
+        return frozenset(found)
+
     def _missing_roles(self) -> Iterator[Unknown]:
+        partial = self._partial_roles()
         for binding in self.bindings.values():
             home = "" if binding.role_kind == "ClusterRole" else binding.namespace
             if (home, binding.role) not in self.roles and binding.role != "cluster-admin":
-                source, why = binding.source, f"{binding.role_kind} {binding.role} does not exist"
-                yield Unknown(source.path, None, source.text, f"{why}: the binding has no effect")
+                source, role = binding.source, f"{binding.role_kind} {binding.role}"
+                why = f"{role} does not exist: the binding has no effect"
+                if binding.role_kind in partial:
+                    why = f"{role} is not in the dump: what the binding gives is not known"
+                yield Unknown(source.path, None, source.text, why)
 
     def _has_user_namespaces(self, node: str) -> bool:
         """Say whether a kubelet gives pods user namespaces by default; without, it ignores them."""
@@ -363,9 +414,8 @@ class Builder:
             nodes, names = tuple(alike.nodes), tuple(alike.names)
             if spec.host_users is False and not all(map(self._has_user_namespaces, nodes)):
                 spec = replace(spec, host_users=None)
-            yield PodGroup(
-                namespace, name, account, spec, nodes, names, labels, str(owner), str(made_by)
-            )
+            by, varied = (str(owner), str(made_by)), frozenset(alike.varied)
+            yield PodGroup(namespace, name, account, spec, nodes, names, labels, *by, varied)
 
 
 def _namespace(item: Mapping[str, Any]) -> str:
@@ -379,6 +429,8 @@ def _shown(kind: str, namespace: str, name: str) -> str:
 def _node(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     labels = mapping(item, "metadata", "labels")
     control_plane = any(label in labels for label in CONTROL_PLANE_LABELS)
+    if not to.apiserver_of_nodes and not labels.keys().isdisjoint(MICROK8S):
+        to.apiserver_of_nodes = str(at)
     version = text_of(item, "status", "nodeInfo", "kubeletVersion")
     to.nodes[name] = ClusterNode(name, control_plane, version)
 
@@ -390,11 +442,23 @@ def _one_namespace(to: Builder, item: Mapping[str, Any], _: str, name: str, at: 
 
 def _pod(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     metadata = mapping(item, "metadata")
-    if "uid" in metadata or "ServiceAccount" in to.kinds:
+    spec = item.get("spec")
+    if isinstance(spec, dict) and has_claims(spec):
+        # what it mounts depends on its claims and their volumes
+        to.late.append(item)
+    elif "uid" in metadata or "ServiceAccount" in to.kinds:
         to.pod(item, namespace, name)
     else:
         # whether a pod in a manifest gets a token depends on its service account
         to.late.append(item)
+
+
+def _volume(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    to.claims.add_volume(name, item)
+
+
+def _claim(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    to.claims.add_claim(namespace, name, item)
 
 
 def _account(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -470,6 +534,8 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "Node": _node,
     "Namespace": _one_namespace,
     "Pod": _pod,
+    "PersistentVolume": _volume,
+    "PersistentVolumeClaim": _claim,
     "ServiceAccount": _account,
     "Secret": _secret,
     "Role": _role,

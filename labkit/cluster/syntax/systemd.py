@@ -356,6 +356,19 @@ def expand(
     return result, missing
 
 
+def uses_variables(word: Word) -> bool:
+    """Say whether a word of a command line is, or has in it, a variable.
+
+    Examples
+    --------
+    >>> uses_variables(Word("--name=${NAME}", 1)), uses_variables(Word("$$ARGS", 1))
+    (True, False)
+    """
+    return bool(BARE_VARIABLE.match(word.text)) or any(
+        found[1] for found in VARIABLE.finditer(word.text)
+    )
+
+
 def parse_environment(text: str, path: str, unknowns: list[Unknown]) -> dict[str, tuple[str, int]]:
     r"""Return the variables of an EnvironmentFile, each with its value and line.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["at", "mapping", "selects", "sequence", "text_of", "truth", "words"]
+__all__ = ["at", "keys_of", "mapping", "selects", "sequence", "text_of", "truth", "words"]
 
 
 def at(value: Any, *keys: str) -> Any:
@@ -176,6 +176,18 @@ def words(item: Any, *keys: str) -> tuple[str, ...]:
         The value is not a list of texts.
     """
     return tuple(text_of({"": word}, "") for word in sequence(item, *keys))
+
+
+def keys_of(selector: Mapping[str, Any]) -> set[str]:
+    """Return the keys of the labels by which a selector selects.
+
+    Examples
+    --------
+    >>> keys_of({"matchLabels": {"app": "web"}})
+    {'app'}
+    """
+    by_expression = {text_of(item, "key") for item in sequence(selector, "matchExpressions")}
+    return {*mapping(selector, "matchLabels"), *by_expression}
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:

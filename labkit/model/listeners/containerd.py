@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 from labkit.cluster.syntax.source import Setting
 from labkit.cluster.syntax.urls import port_of
 from labkit.model.claims import Claim
-from labkit.model.listener import CONTAINERS, Anyone, Listener, socket_claims, socket_path
+from labkit.model.listener import (
+    CONTAINERS,
+    METRICS,
+    Anyone,
+    Listener,
+    plain_listener,
+    socket_claims,
+    socket_path,
+)
 from labkit.model.listeners._base import COMMANDS_THE_MACHINE, Gap, ListenerKind, Server, cis
 
 if TYPE_CHECKING:
@@ -46,6 +54,11 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
     port = it.given("grpc.tcp_address")
     if port and port.value:
         yield _tcp(it, port)
+    for role in ("debug", "metrics"):
+        said = it.setting(f"{role}.address")
+        # a path is a socket of root's (containerd's cmd/containerd/command/main.go)
+        if said.value and not said.value.startswith(("/", "unix:")):
+            yield plain_listener(it, role, said, "1338", METRICS)
 
 
 def _tcp(it: Component, address: Setting) -> Listener:
@@ -95,6 +108,14 @@ SERVER = Server(
             gaps={"client_authentication": Gap(references=cis("1.1 (file permissions)"))},
             by_design=COMMANDS_THE_MACHINE,
             protocol="unix",
+        ),
+        ListenerKind(
+            "containerd metrics",
+            gives=(),
+            impact=1,
+            by_design="containerd asks nobody on this port: it serves what it counts, or profiles",
+            for_everybody=True,
+            data=METRICS,
         ),
         ListenerKind(
             "containerd port",

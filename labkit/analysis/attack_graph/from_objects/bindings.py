@@ -116,8 +116,11 @@ class Bindings:
         """Write every step that a binding gives rise to."""
         for binding in self.cluster.dump.rbac.bindings:
             of = _role_of(binding)
+            lost = of not in self.roles and binding.role_kind in self.cluster.dump.partial_roles
             for who in self._subjects(binding):
                 self.give(who, of, binding.namespace, (str(binding.source),))
+                if lost:
+                    self._lost(who, binding)
         if authorizer := self.cluster.dump.authorizer:
             for name in (AUTHENTICATED, UNAUTHENTICATED):
                 who, grant = self.consequences.in_group(name), self.consequences.everything("")
@@ -128,8 +131,17 @@ class Bindings:
         for who in list(self.holders):
             self._together(who)
         for pods in self.cluster.dump.pods:
-            if pods.spec.token and writes_logs(pods):
-                self._by_log(pods)
+            others = self.consequences.other_tokens(pods)
+            if (pods.spec.token or others) and writes_logs(pods):
+                self._by_log(pods, "" if pods.spec.token else min(it for _, it in others))
+
+    def _lost(self, who: Foothold, binding: Binding) -> None:
+        """Write the step of one who is bound to a role that the dump lacks: it may allow all."""
+        self.holders.setdefault(who, Holder())
+        grant = self.consequences.everything(binding.namespace)
+        unknown = f"what {binding.role_kind} {binding.role} allows: it is not in the dump"
+        why = (str(binding.source),)
+        self._add("granted-everything", who, grant, why, MEMBERSHIP, unknown)
 
     def _subjects(self, binding: Binding) -> Iterable[Foothold]:
         for kind, namespace, name in binding.subjects:
@@ -600,7 +612,7 @@ class Bindings:
                 found.update(dict.fromkeys(pods.nodes))
         return list(found)
 
-    def _by_log(self, pods: PodGroup) -> None:
+    def _by_log(self, pods: PodGroup, found_out: str) -> None:
         """Write the step of a pod that links files into its node's logs, and has them read.
 
         The kubelet serves ``/var/log`` as root, and follows links.
@@ -616,7 +628,7 @@ class Bindings:
                     grants = [it for each in gives for it in to.given(each, node)]
                     where = f"Pod {pods.namespace}/{pods.pods[0]}: writes /var/log of Node {node}"
                     why = (where, *part.because)
-                    unknown = IGNORED if pods.spec.host_users is None else ""
+                    unknown = doubts(IGNORED if pods.spec.host_users is None else "", found_out)
                     self.builder.add("node-log-symlink", inside(pods), grants, why, 1.5, unknown)
 
 

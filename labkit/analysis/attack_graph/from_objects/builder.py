@@ -13,7 +13,7 @@ from functools import cache, cached_property
 
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
-from labkit.cluster.feature_gates import EXEC_ASKS_FOR_CREATE, Features
+from labkit.cluster.feature_gates import EXEC_ASKS_FOR_CREATE, POD_SECURITY, Features
 from labkit.cluster.objects.facts import UNREAD, Dump, NetworkPolicy, PodGroup, SecretName
 from labkit.cluster.versions import Version, apiserver_versions
 from labkit.model import Foothold
@@ -36,6 +36,15 @@ __all__ = [
 #: The cost of what nobody has to do: belonging to a group, having what one is granted.
 MEMBERSHIP = 0.01
 BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
+#: The audiences that usual apiservers take: those of kubeadm's issuer, and older ones.
+AUDIENCES = frozenset(
+    [
+        "api",
+        "kubernetes.default.svc",
+        "https://kubernetes.default.svc",
+        "https://kubernetes.default.svc.cluster.local",
+    ]
+)
 BOOTSTRAPPERS = "system:bootstrappers"
 #: The group that kubeadm gives its bootstrap tokens by default.
 KUBEADM_TOKENS = f"{BOOTSTRAPPERS}:kubeadm:default-node-token"
@@ -98,8 +107,7 @@ class ClusterIndex:
         self.policies_of: dict[str, list[NetworkPolicy]] = defaultdict(list)
         for policy in dump.network_policies:
             self.policies_of[policy.namespace].append(policy)
-        off = dump.admission.is_off("PodSecurity")
-        self.levels = {item.name: "" if off else item.enforce for item in dump.namespaces}
+        enforced = {item.name: item.enforce for item in dump.namespaces}
         self.control_plane = {item.name for item in dump.nodes if item.control_plane}
         nodes = dict.fromkeys(item.name for item in dump.nodes)
         for item in dump.accounts:
@@ -124,8 +132,9 @@ class ClusterIndex:
                 self.tokens_of[secret.namespace].append(secret)
                 self.tokens_named[secret.name].append(secret)
         self.nodes = tuple(nodes)
-        every = (self.levels, self.accounts_of, self.pods_of, self.tokens_of)
+        every = (enforced, self.accounts_of, self.pods_of, self.tokens_of)
         self.namespaces = tuple(dict.fromkeys(name for some in every for name in some))
+        self.levels = {home: self._level(enforced.get(home)) for home in self.namespaces}
         self._by_pod: dict[tuple[str, str], PodGroup] = {}
         self.hooks = dump.admission.called
         labels = {item.name: item.labels for item in dump.namespaces}
@@ -134,6 +143,20 @@ class ClusterIndex:
         }
         self._objections: dict[Action, str] = {}
 
+    def _level(self, enforced: str | None) -> str:
+        """Return what Pod Security enforces, by a namespace's label; None if it is not known."""
+        off, has = self.dump.admission.is_off("PodSecurity"), self._has_pod_security
+        if off or has is False:
+            return ""
+        if enforced is None or off is None or self.dump.admission.configured:
+            return UNREAD
+        return enforced if has or not enforced else UNREAD
+
+    @cached_property
+    def _has_pod_security(self) -> bool | None:
+        found = {it.has(POD_SECURITY) for it in self.features}
+        return found.pop() if len(found) == 1 else None
+
     @property
     def without_secrets(self) -> bool:
         """Whether the dump has no secrets, so that nobody knows which of them hold a token."""
@@ -141,24 +164,22 @@ class ClusterIndex:
 
     def open(self, namespace: str) -> bool:
         """Say whether Pod Security lets privileged pods into a namespace, or may do so."""
-        return self.levels.get(namespace, "") not in {"baseline", "restricted"}
+        return self.levels.get(namespace, UNREAD) not in {"baseline", "restricted"}
 
     def may_refuse(self, namespace: str) -> bool:
         """Say whether Pod Security keeps privileged pods out of a namespace, or may do so."""
-        return not self.open(namespace) or self.levels.get(namespace) == UNREAD
+        return not self.open(namespace) or self.levels.get(namespace, UNREAD) == UNREAD
 
     def level(self, namespace: str) -> str:
         """Return what Pod Security does in a namespace, in words."""
-        level = self.levels.get(namespace)
-        if level is None:
-            return f"Namespace {namespace} is not in the dump"
+        level = self.levels.get(namespace, UNREAD)
         if level == UNREAD:
             return f"Namespace {namespace}: what Pod Security enforces could not be read"
         return f"Namespace {namespace}: Pod Security enforces {level or 'nothing'}"
 
     def doubt(self, namespace: str) -> str:
         """Return what has to be found out about Pod Security in a namespace; "" for nothing."""
-        unread = self.levels.get(namespace) == UNREAD
+        unread = self.levels.get(namespace, UNREAD) == UNREAD
         return f"what Pod Security refuses in {namespace}" if unread else ""
 
     def objection(self, action: Action) -> str:
@@ -183,6 +204,15 @@ class ClusterIndex:
                 where = f" in {home}" if home else ""
                 return f"what {hook.name} answers to: {action}{where} ({hook.source.path})"
         return ""
+
+    def takes(self, audience: str) -> str | None:
+        """Return what has to be found out for tokens of an audience to be taken; None if not."""
+        known = [it.audiences for it in self.dump.apiservers]
+        if any(it and audience in it for it in known) or (not known and audience in AUDIENCES):
+            return ""
+        if known and None not in known:
+            return None
+        return f"whether the apiserver takes tokens for {audience}"
 
     def without(self, plugin: str) -> str | None:
         """Return what has to be found out for an admission plugin to be off; None if it is on."""

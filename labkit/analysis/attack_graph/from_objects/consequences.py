@@ -361,6 +361,10 @@ class Consequences:
         if pods.spec.token:
             why = (f"{where}: a token of its service account is mounted",)
             add("mounted-token", foothold, [account(pods.namespace, pods.account)], why)
+        for audience, unknown in self.other_tokens(pods):
+            why = (f"{where}: a token of its service account for {audience} is mounted",)
+            mine = [account(pods.namespace, pods.account)]
+            add("mounted-token", foothold, mine, why, unknown=unknown)
         for name in pods.spec.secrets:
             self.token_in_secret(foothold, pods.namespace, name)
         for way in escapes(pods):
@@ -371,6 +375,27 @@ class Consequences:
                     grants = [self.admin()]
                     unknown = f"whether Node {node} runs a control plane whose keys are there"
                 add(way.name, foothold, grants, why, way.cost, unknown)
+                if way.gives == TOKENS:
+                    self._other_tokens_on(foothold, node, (way.name, way.cost, way.unknown), why)
+
+    def other_tokens(self, pods: PodGroup) -> list[tuple[str, str]]:
+        """Return the other audiences of a pod's tokens, each with what has to be found out.
+
+        Without those that an apiserver is known to refuse.
+        """
+        if pods.spec.token:
+            return []
+        found = ((it, self.cluster.takes(it)) for it in pods.spec.audiences)
+        return [(it, unknown) for it, unknown in found if unknown is not None]
+
+    def _other_tokens_on(
+        self, foothold: Foothold, node: str, way: tuple[str, float, str], why: tuple[str, ...]
+    ) -> None:
+        name, cost, unknown = way
+        for pods in self.cluster.pods_on.get(node, ()):
+            for _, found_out in self.other_tokens(pods):
+                mine = [account(pods.namespace, pods.account)]
+                self.builder.add(name, foothold, mine, why, cost, doubts(unknown, found_out))
 
     def given(self, gives: str, node: str) -> list[Foothold]:
         """Return what an escape gives on a node; nothing where the node does not have it."""

@@ -14,13 +14,29 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     inside,
 )
 from labkit.cluster.objects.facts import NetworkPolicy, PodGroup, Service
-from labkit.cluster.syntax.values import selects
+from labkit.cluster.syntax.values import keys_of, selects
 from labkit.model.footholds import OUTSIDE
 
 __all__ = ["write_entry_points"]
 
 #: The cost of a flaw in whatever the pod runs: it has to be found first.
 FLAW = 3.0
+#: The daemon sets of network plugins that apply network policies, as their own manifests and those
+#: of distributions name them. Flannel does not.
+#: https://kubernetes.io/docs/tasks/administer-cluster/declare-network-policy/
+PLUGINS = frozenset(
+    [
+        ("calico-system", "calico-node"),
+        ("kube-system", "antrea-agent"),
+        ("kube-system", "calico-node"),
+        ("kube-system", "canal"),
+        ("kube-system", "cilium"),
+        ("kube-system", "kube-router"),
+        ("kube-system", "rke2-canal"),
+        ("kube-system", "weave-net"),
+        ("openshift-ovn-kubernetes", "ovnkube-node"),
+    ]
+)
 
 
 def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
@@ -39,7 +55,13 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
     The pods behind it are reached unless network policies select them and none of these lets in
     callers that are not pods or, from a router, pods of other namespaces. The pod is then taken
     over through a flaw in what it runs. That flaw is assumed (ATT&CK T1190), and costs more than
-    using what one has. A container's port on its node is called like a NodePort.
+    using what one has. A container's port on its node is called like a NodePort. A policy closes
+    something only if a network plugin of :data:`PLUGINS` runs on the nodes of the pods: without
+    one that implements them, policies have no effect.
+
+    References
+    ----------
+    https://kubernetes.io/docs/concepts/services-networking/network-policies/#prerequisites
     """
     behind: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for item in cluster.dump.endpoints:
@@ -51,23 +73,26 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
             if it := services.get((order.namespace, name)):
                 shown = f"Ingress {order.namespace}/{order.name} -> {_service(it)}"
                 ways.append((it, shown, True))
+    applied = _nodes_with_plugin(cluster)
     for service, shown, by_pod in ways:
         for pods in _behind(cluster, service, behind.get((service.namespace, service.name))):
             policies = list(_policies(cluster, pods))
             lets_in = [it for it in policies if it.from_outside or (by_pod and it.from_namespaces)]
             why, unknown = (shown, _policy(pods, lets_in)), ""
-            if policies and not lets_in and pods.spec.host_network:
+            if policies and not lets_in:
                 why = (shown, f"NetworkPolicy {policies[0].namespace}/{policies[0].name}")
-                unknown = "whether the network plugin applies policies to pods with hostNetwork"
+                unknown = _doubt(pods, applied)
             if lets_in or not policies or unknown:
                 builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW, unknown)
     for pods in cluster.dump.pods:
         # the ports of a static pod are the control plane's own
         if pods.spec.host_ports and pods.kind != "Node":
-            _by_host_port(cluster, builder, pods)
+            _by_host_port(cluster, builder, pods, applied)
 
 
-def _by_host_port(cluster: ClusterIndex, builder: StepBuilder, pods: PodGroup) -> None:
+def _by_host_port(
+    cluster: ClusterIndex, builder: StepBuilder, pods: PodGroup, applied: frozenset[str]
+) -> None:
     ports = ", ".join(map(str, pods.spec.host_ports))
     shown = f"Pod {pods.namespace}/{pods.pods[0]}: hostPort {ports}"
     if pods.spec.host_network:
@@ -78,9 +103,38 @@ def _by_host_port(cluster: ClusterIndex, builder: StepBuilder, pods: PodGroup) -
         return
     policies = list(_policies(cluster, pods))
     lets_in = [it for it in policies if it.from_outside]
-    if lets_in or not policies:
-        why = (shown, _policy(pods, lets_in))
-        builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW)
+    why, unknown = (shown, _policy(pods, lets_in)), ""
+    if policies and not lets_in:
+        why = (shown, f"NetworkPolicy {policies[0].namespace}/{policies[0].name}")
+        unknown = _doubt(pods, applied)
+    if lets_in or not policies or unknown:
+        builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW, unknown)
+
+
+def _nodes_with_plugin(cluster: ClusterIndex) -> frozenset[str]:
+    """Return the nodes on which a pod of a network plugin runs that applies network policies."""
+    found = (
+        group.nodes
+        for group in cluster.dump.pods
+        if group.kind == "DaemonSet" and (group.namespace, group.owner) in PLUGINS
+    )
+    return frozenset(node for nodes in found for node in nodes)
+
+
+def _doubt(pods: PodGroup, applied: frozenset[str]) -> str:
+    """Return what has to be found out for a policy not to close the way to a pod; "" for nothing.
+
+    Parameters
+    ----------
+    pods : PodGroup
+    applied : frozenset of str
+        The nodes where policies are applied.
+    """
+    if not pods.nodes or not applied.issuperset(pods.nodes):
+        return "whether the network plugin applies network policies"
+    if pods.spec.host_network:
+        return "whether the network plugin applies policies to pods with hostNetwork"
+    return ""
 
 
 def _behind(
@@ -91,12 +145,23 @@ def _behind(
         return cluster.named(service.namespace, names)
     wanted = set(service.selector)
     here = cluster.pods_of.get(service.namespace, ())
-    return [pods for pods in here if wanted and wanted <= set(pods.labels)]
+    return [
+        pods
+        for pods in here
+        # one of the group may have a label in which they differ
+        if wanted and {it for it in wanted if it[0] not in pods.varied} <= set(pods.labels)
+    ]
 
 
 def _policies(cluster: ClusterIndex, pods: PodGroup) -> Iterator[NetworkPolicy]:
     for policy in cluster.policies_of.get(pods.namespace, ()):
-        if "Ingress" in policy.directions and selects(policy.selector, dict(pods.labels)):
+        # a policy that selects by a label in which they differ may leave one of them open
+        differ = not pods.varied.isdisjoint(keys_of(policy.selector))
+        if (
+            "Ingress" in policy.directions
+            and not differ
+            and selects(policy.selector, dict(pods.labels))
+        ):
             yield policy
 
 

@@ -21,6 +21,7 @@ CONFIG, PERSON = "config", "person"
 #: What has to be found out where a pod asks for a user namespace, and the cluster may ignore it.
 IGNORED = "whether the node has user namespaces: Kubernetes before 1.33 ignores hostUsers"
 HOST_PROCESS = "host-process"
+OF_OTHERS = "whether another container of the node has no more capabilities than this one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,11 @@ class Escape:
 WRITABLE = (
     "/bin",
     "/boot",
+    "/etc/NetworkManager/dispatcher.d",
     "/etc/anacrontab",
+    "/etc/apt/apt.conf.d",
     "/etc/bash.bashrc",
+    "/etc/cloud",
     "/etc/cni/net.d",
     "/etc/containerd",
     "/etc/cron.d",
@@ -88,6 +92,7 @@ WRITABLE = (
     "/etc/systemd/system",
     "/etc/systemd/system-generators",
     "/etc/udev/rules.d",
+    "/etc/update-motd.d",
     "/lib",
     "/lib64",
     "/opt/bin",
@@ -130,6 +135,15 @@ WRITABLE_OF_DISTRIBUTIONS = (
     "/var/lib/rancher/rke2/data",
     "/var/snap/microk8s",
 )
+#: Paths through which a writer may become root, each with what has to be found out.
+MAYBE_WRITABLE = {
+    # https://kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/device-plugins/: a
+    # plugin answers with mounts and devices for the containers that ask for its resource
+    "/var/lib/kubelet/device-plugins": "whether a pod asks for a resource of this plugin",
+    "/var/lib/kubelet/plugins_registry": "whether a pod asks for what this plugin gives",
+    # cgroups(7), release_agent; Linux 5.17 asks for CAP_SYS_ADMIN
+    "/sys/fs/cgroup": "whether the node has cgroups of version 1, and an older kernel",
+}
 #: Sockets of container runtimes: a read-only mount does not keep anybody from connecting.
 SOCKETS = (
     "/run/containerd/containerd.sock",
@@ -145,7 +159,11 @@ SOCKETS = (
     "/run/systemd/private",
 )
 #: As the folders of distributions above.
-SOCKETS_OF_DISTRIBUTIONS = ("/var/snap/microk8s/common/run/containerd.sock",)
+SOCKETS_OF_DISTRIBUTIONS = (
+    # Talos' machined, which asks nobody on its socket
+    "/system/run/machined/machine.sock",
+    "/var/snap/microk8s/common/run/containerd.sock",
+)
 #: The sockets that a group of the node may open; the others are root's.
 SOCKETS_OF_A_GROUP = (
     "/run/containerd/containerd.sock",
@@ -155,12 +173,13 @@ SOCKETS_OF_A_GROUP = (
     "/run/k0s/containerd.sock",
     "/run/k3s/containerd/containerd.sock",
     "/run/podman/podman.sock",
-    *SOCKETS_OF_DISTRIBUTIONS,
+    "/var/snap/microk8s/common/run/containerd.sock",
 )
 #: What can be read where, and what it gives.
 READABLE = (
     ("/var/lib/kubelet/pki", KUBELET),
     ("/etc/kubernetes/kubelet.conf", KUBELET),
+    ("/var/lib/kubelet/kubeconfig", KUBELET),
     ("/var/lib/kubelet/pods", TOKENS),
     ("/etc/kubernetes/pki", PKI),
     ("/etc/kubernetes/admin.conf", PKI),
@@ -168,7 +187,8 @@ READABLE = (
     ("/etc/kubernetes/controller-manager.conf", PKI),
     ("/var/lib/etcd", ETCD),
 )
-#: The same of distributions. Those of k3s, RKE2, k0s, MicroK8s, kubespray, minikube and kops.
+#: The same of distributions. Those of k3s, RKE2, k0s, MicroK8s, kubespray, minikube, kops,
+#: OpenShift (3 and 4) and Talos.
 READABLE_OF_DISTRIBUTIONS = (
     ("/var/lib/rancher/k3s/agent", KUBELET),
     ("/var/lib/rancher/rke2/agent", KUBELET),
@@ -187,6 +207,10 @@ READABLE_OF_DISTRIBUTIONS = (
     ("/etc/etcd", PKI),
     ("/var/lib/minikube/certs", PKI),
     ("/srv/kubernetes", PKI),
+    ("/etc/kubernetes/static-pod-resources", PKI),
+    ("/etc/origin", PKI),
+    ("/system/secrets", PKI),
+    ("/system/state", PKI),
 )
 #: Where people keep what they log in with, and their kubeconfigs.
 HOMES = ("/home", "/root")
@@ -233,7 +257,10 @@ DISTRIBUTIONS = (
     "/etc/kubernetes/ssl",
     "/etc/rancher",
     "/etc/ssl/etcd",
+    "/etc/kubernetes/static-pod-resources",
+    "/etc/origin",
     "/srv/kubernetes",
+    "/system",
     "/var/lib/k0s",
     "/var/lib/minikube",
     "/var/lib/rancher",
@@ -293,17 +320,37 @@ def _ways(group: PodGroup, it: Container) -> Iterator[Escape]:
         yield Escape("mount-from-container", ROOT, f"{who}: SYS_ADMIN", 2.0)
     if group.spec.host_pid and (every or {"SYS_PTRACE", "SYS_ADMIN"} & set(it.capabilities)):
         yield Escape("host-process-injection", ROOT, f"{who}: hostPID and SYS_PTRACE", 1.5)
+    if group.spec.host_pid:
+        # /proc/PID/root leads into the other containers of root (proc(5); ptrace(2), access mode
+        # PTRACE_MODE_READ_FSCREDS)
+        yield Escape("read-host-processes", TOKENS, f"{who}: hostPID", 2.0, OF_OTHERS)
+    if "SYS_RAWIO" in it.capabilities:
+        unknown = "whether the node's disk or memory can be reached by I/O ports"
+        yield Escape("raw-io", ROOT, f"{who}: SYS_RAWIO", 3.0, unknown)
+    if {"BPF", "PERFMON"} <= set(it.capabilities):
+        unknown = "whether eBPF programs of the container may see the node's kernel"
+        yield Escape("load-ebpf", ROOT, f"{who}: BPF and PERFMON", 3.0, unknown)
     for mounted in it.host_paths:
-        yield from _by_path(mounted, f"{who}: hostPath {mounted.path}")
+        by = f"{mounted.by}: " if mounted.by else ""
+        yield from _by_path(mounted, f"{who}: {by}hostPath {mounted.path}".rstrip())
 
 
 def _by_path(mounted: HostPath, why: str) -> Iterator[Escape]:
     """Yield the escapes of a container that is root by way of one path of the node."""
     path = mounted.path
+    if mounted.unknown:
+        name = "read-host-path" if mounted.read_only else "write-host-path"
+        yield Escape(name, ROOT, why, 2.0, mounted.unknown)
+    if not path:
+        return
     if _any(path, SOCKETS, SOCKETS_OF_DISTRIBUTIONS):
         yield Escape("runtime-socket", ROOT, why, 1.0)
     if not mounted.read_only and _any(path, WRITABLE, WRITABLE_OF_DISTRIBUTIONS):
         yield Escape("write-host-path", ROOT, why, 1.5)
+    if not mounted.read_only:
+        for place, unknown in MAYBE_WRITABLE.items():
+            if touches(path, place) and path != "/":
+                yield Escape("write-host-path", ROOT, why, 2.5, unknown)
     if path.endswith(PUBLIC):
         return
     name, how = "read-host-path", f"{why}{', read-only' * mounted.read_only}"
@@ -334,6 +381,8 @@ def _any(path: str, places: tuple[str, ...], of_distributions: tuple[str, ...]) 
 def _by_group(it: Container) -> Iterator[Escape]:
     """Yield the escapes of a container that is not root: a group may open a runtime's socket."""
     for mounted in it.host_paths if it.groups else ():
+        if not mounted.path:
+            continue
         sockets = [place for place in SOCKETS_OF_A_GROUP if touches(mounted.path, place)]
         if sockets:
             why = f"container {it.name}: hostPath {mounted.path}"
@@ -354,7 +403,7 @@ def writes_logs(group: PodGroup) -> bool:
     True
     """
     return group.spec.host_users is not False and any(
-        it.root and not path.read_only and touches(path.path, "/var/log")
+        it.root and path.path and not path.read_only and touches(path.path, "/var/log")
         for it in group.spec.containers
         for path in it.host_paths
     )
