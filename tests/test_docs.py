@@ -243,3 +243,21 @@ def test_each_symptom_of_troubleshooting_has_one_command() -> None:
     assert len(rows) > 20
     for row in rows:
         assert re.search(r"\| `(labkit|docker) [^`]+` \|$", row), row
+
+
+def test_whatever_status_warns_of_is_a_symptom() -> None:
+    from labkit.lab import LabStatus
+
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    for reached, words in (
+        (("172.17.0.1",), ("REACHES THE DOCKER HOST", "was made from other files")),
+        (("unknown",), ("not known whether", "reaches the Docker host")),
+    ):
+        said = " ".join(
+            LabStatus("a", "b", "ready", {}, reached=reached, other_files=True).warnings
+        )
+        for word in words:
+            assert word in said
+            assert f"`{word}" in text, word
+    for state in ("incomplete", "stopped", "broken", "interrupted"):
+        assert re.search(rf"`status` says .*{state}", text), state

@@ -68,8 +68,11 @@ def verify(
         for lab in labs:
             for line in () if as_json else found[lab.mode]:
                 typer.echo(f"{lab.mode}: {line}")
-            count = len(found[lab.mode])
-            word = "as it came up" if not count else f"{count} differences"
+            word = "as it came up"
+            if count := len(found[lab.mode]):
+                plural = "s" if count > 1 else ""
+                command = f"labkit reset --name {lab.name} --mode {lab.mode}"
+                word = f"{count} difference{plural}; next: {command}"
             say(f"lab {lab.name} ({lab.mode}): {word}", quiet=quiet)
         raise typer.Exit(1 if any(found.values()) else 0)
     report = sum(in_parallel(labs, probe), start=Report([]))

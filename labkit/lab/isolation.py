@@ -126,7 +126,7 @@ def answering_host_addresses(
 def _answering(client: docker.DockerClient, network: Network, name: str, mode: str) -> list[str]:
     running = [c for c in find_nodes(client, name, mode) if c.status == "running"]
     # the attacker's machine is the quietest
-    running.sort(key=lambda container: container.labels["labkit.role"] != "attacker")
+    running.sort(key=lambda container: container.labels.get("labkit.role") != "attacker")
     ends = [end for container in running if (end := _end(container, network))]
     if len(running) < 2 or len(ends) != len(running):
         return [UNKNOWN]

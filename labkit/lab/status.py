@@ -212,7 +212,7 @@ def status_of(
     if set(machines.values()) == {"exited"}:
         return LabStatus(name, mode, "stopped", machines)
     gone = [name for name in wanted if name not in nodes]
-    roles = {container.labels["labkit.role"]: node for node, container in nodes.items()}
+    roles = {container.labels.get("labkit.role", ""): node for node, container in nodes.items()}
     master = roles.get("master", "")
     asked = {master: kubeconfig} if kubeconfig else {}
     with ThreadPoolExecutor(max_workers=1) as pool:

@@ -13,8 +13,14 @@ from labkit.verification.report import Row
 
 __all__ = ["contains", "content_rows"]
 
-#: Kinds that are read always: a binding that is in no manifest gives rights.
-ALWAYS = ("Secret", "RoleBinding", "ClusterRoleBinding")
+#: Kinds of which the lab has only those of the manifests: a binding gives rights, a pod runs what
+#: nobody wrote down, and a policy refuses or changes requests.
+ONLY_OURS = (
+    *("RoleBinding", "ClusterRoleBinding", "Pod", "NetworkPolicy"),
+    *("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"),
+)
+#: Kinds that are read always.
+ALWAYS = ("Secret", *ONLY_OURS)
 #: Kubernetes gives this label to its own roles and bindings.
 OWN = "kubernetes.io/bootstrapping"
 #: The fields that are compared; Kubernetes adds defaults to all others.
@@ -117,14 +123,20 @@ def _objects(lab: Lab) -> Iterator[tuple[str, str, str]]:
             yield _name(document), "missing", source
         elif not all(contains(item.get(key), document[key]) for key in FIELDS if document.get(key)):
             yield _name(document), "different", source
+        elif not contains(_labels(item), _labels(document)):
+            # a namespace's labels say which pods it lets in
+            yield _name(document), "different", source
     for secret in env.secrets:
         name = f"Secret {secret.namespace}/{secret.name}"
         if set(secret.keys) - set(there.get(name, {}).get("data", {})):
             yield name, "missing", "secrets.yaml"
     known = {_name(document) for document, _ in documents}
     for name, item in there.items():
-        kind, marks = item["kind"], item["metadata"].get("labels", {})
-        if kind.endswith("RoleBinding") and name not in known and OWN not in marks:
+        about = item["metadata"]
+        ours = name in known or OWN in _labels(item)
+        # what a controller made of something else, and what is just being deleted
+        passes = about.get("ownerReferences") or about.get("deletionTimestamp")
+        if item["kind"] in ONLY_OURS and not ours and not passes:
             yield name, "not in the environment", "manifests"
 
 
@@ -132,3 +144,7 @@ def _name(item: Any) -> str:
     about = item["metadata"]
     place = f"{about['namespace']}/" if about.get("namespace") else ""
     return f"{item['kind']} {place}{about['name']}"
+
+
+def _labels(item: Any) -> dict[str, str]:
+    return item["metadata"].get("labels") or {}

@@ -61,6 +61,9 @@ class FakeLab:
     def status(self) -> LabStatus:
         return LabStatus(self.name, self.mode, "stopped", {"master": "exited"})
 
+    def drift(self) -> list[str]:
+        return ["worker1: units: kube-proxy.service is gone"] * (self.mode == "hardened")
+
     def exec(self, node: str, argv: list[str], **more: Any) -> Output:
         self.note("exec", node, argv, more)
         return self.output
@@ -369,6 +372,19 @@ def test_logs_are_printed(fake: type[FakeLab]) -> None:
     result = run("logs", "worker1", "kubelet", "-m", "insecure", "-n", "3")
     assert result.stdout == "first\nlast\n"
     assert fake.calls == [("insecure", "default", "logs", "worker1", "kubelet", 3)]
+
+
+def test_verify_of_the_state_names_what_differs_and_what_to_run() -> None:
+    same = run("verify", "--state", "-m", "insecure")
+    assert (same.exit_code, same.stdout) == (0, "")
+    assert same.stderr == "lab default (insecure): as it came up\n"
+    other = run("verify", "--state")
+    assert other.exit_code == 1
+    assert other.stdout == "hardened: worker1: units: kube-proxy.service is gone\n"
+    reset = "labkit reset --name default --mode hardened"
+    assert f"lab default (hardened): 1 difference; next: {reset}\n" in other.stderr
+    shown = json.loads(run("verify", "--state", "--json", "-q").stdout)
+    assert shown == {"insecure": [], "hardened": ["worker1: units: kube-proxy.service is gone"]}
 
 
 @pytest.mark.parametrize(("verdict", "status"), [("agree", 0), ("disagree", 1), ("unprobed", 2)])

@@ -1,4 +1,4 @@
-"""Every component and machine stopped, frozen, paused or removed: each command ends and says why.
+"""Every component and machine stopped, frozen, paused, removed or full: commands say so and end.
 
 CI tries one fault. All of one mode: ``LABKIT_ALL_FAULTS=1 pytest tests/lab/test_faults.py
 -s``, which prints the seconds of each command.
@@ -24,6 +24,12 @@ from labkit.lab.status import list_labs
 MODE = os.environ.get("LABKIT_ALL_FAULTS_MODE", "hardened")
 #: Seconds in which a command ends; a machine with other work gets more.
 BOUND_S = 30.0 * (1.0 if os.environ.get("LABKIT_ALL_FAULTS") else 2.0)
+#: Seconds in which status ends: three for the machines' answers, and its own start. A share in CI
+#: has other work beside it.
+STATUS_S = 5.0 if os.environ.get("LABKIT_ALL_FAULTS") else BOUND_S
+#: By role, a folder on which a small volume that is full is mounted. The attacker's machine may
+#: mount nothing.
+FULL = {"etcd": "/var/lib/etcd", "master": "/var/log", "worker": "/var/log"}
 
 
 def faults() -> list[tuple[str, str, str]]:
@@ -31,6 +37,7 @@ def faults() -> list[tuple[str, str, str]]:
     found = []
     for node in read_environment(MODE).nodes:
         found += [(node.name, "", how) for how in ("stopped", "frozen", "paused", "removed")]
+        found += [(node.name, "", "full")] if node.role in FULL else []
         for unit in units(node):
             found += [(node.name, unit, "stopped")]
             if unit.endswith(".service"):
@@ -50,11 +57,13 @@ def damage(lab: Any, node: str, unit: str, how: str) -> None:
         # containerd and dockerd do not end before their own children
         lab.exec(node, ["systemctl", *word, unit], timeout=60)
         return
+    room = FULL.get(lab.environment.node(node).role, "")
     actions: dict[str, Callable[[], object]] = {
         "stopped": machine.kill,
         "frozen": lambda: machine.kill(signal="STOP"),
         "paused": machine.pause,
         "removed": lambda: machine.remove(force=True),
+        "full": lambda: lab.exec(node, ["mount", "-t", "tmpfs", "-o", "size=1m", "none", room]),
     }
     actions[how]()
     lab._forget()
@@ -94,6 +103,18 @@ def complaints(node: str, results: list[tuple[str, int, float, str]]) -> list[st
     return found
 
 
+def test_every_machine_and_component_has_its_faults() -> None:
+    found = faults()
+    for node in read_environment(MODE).nodes:
+        own = {how for name, unit, how in found if (name, unit) == (node.name, "")}
+        attacker = node.role == "attacker"
+        kinds = {"stopped", "frozen", "paused", "removed", "full"}
+        assert own == kinds - ({"frozen", "full"} if attacker else set())
+        for unit in units(node):
+            own = {how for name, it, how in found if (name, it) == (node.name, unit)}
+            assert own == {"stopped", *(["frozen"] if unit.endswith(".service") else [])}
+
+
 @pytest.mark.parametrize(("node", "unit", "how"), FAULTS)
 def test_every_command_ends_and_says_what_is_wrong(
     node: str, unit: str, how: str, labs: dict[str, Any]
@@ -104,6 +125,8 @@ def test_every_command_ends_and_says_what_is_wrong(
     bad = []
     status = run(lab, "status")
     print(f"  status: {status[2]:.1f} s")
+    if status[2] > STATUS_S:
+        bad.append(f"status took {status[2]:.1f} s")
     if node not in status[3] or " ready " in status[3]:
         bad.append(f"status is not true: {status[3]}")
     (listed,) = (one for one in list_labs(lab.client) if (one.name, one.mode) == (lab.name, MODE))
@@ -136,6 +159,13 @@ def test_every_command_ends_and_says_what_is_wrong(
             bad.append(f"{refused[0]} went on in a lab that is broken")
     came_back = run(lab, "reset")
     print(f"  reset: exit {came_back[1]}, {came_back[2]:.1f} s")
+    if how == "full":
+        if not came_back[1] or "no space left" not in came_back[3]:
+            bad.append(f"reset does not say that there is no room: {came_back[3][-500:]}")
+        bad += complaints(node, [came_back])
+        # lazily, since a program may have opened a file there
+        lab.exec(node, ["umount", "--lazy", FULL[lab.environment.node(node).role]])
+        came_back = run(lab, "reset")
     if came_back[1]:
         if "next: labkit up" not in came_back[3]:
             bad.append(f"reset: {came_back[3][-500:]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -13,12 +14,12 @@ import pytest
 
 from labkit import agents
 from labkit.agents import fingerprint
-from labkit.lab.fingerprint import differences, set_by_people
+from labkit.lab.fingerprint import _etcd, differences, set_by_people
+from labkit.lab.machine import Output
 from labkit.verification.content import contains, content_rows
 
 RULE = ("-t", "nat", "PREROUTING", "-p", "tcp", "--dport", "9", "-j", "ACCEPT")
-POD = "/api/v1/namespaces/shop/pods/web"
-PEERS = "--peer-urls=http://127.0.0.1:23800"
+PEERS = "http://127.0.0.1:23800"
 
 
 def test_files_are_known_by_mode_owner_content_and_target(tmp_path: Path) -> None:
@@ -64,6 +65,76 @@ def test_ports_of_the_kernels_choice_are_told_apart_by_program(
             "tcp 127.0.0.1:any of the kernel": "listens",
             "tcp 0.0.0.0:9": "the kernel",
         }
+
+
+#: What a program of the machine prints, the section that reads it, and what it makes of it.
+READ: dict[str, tuple[Callable[[], dict[str, str]], list[str], dict[str, str]]] = {
+    "a rule of another program's chain is left out": (
+        fingerprint.firewall,
+        ["*nat", ":PREROUTING ACCEPT [0:0]", f"-A {' '.join(RULE[2:])}", "-A KUBE-SVC-X -j ACCEPT"],
+        {f"nat -A {' '.join(RULE[2:])}": "set"},
+    ),
+    "a route": (
+        fingerprint.routes,
+        ["default via 10.1.2.254  dev eth0 ", "blackhole 10.99.7.0/24"],
+        {"default via 10.1.2.254 dev eth0": "set", "blackhole 10.99.7.0/24": "set"},
+    ),
+    "an address that another machine claims": (
+        fingerprint.neighbours,
+        [
+            "10.1.2.66 lladdr 02:42:0a:01:02:42 STALE",
+            "10.1.2.10 lladdr 02:42:0a:01:02:42 REACHABLE",
+            "10.1.2.11 lladdr 02:42:0a:01:02:0b REACHABLE",
+            "10.1.2.12 FAILED",
+        ],
+        {"10.1.2.10 10.1.2.66": "one address"},
+    ),
+    "a failed unit, and one that is just starting": (
+        fingerprint.units,
+        [
+            "etcd.service loaded active running etcd",
+            "left.service loaded failed failed left",
+            "kubelet.service loaded activating start kubelet",
+            "systemd-logind.service loaded active running x",
+        ],
+        {"etcd.service": "active", "left.service": "failed"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", READ)
+def test_section_reads_what_a_program_prints(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    section, lines, expected = READ[what]
+    monkeypatch.setattr(fingerprint, "output", lambda *_: lines)
+    assert section() == expected
+
+
+def test_every_section_of_a_machine_is_read() -> None:
+    assert set(fingerprint.SECTIONS) == {
+        *("processes", "listeners", "firewall", "routes", "neighbours", "files", "units", "docker")
+    }
+
+
+def test_members_keys_and_users_of_etcd_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that an attack added has no name until it has started."""
+    listed = {
+        "members": [
+            {"name": "etcd1", "peerURLs": ["https://etcd1:2380"]},
+            {"peerURLs": ["http://attacker:23800"], "isLearner": True},
+        ]
+    }
+    keys = Output(0, b'{"/registry/x": "0123"}', b"")
+    module = "labkit.lab.fingerprint"
+    monkeypatch.setattr(f"{module}.execute", lambda *_, **__: keys)
+    told = Output(0, json.dumps(listed).encode(), b"")
+    monkeypatch.setattr(f"{module}.bootstrap.etcdctl", lambda *_: told)
+    monkeypatch.setattr(f"{module}.bootstrap.etcd_users", lambda _: "root")
+    etcd: Any = None
+    assert _etcd(etcd) == {
+        "keys": {"/registry/x": "0123"},
+        "members": {"https://etcd1:2380": "etcd1", "http://attacker:23800": "a learner"},
+        "users": {"users": "root"},
+    }
 
 
 def test_server_of_another_client_is_no_difference(tmp_path: Path) -> None:
@@ -149,6 +220,20 @@ def test_content_is_compared_without_defaults(found: Any, wanted: Any, expected:
     assert contains(found, wanted) == expected
 
 
+def claim(lab: Any, action: str, *more: str) -> None:
+    """Change what worker2 knows of two addresses that no machine has."""
+    first = lab.addresses["attacker"].rpartition(".")[0]
+    for address in (f"{first}.201", f"{first}.202"):
+        lab.exec("worker2", ["ip", "neigh", action, address, *more, "dev", "eth0"])
+
+
+def remove_member(lab: Any) -> None:
+    listed = json.loads(lab.etcdctl("member", "list", "--write-out=json", "--hex").stdout)
+    for member in listed["members"]:
+        if member["peerURLs"] == [PEERS]:
+            lab.etcdctl("member", "remove", str(member["ID"]))
+
+
 #: What is done to a lab by hand, how it is undone, and the line that names it.
 CHANGES: dict[str, tuple[Callable[[Any], object], Callable[[Any], object], str]] = {
     "a file": (
@@ -175,6 +260,21 @@ CHANGES: dict[str, tuple[Callable[[Any], object], Callable[[Any], object], str]]
         lambda lab: lab.exec("worker2", ["ip", "route", "add", "blackhole", "10.99.7.0/24"]),
         lambda lab: lab.exec("worker2", ["ip", "route", "del", "blackhole", "10.99.7.0/24"]),
         "worker2: routes: blackhole 10.99.7.0/24",
+    ),
+    "neighbours": (
+        lambda lab: claim(lab, "replace", "lladdr", "02:00:00:00:00:99"),
+        lambda lab: claim(lab, "del"),
+        "worker2: neighbours: ",
+    ),
+    "a member": (
+        lambda lab: lab.etcdctl("member", "add", "left", "--learner", f"--peer-urls={PEERS}"),
+        lambda lab: remove_member(lab),
+        f"etcd: members: {PEERS} is new",
+    ),
+    "a mark of a pod": (
+        lambda lab: lab.kubectl("annotate", "pod", "--namespace=shop", "web", "labkit-x=1"),
+        lambda lab: lab.kubectl("annotate", "pod", "--namespace=shop", "web", "labkit-x-"),
+        "objects: Pod: shop/web is",
     ),
     "a key": (
         lambda lab: lab.etcdctl("put", "/registry/x", "y"),
@@ -214,11 +314,14 @@ def test_change_by_hand_is_named(what: str, lab_insecure: Any) -> None:
 
 
 def test_process_and_its_listener_are_named(lab_insecure: Any) -> None:
-    argv = ["systemd-run", "--unit=left", "sh", "-c", "exec nc -lk -p 4444 2>/dev/null || sleep 60"]
+    code = "import socket, time; s = socket.create_server(('', 4444)); time.sleep(60)"
+    argv = ["systemd-run", "--unit=left", "python3", "-c", code]
     lab_insecure.exec("master", argv)
     try:
         time.sleep(3.5)  # a younger process is not counted
-        assert any("of left.service is new" in line for line in lab_insecure.drift())
+        found = lab_insecure.drift()
+        assert any("of left.service is new" in line for line in found), found
+        assert "master: listeners: tcp 0.0.0.0:4444 is new" in found
     finally:
         lab_insecure.exec("master", ["systemctl", "stop", "left"], check=False)
 

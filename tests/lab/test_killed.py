@@ -65,9 +65,18 @@ def commands() -> list[tuple[str, ...]]:
     return [*attacks, *flips, *others, *columns]
 
 
-def draw(chance: random.Random, command: tuple[str, ...] = ()) -> Kill:
-    """Return a kill at a random moment, of a random command if none is given."""
-    command = command or chance.choice(commands())
+def deck(chance: random.Random, count: int) -> list[tuple[str, ...]]:
+    """Return commands in random order; none comes again before each of them came once."""
+    found: list[tuple[str, ...]] = []
+    while len(found) < count:
+        every = commands()
+        chance.shuffle(every)
+        found += every
+    return found[:count]
+
+
+def draw(chance: random.Random, command: tuple[str, ...]) -> Kill:
+    """Return a kill of a command at a random moment."""
     first = chance.choice(SIGNALS)
     signals = [(chance.uniform(0.3, USUAL[command[0]]), first)]
     if first != signal.SIGKILL and chance.random() < AGAIN:
@@ -157,8 +166,8 @@ def kill_commands(lab: Any, count: int, seed: int, settled: Settled) -> list[str
     lab.reset()
     check_clean(lab, "before the first kill", settled)
     lost = []
-    for turn in range(count):
-        kill = draw(chance)
+    for turn, command in enumerate(deck(chance, count)):
+        kill = draw(chance, command)
         what = f"{lab.mode}: kill {turn}: {kill}"
         try:
             what = f"{lab.mode}: kill {turn}: {carry_out(kill, lab)}"
@@ -184,8 +193,12 @@ def kill_starts(mode: str, name: str, count: int, seed: int, settled: Settled) -
     lab = Lab(mode, name=name)
     for turn in range(count):
         then = chance.choice(("up", "down", "reset"))
-        what = f"{mode}: start {turn}: {carry_out(draw(chance, ('up',)), lab)}; then {then}"
+        kill = draw(chance, ("up",))
+        said = carry_out(kill, lab)
+        what = f"{mode}: start {turn}: {said}; then {then}"
         lab._forget()
+        if cleans_up(kill) and not said.endswith("exit 0"):
+            assert left_of(lab) == [], what
         if then == "reset":
             check_reset_of_start(lab, what)
         if then != "down":
@@ -194,6 +207,11 @@ def kill_starts(mode: str, name: str, count: int, seed: int, settled: Settled) -
         run(lab, "down")
         assert left_of(lab) == [], what
         print(what, flush=True)
+
+
+def cleans_up(kill: Kill) -> bool:
+    """Say whether a command may undo what it did: one signal ended it, and not SIGKILL."""
+    return len(kill.signals) == 1 and kill.signals[0][1] != signal.SIGKILL
 
 
 def check_reset_of_start(lab: Any, what: str) -> None:
@@ -216,6 +234,20 @@ def left_of(lab: Any) -> list[str]:
         )
         for thing in them
     ]
+
+
+def test_whole_run_kills_every_command_in_each_mode() -> None:
+    assert len(set(commands())) == len(techniques) + 3 * len(controls) + 2
+    for mode in MODES:
+        kills = deck(random.Random(f"{SEED} {mode}"), 250)
+        assert set(kills) == set(commands())
+
+
+def test_command_that_one_signal_ended_cleans_up() -> None:
+    soft, hard = (1.0, signal.SIGTERM), (1.0, signal.SIGKILL)
+    assert cleans_up(Kill(("up",), (soft,)))
+    for blows in ((hard,), (soft, soft), (soft, hard), (hard, soft)):
+        assert not cleans_up(Kill(("up",), blows))
 
 
 def test_lab_is_as_it_came_up_after_every_kill(labs: dict[str, Any], settled: Settled) -> None:

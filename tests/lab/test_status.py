@@ -71,3 +71,8 @@ def test_a_machine_that_is_gone_is_known_from_the_labels_of_the_others() -> None
     status = status_of("x", "insecure", [left], {"master": "master", "etcd2": "etcd"})
     assert status.state == "incomplete"
     assert status.problems["etcd2"] == ("is gone",)
+
+
+def test_machine_of_somebody_else_without_a_role_is_shown() -> None:
+    left: Any = SimpleNamespace(labels=labels("x", "prod", node="m"), status="created")
+    assert status_of("x", "prod", [left]).problems["m"] == ("was never started",)
