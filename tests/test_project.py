@@ -27,7 +27,12 @@ from labkit import errors
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA_NAMES = {"docker": "docker-py", "matplotlib": "matplotlib-base"}
-IMPORT_NAMES = {"lazy-loader": "lazy_loader", "pillow": "PIL", "pyyaml": "yaml"}
+IMPORT_NAMES = {
+    "markdown-it-py": "markdown_it",
+    "lazy-loader": "lazy_loader",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+}
 
 
 def files_of_the_repository() -> list[Path]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labkit.cli import room
+from labkit.cli._messages import say
 from labkit.cli._options import Name, Quiet
 from labkit.cli.notebooks import say_how_to_open, write_notebooks
 from labkit.errors import ConfigError
@@ -109,3 +110,24 @@ def make(
     kit = participants_notebooks()
     write_notebooks(folder, kit, overwrite=overwrite, command="labkit workshop make")
     say_how_to_open(folder, quiet=quiet)
+
+
+@app.command()
+def slides(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The page of HTML to write.")],
+    quiet: Quiet = False,
+) -> None:
+    """Write slides for the projector: the notebooks' pictures, exercises and questions.
+
+    One page that needs no network. Arrow keys, Page Up and Page Down turn the slides.
+    """
+    from labkit.workshop.slides import as_page, workshop_slides
+
+    found = workshop_slides()
+    try:
+        file.write_text(as_page(found), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{file}: cannot be written: {error.strerror}", hint=f"ls -ld {file.parent}"
+        ) from error
+    say(f"{len(found)} slides: {file}", quiet=quiet)
