@@ -255,6 +255,7 @@ class Lab(RunningLab):
         began = time.monotonic()
         with self._exclusive("reset"), traces.undertaking("reset", ["configuration"]):
             self._require()
+            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
             self._repair(wait=False)
             self._require_started()
             traces.undo_interrupted(self, tolerant=True)
@@ -295,6 +296,7 @@ class Lab(RunningLab):
         """
         began = time.monotonic()
         with self._exclusive(f"a reset of {machine}"):
+            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
             container = self.container(machine)
             node = self._plain.node(machine)
             if node.role == "attacker":

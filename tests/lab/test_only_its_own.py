@@ -18,9 +18,22 @@ from typing import Any, NamedTuple
 import pytest
 from docker.errors import APIError, NotFound
 
+from labkit import techniques
 from labkit.cluster import Environment, read_environment
 from labkit.errors import CommandFailed, LabkitError
-from labkit.lab import Lab, isolation, lab, lock, machine, network, nodes, removal
+from labkit.lab import (
+    Lab,
+    health,
+    isolation,
+    lab,
+    list_labs,
+    lock,
+    machine,
+    network,
+    nodes,
+    removal,
+    status,
+)
 from labkit.lab.engine import labels
 from labkit.lab.origin import origin
 from labkit.lab.progress import QuietReporter
@@ -32,6 +45,11 @@ NAMES = ("a", "ab", "default", "a-b", "b")
 MODES = ("prod", "prod2", "b", "a", "insecure", "b-insecure")
 #: What a person, a script or a variable that is not set may give as a name or a mode.
 ODD = ("", " ", "*", "a,b", "a=b", "..", "a\nb", "labkit.lab", "A", "-", "a/../b", "%", "a b")
+#: What is ordered; twice what can do most harm.
+ORDERS = (
+    *("down", "down", "up", "all", "remove", "exec", "target", "target", "find"),
+    *("reset", "reset a machine", "attack", "configure", "status", "list"),
+)
 SUBNET = "10.160.9."
 GATEWAY = f"{SUBNET}254"
 HOSTS = (GATEWAY, "172.17.0.1", "127.0.0.1", "0.0.0.0", "192.0.2.2", "::1", "localhost", "gateway")
@@ -54,6 +72,7 @@ class Thing:
     def attrs(self) -> dict[str, Any]:
         return {
             "Labels": self.labels,
+            "Image": "labkit/node:0",
             "IPAM": {"Config": [self.pool]},
             "State": {"Status": self.status, "ExitCode": 1},
             "NetworkSettings": {"Networks": {"n": self.shown_end()}},
@@ -283,7 +302,7 @@ def order(world: World) -> Callable[[Owner, str], bool]:
     """Give one random order; return what says whether it may act on something of an owner."""
     rng, client = world.rng, world.engine
     name, mode = world.any_lab()
-    what = rng.choice(("down", "down", "up", "all", "remove", "exec", "target", "target", "find"))
+    what = rng.choice(ORDERS)
     given: Any = client
     of_folder: set[Owner] = set()
     is_folder = (Path(mode) / "environment.yaml").is_file()
@@ -297,7 +316,7 @@ def order(world: World) -> Callable[[Owner, str], bool]:
         of_folder = {owner for owner in same if owner[:2] == (name, env.name)}
 
     def allowed(owner: Owner, action: str) -> bool:
-        if what == "all":
+        if what in ("all", "list"):
             return True
         if action in ("exec", "read", "attack"):  # they remove nothing
             return owner[:2] == (name, env.name if is_folder else mode)
@@ -324,6 +343,18 @@ def order(world: World) -> Callable[[Owner, str], bool]:
                 one.down(force=rng.random() < 0.5)
             elif what == "up":
                 one.up()
+            elif what == "reset":
+                one.reset()
+            elif what == "reset a machine":
+                one.reset_machine(rng.choice(("m", "e", "w", "x", "", "m;e")))
+            elif what == "attack":
+                techniques[rng.choice(list(techniques))].run(one)
+            elif what == "configure":
+                one.apply(())
+            elif what == "status":
+                one.status()
+            elif what == "list":
+                list_labs(given)
             elif what == "exec":
                 one.exec(rng.choice(("m", "e", "w", "x", "", "m;e")), ["true"])
             else:
@@ -392,14 +423,18 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         def run(*_: Any) -> Any:
             raise CommandFailed("this engine runs nothing")
 
-        return SimpleNamespace(run=run)
+        return SimpleNamespace(run=run, call=run)
 
     @contextlib.contextmanager
     def at_once(*_: Any, **__: Any) -> Iterator[bool]:
         yield True
 
     monkeypatch.setattr(lock, "exclusive", at_once)
-    monkeypatch.setattr(machine, "connection_to", enter)
+    for module in (machine, status):
+        monkeypatch.setattr(module, "connection_to", enter)
+    # nothing of this engine gets well by itself
+    monkeypatch.setattr(lab, "RECOVERY_S", 0)
+    monkeypatch.setattr(health, "wait_until", lambda container, *_, **__: enter(container).run())
     monkeypatch.setattr(lab, "ensure_node_image", lambda *_: "labkit/node:0")
     monkeypatch.setattr(removal, "connect", lambda client=None: client or FakeEngine())
     monkeypatch.chdir(tmp_path)
