@@ -264,7 +264,7 @@ class Model:
         Parameters
         ----------
         pattern : str
-            "*" stands for any text: "flanneld@worker1 -> *".
+            ``*`` stands for any text: ``flanneld@worker1 -> *``.
 
         Returns
         -------
@@ -288,7 +288,7 @@ class Model:
         Parameters
         ----------
         pattern : str
-            "*" stands for any text: "anyone@network -> *".
+            ``*`` stands for any text: ``anyone@network -> *``.
 
         Returns
         -------
