@@ -238,6 +238,7 @@ def test_interrupt_that_is_lost_while_undoing_ends_the_work_all_the_same(
     checkpoint()
 
 
+@pytest.mark.usefixtures("kept_handler")
 def test_thread_that_starts_after_the_interrupt_does_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
