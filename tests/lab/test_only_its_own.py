@@ -464,7 +464,7 @@ def test_fuzzer_notices_a_broken_guard(
 ) -> None:
     monkeypatch.setattr(module, guard, broken)
     with pytest.raises(AssertionError, match="round"):
-        fuzz(2000, 11, tmp_path)
+        fuzz(2000, 13, tmp_path)
 
 
 def test_isolation_of_a_lab_touches_only_its_own_helper() -> None:
