@@ -45,6 +45,19 @@ INSTEAD_OF_FOLDERS = {
     "labkit/controls": "docs/controls/index.md",
     "README.md": "index.md",
 }
+#: The page of the matrix has this name already, so the interactive table gets another one.
+TABLE = "matrix-table.html"
+COVER = f"""# The truth matrix
+
+```{{image}} matrix.png
+:alt: Every technique tried in every cluster, as a small picture
+:target: {TABLE}
+:width: 240px
+```
+
+<a href="{TABLE}">The same as a table with filters</a>, which needs no network.
+
+"""
 LINK = re.compile(r"\[([^\]\[]+)\]\(([^)\s]+)\)")
 
 
@@ -72,7 +85,7 @@ def lay_out(source: Path) -> None:
         shutil.copy(document, source / document.name)
     write_pages(source / "docs", Matrix.read(ROOT / "docs" / "matrix.json"))
     matrix = source / "docs" / "matrix.md"
-    matrix.write_text(f"# The truth matrix\n\n{matrix.read_text()}")
+    matrix.write_text(COVER + matrix.read_text())
     (source / "README.md").rename(source / "index.md")
     for document in source.rglob("*.md"):
         document.write_text(_links_of_the_site(document, source))
@@ -115,6 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = ["-q", "-W", "--keep-going", "-j", "auto", "-b", "html", "-c", str(ROOT / "docs")]
     status = sphinx([*options, "-d", str(chosen.work / "cache"), str(source), str(pages)])
     if status == 0:
+        shutil.copy(ROOT / "docs" / "matrix.html", pages / "docs" / TABLE)
         shutil.rmtree(chosen.output, ignore_errors=True)
         shutil.copytree(pages, chosen.output)
     return status

@@ -82,6 +82,14 @@ def test_page_of_a_control_says_what_it_stops(site: Path) -> None:
     assert "../techniques/kubelet-exec.html" in text[text.index('<section id="what-it-stops">') :]
 
 
+def test_cover_of_the_matrix_leads_to_the_table_with_filters(site: Path) -> None:
+    cover = (site / "docs" / "matrix.html").read_text()
+    assert re.search(r'<a [^>]*href="matrix-table.html"[^>]*>\s*<img [^>]*width: 240px', cover)
+    assert (site / "docs" / "matrix-table.html").read_text() == (
+        ROOT / "docs" / "matrix.html"
+    ).read_text()
+
+
 def test_front_door_is_in_the_reference(site: Path) -> None:
     text = (site / "docs" / "reference" / "labkit.html").read_text()
     assert 'id="labkit.load_model"' in text
