@@ -159,13 +159,11 @@ class Lab(RunningLab):
             self.require_same_files()
             return Timings(time.monotonic() - began)
         if state == "broken":
-            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
+            self._require_own()
             self._repair(wait=True)
             self.wait()
             return Timings(time.monotonic() - began)
-        left = nodes.labels_of(self.client, self.name, self.mode)
-        self._require_own(left)
-        if any(own.get(ROLE) != LOCK for own in left):
+        if any(own.get(ROLE) != LOCK for own in self._require_own()):
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
                 nodes.remove_lab(self.client, self.name, self.mode)
         steps: dict[str, float] = {}
@@ -226,7 +224,7 @@ class Lab(RunningLab):
     def _remove(self) -> int:
         self._forget()
         if not self._by_name:
-            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
+            self._require_own()
         # The lock goes last, so that nobody starts the lab again before everything is removed.
         removed = nodes.remove_lab(self.client, self.name, self.mode)
         return removed + lock.remove_keeper(self.client, self.name, self.mode)
@@ -255,7 +253,7 @@ class Lab(RunningLab):
         began = time.monotonic()
         with self._exclusive("reset"), traces.undertaking("reset", ["configuration"]):
             self._require()
-            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
+            self._require_own()
             self._repair(wait=False)
             self._require_started()
             traces.undo_interrupted(self, tolerant=True)
@@ -296,7 +294,7 @@ class Lab(RunningLab):
         """
         began = time.monotonic()
         with self._exclusive(f"a reset of {machine}"):
-            self._require_own(nodes.labels_of(self.client, self.name, self.mode))
+            self._require_own()
             container = self.container(machine)
             node = self._plain.node(machine)
             if node.role == "attacker":
@@ -574,10 +572,12 @@ class Lab(RunningLab):
 
     # -- private --------------------------------------------------------------------------
 
-    def _require_own(self, made: Sequence[Mapping[str, str]]) -> None:
-        """Refuse to remove the lab of another folder whose environment has the same name."""
+    def _require_own(self) -> Sequence[Mapping[str, str]]:
+        """Return the labels of the lab's parts; refuse the lab of another folder with its name."""
+        made = nodes.labels_of(self.client, self.name, self.mode)
         if not may_be_of(self._plain, made):
             raise made_from_others(self._plain, self.name, self.mode, made)
+        return made
 
     def _labels(self) -> dict[str, str]:
         """Return the labels of a new lab that say what it is made from, and for which workshop."""

@@ -452,7 +452,7 @@ def _any(*_: Any) -> bool:
     ("module", "guard", "broken"),
     [
         (nodes, "is_of", _any),
-        (lab.Lab, "_require_own", lambda *_: None),
+        (lab.Lab, "_require_own", lambda _: ()),
         (lab, "may_be_of", _any),
         (network, "_gateways", lambda _: set()),
         (network, "is_of", _any),
