@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from labkit.cli._files import write
 from labkit.cli._messages import say
-from labkit.errors import ConfigError
 
 __all__ = ["export"]
 
@@ -50,10 +50,5 @@ def export(
     if output is None:
         typer.echo(text, nl=False)
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{output}: cannot be written: {error.strerror}", hint=f"ls -ld {output.parent}"
-        ) from error
+    write(output, text)
     say(f"{output}: {chosen.title}")

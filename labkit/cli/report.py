@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from labkit.cli._files import write
 from labkit.cli._messages import say
 from labkit.cli._options import Quiet
 from labkit.errors import ConfigError
@@ -42,8 +43,8 @@ def report(
     from labkit.render.usual_paths import usual_paths
 
     writers = {".html": pages.report, ".htm": pages.report, ".md": pages.markdown}
-    write = writers.get(output.suffix.lower())
-    if write is None:
+    as_text = writers.get(output.suffix.lower())
+    if as_text is None:
         raise ConfigError(
             f"{output}: the name of a report must end in .html or .md",
             hint="--output report.html",
@@ -53,11 +54,8 @@ def report(
     for model, name in zip(models, names, strict=True):
         require_understood(model, name)
     findings = [find_threats(model) for model in models]
-    text = write(models, findings, [usual_paths(model) for model in models])
-    try:
-        output.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise ConfigError(f"{output}: cannot be written: {error.strerror}") from error
+    text = as_text(models, findings, [usual_paths(model) for model in models])
+    write(output, text)
     for model, found in zip(models, findings, strict=True):
         say(f"{model.name}: {found.summary()}", quiet=quiet)
     say(f"written: {output}", quiet=quiet)

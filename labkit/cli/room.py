@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labkit.cli._files import not_written
 from labkit.cli._messages import reporter, say
 from labkit.cli._options import BOTH, Modes, NoWait, Quiet, Retain, patience
-from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from labkit.workshop.board import Board
@@ -206,9 +206,7 @@ def _write(file: Path, text: str) -> None:
         part.replace(file)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise ConfigError(
-            f"{file}: cannot be written: {error.strerror}", hint=f"ls -ld {file.parent}"
-        ) from error
+        raise not_written(file, error) from error
 
 
 def tell(

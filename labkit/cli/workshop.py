@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labkit.cli import room
+from labkit.cli._files import write
 from labkit.cli._messages import say
 from labkit.cli._options import Name, Quiet
 from labkit.cli.notebooks import say_how_to_open, write_notebooks
@@ -124,10 +125,5 @@ def slides(
     from labkit.workshop.slides import as_page, workshop_slides
 
     found = workshop_slides()
-    try:
-        file.write_text(as_page(found), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{file}: cannot be written: {error.strerror}", hint=f"ls -ld {file.parent}"
-        ) from error
+    write(file, as_page(found))
     say(f"{len(found)} slides: {file}", quiet=quiet)
