@@ -144,7 +144,7 @@ class ClusterIndex:
         self._objections: dict[Action, str] = {}
 
     def _level(self, enforced: str | None) -> str:
-        """Return what Pod Security enforces, by a namespace's label; None if it is not known."""
+        """Return what Pod Security enforces, from a namespace's label; None for an unread one."""
         off, has = self.dump.admission.is_off("PodSecurity"), self._has_pod_security
         if off or has is False:
             return ""

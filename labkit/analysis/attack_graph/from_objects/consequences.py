@@ -22,6 +22,7 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
     PKI,
     ROOT,
     TOKENS,
+    Escape,
     escapes,
 )
 from labkit.cluster.objects.facts import PodGroup
@@ -376,7 +377,7 @@ class Consequences:
                     unknown = f"whether Node {node} runs a control plane whose keys are there"
                 add(way.name, foothold, grants, why, way.cost, unknown)
                 if way.gives == TOKENS:
-                    self._other_tokens_on(foothold, node, (way.name, way.cost, way.unknown), why)
+                    self._other_tokens_on(foothold, node, way, why)
 
     def other_tokens(self, pods: PodGroup) -> list[tuple[str, str]]:
         """Return the other audiences of a pod's tokens, each with what has to be found out.
@@ -389,13 +390,13 @@ class Consequences:
         return [(it, unknown) for it, unknown in found if unknown is not None]
 
     def _other_tokens_on(
-        self, foothold: Foothold, node: str, way: tuple[str, float, str], why: tuple[str, ...]
+        self, foothold: Foothold, node: str, way: Escape, why: tuple[str, ...]
     ) -> None:
-        name, cost, unknown = way
         for pods in self.cluster.pods_on.get(node, ()):
             for _, found_out in self.other_tokens(pods):
                 mine = [account(pods.namespace, pods.account)]
-                self.builder.add(name, foothold, mine, why, cost, doubts(unknown, found_out))
+                unknown = doubts(way.unknown, found_out)
+                self.builder.add(way.name, foothold, mine, why, way.cost, unknown)
 
     def given(self, gives: str, node: str) -> list[Foothold]:
         """Return what an escape gives on a node; nothing where the node does not have it."""

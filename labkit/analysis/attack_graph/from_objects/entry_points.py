@@ -78,12 +78,7 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
         for pods in _behind(cluster, service, behind.get((service.namespace, service.name))):
             policies = list(_policies(cluster, pods))
             lets_in = [it for it in policies if it.from_outside or (by_pod and it.from_namespaces)]
-            why, unknown = (shown, _policy(pods, lets_in)), ""
-            if policies and not lets_in:
-                why = (shown, f"NetworkPolicy {policies[0].namespace}/{policies[0].name}")
-                unknown = _doubt(pods, applied)
-            if lets_in or not policies or unknown:
-                builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW, unknown)
+            _enter(builder, pods, shown, policies, lets_in, applied)
     for pods in cluster.dump.pods:
         # the ports of a static pod are the control plane's own
         if pods.spec.host_ports and pods.kind != "Node":
@@ -103,6 +98,18 @@ def _by_host_port(
         return
     policies = list(_policies(cluster, pods))
     lets_in = [it for it in policies if it.from_outside]
+    _enter(builder, pods, shown, policies, lets_in, applied)
+
+
+def _enter(
+    builder: StepBuilder,
+    pods: PodGroup,
+    shown: str,
+    policies: list[NetworkPolicy],
+    lets_in: list[NetworkPolicy],
+    applied: frozenset[str],
+) -> None:
+    """Write the step into pods from outside, unless policies that are applied let nobody in."""
     why, unknown = (shown, _policy(pods, lets_in)), ""
     if policies and not lets_in:
         why = (shown, f"NetworkPolicy {policies[0].namespace}/{policies[0].name}")
