@@ -81,6 +81,48 @@ def test_second_signal_ends_it_at_once(number: signal.Signals) -> None:
         assert process.wait(30) == 128 + number
 
 
+#: A signal reaches a thread that is not the main thread, as the kernel may choose.
+TO_THIS_THREAD = "signal.pthread_kill(threading.get_ident(), signal.SIGTERM)"
+UNDOING = COMMAND.replace(
+    "time.sleep({pause})", f"time.sleep(1); {TO_THIS_THREAD}; time.sleep(120)"
+)
+WAITING = f"""
+import signal, threading, time
+from labkit.cli._signals import interruptible
+
+def send():
+    time.sleep(1)
+    {TO_THIS_THREAD}
+
+try:
+    with interruptible():
+        threading.Thread(target=send).start()
+        threading.Event().wait()
+except KeyboardInterrupt as end:
+    raise SystemExit(end.exit_code)
+"""
+
+
+def test_signal_to_another_thread_ends_a_wait() -> None:
+    with subprocess.Popen([sys.executable, "-c", WAITING]) as process:
+        try:
+            assert process.wait(30) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+
+
+def test_second_signal_to_another_thread_ends_a_command_that_undoes_what_it_did() -> None:
+    argv = [sys.executable, "-c", f"import threading\n{UNDOING}"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert [process.stdout.readline() for _ in range(2)] == ["now\n"] * 2
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+
+
 #: Stops in the middle of the command's imports.
 IMPORTING = """
 import os, signal, sys, time
