@@ -58,6 +58,9 @@ COVER = f"""# The truth matrix
 <a href="{TABLE}">The same as a table with filters</a>, which needs no network.
 
 """
+#: On a page of source code, the link back leads to a wrong anchor if the module's names are offered
+#: by several modules: viewcode keeps one of them.
+BACK_LINK = re.compile(r'<a class="viewcode-back"[^>]*>.*?</a>')
 LINK = re.compile(r"\[([^\]\[]+)\]\(([^)\s]+)\)")
 
 
@@ -128,6 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = ["-q", "-W", "--keep-going", "-j", "auto", "-b", "html", "-c", str(ROOT / "docs")]
     status = sphinx([*options, "-d", str(chosen.work / "cache"), str(source), str(pages)])
     if status == 0:
+        for code in (pages / "_modules").rglob("*.html"):
+            code.write_text(BACK_LINK.sub("", code.read_text()))
         shutil.copy(ROOT / "docs" / "matrix.html", pages / "docs" / TABLE)
         shutil.rmtree(chosen.output, ignore_errors=True)
         shutil.copytree(pages, chosen.output)

@@ -8,7 +8,7 @@ project = "labkit"
 author = "The labkit authors"
 release = __version__
 root_doc = "index"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "numpydoc"]
 
 # Markdown and notebooks. Notebooks are stored executed, and are shown as they are stored.
 nb_execution_mode = "off"

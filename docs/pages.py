@@ -46,6 +46,7 @@ MODULES = (
     "labkit.formats",
 )
 LONGEST_VALUE = 160
+NOT_IN_THE_MATRIX = "The stored truth matrix does not have it yet (`make matrix`)."
 #: A menu with every technique and control on every page would double the time of the build;
 #: their tables lead to them.
 NOT_IN_THE_MENU = "---\norphan: true\n---"
@@ -66,7 +67,7 @@ def write_pages(folder: Path, matrix: Matrix) -> None:
     flips = matrix.effects()
     for name, items, page in (
         ("techniques", [*techniques.values()], lambda item: technique_page(item, matrix, flips)),
-        ("controls", [*controls.values()], lambda item: control_page(item, flips)),
+        ("controls", [*controls.values()], lambda item: control_page(item, matrix, flips)),
     ):
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
@@ -152,12 +153,13 @@ def technique_page(technique: Technique, matrix: Matrix, flips: Flips) -> str:
     )
 
 
-def control_page(control: Control, flips: Flips) -> str:
+def control_page(control: Control, matrix: Matrix, flips: Flips) -> str:
     """Return the page of one control, in Markdown.
 
     Parameters
     ----------
     control : Control
+    matrix : Matrix
     flips : dict
         :meth:`labkit.matrix.Matrix.effects` of the truth matrix.
 
@@ -186,6 +188,8 @@ def control_page(control: Control, flips: Flips) -> str:
         + (", ".join(_technique_link(name) for name in control.stops) or "nothing")
         + ".",
         _flip_effects(control, flips),
+        "## Its rows of the truth matrix",
+        _counts_of_flips([cell for cell in matrix if cell.control == control.name]),
         "## References",
         _bullets(control.references),
         f"Source: {_source(control)}. [All controls](index.md).",
@@ -319,11 +323,23 @@ def _flip_effects(control: Control, flips: Flips) -> str:
 
 def _count(cells: Sequence[Cell]) -> str:
     if not cells:
-        return "The stored truth matrix does not have it yet (`make matrix`)."
+        return NOT_IN_THE_MATRIX
     return (
         "In both modes and with each control flipped alone: "
         f"{Matrix(cells).summary()}. [The whole matrix](../matrix.md)."
     )
+
+
+def _counts_of_flips(cells: Sequence[Cell]) -> str:
+    rows = []
+    for mode, words in (("insecure", "put in place"), ("hardened", "taken out")):
+        flipped = [cell for cell in cells if cell.environment == mode]
+        if flipped:
+            rows.append((mode, words, Matrix(flipped).summary()))
+    if not rows:
+        return NOT_IN_THE_MATRIX
+    table = _table(("mode", "this control alone", "all techniques from all footholds"), rows)
+    return _join(table, "[The whole matrix](../matrix.md).")
 
 
 def _edits(edits: Sequence[Any]) -> str:

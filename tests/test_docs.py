@@ -16,6 +16,7 @@ import yaml
 
 from labkit import controls, techniques
 from labkit.cli import app
+from labkit.matrix import Matrix
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -82,6 +83,16 @@ def test_page_of_a_control_says_what_it_stops(site: Path) -> None:
     assert "../techniques/kubelet-exec.html" in text[text.index('<section id="what-it-stops">') :]
 
 
+def test_page_of_a_control_has_its_rows_of_the_matrix(site: Path) -> None:
+    text = (site / "docs" / "controls" / "kubelet-anonymous.html").read_text()
+    rows = text[text.index('<section id="its-rows-of-the-truth-matrix">') :]
+    matrix = Matrix.read(ROOT / "docs" / "matrix.json")
+    for mode, direction in (("insecure", "on"), ("hardened", "off")):
+        count = sum(it.variant == (mode, "kubelet-anonymous", direction) for it in matrix)
+        assert count
+        assert re.search(rf"<p>{mode}</p>.*?<p>{count} cells: {count} agree", rows, re.DOTALL)
+
+
 def test_cover_of_the_matrix_leads_to_the_table_with_filters(site: Path) -> None:
     cover = (site / "docs" / "matrix.html").read_text()
     assert re.search(r'<a [^>]*href="matrix-table.html"[^>]*>\s*<img [^>]*width: 240px', cover)
@@ -94,6 +105,9 @@ def test_front_door_is_in_the_reference(site: Path) -> None:
     text = (site / "docs" / "reference" / "labkit.html").read_text()
     assert 'id="labkit.load_model"' in text
     assert 'id="labkit.Lab"' in text
+    source = re.search(r'id="labkit.load_model">.*?"viewcode-link"', text, re.DOTALL)
+    assert source
+    assert '"../../_modules/labkit/loading.html#load_model"' in source[0]
 
 
 def test_reader_of_the_site_fetches_nothing(site: Path) -> None:
