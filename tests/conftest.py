@@ -80,12 +80,12 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def settled() -> Callable[..., list[str]]:
-    """Return a function: a lab's differences from its start, once they are what is expected."""
+    """Return a function: a lab's differences from its start that are new, once there are none."""
 
-    def differences(lab: Any, expected: Sequence[str] = ()) -> list[str]:
+    def differences(lab: Any, known: Sequence[str] = ()) -> list[str]:
         deadline = time.monotonic() + SETTLES_S
-        while (found := lab.drift()) != [*expected] and time.monotonic() < deadline:
+        while (found := {*lab.drift()} - {*known}) and time.monotonic() < deadline:
             time.sleep(1)
-        return list(found)
+        return sorted(found)
 
     return differences
