@@ -80,7 +80,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def settled() -> Callable[..., list[str]]:
-    """Return a function: the differences from a lab's start that stay, and were not known before."""
+    """Return a function: the differences from a lab's start that stay and were not known."""
 
     def differences(lab: Any, known: Sequence[str] = ()) -> list[str]:
         deadline = time.monotonic() + SETTLES_S

@@ -97,7 +97,7 @@ def processes(proc: Path = Path("/proc")) -> Section:
 def is_beginning(process: Path) -> bool:
     """Say whether a process of /proc is still the runtime's, which will run a pod's program."""
     try:
-        return "runc" in os.readlink(process / "exe")
+        return "runc" in str((process / "exe").readlink())
     except OSError:
         return True
 
