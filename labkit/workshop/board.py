@@ -14,6 +14,7 @@ from docker.errors import APIError
 
 from labkit.errors import LabBusy, LabkitError, NoSuchLab
 from labkit.lab.engine import LABEL, MODE
+from labkit.lab.light import full_form
 from labkit.lab.origin import WORKSHOP
 from labkit.lab.parallel import in_parallel
 from labkit.lab.progress import QuietReporter
@@ -282,7 +283,7 @@ class Watch:
             for name, record in kept.items()
             if record.solved
             and name in exercises
-            and exercises[name].mode == seat.mode
+            and exercises[name].mode == full_form(seat.mode)
             and name not in content.proved.get(seat, {})
             and self._may_look(seat, name, record)
         ]
@@ -323,7 +324,7 @@ class Watch:
         records: Mapping[Seat, Mapping[str, Record]],
         content: LedgerContent,
     ) -> Board:
-        modes = {seat.mode for seat in seats}
+        modes = {full_form(seat.mode) for seat in seats}
         shown = sorted(
             (it for it in exercises.values() if it.mode in modes),
             key=lambda it: (it.notebook, it.name),
@@ -332,7 +333,7 @@ class Watch:
             (seat.name, it.name): self._cell(seat, it.name, records.get(seat), content)
             for seat in seats
             for it in shown
-            if it.mode == seat.mode
+            if it.mode == full_form(seat.mode)
         }
         people = tuple(dict.fromkeys(seat.name for seat in seats))
         return Board(self.workshop, people, tuple(shown), cells, _now(), content.notice)
@@ -501,7 +502,7 @@ def as_ctfd(content: LedgerContent, networks: Mapping[Seat, str]) -> str:
         keys = [
             key
             for (seat, network), key in sorted(content.keys.items())
-            if seat.mode == it.mode and networks.get(seat) == network
+            if full_form(seat.mode) == it.mode and networks.get(seat) == network
         ]
         if it.kind == "attack" and keys:
             flags = ",".join(derive_flag(bytes.fromhex(key), it.name) for key in keys)

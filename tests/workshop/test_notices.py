@@ -49,6 +49,7 @@ class FakeLab:
 def room(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(notices, "RunningLab", FakeLab)
     monkeypatch.setattr(session, "RunningLab", FakeLab)
+    monkeypatch.setattr(session, "mode_that_is_up", lambda mode, name: mode)
     monkeypatch.setattr(FakeLab, "files", {})
     made = [
         SimpleNamespace(id=seat.name, attrs={"Labels": labels(*seat, workshop="p")})

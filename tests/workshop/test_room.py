@@ -440,6 +440,20 @@ def test_claim_is_claimed_until_it_is_proved(people: Room) -> None:
     assert seen == ["unknown", "claimed", "solved"]
 
 
+def test_exercises_of_a_mode_are_proved_in_its_light_lab(people: Room, ledger: Ledger) -> None:
+    light = Seat("p01", "light-insecure")
+    people.claims = {light: {"etcd-2": Record(True, 1), "pki-2": Record(True, 1)}}
+    people.found[light, "etcd-2"] = "solved"
+    found = people.look()
+    assert {it.mode for it in found.exercises} == {"insecure"}
+    assert found.cell("p01", "etcd-2").state == "solved"
+    assert people.proofs == [(light, "etcd-2")]  # pki-2 is one of hardened
+    ledger.add_key(light, "net", KEY)
+    rows = list(csv.DictReader(io.StringIO(as_ctfd(ledger.read(), {light: "net"}))))
+    flags = {it["name"].partition(":")[0]: it["flags"] for it in rows}
+    assert flags == {it: derive_flag(bytes.fromhex(KEY), it) for it in ATTACKS}
+
+
 def test_proof_is_kept_when_the_lab_is_reset_or_gone(people: Room) -> None:
     people.claims[ONE] = {"etcd-2": Record(True, 1)}
     people.found[ONE, "etcd-2"] = "solved"
