@@ -257,8 +257,7 @@ def doctor(
     """
     from labkit.workshop.readiness import readiness
 
-    modes = len(dict.fromkeys(mode or BOTH))
-    found = readiness(participants, modes, prefix, bundle, port)
+    found = readiness(participants, list(dict.fromkeys(mode or BOTH)), prefix, bundle, port)
     for it in found:
         typer.echo(f"{it.verdict:<7}  {it.name}: {it.detail}")
         if it.fix:

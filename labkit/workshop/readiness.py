@@ -7,7 +7,7 @@ import json
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Finding:
 
 
 def readiness(
-    participants: int, modes: int, prefix: str, bundle: Path | None, port: int = PORT
+    participants: int, modes: Sequence[str], prefix: str, bundle: Path | None, port: int = PORT
 ) -> list[Finding]:
     """Check everything that a workshop needs on the machine that runs the labs.
 
@@ -62,8 +62,8 @@ def readiness(
     ----------
     participants : int
         How many.
-    modes : int
-        The number of labs of each participant.
+    modes : sequence of str
+        The modes of the labs of each participant.
     prefix : str
         The beginning of the names of the labs.
     bundle : pathlib.Path or None
@@ -81,10 +81,12 @@ def readiness(
         The prefix or the number of participants is not valid.
     """
     names_of(prefix, participants)
-    return list(_findings(participants * modes, bundle, port))
+    return list(_findings(participants, modes, bundle, port))
 
 
-def _findings(labs: int, bundle: Path | None, port: int) -> Iterator[Finding]:
+def _findings(
+    participants: int, modes: Sequence[str], bundle: Path | None, port: int
+) -> Iterator[Finding]:
     try:
         client = connect()
     except LabkitError:
@@ -93,7 +95,7 @@ def _findings(labs: int, bundle: Path | None, port: int) -> Iterator[Finding]:
         if check.name not in FOR_ALL:
             verdict = OK if check.ok else NOT_OK
             yield Finding(check.name, verdict, check.detail, "" if check.ok else check.fix)
-    yield from _capacity(client, labs)
+    yield from _capacity(client, participants, modes)
     yield _try(
         "Notebooks",
         _write_copies,
@@ -109,22 +111,24 @@ def _findings(labs: int, bundle: Path | None, port: int) -> Iterator[Finding]:
         yield Finding("Port", OK, f"{where} is free")
 
 
-def _capacity(client: docker.DockerClient | None, labs: int) -> Iterator[Finding]:
-    """Check that as many labs fit, besides those that are up already."""
+def _capacity(
+    client: docker.DockerClient | None, participants: int, modes: Sequence[str]
+) -> Iterator[Finding]:
+    """Check that the labs of all participants fit, besides those that are up already."""
     try:
         left = left_for_labs(client) if client is not None else None
     except LabkitError:
         left = None
     for need in NEEDS:
-        name = f"{need.name.capitalize()} for {labs} labs"
-        wanted = f"{need.shown(need.each * labs + need.spare)} needed"
+        name = f"{need.name.capitalize()} for {participants * len(modes)} labs"
+        wanted = f"{need.shown(need.of(modes) * participants + need.spare)} needed"
         amount = None if left is None else need.left(left)
         if left is None or amount is None:
             yield Finding(name, UNKNOWN, f"{wanted}; the engine did not say what is free", DOCTOR)
             continue
-        fits = need.fitting(left)
-        detail = f"{need.shown(amount)} free, {wanted}; {fits:.0f} labs fit"
-        good = fits >= labs
+        fits = need.fitting(left, need.of(modes))
+        detail = f"{need.shown(amount)} free, {wanted}; {fits * len(modes):.0f} labs fit"
+        good = fits >= participants
         yield Finding(name, OK if good else NOT_OK, detail, "" if good else need.fix)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -17,6 +17,7 @@ from labkit.lab.capacity import Capacity, capacity_of
 from labkit.lab.doctor import GIB, PAIR
 from labkit.lab.engine import connect
 from labkit.lab.images import ensure_node_image, find_node_image
+from labkit.lab.light import full_form
 from labkit.lab.network import find_network
 from labkit.lab.nodes import find_labs
 from labkit.lab.parallel import bring_up_labs, in_parallel
@@ -50,8 +51,8 @@ class Need:
     ----------
     name : str
         The resource: a field of :class:`~labkit.lab.capacity.Capacity`.
-    each : int
-        What one lab takes.
+    each, light : int
+        What one lab takes, and what one light lab takes.
     spare : int
         What must stay free for everything else.
     fix : str
@@ -60,6 +61,7 @@ class Need:
 
     name: str
     each: int
+    light: int
     spare: int
     fix: str
 
@@ -77,12 +79,33 @@ class Need:
         left: int | None = getattr(capacity, self.name)
         return left
 
-    def fitting(self, capacity: Capacity) -> float:
-        """Return how many labs fit; infinity if the engine did not say what it has left.
+    def of(self, modes: Iterable[str]) -> int:
+        """Return what labs of some modes take together.
+
+        Parameters
+        ----------
+        modes : iterable of str
+            The mode of each lab.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> need = Need("memory", each=100, light=60, spare=50, fix="")
+        >>> need.of(["insecure", "light-insecure", "light-hardened"])
+        220
+        """
+        return sum(self.each if full_form(mode) == mode else self.light for mode in modes)
+
+    def fitting(self, capacity: Capacity, amount: int) -> float:
+        """Return how many times an amount fits; infinity if the engine did not say what is left.
 
         Parameters
         ----------
         capacity : Capacity
+        amount : int
 
         Returns
         -------
@@ -90,12 +113,12 @@ class Need:
 
         Examples
         --------
-        >>> need = Need("memory", each=100, spare=50, fix="")
-        >>> need.fitting(Capacity(memory=360)), need.fitting(Capacity())
+        >>> need = Need("memory", each=100, light=60, spare=50, fix="")
+        >>> need.fitting(Capacity(memory=360), 100), need.fitting(Capacity(), 100)
         (3, inf)
         """
         left = self.left(capacity)
-        return math.inf if left is None else max(0, (left - self.spare) // self.each)
+        return math.inf if left is None else max(0, (left - self.spare) // amount)
 
     def shown(self, amount: int) -> str:
         """Return an amount of the resource as text.
@@ -116,13 +139,16 @@ class Need:
         return f"{amount / GIB:.1f} GiB" if self.name in ("memory", "disk") else str(amount)
 
 
+INOTIFY = Need(
+    "inotify", PAIR // 2, PAIR // 3, PAIR, "sudo sysctl fs.inotify.max_user_instances=8192"
+)
 #: What a lab of one mode takes. Measured with six insecure labs: 0.72 GiB of memory for each after
 #: the start and 0.83 while all are checked at once, 0.4 GiB of disk, 300 threads.
 NEEDS = (
-    Need("memory", GIB, GIB, "free -h; end other programs, or use a larger machine"),
-    Need("disk", GIB // 2, 2 * GIB, "docker system df"),
-    Need("threads", 600, 2000, "sudo sysctl kernel.pid_max=4194304"),
-    Need("inotify", PAIR // 2, PAIR, "sudo sysctl fs.inotify.max_user_instances=8192"),
+    Need("memory", GIB, 7 * GIB // 10, GIB, "free -h; end other programs, or use a larger machine"),
+    Need("disk", GIB // 2, GIB // 2, 2 * GIB, "docker system df"),
+    Need("threads", 600, 400, 2000, "sudo sysctl kernel.pid_max=4194304"),
+    INOTIFY,
 )
 
 
@@ -184,18 +210,18 @@ def left_for_labs(client: docker.DockerClient) -> Capacity:
     found = capacity_of(client)
     if found.inotify is None:
         return found
-    return replace(found, inotify=found.inotify - PAIR // 2 * len(find_labs(client)))
+    return replace(found, inotify=found.inotify - INOTIFY.of(mode for _, mode in find_labs(client)))
 
 
-def require_capacity(capacity: Capacity, missing: Mapping[str, int], again: str) -> None:
+def require_capacity(capacity: Capacity, missing: Mapping[str, Sequence[str]], again: str) -> None:
     """Refuse to start more labs than fit.
 
     Parameters
     ----------
     capacity : Capacity
         What the engine has left.
-    missing : mapping of str to int
-        The number of labs that are not up, by the participant's name.
+    missing : mapping of str to sequence of str
+        The modes of the labs that are not up, by the participant's name.
     again : str
         The command that brings up fewer labs, with ``{}`` for the number of participants.
 
@@ -207,36 +233,40 @@ def require_capacity(capacity: Capacity, missing: Mapping[str, int], again: str)
 
     Examples
     --------
-    >>> require_capacity(Capacity(memory=6 << 30), {"p01": 2, "p02": 2}, "up {}")
-    >>> require_capacity(Capacity(memory=4 << 30), {"p01": 2, "p02": 2}, "up {}")
+    >>> missing = dict.fromkeys(["p01", "p02"], ["insecure", "hardened"])
+    >>> require_capacity(Capacity(memory=6 << 30), missing, "up {}")
+    >>> require_capacity(Capacity(memory=4 << 30), missing, "up {}")
     Traceback (most recent call last):
     labkit.errors.LabError: 4 more labs do not fit on this engine: 1 of 2 participants fits
       | memory: 4.0 GiB free, 5.0 GiB needed (1.0 GiB for a lab, and 1.0 GiB to spare)
       next: up 1
     """
-    labs = sum(missing.values())
-    short = [need for need in NEEDS if need.fitting(capacity) < labs]
+    modes = [mode for each in missing.values() for mode in each]
+    short = [need for need in NEEDS if need.fitting(capacity, need.of(modes)) < 1]
     if not short:
         return
-    room = min(need.fitting(capacity) for need in short)
-    fitting, taken = 0, 0
-    for count in missing.values():
-        taken += count
-        if taken > room:
+    fitting, taken = 0, list[str]()
+    for each in missing.values():
+        taken += each
+        if any(need.fitting(capacity, need.of(taken)) < 1 for need in short):
             break
         fitting += 1
     verb = "fits" if fitting == 1 else "fit"
     raise LabError(
-        f"{labs} more labs do not fit on this engine: "
+        f"{len(modes)} more labs do not fit on this engine: "
         f"{fitting} of {len(missing)} participants {verb}",
         evidence=[
             f"{need.name}: {need.shown(need.left(capacity) or 0)} free, "
-            f"{need.shown(need.each * labs + need.spare)} needed ({need.shown(need.each)} for a "
+            f"{need.shown(need.of(modes) + need.spare)} needed ({_each(need, modes)} for a "
             f"lab, and {need.shown(need.spare)} to spare)"
             for need in short
         ],
         hint=again.format(fitting) if fitting else short[0].fix,
     )
+
+
+def _each(need: Need, modes: Sequence[str]) -> str:
+    return " or ".join(dict.fromkeys(need.shown(need.of([mode])) for mode in modes))
 
 
 class _Named:
@@ -339,17 +369,17 @@ def open_room(
         return bring_up_labs(labs, reporter=reporter, retain=retain, at_once=at_once)
 
 
-def _missing(labs: Sequence[Lab], workshop: str) -> dict[str, int]:
-    """Return how many labs of each participant are not up; refuse labs of somebody else."""
+def _missing(labs: Sequence[Lab], workshop: str) -> dict[str, list[str]]:
+    """Return the modes of each participant's labs that are not up; refuse labs of somebody else."""
 
     def is_missing(lab: Lab) -> bool:
         removal.require_workshop(lab.client, lab.name, lab.mode, workshop)
         return lab.status().state != "ready"
 
-    missing: dict[str, int] = {}
+    missing: dict[str, list[str]] = {}
     for lab, absent in zip(labs, in_parallel(labs, is_missing), strict=True):
         if absent:
-            missing[lab.name] = missing.get(lab.name, 0) + 1
+            missing.setdefault(lab.name, []).append(lab.mode)
     return missing
 
 

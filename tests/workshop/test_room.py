@@ -87,7 +87,32 @@ def test_labs_that_are_up_need_no_memory(monkeypatch: pytest.MonkeyPatch, ledger
 
 
 def test_what_the_engine_does_not_say_refuses_nothing() -> None:
-    room.require_capacity(Capacity(), {"p01": 200}, "up {}")
+    room.require_capacity(Capacity(), {"p01": ["insecure"] * 200}, "up {}")
+
+
+def test_light_labs_are_counted_as_light_ones() -> None:
+    memory = room.NEEDS[0]
+    left = Capacity(memory=memory.spare + memory.each + 3 * memory.light)
+    both = ["insecure", "light-insecure"]
+    light = {f"p{number}": ["light-insecure"] for number in range(4)}
+    room.require_capacity(left, light, "up {}")
+    room.require_capacity(left, {"p01": both, "p02": ["light-hardened"] * 2}, "up {}")
+    with pytest.raises(
+        LabError, match=r"4 more labs do not fit .*: 1 of 2 participants fits"
+    ) as it:
+        room.require_capacity(left, {"p01": both, "p02": both}, "up {}")
+    assert f"({memory.shown(memory.each)} or {memory.shown(memory.light)} for a lab" in str(
+        it.value
+    )
+
+
+def test_labs_that_are_up_have_taken_their_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "capacity_of", lambda _: Capacity(inotify=1000))
+    up = [("p01", "insecure"), ("p02", "light-insecure")]
+    monkeypatch.setattr(room, "find_labs", lambda _: up)
+    client: Any = None
+    taken = room.INOTIFY.each + room.INOTIFY.light
+    assert room.left_for_labs(client).inotify == 1000 - taken
 
 
 def test_lab_of_somebody_else_is_refused_before_any_starts(
@@ -686,7 +711,7 @@ def look(
     monkeypatch.setattr(readiness, "connect", object)
     monkeypatch.setattr(readiness, "doctor", lambda _: [])
     monkeypatch.setattr(readiness, "left_for_labs", asked)
-    return {it.name: it for it in readiness.readiness(labs, 1, "p", None, 0)}
+    return {it.name: it for it in readiness.readiness(labs, ["insecure"], "p", None, 0)}
 
 
 def test_memory_is_checked_for_all_labs(monkeypatch: pytest.MonkeyPatch) -> None:
