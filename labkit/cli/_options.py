@@ -38,8 +38,7 @@ Mode = Annotated[
         "-m",
         envvar="LABKIT_MODE",
         metavar="MODE",
-        help="insecure, hardened, light-insecure, light-hardened, or the folder of an "
-        "environment.",
+        help="insecure, hardened, light-insecure, light-hardened, or the folder of an environment.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no messages but errors.")]
