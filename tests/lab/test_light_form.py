@@ -36,7 +36,7 @@ class Engine:
 
 
 @pytest.mark.parametrize(
-    ("labs", "expected"),
+    ("there", "expected"),
     [
         ([], "insecure"),
         ([("p01", "insecure")], "insecure"),
@@ -47,9 +47,9 @@ class Engine:
     ],
 )
 def test_light_lab_stands_for_a_mode_of_which_there_is_no_full_lab(
-    labs: list[tuple[str, str]], expected: str
+    there: list[tuple[str, str]], expected: str
 ) -> None:
-    client: Any = Engine(*labs)
+    client: Any = Engine(*there)
     assert mode_that_is_up("insecure", "p01", client) == expected
     assert mode_that_is_up("light-insecure", "p01", client) == "light-insecure"
 
