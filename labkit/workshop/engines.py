@@ -79,9 +79,12 @@ def connect_to(contexts: Iterable[str]) -> list[WorkshopEngine]:
         An engine does not answer.
     """
     found = [WorkshopEngine(it, connect(context=it)) for it in dict.fromkeys(contexts) or [""]]
-    by_id: dict[str, WorkshopEngine] = {}
+    by_identity: dict[tuple[object, ...], WorkshopEngine] = {}
     for engine in found if len(found) > 1 else ():
-        other = by_id.setdefault(str(engine.client.info().get("ID")), engine)
+        said = engine.client.info()
+        # machines that were copied have one ID, and two engines of a machine may have one as well
+        identity = tuple(said.get(key) for key in ("ID", "Name", "DockerRootDir"))
+        other = by_identity.setdefault(identity, engine)
         if other is not engine:
             raise ConfigError(
                 f"{other} and {engine} are the same Docker Engine",

@@ -31,12 +31,12 @@ class Engine:
 
     def __init__(self, identifier: str, *people: str, processors: int = 2) -> None:
         self.identifier, self.people = identifier, list(people)
-        self.processors, self.is_silent = processors, False
+        self.processors, self.is_silent, self.folder = processors, False, "/var/lib/docker"
         self.networks = self.volumes = self
         self.api = SimpleNamespace(containers=lambda **_: [])
 
     def info(self) -> dict[str, Any]:
-        return {"ID": self.identifier, "NCPU": self.processors}
+        return {"ID": self.identifier, "NCPU": self.processors, "DockerRootDir": self.folder}
 
     def list(self, **_: Any) -> list[Any]:
         if self.is_silent:
@@ -101,6 +101,8 @@ def test_one_engine_under_two_names_is_refused(hosts: dict[str, Engine]) -> None
     hosts["b"].identifier = "ID-a"
     with pytest.raises(ConfigError, match="a and b are the same Docker Engine"):
         connect_to(["a", "b"])
+    hosts["b"].folder = "/srv/docker"  # two engines of one machine
+    assert len(connect_to(["a", "b"])) == 2
 
 
 def test_engines_that_do_not_answer_are_named(hosts: dict[str, Engine]) -> None:
