@@ -11,6 +11,7 @@ from typing import Any
 
 from labkit.cluster.admission_hooks import HOOK_KINDS, admission_hooks
 from labkit.cluster.feature_gates import USER_NAMESPACES, Features
+from labkit.cluster.kinds import is_foreign
 from labkit.cluster.objects.access import is_dump, objects
 from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
 from labkit.cluster.objects.facts import (
@@ -226,6 +227,8 @@ class Builder:
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
+        if is_foreign(item.get("apiVersion"), kind):
+            return
         if kind in ROUTES and kind not in self.kinds:
             why = "labkit does not read this kind: which services are called from outside by it"
             self.unknowns.append(Unknown(path, None, kind, why))
@@ -517,13 +520,19 @@ def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: S
 
 
 def _binding(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    # in OpenShift's own group, a role's namespace says which kind it is
+    usual = "Role" if text_of(item, "roleRef", "namespace") else "ClusterRole"
     to.bindings[namespace, name] = Binding(
         name=name,
         namespace=namespace,
-        role_kind=text_of(item, "roleRef", "kind"),
+        role_kind=text_of(item, "roleRef", "kind") or usual,
         role=text_of(item, "roleRef", "name"),
         subjects=tuple(
-            (text_of(who, "kind"), text_of(who, "namespace"), text_of(who, "name"))
+            (
+                text_of(who, "kind").removeprefix("System"),
+                text_of(who, "namespace"),
+                text_of(who, "name"),
+            )
             for who in sequence(item, "subjects")
         ),
         source=at,
