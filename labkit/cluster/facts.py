@@ -455,8 +455,12 @@ class Environment:
         for file in self.manifests:
             try:
                 documents = read_documents(file.read_text(), file.source)
-                items = (item for document in documents for item in document.objects())
-                found += [it for it in items if not is_foreign(it.get("apiVersion"), it.get("kind"))]
+                found += [
+                    item
+                    for document in documents
+                    for item in document.objects()
+                    if not is_foreign(item.get("apiVersion"), item.get("kind"))
+                ]
             except ConfigError as error:
                 broken = broken or error
         return tuple(found), broken

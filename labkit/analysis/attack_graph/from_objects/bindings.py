@@ -22,7 +22,6 @@ from labkit.analysis.attack_graph.from_objects.consequences import (
 )
 from labkit.analysis.attack_graph.from_objects.escapes import (
     ETCD,
-    IGNORED,
     KUBELET,
     PKI,
     TOKENS,
@@ -628,8 +627,7 @@ class Bindings:
                     grants = [it for each in gives for it in to.given(each, node)]
                     where = f"Pod {pods.namespace}/{pods.pods[0]}: writes /var/log of Node {node}"
                     why = (where, *part.because)
-                    unknown = doubts(IGNORED if pods.spec.host_users is None else "", found_out)
-                    self.builder.add("node-log-symlink", inside(pods), grants, why, 1.5, unknown)
+                    self.builder.add("node-log-symlink", inside(pods), grants, why, 1.5, found_out)
 
 
 def _role_of(binding: Binding) -> tuple[str, str]:
