@@ -671,6 +671,59 @@ def test_escalate_on_the_role_of_a_group_counts_too():
     assert "cluster-admin" in reached(A_B, *both, *own)
 
 
+def test_role_that_gives_nothing_yet_grows_by_escalate_everywhere():
+    """pkg/registry/rbac/role/policybased/storage.go: "escalate" skips the check of a role."""
+    everywhere = may("a/b", rule("escalate update", "roles", RBAC))
+    harmless = may("a/b", rule("get", "configmaps"), at="n", role="reader")
+    boss = pod("n", "boss", "boss")
+    assert is_account("n", "boss") in reached(A_B, *everywhere, *harmless, boss)
+    assert is_account("n", "boss") not in reached(A_B, *everywhere, boss)
+    for names, found in (("reader", True), ("writer", False)):
+        named = may("a/b", rule("escalate update", "roles", RBAC, names))
+        assert (is_account("n", "boss") in reached(A_B, *named, *harmless, boss)) == found
+
+
+def test_rights_everywhere_count_with_those_of_a_group_in_a_namespace():
+    binds = may("a/b", rule("bind", "clusterroles", RBAC))
+    of_group = may("group:system:serviceaccounts", rule("create", "rolebindings", RBAC), at="n")
+    boss = pod("n", "boss", "boss")
+    assert is_account("n", "boss") in reached(A_B, *binds, *of_group, boss)
+    assert is_account("n", "boss") not in reached(A_B, *of_group, boss)
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        (["create escalate bind", "create rolebindings"], True),
+        (["update escalate bind", "patch rolebindings"], True),
+        (["create escalate bind"], False),
+        (["create bind", "create rolebindings"], False),
+        (["create escalate", "create rolebindings"], False),
+    ],
+)
+@pytest.mark.parametrize("at", ["n", ""])
+def test_role_that_its_holder_makes_gives_everything_once_bound(rules, found, at):
+    """Role-based access control, "Privilege escalation prevention": escalate, bind."""
+    verbs, *bindings = rules
+    rights = [rule(verbs, "roles", RBAC)]
+    for binding in bindings:
+        writes, resource = binding.split()
+        rights.append(rule(writes, resource, RBAC))
+    objects = (*may("a/b", *rights, at=at), pod("n", "boss", "boss"), namespace("n"))
+    assert (is_account("n", "boss") in reached(A_B, *objects)) == found
+
+
+def test_role_that_its_holder_makes_needs_one_name_for_all_verbs():
+    for names, found in ((("x", "x"), True), (("x", "y"), False), (("x", ""), True)):
+        rules = (
+            rule("bind", "roles", RBAC, names[0]),
+            rule("escalate", "roles", RBAC, names[1]),
+            rule("create", "roles rolebindings", RBAC),
+        )
+        objects = (*may("a/b", *rules, at="n"), pod("n", "boss", "boss"))
+        assert (is_account("n", "boss") in reached(A_B, *objects)) == found
+
+
 def test_cluster_role_bound_in_a_namespace_grows_there():
     writer = may("a/b", rule("escalate update", "clusterroles", RBAC, "mine"), role="w")
     mine = may("x/y", rule("get", "pods"), role="mine")

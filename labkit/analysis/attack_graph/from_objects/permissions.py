@@ -322,6 +322,7 @@ PERMISSIONS = (
     Permission("escalate roles", _rbac("roles"), ("escalate",)),
     Permission("create clusterroles", _rbac("clusterroles"), CREATE, cluster_scoped=True),
     Permission("change clusterroles", _rbac("clusterroles"), CHANGE, cluster_scoped=True),
+    Permission("create roles", _rbac("roles"), CREATE),
     Permission("change roles", _rbac("roles"), CHANGE),
     Permission(
         "impersonate users",
