@@ -359,6 +359,8 @@ class Consequences:
         """Write the steps of an attacker inside a pod."""
         foothold, add = inside(pods), self.builder.add
         where = f"Pod {pods.namespace}/{pods.pods[0]}"
+        if not pods.nodes and pods.kind:
+            where = f"{pods.kind} {pods.workload}"
         if pods.spec.token:
             why = (f"{where}: a token of its service account is mounted",)
             add("mounted-token", foothold, [account(pods.namespace, pods.account)], why)
@@ -378,6 +380,17 @@ class Consequences:
                 add(way.name, foothold, grants, why, way.cost, unknown)
                 if way.gives == TOKENS:
                     self._other_tokens_on(foothold, node, way, why)
+            if not pods.nodes:
+                self._somewhere(foothold, way, why)
+
+    def _somewhere(self, foothold: Foothold, way: Escape, why: tuple[str, ...]) -> None:
+        """Write what an escape gives a pod of which nobody knows on which node it will run."""
+        nodes, add = self.cluster.nodes, self.builder.add
+        if way.gives in (ROOT, PERSON):
+            add(way.name, foothold, [NODE], why, way.cost, way.unknown)
+        grants = dict.fromkeys(it for node in nodes for it in self.given(way.gives, node))
+        unknown = doubts(way.unknown, "on which node the pod runs" if len(nodes) > 1 else "")
+        add(way.name, foothold, grants, why, way.cost, unknown)
 
     def other_tokens(self, pods: PodGroup) -> list[tuple[str, str]]:
         """Return the other audiences of a pod's tokens, each with what has to be found out.
