@@ -12,6 +12,7 @@ from typing import Any
 
 from labkit.cluster.admission_hooks import AdmissionHook
 from labkit.cluster.objects.apiservers import Apiserver, any_of
+from labkit.cluster.objects.open_ports import OpenPort
 from labkit.cluster.policies import Rbac
 from labkit.cluster.syntax.source import Unknown
 
@@ -398,6 +399,8 @@ class Dump:
         What labkit could not read, or the dump lacks, so that an attack path may be missing.
     apiservers : tuple of Apiserver
         By their pods; empty if the dump has none.
+    open_ports : tuple of (str, OpenPort)
+        The ports of the control plane that serve everybody, each with its node.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
         on.
@@ -427,6 +430,7 @@ class Dump:
     unread: tuple[Unknown, ...] = ()
     gaps: tuple[Unknown, ...] = ()
     apiservers: tuple[Apiserver, ...] = ()
+    open_ports: tuple[tuple[str, OpenPort], ...] = ()
     admission: Admission = field(default_factory=Admission)
 
     @property

@@ -30,6 +30,7 @@ from labkit.cluster.objects.facts import (
     Service,
 )
 from labkit.cluster.objects.network import NETWORK, ROUTES, NetworkObject
+from labkit.cluster.objects.open_ports import OpenPort, open_ports
 from labkit.cluster.objects.pods import account_of, owner_of, spec_of
 from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregated
@@ -207,6 +208,8 @@ class Builder:
         Webhooks, policies and their bindings.
     apiservers : list of Apiserver
         By their pods.
+    open_ports : list of (str, OpenPort)
+        The ports of the control plane that serve everybody, each with its node.
     apiserver_of_nodes : str
         A node by whose labels the apiserver is MicroK8s'; empty for another apiserver.
     unknowns_beside : list of Unknown
@@ -234,6 +237,7 @@ class Builder:
     templates: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
+    open_ports: list[tuple[str, OpenPort]] = field(default_factory=list)
     apiserver_of_nodes: str = ""
     unknowns_beside: list[Unknown] = field(default_factory=list)
 
@@ -270,6 +274,8 @@ class Builder:
             return
         if is_apiserver(namespace, name):
             self._apiserver(spec, Source(self.name, None, f"Pod {namespace}/{name}"))
+        if namespace == "kube-system" and name.startswith(("etcd", "kube-apiserver")):
+            self.open_ports += [(text_of(spec, "nodeName"), it) for it in open_ports(spec)]
         account = account_of(spec)
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
@@ -360,6 +366,7 @@ class Builder:
             unread=tuple(self.unread),
             gaps=(*self.unread, *self.unknowns, *lacking),
             apiservers=tuple(self.apiservers),
+            open_ports=tuple(self.open_ports),
             admission=Admission(
                 admission_hooks(self.hooks, self.kinds),
                 frozenset().union(*(it.disabled for it in self.apiservers)),

@@ -27,7 +27,7 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
 )
 from labkit.cluster.objects.facts import PodGroup
 from labkit.model import Foothold
-from labkit.model.footholds import ADMIN, NODE
+from labkit.model.footholds import ADMIN, CALLS, NODE
 from labkit.model.rules import Action
 
 __all__ = ["EVERY_NAMESPACE", "MASTERS", "Consequences"]
@@ -354,6 +354,19 @@ class Consequences:
                 self._spread("group-membership", foothold, [Foothold("group", "system:nodes")])
 
         return self.builder.once(foothold, write)
+
+    def open_ports(self) -> None:
+        """Write the steps through ports of the control plane that serve everybody.
+
+        A port on loopback is called by the pods that share the network of its node.
+        """
+        for node, port in self.cluster.dump.open_ports:
+            pods = self.cluster.pods_on.get(node, ())
+            local = [inside(it) for it in pods if it.spec.host_network]
+            why = (f"{port.kind} on Node {node}: {port.said}",)
+            name = "insecure-port" if port.kind == "kube-apiserver" else "etcd-read"
+            for place in local if port.local else [CALLS]:
+                self.builder.add(name, place, [self.admin()], why, unknown=port.unknown)
 
     def inside_pod(self, pods: PodGroup) -> None:
         """Write the steps of an attacker inside a pod."""
