@@ -29,7 +29,7 @@ from labkit.cluster.objects.facts import (
     SecretName,
     Service,
 )
-from labkit.cluster.objects.network import NETWORK, ROUTES, NetworkObject
+from labkit.cluster.objects.network import NETWORK, OTHER_POLICIES, ROUTES, NetworkObject
 from labkit.cluster.objects.open_ports import OpenPort, open_ports
 from labkit.cluster.objects.pods import account_of, owner_of, spec_of
 from labkit.cluster.objects.volumes import Claims, has_claims
@@ -208,6 +208,8 @@ class Builder:
         Webhooks, policies and their bindings.
     apiservers : list of Apiserver
         By their pods.
+    other_policies : set of str
+        The kinds of network policies of other projects.
     open_ports : list of (str, OpenPort)
         The ports of the control plane that serve everybody, each with its node.
     apiserver_of_nodes : str
@@ -237,13 +239,17 @@ class Builder:
     templates: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
+    other_policies: set[str] = field(default_factory=set)
     open_ports: list[tuple[str, OpenPort]] = field(default_factory=list)
     apiserver_of_nodes: str = ""
     unknowns_beside: list[Unknown] = field(default_factory=list)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
-        if is_foreign(item.get("apiVersion"), kind):
+        foreign = is_foreign(item.get("apiVersion"), kind)
+        if kind in OTHER_POLICIES and (foreign or kind not in NETWORK):
+            self.other_policies.add(kind)
+        if foreign:
             return
         if kind in ROUTES and kind not in self.kinds:
             why = "labkit does not read this kind: which services are called from outside by it"
@@ -351,6 +357,7 @@ class Builder:
             endpoints=tuple(self._endpoint(it) for it in self.network if isinstance(it, Endpoint)),
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
+            other_policies=frozenset(self.other_policies),
             rbac=Rbac(tuple(aggregated(self.roles.values())), tuple(self.bindings.values())),
             partial_roles=self._partial_roles(),
             aggregated=frozenset(it.name for it in self.roles.values() if it.selectors),
@@ -398,7 +405,7 @@ class Builder:
     def _endpoint(self, found: Endpoint) -> Endpoint:
         """Return an endpoint with the pods whose addresses it has."""
         owners = (self.addresses.get(it, ("", "")) for it in found.addresses)
-        pods = [pod for home, pod in owners if pod and home == found.namespace]
+        pods = [pod for pod in owners if pod[1]]
         return replace(found, pods=(*found.pods, *pods)) if pods else found
 
     def _missing_workloads(self) -> Iterator[Unknown]:
