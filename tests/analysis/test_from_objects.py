@@ -1009,6 +1009,75 @@ def test_links_in_the_logs_of_a_node_are_read_by_its_kubelet():
         assert (W1 in found) == reads, (resource, names, more)
 
 
+# -- impersonation, webhooks and controllers --------------------------------------------------
+
+BOSS = (pod("n", "boss", "boss"), *may("n/boss", rule("*", "*", "*")))
+AUTHN = "authentication.k8s.io"
+
+
+def value(goal: str, *objects: Object) -> str:
+    """Say whether a/b reaches a goal: "known", "possible" or "none"."""
+    if goal in reached(A_B, *objects):
+        return "known"
+    return "possible" if goal in possible(A_B, *objects) else "none"
+
+
+def test_group_of_nodes_beside_a_user_makes_a_kubelet():
+    """plugin/pkg/auth/authorizer/node: the name of a node's user, and the group system:nodes."""
+    group = rule("impersonate", "groups", names="system:nodes")
+    worker = node("worker1")
+    for users, found in (("", True), ("system:node:worker1", True), ("system:node:other", False)):
+        rights = may("a/b", rule("impersonate", "users", names=users), group)
+        assert (is_account("n", "boss") in reached(A_B, *rights, worker, *BOSS)) == found
+    alone = may("a/b", rule("impersonate", "users"))
+    assert is_account("n", "boss") not in reached(A_B, *alone, worker, *BOSS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "version", "found"),
+    [
+        ("impersonate:serviceaccount", "serviceaccounts", "v1.36.0", "possible"),
+        ("impersonate:user-info", "groups", "v1.36.0", "possible"),
+        ("impersonate:associated-node", "nodes", "v1.35.0", "possible"),
+        ("impersonate:arbitrary-node", "nodes", "v1.34.0", "none"),
+        ("impersonate:serviceaccount", "serviceaccounts", "v1.34.0", "none"),
+        ("impersonate:scheduled-node", "nodes", "v1.36.0", "none"),
+    ],
+)
+def test_constrained_impersonation_may_give_what_another_may_do(verb, resource, version, found):
+    """KEP-5284: alpha in 1.35, on by default since 1.36; ``impersonate-on`` says for what."""
+    rights = may("a/b", rule(verb, resource, AUTHN), rule("impersonate-on:x:get", "secrets"))
+    objects = (*rights, node("worker1", version), apiserver(KUBE, tag=version), *BOSS)
+    assert value("cluster-admin", *objects) == found
+
+
+def test_validating_webhook_is_sent_what_is_written():
+    """https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/"""
+    home = (secret("n", "t", of="boss"), *BOSS)
+    for verbs, found in (("create", "possible"), ("patch", "possible"), ("delete", "none")):
+        rights = may("a/b", rule(verbs, "validatingwebhookconfigurations", ADMISSION))
+        assert value(is_account("n", "boss"), *rights, *home) == found
+
+
+@pytest.mark.parametrize(
+    ("verbs", "group", "resource", "at", "found"),
+    [
+        ("create", "argoproj.io", "applications", "", "possible"),
+        ("patch", "argoproj.io", "applications", "n", "possible"),
+        ("get list", "argoproj.io", "applications", "", "none"),
+        ("create", "argoproj.io", "workflows", "n", "possible"),
+        ("create", "helm.cattle.io", "helmcharts", "", "possible"),
+        ("update", "operators.coreos.com", "subscriptions", "", "possible"),
+        ("create", "tekton.dev", "taskruns", "n", "possible"),
+        ("create", "example.org", "taskruns", "n", "none"),
+    ],
+)
+def test_controllers_act_for_those_who_may_ask_them(verbs, group, resource, at, found):
+    """Each controller's own pages on security: see ``CONTROLLERS``."""
+    rights = may("a/b", rule(verbs, resource, group), at=at)
+    assert value("cluster-admin", *rights, *BOSS) == found
+
+
 # -- mutating admission -----------------------------------------------------------------------
 
 POLICIES, POLICY_BINDINGS = "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"

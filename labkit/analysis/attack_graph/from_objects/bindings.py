@@ -44,6 +44,7 @@ from labkit.model.rules import Action
 __all__ = ["Bindings"]
 
 AUTHENTICATED, ACCOUNTS = "system:authenticated", "system:serviceaccounts"
+NODES = "system:nodes"
 ANONYMOUS, UNAUTHENTICATED = "system:anonymous", "system:unauthenticated"
 SIGNER, KUBELET_SIGNER = (
     "kubernetes.io/kube-apiserver-client",
@@ -586,6 +587,8 @@ class Bindings:
         for part in have.get("impersonate groups", ()) if anybody else ():
             names = part.names or (MASTERS,)
             grants = [to.in_group(name) for name in names]
+            if NODES in names:
+                grants += self._impersonated_nodes(have.get("impersonate users", ()))
             self.builder.add("impersonate", who, grants, (*part.because, *anybody[0].because))  # type: ignore[index]
         if creating := have.get("create requests"):
             for approving in have.get("approve requests", ())[:1]:
@@ -600,6 +603,15 @@ class Bindings:
         for part in have.get("change nodes", ()):
             for node in self._nodes_with(who):
                 to.draws_pods(node, part.names, part.because, self._doubt("", part))
+
+    def _impersonated_nodes(self, users: Iterable[Part]) -> list[Foothold]:
+        """Return the kubelets that one may be who gives themselves the group of nodes."""
+        kubelets = {f"system:node:{name}": name for name in self.cluster.nodes}
+        return [
+            self.consequences.kubelet(node)
+            for user, node in kubelets.items()
+            if any(_named(user, part) for part in users)
+        ]
 
     def _approve(
         self, who: Foothold, creating: Part, approving: Part, signers: Iterable[Part]

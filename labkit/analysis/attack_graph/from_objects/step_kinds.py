@@ -27,6 +27,7 @@ STEP_KINDS = {
     "any-request": StepKind(),
     "auto-approved-request": StepKind("T1649", "csr-self-approve"),
     "approve-request": StepKind("T1649", "csr-self-approve"),
+    "ask-controller": StepKind("T1610"),
     "attach": StepKind("T1609"),
     "bind": StepKind("T1098.006"),
     "bootstrap-token": StepKind("T1552.007"),
@@ -80,5 +81,6 @@ STEP_KINDS = {
     "token-request": StepKind("T1528", "controller-manager-token"),
     "token-request-of-kubelet": StepKind("T1528"),
     "token-secret": StepKind("T1528"),
+    "validating-webhook": StepKind("T1552.007"),
     "write-host-path": StepKind("T1611"),
 }
