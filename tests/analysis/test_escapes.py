@@ -46,6 +46,16 @@ def ways(
         ("/sys/fs/cgroup", False, {("root", True)}),
         ("/sys/fs/cgroup", True, set()),
         ("/system-data", False, set()),
+        # the pods of a Windows node: its drives, and the pipe of its container runtime
+        ("/C:\\", True, {("root", True)}),
+        ("/c:/k/config", True, {("root", True)}),
+        ("/\\\\.\\pipe\\containerd-containerd", False, {("root", True)}),
+        # proc(5), as with hostPID
+        ("/proc", True, {("tokens", True)}),
+        ("/proc/sys", True, set()),
+        # cloud-provider-azure, "Configs"; cloud-init(1)
+        ("/etc/kubernetes/azure.json", True, {("config", True)}),
+        ("/var/lib/cloud/instance", True, {("config", True)}),
     ],
 )
 def test_folders_of_a_node(path: str, read_only: bool, found: set[tuple[str, bool]]) -> None:

@@ -5,6 +5,7 @@ A pod counts as one place: an attacker inside it has the most powerful of its co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -213,6 +214,17 @@ READABLE_OF_DISTRIBUTIONS = (
     ("/system/secrets", PKI),
     ("/system/state", PKI),
 )
+#: Files of a node that may hold what opens its cloud or its cluster, each with what has to be found
+#: out: https://cloud-provider-azure.sigs.k8s.io/install/configs/ and cloud-init's user data.
+MAYBE_READABLE = {
+    "/etc/kubernetes/azure.json": "what the cloud's identity in azure.json may do",
+    "/etc/kubernetes/cloud-config": "what the cloud's identity in cloud-config may do",
+    "/etc/kubernetes/cloud.conf": "what the cloud's identity in cloud.conf may do",
+    "/var/lib/cloud/instance": "whether the user data of the machine holds a token or a key",
+    "/var/lib/cloud/instances": "whether the user data of the machine holds a token or a key",
+}
+#: A path of a Windows node, by its drive or as that of a named pipe, in its normal form.
+WINDOWS = re.compile(r"/(?:[A-Za-z]:|\\\\)")
 #: Where people keep what they log in with, and their kubeconfigs.
 HOMES = ("/home", "/root")
 #: A certificate or a public key gives nothing away.
@@ -373,6 +385,14 @@ def _by_path(mounted: HostPath, why: str) -> Iterator[Escape]:
         yield Escape(name, ROOT, why, 2.0, mounted.unknown)
     if not path:
         return
+    if WINDOWS.match(path):
+        # https://kubernetes.io/docs/concepts/storage/volumes/#hostpath: pipes of a runtime as well
+        unknown = f"what the user of the container may do with {path[1:]} of a Windows node"
+        yield Escape("write-host-path", ROOT, why, 2.0, unknown)
+        return
+    if path == "/proc":
+        # the processes of the node are there, as with hostPID
+        yield Escape("read-host-processes", TOKENS, why, 2.0, OF_OTHERS)
     if _any(path, SOCKETS, SOCKETS_OF_DISTRIBUTIONS):
         yield Escape("runtime-socket", ROOT, why, 1.0)
     if not mounted.read_only and _any(path, WRITABLE, WRITABLE_OF_DISTRIBUTIONS):
@@ -386,6 +406,9 @@ def _by_path(mounted: HostPath, why: str) -> Iterator[Escape]:
     name, how = "read-host-path", f"{why}{', read-only' * mounted.read_only}"
     for gives, of_distribution in _readable(path):
         yield Escape(name, gives, how, 1.0, of_distribution=of_distribution)
+    for place, unknown in MAYBE_READABLE.items():
+        if path != "/" and touches(path, place):
+            yield Escape(name, CONFIG, how, 2.0, unknown)
     if any(path == home or path.startswith(f"{home}/") for home in HOMES):
         unknown = "whether a kubeconfig, a key or a password of somebody is there"
         gives = CONFIG if mounted.read_only else PERSON
