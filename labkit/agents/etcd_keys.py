@@ -2,8 +2,8 @@
 
 ``keep FILE`` writes every key and value to a file. ``restore FILE`` deletes the keys that were
 added since, and puts the keys that changed since. So watchers see every change, revisions only
-grow, and no component has to stop. ``hash`` prints the hash of every value as JSON; of an encrypted
-Secret it prints how it is encrypted.
+grow, and no component has to stop. ``hash`` prints the hash of every value as JSON; of a Secret
+it prints how it is encrypted.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ REWRITTEN = (
     b"/coreos.com/network/subnets/",
 )
 #: The start of a value that the apiserver encrypted, with the names of its provider and its key
-#: (k8s.io/apiserver/pkg/server/options/encryptionconfig). Each write gives another ciphertext.
+#: (k8s.io/apiserver/pkg/server/options/encryptionconfig).
 ENCRYPTED = re.compile(rb"k8s:enc:\w+:v\d:[^:\s]+:")
 
 
@@ -111,14 +111,14 @@ def hashes() -> None:
 def shown(key: bytes, value: str) -> str:
     """Return what stands for a value (base64) in a fingerprint.
 
-    What an encrypted Secret contains is compared by ``labkit.agents.secret_hashes``.
+    What a Secret contains is compared by ``labkit.agents.secret_hashes``: each write gives another
+    ciphertext, and the apiserver writes by itself when a token of a Secret was last used.
     """
     if key.startswith(REWRITTEN):
         return "there"
-    if key.startswith(b"/registry/secrets/") and (
-        start := ENCRYPTED.match(base64.b64decode(value)[:200])
-    ):
-        return f"encrypted: {start[0].decode()}"
+    if key.startswith(b"/registry/secrets/"):
+        start = ENCRYPTED.match(base64.b64decode(value))
+        return f"encrypted: {start[0].decode()}" if start else "not encrypted"
     return hashlib.sha256(value.encode()).hexdigest()[:16]
 
 
