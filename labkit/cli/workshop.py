@@ -23,10 +23,10 @@ __all__ = ["app"]
 
 app = typer.Typer(
     help="Exercises: show, check and hint; the participants' copies of the notebooks; and the labs "
-    "of a room full of people: up, down, board, say and doctor.",
+    "of a room full of people: up, down, board, say, doctor and guard.",
     no_args_is_help=True,
 )
-for command in (room.up, room.down, room.board, room.doctor):
+for command in (room.up, room.down, room.board, room.doctor, room.guard):
     app.command()(command)
 app.command("say")(room.tell)
 Which = Annotated[str, typer.Argument(metavar="EXERCISE", help="A name from labkit workshop list.")]

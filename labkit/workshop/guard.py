@@ -191,20 +191,20 @@ class Guard:
         Returns
         -------
         Answer or Terminal
+            What the engine says, also if it cannot do it.
 
         Raises
         ------
         Refused
-            It is another request, or the engine refuses.
+            It is another request.
         """
         operation, reference, query = self._recognised(request)
         try:
             return operation.ask(self, reference, query, request)
         except APIError as error:
-            status = error.status_code or 502
-            raise Refused(str(error.explanation or error)[:1000], status) from error
+            return _message(str(error.explanation or error), error.status_code or 502)
         except (DockerException, OSError) as error:
-            raise Refused(f"the engine does not answer: {error}"[:1000], 502) from error
+            return _message(f"the engine does not answer: {error}", 502)
 
     def is_own(self, labels: Mapping[str, str] | None) -> bool:
         """Say whether labels are those of a part of this participant's labs.
@@ -359,6 +359,10 @@ def _query(text: str) -> dict[str, str]:
 
 def _json(found: object) -> Answer:
     return Answer(json.dumps(found).encode())
+
+
+def _message(text: str, status: int) -> Answer:
+    return Answer(json.dumps({"message": text[:1000]}).encode(), status)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -521,7 +525,7 @@ def _make(guard: Guard, reference: str, _: Mapping[str, str], request: Request) 
     return Answer(json.dumps({"Id": made["Id"]}).encode(), 201)
 
 
-def _run(guard: Guard, reference: str, _: Mapping[str, str], request: Request) -> Terminal:
+def _run(guard: Guard, reference: str, _: Mapping[str, str], request: Request) -> Answer | Terminal:
     if json.dumps(_object(request.body), sort_keys=True) != '{"Detach": false, "Tty": false}':
         raise Refused("labkit stays connected to a process, without a terminal")
     if not request.upgrade:
@@ -531,7 +535,7 @@ def _run(guard: Guard, reference: str, _: Mapping[str, str], request: Request) -
     raw: Any = getattr(stream, "_sock", stream)
     if response.status_code not in (101, 200):
         response.close()
-        raise Refused("the engine did not connect the process", 502)
+        return _message("the engine did not connect the process", 502)
     raw.settimeout(None)
     reader = response.raw._fp.fp  # holds what came with the head of the answer
 

@@ -1,7 +1,7 @@
-"""The sockets of the guard: one for each participant, with HTTP read by h11.
+"""The sockets of a participant's Jupyter: the guarded engine, with HTTP read by h11, and the Hub.
 
-A connection carries one request. So there is no second request whose beginning the guard and the
-engine could see in different places.
+A connection to the engine carries one request. So there is no second request whose beginning the
+guard and the engine could see in different places.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import h11
 from labkit.errors import ConfigError
 from labkit.workshop.guard import MOST_WRITTEN, Answer, Guard, Refused, Request, Terminal
 
-__all__ = ["SOCKET", "guarding"]
+__all__ = ["ENGINE", "HUB", "guarding", "joining_hub"]
 
-#: The name of the socket in a participant's folder.
-SOCKET = "docker.sock"
+#: The names of the sockets in a participant's folder.
+ENGINE, HUB = "docker.sock", "hub.sock"
 #: Seconds in which a request must be complete, and in which a client must take an answer.
 REQUEST_S, ANSWER_S = 30.0, 60.0
 #: Seconds for which the rest of a request is dropped after it was answered.
@@ -60,12 +60,50 @@ def guarding(guard: Guard, folder: Path, report: Report) -> Iterator[Path]:
     ConfigError
         The socket cannot be made.
     """
-    path = folder / SOCKET
+    with _serving(folder / ENGINE, guard.name, report, lambda one: _guard(one, guard, report)):
+        yield folder / ENGINE
+
+
+@contextlib.contextmanager
+def joining_hub(name: str, port: int, folder: Path, report: Report) -> Iterator[Path]:
+    """Serve a socket that leads to the Hub on this machine during the block.
+
+    So a participant's Jupyter reaches the Hub, which listens on the loopback address only.
+
+    Parameters
+    ----------
+    name : str
+        The participant's name, for the reports.
+    port : int
+        The port of the Hub on 127.0.0.1.
+    folder : pathlib.Path
+        The participant's folder, as for :func:`guarding`.
+    report : callable
+        Takes one line about too many connections.
+
+    Yields
+    ------
+    pathlib.Path
+        The socket.
+
+    Raises
+    ------
+    ConfigError
+        The socket cannot be made.
+    """
+    with _serving(folder / HUB, name, report, lambda one: _join_hub(one, port)):
+        yield folder / HUB
+
+
+@contextlib.contextmanager
+def _serving(
+    path: Path, name: str, report: Report, handle: Callable[[socket.socket], None]
+) -> Iterator[None]:
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        server = _Server(path, guard, report)
-        path.chmod(0o666)  # a user of the participant's container has another number
+        server = _Server(path, name, report, handle)
+        path.chmod(0o666)  # the user of the participant's container has another number
     except OSError as error:
         raise ConfigError(
             f"the socket {path} cannot be made: {error.strerror or error}",
@@ -74,7 +112,7 @@ def guarding(guard: Guard, folder: Path, report: Report) -> Iterator[Path]:
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     try:
-        yield path
+        yield
     finally:
         server.shutdown()
         server.server_close()
@@ -87,15 +125,18 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, path: Path, guard: Guard, report: Report) -> None:
-        self.guard = guard
+    def __init__(
+        self, path: Path, name: str, report: Report, handle: Callable[[socket.socket], None]
+    ) -> None:
+        self.name = name
         self.report = report
+        self.handle = handle
         self.free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__(str(path), _Handler)
 
     def process_request(self, request: object, client_address: object) -> None:
         if not self.free.acquire(blocking=False):
-            self.report(f"{self.guard.name}: more than {MOST_CONNECTIONS} connections at once")
+            self.report(f"{self.name}: more than {MOST_CONNECTIONS} connections at once")
             self.shutdown_request(request)  # type: ignore[arg-type]
             return
         super().process_request(request, client_address)  # type: ignore[arg-type]
@@ -115,31 +156,45 @@ class _Handler(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        connection = h11.Connection(h11.SERVER)
-        request: Request | None = None
-        terminal: Terminal | None = None
-        try:
-            request = _receive(self.request, connection)
-            answer = self.server.guard.answer(request)
-            if isinstance(answer, Terminal):
-                terminal = answer
-        except Refused as error:
-            asked = f"{request.method} {request.target[:120]}" if request else "a request"
-            self.server.report(f"{self.server.guard.name}: refused {asked}: {error}")
-            answer = Answer(_message(str(error)), error.status)
-        except TimeoutError:
-            return
-        self.request.settimeout(ANSWER_S)
-        if terminal is None:
-            assert isinstance(answer, Answer)
-            _send(self.request, connection, answer)
-            return
-        try:
-            self.request.sendall(_switched(connection))
-            early, _ = connection.trailing_data
-            _join(self.request, terminal, early)
-        finally:
-            terminal.close()
+        self.server.handle(self.request)
+
+
+def _guard(stream: socket.socket, guard: Guard, report: Report) -> None:
+    """Answer the one request of a connection."""
+    connection = h11.Connection(h11.SERVER)
+    request: Request | None = None
+    try:
+        request = _receive(stream, connection)
+        answer = guard.answer(request)
+    except Refused as error:
+        asked = f"{request.method} {request.target[:120]}" if request else "a request"
+        report(f"{guard.name}: refused {asked}: {error}")
+        answer = Answer(_message(str(error)), error.status)
+    except TimeoutError:
+        return
+    stream.settimeout(ANSWER_S)
+    if isinstance(answer, Answer):
+        _send(stream, connection, answer, with_body=not request or request.method != "HEAD")
+        return
+    try:
+        stream.sendall(_switched(connection))
+        _join(stream, answer, early=connection.trailing_data[0])
+    finally:
+        answer.close()
+
+
+def _join_hub(stream: socket.socket, port: int) -> None:
+    with contextlib.suppress(OSError):
+        hub = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_S)
+        hub.settimeout(None)
+        with hub, hub.makefile("rb") as reader:
+            terminal = Terminal(
+                lambda: reader.read1(1 << 16),
+                hub.sendall,
+                lambda: hub.shutdown(socket.SHUT_WR),
+                lambda: hub.shutdown(socket.SHUT_RDWR),
+            )
+            _join(stream, terminal)
 
 
 def _message(text: str) -> bytes:
@@ -179,13 +234,16 @@ def _receive(stream: socket.socket, connection: h11.Connection) -> Request:
             raise TimeoutError
 
 
-def _send(stream: socket.socket, connection: h11.Connection, answer: Answer) -> None:
+def _send(
+    stream: socket.socket, connection: h11.Connection, answer: Answer, *, with_body: bool
+) -> None:
     headers = [("Content-Type", answer.kind), ("Connection", "close")]
     if answer.status != 204:
         headers.append(("Content-Length", str(len(answer.body))))
     # after a request that is not valid, h11 lets a server answer as well
     head = connection.send(h11.Response(status_code=answer.status, headers=headers)) or b""
-    stream.sendall(head + (connection.send(h11.Data(data=answer.body)) or b""))
+    body = connection.send(h11.Data(data=answer.body)) if with_body else b""
+    stream.sendall(head + (body or b""))
     connection.send(h11.EndOfMessage())
     _part(stream)
 
@@ -208,7 +266,7 @@ def _switched(connection: h11.Connection) -> bytes:
     return connection.send(answer) or b""
 
 
-def _join(stream: socket.socket, terminal: Terminal, early: bytes) -> None:
+def _join(stream: socket.socket, terminal: Terminal, early: bytes = b"") -> None:
     """Carry bytes between a client and a process until either ends."""
     stream.settimeout(None)
 
@@ -220,7 +278,8 @@ def _join(stream: socket.socket, terminal: Terminal, early: bytes) -> None:
                 data = stream.recv(1 << 16)
             terminal.end_input()
         except (OSError, ValueError):
-            terminal.close()
+            with contextlib.suppress(OSError):
+                terminal.close()
 
     carrier = threading.Thread(target=to_process, daemon=True)
     carrier.start()

@@ -7,6 +7,7 @@ import json
 import socket
 import stat
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from labkit.errors import ConfigError
 from labkit.lab.machine import FileSpec, archive
 from labkit.workshop import guard_socket
 from labkit.workshop.guard import OPERATIONS, PROCESS, Guard, Refused, Request
-from labkit.workshop.guard_socket import guarding
+from labkit.workshop.guard_socket import guarding, joining_hub
 
 VERSION = "1.43"
 OWN = {"lab": "p01", "mode": "insecure", "workshop": "p"}
@@ -549,6 +550,13 @@ def test_second_request_on_a_connection_is_not_answered(wire: Wire) -> None:
     assert room.engine.changes == []
 
 
+def test_refusal_of_a_head_has_no_body(wire: Wire) -> None:
+    _, path, _ = wire
+    found = exchange(path, b"HEAD /_ping HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert found.startswith(b"HTTP/1.1 403")
+    assert found.endswith(b"\r\n\r\n")
+
+
 SMUGGLED = b"POST /containers/create HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -660,3 +668,21 @@ def test_socket_that_cannot_be_made_is_said(room: Room, tmp_path: Path) -> None:
         guarding(room.guard, tmp_path / ("x" * 120), lambda _: None),
     ):
         pass
+
+
+def test_hubs_socket_leads_to_its_port_and_is_closed_with_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+
+        def answer() -> None:
+            connection, _ = hub.accept()
+            with connection:
+                connection.sendall(b"hub: " + connection.recv(100))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = hub.getsockname()[1]
+        with joining_hub("p01", port, tmp_path / "p01", lambda _: None) as path:
+            assert exchange(path, b"hello") == b"hub: hello"
+            thread.join()
+            hub.close()
+            assert exchange(path, b"hello") == b""
