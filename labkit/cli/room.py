@@ -18,7 +18,7 @@ from labkit.cli._options import BOTH, Modes, NoWait, Quiet, Retain, patience
 if TYPE_CHECKING:
     from labkit.workshop.board import Board
 
-__all__ = ["board", "doctor", "down", "guard", "tell", "up"]
+__all__ = ["board", "doctor", "down", "guard", "jupyter", "tell", "up"]
 
 #: Seconds between two looks at the labs.
 PAUSE_S = 3.0
@@ -99,8 +99,13 @@ def down(
 
     The results stay: labkit workshop board shows them until the next workshop with this prefix.
     """
-    from labkit.workshop.room import remove_room
+    from labkit.lab.engine import connect
+    from labkit.workshop.room import names_of, remove_room
+    from labkit.workshop.server_room import remove_jupyters
 
+    names_of(prefix, 1)
+    if count := remove_jupyters(connect(), prefix):
+        say(f"the participants' Jupyters: {count} parts removed; their volumes stay", quiet=quiet)
     removed = remove_room(prefix, reporter=reporter(quiet), force=force, wait_s=patience(no_wait))
     if not removed:
         say(f"no labs of the workshop {prefix!r} on this engine", quiet=quiet)
@@ -264,6 +269,21 @@ def doctor(
         if it.fix:
             typer.echo(f"         next: {it.fix}")
     raise typer.Exit(1 if any(it.verdict == "not ok" for it in found) else 0)
+
+
+def jupyter(quiet: Quiet = False) -> None:
+    """Build the image of a participant's Jupyter for JupyterHub; it needs the node image and pip.
+
+    The output is the configuration of JupyterHub.
+    """
+    from labkit.lab.engine import connect
+    from labkit.resources import server_room_dir
+    from labkit.workshop.server_room import make_image
+
+    tag = make_image(connect(), reporter(quiet))
+    config = server_room_dir() / "jupyterhub_config.py"
+    say(f"built {tag}; next: labkit workshop up, then: jupyterhub --config {config}", quiet=quiet)
+    typer.echo(config)
 
 
 def guard(

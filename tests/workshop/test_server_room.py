@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import docker
+import psutil  # type: ignore[import-untyped]
 import pytest
-from docker.errors import APIError
+import requests
+from docker.errors import APIError, NotFound
 
 import labkit
 from labkit import workshop
@@ -17,10 +27,15 @@ from labkit.lab.engine import connect
 from labkit.lab.lab import Lab
 from labkit.lab.nodes import find_labs
 from labkit.lab.progress import QuietReporter, make_reporter
+from labkit.resources import server_room_dir
 from labkit.verification import verify
 from labkit.workshop import exercises, guard, room
 from labkit.workshop.guard import Guard
 from labkit.workshop.guard_socket import guarding
+from labkit.workshop.server_room import jupyter_of, make_image, passwords_of, remove_jupyters
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.lab
 NAME = os.environ.get("LABKIT_TEST_NAME") or f"server-{os.getpid()}"
@@ -166,7 +181,9 @@ def test_participant_gets_neither_the_host_nor_another_lab(
     refused(lambda: guarded.api.connect_container_to_network(str(own.id), f"labkit-{TWO}-{MODE}"))
     refused(lambda: guarded.api.remove_network(f"labkit-{TWO}-{MODE}"))
     refused(lambda: guarded.api.update_container(str(own.id), mem_limit=-1))
-    refused(lambda: next(guarded.api.events(decode=True)))
+    # the SDK does not look at the status of this one
+    assert list(itertools.islice(guarded.api.events(decode=True), 1)) == []
+    assert "/events" in reported[-1]
 
     # nothing of the other lab is shown
     for listed in (guarded.api.containers(all=True), guarded.api.networks()):
@@ -185,3 +202,166 @@ def test_participant_cannot_make_or_remove_a_lab(
     with pytest.raises((APIError, labkit.errors.LabkitError), match="labkit guard"):
         Lab(MODE, name="mine", reporter=QuietReporter()).up()
     assert pair[ONE].status().state == "ready"
+
+
+# -- JupyterHub, in a browser -------------------------------------------------------------
+
+START_S = 240
+CELLS = (
+    "%load_ext labkit\nimport labkit\n(insecure,) = labkit.attach('insecure')",
+    "print(insecure.name, labkit.techniques['etcd-read'].run(insecure).succeeded)",
+    "%lab reset insecure",
+    "import docker\n"
+    "client = docker.from_env()\n"
+    "try:\n"
+    "    client.containers.create('labkit/node', privileged=True)\n"
+    "except docker.errors.APIError as error:\n"
+    "    print(error.status_code, error.explanation)",
+)
+
+
+def free_ports() -> int:
+    """Return the first of three ports in a row that nobody uses."""
+    for first in range(18000, 28000, 10):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + 3):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise AssertionError("no free ports")
+
+
+@pytest.fixture(scope="module")
+def hub(
+    pair: dict[str, Lab], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Start JupyterHub as its documentation says; return its address and the passwords."""
+    client, image = connect(), f"labkit/jupyter:{NAME}"
+    make_image(client, make_reporter(), image)
+    port, log = free_ports(), tmp_path_factory.mktemp("hub") / "log.txt"
+    config = server_room_dir() / "jupyterhub_config.py"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", tempfile.mkdtemp(prefix="lk-"))
+        patch.setenv("LABKIT_WORKSHOP", PREFIX)
+        patch.setenv("LABKIT_PARTICIPANTS", "2")
+        patch.setenv("LABKIT_HUB_PORT", str(port))
+        patch.setenv("LABKIT_JUPYTER_IMAGE", image)
+        command = [sys.executable, "-m", "jupyterhub", "--config", str(config)]
+        with log.open("w") as stream:
+            process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_for(f"{address}/hub/login", process, log)
+            assert_loopback_only(process.pid)
+            yield address, passwords_of(PREFIX, [ONE, TWO])
+        finally:
+            process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            remove_jupyters(client, PREFIX)
+            for name in (ONE, TWO):
+                with contextlib.suppress(NotFound):
+                    client.volumes.get(jupyter_of(name)).remove()
+            client.images.remove(image)
+            print(log.read_text())
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(url, timeout=5).ok:
+                return
+        time.sleep(0.5)
+    pytest.fail(f"JupyterHub did not start: {log.read_text()[-3000:]}", pytrace=False)
+
+
+def assert_loopback_only(pid: int) -> None:
+    """All listeners of the Hub, its proxy and its service are on the loopback address."""
+    found = psutil.Process(pid)
+    listening = {
+        connection.laddr.ip
+        for process in (found, *found.children(recursive=True))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening <= {"127.0.0.1", "::1"}
+    assert listening
+
+
+@pytest.mark.browser
+def test_two_participants_log_in_run_a_notebook_and_reset_their_own_lab(
+    pair: dict[str, Lab],
+    hub: tuple[str, dict[str, str]],
+    browser: Browser,
+) -> None:
+    address, passwords = hub
+    # what the second participant changed stays when the first one resets their lab
+    before = {name: len(pair[name].drift()) for name in (ONE, TWO)}
+    assert before == {ONE: 0, TWO: 0}
+    for name in (ONE, TWO):
+        pair[name].exec("worker1", ["useradd", "guest"])
+    for name, other in ((ONE, TWO), (TWO, ONE)):
+        context = browser.new_context(viewport={"width": 1500, "height": 1000})
+        context.set_default_timeout(120_000)
+        page = context.new_page()
+        said = work(page, address, name, passwords)
+        assert f"{name} True" in said
+        assert "403 labkit guard: POST" in said
+        # nobody has another's Jupyter or password
+        page.goto(f"{address}/user/{other}/lab")
+        assert "403" in page.content()
+        context.close()
+        drift = {one: bool(pair[one].drift()) for one in (ONE, TWO)}
+        assert drift == {name: False, other: name == ONE}
+    wrong = browser.new_context()
+    page = wrong.new_page()
+    log_in(page, address, ONE, passwords[TWO])
+    page.wait_for_selector("text=Invalid username or password")
+    wrong.close()
+
+
+def log_in(page: Page, address: str, name: str, password: str) -> None:
+    page.goto(f"{address}/hub/login")
+    page.fill("#username_input", name)
+    page.fill("#password_input", password)
+    page.click("#login_submit")
+
+
+def work(page: Page, address: str, name: str, passwords: dict[str, str]) -> str:
+    """Log in, run a new notebook's cells in JupyterLab, and return what they print."""
+    log_in(page, address, name, passwords[name])
+    page.wait_for_selector(".jp-Launcher, .jp-DirListing", timeout=START_S * 1000)
+    assert page.locator(".jp-DirListing-item >> text=02-etcd.ipynb").count() == 1
+    page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
+    page.wait_for_selector("text=| Idle")
+    for number, cell in enumerate(CELLS):
+        page.locator(".jp-CodeCell .cm-content").nth(number).click()
+        page.keyboard.insert_text(cell)
+        page.keyboard.press("Shift+Enter")
+        page.locator(".jp-CodeCell .jp-InputPrompt").nth(number).filter(
+            has_text=f"[{number + 1}]:"
+        ).wait_for(timeout=START_S * 1000)
+    return "\n".join(page.locator(".jp-OutputArea-output").all_inner_texts())
+
+
+def test_jupyter_of_a_participant_has_few_rights(hub: tuple[str, dict[str, str]]) -> None:
+    client = connect()
+    for name in (ONE, TWO):
+        attributes = client.containers.get(jupyter_of(name)).attrs
+        settings = attributes["HostConfig"]
+        assert attributes["Config"]["User"] == "participant"
+        assert not settings["Privileged"]
+        assert settings["CapDrop"] == ["ALL"]
+        assert settings["SecurityOpt"] == ["no-new-privileges"]
+        assert settings["PortBindings"] in ({}, None)
+        # its own sockets and its own volume, and no other path of the host
+        binds = sorted(mount["Destination"] for mount in attributes["Mounts"])
+        assert binds == ["/home/participant", "/run/labkit"]
+        [sockets] = [it for it in attributes["Mounts"] if it["Destination"] == "/run/labkit"]
+        assert not sockets["RW"]
+        assert sockets["Source"].endswith(f"/{name}")
+        assert list(attributes["NetworkSettings"]["Networks"]) == [jupyter_of(name)]
+        assert client.networks.get(jupyter_of(name)).attrs["Internal"]
