@@ -1,4 +1,4 @@
-"""What JupyterHub needs for a room, as far as no engine is needed."""
+"""What JupyterHub needs for a room, tested without an engine."""
 
 from __future__ import annotations
 
