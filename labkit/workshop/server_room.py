@@ -10,6 +10,7 @@ import json
 import secrets
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def _context(wheels: Path) -> bytes:
         tar.add(wheels, "wheels")
         for name, data in participants_notebooks().items():
             info = tarfile.TarInfo(f"notebooks/{name}")
-            info.size, info.mode = len(data), 0o644
+            info.size, info.mode, info.mtime = len(data), 0o644, int(time.time())
             tar.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 
