@@ -20,7 +20,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 #: The pages of the site, in the order of its menu.
 MENU = {
-    "Start": ("docs/workshop", "docs/trainer", "docs/architecture", "docs/lab", "SECURITY"),
+    "Start": (
+        "docs/workshop",
+        "docs/server-room",
+        "docs/trainer",
+        "docs/architecture",
+        "docs/lab",
+        "SECURITY",
+    ),
     "The course": tuple(f"notebooks/{p.stem}" for p in sorted(ROOT.glob("notebooks/*.ipynb"))),
     "Use it": (
         "docs/analysis",

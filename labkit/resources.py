@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labkit.errors import ConfigError
 
-__all__ = ["environments_dir", "matrix_file", "notebooks_dir", "state_dir"]
+__all__ = ["environments_dir", "matrix_file", "notebooks_dir", "server_room_dir", "state_dir"]
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -84,6 +84,26 @@ def matrix_file() -> Path:
     'matrix.json'
     """
     return _find("docs/matrix.json")
+
+
+def server_room_dir() -> Path:
+    """Return the folder with JupyterHub's configuration and the recipe of its image.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ConfigError
+        The folder does not exist.
+
+    Examples
+    --------
+    >>> sorted(path.name for path in server_room_dir().iterdir())
+    ['Dockerfile', 'jupyterhub_config.py']
+    """
+    return _find("workshop")
 
 
 def state_dir() -> Path:

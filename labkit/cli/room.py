@@ -1,4 +1,4 @@
-"""``labkit workshop up | down | board | say | doctor``: the labs of a room full of people."""
+"""``labkit workshop up | down | board | say | doctor | guard``: a room full of people."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labkit.workshop.engines import WorkshopEngine
     from labkit.workshop.ledger import Ledger
 
-__all__ = ["board", "doctor", "down", "tell", "up"]
+__all__ = ["board", "doctor", "down", "guard", "jupyter", "tell", "up"]
 
 #: Seconds between two looks at the labs.
 PAUSE_S = 3.0
@@ -116,8 +116,13 @@ def down(
 
     The results stay: labkit workshop board shows them until the next workshop with this prefix.
     """
-    from labkit.workshop.room import remove_room
+    from labkit.lab.engine import connect
+    from labkit.workshop.room import names_of, remove_room
+    from labkit.workshop.server_room import remove_jupyters
 
+    names_of(prefix, 1)
+    if count := remove_jupyters(connect(), prefix):
+        say(f"the participants' Jupyters: {count} parts removed; their volumes stay", quiet=quiet)
     removed = remove_room(prefix, reporter=reporter(quiet), force=force, wait_s=patience(no_wait))
     if not removed:
         say(f"there are no labs of the workshop {prefix!r}", quiet=quiet)
@@ -296,3 +301,65 @@ def doctor(
         if it.fix:
             typer.echo(f"         next: {it.fix}")
     raise typer.Exit(1 if any(it.verdict == "not ok" for it in found) else 0)
+
+
+def jupyter(quiet: Quiet = False) -> None:
+    """Build the image of a participant's Jupyter for JupyterHub; it needs the node image and pip.
+
+    The output is the configuration of JupyterHub.
+    """
+    from labkit.lab.engine import connect
+    from labkit.resources import server_room_dir
+    from labkit.workshop.server_room import make_image
+
+    tag = make_image(connect(), reporter(quiet))
+    config = server_room_dir() / "jupyterhub_config.py"
+    say(f"built {tag}; next: labkit workshop up, then: jupyterhub --config {config}", quiet=quiet)
+    typer.echo(config)
+
+
+def guard(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Gets a folder with the sockets of each participant."),
+    ],
+    participants: Participants,
+    prefix: Prefix = "p",
+    hub_port: Annotated[
+        int | None,
+        typer.Option(
+            "--hub-port",
+            metavar="PORT",
+            min=1,
+            max=65535,
+            help="Add a socket to JupyterHub, which listens on this port of 127.0.0.1.",
+        ),
+    ] = None,
+) -> None:
+    """Serve each participant a Docker socket that leads to their own labs alone, until Ctrl-C.
+
+    Only this user may enter DIR: mount DIR/NAME into the container of a participant's Jupyter.
+    Requests that labkit does not make of a lab that is up are refused, and printed.
+    """
+    from labkit.lab.engine import connect
+    from labkit.workshop.guard import Guard
+    from labkit.workshop.guard_socket import guarding, joining_hub
+    from labkit.workshop.room import names_of
+
+    names = names_of(prefix, participants)
+    folder = folder.absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise not_written(folder, error) from error
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            # one connection pool for each: nobody waits for another participant's requests
+            own = Guard(connect(), name, prefix)
+            stack.enter_context(guarding(own, folder / name, say))
+            if hub_port is not None:
+                stack.enter_context(joining_hub(name, hub_port, folder / name, say))
+        say(f"the sockets of {names[0]} to {names[-1]} are in {folder}")
+        while True:  # until a signal ends it
+            time.sleep(PAUSE_S)

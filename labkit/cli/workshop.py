@@ -23,10 +23,10 @@ __all__ = ["app"]
 
 app = typer.Typer(
     help="Exercises: show, check and hint; the participants' copies of the notebooks; and the labs "
-    "of a room full of people: up, down, board, say and doctor.",
+    "of a room full of people: up, down, board, say, doctor, guard and jupyter.",
     no_args_is_help=True,
 )
-for command in (room.up, room.down, room.board, room.doctor):
+for command in (room.up, room.down, room.board, room.doctor, room.guard, room.jupyter):
     app.command()(command)
 app.command("say")(room.tell)
 Which = Annotated[str, typer.Argument(metavar="EXERCISE", help="A name from labkit workshop list.")]
@@ -58,8 +58,9 @@ def check(exercise: Which, name: Name = "default") -> None:
     the exercise is solved, 1 if it is not.
     """
     from labkit import workshop
+    from labkit.workshop import exercises  # not yet an attribute of the package in a new process
 
-    found = workshop.exercises[exercise]
+    found = exercises[exercise]
     answer = _answer(found) if found.has_answer else None
     outcome = workshop.check(exercise, answer, lab=name)
     typer.echo(repr(outcome))

@@ -29,7 +29,7 @@ from labkit.lab.progress import ProgressStep, Reporter
 from labkit.resources import PACKAGE
 from labkit.workshop.participants import participants_notebooks
 
-__all__ = ["THIS_PYTHON", "write_bundle"]
+__all__ = ["THIS_PYTHON", "download", "own_wheel", "write_bundle"]
 
 #: The name of the folder in the archive.
 ROOT = "labkit-bundle"
@@ -102,16 +102,9 @@ def _gather(
     """Put everything that belongs into the archive into a folder."""
     images.save(client, folder / "node.tar.gz", report)
     wheels = folder / "wheels"
-    with report.step("build labkit's wheel") as step:
-        _pip(step, ["wheel", "--no-deps", f"--wheel-dir={wheels}", str(_source())])
-    [own] = wheels.glob("labkit-*.whl")
-    versions = folder / "versions.txt"
-    versions.write_text("".join(f"{line}\n" for line in _installed_versions()))
+    own = own_wheel(wheels, report)
     for python in pythons:
-        options = [] if python == THIS_PYTHON else [f"--python-version={python}"]
-        options += ["--only-binary=:all:", f"--constraint={versions}", f"--dest={wheels}"]
-        with report.step(f"download the packages for Python {python}") as step:
-            _pip(step, ["download", *options, f"{own}[notebooks]", "pip"])
+        download(wheels, python, [f"{own}[notebooks]", "pip"], report)
     (folder / "notebooks").mkdir()
     for name, data in participants_notebooks().items():
         (folder / "notebooks" / name).write_bytes(data)
@@ -122,6 +115,59 @@ def _gather(
     }
     (folder / "bundle.json").write_text(json.dumps(about, indent=1) + "\n")
     (folder / "install.py").write_bytes(INSTALLER.read_bytes())
+
+
+def own_wheel(wheels: Path, report: Reporter) -> Path:
+    """Build labkit's own wheel from what it was installed from.
+
+    Parameters
+    ----------
+    wheels : pathlib.Path
+        The folder for it.
+    report : Reporter
+        Shows the step.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ConfigError
+        labkit's own source is not known, or the wheel cannot be built.
+    """
+    with report.step("build labkit's wheel") as step:
+        _pip(step, ["wheel", "--no-deps", f"--wheel-dir={wheels}", str(_source())])
+    [own] = wheels.glob("labkit-*.whl")
+    return own
+
+
+def download(wheels: Path, python: str, wanted: Sequence[str], report: Reporter) -> None:
+    """Download packages for a version of Python, in the versions that are installed here.
+
+    Parameters
+    ----------
+    wheels : pathlib.Path
+        The folder for them.
+    python : str
+        Such as "3.12".
+    wanted : sequence of str
+        What pip installs.
+    report : Reporter
+        Shows the step.
+
+    Raises
+    ------
+    ConfigError
+        A package cannot be had.
+    """
+    options = [] if python == THIS_PYTHON else [f"--python-version={python}"]
+    with tempfile.NamedTemporaryFile("w", prefix="labkit-versions-", suffix=".txt") as versions:
+        versions.writelines(f"{line}\n" for line in _installed_versions())
+        versions.flush()
+        options += ["--only-binary=:all:", f"--constraint={versions.name}", f"--dest={wheels}"]
+        with report.step(f"download the packages for Python {python}") as step:
+            _pip(step, ["download", *options, *wanted])
 
 
 def _source() -> Path:

@@ -29,3 +29,10 @@ def test_command_is_not_run_when_its_module_is_imported() -> None:
     argv = [sys.executable, "-c", "import labkit.__main__", "--version"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_check_of_an_unknown_exercise_is_one_line_in_a_new_process() -> None:
+    done = run("workshop", "check", "no-such-exercise")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
