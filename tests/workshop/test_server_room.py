@@ -50,7 +50,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Lab]]:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         try:
             started = room.open_room(PREFIX, 2, [MODE], reporter=make_reporter())
-            yield {lab.name: lab for lab, _ in started}
+            yield {lab.name: lab for lab, _, _ in started}
         finally:
             room.remove_room(PREFIX, reporter=make_reporter())
             assert find_labs(connect(), PREFIX) == []
