@@ -165,6 +165,7 @@ def _cells(
     places = [
         (technique, foothold)
         for technique in (techniques.values() if known is None else known)
+        if not technique.why_not(lab.environment)
         for foothold in technique.footholds
         if only is None or (technique.name, str(foothold)) in only
     ]

@@ -107,6 +107,7 @@ def _carry_out(lab: Lab, model: Model, name: str, foothold: Foothold) -> tuple[P
     from labkit import techniques
 
     technique = techniques[name]
+    technique.require_machines(lab.environment)
     prediction = technique.predict(model, foothold)
     return prediction, technique.run(lab, foothold)
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from labkit import techniques
 from labkit.cli._messages import reporter, say
 from labkit.lab.parallel import in_parallel
 from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
@@ -71,6 +72,10 @@ def fill(
         else variants(lab.environment, names)
         for lab in labs
     }
+    for lab in labs:
+        for technique in techniques.values():
+            if why := technique.why_not(lab.environment):
+                say(f"{technique.name} does not apply to {lab.mode}: {why}", quiet=quiet)
     planned = {variant.key for plan in plans.values() for variant in plan}
     single = {variant.key for lab in labs for variant in variants(lab.environment)}
 

@@ -27,6 +27,7 @@ from labkit.cluster.credentials import read_credentials
 from labkit.cluster.docker_client import read_docker_clients
 from labkit.cluster.edits import PLAN, Edit
 from labkit.cluster.facts import Component, Environment, File, Node
+from labkit.cluster.left_out import without_files
 from labkit.cluster.policies import read_etcd_auth
 from labkit.cluster.startable import obstacles, refuse_unstartable
 from labkit.cluster.syntax.disk import (
@@ -39,7 +40,7 @@ from labkit.cluster.syntax.disk import (
 )
 from labkit.cluster.syntax.source import Source, Unknown, broken, decode
 from labkit.cluster.syntax.yamldoc import Document, read_one
-from labkit.cluster.topology import Topology, read_topology
+from labkit.cluster.topology import Topology, read_topology, whole_of, without_machines
 from labkit.cluster.units import unit_commands
 from labkit.errors import ConfigError
 from labkit.resources import environments_dir
@@ -90,9 +91,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
     document = read_one(main, _shown(path / "environment.yaml", base))
     unknowns += document.unknown_keys(KEYS, "not a key of an environment")
     layers = _layers(path, base, ())
-    topology_path = path / document.text("topology", default="topology.yaml")
-    hint = f"name the file of nodes as topology in {_shown(path, base)}/environment.yaml"
-    topology = read_topology(_text(topology_path, base, hint), _shown(topology_path, base))
+    topology = _topology(*_given("topology", layers, base, "topology.yaml"), base)
     unknowns += topology.unknowns
     roles = dict(topology.roles)
     for layer in layers:
@@ -104,7 +103,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
                 hint=f"choose one of: {', '.join(roles)}",
             )
     nodes = _nodes(topology, layers, base, unknowns, edits)
-    plan = _plan(layers, base, edits)
+    plan = without_files(_plan(layers, base, edits), topology)
 
     components: list[Component] = []
     for node in nodes:
@@ -142,7 +141,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
         etcd_auth_source=auth.source if auth else absent,
         manifests=manifests,
         secrets=topology.secrets,
-        bootstrap_kubeconfig=document.text("bootstrap_kubeconfig", default=""),
+        bootstrap_kubeconfig=_given("bootstrap_kubeconfig", layers, base, "")[1],
         unknowns=tuple(dict.fromkeys(unknowns)),
         edits=edits,
     )
@@ -173,6 +172,30 @@ def _find(folder: Path | str) -> Path:
         hint = f"one of {', '.join(known)}, or a folder" if known else "give the folder's path"
         raise ConfigError(f"no environment at {folder}", hint=hint)
     return path.resolve()
+
+
+def _given(key: str, layers: tuple[Path, ...], base: Path, default: str) -> tuple[Path, str]:
+    """Return a key of the environment, or else of the last one of those that it extends."""
+    for layer in reversed(layers):
+        file = layer / "environment.yaml"
+        if is_file(file, _shown(file, base), layer):
+            document = read_one(_text(file, base, "chmod +r"), _shown(file, base))
+            if document.get(key) is not None:
+                return layer, document.text(key)
+    return layers[-1], default
+
+
+def _topology(layer: Path, name: str, base: Path) -> Topology:
+    path = layer / name
+    hint = f"name the file of nodes as topology in {_shown(layer, base)}/environment.yaml"
+    text, shown = _text(path, base, hint), _shown(path, base)
+    whole = whole_of(text, shown)
+    if not whole:
+        return read_topology(text, shown)
+    other = path.parent / whole
+    hint = f"name another topology file as extends in {shown}"
+    read = read_topology(_text(other, base, hint), _shown(other, base))
+    return without_machines(text, shown, read)
 
 
 def _shown(path: Path, base: Path) -> str:
@@ -274,7 +297,7 @@ def _nodes(
         for layer in layers:
             for name, path in _files(layer / role, layer, base).items():
                 files[role][f"/{name}"] = File(path, layer.name, _shown(path, base))
-        files[role] = _edited(files[role], role, edits)
+        files[role] = without_files(_edited(files[role], role, edits), topology)
     nodes = []
     for machine in topology.machines:
         accounts: list[UserAccount] = []

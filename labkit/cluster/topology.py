@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labkit.cluster.syntax.source import Source, Unknown
 from labkit.cluster.syntax.yamldoc import read_one
 
-__all__ = ["Machine", "SecretSpec", "Topology", "read_topology"]
+__all__ = ["Machine", "SecretSpec", "Topology", "read_topology", "whole_of", "without_machines"]
 
 ZONE = "cluster network"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -61,12 +61,15 @@ class Topology:
     machines : tuple of Machine
     secrets : tuple of SecretSpec
     unknowns : tuple of Unknown
+    left_out : tuple of Machine
+        The machines of the other topology that this one is without.
     """
 
     roles: tuple[tuple[str, str], ...]
     machines: tuple[Machine, ...]
     secrets: tuple[SecretSpec, ...]
     unknowns: tuple[Unknown, ...]
+    left_out: tuple[Machine, ...] = ()
 
 
 def read_topology(text: str, path: str) -> Topology:
@@ -142,3 +145,78 @@ def read_topology(text: str, path: str) -> Topology:
             )
         )
     return Topology(tuple(roles.items()), tuple(machines), tuple(secrets), tuple(unknowns))
+
+
+def whole_of(text: str, path: str) -> str:
+    """Return the name of the topology file of which a topology file is a part.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    str
+        As it stands after ``extends``; empty if the file is no part of another.
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed.
+
+    Examples
+    --------
+    >>> whole_of("{extends: topology.yaml, without: [etcd3]}", "light.yaml")
+    'topology.yaml'
+    """
+    return read_one(text, path).text("extends", default="")
+
+
+def without_machines(text: str, path: str, whole: Topology) -> Topology:
+    """Read a topology file that names the machines of another topology that it leaves out.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+    whole : Topology
+        The other topology.
+
+    Returns
+    -------
+    Topology
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed, or the other topology has no such machine.
+
+    Examples
+    --------
+    >>> whole = read_topology('''
+    ... roles: {etcd: {zone: master node}}
+    ... nodes: {etcd1: {role: etcd, host: 11}, etcd2: {role: etcd, host: 12}}
+    ... ''', "topology.yaml")
+    >>> light = without_machines("{extends: topology.yaml, without: [etcd2]}", "light.yaml", whole)
+    >>> [it.name for it in light.machines], [it.name for it in light.left_out]
+    (['etcd1'], ['etcd2'])
+    """
+    document = read_one(text, path)
+    known = frozenset({"extends", "without"})
+    unknowns = document.unknown_keys(known, "not part of a topology that extends another")
+    names = document.words("without")
+    machines = {machine.name: machine for machine in whole.machines}
+    for name in names:
+        if name not in machines:
+            what = f"no machine {name!r} to leave out; known: {', '.join(machines)}"
+            raise document.broken(what, "without")
+    kept = tuple(it for it in whole.machines if it.name not in names)
+    if not kept:
+        raise document.broken("it leaves no machine", "without")
+    return replace(
+        whole,
+        machines=kept,
+        left_out=tuple(it for it in whole.machines if it.name in names),
+        unknowns=(*whole.unknowns, *unknowns),
+    )

@@ -168,7 +168,7 @@ def run_matrix(
     wanted : sequence of Variant
         Variants of the lab's mode.
     known : sequence of Technique, optional
-        The techniques; by default all.
+        The techniques; by default all. Those that do not apply to the lab are left out.
     done : collection of tuple
         Cells to skip: mode, control, direction, technique and foothold of each.
     tell : callable
@@ -207,6 +207,7 @@ def _run(
             places = [
                 (technique, foothold)
                 for technique in known
+                if not technique.why_not(plain)
                 for foothold in technique.footholds
                 if (*variant.key, technique.name, str(foothold)) not in done
             ]

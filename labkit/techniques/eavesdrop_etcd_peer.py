@@ -28,6 +28,7 @@ TECHNIQUE = eavesdropping.technique(
         before=rewrite_secret,
         payload=stores_plaintext,
         leaves=("annotation",),
+        machines=("etcd2",),
     ),
     grants=(SECRETS,),
 )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 PORT = 8472
+WORKERS = ("worker1", "worker2")
 
 
 def backend(env: Environment) -> Setting:
@@ -42,7 +43,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Send a request from a pod on worker2 to a pod on worker1, and capture it."""
-    said, pairs = nonce("question"), [("worker1", "worker2")]
+    said, pairs = nonce("question"), [WORKERS]
     pod = read(lab, "/api/v1/namespaces/shop/pods/web")
     url = f"http://{pod['status']['podIP']}:8080/?{said.value.decode()}"
     ask = ("exec", "--namespace=payments", "card-processor", "--", "wget", "-q", "-O-", url)
@@ -79,4 +80,5 @@ TECHNIQUE = Technique(
     execute=execute,
     leaves=LEAVES,
     settings=lambda env: [backend(env)],
+    machines=WORKERS,
 )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TECHNIQUE"]
 
-PEERS = "etcd@etcd2 -> etcd@etcd1:2380"
+PEERS = "* -> etcd@etcd1:2380"
 SECRET = "labkit-rogue-member"  # noqa: S105 - its name
 KEY = f"/registry/secrets/default/{SECRET}"
 NAME, PORT, PATIENCE = "labkit-rogue", 23800, 20.0

@@ -197,4 +197,5 @@ TECHNIQUE = Technique(
     execute=execute,
     cost=2.0,
     leaves=("file", "lease", *LEAVES),
+    machines=(OTHER,),
 )

@@ -42,12 +42,13 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 WANTED = ("payments", "card-processor", "api-key")
-KUBELET = "kubelet@worker2"
+OTHER = "worker2"
+KUBELET = f"kubelet@{OTHER}"
 CHANNEL = f"kube-apiserver@* -> {KUBELET}:*"
 FILE = "/run/secrets/card-processor/api-key"
 PATH = f"/run/payments/card-processor/card-processor?cmd=cat%20{FILE}"
 #: The action that the kubelet asks the apiserver to authorize.
-ACTION = Action("create", "nodes/proxy", name="worker2")
+ACTION = Action("create", "nodes/proxy", name=OTHER)
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -105,4 +106,5 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    machines=(OTHER,),
 )

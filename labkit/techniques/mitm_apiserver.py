@@ -43,6 +43,7 @@ TECHNIQUE = interception.technique(
         wanted=" HTTP/1.1\r\n",
         read="a request for the apiserver; any answer to it could have been made up",
         positive_control=positive_control,
+        machines=("worker2",),
     ),
     stride=("spoofing", "tampering", "information disclosure"),
     sources=(

@@ -41,6 +41,7 @@ TECHNIQUE = interception.technique(
         wanted="/containerLogs/",
         read="that the apiserver wants the logs of a pod; an exec session would be read as well",
         positive_control=positive_control,
+        machines=("worker2",),
     ),
     stride=("spoofing", "tampering", "information disclosure"),
     sources=("https://kubernetes.io/docs/concepts/architecture/control-plane-node-communication/",),

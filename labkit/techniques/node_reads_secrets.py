@@ -8,8 +8,10 @@ all secrets lets it pass.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from labkit.techniques._lib.api.positive_controls import own_node
-from labkit.techniques._lib.api.requests import CARD, read_secret
+from labkit.techniques._lib.api.requests import CARD, OTHER, read_secret
 from labkit.techniques._lib.api.stolen_certificate import StolenCertificate, technique
 from labkit.techniques._lib.technique import COPIED_CREDENTIAL, ROOT_ON_WORKER
 
@@ -19,7 +21,7 @@ TECHNIQUE = technique(
     "node-reads-secrets",
     "Read another node's secret with a kubelet's certificate",
     StolenCertificate("kubelet", "worker1's kubelet", own_node),
-    read_secret(*CARD),
+    replace(read_secret(*CARD), machines=(OTHER,)),  # where the pod is that uses the secret
     footholds=(ROOT_ON_WORKER, COPIED_CREDENTIAL),
     sources=(
         "https://kubernetes.io/docs/reference/access-authn-authz/node/",

@@ -74,6 +74,13 @@ def labkit(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
+def test_technique_that_does_not_apply_to_a_light_lab_is_refused_with_the_reason() -> None:
+    result = labkit("attack", "kubelet-neighbour", "--mode", "light-insecure")
+    assert result.exit_code == 2
+    expected = "kubelet-neighbour does not apply to light-insecure: there is no worker2"
+    assert expected in result.output
+
+
 def test_attack_shows_prediction_and_result(fake: type[FakeLab]) -> None:
     done = labkit("attack", "etcd-read", "--mode", "hardened", "--from", "pod")
     assert done.exit_code == 0

@@ -82,7 +82,7 @@ def technique_steps(model: Model, only: Iterable[Technique] | None = None) -> tu
     -------
     tuple of Step
         Each step is named after its technique; it says what has to be found out where the model
-        does not know whether it succeeds.
+        does not know whether it succeeds. A technique that does not apply has no step.
 
     Raises
     ------
@@ -99,6 +99,8 @@ def technique_steps(model: Model, only: Iterable[Technique] | None = None) -> tu
 
     found = []
     for technique in techniques.values() if only is None else only:
+        if technique.why_not(model.environment):
+            continue
         for foothold in technique.footholds:
             prediction = technique.predict(model, foothold)
             if prediction.succeeds is False:

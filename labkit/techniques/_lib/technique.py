@@ -227,6 +227,9 @@ class Technique:
     leaves : tuple of str
         The kinds of traces (:data:`labkit.lab.traces.KINDS`) that it leaves until it has undone
         them. It can leave no other.
+    machines : tuple of str
+        The machines without which it does not apply, by their names: it is neither predicted nor
+        carried out there. Those that every lab has need not be among them.
 
     Raises
     ------
@@ -259,6 +262,7 @@ class Technique:
     settings: Callable[[Environment], Sequence[Setting]] | None = field(default=None, repr=False)
     cost: float = 1.0
     leaves: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for foothold in self.footholds:
@@ -293,7 +297,7 @@ class Technique:
         ProbeTimeout
             No answer came in time; it is a :class:`ProbeError`.
         ConfigError
-            The technique cannot start at this foothold.
+            The technique cannot start at this foothold, or does not apply to this lab.
         LabBusy
             Another process changes the lab.
         """
@@ -304,10 +308,59 @@ class Technique:
                 f"{self.name} cannot be tried {foothold}",
                 hint=f"choose one of: {', '.join(it.word for it in self.footholds)}",
             )
+        self.require_machines(lab.environment)
         title = f"attack {self.name}"
         with lab.exclusive(title), undertaking(title, self.leaves):
             lab.recover()
             return self.execute(lab, foothold)
+
+    def why_not(self, env: Environment) -> str:
+        """Say why the technique does not apply to an environment.
+
+        Parameters
+        ----------
+        env : Environment
+
+        Returns
+        -------
+        str
+            Empty if it applies.
+
+        Examples
+        --------
+        >>> from labkit import read_environment, techniques
+        >>> techniques["eavesdrop-vxlan"].why_not(read_environment("light-insecure"))
+        'there is no worker2'
+        """
+        there = {node.name for node in env.nodes}
+        missing = [name for name in self.machines if name not in there]
+        return f"there is no {' and no '.join(missing)}" if missing else ""
+
+    def require_machines(self, env: Environment) -> None:
+        """Refuse an environment to which the technique does not apply.
+
+        Parameters
+        ----------
+        env : Environment
+
+        Raises
+        ------
+        ConfigError
+            It lacks a machine.
+
+        Examples
+        --------
+        >>> from labkit import read_environment, techniques
+        >>> light = read_environment("light-insecure")
+        >>> techniques["eavesdrop-vxlan"].require_machines(light)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        labkit.errors.ConfigError: eavesdrop-vxlan does not apply to light-insecure: there is no...
+        """
+        if why := self.why_not(env):
+            raise ConfigError(
+                f"{self.name} does not apply to {env.name}: {why}",
+                hint="choose an environment with it: insecure, hardened",
+            )
 
     def foothold_like(self, wanted: Foothold, model: Model) -> Foothold:
         """Return the technique's own foothold that matches a foothold of a model.

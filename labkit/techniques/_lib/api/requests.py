@@ -85,6 +85,7 @@ def list_pods(node: str) -> ApiRequest:
         proof,
         attack=("T1613",),
         stride=("information disclosure",),
+        machines=(node,),
     )
 
 
@@ -110,6 +111,7 @@ def create_pod(node: str) -> ApiRequest:
         stride=("tampering", "elevation of privilege"),
         body=json.dumps(plain_pod(node)).encode(),
         leaves=(Trace("object", f"{pods}/{name}"),),
+        machines=(node,),
     )
 
 
@@ -135,6 +137,7 @@ def label_node(node: str, label: str = LABEL) -> ApiRequest:
         body=labels(label),
         options=MERGE,
         leaves=(Trace("label", f"{path} {label}"),),
+        machines=(node,),
     )
 
 

@@ -69,6 +69,8 @@ class ApiRequest:
         More options of curl.
     leaves : tuple of Trace
         What the request creates, to be undone.
+    machines : tuple of str
+        The machines that it is about.
     """
 
     action: Action
@@ -82,6 +84,7 @@ class ApiRequest:
     body: bytes | None = field(default=None, repr=False)
     options: tuple[str, ...] = ()
     leaves: tuple[Trace, ...] = ()
+    machines: tuple[str, ...] = ()
 
 
 def predict(model: Model, certificate: StolenCertificate, api_request: ApiRequest) -> Prediction:
@@ -160,4 +163,5 @@ def technique(
         execute=execute_technique,
         settings=settings,
         leaves=tuple(dict.fromkeys([*copies, *(it.kind for it in api_request.leaves)])),
+        machines=api_request.machines,
     )

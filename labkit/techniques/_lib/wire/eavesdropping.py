@@ -104,6 +104,8 @@ class EavesdropTarget:
         Predicts whether the payload would be readable if the channel were plaintext.
     leaves : tuple of str
         The kinds of traces that `traffic` and `before` leave until they have undone them.
+    machines : tuple of str
+        Machines that not every lab has, and without which there is no such channel.
     """
 
     about: str
@@ -114,6 +116,7 @@ class EavesdropTarget:
     before: Callable[[Lab], None] | None = field(default=None, repr=False)
     payload: Callable[[Model], Prediction] | None = field(default=None, repr=False)
     leaves: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
 
 
 def predict(model: Model, target: EavesdropTarget) -> Prediction:
@@ -263,6 +266,7 @@ def technique(
         settings=settings,
         cost=2.0,
         leaves=(*LEAVES, *target.leaves),
+        machines=target.machines,
     )
 
 

@@ -62,6 +62,8 @@ class InterceptionTarget:
         between, and returns that in words.
     leaves : tuple of str
         The kinds of traces that `call` leaves until it has undone them.
+    machines : tuple of str
+        Machines that not every lab has, and without which there is no such client or server.
     """
 
     about: str
@@ -70,6 +72,7 @@ class InterceptionTarget:
     read: str
     positive_control: Callable[[Lab], str] = field(repr=False)
     leaves: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
 
 
 def predict(model: Model, target: InterceptionTarget) -> Prediction:
@@ -204,4 +207,5 @@ def technique(
         execute=execute_technique,
         cost=3.0,
         leaves=(*LEAVES, "rules", *target.leaves),
+        machines=target.machines,
     )
