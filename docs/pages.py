@@ -122,6 +122,7 @@ def technique_page(technique: Technique, matrix: Matrix, flips: Flips) -> str:
         "## What it needs",
         "A foothold, one of: " + "; ".join(f"*{f}*" for f in technique.footholds) + ".",
         _claims_it_needs(technique),
+        _machines_it_needs(technique),
         _table(("mode", "setting", "value", "read in"), settings),
         "## What it grants",
         ", ".join(f"*{grant}*" for grant in technique.grants)
@@ -259,6 +260,15 @@ def _index(kind: str, items: Sequence[Any], matrix: Matrix) -> str:
 
 def _outcome(cells: Iterable[Cell]) -> str:
     return ", ".join(sorted({cell.observed for cell in cells}, reverse=True)) or "not tried"
+
+
+def _machines_it_needs(technique: Technique) -> str:
+    if not technique.machines:
+        return ""
+    names = " and ".join(f"`{name}`" for name in technique.machines)
+    return (
+        f"The lab must have {names}; a light lab has not, and the technique does not apply there."
+    )
 
 
 def _claims_it_needs(technique: Technique) -> str:

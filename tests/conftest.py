@@ -1,11 +1,12 @@
-"""A headless Chromium for the tests in a browser, which reaches 127.0.0.1 and nothing else."""
+"""A headless Chromium, which reaches 127.0.0.1 and nothing else, and a look at a lab's state."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +19,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "Chromium is not installed; next: scripts/chromium, which installs it or says how"
 #: Seconds that a busy machine may take for one step of a test.
 PATIENCE_S = 90
+#: Seconds in which a lab settles after a change: pods that start again, programs that end.
+SETTLES_S = 30.0
 OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -73,3 +76,16 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
     assert strangers == []
     assert failures == []
+
+
+@pytest.fixture(scope="session")
+def settled() -> Callable[..., list[str]]:
+    """Return a function: the differences from a lab's start that stay and were not known."""
+
+    def differences(lab: Any, known: Sequence[str] = ()) -> list[str]:
+        deadline = time.monotonic() + SETTLES_S
+        while (found := {*lab.drift()} - {*known}) and time.monotonic() < deadline:
+            time.sleep(1)
+        return sorted(found)
+
+    return differences

@@ -2,7 +2,8 @@
 
 ``keep FILE`` writes every key and value to a file. ``restore FILE`` deletes the keys that were
 added since, and puts the keys that changed since. So watchers see every change, revisions only
-grow, and no component has to stop. ``hash`` prints the hash of every value as JSON.
+grow, and no component has to stop. ``hash`` prints the hash of every value as JSON; of a Secret
+it prints how it is encrypted.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -43,6 +45,9 @@ REWRITTEN = (
     b"/registry/ranges/",
     b"/coreos.com/network/subnets/",
 )
+#: The start of a value that the apiserver encrypted, with the names of its provider and its key
+#: (k8s.io/apiserver/pkg/server/options/encryptionconfig).
+ENCRYPTED = re.compile(rb"k8s:enc:\w+:v\d:[^:\s]+:")
 
 
 def etcdctl(*arguments: str, value: bytes | None = None) -> bytes:
@@ -98,15 +103,23 @@ def restore(path: str) -> None:
 
 
 def hashes() -> None:
-    """Print the start of the hash of every value, by its key."""
+    """Print what stands for every value, by its key."""
     _, keys = read()
-    shown = {
-        key.decode(): "there"
-        if key.startswith(REWRITTEN)
-        else hashlib.sha256(value.encode()).hexdigest()[:16]
-        for key, value in keys.items()
-    }
-    json.dump(shown, sys.stdout)
+    json.dump({key.decode(): shown(key, value) for key, value in keys.items()}, sys.stdout)
+
+
+def shown(key: bytes, value: str) -> str:
+    """Return what stands for a value (base64) in a fingerprint.
+
+    What a Secret contains is compared by ``labkit.agents.secret_hashes``: each write gives another
+    ciphertext, and the apiserver writes by itself when a token of a Secret was last used.
+    """
+    if key.startswith(REWRITTEN):
+        return "there"
+    if key.startswith(b"/registry/secrets/"):
+        start = ENCRYPTED.match(base64.b64decode(value))
+        return f"encrypted: {start[0].decode()}" if start else "not encrypted"
+    return hashlib.sha256(value.encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -85,13 +85,21 @@ def processes(proc: Path = Path("/proc")) -> Section:
             continue
         if where == POD:
             # what a pod's own program starts is not counted, however long it runs
-            stays = in_pods.get(shown[1]) is not True
+            stays = in_pods.get(shown[1]) is not True and not is_beginning(entry)
         else:
             old = uptime - int(shown[19]) / ticks >= OLD
             stays = old or f"{name} of {where}" == SHIM
         if shown[0] != "Z" and stays:
             found[f"{name} of {where}"] = "runs"
     return found
+
+
+def is_beginning(process: Path) -> bool:
+    """Say whether a process of /proc is still the runtime's, which will run a pod's program."""
+    try:
+        return "runc" in str((process / "exe").readlink())
+    except OSError:
+        return True
 
 
 def is_in_pod(process: Path) -> bool:

@@ -25,7 +25,8 @@ Modes = Annotated[
         "--mode",
         "-m",
         metavar="MODE",
-        help="insecure, hardened, or the folder of an environment; can be repeated. "
+        help="insecure, hardened, light-insecure, light-hardened, or the folder of an "
+        "environment; can be repeated. "
         "Default: insecure and hardened.",
     ),
 ]
@@ -37,7 +38,7 @@ Mode = Annotated[
         "-m",
         envvar="LABKIT_MODE",
         metavar="MODE",
-        help="insecure, hardened, or the folder of an environment.",
+        help="insecure, hardened, light-insecure, light-hardened, or the folder of an environment.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no messages but errors.")]

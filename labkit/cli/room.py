@@ -17,6 +17,8 @@ from labkit.cli._options import BOTH, Modes, NoWait, Quiet, Retain, patience
 
 if TYPE_CHECKING:
     from labkit.workshop.board import Board
+    from labkit.workshop.engines import WorkshopEngine
+    from labkit.workshop.ledger import Ledger
 
 __all__ = ["board", "doctor", "down", "tell", "up"]
 
@@ -35,6 +37,15 @@ Prefix = Annotated[
         help="The workshop: its labs have this name and two digits. Default: p, for p01, p02 ...",
     ),
 ]
+Contexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--context",
+        metavar="CONTEXT",
+        help="A Docker context (docker context ls) over whose engine the labs are spread; can be "
+        "repeated. Default: the engine that DOCKER_HOST or the current context names.",
+    ),
+]
 Port = Annotated[
     int,
     typer.Option(
@@ -50,6 +61,7 @@ Port = Annotated[
 def up(
     participants: Participants,
     mode: Modes = None,
+    context: Contexts = None,
     prefix: Prefix = "p",
     retain: Retain = False,
     no_wait: NoWait = False,
@@ -57,7 +69,8 @@ def up(
 ) -> None:
     """Bring up a lab in each mode for each participant, a few at a time.
 
-    First it checks that all labs fit into the engine's memory. A lab that is up stays unchanged.
+    First it checks that all labs fit into the memory of the engines. A lab that is up stays
+    unchanged. The other commands of the workshop remember the contexts.
     """
     from labkit.workshop.room import open_room
 
@@ -66,6 +79,7 @@ def up(
             prefix,
             participants,
             mode or BOTH,
+            context or (),
             reporter=reporter(quiet),
             retain=retain,
             wait_s=patience(no_wait),
@@ -76,11 +90,14 @@ def up(
             f"or labkit workshop down --prefix {prefix}"
         )
         raise
-    for lab, timings in started:
+    for lab, timings, at in started:
         detail = f"up in {timings.seconds:.1f} s" if timings.steps else "is already up"
-        say(f"lab {lab.name} ({lab.mode}) {detail}", quiet=quiet)
+        where = f", on {at}" if at else ""
+        say(f"lab {lab.name} ({lab.mode}) {detail}{where}", quiet=quiet)
+    first, _, at = started[0]
+    where = f" and DOCKER_CONTEXT={at}" if at else ""
     say(
-        f"a participant chooses their lab with LABKIT_NAME={started[0][0].name}; "
+        f"a participant chooses their lab with LABKIT_NAME={first.name}{where}; "
         f"next: labkit workshop board --prefix {prefix}",
         quiet=quiet,
     )
@@ -103,7 +120,7 @@ def down(
 
     removed = remove_room(prefix, reporter=reporter(quiet), force=force, wait_s=patience(no_wait))
     if not removed:
-        say(f"no labs of the workshop {prefix!r} on this engine", quiet=quiet)
+        say(f"there are no labs of the workshop {prefix!r}", quiet=quiet)
     for seat, count in removed.items():
         say(f"lab {seat.name} ({seat.mode}): {count} parts removed", quiet=quiet)
 
@@ -139,20 +156,21 @@ def board(
     A record in a participant's lab is a claim: the board checks it itself before it shows it as
     solved. A check takes the lab for some seconds.
     """
-    from labkit.lab.engine import connect
     from labkit.workshop import board as boards
+    from labkit.workshop.engines import places
     from labkit.workshop.ledger import ledger_of
     from labkit.workshop.room import names_of
 
     names_of(prefix, 1)
-    client, ledger = connect(), ledger_of(prefix)
+    ledger = ledger_of(prefix)
+    engines = _engines(ledger)
     if ctfd is not None:
-        text = boards.as_ctfd(ledger.read(), boards.networks_of(client, prefix))
+        text = boards.as_ctfd(ledger.read(), places(engines, prefix))
         _write(ctfd, text)
         say(f"written: {ctfd}")
         return
-    at_once = max(1, int(client.info().get("NCPU", 1)) // 2)
-    watch = boards.Watch(prefix, client, ledger, at_once)
+    at_once = max(1, sum(engine.processors for engine in engines) // 2)
+    watch = boards.Watch(prefix, engines, ledger, at_once)
     live = sys.stdout.isatty() and not once
     with contextlib.ExitStack() as stack:
         shows: list[Callable[[Board], None]] = []
@@ -175,6 +193,16 @@ def board(
 
         # A pipe has no width; this one is wide enough for 99 participants.
         Console(width=None if sys.stdout.isatty() else 500).print(boards.as_table(found))
+
+
+def _engines(ledger: Ledger) -> list[WorkshopEngine]:
+    """Return the engines of a workshop that answer, and name the others."""
+    from labkit.workshop.engines import reachable
+
+    found, silent = reachable(ledger.read().contexts)
+    for error in silent:
+        say(f"{error.message}: its labs are unknown")
+    return found
 
 
 @contextlib.contextmanager
@@ -222,28 +250,32 @@ def tell(
 
     Exit status: 0 if it reached every lab, 1 if it did not.
     """
-    from labkit.lab.engine import connect
     from labkit.workshop import notices
-    from labkit.workshop.board import networks_of, no_workshop
+    from labkit.workshop.board import no_workshop
+    from labkit.workshop.engines import places, reachable
     from labkit.workshop.ledger import ledger_of
     from labkit.workshop.room import names_of
 
     names_of(prefix, 1)
-    notice, client = notices.checked(text, until), connect()
-    seats = sorted(networks_of(client, prefix))
-    if not seats:
+    notice, ledger = notices.checked(text, until), ledger_of(prefix)
+    engines, silent = reachable(ledger.read().contexts)
+    labs = places(engines, prefix)
+    if not labs:
         raise no_workshop(prefix)
-    reached = notices.tell(client, seats, notice, ledger_of(prefix))
+    reached = notices.tell(labs, notice, ledger)
     missed = {seat: why for seat, why in reached.items() if why}
     for seat, why in missed.items():
         say(f"not told: lab {seat.name} ({seat.mode}): {why}")
+    for error in silent:
+        say(f"not told: {error.message}")
     say(f"told {len(reached) - len(missed)} of {len(reached)} labs", quiet=quiet)
-    raise typer.Exit(1 if missed else 0)
+    raise typer.Exit(1 if missed or silent else 0)
 
 
 def doctor(
     participants: Participants = 12,
     mode: Modes = None,
+    context: Contexts = None,
     prefix: Prefix = "p",
     bundle: Annotated[
         Path | None,
@@ -257,8 +289,8 @@ def doctor(
     """
     from labkit.workshop.readiness import readiness
 
-    modes = len(dict.fromkeys(mode or BOTH))
-    found = readiness(participants, modes, prefix, bundle, port)
+    modes = list(dict.fromkeys(mode or BOTH))
+    found = readiness(participants, modes, prefix, bundle, port, context or ())
     for it in found:
         typer.echo(f"{it.verdict:<7}  {it.name}: {it.detail}")
         if it.fix:

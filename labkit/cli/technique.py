@@ -37,6 +37,8 @@ def show(
         f"ATT&CK {', '.join(found.attack)}; STRIDE {', '.join(found.stride)}; "
         f"{', '.join(found.cwe)}"
     )
+    if found.machines:
+        typer.echo(f"needs: {', '.join(found.machines)}; it does not apply to a light lab")
     typer.echo(f"gives: {', '.join(map(str, found.grants)) or 'no new foothold'}")
     for mode in found.modes:
         model = read_model(read_environment(mode))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit.cluster.admission_hooks import HOOK_KINDS, AdmissionHook, admission_hooks, is_hook
+from labkit.cluster.kinds import is_foreign
 from labkit.cluster.syntax.disk import read_bytes
 from labkit.cluster.syntax.source import Setting, Source, Unknown, decode
 from labkit.cluster.syntax.yamldoc import Document, read_documents
@@ -454,7 +455,12 @@ class Environment:
         for file in self.manifests:
             try:
                 documents = read_documents(file.read_text(), file.source)
-                found += [item for document in documents for item in document.objects()]
+                found += [
+                    item
+                    for document in documents
+                    for item in document.objects()
+                    if not is_foreign(item.get("apiVersion"), item.get("kind"))
+                ]
             except ConfigError as error:
                 broken = broken or error
         return tuple(found), broken

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from labkit.cluster.kinds import is_foreign
 from labkit.cluster.syntax.source import Source, Unknown, broken
 from labkit.cluster.syntax.values import selects
 from labkit.cluster.syntax.yamldoc import Document, read_documents, read_one
@@ -446,6 +447,8 @@ def read_rbac(text: str, path: str) -> Rbac:
         for item in document.objects():
             kind = item.get("kind")
             if not isinstance(kind, str) or kind not in RBAC_KINDS:
+                continue
+            if is_foreign(item.get("apiVersion"), kind):
                 continue
             name = item.text("metadata", "name")
             # kubectl puts an object without a namespace into this one

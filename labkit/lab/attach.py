@@ -6,6 +6,7 @@ import os
 
 from labkit.errors import NoSuchLab
 from labkit.lab.lab import Lab
+from labkit.lab.light import mode_that_is_up
 from labkit.lab.progress import QuietReporter
 
 __all__ = ["attach", "chosen_name"]
@@ -13,6 +14,8 @@ __all__ = ["attach", "chosen_name"]
 
 def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     """Return the running labs of the given modes; print nothing.
+
+    A mode of which only the light lab is up ("light-insecure") stands for that lab.
 
     Parameters
     ----------
@@ -44,7 +47,9 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
         insecure, hardened = labkit.attach("insecure", "hardened")
     """
     name = chosen_name(name)
-    labs = tuple(Lab(mode, name=name, reporter=QuietReporter()) for mode in modes)
+    labs = tuple(
+        Lab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter()) for mode in modes
+    )
     for mode, lab in zip(modes, labs, strict=True):
         status = lab.status()
         if status.state != "ready":

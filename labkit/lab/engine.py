@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import docker
+from docker.context import ContextAPI
 from docker.errors import DockerException
 
-from labkit.errors import EngineError, LabError
+from labkit.errors import ConfigError, EngineError, LabError
 
 __all__ = [
     "ALL_LABS",
@@ -43,13 +44,16 @@ STATUS = "labkit status --all"
 FIRST_ANSWER_S, ANSWER_S = 10, 120
 
 
-def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
+def connect(client: docker.DockerClient | None = None, context: str = "") -> docker.DockerClient:
     """Return a client of a Docker Engine that answers.
 
     Parameters
     ----------
     client : docker.DockerClient, optional
         A client to check; by default one for the engine that ``DOCKER_HOST`` names.
+    context : str
+        The name of a Docker context (``docker context ls``), whose engine is taken; "" for the
+        default one.
 
     Returns
     -------
@@ -58,6 +62,8 @@ def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
 
     Raises
     ------
+    ConfigError
+        There is no such context, or its files cannot be read.
     EngineError
         No engine answers.
 
@@ -67,17 +73,41 @@ def connect(client: docker.DockerClient | None = None) -> docker.DockerClient:
     '27.5.1'
     """
     try:
+        if context:
+            client = docker.DockerClient(
+                **_of_context(context), timeout=FIRST_ANSWER_S, max_pool_size=64
+            )
         client = client or docker.from_env(timeout=FIRST_ANSWER_S, max_pool_size=64)
         client.api.timeout = FIRST_ANSWER_S
         client.ping()
         client.api.timeout = ANSWER_S
     except (DockerException, OSError) as error:
         raise EngineError(
-            "Docker Engine does not answer",
+            f"the Docker Engine of the context {context!r} does not answer"
+            if context
+            else "Docker Engine does not answer",
             evidence=[str(error).splitlines()[0][:300]],
-            hint="labkit doctor",
+            hint=f"docker --context {context} version" if context else "labkit doctor",
         ) from error
     return client
+
+
+def _of_context(name: str) -> dict[str, Any]:
+    """Return the address of a context's engine, and what TLS needs for it."""
+    try:
+        found = ContextAPI.get_context(name)
+        # without an address, the SDK would take the default engine in silence
+        host = found.Host if found else ""
+        tls = found.TLSConfig if found else None
+    except Exception as error:  # the SDK lets any error of a malformed file through
+        raise ConfigError(
+            f"the Docker context {name!r} cannot be read: {error}",
+            hint=f"docker context inspect {name}",
+        ) from error
+    if not host:
+        what = "there is no Docker context" if found is None else "no host in the Docker context"
+        raise ConfigError(f"{what} {name!r}", hint="docker context ls")
+    return {"base_url": host, "tls": tls} if tls else {"base_url": host}
 
 
 def labels(name: str, mode: str, **more: str) -> dict[str, str]:

@@ -192,14 +192,25 @@ def _etcd(etcd: Container) -> dict[str, dict[str, str]]:
 
 
 def _objects(master: Container, env: Environment) -> dict[str, dict[str, str]]:
-    """Return what a person may set of nodes and pods, and what each service leads to."""
+    """Return what a person may set of nodes, pods and secrets, and what each service leads to."""
     argv = agents.argv("objects", env.bootstrap_kubeconfig, "nodes,pods,endpointslices")
-    items = json.loads(execute(master, argv, timeout=60).stdout)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        secrets = pool.submit(_secrets, master, env)
+        items = json.loads(execute(master, argv, timeout=60).stdout)
     found: dict[str, dict[str, str]] = {"Node": {}, "Pod": {}}
     for item in items:
         if item["kind"] in found:
             found[item["kind"]][name_of(item)] = set_by_people(item)
-    return {**found, "services": destinations(items)}
+    return {**found, "Secret": secrets.result(), "services": destinations(items)}
+
+
+def _secrets(master: Container, env: Environment) -> dict[str, str]:
+    argv = agents.argv("secret_hashes", env.bootstrap_kubeconfig)
+    answer = execute(master, argv, timeout=60, check=False)
+    if answer.exit_code:  # one that the apiserver cannot decrypt is enough
+        return {"all": "cannot be read"}
+    found: dict[str, str] = json.loads(answer.stdout)
+    return found
 
 
 def set_by_people(item: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from labkit.model.claims import ANYONE, LOCAL_USERS, Channel, Claim, closed
 from labkit.model.decision import ALLOWED, UNKNOWN
 from labkit.model.endpoints import Endpoints, channel_to
 from labkit.model.listener import Anyone, Listener, socket_users
+from labkit.model.listeners import kind_of_listener
 from labkit.model.threat_model import NETWORK_ZONE
 
 __all__ = ["channels_of_anyone"]
@@ -36,10 +37,12 @@ def channels_of_anyone(endpoints: Endpoints, channels: Iterable[Channel]) -> Ite
             yield _to_socket(endpoints, item)
             continue
         yield _from_network(item)
-        if item.anyone is Anyone.UNUSED and is_loopback(item.bind):
-            yield channel_to(
-                f"{LOCAL_USERS}{item.node}", item.zone, item, _no_trust(item), None, item.data
-            )
+        if item.open and is_loopback(item.bind):
+            users = f"{LOCAL_USERS}{item.node}"
+            local = channel_to(users, item.zone, item, _no_trust(item), None, item.data)
+            # metrics and health of a component give nothing to the users of its machine
+            if item.anyone is Anyone.UNUSED or kind_of_listener(local).gives:
+                yield local
 
 
 def _anyone_calls(listener: Listener, *, is_used: bool) -> bool:

@@ -191,7 +191,8 @@ def _pods(env: Environment) -> Iterator[tuple[str, str, set[tuple[str, str]]]]:
         if not isinstance(spec, dict):
             continue
         names = set(_names(spec))
-        names.add(("serviceaccounts", str(spec.get("serviceAccountName") or "default")))
+        account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+        names.add(("serviceaccounts", str(account)))
         names.add(("configmaps", ROOT_CA))
         if kind == "Pod":
             names.add(("pods", item.text("metadata", "name", default="")))

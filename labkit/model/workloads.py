@@ -72,7 +72,11 @@ def account_of(env: Environment, namespace: str, pod: str) -> str:
     'default'
     """
     owner = _object(env, "Pod", namespace, pod)
-    return owner.text("spec", "serviceAccountName", default="default") if owner else "default"
+    if owner is None:
+        return "default"
+    # the old name of the field counts where the new one is absent
+    old = owner.text("spec", "serviceAccount", default="default")
+    return owner.text("spec", "serviceAccountName", default=old)
 
 
 def node_of_pod(env: Environment, namespace: str, pod: str) -> str:

@@ -80,5 +80,5 @@ TECHNIQUE = Technique(
     execute=execute,
     leaves=LEAVES,
     settings=lambda env: [backend(env)],
-    machines=WORKERS,
+    machines=WORKERS[1:],
 )

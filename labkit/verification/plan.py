@@ -18,6 +18,7 @@ from labkit.lab.pki import Authority, Leaf
 from labkit.model import Channel
 from labkit.model.decision import ALLOWED, EVERYTHING, decide
 from labkit.model.etcd_rights import etcd_client, etcd_may, keys_of_others
+from labkit.model.listeners.etcd import RAFT
 from labkit.model.providers import Provider, provider_of
 from labkit.model.rights import authenticated_as
 from labkit.verification.questions import etcd_questions, questions
@@ -189,9 +190,13 @@ def _network_jobs(plan: ProbePlan, channel: Channel, outside: str, unknown_ca: A
 def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None:
     """Add the requests of the channel's own client: one for its work, and one beyond its rights."""
     client, node = channel.client.split("@", 1)
+    held = None if node == "network" else credential_of(lab.environment, channel)
+    if node == "network" and channel.data == RAFT:
+        # The port of a single member, which no other one calls: it would call itself so.
+        client, node = channel.server.split("@", 1)
+        held = _peer_credential(lab.environment, channel.server)
     jobs = plan.looks[outside if node == "network" else node]
     own, _, power = questions(channel)
-    held = None if node == "network" else credential_of(lab.environment, channel)
     if channel.server.startswith("etcd@") and client != "etcd":
         writes = _only_writes(lab.environment, channel)
         own_etcd, power_etcd = etcd_questions(channel, writes_only=writes)
@@ -224,6 +229,14 @@ def _own_jobs(plan: ProbePlan, lab: Lab, channel: Channel, outside: str) -> None
             **power.job(),
             **_leaf(leaf),
         }
+
+
+def _peer_credential(env: Environment, member: str) -> Credential | None:
+    """Return the credential with which a member of etcd calls the others."""
+    etcd = env.component(member)
+    given = etcd.given("peer-cert-file")
+    own = (it for it in env.credentials if given and it.node == etcd.node)
+    return next((it for it in own if given and it.certificate == given.value), None)
 
 
 def _only_writes(env: Environment, channel: Channel) -> bool:

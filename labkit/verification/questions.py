@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from labkit.model import Channel
 from labkit.model.listener import HEALTH
+from labkit.model.listeners.etcd import RAFT
 
 __all__ = ["Question", "etcd_questions", "questions"]
 
@@ -122,7 +123,7 @@ def questions(channel: Channel) -> tuple[Question, Question, Question]:
         return DISCOVERY, Question("/oauth/userinfo"), Question("/users/")
     if server == "dockerd":
         return DOCKER_LIST, DOCKER_LIST, DOCKER_ROOT
-    if server == "etcd" and client == "etcd":
+    if server == "etcd" and channel.data == RAFT:
         return Question("/members"), Question("/members"), Question("/members")
     if server == "etcd":
         return RANGE, RANGE, RANGE

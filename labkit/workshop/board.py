@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import docker
 from docker.errors import APIError
 
 from labkit.errors import LabBusy, LabkitError, NoSuchLab
-from labkit.lab.engine import LABEL, MODE
-from labkit.lab.origin import WORKSHOP
+from labkit.lab.light import full_form
 from labkit.lab.parallel import in_parallel
 from labkit.lab.progress import QuietReporter
 from labkit.workshop import exercises
 from labkit.workshop.definition import Exercise, Outcome
 from labkit.workshop.edited import EditedLab
+from labkit.workshop.engines import Place, WorkshopEngine, places
 from labkit.workshop.flags import derive_flag
 from labkit.workshop.ledger import Ledger, LedgerContent, Notice, Seat
 from labkit.workshop.proofs import prove, read_claims
@@ -37,7 +36,6 @@ __all__ = [
     "as_csv",
     "as_ctfd",
     "as_table",
-    "networks_of",
     "no_workshop",
 ]
 
@@ -182,8 +180,8 @@ class Watch:
     ----------
     workshop : str
         The prefix of the names of its labs.
-    client : docker.DockerClient
-        The engine.
+    engines : sequence of WorkshopEngine
+        Where its labs are.
     ledger : Ledger
         Keeps what was proved.
     at_once : int
@@ -191,7 +189,7 @@ class Watch:
     """
 
     workshop: str
-    client: docker.DockerClient
+    engines: Sequence[WorkshopEngine]
     ledger: Ledger
     at_once: int = 1
     #: For each claim that was looked at, the record's count of checks then, how often it was
@@ -222,19 +220,19 @@ class Watch:
         EngineError
             Docker Engine does not answer.
         """
-        networks = networks_of(self.client, self.workshop)
+        labs = places(self.engines, self.workshop)
         content = self.ledger.read()
-        seats = sorted({*networks, *content.seats})
+        seats = sorted({*labs, *content.seats})
         if not seats:
             raise no_workshop(self.workshop)
         if not self._labs:  # the first time: show what was proved before, at once
             show(self._board(seats, {}, content))
-        present = [seat for seat in seats if seat in networks]
-        found = in_parallel(present, lambda seat: self._read(seat, networks[seat]))
+        present = [seat for seat in seats if seat in labs]
+        found = in_parallel(present, lambda seat: self._read(seat, labs[seat]))
         records = {seat: it for seat, it in zip(present, found, strict=True) if it is not None}
         show(self._board(seats, records, self.ledger.read()))
         for batch in self._batches(records, content):
-            in_parallel(batch, lambda claim: self._prove(claim, networks, content))
+            in_parallel(batch, lambda claim: self._prove(claim, labs, content))
             show(self._board(seats, records, self.ledger.read()))
         return self._board(seats, records, self.ledger.read())
 
@@ -257,19 +255,18 @@ class Watch:
                 break
         return board
 
-    def _read(self, seat: Seat, network: str) -> dict[str, Record] | None:
+    def _read(self, seat: Seat, place: Place) -> dict[str, Record] | None:
         """Return the claims of a lab; None if it does not answer."""
         known, lab = self._labs.get(seat, ("", None))
         try:
-            if lab is None or known != network:  # it was made again
-                lab = EditedLab(
-                    seat.mode, name=seat.name, client=self.client, reporter=QuietReporter()
-                )
+            if lab is None or known != place.network:  # it was made again
+                client = place.engine.client
+                lab = EditedLab(seat.mode, name=seat.name, client=client, reporter=QuietReporter())
             claims = read_claims(lab)
         except (LabkitError, APIError):
             self._labs.pop(seat, None)
             return None
-        self._labs[seat] = network, lab
+        self._labs[seat] = place.network, lab
         return claims
 
     def _batches(
@@ -282,7 +279,7 @@ class Watch:
             for name, record in kept.items()
             if record.solved
             and name in exercises
-            and exercises[name].mode == seat.mode
+            and exercises[name].mode == full_form(seat.mode)
             and name not in content.proved.get(seat, {})
             and self._may_look(seat, name, record)
         ]
@@ -299,13 +296,13 @@ class Watch:
         tries, looks, _ = self._looks.get((seat, name), (-1, 0, ""))
         return tries != record.tries or looks < MOST_TRIES
 
-    def _prove(self, claim: _Claim, networks: Mapping[Seat, str], content: LedgerContent) -> None:
-        place = (claim.seat, claim.exercise.name)
+    def _prove(self, claim: _Claim, labs: Mapping[Seat, Place], content: LedgerContent) -> None:
+        place, lab = (claim.seat, claim.exercise.name), labs[claim.seat]
         before = self._looks.pop(place, (-1, 0, ""))
         looks = before[1] if before[0] == claim.record.tries else 0
-        key = content.keys.get((claim.seat, networks[claim.seat]))
+        key = content.keys.get((claim.seat, lab.network))
         try:
-            outcome = prove(claim.exercise, claim.record, claim.seat, self.client, key)
+            outcome = prove(claim.exercise, claim.record, claim.seat, lab.engine.client, key)
         except LabBusy:  # the participant works in the lab: look again later
             self._looks[place] = claim.record.tries, looks, "busy"
             return
@@ -323,7 +320,7 @@ class Watch:
         records: Mapping[Seat, Mapping[str, Record]],
         content: LedgerContent,
     ) -> Board:
-        modes = {seat.mode for seat in seats}
+        modes = {full_form(seat.mode) for seat in seats}
         shown = sorted(
             (it for it in exercises.values() if it.mode in modes),
             key=lambda it: (it.notebook, it.name),
@@ -332,7 +329,7 @@ class Watch:
             (seat.name, it.name): self._cell(seat, it.name, records.get(seat), content)
             for seat in seats
             for it in shown
-            if it.mode == seat.mode
+            if it.mode == full_form(seat.mode)
         }
         people = tuple(dict.fromkeys(seat.name for seat in seats))
         return Board(self.workshop, people, tuple(shown), cells, _now(), content.notice)
@@ -364,28 +361,6 @@ def _place(order: Sequence[tuple[Seat, str]], claim: tuple[Seat, str]) -> int:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def networks_of(client: docker.DockerClient, workshop: str) -> dict[Seat, str]:
-    """Return the identifier of the network of each lab of a workshop.
-
-    Parameters
-    ----------
-    client : docker.DockerClient
-        The engine.
-    workshop : str
-        The prefix of the names of its labs.
-
-    Returns
-    -------
-    dict of Seat to str
-    """
-    found = client.networks.list(filters={"label": [f"{WORKSHOP}={workshop}"]})
-    return {
-        Seat(own[LABEL], own[MODE]): str(network.id)
-        for network in found
-        if (own := network.attrs.get("Labels")) and own.get(WORKSHOP) == workshop
-    }
 
 
 def no_workshop(workshop: str) -> NoSuchLab:
@@ -478,7 +453,7 @@ def as_csv(board: Board) -> str:
     return stream.getvalue()
 
 
-def as_ctfd(content: LedgerContent, networks: Mapping[Seat, str]) -> str:
+def as_ctfd(content: LedgerContent, labs: Mapping[Seat, Place]) -> str:
     """Return the attack exercises of a workshop as CSV that CTFd imports as challenges.
 
     Each lab has a flag of its own, and CTFd takes any flag of a challenge from any participant.
@@ -487,8 +462,8 @@ def as_ctfd(content: LedgerContent, networks: Mapping[Seat, str]) -> str:
     ----------
     content : LedgerContent
         The keys of the labs.
-    networks : mapping of Seat to str
-        The identifier of the network of each lab that is up.
+    labs : mapping of Seat to Place
+        The labs that are up.
 
     Returns
     -------
@@ -501,7 +476,7 @@ def as_ctfd(content: LedgerContent, networks: Mapping[Seat, str]) -> str:
         keys = [
             key
             for (seat, network), key in sorted(content.keys.items())
-            if seat.mode == it.mode and networks.get(seat) == network
+            if full_form(seat.mode) == it.mode and seat in labs and labs[seat].network == network
         ]
         if it.kind == "attack" and keys:
             flags = ",".join(derive_flag(bytes.fromhex(key), it.name) for key in keys)

@@ -70,11 +70,14 @@ class LedgerContent:
         The time (UTC) at which each exercise was proved, by its name.
     notice : Notice
         The last one.
+    contexts : tuple of str
+        The Docker contexts of the engines that have labs of the workshop; "" is the default engine.
     """
 
     keys: Mapping[tuple[Seat, str], str] = field(default_factory=dict, repr=False)
     proved: Mapping[Seat, Mapping[str, str]] = field(default_factory=dict)
     notice: Notice = field(default_factory=Notice)
+    contexts: tuple[str, ...] = ()
 
     @property
     def seats(self) -> list[Seat]:
@@ -152,6 +155,21 @@ class Ledger:
         """
         self._append({"notice": notice.text, "until": notice.until})
 
+    def add_context(self, context: str) -> None:
+        """Note an engine on which labs of the workshop are made.
+
+        Parameters
+        ----------
+        context : str
+            The Docker context; "" for the default engine.
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be written.
+        """
+        self._append({"context": context})
+
     def read(self) -> LedgerContent:
         """Return the content; a file that does not exist is empty.
 
@@ -173,13 +191,16 @@ class Ledger:
             raise self._error(f"cannot be read: {error}") from error
         keys: dict[tuple[Seat, str], str] = {}
         proved: dict[Seat, dict[str, str]] = {}
-        notice = Notice()
+        notice, contexts = Notice(), list[str]()
         # a command that was killed may leave a last line without its end
         for number, line in enumerate(lines[:-1], 1):
             try:
                 item: dict[str, str] = json.loads(line)
                 if "notice" in item:
                     notice = Notice(item["notice"], item["until"])
+                    continue
+                if "context" in item:
+                    contexts.append(item["context"])
                     continue
                 seat = Seat(item["name"], item["mode"])
                 if "key" in item:
@@ -188,7 +209,7 @@ class Ledger:
                     proved.setdefault(seat, {}).setdefault(item["exercise"], item["proved"])
             except (ValueError, KeyError, TypeError) as error:
                 raise self._error(f"line {number} is not labkit's") from error
-        return LedgerContent(keys, proved, notice)
+        return LedgerContent(keys, proved, notice, tuple(dict.fromkeys(contexts)))
 
     def start_again(self) -> Path | None:
         """Put the ledger of an earlier workshop aside, so that the next one begins empty.

@@ -11,6 +11,7 @@ from labkit import techniques
 from labkit.errors import ConfigError, LabkitError
 from labkit.lab import Lab
 from labkit.lab.attach import chosen_name
+from labkit.lab.light import mode_that_is_up
 from labkit.lab.progress import QuietReporter
 from labkit.workshop import session
 from labkit.workshop.definition import Task
@@ -106,13 +107,15 @@ def lab(words: Sequence[str]) -> object:
         if what == "reset":
             lines.append(str(session.reset(mode, *machines)))
         else:
-            status = _lab(mode).status()
-            lines += [f"{mode}: {status.state}", *(f"  {line}" for line in status.lines())]
+            found = _lab(mode)
+            status = found.status()
+            lines += [f"{found.mode}: {status.state}", *(f"  {line}" for line in status.lines())]
     return "\n".join(lines)
 
 
 def _lab(mode: str) -> Lab:
-    return Lab(mode, name=chosen_name(None), reporter=QuietReporter())
+    name = chosen_name(None)
+    return Lab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter())
 
 
 def _notices() -> Callable[[object], None]:

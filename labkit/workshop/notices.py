@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 
-import docker
 from docker.errors import APIError
 
 from labkit import agents
 from labkit.errors import ConfigError, LabkitError
 from labkit.lab.parallel import in_parallel
 from labkit.lab.running import RunningLab
+from labkit.workshop.engines import Place
 from labkit.workshop.ledger import Ledger, Notice, Seat
 
 __all__ = ["MOST", "checked", "read_notice", "tell"]
@@ -59,16 +59,12 @@ def checked(text: str, until: str = "") -> Notice:
     return Notice(text, until)
 
 
-def tell(
-    client: docker.DockerClient, seats: Sequence[Seat], notice: Notice, ledger: Ledger
-) -> dict[Seat, str]:
+def tell(labs: Mapping[Seat, Place], notice: Notice, ledger: Ledger) -> dict[Seat, str]:
     """Tell a notice to participants of a workshop, and to its board.
 
     Parameters
     ----------
-    client : docker.DockerClient
-        The engine.
-    seats : sequence of Seat
+    labs : mapping of Seat to Place
         The labs.
     notice : Notice
     ledger : Ledger
@@ -89,7 +85,7 @@ def tell(
 
     def send(seat: Seat) -> str:
         try:
-            lab = RunningLab(seat.mode, name=seat.name, client=client)
+            lab = RunningLab(seat.mode, name=seat.name, client=labs[seat].engine.client)
             lab.exec(lab.master, agents.argv("replace_file", FILE), stdin=text)
         except LabkitError as error:
             return error.message
@@ -97,6 +93,7 @@ def tell(
             return str(error.explanation or error)
         return ""
 
+    seats = sorted(labs)
     return dict(zip(seats, in_parallel(seats, send), strict=True))
 
 

@@ -7,21 +7,21 @@ import json
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
-
-from labkit.errors import ConfigError, LabkitError
+from labkit.errors import ConfigError, EngineError, LabkitError
+from labkit.lab.capacity import Capacity
 from labkit.lab.doctor import doctor
-from labkit.lab.engine import connect
 from labkit.lab.images import node_image_tag
 from labkit.resources import PACKAGE
 from labkit.workshop.board_page import HOST, PORT, port_problem
 from labkit.workshop.bundle import ROOT
+from labkit.workshop.engines import WorkshopEngine, connect_to
 from labkit.workshop.participants import participants_notebooks
-from labkit.workshop.room import NEEDS, left_for_labs, names_of
+from labkit.workshop.room import NEEDS, fitting, left_for_labs, names_of, spread
 
 __all__ = ["Finding", "bundle_finding", "readiness"]
 
@@ -54,7 +54,12 @@ class Finding:
 
 
 def readiness(
-    participants: int, modes: int, prefix: str, bundle: Path | None, port: int = PORT
+    participants: int,
+    modes: Sequence[str],
+    prefix: str,
+    bundle: Path | None,
+    port: int = PORT,
+    contexts: Sequence[str] = (),
 ) -> list[Finding]:
     """Check everything that a workshop needs on the machine that runs the labs.
 
@@ -62,14 +67,16 @@ def readiness(
     ----------
     participants : int
         How many.
-    modes : int
-        The number of labs of each participant.
+    modes : sequence of str
+        The modes of the labs of each participant.
     prefix : str
         The beginning of the names of the labs.
     bundle : pathlib.Path or None
         The archive for the participants' machines; None if there will be none.
     port : int
         The port of the board's page.
+    contexts : sequence of str
+        The Docker contexts over which the labs are spread; without any, the default engine.
 
     Returns
     -------
@@ -78,22 +85,35 @@ def readiness(
     Raises
     ------
     ConfigError
-        The prefix or the number of participants is not valid.
+        The prefix, the number of participants or a context is not valid.
     """
     names_of(prefix, participants)
-    return list(_findings(participants * modes, bundle, port))
+    return list(_findings(participants, modes, bundle, port, contexts))
 
 
-def _findings(labs: int, bundle: Path | None, port: int) -> Iterator[Finding]:
-    try:
-        client = connect()
-    except LabkitError:
-        client = None
-    for check in doctor(client):
-        if check.name not in FOR_ALL:
-            verdict = OK if check.ok else NOT_OK
-            yield Finding(check.name, verdict, check.detail, "" if check.ok else check.fix)
-    yield from _capacity(client, labs)
+def _findings(
+    participants: int,
+    modes: Sequence[str],
+    bundle: Path | None,
+    port: int,
+    contexts: Sequence[str],
+) -> Iterator[Finding]:
+    engines: dict[str, WorkshopEngine | None] = {}
+    for context in dict.fromkeys(contexts) or [""]:
+        try:
+            [engines[context]] = connect_to([context])
+        except EngineError:
+            engines[context] = None
+    if len(engines) > 1 and None not in engines.values():
+        connect_to(engines)  # which refuses one engine under two names
+    for context, engine in engines.items():
+        where = f"{context}: " if context else ""
+        for check in doctor(engine.client if engine else None):
+            if check.name not in FOR_ALL:
+                verdict = OK if check.ok else NOT_OK
+                fix = "" if check.ok else check.fix
+                yield Finding(f"{where}{check.name}", verdict, check.detail, fix)
+    yield from _capacity(engines, participants, modes)
     yield _try(
         "Notebooks",
         _write_copies,
@@ -109,23 +129,32 @@ def _findings(labs: int, bundle: Path | None, port: int) -> Iterator[Finding]:
         yield Finding("Port", OK, f"{where} is free")
 
 
-def _capacity(client: docker.DockerClient | None, labs: int) -> Iterator[Finding]:
-    """Check that as many labs fit, besides those that are up already."""
-    try:
-        left = left_for_labs(client) if client is not None else None
-    except LabkitError:
-        left = None
-    for need in NEEDS:
-        name = f"{need.name.capitalize()} for {labs} labs"
-        wanted = f"{need.shown(need.each * labs + need.spare)} needed"
-        amount = None if left is None else need.left(left)
-        if left is None or amount is None:
-            yield Finding(name, UNKNOWN, f"{wanted}; the engine did not say what is free", DOCTOR)
-            continue
-        fits = need.fitting(left)
-        detail = f"{need.shown(amount)} free, {wanted}; {fits:.0f} labs fit"
-        good = fits >= labs
-        yield Finding(name, OK if good else NOT_OK, detail, "" if good else need.fix)
+def _capacity(
+    engines: Mapping[str, WorkshopEngine | None], participants: int, modes: Sequence[str]
+) -> Iterator[Finding]:
+    """Check that the labs of all participants fit, besides those that are up already."""
+    left: dict[str, Capacity] = {}
+    for context, engine in engines.items():
+        try:
+            left[context] = left_for_labs(engine.client) if engine else Capacity()
+        except LabkitError:
+            left[context] = Capacity()
+    rooms = {it: fitting(left[it], modes) for it in engines}
+    seats = Counter(spread(map(str, range(participants)), rooms).values())
+    for context in engines:
+        where, labs = f"{context}: " if context else "", seats[context] * len(modes)
+        for need in NEEDS:
+            name = f"{where}{need.name.capitalize()} for {labs} labs"
+            wanted = f"{need.shown(need.of(modes) * seats[context] + need.spare)} needed"
+            amount = need.left(left[context])
+            if amount is None:
+                said = f"{wanted}; the engine did not say what is free"
+                yield Finding(name, UNKNOWN, said, DOCTOR)
+                continue
+            fits = need.fitting(left[context], need.of(modes))
+            detail = f"{need.shown(amount)} free, {wanted}; {fits * len(modes):.0f} labs fit"
+            good = fits >= seats[context]
+            yield Finding(name, OK if good else NOT_OK, detail, "" if good else need.fix)
 
 
 def _try(name: str, action: Callable[[], str], fix: str) -> Finding:

@@ -8,6 +8,7 @@ from typing import cast
 from labkit.errors import EngineError, LabkitError, NoSuchLab
 from labkit.lab import Lab
 from labkit.lab.attach import chosen_name
+from labkit.lab.light import mode_that_is_up
 from labkit.lab.progress import QuietReporter
 from labkit.lab.running import RunningLab
 from labkit.registry import Registry
@@ -171,7 +172,8 @@ def notice(*, lab: str | None = None) -> Text:
     """
     for mode in _modes():
         with contextlib.suppress(LabkitError):
-            if told := str(read_notice(RunningLab(mode, name=chosen_name(lab)))):
+            name = chosen_name(lab)
+            if told := str(read_notice(RunningLab(mode_that_is_up(mode, name), name=name))):
                 return Text(f"the trainer says: {told}")
     return Text("")
 
@@ -199,12 +201,15 @@ def reset(mode: str, machine: str = "", *, lab: str | None = None) -> Text:
     LabError
         The lab cannot be restored.
     """
-    found = Lab(mode, name=chosen_name(lab), reporter=QuietReporter())
+    name = chosen_name(lab)
+    found = Lab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter())
     if machine:
         found.reset_machine(machine)
-        return Text(f"{machine} of {mode} is as it came up; the other machines were left alone")
+        return Text(
+            f"{machine} of {found.mode} is as it came up; the other machines were left alone"
+        )
     found.reset()
-    return Text(f"{mode} is as it came up")
+    return Text(f"{found.mode} is as it came up")
 
 
 def _modes() -> list[str]:
@@ -212,7 +217,8 @@ def _modes() -> list[str]:
 
 
 def _lab(mode: str, name: str | None) -> EditedLab:
-    return EditedLab(mode, name=chosen_name(name), reporter=QuietReporter())
+    name = chosen_name(name)
+    return EditedLab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter())
 
 
 def _lab_of(found: Exercise, name: str | None) -> EditedLab | None:

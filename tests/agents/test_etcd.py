@@ -149,6 +149,38 @@ def test_expiring_keys_are_left_alone(store: Store, tmp_path: Path) -> None:
     assert not store.changed
 
 
+CIPHER = b"k8s:enc:aescbc:v1:key1:"
+TEXT = "/registry/configmaps/shop/notes"
+
+
+@pytest.mark.parametrize(
+    ("key", "before", "after", "is_same"),
+    [
+        (SECRET, CIPHER + b"\x01", CIPHER + b"\x02", True),  # written again
+        (SECRET, CIPHER + b"\x01", b"k8s:enc:aescbc:v1:key2:\x01", False),
+        (SECRET, CIPHER + b"\x01", b"k8s:enc:secretbox:v1:key1:\x01", False),
+        (SECRET, b"k8s:enc:kms:v2:cloud:\x01", b"k8s:enc:kms:v2:cloud:\x02", True),
+        (SECRET, CIPHER + b"\x01", b"k8s\x00plaintext", False),
+        (SECRET, b"k8s\x00plaintext", b"k8s\x00another", True),  # the apiserver may mark it
+        (TEXT, CIPHER + b"\x01", CIPHER + b"\x02", False),  # nothing else compares its content
+    ],
+)
+def test_secret_counts_by_its_provider_and_key(
+    key: str,
+    before: bytes,
+    after: bytes,
+    is_same: bool,
+    store: Store,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seen = []
+    for value in (before, after):
+        store.keys = {key: value}
+        etcd_keys.hashes()
+        seen.append(json.loads(capsys.readouterr().out)[key])
+    assert (seen[0] == seen[1]) is is_same
+
+
 # -- users ------------------------------------------------------------------------------------
 
 USERS = {"root": ["root"], "flannel": ["flannel"]}

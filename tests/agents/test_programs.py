@@ -19,7 +19,14 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from labkit import agents
-from labkit.agents import _apiserver, arp_poison, capture, in_pod, objects_ready
+from labkit.agents import (
+    _apiserver,
+    arp_poison,
+    capture,
+    in_pod,
+    objects_ready,
+    secret_hashes,
+)
 from labkit.lab.capacity import parse_capacity
 from labkit.lab.pki import Authority
 
@@ -324,6 +331,39 @@ def test_objects_are_read_by_kubectl_with_a_token(commands: Any, tmp_path: Path)
     assert run("objects", str(config), "nodes,pods").returncode == 0
     asked = [line.split()[-1] for line in kubectl.read_text().splitlines()]
     assert asked == ["--raw=/api/v1/nodes", "--raw=/api/v1/pods"]
+
+
+def secret(**changes: Any) -> dict[str, Any]:
+    about = {"name": "db", "namespace": "shop", "resourceVersion": "7", "labels": {"a": "b"}}
+    plain = {"metadata": about, "type": "Opaque", "data": {"password": "cGFzcw=="}}
+    return {**plain, **changes, "metadata": {**about, **changes.get("metadata", {})}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_same"),
+    [
+        ({"metadata": {"resourceVersion": "8", "managedFields": [{"manager": "x"}]}}, True),
+        ({"metadata": {"annotations": {}}}, True),
+        ({"metadata": {"labels": {"a": "b", secret_hashes.LAST_USED: "2026-11-28"}}}, True),
+        ({"metadata": {"labels": {}}}, False),
+        ({"metadata": {"annotations": {"x": "y"}}}, False),
+        ({"data": {"password": "bm90"}}, False),
+        ({"data": {}}, False),
+        ({"type": "kubernetes.io/tls"}, False),
+    ],
+)
+def test_secret_counts_by_what_a_person_may_set(changes: dict[str, Any], is_same: bool) -> None:
+    assert (secret_hashes.hashed(secret(**changes)) == secret_hashes.hashed(secret())) is is_same
+
+
+def test_content_of_a_secret_is_not_printed(commands: Any, tmp_path: Path) -> None:
+    config = tmp_path / "admin.conf"
+    config.write_text(KUBECONFIG)
+    curl = commands("curl", f"echo '{reply('Secret', [{'kind': 'Secret', **secret()}])}'")
+    shown = run("secret_hashes", str(config)).stdout
+    assert json.loads(shown) == {"shop/db": secret_hashes.hashed(secret())}
+    assert b"cGFzcw" not in shown
+    assert curl.read_text().rstrip().endswith("/api/v1/secrets")
 
 
 def test_default_objects_of_all_namespaces_are_asked_for_at_once(

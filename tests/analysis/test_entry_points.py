@@ -12,7 +12,7 @@ from labkit.analysis.findings.risk import RiskRule
 from labkit.cluster import Dump
 from labkit.cluster.objects.reader import Builder
 from labkit.errors import ConfigError
-from labkit.model import Model, footholds, read_model
+from labkit.model import Model, footholds, model_of_dump, read_model
 from labkit.model.footholds import OUTSIDE
 
 Object = dict[str, Any]
@@ -331,3 +331,90 @@ def test_a_policy_that_leaves_one_pod_of_a_group_open_closes_nothing(
     for item in selector.get("matchExpressions", ()):
         item["key"] = item["key"].replace("KEY", key)
     assert bool(way_in(*members(), service(), policy([], selector))) is open_
+
+
+def value(*objects: Object) -> str:
+    """Say whether there is a path from outside to cluster-admin."""
+    found = attack_paths(model_of_dump(dump_of(ADMIN, plugin(), *objects)), "outside", "admin")
+    return "known" if found.paths else "possible" if found.possible else "none"
+
+
+def elsewhere(item: Object, **spec: Any) -> Object:
+    """Return an object in another namespace than its pods."""
+    about = {**item["metadata"], "namespace": "front"}
+    return {**item, "metadata": about, **({"spec": {**item["spec"], **spec}} if spec else {})}
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        {"addresses": ["10.1.1.1"]},
+        {
+            "addresses": ["10.1.1.1"],
+            "targetRef": {"kind": "Pod", "name": "web-1", "namespace": "shop"},
+        },
+    ],
+)
+@pytest.mark.parametrize("old", [False, True])
+def test_endpoints_lead_to_pods_of_other_namespaces(endpoint: Object, old: bool) -> None:
+    """CVE-2021-25740: https://github.com/kubernetes/kubernetes/issues/103675."""
+    made = elsewhere(slices())
+    made["endpoints"] = [endpoint]
+    if old:
+        address = {"ip": "10.1.1.1", **{k: v for k, v in endpoint.items() if k == "targetRef"}}
+        about = {"name": "web", "namespace": "front"}
+        made = {"kind": "Endpoints", "metadata": about, "subsets": [{"addresses": [address]}]}
+    target = {**pod(), "status": {"podIP": "10.1.1.1"}}
+    front = elsewhere(service(), selector={})
+    assert value(target, front, made) == "known"
+    assert value(target, front) == "none"
+    assert value({**target, "status": {}}, front, elsewhere(slices("web-1"))) == "none"
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("web.shop.svc.cluster.local", "known"),
+        ("web.shop.svc", "known"),
+        ("web.shop.example.org", "none"),
+        ("web.other.svc.cluster.local", "none"),
+    ],
+)
+def test_ingress_reaches_what_an_external_name_stands_for(host: str, found: str) -> None:
+    """https://kubernetes.io/docs/concepts/services-networking/service/#externalname."""
+    name = elsewhere(service("ExternalName"), externalName=host, selector={})
+    objects = (pod(), service("ClusterIP"), elsewhere(ingress("web")))
+    assert value(*objects, name) == found
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "found"),
+    [
+        ("cilium.io/v2", "CiliumNetworkPolicy", "possible"),
+        ("cilium.io/v2", "CiliumClusterwideNetworkPolicy", "possible"),
+        ("projectcalico.org/v3", "NetworkPolicy", "possible"),
+        ("crd.projectcalico.org/v1", "GlobalNetworkPolicy", "possible"),
+        ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", "possible"),
+        ("networking.k8s.io/v1", "NetworkPolicy", "none"),
+        ("cilium.io/v2", "CiliumEndpoint", "none"),
+    ],
+)
+def test_policies_of_other_projects_may_let_callers_in(version: str, kind: str, found: str) -> None:
+    """They add to a NetworkPolicy (Cilium), or come before it (Calico, Network Policy API).
+
+    https://docs.cilium.io/en/stable/network/kubernetes/policy/,
+    https://docs.tigera.io/calico/latest/network-policy/get-started/calico-policy/ and
+    https://network-policy-api.sigs.k8s.io/
+    """
+    about = {"name": "x", "namespace": "shop"}
+    other: Object = {"apiVersion": version, "kind": kind, "metadata": about}
+    other["spec"] = {"podSelector": {"matchLabels": {"app": "other"}}}
+    assert value(pod(), service(), policy([]), other) == found
+
+
+def test_service_without_a_running_pod_is_a_possible_way_in() -> None:
+    spec = {"serviceAccountName": "web", "containers": [{"name": "main"}]}
+    template = {"metadata": {"labels": WEB}, "spec": spec}
+    about = {"name": "web", "namespace": "shop"}
+    made = {"kind": "Deployment", "metadata": about, "spec": {"template": template, "replicas": 0}}
+    assert value(made, service()) == "possible"

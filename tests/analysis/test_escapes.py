@@ -10,9 +10,12 @@ from labkit.analysis.attack_graph.from_objects.escapes import escapes
 from labkit.cluster.objects.facts import Container, HostPath, PodGroup, PodSpec
 
 
-def ways(host_pid: bool = False, **container: Any) -> set[tuple[str, bool]]:
+def ways(
+    host_pid: bool = False, host_users: bool | None = True, **container: Any
+) -> set[tuple[str, bool]]:
     """Return what the escapes of a pod give, each with whether something has to be found out."""
-    spec = PodSpec(host_pid=host_pid, containers=(Container("c", **container),))
+    held = (Container("c", **container),)
+    spec = PodSpec(host_pid=host_pid, host_users=host_users, containers=held)
     found = escapes(PodGroup("ops", "agent", "default", spec, ("n",), ("agent-1",)))
     return {(it.gives, bool(it.unknown)) for it in found}
 
@@ -43,6 +46,16 @@ def ways(host_pid: bool = False, **container: Any) -> set[tuple[str, bool]]:
         ("/sys/fs/cgroup", False, {("root", True)}),
         ("/sys/fs/cgroup", True, set()),
         ("/system-data", False, set()),
+        # the pods of a Windows node: its drives, and the pipe of its container runtime
+        ("/C:\\", True, {("root", True)}),
+        ("/c:/k/config", True, {("root", True)}),
+        ("/\\\\.\\pipe\\containerd-containerd", False, {("root", True)}),
+        # proc(5), as with hostPID
+        ("/proc", True, {("tokens", True)}),
+        ("/proc/sys", True, set()),
+        # cloud-provider-azure, "Configs"; cloud-init(1)
+        ("/etc/kubernetes/azure.json", True, {("config", True)}),
+        ("/var/lib/cloud/instance", True, {("config", True)}),
     ],
 )
 def test_folders_of_a_node(path: str, read_only: bool, found: set[tuple[str, bool]]) -> None:
@@ -65,3 +78,40 @@ def test_folders_of_a_node(path: str, read_only: bool, found: set[tuple[str, boo
 )
 def test_processes_and_capabilities(more: dict[str, Any], found: set[tuple[str, bool]]) -> None:
     assert ways(**more) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "read_only", "found"),
+    [
+        ("/", False, {("root", False)}),
+        ("/etc/cron.d", False, {("root", False)}),
+        ("/run/containerd/containerd.sock", True, {("root", False)}),
+        ("/var/lib/kubelet/pki", True, {("kubelet", False)}),
+        ("/var/lib/kubelet/device-plugins", False, {("root", True)}),
+        # systemd asks the kernel who calls: an ordinary user of the node
+        ("/run/systemd/private", False, set()),
+        ("/run/dbus", False, set()),
+        # proc and sysfs take no mapping: mount_setattr(2)
+        ("/proc/sys/kernel/core_pattern", False, set()),
+        ("/sys/fs/cgroup", False, set()),
+    ],
+)
+def test_volumes_of_a_pod_with_a_user_namespace_are_mapped(
+    path: str, read_only: bool, found: set[tuple[str, bool]]
+) -> None:
+    """KEP-127, "Handling of volumes": files of the node's root are those of the pod's root.
+
+    The kubelet sets ``uid_mappings`` of each mount to those of the pod, and the runtime makes
+    ID-mapped mounts (mount_setattr(2)). So a volume of the node's path gives root of the pod what
+    it gives root of the node, whether the kubelet knows user namespaces or not.
+    """
+    for shared in (False, None):
+        held = ways(host_users=shared, host_paths=(HostPath(path, read_only),))
+        assert {it for it in held if shared is False or not it[1] or it in found} == found
+
+
+@pytest.mark.parametrize("shared", [False, None])
+def test_capabilities_in_a_user_namespace_count_in_the_pod(shared: bool | None) -> None:
+    """user_namespaces(7); a kubelet before 1.33 may ignore ``hostUsers``."""
+    for more in ({"privileged": True}, {"capabilities": ("SYS_ADMIN",)}):
+        assert ways(host_users=shared, **more) == (set() if shared is False else {("root", True)})

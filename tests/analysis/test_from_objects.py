@@ -671,6 +671,59 @@ def test_escalate_on_the_role_of_a_group_counts_too():
     assert "cluster-admin" in reached(A_B, *both, *own)
 
 
+def test_role_that_gives_nothing_yet_grows_by_escalate_everywhere():
+    """pkg/registry/rbac/role/policybased/storage.go: "escalate" skips the check of a role."""
+    everywhere = may("a/b", rule("escalate update", "roles", RBAC))
+    harmless = may("a/b", rule("get", "configmaps"), at="n", role="reader")
+    boss = pod("n", "boss", "boss")
+    assert is_account("n", "boss") in reached(A_B, *everywhere, *harmless, boss)
+    assert is_account("n", "boss") not in reached(A_B, *everywhere, boss)
+    for names, found in (("reader", True), ("writer", False)):
+        named = may("a/b", rule("escalate update", "roles", RBAC, names))
+        assert (is_account("n", "boss") in reached(A_B, *named, *harmless, boss)) == found
+
+
+def test_rights_everywhere_count_with_those_of_a_group_in_a_namespace():
+    binds = may("a/b", rule("bind", "clusterroles", RBAC))
+    of_group = may("group:system:serviceaccounts", rule("create", "rolebindings", RBAC), at="n")
+    boss = pod("n", "boss", "boss")
+    assert is_account("n", "boss") in reached(A_B, *binds, *of_group, boss)
+    assert is_account("n", "boss") not in reached(A_B, *of_group, boss)
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        (["create escalate bind", "create rolebindings"], True),
+        (["update escalate bind", "patch rolebindings"], True),
+        (["create escalate bind"], False),
+        (["create bind", "create rolebindings"], False),
+        (["create escalate", "create rolebindings"], False),
+    ],
+)
+@pytest.mark.parametrize("at", ["n", ""])
+def test_role_that_its_holder_makes_gives_everything_once_bound(rules, found, at):
+    """Role-based access control, "Privilege escalation prevention": escalate, bind."""
+    verbs, *bindings = rules
+    rights = [rule(verbs, "roles", RBAC)]
+    for binding in bindings:
+        writes, resource = binding.split()
+        rights.append(rule(writes, resource, RBAC))
+    objects = (*may("a/b", *rights, at=at), pod("n", "boss", "boss"), namespace("n"))
+    assert (is_account("n", "boss") in reached(A_B, *objects)) == found
+
+
+def test_role_that_its_holder_makes_needs_one_name_for_all_verbs():
+    for names, found in ((("x", "x"), True), (("x", "y"), False), (("x", ""), True)):
+        rules = (
+            rule("bind", "roles", RBAC, names[0]),
+            rule("escalate", "roles", RBAC, names[1]),
+            rule("create", "roles rolebindings", RBAC),
+        )
+        objects = (*may("a/b", *rules, at="n"), pod("n", "boss", "boss"))
+        assert (is_account("n", "boss") in reached(A_B, *objects)) == found
+
+
 def test_cluster_role_bound_in_a_namespace_grows_there():
     writer = may("a/b", rule("escalate update", "clusterroles", RBAC, "mine"), role="w")
     mine = may("x/y", rule("get", "pods"), role="mine")
@@ -944,7 +997,8 @@ def test_links_in_the_logs_of_a_node_are_read_by_its_kubelet():
         ("nodes/log", "w2", logs, False),
         ("nodes/metrics", "", logs, False),
         ("nodes/log", "", {**logs, "read_only": True}, False),
-        ("nodes/log", "", {**logs, "hostUsers": False}, False),
+        # a link of root in a user namespace is the node's root's (KEP-127: mapped mounts)
+        ("nodes/log", "", {**logs, "hostUsers": False}, True),
         ("nodes/log", "", {**logs, "securityContext": {"runAsUser": 5}}, False),
         ("nodes/log", "", {**logs, "token": False}, False),
     ):
@@ -953,6 +1007,75 @@ def test_links_in_the_logs_of_a_node_are_read_by_its_kubelet():
         [group] = dump_of(*objects).pods
         found = reached(f"inside pod {group.id}", *objects)
         assert (W1 in found) == reads, (resource, names, more)
+
+
+# -- impersonation, webhooks and controllers --------------------------------------------------
+
+BOSS = (pod("n", "boss", "boss"), *may("n/boss", rule("*", "*", "*")))
+AUTHN = "authentication.k8s.io"
+
+
+def value(goal: str, *objects: Object) -> str:
+    """Say whether a/b reaches a goal: "known", "possible" or "none"."""
+    if goal in reached(A_B, *objects):
+        return "known"
+    return "possible" if goal in possible(A_B, *objects) else "none"
+
+
+def test_group_of_nodes_beside_a_user_makes_a_kubelet():
+    """plugin/pkg/auth/authorizer/node: the name of a node's user, and the group system:nodes."""
+    group = rule("impersonate", "groups", names="system:nodes")
+    worker = node("worker1")
+    for users, found in (("", True), ("system:node:worker1", True), ("system:node:other", False)):
+        rights = may("a/b", rule("impersonate", "users", names=users), group)
+        assert (is_account("n", "boss") in reached(A_B, *rights, worker, *BOSS)) == found
+    alone = may("a/b", rule("impersonate", "users"))
+    assert is_account("n", "boss") not in reached(A_B, *alone, worker, *BOSS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "version", "found"),
+    [
+        ("impersonate:serviceaccount", "serviceaccounts", "v1.36.0", "possible"),
+        ("impersonate:user-info", "groups", "v1.36.0", "possible"),
+        ("impersonate:associated-node", "nodes", "v1.35.0", "possible"),
+        ("impersonate:arbitrary-node", "nodes", "v1.34.0", "none"),
+        ("impersonate:serviceaccount", "serviceaccounts", "v1.34.0", "none"),
+        ("impersonate:scheduled-node", "nodes", "v1.36.0", "none"),
+    ],
+)
+def test_constrained_impersonation_may_give_what_another_may_do(verb, resource, version, found):
+    """KEP-5284: alpha in 1.35, on by default since 1.36; ``impersonate-on`` says for what."""
+    rights = may("a/b", rule(verb, resource, AUTHN), rule("impersonate-on:x:get", "secrets"))
+    objects = (*rights, node("worker1", version), apiserver(KUBE, tag=version), *BOSS)
+    assert value("cluster-admin", *objects) == found
+
+
+def test_validating_webhook_is_sent_what_is_written():
+    """https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/"""
+    home = (secret("n", "t", of="boss"), *BOSS)
+    for verbs, found in (("create", "possible"), ("patch", "possible"), ("delete", "none")):
+        rights = may("a/b", rule(verbs, "validatingwebhookconfigurations", ADMISSION))
+        assert value(is_account("n", "boss"), *rights, *home) == found
+
+
+@pytest.mark.parametrize(
+    ("verbs", "group", "resource", "at", "found"),
+    [
+        ("create", "argoproj.io", "applications", "", "possible"),
+        ("patch", "argoproj.io", "applications", "n", "possible"),
+        ("get list", "argoproj.io", "applications", "", "none"),
+        ("create", "argoproj.io", "workflows", "n", "possible"),
+        ("create", "helm.cattle.io", "helmcharts", "", "possible"),
+        ("update", "operators.coreos.com", "subscriptions", "", "possible"),
+        ("create", "tekton.dev", "taskruns", "n", "possible"),
+        ("create", "example.org", "taskruns", "n", "none"),
+    ],
+)
+def test_controllers_act_for_those_who_may_ask_them(verbs, group, resource, at, found):
+    """Each controller's own pages on security: see ``CONTROLLERS``."""
+    rights = may("a/b", rule(verbs, resource, group), at=at)
+    assert value("cluster-admin", *rights, *BOSS) == found
 
 
 # -- mutating admission -----------------------------------------------------------------------

@@ -172,6 +172,35 @@ def test_young_process_counts_only_if_every_pod_has_one(
     assert bool(fingerprint.processes(tmp_path)) is counts
 
 
+@pytest.mark.parametrize(
+    ("parent", "program", "counts"),
+    [
+        ("a shim", "/bin/nginx", True),
+        ("a pod", "/bin/sh", False),  # what the pod's own program starts
+        ("a shim", "/memfd:runc_cloned:/proc/self/exe (deleted)", False),  # before its program runs
+        ("a shim", "/usr/local/sbin/runc", False),
+        ("a shim", None, False),  # it has ended
+    ],
+)
+def test_process_of_a_pod_counts_if_the_runtime_started_it(
+    tmp_path: Path, parent: str, program: str | None, counts: bool
+) -> None:
+    """Whatever its age: a pod's program may run for a moment only, or for ever."""
+    pod = "0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-1.scope\n"
+    groups = {"40": pod if parent == "a pod" else "0::/system.slice/a.service\n", "41": pod}
+    for number, group in groups.items():
+        entry = tmp_path / number
+        entry.mkdir()
+        entry.joinpath("cmdline").write_text("")
+        entry.joinpath("comm").write_text("x\n")
+        entry.joinpath("cgroup").write_text(group)
+        entry.joinpath("stat").write_text(f"{number} (x) S 40 0{' 0' * 16} 9999 0\n")
+    if program is not None:
+        (tmp_path / "41" / "exe").symlink_to(program)
+    (tmp_path / "uptime").write_text("100 100\n")
+    assert ("x of a pod" in fingerprint.processes(tmp_path)) is counts
+
+
 def test_difference_is_named_with_its_machine() -> None:
     old = {"master": {"routes": {"a": "set"}, "processes": {"etcd of a": "runs"}}}
     new = {"master": {"routes": {"b": "set"}, "processes": {"sh of b": "runs"}}}
@@ -311,6 +340,27 @@ def test_change_by_hand_is_named(what: str, lab_insecure: Any) -> None:
         assert any(each.startswith(line) for each in found), found
     finally:
         undo(lab_insecure)
+
+
+def test_secret_that_is_encrypted_again_is_no_difference(lab_hardened: Any) -> None:
+    """Each write gives another ciphertext: an attack that marks a Secret leaves no other value."""
+    about = ("--namespace=payments", "secret", "card-processor")
+    before = lab_hardened.drift()
+    lab_hardened.kubectl("annotate", *about, "labkit-x=1")
+    try:
+        assert any("Secret: payments/card-processor is" in it for it in lab_hardened.drift())
+    finally:
+        lab_hardened.kubectl("annotate", *about, "labkit-x-")
+    assert lab_hardened.drift() == before
+
+
+def test_secret_that_cannot_be_decrypted_is_a_difference(lab_hardened: Any) -> None:
+    key = "/registry/secrets/default/labkit-unreadable"
+    lab_hardened.etcdctl("put", key, "k8s:enc:aescbc:v1:another:x")
+    try:
+        assert "objects: Secret: all is new" in lab_hardened.drift()
+    finally:
+        lab_hardened.etcdctl("del", key)
 
 
 def test_process_and_its_listener_are_named(lab_insecure: Any) -> None:

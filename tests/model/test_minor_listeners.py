@@ -254,7 +254,7 @@ def test_port_of_containerd(
     folder: Path, text: str, encryption: str, clients: str, answer: str
 ) -> None:
     containerd(folder, text)
-    found = channel(folder, "containerd@worker1:1234")
+    found = channel(folder, "anyone@network -> containerd@worker1:1234")
     assert (found.encryption.value, found.client_authentication.value) == (encryption, clients)
     paths = attack_paths(read_model(read_cluster(folder)), "network", "node")
     assert bool(paths.paths) == (answer == "known")

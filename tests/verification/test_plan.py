@@ -21,7 +21,7 @@ from labkit.lab.machine import FileSpec
 from labkit.model import read_model
 from labkit.verification.plan import ProbePlan, authority_of, make_plan, may_do_everything
 
-MODES = ("insecure", "hardened")
+MODES = ("insecure", "hardened", "light-insecure", "light-hardened")
 CHANNELS = {mode: {c.id: c for c in read_model(mode).channels} for mode in MODES}
 KUBELET = "kube-apiserver@master -> kubelet@worker1:10250"
 FLANNELD = "flanneld@worker1 -> etcd@etcd1:2379"
@@ -91,7 +91,7 @@ def test_every_open_network_channel_is_probed_from_outside_and_by_its_client(
 ) -> None:
     found = {(node, name) for node, name, _ in jobs(whole[mode])}
     channels = [c for c in CHANNELS[mode].values() if c.open and c.protocol != "unix"]
-    assert len(channels) > 20
+    assert len(channels) > 10
     for channel in channels:
         client, node = channel.client.split("@")
         listener = f"{channel.server.split('@')[1]}:{channel.port}"
@@ -192,6 +192,30 @@ def test_etcd_clients_ask_for_their_own_keys_and_for_those_of_another(
     assert "/coreos.com/network/" in own
     assert "/registry/secrets/" in power
     assert "--endpoints=https://etcd1:2379" in own
+
+
+@pytest.mark.parametrize("mode", ["light-insecure", "light-hardened"])
+def test_single_member_of_etcd_is_asked_on_its_machine_as_its_peers_would_ask(
+    whole: dict[str, ProbePlan], mode: str
+) -> None:
+    channel = "anyone@network -> etcd@etcd1:2380"
+    own, power = (whole[mode].looks["etcd1"][f"{which} {channel}"] for which in ("own", "power"))
+    assert (own["op"], own["host"], own["path"]) == ("http", "etcd1", "/members")
+    if mode == "light-hardened":
+        assert own["certificate"] == "/etc/etcd/pki/peer.crt"
+        other = x509.load_pem_x509_certificate(power["certificate_pem"].encode())
+        [name] = other.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        assert name.value == "labkit-other-client"
+        assert "certificate" not in power
+    else:
+        assert own == power
+    # not by etcdctl, which knows nothing of this port
+    assert not [
+        it
+        for jobs in whole[mode].looks.values()
+        for it in jobs.values()
+        if it["op"] == "run" and "2380" in " ".join(it["argv"])
+    ]
 
 
 def test_closed_port_is_probed_with_an_open_port_of_the_same_machine(

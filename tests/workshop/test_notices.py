@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from labkit.cli import app
 from labkit.errors import ConfigError, LabError
 from labkit.lab.engine import labels
-from labkit.workshop import board, magics, notices, session
+from labkit.workshop import magics, notices, session
 from labkit.workshop.board import Board, as_table
 from labkit.workshop.board_page import page
+from labkit.workshop.engines import Place, WorkshopEngine, places
 from labkit.workshop.ledger import Ledger, LedgerContent, Notice, Seat
 from labkit.workshop.notices import checked, read_notice, tell
 
@@ -49,12 +50,14 @@ class FakeLab:
 def room(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(notices, "RunningLab", FakeLab)
     monkeypatch.setattr(session, "RunningLab", FakeLab)
+    monkeypatch.setattr(session, "mode_that_is_up", lambda mode, name: mode)
     monkeypatch.setattr(FakeLab, "files", {})
     made = [
         SimpleNamespace(id=seat.name, attrs={"Labels": labels(*seat, workshop="p")})
         for seat in (ONE, TWO)
     ]
-    return SimpleNamespace(networks=SimpleNamespace(list=lambda **_: made))
+    client: Any = SimpleNamespace(networks=SimpleNamespace(list=lambda **_: made))
+    return WorkshopEngine("", client)
 
 
 @pytest.fixture
@@ -78,7 +81,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def test_notice_reaches_the_labs_that_answer_and_names_the_others(
     room: Any, ledger: Ledger
 ) -> None:
-    assert tell(room, [ONE, TWO], LUNCH, ledger) == {ONE: "", TWO: "p02 does not take commands"}
+    assert tell(places([room], "p"), LUNCH, ledger) == {ONE: "", TWO: "p02 does not take commands"}
     lab: Any = FakeLab("insecure", name="p01")
     assert read_notice(lab) == LUNCH
     assert ledger.read().notice == LUNCH
@@ -96,9 +99,9 @@ def test_last_notice_counts_and_an_empty_one_takes_it_back(ledger: Ledger) -> No
 def test_workshop_without_labs_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     empty = SimpleNamespace(networks=SimpleNamespace(list=lambda **_: []))
-    monkeypatch.setattr("labkit.lab.engine.connect", lambda: empty)
+    monkeypatch.setattr("labkit.workshop.engines.connect", lambda **_: empty)
     done = CliRunner().invoke(app, ["workshop", "say", "Lunch"])
-    assert (done.exit_code, list(tmp_path.iterdir())) == (1, [])
+    assert (done.exit_code, list(tmp_path.rglob("*.jsonl"))) == (1, [])
     assert "no workshop 'p'" in done.stderr
 
 
@@ -141,7 +144,7 @@ def test_magic_prints_a_notice_once(
     monkeypatch.setenv("LABKIT_NAME", "p01")
     hint("etcd-1")
     assert capsys.readouterr().out == "a hint\n"
-    tell(room, [ONE, TWO], LUNCH, ledger)
+    tell(places([room], "p"), LUNCH, ledger)
     for expected in ("a hint\nthe trainer says: Lunch (until 12:30)\n", "a hint\n"):
         hint("etcd-1")
         assert capsys.readouterr().out == expected
@@ -163,9 +166,9 @@ def test_command_fails_if_a_lab_was_not_told(
     room: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr("labkit.lab.engine.connect", lambda: room)
+    monkeypatch.setattr("labkit.workshop.engines.connect", lambda **_: room.client)
     done = CliRunner().invoke(app, ["workshop", "say", "Lunch", "--until", "12:30"])
     assert done.exit_code == 1
     assert "not told: lab p02 (hardened)" in done.stderr
     assert "told 1 of 2 labs" in done.stderr
-    assert board.networks_of(room, "p") == {ONE: "p01", TWO: "p02"}
+    assert places([room], "p") == {ONE: Place(room, "p01"), TWO: Place(room, "p02")}

@@ -35,6 +35,7 @@ from labkit.resources import PACKAGE
 from labkit.workshop import Outcome, board, exercises, participants_notebooks, readiness, room
 from labkit.workshop.board import Board, Cell, Watch, as_csv, as_ctfd, as_table
 from labkit.workshop.board_page import page, port_problem, serving
+from labkit.workshop.engines import Place, WorkshopEngine
 from labkit.workshop.flags import derive_flag
 from labkit.workshop.ledger import Ledger, LedgerContent, Seat
 from labkit.workshop.proofs import parse_claims, prove
@@ -87,7 +88,32 @@ def test_labs_that_are_up_need_no_memory(monkeypatch: pytest.MonkeyPatch, ledger
 
 
 def test_what_the_engine_does_not_say_refuses_nothing() -> None:
-    room.require_capacity(Capacity(), {"p01": 200}, "up {}")
+    room.require_capacity({"": Capacity()}, {"": {"p01": ["insecure"] * 200}}, "up {}")
+
+
+def test_light_labs_are_counted_as_light_ones() -> None:
+    memory = room.NEEDS[0]
+    left = {"": Capacity(memory=memory.spare + memory.each + 3 * memory.light)}
+    both = ["insecure", "light-insecure"]
+    light = {f"p{number}": ["light-insecure"] for number in range(4)}
+    room.require_capacity(left, {"": light}, "up {}")
+    room.require_capacity(left, {"": {"p01": both, "p02": ["light-hardened"] * 2}}, "up {}")
+    with pytest.raises(
+        LabError, match=r"4 more labs do not fit .*: 1 of 2 participants fits"
+    ) as it:
+        room.require_capacity(left, {"": {"p01": both, "p02": both}}, "up {}")
+    assert f"({memory.shown(memory.each)} or {memory.shown(memory.light)} for a lab" in str(
+        it.value
+    )
+
+
+def test_labs_that_are_up_have_taken_their_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "capacity_of", lambda _: Capacity(inotify=1000))
+    up = [("p01", "insecure"), ("p02", "light-insecure")]
+    monkeypatch.setattr(room, "find_labs", lambda _: up)
+    client: Any = None
+    taken = room.INOTIFY.each + room.INOTIFY.light
+    assert room.left_for_labs(client).inotify == 1000 - taken
 
 
 def test_lab_of_somebody_else_is_refused_before_any_starts(
@@ -95,8 +121,8 @@ def test_lab_of_somebody_else_is_refused_before_any_starts(
 ) -> None:
     started: list[str] = []
     fake_room(monkeypatch, ledger, left=Capacity(), started=started)
-    client = FakeEngine([labels("p02", "insecure", node="master", files="x")])
-    monkeypatch.setattr(room, "connect", lambda: client)
+    client: Any = FakeEngine([labels("p02", "insecure", node="master", files="x")])
+    monkeypatch.setattr(room, "connect_to", lambda _: [WorkshopEngine("", client)])
     with pytest.raises(LabError, match="lab 'p02' \\(insecure\\) was not made for the workshop"):
         room.open_room("p", 3, ["insecure"], reporter=QuietReporter())
     assert started == []
@@ -117,8 +143,8 @@ def test_ledger_stays_while_a_lab_of_the_workshop_is_left(
 ) -> None:
     ledger.add_proof(ONE, "etcd-1", "then")
     fake_room(monkeypatch, ledger, left=Capacity(), started=[])
-    client = FakeEngine([labels("p02", "insecure", node="master", workshop="p")])
-    monkeypatch.setattr(room, "connect", lambda: client)
+    client: Any = FakeEngine([labels("p02", "insecure", node="master", workshop="p")])
+    monkeypatch.setattr(room, "connect_to", lambda _: [WorkshopEngine("", client)])
     room.open_room("p", 2, ["insecure"], reporter=QuietReporter())
     assert ledger.read().proved == {ONE: {"etcd-1": "then"}}
 
@@ -166,7 +192,8 @@ def fake_room(
             return SimpleNamespace(state=state)
 
     monkeypatch.setattr(room, "_ParticipantsLab", FakeLab)
-    monkeypatch.setattr(room, "connect", lambda: FakeEngine([]))
+    client: Any = FakeEngine([])
+    monkeypatch.setattr(room, "connect_to", lambda _: [WorkshopEngine("", client)])
     monkeypatch.setattr(room, "ledger_of", lambda _: ledger)
     monkeypatch.setattr(room, "left_for_labs", lambda _: left)
     monkeypatch.setattr(room, "find_node_image", lambda _: "labkit/node:0")
@@ -224,7 +251,10 @@ def fake_removal(
         removed.append((name, mode))
         return 1
 
-    monkeypatch.setattr(removal, "connect", lambda *_: client)
+    engine: Any = client
+    monkeypatch.setattr(room, "ledger_of", lambda _: Ledger(Path("/nonexistent/p.jsonl")))
+    monkeypatch.setattr(room, "reachable", lambda _: ([WorkshopEngine("", engine)], []))
+    monkeypatch.setattr(removal, "connect", lambda client: client)
     monkeypatch.setattr(removal, "remove_lab", remove)
     monkeypatch.setattr("labkit.lab.lock.exclusive", lambda *_, **__: Held())
     monkeypatch.setattr("labkit.lab.lock.remove_keeper", lambda *_: 0)
@@ -404,8 +434,9 @@ class Room:
         self.found: dict[tuple[Seat, str], str | Exception] = {}
         self.proofs: list[tuple[Seat, str]] = []
         client: Any = FakeEngine([])
-        self.watch = Watch("p", client, ledger)
-        monkeypatch.setattr(board, "networks_of", lambda *_: dict.fromkeys(self.claims, "net"))
+        self.place = Place(WorkshopEngine("", client), "net")
+        self.watch = Watch("p", [self.place.engine], ledger)
+        monkeypatch.setattr(board, "places", lambda *_: dict.fromkeys(self.claims, self.place))
         monkeypatch.setattr(board, "EditedLab", lambda mode, *, name, **_: Seat(name, mode))
         monkeypatch.setattr(board, "read_claims", self._read)
         monkeypatch.setattr(board, "prove", self._prove)
@@ -438,6 +469,20 @@ def test_claim_is_claimed_until_it_is_proved(people: Room) -> None:
     seen: list[str] = []
     people.watch.round(lambda it: seen.append(it.cell("p01", "etcd-2").state))
     assert seen == ["unknown", "claimed", "solved"]
+
+
+def test_exercises_of_a_mode_are_proved_in_its_light_lab(people: Room, ledger: Ledger) -> None:
+    light = Seat("p01", "light-insecure")
+    people.claims = {light: {"etcd-2": Record(True, 1), "pki-2": Record(True, 1)}}
+    people.found[light, "etcd-2"] = "solved"
+    found = people.look()
+    assert {it.mode for it in found.exercises} == {"insecure"}
+    assert found.cell("p01", "etcd-2").state == "solved"
+    assert people.proofs == [(light, "etcd-2")]  # pki-2 is one of hardened
+    ledger.add_key(light, "net", KEY)
+    rows = list(csv.DictReader(io.StringIO(as_ctfd(ledger.read(), {light: people.place}))))
+    flags = {it["name"].partition(":")[0]: it["flags"] for it in rows}
+    assert flags == {it: derive_flag(bytes.fromhex(KEY), it) for it in ATTACKS}
 
 
 def test_proof_is_kept_when_the_lab_is_reset_or_gone(people: Room) -> None:
@@ -554,7 +599,10 @@ def test_csv_has_a_row_for_each_exercise_of_each_participant() -> None:
 
 def test_ctfd_gets_the_flag_of_each_lab_that_is_up() -> None:
     content = LedgerContent({(ONE, "a"): KEY, (TWO, "b"): "bb" * 32, (TWO, "old"): "cc" * 32})
-    rows = list(csv.DictReader(io.StringIO(as_ctfd(content, {ONE: "a", TWO: "b"}))))
+    client: Any = None
+    engine = WorkshopEngine("", client)
+    up = {ONE: Place(engine, "a"), TWO: Place(engine, "b")}
+    rows = list(csv.DictReader(io.StringIO(as_ctfd(content, up))))
     insecure = [name for name in ATTACKS if exercises[name].mode == "insecure"]
     assert sorted(it["name"].partition(":")[0] for it in rows) == sorted(insecure)
     flags = {it["name"].partition(":")[0]: it["flags"] for it in rows}
@@ -669,10 +717,11 @@ def look(
             raise left
         return left
 
-    monkeypatch.setattr(readiness, "connect", object)
+    client: Any = None
+    monkeypatch.setattr(readiness, "connect_to", lambda _: [WorkshopEngine("", client)])
     monkeypatch.setattr(readiness, "doctor", lambda _: [])
     monkeypatch.setattr(readiness, "left_for_labs", asked)
-    return {it.name: it for it in readiness.readiness(labs, 1, "p", None, 0)}
+    return {it.name: it for it in readiness.readiness(labs, ["insecure"], "p", None, 0)}
 
 
 def test_memory_is_checked_for_all_labs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -716,7 +765,7 @@ def test_board_in_a_pipe_is_printed_once_with_its_csv(
 ) -> None:
     people.claims[ONE] = {"etcd-2": Record(True, 1)}
     people.found[ONE, "etcd-2"] = "solved"
-    monkeypatch.setattr("labkit.lab.engine.connect", lambda: FakeEngine([]))
+    monkeypatch.setattr("labkit.workshop.engines.connect", lambda **_: FakeEngine([]))
     monkeypatch.setattr("labkit.workshop.ledger.ledger_of", lambda _: people.watch.ledger)
     file = tmp_path / "results.csv"
     done = run("board", "--csv", str(file))
@@ -730,7 +779,7 @@ def test_flags_for_ctfd_are_for_this_user_only(
     monkeypatch: pytest.MonkeyPatch, ledger: Ledger, tmp_path: Path
 ) -> None:
     ledger.add_key(ONE, "net", KEY)
-    monkeypatch.setattr("labkit.lab.engine.connect", lambda: FakeEngine([], {ONE: "net"}))
+    monkeypatch.setattr("labkit.workshop.engines.connect", lambda **_: FakeEngine([], {ONE: "net"}))
     monkeypatch.setattr("labkit.workshop.ledger.ledger_of", lambda _: ledger)
     file = tmp_path / "ctfd.csv"
     assert run("board", "--ctfd", str(file)).exit_code == 0
@@ -741,7 +790,7 @@ def test_flags_for_ctfd_are_for_this_user_only(
 def test_file_that_cannot_be_written_is_an_error_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, ledger: Ledger, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("labkit.lab.engine.connect", lambda: FakeEngine([]))
+    monkeypatch.setattr("labkit.workshop.engines.connect", lambda **_: FakeEngine([]))
     monkeypatch.setattr("labkit.workshop.ledger.ledger_of", lambda _: ledger)
     done = run("board", "--ctfd", str(tmp_path / "gone" / "ctfd.csv"))
     assert done.exit_code == 1

@@ -14,8 +14,9 @@ from labkit.lab.lab import Lab
 from labkit.lab.nodes import find_labs
 from labkit.lab.progress import QuietReporter, make_reporter
 from labkit.workshop import exercises, room, session
-from labkit.workshop.board import Board, Watch, networks_of
+from labkit.workshop.board import Board, Watch
 from labkit.workshop.edited import EditedLab
+from labkit.workshop.engines import connect_to, places
 from labkit.workshop.flags import KEY, derive_flag, key_of
 from labkit.workshop.ledger import Seat, ledger_of
 from labkit.workshop.notices import checked, tell
@@ -36,7 +37,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Lab]]:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         try:
             started = room.open_room(PREFIX, 2, [MODE], reporter=make_reporter())
-            yield {lab.name: lab for lab, _ in started}
+            yield {lab.name: lab for lab, *_ in started}
         finally:
             room.remove_room(PREFIX, reporter=make_reporter())
             assert find_labs(connect(), PREFIX) == []
@@ -44,7 +45,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Lab]]:
 
 def look() -> Board:
     """Return the board when all claims are judged."""
-    return Watch(PREFIX, connect(), ledger_of(PREFIX)).settle(lambda _: None)
+    return Watch(PREFIX, connect_to(()), ledger_of(PREFIX)).settle(lambda _: None)
 
 
 def solve(lab: Lab, name: str) -> None:
@@ -66,9 +67,8 @@ def test_labs_share_no_network_and_no_key(pair: dict[str, Lab]) -> None:
 
 
 def test_notice_reaches_every_participant_and_changes_nothing_else(pair: dict[str, Lab]) -> None:
-    client = connect()
-    notice, seats = checked("Lunch", "12:30"), sorted(networks_of(client, PREFIX))
-    assert tell(client, seats, notice, ledger_of(PREFIX)) == dict.fromkeys(seats, "")
+    notice, labs = checked("Lunch", "12:30"), places(connect_to(()), PREFIX)
+    assert tell(labs, notice, ledger_of(PREFIX)) == dict.fromkeys(labs, "")
     for name, lab in pair.items():
         assert str(session.notice(lab=name)) == "the trainer says: Lunch (until 12:30)"
         assert lab.drift() == []
@@ -128,7 +128,8 @@ def test_lab_that_is_frozen_is_unknown_and_the_other_is_shown(pair: dict[str, La
 
 def test_labs_that_are_up_stay_and_labs_of_others_are_left_alone(pair: dict[str, Lab]) -> None:
     client = connect()
-    networks = networks_of(client, PREFIX)
+    engines = connect_to(())
+    networks = places(engines, PREFIX)
     foreign = client.networks.create(
         f"labkit-{PREFIX}03-{MODE}", internal=True, labels=labels(f"{PREFIX}03", MODE)
     )
@@ -136,8 +137,8 @@ def test_labs_that_are_up_stay_and_labs_of_others_are_left_alone(pair: dict[str,
         with pytest.raises(LabError, match="was not made for the workshop"):
             room.open_room(PREFIX, 3, [MODE], reporter=QuietReporter())
         again = room.open_room(PREFIX, 2, [MODE], reporter=QuietReporter())
-        assert [timings.steps for _, timings in again] == [{}, {}]
-        assert networks_of(client, PREFIX) == networks
+        assert [timings.steps for _, timings, _ in again] == [{}, {}]
+        assert places(engines, PREFIX) == networks
         removed = room.remove_room(PREFIX, reporter=QuietReporter())
         assert set(removed) == {Seat(ONE, MODE), Seat(TWO, MODE)}
         assert client.networks.list(ids=[foreign.id]), "it is not of this workshop"

@@ -298,7 +298,7 @@ def graphs_for(model: Model, derivation: Derivation = "claims") -> tuple[Graph, 
     pods = dict.fromkeys(step.foothold for step in steps if step.foothold.kind == "pod")
     # inside a pod means: inside one of the attacker's choice
     more = {POD: [*implied[POD], *pods], OUTSIDE: []}
-    if anonymous:
+    if anonymous or model.dump.open_ports:
         more |= {Foothold("pod", it.id): [CALLS] for it in model.dump.pods}
     return known_and_possible((*channel_steps(model), *steps, *anonymous), {**implied, **more})
 

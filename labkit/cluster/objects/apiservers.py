@@ -8,14 +8,14 @@ from typing import Any
 
 from labkit.cluster.defaults import FILES_OF_FLAGS
 from labkit.cluster.feature_gates import Features, gates_in
-from labkit.cluster.launch import launched, may_be_any_flag, with_variables
+from labkit.cluster.launch import Launch, launched, may_be_any_flag, with_variables
 from labkit.cluster.syntax.flags import parse_flags
 from labkit.cluster.syntax.source import bool_of
 from labkit.cluster.syntax.systemd import Word
 from labkit.cluster.syntax.values import mapping, sequence, text_of, words
 from labkit.cluster.versions import Version, version_in_tag
 
-__all__ = ["Apiserver", "any_of", "apiserver_of", "is_apiserver"]
+__all__ = ["Apiserver", "any_of", "apiserver_of", "is_apiserver", "started", "variables"]
 
 KIND = "kube-apiserver"
 #: Where the pods of apiservers are: those of kubeadm and its like, and those of OpenShift.
@@ -96,17 +96,8 @@ def apiserver_of(spec: Mapping[str, Any], unknowns: list[tuple[str, str]]) -> Ap
     (((1, 34),), ['PodSecurity'], False)
     """
     for container in sequence(spec, "containers"):
-        image = text_of(container, "image")
-        values = _variables(container)
-        texts = (*words(container, "command"), *words(container, "args"))
-        line = [Word(with_variables(it, values), 1) for it in texts]
-        name = image.rpartition("/")[2].partition(":")[0].partition("@")[0]
-        if not words(container, "command"):
-            line.insert(0, Word(name, 1))
-        found = launched(line, values, {})
-        if found and any(map(may_be_any_flag, found.arguments)):
-            found = replace(found, complete=False)
-        if (found.kind if found else name) != KIND:
+        image, kind, found, line = started(container)
+        if kind != KIND:
             continue
         version = version_in_tag(image)
         versions = (version,) if version else ()
@@ -122,8 +113,53 @@ def apiserver_of(spec: Mapping[str, Any], unknowns: list[tuple[str, str]]) -> Ap
     return Apiserver(Features(complete=False), decides=ITS_FLAGS)
 
 
-def _variables(container: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of a container's variables that its specification has."""
+def started(container: Any) -> tuple[str, str, Launch | None, list[Word]]:
+    """Return what a container starts.
+
+    Parameters
+    ----------
+    container : mapping
+
+    Returns
+    -------
+    image : str
+    kind : str
+        The component, or the name of the image.
+    found : Launch or None
+        None if the command cannot be read.
+    line : list of Word
+
+    Raises
+    ------
+    ValueError
+        The container is malformed.
+
+    Examples
+    --------
+    >>> started({"image": "registry.k8s.io/etcd:3.6.6-0", "command": ["etcd"]})[1]
+    'etcd'
+    """
+    image = text_of(container, "image")
+    values = variables(container)
+    texts = (*words(container, "command"), *words(container, "args"))
+    line = [Word(with_variables(it, values), 1) for it in texts]
+    name = image.rpartition("/")[2].partition(":")[0].partition("@")[0]
+    if not words(container, "command"):
+        line.insert(0, Word(name, 1))
+    found = launched(line, values, {})
+    if found and any(map(may_be_any_flag, found.arguments)):
+        found = replace(found, complete=False)
+    return image, found.kind if found else name, found, line
+
+
+def variables(container: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of a container's variables that its specification has.
+
+    Examples
+    --------
+    >>> variables({"env": [{"name": "ETCD_NAME", "value": "cp1"}]})
+    {'ETCD_NAME': 'cp1'}
+    """
     found = (it for it in sequence(container, "env") if "value" in mapping(it))
     return {text_of(it, "name"): text_of(it, "value") for it in found}
 

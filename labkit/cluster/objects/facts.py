@@ -12,6 +12,7 @@ from typing import Any
 
 from labkit.cluster.admission_hooks import AdmissionHook
 from labkit.cluster.objects.apiservers import Apiserver, any_of
+from labkit.cluster.objects.open_ports import OpenPort
 from labkit.cluster.policies import Rbac
 from labkit.cluster.syntax.source import Unknown
 
@@ -257,6 +258,8 @@ class Service:
         The labels of its pods.
     ports : tuple of int
     external_ips : tuple of str
+    external_name : str
+        The host name of a service of type ExternalName.
     """
 
     namespace: str
@@ -265,6 +268,7 @@ class Service:
     selector: tuple[tuple[str, str], ...]
     ports: tuple[int, ...]
     external_ips: tuple[str, ...] = ()
+    external_name: str = ""
 
     @property
     def outside(self) -> bool:
@@ -279,14 +283,15 @@ class Endpoint:
     Attributes
     ----------
     namespace, service : str
-    pods : tuple of str
+    pods : tuple of (str, str)
+        Namespace and name of each: it may be in another namespace than the service.
     addresses : tuple of str
         Those of which the object does not say whose they are.
     """
 
     namespace: str
     service: str
-    pods: tuple[str, ...]
+    pods: tuple[tuple[str, str], ...]
     addresses: tuple[str, ...] = ()
 
 
@@ -382,6 +387,8 @@ class Dump:
         The kinds that were read, including those without any object.
     nodes, namespaces, pods, accounts, secrets : tuple
     services, endpoints, network_policies, ingresses : tuple
+    other_policies : frozenset of str
+        The kinds of network policies of other projects that the dump has.
     rbac : Rbac
         Bindings and roles; an aggregated role has the rules of the roles it selects.
     partial_roles : frozenset of str
@@ -398,6 +405,8 @@ class Dump:
         What labkit could not read, or the dump lacks, so that an attack path may be missing.
     apiservers : tuple of Apiserver
         By their pods; empty if the dump has none.
+    open_ports : tuple of (str, OpenPort)
+        The ports of the control plane that serve everybody, each with its node.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
         on.
@@ -419,6 +428,7 @@ class Dump:
     endpoints: tuple[Endpoint, ...] = ()
     network_policies: tuple[NetworkPolicy, ...] = ()
     ingresses: tuple[Ingress, ...] = ()
+    other_policies: frozenset[str] = frozenset()
     rbac: Rbac = field(default_factory=Rbac)
     partial_roles: frozenset[str] = frozenset()
     aggregated: frozenset[str] = frozenset()
@@ -427,6 +437,7 @@ class Dump:
     unread: tuple[Unknown, ...] = ()
     gaps: tuple[Unknown, ...] = ()
     apiservers: tuple[Apiserver, ...] = ()
+    open_ports: tuple[tuple[str, OpenPort], ...] = ()
     admission: Admission = field(default_factory=Admission)
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 from labkit.cluster.objects.facts import Endpoint, Ingress, NetworkPolicy, Service
 from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, words
 
-__all__ = ["NETWORK", "ROUTES", "NetworkObject"]
+__all__ = ["NETWORK", "OTHER_POLICIES", "ROUTES", "NetworkObject"]
 
 #: Kinds that lead callers from outside to services, and that labkit does not read.
 ROUTES = frozenset(
@@ -16,6 +16,15 @@ ROUTES = frozenset(
         *("GRPCRoute", "HTTPRoute", "TCPRoute", "TLSRoute", "UDPRoute"),  # Gateway API
         *("IngressRoute", "IngressRouteTCP", "IngressRouteUDP"),  # Traefik
         *("HTTPProxy", "Route", "VirtualService"),  # Contour, OpenShift, Istio
+    ]
+)
+
+#: Policies of network plugins, and of the Network Policy API, that let in what a NetworkPolicy
+#: keeps out: Antrea, Calico, Cilium; https://network-policy-api.sigs.k8s.io/
+OTHER_POLICIES = frozenset(
+    [
+        *("AdminNetworkPolicy", "ClusterNetworkPolicy", "GlobalNetworkPolicy"),
+        *("CiliumClusterwideNetworkPolicy", "CiliumNetworkPolicy", "NetworkPolicy"),
     ]
 )
 
@@ -35,12 +44,17 @@ def _service(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Ser
         _pairs(mapping(item, "spec", "selector")),
         tuple(port for port in ports if isinstance(port, int)),
         words(item, "spec", "externalIPs"),
+        text_of(item, "spec", "externalName"),
     )
 
 
-def _targets(items: Iterable[Any]) -> tuple[str, ...]:
+def _targets(items: Iterable[Any], home: str) -> tuple[tuple[str, str], ...]:
     targets = (mapping(item, "targetRef") for item in items)
-    return tuple(text_of(to, "name") for to in targets if text_of(to, "kind") == "Pod")
+    return tuple(
+        (text_of(to, "namespace") or home, text_of(to, "name"))
+        for to in targets
+        if text_of(to, "kind") == "Pod"
+    )
 
 
 def _slice(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Endpoint]:
@@ -48,14 +62,15 @@ def _slice(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Endpo
     found = sequence(item, "endpoints")
     others = [it for it in found if not mapping(it, "targetRef")]
     addresses = tuple(address for it in others for address in words(it, "addresses"))
-    yield Endpoint(namespace, service, _targets(found), addresses)
+    yield Endpoint(namespace, service, _targets(found, namespace), addresses)
 
 
 def _endpoints(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Endpoint]:
     for subset in sequence(item, "subsets"):
         found = [*sequence(subset, "addresses"), *sequence(subset, "notReadyAddresses")]
         others = [it for it in found if not mapping(it, "targetRef")]
-        yield Endpoint(namespace, name, _targets(found), tuple(text_of(it, "ip") for it in others))
+        addresses = tuple(text_of(it, "ip") for it in others)
+        yield Endpoint(namespace, name, _targets(found, namespace), addresses)
 
 
 def _policy(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[NetworkPolicy]:

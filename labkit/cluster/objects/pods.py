@@ -13,7 +13,7 @@ from typing import Any
 from labkit.cluster.objects.facts import Container, HostPath, PodSpec
 from labkit.cluster.syntax.values import at, mapping, sequence, text_of, truth
 
-__all__ = ["clean_path", "owner_of", "spec_of"]
+__all__ = ["account_of", "clean_path", "owner_of", "spec_of"]
 
 TOKEN_PATH = "/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
@@ -42,6 +42,20 @@ def clean_path(path: str) -> str:
     if found == "/var/run" or found.startswith("/var/run/"):
         found = found.removeprefix("/var")
     return found
+
+
+def account_of(spec: Mapping[str, Any]) -> str:
+    """Return the service account of a pod, also by the old name of the field.
+
+    pkg/apis/core/v1/conversion.go: the old name counts where the new one is absent.
+
+    Examples
+    --------
+    >>> account_of({"serviceAccount": "web"}), account_of({})
+    ('web', 'default')
+    """
+    found = text_of(spec, "serviceAccountName") or text_of(spec, "serviceAccount")
+    return found or "default"
 
 
 def owner_of(pod: Mapping[str, Any], node: str) -> tuple[str, str]:

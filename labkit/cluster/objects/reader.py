@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from labkit.cluster.admission_hooks import HOOK_KINDS, admission_hooks
 from labkit.cluster.feature_gates import USER_NAMESPACES, Features
+from labkit.cluster.kinds import is_foreign
 from labkit.cluster.objects.access import is_dump, objects
 from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
 from labkit.cluster.objects.facts import (
@@ -27,8 +29,9 @@ from labkit.cluster.objects.facts import (
     SecretName,
     Service,
 )
-from labkit.cluster.objects.network import NETWORK, ROUTES, NetworkObject
-from labkit.cluster.objects.pods import owner_of, spec_of
+from labkit.cluster.objects.network import NETWORK, OTHER_POLICIES, ROUTES, NetworkObject
+from labkit.cluster.objects.open_ports import OpenPort, open_ports
+from labkit.cluster.objects.pods import account_of, owner_of, spec_of
 from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
@@ -80,6 +83,14 @@ CHANGE = frozenset({"update", "patch", "*"})
 YAML = frozenset({".yaml", ".yml"})
 FINISHED = frozenset({"Succeeded", "Failed"})
 BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
+#: The kinds of objects that are in no namespace, beside those of admission.
+IN_NO_NAMESPACE = frozenset(
+    ["ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume"]
+)
+#: The kinds whose pods start later, or again: those of a daemon set follow the nodes.
+STARTED_LATER = frozenset(
+    ["CronJob", "Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"]
+)
 #: The kinds with a template of pods, by the names of their resources.
 WORKLOADS = {
     "deployments": "Deployment",
@@ -191,10 +202,16 @@ class Builder:
         Equal pods.
     workloads : set of (str, str, str)
         As in :class:`Dump`.
+    templates : dict
+        The templates of pods of workloads, by kind, namespace and name.
     hooks : list of (mapping, Source)
         Webhooks, policies and their bindings.
     apiservers : list of Apiserver
         By their pods.
+    other_policies : set of str
+        The kinds of network policies of other projects.
+    open_ports : list of (str, OpenPort)
+        The ports of the control plane that serve everybody, each with its node.
     apiserver_of_nodes : str
         A node by whose labels the apiserver is MicroK8s'; empty for another apiserver.
     unknowns_beside : list of Unknown
@@ -219,13 +236,21 @@ class Builder:
     unread: list[Unknown] = field(default_factory=list)
     addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
+    templates: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
+    other_policies: set[str] = field(default_factory=set)
+    open_ports: list[tuple[str, OpenPort]] = field(default_factory=list)
     apiserver_of_nodes: str = ""
     unknowns_beside: list[Unknown] = field(default_factory=list)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object; a malformed one becomes an unknown."""
+        foreign = is_foreign(item.get("apiVersion"), kind)
+        if kind in OTHER_POLICIES and (foreign or kind not in NETWORK):
+            self.other_policies.add(kind)
+        if foreign:
+            return
         if kind in ROUTES and kind not in self.kinds:
             why = "labkit does not read this kind: which services are called from outside by it"
             self.unknowns.append(Unknown(path, None, kind, why))
@@ -235,7 +260,7 @@ class Builder:
         self.kinds.add(kind)
         name = ""
         try:
-            name, namespace = text_of(item, "metadata", "name"), _namespace(item)
+            name, namespace = text_of(item, "metadata", "name"), _namespace(item, kind)
             if not name:
                 raise ValueError("an object without a name")
             if kind in NETWORK:
@@ -255,7 +280,9 @@ class Builder:
             return
         if is_apiserver(namespace, name):
             self._apiserver(spec, Source(self.name, None, f"Pod {namespace}/{name}"))
-        account = text_of(spec, "serviceAccountName") or "default"
+        if namespace == "kube-system" and name.startswith(("etcd", "kube-apiserver")):
+            self.open_ports += [(text_of(spec, "nodeName"), it) for it in open_ports(spec)]
+        account = account_of(spec)
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
         claimed = self.claims.of_pod(item, namespace) if late else {}
@@ -294,9 +321,11 @@ class Builder:
 
     def finish(self) -> Dump:
         """Return the dump, with an unknown for every kind that is missing."""
+        self._add_pods_of_templates()
         for item in self.late:
             try:
-                self.pod(item, _namespace(item), text_of(item, "metadata", "name"), late=True)
+                name = text_of(item, "metadata", "name")
+                self.pod(item, _namespace(item, "Pod"), name, late=True)
             except ValueError as error:
                 shown = str(item.get("metadata", ""))[:60]
                 self.unknowns.append(Unknown(self.name, None, f"Pod {shown}", str(error)))
@@ -328,6 +357,7 @@ class Builder:
             endpoints=tuple(self._endpoint(it) for it in self.network if isinstance(it, Endpoint)),
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
+            other_policies=frozenset(self.other_policies),
             rbac=Rbac(tuple(aggregated(self.roles.values())), tuple(self.bindings.values())),
             partial_roles=self._partial_roles(),
             aggregated=frozenset(it.name for it in self.roles.values() if it.selectors),
@@ -343,6 +373,7 @@ class Builder:
             unread=tuple(self.unread),
             gaps=(*self.unread, *self.unknowns, *lacking),
             apiservers=tuple(self.apiservers),
+            open_ports=tuple(self.open_ports),
             admission=Admission(
                 admission_hooks(self.hooks, self.kinds),
                 frozenset().union(*(it.disabled for it in self.apiservers)),
@@ -351,10 +382,30 @@ class Builder:
             ),
         )
 
+    def _add_pods_of_templates(self) -> None:
+        """Have the pods read later of workloads that have none at the moment: each may start one.
+
+        A cron job has no pod most of the time, and a deployment may have no replicas.
+        """
+        running = {(made_by, home, owner) for home, owner, _, _, _, made_by in self.groups}
+        for item in self.late:
+            with suppress(ValueError):
+                owner = owner_of(item, text_of(item, "spec", "nodeName"))
+                running.add((owner[0], _namespace(item, "Pod"), owner[1]))
+        for key, template in self.templates.items():
+            if key not in running:
+                kind, home, name = key
+                about: dict[str, Any] = {"name": name, "namespace": home}
+                about["ownerReferences"] = [{"kind": kind, "name": name}]
+                with suppress(ValueError):
+                    about["labels"] = mapping(template, "metadata", "labels")
+                self.late.append({"metadata": about, "spec": template.get("spec")})
+        self.templates.clear()
+
     def _endpoint(self, found: Endpoint) -> Endpoint:
         """Return an endpoint with the pods whose addresses it has."""
         owners = (self.addresses.get(it, ("", "")) for it in found.addresses)
-        pods = [pod for home, pod in owners if pod and home == found.namespace]
+        pods = [pod for pod in owners if pod[1]]
         return replace(found, pods=(*found.pods, *pods)) if pods else found
 
     def _missing_workloads(self) -> Iterator[Unknown]:
@@ -418,8 +469,10 @@ class Builder:
             yield PodGroup(namespace, name, account, spec, nodes, names, labels, *by, varied)
 
 
-def _namespace(item: Mapping[str, Any]) -> str:
-    return text_of(item, "metadata", "namespace")
+def _namespace(item: Mapping[str, Any], kind: str) -> str:
+    """Return an object's namespace; kubectl puts a manifest that has none into the default one."""
+    found = text_of(item, "metadata", "namespace")
+    return found or ("" if kind in IN_NO_NAMESPACE or kind in HOOK_KINDS else "default")
 
 
 def _shown(kind: str, namespace: str, name: str) -> str:
@@ -489,7 +542,14 @@ def _plain(data: Mapping[str, Any], key: str) -> str:
 
 def _workload(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     # the reader of a kind does not know its kind, and the source names it
-    to.workloads.add((at.text.partition(" ")[0], namespace, name))
+    kind = at.text.partition(" ")[0]
+    to.workloads.add((kind, namespace, name))
+    place = ("spec", "jobTemplate", "spec") if kind == "CronJob" else ("spec",)
+    template = mapping(item, *place, "template")
+    # an older version of a deployment is a replica set of it
+    made = kind == "ReplicaSet" and sequence(item, "metadata", "ownerReferences")
+    if kind in STARTED_LATER and template and not made:
+        to.templates[kind, namespace, name] = template
 
 
 def _hook(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -517,13 +577,19 @@ def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: S
 
 
 def _binding(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    # in OpenShift's own group, a role's namespace says which kind it is
+    usual = "Role" if text_of(item, "roleRef", "namespace") else "ClusterRole"
     to.bindings[namespace, name] = Binding(
         name=name,
         namespace=namespace,
-        role_kind=text_of(item, "roleRef", "kind"),
+        role_kind=text_of(item, "roleRef", "kind") or usual,
         role=text_of(item, "roleRef", "name"),
         subjects=tuple(
-            (text_of(who, "kind"), text_of(who, "namespace"), text_of(who, "name"))
+            (
+                text_of(who, "kind").removeprefix("System"),
+                text_of(who, "namespace"),
+                text_of(who, "name"),
+            )
             for who in sequence(item, "subjects")
         ),
         source=at,

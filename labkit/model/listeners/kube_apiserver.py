@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["INSECURE_PORT", "SERVER"]
 
 #: The port that --insecure-port opened where it was not given another one.
-USUAL_INSECURE_PORT = 8080
+USUAL_INSECURE_PORT, LOOPBACK = 8080, "127.0.0.1"
+#: The first version that starts with no other insecure port than 0.
+LOCKED_INSECURE_PORT = (1, 20)
 
 
 def _read(env: Environment, it: Component) -> Iterator[Listener]:
@@ -43,25 +45,45 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         authorization=apiserver_authorization(env, it),
         bind_source=bind.source,
     )
-    insecure = it.setting("insecure-port")
-    is_open = insecure.value != "0"
-    claim = closed("the insecure port went away in Kubernetes 1.24", insecure.source)
-    if is_open:
-        claim = Claim("unknown", "removed in Kubernetes 1.24", insecure.source)
-    yield Listener(
+    yield _insecure_port(env, it)
+
+
+def _insecure_port(env: Environment, it: Component) -> Listener:
+    """Return the port on which nobody was asked, open by default on loopback before 1.20.
+
+    pkg/kubeapiserver/options/serving.go (v1.19) and the deprecations of CHANGELOG-1.20 and -1.24.
+    """
+    from labkit.model.features import versions_of
+
+    versions = versions_of(env, it)
+    had, had_not = versions[0] < LOCKED_INSECURE_PORT, versions[-1] >= LOCKED_INSECURE_PORT
+    given, host = it.given("insecure-port"), it.given("insecure-bind-address")
+    insecure = given or it.setting("insecure-port")
+    bind = it.setting("bind-address")
+    is_open = insecure.value != "0" or (had and given is None)
+    source = insecure.source
+    claim = nobody = rights = closed("the insecure port went away in Kubernetes 1.24", source)
+    if is_open and had and not had_not:
+        claim = Claim("none", "plain http", source)
+        nobody = Claim("none", "callers are not authenticated", source)
+        rights = Claim("allow-all", "the insecure port asks no authorizer", source)
+    elif is_open:
+        detail = "removed in Kubernetes 1.24"
+        claim = nobody = rights = Claim("unknown", detail, source)
+    return Listener(
         server=it.id,
         role="insecure",
         node=it.node,
         zone=it.zone,
         protocol="http",
-        bind=bind.value,
-        port=port_of(insecure) or USUAL_INSECURE_PORT,
+        bind=(host.value if host else LOOPBACK) if had else bind.value,
+        port=(port_of(insecure) if given else 0) or USUAL_INSECURE_PORT,
         path=None,
         open=is_open,
         encryption=claim,
-        client_authentication=claim,
-        authorization=claim,
-        bind_source=bind.source,
+        client_authentication=nobody,
+        authorization=rights,
+        bind_source=host.source if host else bind.source,
         # in the lab, kubectl proxy stands for it
         anyone=Anyone.ALWAYS if is_open or not _is_proxied(env, it) else Anyone.NEVER,
         data=ALL_OBJECTS,

@@ -22,7 +22,6 @@ from labkit.analysis.attack_graph.from_objects.consequences import (
 )
 from labkit.analysis.attack_graph.from_objects.escapes import (
     ETCD,
-    IGNORED,
     KUBELET,
     PKI,
     TOKENS,
@@ -45,6 +44,7 @@ from labkit.model.rules import Action
 __all__ = ["Bindings"]
 
 AUTHENTICATED, ACCOUNTS = "system:authenticated", "system:serviceaccounts"
+NODES = "system:nodes"
 ANONYMOUS, UNAUTHENTICATED = "system:anonymous", "system:unauthenticated"
 SIGNER, KUBELET_SIGNER = (
     "kubernetes.io/kube-apiserver-client",
@@ -281,14 +281,32 @@ class Bindings:
         everywhere = self._joined([own, *groups], "")
         if own.parts.get(""):
             self._combine(who, "", everywhere, roles)
-        for at in list(own.parts):
-            if at:
-                here = self._joined([own, *groups], at)
-                merged = {
-                    what: [*here.get(what, ()), *everywhere.get(what, ())]
-                    for what in {**here, **everywhere}
-                }
-                self._combine(who, at, merged, roles)
+        for at in self._homes(own, groups, everywhere, roles):
+            here = self._joined([own, *groups], at)
+            merged = {
+                what: [*here.get(what, ()), *everywhere.get(what, ())]
+                for what in {**here, **everywhere}
+            }
+            self._combine(who, at, merged, roles)
+
+    def _homes(
+        self,
+        own: Holder,
+        groups: Iterable[Holder],
+        everywhere: Mapping[str, list[Part]],
+        roles: Roles,
+    ) -> list[str]:
+        """Return the namespaces in which somebody has more than in each of them.
+
+        What they have in all of them may count only together with what a group has in one, or
+        with a role that gives nothing yet: one who may escalate roles changes it.
+        """
+        homes = dict.fromkeys(own.parts)
+        if homes:
+            homes |= dict.fromkeys(home for it in groups for home in it.parts)
+        if "escalate roles" in everywhere:
+            homes |= dict.fromkeys(home for home, _, _ in sorted(roles))
+        return [home for home in homes if home]
 
     def _joined(self, holders: Iterable[Holder], at: str) -> dict[str, list[Part]]:
         result: dict[str, list[Part]] = defaultdict(list)
@@ -402,6 +420,32 @@ class Bindings:
                         self._bind(who, at, kind, part, writing, in_each=in_each)
                     for writing in have.get(f"change {bindings}", ()):
                         self._join(who, at, kind, part, writing, in_each=in_each)
+                    self._bind_own(who, at, kind, part, bindings, have, in_each=in_each)
+
+    def _bind_own(
+        self,
+        who: Foothold,
+        at: str,
+        kind: str,
+        bind: Part,
+        bindings: str,
+        have: Mapping[str, list[Part]],
+        *,
+        in_each: bool,
+    ) -> None:
+        """Write the step of one who makes a role that allows everything, and binds it."""
+        to = self.consequences
+        writing = [*have.get(f"create {kind}", ()), *have.get(f"change {kind}", ())]
+        binding = [*have.get(f"create {bindings}", ()), *have.get(f"change {bindings}", ())][:1]
+        for escalate in have.get(f"escalate {kind}", ()):
+            for role in writing if binding else ():
+                named = [set(it.names) for it in (bind, escalate, role) if it.names]
+                if named and not set.intersection(*named):
+                    continue
+                grant = to.everything_everywhere() if in_each else to.everything(at)
+                parts = (bind, escalate, role, binding[0])
+                why = tuple(dict.fromkeys(line for it in parts for line in it.because))
+                self._add("bind", who, grant, why, 1.5, self._doubt(at, role, binding[0]))
 
     def _bind(
         self, who: Foothold, at: str, kind: str, bind: Part, writing: Part, *, in_each: bool
@@ -543,6 +587,8 @@ class Bindings:
         for part in have.get("impersonate groups", ()) if anybody else ():
             names = part.names or (MASTERS,)
             grants = [to.in_group(name) for name in names]
+            if NODES in names:
+                grants += self._impersonated_nodes(have.get("impersonate users", ()))
             self.builder.add("impersonate", who, grants, (*part.because, *anybody[0].because))  # type: ignore[index]
         if creating := have.get("create requests"):
             for approving in have.get("approve requests", ())[:1]:
@@ -557,6 +603,15 @@ class Bindings:
         for part in have.get("change nodes", ()):
             for node in self._nodes_with(who):
                 to.draws_pods(node, part.names, part.because, self._doubt("", part))
+
+    def _impersonated_nodes(self, users: Iterable[Part]) -> list[Foothold]:
+        """Return the kubelets that one may be who gives themselves the group of nodes."""
+        kubelets = {f"system:node:{name}": name for name in self.cluster.nodes}
+        return [
+            self.consequences.kubelet(node)
+            for user, node in kubelets.items()
+            if any(_named(user, part) for part in users)
+        ]
 
     def _approve(
         self, who: Foothold, creating: Part, approving: Part, signers: Iterable[Part]
@@ -628,8 +683,7 @@ class Bindings:
                     grants = [it for each in gives for it in to.given(each, node)]
                     where = f"Pod {pods.namespace}/{pods.pods[0]}: writes /var/log of Node {node}"
                     why = (where, *part.because)
-                    unknown = doubts(IGNORED if pods.spec.host_users is None else "", found_out)
-                    self.builder.add("node-log-symlink", inside(pods), grants, why, 1.5, unknown)
+                    self.builder.add("node-log-symlink", inside(pods), grants, why, 1.5, found_out)
 
 
 def _role_of(binding: Binding) -> tuple[str, str]:

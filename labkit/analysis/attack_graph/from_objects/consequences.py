@@ -27,7 +27,7 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
 )
 from labkit.cluster.objects.facts import PodGroup
 from labkit.model import Foothold
-from labkit.model.footholds import ADMIN, NODE
+from labkit.model.footholds import ADMIN, CALLS, NODE
 from labkit.model.rules import Action
 
 __all__ = ["EVERY_NAMESPACE", "MASTERS", "Consequences"]
@@ -355,10 +355,25 @@ class Consequences:
 
         return self.builder.once(foothold, write)
 
+    def open_ports(self) -> None:
+        """Write the steps through ports of the control plane that serve everybody.
+
+        A port on loopback is called by the pods that share the network of its node.
+        """
+        for node, port in self.cluster.dump.open_ports:
+            pods = self.cluster.pods_on.get(node, ())
+            local = [inside(it) for it in pods if it.spec.host_network]
+            why = (f"{port.kind} on Node {node}: {port.said}",)
+            name = "insecure-port" if port.kind == "kube-apiserver" else "etcd-read"
+            for place in local if port.local else [CALLS]:
+                self.builder.add(name, place, [self.admin()], why, unknown=port.unknown)
+
     def inside_pod(self, pods: PodGroup) -> None:
         """Write the steps of an attacker inside a pod."""
         foothold, add = inside(pods), self.builder.add
         where = f"Pod {pods.namespace}/{pods.pods[0]}"
+        if not pods.nodes and pods.kind:
+            where = f"{pods.kind} {pods.workload}"
         if pods.spec.token:
             why = (f"{where}: a token of its service account is mounted",)
             add("mounted-token", foothold, [account(pods.namespace, pods.account)], why)
@@ -378,6 +393,17 @@ class Consequences:
                 add(way.name, foothold, grants, why, way.cost, unknown)
                 if way.gives == TOKENS:
                     self._other_tokens_on(foothold, node, way, why)
+            if not pods.nodes:
+                self._somewhere(foothold, way, why)
+
+    def _somewhere(self, foothold: Foothold, way: Escape, why: tuple[str, ...]) -> None:
+        """Write what an escape gives a pod of which nobody knows on which node it will run."""
+        nodes, add = self.cluster.nodes, self.builder.add
+        if way.gives in (ROOT, PERSON):
+            add(way.name, foothold, [NODE], why, way.cost, way.unknown)
+        grants = dict.fromkeys(it for node in nodes for it in self.given(way.gives, node))
+        unknown = doubts(way.unknown, "on which node the pod runs" if len(nodes) > 1 else "")
+        add(way.name, foothold, grants, why, way.cost, unknown)
 
     def other_tokens(self, pods: PodGroup) -> list[tuple[str, str]]:
         """Return the other audiences of a pod's tokens, each with what has to be found out.

@@ -6,11 +6,12 @@ A Gateway's routes are not looked at: what stands behind the service of its rout
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from labkit.analysis.attack_graph.from_objects.builder import (
     ClusterIndex,
     StepBuilder,
+    doubts,
     inside,
 )
 from labkit.cluster.objects.facts import NetworkPolicy, PodGroup, Service
@@ -63,7 +64,7 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
     ----------
     https://kubernetes.io/docs/concepts/services-networking/network-policies/#prerequisites
     """
-    behind: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    behind: dict[tuple[str, str], dict[tuple[str, str], None]] = defaultdict(dict)
     for item in cluster.dump.endpoints:
         behind[item.namespace, item.service].update(dict.fromkeys(item.pods))
     services = {(it.namespace, it.name): it for it in cluster.dump.services}
@@ -72,17 +73,28 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
         for name in order.services:
             if it := services.get((order.namespace, name)):
                 shown = f"Ingress {order.namespace}/{order.name} -> {_service(it)}"
-                ways.append((it, shown, True))
+                ways.append((_named_by(it, services), shown, True))
     applied = _nodes_with_plugin(cluster)
     for service, shown, by_pod in ways:
         for pods in _behind(cluster, service, behind.get((service.namespace, service.name))):
             policies = list(_policies(cluster, pods))
             lets_in = [it for it in policies if it.from_outside or (by_pod and it.from_namespaces)]
-            _enter(builder, pods, shown, policies, lets_in, applied)
+            _enter(cluster, builder, pods, shown, policies, lets_in, applied)
     for pods in cluster.dump.pods:
         # the ports of a static pod are the control plane's own
         if pods.spec.host_ports and pods.kind != "Node":
             _by_host_port(cluster, builder, pods, applied)
+
+
+def _named_by(service: Service, services: Mapping[tuple[str, str], Service]) -> Service:
+    """Return the service of the cluster that an ExternalName stands for, or the service itself.
+
+    https://kubernetes.io/docs/concepts/services-networking/service/#externalname
+    """
+    name, home, kind = (*service.external_name.split("."), "", "", "")[:3]
+    if service.type != "ExternalName" or kind != "svc":
+        return service
+    return services.get((home, name), service)
 
 
 def _by_host_port(
@@ -98,10 +110,11 @@ def _by_host_port(
         return
     policies = list(_policies(cluster, pods))
     lets_in = [it for it in policies if it.from_outside]
-    _enter(builder, pods, shown, policies, lets_in, applied)
+    _enter(cluster, builder, pods, shown, policies, lets_in, applied)
 
 
 def _enter(
+    cluster: ClusterIndex,
     builder: StepBuilder,
     pods: PodGroup,
     shown: str,
@@ -113,9 +126,11 @@ def _enter(
     why, unknown = (shown, _policy(pods, lets_in)), ""
     if policies and not lets_in:
         why = (shown, f"NetworkPolicy {policies[0].namespace}/{policies[0].name}")
-        unknown = _doubt(pods, applied)
+        others = sorted(cluster.dump.other_policies)
+        unknown = _doubt(pods, applied) or (f"what {others[0]} lets in" if others else "")
+    found_out = doubts(unknown, "" if pods.nodes else f"whether a pod of {pods.id} runs")
     if lets_in or not policies or unknown:
-        builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW, unknown)
+        builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW, found_out)
 
 
 def _nodes_with_plugin(cluster: ClusterIndex) -> frozenset[str]:
@@ -145,11 +160,12 @@ def _doubt(pods: PodGroup, applied: frozenset[str]) -> str:
 
 
 def _behind(
-    cluster: ClusterIndex, service: Service, names: Iterable[str] | None
+    cluster: ClusterIndex, service: Service, names: Iterable[tuple[str, str]] | None
 ) -> Iterable[PodGroup]:
     """Return the pods that the endpoints name; if they name none, those that are selected."""
     if names:
-        return cluster.named(service.namespace, names)
+        found = (pods for home, name in names for pods in cluster.named(home, (name,)))
+        return {pods.id: pods for pods in found}.values()
     wanted = set(service.selector)
     here = cluster.pods_of.get(service.namespace, ())
     return [

@@ -5,6 +5,7 @@ A pod counts as one place: an attacker inside it has the most powerful of its co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,7 +13,7 @@ from functools import lru_cache
 from labkit.analysis.attack_graph.from_objects.builder import doubts
 from labkit.cluster.objects.facts import Container, HostPath, PodGroup
 
-__all__ = ["IGNORED", "Escape", "escapes", "touches", "within", "writes_logs"]
+__all__ = ["Escape", "escapes", "touches", "within", "writes_logs"]
 
 #: What an escape gives: all of the node, the kubelet's identity, what its pods hold, etcd, the keys
 #: of the control plane, a person's kubeconfig, or what a person of the node may do.
@@ -149,15 +150,16 @@ SOCKETS = (
     "/run/containerd/containerd.sock",
     "/run/cri-dockerd.sock",
     "/run/crio/crio.sock",
-    # systemd starts units for root, who is root of the node here too
-    "/run/dbus/system_bus_socket",
     "/run/docker.sock",
     "/run/dockershim.sock",
     "/run/k0s/containerd.sock",
     "/run/k3s/containerd/containerd.sock",
     "/run/podman/podman.sock",
-    "/run/systemd/private",
 )
+#: Those of systemd, which starts units for root of the node, and looks who calls.
+SOCKETS_OF_ROOT = ("/run/dbus/system_bus_socket", "/run/systemd/private")
+#: Where a mount has no mapping of users, so that a pod with a user namespace does not start.
+UNMAPPED = ("/proc", "/sys")
 #: As the folders of distributions above.
 SOCKETS_OF_DISTRIBUTIONS = (
     # Talos' machined, which asks nobody on its socket
@@ -212,6 +214,17 @@ READABLE_OF_DISTRIBUTIONS = (
     ("/system/secrets", PKI),
     ("/system/state", PKI),
 )
+#: Files of a node that may hold what opens its cloud or its cluster, each with what has to be found
+#: out: https://cloud-provider-azure.sigs.k8s.io/install/configs/ and cloud-init's user data.
+MAYBE_READABLE = {
+    "/etc/kubernetes/azure.json": "what the cloud's identity in azure.json may do",
+    "/etc/kubernetes/cloud-config": "what the cloud's identity in cloud-config may do",
+    "/etc/kubernetes/cloud.conf": "what the cloud's identity in cloud.conf may do",
+    "/var/lib/cloud/instance": "whether the user data of the machine holds a token or a key",
+    "/var/lib/cloud/instances": "whether the user data of the machine holds a token or a key",
+}
+#: A path of a Windows node, by its drive or as that of a named pipe, in its normal form.
+WINDOWS = re.compile(r"/(?:[A-Za-z]:|\\\\)")
 #: Where people keep what they log in with, and their kubeconfigs.
 HOMES = ("/home", "/root")
 #: A certificate or a public key gives nothing away.
@@ -271,7 +284,15 @@ DISTRIBUTIONS = (
 def escapes(group: PodGroup) -> tuple[Escape, ...]:
     """Return the cheapest escape from a pod to each thing that an escape gives.
 
-    A pod with its own user namespace has none: its root is an ordinary user of the node.
+    Root of a pod with a user namespace of its own is an ordinary user of the node, whose
+    capabilities count in the pod alone. In the volumes of the pod it is root still: the
+    kubelet has them mounted with the mapping of the pod, so that files of the node's root are
+    those of the pod's root.
+
+    References
+    ----------
+    https://kubernetes.io/docs/concepts/workloads/pods/user-namespaces/ and its KEP-127, "Handling
+    of volumes"; mount_setattr(2), "ID-mapped mounts".
 
     Examples
     --------
@@ -283,11 +304,8 @@ def escapes(group: PodGroup) -> tuple[Escape, ...]:
     ('runtime-socket', 'root')
     """
     best: dict[tuple[str, bool], Escape] = {}
-    ignored = IGNORED if group.spec.host_users is None else ""
     for container in group.spec.containers:
         for found in _ways(group, container):
-            if found.name != HOST_PROCESS:
-                found = replace(found, unknown=doubts(found.unknown, ignored))
             key = (found.gives, bool(found.unknown))
             known = best.get(key)
             if known is None or found.cost < known.cost:
@@ -303,13 +321,34 @@ def _ways(group: PodGroup, it: Container) -> Iterator[Escape]:
     who = f"container {it.name}"
     if it.host_process:
         yield Escape(HOST_PROCESS, ROOT, f"{who}: hostProcess", 1.0)
-    if group.spec.host_users is False:
+    shared = group.spec.host_users
+    yield from _of_the_node(_by_power(group, it, who), shared)
+    if not it.root:
+        yield from _by_group(it)
         return
+    for mounted in it.host_paths:
+        by = f"{mounted.by}: " if mounted.by else ""
+        why = f"{who}: {by}hostPath {mounted.path}".rstrip()
+        yield from _of_the_node(_by_peer(mounted.path, why), shared)
+        ways = _by_path(mounted, why)
+        # the kernel maps no user in these file systems
+        unmapped = mounted.path.startswith(UNMAPPED)
+        yield from _of_the_node(ways, shared) if unmapped else ways
+
+
+def _of_the_node(ways: Iterator[Escape], shared: bool | None) -> Iterator[Escape]:
+    """Yield the ways of one who is root of the node, not of a user namespace alone."""
+    if shared is not False:
+        for found in ways:
+            yield found if shared else replace(found, unknown=doubts(found.unknown, IGNORED))
+
+
+def _by_power(group: PodGroup, it: Container, who: str) -> Iterator[Escape]:
+    """Yield the escapes by capabilities, and by the processes of the node."""
     if it.privileged:
         # an ordinary user in a privileged container needs a setuid program of its image
         yield Escape("privileged-container", ROOT, f"{who}: privileged", 1.0 if it.root else 3.0)
     if not it.root:
-        yield from _by_group(it)
         return
     every = "ALL" in it.capabilities
     if every or "SYS_MODULE" in it.capabilities:
@@ -330,9 +369,12 @@ def _ways(group: PodGroup, it: Container) -> Iterator[Escape]:
     if {"BPF", "PERFMON"} <= set(it.capabilities):
         unknown = "whether eBPF programs of the container may see the node's kernel"
         yield Escape("load-ebpf", ROOT, f"{who}: BPF and PERFMON", 3.0, unknown)
-    for mounted in it.host_paths:
-        by = f"{mounted.by}: " if mounted.by else ""
-        yield from _by_path(mounted, f"{who}: {by}hostPath {mounted.path}".rstrip())
+
+
+def _by_peer(path: str, why: str) -> Iterator[Escape]:
+    """Yield the escape by a socket whose server asks who calls, and obeys the node's root."""
+    if path and _any(path, SOCKETS_OF_ROOT, ()):
+        yield Escape("runtime-socket", ROOT, why, 1.0)
 
 
 def _by_path(mounted: HostPath, why: str) -> Iterator[Escape]:
@@ -343,6 +385,14 @@ def _by_path(mounted: HostPath, why: str) -> Iterator[Escape]:
         yield Escape(name, ROOT, why, 2.0, mounted.unknown)
     if not path:
         return
+    if WINDOWS.match(path):
+        # https://kubernetes.io/docs/concepts/storage/volumes/#hostpath: pipes of a runtime as well
+        unknown = f"what the user of the container may do with {path[1:]} of a Windows node"
+        yield Escape("write-host-path", ROOT, why, 2.0, unknown)
+        return
+    if path == "/proc":
+        # the processes of the node are there, as with hostPID
+        yield Escape("read-host-processes", TOKENS, why, 2.0, OF_OTHERS)
     if _any(path, SOCKETS, SOCKETS_OF_DISTRIBUTIONS):
         yield Escape("runtime-socket", ROOT, why, 1.0)
     if not mounted.read_only and _any(path, WRITABLE, WRITABLE_OF_DISTRIBUTIONS):
@@ -356,6 +406,9 @@ def _by_path(mounted: HostPath, why: str) -> Iterator[Escape]:
     name, how = "read-host-path", f"{why}{', read-only' * mounted.read_only}"
     for gives, of_distribution in _readable(path):
         yield Escape(name, gives, how, 1.0, of_distribution=of_distribution)
+    for place, unknown in MAYBE_READABLE.items():
+        if path != "/" and touches(path, place):
+            yield Escape(name, CONFIG, how, 2.0, unknown)
     if any(path == home or path.startswith(f"{home}/") for home in HOMES):
         unknown = "whether a kubeconfig, a key or a password of somebody is there"
         gives = CONFIG if mounted.read_only else PERSON
@@ -402,7 +455,7 @@ def writes_logs(group: PodGroup) -> bool:
     >>> writes_logs(PodGroup("ops", "agent", "default", spec, ("worker1",), ("agent-1",)))
     True
     """
-    return group.spec.host_users is not False and any(
+    return any(
         it.root and path.path and not path.read_only and touches(path.path, "/var/log")
         for it in group.spec.containers
         for path in it.host_paths

@@ -18,7 +18,7 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     doubts,
     inside,
 )
-from labkit.analysis.attack_graph.from_objects.consequences import Consequences
+from labkit.analysis.attack_graph.from_objects.consequences import MASTERS, Consequences
 from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
 from labkit.model.admission_hooks import operation_of
@@ -40,7 +40,10 @@ __all__ = [
 Request: TypeAlias = tuple[str, str, str]
 
 RBAC, CERTIFICATES = "rbac.authorization.k8s.io", "certificates.k8s.io"
-ADMISSION = "admissionregistration.k8s.io"
+ADMISSION, AUTHENTICATION = "admissionregistration.k8s.io", "authentication.k8s.io"
+#: The first version that knows constrained impersonation, in alpha; on by default since 1.36.
+#: https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/ and KEP-5284
+CONSTRAINED_IMPERSONATION = (1, 35)
 CREATE, CHANGE = ("create",), ("update", "patch")
 WORKLOADS = (
     ("apps", "deployments"),
@@ -50,6 +53,50 @@ WORKLOADS = (
     ("batch", "jobs"),
     ("batch", "cronjobs"),
     ("", "replicationcontrollers"),
+)
+#: Controllers that do with rights of their own what some resources ask, with the API group and the
+#: resources; True if they do anything in the cluster, False if they start pods in the namespace.
+CONTROLLERS = (
+    # https://argo-cd.readthedocs.io/en/stable/operator-manual/security/ and .../app-any-namespace/
+    ("Argo CD", "argoproj.io", "applications applicationsets appprojects", True),
+    ("Argo Workflows", "argoproj.io", "cronworkflows workflows workflowtemplates", False),
+    # https://fluxcd.io/flux/installation/configuration/multitenancy/
+    ("Flux", "kustomize.toolkit.fluxcd.io", "kustomizations", True),
+    ("Flux", "helm.toolkit.fluxcd.io", "helmreleases", True),
+    # https://docs.k3s.io/helm and https://docs.k3s.io/upgrades/automated
+    ("the Helm controller of k3s", "helm.cattle.io", "helmchartconfigs helmcharts", True),
+    ("the system upgrade controller", "upgrade.cattle.io", "plans", True),
+    ("Rancher", "management.cattle.io", "clusterroletemplatebindings globalrolebindings", True),
+    # https://olm.operatorframework.io/docs/advanced-tasks/operator-scoping-with-operatorgroups/
+    (
+        "the Operator Lifecycle Manager",
+        "operators.coreos.com",
+        "clusterserviceversions installplans subscriptions",
+        True,
+    ),
+    # https://docs.openshift.com/container-platform/4.16/rest_api/
+    (
+        "the Machine Config Operator",
+        "machineconfiguration.openshift.io",
+        "kubeletconfigs machineconfigs",
+        True,
+    ),
+    ("OpenShift", "apps.openshift.io", "deploymentconfigs", False),
+    ("OpenShift", "build.openshift.io", "buildconfigs builds", False),
+    # https://kyverno.io/docs/policy-types/cluster-policy/generate/
+    ("Kyverno", "kyverno.io", "clusterpolicies", True),
+    ("Crossplane", "kubernetes.crossplane.io", "objects", True),
+    ("Crossplane", "helm.crossplane.io", "releases", True),
+    # https://tekton.dev/docs/pipelines/taskruns/: a run names its service account
+    ("Tekton", "tekton.dev", "pipelineruns taskruns", False),
+    ("Knative", "serving.knative.dev", "services", False),
+    ("KubeVirt", "kubevirt.io", "virtualmachineinstances virtualmachines", False),
+    ("KEDA", "keda.sh", "scaledjobs", False),
+    ("Volcano", "batch.volcano.sh", "jobs", False),
+    ("JobSet", "jobset.x-k8s.io", "jobsets", False),
+    ("OpenKruise", "apps.kruise.io", "clonesets daemonsets statefulsets", False),
+    ("the Spark operator", "sparkoperator.k8s.io", "sparkapplications", False),
+    ("KubeRay", "ray.io", "rayclusters rayjobs rayservices", False),
 )
 #: Whose pod template can be changed (that of a Job cannot), and the kind of each.
 CHANGEABLE = {
@@ -251,6 +298,37 @@ def _impersonate_users(it: Grant) -> None:
     it.step("impersonate", [Foothold("is", name) for name in plain])
 
 
+def _impersonate_groups(it: Grant) -> None:
+    to = it.consequences
+    it.step("impersonate", [to.in_group(name) for name in it.names or (MASTERS,)])
+
+
+def _impersonate_nodes(it: Grant) -> None:
+    known = it.consequences.cluster.nodes
+    nodes = [name.removeprefix("system:node:") for name in it.names] or known
+    it.step("impersonate", [it.consequences.kubelet(name) for name in nodes if name in known])
+
+
+def _impersonate_for_some(it: Grant, impersonate: Callable[[Grant], None]) -> None:
+    """Add the steps of one who may make some requests as another: constrained impersonation."""
+    if it.consequences.cluster.versions[-1] >= CONSTRAINED_IMPERSONATION:
+        unknown = "which requests the verbs impersonate-on allow"
+        impersonate(replace(it, doubt=doubts(it.doubt, unknown)))
+
+
+def _see_secrets(it: Grant) -> None:
+    unknown = "which secrets are written while the webhook sees them"
+    it.step("validating-webhook", [it.consequences.reads_secrets("")], 3.0, unknown)
+
+
+def _ask_controller(it: Grant, name: str, everything: bool) -> None:
+    to = it.consequences
+    grant = to.admin() if everything else to.starts_pods(it.namespace)
+    asked = ", ".join(dict.fromkeys(resource for _, _, resource in it.held.requests))
+    unknown = f"whether {name} runs, and does what {asked} ask with rights of its own"
+    it.step("ask-controller", [grant], 2.0, unknown)
+
+
 def _core(*resources: str) -> tuple[tuple[str, str], ...]:
     return tuple(("", it) for it in resources)
 
@@ -322,6 +400,7 @@ PERMISSIONS = (
     Permission("escalate roles", _rbac("roles"), ("escalate",)),
     Permission("create clusterroles", _rbac("clusterroles"), CREATE, cluster_scoped=True),
     Permission("change clusterroles", _rbac("clusterroles"), CHANGE, cluster_scoped=True),
+    Permission("create roles", _rbac("roles"), CREATE),
     Permission("change roles", _rbac("roles"), CHANGE),
     Permission(
         "impersonate users",
@@ -372,6 +451,47 @@ PERMISSIONS = (
         CHANGE,
         _change_mutating_webhooks,
         cluster_scoped=True,
+    ),
+    *(
+        Permission(
+            f"impersonate {kind} for some requests",
+            ((AUTHENTICATION, resource),),
+            verbs,
+            partial(_impersonate_for_some, impersonate=impersonate),
+            cluster_scoped=resource != "serviceaccounts",
+        )
+        for kind, resource, verbs, impersonate in (
+            ("users", "users", ("impersonate:user-info",), _impersonate_users),
+            ("groups", "groups", ("impersonate:user-info",), _impersonate_groups),
+            (
+                "accounts",
+                "serviceaccounts",
+                ("impersonate:serviceaccount",),
+                _impersonate_accounts,
+            ),
+            (
+                "nodes",
+                "nodes",
+                ("impersonate:arbitrary-node", "impersonate:associated-node"),
+                _impersonate_nodes,
+            ),
+        )
+    ),
+    Permission(
+        "write validating webhooks",
+        ((ADMISSION, "validatingwebhookconfigurations"),),
+        (*CREATE, *CHANGE),
+        _see_secrets,
+        cluster_scoped=True,
+    ),
+    *(
+        Permission(
+            f"ask {name}",
+            tuple((group, resource) for resource in resources.split()),
+            (*CREATE, *CHANGE),
+            partial(_ask_controller, name=name, everything=everything),
+        )
+        for name, group, resources, everything in CONTROLLERS
     ),
     *(
         Permission(f"{verb} {what}", ((ADMISSION, resource),), verbs, cluster_scoped=True)
@@ -495,8 +615,9 @@ def permissions_of(role: RbacRole) -> tuple[Held, ...]:
 
 def _given(rule: RbacRule, row: Permission) -> Iterator[Request]:
     """Yield the requests by which a rule gives a permission."""
-    for group, resource in row.resources:
-        for verb in row.verbs:
+    verbs = row.verbs if "*" in rule.verbs else [it for it in row.verbs if it in rule.verbs]
+    for group, resource in row.resources if verbs else ():
+        for verb in verbs:
             # what is created by POST has no name yet: a rule with names does not match
             if rule.names and verb == "create" and "/" not in resource:
                 continue

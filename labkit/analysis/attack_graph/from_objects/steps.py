@@ -46,6 +46,7 @@ def object_steps(dump: Dump) -> tuple[Step, ...]:
         builder.once(inside(pods), partial(consequences.inside_pod, pods))
     for node in cluster.nodes:
         consequences.on_node(node)
+    consequences.open_ports()
     Bindings(consequences).write()
     write_entry_points(cluster, builder)
     builder.settle()

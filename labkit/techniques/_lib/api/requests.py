@@ -85,7 +85,7 @@ def list_pods(node: str) -> ApiRequest:
         proof,
         attack=("T1613",),
         stride=("information disclosure",),
-        machines=(node,),
+        machines=_not_in_every_lab(node),
     )
 
 
@@ -111,7 +111,7 @@ def create_pod(node: str) -> ApiRequest:
         stride=("tampering", "elevation of privilege"),
         body=json.dumps(plain_pod(node)).encode(),
         leaves=(Trace("object", f"{pods}/{name}"),),
-        machines=(node,),
+        machines=_not_in_every_lab(node),
     )
 
 
@@ -137,7 +137,7 @@ def label_node(node: str, label: str = LABEL) -> ApiRequest:
         body=labels(label),
         options=MERGE,
         leaves=(Trace("label", f"{path} {label}"),),
-        machines=(node,),
+        machines=_not_in_every_lab(node),
     )
 
 
@@ -149,6 +149,10 @@ def labels(label: str) -> bytes:
 def pods_on(node: str) -> str:
     """Return the path that lists the pods of a node."""
     return f"/api/v1/pods?fieldSelector=spec.nodeName%3D{node}"
+
+
+def _not_in_every_lab(node: str) -> tuple[str, ...]:
+    return (node,) if node == OTHER else ()
 
 
 def _names(listed: Any, node: str) -> set[str]:

@@ -1,0 +1,120 @@
+"""Pods that do not run at the moment of a dump, and manifests that nobody has applied yet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit.analysis import attack_paths
+from labkit.cluster import read_dump
+from labkit.model import Model, model_of_dump
+
+Object = dict[str, Any]
+ALL = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+TEMPLATE = {"spec": {"serviceAccountName": "boss", "containers": [{"name": "c"}]}}
+
+
+def made(kind: str, name: str, home: str = "", **more: Any) -> Object:
+    about = {"name": name, **({"namespace": home} if home else {})}
+    return {"kind": kind, "metadata": about, **more}
+
+
+def rights(home: str = "ops", name: str = "boss") -> tuple[Object, ...]:
+    subject = {"kind": "ServiceAccount", "namespace": home, "name": name}
+    ref = {"kind": "ClusterRole", "name": "all"}
+    bound = made("ClusterRoleBinding", "all", roleRef=ref, subjects=[subject])
+    return made("ClusterRole", "all", rules=[ALL]), bound
+
+
+def read(folder: Path, *objects: Object) -> Model:
+    file = folder / "dump.json"
+    file.write_text(json.dumps({"kind": "List", "items": objects}))
+    return model_of_dump(read_dump(file))
+
+
+def way(found: Model, start: str, goal: str) -> str:
+    paths = attack_paths(found, start, goal)
+    return "known" if paths.paths else "possible" if paths.possible else "none"
+
+
+def workload(kind: str, template: Object, **spec: Any) -> Object:
+    inner: Object = {"template": template, **spec}
+    spec = {"jobTemplate": {"spec": inner}} if kind == "CronJob" else inner
+    return made(kind, "w", "ops", spec=spec)
+
+
+KINDS = ("CronJob", "Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_workload_without_a_pod_may_start_one(tmp_path: Path, kind: str) -> None:
+    """https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/: pods come and go."""
+    other = made("Pod", "web", "shop", spec={"nodeName": "n1"})
+    other["metadata"]["uid"] = "1"
+    objects = (*rights(), other, workload(kind, TEMPLATE, replicas=0))
+    found = read(tmp_path, *objects)
+    assert way(found, "pod:ops/w", "admin") == "known"
+    [group] = [it for it in found.dump.pods if it.namespace == "ops"] if found.dump else []
+    assert (group.kind, group.nodes) == (kind, ())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_workload_with_a_pod_is_read_from_the_pod(tmp_path: Path, kind: str) -> None:
+    owner = {"kind": "Job" if kind == "CronJob" else kind, "name": "w"}
+    if kind == "CronJob":
+        owner["name"] = "w-29000000"
+    if kind == "Deployment":
+        owner = {"kind": "ReplicaSet", "name": "w-5d9c7"}
+    running = made("Pod", "w-x", "ops", spec={"nodeName": "n1", "serviceAccountName": "boss"})
+    labels = {"pod-template-hash": "5d9c7"} if kind == "Deployment" else {}
+    running["metadata"] |= {"uid": "1", "ownerReferences": [owner], "labels": labels}
+    # of a running pod the volumes say that it has no token
+    found = read(tmp_path, *rights(), running, workload(kind, TEMPLATE))
+    assert found.dump is not None
+    assert [it.pods for it in found.dump.pods] == [("w-x",)]
+    assert way(found, "pod:ops/w", "admin") == "none"
+
+
+def test_older_versions_of_a_deployment_start_nothing(tmp_path: Path) -> None:
+    old = workload("ReplicaSet", TEMPLATE, replicas=0)
+    old["metadata"]["ownerReferences"] = [{"kind": "Deployment", "name": "w"}]
+    found = read(tmp_path, *rights(), old)
+    assert found.dump is not None
+    assert found.dump.pods == ()
+
+
+def test_pod_that_waits_for_a_node_escapes_to_some_node(tmp_path: Path) -> None:
+    privileged = {"name": "c", "securityContext": {"privileged": True}}
+    template = {"spec": {"containers": [privileged]}}
+    labels = {"node-role.kubernetes.io/control-plane": ""}
+    nodes = [made("Node", "n1"), made("Node", "cp1")]
+    nodes[1]["metadata"]["labels"] = labels
+    objects = (workload("CronJob", template), made("Namespace", "ops"))
+    found = read(tmp_path, *nodes, *objects)
+    assert way(found, "pod:ops/w", "node") == "known"
+    assert way(found, "pod:ops/w", "admin") == "possible"
+    alone = read(tmp_path, nodes[1], *objects)
+    assert way(alone, "pod:ops/w", "admin") == "known"
+
+
+def test_manifest_without_a_namespace_is_in_the_default_one(tmp_path: Path) -> None:
+    """https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/"""
+    pod = made("Pod", "web", spec=TEMPLATE["spec"])
+    objects = (pod, made("ServiceAccount", "boss"), *rights("default"))
+    found = read(tmp_path, *objects)
+    assert way(found, "pod:default/web", "admin") == "known"
+    assert found.dump is not None
+    assert [(it.namespace, it.name) for it in found.dump.accounts] == [("default", "boss")]
+
+
+def test_old_name_of_the_service_account_counts(tmp_path: Path) -> None:
+    """pkg/apis/core/v1/conversion.go: ``serviceAccount``, where the new name is absent."""
+    for spec, value in (
+        ({"serviceAccount": "boss"}, "known"),
+        ({"serviceAccount": "boss", "serviceAccountName": "web"}, "none"),
+    ):
+        pod = made("Pod", "web", "ops", spec={**spec, "containers": [{"name": "c"}]})
+        assert way(read(tmp_path, pod, *rights()), "pod:ops/web", "admin") == value

@@ -1,0 +1,96 @@
+"""Which lab stands for a mode: the full one, or the light one if only that is there."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from labkit.errors import NoSuchLab
+from labkit.lab import attach, engine
+from labkit.lab import light as module
+from labkit.lab.light import full_form, light_form, mode_that_is_up
+from labkit.resources import environments_dir
+
+
+class Engine:
+    """An engine with the networks of some labs."""
+
+    def __init__(self, *labs: tuple[str, str]) -> None:
+        self.labs = labs
+        self.networks = self
+        self.api = SimpleNamespace(timeout=0)
+
+    def ping(self) -> None: ...
+
+    def list(self, filters: dict[str, list[str]]) -> list[Any]:
+        found = (engine.labels(*lab) for lab in self.labs)
+        wanted = filters["label"]
+        return [
+            SimpleNamespace(attrs={"Labels": own})
+            for own in found
+            if {f"{key}={value}" for key, value in own.items()} >= set(wanted)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ([], "insecure"),
+        ([("p01", "insecure")], "insecure"),
+        ([("p01", "light-insecure")], "light-insecure"),
+        ([("p01", "light-insecure"), ("p01", "insecure")], "insecure"),
+        ([("p02", "light-insecure")], "insecure"),
+        ([("p01", "light-hardened")], "insecure"),
+    ],
+)
+def test_light_lab_stands_for_a_mode_of_which_there_is_no_full_lab(
+    there: list[tuple[str, str]], expected: str
+) -> None:
+    client: Any = Engine(*there)
+    assert mode_that_is_up("insecure", "p01", client) == expected
+    assert mode_that_is_up("light-insecure", "p01", client) == "light-insecure"
+
+
+def test_folder_and_light_mode_need_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "connect", None)
+    folder = str(environments_dir() / "insecure")
+    assert mode_that_is_up(folder, "p01") == folder
+    assert mode_that_is_up("light-hardened", "p01") == "light-hardened"
+
+
+def test_every_mode_has_one_light_form() -> None:
+    folders = {path.parent.name for path in environments_dir().glob("*/environment.yaml")}
+    assert {mode: light_form(mode) for mode in folders} == {
+        "insecure": "light-insecure",
+        "hardened": "light-hardened",
+        "light-insecure": "",
+        "light-hardened": "",
+    }
+    assert {full_form(mode) for mode in folders} == {"insecure", "hardened"}
+    assert full_form("light-house") == "light-house"
+
+
+def test_attach_finds_the_light_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    client: Any = Engine(("p01", "light-insecure"))
+    asked = []
+
+    class FakeLab:
+        def __init__(self, mode: str, *, name: str, **_: Any) -> None:
+            self.mode = mode
+            asked.append((mode, name))
+
+        def status(self) -> Any:
+            state = "ready" if self.mode == "light-insecure" else "absent"
+            return SimpleNamespace(state=state, other_files=False, lines=list)
+
+    monkeypatch.setattr(module, "connect", lambda _: client)
+    # the package has a function of the module's name
+    monkeypatch.setattr(sys.modules["labkit.lab.attach"], "Lab", FakeLab)
+    [lab] = attach("insecure", name="p01")
+    assert lab.mode == "light-insecure"
+    with pytest.raises(NoSuchLab, match=r"lab p01 \(hardened\) is not up"):
+        attach("insecure", "hardened", name="p01")
+    assert asked[-1] == ("hardened", "p01")
