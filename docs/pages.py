@@ -266,6 +266,9 @@ def _machines_it_needs(technique: Technique) -> str:
     if not technique.machines:
         return ""
     names = " and ".join(f"`{name}`" for name in technique.machines)
+    if technique.modes != MODES:
+        places = " and ".join(f"`{mode}`" for mode in technique.modes)
+        return f"The lab must have {names}: it applies to {places} alone."
     return (
         f"The lab must have {names}; a light lab has not, and the technique does not apply there."
     )
