@@ -21,7 +21,7 @@ settings.register_profile("labkit", deadline=None)
 settings.load_profile("labkit")
 
 MODES = ("insecure", "hardened")
-LAB_FIXTURES = {"labs", "lab_insecure", "lab_hardened"}
+LAB_FIXTURES = {"labs", "lab_insecure", "lab_hardened", "lab_name"}
 #: A lab's name has the form test-MACHINE-PROCESS. So the next session recognizes and removes the
 #: labs of a session that was killed.
 MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
@@ -170,6 +170,12 @@ def _is_cell(item: pytest.Item) -> bool:
 def labs(pytestconfig: pytest.Config) -> dict[str, Any]:
     """Return both labs of the session by mode. A test that changes a lab must reset it."""
     return pytestconfig.stash[LABS].up()
+
+
+@pytest.fixture(scope="session")
+def lab_name(pytestconfig: pytest.Config) -> str:
+    """Return the name of the session's labs, for labs of other modes."""
+    return pytestconfig.stash[LABS].name
 
 
 @pytest.fixture(scope="session")

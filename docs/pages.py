@@ -100,12 +100,12 @@ def technique_page(technique: Technique, matrix: Matrix, flips: Flips) -> str:
     settings = [
         (mode, what, value, f"`{_short(read_in)}`")
         for mode, (what, value, read_in) in technique.difference(
-            *(_model(mode).environment for mode in MODES)
+            *(_model(mode).environment for mode in technique.modes)
         )
     ]
     predicted = [
         (str(foothold), mode, repr(found).partition(",")[0], "; ".join(found.because))
-        for mode in MODES
+        for mode in technique.modes
         for foothold in technique.footholds
         for found in [technique.predict(_model(mode), foothold)]
     ]
@@ -132,7 +132,7 @@ def technique_page(technique: Technique, matrix: Matrix, flips: Flips) -> str:
         _table(("from", "mode", "predicted", "because"), _merged(predicted)),
         "## How it is carried out",
         _documented(technique.execute),
-        f"```sh\nlabkit attack {technique.name} --mode insecure\n```",
+        f"```sh\nlabkit attack {technique.name} --mode {technique.modes[0]}\n```",
         _raised(technique.execute),
         f"Source: {_source(technique)}. [All techniques](index.md).",
         "## What stops it",
@@ -168,7 +168,9 @@ def control_page(control: Control, matrix: Matrix, flips: Flips) -> str:
     -------
     str
     """
-    states = [(mode, "in place" if control.holds(_model(mode)) else "missing") for mode in MODES]
+    states = [
+        (mode, "in place" if control.holds(_model(mode)) else "missing") for mode in control.modes
+    ]
     module = _module_of(control.holds, control)
     return _join(
         NOT_IN_THE_MENU,
@@ -183,7 +185,7 @@ def control_page(control: Control, matrix: Matrix, flips: Flips) -> str:
         _edits(control.edits(on=False)),
         "## Where it is in place",
         _table(("mode", "state"), states),
-        f"```sh\nlabkit control off {control.name} --mode hardened\n```",
+        f"```sh\nlabkit control off {control.name} --mode {control.modes[1]}\n```",
         "## What it stops",
         "Claimed to stop by itself: "
         + (", ".join(_technique_link(name) for name in control.stops) or "nothing")
@@ -264,6 +266,9 @@ def _machines_it_needs(technique: Technique) -> str:
     if not technique.machines:
         return ""
     names = " and ".join(f"`{name}`" for name in technique.machines)
+    if technique.modes != MODES:
+        places = " and ".join(f"`{mode}`" for mode in technique.modes)
+        return f"The lab must have {names}: it applies to {places} alone."
     return (
         f"The lab must have {names}; a light lab has not, and the technique does not apply there."
     )

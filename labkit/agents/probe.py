@@ -86,8 +86,10 @@ def http_over(connection: socket.socket, job: Job) -> Result:
 def request(job: Job) -> bytes:
     """Return an HTTP/1.1 request that asks the server to close the connection."""
     body = (job.get("body") or "").encode()
+    host, port = job.get("host", "localhost"), job.get("port")
     headers = {
-        "Host": job.get("host", "localhost"),
+        # RFC 9110, section 7.2: with the port, or a server may send the client elsewhere
+        "Host": f"{host}:{port}" if port else host,
         "Connection": "close",
         **(job.get("headers") or {}),
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from labkit import controls
-from labkit.campaign._base import Setting, every, file_mode, flag, key
+from labkit.campaign._base import MODES, Setting, every, file_mode, flag, key
 from labkit.campaign.objects import objects
 from labkit.cluster import Environment
 from labkit.cluster.edits import PLAN, Edit, Flag, Item, Key, Option, Whole
@@ -430,6 +430,8 @@ def _controls() -> Iterator[Setting]:
     """Yield the flips of all controls: what `labkit matrix` tries alone, among other settings."""
     for control in controls.values():
         name = control.name
+        if control.modes != MODES:
+            continue  # of a profile
 
         def flip(env: Environment, name: str = name) -> tuple[Edit, ...]:
             from labkit.model import read_model

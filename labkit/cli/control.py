@@ -24,12 +24,18 @@ Which = Annotated[str, typer.Argument(metavar="CONTROL", help="A name from labki
 
 @app.command("list")
 def listed(mode: Mode, name: Name = "default") -> None:
-    """List the controls, and whether each is in place: in the lab if it is up, else in the mode."""
+    """List the controls, and whether each is in place: in the lab if it is up, else in the mode.
+
+    A hyphen stands where a control does not apply.
+    """
     from labkit import controls
 
     model = read_model(_environment(mode, name))
     for control in controls.values():
-        typer.echo(f"{'on ' if control.holds(model) else 'off'}  {control.name}  {control.title}")
+        state = "on " if control.holds(model) else "off"
+        if control.why_not(model.environment):
+            state = "-  "
+        typer.echo(f"{state}  {control.name}  {control.title}")
 
 
 @app.command()

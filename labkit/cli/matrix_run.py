@@ -8,6 +8,7 @@ from pathlib import Path
 
 from labkit import techniques
 from labkit.cli._messages import reporter, say
+from labkit.cli._options import BOTH
 from labkit.lab.parallel import in_parallel
 from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
 from labkit.matrix.cells import UNPROBED
@@ -74,7 +75,8 @@ def fill(
     }
     for lab in labs:
         for technique in techniques.values():
-            if why := technique.why_not(lab.environment):
+            why = technique.why_not(lab.environment)
+            if why and technique.modes == BOTH:  # those of a profile need no word
                 say(f"{technique.name} does not apply to {lab.mode}: {why}", quiet=quiet)
     planned = {variant.key for plan in plans.values() for variant in plan}
     single = {variant.key for lab in labs for variant in variants(lab.environment)}

@@ -30,7 +30,6 @@ def show(
 ) -> None:
     """Show a technique, its footholds, and the prediction for each mode."""
     from labkit import read_environment, techniques
-    from labkit.cli._options import BOTH
 
     found = techniques[technique]
     typer.echo(f"{found.name}: {found.title}")
@@ -41,7 +40,7 @@ def show(
     if found.machines:
         typer.echo(f"needs: {', '.join(found.machines)}; it does not apply to a light lab")
     typer.echo(f"gives: {', '.join(map(str, found.grants)) or 'no new foothold'}")
-    for mode in BOTH:
+    for mode in found.modes:
         model = read_model(read_environment(mode))
         for foothold in found.footholds:
             typer.echo(f"{mode}, {foothold}: {found.predict(model, foothold)!r}")

@@ -8,6 +8,7 @@ import io
 from dataclasses import dataclass, field
 
 from labkit.cluster.audit_policy import AuditPolicy
+from labkit.cluster.oidc import JwtAuthenticator, read_jwt
 from labkit.cluster.policies import AbacRule, Encryption
 from labkit.cluster.syntax.source import Setting, Source, Unknown, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
@@ -43,7 +44,7 @@ class Authorizer:
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """What an AuthenticationConfiguration says of anonymous callers.
+    """What an AuthenticationConfiguration says of anonymous callers and of ID tokens.
 
     Attributes
     ----------
@@ -52,11 +53,14 @@ class Authentication:
     paths : tuple of str
         The only paths for which they are let in; empty for all paths.
     source : Source
+    jwt : tuple of JwtAuthenticator
+        The providers whose ID tokens are accepted.
     """
 
     anonymous: Setting | None
     paths: tuple[str, ...]
     source: Source
+    jwt: tuple[JwtAuthenticator, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ def read_authorizers(text: str, path: str) -> tuple[tuple[Authorizer, ...], tupl
 
 
 def read_authentication(text: str, path: str) -> tuple[Authentication, tuple[Unknown, ...]]:
-    """Read what an AuthenticationConfiguration says of anonymous callers.
+    """Read what an AuthenticationConfiguration says of anonymous callers and of ID tokens.
 
     Parameters
     ----------
@@ -163,7 +167,7 @@ def read_authentication(text: str, path: str) -> tuple[Authentication, tuple[Unk
     -------
     authentication : Authentication
     unknowns : tuple of Unknown
-        One for each issuer of tokens, whose users labkit does not know.
+        What labkit does not evaluate.
 
     Raises
     ------
@@ -193,13 +197,9 @@ def read_authentication(text: str, path: str) -> tuple[Authentication, tuple[Unk
     if enabled is None and document.get("anonymous") is not None:
         source = Source(path, document.line("anonymous"), "anonymous.enabled absent", default=True)
         enabled = Setting("false", source)
-    odd = []
-    for index, _ in enumerate(document.sequence("jwt")):
-        line = document.line("jwt", index)
-        why = "its users come from outside the cluster: what they may do is not followed"
-        odd.append(Unknown(path, line, "jwt", why))
+    jwt, odd = read_jwt(document)
     source = Source(path, document.line("anonymous"), "AuthenticationConfiguration")
-    return Authentication(enabled, tuple(paths), source), tuple(odd)
+    return Authentication(enabled, tuple(paths), source, jwt), odd
 
 
 def digest_of(token: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from labkit.cluster.syntax.source import Source, Unknown, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
 
 __all__ = [
+    "PEM",
     "Authority",
     "Bundle",
     "Certificate",
@@ -26,6 +28,9 @@ __all__ = [
     "signer_of",
 ]
 
+#: What stands in a file of an environment for a key or a certificate of the plan: its path on the
+#: machine. A lab puts the content there.
+PEM = re.compile(r"\$\{PEM:(/[^}\s]+)\}")
 USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "server", ExtendedKeyUsageOID.CLIENT_AUTH: "client"}
 
 
@@ -215,6 +220,10 @@ class Pki:
         return frozenset(alone).union(*of_bundles)
 
 
+#: A plan without an entry.
+NO_PLAN = Pki()
+
+
 def read_certificates(data: bytes, path: str) -> tuple[Certificate, ...]:
     """Read all certificates of a PEM file.
 
@@ -329,8 +338,15 @@ def signer_of(data: bytes, authorities: Iterable[tuple[str, bytes]]) -> str | No
     return named
 
 
-def _entries(document: Document, kind: str, known: str) -> Iterable[tuple[int, list[Unknown]]]:
+def _entries(
+    document: Document,
+    kind: str,
+    known: str,
+    others: Iterable[Authority | Bundle | PlannedCertificate | KeyPair],
+) -> Iterable[tuple[int, list[Unknown]]]:
+    """Yield the places of a list's entries; no name may be that of another entry."""
     names: dict[str, int | None] = {}
+    taken = {it.name: it.source.path for it in others}
     for index, item in enumerate(document.sequence(kind)):
         if not isinstance(item, dict):
             raise document.broken("expected an entry with a name", kind, index)
@@ -338,6 +354,10 @@ def _entries(document: Document, kind: str, known: str) -> Iterable[tuple[int, l
         if name in names:
             raise document.broken(
                 f"two entries named {name!r}, the first on line {names[name]}", kind, index, "name"
+            )
+        if name in taken:
+            raise document.broken(
+                f"{name!r} is an entry of {taken[name]} as well", kind, index, "name"
             )
         names[name] = document.line(kind, index, "name")
         why = f"not a key of an entry of {kind}"
@@ -348,13 +368,15 @@ def _roles(document: Document, *keys: str | int) -> tuple[str, ...]:
     return document.words(*keys, "roles") or document.words(*keys, "role")
 
 
-def read_pki(text: str, path: str) -> Pki:
+def read_pki(text: str, path: str, base: Pki = NO_PLAN) -> Pki:
     """Read the plan of keys and certificates.
 
     Parameters
     ----------
     text, path : str
         The file's content, and its name for messages.
+    base : Pki
+        The plan to which the file adds: its authorities may sign, and no name may be there twice.
 
     Returns
     -------
@@ -374,10 +396,11 @@ def read_pki(text: str, path: str) -> Pki:
     """
     document = read_one(text, path)
     top = frozenset({"authorities", "bundles", "certificates", "key_pairs"})
-    unknowns = list(document.unknown_keys(top, "not part of a plan of keys"))
-    authorities, bundles, certificates, pairs = [], [], [], []
+    unknowns = [*base.unknowns, *document.unknown_keys(top, "not part of a plan of keys")]
+    authorities, bundles = list(base.authorities), list(base.bundles)
+    certificates, pairs = list(base.certificates), list(base.key_pairs)
     known = "name common_name certificate key roles role key_nodes"
-    for index, odd in _entries(document, "authorities", known):
+    for index, odd in _entries(document, "authorities", known, authorities):
         at = ("authorities", index)
         unknowns += odd
         authorities.append(
@@ -392,7 +415,8 @@ def read_pki(text: str, path: str) -> Pki:
             )
         )
     names = {authority.name for authority in authorities}
-    for index, odd in _entries(document, "bundles", "name authorities certificate roles role"):
+    known = "name authorities certificate roles role"
+    for index, odd in _entries(document, "bundles", known, bundles):
         at = ("bundles", index)
         unknowns += odd
         members = document.words(*at, "authorities")
@@ -408,7 +432,7 @@ def read_pki(text: str, path: str) -> Pki:
             )
         )
     known = "name role roles nodes signed_by common_name organization hosts usages certificate key"
-    for index, odd in _entries(document, "certificates", known):
+    for index, odd in _entries(document, "certificates", known, certificates):
         at = ("certificates", index)
         unknowns += odd
         signer = document.text(*at, "signed_by")
@@ -429,7 +453,8 @@ def read_pki(text: str, path: str) -> Pki:
                 source=document.source(*at, "name"),
             )
         )
-    for index, odd in _entries(document, "key_pairs", "name role roles public private"):
+    known = "name role roles public private"
+    for index, odd in _entries(document, "key_pairs", known, pairs):
         at = ("key_pairs", index)
         unknowns += odd
         pairs.append(

@@ -296,16 +296,7 @@ def read_containerd_config(text: str, path: str) -> Settings:
     >>> dict(read_containerd_config("[grpc]\n  gid = 0\n", "config.toml"))["grpc.gid"].source.line
     2
     """
-    for number, words in enumerate(text.splitlines(), start=1):
-        # tomllib takes time that grows with the square of a key's parts
-        if words.count(".") > MAX_PARTS and not words.lstrip().startswith("#"):
-            raise broken(path, number, f"a line with more than {MAX_PARTS} dots")
-    try:
-        value = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        match = re.search(r"line (\d+)", str(error))
-        line = int(match[1]) if match else None
-        raise broken(path, line, f"no valid TOML: {error}") from error
+    value = _toml(text, path)
     plugins = value.get(CONTAINERD_GRPC[0], {})
     plugins = plugins if isinstance(plugins, dict) else {}
     result: Settings = []
@@ -332,6 +323,97 @@ def read_containerd_config(text: str, path: str) -> Settings:
                 source = Source(path, line, f"{key} = {json.dumps(item, default=str)}")
                 result.append((f"{prefix}{key}", Setting(as_text(item), source)))
     return result
+
+
+def _toml(text: str, path: str) -> dict[str, Any]:
+    """Return the values of a TOML text, in bounded time."""
+    for number, words in enumerate(text.splitlines(), start=1):
+        # tomllib takes time that grows with the square of a key's parts
+        if words.count(".") > MAX_PARTS and not words.lstrip().startswith("#"):
+            raise broken(path, number, f"a line with more than {MAX_PARTS} dots")
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        match = re.search(r"line (\d+)", str(error))
+        line = int(match[1]) if match else None
+        raise broken(path, line, f"no valid TOML: {error}") from error
+
+
+#: The settings of Canaille that labkit reads: their table and key, and the name of the setting.
+CANAILLE = (
+    ("", "SERVER_NAME", "server-name"),
+    ("", "PREFERRED_URL_SCHEME", "preferred-url-scheme"),
+    ("CANAILLE", "ENABLE_REGISTRATION", "enable-registration"),
+    ("CANAILLE_HYPERCORN", "BIND", "bind"),
+    ("CANAILLE_HYPERCORN", "INSECURE_BIND", "insecure-bind"),
+    ("CANAILLE_HYPERCORN", "CERTFILE", "certfile"),
+    ("CANAILLE_HYPERCORN", "KEYFILE", "keyfile"),
+)
+
+
+def read_canaille_config(text: str, path: str) -> Settings:
+    r"""Read where Canaille listens, its name, and what every account of it may do.
+
+    Parameters
+    ----------
+    text, path : str
+        The file's content, and its name for messages.
+
+    Returns
+    -------
+    list of (str, Setting)
+        The permissions are those of the access controls without a filter, which count for every
+        account.
+
+    Raises
+    ------
+    ConfigError
+        The file is malformed.
+
+    References
+    ----------
+    https://canaille.readthedocs.io/en/latest/references/configuration.html
+
+    Examples
+    --------
+    >>> found = dict(read_canaille_config('[CANAILLE_HYPERCORN]\nBIND = ["0.0.0.0:443"]', "c.toml"))
+    >>> found["bind"].value, found["bind"].source.line
+    ('0.0.0.0:443', 2)
+    """
+    value = _toml(text, path)
+    found: Settings = []
+    for table, key, name in CANAILLE:
+        inside = value.get(table, {}) if table else value
+        if isinstance(inside, dict) and key in inside:
+            item = inside[key]
+            line = _toml_line(text, table, key) if table else _top_line(text, key)
+            source = Source(path, line, f"{key} = {json.dumps(item, default=str)}")
+            found += [
+                (name, Setting(as_text(it), source))
+                for it in (item if isinstance(item, list) else [item])
+            ]
+    core = value.get("CANAILLE", {})
+    acl = core.get("ACL") if isinstance(core, dict) else None
+    if isinstance(acl, dict):
+        for name, entry in acl.items():
+            if not isinstance(entry, dict) or entry.get("FILTER") is not None:
+                continue
+            given = entry.get("PERMISSIONS")
+            if isinstance(given, list):
+                line = _toml_line(text, name, "PERMISSIONS")
+                source = Source(path, line, f"PERMISSIONS = {json.dumps(given, default=str)}")
+                found += [("permissions", Setting(as_text(it), source)) for it in given]
+    return found
+
+
+def _top_line(text: str, key: str) -> int | None:
+    """Return the line of a key before the first table."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip().startswith("["):
+            break
+        if re.match(rf"{re.escape(key)}\s*=", line.strip()):
+            return number
+    return None
 
 
 def _toml_line(text: str, table: str, key: str) -> int | None:

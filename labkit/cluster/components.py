@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from labkit.cluster.componentconfig import (
     Settings,
+    read_canaille_config,
     read_containerd_config,
     read_docker_config,
     read_etcd_config,
@@ -38,6 +39,8 @@ __all__ = ["read_components"]
 KUBELET_PATHS = frozenset(
     ["authentication.x509.clientCAFile", "staticPodPath", "tlsCertFile", "tlsPrivateKeyFile"]
 )
+#: Words of a command line that are no flags: what the program is to do.
+COMMANDS = frozenset({("containerd", "config"), ("canaille", "run")})
 #: The types of flags of which the last counts, and not all.
 ONE_VALUE = frozenset({"bool", "duration", "float", "int", "int32", "string", "uint"})
 
@@ -77,7 +80,7 @@ def _component(
     flags, rest, odd = parse_flags(kind, command.arguments, source.path)
     unknowns += odd
     for word in rest:
-        if not (kind == "containerd" and word.text == "config"):
+        if (kind, word.text) not in COMMANDS:
             why = f"not a flag; labkit does not know how {kind} treats it"
             unknowns.append(Unknown(source.path, word.line, word.text, why))
     if kind == "kube-proxy":
@@ -179,7 +182,7 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
     name = {"etcd": "config-file", "dockerd": "config-file"}.get(kind, "config")
     if kind == "kubelet":
         return _kubelet(node, component, unknowns)
-    if kind not in {"kube-proxy", "kube-scheduler", "etcd", "dockerd", "containerd"}:
+    if kind not in {"kube-proxy", "kube-scheduler", "etcd", "dockerd", "containerd", "canaille"}:
         return component
     found = _file(node, component, name)
     if found is None:
@@ -196,6 +199,8 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
         settings, odd = read_scheduler_config(*found)
     elif kind == "etcd":
         settings, odd = read_etcd_config(*found)
+    elif kind == "canaille":
+        settings = read_canaille_config(*found)
     elif kind == "dockerd":
         settings = read_docker_config(*found)
         for key in sorted({key for key, _ in settings} & set(component.settings)):

@@ -12,6 +12,7 @@ __all__ = [
     "FILES_OF_FLAGS",
     "KUBELET_FLAGS",
     "KUBELET_FLAG_DEFAULTS",
+    "PROVIDERS",
     "PROXY_FLAGS",
     "REFERENCES",
 ]
@@ -29,6 +30,7 @@ REFERENCES = {
     "flanneld": "https://github.com/flannel-io/flannel/blob/master/Documentation/configuration.md",
     "dockerd": "https://docs.docker.com/reference/cli/dockerd/",
     "containerd": "https://github.com/containerd/containerd/blob/main/docs/man/containerd-config.toml.5.md",
+    "canaille": "https://canaille.readthedocs.io/en/latest/references/configuration.html",
 }
 
 DEFAULTS: dict[str, dict[str, str]] = {
@@ -162,7 +164,22 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "debug.address": "",
         "metrics.address": "",
     },
+    # hypercorn's, canaille/app/configuration.py and canaille/core/configuration.py
+    "canaille": {
+        "config": "canaille.toml",
+        "bind": "127.0.0.1:8000",
+        "insecure-bind": "",
+        "certfile": "",
+        "keyfile": "",
+        "server-name": "",
+        "preferred-url-scheme": "http",
+        "enable-registration": "false",
+        "permissions": "edit_self,use_oidc,manage_own_groups",
+    },
 }
+
+#: OpenID providers: programs of an image of their own, whose settings come from a file.
+PROVIDERS = frozenset({"canaille"})
 
 # The kubelet's flags that set a key of its configuration; a flag wins over the file.
 KUBELET_FLAGS = {
@@ -204,4 +221,4 @@ KUBELET_FLAG_DEFAULTS = {
 FILES_OF_FLAGS = frozenset({"openshift-config"})
 
 # Components that read flags from environment variables if the command line lacks them.
-ENVIRONMENT_PREFIXES = {"etcd": "ETCD_", "flanneld": "FLANNELD_"}
+ENVIRONMENT_PREFIXES = {"etcd": "ETCD_", "flanneld": "FLANNELD_", "canaille": "CANAILLE_"}

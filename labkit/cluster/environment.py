@@ -40,7 +40,7 @@ from labkit.cluster.syntax.disk import (
 )
 from labkit.cluster.syntax.source import Source, Unknown, broken, decode
 from labkit.cluster.syntax.yamldoc import Document, read_one
-from labkit.cluster.topology import Topology, read_topology, whole_of, without_machines
+from labkit.cluster.topology import Topology, extended, read_topology, whole_of
 from labkit.cluster.units import unit_commands
 from labkit.errors import ConfigError
 from labkit.resources import environments_dir
@@ -52,9 +52,11 @@ KEYS = frozenset({"name", "description", "extends", "topology", "bootstrap_kubec
 #: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 # Folders beside the roles' without files of a machine
-MANIFESTS = "manifests"
-OTHER_FOLDERS = frozenset({MANIFESTS})
-PLANS = ("pki.yaml", "etcd-auth.yaml")
+#: The folders whose files add to each other: objects, and plans of keys beside pki.yaml.
+MANIFESTS, MORE_KEYS = "manifests", "pki.d"
+OTHER_FOLDERS = frozenset({MANIFESTS, MORE_KEYS})
+PKI = "pki.yaml"
+PLANS = (PKI, "etcd-auth.yaml")
 
 
 def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environment:
@@ -109,9 +111,10 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
     for node in nodes:
         components += read_components(node, unit_commands(node, unknowns), unknowns)
     pki = Pki()
-    if file := plan.get("pki.yaml"):
-        pki = read_pki(file.read_text(), file.source)
-        unknowns += pki.unknowns
+    for name in [PKI, *(it for it in plan if it.startswith(f"{MORE_KEYS}/"))]:
+        if file := plan.get(name):
+            pki = read_pki(file.read_text(), file.source, pki)
+    unknowns += pki.unknowns
     certificates = certificates_of(nodes, unknowns)
     kubeconfigs = tuple(personal_kubeconfigs(nodes, components, unknowns))
     clients = [item.kubeconfig for item in components if item.kubeconfig]
@@ -195,7 +198,7 @@ def _topology(layer: Path, name: str, base: Path) -> Topology:
     other = path.parent / whole
     hint = f"name another topology file as extends in {shown}"
     read = read_topology(_text(other, base, hint), _shown(other, base))
-    return without_machines(text, shown, read)
+    return extended(text, shown, read)
 
 
 def _shown(path: Path, base: Path) -> str:
@@ -258,9 +261,10 @@ def _plan(layers: tuple[Path, ...], base: Path, edits: tuple[Edit, ...]) -> dict
     files: dict[str, File] = {}
     for layer in layers:
         places = {name: layer / name for name in PLANS}
-        for name, path in _files(layer / MANIFESTS, layer, base).items():
-            if "/" not in name and path.suffix in {".yaml", ".yml", ".json"}:
-                places[f"{MANIFESTS}/{name}"] = path
+        for folder in (MANIFESTS, MORE_KEYS):
+            for name, path in _files(layer / folder, layer, base).items():
+                if "/" not in name and path.suffix in {".yaml", ".yml", ".json"}:
+                    places[f"{folder}/{name}"] = path
         for name, path in places.items():
             if is_file(path, _shown(path, base), layer):
                 files[name] = File(path, layer.name, _shown(path, base))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -559,6 +559,29 @@ class Environment:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    def lacks(self, machines: Iterable[str]) -> str:
+        """Say which machines of some the cluster does not have.
+
+        Parameters
+        ----------
+        machines : iterable of str
+            Names.
+
+        Returns
+        -------
+        str
+            Empty if it has all.
+
+        Examples
+        --------
+        >>> from labkit.cluster import read_environment
+        >>> read_environment("light-insecure").lacks(["worker1", "worker2"])
+        'there is no worker2'
+        """
+        there = {node.name for node in self.nodes}
+        missing = [name for name in machines if name not in there]
+        return f"there is no {' and no '.join(missing)}" if missing else ""
 
     def component(self, name: str) -> Component:
         """Return the component with an id.

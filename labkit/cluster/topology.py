@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from labkit.cluster.syntax.source import Source, Unknown
-from labkit.cluster.syntax.yamldoc import read_one
+from labkit.cluster.syntax.yamldoc import Document, read_one
 
-__all__ = ["Machine", "SecretSpec", "Topology", "read_topology", "whole_of", "without_machines"]
+__all__ = ["Machine", "SecretSpec", "Topology", "extended", "read_topology", "whole_of"]
 
 ZONE = "cluster network"
+#: Folders of an environment, or beside environments, that are no role's.
+NO_ROLES = frozenset({"manifests", "controls", "images", "pki.d"})
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
@@ -101,15 +104,41 @@ def read_topology(text: str, path: str) -> Topology:
     document = read_one(text, path)
     top = frozenset({"roles", "nodes", "secrets"})
     unknowns = list(document.unknown_keys(top, "not part of a topology"))
+    roles = _roles(document, unknowns)
+    machines = _machines(document, roles, {}, unknowns)
+    if not machines:
+        raise document.broken("no nodes", "nodes")
+    secrets = []
+    for index, _ in enumerate(document.sequence("secrets")):
+        here = ("secrets", index)
+        document.mapping(*here)
+        secrets.append(
+            SecretSpec(
+                document.text(*here, "namespace"),
+                document.text(*here, "name"),
+                document.words(*here, "keys"),
+            )
+        )
+    return Topology(tuple(roles.items()), tuple(machines), tuple(secrets), tuple(unknowns))
+
+
+def _roles(document: Document, unknowns: list[Unknown]) -> dict[str, str]:
+    """Return the roles of a topology file, with their trust zones."""
     roles = {}
     for role in document.mapping("roles"):
-        if role in {"manifests", "controls", "images"} or "/" in role or role.startswith("."):
+        if role in NO_ROLES or "/" in role or role.startswith("."):
             raise document.broken(f"a role cannot be called {role!r}", "roles", role)
         document.mapping("roles", role)
         unknowns += document.unknown_keys(frozenset({"zone"}), "not a key of a role", "roles", role)
         roles[role] = document.text("roles", role, "zone", default=ZONE)
+    return roles
+
+
+def _machines(
+    document: Document, roles: Mapping[str, str], hosts: dict[int, str], unknowns: list[Unknown]
+) -> list[Machine]:
+    """Return the machines of a topology file; `hosts` has those of the file that it extends."""
     machines: list[Machine] = []
-    hosts: dict[int, str] = {}
     for name in document.mapping("nodes"):
         at = ("nodes", name)
         entry = document.mapping(*at)
@@ -131,20 +160,7 @@ def read_topology(text: str, path: str) -> Topology:
         hosts[host] = name
         address = document.text(*at, "address", default="")
         machines.append(Machine(name, role, host, address, document.source(*at)))
-    if not machines:
-        raise document.broken("no nodes", "nodes")
-    secrets = []
-    for index, _ in enumerate(document.sequence("secrets")):
-        here = ("secrets", index)
-        document.mapping(*here)
-        secrets.append(
-            SecretSpec(
-                document.text(*here, "namespace"),
-                document.text(*here, "name"),
-                document.words(*here, "keys"),
-            )
-        )
-    return Topology(tuple(roles.items()), tuple(machines), tuple(secrets), tuple(unknowns))
+    return machines
 
 
 def whole_of(text: str, path: str) -> str:
@@ -173,8 +189,8 @@ def whole_of(text: str, path: str) -> str:
     return read_one(text, path).text("extends", default="")
 
 
-def without_machines(text: str, path: str, whole: Topology) -> Topology:
-    """Read a topology file that names the machines of another topology that it leaves out.
+def extended(text: str, path: str, whole: Topology) -> Topology:
+    """Read a topology file that extends another: it leaves machines out, or adds some.
 
     Parameters
     ----------
@@ -190,7 +206,8 @@ def without_machines(text: str, path: str, whole: Topology) -> Topology:
     Raises
     ------
     ConfigError
-        The file is malformed, or the other topology has no such machine.
+        The file is malformed, the other topology has no machine that it leaves out, or has one that
+        it adds.
 
     Examples
     --------
@@ -198,13 +215,16 @@ def without_machines(text: str, path: str, whole: Topology) -> Topology:
     ... roles: {etcd: {zone: master node}}
     ... nodes: {etcd1: {role: etcd, host: 11}, etcd2: {role: etcd, host: 12}}
     ... ''', "topology.yaml")
-    >>> light = without_machines("{extends: topology.yaml, without: [etcd2]}", "light.yaml", whole)
+    >>> light = extended("{extends: topology.yaml, without: [etcd2]}", "light.yaml", whole)
     >>> [it.name for it in light.machines], [it.name for it in light.left_out]
     (['etcd1'], ['etcd2'])
+    >>> more = extended("nodes: {etcd3: {role: etcd, host: 13}}", "more.yaml", whole)
+    >>> [it.name for it in more.machines]
+    ['etcd1', 'etcd2', 'etcd3']
     """
     document = read_one(text, path)
-    known = frozenset({"extends", "without"})
-    unknowns = document.unknown_keys(known, "not part of a topology that extends another")
+    known = frozenset({"extends", "without", "roles", "nodes"})
+    unknowns = list(document.unknown_keys(known, "not part of a topology that extends another"))
     names = document.words("without")
     machines = {machine.name: machine for machine in whole.machines}
     for name in names:
@@ -212,11 +232,25 @@ def without_machines(text: str, path: str, whole: Topology) -> Topology:
             what = f"no machine {name!r} to leave out; known: {', '.join(machines)}"
             raise document.broken(what, "without")
     kept = tuple(it for it in whole.machines if it.name not in names)
-    if not kept:
+    roles = dict(whole.roles)
+    for role, zone in (_roles(document, unknowns) if document.get("roles") else {}).items():
+        if role in roles:
+            raise document.broken(f"{role} is a role of the other topology", "roles", role)
+        roles[role] = zone
+    added: list[Machine] = []
+    if document.get("nodes"):
+        hosts = {it.host: it.name for it in whole.machines}
+        added = _machines(document, roles, hosts, unknowns)
+    for machine in added:
+        if machine.name in machines:
+            what = f"{machine.name} is a machine of the other topology"
+            raise document.broken(what, "nodes", machine.name)
+    if not kept and not added:
         raise document.broken("it leaves no machine", "without")
     return replace(
         whole,
-        machines=kept,
+        roles=tuple(roles.items()),
+        machines=(*kept, *added),
         left_out=tuple(it for it in whole.machines if it.name in names),
         unknowns=(*whole.unknowns, *unknowns),
     )

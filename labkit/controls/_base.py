@@ -42,6 +42,10 @@ class Control:
         CIS benchmarks, the NSA/CISA guide and pages of the Kubernetes documentation, by name.
     leaves : tuple of str
         The kinds of traces (:data:`labkit.lab.traces.KINDS`) that an interrupted flip leaves.
+    machines : tuple of str
+        The machines without which it does not apply, by their names.
+    modes : tuple of str
+        The environment that lacks it, and the one that has it.
 
     Examples
     --------
@@ -60,6 +64,28 @@ class Control:
     stops: tuple[str, ...]
     references: tuple[str, ...]
     leaves: tuple[str, ...] = ("configuration",)
+    machines: tuple[str, ...] = ()
+    modes: tuple[str, str] = ("insecure", "hardened")
+
+    def why_not(self, env: Environment) -> str:
+        """Say why the control does not apply to an environment.
+
+        Parameters
+        ----------
+        env : Environment
+
+        Returns
+        -------
+        str
+            Empty if it applies.
+
+        Examples
+        --------
+        >>> from labkit import controls, read_environment
+        >>> controls["oidc-prefix"].why_not(read_environment("insecure"))
+        'there is no idp'
+        """
+        return env.lacks(self.machines)
 
     def edits(self, on: bool) -> tuple[Edit, ...]:
         """Return the edits that put the control in place, or take it out.
@@ -140,6 +166,11 @@ class Control:
         >>> [edit.path for edit in env.edits]
         ['/etc/kubernetes/kubelet.yaml']
         """
+        if why := self.why_not(env):
+            raise ConfigError(
+                f"control {self.name} does not apply to {env.name}: {why}",
+                hint=f"choose an environment with it: {', '.join(self.modes)}",
+            )
         if self.holds(read_model(env)) == on:
             return env
         from labkit.cluster import read_environment

@@ -53,6 +53,7 @@ SETTINGS_OF_HOST = (
     "GOPROXY",
     "GOSUMDB",
     "GONOSUMDB",
+    "PIP_INDEX_URL",
     "http_proxy",
     "https_proxy",
     "no_proxy",
@@ -116,8 +117,8 @@ def has_image(client: docker.DockerClient, tag: str) -> bool:
     return True
 
 
-def build_missing(client: docker.DockerClient, report: Reporter) -> None:
-    """Build the node image, and those of its parent images that are missing.
+def build_missing(client: docker.DockerClient, report: Reporter, name: str = "node") -> None:
+    """Build an image of the recipe, and those of its parent images that are missing.
 
     Parameters
     ----------
@@ -125,6 +126,8 @@ def build_missing(client: docker.DockerClient, report: Reporter) -> None:
         The engine.
     report : Reporter
         Shows one step for each image.
+    name : str
+        A name in `IMAGES`.
 
     Raises
     ------
@@ -134,7 +137,7 @@ def build_missing(client: docker.DockerClient, report: Reporter) -> None:
         The base image can be neither pulled nor bootstrapped here.
     """
     with _only_one(report):
-        missing = _missing(client)
+        missing = _missing(client, name)
         stop = threading.Event()
         with ThreadPoolExecutor(max_workers=max(len(missing), 1)) as pool:
             futures: dict[str, Future[None]] = {}
@@ -150,7 +153,7 @@ def build_missing(client: docker.DockerClient, report: Reporter) -> None:
         _remove_stages(client)
 
 
-def _missing(client: docker.DockerClient) -> list[Image]:
+def _missing(client: docker.DockerClient, wanted: str) -> list[Image]:
     """Return the images to build, parents first; an existing image needs no parents."""
     needed: set[str] = set()
 
@@ -160,7 +163,7 @@ def _missing(client: docker.DockerClient) -> list[Image]:
             for parent in IMAGES[name].parents:
                 need(parent)
 
-    need("node")
+    need(wanted)
     return [image for image in IMAGES.values() if image.name in needed]
 
 
@@ -200,7 +203,7 @@ def _build(client: docker.DockerClient, image: Image, log: _Log) -> None:
         root = _root(client, log)
         packages, security = debian_mirrors(_apt_sources())
         arguments |= {"ROOT": root, "MIRROR": packages, "SECURITY_MIRROR": security}
-    elif image.name == "go":
+    elif image.name in ("go", "provider"):
         extra["host-ca.crt"] = host_certificates(os.environ)
     try:
         events = client.api.build(

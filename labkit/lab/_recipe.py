@@ -44,6 +44,8 @@ IMAGES = {
         Image("runtime", "compile containerd, CNI plugins and flanneld", ("go",)),
         Image("system", "Debian packages of a node", ("base",)),
         Image("node", "node image", ("system", "kubernetes", "runtime")),
+        # not a part of the node image: only labs with an OpenID provider need it
+        Image("provider", "OpenID provider", ("base", "node")),
     )
 }
 

@@ -18,7 +18,7 @@ from docker.models.containers import Container
 from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.lab import bootstrap
-from labkit.lab.files import RANDOM, links_of
+from labkit.lab.files import PEM, RANDOM, links_of, with_pem
 from labkit.lab.machine import FileSpec, execute, send_files
 from labkit.lab.secret_store import SecretStore
 from labkit.lab.wait import stretch_of
@@ -186,7 +186,9 @@ def _carry_out(machine: Container, node: Node, step: _Step) -> None:
 
 
 def _filled(machine: Container, path: str, data: bytes) -> bytes:
-    """Replace the placeholders for random values, by the machine's present values if any."""
+    """Replace the placeholders: keys by the machine's, random values by its present ones if any."""
+    if PEM.search(data):
+        data = with_pem(data, lambda key: execute(machine, ["cat", key]).stdout)
     if RANDOM not in data:
         return data
     found = execute(machine, ["cat", path], check=False)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from string import Template
 
-from labkit.cluster import Environment, Node
+from labkit.cluster import Environment, Node, certificates
 from labkit.lab.machine import FileSpec
 from labkit.lab.pki import Authority, key_pair
 
-__all__ = ["RANDOM", "files_without_keys", "links_of", "machine_files"]
+__all__ = ["PEM", "RANDOM", "files_without_keys", "links_of", "machine_files", "with_pem"]
 
 SYSTEMD = "/etc/systemd/system/"
 WANTED_BY = re.compile(r"^WantedBy=(\S+)$", re.MULTILINE)
 RANDOM = b"${RANDOM_BASE64_32}"
+PEM = re.compile(certificates.PEM.pattern.encode())
 
 
 def machine_files(env: Environment, addresses: Mapping[str, str]) -> dict[str, list[FileSpec]]:
@@ -47,9 +50,39 @@ def machine_files(env: Environment, addresses: Mapping[str, str]) -> dict[str, l
     files = _authority_files(env, authorities)
     for node in env.nodes:
         variables = {"NODE": node.name, "NODE_IP": addresses[node.name]}
-        files[node.name] += files_without_keys(node, addresses[node.name])
         files[node.name] += _key_files(env, node, variables, authorities)
+        keys = {file.path: file.data for file in files[node.name]}
+        for file in files_without_keys(node, addresses[node.name]):
+            data = with_pem(file.data, keys.__getitem__) if PEM.search(file.data) else file.data
+            files[node.name].append(replace(file, data=data))
     return files
+
+
+def with_pem(data: bytes, read: Callable[[str], bytes]) -> bytes:
+    r"""Return a file's content with the keys and certificates that it names by ``${PEM:PATH}``.
+
+    Each stands there as a string of JSON, which YAML and TOML read as well.
+
+    Parameters
+    ----------
+    data : bytes
+    read : callable
+        Takes a path on the machine, and returns its content.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> with_pem(b"ca: ${PEM:/ca.crt}", lambda path: b"-----BEGIN ...\n")
+    b'ca: "-----BEGIN ...\\n"'
+    """
+
+    def quoted(match: re.Match[bytes]) -> bytes:
+        return json.dumps(read(match[1].decode()).decode()).encode()
+
+    return PEM.sub(quoted, data)
 
 
 def files_without_keys(node: Node, address: str) -> list[FileSpec]:

@@ -24,6 +24,7 @@ from labkit.lab._recipe import recipe_hash, recipe_tag
 from labkit.lab.progress import ProgressStep, Reporter
 
 __all__ = [
+    "ensure_image",
     "ensure_node_image",
     "find_node_image",
     "load",
@@ -105,9 +106,43 @@ def ensure_node_image(client: docker.DockerClient, report: Reporter) -> str:
     >>> ensure_node_image(docker.from_env(), make_reporter())  # doctest: +SKIP
     'labkit/node:0123456789ab'
     """
-    if find_node_image(client) is None:
-        build_missing(client, report)
-    return node_image_tag()
+    return ensure_image(client, "node", report)
+
+
+def ensure_image(client: docker.DockerClient, name: str, report: Reporter) -> str:
+    """Build an image of the recipe if the engine does not have it.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        The engine.
+    name : str
+        The name of the image in the recipe: "node", "provider".
+    report : Reporter
+        Shows one step for each image.
+
+    Returns
+    -------
+    str
+        The tag.
+
+    Raises
+    ------
+    BuildFailed
+        A build failed; the evidence is the end of its log.
+    ImageError
+        The base image can be neither pulled nor bootstrapped here.
+
+    Examples
+    --------
+    >>> from labkit.lab.progress import make_reporter
+    >>> ensure_image(docker.from_env(), "provider", make_reporter())  # doctest: +SKIP
+    'labkit/provider:0123456789ab'
+    """
+    tag = recipe_tag(name)
+    if not has_image(client, tag):
+        build_missing(client, report, name)
+    return tag
 
 
 def save(client: docker.DockerClient, path: Path, report: Reporter) -> int:

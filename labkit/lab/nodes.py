@@ -14,6 +14,7 @@ from docker.models.networks import Network
 
 from labkit.cluster import Environment, Node
 from labkit.errors import EngineError, LabError, NameTaken
+from labkit.lab._recipe import recipe_tag
 from labkit.lab.engine import ALL_LABS, LABEL, LOCK, MODE, NODE, ROLE, is_of, lab_filter, labels
 from labkit.lab.machine import FileSpec, write_files
 from labkit.lab.origin import FOLDER, WORKSHOP, of_workshop, origin
@@ -24,6 +25,7 @@ __all__ = [
     "create_nodes",
     "find_labs",
     "find_nodes",
+    "images_of",
     "labels_of",
     "remove_lab",
 ]
@@ -71,6 +73,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "master": (4 * GIB, 4096),
     "worker": (4 * GIB, 8192),
     "attacker": (2 * GIB, 1024),
+    "provider": (1 * GIB, 1024),
 }
 #: The limits of a machine of another role.
 OTHER_LIMITS = (4 * GIB, 8192)
@@ -100,6 +103,29 @@ VOLUMES = {
     "etcd": ("/var/lib/etcd",),
     "worker": ("/var/lib/containerd", "/var/lib/docker"),
 }
+
+#: The image of the recipe that the machines of a role are made of, where it is not the node image.
+OWN_IMAGES = {"provider": "provider"}
+
+
+def images_of(env: Environment) -> list[str]:
+    """Return the names of the images that an environment needs beside the node image.
+
+    Parameters
+    ----------
+    env : Environment
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> images_of(read_environment("insecure")), images_of(read_environment("oidc-insecure"))
+    ([], ['provider'])
+    """
+    return sorted({OWN_IMAGES[node.role] for node in env.nodes if node.role in OWN_IMAGES})
 
 
 def container_name(name: str, mode: str, node: str) -> str:
@@ -144,7 +170,7 @@ def create_node(
     network : docker.models.networks.Network
         The lab's network.
     image : str
-        The node image's tag.
+        The node image's tag; a role with an image of its own (:func:`images_of`) has that one.
     env : Environment
         The environment of the lab.
     node : Node
@@ -178,6 +204,8 @@ def create_node(
     api: Any = client.api
     endpoint = api.create_endpoint_config(ipv4_address=addresses[node.name], aliases=[node.name])
     settings = OUTSIDER if node.role == "attacker" else MACHINE
+    if node.role in OWN_IMAGES:
+        image = recipe_tag(OWN_IMAGES[node.role])
     memory, processes = LIMITS.get(node.role, OTHER_LIMITS)
     try:
         created = api.create_container(

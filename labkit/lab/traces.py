@@ -317,6 +317,17 @@ def _remove_container(lab: Lab, trace: Trace) -> None:
         lab.exec(trace.node, ["docker", what, "--force", trace.what], check=False)
 
 
+def _delete_group(lab: Lab, trace: Trace) -> None:
+    """Delete a group of the OpenID provider as its owner; one that is gone is no error."""
+    from labkit.lab.provider import log_in
+
+    name, owner = trace.what.split()
+    said = log_in(lab, trace.node, owner, leave=name)
+    reason = said.get("error") or said.get("refused", "")
+    if reason and not reason.startswith("HTTP 404"):
+        raise LabError(f"the group {name} of {owner} cannot be deleted", evidence=[reason])
+
+
 def _restore_configuration(lab: Lab, trace: Trace) -> None:
     lab.apply(())
 
@@ -325,7 +336,8 @@ def _restore_configuration(lab: Lab, trace: Trace) -> None:
 #: folder (labkit.agents._program); firewall rules by their comment; neighbours (ARP entries) by
 #: their addresses; an object of the API by its path; a label or an annotation by the path of its
 #: object and its name; a key of etcd; a lease of flannel by its key; a member of etcd by its peer
-#: URL; a container and its image by their common name; the edits of the lab's configuration.
+#: URL; a container and its image by their common name; a group of the OpenID provider by its name
+#: and its owner, who deletes it from a machine; the edits of the lab's configuration.
 KINDS: dict[str, Callable[[Lab, Trace], None]] = {
     "file": _remove_file,
     "program": _remove_file,
@@ -338,5 +350,6 @@ KINDS: dict[str, Callable[[Lab, Trace], None]] = {
     "lease": _forget_lease,
     "member": _remove_member,
     "container": _remove_container,
+    "provider group": _delete_group,
     "configuration": _restore_configuration,
 }

@@ -89,7 +89,7 @@ def variants(env: Environment, names: Iterable[str] | None = None) -> list[Varia
     env : Environment
         The environment of the mode.
     names : iterable of str, optional
-        The names of the controls; by default all.
+        The names of the controls; by default all. Those that do not apply are left out.
 
     Returns
     -------
@@ -112,6 +112,7 @@ def variants(env: Environment, names: Iterable[str] | None = None) -> list[Varia
     flips = [
         Variant(env.name, control.name, "off" if control.holds(model) else "on")
         for control in chosen
+        if not control.why_not(env)
     ]
     return [Variant(env.name), *flips]
 

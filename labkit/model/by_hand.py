@@ -43,6 +43,7 @@ OWN = {
     "audit": ("on", "partial", "none", "unknown"),
     "secrets at rest": ("encrypted", "none", "unknown"),
     "node restriction": ("enforced", "allow-all", "unknown"),
+    "names of ID tokens": ("prefixed", "unprefixed", "unknown"),
     "overlay": ("encrypted", "none", "unknown"),
 }
 

@@ -16,6 +16,7 @@ from labkit.model.authorization import credential_of
 from labkit.model.claims import PROPERTIES, Channel, Claim, closed
 from labkit.model.endpoints import Endpoints, channel_to
 from labkit.model.etcd_rights import etcd_authorization
+from labkit.model.id_tokens import id_token_authenticators
 from labkit.model.listener import ALL_OBJECTS, CONTAINERS, Listener, socket_path
 from labkit.model.listeners.etcd import RAFT
 from labkit.model.threat_model import NETWORK_ZONE
@@ -31,6 +32,9 @@ DATA = {
     "kubectl": ALL_OBJECTS,
     "docker": CONTAINERS,
 }
+
+#: What an apiserver takes from an OpenID provider, and believes.
+SIGNING_KEYS = ("signing keys",)
 
 
 def _missing(places: Endpoints, kind: str, url: Setting, here: str) -> Listener:
@@ -131,6 +135,21 @@ def _flag_trust(component: Component, flag: str) -> Claim:
     if authority and authority.value:
         return Claim("verified", f"by {authority.value}", authority.source)
     return _roots(component.source, f"--{flag}")
+
+
+def _apiserver_to_providers(places: Endpoints, it: Component) -> Iterator[Channel]:
+    """Yield the channels on which an apiserver asks the environment's OpenID providers for keys."""
+    for provider in id_token_authenticators(places.env, it) or ():
+        url = provider.discovery or provider.issuer
+        _, host, _ = url_of(url)
+        if node_of(places.env, host, it.node) is None:
+            continue  # a provider outside: its files are not here
+        trust = _roots(provider.source, "certificateAuthority")
+        if provider.authority:
+            what = provider.authority.value
+            detail = f"by {what}" if what.startswith("/") else "by a certificate in the file"
+            trust = Claim("verified", detail, provider.authority.source)
+        yield _call(places, it.id, it.node, url, "canaille", trust, None, SIGNING_KEYS)
 
 
 def _held(env: Environment, component: Component, *flags: str) -> str | None:
@@ -280,6 +299,7 @@ def find_channels(env: Environment) -> list[Channel]:
             result += _apiserver_to_kubelets(places, it)
             flags = ("etcd-cafile", "etcd-certfile")
             result += _to_etcd(places, it, "etcd-servers", flags, ("all objects", "secrets"))
+            result += _apiserver_to_providers(places, it)
     for it in env.components:
         if it.kind == "etcd":
             result += _etcd_peers(places, it)

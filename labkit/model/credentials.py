@@ -24,6 +24,7 @@ from labkit.model.decision import (
 from labkit.model.etcd_rights import ALL_KEYS, etcd_may, known_to_etcd
 from labkit.model.file_access import may_open, ordinary_users
 from labkit.model.footholds import ADMIN, POD, SECRETS, Foothold
+from labkit.model.id_tokens import collides, id_token_authenticators
 from labkit.model.listener import tls
 from labkit.model.rights import (
     authenticated_as,
@@ -110,7 +111,26 @@ def claims_of(env: Environment, it: Component) -> tuple[tuple[str, Claim], ...]:
         ("audit", audit(env, it)),
         ("secrets at rest", secrets_at_rest(env, it)),
         ("node restriction", enabled(it, "NodeRestriction")),
+        *(("names of ID tokens", claim) for claim in names_of_id_tokens(env, it)),
     )
+
+
+def names_of_id_tokens(env: Environment, apiserver: Component) -> Iterator[Claim]:
+    """Yield whether names of an OpenID provider may be names of the cluster; nothing without one.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("oidc-hardened")
+    >>> [it.value for it in names_of_id_tokens(env, env.component("kube-apiserver@master"))]
+    ['prefixed']
+    """
+    known = id_token_authenticators(env, apiserver) or ()
+    found = [claim for claim in map(collides, known) if claim is not None]
+    if found:
+        yield found[0]
+    elif known:
+        yield Claim("prefixed", "its names are not those of the cluster", known[0].source)
 
 
 def cipher_suites(it: Component) -> Iterator[Claim]:

@@ -156,6 +156,9 @@ def _outside(env: Environment, apiserver: Component, held: Credential | None) ->
     for flag in TOKEN_SERVICES:
         given = apiserver.given(flag)
         if given and given.value:
+            read = env.apiserver_files.authentication.get(apiserver.id)
+            if flag == "authentication-config" and read is not None and not read.jwt:
+                continue  # it is about anonymous callers alone
             return Claim(UNKNOWN, "a service outside the cluster knows whose it is", given.source)
     if unread_flags(apiserver, TOKEN_SERVICES[0]):
         return Claim(UNKNOWN, "its flags could not be read", apiserver.source)

@@ -39,6 +39,9 @@ VERSION_ALERTS = (
     "insufficient security",
     "protocol version",
 )
+#: Servers that close the connection in place of an alert about the version: asyncio, of which
+#: Canaille's server is made, does not send it. TLS 1.3 proves that they live.
+WITHOUT_ALERT = frozenset({"canaille"})
 VERSIONS = {"TLSv1_1": "tls1.1", "TLSv1_2": "tls1.2", "TLSv1_3": "tls1.3"}
 HTTPS_ONLY = "HTTP request to an HTTPS server"
 
@@ -153,7 +156,8 @@ def _encryption(channel: Channel, results: Results) -> Observed:
     plaintext = look["plaintext"]
     if "status" in plaintext and HTTPS_ONLY not in plaintext["body"]:
         return Observed("none", f"plaintext HTTP is answered with {plaintext['status']}")
-    accepted = [name for name in VERSIONS if _takes(look[name])]
+    silent = channel.server_name in WITHOUT_ALERT and _takes(look["TLSv1_3"])
+    accepted = [name for name in VERSIONS if _takes(look[name], closes=silent)]
     if not accepted:
         raise Unprobed(f"neither plaintext nor TLS: {look['TLSv1_3']}")
     refused = [f"{VERSIONS[name]} refused" for name in VERSIONS if name < accepted[0]]
@@ -163,10 +167,15 @@ def _encryption(channel: Channel, results: Results) -> Observed:
     return Observed(VERSIONS[accepted[0]], reason, control)
 
 
-def _takes(result: Result) -> bool:
-    """Say whether a TLS version was accepted: the handshake reached the certificates."""
+def _takes(result: Result, *, closes: bool = False) -> bool:
+    """Say whether a TLS version was accepted: the handshake reached the certificates.
+
+    `closes` says that a closed connection is a refusal too.
+    """
     if "version" in result:
         return True
+    if closes and result.get("error") == "closed":
+        return False
     said = result["text"] if result.get("error") == "alert" else ""
     if said not in CERTIFICATE_ALERTS + VERSION_ALERTS:
         raise Unprobed(f"a TLS handshake was neither taken nor refused: {_said(result)}")

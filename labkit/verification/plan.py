@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from labkit.model import Channel
 from labkit.model.decision import ALLOWED, EVERYTHING, decide
 from labkit.model.etcd_rights import etcd_client, etcd_may, keys_of_others
 from labkit.model.listeners.etcd import RAFT
+from labkit.model.providers import Provider, provider_of
 from labkit.model.rights import authenticated_as
 from labkit.verification.questions import etcd_questions, questions
 
@@ -26,6 +29,7 @@ Job = dict[str, Any]
 KUBECTL = ["kubectl", "--request-timeout=10s", "get"]
 #: Seconds that an interception waits for its clients.
 PATIENCE = 25.0
+YEAR_2100 = 4102444800
 
 
 @dataclass
@@ -384,7 +388,37 @@ def _errands(env: Environment, channel: Channel) -> list[list[str]]:
     if client_of(channel) == "kube-apiserver" and channel.server.startswith("kubelet@"):
         path = f"--raw=/api/v1/nodes/{node_of(channel.server)}/proxy/pods"
         return [[*KUBECTL, f"--kubeconfig={env.bootstrap_kubeconfig}", path]]
+    if channel.server.startswith("canaille@") and (provider := provider_of(env)):
+        # a token that no known key signed makes it ask for the keys again
+        token = unsigned_token(provider)
+        port = env.component(channel.client).setting("secure-port").value
+        asked = ["curl", "-sk", "-m", "10", "-H", f"Authorization: Bearer {token}"]
+        return [[*asked, f"https://localhost:{port}/version"]]
     return []
+
+
+def unsigned_token(provider: Provider) -> str:
+    """Return an ID token of a provider that no key of it signed.
+
+    Parameters
+    ----------
+    provider : Provider
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> unsigned_token(provider_of(read_environment("oidc-insecure"))).count(".")
+    2
+    """
+    audience = provider.client.name if provider.client else ""
+    header = {"alg": "RS256", "kid": "labkit-probe"}
+    claims = {"iss": provider.issuer.value, "aud": [audience], "sub": "labkit", "exp": YEAR_2100}
+    parts = [json.dumps(part).encode() for part in (header, claims)] + [b"no signature" * 20]
+    return ".".join(base64.urlsafe_b64encode(it).rstrip(b"=").decode() for it in parts)
 
 
 def _socket_job(channel: Channel) -> Job:

@@ -74,6 +74,7 @@ BIND = Question(
 NAMESPACES = Question("/api/v1/namespaces?limit=1")
 PODS = Question("/pods")
 HEALTHY, COUNTS = Question("/healthz"), Question("/metrics")
+DISCOVERY = Question("/.well-known/openid-configuration")
 RANGE = Question(
     "/v3/kv/range",
     "POST",
@@ -118,6 +119,8 @@ def questions(channel: Channel) -> tuple[Question, Question, Question]:
         return HEALTHY, COUNTS, COUNTS
     if server == "kubelet":
         return PODS, PODS, PODS
+    if server == "canaille":
+        return DISCOVERY, Question("/oauth/userinfo"), Question("/users/")
     if server == "dockerd":
         return DOCKER_LIST, DOCKER_LIST, DOCKER_ROOT
     if server == "etcd" and channel.data == RAFT:

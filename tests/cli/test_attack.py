@@ -211,7 +211,8 @@ def test_reach_says_what_a_cut_leaves(
 def test_control_list_and_show_print_controls() -> None:
     lines = labkit("control", "list", "--mode", "insecure").stdout.splitlines()
     assert len(lines) == len(controls.values())
-    assert all(line.startswith("off") for line in lines)
+    assert {line.split()[1] for line in lines if line.startswith("-")} == {"oidc-prefix"}
+    assert all(line.startswith(("off", "-")) for line in lines)
     shown = labkit("control", "show", "kubelet-anonymous").stdout
     assert "The kubelet refuses anonymous callers" in shown
     assert "see: CIS Kubernetes Benchmark 4.2.1" in shown

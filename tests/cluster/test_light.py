@@ -133,9 +133,9 @@ def test_broken_smaller_topology_is_refused(light, old, new, message):
 
 def test_unknown_key_of_a_smaller_topology_is_said(light):
     with (light / "light-topology.yaml").open("a") as file:
-        file.write("nodes: {etcd9: {role: etcd, host: 9}}\n")
+        file.write("secrets: []\n")
     [unknown] = read_environment(light / "light-insecure").unknowns
-    assert (unknown.text, unknown.line) == ("nodes", 6)
+    assert (unknown.text, unknown.line) == ("secrets", 6)
 
 
 def test_keys_that_an_environment_does_not_give_are_those_that_it_extends(light):

@@ -144,6 +144,24 @@ COMPONENT_RULES = (
         impact=2,
     ),
     ThreatRule(
+        "colliding-names",
+        title="A name of the OpenID provider is a name of the cluster",
+        property="names of ID tokens",
+        bad=("unprefixed",),
+        good="prefixed",
+        stride=("spoofing", "elevation of privilege"),
+        cwe=("CWE-290", "CWE-269"),
+        attack=("T1098", "T1550.001"),
+        likelihood=2,
+        explanation="A person who names a group or an account at the provider names one of the "
+        "cluster: a group called system:masters has every right.",
+        gap=Gap(
+            "oidc-prefix",
+            "oidc-group-collision",
+            ("Kubernetes documentation: Authenticating, OpenID Connect Tokens",),
+        ),
+    ),
+    ThreatRule(
         "secrets-at-rest",
         title="Secrets lie readable in etcd, its backups and its disks",
         property="secrets at rest",

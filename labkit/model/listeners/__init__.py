@@ -7,7 +7,7 @@ model knows neither.
 Examples
 --------
 >>> from labkit.model import listeners
->>> sorted(listeners)[:3]
+>>> sorted(listeners)[1:4]
 ['containerd', 'dockerd', 'etcd']
 """
 

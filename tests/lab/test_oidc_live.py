@@ -1,0 +1,122 @@
+"""The labs with an OpenID provider: real logins, real ID tokens, and the control flipped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from labkit import controls, techniques
+from labkit.cluster.edits import Whole
+from labkit.lab import Lab
+from labkit.lab.progress import make_reporter
+from labkit.lab.provider import log_in
+from labkit.model import read_model
+from labkit.verification import verify
+
+pytestmark = pytest.mark.lab
+MODES = ("oidc-insecure", "oidc-hardened")
+TECHNIQUE, CONTROL = techniques["oidc-group-collision"], controls["oidc-prefix"]
+REASONS = Path(__file__).parents[1] / "techniques/reasons" / f"{TECHNIQUE.name}.yaml"
+CONFIG, PERMISSION = "/etc/canaille/canaille.toml", ', "manage_own_groups"'
+AUTHORITY = "/etc/kubernetes/pki/oidc-ca.crt"
+
+
+@pytest.fixture(scope="module", params=MODES)
+def provided(request: pytest.FixtureRequest, lab_name: str) -> Iterator[Any]:
+    """Yield a lab with a provider; one mode after the other, because each takes 2 GB."""
+    lab = Lab(request.param, name=lab_name, reporter=make_reporter())
+    try:
+        lab.up()
+        yield lab
+    finally:
+        lab.down()
+
+
+def groups(lab: Any) -> list[str]:
+    """Return the names of the provider's groups."""
+    program = "import sqlite3; print(*sqlite3.connect('/var/lib/canaille/canaille.sqlite')"
+    program += ".execute('select display_name from \"group\"'), sep='\\n')"
+    said = lab.exec("idp", ["python3", "-c", program]).text
+    return sorted(line.strip("(),'") for line in said.splitlines())
+
+
+def agrees(lab: Any, reason: str) -> None:
+    """Try the technique, and compare it with the prediction, the reason and what it leaves."""
+    foothold = TECHNIQUE.footholds[0]
+    predicted = TECHNIQUE.predict(read_model(lab.environment), foothold)
+    verdict = TECHNIQUE.run(lab, foothold)
+    assert (verdict.word, verdict.reason) == (predicted.word, reason), verdict
+    assert verdict.succeeded or verdict.control
+    assert groups(lab) == ["developers"]
+
+
+def test_technique_ends_as_predicted_and_the_control_turns_it(provided: Any) -> None:
+    reasons = yaml.safe_load(REASONS.read_text())
+    [other] = set(MODES) - {provided.mode}
+    agrees(provided, reasons[provided.mode])
+    on = not CONTROL.holds(read_model(provided.environment))
+    try:
+        provided.apply(CONTROL.flip(provided.environment, on=on))
+        agrees(provided, reasons[other])
+    finally:
+        provided.apply(())
+    provided.wait()
+    assert provided.drift() == []
+
+
+@pytest.mark.parametrize("provided", MODES[:1], indirect=True)
+def test_account_that_may_make_no_groups_is_refused(provided: Any) -> None:
+    text = provided.environment.node("idp").files[CONFIG].read_text()
+    assert PERMISSION in text
+    try:
+        provided.apply([Whole("provider", CONFIG, text.replace(PERMISSION, ""))])
+        agrees(provided, "the provider refuses")
+    finally:
+        provided.apply(())
+
+
+def test_kubectl_works_with_an_id_token(provided: Any) -> None:
+    token = log_in(provided, "master", "alice", authority=AUTHORITY)["id_token"]
+    server = {
+        "server": "https://master:6443",
+        "certificate-authority": "/etc/kubernetes/pki/ca.crt",
+    }
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "oidc",
+        "clusters": [{"name": "lab", "cluster": server}],
+        "users": [{"name": "alice", "user": {"token": token}}],
+        "contexts": [{"name": "oidc", "context": {"cluster": "lab", "user": "alice"}}],
+    }
+
+    def kubectl(*arguments: str) -> Any:
+        argv = ["kubectl", "--kubeconfig=/dev/stdin", *arguments]
+        return provided.exec("master", argv, stdin=json.dumps(config).encode(), check=False)
+
+    who = json.loads(kubectl("auth", "whoami", "--output=json").stdout)["status"]["userInfo"]
+    prefix = "oidc:" if provided.mode == "oidc-hardened" else ""
+    assert who["username"] == f"{prefix}alice"
+    assert f"{prefix}developers" in who["groups"]
+    assert "pod/web" in kubectl("get", "pods", "--namespace=shop", "--output=name").text
+    if provided.mode == "oidc-hardened":
+        secrets = kubectl("get", "secrets", "--namespace=shop", "--output=name")
+        assert 'User "oidc:alice" cannot list resource "secrets"' in secrets.error
+
+
+def test_stranger_in_place_of_the_provider_is_refused(provided: Any) -> None:
+    # the apiserver's own authority did not sign the provider's certificate
+    said = log_in(provided, "master", "alice", authority="/etc/kubernetes/pki/ca.crt")
+    assert "CERTIFICATE_VERIFY_FAILED" in said["error"]
+
+
+def test_channels_to_the_provider_are_as_claimed(provided: Any) -> None:
+    ids = [it.id for it in read_model(provided.environment).channels if "canaille" in it.id]
+    assert len(ids) == 2
+    report = verify(provided, only=ids)
+    assert report.exit_code == 0, report

@@ -1,0 +1,270 @@
+"""As whom an apiserver knows the person of an ID token: prefixes, rules, audiences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit import read_environment
+from labkit.cluster import Environment
+from labkit.cluster.edits import Edit, Flag, Key, Whole
+from labkit.cluster.oidc import ClaimMapping
+from labkit.cluster.syntax.source import Source
+from labkit.model import read_model
+from labkit.model.decision import EVERYTHING, MASTERS, Action, decide
+from labkit.model.id_tokens import caller_by_id_token, unprefixed
+from labkit.model.rights import authenticated_as
+
+ISSUER, UNIT = "https://idp:8443", "kube-apiserver.service"
+FILE = "/etc/kubernetes/authentication.yaml"
+CLAIMS = {"aud": ["kubernetes"], "sub": "mallory", "groups": [MASTERS], "email": "m@x.example"}
+SECRETS = Action("list", "secrets", namespace="shop")
+
+
+def flags(**given: str | None) -> list[Edit]:
+    return [Flag("master", UNIT, f"oidc-{k.replace('_', '-')}", v) for k, v in given.items()]
+
+
+def file(key: str, value: Any) -> Edit:
+    return Key("master", FILE, f"jwt.0.{key}", value)
+
+
+def known(mode: str, edits: list[Edit], **claims: Any) -> Any:
+    env = read_environment(f"oidc-{mode}", edits)
+    apiserver = env.component("kube-apiserver@master")
+    given = {name: it for name, it in {**CLAIMS, **claims}.items() if it is not None}
+    return caller_by_id_token(env, apiserver, ISSUER, given)
+
+
+def said(caller: Any) -> tuple[str, list[str]]:
+    return caller.user, sorted(caller.groups - {"system:authenticated"})
+
+
+@pytest.mark.parametrize(
+    ("given", "user", "groups"),
+    [
+        # staging/src/k8s.io/apiserver/plugin/pkg/authenticator/token/oidc/oidc.go,
+        # pkg/kubeapiserver/options/authentication.go
+        ({}, "mallory", [MASTERS]),
+        ({"username_prefix": None}, f"{ISSUER}#mallory", [MASTERS]),
+        ({"username_prefix": "x:"}, "x:mallory", [MASTERS]),
+        ({"username_prefix": None, "username_claim": "email"}, "m@x.example", [MASTERS]),
+        ({"username_prefix": "x:", "username_claim": "email"}, "x:m@x.example", [MASTERS]),
+        ({"username_claim": None}, "mallory", [MASTERS]),
+        ({"groups_prefix": "x:"}, "mallory", [f"x:{MASTERS}"]),
+        # a hyphen is no word for groups
+        ({"groups_prefix": "-"}, "mallory", [f"-{MASTERS}"]),
+        ({"groups_claim": None}, "mallory", []),
+        ({"groups_claim": "sub"}, "mallory", ["mallory"]),
+        ({"groups_claim": "roles"}, "mallory", []),
+        ({"required_claim": "sub=mallory"}, "mallory", [MASTERS]),
+        ({"required_claim": "sub=alice"}, "", []),
+        ({"username_claim": "name"}, "", []),
+        ({"client_id": "another"}, "", []),
+        ({"issuer_url": "https://idp:8444"}, "", []),
+    ],
+)
+def test_flags_say_as_whom_a_person_is_known(
+    given: dict[str, str | None], user: str, groups: list[str]
+) -> None:
+    caller = known("insecure", flags(**given))
+    assert said(caller) == (user, groups)
+    assert ("system:authenticated" in caller.groups) is bool(user)
+    assert caller.claim.value == "required"
+
+
+@pytest.mark.parametrize(
+    ("edits", "claims", "user", "groups"),
+    [
+        ([], {}, "oidc:mallory", [f"oidc:{MASTERS}"]),
+        ([file("claimMappings.groups.prefix", "")], {}, "oidc:mallory", [MASTERS]),
+        ([file("claimMappings.groups", None)], {}, "oidc:mallory", []),
+        ([file("claimMappings.username.prefix", "")], {}, "mallory", [f"oidc:{MASTERS}"]),
+        ([], {"groups": "one"}, "oidc:mallory", ["oidc:one"]),
+        ([], {"groups": None}, "oidc:mallory", []),
+        ([], {"aud": "kubernetes"}, "oidc:mallory", [f"oidc:{MASTERS}"]),
+        ([], {"aud": ["another"]}, "", []),
+        ([], {"sub": None}, "", []),
+        ([], {"sub": 7}, "", []),
+        ([file("claimValidationRules", [{"claim": "hd", "requiredValue": "x"}])], {}, "", []),
+        (
+            [file("claimValidationRules", [{"claim": "hd", "requiredValue": "x"}])],
+            {"hd": "x"},
+            "oidc:mallory",
+            [f"oidc:{MASTERS}"],
+        ),
+        (
+            [file("claimMappings.username", {"claim": "email", "prefix": ""})],
+            {"email_verified": False},
+            "",
+            [],
+        ),
+        (
+            [file("claimMappings.username", {"claim": "email", "prefix": ""})],
+            {"email_verified": True, "groups": None},
+            "m@x.example",
+            [],
+        ),
+    ],
+)
+def test_file_says_as_whom_a_person_is_known(
+    edits: list[Edit], claims: dict[str, Any], user: str, groups: list[str]
+) -> None:
+    assert said(known("hardened", edits, **claims)) == (user, groups)
+
+
+USER_RULE = {"expression": "!user.username.startsWith('system:')"}
+GROUP_RULE = {"expression": 'user.groups.all(group, !group.startsWith("system:"))'}
+OPEN = [file("claimMappings.groups.prefix", ""), file("claimMappings.username.prefix", "")]
+
+
+@pytest.mark.parametrize(
+    ("rules", "claims", "user", "value"),
+    [
+        ([USER_RULE, GROUP_RULE], {}, "", "required"),
+        ([USER_RULE, GROUP_RULE], {"groups": ["ops"]}, "mallory", "required"),
+        ([USER_RULE], {}, "mallory", "required"),
+        ([USER_RULE], {"sub": "system:kube-scheduler"}, "", "required"),
+        ([GROUP_RULE], {"sub": "system:kube-scheduler", "groups": []}, "system:kube-scheduler",
+         "required"),
+        ([{"expression": "user.username != 'x'"}], {}, "mallory", "unknown"),
+        # what one rule refuses, no other lets through
+        ([{"expression": "user.username != 'x'"}, GROUP_RULE], {}, "", "required"),
+    ],
+)  # fmt: skip
+def test_rules_about_users_refuse_names_of_the_cluster(
+    rules: list[dict[str, str]], claims: dict[str, Any], user: str, value: str
+) -> None:
+    caller = known("hardened", [*OPEN, file("userValidationRules", rules)], **claims)
+    assert (caller.user, caller.claim.value) == (user, value)
+
+
+@pytest.mark.parametrize(
+    ("edits", "answer"),
+    [
+        ([file("claimMappings.username", {"expression": "'a:' + claims.sub"})], "unknown"),
+        ([file("claimMappings.groups", {"expression": "claims.groups"})], "unknown"),
+        # as whom they are known is clear, whether they are let in is not
+        ([file("claimValidationRules", [{"expression": "claims.exp < 5"}])], "denied"),
+        ([*OPEN, file("claimValidationRules", [{"expression": "claims.exp < 5"}])], "unknown"),
+    ],
+)
+def test_expression_decides_nothing(edits: list[Edit], answer: str) -> None:
+    env = read_environment("oidc-hardened", edits)
+    apiserver = env.component("kube-apiserver@master")
+    caller = caller_by_id_token(env, apiserver, ISSUER, CLAIMS)
+    assert caller.claim.value == "unknown"
+    assert decide(env, apiserver, caller, EVERYTHING).value == answer
+
+
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+def test_flags_that_were_not_read_decide_nothing(mode: str) -> None:
+    env = read_environment(mode)
+    apiserver = replace(env.component("kube-apiserver@master"), complete=False)
+    caller = caller_by_id_token(env, apiserver, ISSUER, CLAIMS)
+    assert caller.claim.value == "unknown"
+    assert decide(env, apiserver, caller, EVERYTHING).value == "unknown"
+
+
+def may(env: Environment, caller: Any, action: Action) -> str:
+    return decide(env, env.component("kube-apiserver@master"), caller, action).value
+
+
+def test_group_of_the_provider_has_the_rights_of_its_name() -> None:
+    env = read_environment("oidc-hardened")
+    apiserver = env.component("kube-apiserver@master")
+    claims = {"aud": ["kubernetes"], "sub": "alice", "groups": ["developers"]}
+    alice = caller_by_id_token(env, apiserver, ISSUER, claims)
+    assert may(env, alice, Action("list", "pods", namespace="shop")) == "allowed"
+    assert may(env, alice, Action("list", "pods", namespace="payments")) == "denied"
+    assert may(env, alice, SECRETS) == "denied"
+    mallory = known("hardened", [])
+    assert may(env, mallory, SECRETS) == "denied"
+    bare = known("hardened", OPEN)
+    assert may(env, bare, EVERYTHING) == "allowed"
+
+
+def test_configuration_about_anonymous_callers_alone_knows_no_tokens() -> None:
+    text = "{apiVersion: apiserver.config.k8s.io/v1, kind: AuthenticationConfiguration}"
+    unit = Flag("master", UNIT, "authentication-config", FILE)
+    env = read_environment("hardened", [unit, Whole("master", FILE, text)])
+    apiserver = env.component("kube-apiserver@master")
+    held = env.credential("kubelet", "worker1")
+    assert held is not None
+    token = replace(held, kind="token", signed_by="", common_name="")
+    assert may(env, authenticated_as(apiserver, env, token), SECRETS) == "denied"
+    read = known("hardened", [])
+    assert read.user
+
+
+# -- prefixes, for every name ----------------------------------------------------------------
+
+PREFIXES = st.text("-:#/abosystem", max_size=9)
+NAMES = st.text("-:abmrosyste ", min_size=1, max_size=16) | st.sampled_from(
+    [MASTERS, "system:kube-scheduler", "em:masters", "stem:masters", ":masters"]
+)
+
+
+@given(PREFIXES, NAMES)
+def test_prefix_that_is_called_safe_keeps_every_name_from_the_clusters(
+    prefix: str, name: str
+) -> None:
+    mapping = ClaimMapping("sub", prefix, "", Source("authn.yaml", 1, ""))
+    if f"{prefix}{name}".startswith("system:"):
+        assert unprefixed(mapping)
+
+
+@given(PREFIXES)
+def test_prefix_that_is_called_unsafe_lets_some_name_be_one_of_the_clusters(prefix: str) -> None:
+    mapping = ClaimMapping("sub", prefix, "", Source("authn.yaml", 1, ""))
+    if unprefixed(mapping):
+        rest = "system:".removeprefix(prefix) if "system:".startswith(prefix) else ""
+        assert f"{prefix}{rest}x".startswith("system:")
+
+
+# -- the model --------------------------------------------------------------------------------
+
+KEYS = "kube-apiserver@master -> canaille@idp:8443"
+
+
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+def test_channels_to_the_provider_have_their_claims(mode: str) -> None:
+    found = {it.id: it for it in read_model(f"oidc-{mode}").channels if "canaille" in it.id}
+    assert set(found) == {KEYS, "anyone@network -> canaille@idp:8443"}
+    for it in found.values():
+        assert (it.encryption.value, it.client_authentication.value) == ("tls1.2", "required")
+        assert it.encryption.source.path.endswith("canaille.toml")
+    trust = found[KEYS].server_authentication
+    assert (trust.value, trust.detail) == ("verified", "by /etc/kubernetes/pki/oidc-ca.crt")
+    assert found["anyone@network -> canaille@idp:8443"].server_authentication.value == "unverified"
+
+
+@pytest.mark.parametrize(
+    ("mode", "edits", "expected"),
+    [
+        ("oidc-insecure", [], "unprefixed"),
+        ("oidc-insecure", flags(groups_prefix="x:"), "unprefixed"),
+        ("oidc-insecure", flags(groups_prefix="x:", username_prefix="x:"), "prefixed"),
+        ("oidc-insecure", flags(groups_prefix="x:", username_prefix=None), "prefixed"),
+        ("oidc-insecure", flags(groups_claim=None, username_prefix=None), "prefixed"),
+        ("oidc-hardened", [], "prefixed"),
+        ("oidc-hardened", OPEN, "unprefixed"),
+        ("oidc-hardened", [*OPEN, file("userValidationRules", [USER_RULE])], "unprefixed"),
+        (
+            "oidc-hardened",
+            [*OPEN, file("userValidationRules", [USER_RULE, GROUP_RULE])],
+            "prefixed",
+        ),
+        ("insecure", [], None),
+    ],
+)
+def test_apiserver_claims_whether_names_may_collide(
+    mode: str, edits: list[Edit], expected: str | None
+) -> None:
+    model = read_model(read_environment(mode, edits))
+    claim = model.component("kube-apiserver@master").claim("names of ID tokens")
+    assert (claim and claim.value) == expected
