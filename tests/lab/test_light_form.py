@@ -61,15 +61,18 @@ def test_folder_and_light_mode_need_no_engine(monkeypatch: pytest.MonkeyPatch) -
     assert mode_that_is_up("light-hardened", "p01") == "light-hardened"
 
 
-def test_every_mode_has_one_light_form() -> None:
+def test_insecure_and_hardened_have_a_light_form() -> None:
     folders = {path.parent.name for path in environments_dir().glob("*/environment.yaml")}
     assert {mode: light_form(mode) for mode in folders} == {
         "insecure": "light-insecure",
         "hardened": "light-hardened",
         "light-insecure": "",
         "light-hardened": "",
+        "oidc-insecure": "",
+        "oidc-hardened": "",
     }
-    assert {full_form(mode) for mode in folders} == {"insecure", "hardened"}
+    of_their_own = {"insecure", "hardened", "oidc-insecure", "oidc-hardened"}
+    assert {full_form(mode) for mode in folders} == of_their_own
     assert full_form("light-house") == "light-house"
 
 
