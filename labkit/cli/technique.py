@@ -38,7 +38,7 @@ def show(
         f"{', '.join(found.cwe)}"
     )
     if found.machines:
-        typer.echo(f"needs: {', '.join(found.machines)}; it does not apply to a light lab")
+        typer.echo(f"needs: {', '.join(found.machines)}; does not apply to a lab without")
     typer.echo(f"gives: {', '.join(map(str, found.grants)) or 'no new foothold'}")
     for mode in found.modes:
         model = read_model(read_environment(mode))

@@ -116,7 +116,7 @@ def claims_of(env: Environment, it: Component) -> tuple[tuple[str, Claim], ...]:
 
 
 def names_of_id_tokens(env: Environment, apiserver: Component) -> Iterator[Claim]:
-    """Yield whether names of an OpenID provider may be names of the cluster; nothing without one.
+    """Yield whether names of OpenID providers may be names of the cluster; nothing without one.
 
     Examples
     --------
@@ -125,10 +125,14 @@ def names_of_id_tokens(env: Environment, apiserver: Component) -> Iterator[Claim
     >>> [it.value for it in names_of_id_tokens(env, env.component("kube-apiserver@master"))]
     ['prefixed']
     """
-    known = id_token_authenticators(env, apiserver) or ()
+    known = id_token_authenticators(env, apiserver)
+    if known is None:
+        source = (apiserver.given("authentication-config") or apiserver).source
+        yield Claim("unknown", "whose ID tokens it accepts could not be read", source)
+        return
     found = [claim for claim in map(collides, known) if claim is not None]
     if found:
-        yield found[0]
+        yield min(found, key=lambda claim: claim.value == "unknown")
     elif known:
         yield Claim("prefixed", "its names are not those of the cluster", known[0].source)
 

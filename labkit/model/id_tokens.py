@@ -242,6 +242,8 @@ def _nobody(claim: Claim) -> Caller:
 def collides(it: JwtAuthenticator) -> Claim | None:
     """Return the claim that a provider's names may be names of the cluster, or None.
 
+    It is unknown where an expression in CEL makes the names, and no rule keeps the reserved ones.
+
     Examples
     --------
     >>> from labkit.cluster import read_environment
@@ -251,13 +253,17 @@ def collides(it: JwtAuthenticator) -> Claim | None:
     """
     names = {"groups": it.groups, "users": it.username}
     rules = {"groups": GROUP_RULE, "users": USER_RULE}
+    doubt = None
     for what, mapping in names.items():
-        if mapping is None or mapping.expression or not unprefixed(mapping):
+        if mapping is None or not (mapping.expression or unprefixed(mapping)):
             continue
         kept = (rules[what].fullmatch(rule.expression.strip()) for rule in it.user_rules)
-        if not any(rule and RESERVED.startswith(rule["prefix"]) for rule in kept):
+        if any(rule and RESERVED.startswith(rule["prefix"]) for rule in kept):
+            continue
+        if not mapping.expression:
             return Claim("unprefixed", f"its {what} have no prefix", mapping.source)
-    return None
+        doubt = doubt or _cel(mapping.source)
+    return doubt
 
 
 def unprefixed(mapping: ClaimMapping) -> bool:

@@ -18,7 +18,7 @@ from labkit.lab.provider import log_in, required_provider
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
 from labkit.model.decision import EVERYTHING, MASTERS
-from labkit.model.id_tokens import caller_by_id_token, id_token_authenticators
+from labkit.model.id_tokens import caller_by_id_token, collides, id_token_authenticators
 from labkit.model.providers import provider_of
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
@@ -65,7 +65,10 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     env = model.environment
     apiserver, provider = apiserver_of(env), provider_of(env)
     if provider is None or provider.client is None:
-        return Prediction(False, (f"no OpenID provider: {apiserver.source}",))
+        accepted = id_token_authenticators(env, apiserver)
+        if accepted is None or any(map(collides, accepted)):
+            return Prediction(None, ("what a provider's accounts may do is not known",))
+        return Prediction(False, (f"no provider names groups of the cluster: {apiserver.source}",))
     claims = {"aud": [provider.client.name], "sub": ATTACKER, "groups": [GROUP]}
     caller = caller_by_id_token(env, apiserver, provider.issuer.value, claims)
     if MASTERS not in caller.groups:

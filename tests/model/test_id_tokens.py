@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit import read_environment
+from labkit import controls, find_threats, read_environment, techniques
 from labkit.cluster import Environment
 from labkit.cluster.edits import Edit, Flag, Key, Whole
 from labkit.cluster.oidc import ClaimMapping
@@ -243,6 +243,9 @@ def test_channels_to_the_provider_have_their_claims(mode: str) -> None:
     assert found["anyone@network -> canaille@idp:8443"].server_authentication.value == "unverified"
 
 
+GROUPS_BY_CEL = file("claimMappings.groups", {"expression": "claims.groups"})
+
+
 @pytest.mark.parametrize(
     ("mode", "edits", "expected"),
     [
@@ -259,6 +262,16 @@ def test_channels_to_the_provider_have_their_claims(mode: str) -> None:
             [*OPEN, file("userValidationRules", [USER_RULE, GROUP_RULE])],
             "prefixed",
         ),
+        # the expression may give any name; the rules look at the names that it gave
+        ("oidc-hardened", [GROUPS_BY_CEL], "unknown"),
+        (
+            "oidc-hardened",
+            [file("claimMappings.username", {"expression": "claims.sub"})],
+            "unknown",
+        ),
+        ("oidc-hardened", [*OPEN, GROUPS_BY_CEL], "unprefixed"),  # of the users
+        ("oidc-hardened", [GROUPS_BY_CEL, file("userValidationRules", [GROUP_RULE])], "prefixed"),
+        ("oidc-hardened", [GROUPS_BY_CEL, file("userValidationRules", [USER_RULE])], "unknown"),
         ("insecure", [], None),
     ],
 )
@@ -268,3 +281,50 @@ def test_apiserver_claims_whether_names_may_collide(
     model = read_model(read_environment(mode, edits))
     claim = model.component("kube-apiserver@master").claim("names of ID tokens")
     assert (claim and claim.value) == expected
+
+
+def without_its_file() -> Environment:
+    """Return an environment whose AuthenticationConfiguration was not copied."""
+    env = read_environment("oidc-hardened")
+    files = replace(env.apiserver_files, authentication={})
+    return replace(env, apiserver_files=files)
+
+
+def test_configuration_that_was_not_read_leaves_the_names_unknown() -> None:
+    model = read_model(without_its_file())
+    claim = model.component("kube-apiserver@master").claim("names of ID tokens")
+    assert claim is not None
+    assert (claim.value, claim.source.path.endswith(UNIT)) == ("unknown", True)
+    (threat,) = (it for it in find_threats(model) if it.rule == "colliding-names")
+    assert threat.state == "unknown"
+
+
+@pytest.mark.parametrize("edits", [[GROUPS_BY_CEL], OPEN])
+def test_control_is_not_in_place_where_names_are_unknown_or_open(edits: list[Edit]) -> None:
+    control = controls["oidc-prefix"]
+    assert control.holds(read_model("oidc-hardened"))
+    assert not control.holds(read_model(read_environment("oidc-hardened", edits)))
+    assert not control.holds(read_model(without_its_file()))
+
+
+EXTERNAL = [
+    Flag("master", UNIT, "oidc-issuer-url", "https://accounts.example"),
+    Flag("master", UNIT, "oidc-client-id", "kubernetes"),
+    Flag("master", UNIT, "oidc-groups-claim", "groups"),
+]
+
+
+@pytest.mark.parametrize(
+    ("edits", "expected"),
+    [
+        ([], False),  # no ID tokens at all
+        (EXTERNAL, None),  # nobody read what its accounts may do
+        ([*EXTERNAL, Flag("master", UNIT, "oidc-groups-prefix", "x:")], False),
+    ],
+)
+def test_provider_outside_is_no_refusal_without_a_prefix(
+    edits: list[Edit], expected: bool | None
+) -> None:
+    model = read_model(read_environment("insecure", edits))
+    technique = techniques["oidc-group-collision"]
+    assert technique.predict(model, technique.footholds[0]).succeeds is expected
