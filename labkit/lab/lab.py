@@ -182,7 +182,7 @@ class Lab(RunningLab):
             step("apiserver", self._wait_for_apiserver)
             step("manifests", lambda: bootstrap.apply_manifests(self._master, self.environment))
             # first the units: if one cannot start, that is why nodes or pods are missing
-            step("units", lambda: bootstrap.wait_for_all_units(self._containers, self.environment))
+            step("units", self.wait_for_units)
             step("workloads", lambda: bootstrap.wait_for_workloads(self._master, self.environment))
             step("keep", self._keep)
             reached = "".join(f"{address}\n" for address in self._reached.result())
@@ -484,7 +484,7 @@ class Lab(RunningLab):
             self._forget()
             with self.reporter.step(f"{self.mode}: repair {'; '.join(repaired)}"):
                 if wait:
-                    bootstrap.wait_for_all_units(self._containers, self.environment)
+                    self.wait_for_units()
                     bootstrap.wait_for_etcd(self._first("etcd"))
                     self._wait_for_apiserver()
                 if self._has(KEPT) and not self._has(READY):
@@ -538,6 +538,18 @@ class Lab(RunningLab):
         """
         self._wait_for_apiserver()
         bootstrap.wait_for_workloads(self._master, self.environment)
+
+    def wait_for_units(self) -> None:
+        """Wait until every unit is active and listens, as one that was just restarted may not yet.
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        StartTimeout
+            A unit is not active in time.
+        """
+        bootstrap.wait_for_all_units(self._containers, self.environment)
 
     def status(self) -> LabStatus:
         """Return the state of the lab and of its machines.

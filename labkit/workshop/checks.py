@@ -117,19 +117,29 @@ def _ways_out(lab: EditedLab, status: LabStatus) -> list[str]:
 def _look_again(
     lab: EditedLab, attempts: Sequence[Attempt], keep: Sequence[str], demand: Mapping[str, str]
 ) -> Outcome:
-    """Look at a lab, and once more if one of its components was just starting."""
+    """Look at a lab, and once more if it gave no clear answer: a component may just start.
+
+    systemd calls a unit active before the program listens, so even a ready lab may refuse a
+    connection.
+    """
     with lab.exclusive("check"):
         try:
             found = _look(lab, attempts, keep, demand)
-            if found.state not in ("unclear", "client-broken") or not lab.status().may_recover:
+            if found.state not in ("unclear", "client-broken") or not _may_be_starting(lab):
                 return found
         except (ConfigError, LabBusy):
             raise
         except LabkitError:
-            if not lab.status().may_recover:
+            if not _may_be_starting(lab):
                 raise
     with lab.exclusive("check"):  # which waits until the lab is ready
+        lab.wait_for_units()
         return _look(lab, attempts, keep, demand)
+
+
+def _may_be_starting(lab: EditedLab) -> bool:
+    status = lab.status()
+    return status.state == "ready" or status.may_recover
 
 
 def _look(

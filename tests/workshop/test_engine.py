@@ -141,6 +141,8 @@ class FakeLab:
 
     def recover(self) -> None: ...
 
+    def wait_for_units(self) -> None: ...
+
     def status(self) -> LabStatus:
         return self._status
 
@@ -235,29 +237,36 @@ def test_broken_lab_is_offered_the_reset_of_a_machine_and_its_own(
     assert [line for line in commands if line.startswith("%lab")] == ways
 
 
+@pytest.mark.parametrize("state", ["broken", "ready"])
 @pytest.mark.parametrize("first", ["unclear", "client-broken", CommandFailed("6443: refused")])
 def test_lab_that_was_just_starting_is_looked_at_again(
-    monkeypatch: pytest.MonkeyPatch, first: str | Exception
+    monkeypatch: pytest.MonkeyPatch, first: str | Exception, state: str
 ) -> None:
-    looks = [first, "solved"]
+    done: list[str] = []
 
     def look_once(*_: object) -> Outcome:
-        seen = looks.pop(0)
-        if isinstance(seen, Exception):
-            raise seen
-        return Outcome(seen, ())
+        done.append("look")
+        if len(done) > 1:
+            return Outcome("solved", ())
+        if isinstance(first, Exception):
+            raise first
+        return Outcome(first, ())
 
     monkeypatch.setattr(checks, "_look", look_once)
-    starting: Any = FakeLab("broken")
+    starting: Any = FakeLab(state)
+    monkeypatch.setattr(starting, "wait_for_units", lambda: done.append("wait"))
     assert checks.hardened_state(starting, [], []).solved
-    assert not looks
+    assert done == ["look", "wait", "look"]
 
 
-def test_lab_that_runs_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = [Outcome("client-broken", ()), Outcome("solved", ())]
+@pytest.mark.parametrize(("state", "found"), [("stopped", "unclear"), ("ready", "open")])
+def test_clear_answer_or_stopped_lab_is_looked_at_once(
+    monkeypatch: pytest.MonkeyPatch, state: str, found: str
+) -> None:
+    looks = [Outcome(found, ()), Outcome("solved", ())]
     monkeypatch.setattr(checks, "_look", lambda *_: looks.pop(0))
-    running: Any = FakeLab("ready")
-    assert checks.hardened_state(running, [], []).state == "client-broken"
+    lab: Any = FakeLab(state)
+    assert checks.hardened_state(lab, [], []).state == found
 
 
 def test_failure_of_a_lab_that_runs_is_unclear() -> None:
