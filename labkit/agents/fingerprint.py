@@ -15,6 +15,7 @@ The result is ``{section: {item: value}}``. These rules leave out what a machine
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,21 +23,14 @@ import re
 import socket
 import stat
 import subprocess
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from labkit.agents._clean_files import CHANGING, FOLDERS, names
+
 Section = dict[str, str]
-#: The folders whose files are compared, and the patterns of the files elsewhere.
-FOLDERS = ("etc", "root", "home", "tmp", "usr/local", "var/lib/labkit")
+#: The files elsewhere that are compared.
 PATTERNS = ("run/labkit*", "run/systemd/system/*", "var/log/labkit*", "dev/shm/*")
-#: Docker mounts the first three, flanneld's unit writes the fourth, systemd the fifth. The others
-#: are labkit's own records; the secrets of an interrupted change are not among them.
-CHANGING = re.compile(
-    r"^/(etc/(hosts|hostname|resolv\.conf|cni(/.*)?|mtab)"
-    r"|tmp/systemd-private-.*|tmp/\.\w+-unix|run/labkit-(ready|wait\..*)"
-    r"|var/lib/labkit/(since(\.new)?|edits\.json(\.new)?|etcd-users|fingerprint\.json|etc\.tar|etcd-keys\.json|pending|workshop(/.*)?))$"
-)
 #: The socket of the machine's own Docker Engine.
 ENGINE = "/run/docker.sock"
 #: Bytes from which only the size of a file counts.
@@ -186,25 +180,13 @@ def neighbours() -> Section:
 
 def files(root: Path = Path("/")) -> Section:
     """Return the mode, owner and hash of each file, and the target of each link."""
-    found, start = {}, len(str(root).rstrip("/"))
-    for path in (*walk(root / it for it in FOLDERS), *(p for q in PATTERNS for p in root.glob(q))):
-        name = str(path)[start:]
-        if not CHANGING.match(name):
-            try:
-                found[name] = described(path)
-            except FileNotFoundError:
-                continue
+    elsewhere = (str(it.relative_to(root)) for each in PATTERNS for it in root.glob(each))
+    every = (*names(root, FOLDERS), *(it for it in elsewhere if not CHANGING.match(it)))
+    found = {}
+    for name in every:
+        with contextlib.suppress(FileNotFoundError):
+            found[f"/{name}"] = described(root / name)
     return found
-
-
-def walk(folders: Iterable[Path]) -> Iterator[Path]:
-    """Yield everything below some folders, and the folders themselves."""
-    for folder in folders:
-        if folder.is_dir():
-            yield folder
-            for here, inner, names in os.walk(folder):
-                inner[:] = [each for each in inner if not CHANGING.match(f"{here}/{each}")]
-                yield from (Path(here) / each for each in (*inner, *names))
 
 
 def described(path: Path) -> str:

@@ -1,8 +1,9 @@
-"""Save a copy of a machine's /etc, or restore it and restart the units that changed since.
+"""Save a copy of a machine's files, or restore them and restart the units that changed since.
 
-``save`` writes the copy; ``restore UNIT...`` puts it back. Files that are not in the copy are
-deleted, drop-ins above all. A unit that did not change since the copy keeps running. A file whose
-content was changed and changed back counts as unchanged.
+``save`` writes the copy; ``restore UNIT...`` puts it back: /etc, and what people may leave in
+/root, /home and /tmp. Files that came since are deleted, also among the programs in /usr/local,
+which are too large for a copy. A unit that did not change since the copy keeps running, unless a
+file in /etc did. A file whose content was changed and changed back counts as unchanged.
 
 A restore that is killed leaves no machine without its files: it ends what it began with them, and
 the next one waits for that.
@@ -17,15 +18,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-#: Docker mounts these files, and flanneld's unit writes the folder below.
-MOUNTED = ("etc/hosts", "etc/hostname", "etc/resolv.conf")
-WRITTEN_BY_FLANNELD = "etc/cni"
-#: Folders below /etc that are emptied before the copy is put back, which deletes added files.
+from labkit.agents._clean_files import PROGRAMS, names
+
+CONFIGURATION = "etc"
+#: Where people work who have a terminal on the machine.
+OTHERS = ("root", "home", "tmp")
+#: Folders below /etc that are emptied before the copy is put back: a folder may be a file now.
 OURS = ("systemd/system", "kubernetes", "etcd", "flannel", "containerd", "docker")
 SOCKETS = ("run/docker.sock", "run/containerd/containerd.sock")
 DOCKER = "run/docker.sock"
@@ -76,12 +78,15 @@ class Machine:
         self.root = root
         kept = root / "var/lib/labkit"
         self.archive, self.sockets, self.since = kept / "etc.tar", kept / "sockets", kept / "since"
+        self.copied, self.programs = kept / "names", kept / "programs"
 
     def save(self) -> None:
-        """Save /etc, the owners and modes of the sockets, and the time."""
+        """Save the files, the owners and modes of the sockets, and the time."""
         self.archive.parent.mkdir(parents=True, exist_ok=True)
-        excluded = [f"--exclude={path}" for path in (*MOUNTED, WRITTEN_BY_FLANNELD)]
-        output("tar", "-C", self.root, "-cf", self.archive, *excluded, "etc")
+        self.copied.write_bytes(listed(names(self.root, (CONFIGURATION, *OTHERS))))
+        self.programs.write_bytes(listed(names(self.root, [PROGRAMS])))
+        how = ("--no-recursion", "--null", "--verbatim-files-from", f"--files-from={self.copied}")
+        output("tar", "-C", self.root, "-cf", self.archive, *how)
         sockets = [self.root / name for name in SOCKETS]
         lines = [
             f"{path.stat().st_mode & 0o7777:o} {path.owner()}:{path.group()} {path}\n"
@@ -112,12 +117,15 @@ class Machine:
 
     def _restore(self, units: Sequence[str]) -> None:
         since = self.marked()
-        if self.touched() and self.differs():
+        if self.differs(*OTHERS, PROGRAMS):
+            with whole():
+                self.put_back(*OTHERS, PROGRAMS)
+        if self.differs(CONFIGURATION) or any((self.root / RUNTIME_UNITS).iterdir()):
             # written down, so that the next restore restarts the units if this one is killed
             since = 0
             self.mark(since)
             with whole():
-                self.put_back()
+                self.put_back_configuration()
         output("systemctl", "reset-failed")
         if stale := started_after(since, units) if units else []:
             # A unit may fail until another machine is restored. systemd starts it again.
@@ -131,43 +139,48 @@ class Machine:
                 Path(path).chmod(int(mode, 8))
         if (self.root / DOCKER).is_socket():
             self.remove_containers()
-        # last: if this program is killed before, the next restore compares again
-        os.utime(self.archive)
         self.mark(time.monotonic())
 
-    def touched(self) -> bool:
-        """Say whether a file's content, owner or mode was set since the last save or restore."""
-        folders = [self.root / "etc", self.root / RUNTIME_UNITS]
-        pattern = f"{self.root / WRITTEN_BY_FLANNELD}*"
-        tests: list[str | Path] = ["-xdev", "-cnewer", self.archive, "-not", "-path", pattern]
-        for folder in folders:
-            tests += ["-not", "-path", folder]
-        return bool(output("find", *folders, *tests, "-print", "-quit", check=False))
+    def kept(self) -> set[str]:
+        """Return the paths of the files and folders that were saved, without the leading slash."""
+        every = (file.read_bytes().split(b"\0") for file in (self.copied, self.programs))
+        return {os.fsdecode(name) for found in every for name in found if name}
 
-    def differs(self) -> bool:
-        """Say whether the files differ from the copy, in content or in number."""
-        if any((self.root / RUNTIME_UNITS).iterdir()):
+    def came(self, *folders: str) -> list[str]:
+        """Return the paths of the files and folders that were not saved, the deepest first."""
+        return sorted(set(names(self.root, folders)) - self.kept(), reverse=True)
+
+    def differs(self, *folders: str) -> bool:
+        """Say whether files of the folders differ from the copy, in content or in number."""
+        if self.came(*folders):
             return True
-        compared = output("tar", "-C", self.root, "--compare", "-f", self.archive, check=False)
-        if any(not line.endswith("Mod time differs") for line in compared.splitlines()):
-            return True
-        with tarfile.open(self.archive) as archive:
-            kept = set(archive.getnames())
-        return bool(set(self.names()) - kept - set(MOUNTED))
+        members = self.in_copy(folders)
+        if not members:
+            return False
+        argv = ("--compare", f"--file={self.archive}", *members)
+        compared = output("tar", "-C", self.root, *argv, check=False).splitlines()
+        return any(not line.endswith("Mod time differs") for line in compared)
 
-    def names(self) -> list[str]:
-        """Return the paths of all files and folders below /etc, without the leading slash."""
-        argv = ["find", "etc", "-xdev", "-path", WRITTEN_BY_FLANNELD, "-prune", "-o", "-print0"]
-        found = subprocess.run(argv, cwd=self.root, check=True, stdout=subprocess.PIPE)
-        return [os.fsdecode(name) for name in found.stdout.split(b"\0") if name]
+    def in_copy(self, folders: Sequence[str]) -> list[str]:
+        """Return the folders that the copy has."""
+        return [name for name in folders if name != PROGRAMS and name in self.kept()]
 
-    def put_back(self) -> None:
-        """Replace the present files by the copy."""
-        for folder in (self.root / "etc" / name for name in OURS):
+    def put_back(self, *folders: str) -> None:
+        """Delete what came to the folders, and replace what they have by the copy."""
+        for path in (self.root / name for name in self.came(*folders)):
+            # what is not compared may lie in a folder, or a file system
+            with contextlib.suppress(OSError):
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        if members := self.in_copy(folders):
+            output("tar", "-C", self.root, "-xpf", self.archive, *members)
+
+    def put_back_configuration(self) -> None:
+        """Replace the present configuration by the copy, and have systemd read it."""
+        for folder in (self.root / CONFIGURATION / name for name in OURS):
             if folder.exists():
                 shutil.rmtree(folder)
         output("find", self.root / RUNTIME_UNITS, "-mindepth", "1", "-delete")
-        output("tar", "-C", self.root, "-xpf", self.archive)
+        self.put_back(CONFIGURATION)
         output("systemctl", "daemon-reload")
         rules = sorted((self.root / "etc/tmpfiles.d").glob("*.conf"))
         output("systemd-tmpfiles", "--create", *rules)
@@ -177,6 +190,11 @@ class Machine:
         docker = ("docker", f"--host=unix://{self.root / DOCKER}")
         if identifiers := output(*docker, "ps", "--all", "--quiet").split():
             output(*docker, "rm", "--force", *identifiers)
+
+
+def listed(paths: Iterable[str]) -> bytes:
+    """Return paths as tar reads them from a file."""
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
 
 
 def started_after(since: float, units: Sequence[str]) -> list[str]:

