@@ -106,6 +106,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # a shell's background jobs ignore it, and so would the commands that tests interrupt
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collectstart(collector: Any) -> None:
