@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labkit.lab.lab import Lab
     from labkit.lab.progress import Reporter
 
-__all__ = ["Leftover", "find", "find_all", "require_workshop"]
+__all__ = ["Leftover", "find", "find_all", "modes_of", "require_workshop"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,32 @@ class Leftover:
         if self.workshop:
             require_workshop(*lab, self.workshop)
         return remove_lab(*lab) + lock.remove_keeper(*lab)
+
+
+def modes_of(name: str) -> list[str]:
+    """Return the modes in which a lab is on the engine, also one that lost its machines.
+
+    Parameters
+    ----------
+    name : str
+        The lab's name.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+
+    Raises
+    ------
+    EngineError
+        Docker Engine does not answer.
+
+    Examples
+    --------
+    >>> modes_of("default")  # doctest: +SKIP
+    ['light-insecure']
+    """
+    return [mode for each, mode in find_labs(connect()) if each == name]
 
 
 def require_workshop(client: docker.DockerClient, name: str, mode: str, workshop: str) -> None:

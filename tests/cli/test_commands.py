@@ -84,6 +84,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeLab]:
     FakeLab.output = OUTPUT
     monkeypatch.setattr("labkit.lab.Lab", FakeLab)
     monkeypatch.setattr("labkit.lab.images.ensure_node_image", lambda *_: "labkit/node:0")
+    monkeypatch.setattr("labkit.lab.removal.connect", lambda *_: None)
+    monkeypatch.setattr("labkit.lab.removal.find_labs", lambda *_: [])
     monkeypatch.delenv("LABKIT_NAME", raising=False)
     monkeypatch.delenv("LABKIT_MODE", raising=False)
     return FakeLab
@@ -320,6 +322,18 @@ def test_down_needs_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     removed.clear()
     assert run("down", "--all").exit_code == 0
     assert removed == labs
+
+
+@pytest.mark.parametrize("options", [(), ("--mode", "insecure"), ("--name", "x")])
+def test_down_names_what_is_left_of_the_lab(
+    options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labs = [("default", "light-insecure"), ("other", "light-hardened")]
+    monkeypatch.setattr("labkit.lab.removal.find_labs", lambda *_: labs)
+    said = run("down", *options).stderr
+    command = "labkit down --name default --mode light-insecure"
+    assert (f"default (light-insecure) is still there; next: {command}" in said) == (not options)
+    assert "light-hardened" not in said
 
 
 def test_down_all_takes_no_name_and_no_mode() -> None:
