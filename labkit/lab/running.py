@@ -315,6 +315,38 @@ class RunningLab:
         """The name of the lab's master."""
         return self._master_name
 
+    def machines(self, role: str) -> tuple[str, ...]:
+        """Return the names of the machines that do the same work.
+
+        Parameters
+        ----------
+        role : str
+            "master", "worker", "etcd" or "attacker", or another role of the lab's topology.
+
+        Returns
+        -------
+        tuple of str
+            In the order of the topology; a light lab has one of each role.
+
+        Raises
+        ------
+        ConfigError
+            No machine of the lab has the role.
+
+        Examples
+        --------
+        >>> from labkit.lab import Lab
+        >>> Lab("insecure").machines("worker")  # doctest: +SKIP
+        ('worker1', 'worker2')
+        """
+        found = tuple(node.name for node in self._plain.nodes if node.role == role)
+        if not found:
+            roles = ", ".join(dict.fromkeys(node.role for node in self._plain.nodes))
+            raise ConfigError(
+                f"{self.mode} has no machine of role {role!r}", hint=f"roles: {roles}"
+            )
+        return found
+
     @property
     def addresses(self) -> dict[str, str]:
         """The present address of each running machine by name, as the engine reports it."""
@@ -339,7 +371,7 @@ class RunningLab:
         return self.container(self._master_name)
 
     def _first(self, role: str) -> Container:
-        return self.container(next(n.name for n in self.environment.nodes if n.role == role))
+        return self.container(self.machines(role)[0])
 
     def _forget(self) -> None:
         for name in ("_containers", "environment"):

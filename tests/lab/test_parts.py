@@ -136,3 +136,18 @@ def test_engine_error_is_explained(said: str, kind: type, word: str) -> None:
 def test_malformed_lab_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="not a valid name for a lab"):
         Lab("insecure", name=name)
+
+
+@pytest.mark.parametrize(
+    ("mode", "workers", "members"), [("insecure", 2, 3), ("light-insecure", 1, 1)]
+)
+def test_machines_of_a_role_are_those_of_the_topology(
+    mode: str, workers: int, members: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labkit.lab.running.connect", lambda _: None)
+    lab = Lab(mode)
+    assert lab.machines("worker") == tuple(f"worker{n + 1}" for n in range(workers))
+    assert lab.machines("etcd") == tuple(f"etcd{n + 1}" for n in range(members))
+    with pytest.raises(ConfigError, match="no machine of role 'workers'") as refused:
+        lab.machines("workers")
+    assert refused.value.hint == "roles: etcd, master, worker, attacker"

@@ -33,7 +33,7 @@ WRITE = """for worker in {}:
 """
 RESTART = """    insecure.exec(worker, ["systemctl", "restart", "kube-proxy"])
 """
-ALL = '("worker1", "worker2")'
+ALL = 'insecure.machines("worker")'
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
@@ -59,7 +59,7 @@ server that only pretends to be the apiserver. kube-proxy must still work. Its c
 machine already: look below `/etc/kubernetes/pki`.
 """,
     hints=(
-        Hint("There are two workers.", "uneven"),
+        Hint("Is it the same on every worker?", "uneven"),
         Hint("kube-proxy reads its kubeconfig when it starts.", "unclear"),
         Hint("TLS without verification: any server with any certificate would do.", "weak"),
         Hint("labkit logs worker1 kube-proxy --mode insecure", "does-not-run"),

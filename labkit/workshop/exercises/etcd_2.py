@@ -17,7 +17,7 @@ RESTART = """    insecure.exec(member, ["systemctl", "daemon-reload"])
 START = """unit = "/etc/systemd/system/etcd.service"
 for member in {}:
 """
-ALL = '("etcd1", "etcd2", "etcd3")'
+ALL = 'insecure.machines("etcd")'
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:

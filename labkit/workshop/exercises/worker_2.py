@@ -17,7 +17,7 @@ ANONYMOUS = SED.format("s/anonymous: .*/anonymous: {enabled: false}/")
 READ_ONLY = SED.format("s/readOnlyPort: .*/readOnlyPort: 0/")
 RESTART = """    insecure.exec(worker, ["systemctl", "restart", "kubelet"])
 """
-ALL = '("worker1", "worker2")'
+ALL = 'insecure.machines("worker")'
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
@@ -45,7 +45,7 @@ read-only port is closed. `kubectl exec` and `kubectl logs` must still work: the
 certificate for its calls to the kubelet.
 """,
     hints=(
-        Hint("There are two workers.", "uneven"),
+        Hint("Is it the same on every worker?", "uneven"),
         Hint("The kubelet reads its configuration when it starts.", "not-restarted"),
         Hint(
             "labkit logs worker1 kubelet --mode insecure says why it does not run.", "does-not-run"
