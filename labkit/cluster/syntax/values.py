@@ -61,7 +61,7 @@ def mapping(value: Any, *keys: str) -> dict[str, Any]:
     >>> mapping({"labels": None}, "labels")
     {}
     """
-    found = at(value, *keys)
+    found = value.get(keys[0]) if len(keys) == 1 and type(value) is dict else at(value, *keys)
     if found is None:
         return {}
     if not isinstance(found, dict):
@@ -91,7 +91,7 @@ def sequence(value: Any, *keys: str) -> list[Any]:
     >>> sequence({"rules": [1]}, "rules")
     [1]
     """
-    found = at(value, *keys)
+    found = value.get(keys[0]) if len(keys) == 1 and type(value) is dict else at(value, *keys)
     if found is None:
         return []
     if not isinstance(found, list):
@@ -121,7 +121,12 @@ def text_of(value: Any, *keys: str) -> str:
     >>> text_of({"metadata": {"name": "web"}}, "metadata", "name")
     'web'
     """
-    found = at(value, *keys)
+    found = value
+    for key in keys:  # as in at, without its call: a dump has a million texts
+        if type(found) is not dict:
+            found = at(value, *keys)
+            break
+        found = found.get(key)
     if found is None:
         return ""
     if not isinstance(found, str):
