@@ -31,13 +31,14 @@ from labkit.errors import ConfigError
 from labkit.model import Foothold
 from labkit.model.admission_hooks import labels_of
 from labkit.model.admission_plugins import unread_flags
+from labkit.model.authorization import apiserver_authorization
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.decision import (
     ALLOWED,
     EVERYTHING,
     UNKNOWN,
     Action,
-    Decision,
+    Caller,
     authorizers,
     decide,
     member_of,
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 __all__ = ["account_steps", "as_dump", "assumed_accounts"]
 
 AUTHENTICATED, ACCOUNTS = "system:authenticated", "system:serviceaccounts"
+#: The namespace of the controllers' accounts.
+CONTROLLERS = "kube-system"
 READ_SECRETS = Action("list", "secrets")
 #: The keys under which a workload has the template of its pods.
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -118,15 +121,17 @@ def _doubtful_steps(model: Model, env: Environment) -> Iterator[Step]:
     for it in env.components:
         if it.kind != "kube-apiserver":
             continue
-        account_of_pod = decide(env, it, member_of(AUTHENTICATED, ACCOUNTS), EVERYTHING)
-        if account_of_pod.value == UNKNOWN:
-            yield _doubtful(account_of_pod, POD, "a pod's account")
+        yield from _doubtful(env, it, member_of(AUTHENTICATED, ACCOUNTS), POD, "a pod's account")
+        nobody = authenticated_as(it, env, None)
+        if nobody.user and apiserver_authorization(env, it).value == "enforced":
+            # of an unknown claim, the channel of anyone says it
+            yield from _doubtful(env, it, nobody, CALLS, "a caller without a credential")
         names = {credential.id for credential in model.credentials}
         for held in env.credentials:
             name = f"{held.name}@{held.node}"
-            found = decide(env, it, authenticated_as(it, env, held), EVERYTHING)
-            if found.value == UNKNOWN and name in names:
-                yield _doubtful(found, Foothold("holds", name), held.common_name or held.name)
+            if name in names:
+                caller, who = authenticated_as(it, env, held), held.common_name or held.name
+                yield from _doubtful(env, it, caller, Foothold("holds", name), who)
 
 
 def _steps_of_pods_from_urls(env: Environment) -> Iterator[Step]:
@@ -179,9 +184,20 @@ def _token_steps(env: Environment) -> Iterator[Step]:
                     break
 
 
-def _doubtful(found: Decision, place: Foothold, who: str) -> Step:
-    unknown = f"whether {who} may do everything: {found.claim.detail}"
-    return Step("use-credential", place, (ADMIN,), (found.claim,), unknown=unknown)
+def _doubtful(
+    env: Environment, apiserver: Component, caller: Caller, place: Foothold, who: str
+) -> Iterator[Step]:
+    """Yield the step of a caller who may do everything, or everything beside the controllers.
+
+    Who starts pods in their namespace has their accounts.
+    """
+    for action in (EVERYTHING, replace(EVERYTHING, namespace=CONTROLLERS)):
+        found = decide(env, apiserver, caller, action)
+        if found.value == UNKNOWN:
+            where = f" in {action.namespace}" if action.namespace else ""
+            unknown = f"whether {who} may do everything{where}: {found.claim.detail}"
+            yield Step("use-credential", place, (ADMIN,), (found.claim,), unknown=unknown)
+            return
 
 
 def assumed_accounts(env: Environment) -> Iterator[tuple[Foothold, tuple[str, ...]]]:
