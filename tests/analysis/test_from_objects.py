@@ -37,6 +37,8 @@ def dump_of(*objects: Object) -> Dump:
     builder = Builder("test")
     for item in objects:
         builder.add(item, item["kind"], "dump.json")
+    # those that a test does not name: there are none
+    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
     return builder.finish()
 
 
@@ -51,6 +53,31 @@ def techniques(start: str, goal: str, *objects: Object) -> list[str]:
     graph = attack_graph(object_steps(dump_of(*objects)))
     found = close(graph, parse_foothold(start)).get(parse_foothold(goal), ())
     return [step.name for step in found if step.cost > 0.1]
+
+
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [
+        ((), "closed"),
+        (("ClusterRoleBinding",), "possible"),
+        (("RoleBinding",), "possible"),
+        (("ClusterRoleBinding", "RoleBinding"), "possible"),
+    ],
+)
+@pytest.mark.parametrize("start", ["pod:n/web", "outside the cluster"])
+def test_bindings_that_are_not_in_the_dump_may_give_everything(
+    start: str, lost: tuple[str, ...], expected: str
+) -> None:
+    """Every apiserver with RBAC has bindings of both kinds: the RBAC reference, default roles."""
+    builder = Builder("test")
+    nodes = (node("worker1"), node("cp1", control_plane=True))
+    for item in (*nodes, namespace("kube-system"), pod("n", "web", token=True)):
+        builder.add(item, item["kind"], "dump.json")
+    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"} - set(lost)
+    found = attack_paths(model_of_dump(builder.finish()), start, "admin")
+    assert not found.paths
+    assert ("possible" if found.possible else "closed") == expected
+    assert all(kind in str(found) for kind in lost[:1])
 
 
 KUBE, MODES = "kube-apiserver", "--authorization-mode=Node,RBAC"

@@ -17,6 +17,7 @@ from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.feature_gates import USER_NAMESPACES, Features
 from labkit.cluster.objects.apiservers import Apiserver
 from labkit.cluster.objects.facts import (
+    CONTROLLERS,
     UNREAD,
     Admission,
     ClusterNode,
@@ -55,8 +56,6 @@ if TYPE_CHECKING:
 __all__ = ["account_steps", "as_dump", "assumed_accounts"]
 
 AUTHENTICATED, ACCOUNTS = "system:authenticated", "system:serviceaccounts"
-#: The namespace of the controllers' accounts.
-CONTROLLERS = "kube-system"
 READ_SECRETS = Action("list", "secrets")
 #: The keys under which a workload has the template of its pods.
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -309,8 +308,10 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         namespaces=tuple(
             Namespace(name, _level(env, apiserver, name), labels_of(env, name)) for name in homes
         ),
-        rbac=Rbac(tuple(aggregated(roles)), tuple(bindings)),
-        partial_roles=env.rbac.missing & {"Role", "ClusterRole"},
+        # what a missing binding may give is no question of the objects: _doubtful
+        rbac=Rbac(
+            tuple(aggregated(roles)), tuple(bindings), env.rbac.missing & {"Role", "ClusterRole"}
+        ),
         apiservers=(Apiserver(features, audiences=_audiences(apiserver)),),
         admission=_admission(env, apiserver),
     )

@@ -17,6 +17,7 @@ from labkit.cluster.policies import Rbac
 from labkit.cluster.syntax.source import Unknown
 
 __all__ = [
+    "CONTROLLERS",
     "UNREAD",
     "Account",
     "Admission",
@@ -188,6 +189,8 @@ class ClusterNode:
     version: str
 
 
+#: The namespace of the controllers' accounts: who may do everything there, may do everything.
+CONTROLLERS = "kube-system"
 #: The Pod Security level of a namespace whose label or whose default could not be read.
 UNREAD = "unknown"
 
@@ -391,8 +394,6 @@ class Dump:
         The kinds of network policies of other projects that the dump has.
     rbac : Rbac
         Bindings and roles; an aggregated role has the rules of the roles it selects.
-    partial_roles : frozenset of str
-        The kinds of roles of which some may not be in the dump.
     aggregated : frozenset of str
         The cluster roles that have an aggregation rule.
     workloads : frozenset of (str, str, str)
@@ -430,7 +431,6 @@ class Dump:
     ingresses: tuple[Ingress, ...] = ()
     other_policies: frozenset[str] = frozenset()
     rbac: Rbac = field(default_factory=Rbac)
-    partial_roles: frozenset[str] = frozenset()
     aggregated: frozenset[str] = frozenset()
     workloads: frozenset[tuple[str, str, str]] = frozenset()
     unknowns: tuple[Unknown, ...] = ()
@@ -449,6 +449,12 @@ class Dump:
     def authorizer(self) -> str:
         """What may allow more than RBAC does; empty if nothing does."""
         return next((it.decides for it in self.apiservers if it.decides), "")
+
+    @property
+    def bindings_missing(self) -> dict[str, str]:
+        """The kinds of bindings of which some may not be read, each with where one may give all."""
+        places = {"ClusterRoleBinding": "", "RoleBinding": CONTROLLERS}
+        return {kind: home for kind, home in places.items() if kind in self.rbac.missing}
 
     @property
     def bootstrap_tokens(self) -> bool | None:

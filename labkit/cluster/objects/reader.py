@@ -33,7 +33,7 @@ from labkit.cluster.objects.network import NETWORK, OTHER_POLICIES, ROUTES, Netw
 from labkit.cluster.objects.open_ports import OpenPort, open_ports
 from labkit.cluster.objects.pods import account_of, owner_of, spec_of
 from labkit.cluster.objects.volumes import Claims, has_claims
-from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregated
+from labkit.cluster.policies import RBAC_KINDS, Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
 from labkit.cluster.syntax.source import Source, Unknown, decode, unknown_of
 from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, truth, words
@@ -358,8 +358,11 @@ class Builder:
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
             other_policies=frozenset(self.other_policies),
-            rbac=Rbac(tuple(aggregated(self.roles.values())), tuple(self.bindings.values())),
-            partial_roles=self._partial_roles(),
+            rbac=Rbac(
+                tuple(aggregated(self.roles.values())),
+                tuple(self.bindings.values()),
+                self._missing_rbac(),
+            ),
             aggregated=frozenset(it.name for it in self.roles.values() if it.selectors),
             workloads=frozenset(self.workloads),
             unknowns=(
@@ -424,18 +427,18 @@ class Builder:
                         at = found.source
                         yield Unknown(at.path, None, at.text, why)
 
-    def _partial_roles(self) -> frozenset[str]:
-        """Return the kinds of roles of which some may not be in the dump.
+    def _missing_rbac(self) -> frozenset[str]:
+        """Return the kinds of RBAC of which some objects may not be in the dump.
 
         Every apiserver with RBAC makes the role cluster-admin, so all cluster roles have it.
         """
-        found = {"Role", "ClusterRole"} - (set() if self.unread else self.kinds)
-        if ("", "cluster-admin") not in self.roles:
+        found = RBAC_KINDS.keys() - (set() if self.unread else self.kinds)
+        if RBAC_KINDS["ClusterRole"] not in self.roles:
             found.add("ClusterRole")
         return frozenset(found)
 
     def _missing_roles(self) -> Iterator[Unknown]:
-        partial = self._partial_roles()
+        partial = self._missing_rbac()
         for binding in self.bindings.values():
             home = "" if binding.role_kind == "ClusterRole" else binding.namespace
             if (home, binding.role) not in self.roles and binding.role != "cluster-admin":
