@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_objects.builder import account
 from labkit.analysis.attack_graph.steps import Step
+from labkit.cluster.copied.static_pods import MANIFESTS
 from labkit.cluster.feature_gates import USER_NAMESPACES, Features
 from labkit.cluster.objects.apiservers import Apiserver
 from labkit.cluster.objects.facts import (
@@ -95,7 +96,7 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     doubtful = (*_doubtful_steps(model, env), *others)
     if env.complete:
         return doubtful
-    found: list[Step] = [*doubtful, *_token_steps(env)]
+    found: list[Step] = [*doubtful, *_token_steps(env), *_local_steps(env)]
     for it in env.components:
         if it.kind != "kube-apiserver" or not _has_rbac(env, it):
             continue
@@ -110,7 +111,11 @@ def account_steps(model: Model) -> tuple[Step, ...]:
             for who, why in assumed_accounts(env)
         ]
         for pods in dump.pods:
-            found.append(Step("enter-pod", POD, (Foothold("pod", pods.id),), (pods.id,), 0.01))
+            here = Foothold("pod", pods.id)
+            found.append(Step("enter-pod", POD, (here,), (pods.id,), 0.01))
+            if pods.spec.host_network:
+                local = tuple(Foothold("local", node) for node in pods.nodes)
+                found.append(Step("host-network", here, local, (f"{pods.id}: hostNetwork",)))
     # equal steps differ in what has to be found out: the one that is known to exist counts
     return tuple(dict.fromkeys(sorted(found, key=lambda step: bool(step.unknown))))
 
@@ -158,6 +163,19 @@ def _steps_of_unread_engines(env: Environment) -> Iterator[Step]:
             unknown = f"whether {it.id} serves its clients on a port: its files were not all read"
             gives = (Foothold("root", it.node), NODE)
             yield Step("containerd-port", CALLS, gives, why, unknown=unknown)
+
+
+def _local_steps(env: Environment) -> Iterator[Step]:
+    """Yield the steps of pods that may share the network of a node: not all are copied."""
+    kubelets = {it.node for it in env.components if it.kind == "kubelet"}
+    # a machine whose kubelet was not copied has the pods of its folder
+    for node, files in ((it.name, it.files) for it in env.nodes):
+        static = any(path.startswith(f"{MANIFESTS}/") for path in files)
+        if node not in kubelets and not static:
+            continue
+        unknown = f"whether a pod with hostNetwork runs on {node}"
+        why = ("which pods there are is not among the files",)
+        yield Step("host-network", POD, (Foothold("local", node),), why, unknown=unknown)
 
 
 def _token_steps(env: Environment) -> Iterator[Step]:
