@@ -73,6 +73,8 @@ class Container:
     groups : tuple of int
         The groups that the specification gives to a container that is not root; group 0 if it
         names no main group, and the image does not either.
+    no_new_privileges : bool
+        No program gives an ordinary user the capabilities that were added.
 
     References
     ----------
@@ -86,6 +88,7 @@ class Container:
     capabilities: tuple[str, ...] = ()
     host_paths: tuple[HostPath, ...] = ()
     groups: tuple[int, ...] = ()
+    no_new_privileges: bool = False
 
 
 @dataclass(frozen=True, slots=True)

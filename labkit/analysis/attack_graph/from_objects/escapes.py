@@ -22,6 +22,9 @@ CONFIG, PERSON = "config", "person"
 #: What has to be found out where a pod asks for a user namespace, and the cluster may ignore it.
 IGNORED = "whether the node has user namespaces: Kubernetes before 1.33 ignores hostUsers"
 HOST_PROCESS = "host-process"
+OF_THE_SAME_USER = "whether another container of the node runs as the same user"
+#: How an ordinary user gets the capabilities that were added to the container.
+BY_A_PROGRAM = "whether a program of its image is setuid, or has these capabilities"
 OF_OTHERS = "whether another container of the node has no more capabilities than this one"
 
 
@@ -344,12 +347,29 @@ def _of_the_node(ways: Iterator[Escape], shared: bool | None) -> Iterator[Escape
 
 
 def _by_power(group: PodGroup, it: Container, who: str) -> Iterator[Escape]:
-    """Yield the escapes by capabilities, and by the processes of the node."""
+    """Yield the escapes by capabilities, and by the processes of the node.
+
+    A runtime gives added capabilities to the bounding set of an ordinary user, and no ambient ones:
+    only a program that is setuid, or whose file has capabilities, gets them (capabilities(7)), and
+    none where ``allowPrivilegeEscalation`` is false (no_new_privs).
+    """
     if it.privileged:
         # an ordinary user in a privileged container needs a setuid program of its image
         yield Escape("privileged-container", ROOT, f"{who}: privileged", 1.0 if it.root else 3.0)
-    if not it.root:
-        return
+    if it.root:
+        yield from _by_capabilities(group, it, who)
+    elif not it.no_new_privileges:
+        for found in _by_capabilities(group, it, who):
+            unknown = doubts(found.unknown, BY_A_PROGRAM)
+            yield replace(found, cost=found.cost + 1.0, unknown=unknown)
+    if group.spec.host_pid:
+        # /proc/PID/root leads into the other containers of the same user (proc(5); ptrace(2),
+        # access mode PTRACE_MODE_READ_FSCREDS)
+        unknown = OF_OTHERS if it.root else OF_THE_SAME_USER
+        yield Escape("read-host-processes", TOKENS, f"{who}: hostPID", 2.0, unknown)
+
+
+def _by_capabilities(group: PodGroup, it: Container, who: str) -> Iterator[Escape]:
     every = "ALL" in it.capabilities
     if every or "SYS_MODULE" in it.capabilities:
         yield Escape("load-kernel-module", ROOT, f"{who}: SYS_MODULE", 2.0)
@@ -359,10 +379,6 @@ def _by_power(group: PodGroup, it: Container, who: str) -> Iterator[Escape]:
         yield Escape("mount-from-container", ROOT, f"{who}: SYS_ADMIN", 2.0)
     if group.spec.host_pid and (every or {"SYS_PTRACE", "SYS_ADMIN"} & set(it.capabilities)):
         yield Escape("host-process-injection", ROOT, f"{who}: hostPID and SYS_PTRACE", 1.5)
-    if group.spec.host_pid:
-        # /proc/PID/root leads into the other containers of root (proc(5); ptrace(2), access mode
-        # PTRACE_MODE_READ_FSCREDS)
-        yield Escape("read-host-processes", TOKENS, f"{who}: hostPID", 2.0, OF_OTHERS)
     if "SYS_RAWIO" in it.capabilities:
         unknown = "whether the node's disk or memory can be reached by I/O ports"
         yield Escape("raw-io", ROOT, f"{who}: SYS_RAWIO", 3.0, unknown)
