@@ -120,7 +120,7 @@ def dump_of(*objects: Object) -> Dump:
     builder = Builder("test")
     for item in (*CLUSTER, *objects):
         builder.add(item, item["kind"], "dump.json")
-    # those that a test does not name: there are none
+    # without a binding that a test does not name
     builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
     return builder.finish()
 
