@@ -327,6 +327,7 @@ class Bindings:
         self._token_secrets(who, at, have)
         self._bindings(who, at, have)
         self._pods(who, at, have)
+        self._bound_pods(who, at, have)
         if not at:
             self._escalate_everywhere(who, have, roles)
             self._cluster_wide(who, have)
@@ -408,6 +409,19 @@ class Bindings:
         admitted = (self._doubt(home, reachable[home], volume), self.cluster.new_pod(home))
         unknown = doubts(unknown, *admitted)
         self._add("own-volume", who, self.consequences.privileged(), why, 2.0, unknown)
+
+    def _bound_pods(self, who: Foothold, at: str, have: Mapping[str, list[Part]]) -> None:
+        """Write the steps of root on a node who may bind pods: those that wait come to it.
+
+        A pod that has a node cannot be bound again.
+        """
+        unknown = "whether a pod waits for a node, or is bound before the scheduler does it"
+        for part in have.get("bind pods to nodes", ())[:1]:
+            grants = [self.consequences.enters(at), self.consequences.makes_tokens(at)]
+            found_out = doubts(unknown, self._doubt(at, part))
+            for node in self._nodes_with(who):
+                root = Foothold("root", node)
+                self.builder.add("draw-pods", root, grants, part.because, 3.0, found_out)
 
     # -- bindings -----------------------------------------------------------------------------
 
