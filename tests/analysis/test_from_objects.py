@@ -1069,7 +1069,9 @@ def test_who_answers_for_a_group_or_converts_objects_may_command_controllers(
     rights = may("a/b", rule(verbs, resource, group))
     assert value("cluster-admin", *rights, *BOSS) == found
     # what is in no namespace is not given by a RoleBinding
-    assert value("cluster-admin", *may("a/b", rule(verbs, resource, group), at="n"), *BOSS) == "none"
+    assert (
+        value("cluster-admin", *may("a/b", rule(verbs, resource, group), at="n"), *BOSS) == "none"
+    )
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,9 @@ def test_machine_without_pods_has_none_on_its_loopback(tmp_path: Path) -> None:
     shutil.copytree(KUBEADM, folder)
     unit = folder / "store/etc/systemd/system/etcd.service"
     unit.parent.mkdir(parents=True)
-    unit.write_text("[Service]\nExecStart=/usr/bin/etcd --listen-client-urls=http://127.0.0.1:2379\n")
+    unit.write_text(
+        "[Service]\nExecStart=/usr/bin/etcd --listen-client-urls=http://127.0.0.1:2379\n"
+    )
     found = read_model(read_cluster(folder))
     assert way(found, "user:store", "admin") == "known"
     assert way(found, "pod", "admin") == "none"

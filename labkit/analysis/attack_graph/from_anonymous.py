@@ -76,7 +76,9 @@ def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
     """
     bindings = anonymous_bindings(dump.rbac)
     missing = [f"no {kind} in the dump" for kind in dump.bindings_missing]
-    gives = next(filter(None, (*(str(it.source) for it in bindings), dump.authorizer, *missing)), "")
+    gives = next(
+        filter(None, (*(str(it.source) for it in bindings), dump.authorizer, *missing)), ""
+    )
     if not gives or dump.anonymous is False:
         return ()
     said = "no flag of an apiserver in the dump says otherwise"

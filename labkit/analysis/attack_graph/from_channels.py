@@ -17,7 +17,14 @@ from labkit.model.claims import listener_of
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
 from labkit.model.listeners import ListenerKind, kind_of_listener
 
-__all__ = ["channel_steps", "implications", "machines", "nodes_of", "technique_of_credential"]
+__all__ = [
+    "AT_REST",
+    "channel_steps",
+    "implications",
+    "machines",
+    "nodes_of",
+    "technique_of_credential",
+]
 
 OPEN, EVERYTHING = frozenset({"none", "anonymous"}), frozenset({"allow-all"})
 PLAINTEXT, UNVERIFIED = frozenset({"none"}), frozenset({"unverified"})

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from labkit.analysis.attack_graph.from_channels import AT_REST
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_objects.builder import account
 from labkit.analysis.attack_graph.steps import Step
@@ -46,6 +47,7 @@ from labkit.model.decision import (
     member_of,
 )
 from labkit.model.features import features_of
+from labkit.model.file_access import may_open, ordinary_users
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
 from labkit.model.pod_security import standard
 from labkit.model.rights import authenticated_as, service_account
@@ -92,7 +94,11 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     env = model.env
     if env is None:
         return ()
-    others = (*_steps_of_pods_from_urls(env), *_steps_of_unread_engines(env))
+    others = (
+        *_steps_of_pods_from_urls(env),
+        *_steps_of_unread_engines(env),
+        *_steps_of_etcd_data(model, env),
+    )
     doubtful = (*_doubtful_steps(model, env), *others)
     if env.complete:
         return doubtful
@@ -163,6 +169,46 @@ def _steps_of_unread_engines(env: Environment) -> Iterator[Step]:
             unknown = f"whether {it.id} serves its clients on a port: its files were not all read"
             gives = (Foothold("root", it.node), NODE)
             yield Step("containerd-port", CALLS, gives, why, unknown=unknown)
+
+
+def _steps_of_etcd_data(model: Model, env: Environment) -> Iterator[Step]:
+    """Yield the steps of a machine's users who read the files of etcd, or perhaps do."""
+    at_rest = {"none": "", "unknown": AT_REST}.get(model.secrets_at_rest)
+    nodes = {node.name: node for node in env.nodes}
+    for it in env.components:
+        if it.kind != "etcd" or at_rest is None:
+            continue
+        node, folders = nodes[it.node], _etcd_folders(it)
+        # the account of etcd is no user of the machine
+        users = [user for user in ordinary_users(env, node) if user != it.user]
+        files = [f"{folders[0]}/member/snap/db", *(f"{each}/0.wal" for each in folders[1:])]
+        answers = [may_open(env, node, user, path) for user in users for path in files]
+        claims = {each.value: each.claim for each in reversed(answers)}
+        if "" in folders and users:
+            why = str(it.setting("data-dir").source)
+            unknown = f"where {it.id} keeps its data"
+        elif ALLOWED in claims:
+            why, unknown = str(claims[ALLOWED]), ""
+        elif UNKNOWN in claims:
+            why = str(claims[UNKNOWN])
+            unknown = f"whether a user on {node.name} can read etcd's files"
+        else:
+            continue
+        found_out = "; ".join(filter(None, (unknown, at_rest)))
+        yield Step(
+            "read-etcd-files", Foothold("user", node.name), (SECRETS,), (why,), unknown=found_out
+        )
+
+
+def _etcd_folders(it: Component) -> tuple[str, ...]:
+    """Return where an etcd keeps its data; empty for a folder that is not known.
+
+    https://etcd.io/docs/v3.6/op-guide/configuration/: by default ``NAME.etcd`` in the folder that
+    it starts in.
+    """
+    flags = ("data-dir", *(("wal-dir",) if it.given("wal-dir") else ()))
+    values = ((flag, it.setting(flag).value) for flag in flags)
+    return tuple("" if it.unread(flag) or value[:1] != "/" else value for flag, value in values)
 
 
 def _local_steps(env: Environment) -> Iterator[Step]:
@@ -329,6 +375,12 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         # what a missing binding may give is no question of the objects: _doubtful
         rbac=Rbac(
             tuple(aggregated(roles)), tuple(bindings), env.rbac.missing & {"Role", "ClusterRole"}
+        ),
+        etcd_data=tuple(
+            (it.node, folder)
+            for it in env.components
+            if it.kind == "etcd"
+            for folder in _etcd_folders(it)
         ),
         apiservers=(Apiserver(features, audiences=_audiences(apiserver)),),
         admission=_admission(env, apiserver),

@@ -190,7 +190,8 @@ def rbac_of(manifests: Iterable[File], unknowns: list[Unknown]) -> Rbac:
     if len(read) < len(files):
         missing = frozenset(RBAC_KINDS)
     elif isinstance(unknowns, Collected):
-        found = {(it.source.text, it.namespace) for it in (*roles, *bindings)}
+        found = {(it.source.text, it.namespace) for it in roles}
+        found |= {(it.source.text, it.namespace) for it in bindings}
         for kind, (namespace, name) in RBAC_KINDS.items():
             if (f"{kind} {name}", namespace) not in found:
                 missing |= {kind}

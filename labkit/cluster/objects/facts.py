@@ -411,6 +411,9 @@ class Dump:
         By their pods; empty if the dump has none.
     open_ports : tuple of (str, OpenPort)
         The ports of the control plane that serve everybody, each with its node.
+    etcd_data : tuple of (str, str)
+        Nodes with the folders in which etcd keeps its data; an empty folder for one that is not
+        known.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
         on.
@@ -441,6 +444,7 @@ class Dump:
     gaps: tuple[Unknown, ...] = ()
     apiservers: tuple[Apiserver, ...] = ()
     open_ports: tuple[tuple[str, OpenPort], ...] = ()
+    etcd_data: tuple[tuple[str, str], ...] = ()
     admission: Admission = field(default_factory=Admission)
 
     @property

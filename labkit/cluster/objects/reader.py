@@ -15,6 +15,7 @@ from labkit.cluster.feature_gates import USER_NAMESPACES, Features
 from labkit.cluster.kinds import is_foreign
 from labkit.cluster.objects.access import is_dump, objects
 from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
+from labkit.cluster.objects.etcd_data import data_folders, is_etcd
 from labkit.cluster.objects.facts import (
     Account,
     Admission,
@@ -212,6 +213,8 @@ class Builder:
         The kinds of network policies of other projects.
     open_ports : list of (str, OpenPort)
         The ports of the control plane that serve everybody, each with its node.
+    etcd_data : list of (str, str)
+        As in :class:`Dump`.
     apiserver_of_nodes : str
         A node by whose labels the apiserver is MicroK8s'; empty for another apiserver.
     unknowns_beside : list of Unknown
@@ -241,6 +244,7 @@ class Builder:
     apiservers: list[Apiserver] = field(default_factory=list)
     other_policies: set[str] = field(default_factory=set)
     open_ports: list[tuple[str, OpenPort]] = field(default_factory=list)
+    etcd_data: list[tuple[str, str]] = field(default_factory=list)
     apiserver_of_nodes: str = ""
     unknowns_beside: list[Unknown] = field(default_factory=list)
 
@@ -288,6 +292,8 @@ class Builder:
         claimed = self.claims.of_pod(item, namespace) if late else {}
         found = spec_of(item, known.automount if known else None, claimed)
         made_by, owner = owner_of(item, node)
+        if is_etcd(namespace, name) and made_by == "Node":
+            self._etcd(node, name, data_folders(spec))
         key = (namespace, owner, account, found, node if found.near_host else "", made_by)
         labels = mapping(item, "metadata", "labels").items()
         alike = self.groups.get(key)
@@ -318,6 +324,12 @@ class Builder:
         if found.decides:
             why = f"{found.decides} may allow more than RBAC does"
             self.unknowns.append(Unknown(self.name, None, about, why))
+
+    def _etcd(self, node: str, name: str, folders: tuple[str, ...]) -> None:
+        self.etcd_data += [(node, folder) for folder in folders]
+        if "" in folders:
+            why = f"where it keeps its data on {node}: a pod with that folder reads the secrets"
+            self.unknowns.append(Unknown(self.name, None, f"Pod {name}", why))
 
     def finish(self) -> Dump:
         """Return the dump, with an unknown for every kind that is missing."""
@@ -377,6 +389,7 @@ class Builder:
             gaps=(*self.unread, *self.unknowns, *lacking),
             apiservers=tuple(self.apiservers),
             open_ports=tuple(self.open_ports),
+            etcd_data=tuple(self.etcd_data),
             admission=Admission(
                 admission_hooks(self.hooks, self.kinds),
                 frozenset().union(*(it.disabled for it in self.apiservers)),

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from labkit.analysis.attack_graph.from_objects.builder import doubts
+from labkit.cluster.objects.etcd_data import DATA
 from labkit.cluster.objects.facts import Container, HostPath, PodGroup
 
-__all__ = ["Escape", "escapes", "touches", "within", "writes_logs"]
+__all__ = ["Escape", "escapes", "reads_folder", "touches", "within", "writes_logs"]
 
 #: What an escape gives: all of the node, the kubelet's identity, what its pods hold, etcd, the keys
 #: of the control plane, a person's kubeconfig, or what a person of the node may do.
@@ -180,6 +181,8 @@ SOCKETS_OF_A_GROUP = (
     "/run/podman/podman.sock",
     "/var/snap/microk8s/common/run/containerd.sock",
 )
+#: Where nobody has etcd keep its data.
+OF_THE_SYSTEM = ("/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/usr", "/var/log")
 #: What can be read where, and what it gives.
 READABLE = (
     ("/var/lib/kubelet/pki", KUBELET),
@@ -190,7 +193,7 @@ READABLE = (
     ("/etc/kubernetes/admin.conf", PKI),
     ("/etc/kubernetes/super-admin.conf", PKI),
     ("/etc/kubernetes/controller-manager.conf", PKI),
-    ("/var/lib/etcd", ETCD),
+    (DATA, ETCD),
 )
 #: The same of distributions. Those of k3s, RKE2, k0s, MicroK8s, kubespray, minikube, kops,
 #: OpenShift (3 and 4) and Talos.
@@ -458,6 +461,33 @@ def _by_group(it: Container) -> Iterator[Escape]:
             groups = ", ".join(map(str, it.groups))
             unknown = f"whether a group of the container ({groups}) may open the runtime's socket"
             yield Escape("runtime-socket", ROOT, why, 1.5, unknown)
+
+
+def reads_folder(group: PodGroup, folder: str) -> str:
+    """Return why root of a pod reads a folder of its node, or perhaps does; "" if it does not.
+
+    Parameters
+    ----------
+    group : PodGroup
+    folder : str
+        Empty for one of which nobody knows where it is: then any path may lead to it that is none
+        of the system's.
+
+    Examples
+    --------
+    >>> from labkit.cluster.objects.facts import PodSpec
+    >>> spec = PodSpec(containers=(Container("agent", host_paths=(HostPath("/srv", True),)),))
+    >>> group = PodGroup("ops", "agent", "default", spec, ("worker1",), ("agent-1",))
+    >>> reads_folder(group, "/srv/etcd"), reads_folder(group, "/data"), reads_folder(group, "")
+    ('container agent: hostPath /srv', '', 'container agent: hostPath /srv')
+    """
+    for it in group.spec.containers:
+        for mounted in it.host_paths if it.root else ():
+            path = mounted.path
+            known = touches(path, folder) if folder else not path.startswith(OF_THE_SYSTEM)
+            if path and known:
+                return f"container {it.name}: hostPath {path}"
+    return ""
 
 
 def writes_logs(group: PodGroup) -> bool:
