@@ -72,7 +72,7 @@ def _lines(file: File) -> Iterator[tuple[str, Source]]:
 
 
 def _modes(file: File, node: Node, unknowns: list[Unknown]) -> Iterator[Permission]:
-    """Yield what is listed of the machine's files, of sockets, of etcd's files, and of their folders."""
+    """Yield what is listed of the machine's files, of sockets and etcd's data, and of folders."""
     found = {it.path: (it, kind) for it, kind in _listed(file, unknowns)}
     waiting = [*node.files]
     waiting += [path for path, (_, kind) in found.items() if kind == "s" or ETCD.search(path)]
