@@ -372,7 +372,7 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         namespaces=tuple(
             Namespace(name, _level(env, apiserver, name), labels_of(env, name)) for name in homes
         ),
-        # what a missing binding may give is no question of the objects: _doubtful
+        # what a missing binding may give, _doubtful_steps yields
         rbac=Rbac(
             tuple(aggregated(roles)), tuple(bindings), env.rbac.missing & {"Role", "ClusterRole"}
         ),

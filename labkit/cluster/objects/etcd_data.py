@@ -13,7 +13,7 @@ from labkit.cluster.syntax.values import sequence, text_of
 
 __all__ = ["DATA", "data_folders", "is_etcd"]
 
-#: Where the data is, unless etcd is told otherwise: of kubeadm, OpenShift and most packages.
+#: Where the data is, unless a flag names another folder: of kubeadm, OpenShift and most packages.
 DATA = "/var/lib/etcd"
 #: Those of kubeadm, kops and others, and of OpenShift.
 NAMESPACES = frozenset({"kube-system", "openshift-etcd"})

@@ -470,8 +470,8 @@ def reads_folder(group: PodGroup, folder: str) -> str:
     ----------
     group : PodGroup
     folder : str
-        Empty for one of which nobody knows where it is: then any path may lead to it that is none
-        of the system's.
+        Empty for one of which nobody knows where it is: then every path may lead to it but those
+        of the system.
 
     Examples
     --------

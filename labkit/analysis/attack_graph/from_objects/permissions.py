@@ -475,7 +475,7 @@ PERMISSIONS = (
             (
                 "change",
                 CHANGE,
-                "whether the apiserver reaches a server of one's own, and for which group",
+                "whether the apiserver reaches a server of the attacker, and for which group",
             ),
         )
     ),
