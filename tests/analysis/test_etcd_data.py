@@ -76,6 +76,18 @@ def value(*objects: Object) -> str:
 OF_OPENSHIFT = ["/bin/sh", "-c", "#!/bin/sh\nset -euo pipefail\nexec etcd --data-dir=/data\n"]
 
 
+def beside(store: Object, *more: Object) -> Object:
+    """Return a pod of etcd with more containers."""
+    store["spec"]["containers"] += more
+    return store
+
+
+METRICS: Object = {"name": "etcd-metrics", "image": "a@sha256:1"}
+METRICS |= {"command": ["etcd", "grpc-proxy", "start", "--endpoints=https://1.2.3.4:9978"]}
+GUARD = pod("etcd-guard-cp1", "cp1", "openshift-etcd", containers=[{"name": "guard", "image": "g"}])
+GUARD["metadata"]["ownerReferences"] = [{"kind": "Node", "name": "cp1"}]
+
+
 @pytest.mark.parametrize(
     ("store", "agent", "found"),
     [
@@ -93,6 +105,11 @@ OF_OPENSHIFT = ["/bin/sh", "-c", "#!/bin/sh\nset -euo pipefail\nexec etcd --data
         (etcd("--config-file=/etc/etcd.yaml"), with_folder("/srv/store"), "possible"),
         (etcd("--config-file=/etc/etcd.yaml"), with_folder("/usr/share/zoneinfo"), "none"),
         (etcd("--config-file=/etc/etcd.yaml"), with_folder("/srv/store", node="w1"), "none"),
+        (
+            etcd("--data-dir=/data", "--config-file=/etc/etcd.yaml"),
+            with_folder("/srv/store"),
+            "possible",
+        ),
         (etcd(), with_folder("/srv/store"), "possible"),
         # a volume that is no folder of the node by its specification
         (etcd("--data-dir=/elsewhere"), with_folder("/mnt/disk"), "possible"),
@@ -118,6 +135,12 @@ OF_OPENSHIFT = ["/bin/sh", "-c", "#!/bin/sh\nset -euo pipefail\nexec etcd --data
             with_folder("/data"),
             "known",
         ),
+        (
+            beside(etcd(home="openshift-etcd", command=OF_OPENSHIFT, folder="/data"), METRICS),
+            with_folder("/mnt"),
+            "none",
+        ),
+        (GUARD, with_folder("/mnt"), "none"),
     ],
 )
 def test_pods_with_the_folder_of_etcd_s_data_read_the_secrets(

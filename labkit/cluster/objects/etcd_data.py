@@ -60,21 +60,24 @@ def data_folders(spec: Mapping[str, Any]) -> tuple[str, ...]:
     >>> data_folders({"containers": [etcd], "volumes": [
     ...     {"name": "d", "hostPath": {"path": "/srv/etcd"}}]})
     ('/srv/etcd',)
-    >>> data_folders({"containers": [{"image": "etcd-manager-slim:v3"}]})
+    >>> data_folders({"containers": [{"name": "etcd-manager", "image": "etcd-manager-slim:v3"}]})
     ('',)
     """
     found: dict[str, None] = {}
+    is_one, known = False, False
     for container in sequence(spec, "containers"):
         _, kind, launch, _ = started(container)
-        if kind != ETCD:
-            continue
-        flags = flags_of(container, kind, launch)
+        is_one = is_one or kind == ETCD or text_of(container, "name").startswith(ETCD)
+        flags = flags_of(container, kind, launch) if kind == ETCD else {}
+        if "config-file" in flags:
+            # then etcd looks at no other flag
+            return ("",)
         for flag in ("data-dir", "wal-dir"):
             if flag in flags:
                 found[_on_node(spec, container, flags[flag])] = None
-        if "data-dir" not in flags or "config-file" in flags:
-            found[""] = None
-    return tuple(found) or ("",)
+        # beside etcd, a pod may run its proxy for metrics
+        known = known or "data-dir" in flags
+    return (*found, "") if is_one and not known else tuple(found)
 
 
 def _on_node(spec: Mapping[str, Any], container: Mapping[str, Any], path: str) -> str:
