@@ -57,7 +57,7 @@ EXEC_ASKS_FOR_CREATE = FeatureGate("AuthorizePodWebsocketUpgradeCreatePermission
 #: The labels of a namespace decide which pods are admitted.
 POD_SECURITY = FeatureGate("PodSecurity", (1, 22), (1, 23), (1, 25))
 #: A pod has a user namespace of its own if it asks for it.
-USER_NAMESPACES = FeatureGate("UserNamespacesSupport", (1, 25), (1, 33))
+USER_NAMESPACES = FeatureGate("UserNamespacesSupport", (1, 25), (1, 33), (1, 36))
 
 
 def gates_in(values: Iterable[str]) -> dict[str, bool | None]:

@@ -34,7 +34,15 @@ __all__ = [
     "user_or_group",
 ]
 
-RBAC_KINDS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+#: The kinds of RBAC, each with an object (by namespace and name) that every apiserver makes when it
+#: starts: where it is not among the files, others of its kind are missing as well
+#: (plugin/pkg/auth/authorizer/rbac/bootstrappolicy).
+RBAC_KINDS = {
+    "ClusterRole": ("", "cluster-admin"),
+    "ClusterRoleBinding": ("", "cluster-admin"),
+    "Role": ("kube-public", "system:controller:bootstrap-signer"),
+    "RoleBinding": ("kube-public", "system:controller:bootstrap-signer"),
+}
 #: The keys of lines without a version, and of those with one.
 OLD_ABAC_KEYS = frozenset(["user", "group", "readonly", "namespace", "resource"])
 ABAC_KEYS = OLD_ABAC_KEYS | {"apiGroup", "nonResourcePath"}

@@ -52,6 +52,7 @@ class Role(Enum):
 SENTENCES: dict[str, tuple[str, str]] = {
     "network": ("on the cluster network", ""),
     "calls": ("calls on the cluster network", ""),
+    "local": ("", "calls on the loopback of {}"),
     "pod": ("inside a pod", "inside pod {}"),
     "user": ("", "user on {}"),
     "root": ("", "root on {}"),

@@ -301,7 +301,11 @@ def privileged(**more: Any) -> dict[str, Any]:
         # a kubelet may be three versions older (version skew policy), and ignores it then
         (":v1.35.0", (), "possible"),
         (":v1.36.0", (), "closed"),
-        (":v1.36.0", ("--feature-gates=UserNamespacesSupport=false",), "known"),
+        (":v1.35.0", ("--feature-gates=UserNamespacesSupport=false",), "known"),
+        # locked since 1.36 ("User Namespaces", feature state): an apiserver ignores the flag, or
+        # does not start with it, and drops nothing in either case
+        (":v1.36.0", ("--feature-gates=UserNamespacesSupport=false",), "closed"),
+        (":v1.36.0", ("--feature-gates=AllBeta=false",), "closed"),
         ("", (), "possible"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from labkit.analysis.attack_graph.from_objects.escapes import escapes
 from labkit.cluster.objects.facts import Container, HostPath, PodGroup, PodSpec
+from labkit.cluster.objects.pods import spec_of
 
 
 def ways(
@@ -67,7 +68,8 @@ def test_folders_of_a_node(path: str, read_only: bool, found: set[tuple[str, boo
     [
         # proc(5), /proc/PID/root and environ: PTRACE_MODE_READ_FSCREDS (ptrace(2))
         ({"host_pid": True}, {("tokens", True)}),
-        ({"host_pid": True, "root": False}, set()),
+        # of the same user, who may have the user of another pod
+        ({"host_pid": True, "root": False}, {("tokens", True)}),
         ({"host_pid": True, "capabilities": ("SYS_PTRACE",)}, {("root", False)}),
         # capabilities(7)
         ({"capabilities": ("SYS_RAWIO",)}, {("root", True)}),
@@ -78,6 +80,59 @@ def test_folders_of_a_node(path: str, read_only: bool, found: set[tuple[str, boo
 )
 def test_processes_and_capabilities(more: dict[str, Any], found: set[tuple[str, bool]]) -> None:
     assert ways(**more) == found
+
+
+@pytest.mark.parametrize(
+    ("capability", "more", "of_root"),
+    [
+        ("SYS_MODULE", {}, {("root", False)}),
+        ("SYS_ADMIN", {}, {("root", False)}),
+        ("DAC_READ_SEARCH", {}, {("root", False)}),
+        ("ALL", {}, {("root", False)}),
+        ("SYS_PTRACE", {"host_pid": True}, {("root", False)}),
+        ("SYS_RAWIO", {}, {("root", True)}),
+        ("SYS_PTRACE", {}, set()),
+        ("NET_ADMIN", {}, set()),
+        ("NET_RAW", {}, set()),
+    ],
+)
+def test_capabilities_of_a_user_need_a_program_that_has_them(
+    capability: str, more: dict[str, Any], of_root: set[tuple[str, bool]]
+) -> None:
+    """containerd (internal/cri, WithAmbientCapabilities) gives what the CRI's message names.
+
+    The kubelet names none (KEP-2763 is not in Kubernetes), so a process of another user has an
+    added capability in its bounding set alone. After execve(2) it has it if the file is setuid root
+    or has the capability, and not with no_new_privs: capabilities(7), "Transformation of
+    capabilities during execve()".
+    """
+    assert ways(capabilities=(capability,), **more) == of_root
+    of_user = ways(capabilities=(capability,), root=False, **more)
+    processes = {("tokens", True)} if more else set()
+    assert of_user == {(gives, True) for gives, _ in of_root} | processes
+    held = ways(capabilities=(capability,), root=False, no_new_privileges=True, **more)
+    assert held == processes
+
+
+@pytest.mark.parametrize(
+    ("security", "found"),
+    [
+        ({}, {("root", False)}),
+        ({"runAsUser": 0}, {("root", False)}),
+        # https://kubernetes.io/docs/tasks/configure-pod-container/security-context/: the field
+        # says whether no_new_privs is set, and it is not unless it is false
+        ({"runAsUser": 1000}, {("root", True)}),
+        ({"runAsNonRoot": True}, {("root", True)}),
+        ({"runAsUser": 1000, "allowPrivilegeEscalation": True}, {("root", True)}),
+        ({"runAsUser": 1000, "allowPrivilegeEscalation": False}, set()),
+        ({"allowPrivilegeEscalation": False}, {("root", False)}),
+    ],
+)
+def test_capabilities_of_a_pod(security: dict[str, Any], found: set[tuple[str, bool]]) -> None:
+    added = {"capabilities": {"add": ["CAP_SYS_MODULE"]}, **security}
+    spec = spec_of({"spec": {"containers": [{"name": "c", "securityContext": added}]}}, None)
+    group = PodGroup("ops", "agent", "default", spec, ("n",), ("agent-1",))
+    assert {(it.gives, bool(it.unknown)) for it in escapes(group)} == found
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ def dump_of(*objects: Object) -> Dump:
     builder = Builder("test")
     for item in objects:
         builder.add(item, item["kind"], "dump.json")
+    # without a binding that a test does not name
+    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
     return builder.finish()
 
 
@@ -51,6 +53,31 @@ def techniques(start: str, goal: str, *objects: Object) -> list[str]:
     graph = attack_graph(object_steps(dump_of(*objects)))
     found = close(graph, parse_foothold(start)).get(parse_foothold(goal), ())
     return [step.name for step in found if step.cost > 0.1]
+
+
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [
+        ((), "closed"),
+        (("ClusterRoleBinding",), "possible"),
+        (("RoleBinding",), "possible"),
+        (("ClusterRoleBinding", "RoleBinding"), "possible"),
+    ],
+)
+@pytest.mark.parametrize("start", ["pod:n/web", "outside the cluster"])
+def test_bindings_that_are_not_in_the_dump_may_give_everything(
+    start: str, lost: tuple[str, ...], expected: str
+) -> None:
+    """Every apiserver with RBAC has bindings of both kinds: the RBAC reference, default roles."""
+    builder = Builder("test")
+    nodes = (node("worker1"), node("cp1", control_plane=True))
+    for item in (*nodes, namespace("kube-system"), pod("n", "web", token=True)):
+        builder.add(item, item["kind"], "dump.json")
+    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"} - set(lost)
+    found = attack_paths(model_of_dump(builder.finish()), start, "admin")
+    assert not found.paths
+    assert ("possible" if found.possible else "closed") == expected
+    assert all(kind in str(found) for kind in lost[:1])
 
 
 KUBE, MODES = "kube-apiserver", "--authorization-mode=Node,RBAC"
@@ -987,6 +1014,83 @@ def test_root_on_a_node_who_taints_others_draws_their_pods():
     assert rich not in possible(start, *nodes, *changes, stays)
     bare = pod("m", "prov", "rich", on="w2")
     assert "something makes m/prov again" in possible(start, *nodes, *changes, bare)[rich]
+
+
+@pytest.mark.parametrize(
+    ("resource", "verb", "at", "found"),
+    [
+        ("pods/binding", "create", "", "possible"),
+        ("bindings", "create", "", "possible"),
+        ("pods/binding", "create", "m", "possible"),
+        ("pods/binding", "create", "n", "none"),
+        ("pods/binding", "get", "", "none"),
+        ("pods/status", "create", "", "none"),
+    ],
+)
+def test_root_on_a_node_who_binds_pods_may_draw_them(resource, verb, at, found):
+    """The Pod API, "Binding": the scheduler binds a pod that has no node; others may as well.
+
+    A kubelet has tokens made for the pods of its node: Node authorization.
+    """
+    scheduler = pod("n", "plan", "plan", on="w1", security={"privileged": True})
+    others = (node("w1"), node("w2"), pod("m", "prov", "rich", on="w2", token=False))
+    rights = may("n/plan", rule(verb, resource), at=at)
+    rich = is_account("m", "rich")
+    held = possible("inside pod n/plan on w1", scheduler, *others, *rights)
+    assert ("possible" if rich in held else "none") == found
+    assert rich not in reached("inside pod n/plan on w1", scheduler, *others, *rights)
+    # the token without a node draws nothing
+    assert rich not in possible(is_account("n", "plan"), *others, *rights)
+
+
+@pytest.mark.parametrize(
+    ("verbs", "group", "resource", "found"),
+    [
+        # "Kubernetes API Aggregation Layer": the apiserver proxies a group to the server that an
+        # APIService names, and nobody else answers for it
+        ("create", "apiregistration.k8s.io", "apiservices", "possible"),
+        ("patch", "apiregistration.k8s.io", "apiservices", "possible"),
+        ("update", "apiregistration.k8s.io", "apiservices", "possible"),
+        ("get list delete", "apiregistration.k8s.io", "apiservices", "none"),
+        ("patch", "apiregistration.k8s.io", "apiservices/status", "none"),
+        # "Versions in CustomResourceDefinitions": a conversion webhook gets every object that is
+        # stored in another version, and returns what the client gets
+        ("create", "apiextensions.k8s.io", "customresourcedefinitions", "possible"),
+        ("patch", "apiextensions.k8s.io", "customresourcedefinitions", "possible"),
+        ("delete", "apiextensions.k8s.io", "customresourcedefinitions", "none"),
+        ("patch", "example.org", "customresourcedefinitions", "none"),
+        # a validating policy refuses requests, and gives its owner nothing
+        ("create patch", ADMISSION, "validatingadmissionpolicies", "none"),
+    ],
+)
+def test_who_answers_for_a_group_or_converts_objects_may_command_controllers(
+    verbs, group, resource, found
+):
+    rights = may("a/b", rule(verbs, resource, group))
+    assert value("cluster-admin", *rights, *BOSS) == found
+    # what is in no namespace is not given by a RoleBinding
+    assert (
+        value("cluster-admin", *may("a/b", rule(verbs, resource, group), at="n"), *BOSS) == "none"
+    )
+
+
+@pytest.mark.parametrize(
+    ("verb", "names", "found"),
+    [
+        # the API reference, Secret: the answer to a patch is the Secret, to an update what was sent
+        ("patch", "", "known"),
+        ("patch", "t", "known"),
+        ("patch", "other", "none"),
+        ("update", "", "none"),
+        ("delete", "", "none"),
+        # apiserver, registry/generic/registry/store.go, DeleteCollection: the deleted objects
+        ("deletecollection", "", "possible"),
+    ],
+)
+def test_answers_to_writes_hold_secrets(verb, names, found):
+    rights = may("a/b", rule(verb, "secrets", names=names), at="n")
+    objects = (secret("n", "t", of="boss"), *rights, *BOSS)
+    assert value(is_account("n", "boss"), *objects) == found
 
 
 def test_links_in_the_logs_of_a_node_are_read_by_its_kubelet():

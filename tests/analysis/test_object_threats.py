@@ -50,6 +50,7 @@ def found(*objects: Object) -> list[Finding]:
     builder = Builder("test")
     for item in objects:
         builder.add(item, item["kind"], "dump.json")
+    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
     return list(object_threats(builder.finish(), RiskRule()))
 
 

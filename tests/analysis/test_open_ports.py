@@ -20,6 +20,15 @@ from labkit.model import model_of_dump
 Object = dict[str, Any]
 ANY, LOCAL = "http://0.0.0.0:2379", "http://127.0.0.1:2379"
 
+#: Those that every apiserver makes: without one, who else has rights is not known.
+BINDINGS = [
+    {"kind": kind, "metadata": {"name": name, "namespace": home}, "roleRef": {"name": name}}
+    for kind, home, name in (
+        ("ClusterRoleBinding", "", "cluster-admin"),
+        ("RoleBinding", "kube-public", "system:controller:bootstrap-signer"),
+    )
+]
+
 
 def pod(home: str, name: str, on: str, **spec: Any) -> Object:
     about = {"name": name, "namespace": home, "uid": name}
@@ -43,7 +52,7 @@ def ways(folder: Path, *objects: Object) -> tuple[str, str]:
     nodes = ({"kind": "Node", "metadata": {"name": "cp1", "labels": labels}},)
     agent = pod("shop", "agent", "cp1", hostNetwork=True)
     file = folder / "dump.json"
-    items = [*nodes, pod("shop", "web", "w1"), agent, *objects]
+    items = [*nodes, pod("shop", "web", "w1"), agent, *BINDINGS, *objects]
     file.write_text(json.dumps({"kind": "List", "items": items}))
     model = model_of_dump(read_dump(file))
 

@@ -47,6 +47,8 @@ def dump_of(*objects: Object) -> Dump:
     builder = Builder("test")
     for item in (baseline(), *objects):
         builder.add(item, item["kind"], "dump.json")
+    # without a binding that a test does not name
+    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
     return builder.finish()
 
 

@@ -16,6 +16,15 @@ Object = dict[str, Any]
 ALL = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
 TEMPLATE = {"spec": {"serviceAccountName": "boss", "containers": [{"name": "c"}]}}
 
+#: Those that every apiserver makes: without one, who else has rights is not known.
+BINDINGS = [
+    {"kind": kind, "metadata": {"name": name, "namespace": home}, "roleRef": {"name": name}}
+    for kind, home, name in (
+        ("ClusterRoleBinding", "", "cluster-admin"),
+        ("RoleBinding", "kube-public", "system:controller:bootstrap-signer"),
+    )
+]
+
 
 def made(kind: str, name: str, home: str = "", **more: Any) -> Object:
     about = {"name": name, **({"namespace": home} if home else {})}
@@ -31,7 +40,7 @@ def rights(home: str = "ops", name: str = "boss") -> tuple[Object, ...]:
 
 def read(folder: Path, *objects: Object) -> Model:
     file = folder / "dump.json"
-    file.write_text(json.dumps({"kind": "List", "items": objects}))
+    file.write_text(json.dumps({"kind": "List", "items": [*BINDINGS, *objects]}))
     return model_of_dump(read_dump(file))
 
 

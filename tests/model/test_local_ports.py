@@ -88,3 +88,68 @@ def test_users_of_a_machine_call_its_loopback_ports(
     [local] = [it for it in found.channels if it.client == "local-users@worker1" and it.port]
     assert (local.open, local.client_authentication.value) == (True, "none")
     assert way(found, "network", goal) == "none"
+
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {{name: agent, namespace: shop}}
+spec:
+  nodeName: {node}
+  hostNetwork: {shared}
+  automountServiceAccountToken: false
+  containers: [{{name: agent, image: agent}}]
+"""
+ETCD = "cp1/etc/kubernetes/manifests/etcd.yaml"
+
+
+@pytest.mark.parametrize(
+    ("node", "shared", "value"),
+    [
+        # a pod in the network of its node reaches the node's loopback
+        ("cp1", "true", "known"),
+        ("worker1", "true", "possible"),
+        ("cp1", "false", "possible"),
+    ],
+)
+@pytest.mark.parametrize("port", ["etcd", "apiserver", "without a kubelet"])
+def test_pod_in_the_network_of_its_node_calls_the_ports_on_loopback(
+    tmp_path: Path, node: str, shared: str, value: str, port: str
+) -> None:
+    """Kubernetes, Pod Security Standards and the Pod API: hostNetwork is the host's namespace.
+
+    Not all pods are among the files, and kube-proxy has hostNetwork on every node: another pod may
+    run there.
+    """
+    folder = tmp_path / "c"
+    shutil.copytree(KUBEADM, folder)
+    (folder / "agent.yaml").write_text(POD.format(node=node, shared=shared))
+    if port == "without a kubelet":
+        shutil.rmtree(folder / "cp1/var")
+    if port != "apiserver":
+        text = (folder / ETCD).read_text()
+        assert "https://127.0.0.1:2379" in text
+        (folder / ETCD).write_text(text.replace("https://127.0.0.1:2379", "http://127.0.0.1:2379"))
+    else:
+        text = (folder / MANIFEST).read_text()
+        text = re.sub(r"kube-apiserver:v[0-9.]+", "kube-apiserver:v1.18.6", text)
+        (folder / MANIFEST).write_text(text)
+    found = read_model(read_cluster(folder))
+    assert way(found, "pod", "admin") == value
+    assert way(found, "network", "admin") == "none"
+    if value == "possible":
+        [path, *_] = attack_paths(found, "pod", "admin").possible
+        assert "whether a pod with hostNetwork runs on cp1" in str([it.unknown for it in path])
+
+
+def test_machine_without_pods_has_none_on_its_loopback(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    shutil.copytree(KUBEADM, folder)
+    unit = folder / "store/etc/systemd/system/etcd.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text(
+        "[Service]\nExecStart=/usr/bin/etcd --listen-client-urls=http://127.0.0.1:2379\n"
+    )
+    found = read_model(read_cluster(folder))
+    assert way(found, "user:store", "admin") == "known"
+    assert way(found, "pod", "admin") == "none"

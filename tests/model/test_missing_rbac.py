@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from labkit.analysis import attack_paths
 from labkit.cluster import Environment, read_cluster
 from labkit.model import read_model
 from labkit.model.decision import EVERYTHING, Action, Caller, decide, member_of
 
+MANIFEST = "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
 TO_API = "kube-proxy@worker1 -> kube-apiserver@cp1:6443"
 HEAD = "apiVersion: rbac.authorization.k8s.io/v1\n"
-#: A cluster has objects of each kind: those of `rbac.yaml`, and these.
-OTHERS = f"""\
-{HEAD}kind: ClusterRole
-metadata: {{name: none}}
----
-{HEAD}kind: Role
-metadata: {{name: none, namespace: shop}}
----
-{HEAD}kind: RoleBinding
-metadata: {{name: none, namespace: shop}}
-roleRef: {{kind: Role, name: none}}
-"""
 BINDING = (
     HEAD + "kind: {}\nmetadata: {{name: ours, namespace: shop}}\n"
     "roleRef: {{kind: {}, name: ours}}\nsubjects: [{{kind: Group, name: ops}}]\n"
@@ -35,11 +26,45 @@ OPS, OTHER = member_of("ops", user="alice"), member_of("dev", user="bob")
 IN_SHOP = Action("get", "secrets", namespace="shop")
 
 
+#: What a Helm chart of an application has, of each kind one.
+OF_AN_APPLICATION = f"""\
+{HEAD}kind: ClusterRole
+metadata: {{name: cluster-reader}}
+rules: [{{verbs: [get], apiGroups: [""], resources: [nodes]}}]
+---
+{HEAD}kind: ClusterRoleBinding
+metadata: {{name: cluster-reader}}
+roleRef: {{kind: ClusterRole, name: cluster-reader}}
+subjects: [{{kind: ServiceAccount, name: web, namespace: shop}}]
+---
+{HEAD}kind: Role
+metadata: {{name: reader, namespace: shop}}
+---
+{HEAD}kind: RoleBinding
+metadata: {{name: reader, namespace: shop}}
+roleRef: {{kind: Role, name: reader}}
+subjects: [{{kind: ServiceAccount, name: web}}]
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     shutil.copytree(KUBEADM, tmp_path / "c")
-    (tmp_path / "c/others.yaml").write_text(OTHERS)
     return tmp_path / "c"
+
+
+def leave_out(folder: Path, *kinds: str) -> None:
+    """Remove the objects of some kinds from the copied RBAC objects."""
+    found = yaml.safe_load((folder / "rbac.yaml").read_text())
+    found["items"] = [it for it in found["items"] if it["kind"] not in kinds]
+    (folder / "rbac.yaml").write_text(yaml.safe_dump(found))
+
+
+def possible(env: Environment, start: str) -> set[str]:
+    model = read_model(env)
+    found = {goal: attack_paths(model, start, goal) for goal in ("admin", "secrets")}
+    assert not any(it.paths for it in found.values())
+    return {goal for goal, it in found.items() if it.possible}
 
 
 def answer(env: Environment, who: Caller, action: Action) -> str:
@@ -53,24 +78,53 @@ def test_all_kinds_decide(folder: Path) -> None:
     assert not attack_paths(read_model(env), "pod", "admin")
 
 
-def test_without_cluster_role_bindings_nobody_is_refused(folder: Path) -> None:
-    (folder / "rbac.yaml").unlink()
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda it: (it / "rbac.yaml").unlink(),
+        lambda it: leave_out(it, "ClusterRoleBinding"),
+        lambda it: leave_out(it, "ClusterRoleBinding", "RoleBinding"),
+        lambda it: (it / "rbac.yaml").write_text(OF_AN_APPLICATION),
+    ],
+    ids=["nothing", "no cluster role bindings", "no bindings", "those of an application"],
+)
+def test_without_cluster_role_bindings_nobody_is_refused(
+    folder: Path, change: Callable[[Path], None]
+) -> None:
+    """An apiserver with RBAC makes its default bindings again at each start: the RBAC reference.
+
+    So a folder without them is not complete.
+    """
+    change(folder)
     env = read_cluster(folder)
     assert (answer(env, OPS, EVERYTHING), answer(env, OPS, IN_SHOP)) == ("unknown", "unknown")
-    assert [it.path for it in env.unknowns if "who else has permissions" in it.why] == [
-        "ClusterRoleBinding"
-    ]
+    [why] = [it.why for it in env.unknowns if it.path == "ClusterRoleBinding"]
+    assert "who else has permissions" in why
     model = read_model(env)
     [channel] = [it for it in model.channels if it.id == TO_API]
     assert channel.authorization.value == "unknown"
-    for start in ("network", "pod"):
-        assert attack_paths(model, start, "admin").possible, start
+    for start in ("network", "pod", "user:worker1", "root:worker1"):
+        assert possible(env, start) == {"admin", "secrets"}, start
 
 
-def test_without_role_bindings_nobody_is_refused_in_a_namespace(folder: Path) -> None:
-    (folder / "others.yaml").write_text(OTHERS.rpartition("---")[0])
+@pytest.mark.parametrize("ours", ["", OF_AN_APPLICATION], ids=["none", "of an application"])
+def test_without_role_bindings_nobody_is_refused_in_a_namespace(folder: Path, ours: str) -> None:
+    leave_out(folder, "RoleBinding")
+    (folder / "ours.yaml").write_text(ours)
     env = read_cluster(folder)
     assert (answer(env, OPS, EVERYTHING), answer(env, OPS, IN_SHOP)) == ("denied", "unknown")
+    # who may do everything in kube-system starts pods with the accounts of the controllers
+    for start in ("network", "pod", "root:worker1"):
+        assert possible(env, start) == {"admin", "secrets"}, start
+
+
+def test_an_authorizer_without_rbac_needs_no_bindings(folder: Path) -> None:
+    (folder / "rbac.yaml").unlink()
+    file = folder / MANIFEST
+    file.write_text(file.read_text().replace("=Node,RBAC", "=Node"))
+    env = read_cluster(folder)
+    assert (answer(env, OPS, EVERYTHING), answer(env, OPS, IN_SHOP)) == ("denied", "denied")
+    assert possible(env, "pod") == set()
 
 
 @pytest.mark.parametrize(
@@ -86,9 +140,7 @@ def test_a_role_that_was_not_copied_may_allow_anything(
 ) -> None:
     (folder / "ours.yaml").write_text(BINDING.format(binding, role))
     assert answer(read_cluster(folder), OPS, IN_SHOP) == "denied"  # there is no such role
-    (folder / "others.yaml").write_text(
-        "---\n".join(it for it in OTHERS.split("---\n") if f"kind: {role}\n" not in it)
-    )
+    leave_out(folder, role)
     env = read_cluster(folder)
     assert (answer(env, OPS, EVERYTHING), answer(env, OPS, IN_SHOP)) == (everything, "unknown")
     assert (answer(env, OTHER, EVERYTHING), answer(env, OTHER, IN_SHOP)) == ("denied", "denied")
@@ -115,15 +167,12 @@ def test_rbac_never_denies_what_another_authorizer_allows(
 def test_anonymous_callers_with_an_unread_role_leave_the_claim_unknown(folder: Path) -> None:
     text = BINDING.format("ClusterRoleBinding", "ClusterRole")
     (folder / "ours.yaml").write_text(text.replace("name: ops", "name: 'system:unauthenticated'"))
-    (folder / "others.yaml").unlink()
+    leave_out(folder, "ClusterRole")
     [channel] = [it for it in read_model(read_cluster(folder)).channels if it.id == TO_API]
     assert (channel.client_authentication.value, channel.authorization.value) == (
         "anonymous",
         "unknown",
     )
-
-
-MANIFEST = "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
 
 
 @pytest.mark.parametrize(

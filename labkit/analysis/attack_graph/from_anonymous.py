@@ -75,10 +75,13 @@ def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
     ()
     """
     bindings = anonymous_bindings(dump.rbac)
-    if not (bindings or dump.authorizer) or dump.anonymous is False:
+    missing = [f"no {kind} in the dump" for kind in dump.bindings_missing]
+    gives = next(
+        filter(None, (*(str(it.source) for it in bindings), dump.authorizer, *missing)), ""
+    )
+    if not gives or dump.anonymous is False:
         return ()
     said = "no flag of an apiserver in the dump says otherwise"
-    gives = str(bindings[0].source) if bindings else dump.authorizer
     because = (f"anonymous authentication is on: {said}", gives)
     unread = dump.apiservers and dump.anonymous is None
     unknown = "whether an apiserver lets anonymous callers in" if unread else ""

@@ -17,7 +17,14 @@ from labkit.model.claims import listener_of
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
 from labkit.model.listeners import ListenerKind, kind_of_listener
 
-__all__ = ["channel_steps", "implications", "machines", "nodes_of", "technique_of_credential"]
+__all__ = [
+    "AT_REST",
+    "channel_steps",
+    "implications",
+    "machines",
+    "nodes_of",
+    "technique_of_credential",
+]
 
 OPEN, EVERYTHING = frozenset({"none", "anonymous"}), frozenset({"allow-all"})
 PLAINTEXT, UNVERIFIED = frozenset({"none"}), frozenset({"unverified"})
@@ -88,7 +95,7 @@ def implications(model: Model) -> dict[Foothold, list[Foothold]]:
     for node in nodes_of(model):
         worker = [NODE, POD] if node in workers else []
         found[Foothold("root", node)] = [Foothold("user", node), NETWORK, *worker]
-        found[Foothold("user", node)] = [CALLS]
+        found[Foothold("user", node)] = [CALLS, Foothold("local", node)]
     for role, nodes in of_role.items():
         for kind in ("user", "root"):
             # a machine of the attacker's choice
@@ -178,7 +185,9 @@ def _by_channel(model: Model, it: Channel) -> Iterator[Step]:
     kind = kind_of_listener(it)
     server = model.component(it.server)
     local = it.protocol == "unix" or is_loopback(it.bind)
-    place = Foothold("user", server.node) if local else CALLS
+    place = Foothold("local", server.node) if local else CALLS
+    if it.protocol == "unix":
+        place = Foothold("user", server.node)
     claims = (it.client_authentication, it.authorization)
 
     def call(

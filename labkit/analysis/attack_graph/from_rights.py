@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from labkit.analysis.attack_graph.from_channels import AT_REST
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_objects.builder import account
 from labkit.analysis.attack_graph.steps import Step
+from labkit.cluster.copied.static_pods import MANIFESTS
 from labkit.cluster.feature_gates import USER_NAMESPACES, Features
 from labkit.cluster.objects.apiservers import Apiserver
 from labkit.cluster.objects.facts import (
+    CONTROLLERS,
     UNREAD,
     Admission,
     ClusterNode,
@@ -31,18 +34,20 @@ from labkit.errors import ConfigError
 from labkit.model import Foothold
 from labkit.model.admission_hooks import labels_of
 from labkit.model.admission_plugins import unread_flags
+from labkit.model.authorization import apiserver_authorization
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.decision import (
     ALLOWED,
     EVERYTHING,
     UNKNOWN,
     Action,
-    Decision,
+    Caller,
     authorizers,
     decide,
     member_of,
 )
 from labkit.model.features import features_of
+from labkit.model.file_access import may_open, ordinary_users
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
 from labkit.model.pod_security import standard
 from labkit.model.rights import authenticated_as, service_account
@@ -89,11 +94,15 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     env = model.env
     if env is None:
         return ()
-    others = (*_steps_of_pods_from_urls(env), *_steps_of_unread_engines(env))
+    others = (
+        *_steps_of_pods_from_urls(env),
+        *_steps_of_unread_engines(env),
+        *_steps_of_etcd_data(model, env),
+    )
     doubtful = (*_doubtful_steps(model, env), *others)
     if env.complete:
         return doubtful
-    found: list[Step] = [*doubtful, *_token_steps(env)]
+    found: list[Step] = [*doubtful, *_token_steps(env), *_local_steps(env)]
     for it in env.components:
         if it.kind != "kube-apiserver" or not _has_rbac(env, it):
             continue
@@ -108,7 +117,11 @@ def account_steps(model: Model) -> tuple[Step, ...]:
             for who, why in assumed_accounts(env)
         ]
         for pods in dump.pods:
-            found.append(Step("enter-pod", POD, (Foothold("pod", pods.id),), (pods.id,), 0.01))
+            here = Foothold("pod", pods.id)
+            found.append(Step("enter-pod", POD, (here,), (pods.id,), 0.01))
+            if pods.spec.host_network:
+                local = tuple(Foothold("local", node) for node in pods.nodes)
+                found.append(Step("host-network", here, local, (f"{pods.id}: hostNetwork",)))
     # equal steps differ in what has to be found out: the one that is known to exist counts
     return tuple(dict.fromkeys(sorted(found, key=lambda step: bool(step.unknown))))
 
@@ -118,15 +131,17 @@ def _doubtful_steps(model: Model, env: Environment) -> Iterator[Step]:
     for it in env.components:
         if it.kind != "kube-apiserver":
             continue
-        account_of_pod = decide(env, it, member_of(AUTHENTICATED, ACCOUNTS), EVERYTHING)
-        if account_of_pod.value == UNKNOWN:
-            yield _doubtful(account_of_pod, POD, "a pod's account")
+        yield from _doubtful(env, it, member_of(AUTHENTICATED, ACCOUNTS), POD, "a pod's account")
+        nobody = authenticated_as(it, env, None)
+        if nobody.user and apiserver_authorization(env, it).value == "enforced":
+            # of an unknown claim, the channel of anyone says it
+            yield from _doubtful(env, it, nobody, CALLS, "a caller without a credential")
         names = {credential.id for credential in model.credentials}
         for held in env.credentials:
             name = f"{held.name}@{held.node}"
-            found = decide(env, it, authenticated_as(it, env, held), EVERYTHING)
-            if found.value == UNKNOWN and name in names:
-                yield _doubtful(found, Foothold("holds", name), held.common_name or held.name)
+            if name in names:
+                caller, who = authenticated_as(it, env, held), held.common_name or held.name
+                yield from _doubtful(env, it, caller, Foothold("holds", name), who)
 
 
 def _steps_of_pods_from_urls(env: Environment) -> Iterator[Step]:
@@ -156,6 +171,59 @@ def _steps_of_unread_engines(env: Environment) -> Iterator[Step]:
             yield Step("containerd-port", CALLS, gives, why, unknown=unknown)
 
 
+def _steps_of_etcd_data(model: Model, env: Environment) -> Iterator[Step]:
+    """Yield the steps of a machine's users who read the files of etcd, or perhaps do."""
+    at_rest = {"none": "", "unknown": AT_REST}.get(model.secrets_at_rest)
+    nodes = {node.name: node for node in env.nodes}
+    for it in env.components:
+        if it.kind != "etcd" or at_rest is None:
+            continue
+        node, folders = nodes[it.node], _etcd_folders(it)
+        # the account of etcd is no user of the machine
+        users = [user for user in ordinary_users(env, node) if user != it.user]
+        files = [f"{folders[0]}/member/snap/db", *(f"{each}/0.wal" for each in folders[1:])]
+        answers = [may_open(env, node, user, path) for user in users for path in files]
+        claims = {each.value: each.claim for each in reversed(answers)}
+        if "" in folders and users:
+            why = str(it.setting("data-dir").source)
+            unknown = f"where {it.id} keeps its data"
+        elif ALLOWED in claims:
+            why, unknown = str(claims[ALLOWED]), ""
+        elif UNKNOWN in claims:
+            why = str(claims[UNKNOWN])
+            unknown = f"whether a user on {node.name} can read etcd's files"
+        else:
+            continue
+        found_out = "; ".join(filter(None, (unknown, at_rest)))
+        yield Step(
+            "read-etcd-files", Foothold("user", node.name), (SECRETS,), (why,), unknown=found_out
+        )
+
+
+def _etcd_folders(it: Component) -> tuple[str, ...]:
+    """Return where an etcd keeps its data; empty for a folder that is not known.
+
+    https://etcd.io/docs/v3.6/op-guide/configuration/: by default ``NAME.etcd`` in the folder that
+    it starts in.
+    """
+    flags = ("data-dir", *(("wal-dir",) if it.given("wal-dir") else ()))
+    values = ((flag, it.setting(flag).value) for flag in flags)
+    return tuple("" if it.unread(flag) or value[:1] != "/" else value for flag, value in values)
+
+
+def _local_steps(env: Environment) -> Iterator[Step]:
+    """Yield the steps of pods that may share the network of a node: not all are copied."""
+    kubelets = {it.node for it in env.components if it.kind == "kubelet"}
+    # a machine whose kubelet was not copied has the pods of its folder
+    for node, files in ((it.name, it.files) for it in env.nodes):
+        static = any(path.startswith(f"{MANIFESTS}/") for path in files)
+        if node not in kubelets and not static:
+            continue
+        unknown = f"whether a pod with hostNetwork runs on {node}"
+        why = ("which pods there are is not among the files",)
+        yield Step("host-network", POD, (Foothold("local", node),), why, unknown=unknown)
+
+
 def _token_steps(env: Environment) -> Iterator[Step]:
     """Yield what an apiserver allows pods' tokens by other authorizers than RBAC."""
     for it in env.components:
@@ -179,9 +247,20 @@ def _token_steps(env: Environment) -> Iterator[Step]:
                     break
 
 
-def _doubtful(found: Decision, place: Foothold, who: str) -> Step:
-    unknown = f"whether {who} may do everything: {found.claim.detail}"
-    return Step("use-credential", place, (ADMIN,), (found.claim,), unknown=unknown)
+def _doubtful(
+    env: Environment, apiserver: Component, caller: Caller, place: Foothold, who: str
+) -> Iterator[Step]:
+    """Yield the step of a caller who may do everything, or everything beside the controllers.
+
+    Who starts pods in their namespace has their accounts.
+    """
+    for action in (EVERYTHING, replace(EVERYTHING, namespace=CONTROLLERS)):
+        found = decide(env, apiserver, caller, action)
+        if found.value == UNKNOWN:
+            where = f" in {action.namespace}" if action.namespace else ""
+            unknown = f"whether {who} may do everything{where}: {found.claim.detail}"
+            yield Step("use-credential", place, (ADMIN,), (found.claim,), unknown=unknown)
+            return
 
 
 def assumed_accounts(env: Environment) -> Iterator[tuple[Foothold, tuple[str, ...]]]:
@@ -293,8 +372,16 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         namespaces=tuple(
             Namespace(name, _level(env, apiserver, name), labels_of(env, name)) for name in homes
         ),
-        rbac=Rbac(tuple(aggregated(roles)), tuple(bindings)),
-        partial_roles=env.rbac.missing & {"Role", "ClusterRole"},
+        # what a missing binding may give, _doubtful_steps yields
+        rbac=Rbac(
+            tuple(aggregated(roles)), tuple(bindings), env.rbac.missing & {"Role", "ClusterRole"}
+        ),
+        etcd_data=tuple(
+            (it.node, folder)
+            for it in env.components
+            if it.kind == "etcd"
+            for folder in _etcd_folders(it)
+        ),
         apiservers=(Apiserver(features, audiences=_audiences(apiserver)),),
         admission=_admission(env, apiserver),
     )

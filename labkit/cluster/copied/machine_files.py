@@ -28,6 +28,7 @@ MAY_BE_ABSENT = frozenset(
 CERTIFICATES = (".crt", ".pem", ".cert", ".cer")
 #: Bytes of the largest kubeconfig; people name these files as they like.
 MOST_KUBECONFIG = 1_000_000
+WHO_ELSE = "not known: who else has permissions"
 
 
 def certificates_of(
@@ -170,8 +171,8 @@ def rbac_of(manifests: Iterable[File], unknowns: list[Unknown]) -> Rbac:
     Returns
     -------
     Rbac
-        Every cluster has objects of each kind: where `unknowns` collects errors, a kind without an
-        object is missing.
+        Every apiserver with RBAC makes objects of each kind: where `unknowns` collects errors, a
+        kind without such an object is missing, and others of it may be.
 
     Raises
     ------
@@ -189,9 +190,11 @@ def rbac_of(manifests: Iterable[File], unknowns: list[Unknown]) -> Rbac:
     if len(read) < len(files):
         missing = frozenset(RBAC_KINDS)
     elif isinstance(unknowns, Collected):
-        sources = [*(it.source for it in roles), *(it.source for it in bindings)]
-        found = {source.text.partition(" ")[0] for source in sources}
-        missing = frozenset(RBAC_KINDS) - found
-        why = "nothing of this kind is among the files: not known: who else has permissions"
-        unknowns += [Unknown(kind, None, "", why) for kind in RBAC_KINDS if kind in missing]
+        found = {(it.source.text, it.namespace) for it in roles}
+        found |= {(it.source.text, it.namespace) for it in bindings}
+        for kind, (namespace, name) in RBAC_KINDS.items():
+            if (f"{kind} {name}", namespace) not in found:
+                missing |= {kind}
+                why = f"{name}, which every cluster has, is not among the files: {WHO_ELSE}"
+                unknowns.append(Unknown(kind, None, "", why))
     return Rbac(roles, bindings, missing)

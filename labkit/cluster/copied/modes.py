@@ -20,6 +20,8 @@ from labkit.cluster.syntax.source import Source, Unknown, trying
 __all__ = ["MODES", "with_permissions"]
 
 MODES, PASSWD, GROUP = "/modes.txt", "/etc/passwd", "/etc/group"
+#: The files in which etcd keeps everything, wherever its folder is.
+ETCD = re.compile(r"/member/snap(/db)?$|/wal$")
 #: The types of lines of tmpfiles.d that say of one path what it is; a socket's is a file's.
 KINDS = {"f": "f", "s": "f", "d": "d", "l": "L"}
 #: passwd(5) and group(5): the number of words of a line.
@@ -70,9 +72,10 @@ def _lines(file: File) -> Iterator[tuple[str, Source]]:
 
 
 def _modes(file: File, node: Node, unknowns: list[Unknown]) -> Iterator[Permission]:
-    """Yield what is listed of the machine's files, of sockets, and of the folders on the way."""
+    """Yield what is listed of the machine's files, of sockets and etcd's data, and of folders."""
     found = {it.path: (it, kind) for it, kind in _listed(file, unknowns)}
-    waiting = [*node.files, *(path for path, (_, kind) in found.items() if kind == "s")]
+    waiting = [*node.files]
+    waiting += [path for path, (_, kind) in found.items() if kind == "s" or ETCD.search(path)]
     seen: set[str] = set()
     while waiting:
         path = waiting.pop()

@@ -22,7 +22,13 @@ from labkit.cluster.syntax.yamldoc import Document, as_text, read_documents
 from labkit.cluster.units import Command, from_environment
 from labkit.cluster.versions import version_in_tag
 
-__all__ = ["kube_proxy_command", "kube_proxy_files", "kubeadm_kubelet", "static_commands"]
+__all__ = [
+    "MANIFESTS",
+    "kube_proxy_command",
+    "kube_proxy_files",
+    "kubeadm_kubelet",
+    "static_commands",
+]
 
 Keys = tuple[str | int, ...]
 

@@ -17,6 +17,7 @@ from labkit.cluster.policies import Rbac
 from labkit.cluster.syntax.source import Unknown
 
 __all__ = [
+    "CONTROLLERS",
     "UNREAD",
     "Account",
     "Admission",
@@ -72,6 +73,8 @@ class Container:
     groups : tuple of int
         The groups that the specification gives to a container that is not root; group 0 if it
         names no main group, and the image does not either.
+    no_new_privileges : bool
+        No program gives an ordinary user the capabilities that were added.
 
     References
     ----------
@@ -85,6 +88,7 @@ class Container:
     capabilities: tuple[str, ...] = ()
     host_paths: tuple[HostPath, ...] = ()
     groups: tuple[int, ...] = ()
+    no_new_privileges: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,8 @@ class ClusterNode:
     version: str
 
 
+#: The namespace of the controllers' accounts: who may do everything there, may do everything.
+CONTROLLERS = "kube-system"
 #: The Pod Security level of a namespace whose label or whose default could not be read.
 UNREAD = "unknown"
 
@@ -391,8 +397,6 @@ class Dump:
         The kinds of network policies of other projects that the dump has.
     rbac : Rbac
         Bindings and roles; an aggregated role has the rules of the roles it selects.
-    partial_roles : frozenset of str
-        The kinds of roles of which some may not be in the dump.
     aggregated : frozenset of str
         The cluster roles that have an aggregation rule.
     workloads : frozenset of (str, str, str)
@@ -407,6 +411,9 @@ class Dump:
         By their pods; empty if the dump has none.
     open_ports : tuple of (str, OpenPort)
         The ports of the control plane that serve everybody, each with its node.
+    etcd_data : tuple of (str, str)
+        Nodes with the folders in which etcd keeps its data; an empty folder for one that is not
+        known.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
         on.
@@ -430,7 +437,6 @@ class Dump:
     ingresses: tuple[Ingress, ...] = ()
     other_policies: frozenset[str] = frozenset()
     rbac: Rbac = field(default_factory=Rbac)
-    partial_roles: frozenset[str] = frozenset()
     aggregated: frozenset[str] = frozenset()
     workloads: frozenset[tuple[str, str, str]] = frozenset()
     unknowns: tuple[Unknown, ...] = ()
@@ -438,6 +444,7 @@ class Dump:
     gaps: tuple[Unknown, ...] = ()
     apiservers: tuple[Apiserver, ...] = ()
     open_ports: tuple[tuple[str, OpenPort], ...] = ()
+    etcd_data: tuple[tuple[str, str], ...] = ()
     admission: Admission = field(default_factory=Admission)
 
     @property
@@ -449,6 +456,12 @@ class Dump:
     def authorizer(self) -> str:
         """What may allow more than RBAC does; empty if nothing does."""
         return next((it.decides for it in self.apiservers if it.decides), "")
+
+    @property
+    def bindings_missing(self) -> dict[str, str]:
+        """The kinds of bindings of which some may not be read, each with where one may give all."""
+        places = {"ClusterRoleBinding": "", "RoleBinding": CONTROLLERS}
+        return {kind: home for kind, home in places.items() if kind in self.rbac.missing}
 
     @property
     def bootstrap_tokens(self) -> bool | None:

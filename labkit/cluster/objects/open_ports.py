@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.cluster.defaults import DEFAULTS, ENVIRONMENT_PREFIXES
+from labkit.cluster.launch import Launch
 from labkit.cluster.objects.apiservers import started, variables
 from labkit.cluster.syntax.flags import parse_flags
 from labkit.cluster.syntax.source import bool_of
@@ -14,7 +15,7 @@ from labkit.cluster.syntax.urls import is_loopback
 from labkit.cluster.syntax.values import sequence
 from labkit.cluster.versions import version_in_tag
 
-__all__ = ["OpenPort", "open_ports"]
+__all__ = ["ETCD", "OpenPort", "flags_of", "open_ports"]
 
 ETCD, APISERVER = "etcd", "kube-apiserver"
 #: The first version that starts with no other insecure port than 0.
@@ -75,10 +76,7 @@ def open_ports(spec: Mapping[str, Any]) -> Iterator[OpenPort]:
         image, kind, found, _ = started(container)
         if kind not in (ETCD, APISERVER):
             continue
-        flags = _environment(container, kind)
-        if found is not None:
-            read = parse_flags(kind, found.arguments, "")[0]
-            flags |= {name: setting.value for name, setting in read}
+        flags = flags_of(container, kind, found)
         if kind == ETCD and (found is None or not found.complete or "config-file" in flags):
             unknown = "whether etcd asks its callers for a certificate: its flags were not read"
             yield OpenPort(kind, image, unknown=unknown)
@@ -93,14 +91,31 @@ def open_ports(spec: Mapping[str, Any]) -> Iterator[OpenPort]:
             yield from _of_apiserver(flags, old=old)
 
 
-def _environment(container: Mapping[str, Any], kind: str) -> dict[str, str]:
-    """Return the flags that a component reads from the variables of its container."""
+def flags_of(container: Mapping[str, Any], kind: str, found: Launch | None) -> dict[str, str]:
+    """Return the flags of a component by its container's command, and by its variables.
+
+    Parameters
+    ----------
+    container : mapping
+    kind : str
+    found : Launch or None
+        What the command starts; None if it cannot be read.
+
+    Examples
+    --------
+    >>> flags_of({"env": [{"name": "ETCD_DATA_DIR", "value": "/data"}]}, "etcd", None)
+    {'data-dir': '/data'}
+    """
     prefix = ENVIRONMENT_PREFIXES.get(kind)
-    return {
+    flags = {
         name.removeprefix(prefix).lower().replace("_", "-"): value
         for name, value in variables(container).items()
         if prefix and name.startswith(prefix)
     }
+    if found is not None:
+        read = parse_flags(kind, found.arguments, "")[0]
+        flags |= {name: setting.value for name, setting in read}
+    return flags
 
 
 def _of_etcd(flags: Mapping[str, str]) -> Iterator[OpenPort]:

@@ -204,6 +204,9 @@ def _container(
         capabilities=added,
         host_paths=paths,
         groups=_groups(of_pod, security) if paths and not root else (),
+        no_new_privileges=bool(added)
+        and not root
+        and truth(security, "allowPrivilegeEscalation") is False,
     )
     near = found.privileged or found.host_process or added or found.host_paths
     return found if near or truth(spec, "hostPID") else None

@@ -15,6 +15,7 @@ from labkit.cluster.feature_gates import USER_NAMESPACES, Features
 from labkit.cluster.kinds import is_foreign
 from labkit.cluster.objects.access import is_dump, objects
 from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
+from labkit.cluster.objects.etcd_data import data_folders, is_etcd
 from labkit.cluster.objects.facts import (
     Account,
     Admission,
@@ -33,7 +34,7 @@ from labkit.cluster.objects.network import NETWORK, OTHER_POLICIES, ROUTES, Netw
 from labkit.cluster.objects.open_ports import OpenPort, open_ports
 from labkit.cluster.objects.pods import account_of, owner_of, spec_of
 from labkit.cluster.objects.volumes import Claims, has_claims
-from labkit.cluster.policies import Binding, Rbac, RbacRole, RbacRule, aggregated
+from labkit.cluster.policies import RBAC_KINDS, Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
 from labkit.cluster.syntax.source import Source, Unknown, decode, unknown_of
 from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, truth, words
@@ -212,6 +213,8 @@ class Builder:
         The kinds of network policies of other projects.
     open_ports : list of (str, OpenPort)
         The ports of the control plane that serve everybody, each with its node.
+    etcd_data : list of (str, str)
+        As in :class:`Dump`.
     apiserver_of_nodes : str
         A node by whose labels the apiserver is MicroK8s'; empty for another apiserver.
     unknowns_beside : list of Unknown
@@ -241,6 +244,7 @@ class Builder:
     apiservers: list[Apiserver] = field(default_factory=list)
     other_policies: set[str] = field(default_factory=set)
     open_ports: list[tuple[str, OpenPort]] = field(default_factory=list)
+    etcd_data: list[tuple[str, str]] = field(default_factory=list)
     apiserver_of_nodes: str = ""
     unknowns_beside: list[Unknown] = field(default_factory=list)
 
@@ -288,6 +292,8 @@ class Builder:
         claimed = self.claims.of_pod(item, namespace) if late else {}
         found = spec_of(item, known.automount if known else None, claimed)
         made_by, owner = owner_of(item, node)
+        if is_etcd(namespace, name) and made_by == "Node":
+            self._etcd(node, name, data_folders(spec))
         key = (namespace, owner, account, found, node if found.near_host else "", made_by)
         labels = mapping(item, "metadata", "labels").items()
         alike = self.groups.get(key)
@@ -318,6 +324,12 @@ class Builder:
         if found.decides:
             why = f"{found.decides} may allow more than RBAC does"
             self.unknowns.append(Unknown(self.name, None, about, why))
+
+    def _etcd(self, node: str, name: str, folders: tuple[str, ...]) -> None:
+        self.etcd_data += [(node, folder) for folder in folders]
+        if "" in folders:
+            why = f"where it keeps its data on {node}: a pod with that folder reads the secrets"
+            self.unknowns.append(Unknown(self.name, None, f"Pod {name}", why))
 
     def finish(self) -> Dump:
         """Return the dump, with an unknown for every kind that is missing."""
@@ -358,8 +370,11 @@ class Builder:
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
             ingresses=tuple(it for it in self.network if isinstance(it, Ingress)),
             other_policies=frozenset(self.other_policies),
-            rbac=Rbac(tuple(aggregated(self.roles.values())), tuple(self.bindings.values())),
-            partial_roles=self._partial_roles(),
+            rbac=Rbac(
+                tuple(aggregated(self.roles.values())),
+                tuple(self.bindings.values()),
+                self._missing_rbac(),
+            ),
             aggregated=frozenset(it.name for it in self.roles.values() if it.selectors),
             workloads=frozenset(self.workloads),
             unknowns=(
@@ -374,6 +389,7 @@ class Builder:
             gaps=(*self.unread, *self.unknowns, *lacking),
             apiservers=tuple(self.apiservers),
             open_ports=tuple(self.open_ports),
+            etcd_data=tuple(self.etcd_data),
             admission=Admission(
                 admission_hooks(self.hooks, self.kinds),
                 frozenset().union(*(it.disabled for it in self.apiservers)),
@@ -424,18 +440,18 @@ class Builder:
                         at = found.source
                         yield Unknown(at.path, None, at.text, why)
 
-    def _partial_roles(self) -> frozenset[str]:
-        """Return the kinds of roles of which some may not be in the dump.
+    def _missing_rbac(self) -> frozenset[str]:
+        """Return the kinds of RBAC of which some objects may not be in the dump.
 
         Every apiserver with RBAC makes the role cluster-admin, so all cluster roles have it.
         """
-        found = {"Role", "ClusterRole"} - (set() if self.unread else self.kinds)
-        if ("", "cluster-admin") not in self.roles:
+        found = RBAC_KINDS.keys() - (set() if self.unread else self.kinds)
+        if RBAC_KINDS["ClusterRole"] not in self.roles:
             found.add("ClusterRole")
         return frozenset(found)
 
     def _missing_roles(self) -> Iterator[Unknown]:
-        partial = self._partial_roles()
+        partial = self._missing_rbac()
         for binding in self.bindings.values():
             home = "" if binding.role_kind == "ClusterRole" else binding.namespace
             if (home, binding.role) not in self.roles and binding.role != "cluster-admin":

@@ -116,17 +116,15 @@ class Bindings:
         """Write every step that a binding gives rise to."""
         for binding in self.cluster.dump.rbac.bindings:
             of = _role_of(binding)
-            lost = of not in self.roles and binding.role_kind in self.cluster.dump.partial_roles
+            lost = of not in self.roles and binding.role_kind in self.cluster.dump.rbac.missing
             for who in self._subjects(binding):
                 self.give(who, of, binding.namespace, (str(binding.source),))
                 if lost:
                     self._lost(who, binding)
         if authorizer := self.cluster.dump.authorizer:
-            for name in (AUTHENTICATED, UNAUTHENTICATED):
-                who, grant = self.consequences.in_group(name), self.consequences.everything("")
-                self.holders.setdefault(who, Holder())
-                unknown = f"whether {authorizer} lets {name} do everything"
-                self._add("granted-everything", who, grant, (authorizer,), MEMBERSHIP, unknown)
+            self._may_do_everything("", f"whether {authorizer} lets {{}} do everything", authorizer)
+        for kind, home in self.cluster.dump.bindings_missing.items():
+            self._may_do_everything(home, f"whether a {kind} gives {{}} everything", f"no {kind}")
         self._memberships()
         for who in list(self.holders):
             self._together(who)
@@ -134,6 +132,14 @@ class Bindings:
             others = self.consequences.other_tokens(pods)
             if (pods.spec.token or others) and writes_logs(pods):
                 self._by_log(pods, "" if pods.spec.token else min(it for _, it in others))
+
+    def _may_do_everything(self, namespace: str, unknown: str, because: str) -> None:
+        """Write the steps of callers and groups to everything that something unread may allow."""
+        for name in (AUTHENTICATED, UNAUTHENTICATED):
+            who, grant = self.consequences.in_group(name), self.consequences.everything(namespace)
+            self.holders.setdefault(who, Holder())
+            unread = unknown.format(name)
+            self._add("granted-everything", who, grant, (because,), MEMBERSHIP, unread)
 
     def _lost(self, who: Foothold, binding: Binding) -> None:
         """Write the step of one who is bound to a role that the dump lacks: it may allow all."""
@@ -321,6 +327,7 @@ class Bindings:
         self._token_secrets(who, at, have)
         self._bindings(who, at, have)
         self._pods(who, at, have)
+        self._bound_pods(who, at, have)
         if not at:
             self._escalate_everywhere(who, have, roles)
             self._cluster_wide(who, have)
@@ -402,6 +409,19 @@ class Bindings:
         admitted = (self._doubt(home, reachable[home], volume), self.cluster.new_pod(home))
         unknown = doubts(unknown, *admitted)
         self._add("own-volume", who, self.consequences.privileged(), why, 2.0, unknown)
+
+    def _bound_pods(self, who: Foothold, at: str, have: Mapping[str, list[Part]]) -> None:
+        """Write the steps of root on a node who may bind pods: those that wait come to it.
+
+        A pod that has a node cannot be bound again.
+        """
+        unknown = "whether a pod waits for a node, or is bound before the scheduler does it"
+        for part in have.get("bind pods to nodes", ())[:1]:
+            grants = [self.consequences.enters(at), self.consequences.makes_tokens(at)]
+            found_out = doubts(unknown, self._doubt(at, part))
+            for node in self._nodes_with(who):
+                root = Foothold("root", node)
+                self.builder.add("draw-pods", root, grants, part.because, 3.0, found_out)
 
     # -- bindings -----------------------------------------------------------------------------
 

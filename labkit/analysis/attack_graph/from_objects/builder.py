@@ -14,6 +14,7 @@ from functools import cache, cached_property
 from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.feature_gates import EXEC_ASKS_FOR_CREATE, POD_SECURITY, Features
+from labkit.cluster.objects.etcd_data import DATA
 from labkit.cluster.objects.facts import UNREAD, Dump, NetworkPolicy, PodGroup, SecretName
 from labkit.cluster.versions import Version, apiserver_versions
 from labkit.model import Foothold
@@ -137,6 +138,11 @@ class ClusterIndex:
         self.levels = {home: self._level(enforced.get(home)) for home in self.namespaces}
         self._by_pod: dict[tuple[str, str], PodGroup] = {}
         self.hooks = dump.admission.called
+        # in its usual folder, it is found without its pod
+        self.etcd_data: dict[str, dict[str, None]] = defaultdict(dict)
+        for node, folder in dump.etcd_data:
+            if folder != DATA:
+                self.etcd_data[node][folder] = None
         labels = {item.name: item.labels for item in dump.namespaces}
         self._labels = {
             home: NamespaceLabels.of(home, labels.get(home)) for home in self.namespaces

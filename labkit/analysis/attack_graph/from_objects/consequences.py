@@ -24,6 +24,7 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
     TOKENS,
     Escape,
     escapes,
+    reads_folder,
 )
 from labkit.cluster.objects.facts import PodGroup
 from labkit.model import Foothold
@@ -395,6 +396,17 @@ class Consequences:
                     self._other_tokens_on(foothold, node, way, why)
             if not pods.nodes:
                 self._somewhere(foothold, way, why)
+        if self.cluster.etcd_data and pods.spec.containers:
+            self._etcd_data(foothold, pods, where)
+
+    def _etcd_data(self, foothold: Foothold, pods: PodGroup, where: str) -> None:
+        """Write the steps of a pod with a folder of a node in which etcd keeps its data."""
+        for node in pods.nodes:
+            for folder in self.cluster.etcd_data.get(node, ()):
+                if why := reads_folder(pods, folder):
+                    unknown = "" if folder else f"where etcd on Node {node} keeps its data"
+                    grants, because = [self.reads_secrets("")], (f"{where}: {why}",)
+                    self.builder.add("read-host-path", foothold, grants, because, 1.0, unknown)
 
     def _somewhere(self, foothold: Foothold, way: Escape, why: tuple[str, ...]) -> None:
         """Write what an escape gives a pod of which nobody knows on which node it will run."""

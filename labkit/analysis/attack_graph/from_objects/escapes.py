@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from labkit.analysis.attack_graph.from_objects.builder import doubts
+from labkit.cluster.objects.etcd_data import DATA
 from labkit.cluster.objects.facts import Container, HostPath, PodGroup
 
-__all__ = ["Escape", "escapes", "touches", "within", "writes_logs"]
+__all__ = ["Escape", "escapes", "reads_folder", "touches", "within", "writes_logs"]
 
 #: What an escape gives: all of the node, the kubelet's identity, what its pods hold, etcd, the keys
 #: of the control plane, a person's kubeconfig, or what a person of the node may do.
@@ -22,6 +23,9 @@ CONFIG, PERSON = "config", "person"
 #: What has to be found out where a pod asks for a user namespace, and the cluster may ignore it.
 IGNORED = "whether the node has user namespaces: Kubernetes before 1.33 ignores hostUsers"
 HOST_PROCESS = "host-process"
+OF_THE_SAME_USER = "whether another container of the node runs as the same user"
+#: How an ordinary user gets the capabilities that were added to the container.
+BY_A_PROGRAM = "whether a program of its image is setuid, or has these capabilities"
 OF_OTHERS = "whether another container of the node has no more capabilities than this one"
 
 
@@ -177,6 +181,8 @@ SOCKETS_OF_A_GROUP = (
     "/run/podman/podman.sock",
     "/var/snap/microk8s/common/run/containerd.sock",
 )
+#: Where nobody has etcd keep its data.
+OF_THE_SYSTEM = ("/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/usr", "/var/log")
 #: What can be read where, and what it gives.
 READABLE = (
     ("/var/lib/kubelet/pki", KUBELET),
@@ -187,7 +193,7 @@ READABLE = (
     ("/etc/kubernetes/admin.conf", PKI),
     ("/etc/kubernetes/super-admin.conf", PKI),
     ("/etc/kubernetes/controller-manager.conf", PKI),
-    ("/var/lib/etcd", ETCD),
+    (DATA, ETCD),
 )
 #: The same of distributions. Those of k3s, RKE2, k0s, MicroK8s, kubespray, minikube, kops,
 #: OpenShift (3 and 4) and Talos.
@@ -344,12 +350,29 @@ def _of_the_node(ways: Iterator[Escape], shared: bool | None) -> Iterator[Escape
 
 
 def _by_power(group: PodGroup, it: Container, who: str) -> Iterator[Escape]:
-    """Yield the escapes by capabilities, and by the processes of the node."""
+    """Yield the escapes by capabilities, and by the processes of the node.
+
+    A runtime gives added capabilities to the bounding set of an ordinary user, and no ambient ones:
+    only a program that is setuid, or whose file has capabilities, gets them (capabilities(7)), and
+    none where ``allowPrivilegeEscalation`` is false (no_new_privs).
+    """
     if it.privileged:
         # an ordinary user in a privileged container needs a setuid program of its image
         yield Escape("privileged-container", ROOT, f"{who}: privileged", 1.0 if it.root else 3.0)
-    if not it.root:
-        return
+    if it.root:
+        yield from _by_capabilities(group, it, who)
+    elif not it.no_new_privileges:
+        for found in _by_capabilities(group, it, who):
+            unknown = doubts(found.unknown, BY_A_PROGRAM)
+            yield replace(found, cost=found.cost + 1.0, unknown=unknown)
+    if group.spec.host_pid:
+        # /proc/PID/root leads into the other containers of the same user (proc(5); ptrace(2),
+        # access mode PTRACE_MODE_READ_FSCREDS)
+        unknown = OF_OTHERS if it.root else OF_THE_SAME_USER
+        yield Escape("read-host-processes", TOKENS, f"{who}: hostPID", 2.0, unknown)
+
+
+def _by_capabilities(group: PodGroup, it: Container, who: str) -> Iterator[Escape]:
     every = "ALL" in it.capabilities
     if every or "SYS_MODULE" in it.capabilities:
         yield Escape("load-kernel-module", ROOT, f"{who}: SYS_MODULE", 2.0)
@@ -359,10 +382,6 @@ def _by_power(group: PodGroup, it: Container, who: str) -> Iterator[Escape]:
         yield Escape("mount-from-container", ROOT, f"{who}: SYS_ADMIN", 2.0)
     if group.spec.host_pid and (every or {"SYS_PTRACE", "SYS_ADMIN"} & set(it.capabilities)):
         yield Escape("host-process-injection", ROOT, f"{who}: hostPID and SYS_PTRACE", 1.5)
-    if group.spec.host_pid:
-        # /proc/PID/root leads into the other containers of root (proc(5); ptrace(2), access mode
-        # PTRACE_MODE_READ_FSCREDS)
-        yield Escape("read-host-processes", TOKENS, f"{who}: hostPID", 2.0, OF_OTHERS)
     if "SYS_RAWIO" in it.capabilities:
         unknown = "whether the node's disk or memory can be reached by I/O ports"
         yield Escape("raw-io", ROOT, f"{who}: SYS_RAWIO", 3.0, unknown)
@@ -442,6 +461,33 @@ def _by_group(it: Container) -> Iterator[Escape]:
             groups = ", ".join(map(str, it.groups))
             unknown = f"whether a group of the container ({groups}) may open the runtime's socket"
             yield Escape("runtime-socket", ROOT, why, 1.5, unknown)
+
+
+def reads_folder(group: PodGroup, folder: str) -> str:
+    """Return why root of a pod reads a folder of its node, or perhaps does; "" if it does not.
+
+    Parameters
+    ----------
+    group : PodGroup
+    folder : str
+        Empty for one of which nobody knows where it is: then every path may lead to it but those
+        of the system.
+
+    Examples
+    --------
+    >>> from labkit.cluster.objects.facts import PodSpec
+    >>> spec = PodSpec(containers=(Container("agent", host_paths=(HostPath("/srv", True),)),))
+    >>> group = PodGroup("ops", "agent", "default", spec, ("worker1",), ("agent-1",))
+    >>> reads_folder(group, "/srv/etcd"), reads_folder(group, "/data"), reads_folder(group, "")
+    ('container agent: hostPath /srv', '', 'container agent: hostPath /srv')
+    """
+    for it in group.spec.containers:
+        for mounted in it.host_paths if it.root else ():
+            path = mounted.path
+            known = touches(path, folder) if folder else not path.startswith(OF_THE_SYSTEM)
+            if path and known:
+                return f"container {it.name}: hostPath {path}"
+    return ""
 
 
 def writes_logs(group: PodGroup) -> bool:

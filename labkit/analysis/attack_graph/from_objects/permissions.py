@@ -206,6 +206,12 @@ def _get_secrets(it: Grant) -> None:
     _read_secrets(it, 1.0 if it.names else 2.0)
 
 
+def _delete_secrets(it: Grant) -> None:
+    # the registry answers with the list of what it deleted; the API reference names a status
+    doubt = doubts(it.doubt, "whether the answer holds the secrets that were deleted")
+    _read_secrets(replace(it, doubt=doubt), 2.0)
+
+
 def _named_accounts(it: Grant, name: str) -> None:
     of = it.consequences.cluster.accounts_of
     homes = [it.namespace] if it.namespace else list(of)
@@ -321,6 +327,24 @@ def _see_secrets(it: Grant) -> None:
     it.step("validating-webhook", [it.consequences.reads_secrets("")], 3.0, unknown)
 
 
+def _answer_for_groups(it: Grant, unknown: str) -> None:
+    """Add the step of one whose own server answers, through the apiserver, for a group.
+
+    Controllers do what the objects of that group ask, and RBAC's authorizer reads its own ones.
+    """
+    it.step("aggregated-apiserver", [it.consequences.admin()], 3.0, unknown)
+
+
+def _convert_objects(it: Grant) -> None:
+    """Add the step of one whose own webhook is sent every object of a custom resource.
+
+    It may change what is read and written, but for names, and controllers act by it.
+    """
+    named = f" of {', '.join(it.names)}" if it.names else ""
+    unknown = f"whether a controller does more than its caller may by what objects{named} ask"
+    it.step("conversion-webhook", [it.consequences.admin()], 3.0, unknown)
+
+
 def _ask_controller(it: Grant, name: str, everything: bool) -> None:
     to = it.consequences
     grant = to.admin() if everything else to.starts_pods(it.namespace)
@@ -345,7 +369,9 @@ PERMISSIONS = (
     Permission(
         "list secrets", _core("secrets"), ("list", "watch"), partial(_read_secrets, cost=1.0)
     ),
-    Permission("get secrets", _core("secrets"), ("get",), _get_secrets),
+    # the answer to a patch, which may be empty, is the object
+    Permission("get secrets", _core("secrets"), ("get", "patch"), _get_secrets),
+    Permission("delete all secrets", _core("secrets"), ("deletecollection",), _delete_secrets),
     Permission("create secrets", _core("secrets"), ("create",)),
     Permission("request tokens", _core("serviceaccounts/token"), ("create",), _request_tokens),
     Permission(
@@ -435,6 +461,31 @@ PERMISSIONS = (
     ),
     Permission("change namespaces", _core("namespaces"), CHANGE),
     Permission("change nodes", _core("nodes"), CHANGE, cluster_scoped=True),
+    Permission("bind pods to nodes", _core("pods/binding", "bindings"), CREATE),
+    *(
+        Permission(
+            f"{verb} apiservices",
+            (("apiregistration.k8s.io", "apiservices"),),
+            verbs,
+            partial(_answer_for_groups, unknown=unknown),
+            cluster_scoped=True,
+        )
+        for verb, verbs, unknown in (
+            ("create", CREATE, "what clients do with the answers of a group that nobody serves"),
+            (
+                "change",
+                CHANGE,
+                "whether the apiserver reaches a server of the attacker, and for which group",
+            ),
+        )
+    ),
+    Permission(
+        "write custom resource definitions",
+        (("apiextensions.k8s.io", "customresourcedefinitions"),),
+        (*CREATE, *CHANGE),
+        _convert_objects,
+        cluster_scoped=True,
+    ),
     Permission("read node logs", _core("nodes/log"), ("get",), cluster_scoped=True),
     Permission("create volumes", _core("persistentvolumes"), CREATE, cluster_scoped=True),
     Permission("delete secrets", _core("secrets"), ("delete",)),

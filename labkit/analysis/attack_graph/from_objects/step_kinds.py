@@ -23,6 +23,7 @@ class StepKind(NamedTuple):
 
 
 STEP_KINDS = {
+    "aggregated-apiserver": StepKind("T1557"),
     "any-namespace": StepKind(),
     "any-request": StepKind(),
     "auto-approved-request": StepKind("T1649", "csr-self-approve"),
@@ -34,6 +35,7 @@ STEP_KINDS = {
     "call-unauthenticated": StepKind("T1078.001", "apiserver-anonymous"),
     "change-workload": StepKind("T1610"),
     "control-plane-keys": StepKind("T1552.004", "ca-key-theft"),
+    "conversion-webhook": StepKind("T1557"),
     "create-pod": StepKind("T1610", "host-path-pod"),
     "debug-container": StepKind("T1609"),
     "draw-pods": StepKind("T1610"),
