@@ -6,6 +6,7 @@ configuration file; by default NAME.etcd in the folder that etcd starts in.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -205,3 +206,27 @@ def test_users_of_a_machine_read_etcd_s_files(
         (folder / "store/modes.txt").write_text(modes)
     paths = attack_paths(read_model(read_cluster(folder)), "user:store", "secrets")
     assert ("known" if paths.paths else "possible" if paths.possible else "none") == found
+
+
+@pytest.mark.parametrize("servers", ["https://127.0.0.1:2379", "https://[::1]:4001"])
+@pytest.mark.parametrize("manifest", ["kops", ""])
+def test_etcd_that_was_not_read_may_listen_everywhere(
+    tmp_path: Path, servers: str, manifest: str
+) -> None:
+    """kops' etcd-manager starts an etcd that the members of the cluster call as well."""
+    folder = tmp_path / "c"
+    shutil.copytree(KUBEADM, folder)
+    store = folder / "cp1/etc/kubernetes/manifests/etcd.yaml"
+    before = read_model(read_cluster(folder))
+    assert not attack_paths(before, "network", "secrets")
+    store.unlink()
+    if manifest:
+        made = etcd(name="etcd-manager-main", image="etcd-manager-slim:v3", command=["/m"])
+        made["spec"]["containers"][0]["name"] = "etcd-manager"
+        store.write_text(json.dumps({"apiVersion": "v1", **made}))
+    file = folder / "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
+    file.write_text(file.read_text().replace("https://127.0.0.1:2379", servers))
+    assert servers in file.read_text()
+    after = attack_paths(read_model(read_cluster(folder)), "network", "secrets")
+    assert after.possible
+    assert not after.paths

@@ -29,6 +29,7 @@ from labkit.cluster.objects.facts import (
 )
 from labkit.cluster.objects.reader import Builder
 from labkit.cluster.policies import USER_FACING, Binding, Rbac, aggregated
+from labkit.cluster.syntax.urls import is_loopback, url_of
 from labkit.cluster.versions import oldest_kubelet, version_reported
 from labkit.errors import ConfigError
 from labkit.model import Foothold
@@ -98,6 +99,7 @@ def account_steps(model: Model) -> tuple[Step, ...]:
         *_steps_of_pods_from_urls(env),
         *_steps_of_unread_engines(env),
         *_steps_of_etcd_data(model, env),
+        *_steps_of_unread_etcd(env),
     )
     doubtful = (*_doubtful_steps(model, env), *others)
     if env.complete:
@@ -198,6 +200,21 @@ def _steps_of_etcd_data(model: Model, env: Environment) -> Iterator[Step]:
         yield Step(
             "read-etcd-files", Foothold("user", node.name), (SECRETS,), (why,), unknown=found_out
         )
+
+
+def _steps_of_unread_etcd(env: Environment) -> Iterator[Step]:
+    """Yield the steps to an etcd beside an apiserver that was not read: it may listen anywhere."""
+    there = {it.node for it in env.components if it.kind == "etcd"}
+    for it in env.components:
+        if it.kind != "kube-apiserver" or it.node in there:
+            continue
+        for server in it.values("etcd-servers"):
+            _, host, _ = url_of(server)
+            if host and is_loopback(host):
+                why = (str(server.source),)
+                unknown = f"where etcd on {it.node} listens, and whether it demands a certificate"
+                yield Step("etcd-read", CALLS, (ADMIN, SECRETS), why, unknown=unknown)
+                break
 
 
 def _etcd_folders(it: Component) -> tuple[str, ...]:
