@@ -180,6 +180,20 @@ def test_policy_that_was_not_copied_is_unknown(tmp_path: Path) -> None:
     assert foresee(load_model(tmp_path), technique, technique.footholds[0]).word == "seen"
 
 
+def test_flags_that_were_not_copied_leave_the_policy_unknown(tmp_path: Path) -> None:
+    units = tmp_path / "cp1" / "etc" / "systemd" / "system"
+    units.mkdir(parents=True)
+    (units / "kube-apiserver.service").write_text(
+        "[Service]\nEnvironmentFile=/etc/apiserver.env\nExecStart=/usr/bin/kube-apiserver $ARGS\n"
+    )
+    model = load_model(tmp_path)
+    technique = techniques["scheduler-credential"]
+    assert foresee(model, technique, technique.footholds[0]).word == "unknown"
+    claim = model.components[0].claim("audit")
+    assert claim is not None
+    assert claim.value == "unknown"
+
+
 def test_caller_who_is_not_known_is_unknown_where_a_rule_asks_for_users() -> None:
     claim = Claim("unknown", "a webhook says who they are", Source("hook.conf", 1, ""))
     caller = Caller("", frozenset(), claim)
