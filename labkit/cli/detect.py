@@ -78,6 +78,8 @@ def detect(
     typer.echo(found.to_json() if as_json else found.table())
     for cell in found.differences:
         say(f"{cell.technique}, {cell.foothold}: {cell.verdict}: {cell.reason}")
+    for rule in found.loud:
+        say(f"fires on ordinary traffic: {rule}")
     say(found.summary(), quiet=quiet)
     raise typer.Exit(found.exit_code)
 

@@ -81,6 +81,8 @@ class Detection:
     Parameters
     ----------
     cells : iterable of DetectionCell
+    loud : sequence of str
+        The rules that fire on ordinary traffic, whether or not they fire on an attack.
 
     Examples
     --------
@@ -88,8 +90,9 @@ class Detection:
     2
     """
 
-    def __init__(self, cells: Iterable[DetectionCell]) -> None:
+    def __init__(self, cells: Iterable[DetectionCell], loud: Sequence[str] = ()) -> None:
         self.cells = tuple(cells)
+        self.loud = tuple(loud)
 
     @property
     def differences(self) -> tuple[DetectionCell, ...]:

@@ -87,7 +87,7 @@ def detect(
     if rules:
         tell(f"{len(rules)} rules over {len(ordinary)} events of ordinary traffic")
     loud = _firing(rules, ordinary)
-    return Detection(_cell(lab.mode, it, rules, loud) for it in found)
+    return Detection([_cell(lab.mode, it, rules, loud) for it in found], loud)
 
 
 def _cell(

@@ -208,6 +208,8 @@ def test_rules_are_run_over_the_attack_and_over_everything_else() -> None:
     assert "12 rules over 1 events of ordinary traffic" in lines
     # the same request by somebody who may: the rule is too loud
     fake.kubectl = lambda *_: fake.log.append(event("0d0d"))
-    [cell] = detect(fake, [acting], rules, idle=0.0).cells
+    noisy = detect(fake, [acting], rules, idle=0.0)
+    [cell] = noisy.cells
+    assert noisy.loud == ("scheduler-reads-secrets",)
     assert cell.on_ordinary == ("scheduler-reads-secrets",)
     assert cell.row[-2:] == ("scheduler-reads-secrets", "scheduler-reads-secrets")
