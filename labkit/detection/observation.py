@@ -13,10 +13,12 @@ from labkit.errors import LabkitError
 from labkit.lab import Lab
 from labkit.matrix.run import ATTEMPTS, PAUSE_S
 from labkit.model import Foothold, Model
-from labkit.techniques import ATTACK, Technique, marked
+from labkit.techniques import ATTACK, CONTROL, Technique, marked
 
 __all__ = ["UNPROBED", "Observation", "event_of", "observe", "ordinary_traffic"]
 
+#: HTTP statuses.
+REFUSED = (401, 403)
 UNPROBED, AGREE, DISAGREE, FOUND_OUT = "unprobed", "agree", "disagree", "found out"
 
 
@@ -150,8 +152,7 @@ def observe(
             reason = error.message
             continue
         own = [it for it in events if _is_of(it, run)]
-        # of a request that goes on, the log has its beginning and its end
-        others = tuple(it for it in events if not _is_attack(it))
+        others = tuple(filter(_is_ordinary, events))
         return Observation(foresight, verdict.word, tuple(own), others)
     return Observation(foresight, UNPROBED, reason=reason)
 
@@ -179,7 +180,7 @@ def ordinary_traffic(lab: Lab, log: AuditLog, seconds: float) -> list[RawEvent]:
     for arguments in WORK:
         lab.kubectl(*arguments)
     time.sleep(seconds)
-    return [it for it in log.since(mark) if not _is_attack(it)]
+    return [it for it in log.since(mark) if _is_ordinary(it)]
 
 
 NAME = "labkit-ordinary"
@@ -208,5 +209,13 @@ def _is_of(event: RawEvent, run: str) -> bool:
     return bool(event.get("auditID") == f"{ATTACK}-{run}")
 
 
-def _is_attack(event: RawEvent) -> bool:
-    return str(event.get("auditID", "")).startswith(ATTACK)
+def _is_ordinary(event: RawEvent) -> bool:
+    """Say whether an event is of a legitimate client.
+
+    A positive control may try the attacker's own credential first, for less than the attack asked
+    for: if that is refused, it was one attempt more.
+    """
+    ident = str(event.get("auditID", ""))
+    if ident.startswith(CONTROL):
+        return (event.get("responseStatus") or {}).get("code") not in REFUSED
+    return not ident.startswith(ATTACK)

@@ -125,6 +125,8 @@ def test_control_and_other_clients_are_ordinary() -> None:
         attacks(lab)
         with legitimate():
             lab.log.append(event(audit_id(), verb="list"))
+            # the attacker's own credential, refused: no legitimate client
+            lab.log.append({**event(audit_id()), "responseStatus": {"code": 403}})
         lab.log.append(event("0f0f", "system:apiserver"))
 
     found = seen(FakeLab(), SCHEDULER, act)
@@ -205,11 +207,12 @@ def test_rules_are_run_over_the_attack_and_over_everything_else() -> None:
     [cell] = quiet.cells
     assert cell.fires == ("scheduler-reads-secrets",)
     assert (cell.on_ordinary, quiet.exit_code) == ((), 0)
+    assert quiet.loud == ("kube-proxy-leaves-its-work",)
     assert "12 rules over 1 events of ordinary traffic" in lines
     # the same request by somebody who may: the rule is too loud
     fake.kubectl = lambda *_: fake.log.append(event("0d0d"))
     noisy = detect(fake, [acting], rules, idle=0.0)
     [cell] = noisy.cells
-    assert noisy.loud == ("scheduler-reads-secrets",)
+    assert noisy.loud == ("kube-proxy-leaves-its-work", "scheduler-reads-secrets")
     assert cell.on_ordinary == ("scheduler-reads-secrets",)
     assert cell.row[-2:] == ("scheduler-reads-secrets", "scheduler-reads-secrets")
