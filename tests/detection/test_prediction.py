@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,17 @@ def test_requests_of_a_technique_hold_the_action_that_it_is_predicted_by() -> No
         [request] = technique.requests(model, technique.footholds[0])
         assert technique.predict(model, technique.footholds[0]).succeeds
         assert str(request.action).split()[1] in ("secrets", "pods", "nodes")
+
+
+def test_page_has_the_number_of_techniques_that_leave_an_event() -> None:
+    model = read_model("hardened")
+    known = [it for it in techniques.values() if not it.why_not(model.environment)]
+    seen = [it for it in known if any(foresee(model, it, at).word == "seen" for at in it.footholds)]
+    unseen = [it.name for it in known if it not in seen]
+    page = (Path(__file__).parents[2] / "docs" / "detection.md").read_text()
+    said = f"{len(seen)} of {len(known)} techniques leave an event, and {len(unseen)} leave nothing"
+    assert said in page
+    patterns = re.findall(r"`([a-z-]+?)(-\.\.\.)?`", page.partition("| technique | how")[2])
+    names = {name for name, more in patterns if not more}
+    starts = tuple(name for name, more in patterns if more)
+    assert [name for name in unseen if name not in names and not name.startswith(starts)] == []
