@@ -32,6 +32,7 @@ MENU = {
     "Use it": (
         "docs/analysis",
         "docs/diagram",
+        "docs/detection",
         "docs/your-own-cluster",
         "docs/ci",
         "docs/formats",

@@ -40,6 +40,7 @@ MODULES = (
     "labkit.controls",
     "labkit.lab",
     "labkit.verification",
+    "labkit.detection",
     "labkit.matrix",
     "labkit.render",
     "labkit.diagram",

@@ -24,6 +24,7 @@ MODULES = (
     "labkit.render",
     "labkit.cluster",
     "labkit.formats",
+    "labkit.detection",
     "labkit.matrix",
     "labkit.verification",
     "labkit.techniques",

@@ -23,7 +23,7 @@ __all__ = ["NOT_UNDERSTOOD", "app"]
 NOT_UNDERSTOOD = 4
 
 #: The commands whose exit status 1 means that a lab differs from the model.
-HAVE_A_RESULT = ("verify", "attack", "matrix", "campaign")
+HAVE_A_RESULT = ("verify", "attack", "matrix", "campaign", "detect")
 
 #: Every command, with the module and name of its function or its group of commands.
 COMMANDS = {
@@ -39,6 +39,7 @@ COMMANDS = {
     "attack": "attack.attack",
     "reach": "attack.reach",
     "matrix": "attack.matrix",
+    "detect": "detect.detect",
     "campaign": "campaign.campaign",
     "analyze": "analyze.analyze",
     "export": "export.export",

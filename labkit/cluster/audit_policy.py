@@ -15,6 +15,9 @@ LEVELS = ("None", "Metadata", "Request", "RequestResponse")
 #: The stages of a request that has an answer. One that goes on, such as a watch, has
 #: "ResponseStarted" between them; "Panic" is a fault of the apiserver.
 STAGES = frozenset({"RequestReceived", "ResponseComplete"})
+#: The only stage of a request whose caller is not known, HTTP 401: it is recorded when the refusal
+#: is sent (pkg/endpoints/filters/authn_audit.go).
+STAGE_OF_A_STRANGER = "ResponseStarted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class AuditedRequest:
     path : str
         The path of a request for no resource: "/metrics".
     user : str
+        Empty if the caller is not known, and refused for that.
     groups : tuple of str
         The caller's groups.
 
@@ -115,6 +119,12 @@ class AuditRule:
         """Whether it records a request that it matches."""
         return self.level != "None" and not self.omitted >= STAGES
 
+    def records_request(self, request: AuditedRequest) -> bool:
+        """Say whether a request that it matches is recorded, by the stages that the request has."""
+        if not request.user:
+            return self.level != "None" and STAGE_OF_A_STRANGER not in self.omitted
+        return self.records
+
     @property
     def matches_all(self) -> bool:
         """Whether it matches every request."""
@@ -174,7 +184,7 @@ class AuditPolicy:
     def missed(self, requests: Sequence[AuditedRequest]) -> tuple[AuditedRequest, ...]:
         """Return the requests that are not recorded, in their order."""
         rules = ((request, self.rule_for(request)) for request in requests)
-        return tuple(request for request, rule in rules if rule is None or not rule.records)
+        return tuple(it for it, rule in rules if rule is None or not rule.records_request(it))
 
 
 def read_audit_policy(text: str, path: str) -> tuple[AuditPolicy, tuple[Unknown, ...]]:

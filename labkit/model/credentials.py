@@ -11,6 +11,7 @@ from labkit.cluster.syntax.disk import inside, leaves, read_bytes
 from labkit.cluster.syntax.source import Source, decode
 from labkit.cluster.syntax.yamldoc import read_one
 from labkit.model.admission_plugins import enabled
+from labkit.model.audit_trail import policy_in_use
 from labkit.model.claims import Channel, Claim
 from labkit.model.decision import (
     ALLOWED,
@@ -67,8 +68,6 @@ ETCD_CLIENTS = {
     "flanneld": ("etcd-certfile",),
     "etcd": ("cert-file", "peer-cert-file", "peer-client-cert-file"),
 }
-#: The flags that name where an audit log goes.
-AUDIT_BACKENDS = ("audit-log-path", "audit-webhook-config-file")
 #: The requests of attackers that a log must show: how secrets, pods, machines and rights are taken.
 #: kubectl asks for exec with GET, over WebSockets.
 AUDITED = (
@@ -176,18 +175,14 @@ def audit(env: Environment, apiserver: Component) -> Claim:
     >>> audit(env, env.component("kube-apiserver@master")).value
     'none'
     """
-    policy = apiserver.setting("audit-policy-file")
-    if not policy.value:
-        return Claim("none", "nothing is logged", policy.source)
-    if not any(apiserver.setting(flag).value for flag in AUDIT_BACKENDS):
-        return Claim("none", "a policy without a log or a webhook records nothing", policy.source)
-    read = env.apiserver_files.audit.get(apiserver.id)
-    if read is None:
-        return Claim("unknown", f"{policy.value} could not be read", policy.source)
+    read = policy_in_use(env, apiserver)
+    if isinstance(read, Claim):
+        return read
     if not read.records:
         return Claim("none", "the policy records nothing", read.source)
     if missed := read.missed(AUDITED):
         return Claim("partial", f"not recorded: {', '.join(map(str, missed))}", read.source)
+    policy = apiserver.setting("audit-policy-file")
     return Claim("on", policy.value, policy.source)
 
 

@@ -20,18 +20,22 @@ from types import MappingProxyType
 from typing import Any
 
 from labkit.registry import Registry
-from labkit.techniques._lib.machines.reach import address_in_lab
-from labkit.techniques._lib.technique import FOOTHOLDS, Prediction, Technique
+from labkit.techniques._lib.machines.reach import ATTACK, CONTROL, address_in_lab, marked
+from labkit.techniques._lib.technique import FOOTHOLDS, Prediction, SentRequest, Technique
 from labkit.techniques._lib.verdict import Setting, Verdict, Verdicts
 
 __all__ = [
+    "ATTACK",
+    "CONTROL",
     "FOOTHOLDS",
     "Prediction",
+    "SentRequest",
     "Setting",
     "Technique",
     "Verdict",
     "Verdicts",
     "address_in_lab",
+    "marked",
 ]
 
 

@@ -8,6 +8,7 @@ every action. Files that only root can read stop it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
@@ -18,6 +19,7 @@ from labkit.model.file_access import may_open
 from labkit.model.rights import authenticated_as
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
+    ASK_EVERYTHING,
     api_url,
     apiserver_of,
     everything_allowed,
@@ -30,6 +32,7 @@ from labkit.techniques._lib.technique import (
     ADMIN,
     USER_ON_MASTER,
     Prediction,
+    SentRequest,
     Technique,
     all_of,
     holds,
@@ -39,6 +42,7 @@ from labkit.techniques._lib.verdict import Setting, Verdict
 if TYPE_CHECKING:
     from labkit.cluster import Credential
     from labkit.lab import Lab
+    from labkit.model.decision import Caller
 
 __all__ = ["TECHNIQUE"]
 
@@ -47,12 +51,15 @@ KUBECONFIG = "/etc/kubernetes/admin.conf"
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict from the modes of the files and from the rights of the certificate's owner."""
-    env, credential = model.environment, _credential(model.environment)
-    node = env.node(credential.node)
-    opened = [may_open(env, node, PERSON, it).claim for it in _wanted(credential)]
-    owner = authenticated_as(apiserver_of(env), env, credential)
+    env, owner = model.environment, _owner(model.environment)
     rights = decide(env, apiserver_of(env), owner, EVERYTHING)
-    return all_of(*(holds(it, ALLOWED) for it in (*opened, rights.claim)))
+    return all_of(_opened(env), holds(rights.claim, ALLOWED))
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the access review, which is sent once the files were read."""
+    env = model.environment
+    return [SentRequest(_owner(env), ASK_EVERYTHING, _opened(env))]
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -75,6 +82,18 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 def _control(lab: Lab) -> str:
     lab.api("GET", SECRETS_IN)
     return "the cluster's first administrator is served"
+
+
+def _opened(env: Environment) -> Prediction:
+    """Predict whether an ordinary user of the master can read the kubeconfig and its key."""
+    credential = _credential(env)
+    node = env.node(credential.node)
+    opened = (may_open(env, node, PERSON, it).claim for it in _wanted(credential))
+    return all_of(*(holds(it, ALLOWED) for it in opened))
+
+
+def _owner(env: Environment) -> Caller:
+    return authenticated_as(apiserver_of(env), env, _credential(env))
 
 
 def _credential(env: Environment) -> Credential:
@@ -113,5 +132,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     settings=_settings,
 )

@@ -10,6 +10,7 @@ role bindings.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
@@ -21,7 +22,7 @@ from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import create
 from labkit.techniques._lib.machines.pod import find_pod, token_of, without_token
 from labkit.techniques._lib.machines.reach import Answer
-from labkit.techniques._lib.technique import ADMIN, POD, Prediction, Technique
+from labkit.techniques._lib.technique import ADMIN, POD, Prediction, SentRequest, Technique
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = ["TECHNIQUE"]
 AGENT = ("monitoring", "agent")
 GROUP = "rbac.authorization.k8s.io"
 PATH = f"/apis/{GROUP}/v1/clusterrolebindings?dryRun=All"
+BIND = Action("create", "clusterrolebindings", GROUP)
 BINDING = {
     "apiVersion": f"{GROUP}/v1",
     "kind": "ClusterRoleBinding",
@@ -46,7 +48,13 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     agent = token_caller(model.environment, *AGENT)
     if agent is None:
         return Prediction(False, (str(token_in(model.environment, *AGENT)),))
-    return may_all(model, agent, [Action("create", "clusterrolebindings", GROUP)])
+    return may_all(model, agent, [BIND])
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the request for the binding, if the pod has a token."""
+    agent = token_caller(model.environment, *AGENT)
+    return [] if agent is None else [SentRequest(agent, BIND)]
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -94,4 +102,5 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
 )

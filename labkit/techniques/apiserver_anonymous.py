@@ -8,12 +8,14 @@ gives the anonymous user nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
 from labkit.model.decision import DENIED, Action, decide
 from labkit.model.rights import authenticated_as
+from labkit.techniques._lib.api.access import caller_at
 from labkit.techniques._lib.api.ask import ask, first_refusal, url_of
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
@@ -24,6 +26,7 @@ from labkit.techniques._lib.technique import (
     USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
+    SentRequest,
     Technique,
 )
 from labkit.techniques._lib.verdict import Verdict
@@ -52,6 +55,11 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
         (channel.client_authentication, ("anonymous", "none")),
         (rights, ("allow-all", "allowed")),
     )
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the request for the secret, which nobody's name is on."""
+    return [SentRequest(caller_at(model.environment, foothold), READ)]
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -87,4 +95,5 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
 )

@@ -9,6 +9,7 @@ root can read, or a key that is not on the master, stops it.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit import agents
@@ -20,10 +21,12 @@ from labkit.model.decision import ALLOWED
 from labkit.model.file_access import may_open
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
+    ASK_EVERYTHING,
     api_url,
     apiserver_of,
     everything_allowed,
     everything_review,
+    signed_as,
 )
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import SECRETS_IN
@@ -33,6 +36,7 @@ from labkit.techniques._lib.technique import (
     ADMIN,
     USER_ON_MASTER,
     Prediction,
+    SentRequest,
     Technique,
     all_of,
     holds,
@@ -50,15 +54,14 @@ USER, GROUP = "labkit-stolen", "system:masters"
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether an ordinary user can read the key of the CA that the apiserver trusts."""
-    authority, node = _authority(model.environment)
-    if not node:
-        absent = f"the key of {authority.name} is not on the master"
-        return Prediction(False, (str(Claim("none", absent, authority.source)),))
-    env = model.environment
-    claim = may_open(env, env.node(node), PERSON, authority.key).claim
     trusted = apiserver_of(model.environment).setting("client-ca-file").source
     signs = Prediction(True, (f"signs the apiserver's callers: {trusted}",))
-    return all_of(holds(claim, ALLOWED), signs)
+    return all_of(_opened(model.environment), signs)
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the access review, which is sent with the certificate that the key signed."""
+    return [SentRequest(signed_as(USER, GROUP), ASK_EVERYTHING, _opened(model.environment))]
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -79,6 +82,15 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             proof=lambda answer: f"signed a certificate of {GROUP}: {everything_allowed(answer)}",
             control=lambda: _control(lab),
         )
+
+
+def _opened(env: Environment) -> Prediction:
+    """Predict whether an ordinary user can read the key, if it is on the master."""
+    authority, node = _authority(env)
+    if not node:
+        absent = f"the key of {authority.name} is not on the master"
+        return Prediction(False, (str(Claim("none", absent, authority.source)),))
+    return holds(may_open(env, env.node(node), PERSON, authority.key).claim, ALLOWED)
 
 
 def _sign(lab: Lab, foothold: Foothold, folder: str, authority: Authority) -> None:
@@ -130,6 +142,7 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     leaves=("file",),
     settings=_settings,
 )

@@ -20,6 +20,7 @@ from labkit.model.decision import ALLOWED, EVERYTHING, Action, authorizers, deci
 from labkit.model.rights import service_account
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
+    ASK_EVERYTHING,
     CHANNEL,
     api_url,
     apiserver_of,
@@ -28,12 +29,14 @@ from labkit.techniques._lib.api.access import (
 )
 from labkit.techniques._lib.api.component_credential import MASTER, caller, credential_options
 from labkit.techniques._lib.api.controllers import KIND, own_accounts, own_work
-from labkit.techniques._lib.machines.reach import request
+from labkit.techniques._lib.machines.reach import legitimate, request
 from labkit.techniques._lib.technique import (
     ADMIN,
     COPIED_CREDENTIAL,
     Prediction,
+    SentRequest,
     Technique,
+    all_of,
     any_of,
     holds,
     then,
@@ -42,6 +45,7 @@ from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
+    from labkit.model.decision import Caller
 
 __all__ = ["TECHNIQUE"]
 
@@ -58,20 +62,43 @@ TOKEN_REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict from what the manager may do, and from the account whose token it may create."""
-    apiserver, manager = apiserver_of(model.environment), caller(model.environment, KIND, MASTER)
-    everything = holds(decide(model.environment, apiserver, manager, EVERYTHING).claim, ALLOWED)
+    manager = caller(model.environment, KIND, MASTER)
+    everything = _does_everything(model, manager)
     if everything.succeeds:
         return everything
     roles = _roles_count(model.environment)
-    name = ACCOUNTS[roles]
-    token = Action("create", "serviceaccounts/token", namespace=NAMESPACE, name=name)
-    made = may_all(model, manager, [token])
-    account = service_account(NAMESPACE, name, manager.claim.source)
+    made = may_all(model, manager, [_token(ACCOUNTS[roles])])
+    account = service_account(NAMESPACE, ACCOUNTS[roles], manager.claim.source)
     if roles:
         by_token = then(made, may_all(model, account, [GIVE, ESCALATE]))
     else:
         by_token = then(made, may_all(model, account, [EVERYTHING]))
     return any_of(by_token, everything)
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the manager's two requests, and that of the account whose token it makes."""
+    manager = caller(model.environment, KIND, MASTER)
+    roles = _roles_count(model.environment)
+    token = _token(ACCOUNTS[roles])
+    account = service_account(NAMESPACE, ACCOUNTS[roles], manager.claim.source)
+    everything = _does_everything(model, manager).succeeds
+    asks = Prediction(None if everything is None else not everything)
+    made = all_of(asks, may_all(model, manager, [token]))
+    return [
+        SentRequest(manager, ASK_EVERYTHING),
+        SentRequest(manager, token, asks),
+        SentRequest(account, GIVE if roles else ASK_EVERYTHING, made),
+    ]
+
+
+def _does_everything(model: Model, manager: Caller) -> Prediction:
+    apiserver = apiserver_of(model.environment)
+    return holds(decide(model.environment, apiserver, manager, EVERYTHING).claim, ALLOWED)
+
+
+def _token(account: str) -> Action:
+    return Action("create", "serviceaccounts/token", namespace=NAMESPACE, name=account)
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -90,7 +117,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         if made.refusal:
             if made.refusal != "HTTP 403":
                 raise ProbeError(f"{TECHNIQUE.name}: inconclusive answer {made.refusal}")
-            control = own_work(lab, foothold, options)
+            with legitimate():
+                control = own_work(lab, foothold, options)
             return Verdict(
                 TECHNIQUE.name, lab.mode, foothold, False, made.refusal, (asked,), control
             )
@@ -156,6 +184,7 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     leaves=("file",),
     settings=_settings,
 )

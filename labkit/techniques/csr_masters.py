@@ -10,6 +10,7 @@ writes into etcd or holds the CA's key does not meet it.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from labkit.cluster import Environment
@@ -20,6 +21,7 @@ from labkit.model.admission_plugins import admission
 from labkit.model.decision import authorizers
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
+    ASK_EVERYTHING,
     CHANNEL,
     api_url,
     apiserver_of,
@@ -28,11 +30,13 @@ from labkit.techniques._lib.api.access import (
     everything_review,
     may_all,
     options_at,
+    signed_as,
 )
 from labkit.techniques._lib.api.certificate_requests import (
     CREATE,
     PATH,
     approval_of,
+    approve,
     is_signed,
     may_approve,
     new_request,
@@ -40,12 +44,13 @@ from labkit.techniques._lib.api.certificate_requests import (
     signed_certificate,
 )
 from labkit.techniques._lib.machines.admin import create
-from labkit.techniques._lib.machines.reach import Answer, request, run_from
+from labkit.techniques._lib.machines.reach import Answer, legitimate, request, run_from
 from labkit.techniques._lib.technique import (
     ADMIN,
     NETWORK,
     ROOT_ON_WORKER,
     Prediction,
+    SentRequest,
     Technique,
     all_of,
     holds,
@@ -72,6 +77,19 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     return all_of(may_all(model, caller, [CREATE]), then(plugin, approved))
 
 
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the request, its approval, and the review with the certificate."""
+    caller = caller_at(model.environment, foothold)
+    plugin = holds(admission(apiserver_of(model.environment), PLUGIN), "allow-all")
+    taken = all_of(may_all(model, caller, [CREATE]), plugin)
+    signed = all_of(taken, may_approve(model, caller), is_signed(model.environment))
+    return [
+        SentRequest(caller, CREATE),
+        SentRequest(caller, approve(NAME), taken),
+        SentRequest(signed_as(USER, GROUP), ASK_EVERYTHING, signed),
+    ]
+
+
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Send the request; if it is taken, approve it and act with the certificate.
 
@@ -92,7 +110,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         if answer.refusal != "HTTP 403" or WORDS not in answer.body:
             return _refused(lab, foothold, answer.refusal, asked, _administrator(lab))
         remove_request(lab, NAME)
-        with new_request(lab, foothold, NAME, USER, "labkit") as (_, body):
+        with new_request(lab, foothold, NAME, USER, "labkit") as (_, body), legitimate():
             harmless = sent(json.dumps(body).encode(), PATH, options).refusal
         if harmless:
             raise ProbeError(f"the same caller's request for another group was refused: {harmless}")
@@ -167,6 +185,7 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     settings=_settings,
     leaves=("file", "object"),
 )

@@ -10,15 +10,26 @@ requests stops it.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
-from labkit.techniques._lib.api.access import CHANNEL, api_url, caller_at, options_at
+from labkit.model.decision import Action
+from labkit.techniques._lib.api.access import (
+    CHANNEL,
+    api_url,
+    caller_at,
+    in_turn,
+    options_at,
+    signed_as,
+)
 from labkit.techniques._lib.api.certificate_requests import (
+    CREATE,
     PATH,
     approval_of,
+    approve,
     is_signed,
     may_approve,
     new_request,
@@ -32,6 +43,7 @@ from labkit.techniques._lib.technique import (
     ROOT_ON_WORKER,
     SECRETS,
     Prediction,
+    SentRequest,
     Technique,
     all_of,
 )
@@ -45,12 +57,23 @@ __all__ = ["TECHNIQUE"]
 NAME, USER = "labkit-other", "system:kube-controller-manager"
 #: The controller manager may list this, because it watches it.
 LIST = "/api/v1/namespaces/shop/secrets"
+READ = Action("list", "secrets", namespace="shop")
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the caller may create a request and approve it, and who signs it."""
     approved = may_approve(model, caller_at(model.environment, foothold))
     return all_of(approved, is_signed(model.environment))
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the request, its approval, and the list of secrets as the other user."""
+    caller = caller_at(model.environment, foothold)
+    signed = all_of(may_approve(model, caller), is_signed(model.environment))
+    return [
+        *in_turn(model, caller, CREATE, approve(NAME)),
+        SentRequest(signed_as(USER), READ, signed),
+    ]
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -120,5 +143,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     leaves=("file", "object"),
 )

@@ -10,6 +10,7 @@ to no role stop it.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment, Source
@@ -22,11 +23,19 @@ from labkit.techniques._lib.api.access import CHANNEL, IDENTITY, api_url, identi
 from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, new_token, present
 from labkit.techniques._lib.machines.pod import find_pod, token_of, without_token
 from labkit.techniques._lib.machines.reach import request
-from labkit.techniques._lib.technique import COPIED_CREDENTIAL, POD, SECRETS, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    COPIED_CREDENTIAL,
+    POD,
+    SECRETS,
+    Prediction,
+    SentRequest,
+    Technique,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
+    from labkit.model.decision import Caller
 
 __all__ = ["TECHNIQUE"]
 
@@ -37,15 +46,16 @@ REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the apiserver lets the default account read the secret."""
-    if foothold == POD:
-        caller = token_caller(model.environment, HOME, POD_OF_HOME)
-        if caller is None:
-            return Prediction(False, (str(token_in(model.environment, HOME, POD_OF_HOME)),))
-        return may_all(model, caller, [ACTION])
-    bound = default_bindings(model.environment)
-    absent = Source("manifests", None, f"a binding of {HOME}/{ACCOUNT} absent", default=True)
-    source = bound[0].source if bound else absent
-    return may_all(model, service_account(HOME, ACCOUNT, source), [ACTION])
+    caller = _caller(model.environment, foothold)
+    if caller is None:
+        return Prediction(False, (str(token_in(model.environment, HOME, POD_OF_HOME)),))
+    return may_all(model, caller, [ACTION])
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the request for the secret, if there is a token."""
+    caller = _caller(model.environment, foothold)
+    return [] if caller is None else [SentRequest(caller, ACTION)]
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -67,6 +77,15 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 
     whose = f"a token of {HOME}/{ACCOUNT}"
     return present(lab, TECHNIQUE.name, foothold, token, whose, control)
+
+
+def _caller(env: Environment, foothold: Foothold) -> Caller | None:
+    """Return the default account, or None if the foothold has no token of it."""
+    if foothold == POD:
+        return token_caller(env, HOME, POD_OF_HOME)
+    bound = default_bindings(env)
+    absent = Source("manifests", None, f"a binding of {HOME}/{ACCOUNT} absent", default=True)
+    return service_account(HOME, ACCOUNT, bound[0].source if bound else absent)
 
 
 def _settings(env: Environment) -> list[Setting]:
@@ -92,5 +111,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     settings=_settings,
 )

@@ -8,10 +8,12 @@ client certificates, or if its users may write only their own keys.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.model import Foothold, Model
+from labkit.techniques._lib.api.forged import requests_after
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores import forge as forging
 from labkit.techniques._lib.stores.etcd import answers_anonymous, ask, decode, encode
@@ -22,6 +24,7 @@ from labkit.techniques._lib.technique import (
     USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
+    SentRequest,
     Technique,
 )
 from labkit.techniques._lib.verdict import Verdict
@@ -53,6 +56,11 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     return answers_anonymous(model)
 
 
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return what the attacker asks the apiserver with the certificate."""
+    return requests_after(model, predict(model, foothold))
+
+
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Write an approved certificate request into etcd, and use the signed certificate."""
     how = "without a credential"
@@ -72,5 +80,6 @@ TECHNIQUE = Technique(
     sources=forging.SOURCES,
     predict=predict,
     execute=execute,
+    requests=requests,
     leaves=forging.LEAVES,
 )

@@ -9,6 +9,7 @@ machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.model.credentials import client_credential
 from labkit.model.etcd_rights import KeyRange
+from labkit.techniques._lib.api.forged import requests_after
 from labkit.techniques._lib.machines.reach import Answer, address_in_lab, run_from
 from labkit.techniques._lib.stores import forge as forging
 from labkit.techniques._lib.stores.etcd import etcdctl, may_as_client
@@ -25,6 +27,7 @@ from labkit.techniques._lib.technique import (
     ROOT_ON_ETCD,
     ROOT_ON_WORKER,
     Prediction,
+    SentRequest,
     Technique,
 )
 from labkit.techniques._lib.verdict import Verdict
@@ -73,6 +76,11 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     return may_as_client(model, channel, "write", KeyRange.one(forging.KEY))
 
 
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return what the attacker asks the apiserver with the certificate."""
+    return requests_after(model, predict(model, foothold))
+
+
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Write an approved certificate request into etcd, and use the signed certificate."""
     if foothold == ROOT_ON_ETCD:
@@ -116,5 +124,6 @@ TECHNIQUE = Technique(
     sources=(*forging.SOURCES, "https://etcd.io/docs/latest/op-guide/authentication/rbac/"),
     predict=predict,
     execute=execute,
+    requests=requests,
     leaves=forging.LEAVES,
 )

@@ -15,7 +15,7 @@ from labkit.cluster import Source
 from labkit.errors import ProbeError
 from labkit.model import Claim, Foothold, Model
 from labkit.techniques._lib.api.access import CHANNEL
-from labkit.techniques._lib.api.breakout import MOUNT, WORKER, break_out, may_break_out
+from labkit.techniques._lib.api.breakout import MOUNT, WORKER, break_out, may_break_out, requests
 from labkit.techniques._lib.machines.reach import digest
 from labkit.techniques._lib.technique import (
     NETWORK,
@@ -91,5 +91,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     leaves=("object",),
 )

@@ -9,12 +9,14 @@ It stops if the authorizer gives the right to administrators only.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
 from labkit.model.decision import Action
 from labkit.techniques._lib.api.access import (
+    ASK_IDENTITY,
     CHANNEL,
     IDENTITY,
     api_url,
@@ -34,6 +36,7 @@ from labkit.techniques._lib.technique import (
     USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
+    SentRequest,
     Technique,
 )
 from labkit.techniques._lib.verdict import Verdict
@@ -54,6 +57,11 @@ ACTIONS = (
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the caller may impersonate users and groups."""
     return may_all(model, caller_at(model.environment, foothold), ACTIONS)
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the question who one is, which the log has under the caller's own name."""
+    return [SentRequest(caller_at(model.environment, foothold), ASK_IDENTITY)]
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -99,4 +107,5 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
 )

@@ -9,14 +9,23 @@ proxy on a UNIX socket, stops it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.cluster import Component, Environment
 from labkit.errors import ProbeError
-from labkit.model import Foothold, Model, read_model
+from labkit.model import Claim, Foothold, Model, read_model
 from labkit.model.addresses import apiserver_of, is_loopback
-from labkit.model.authorization import proxy_authorization
-from labkit.techniques._lib.api.access import ACCESS_REVIEW, everything_allowed, everything_review
+from labkit.model.authorization import credential_of, proxy_authorization
+from labkit.model.decision import Action, Caller
+from labkit.model.rights import authenticated_as
+from labkit.techniques._lib.api.access import (
+    ACCESS_REVIEW,
+    ASK_EVERYTHING,
+    everything_allowed,
+    everything_review,
+    in_turn,
+)
 from labkit.techniques._lib.api.ask import ask, first_refusal
 from labkit.techniques._lib.machines.reach import Answer, request
 from labkit.techniques._lib.stores.secret import true_secret
@@ -27,6 +36,7 @@ from labkit.techniques._lib.technique import (
     USER_ON_MASTER,
     USER_ON_WORKER,
     Prediction,
+    SentRequest,
     Technique,
 )
 from labkit.techniques._lib.verdict import Setting, Verdict
@@ -38,6 +48,7 @@ __all__ = ["TECHNIQUE"]
 
 WANTED = ("shop", "db-credentials", "password")
 PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
+READ = Action("get", "secrets", namespace=WANTED[0], name=WANTED[1])
 #: The port to try, in both environments, whether or not anything listens there.
 PORT = "8080"
 CHANNEL = "anyone@network -> *@master:8080"
@@ -45,15 +56,27 @@ CHANNEL = "anyone@network -> *@master:8080"
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the port is open to this foothold, and what the proxy may do."""
-    proxy = _proxy(model.environment)
-    if proxy is None:
-        return Prediction(False, (_nothing(model),))
-    address = proxy.setting("address")
-    if is_loopback(address.value) and foothold != USER_ON_MASTER:
-        return Prediction(False, (f"listens on {address.value} only: {address.source}",))
+    proxy, opened = _proxy(model.environment), _opened(model, foothold)
+    if proxy is None or opened.succeeds is False:
+        return opened
     config = proxy.kubeconfig
     server = apiserver_of(model.environment, config) if config else None
     return first_refusal((proxy_authorization(model.environment, proxy, server), ("allow-all",)))
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return what the proxy passes on, as the administrator who started it."""
+    env, proxy = model.environment, _proxy(model.environment)
+    config = proxy.kubeconfig if proxy else None
+    server = apiserver_of(env, config) if config else None
+    if config is None or server is None:
+        return []
+    credential = credential_of(env, config)
+    owner = authenticated_as(server, env, credential)
+    if credential is None and config.method:
+        claim = Claim("unknown", f"the proxy acts as {config.user}", config.server.source)
+        owner = Caller("", frozenset(), claim)
+    return in_turn(model, owner, READ, ASK_EVERYTHING, sent=_opened(model, foothold))
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -76,6 +99,17 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     port = f"http://{host}:{PORT}"
     url = f"{port}{PATH}"
     return ask(lab, TECHNIQUE.name, foothold, url, proof=proof, control=control)
+
+
+def _opened(model: Model, foothold: Foothold) -> Prediction:
+    """Predict whether something listens on the port, for this foothold."""
+    proxy = _proxy(model.environment)
+    if proxy is None:
+        return Prediction(False, (_nothing(model),))
+    address = proxy.setting("address")
+    if is_loopback(address.value) and foothold != USER_ON_MASTER:
+        return Prediction(False, (f"listens on {address.value} only: {address.source}",))
+    return Prediction(True, (str(address.source),))
 
 
 def _proxy(env: Environment) -> Component | None:
@@ -118,5 +152,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     settings=_settings,
 )

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from labkit.cluster import Environment
+from labkit.cluster import Environment, Source
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
-from labkit.model import Foothold, Model
-from labkit.model.decision import Action
+from labkit.model import Claim, Foothold, Model
+from labkit.model.decision import Action, Caller
 from labkit.model.rights import service_account
 from labkit.model.workloads import endless_tokens
 from labkit.techniques._lib.api.access import CHANNEL, may_all
@@ -29,7 +30,13 @@ from labkit.techniques._lib.api.tokens import (
 )
 from labkit.techniques._lib.machines.admin import create, read
 from labkit.techniques._lib.machines.waiting import wait_for
-from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    COPIED_CREDENTIAL,
+    SECRETS,
+    Prediction,
+    SentRequest,
+    Technique,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -52,6 +59,15 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     if kept is None:
         return Prediction(False, (_said(_settings(model.environment)[0]),))
     return may_all(model, service_account(NAMESPACE, kept.value, kept.source), [ACTION])
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the request for the secret; with a token whose object is gone, as nobody."""
+    kept = endless_tokens(model.environment).get((NAMESPACE, KEPT))
+    if kept is None:
+        gone = Claim("required", "the object of the bound token is gone", Source("", None, ""))
+        return [SentRequest(Caller("", frozenset(), gone), ACTION)]
+    return [SentRequest(service_account(NAMESPACE, kept.value, kept.source), ACTION)]
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -129,6 +145,7 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     leaves=("object",),
     settings=_settings,
 )

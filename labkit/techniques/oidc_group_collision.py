@@ -10,6 +10,7 @@ the token then makes them a member of a group that nobody has given a right.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
@@ -17,11 +18,13 @@ from labkit.errors import ProbeError
 from labkit.lab.provider import log_in, required_provider
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
-from labkit.model.decision import EVERYTHING, MASTERS
+from labkit.model.decision import EVERYTHING, MASTERS, Action
 from labkit.model.id_tokens import caller_by_id_token, collides, id_token_authenticators
 from labkit.model.providers import provider_of
 from labkit.techniques._lib.api.access import (
     ACCESS_REVIEW,
+    ASK_EVERYTHING,
+    ASK_IDENTITY,
     CHANNEL,
     IDENTITY,
     api_url,
@@ -29,15 +32,17 @@ from labkit.techniques._lib.api.access import (
     everything_allowed,
     everything_review,
     identity,
+    in_turn,
     may_all,
 )
 from labkit.techniques._lib.machines.admin import SECRETS_IN
-from labkit.techniques._lib.machines.reach import Answer, execution_place, request
+from labkit.techniques._lib.machines.reach import Answer, execution_place, legitimate, request
 from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.technique import (
     ADMIN,
     COPIED_CREDENTIAL,
     Prediction,
+    SentRequest,
     Technique,
     all_of,
     holds,
@@ -46,6 +51,7 @@ from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
+    from labkit.model.decision import Caller
 
 __all__ = ["TECHNIQUE"]
 
@@ -57,6 +63,7 @@ AUTHORITY = "/etc/kubernetes/pki/oidc-ca.crt"
 #: Seconds until an apiserver that has just started knows the provider's keys: it asks every
 #: ten seconds (pkg/authenticator/token/oidc/oidc.go, New).
 PATIENCE = 30.0
+LIST = Action("list", "secrets", namespace="shop")
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
@@ -64,13 +71,12 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether an account may make the group, and as whom its token is known."""
     env = model.environment
     apiserver, provider = apiserver_of(env), provider_of(env)
-    if provider is None or provider.client is None:
+    caller = _known_as(env)
+    if provider is None or caller is None:
         accepted = id_token_authenticators(env, apiserver)
         if accepted is None or any(map(collides, accepted)):
             return Prediction(None, ("what a provider's accounts may do is not known",))
         return Prediction(False, (f"no provider names groups of the cluster: {apiserver.source}",))
-    claims = {"aud": [provider.client.name], "sub": ATTACKER, "groups": [GROUP]}
-    caller = caller_by_id_token(env, apiserver, provider.issuer.value, claims)
     if MASTERS not in caller.groups:
         known = caller.claim.value != "unknown"
         return Prediction(False if known else None, (str(caller.claim),))
@@ -79,9 +85,30 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     )
 
 
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return what the token is shown for: who one is, and then what one may do or read."""
+    env = model.environment
+    provider, caller = provider_of(env), _known_as(env)
+    if provider is None or caller is None:
+        return []
+    made = holds(provider.groups_by_accounts, "allow-all")
+    second = ASK_EVERYTHING if MASTERS in caller.groups else LIST
+    return in_turn(model, caller, ASK_IDENTITY, second, sent=made)
+
+
+def _known_as(env: Environment) -> Caller | None:
+    """Return as whom the apiserver knows the token, or None without a provider."""
+    provider = provider_of(env)
+    if provider is None or provider.client is None:
+        return None
+    claims = {"aud": [provider.client.name], "sub": ATTACKER, "groups": [GROUP]}
+    return caller_by_id_token(env, apiserver_of(env), provider.issuer.value, claims)
+
+
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Create the group, log in, and ask the apiserver as whom it knows the token."""
-    control = _person_is_known(lab)
+    with legitimate():
+        control = _person_is_known(lab)
     node, _, _ = execution_place(lab, foothold)
     made = f"{ATTACKER} makes a group {GROUP} at {required_provider(lab).issuer.value}"
     with leaving(lab, Trace("provider group", f"{GROUP} {ATTACKER}", node)):
@@ -177,6 +204,7 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     settings=_settings,
     leaves=("provider group",),
     machines=("idp",),

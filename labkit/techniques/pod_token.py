@@ -7,6 +7,7 @@ It stops if the pod has no token, or if its account may not read the secret.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment
@@ -19,7 +20,13 @@ from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.pod import find_pod, token_of, without_token
 from labkit.techniques._lib.machines.reach import Answer
 from labkit.techniques._lib.stores.secret import true_secret
-from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    POD,
+    SECRETS,
+    Prediction,
+    SentRequest,
+    Technique,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -29,6 +36,7 @@ __all__ = ["TECHNIQUE"]
 
 NAMESPACE, NAME = "shop", "web"
 PATH = "/api/v1/namespaces/shop/secrets/db-credentials"
+READ = Action("get", "secrets", namespace=NAMESPACE, name="db-credentials")
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -36,8 +44,13 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     caller = token_caller(model.environment, NAMESPACE, NAME)
     if caller is None:
         return Prediction(False, (str(token_in(model.environment, NAMESPACE, NAME)),))
-    wanted = Action("get", "secrets", namespace=NAMESPACE, name="db-credentials")
-    return may_all(model, caller, [wanted])
+    return may_all(model, caller, [READ])
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the request for the secret, if the pod has a token."""
+    caller = token_caller(model.environment, NAMESPACE, NAME)
+    return [] if caller is None else [SentRequest(caller, READ)]
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -89,5 +102,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     settings=_settings,
 )

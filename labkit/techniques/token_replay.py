@@ -9,18 +9,25 @@ as its only audience stops it, because the apiserver refuses it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labkit import agents
-from labkit.cluster import Environment
+from labkit.cluster import Component, Environment
 from labkit.errors import ProbeTimeout
-from labkit.model import Foothold, Model
-from labkit.model.decision import Action
+from labkit.model import Claim, Foothold, Model
+from labkit.model.decision import Action, Caller
 from labkit.model.rights import service_account
 from labkit.model.workloads import audience_in
 from labkit.techniques._lib.api.access import CHANNEL, apiserver_of, may_all
 from labkit.techniques._lib.api.tokens import NAME, NAMESPACE, new_token_is_known, present
-from labkit.techniques._lib.technique import COPIED_CREDENTIAL, SECRETS, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    COPIED_CREDENTIAL,
+    SECRETS,
+    Prediction,
+    SentRequest,
+    Technique,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -40,12 +47,29 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     )
     if audience is None:
         return Prediction(False, (f"{NAMESPACE}/{SENDER} shows no token",))
-    own = apiserver.given("api-audiences") or apiserver.setting("service-account-issuer")
-    if audience.value and audience.value not in own.value.split(","):
+    if not _takes(apiserver, audience.value):
+        own = apiserver.given("api-audiences") or apiserver.setting("service-account-issuer")
         said = f"the token is for {audience.value}: {audience.source}"
         return Prediction(False, (said, f"the apiserver is {own.value}: {own.source}"))
     account = service_account(NAMESPACE, SENDER, audience.source)
     return may_all(model, account, [ACTION])
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the request for the secret; with a token for another audience, as nobody."""
+    audience = audience_in(model.environment, NAMESPACE, SENDER)
+    if audience is None:
+        return []
+    if _takes(apiserver_of(model.environment), audience.value):
+        return [SentRequest(service_account(NAMESPACE, SENDER, audience.source), ACTION)]
+    other = Claim("required", f"the token is for {audience.value}", audience.source)
+    return [SentRequest(Caller("", frozenset(), other), ACTION)]
+
+
+def _takes(apiserver: Component, audience: str) -> bool:
+    """Say whether an apiserver takes tokens for an audience; without one, they are for it."""
+    own = apiserver.given("api-audiences") or apiserver.setting("service-account-issuer")
+    return not audience or audience in own.value.split(",")
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -95,5 +119,6 @@ TECHNIQUE = Technique(
     ),
     predict=predict,
     execute=execute,
+    requests=requests,
     settings=_settings,
 )

@@ -17,7 +17,7 @@ from labkit.model.credentials import AUDITED
 from labkit.verification.questions import BINDING, Question
 from labkit.verification.report import Row, verdict_on
 
-__all__ = ["audit_question", "audit_rows"]
+__all__ = ["BATCH_S", "audit_question", "audit_rows", "events_counted", "send_audited"]
 
 #: An object that does not exist: the requests are answered, and change nothing.
 NAME = "labkit-probe"
@@ -113,15 +113,15 @@ def _observe(lab: Lab, apiserver: Component) -> tuple[str, str, str]:
     if not log and apiserver.setting("audit-webhook-config-file").value:
         raise LabkitError("its events go to a webhook, and labkit does not read what that receives")
     mark = f"labkit-{secrets.token_hex(8)}"
-    before = _counted(lab)
+    before = events_counted(lab)
     asked = {f"{mark}-{number}": request for number, request in enumerate(AUDITED)}
     answers = [
-        _ask(lab, apiserver.node, audit_question(request), ident)
+        send_audited(lab, apiserver.node, audit_question(request), ident)
         for ident, request in asked.items()
     ]
     control = f"{len(answers)} requests were answered, with HTTP {', '.join(sorted({*answers}))}"
     if not log:
-        now = _counted(lab)
+        now = events_counted(lab)
         if now != before:
             return "partial", f"apiserver_audit_event_total rose from {before} to {now}", control
         return "none", f"no log, and apiserver_audit_event_total stays at {now}", control
@@ -133,8 +133,27 @@ def _observe(lab: Lab, apiserver: Component) -> tuple[str, str, str]:
     return word, f"not in {log}: {', '.join(missed)}", control
 
 
-def _ask(lab: Lab, node: str, question: Question, ident: str) -> str:
-    """Send a request from a machine as the administrator, and return its HTTP status."""
+def send_audited(lab: Lab, node: str, question: Question, ident: str) -> str:
+    """Send a request from a machine as the administrator, and return its HTTP status.
+
+    Parameters
+    ----------
+    lab : Lab
+    node : str
+        The machine.
+    question : Question
+    ident : str
+        The audit id that the request gets.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    LabkitError
+        There was no answer.
+    """
     argv = as_curl(lab.environment, question.method, question.path)
     argv += ["--header", f"Audit-ID: {ident}"]
     argv += ["--output", "/dev/null", "--write-out", "%{http_code}"]
@@ -167,8 +186,22 @@ def _log(lab: Lab, apiserver: Component, log: str, mark: str) -> str:
     return output.text
 
 
-def _counted(lab: Lab) -> int:
-    """Return the number of events that the apiserver counts, whether they are written or not."""
+def events_counted(lab: Lab) -> int:
+    """Return the number of events that the apiserver counts, whether they are written or not.
+
+    Parameters
+    ----------
+    lab : Lab
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    LabkitError
+        The metrics do not say it.
+    """
     found = COUNTER.search(lab.api("GET", "/metrics").text)
     if not found:
         raise LabkitError("the apiserver's metrics do not say how many events it recorded")

@@ -11,6 +11,7 @@ from labkit.errors import ConfigError
 from labkit.lab.parallel import checkpoint
 from labkit.lab.traces import KINDS, undertaking
 from labkit.model import PROPERTIES, Channel, Claim, Model, read_model
+from labkit.model.decision import Action, Caller
 from labkit.model.footholds import (
     ADMIN,
     COPIED_CREDENTIAL,
@@ -43,6 +44,7 @@ __all__ = [
     "USER_ON_MASTER",
     "USER_ON_WORKER",
     "Prediction",
+    "SentRequest",
     "Technique",
     "all_of",
     "any_of",
@@ -197,6 +199,36 @@ def then(first: Prediction, second: Prediction) -> Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A request that an attacker sends to the apiserver, whatever it answers.
+
+    Parameters
+    ----------
+    caller : labkit.model.decision.Caller
+        As whom the apiserver knows the attacker; without a user, it refuses them.
+    action : labkit.model.decision.Action
+    sent : Prediction
+        Whether the attacker gets to send it. The default is that they do.
+
+    Examples
+    --------
+    >>> from labkit.model.decision import member_of
+    >>> mallory = member_of("system:authenticated", user="mallory")
+    >>> SentRequest(mallory, Action("get", "secrets")).sent.succeeds
+    True
+    """
+
+    caller: Caller
+    action: Action
+    sent: Prediction = Prediction(True)
+
+
+def sends_nothing(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return no request: the technique passes the apiserver by."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
 class Technique:
     """One thing that an attacker can do.
 
@@ -222,6 +254,9 @@ class Technique:
         :class:`Verdict`.
     settings : callable, optional
         Takes an environment, and returns settings that matter beside the channels' properties.
+    requests : callable
+        Takes a model and a foothold, and returns what the attacker sends to the apiserver, each a
+        :class:`SentRequest`. By default nothing: the technique passes the apiserver by.
     cost : float
         How hard it is: 1 for a request, 2 for eavesdropping, 3 for interception.
     leaves : tuple of str
@@ -262,6 +297,9 @@ class Technique:
     predict: Callable[[Model, Foothold], Prediction] = field(repr=False)
     execute: Callable[[Lab, Foothold], Verdict] = field(repr=False)
     settings: Callable[[Environment], Sequence[Setting]] | None = field(default=None, repr=False)
+    requests: Callable[[Model, Foothold], Sequence[SentRequest]] = field(
+        default=sends_nothing, repr=False
+    )
     cost: float = 1.0
     leaves: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from labkit.cluster import Component, Credential, Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model, read_model
 from labkit.model.authorization import credential_of
-from labkit.model.decision import ALLOWED, Action, Caller, decide
+from labkit.model.decision import ALLOWED, AUTHENTICATED, Action, Caller, decide, member_of
 from labkit.model.rights import authenticated_as, restricted
 from labkit.techniques._lib.api.ask import url_of
 from labkit.techniques._lib.machines.reach import Answer
-from labkit.techniques._lib.technique import ROOT_ON_WORKER, Prediction, all_of, holds
+from labkit.techniques._lib.technique import (
+    ROOT_ON_WORKER,
+    Prediction,
+    SentRequest,
+    all_of,
+    holds,
+)
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
 __all__ = [
     "ACCESS_REVIEW",
+    "ASK_EVERYTHING",
+    "ASK_IDENTITY",
     "CHANNEL",
     "IDENTITY",
     "api_url",
@@ -30,15 +38,19 @@ __all__ = [
     "everything_allowed",
     "everything_review",
     "identity",
+    "in_turn",
     "may_all",
     "may_write",
     "options_at",
+    "signed_as",
 ]
 
 CHANNEL = "* -> kube-apiserver@master:6443"
 #: The apiserver's endpoints that return the caller's identity and rights.
 IDENTITY = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 ACCESS_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+ASK_IDENTITY = Action("create", "selfsubjectreviews", "authentication.k8s.io")
+ASK_EVERYTHING = Action("create", "selfsubjectaccessreviews", "authorization.k8s.io")
 
 
 def apiserver_of(env: Environment) -> Component:
@@ -97,6 +109,32 @@ def may_write(model: Model, caller: Caller, action: Action) -> Prediction:
     if objection is None:
         return allowed
     return all_of(allowed, holds(objection, "allow-all"))
+
+
+def in_turn(
+    model: Model, caller: Caller, *actions: Action, sent: Prediction | None = None
+) -> Sequence[SentRequest]:
+    """Return requests of one caller, each sent once those before it were allowed.
+
+    Parameters
+    ----------
+    model : Model
+    caller : labkit.model.decision.Caller
+    *actions : labkit.model.decision.Action
+    sent : Prediction, optional
+        Whether the first one is sent. The default is that it is.
+    """
+    parts = [] if sent is None else [sent]
+    found = []
+    for action in actions:
+        found.append(SentRequest(caller, action, all_of(*parts)))
+        parts.append(may_all(model, caller, [action]))
+    return found
+
+
+def signed_as(user: str, group: str = "") -> Caller:
+    """Return the caller with a certificate that the attacker had signed for a user."""
+    return member_of(*filter(None, (group, AUTHENTICATED)), user=user)
 
 
 def everything_review() -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labkit.errors import ProbeError
 from labkit.model import Channel, Claim, Foothold
-from labkit.techniques._lib.machines.reach import Answer, request
+from labkit.techniques._lib.machines.reach import Answer, legitimate, request
 from labkit.techniques._lib.technique import Prediction, all_of, holds
 from labkit.techniques._lib.verdict import Verdict
 
@@ -138,4 +138,6 @@ def ask(
             f"{technique}: {answer.refusal} is neither a success nor a known refusal",
             evidence=[asked, answer.body[:200].decode(errors="replace")],
         )
-    return Verdict(technique, lab.mode, foothold, False, answer.refusal, (asked,), control())
+    with legitimate():
+        shown = control()
+    return Verdict(technique, lab.mode, foothold, False, answer.refusal, (asked,), shown)

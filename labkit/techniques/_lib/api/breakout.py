@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import ProbeError
@@ -22,13 +22,13 @@ from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.machines.admin import create, read
 from labkit.techniques._lib.machines.reach import Answer, request
 from labkit.techniques._lib.machines.waiting import wait_for
-from labkit.techniques._lib.technique import Prediction, all_of, holds
+from labkit.techniques._lib.technique import Prediction, SentRequest, all_of, holds
 from labkit.techniques._lib.verdict import Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["MOUNT", "PLAIN", "WORKER", "break_out", "may_break_out", "plain_pod"]
+__all__ = ["MOUNT", "PLAIN", "WORKER", "break_out", "may_break_out", "plain_pod", "requests"]
 
 NAMESPACE, NAME, WORKER = "default", "labkit-breakout", "worker1"
 #: The namespace and the name of the pod that is created.
@@ -45,6 +45,11 @@ def may_break_out(model: Model, foothold: Foothold) -> Prediction:
     apiserver, caller = apiserver_of(model.environment), caller_at(model.environment, foothold)
     admitted = admits(model.environment, apiserver, NAMESPACE, _with_host_path(plain_pod(WORKER)))
     return all_of(may_write(model, caller, ACTION), holds(admitted, "admitted"))
+
+
+def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+    """Return the request that creates the pod."""
+    return [SentRequest(caller_at(model.environment, foothold), ACTION)]
 
 
 def break_out(

@@ -31,6 +31,7 @@ __all__ = [
     "PATH",
     "SIGNER",
     "approval_of",
+    "approve",
     "is_signed",
     "may_approve",
     "new_request",
@@ -52,6 +53,11 @@ KEYS = ("cluster-signing-kube-apiserver-client-key-file", "cluster-signing-key-f
 PATIENCE = 20.0
 #: The shortest validity that the apiserver accepts, in seconds.
 VALID_S = 600
+
+
+def approve(name: str) -> Action:
+    """Return the action that approves the request with a name."""
+    return Action("update", "certificatesigningrequests/approval", GROUP, name=name)
 
 
 @contextmanager

@@ -13,7 +13,12 @@ from labkit.techniques._lib.api.access import CHANNEL, api_url, may_all, may_wri
 from labkit.techniques._lib.api.ask import ask
 from labkit.techniques._lib.api.component_credential import WORKER, caller, credential_options
 from labkit.techniques._lib.machines.reach import Answer
-from labkit.techniques._lib.technique import COPIED_CREDENTIAL, Prediction, Technique
+from labkit.techniques._lib.technique import (
+    COPIED_CREDENTIAL,
+    Prediction,
+    SentRequest,
+    Technique,
+)
 from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
@@ -95,6 +100,14 @@ def predict(model: Model, certificate: StolenCertificate, api_request: ApiReques
     return may_write(model, known, api_request.action)
 
 
+def requests(
+    model: Model, certificate: StolenCertificate, api_request: ApiRequest
+) -> Sequence[SentRequest]:
+    """Return the request, as the component whose certificate it is."""
+    known = caller(model.environment, certificate.kind, certificate.node)
+    return [SentRequest(known, api_request.action)]
+
+
 def execute(
     lab: Lab, foothold: Foothold, name: str, certificate: StolenCertificate, api_request: ApiRequest
 ) -> Verdict:
@@ -147,6 +160,10 @@ def technique(
         """
         return execute(lab, foothold, name, certificate, api_request)
 
+    def requests_of_technique(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
+        """Return the request, as the component whose certificate it is."""
+        return requests(model, certificate, api_request)
+
     copies = ["file"] if COPIED_CREDENTIAL in footholds else []
     return Technique(
         name=name,
@@ -161,6 +178,7 @@ def technique(
         sources=(ARTICLE, *sources),
         predict=predict_technique,
         execute=execute_technique,
+        requests=requests_of_technique,
         settings=settings,
         leaves=tuple(dict.fromkeys([*copies, *(it.kind for it in api_request.leaves)])),
         machines=api_request.machines,

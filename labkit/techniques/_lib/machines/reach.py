@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -25,12 +27,17 @@ if TYPE_CHECKING:
     from labkit.lab import Lab, Output
 
 __all__ = [
+    "ATTACK",
+    "CONTROL",
     "Answer",
     "address_in_lab",
     "attacker",
+    "audit_id",
     "curl_config",
     "digest",
     "execution_place",
+    "legitimate",
+    "marked",
     "request",
     "run",
     "run_from",
@@ -49,6 +56,10 @@ NO_CONNECTION, TIMED_OUT = 7, 28
 #: A server that closes a connection while the client still sends may discard its own TLS alert.
 #: The client then sees only a reset, and sends the request again.
 ATTEMPTS = 8
+#: The beginnings of the audit ids of an attack's requests, and of those of its positive controls.
+ATTACK, CONTROL = "labkit-attack", "labkit-control"
+#: The beginning and the end of the audit ids that requests get; empty if they get none.
+_mark: ContextVar[tuple[str, str]] = ContextVar("mark", default=("", ""))
 
 
 class _Addressed(Protocol):
@@ -242,6 +253,50 @@ def execution_place(lab: Lab, foothold: Foothold) -> tuple[str, str | None, list
     return first[role], None, []
 
 
+@contextmanager
+def marked(run: str) -> Iterator[None]:
+    """Give each request of a block an audit id by which an apiserver's log tells whose it is.
+
+    Parameters
+    ----------
+    run : str
+        What the ids end with. They begin with :data:`ATTACK`, or with :data:`CONTROL` in a block
+        :func:`legitimate`. An apiserver takes the id of the header Audit-ID, and acts on it in no
+        way; every other server ignores it.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> with marked("0a1b"):
+    ...     audit_id()
+    'labkit-attack-0a1b'
+    """
+    before = _mark.set((ATTACK, run))
+    try:
+        yield
+    finally:
+        _mark.reset(before)
+
+
+@contextmanager
+def legitimate() -> Iterator[None]:
+    """Mark the requests of a block as a positive control, and not as the attack."""
+    before = _mark.set((CONTROL, _mark.get()[1]))
+    try:
+        yield
+    finally:
+        _mark.reset(before)
+
+
+def audit_id() -> str:
+    """Return the audit id for a request, or nothing outside a block :func:`marked`."""
+    whose, run = _mark.get()
+    return f"{whose}-{run}" if run else ""
+
+
 def request(
     lab: Lab,
     url: str,
@@ -284,6 +339,8 @@ def request(
     argv = ["curl", "--verbose", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
     argv += ["--max-time", f"{PATIENCE * lab.stretch():.0f}", "--write-out", "\n%{http_code}"]
     argv += options
+    if mark := audit_id():
+        argv += ["--header", f"Audit-ID: {mark}"]
     if host != address:  # the name stands for the machine, not for its entry in /etc/hosts
         argv += ["--resolve", f"{host}:{_port(url)}:{address}"]
     stdin = body

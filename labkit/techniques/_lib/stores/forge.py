@@ -29,7 +29,7 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["KEY", "LEAVES", "SOURCES", "Store", "forge"]
+__all__ = ["GROUP", "KEY", "LEAVES", "SOURCES", "USER", "Store", "forge"]
 
 USER, GROUP = "labkit-forged", "system:masters"
 KEY = f"/registry/certificatesigningrequests/{USER}"
