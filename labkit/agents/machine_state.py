@@ -143,8 +143,7 @@ class Machine:
 
     def kept(self) -> set[str]:
         """Return the paths of the files and folders that were saved, without the leading slash."""
-        every = (file.read_bytes().split(b"\0") for file in (self.copied, self.programs))
-        return {os.fsdecode(name) for found in every for name in found if name}
+        return paths_in(self.copied) | paths_in(self.programs)
 
     def came(self, *folders: str) -> list[str]:
         """Return the paths of the files and folders that were not saved, the deepest first."""
@@ -163,7 +162,8 @@ class Machine:
 
     def in_copy(self, folders: Sequence[str]) -> list[str]:
         """Return the folders that the copy has."""
-        return [name for name in folders if name != PROGRAMS and name in self.kept()]
+        copied = paths_in(self.copied)
+        return [name for name in folders if name in copied]
 
     def put_back(self, *folders: str) -> None:
         """Delete what came to the folders, and replace what they have by the copy."""
@@ -195,6 +195,11 @@ class Machine:
 def listed(paths: Iterable[str]) -> bytes:
     """Return paths as tar reads them from a file."""
     return b"".join(os.fsencode(path) + b"\0" for path in paths)
+
+
+def paths_in(file: Path) -> set[str]:
+    """Return the paths in a file that :func:`listed` made."""
+    return {os.fsdecode(path) for path in file.read_bytes().split(b"\0") if path}
 
 
 def started_after(since: float, units: Sequence[str]) -> list[str]:
