@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from labkit.analysis import attack_paths, object_steps
+from labkit.analysis.attack_graph.from_objects.escapes import reads_folder
 from labkit.cluster import Dump, read_cluster
+from labkit.cluster.objects.facts import Container, HostPath, PodGroup, PodSpec
 from labkit.cluster.objects.reader import Builder
 from labkit.model import read_model
 from labkit.model.footholds import SECRETS
@@ -230,3 +232,18 @@ def test_etcd_that_was_not_read_may_listen_everywhere(
     after = attack_paths(read_model(read_cluster(folder)), "network", "secrets")
     assert after.possible
     assert not after.paths
+
+
+@pytest.mark.parametrize(
+    ("path", "perhaps"),
+    [
+        *((path, True) for path in ("/etcd", "/etcd-data", "/runner", "/library")),
+        *((path, False) for path in ("/etc", "/etc/ssl", "/run/x", "/var/log/pods")),
+    ],
+)
+def test_folder_whose_name_begins_like_one_of_the_system_may_hold_the_data(
+    path: str, perhaps: bool
+) -> None:
+    spec = PodSpec(containers=(Container("agent", host_paths=(HostPath(path, True),)),))
+    group = PodGroup("ops", "agent", "default", spec, ("worker1",), ("agent-1",))
+    assert bool(reads_folder(group, "")) == perhaps

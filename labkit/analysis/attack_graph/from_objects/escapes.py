@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import PurePosixPath
 
 from labkit.analysis.attack_graph.from_objects.builder import doubts
 from labkit.cluster.objects.etcd_data import DATA
@@ -484,10 +485,13 @@ def reads_folder(group: PodGroup, folder: str) -> str:
     for it in group.spec.containers:
         for mounted in it.host_paths if it.root else ():
             path = mounted.path
-            known = touches(path, folder) if folder else not path.startswith(OF_THE_SYSTEM)
-            if path and known:
+            if path and (touches(path, folder) if folder else not _of_the_system(path)):
                 return f"container {it.name}: hostPath {path}"
     return ""
+
+
+def _of_the_system(path: str) -> bool:
+    return any(PurePosixPath(path).is_relative_to(folder) for folder in OF_THE_SYSTEM)
 
 
 def writes_logs(group: PodGroup) -> bool:
