@@ -115,7 +115,6 @@ def observe(
     log: AuditLog,
     technique: Technique,
     foothold: Foothold,
-    attempts: int = ATTEMPTS,
 ) -> Observation:
     """Carry out a technique from one foothold, and return the events that it left.
 
@@ -128,18 +127,16 @@ def observe(
     log : AuditLog
     technique : Technique
     foothold : Foothold
-    attempts : int
-        The most attempts for a result. Only the events of the last one count.
 
     Returns
     -------
     Observation
-        "unprobed" if the technique still raises an error at the last attempt, or if the log cannot
-        be read.
+        Of the last attempt alone. "unprobed" if the technique still raises an error there, or if
+        the log cannot be read.
     """
     foresight = foresee(model, technique, foothold)
     reason = ""
-    for attempt in range(attempts):
+    for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_S)
         run = secrets.token_hex(8)
