@@ -185,9 +185,9 @@ def _by_channel(model: Model, it: Channel) -> Iterator[Step]:
     kind = kind_of_listener(it)
     server = model.component(it.server)
     local = it.protocol == "unix" or is_loopback(it.bind)
-    place = Foothold("local", server.node) if local else CALLS
-    if it.protocol == "unix":
-        place = Foothold("user", server.node)
+    # a pod in the network of its node reaches loopback, and no socket
+    own = Foothold("user" if it.protocol == "unix" else "local", server.node)
+    place = own if local else CALLS
     claims = (it.client_authentication, it.authorization)
 
     def call(
