@@ -83,7 +83,7 @@ fuzz-targets: $(STAMP) ## Try 5,000 times to make a command act on what is not t
 
 .PHONY: coverage
 coverage: $(STAMP) ## Run the tests that need no Docker, and list the lines and branches they miss
-	@$(UNIT) --cov $(PYTEST)
+	@$(UNIT) --numprocesses auto --dist loadfile --cov $(PYTEST)
 
 .PHONY: lint
 lint: $(STAMP) ## Check code and texts: ruff, mypy, import rules, shellcheck, word list
