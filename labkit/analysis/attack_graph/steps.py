@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import networkx as nx
 
+from labkit.gc_pause import gc_pause
 from labkit.model.claims import Claim
 from labkit.model.footholds import Foothold
 
@@ -142,6 +143,7 @@ def to_find_out(path: Path) -> str:
     return f"to find out: {'; '.join(found)}" if found else ""
 
 
+@gc_pause()
 def attack_graph(
     steps: Iterable[Step],
     implies: Mapping[Foothold, Iterable[Foothold]] | None = None,

@@ -40,6 +40,7 @@ from labkit.cluster.syntax.source import Source, Unknown, decode, unknown_of
 from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, truth, words
 from labkit.cluster.versions import version_reported
 from labkit.errors import ConfigError
+from labkit.gc_pause import gc_pause
 
 __all__ = ["DUMP_COMMAND", "KINDS", "Builder", "has_objects", "read_dump"]
 
@@ -103,6 +104,7 @@ WORKLOADS = {
 }
 
 
+@gc_pause()
 def read_dump(path: Path | str) -> Dump:
     """Read the output of ``kubectl get … -o json``, or ``-o yaml``.
 

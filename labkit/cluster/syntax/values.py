@@ -123,6 +123,8 @@ def text_of(value: Any, *keys: str) -> str:
     """
     found = value
     for key in keys:  # as in at, without its call: a dump has a million texts
+        if found is None:
+            return ""
         if type(found) is not dict:
             found = at(value, *keys)
             break

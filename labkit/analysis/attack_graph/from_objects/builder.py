@@ -305,11 +305,12 @@ class StepBuilder:
         unknown : str
             What has to be found out, for a step that may not exist.
         """
-        given = tuple(dict.fromkeys(it for it in grants if it != foothold))
+        given = dict.fromkeys(grants)
+        given.pop(foothold, None)
         if given:
             technique = STEP_KINDS[name].technique
             self.steps.append(
-                Step(name, foothold, given, because, cost, technique, unknown=unknown)
+                Step(name, foothold, tuple(given), because, cost, technique, unknown=unknown)
             )
 
     def once(self, foothold: Foothold, write: Callable[[], None]) -> Foothold:

@@ -10,6 +10,7 @@ from labkit.analysis.attack_graph.from_objects.builder import ClusterIndex, Step
 from labkit.analysis.attack_graph.from_objects.consequences import Consequences
 from labkit.analysis.attack_graph.from_objects.entry_points import write_entry_points
 from labkit.analysis.attack_graph.steps import Step
+from labkit.gc_pause import gc_pause
 
 if TYPE_CHECKING:
     from labkit.cluster.objects.facts import Dump
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["object_steps"]
 
 
+@gc_pause()
 def object_steps(dump: Dump) -> tuple[Step, ...]:
     """Return the steps that a cluster's objects allow, each with the objects that allow it.
 
