@@ -10,6 +10,7 @@ import typer
 
 from labkit.cli._messages import reporter, say
 from labkit.cli._options import Quiet
+from labkit.cli.image import known
 from labkit.errors import ConfigError
 
 __all__ = ["bundle"]
@@ -25,14 +26,22 @@ def bundle(
             "Default: the one that runs labkit.",
         ),
     ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A further image to add, beside the node image: provider, for labs with an OpenID "
+            "provider; may be repeated.",
+        ),
+    ] = None,
     docs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Documentation to add, from make docs: site.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write an archive that installs labkit without a network: packages, image, notebooks.
+    """Write an archive that installs labkit without a network: packages, images, notebooks.
 
-    It needs the node image and a network. On a laptop with Docker and Python:
+    It needs the images and a network. On a laptop with Docker and Python:
     tar -xf FILE; python3 labkit-bundle/install.py
     """
     from labkit.lab.engine import connect
@@ -44,7 +53,12 @@ def bundle(
             hint=f"labkit bundle --python {sys.version_info[0]}.{sys.version_info[1]} {file}",
         )
     size = write_bundle(
-        file, connect(), reporter(quiet), pythons=python or [THIS_PYTHON], site=docs
+        file,
+        connect(),
+        reporter(quiet),
+        pythons=python or [THIS_PYTHON],
+        other_images=[known(it) for it in image or ()],
+        site=docs,
     )
     say(f"{file}: {size / 2**20:.0f} MiB", quiet=quiet)
 

@@ -1,4 +1,4 @@
-"""``labkit image build | save | load | push | pull``: make or transfer the node image."""
+"""``labkit image build | save | load | push | pull``: make or transfer an image."""
 
 from __future__ import annotations
 
@@ -10,38 +10,77 @@ import typer
 from labkit.cli._messages import reporter, say
 from labkit.cli._options import Quiet
 
-__all__ = ["app", "build", "load", "pull", "push", "save"]
+__all__ = ["app", "build", "known", "load", "pull", "push", "save"]
 
-app = typer.Typer(no_args_is_help=True, help="Build the node image, or transfer it.")
+app = typer.Typer(no_args_is_help=True, help="Build the image of a lab's machines, or transfer it.")
+
+
+def known(name: str) -> str:
+    """Return the name of an image for a lab's machines; raise for another one.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    typer.BadParameter
+        There is no such image.
+
+    Examples
+    --------
+    >>> known("provider")
+    'provider'
+    """
+    from labkit.lab._recipe import IMAGES
+
+    names = [it.name for it in IMAGES.values() if it.starts_machines]
+    if name not in names:
+        raise typer.BadParameter(f"there is no image {name}, only {' and '.join(names)}")
+    return name
+
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The image file, usually NAME.tar.gz.")]
 Registry = Annotated[
     str, typer.Argument(metavar="REGISTRY", help="The registry: HOST:PORT or HOST:PORT/PREFIX.")
 ]
 
+Image = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="The image: node, for every lab, or provider, for labs with an OpenID provider.",
+        callback=known,
+    ),
+]
+
 
 @app.command()
-def build(quiet: Quiet = False) -> None:
-    """Build the node image if it is missing, and print its name."""
+def build(image: Image = "node", quiet: Quiet = False) -> None:
+    """Build an image if it is missing, and print its name."""
     from labkit.lab.engine import connect
-    from labkit.lab.images import ensure_node_image
+    from labkit.lab.images import ensure_image
 
-    typer.echo(ensure_node_image(connect(), reporter(quiet)))
+    typer.echo(ensure_image(connect(), image, reporter(quiet)))
 
 
 @app.command()
-def save(file: File, quiet: Quiet = False) -> None:
-    """Write the node image to a file."""
+def save(file: File, image: Image = "node", quiet: Quiet = False) -> None:
+    """Write an image to a file."""
     from labkit.lab import images
     from labkit.lab.engine import connect
 
-    size = images.save(connect(), file, reporter(quiet))
+    size = images.save(connect(), file, reporter(quiet), image)
     say(f"{file}: {size / 2**20:.0f} MiB", quiet=quiet)
 
 
 @app.command()
 def load(file: File, quiet: Quiet = False) -> None:
-    """Load the node image from a file, and print its name."""
+    """Load an image from a file, whichever it holds, and print its name."""
     from labkit.lab import images
     from labkit.lab.engine import connect
 
@@ -49,18 +88,18 @@ def load(file: File, quiet: Quiet = False) -> None:
 
 
 @app.command()
-def push(registry: Registry, quiet: Quiet = False) -> None:
-    """Push the node image to a registry, and print its name there."""
+def push(registry: Registry, image: Image = "node", quiet: Quiet = False) -> None:
+    """Push an image to a registry, and print its name there."""
     from labkit.lab import images
     from labkit.lab.engine import connect
 
-    typer.echo(images.push(connect(), registry, reporter(quiet)))
+    typer.echo(images.push(connect(), registry, reporter(quiet), image))
 
 
 @app.command()
-def pull(registry: Registry, quiet: Quiet = False) -> None:
-    """Pull the node image from a registry, and print its name."""
+def pull(registry: Registry, image: Image = "node", quiet: Quiet = False) -> None:
+    """Pull an image from a registry, and print its name."""
     from labkit.lab import images
     from labkit.lab.engine import connect
 
-    typer.echo(images.pull(connect(), registry, reporter(quiet)))
+    typer.echo(images.pull(connect(), registry, reporter(quiet), image))

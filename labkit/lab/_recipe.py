@@ -26,11 +26,14 @@ class Image:
         The title of its build step on the screen.
     parents : tuple of str
         The names of the images that it is built from.
+    starts_machines : bool
+        Machines of a lab are containers of it; the others are parts of such images.
     """
 
     name: str
     title: str
     parents: tuple[str, ...] = ()
+    starts_machines: bool = False
 
 
 # Parents stand before their children. Every part is an image, so that a change of one part
@@ -43,9 +46,9 @@ IMAGES = {
         Image("kubernetes", "compile Kubernetes and etcd", ("go",)),
         Image("runtime", "compile containerd, CNI plugins and flanneld", ("go",)),
         Image("system", "Debian packages of a node", ("base",)),
-        Image("node", "node image", ("system", "kubernetes", "runtime")),
+        Image("node", "node image", ("system", "kubernetes", "runtime"), starts_machines=True),
         # not a part of the node image: only labs with an OpenID provider need it
-        Image("provider", "OpenID provider", ("base", "node")),
+        Image("provider", "OpenID provider", ("base", "node"), starts_machines=True),
     )
 }
 

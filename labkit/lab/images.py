@@ -1,6 +1,6 @@
-"""The node image: built from its recipe, or loaded from a file or a registry.
+"""The images of a lab's machines: built from the recipe, or loaded from a file or a registry.
 
-The tag of the image is the hash of its recipe. So labkit never uses an image of another version
+The tag of an image is the hash of its recipe. So labkit never uses an image of another version
 by mistake.
 """
 
@@ -20,7 +20,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from labkit.errors import ImageError
 from labkit.lab._build import build_missing, has_image
-from labkit.lab._recipe import recipe_hash, recipe_tag
+from labkit.lab._recipe import IMAGES, recipe_hash, recipe_tag
 from labkit.lab.progress import ProgressStep, Reporter
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "save",
 ]
 
-REPOSITORY = "labkit/node"
 MIB = 1 << 20
 # Seconds to wait for Docker while it reads or writes an image: minutes on a slow disk.
 PATIENCE_S = 600
@@ -145,8 +144,8 @@ def ensure_image(client: docker.DockerClient, name: str, report: Reporter) -> st
     return tag
 
 
-def save(client: docker.DockerClient, path: Path, report: Reporter) -> int:
-    """Write the node image to a file that `load` and ``docker load`` can read.
+def save(client: docker.DockerClient, path: Path, report: Reporter, name: str = "node") -> int:
+    """Write an image to a file that `load` and ``docker load`` can read.
 
     Parameters
     ----------
@@ -156,6 +155,8 @@ def save(client: docker.DockerClient, path: Path, report: Reporter) -> int:
         The file, usually ``*.tar.gz``. An existing file is replaced once the new one is complete.
     report : Reporter
         Shows how much is written.
+    name : str
+        The name of the image in the recipe.
 
     Returns
     -------
@@ -173,7 +174,7 @@ def save(client: docker.DockerClient, path: Path, report: Reporter) -> int:
     >>> save(docker.from_env(), Path("node.tar.gz"), make_reporter())  # doctest: +SKIP
     262144000
     """
-    tag = _present(client)
+    tag = _present(client, name)
     part = path.with_name(f".{path.name}.part")
     try:
         with report.step(f"save {tag} to {path}") as step, _patient(client):
@@ -186,7 +187,7 @@ def save(client: docker.DockerClient, path: Path, report: Reporter) -> int:
             part.replace(path)
     except OSError as error:  # requests' errors are among these
         raise ImageError(
-            f"cannot save the node image to {path}: {error}", hint=f"df -h {path.parent}"
+            f"cannot save {tag} to {path}: {error}", hint=f"df -h {path.parent}"
         ) from error
     finally:
         part.unlink(missing_ok=True)
@@ -194,7 +195,7 @@ def save(client: docker.DockerClient, path: Path, report: Reporter) -> int:
 
 
 def load(client: docker.DockerClient, path: Path, report: Reporter) -> str:
-    """Load the node image from a file that `save` wrote.
+    """Load an image from a file that `save` wrote.
 
     Parameters
     ----------
@@ -213,8 +214,8 @@ def load(client: docker.DockerClient, path: Path, report: Reporter) -> str:
     Raises
     ------
     ImageError
-        The file is missing or damaged, or holds no node image of this recipe. The engine is then
-        unchanged.
+        The file is missing or damaged, or holds no image of this recipe for a lab's machines. The
+        engine is then unchanged.
 
     Examples
     --------
@@ -222,20 +223,19 @@ def load(client: docker.DockerClient, path: Path, report: Reporter) -> str:
     >>> load(docker.from_env(), Path("node.tar.gz"), make_reporter())  # doctest: +SKIP
     'labkit/node:0123456789ab'
     """
-    tag = node_image_tag()
     with report.step(f"check {path}"):
-        _check_labels(_archive_labels(path), str(path))
-    with report.step(f"load {tag}"), _patient(client):
+        name = _named(_archive_labels(path), str(path))
+    with report.step(f"load {recipe_tag(name)}"), _patient(client):
         try:
             with path.open("rb") as file:
                 client.images.load(file)
         except DockerException as error:
             raise ImageError(f"docker cannot load {path}: {error}") from error
-    return _present(client)
+    return _present(client, name)
 
 
-def push(client: docker.DockerClient, registry: str, report: Reporter) -> str:
-    """Push the node image to a registry.
+def push(client: docker.DockerClient, registry: str, report: Reporter, name: str = "node") -> str:
+    """Push an image to a registry.
 
     Parameters
     ----------
@@ -245,6 +245,8 @@ def push(client: docker.DockerClient, registry: str, report: Reporter) -> str:
         ``HOST:PORT``, or ``HOST:PORT/PREFIX``.
     report : Reporter
         Shows the progress of the push.
+    name : str
+        The name of the image in the recipe.
 
     Returns
     -------
@@ -262,10 +264,9 @@ def push(client: docker.DockerClient, registry: str, report: Reporter) -> str:
     >>> push(docker.from_env(), "127.0.0.1:5000", make_reporter())  # doctest: +SKIP
     '127.0.0.1:5000/labkit/node:0123456789ab'
     """
-    tag = _present(client)
-    repository = _repository(registry)
-    hash_ = recipe_hash("node")
-    with report.step(f"push {tag} to {registry}") as step, _remote_name(client, repository):
+    tag = _present(client, name)
+    repository, hash_ = _repository(registry, name), recipe_hash(name)
+    with report.step(f"push {tag} to {registry}") as step, _remote_name(client, repository, hash_):
         client.api.tag(tag, repository, hash_)
         _follow(
             client.api.push(repository, hash_, stream=True, decode=True), "push", registry, step
@@ -273,8 +274,8 @@ def push(client: docker.DockerClient, registry: str, report: Reporter) -> str:
     return f"{repository}:{hash_}"
 
 
-def pull(client: docker.DockerClient, registry: str, report: Reporter) -> str:
-    """Pull the node image of labkit's recipe from a registry.
+def pull(client: docker.DockerClient, registry: str, report: Reporter, name: str = "node") -> str:
+    """Pull an image of labkit's recipe from a registry.
 
     Parameters
     ----------
@@ -284,6 +285,8 @@ def pull(client: docker.DockerClient, registry: str, report: Reporter) -> str:
         ``HOST:PORT``, or ``HOST:PORT/PREFIX``, as in the push.
     report : Reporter
         Shows the progress of the pull.
+    name : str
+        The name of the image in the recipe.
 
     Returns
     -------
@@ -302,27 +305,28 @@ def pull(client: docker.DockerClient, registry: str, report: Reporter) -> str:
     >>> pull(docker.from_env(), "127.0.0.1:5000", make_reporter())  # doctest: +SKIP
     'labkit/node:0123456789ab'
     """
-    repository = _repository(registry)
-    hash_ = recipe_hash("node")
-    name = f"{repository}:{hash_}"
-    with report.step(f"pull {name}") as step, _remote_name(client, repository):
+    repository, hash_ = _repository(registry, name), recipe_hash(name)
+    remote = f"{repository}:{hash_}"
+    with report.step(f"pull {remote}") as step, _remote_name(client, repository, hash_):
         _follow(
             client.api.pull(repository, hash_, stream=True, decode=True), "pull", registry, step
         )
-        _check_labels(client.images.get(name).labels, name)
-        client.api.tag(name, REPOSITORY, hash_)
-    return _present(client)
+        if _named(client.images.get(remote).labels, remote) != name:
+            raise ImageError(f"{remote} is another image of labkit, under that name")
+        client.api.tag(remote, f"labkit/{name}", hash_)
+    return _present(client, name)
 
 
-def _present(client: docker.DockerClient) -> str:
-    tag = find_node_image(client)
-    if tag is None:
-        raise ImageError(f"the image {node_image_tag()} is missing", hint="labkit image build")
+def _present(client: docker.DockerClient, name: str) -> str:
+    tag = recipe_tag(name)
+    if not has_image(client, tag):
+        option = "" if name == "node" else f" --image {name}"
+        raise ImageError(f"the image {tag} is missing", hint=f"labkit image build{option}")
     return tag
 
 
-def _repository(registry: str) -> str:
-    return f"{registry.removesuffix('/')}/{REPOSITORY}"
+def _repository(registry: str, name: str) -> str:
+    return f"{registry.removesuffix('/')}/labkit/{name}"
 
 
 @contextlib.contextmanager
@@ -336,9 +340,9 @@ def _patient(client: docker.DockerClient) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _remote_name(client: docker.DockerClient, repository: str) -> Iterator[None]:
+def _remote_name(client: docker.DockerClient, repository: str, hash_: str) -> Iterator[None]:
     """Remove the registry's tag from the image at the end, and translate Docker's errors."""
-    name = f"{repository}:{recipe_hash('node')}"
+    name = f"{repository}:{hash_}"
     try:
         yield
     except DockerException as error:
@@ -394,21 +398,19 @@ def _archive_labels(path: Path) -> dict[str, str]:
     return {str(key): str(value) for key, value in labels.items()}
 
 
-def _check_labels(labels: dict[str, str], where: str) -> None:
-    """Raise if the image is not the node image of this version of labkit."""
-    kind, found, expected = (
-        labels.get("labkit.image"),
-        labels.get("labkit.recipe"),
-        recipe_hash("node"),
-    )
-    if kind != "node" or found is None:
+def _named(labels: dict[str, str], where: str) -> str:
+    """Return the name of an image of this version of labkit for a lab's machines."""
+    kind, found = labels.get("labkit.image", ""), labels.get("labkit.recipe")
+    if kind not in IMAGES or not IMAGES[kind].starts_machines or found is None:
         raise ImageError(
-            f"{where} holds no node image of labkit",
+            f"{where} holds no image for the machines of a lab",
             evidence=[f"labels: {labels}"],
             hint="labkit image save FILE, on a machine with this version of labkit",
         )
-    if found != expected:
+    if found != recipe_hash(kind):
         raise ImageError(
-            f"{where} holds the node image of recipe {found}; this labkit has recipe {expected}",
+            f"{where} holds the {kind} image of recipe {found}; "
+            f"this labkit has recipe {recipe_hash(kind)}",
             hint="labkit image build, or use the version of labkit that built the image",
         )
+    return kind

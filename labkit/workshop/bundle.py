@@ -1,8 +1,8 @@
 """One archive for a laptop that has Docker and Python, and no network.
 
-It holds the packages as wheels, the node image, the participants' notebooks, and a program that
-installs them from there. The packages have the versions that are installed where it is made, so
-what the trainer tried is what the participants get.
+It holds the packages as wheels, the images of a lab's machines, the participants' notebooks, and
+a program that installs them from there. The packages have the versions that are installed where
+it is made, so what the trainer tried is what the participants get.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import docker
 
 from labkit.errors import ConfigError
 from labkit.lab import images
+from labkit.lab._recipe import recipe_tag
 from labkit.lab.progress import ProgressStep, Reporter
 from labkit.resources import PACKAGE
 from labkit.workshop.participants import participants_notebooks
@@ -45,21 +46,24 @@ def write_bundle(
     report: Reporter,
     *,
     pythons: Sequence[str] = (THIS_PYTHON,),
+    other_images: Sequence[str] = (),
     site: Path | None = None,
 ) -> int:
-    """Write the archive; needs the node image and a network.
+    """Write the archive; needs its images and a network.
 
     Parameters
     ----------
     file : pathlib.Path
         The archive (tar). An existing file is replaced once the new one is complete.
     client : docker.DockerClient
-        The engine that has the node image.
+        The engine that has the images.
     report : Reporter
         Shows the steps.
     pythons : sequence of str
         The versions of Python that the packages are for, such as "3.12". The system and the
         processor are those of this machine.
+    other_images : sequence of str
+        The names of further images in the recipe, beside the node image.
     site : pathlib.Path, optional
         The folder of the documentation, as ``make docs`` builds it.
 
@@ -73,15 +77,16 @@ def write_bundle(
     ConfigError
         A package cannot be had, labkit's own source is not known, or the file cannot be written.
     ImageError
-        The node image is missing.
+        An image is missing.
     """
     if site is not None and not (site / "index.html").is_file():
         raise ConfigError(f"{site} holds no documentation: no index.html", hint="make docs")
     part = file.with_name(f".{file.name}.part")
+    names = tuple(dict.fromkeys(["node", *other_images]))
     try:
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=".labkit-bundle-") as name:
             folder = Path(name)
-            _gather(folder, client, report, tuple(dict.fromkeys(pythons)))
+            _gather(folder, client, report, tuple(dict.fromkeys(pythons)), names)
             with report.step(f"write {file}"), tarfile.open(part, "w") as archive:
                 archive.add(folder, ROOT, filter=_nobodys)
                 if site is not None:
@@ -97,10 +102,15 @@ def write_bundle(
 
 
 def _gather(
-    folder: Path, client: docker.DockerClient, report: Reporter, pythons: tuple[str, ...]
+    folder: Path,
+    client: docker.DockerClient,
+    report: Reporter,
+    pythons: tuple[str, ...],
+    names: tuple[str, ...],
 ) -> None:
     """Put everything that belongs into the archive into a folder."""
-    images.save(client, folder / "node.tar.gz", report)
+    for name in names:
+        images.save(client, folder / f"{name}.tar.gz", report, name)
     wheels = folder / "wheels"
     own = own_wheel(wheels, report)
     for python in pythons:
@@ -111,7 +121,7 @@ def _gather(
     about = {
         "pythons": pythons,
         "platform": sysconfig.get_platform(),
-        "image": images.node_image_tag(),
+        "images": {f"{name}.tar.gz": recipe_tag(name) for name in names},
     }
     (folder / "bundle.json").write_text(json.dumps(about, indent=1) + "\n")
     (folder / "install.py").write_bytes(INSTALLER.read_bytes())

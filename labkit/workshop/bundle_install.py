@@ -1,7 +1,7 @@
 """Install labkit from the folder that this file is in. Needs Python and Docker, and no network.
 
 ``python3 install.py`` makes a Python environment in the folder ``venv``, installs the packages
-from ``wheels``, and loads the node image into Docker. Run it again after a failure.
+from ``wheels``, and loads the images into Docker. Run it again after a failure.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ def main(here: Path) -> None:
     options = ("--no-index", f"--find-links={wheels}", f"{labkit}[notebooks]")
     run("install the packages", (python_there, pip / "pip", "install", *options), again)
     program = environment / "bin" / "labkit"
-    load = (program, "image", "load", here / "node.tar.gz")
-    run("load the node image", load, "  next: start Docker, then run this again")
+    for file, tag in about["images"].items():
+        load = (program, "image", "load", here / file)
+        run(f"load the image {tag}", load, "  next: start Docker, then run this again")
     print(f"labkit is installed. Next:\n  {program} up\n  {program} verify")
     print(f"  {environment / 'bin' / 'jupyter'} lab {here / 'notebooks'}")
 

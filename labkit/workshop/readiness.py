@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import ConfigError, EngineError, LabkitError
+from labkit.lab._recipe import recipe_tag
 from labkit.lab.capacity import Capacity
 from labkit.lab.doctor import doctor
-from labkit.lab.images import node_image_tag
 from labkit.resources import PACKAGE
 from labkit.workshop.board_page import HOST, PORT, port_problem
 from labkit.workshop.bundle import ROOT
@@ -173,7 +173,7 @@ def _write_copies() -> str:
 
 
 def bundle_finding(file: Path | None) -> Finding:
-    """Check that a bundle holds the present notebooks, labkit and node image.
+    """Check that a bundle holds the present notebooks, labkit and images.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def bundle_finding(file: Path | None) -> Finding:
         return Finding(name, NOT_OK, f"{file} is not a complete bundle", again)
     if old:
         return Finding(name, NOT_OK, f"{file} is not fresh: other {', '.join(old)}", again)
-    return Finding(name, OK, f"{file} holds the present notebooks, labkit and image")
+    return Finding(name, OK, f"{file} holds the present notebooks, labkit and images")
 
 
 def _differences(file: Path) -> list[str]:
@@ -234,8 +234,10 @@ def _differences(file: Path) -> list[str]:
         }
         if ours != theirs:
             old.append("labkit")
-        if f"{ROOT}/node.tar.gz" not in found:
-            raise ConfigError(f"{file} holds no node image")
-        if json.loads(read("bundle.json")).get("image") != node_image_tag():
-            old.append("node image")
+        images: dict[str, str] = json.loads(read("bundle.json"))["images"]
+        if missing := {"node.tar.gz", *images} - {it.removeprefix(f"{ROOT}/") for it in found}:
+            raise ConfigError(f"{file} holds no {min(missing)}")
+        for name, tag in images.items():
+            if tag != recipe_tag(name.removesuffix(".tar.gz")):
+                old.append(f"{name.removesuffix('.tar.gz')} image")
     return old

@@ -208,9 +208,10 @@ def refusal(path: Path) -> ImageError:
     return caught.value
 
 
-def test_archive_of_this_recipe_is_loaded(tmp_path: Path) -> None:
-    labels = {"labkit.image": "node", "labkit.recipe": recipe_hash("node")}
-    path = archive(tmp_path / "node.tar.gz", labels)
+@pytest.mark.parametrize("name", ["node", "provider"])
+def test_archive_of_this_recipe_is_loaded(tmp_path: Path, name: str) -> None:
+    labels = {"labkit.image": name, "labkit.recipe": recipe_hash(name)}
+    path = archive(tmp_path / "image.tar.gz", labels)
     with pytest.raises(AssertionError, match="the engine was asked"):
         images.load(Engine(), path, Silent())  # type: ignore[arg-type]
 
@@ -224,7 +225,7 @@ def test_archive_of_another_recipe_is_refused_with_both_hashes(tmp_path: Path) -
 
 @pytest.mark.parametrize("labels", [None, {}, {"labkit.image": "go", "labkit.recipe": "x"}])
 def test_another_image_is_refused(tmp_path: Path, labels: dict[str, str] | None) -> None:
-    assert "no node image" in str(refusal(archive(tmp_path / "other.tar.gz", labels)))
+    assert "no image for the machines" in str(refusal(archive(tmp_path / "other.tar.gz", labels)))
 
 
 @given(cut=st.floats(min_value=0.0, max_value=0.999))

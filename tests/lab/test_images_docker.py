@@ -22,7 +22,7 @@ from docker.errors import ImageNotFound, NotFound
 
 from labkit.errors import ImageError
 from labkit.lab import images
-from labkit.lab._recipe import recipe_hash
+from labkit.lab._recipe import recipe_hash, recipe_tag
 from labkit.lab.progress import PlainReporter, ProgressStep
 from labkit.resources import environments_dir
 
@@ -74,32 +74,42 @@ def client() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture
 def tiny(
-    client: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: docker.DockerClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Iterator[str]:
     """Make a recipe of its own, and an image of a few bytes that claims to be made from it."""
     environments = tmp_path / "environments"
     shutil.copytree(environments_dir() / "images", environments / "images")
-    dockerfile = environments / "images" / "node" / "Dockerfile"
+    name = getattr(request, "param", "node")
+    dockerfile = environments / "images" / name / "Dockerfile"
     dockerfile.write_text(dockerfile.read_text() + f"# {uuid.uuid4()}\n")
     monkeypatch.setenv("LABKIT_ENVIRONMENTS", str(environments))
-    tag = images.node_image_tag()
-    labels = {"labkit.image": "node", "labkit.recipe": recipe_hash("node")}
+    tag = recipe_tag(name)
+    labels = {"labkit.image": name, "labkit.recipe": recipe_hash(name)}
     built(client, tag, labels, Dockerfile="FROM scratch\nCOPY marker /\n", marker=tag)
     yield tag
     if is_there(client, tag):
         client.images.remove(tag)
 
 
+def name_of(tag: str) -> str:
+    """Return the name of an image in the recipe."""
+    return tag.removeprefix("labkit/").partition(":")[0]
+
+
+@pytest.mark.parametrize("tiny", ["node", "provider"], indirect=True)
 def test_saved_image_loads_as_the_same_image(
     client: docker.DockerClient, tiny: str, tmp_path: Path
 ) -> None:
     before = client.images.get(tiny).id
-    path = tmp_path / "node.tar.gz"
-    size = images.save(client, path, Silent())
+    path = tmp_path / "image.tar.gz"
+    size = images.save(client, path, Silent(), name_of(tiny))
     assert size == path.stat().st_size
     assert [p.name for p in tmp_path.glob(".*")] == [], "no partial file is left"
     client.images.remove(tiny)
-    assert images.find_node_image(client) is None
+    assert not is_there(client, tiny)
     assert images.load(client, path, Silent()) == tiny
     assert client.images.get(tiny).id == before
 
@@ -163,19 +173,21 @@ def registry(client: docker.DockerClient) -> Iterator[str]:
         container.remove(force=True, v=True)
 
 
-@pytest.mark.parametrize("prefix", ["", "/course"])
+@pytest.mark.parametrize(
+    ("tiny", "prefix"), [("node", ""), ("node", "/course"), ("provider", "")], indirect=["tiny"]
+)
 def test_pushed_image_is_pulled_as_the_same_image(
     client: docker.DockerClient, tiny: str, registry: str, prefix: str
 ) -> None:
     before = client.images.get(tiny).id
-    name = images.push(client, registry + prefix, Silent())
+    name = images.push(client, registry + prefix, Silent(), name_of(tiny))
     assert not is_there(client, name), "the registry's name is taken off again"
-    url = f"http://{registry}/v2{prefix}/labkit/node/tags/list"
+    url = f"http://{registry}/v2{prefix}/labkit/{name_of(tiny)}/tags/list"
     with urllib.request.urlopen(url, timeout=5) as answer:
-        assert recipe_hash("node") in json.load(answer)["tags"]
+        assert recipe_hash(name_of(tiny)) in json.load(answer)["tags"]
     client.images.remove(tiny)
-    assert images.find_node_image(client) is None
-    assert images.pull(client, registry + prefix, Silent()) == tiny
+    assert not is_there(client, tiny)
+    assert images.pull(client, registry + prefix, Silent(), name_of(tiny)) == tiny
     assert client.images.get(tiny).id == before
     assert not is_there(client, name)
 

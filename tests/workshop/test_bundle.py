@@ -29,7 +29,7 @@ def gathered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Leave out the image and the packages; return the versions of Python that are asked for."""
     asked: list[tuple[str, ...]] = []
 
-    def gather(folder: Path, _: object, __: object, pythons: tuple[str, ...]) -> None:
+    def gather(folder: Path, _: object, __: object, pythons: tuple[str, ...], *___: object) -> None:
         asked.append(pythons)
         (folder / "install.py").write_text("pass\n")
 
