@@ -33,6 +33,18 @@ Section = dict[str, str]
 PATTERNS = ("run/labkit*", "run/systemd/system/*", "var/log/labkit*", "dev/shm/*")
 #: The socket of the machine's own Docker Engine.
 ENGINE = "/run/docker.sock"
+#: The accounts of the machine's OpenID provider. Each login changes the file, but not these tables.
+ACCOUNTS = Path("/var/lib/canaille/canaille.sqlite")
+PEOPLE = "SELECT user_name, password, lock_date FROM user"
+GROUPS = """
+    SELECT "group".display_name, owner.user_name, group_concat(member.user_name, ' ')
+    FROM "group"
+    LEFT JOIN user AS owner ON owner.id = owner_id
+    LEFT JOIN membership_association_table ON group_id = "group".id
+    LEFT JOIN user AS member ON member.id = user_id
+    GROUP BY "group".id
+"""
+CLIENTS = "SELECT client_id, client_secret, redirect_uris, scope FROM client"
 #: Bytes from which only the size of a file counts.
 LARGE = 1_000_000
 OTHERS_CHAINS = re.compile(r"\b(KUBE|FLANNEL|CNI|DOCKER|cali)[-_A-Z0-9]*")
@@ -224,6 +236,23 @@ def docker() -> Section:
     }
 
 
+def accounts(database: Path = ACCOUNTS) -> Section:
+    """Return the people, groups and clients of the machine's OpenID provider."""
+    if not database.is_file():
+        return {}
+    import sqlite3  # slow, and few machines have a provider
+
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as found:
+        said = {
+            f"group {name}": f"of {owner}: {' '.join(sorted((members or '').split()))}"
+            for name, owner, members in found.execute(GROUPS)
+        }
+        for kind, query in (("person", PEOPLE), ("client", CLIENTS)):
+            for name, *rest in found.execute(query):
+                said[f"{kind} {name}"] = hashlib.sha256(repr(rest).encode()).hexdigest()[:16]
+    return said
+
+
 def ask(path: str) -> list[dict[str, Any]]:
     """Return the answer of the machine's Docker Engine."""
     from http.client import HTTPResponse  # slow, and few machines have an engine
@@ -247,6 +276,7 @@ SECTIONS = {
     "files": files,
     "units": units,
     "docker": docker,
+    "accounts": accounts,
 }
 
 

@@ -1,9 +1,10 @@
 """Save a copy of a machine's files, or restore them and restart the units that changed since.
 
-``save`` writes the copy; ``restore UNIT...`` puts it back: /etc, and what people may leave in
-/root, /home and /tmp. Files that came since are deleted, also among the programs in /usr/local,
-which are too large for a copy. A unit that did not change since the copy keeps running, unless a
-file in /etc did. A file whose content was changed and changed back counts as unchanged.
+``save`` writes the copy; ``restore UNIT...`` puts it back: /etc, what people may leave in /root,
+/home and /tmp, and what some units keep. Files that came since are deleted, also among the programs
+in /usr/local, which are too large for a copy. A unit that did not change since the copy keeps
+running, unless a file in /etc did. A file whose content was changed and changed back counts as
+unchanged.
 
 A restore that is killed leaves no machine without its files: it ends what it began with them, and
 the next one waits for that.
@@ -27,6 +28,9 @@ from labkit.agents._clean_files import PROGRAMS, names
 CONFIGURATION = "etc"
 #: Where people work who have a terminal on the machine.
 OTHERS = ("root", "home", "tmp")
+#: What units keep: a fingerprint does not compare these files, and a unit must not run while they
+#: are put back.
+STATE = {"canaille.service": "var/lib/canaille"}
 #: Folders below /etc that are emptied before the copy is put back: a folder may be a file now.
 OURS = ("systemd/system", "kubernetes", "etcd", "flannel", "containerd", "docker")
 SOCKETS = ("run/docker.sock", "run/containerd/containerd.sock")
@@ -83,7 +87,8 @@ class Machine:
     def save(self) -> None:
         """Save the files, the owners and modes of the sockets, and the time."""
         self.archive.parent.mkdir(parents=True, exist_ok=True)
-        self.copied.write_bytes(listed(names(self.root, (CONFIGURATION, *OTHERS))))
+        folders = (CONFIGURATION, *OTHERS, *STATE.values())
+        self.copied.write_bytes(listed(names(self.root, folders)))
         self.programs.write_bytes(listed(names(self.root, [PROGRAMS])))
         how = ("--no-recursion", "--null", "--verbatim-files-from", f"--files-from={self.copied}")
         output("tar", "-C", self.root, "-cf", self.archive, *how)
@@ -126,6 +131,11 @@ class Machine:
             self.mark(since)
             with whole():
                 self.put_back_configuration()
+        for unit, folder in STATE.items():
+            if unit in units and self.differs(folder):
+                output("systemctl", "stop", unit)
+                with whole():
+                    self.put_back(folder)
         output("systemctl", "reset-failed")
         if stale := started_after(since, units) if units else []:
             # A unit may fail until another machine is restored. systemd starts it again.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -107,6 +109,49 @@ def test_differences_are_undone_and_every_unit_is_restarted(
     assert not (machine.root / "etc/systemd/system/kubelet.service.d").exists()
     assert restarts(systemctl) == [f"restart {UNIT}"]
     assert "daemon-reload" in systemctl.read_text()
+
+
+def test_what_a_unit_keeps_is_put_back_while_it_does_not_run(
+    machine: Machine, systemctl: Path
+) -> None:
+    database = machine.root / "var/lib/canaille/canaille.sqlite"
+    database.parent.mkdir(parents=True)
+    database.write_text("one group")
+    saved(machine)
+    database.write_text("two groups")
+    database.with_suffix(".sqlite-journal").write_text("half a change")
+    machine.restore([UNIT])
+    assert database.read_text() == "two groups", "another machine's units"
+    machine.restore(["canaille.service"])
+    assert [it.name for it in database.parent.iterdir()] == [database.name]
+    assert database.read_text() == "one group"
+    assert "stop canaille.service" in systemctl.read_text().splitlines()
+
+
+def test_accounts_of_a_provider_are_part_of_the_fingerprint(tmp_path: Path) -> None:
+    database = tmp_path / "canaille.sqlite"
+    assert fingerprint.accounts(database) == {}
+    tables = """
+        CREATE TABLE user (id, user_name, display_name, password, lock_date);
+        CREATE TABLE "group" (id, display_name, owner_id);
+        CREATE TABLE membership_association_table (user_id, group_id);
+        CREATE TABLE client (client_id, client_secret, redirect_uris, scope);
+        INSERT INTO user VALUES (1, 'bob', '', 'hash', NULL), (2, 'alice', '', 'hash', NULL);
+        INSERT INTO "group" VALUES (1, 'developers', 2), (2, 'nobody', NULL);
+        INSERT INTO membership_association_table VALUES (1, 1), (2, 1);
+        INSERT INTO client VALUES ('kubectl', 'secret', '[]', 'openid');
+    """
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.executescript(tables)
+        before = fingerprint.accounts(database)
+        connection.execute("UPDATE user SET password = 'another' WHERE user_name = 'bob'")
+        connection.execute("DELETE FROM membership_association_table WHERE user_id = 1")
+        connection.commit()
+    after = fingerprint.accounts(database)
+    assert set(before) == set(after)
+    assert before["group developers"] == "of alice: alice bob"
+    assert {it for it in before if before[it] != after[it]} == {"person bob", "group developers"}
+    assert "secret" not in str(before)
 
 
 def add_user(root: Path) -> None:

@@ -80,6 +80,18 @@ def test_account_that_may_make_no_groups_is_refused(provided: Any) -> None:
         provided.apply(())
 
 
+@pytest.mark.parametrize("provided", MODES[:1], indirect=True)
+def test_reset_takes_back_what_people_did_at_the_provider(provided: Any) -> None:
+    log_in(provided, "master", "alice", group="of her own")
+    assert groups(provided) == ["developers", "of her own"]
+    assert list(map(str, provided.drift())) == ["idp: accounts: group of her own is new"]
+    provided.reset()
+    assert groups(provided) == ["developers"]
+    assert provided.drift() == []
+    # the provider serves again, with the same people
+    assert "id_token" in log_in(provided, "master", "alice")
+
+
 def test_kubectl_works_with_an_id_token(provided: Any) -> None:
     token = log_in(provided, "master", "alice", authority=AUTHORITY)["id_token"]
     server = {
