@@ -59,7 +59,7 @@ def only(text: str, name: str) -> str:
 
 
 def listed(kubeconfig: str, kinds: str) -> list[dict[str, Any]]:
-    """Return all objects of some kinds; exit as the request does if it fails."""
+    """Return all objects of some kinds; if the request fails, exit as it does, with the answer."""
     paths = [PATHS.get(kind, f"/api/v1/{kind}") for kind in kinds.split(",")]
     argv = request(kubeconfig, paths, 20)
     commands = [argv] if argv[0] == "curl" else [request(kubeconfig, [it], 20) for it in paths]
@@ -67,9 +67,19 @@ def listed(kubeconfig: str, kinds: str) -> list[dict[str, Any]]:
     for command in commands:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
+            if reason := message_of(done.stdout):
+                print(reason, file=sys.stderr)
             sys.exit(done.returncode)
         text += done.stdout
     return [item for reply in replies(text) for item in items(reply)]
+
+
+def message_of(text: str) -> str:
+    """Return the message of an apiserver's last answer; "" without one."""
+    try:
+        return str(replies(text)[-1]["message"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def replies(text: str) -> list[dict[str, Any]]:

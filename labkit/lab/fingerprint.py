@@ -37,6 +37,8 @@ Fingerprint: TypeAlias = dict[str, dict[str, dict[str, str]]]
 KEPT = "/var/lib/labkit/fingerprint.json"
 #: Sections in which a missing item is no difference: units and pods say what must run.
 ONLY_NEW = ("processes",)
+#: The item that stands for a whole section; its value is the reason.
+UNREAD = "cannot be read"
 #: Annotations and labels that a component writes by itself.
 OWN_MARKS = (
     "node.alpha.kubernetes.io/ttl",
@@ -90,10 +92,13 @@ def keep_fingerprint(machines: Mapping[str, Container], env: Environment) -> Non
     Raises
     ------
     LabkitError
-        A machine, etcd or the apiserver does not answer.
+        A machine, etcd or the apiserver does not answer, or the Secrets cannot be read.
     """
     master = machines[next(node.name for node in env.nodes if node.role == "master")]
-    text = json.dumps(take_fingerprint(machines, env))
+    found = take_fingerprint(machines, env)
+    if reason := found["objects"]["Secret"].get(UNREAD):
+        raise LabError("the apiserver does not show the Secrets", evidence=[reason])
+    text = json.dumps(found)
     # a process that is killed here leaves no part of a fingerprint
     execute(master, agents.argv("replace_file", KEPT), stdin=text.encode())
 
@@ -146,9 +151,12 @@ def differences(before: Fingerprint, after: Fingerprint) -> list[str]:
     ['attacker: files: /tmp is 0777, was 1777', 'attacker: processes: etcd is new']
     """
     first, second = _flat(before), _flat(after)
-    found = []
+    unread = {key[:2]: reason for key, reason in second.items() if key[2] == UNREAD}
+    found = [f"{': '.join(where)}: {UNREAD}: {reason}" for where, reason in unread.items()]
     for key in first.keys() | second.keys():
         place, section, item = key
+        if (place, section) in unread:
+            continue
         was, now = first.get(key), second.get(key)
         where = f"{place}: {section}: {item}"
         if was is None:
@@ -207,8 +215,8 @@ def _objects(master: Container, env: Environment) -> dict[str, dict[str, str]]:
 def _secrets(master: Container, env: Environment) -> dict[str, str]:
     argv = agents.argv("secret_hashes", env.bootstrap_kubeconfig)
     answer = execute(master, argv, timeout=60, check=False)
-    if answer.exit_code:  # one that the apiserver cannot decrypt is enough
-        return {"all": "cannot be read"}
+    if answer.exit_code:  # one Secret that the apiserver cannot decrypt is enough
+        return {UNREAD: answer.error.strip().rpartition("\n")[2]}
     found: dict[str, str] = json.loads(answer.stdout)
     return found
 

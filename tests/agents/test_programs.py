@@ -366,6 +366,17 @@ def test_content_of_a_secret_is_not_printed(commands: Any, tmp_path: Path) -> No
     assert curl.read_text().rstrip().endswith("/api/v1/secrets")
 
 
+def test_apiserver_s_own_reason_is_passed_on(commands: Any, tmp_path: Path) -> None:
+    config = tmp_path / "admin.conf"
+    config.write_text(KUBECONFIG)
+    failure = json.dumps({"kind": "Status", "message": "unable to transform key"})
+    commands("curl", f"echo '{failure}'; exit 22")
+    done = run("secret_hashes", str(config))
+    assert (done.returncode, done.stderr, done.stdout) == (22, b"unable to transform key\n", b"")
+    commands("curl", "exit 7")
+    assert run("secret_hashes", str(config)).returncode == 7
+
+
 def test_default_objects_of_all_namespaces_are_asked_for_at_once(
     commands: Any, tmp_path: Path
 ) -> None:

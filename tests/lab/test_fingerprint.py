@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,7 +15,8 @@ import pytest
 
 from labkit import agents
 from labkit.agents import fingerprint
-from labkit.lab.fingerprint import _etcd, differences, set_by_people
+from labkit.errors import LabError
+from labkit.lab.fingerprint import _etcd, differences, keep_fingerprint, set_by_people
 from labkit.lab.machine import Output
 from labkit.verification.content import contains, content_rows
 
@@ -111,7 +113,8 @@ def test_section_reads_what_a_program_prints(what: str, monkeypatch: pytest.Monk
 
 def test_every_section_of_a_machine_is_read() -> None:
     assert set(fingerprint.SECTIONS) == {
-        *("processes", "listeners", "firewall", "routes", "neighbours", "files", "units", "docker")
+        *("processes", "listeners", "firewall", "routes", "neighbours", "files", "units", "docker"),
+        "accounts",
     }
 
 
@@ -372,7 +375,13 @@ def test_secret_that_cannot_be_decrypted_is_a_difference(lab_hardened: Any) -> N
     key = "/registry/secrets/default/labkit-unreadable"
     lab_hardened.etcdctl("put", key, "k8s:enc:aescbc:v1:another:x")
     try:
-        assert "objects: Secret: all is new" in lab_hardened.drift()
+        found = [it for it in lab_hardened.drift() if it.startswith("objects: Secret")]
+        assert len(found) == 1, found
+        # the apiserver names the Secret
+        assert re.fullmatch(r"objects: Secret: cannot be read: .*labkit-unreadable.*", found[0])
+        # a lab whose Secrets nobody can read does not become the one to compare with
+        with pytest.raises(LabError, match="does not show the Secrets"):
+            keep_fingerprint(lab_hardened._containers, lab_hardened.environment)
     finally:
         lab_hardened.etcdctl("del", key)
 
