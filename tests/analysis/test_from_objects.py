@@ -808,7 +808,10 @@ def test_named_workload_that_does_not_exist_opens_nothing_and_is_told():
         ([("watch", "")], True),
         ([("get delete", "redis")], True),
         ([("get", "redis"), ("delete", "")], True),
-        ([("get", "redis"), ("delete", "x")], False),
+        # what is deleted in the foreground is the answer: apiserver, registry/store.go, Delete
+        ([("get", "redis"), ("delete", "x")], True),
+        # a rule with names allows no deletion of all of them: the RBAC reference
+        ([("deletecollection", "redis")], False),
     ],
 )
 def test_secret_of_ones_making_needs_a_name_that_is_free_and_readable(rules, makes):
@@ -1082,9 +1085,14 @@ def test_who_answers_for_a_group_or_converts_objects_may_command_controllers(
         ("patch", "t", "known"),
         ("patch", "other", "none"),
         ("update", "", "none"),
-        ("delete", "", "none"),
-        # apiserver, registry/generic/registry/store.go, DeleteCollection: the deleted objects
-        ("deletecollection", "", "possible"),
+        ("create", "", "none"),
+        # apiserver, registry/generic/registry/store.go, Delete and DeleteCollection: with a
+        # finalizer, which a deletion in the foreground adds, the object; the deleted objects
+        ("delete", "", "known"),
+        ("delete", "t", "known"),
+        ("deletecollection", "", "known"),
+        # these requests have no name: a rule with names does not allow them
+        ("deletecollection", "t", "none"),
     ],
 )
 def test_answers_to_writes_hold_secrets(verb, names, found):

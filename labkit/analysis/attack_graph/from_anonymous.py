@@ -21,12 +21,11 @@ from labkit.model.decision import (
     ALLOWED,
     ANONYMOUS,
     UNAUTHENTICATED,
-    Action,
     authorizers,
-    decide,
 )
 from labkit.model.footholds import CALLS, OUTSIDE, POD, SECRETS
 from labkit.model.rights import authenticated_as
+from labkit.model.secret_readers import secrets_read
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["anonymous_bindings", "anonymous_object_steps", "anonymous_steps", "open_apiservers"]
 
 ANONYMOUS_CALLER = (Foothold("is", ANONYMOUS), Foothold("group", UNAUTHENTICATED))
-READ_SECRETS = tuple(Action(verb, "secrets") for verb in ("list", "get"))
 TECHNIQUE = "apiserver-anonymous"
 
 
@@ -121,11 +119,10 @@ def open_apiservers(env: Environment) -> Iterator[Component]:
 
 def _steps_at(env: Environment, it: Component) -> Iterator[Step]:
     anonymous = authenticated_as(it, env, None)
-    for action in READ_SECRETS:
-        found = decide(env, it, anonymous, action)
+    for home, found in secrets_read(env, it, anonymous):
         if found.value == ALLOWED:
-            yield Step(TECHNIQUE, CALLS, (SECRETS,), found.because, technique=TECHNIQUE)
-            break
+            grants = (Foothold("secrets", home),)
+            yield Step(TECHNIQUE, CALLS, grants, found.because, technique=TECHNIQUE)
     bindings = anonymous_bindings(env.rbac)
     if not bindings or "RBAC" not in {each.kind for each in authorizers(env, it)}:
         return

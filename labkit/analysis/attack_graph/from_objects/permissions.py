@@ -23,6 +23,7 @@ from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
 from labkit.model.admission_hooks import operation_of
 from labkit.model.rules import Action
+from labkit.model.secret_readers import ALL_AT_ONCE, BY_NAME
 
 __all__ = [
     "CHANGEABLE",
@@ -45,6 +46,10 @@ ADMISSION, AUTHENTICATION = "admissionregistration.k8s.io", "authentication.k8s.
 #: https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/ and KEP-5284
 CONSTRAINED_IMPERSONATION = (1, 35)
 CREATE, CHANGE = ("create",), ("update", "patch")
+#: The verbs whose requests name no object.
+#: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources
+NAMELESS = ("create", "deletecollection")
+BY_DELETION = ("delete", "deletecollection")
 WORKLOADS = (
     ("apps", "deployments"),
     ("apps", "daemonsets"),
@@ -206,12 +211,6 @@ def _get_secrets(it: Grant) -> None:
     _read_secrets(it, 1.0 if it.names else 2.0)
 
 
-def _delete_secrets(it: Grant) -> None:
-    # the registry answers with the list of what it deleted; the API reference names a status
-    doubt = doubts(it.doubt, "whether the answer holds the secrets that were deleted")
-    _read_secrets(replace(it, doubt=doubt), 2.0)
-
-
 def _named_accounts(it: Grant, name: str) -> None:
     of = it.consequences.cluster.accounts_of
     homes = [it.namespace] if it.namespace else list(of)
@@ -366,12 +365,8 @@ def _certificates(resource: str) -> tuple[tuple[str, str], ...]:
 
 
 PERMISSIONS = (
-    Permission(
-        "list secrets", _core("secrets"), ("list", "watch"), partial(_read_secrets, cost=1.0)
-    ),
-    # the answer to a patch, which may be empty, is the object
-    Permission("get secrets", _core("secrets"), ("get", "patch"), _get_secrets),
-    Permission("delete all secrets", _core("secrets"), ("deletecollection",), _delete_secrets),
+    Permission("list secrets", _core("secrets"), ALL_AT_ONCE, partial(_read_secrets, cost=1.0)),
+    Permission("get secrets", _core("secrets"), BY_NAME, _get_secrets),
     Permission("create secrets", _core("secrets"), ("create",)),
     Permission("request tokens", _core("serviceaccounts/token"), ("create",), _request_tokens),
     Permission(
@@ -590,7 +585,7 @@ class Held:
         verb, group, resource = request
         sent = [Action(verb, resource, group, home, name) for name in self.names or ("",)]
         follow_up = FOLLOW_UPS.get((group, resource))
-        if follow_up and operation_of(sent[0]):
+        if follow_up and operation_of(sent[0]) and verb not in BY_DELETION:
             sent.append(replace(follow_up, namespace=home))
         return doubts(*map(cluster.objection, sent))
 
@@ -669,8 +664,8 @@ def _given(rule: RbacRule, row: Permission) -> Iterator[Request]:
     verbs = row.verbs if "*" in rule.verbs else [it for it in row.verbs if it in rule.verbs]
     for group, resource in row.resources if verbs else ():
         for verb in verbs:
-            # what is created by POST has no name yet: a rule with names does not match
-            if rule.names and verb == "create" and "/" not in resource:
+            # these requests have no name: a rule with names does not match
+            if rule.names and verb in NAMELESS and "/" not in resource:
                 continue
             if allows(rule, verb, group, resource):
                 yield verb, group, resource
