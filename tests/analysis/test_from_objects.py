@@ -27,6 +27,8 @@ from labkit.errors import ConfigError
 from labkit.model import Foothold, model_of_dump, parse_foothold
 from labkit.model.footholds import ADMIN
 
+#: The kinds of which a test has every object that there is.
+WHOLE = {"ClusterRoleBinding", "Namespace", "Node", "Pod", "RoleBinding", "Service"}
 Object = dict[str, Any]
 ADMISSION = "admissionregistration.k8s.io"
 RBAC, CERTIFICATES = "rbac.authorization.k8s.io", "certificates.k8s.io"
@@ -38,7 +40,8 @@ def dump_of(*objects: Object) -> Dump:
     for item in objects:
         builder.add(item, item["kind"], "dump.json")
     # without a binding that a test does not name
-    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
+    builder.every_namespace = True
+    builder.kinds |= WHOLE
     return builder.finish()
 
 
@@ -73,7 +76,8 @@ def test_bindings_that_are_not_in_the_dump_may_give_everything(
     nodes = (node("worker1"), node("cp1", control_plane=True))
     for item in (*nodes, namespace("kube-system"), pod("n", "web", token=True)):
         builder.add(item, item["kind"], "dump.json")
-    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"} - set(lost)
+    builder.every_namespace = True
+    builder.kinds |= WHOLE - set(lost)
     found = attack_paths(model_of_dump(builder.finish()), start, "admin")
     assert not found.paths
     assert ("possible" if found.possible else "closed") == expected
@@ -828,7 +832,7 @@ def test_create_with_a_name_makes_no_secret():
 
 def test_secrets_that_the_dump_lacks_may_hold_tokens():
     objects = (*may("a/b", rule("list", "secrets"), at="n"), account("n", "rich"))
-    assert "the dump has no secrets" in possible(A_B, *objects)[is_account("n", "rich")]
+    assert "which secrets of n hold a token" in possible(A_B, *objects)[is_account("n", "rich")]
     assert is_account("n", "rich") not in possible(A_B, *objects, secret("m", "plain"))
 
 

@@ -431,6 +431,8 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         rbac=Rbac(
             tuple(aggregated(roles)), tuple(bindings), env.rbac.missing & {"Role", "ClusterRole"}
         ),
+        # which pods and services there are, account_steps asks
+        lacking={kind: homes for kind, homes in found.lacking.items() if kind == "Secret"},
         etcd_data=tuple(
             (it.node, folder)
             for it in env.components

@@ -411,6 +411,8 @@ class Dump:
         By their pods; empty if the dump has none.
     open_ports : tuple of (str, OpenPort)
         The ports of the control plane that serve everybody, each with its node.
+    lacking : mapping of str to frozenset of str
+        The kinds of which the dump may lack objects, each with the namespaces whose objects it has.
     etcd_data : tuple of (str, str)
         Nodes with the folders in which etcd keeps its data; an empty folder for one that is not
         known.
@@ -444,8 +446,27 @@ class Dump:
     gaps: tuple[Unknown, ...] = ()
     apiservers: tuple[Apiserver, ...] = ()
     open_ports: tuple[tuple[str, OpenPort], ...] = ()
+    lacking: Mapping[str, frozenset[str]] = field(default_factory=dict)
     etcd_data: tuple[tuple[str, str], ...] = ()
     admission: Admission = field(default_factory=Admission)
+
+    def may_lack(self, kind: str, namespace: str = "") -> bool:
+        """Say whether there may be objects of a kind that the dump does not have.
+
+        Parameters
+        ----------
+        kind : str
+        namespace : str
+            Empty for objects in any namespace.
+
+        Examples
+        --------
+        >>> dump = Dump("shop", lacking={"Pod": frozenset({"shop"})})
+        >>> dump.may_lack("Pod"), dump.may_lack("Pod", "shop"), dump.may_lack("Secret")
+        (True, False, False)
+        """
+        has = self.lacking.get(kind)
+        return has is not None and namespace not in has
 
     @property
     def anonymous(self) -> bool | None:

@@ -133,7 +133,9 @@ class ClusterIndex:
                 self.tokens_of[secret.namespace].append(secret)
                 self.tokens_named[secret.name].append(secret)
         self.nodes = tuple(nodes)
-        every = (enforced, self.accounts_of, self.pods_of, self.tokens_of)
+        # every cluster has these
+        unread = ("default", "kube-system") if dump.may_lack("Namespace") else ()
+        every = (enforced, self.accounts_of, self.pods_of, self.tokens_of, unread)
         self.namespaces = tuple(dict.fromkeys(name for some in every for name in some))
         self.levels = {home: self._level(enforced.get(home)) for home in self.namespaces}
         self._by_pod: dict[tuple[str, str], PodGroup] = {}
@@ -163,10 +165,9 @@ class ClusterIndex:
         found = {it.has(POD_SECURITY) for it in self.features}
         return found.pop() if len(found) == 1 else None
 
-    @property
-    def without_secrets(self) -> bool:
-        """Whether the dump has no secrets, so that nobody knows which of them hold a token."""
-        return bool(self.dump.kinds) and "Secret" not in self.dump.kinds
+    def may_be_control_plane(self, node: str) -> bool:
+        """Say whether a node may run the control plane, because the dump does not have the node."""
+        return node not in self.control_plane and self.dump.may_lack("Node", node)
 
     def open(self, namespace: str) -> bool:
         """Say whether Pod Security lets privileged pods into a namespace, or may do so."""

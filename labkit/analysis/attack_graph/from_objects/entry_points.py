@@ -84,6 +84,12 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
         # the ports of a static pod are the control plane's own
         if pods.spec.host_ports and pods.kind != "Node":
             _by_host_port(cluster, builder, pods, applied)
+        elif cluster.dump.may_lack("Service", pods.namespace) and pods.kind != "Node":
+            policies = list(_policies(cluster, pods))
+            lets_in = [it for it in policies if it.from_outside or it.from_namespaces]
+            shown = f"services of {pods.namespace} are not in the dump"
+            unread = "whether a service lets callers from outside in"
+            _enter(cluster, builder, pods, shown, policies, lets_in, applied, unread)
 
 
 def _named_by(service: Service, services: Mapping[tuple[str, str], Service]) -> Service:
@@ -121,6 +127,7 @@ def _enter(
     policies: list[NetworkPolicy],
     lets_in: list[NetworkPolicy],
     applied: frozenset[str],
+    unread: str = "",
 ) -> None:
     """Write the step into pods from outside, unless policies that are applied let nobody in."""
     why, unknown = (shown, _policy(pods, lets_in)), ""
@@ -128,7 +135,7 @@ def _enter(
         why = (shown, f"NetworkPolicy {policies[0].namespace}/{policies[0].name}")
         others = sorted(cluster.dump.other_policies)
         unknown = _doubt(pods, applied) or (f"what {others[0]} lets in" if others else "")
-    found_out = doubts(unknown, "" if pods.nodes else f"whether a pod of {pods.id} runs")
+    found_out = doubts(unread, unknown, "" if pods.nodes else f"whether a pod of {pods.id} runs")
     if lets_in or not policies or unknown:
         builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW, found_out)
 

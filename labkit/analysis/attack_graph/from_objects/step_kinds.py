@@ -67,6 +67,7 @@ STEP_KINDS = {
     "open-by-handle": StepKind("T1611"),
     "own-volume": StepKind("T1611"),
     "pod-with-account": StepKind("T1610"),
+    "pod-not-in-dump": StepKind(),
     "pods-of-the-node": StepKind("T1528"),
     "port-forward": StepKind("T1572"),
     "privileged-container": StepKind("T1611"),

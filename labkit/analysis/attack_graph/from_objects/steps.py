@@ -9,6 +9,7 @@ from labkit.analysis.attack_graph.from_objects.bindings import Bindings
 from labkit.analysis.attack_graph.from_objects.builder import ClusterIndex, StepBuilder, inside
 from labkit.analysis.attack_graph.from_objects.consequences import Consequences
 from labkit.analysis.attack_graph.from_objects.entry_points import write_entry_points
+from labkit.analysis.attack_graph.from_objects.not_read import write_what_is_not_read
 from labkit.analysis.attack_graph.steps import Step
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def object_steps(dump: Dump) -> tuple[Step, ...]:
     for node in cluster.nodes:
         consequences.on_node(node)
     consequences.open_ports()
-    Bindings(consequences).write()
+    bindings = Bindings(consequences)
+    bindings.write()
     write_entry_points(cluster, builder)
+    write_what_is_not_read(cluster, consequences, bindings.holders)
     builder.settle()
     return tuple(builder.steps)
