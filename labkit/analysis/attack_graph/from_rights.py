@@ -126,6 +126,11 @@ def account_steps(model: Model) -> tuple[Step, ...]:
             if pods.spec.host_network:
                 local = tuple(Foothold("local", node) for node in pods.nodes)
                 found.append(Step("host-network", here, local, (f"{pods.id}: hostNetwork",)))
+            if pods.spec.listens is not False:
+                unread = pods.spec.listens is None
+                unknown = "whether the container runtime gives NET_RAW" if unread else ""
+                why = (f"{pods.id}: hostNetwork, and NET_RAW is not dropped",)
+                found.append(Step("host-network", here, (NETWORK,), why, 2.0, unknown=unknown))
     # equal steps differ in what has to be found out: the one that is known to exist counts
     return tuple(dict.fromkeys(sorted(found, key=lambda step: bool(step.unknown))))
 
@@ -241,6 +246,8 @@ def _local_steps(env: Environment) -> Iterator[Step]:
         unknown = f"whether a pod with hostNetwork runs on {node}"
         why = ("which pods there are is not among the files",)
         yield Step("host-network", POD, (Foothold("local", node),), why, unknown=unknown)
+        unknown = f"whether a pod with hostNetwork and NET_RAW runs on {node}"
+        yield Step("host-network", POD, (NETWORK,), why, 2.0, unknown=unknown)
 
 
 def _token_steps(env: Environment) -> Iterator[Step]:

@@ -76,6 +76,15 @@ CONTROL_PLANE_LABELS = (
     "node-role.kubernetes.io/controlplane",
     "node.kubernetes.io/microk8s-controlplane",
 )
+#: The clouds that serve metadata at 169.254.169.254, by the scheme of a node's providerID.
+CLOUDS = frozenset(
+    [
+        *("alicloud", "aws", "azure", "digitalocean", "exoscale", "gce", "hcloud", "ibm"),
+        *("linode", "oci", "openstack", "scaleway"),
+    ]
+)
+#: https://cloud.google.com/kubernetes-engine/docs/concepts/workload-identity
+HIDES_METADATA = "iam.gke.io/gke-metadata-server-enabled"
 #: MicroK8s runs its apiserver in no pod, by default with AlwaysAllow: the addon rbac changes that.
 #: https://microk8s.io/docs/multi-user
 MICROK8S = ("microk8s.io/cluster", "node.kubernetes.io/microk8s-controlplane")
@@ -571,7 +580,10 @@ def _node(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: S
     if not to.apiserver_of_nodes and not labels.keys().isdisjoint(MICROK8S):
         to.apiserver_of_nodes = str(at)
     version = text_of(item, "status", "nodeInfo", "kubeletVersion")
-    to.nodes[name] = ClusterNode(name, control_plane, version)
+    cloud = text_of(item, "spec", "providerID").partition(":")[0]
+    hides = text_of(labels, HIDES_METADATA) == "true"
+    cloud = cloud if cloud in CLOUDS else ""
+    to.nodes[name] = ClusterNode(name, control_plane, version, cloud, hides)
 
 
 def _one_namespace(to: Builder, item: Mapping[str, Any], _: str, name: str, at: Source) -> None:

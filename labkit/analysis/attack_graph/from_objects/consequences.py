@@ -305,6 +305,8 @@ class Consequences:
             add("kubelet-credential", foothold, [self.kubelet(node)], why)
             pods = self.cluster.pods_on.get(node, ())
             add("pods-of-the-node", foothold, [inside(each) for each in pods], why)
+            if cloud := self.cluster.cloud_of.get(node, ""):
+                add("cloud-metadata", foothold, [self.of_cloud(cloud)], why)
             if node in self.cluster.control_plane:
                 held = (f"Node {node} runs the control plane: its keys are there",)
                 add("control-plane-keys", foothold, [self.admin()], held)
@@ -313,6 +315,16 @@ class Consequences:
                     f"whether Node {node}, which the dump does not have, runs the control plane"
                 )
                 add("control-plane-keys", foothold, [self.admin()], why, unknown=unknown)
+
+        return self.builder.once(foothold, write)
+
+    def of_cloud(self, cloud: str) -> Foothold:
+        """Return the foothold of having the identity that a cloud gives to a machine."""
+        foothold = Foothold("cloud", cloud)
+
+        def write() -> None:
+            unknown = f"what a machine at {cloud} may do there, and in the cluster"
+            self.builder.add("cloud-identity", foothold, [self.admin()], (), 2.0, unknown)
 
         return self.builder.once(foothold, write)
 
@@ -403,8 +415,23 @@ class Consequences:
                     self._other_tokens_on(foothold, node, way, why)
             if not pods.nodes:
                 self._somewhere(foothold, way, why)
+        if pods.spec.listens is not False:
+            self._listens(foothold, pods, where)
         if self.cluster.etcd_data and pods.spec.containers:
             self._etcd_data(foothold, pods, where)
+
+    def _listens(self, foothold: Foothold, pods: PodGroup, where: str) -> None:
+        """Write the step of a pod that hears the traffic of its node, and answers in it.
+
+        It answers for a cloud's metadata, by which agents of the node let users in; it hears what
+        the node sends without TLS.
+        """
+        unknown = "whether something on the node trusts what it gets without TLS, as metadata"
+        if pods.spec.listens is None:
+            unknown = doubts("whether the container runtime gives NET_RAW", unknown)
+        why = (f"{where}: hostNetwork, and NET_RAW is not dropped",)
+        grants = [NODE, *map(self.on_node, pods.nodes)]
+        self.builder.add("listen-on-node", foothold, grants, why, 3.0, unknown)
 
     def _etcd_data(self, foothold: Foothold, pods: PodGroup, where: str) -> None:
         """Write the steps of a pod with a folder of a node in which etcd keeps its data."""

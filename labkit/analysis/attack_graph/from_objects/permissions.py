@@ -344,6 +344,17 @@ def _convert_objects(it: Grant) -> None:
     it.step("conversion-webhook", [it.consequences.admin()], 3.0, unknown)
 
 
+def _map_cloud_users(it: Grant) -> None:
+    """Add the step of one who says, in the ConfigMap aws-auth, which users of AWS are who here.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/auth-configmap.html
+    """
+    here = it.namespace in ("", "kube-system") and (not it.names or "aws-auth" in it.names)
+    if here and "aws" in it.consequences.cluster.clouds:
+        unknown = "whether the cluster takes its users from the ConfigMap aws-auth, as EKS may"
+        it.step("cloud-users", [it.consequences.admin()], 1.5, unknown)
+
+
 def _ask_controller(it: Grant, name: str, everything: bool) -> None:
     to = it.consequences
     grant = to.admin() if everything else to.starts_pods(it.namespace)
@@ -481,6 +492,7 @@ PERMISSIONS = (
         _convert_objects,
         cluster_scoped=True,
     ),
+    Permission("map users of a cloud", _core("configmaps"), (*CREATE, *CHANGE), _map_cloud_users),
     Permission("read node logs", _core("nodes/log"), ("get",), cluster_scoped=True),
     Permission("create volumes", _core("persistentvolumes"), CREATE, cluster_scoped=True),
     Permission("delete secrets", _core("secrets"), ("delete",)),
