@@ -13,6 +13,7 @@ from labkit.model import Model, model_of_dump
 Object = dict[str, Any]
 RBAC, ADMISSION = "rbac.authorization.k8s.io/v1", "admissionregistration.k8s.io/v1"
 DROPPED: Object = {"capabilities": {"drop": ["ALL"]}}
+ADMINS: Object = {"kind": "ClusterRole", "name": "cluster-admin"}
 
 
 def item(kind: str, name: str, namespace: str = "", version: str = "v1", **more: Any) -> Object:
@@ -47,11 +48,12 @@ def dump_of(*objects: Object) -> Model:
     return model_of_dump(builder.finish())
 
 
-def value(goal: str, *objects: Object, start: str = "pod:shop/till on w1") -> str:
+def value(goal: str, *objects: Object, start: str = "") -> str:
+    """Say whether a goal is reached from the pod of the shop, or from another start."""
     model = dump_of(*objects)
     assert model.dump is not None
-    start = start if any(it.id == "shop/till on w1" for it in model.dump.pods) else "pod:shop/till"
-    found = attack_paths(model, start, goal)
+    till = next((f"pod:{it.id}" for it in model.dump.pods if it.workload == "shop/till"), "")
+    found = attack_paths(model, start or till, goal)
     return "known" if found.paths else "possible" if found.possible else "none"
 
 
@@ -177,9 +179,9 @@ def test_who_writes_aws_auth_says_who_is_who(
 
 
 def webhook(kind: str, resources: str, group: str = "", **more: Any) -> Object:
-    rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"]}
+    rule: Object = {"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"]}
     to = {"service": {"namespace": "shop", "name": "till", "path": "/"}}
-    one = {"name": "t.example.com", "clientConfig": to, "sideEffects": "None"}
+    one: Object = {"name": "t.example.com", "clientConfig": to, "sideEffects": "None"}
     one |= {"rules": [{**rule, "resources": resources.split()}], **more}
     return item(f"{kind}WebhookConfiguration", "t", "", ADMISSION, webhooks=[one])
 
@@ -212,3 +214,68 @@ def test_pod_that_answers_for_a_webhook_has_what_the_webhook_has(
     assert value(goal, *objects, SERVICE, hook) == expected
     other = {**SERVICE, "spec": {"selector": {"app": "other"}, "ports": [{"port": 1}]}}
     assert value(goal, *objects, other, hook) == "none"
+
+
+@pytest.mark.parametrize(
+    ("version", "provider", "group", "expected"),
+    [
+        ("v1.33.5-gke.1201000", "gce://p/z/n", "system:authenticated", "known"),
+        ("v1.33.5-gke.1201000", "gce://p/z/n", "ops", "none"),
+        # elsewhere a caller needs a credential of this cluster
+        ("v1.33.5", "gce://p/z/n", "system:authenticated", "none"),
+        ("v1.33.5-eks-1", "aws:///a/i", "system:authenticated", "none"),
+    ],
+)
+def test_every_account_of_google_is_authenticated_in_gke(
+    version: str, provider: str, group: str, expected: str
+) -> None:
+    """https://cloud.google.com/kubernetes-engine/docs/best-practices/rbac#default-roles-groups."""
+    machine = {**node("w1", provider), "status": {"nodeInfo": {"kubeletVersion": version}}}
+    who = {"kind": "Group", "name": group}
+    bound = item("ClusterRoleBinding", "all", "", RBAC, roleRef=ADMINS, subjects=[who])
+    assert value("admin", machine, bound, start="outside") == expected
+
+
+def workload(kind: str, version: str, **more: Any) -> Object:
+    container = {"name": "c", "image": "x", "securityContext": {"privileged": True}}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}
+    return item(kind, "agent", "shop", version, **{"spec": {"template": template}, **more})
+
+
+@pytest.mark.parametrize(
+    ("made", "with_pods", "expected"),
+    [
+        (workload("Job", "batch/v1"), True, "known"),
+        (workload("Job", "batch/v1", status={}), False, "known"),
+        (
+            workload(
+                "Job", "batch/v1", status={"conditions": [{"type": "Complete", "status": "True"}]}
+            ),
+            True,
+            "none",
+        ),
+        # its pods follow the nodes: without any among the pods, it has none
+        (workload("DaemonSet", "apps/v1"), True, "none"),
+        # manifests have no pods
+        (workload("DaemonSet", "apps/v1"), False, "known"),
+    ],
+)
+def test_workload_without_pods_starts_some_later(
+    made: Object, with_pods: bool, expected: str
+) -> None:
+    """https://kubernetes.io/docs/concepts/workloads/controllers/job/."""
+    builder = Builder("test", every_namespace=True)
+    builder.kinds |= {*KINDS, "Service"} - (set() if with_pods else {"Pod"})
+    builder.add(made, made["kind"], "dump.json")
+    found = attack_paths(model_of_dump(builder.finish()), "pod", "node")
+    known = [path for path in found.paths if "agent" in str(path[0].foothold) or len(path) == 1]
+    assert ("known" if known else "none") == expected
+
+
+def test_list_in_a_list_is_read() -> None:
+    builder = Builder("test", every_namespace=True)
+    inner = {"kind": "PodList", "items": [{"metadata": {"name": "web", "namespace": "shop"}}]}
+    builder.add({"kind": "List", "items": [inner, node("w2")]}, "List", "dump.json")
+    found = builder.finish()
+    assert [it.id for it in found.pods] == ["shop/web"]
+    assert [it.name for it in found.nodes] == ["w2"]

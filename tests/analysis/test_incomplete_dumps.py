@@ -186,10 +186,10 @@ def test_pod_that_was_not_read_may_have_any_token_and_be_privileged(tmp_path: Pa
     assert value(load_model(write(tmp_path / "e.json", [*CLUSTER, bound])), "pod", "node") == "none"
 
 
-HOST = {
+HOST: Object = {
     "container": {"securityContext": {"privileged": True}},
 }
-KEYS = {
+KEYS: Object = {
     "container": {"volumeMounts": [{"name": "k", "mountPath": "/k", "readOnly": True}]},
     "volumes": [{"name": "k", "hostPath": {"path": "/etc/kubernetes/pki"}}],
 }

@@ -20,6 +20,7 @@ from labkit.model.authorization import apiserver_authorization
 from labkit.model.decision import (
     ALLOWED,
     ANONYMOUS,
+    AUTHENTICATED,
     UNAUTHENTICATED,
     authorizers,
 )
@@ -35,6 +36,8 @@ __all__ = ["anonymous_bindings", "anonymous_object_steps", "anonymous_steps", "o
 
 ANONYMOUS_CALLER = (Foothold("is", ANONYMOUS), Foothold("group", UNAUTHENTICATED))
 TECHNIQUE = "apiserver-anonymous"
+#: In the version of each kubelet that GKE starts.
+GKE = "-gke."
 
 
 def anonymous_steps(model: Model) -> tuple[Step, ...]:
@@ -72,6 +75,23 @@ def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
     >>> anonymous_object_steps(Dump("shop"))
     ()
     """
+    return (*_without_credential(dump), *_of_google(dump))
+
+
+def _of_google(dump: Dump) -> tuple[Step, ...]:
+    """Return the steps of strangers into GKE, which takes every account of Google for a user.
+
+    https://cloud.google.com/kubernetes-engine/docs/best-practices/rbac#default-roles-groups
+    """
+    nodes = [it for it in dump.nodes if it.cloud == "gce" and GKE in it.version]
+    if not nodes:
+        return ()
+    because = (f"Node {nodes[0].name} is GKE's: any account of Google is authenticated there",)
+    members = (Foothold("group", AUTHENTICATED),)
+    return (Step("call-unauthenticated", OUTSIDE, members, because),)
+
+
+def _without_credential(dump: Dump) -> tuple[Step, ...]:
     bindings = anonymous_bindings(dump.rbac)
     missing = [f"no {kind} in the dump" for kind in dump.bindings_missing]
     gives = next(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.attack_graph.from_channels import AT_REST
+from labkit.analysis.attack_graph.from_machines import machine_steps
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_objects.builder import account
 from labkit.analysis.attack_graph.steps import Step
@@ -105,7 +106,7 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     doubtful = (*_doubtful_steps(model, env), *others)
     if env.complete:
         return doubtful
-    found: list[Step] = [*doubtful, *_token_steps(env), *_local_steps(env)]
+    found: list[Step] = [*doubtful, *_token_steps(env), *_local_steps(env), *machine_steps(env)]
     for it in env.components:
         if it.kind != "kube-apiserver" or not _has_rbac(env, it):
             continue

@@ -102,10 +102,15 @@ BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
 IN_NO_NAMESPACE = frozenset(
     ["ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume"]
 )
-#: The kinds whose pods start later, or again: those of a daemon set follow the nodes.
+#: The kinds whose pods start later, or again. Those of a daemon set follow the nodes: it counts
+#: only where no pods were read.
 STARTED_LATER = frozenset(
-    ["CronJob", "Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"]
+    [
+        *("CronJob", "DaemonSet", "Deployment", "Job", "ReplicaSet", "ReplicationController"),
+        "StatefulSet",
+    ]
 )
+ENDED = frozenset({"Complete", "Failed"})
 #: The kinds with a template of pods, by the names of their resources.
 WORKLOADS = {
     "deployments": "Deployment",
@@ -275,7 +280,12 @@ class Builder:
     refused: list[Unknown] = field(default_factory=list)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
-        """Add an object; a malformed one becomes an unknown."""
+        """Add an object, or those of a list; a malformed one becomes an unknown."""
+        if kind.endswith("List") and isinstance(item.get("items"), list):
+            for inner in item["items"]:
+                if isinstance(inner, dict):
+                    self.add(inner, str(inner.get("kind", kind.removesuffix("List"))), path)
+            return
         foreign = is_foreign(item.get("apiVersion"), kind)
         if kind in OTHER_POLICIES and (foreign or kind not in NETWORK):
             self.other_policies.add(kind)
@@ -442,8 +452,9 @@ class Builder:
                 owner = owner_of(item, text_of(item, "spec", "nodeName"))
                 running.add((owner[0], _namespace(item, "Pod"), owner[1]))
         for key, template in self.templates.items():
-            if key not in running:
-                kind, home, name = key
+            kind, home, name = key
+            follows_nodes = kind == "DaemonSet" and "Pod" in self.kinds
+            if key not in running and not follows_nodes:
                 about: dict[str, Any] = {"name": name, "namespace": home}
                 about["ownerReferences"] = [{"kind": kind, "name": name}]
                 with suppress(ValueError):
@@ -645,9 +656,15 @@ def _workload(to: Builder, item: Mapping[str, Any], namespace: str, name: str, a
     place = ("spec", "jobTemplate", "spec") if kind == "CronJob" else ("spec",)
     template = mapping(item, *place, "template")
     # an older version of a deployment is a replica set of it
-    made = kind == "ReplicaSet" and sequence(item, "metadata", "ownerReferences")
-    if kind in STARTED_LATER and template and not made:
+    made = kind in ("Job", "ReplicaSet") and sequence(item, "metadata", "ownerReferences")
+    if kind in STARTED_LATER and template and not made and not _has_ended(item):
         to.templates[kind, namespace, name] = template
+
+
+def _has_ended(item: Mapping[str, Any]) -> bool:
+    """Say whether a job has ended: then it starts no pods any more."""
+    found = (it for it in sequence(item, "status", "conditions") if isinstance(it, dict))
+    return any(it.get("type") in ENDED and it.get("status") == "True" for it in found)
 
 
 def _hook(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -706,6 +723,6 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "ClusterRole": _role,
     "RoleBinding": _binding,
     "ClusterRoleBinding": _binding,
-    **dict.fromkeys(WORKLOADS.values(), _workload),
+    **dict.fromkeys((*WORKLOADS.values(), "Job"), _workload),
     **dict.fromkeys(HOOK_KINDS, _hook),
 }
