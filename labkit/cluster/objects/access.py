@@ -97,7 +97,8 @@ def without_refusals(text: str) -> tuple[str, list[str]]:
     >>> without_refusals("Error from server (Forbidden): secrets is forbidden\n{}")
     ('\n{}', ['Error from server (Forbidden): secrets is forbidden'])
     """
-    if "Error from server" not in text:
+    # the lines stand before the objects of the other kinds, or behind them
+    if "Error from server" not in text[:HEAD] and "Error from server" not in text[-HEAD:]:
         return text, []
     return REFUSAL.sub("", text), REFUSAL.findall(text)
 

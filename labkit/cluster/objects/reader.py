@@ -281,11 +281,6 @@ class Builder:
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Add an object, or those of a list; a malformed one becomes an unknown."""
-        if kind.endswith("List") and isinstance(item.get("items"), list):
-            for inner in item["items"]:
-                if isinstance(inner, dict):
-                    self.add(inner, str(inner.get("kind", kind.removesuffix("List"))), path)
-            return
         foreign = is_foreign(item.get("apiVersion"), kind)
         if kind in OTHER_POLICIES and (foreign or kind not in NETWORK):
             self.other_policies.add(kind)
@@ -296,6 +291,10 @@ class Builder:
             self.unknowns.append(Unknown(path, None, kind, why))
             self.kinds.add(kind)
         if kind not in READERS and kind not in NETWORK:
+            inner = item.get("items") if kind.endswith("List") else None
+            for each in inner if isinstance(inner, list) else ():
+                if isinstance(each, dict):
+                    self.add(each, str(each.get("kind", kind.removesuffix("List"))), path)
             return
         self.kinds.add(kind)
         name = ""

@@ -82,16 +82,17 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
             policies = list(policies_for(cluster, pods))
             lets_in = [it for it in policies if it.from_outside or (by_pod and it.from_namespaces)]
             _enter(cluster, builder, pods, shown, policies, lets_in, applied)
+    unread = cluster.dump.may_lack("Service")
     for pods in cluster.dump.pods:
         # the ports of a static pod are the control plane's own
         if pods.spec.host_ports and pods.kind != "Node":
             _by_host_port(cluster, builder, pods, applied)
-        elif cluster.dump.may_lack("Service", pods.namespace) and pods.kind != "Node":
+        elif unread and cluster.dump.may_lack("Service", pods.namespace) and pods.kind != "Node":
             policies = list(policies_for(cluster, pods))
             lets_in = [it for it in policies if it.from_outside or it.from_namespaces]
             shown = f"services of {pods.namespace} are not in the dump"
-            unread = "whether a service lets callers from outside in"
-            _enter(cluster, builder, pods, shown, policies, lets_in, applied, unread)
+            doubt = "whether a service lets callers from outside in"
+            _enter(cluster, builder, pods, shown, policies, lets_in, applied, doubt)
 
 
 def _named_by(service: Service, services: Mapping[tuple[str, str], Service]) -> Service:
