@@ -261,6 +261,20 @@ def test_secrets_of_a_namespace_that_was_not_read_may_hold_tokens(tmp_path: Path
     assert value(load_model(folder), "pod:shop/till", "admin") == "possible"
 
 
+def test_kinds_that_a_cluster_may_have_in_one_namespace_are_whole(tmp_path: Path) -> None:
+    """One file for each kind, with -A: a policy, an ingress or a secret in one namespace."""
+    for kind in {it["kind"] for it in CLUSTER}:
+        write(tmp_path / f"{kind}.json", [it for it in CLUSTER if it["kind"] == kind])
+    spec: Object = {"podSelector": {}, "policyTypes": ["Ingress"]}
+    network = "networking.k8s.io/v1"
+    write(tmp_path / "policies.json", [item("NetworkPolicy", "p", "shop", network, spec=spec)])
+    write(tmp_path / "Secret.json", of_shop("Secret"))
+    model = load_model(tmp_path)
+    assert model.dump is not None
+    assert model.dump.gaps == ()
+    assert value(model, "pod", "admin") == "none"
+
+
 FORBIDDEN = (
     'Error from server (Forbidden): secrets is forbidden: User "ann" cannot list resource '
     '"secrets" in API group "" at the cluster scope\n'

@@ -490,8 +490,10 @@ class Builder:
         are all in one namespace has perhaps no others. Every cluster has the namespace kube-system
         and the service default/kubernetes.
         """
+        # of the others, a cluster may have objects in one namespace alone
+        every = {*KINDS, "Service"}
         found: dict[str, frozenset[str]] = {
-            kind: frozenset() for kind in (*KINDS, "Service") if kind not in self.kinds
+            kind: frozenset() for kind in sorted(every - self.kinds)
         }
         if self.every_namespace:
             return found
@@ -504,7 +506,7 @@ class Builder:
             for path, kind in self.homes
             if kind in OF_EVERY_CLUSTER and SYSTEM not in of_file[path]
         }
-        for kind in {kind for _, kind in self.homes}:
+        for kind in sorted({kind for _, kind in self.homes} & every):
             places = {path: homes for (path, each), homes in self.homes.items() if each == kind}
             if not whole & places.keys():
                 found[kind] = frozenset().union(*places.values())
@@ -522,6 +524,9 @@ class Builder:
             if homes and kind not in IN_NO_NAMESPACE:
                 some[homes].append(kind)
         for homes, kinds in some.items():
+            if kinds == ["Secret"]:
+                # there may be no others; the steps that depend on one say so
+                continue
             shown = f"{', '.join(sorted(kinds))} of {', '.join(sorted(homes))} alone"
             why = "not known: those of other namespaces, which kubectl get -A has"
             yield Unknown(self.name, None, shown, why)
