@@ -472,6 +472,10 @@ class Dump:
         namespace : str
             Empty for objects in any namespace.
 
+        Returns
+        -------
+        bool
+
         Examples
         --------
         >>> dump = Dump("shop", lacking={"Pod": frozenset({"shop"})})
