@@ -94,12 +94,15 @@ class AdmissionHook:
         All of them have to match a request.
     source : Source
         Where the webhook or the policy stands.
+    service : tuple of (str, str)
+        Namespace and name of the service that answers for a webhook; two empty texts for none.
     """
 
     name: str
     plugin: str
     matches: tuple[RequestMatch, ...]
     source: Source
+    service: tuple[str, str] = ("", "")
 
 
 def admission_hooks(
@@ -184,7 +187,9 @@ def _webhooks(item: Mapping[str, Any], kind: str, source: Source) -> Iterator[Ad
         )
         if match.rules:
             said = f"{kind} {name}: {text_of(webhook, 'name')}"
-            yield AdmissionHook(said, WEBHOOKS[kind], (match,), source)
+            to = mapping(webhook, "clientConfig", "service")
+            service = (text_of(to, "namespace"), text_of(to, "name"))
+            yield AdmissionHook(said, WEBHOOKS[kind], (match,), source, service)
 
 
 def _bound(

@@ -34,6 +34,7 @@ from labkit.model.rights import (
     known_to_kubelet,
     trusted_by,
 )
+from labkit.model.secret_readers import reads_secrets
 from labkit.model.threat_model import Model, StoredCredential
 from labkit.model.workloads import node_of_pod, pods, token_caller, token_in
 
@@ -83,7 +84,6 @@ AUDITED = (
 )
 OVERLAY = "flannel-network.json"
 PLAIN, SEALED = ("vxlan", "host-gw", "udp"), ("wireguard", "ipsec")
-READ_SECRETS = Action("list", "secrets")
 #: Where an authority's key stands for everything that it can sign.
 SIGNS_CLIENTS = frozenset({"kube-apiserver"})
 
@@ -292,7 +292,7 @@ def _rights(env: Environment, credential: Credential) -> Iterator[Foothold]:
 def _may(env: Environment, apiserver: Component, caller: Caller) -> Iterator[Foothold]:
     if decide(env, apiserver, caller, EVERYTHING).value == ALLOWED:
         yield ADMIN
-    elif decide(env, apiserver, caller, READ_SECRETS).value == ALLOWED:
+    elif reads_secrets(env, apiserver, caller).value == ALLOWED:
         yield SECRETS
 
 

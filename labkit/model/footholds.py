@@ -82,6 +82,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "enters": ("enters every pod", "enters the pods of {}"),
     "enters-on": ("", "enters the pods on {}"),
     "debugs": ("debugs every pod", "debugs the pods of {}"),
+    "cloud": ("", "has the identity of a machine at {}"),
     "ports": ("reaches the ports of every namespace", "reaches the ports of {}"),
 }
 PLACES = {Role.MASTER: "the master", Role.WORKER: "a worker", Role.ETCD: "an etcd machine"}

@@ -22,6 +22,8 @@ from labkit.loading import load_model
 from labkit.model import Foothold, model_of_dump
 from labkit.model.footholds import ADMIN
 
+#: The kinds of which a test has every object that there is.
+WHOLE = {"ClusterRoleBinding", "Namespace", "Node", "Pod", "RoleBinding", "Service"}
 Object = dict[str, Any]
 APISERVER = ["kube-apiserver", "--authorization-mode=Node,RBAC"]
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
@@ -121,7 +123,8 @@ def dump_of(*objects: Object) -> Dump:
     for item in (*CLUSTER, *objects):
         builder.add(item, item["kind"], "dump.json")
     # without a binding that a test does not name
-    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
+    builder.every_namespace = True
+    builder.kinds |= WHOLE
     return builder.finish()
 
 

@@ -17,6 +17,8 @@ from labkit.analysis import attack_paths, find_threats
 from labkit.loading import load_model
 from labkit.model import Model
 
+#: What every cluster has: with it, nothing of a dump is taken to be missing.
+REST = json.loads((Path(__file__).parents[1] / "cluster/data/every-cluster.json").read_text())
 APISERVER = ["kube-apiserver", "--authorization-mode=Node,RBAC"]
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
 RBAC = "rbac.authorization.k8s.io"
@@ -70,7 +72,7 @@ def dump(path: Path, objects: list[Any], flags: tuple[str, ...] | None = None) -
     ]
     if flags is not None:
         core.append(pod("kube-system", "kube-apiserver-cp1", [*APISERVER, *flags]))
-    items = [{"apiVersion": "v1", **item} for item in (*core, *objects)]
+    items = [{"apiVersion": "v1", **item} for item in (*REST, *core, *objects)]
     path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     return load_model(path)
 

@@ -57,7 +57,7 @@ def reached(disabled: str, *rules: Object) -> set[Foothold]:
         "metadata": {"name": "kube-apiserver-cp1", "namespace": "kube-system", "uid": "2"},
         "spec": {"containers": [{"name": "a", "command": [*APISERVER, flag]}]},
     }
-    builder = Builder("test")
+    builder = Builder("test", every_namespace=True)
     node: Object = {"kind": "Node", "metadata": {"name": "worker1"}}
     for item in (*bound(*rules), node, apiserver):
         builder.add(item, item["kind"], "dump.json")

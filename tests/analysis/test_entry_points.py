@@ -15,6 +15,8 @@ from labkit.errors import ConfigError
 from labkit.model import Model, footholds, model_of_dump, read_model
 from labkit.model.footholds import OUTSIDE
 
+#: The kinds of which a test has every object that there is.
+WHOLE = {"ClusterRoleBinding", "Namespace", "Node", "Pod", "RoleBinding", "Service"}
 Object = dict[str, Any]
 WEB = {"app": "web", "tier": "front"}
 ANYBODY: list[Object] = [{}]
@@ -87,7 +89,8 @@ def dump_of(*objects: Object) -> Dump:
     for item in objects:
         builder.add(item, item["kind"], "dump.json")
     # without a binding that a test does not name
-    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
+    builder.every_namespace = True
+    builder.kinds |= WHOLE
     return builder.finish()
 
 

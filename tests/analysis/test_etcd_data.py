@@ -21,6 +21,8 @@ from labkit.cluster.objects.reader import Builder
 from labkit.model import read_model
 from labkit.model.footholds import SECRETS
 
+#: The kinds of which a test has every object that there is.
+WHOLE = {"ClusterRoleBinding", "Namespace", "Node", "Pod", "RoleBinding", "Service"}
 Object = dict[str, Any]
 AGENT = "shop/agent on cp1"
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
@@ -65,7 +67,8 @@ def dump_of(*objects: Object) -> Dump:
     for item in (*nodes, *objects):
         builder.add(item, item["kind"], "dump.json")
     # without a binding that a test does not name
-    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
+    builder.every_namespace = True
+    builder.kinds |= WHOLE
     return builder.finish()
 
 

@@ -9,6 +9,8 @@ from labkit.analysis.findings.object_threats import object_threats
 from labkit.analysis.findings.risk import RiskRule
 from labkit.cluster.objects.reader import Builder
 
+#: The kinds of which a test has every object that there is.
+WHOLE = {"ClusterRoleBinding", "Namespace", "Node", "Pod", "RoleBinding", "Service"}
 Object = dict[str, Any]
 
 
@@ -50,7 +52,8 @@ def found(*objects: Object) -> list[Finding]:
     builder = Builder("test")
     for item in objects:
         builder.add(item, item["kind"], "dump.json")
-    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
+    builder.every_namespace = True
+    builder.kinds |= WHOLE
     return list(object_threats(builder.finish(), RiskRule()))
 
 

@@ -17,6 +17,8 @@ from labkit.analysis import attack_paths
 from labkit.cluster import read_dump
 from labkit.model import model_of_dump
 
+#: What every cluster has: with it, nothing of a dump is taken to be missing.
+REST = json.loads((Path(__file__).parents[1] / "cluster/data/every-cluster.json").read_text())
 Object = dict[str, Any]
 ANY, LOCAL = "http://0.0.0.0:2379", "http://127.0.0.1:2379"
 
@@ -52,7 +54,7 @@ def ways(folder: Path, *objects: Object) -> tuple[str, str]:
     nodes = ({"kind": "Node", "metadata": {"name": "cp1", "labels": labels}},)
     agent = pod("shop", "agent", "cp1", hostNetwork=True)
     file = folder / "dump.json"
-    items = [*nodes, pod("shop", "web", "w1"), agent, *BINDINGS, *objects]
+    items = [*REST, *nodes, pod("shop", "web", "w1"), agent, *BINDINGS, *objects]
     file.write_text(json.dumps({"kind": "List", "items": items}))
     model = model_of_dump(read_dump(file))
 

@@ -16,6 +16,8 @@ from labkit.cluster import Dump
 from labkit.cluster.objects.reader import DUMP_COMMAND, Builder
 from labkit.model import model_of_dump
 
+#: The kinds of which a test has every object that there is.
+WHOLE = {"ClusterRoleBinding", "Namespace", "Node", "Pod", "RoleBinding", "Service"}
 Object = dict[str, Any]
 CLAIM = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
 EPHEMERAL = {"name": "v", "ephemeral": {"volumeClaimTemplate": {}}}
@@ -48,7 +50,8 @@ def dump_of(*objects: Object) -> Dump:
     for item in (baseline(), *objects):
         builder.add(item, item["kind"], "dump.json")
     # without a binding that a test does not name
-    builder.kinds |= {"ClusterRoleBinding", "RoleBinding"}
+    builder.every_namespace = True
+    builder.kinds |= WHOLE
     return builder.finish()
 
 

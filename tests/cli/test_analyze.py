@@ -185,7 +185,7 @@ def test_bad_input_exits_with_1_and_one_message(arguments: tuple[str, ...], said
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "worker1"}}
 LIST = json.dumps({"apiVersion": "v1", "kind": "List", "items": [NODE, NODE]})
-#: What every cluster has.
+EVERY_CLUSTER = Path(__file__).parents[1] / "cluster/data/every-cluster.json"
 KINDS = (
     *("Node", "Namespace", "Pod", "ServiceAccount", "Role", "ClusterRole"),
     *("RoleBinding", "ClusterRoleBinding"),
@@ -193,7 +193,7 @@ KINDS = (
 NOTHING = {
     "no objects": {"d.json": json.dumps({"apiVersion": "v1", "kind": "List", "items": []})},
     "a list that breaks off": {"d.json": LIST[:-20]},
-    "an error behind the list": {"d.json": f"{LIST}\nError from server (Forbidden): secrets"},
+    "an error behind the list": {"d.json": f"{LIST}\nerror: You must be logged in to the server"},
     "an empty folder": {},
     "files of something else": {"README.md": "# Shop", "values.yaml": "replicas: 2"},
     "a machine without a component": {"node/etc/hosts": "127.0.0.1 localhost"},
@@ -277,8 +277,20 @@ def test_yaml_that_breaks_off_exits_with_4(tmp_path: Path, text: str) -> None:
     assert "a part of it could not be read" in err
 
 
+@pytest.mark.parametrize("gate", [(), ("--fail-on", "low"), ("--forbid-path", "pod -> admin")])
+def test_what_kubectl_was_refused_is_said_and_shuts_a_gate(
+    tmp_path: Path, gate: tuple[str, ...]
+) -> None:
+    refused = "Error from server (Forbidden): secrets is forbidden"
+    (tmp_path / "d.json").write_text(f"{LIST}\n{refused}")
+    status, _, err = run(str(tmp_path / "d.json"), *gate)
+    assert status == (4 if gate else 0)
+    assert err.startswith(f"not understood: d.json {refused}: not known")
+
+
 def test_a_whole_dump_without_findings_is_clean(tmp_path: Path) -> None:
     items = [{"kind": kind, "metadata": {"name": "it", "namespace": "n"}} for kind in KINDS]
+    items += json.loads(EVERY_CLUSTER.read_text())
     dump = {"apiVersion": "v1", "kind": "List", "items": items}
     (tmp_path / "d.json").write_text(json.dumps(dump))
     assert run(str(tmp_path / "d.json"), "--fail-on", "low")[0] == 0

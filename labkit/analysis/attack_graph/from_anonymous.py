@@ -20,13 +20,13 @@ from labkit.model.authorization import apiserver_authorization
 from labkit.model.decision import (
     ALLOWED,
     ANONYMOUS,
+    AUTHENTICATED,
     UNAUTHENTICATED,
-    Action,
     authorizers,
-    decide,
 )
 from labkit.model.footholds import CALLS, OUTSIDE, POD, SECRETS
 from labkit.model.rights import authenticated_as
+from labkit.model.secret_readers import secrets_read
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["anonymous_bindings", "anonymous_object_steps", "anonymous_steps", "open_apiservers"]
 
 ANONYMOUS_CALLER = (Foothold("is", ANONYMOUS), Foothold("group", UNAUTHENTICATED))
-READ_SECRETS = tuple(Action(verb, "secrets") for verb in ("list", "get"))
 TECHNIQUE = "apiserver-anonymous"
+#: In the version of each kubelet that GKE starts.
+GKE = "-gke."
 
 
 def anonymous_steps(model: Model) -> tuple[Step, ...]:
@@ -74,6 +75,23 @@ def anonymous_object_steps(dump: Dump) -> tuple[Step, ...]:
     >>> anonymous_object_steps(Dump("shop"))
     ()
     """
+    return (*_without_credential(dump), *_of_google(dump))
+
+
+def _of_google(dump: Dump) -> tuple[Step, ...]:
+    """Return the steps of strangers into GKE, which takes every account of Google for a user.
+
+    https://cloud.google.com/kubernetes-engine/docs/best-practices/rbac#default-roles-groups
+    """
+    nodes = [it for it in dump.nodes if it.cloud == "gce" and GKE in it.version]
+    if not nodes:
+        return ()
+    because = (f"Node {nodes[0].name} is GKE's: any account of Google is authenticated there",)
+    members = (Foothold("group", AUTHENTICATED),)
+    return (Step("call-unauthenticated", OUTSIDE, members, because),)
+
+
+def _without_credential(dump: Dump) -> tuple[Step, ...]:
     bindings = anonymous_bindings(dump.rbac)
     missing = [f"no {kind} in the dump" for kind in dump.bindings_missing]
     gives = next(
@@ -121,11 +139,10 @@ def open_apiservers(env: Environment) -> Iterator[Component]:
 
 def _steps_at(env: Environment, it: Component) -> Iterator[Step]:
     anonymous = authenticated_as(it, env, None)
-    for action in READ_SECRETS:
-        found = decide(env, it, anonymous, action)
+    for home, found in secrets_read(env, it, anonymous):
         if found.value == ALLOWED:
-            yield Step(TECHNIQUE, CALLS, (SECRETS,), found.because, technique=TECHNIQUE)
-            break
+            grants = (Foothold("secrets", home),)
+            yield Step(TECHNIQUE, CALLS, grants, found.because, technique=TECHNIQUE)
     bindings = anonymous_bindings(env.rbac)
     if not bindings or "RBAC" not in {each.kind for each in authorizers(env, it)}:
         return

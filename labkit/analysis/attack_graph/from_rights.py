@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.attack_graph.from_channels import AT_REST
+from labkit.analysis.attack_graph.from_machines import machine_steps
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_objects.builder import account
 from labkit.analysis.attack_graph.steps import Step
@@ -39,10 +40,11 @@ from labkit.model.authorization import apiserver_authorization
 from labkit.model.bootstrap import bootstrap_policy
 from labkit.model.decision import (
     ALLOWED,
+    ANONYMOUS,
     EVERYTHING,
     UNKNOWN,
-    Action,
     Caller,
+    Decision,
     authorizers,
     decide,
     member_of,
@@ -52,6 +54,7 @@ from labkit.model.file_access import may_open, ordinary_users
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
 from labkit.model.pod_security import standard
 from labkit.model.rights import authenticated_as, service_account
+from labkit.model.secret_readers import secrets_read
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
@@ -60,7 +63,6 @@ if TYPE_CHECKING:
 __all__ = ["account_steps", "as_dump", "assumed_accounts"]
 
 AUTHENTICATED, ACCOUNTS = "system:authenticated", "system:serviceaccounts"
-READ_SECRETS = Action("list", "secrets")
 #: The keys under which a workload has the template of its pods.
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "Deployment": ("spec", "template"),
@@ -104,12 +106,13 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     doubtful = (*_doubtful_steps(model, env), *others)
     if env.complete:
         return doubtful
-    found: list[Step] = [*doubtful, *_token_steps(env), *_local_steps(env)]
+    found: list[Step] = [*doubtful, *_token_steps(env), *_local_steps(env), *machine_steps(env)]
     for it in env.components:
         if it.kind != "kube-apiserver" or not _has_rbac(env, it):
             continue
         dump = as_dump(env, it)
         found += object_steps(dump)
+        found += _identities(model, env, it)
         for home in ("", *(item.name for item in dump.namespaces)):
             # a container's environment lies open to a caller who runs commands in it
             because = ("which pods there are is not among the files",)
@@ -124,6 +127,11 @@ def account_steps(model: Model) -> tuple[Step, ...]:
             if pods.spec.host_network:
                 local = tuple(Foothold("local", node) for node in pods.nodes)
                 found.append(Step("host-network", here, local, (f"{pods.id}: hostNetwork",)))
+            if pods.spec.listens is not False:
+                unread = pods.spec.listens is None
+                unknown = "whether the container runtime gives NET_RAW" if unread else ""
+                why = (f"{pods.id}: hostNetwork, and NET_RAW is not dropped",)
+                found.append(Step("host-network", here, (NETWORK,), why, 2.0, unknown=unknown))
     # equal steps differ in what has to be found out: the one that is known to exist counts
     return tuple(dict.fromkeys(sorted(found, key=lambda step: bool(step.unknown))))
 
@@ -239,6 +247,8 @@ def _local_steps(env: Environment) -> Iterator[Step]:
         unknown = f"whether a pod with hostNetwork runs on {node}"
         why = ("which pods there are is not among the files",)
         yield Step("host-network", POD, (Foothold("local", node),), why, unknown=unknown)
+        unknown = f"whether a pod with hostNetwork and NET_RAW runs on {node}"
+        yield Step("host-network", POD, (NETWORK,), why, 2.0, unknown=unknown)
 
 
 def _token_steps(env: Environment) -> Iterator[Step]:
@@ -256,20 +266,19 @@ def _token_steps(env: Environment) -> Iterator[Step]:
             elif who is not None:
                 callers.append(member_of(AUTHENTICATED, ACCOUNTS, rule.group))
         for caller in callers:
-            for action, goal in ((EVERYTHING, ADMIN), (READ_SECRETS, SECRETS)):
-                found = decide(env, it, caller, action)
+            said = f"{caller.user}: a pod may have its token"
+            for goal, found in _given_to(env, it, caller):
                 if found.value == ALLOWED:
-                    why = (f"{caller.user}: a pod may have its token", found.claim)
+                    why = (said, found.claim)
                     yield Step("mounted-token", POD, (goal,), why, technique="pod-token")
-                    break
 
 
 def _doubtful(
     env: Environment, apiserver: Component, caller: Caller, place: Foothold, who: str
 ) -> Iterator[Step]:
-    """Yield the step of a caller who may do everything, or everything beside the controllers.
+    """Yield the step of a caller who perhaps may do everything, or reads secrets.
 
-    Who starts pods in their namespace has their accounts.
+    Who may do everything beside the controllers has their accounts, by pods of their own.
     """
     for action in (EVERYTHING, replace(EVERYTHING, namespace=CONTROLLERS)):
         found = decide(env, apiserver, caller, action)
@@ -278,6 +287,43 @@ def _doubtful(
             unknown = f"whether {who} may do everything{where}: {found.claim.detail}"
             yield Step("use-credential", place, (ADMIN,), (found.claim,), unknown=unknown)
             return
+    for goal, found in _given_to(env, apiserver, caller):
+        if found.value == UNKNOWN:
+            unknown = f"whether {who} {goal}: {found.claim.detail}"
+            yield Step("use-credential", place, (goal,), (found.claim,), unknown=unknown)
+
+
+def _given_to(
+    env: Environment, apiserver: Component, caller: Caller
+) -> Iterator[tuple[Foothold, Decision]]:
+    """Yield what a caller has, or perhaps has: everything, or else secrets by their namespace."""
+    everything = decide(env, apiserver, caller, EVERYTHING)
+    if everything.value == ALLOWED:
+        yield ADMIN, everything
+        return
+    for home, found in secrets_read(env, apiserver, caller):
+        yield Foothold("secrets", home), found
+
+
+def _identities(model: Model, env: Environment, apiserver: Component) -> Iterator[Step]:
+    """Yield the steps from a stored credential to whom it makes its holder, and their groups."""
+    names = {credential.id for credential in model.credentials}
+    for held in env.credentials:
+        name = f"{held.name}@{held.node}"
+        caller = authenticated_as(apiserver, env, held)
+        if name not in names or caller.user in ("", ANONYMOUS):
+            continue
+        who = [Foothold("is", caller.user)]
+        who += [Foothold("group", group) for group in sorted(caller.groups)]
+        unread = caller.claim.value == UNKNOWN
+        unknown = f"whether {apiserver.id} takes it: {caller.claim.detail}" if unread else ""
+        yield Step(
+            "use-credential",
+            Foothold("holds", name),
+            tuple(who),
+            (f"{caller.user}: {held.source}",),
+            unknown=unknown,
+        )
 
 
 def assumed_accounts(env: Environment) -> Iterator[tuple[Foothold, tuple[str, ...]]]:
@@ -393,6 +439,8 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         rbac=Rbac(
             tuple(aggregated(roles)), tuple(bindings), env.rbac.missing & {"Role", "ClusterRole"}
         ),
+        # which pods and services there are, account_steps asks
+        lacking={kind: homes for kind, homes in found.lacking.items() if kind == "Secret"},
         etcd_data=tuple(
             (it.node, folder)
             for it in env.components

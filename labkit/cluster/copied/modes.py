@@ -17,11 +17,23 @@ from labkit.cluster.accounts import Group, Permission, UserAccount
 from labkit.cluster.facts import File, Node
 from labkit.cluster.syntax.source import Source, Unknown, trying
 
-__all__ = ["MODES", "with_permissions"]
+__all__ = ["MODES", "OPENS", "with_permissions"]
 
 MODES, PASSWD, GROUP = "/modes.txt", "/etc/passwd", "/etc/group"
 #: The files in which etcd keeps everything, wherever its folder is.
 ETCD = re.compile(r"/member/snap(/db)?$|/wal$")
+#: Where keys and kubeconfigs are that people do not copy.
+OF_THE_CLUSTER = ("/etc/etcd", "/etc/kubernetes", "/etc/rancher", "/var/lib/etcd")
+#: Where root reads or runs what is there: a line counts if others than root may write it.
+OF_ROOT = re.compile(
+    r"/(etc|usr|bin|sbin|lib|lib64|boot|root|opt/bin|opt/cni|run/systemd|var/spool/cron|var/snap"
+    r"|var/lib/(kubelet|rancher|k0s|containerd|docker|cloud))(/|$)"
+)
+#: Files that open a cluster, wherever they are: kubeconfigs, keys, copies of etcd's data.
+OPENS = re.compile(
+    r"/\.kube/config$|kubeconfig|/etc/kubernetes/[^/]*\.conf[^/]*$|/(k3s|rke2)\.yaml$|/pki/.*\.key$"
+    r"|/(ca|sa)\.key$|/[^/]*(etcd|snapshot)[^/]*\.(db|gz|tgz|tar)$"
+)
 #: The types of lines of tmpfiles.d that say of one path what it is; a socket's is a file's.
 KINDS = {"f": "f", "s": "f", "d": "d", "l": "L"}
 #: passwd(5) and group(5): the number of words of a line.
@@ -72,10 +84,15 @@ def _lines(file: File) -> Iterator[tuple[str, Source]]:
 
 
 def _modes(file: File, node: Node, unknowns: list[Unknown]) -> Iterator[Permission]:
-    """Yield what is listed of the machine's files, of sockets and etcd's data, and of folders."""
+    """Yield what is listed of the machine's files, of sockets and etcd's data, and of folders.
+
+    Of files that were not copied, those that open a cluster count as well, and those by which
+    others than root may become root.
+    """
     found = {it.path: (it, kind) for it, kind in _listed(file, unknowns)}
     waiting = [*node.files]
     waiting += [path for path, (_, kind) in found.items() if kind == "s" or ETCD.search(path)]
+    waiting += [path for path, (it, kind) in found.items() if kind != "l" and _matters(it)]
     seen: set[str] = set()
     while waiting:
         path = waiting.pop()
@@ -89,6 +106,13 @@ def _modes(file: File, node: Node, unknowns: list[Unknown]) -> Iterator[Permissi
             if kind == "l":
                 waiting.append(posixpath.normpath(posixpath.join(path, "..", it.target)))
             yield it
+
+
+def _matters(it: Permission) -> bool:
+    if it.path.startswith(OF_THE_CLUSTER):
+        return True
+    for_others = bool(int(it.mode, 8) & 0o066) or it.user not in ("root", "0")
+    return for_others and bool(OF_ROOT.match(it.path) or OPENS.search(it.path))
 
 
 def _listed(file: File, unknowns: list[Unknown]) -> Iterator[tuple[Permission, str]]:

@@ -17,13 +17,16 @@ __all__ = [
     "holds_objects",
     "is_dump",
     "objects",
+    "without_refusals",
 ]
 
 DECODER = json.JSONDecoder()
 SPACE = re.compile(r"[ \t\r\n]*")
 #: What kubectl says before its output where somebody writes both into one file: warnings, and the
-#: lines of its log. An error is not one of these: something would be missing.
+#: lines of its log. An error is not one of these: something is missing then.
 MESSAGE = re.compile(r"(?:Warning: |[WI]\d{4} \d\d:\d\d:\d\d)[^\n]*(?:\n|\Z)")
+#: What kubectl says of a kind that it was refused, before or behind the objects of the others.
+REFUSAL = re.compile(r"^Error from server[^\n]*", re.MULTILINE)
 #: The begin of YAML as kubectl writes it.
 YAML_HEAD = re.compile(r"^apiVersion: *\S", re.MULTILINE)
 YAML_REST = re.compile(r"^(?:kind|items|metadata):", re.MULTILINE)
@@ -42,6 +45,7 @@ def holds_objects(text: str) -> bool:
     >>> holds_objects('{"otmVersion": "0.2.0"}'), holds_objects("components: {}")
     (False, False)
     """
+    text = REFUSAL.sub("", text[: 2 * HEAD])
     head = text[_skip_messages(text[:HEAD], 0) :][:HEAD]
     if head.startswith("{"):
         return '"apiVersion"' in head and '"kind"' in head
@@ -73,6 +77,30 @@ def is_dump(path: Path) -> bool:
         return holds_objects(data.decode("utf-16", "replace"))
     except ConfigError:
         return False
+
+
+def without_refusals(text: str) -> tuple[str, list[str]]:
+    r"""Return a text without the lines of kubectl on kinds that it was refused, and these lines.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    text : str
+        With an empty line for each, so that lines keep their numbers.
+    refusals : list of str
+
+    Examples
+    --------
+    >>> without_refusals("Error from server (Forbidden): secrets is forbidden\n{}")
+    ('\n{}', ['Error from server (Forbidden): secrets is forbidden'])
+    """
+    # the lines stand before the objects of the other kinds, or behind them
+    if "Error from server" not in text[:HEAD] and "Error from server" not in text[-HEAD:]:
+        return text, []
+    return REFUSAL.sub("", text), REFUSAL.findall(text)
 
 
 def objects(text: str, path: str) -> Iterator[Found]:

@@ -111,6 +111,9 @@ class PodSpec:
         The secrets that a container can read.
     host_ports : tuple of int
         The ports of its node that lead to a container.
+    listens : bool or None
+        A container may listen to the traffic of its node, and answer in it: it is in the network
+        of the node, and has NET_RAW. None if the default of the container runtime decides.
     """
 
     host_pid: bool = False
@@ -121,6 +124,7 @@ class PodSpec:
     containers: tuple[Container, ...] = ()
     secrets: tuple[str, ...] = ()
     host_ports: tuple[int, ...] = ()
+    listens: bool | None = False
 
     @property
     def near_host(self) -> bool:
@@ -185,11 +189,17 @@ class ClusterNode:
         Whether it runs the control plane.
     version : str
         Its kubelet's version.
+    cloud : str
+        The cloud whose machine it is, if it serves metadata to its machines: "aws" ...
+    hides_metadata : bool
+        Pods get the metadata of their own account there, and not that of the machine.
     """
 
     name: str
     control_plane: bool
     version: str
+    cloud: str = ""
+    hides_metadata: bool = False
 
 
 #: The namespace of the controllers' accounts: who may do everything there, may do everything.
@@ -332,6 +342,8 @@ class NetworkPolicy:
         One of its rules admits everybody, or addresses.
     from_namespaces : bool
         One of its rules admits pods of other namespaces.
+    to_metadata : bool
+        One of its rules lets its pods call the address of a cloud's metadata.
     """
 
     namespace: str
@@ -340,6 +352,7 @@ class NetworkPolicy:
     directions: tuple[str, ...]
     from_outside: bool
     from_namespaces: bool
+    to_metadata: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +424,8 @@ class Dump:
         By their pods; empty if the dump has none.
     open_ports : tuple of (str, OpenPort)
         The ports of the control plane that serve everybody, each with its node.
+    lacking : mapping of str to frozenset of str
+        The kinds of which the dump may lack objects, each with the namespaces whose objects it has.
     etcd_data : tuple of (str, str)
         Nodes with the folders in which etcd keeps its data; an empty folder for one that is not
         known.
@@ -444,8 +459,31 @@ class Dump:
     gaps: tuple[Unknown, ...] = ()
     apiservers: tuple[Apiserver, ...] = ()
     open_ports: tuple[tuple[str, OpenPort], ...] = ()
+    lacking: Mapping[str, frozenset[str]] = field(default_factory=dict)
     etcd_data: tuple[tuple[str, str], ...] = ()
     admission: Admission = field(default_factory=Admission)
+
+    def may_lack(self, kind: str, namespace: str = "") -> bool:
+        """Say whether there may be objects of a kind that the dump does not have.
+
+        Parameters
+        ----------
+        kind : str
+        namespace : str
+            Empty for objects in any namespace.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> dump = Dump("shop", lacking={"Pod": frozenset({"shop"})})
+        >>> dump.may_lack("Pod"), dump.may_lack("Pod", "shop"), dump.may_lack("Secret")
+        (True, False, False)
+        """
+        has = self.lacking.get(kind)
+        return has is not None and namespace not in has
 
     @property
     def anonymous(self) -> bool | None:

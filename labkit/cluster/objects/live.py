@@ -111,7 +111,7 @@ def read_live(
         raise ConfigError(
             f"no {kubectl} on this machine", hint="install it, or read a dump that it wrote"
         )
-    builder = Builder(context or path.name)
+    builder = Builder(context or path.name, every_namespace=True)
     with tempfile.TemporaryDirectory(prefix="labkit-") as cache:
         options = [f"--kubeconfig={path}", f"--cache-dir={cache}"]
         options += [f"--context={context}"] if context else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from labkit.cluster.objects.facts import Endpoint, Ingress, NetworkPolicy, Service
@@ -27,6 +28,9 @@ OTHER_POLICIES = frozenset(
         *("CiliumClusterwideNetworkPolicy", "CiliumNetworkPolicy", "NetworkPolicy"),
     ]
 )
+
+#: Where clouds serve metadata to their machines, and mostly the identity of the machine.
+METADATA = ip_address("169.254.169.254")
 
 NetworkObject = Service | Endpoint | NetworkPolicy | Ingress
 
@@ -77,7 +81,8 @@ def _policy(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Netw
     selector = mapping(item, "spec", "podSelector")
     # refuse a malformed selector here, where the object is known
     selects(selector, {})
-    directions = words(item, "spec", "policyTypes") or ("Ingress",)
+    allowed = sequence(item, "spec", "egress")
+    directions = words(item, "spec", "policyTypes") or ("Ingress", *(["Egress"] if allowed else []))
     # a rule without a source admits everybody
     sources = [
         mapping(source)
@@ -87,7 +92,23 @@ def _policy(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Netw
     outside = any(mapping(source, "ipBlock") for source in sources)
     # an empty selector selects all namespaces; an absent one, only the policy's own
     others = any(source.get("namespaceSelector") is not None for source in sources)
-    yield NetworkPolicy(namespace, name, selector, directions, outside, others)
+    metadata = any(_leads_to_metadata(rule) for rule in allowed)
+    yield NetworkPolicy(namespace, name, selector, directions, outside, others, metadata)
+
+
+def _leads_to_metadata(rule: Any) -> bool:
+    """Say whether a rule of a policy lets pods call the metadata of a cloud, on any port."""
+    targets = sequence(rule, "to")
+    blocks = (mapping(target, "ipBlock") for target in targets)
+    return not targets or any(
+        _holds_metadata(text_of(block, "cidr"))
+        and not any(map(_holds_metadata, words(block, "except")))
+        for block in blocks
+    )
+
+
+def _holds_metadata(network: str) -> bool:
+    return bool(network) and METADATA in ip_network(network, strict=False)
 
 
 def _ingress(item: Mapping[str, Any], namespace: str, name: str) -> Iterator[Ingress]:

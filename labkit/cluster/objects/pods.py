@@ -173,6 +173,7 @@ def spec_of(
         containers=tuple(containers),
         secrets=tuple(secrets),
         host_ports=tuple(ports),
+        listens=_listens(spec) if truth(spec, "hostNetwork") else False,
     )
 
 
@@ -184,12 +185,7 @@ def _container(
 ) -> Container | None:
     security = mapping(item, "securityContext")
     of_pod = mapping(spec, "securityContext")
-    added = tuple(
-        sorted(
-            text_of({"": name}, "").upper().removeprefix("CAP_")
-            for name in sequence(security, "capabilities", "add")
-        )
-    )
+    added = tuple(sorted(_capabilities(security, "add")))
     windows = {**mapping(of_pod, "windowsOptions"), **mapping(security, "windowsOptions")}
     root = _root(of_pod, security)
     mounted = list(_host_paths(item, volumes))
@@ -210,6 +206,31 @@ def _container(
     )
     near = found.privileged or found.host_process or added or found.host_paths
     return found if near or truth(spec, "hostPID") else None
+
+
+def _listens(spec: Mapping[str, Any]) -> bool | None:
+    """Say whether a container in the network of its node makes packets by hand.
+
+    containerd gives NET_RAW by default, CRI-O does not. An ordinary user needs a program that is
+    setuid, or whose file has the capability.
+    """
+    found: bool | None = False
+    for name in LISTS:
+        for item in sequence(spec, name):
+            security = mapping(item, "securityContext")
+            added = _capabilities(security, "add")
+            if truth(security, "privileged") or not added.isdisjoint(("ALL", "NET_RAW")):
+                return True
+            dropped = not _capabilities(security, "drop").isdisjoint(("ALL", "NET_RAW"))
+            stays = truth(security, "allowPrivilegeEscalation") is False
+            if not dropped and (_root(mapping(spec, "securityContext"), security) or not stays):
+                found = None
+    return found
+
+
+def _capabilities(security: Mapping[str, Any], key: str) -> set[str]:
+    names = (text_of({"": it}, "") for it in sequence(security, "capabilities", key))
+    return {name.upper().removeprefix("CAP_") for name in names}
 
 
 def _root(of_pod: Mapping[str, Any], of_container: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any
 from labkit.cluster.admission_hooks import HOOK_KINDS, admission_hooks
 from labkit.cluster.feature_gates import USER_NAMESPACES, Features
 from labkit.cluster.kinds import is_foreign
-from labkit.cluster.objects.access import is_dump, objects
+from labkit.cluster.objects.access import is_dump, objects, without_refusals
 from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
 from labkit.cluster.objects.etcd_data import data_folders, is_etcd
 from labkit.cluster.objects.facts import (
@@ -56,6 +57,10 @@ KINDS = {
     "RoleBinding": "who has permissions in one namespace",
     "ClusterRoleBinding": "who has permissions in the cluster",
 }
+#: The kinds of which every cluster has objects in kube-system: service accounts and, with RBAC, the
+#: roles and bindings of its components. One that has none of them there was read in part.
+OF_EVERY_CLUSTER = frozenset({"Role", "RoleBinding", "ServiceAccount"})
+SYSTEM = "kube-system"
 ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
 ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 DUMP_COMMAND = (
@@ -72,6 +77,15 @@ CONTROL_PLANE_LABELS = (
     "node-role.kubernetes.io/controlplane",
     "node.kubernetes.io/microk8s-controlplane",
 )
+#: The clouds that serve metadata at 169.254.169.254, by the scheme of a node's providerID.
+CLOUDS = frozenset(
+    [
+        *("alicloud", "aws", "azure", "digitalocean", "exoscale", "gce", "hcloud", "ibm"),
+        *("linode", "oci", "openstack", "scaleway"),
+    ]
+)
+#: https://cloud.google.com/kubernetes-engine/docs/concepts/workload-identity
+HIDES_METADATA = "iam.gke.io/gke-metadata-server-enabled"
 #: MicroK8s runs its apiserver in no pod, by default with AlwaysAllow: the addon rbac changes that.
 #: https://microk8s.io/docs/multi-user
 MICROK8S = ("microk8s.io/cluster", "node.kubernetes.io/microk8s-controlplane")
@@ -89,10 +103,15 @@ BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
 IN_NO_NAMESPACE = frozenset(
     ["ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume"]
 )
-#: The kinds whose pods start later, or again: those of a daemon set follow the nodes.
+#: The kinds whose pods start later, or again. Those of a daemon set follow the nodes: it counts
+#: only where no pods were read.
 STARTED_LATER = frozenset(
-    ["CronJob", "Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"]
+    [
+        *("CronJob", "DaemonSet", "Deployment", "Job", "ReplicaSet", "ReplicationController"),
+        "StatefulSet",
+    ]
 )
+ENDED = frozenset({"Complete", "Failed"})
 #: The kinds with a template of pods, by the names of their resources.
 WORKLOADS = {
     "deployments": "Deployment",
@@ -143,6 +162,9 @@ def read_dump(path: Path | str) -> Dump:
             continue
         try:
             text = decode(read_bytes(file.path, file.name, MAX_DUMP), file.name, utf16=True)
+            text, refusals = without_refusals(text)
+            why = "not known: which objects of that kind exist"
+            builder.refused += [Unknown(file.name, None, it, why) for it in refusals]
             for item, kind in objects(text, file.name):
                 builder.add(item, kind, file.name)
         except ConfigError as error:
@@ -223,6 +245,12 @@ class Builder:
         What is taken to be as usual.
     addresses : dict of str to (str, str)
         The namespaces and names of pods by their own addresses.
+    homes : dict of (str, str) to set of str
+        By file and kind: the namespaces of the objects that are in one.
+    every_namespace : bool
+        Each kind was asked for in every namespace.
+    refused : list of Unknown
+        What kubectl was not allowed to list.
     """
 
     name: str
@@ -249,9 +277,12 @@ class Builder:
     etcd_data: list[tuple[str, str]] = field(default_factory=list)
     apiserver_of_nodes: str = ""
     unknowns_beside: list[Unknown] = field(default_factory=list)
+    homes: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    every_namespace: bool = False
+    refused: list[Unknown] = field(default_factory=list)
 
     def add(self, item: Mapping[str, Any], kind: str, path: str) -> None:
-        """Add an object; a malformed one becomes an unknown."""
+        """Add an object, or those of a list; a malformed one becomes an unknown."""
         foreign = is_foreign(item.get("apiVersion"), kind)
         if kind in OTHER_POLICIES and (foreign or kind not in NETWORK):
             self.other_policies.add(kind)
@@ -262,6 +293,10 @@ class Builder:
             self.unknowns.append(Unknown(path, None, kind, why))
             self.kinds.add(kind)
         if kind not in READERS and kind not in NETWORK:
+            inner = item.get("items") if kind.endswith("List") else None
+            for each in inner if isinstance(inner, list) else ():
+                if isinstance(each, dict):
+                    self.add(each, str(each.get("kind", kind.removesuffix("List"))), path)
             return
         self.kinds.add(kind)
         name = ""
@@ -269,6 +304,8 @@ class Builder:
             name, namespace = text_of(item, "metadata", "name"), _namespace(item, kind)
             if not name:
                 raise ValueError("an object without a name")
+            if namespace:
+                self.homes[path, kind].add(namespace)
             if kind in NETWORK:
                 self.network.extend(NETWORK[kind](item, namespace, name))
             else:
@@ -357,8 +394,10 @@ class Builder:
             for kind, why in KINDS.items()
             if kind not in self.kinds
         }
+        lacking = self._lacking()
+        partial = [*self._missing_namespaces(lacking)]
         # a cluster may have no secret; the steps that depend on one say so
-        lacking = [it for kind, it in missing.items() if kind != "Secret"]
+        gaps = [it for kind, it in missing.items() if kind != "Secret"]
         return Dump(
             name=self.name,
             kinds=frozenset(self.kinds),
@@ -375,22 +414,25 @@ class Builder:
             rbac=Rbac(
                 tuple(aggregated(self.roles.values())),
                 tuple(self.bindings.values()),
-                self._missing_rbac(),
+                self._missing_rbac(lacking),
             ),
             aggregated=frozenset(it.name for it in self.roles.values() if it.selectors),
             workloads=frozenset(self.workloads),
             unknowns=(
+                *self.refused,
+                *partial,
                 *self.unread,
                 *self.unknowns,
                 *missing.values(),
-                *self._missing_roles(),
+                *self._missing_roles(lacking),
                 *self._missing_workloads(),
                 *self.unknowns_beside,
             ),
             unread=tuple(self.unread),
-            gaps=(*self.unread, *self.unknowns, *lacking),
+            gaps=(*self.refused, *partial, *self.unread, *self.unknowns, *gaps),
             apiservers=tuple(self.apiservers),
             open_ports=tuple(self.open_ports),
+            lacking=lacking,
             etcd_data=tuple(self.etcd_data),
             admission=Admission(
                 admission_hooks(self.hooks, self.kinds),
@@ -411,8 +453,9 @@ class Builder:
                 owner = owner_of(item, text_of(item, "spec", "nodeName"))
                 running.add((owner[0], _namespace(item, "Pod"), owner[1]))
         for key, template in self.templates.items():
-            if key not in running:
-                kind, home, name = key
+            kind, home, name = key
+            follows_nodes = kind == "DaemonSet" and "Pod" in self.kinds
+            if key not in running and not follows_nodes:
                 about: dict[str, Any] = {"name": name, "namespace": home}
                 about["ownerReferences"] = [{"kind": kind, "name": name}]
                 with suppress(ValueError):
@@ -442,18 +485,69 @@ class Builder:
                         at = found.source
                         yield Unknown(at.path, None, at.text, why)
 
-    def _missing_rbac(self) -> frozenset[str]:
+    def _lacking(self) -> dict[str, frozenset[str]]:
+        """Return the kinds of which objects may be missing, with the namespaces whose ones it has.
+
+        kubectl asks for the objects of one namespace or, with ``-A``, of all: a file whose objects
+        are all in one namespace has perhaps no others. Every cluster has the namespace kube-system
+        and the service default/kubernetes.
+        """
+        # of the others, a cluster may have objects in one namespace alone
+        every = {*KINDS, "Service"}
+        found: dict[str, frozenset[str]] = {
+            kind: frozenset() for kind in sorted(every - self.kinds)
+        }
+        if self.every_namespace:
+            return found
+        of_file: dict[str, set[str]] = defaultdict(set)
+        for (path, _), homes in self.homes.items():
+            of_file[path] |= homes
+        whole = {path for path, homes in of_file.items() if len(homes) > 1}
+        whole -= {
+            path
+            for path, kind in self.homes
+            if kind in OF_EVERY_CLUSTER and SYSTEM not in of_file[path]
+        }
+        for kind in sorted({kind for _, kind in self.homes} & every):
+            places = {path: homes for (path, each), homes in self.homes.items() if each == kind}
+            if not whole & places.keys():
+                found[kind] = frozenset().union(*places.values())
+        if SYSTEM not in self.namespaces:
+            found["Namespace"] = frozenset(self.namespaces)
+        on = {node for alike in self.groups.values() for node in alike.nodes}
+        if not on <= self.nodes.keys():
+            found["Node"] = frozenset(self.nodes)
+        return found
+
+    def _missing_namespaces(self, lacking: Mapping[str, frozenset[str]]) -> Iterator[Unknown]:
+        """Yield what is not known of the namespaces that were not read."""
+        some: dict[frozenset[str], list[str]] = defaultdict(list)
+        for kind, homes in lacking.items():
+            if homes and kind not in IN_NO_NAMESPACE:
+                some[homes].append(kind)
+        for homes, kinds in some.items():
+            if kinds == ["Secret"]:
+                # there may be no others; the steps that depend on one say so
+                continue
+            shown = f"{', '.join(sorted(kinds))} of {', '.join(sorted(homes))} alone"
+            why = "not known: those of other namespaces, which kubectl get -A has"
+            yield Unknown(self.name, None, shown, why)
+
+    def _missing_rbac(self, lacking: Mapping[str, frozenset[str]]) -> frozenset[str]:
         """Return the kinds of RBAC of which some objects may not be in the dump.
 
-        Every apiserver with RBAC makes the role cluster-admin, so all cluster roles have it.
+        Every apiserver with RBAC makes the role cluster-admin and binds it, so all cluster roles
+        have it, and all their bindings.
         """
-        found = RBAC_KINDS.keys() - (set() if self.unread else self.kinds)
+        found = {kind for kind in RBAC_KINDS if self.unread or kind in lacking}
         if RBAC_KINDS["ClusterRole"] not in self.roles:
             found.add("ClusterRole")
+        if not self.every_namespace and RBAC_KINDS["ClusterRoleBinding"] not in self.bindings:
+            found.add("ClusterRoleBinding")
         return frozenset(found)
 
-    def _missing_roles(self) -> Iterator[Unknown]:
-        partial = self._missing_rbac()
+    def _missing_roles(self, lacking: Mapping[str, frozenset[str]]) -> Iterator[Unknown]:
+        partial = self._missing_rbac(lacking)
         for binding in self.bindings.values():
             home = "" if binding.role_kind == "ClusterRole" else binding.namespace
             if (home, binding.role) not in self.roles and binding.role != "cluster-admin":
@@ -503,7 +597,10 @@ def _node(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: S
     if not to.apiserver_of_nodes and not labels.keys().isdisjoint(MICROK8S):
         to.apiserver_of_nodes = str(at)
     version = text_of(item, "status", "nodeInfo", "kubeletVersion")
-    to.nodes[name] = ClusterNode(name, control_plane, version)
+    cloud = text_of(item, "spec", "providerID").partition(":")[0]
+    hides = text_of(labels, HIDES_METADATA) == "true"
+    cloud = cloud if cloud in CLOUDS else ""
+    to.nodes[name] = ClusterNode(name, control_plane, version, cloud, hides)
 
 
 def _one_namespace(to: Builder, item: Mapping[str, Any], _: str, name: str, at: Source) -> None:
@@ -565,9 +662,15 @@ def _workload(to: Builder, item: Mapping[str, Any], namespace: str, name: str, a
     place = ("spec", "jobTemplate", "spec") if kind == "CronJob" else ("spec",)
     template = mapping(item, *place, "template")
     # an older version of a deployment is a replica set of it
-    made = kind == "ReplicaSet" and sequence(item, "metadata", "ownerReferences")
-    if kind in STARTED_LATER and template and not made:
+    made = kind in ("Job", "ReplicaSet") and sequence(item, "metadata", "ownerReferences")
+    if kind in STARTED_LATER and template and not made and not _has_ended(item):
         to.templates[kind, namespace, name] = template
+
+
+def _has_ended(item: Mapping[str, Any]) -> bool:
+    """Say whether a job has ended: then it starts no pods any more."""
+    found = (it for it in sequence(item, "status", "conditions") if isinstance(it, dict))
+    return any(it.get("type") in ENDED and it.get("status") == "True" for it in found)
 
 
 def _hook(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -626,6 +729,6 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "ClusterRole": _role,
     "RoleBinding": _binding,
     "ClusterRoleBinding": _binding,
-    **dict.fromkeys(WORKLOADS.values(), _workload),
+    **dict.fromkeys((*WORKLOADS.values(), "Job"), _workload),
     **dict.fromkeys(HOOK_KINDS, _hook),
 }

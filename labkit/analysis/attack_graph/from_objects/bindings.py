@@ -352,7 +352,7 @@ class Bindings:
             free = [it for it in part.names if self._free(at, it, have.get("delete secrets", ()))]
             if part.names and not free:
                 continue
-            known = not part.names or "Secret" in self.cluster.dump.kinds
+            known = not part.names or not self.cluster.dump.may_lack("Secret", at)
             unknown = "" if known else f"whether a secret has the name {', '.join(free)}"
             why = (*creating[0].because, *part.because)
             found_out = doubts(unknown, self._doubt(at, creating[0]))

@@ -133,7 +133,9 @@ class ClusterIndex:
                 self.tokens_of[secret.namespace].append(secret)
                 self.tokens_named[secret.name].append(secret)
         self.nodes = tuple(nodes)
-        every = (enforced, self.accounts_of, self.pods_of, self.tokens_of)
+        # every cluster has these
+        unread = ("default", "kube-system") if dump.may_lack("Namespace") else ()
+        every = (enforced, self.accounts_of, self.pods_of, self.tokens_of, unread)
         self.namespaces = tuple(dict.fromkeys(name for some in every for name in some))
         self.levels = {home: self._level(enforced.get(home)) for home in self.namespaces}
         self._by_pod: dict[tuple[str, str], PodGroup] = {}
@@ -163,10 +165,31 @@ class ClusterIndex:
         found = {it.has(POD_SECURITY) for it in self.features}
         return found.pop() if len(found) == 1 else None
 
-    @property
-    def without_secrets(self) -> bool:
-        """Whether the dump has no secrets, so that nobody knows which of them hold a token."""
-        return bool(self.dump.kinds) and "Secret" not in self.dump.kinds
+    @cached_property
+    def cloud_of(self) -> dict[str, str]:
+        """The cloud of each node that is the machine of one."""
+        return {it.name: it.cloud for it in self.dump.nodes if it.cloud}
+
+    @cached_property
+    def clouds(self) -> frozenset[str]:
+        """The clouds whose machines the nodes are."""
+        return frozenset(self.cloud_of.values())
+
+    @cached_property
+    def behind(self) -> dict[tuple[str, str], dict[tuple[str, str], None]]:
+        """The namespaces and names of pods, by the namespaces and names of their services."""
+        found: dict[tuple[str, str], dict[tuple[str, str], None]] = defaultdict(dict)
+        for item in self.dump.endpoints:
+            found[item.namespace, item.service].update(dict.fromkeys(item.pods))
+        return found
+
+    def labels_of(self, namespace: str) -> NamespaceLabels:
+        """Return what is known of the labels of a namespace."""
+        return self._labels.get(namespace) or NamespaceLabels.of(namespace, None)
+
+    def may_be_control_plane(self, node: str) -> bool:
+        """Say whether a node may run the control plane, because the dump does not have the node."""
+        return node not in self.control_plane and self.dump.may_lack("Node", node)
 
     def open(self, namespace: str) -> bool:
         """Say whether Pod Security lets privileged pods into a namespace, or may do so."""
@@ -204,7 +227,7 @@ class ClusterIndex:
 
     def _seen_by(self, action: Action) -> str:
         home = action.namespace
-        labels = self._labels.get(home) or NamespaceLabels.of(home, None)
+        labels = self.labels_of(home)
         for hook in self.hooks:
             if may_refuse(hook, action, labels):
                 where = f" in {home}" if home else ""

@@ -17,6 +17,7 @@ from labkit.analysis.attack_graph.from_objects.builder import (
 )
 from labkit.analysis.attack_graph.from_objects.escapes import (
     CONFIG,
+    ETCD,
     KUBELET,
     PERSON,
     PKI,
@@ -76,15 +77,14 @@ class Consequences:
         )
         for secret in found:
             self.token_in_secret(foothold, secret.namespace, secret.name)
-        if self.cluster.without_secrets:
-            homes = [namespace] if namespace else list(self.cluster.accounts_of)
-            for home in homes:
+        for home in [namespace] if namespace else list(self.cluster.accounts_of):
+            if self.cluster.dump.may_lack("Secret", home):
                 self._maybe_tokens(foothold, home)
 
     def _maybe_tokens(self, foothold: Foothold, home: str) -> None:
         names = self.cluster.accounts_of.get(home, ())
         grants = [account(home, name) for name in names]
-        why = "which secrets hold a token: the dump has no secrets"
+        why = f"which secrets of {home} hold a token: the dump does not have them"
         self.builder.add("token-in-secret", foothold, grants, (f"Namespace {home}",), 1.0, why)
 
     def token_in_secret(self, foothold: Foothold, namespace: str, name: str) -> None:
@@ -305,9 +305,26 @@ class Consequences:
             add("kubelet-credential", foothold, [self.kubelet(node)], why)
             pods = self.cluster.pods_on.get(node, ())
             add("pods-of-the-node", foothold, [inside(each) for each in pods], why)
+            if cloud := self.cluster.cloud_of.get(node, ""):
+                add("cloud-metadata", foothold, [self.of_cloud(cloud)], why)
             if node in self.cluster.control_plane:
                 held = (f"Node {node} runs the control plane: its keys are there",)
                 add("control-plane-keys", foothold, [self.admin()], held)
+            elif self.cluster.may_be_control_plane(node):
+                unknown = (
+                    f"whether Node {node}, which the dump does not have, runs the control plane"
+                )
+                add("control-plane-keys", foothold, [self.admin()], why, unknown=unknown)
+
+        return self.builder.once(foothold, write)
+
+    def of_cloud(self, cloud: str) -> Foothold:
+        """Return the foothold of having the identity that a cloud gives to a machine."""
+        foothold = Foothold("cloud", cloud)
+
+        def write() -> None:
+            unknown = f"what a machine at {cloud} may do there, and in the cluster"
+            self.builder.add("cloud-identity", foothold, [self.admin()], (), 2.0, unknown)
 
         return self.builder.once(foothold, write)
 
@@ -388,16 +405,33 @@ class Consequences:
             why = (f"{where}: {way.why}",)
             for node in pods.nodes:
                 grants, unknown = self.given(way.gives, node), way.unknown
-                if way.of_distribution and not grants:
-                    grants = [self.admin()]
-                    unknown = f"whether Node {node} runs a control plane whose keys are there"
+                unread = way.gives in (PKI, ETCD) and self.cluster.may_be_control_plane(node)
+                if not grants and (way.of_distribution or unread):
+                    grants = self._of_control_plane(way.gives)
+                    where = f"whether Node {node} runs a control plane whose keys are there"
+                    unknown = doubts(unknown, where)
                 add(way.name, foothold, grants, why, way.cost, unknown)
                 if way.gives == TOKENS:
                     self._other_tokens_on(foothold, node, way, why)
             if not pods.nodes:
                 self._somewhere(foothold, way, why)
+        if pods.spec.listens is not False:
+            self._listens(foothold, pods, where)
         if self.cluster.etcd_data and pods.spec.containers:
             self._etcd_data(foothold, pods, where)
+
+    def _listens(self, foothold: Foothold, pods: PodGroup, where: str) -> None:
+        """Write the step of a pod that hears the traffic of its node, and answers in it.
+
+        It answers for a cloud's metadata, by which agents of the node let users in; it hears what
+        the node sends without TLS.
+        """
+        unknown = "whether something on the node trusts what it gets without TLS, as metadata"
+        if pods.spec.listens is None:
+            unknown = doubts("whether the container runtime gives NET_RAW", unknown)
+        why = (f"{where}: hostNetwork, and NET_RAW is not dropped",)
+        grants = [NODE, *map(self.on_node, pods.nodes)]
+        self.builder.add("listen-on-node", foothold, grants, why, 3.0, unknown)
 
     def _etcd_data(self, foothold: Foothold, pods: PodGroup, where: str) -> None:
         """Write the steps of a pod with a folder of a node in which etcd keeps its data."""
@@ -449,6 +483,8 @@ class Consequences:
         if gives == TOKENS:
             found = (each for each in self.cluster.pods_on.get(node, ()) if each.spec.token)
             return [account(each.namespace, each.account) for each in found]
-        if node not in self.cluster.control_plane:
-            return []
+        return self._of_control_plane(gives) if node in self.cluster.control_plane else []
+
+    def _of_control_plane(self, gives: str) -> list[Foothold]:
+        """Return what keys of a control plane give, or the data of its etcd."""
         return [self.admin()] if gives == PKI else [self.reads_secrets("")]

@@ -5,7 +5,6 @@ A Gateway's routes are not looked at: what stands behind the service of its rout
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from labkit.analysis.attack_graph.from_objects.builder import (
@@ -18,7 +17,13 @@ from labkit.cluster.objects.facts import NetworkPolicy, PodGroup, Service
 from labkit.cluster.syntax.values import keys_of, selects
 from labkit.model.footholds import OUTSIDE
 
-__all__ = ["write_entry_points"]
+__all__ = [
+    "nodes_with_plugin",
+    "pods_behind",
+    "policies_for",
+    "policy_doubt",
+    "write_entry_points",
+]
 
 #: The cost of a flaw in whatever the pod runs: it has to be found first.
 FLAW = 3.0
@@ -64,9 +69,6 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
     ----------
     https://kubernetes.io/docs/concepts/services-networking/network-policies/#prerequisites
     """
-    behind: dict[tuple[str, str], dict[tuple[str, str], None]] = defaultdict(dict)
-    for item in cluster.dump.endpoints:
-        behind[item.namespace, item.service].update(dict.fromkeys(item.pods))
     services = {(it.namespace, it.name): it for it in cluster.dump.services}
     ways = [(it, _service(it), False) for it in services.values() if it.outside]
     for order in cluster.dump.ingresses:
@@ -74,16 +76,23 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
             if it := services.get((order.namespace, name)):
                 shown = f"Ingress {order.namespace}/{order.name} -> {_service(it)}"
                 ways.append((_named_by(it, services), shown, True))
-    applied = _nodes_with_plugin(cluster)
+    applied = nodes_with_plugin(cluster)
     for service, shown, by_pod in ways:
-        for pods in _behind(cluster, service, behind.get((service.namespace, service.name))):
-            policies = list(_policies(cluster, pods))
+        for pods in pods_behind(cluster, service):
+            policies = list(policies_for(cluster, pods))
             lets_in = [it for it in policies if it.from_outside or (by_pod and it.from_namespaces)]
             _enter(cluster, builder, pods, shown, policies, lets_in, applied)
+    unread = cluster.dump.may_lack("Service")
     for pods in cluster.dump.pods:
         # the ports of a static pod are the control plane's own
         if pods.spec.host_ports and pods.kind != "Node":
             _by_host_port(cluster, builder, pods, applied)
+        elif unread and cluster.dump.may_lack("Service", pods.namespace) and pods.kind != "Node":
+            policies = list(policies_for(cluster, pods))
+            lets_in = [it for it in policies if it.from_outside or it.from_namespaces]
+            shown = f"services of {pods.namespace} are not in the dump"
+            doubt = "whether a service lets callers from outside in"
+            _enter(cluster, builder, pods, shown, policies, lets_in, applied, doubt)
 
 
 def _named_by(service: Service, services: Mapping[tuple[str, str], Service]) -> Service:
@@ -108,7 +117,7 @@ def _by_host_port(
         alone = (f"{shown}, hostNetwork",)
         builder.add("exploit-public-service", OUTSIDE, [inside(pods)], alone, FLAW, unknown)
         return
-    policies = list(_policies(cluster, pods))
+    policies = list(policies_for(cluster, pods))
     lets_in = [it for it in policies if it.from_outside]
     _enter(cluster, builder, pods, shown, policies, lets_in, applied)
 
@@ -121,19 +130,20 @@ def _enter(
     policies: list[NetworkPolicy],
     lets_in: list[NetworkPolicy],
     applied: frozenset[str],
+    unread: str = "",
 ) -> None:
     """Write the step into pods from outside, unless policies that are applied let nobody in."""
     why, unknown = (shown, _policy(pods, lets_in)), ""
     if policies and not lets_in:
         why = (shown, f"NetworkPolicy {policies[0].namespace}/{policies[0].name}")
         others = sorted(cluster.dump.other_policies)
-        unknown = _doubt(pods, applied) or (f"what {others[0]} lets in" if others else "")
-    found_out = doubts(unknown, "" if pods.nodes else f"whether a pod of {pods.id} runs")
+        unknown = policy_doubt(pods, applied) or (f"what {others[0]} lets in" if others else "")
+    found_out = doubts(unread, unknown, "" if pods.nodes else f"whether a pod of {pods.id} runs")
     if lets_in or not policies or unknown:
         builder.add("exploit-public-service", OUTSIDE, [inside(pods)], why, FLAW, found_out)
 
 
-def _nodes_with_plugin(cluster: ClusterIndex) -> frozenset[str]:
+def nodes_with_plugin(cluster: ClusterIndex) -> frozenset[str]:
     """Return the nodes on which a pod of a network plugin runs that applies network policies."""
     found = (
         group.nodes
@@ -143,7 +153,7 @@ def _nodes_with_plugin(cluster: ClusterIndex) -> frozenset[str]:
     return frozenset(node for nodes in found for node in nodes)
 
 
-def _doubt(pods: PodGroup, applied: frozenset[str]) -> str:
+def policy_doubt(pods: PodGroup, applied: frozenset[str]) -> str:
     """Return what has to be found out for a policy not to close the way to a pod; "" for nothing.
 
     Parameters
@@ -159,11 +169,9 @@ def _doubt(pods: PodGroup, applied: frozenset[str]) -> str:
     return ""
 
 
-def _behind(
-    cluster: ClusterIndex, service: Service, names: Iterable[tuple[str, str]] | None
-) -> Iterable[PodGroup]:
+def pods_behind(cluster: ClusterIndex, service: Service) -> Iterable[PodGroup]:
     """Return the pods that the endpoints name; if they name none, those that are selected."""
-    if names:
+    if names := cluster.behind.get((service.namespace, service.name)):
         found = (pods for home, name in names for pods in cluster.named(home, (name,)))
         return {pods.id: pods for pods in found}.values()
     wanted = set(service.selector)
@@ -176,12 +184,15 @@ def _behind(
     ]
 
 
-def _policies(cluster: ClusterIndex, pods: PodGroup) -> Iterator[NetworkPolicy]:
+def policies_for(
+    cluster: ClusterIndex, pods: PodGroup, direction: str = "Ingress"
+) -> Iterator[NetworkPolicy]:
+    """Yield the policies that select all of some pods for one direction."""
     for policy in cluster.policies_of.get(pods.namespace, ()):
         # a policy that selects by a label in which they differ may leave one of them open
         differ = not pods.varied.isdisjoint(keys_of(policy.selector))
         if (
-            "Ingress" in policy.directions
+            direction in policy.directions
             and not differ
             and selects(policy.selector, dict(pods.labels))
         ):

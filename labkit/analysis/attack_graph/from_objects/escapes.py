@@ -159,6 +159,8 @@ SOCKETS = (
     "/run/dockershim.sock",
     "/run/k0s/containerd.sock",
     "/run/k3s/containerd/containerd.sock",
+    # of plugins, which add mounts to every container: on by default since containerd 2.0
+    "/run/nri/nri.sock",
     "/run/podman/podman.sock",
 )
 #: Those of systemd, which starts units for root of the node, and looks who calls.

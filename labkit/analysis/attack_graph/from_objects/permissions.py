@@ -23,6 +23,7 @@ from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
 from labkit.model.admission_hooks import operation_of
 from labkit.model.rules import Action
+from labkit.model.secret_readers import ALL_AT_ONCE, BY_NAME
 
 __all__ = [
     "CHANGEABLE",
@@ -45,6 +46,10 @@ ADMISSION, AUTHENTICATION = "admissionregistration.k8s.io", "authentication.k8s.
 #: https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/ and KEP-5284
 CONSTRAINED_IMPERSONATION = (1, 35)
 CREATE, CHANGE = ("create",), ("update", "patch")
+#: The verbs whose requests name no object.
+#: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources
+NAMELESS = ("create", "deletecollection")
+BY_DELETION = ("delete", "deletecollection")
 WORKLOADS = (
     ("apps", "deployments"),
     ("apps", "daemonsets"),
@@ -206,12 +211,6 @@ def _get_secrets(it: Grant) -> None:
     _read_secrets(it, 1.0 if it.names else 2.0)
 
 
-def _delete_secrets(it: Grant) -> None:
-    # the registry answers with the list of what it deleted; the API reference names a status
-    doubt = doubts(it.doubt, "whether the answer holds the secrets that were deleted")
-    _read_secrets(replace(it, doubt=doubt), 2.0)
-
-
 def _named_accounts(it: Grant, name: str) -> None:
     of = it.consequences.cluster.accounts_of
     homes = [it.namespace] if it.namespace else list(of)
@@ -345,6 +344,17 @@ def _convert_objects(it: Grant) -> None:
     it.step("conversion-webhook", [it.consequences.admin()], 3.0, unknown)
 
 
+def _map_cloud_users(it: Grant) -> None:
+    """Add the step of one who says, in the ConfigMap aws-auth, which users of AWS are who here.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/auth-configmap.html
+    """
+    here = it.namespace in ("", "kube-system") and (not it.names or "aws-auth" in it.names)
+    if here and "aws" in it.consequences.cluster.clouds:
+        unknown = "whether the cluster takes its users from the ConfigMap aws-auth, as EKS may"
+        it.step("cloud-users", [it.consequences.admin()], 1.5, unknown)
+
+
 def _ask_controller(it: Grant, name: str, everything: bool) -> None:
     to = it.consequences
     grant = to.admin() if everything else to.starts_pods(it.namespace)
@@ -366,12 +376,8 @@ def _certificates(resource: str) -> tuple[tuple[str, str], ...]:
 
 
 PERMISSIONS = (
-    Permission(
-        "list secrets", _core("secrets"), ("list", "watch"), partial(_read_secrets, cost=1.0)
-    ),
-    # the answer to a patch, which may be empty, is the object
-    Permission("get secrets", _core("secrets"), ("get", "patch"), _get_secrets),
-    Permission("delete all secrets", _core("secrets"), ("deletecollection",), _delete_secrets),
+    Permission("list secrets", _core("secrets"), ALL_AT_ONCE, partial(_read_secrets, cost=1.0)),
+    Permission("get secrets", _core("secrets"), BY_NAME, _get_secrets),
     Permission("create secrets", _core("secrets"), ("create",)),
     Permission("request tokens", _core("serviceaccounts/token"), ("create",), _request_tokens),
     Permission(
@@ -486,6 +492,7 @@ PERMISSIONS = (
         _convert_objects,
         cluster_scoped=True,
     ),
+    Permission("map users of a cloud", _core("configmaps"), (*CREATE, *CHANGE), _map_cloud_users),
     Permission("read node logs", _core("nodes/log"), ("get",), cluster_scoped=True),
     Permission("create volumes", _core("persistentvolumes"), CREATE, cluster_scoped=True),
     Permission("delete secrets", _core("secrets"), ("delete",)),
@@ -590,7 +597,7 @@ class Held:
         verb, group, resource = request
         sent = [Action(verb, resource, group, home, name) for name in self.names or ("",)]
         follow_up = FOLLOW_UPS.get((group, resource))
-        if follow_up and operation_of(sent[0]):
+        if follow_up and operation_of(sent[0]) and verb not in BY_DELETION:
             sent.append(replace(follow_up, namespace=home))
         return doubts(*map(cluster.objection, sent))
 
@@ -669,8 +676,8 @@ def _given(rule: RbacRule, row: Permission) -> Iterator[Request]:
     verbs = row.verbs if "*" in rule.verbs else [it for it in row.verbs if it in rule.verbs]
     for group, resource in row.resources if verbs else ():
         for verb in verbs:
-            # what is created by POST has no name yet: a rule with names does not match
-            if rule.names and verb == "create" and "/" not in resource:
+            # these requests have no name: a rule with names does not match
+            if rule.names and verb in NAMELESS and "/" not in resource:
                 continue
             if allows(rule, verb, group, resource):
                 yield verb, group, resource
