@@ -46,6 +46,8 @@ IMAGES = {
         Image("node", "node image", ("system", "kubernetes", "runtime")),
         # not a part of the node image: only labs with an OpenID provider need it
         Image("provider", "OpenID provider", ("base", "node")),
+        # and this one only labs whose apiserver asks webhooks
+        Image("reviewer", "compile Open Policy Agent", ("go", "node")),
     )
 }
 

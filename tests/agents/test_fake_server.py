@@ -181,6 +181,7 @@ def test_rules_and_processes_are_removed(commands: Any, leaf: Leaf, tmp_path: Pa
         "key_pem": leaf.key.decode(),
         "wanted": WANTED,
         "answer": "",
+        "relays": True,
         "lead": ["sh", "-c", f"echo $$ >{lead}; exec sleep 60"],
         "seconds": 0.5,
     }
@@ -202,6 +203,7 @@ def test_rules_are_removed_on_sigterm(commands: Any, leaf: Leaf, tmp_path: Path)
         "key_pem": leaf.key.decode(),
         "wanted": WANTED,
         "answer": "",
+        "relays": True,
         "lead": ["sleep", "60"],
         "seconds": 60,
     }
