@@ -80,7 +80,7 @@ class FakeServer:
     wanted : str
         A text that proves that plaintext came from the client.
     answer : str
-        The body of the HTTP answer.
+        The body of the HTTP answer; without one, the connection is closed.
     relays : bool
         Whether plaintext is relayed to the real server, and not answered.
     """
@@ -130,10 +130,11 @@ class FakeServer:
                 self.saw("alert", alert)
 
     def answer_to(self, connection: socket.socket, kind: str) -> None:
-        """Answer one request, and record it."""
+        """Record one request, and answer it or leave it without an answer."""
         if asked := request_on(connection):
             self.seen.append({kind: base64.b64encode(asked[:SHOWN]).decode()})
-            connection.sendall(HEAD % len(self.answer) + self.answer)
+            if self.answer:
+                connection.sendall(HEAD % len(self.answer) + self.answer)
             self.enough.set()
 
     def saw(self, kind: str, what: str) -> None:

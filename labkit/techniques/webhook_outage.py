@@ -4,10 +4,11 @@ A webhook authorizer can deny what an authorizer after it would allow: RBAC and 
 rights away, so this is where exceptions are made. What happens without an answer, the failure
 policy says. With "NoOpinion", which the old flags always mean, the apiserver asks the next
 authorizer, and the exception is gone. The attacker needs root on a worker, where they poison ARP
-caches and redirect the webhook's calls, and the token of a person to whom the webhook denies
+caches and end the webhook's connections, and the token of a person to whom the webhook denies
 something. TLS does not stop it: a broken channel is what the attacker wants. The failure policy
 "Deny" does. It denies the person everything as long as the webhook does not answer, so a narrow
-condition for asking the webhook keeps other callers out of it.
+condition for asking the webhook keeps other callers out of it. It helps only on a channel that
+verifies the webhook: a false one can answer that it has no opinion.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def requests(model: Model, foothold: Foothold) -> Sequence[SentRequest]:
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
-    """Redirect the webhook's calls to a server that gives no review, and ask for secrets.
+    """End the webhook's connections without an answer, and ask for secrets.
 
     Raises
     ------
@@ -99,12 +100,13 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         wanted="AccessReview",
         read="",
         positive_control=lambda lab: control,
+        answer=b"",
         relays=False,
     )
     seen, _ = interception.intercept_calls(lab, foothold, found, target)
     if not seen:
         raise ProbeTimeout(f"{TECHNIQUE.name}: {found[0].client} did not call")
-    cut = f"{found[0].client} was led to a server that gives no review"
+    cut = f"{found[0].client} got no answer of the webhook"
     got = next((it for it in answers if not it.refusal), None)
     if got is not None:
         if not wanted.found_in(got.body):

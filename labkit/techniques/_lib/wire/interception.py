@@ -66,7 +66,7 @@ class InterceptionTarget:
     machines : tuple of str
         Machines that not every lab has, and without which there is no such client or server.
     answer : bytes
-        The body of the false server's answer.
+        The body of the false server's answer; empty to end each connection without one.
     relays : bool
         Whether plaintext is forwarded to the real server, and only TLS is answered.
     """
