@@ -69,7 +69,8 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
     if not webhooks:
         return Prediction(False, (f"no webhook denies anything: {apiserver.source}",))
     if caller is None:
-        return Prediction(None, ("to whom a webhook denies what is not known",))
+        doubt = "a service outside the cluster decides to whom it denies what"
+        return Prediction(None, (f"{doubt}: {webhooks[0].source}",))
     return holds(decide(env, apiserver, caller, LIST, unanswered=True).claim, ALLOWED)
 
 

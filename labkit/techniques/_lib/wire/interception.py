@@ -86,7 +86,8 @@ def predict(model: Model, about: str) -> Prediction:
     """Predict whether the client of some channels verifies its server's certificate."""
     found = model.open_channels(about)
     if not found:
-        return Prediction(False, tuple(str(c.encryption) for c in model.closed_channels(about)))
+        closed = tuple(str(c.encryption) for c in model.closed_channels(about))
+        return Prediction(False, closed or (f"the model has no channel {about}",))
     return any_of(*(holds(it.server_authentication, "none", "unverified") for it in found))
 
 
