@@ -44,6 +44,9 @@ REWRITTEN = (
     *LEADS,
     b"/registry/ranges/",
     b"/coreos.com/network/subnets/",
+    # the apiserver adds to it what its flags name, and takes nothing away
+    # (pkg/controlplane/controller/clusterauthenticationtrust)
+    b"/registry/configmaps/kube-system/extension-apiserver-authentication",
 )
 #: The start of a value that the apiserver encrypted, with the names of its provider and its key
 #: (k8s.io/apiserver/pkg/server/options/encryptionconfig).

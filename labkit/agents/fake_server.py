@@ -4,7 +4,8 @@ The certificate is signed by an unknown authority. The program reads a job (JSON
 input. It prints as JSON what the client did: ``plaintext`` or ``tls`` with the bytes that it sent
 (base64), or ``alert`` with the TLS alert that it sent. Firewall rules redirect the client's new
 connections to this process. They reset older connections, so that the client opens new ones.
-Plaintext is relayed to the real server. At the end, rules and processes are removed.
+Plaintext is relayed to the real server, or answered as well, as the job says. At the end, rules
+and processes are removed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 import select
 import socket
 import ssl
@@ -36,6 +38,7 @@ SO_ORIGINAL_DST = 80
 PATIENCE = 5.0
 #: Bytes of a client's plaintext that are searched, and that are reported.
 KEPT, SHOWN = 200_000, 2000
+LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -54,6 +57,19 @@ def server_context(job: Job) -> ssl.SSLContext:
     return context
 
 
+def request_on(connection: socket.socket) -> bytes:
+    """Return one HTTP request with its body; what came before the client closed, if it did."""
+    asked = b""
+    while len(asked) < KEPT:
+        piece = connection.recv(4096)
+        asked += piece
+        head, end, body = asked.partition(b"\r\n\r\n")
+        length = LENGTH.search(head + b"\r\n")
+        if not piece or (end and len(body) >= int(length[1] if length else 0)):
+            break
+    return asked
+
+
 class FakeServer:
     """A server that accepts the client's connections, and records what the client did.
 
@@ -64,20 +80,28 @@ class FakeServer:
     wanted : str
         A text that proves that plaintext came from the client.
     answer : str
-        The body of the HTTP answer over TLS.
+        The body of the HTTP answer; without one, the connection is closed.
+    relays : bool
+        Whether plaintext is relayed to the real server, and not answered.
     """
 
-    def __init__(self, context: ssl.SSLContext, wanted: str, answer: str) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, wanted: str, answer: str, relays: bool = True
+    ) -> None:
         self.context, self.wanted, self.answer = context, wanted.encode(), answer.encode()
+        self.relays = relays
         self.seen: list[dict[str, str]] = []
         self.enough, self.stop = threading.Event(), threading.Event()
 
     def serve(self, connection: socket.socket) -> None:
-        """Answer over TLS, or relay plaintext to the real server."""
+        """Answer over TLS; answer plaintext, or relay it to the real server."""
         connection.settimeout(PATIENCE * stretch())
         start = connection.recv(2, socket.MSG_PEEK)
         if start == b"\x16\x03":
             self.answer_over_tls(connection)
+            return
+        if not self.relays:
+            self.answer_to(connection, "plaintext")
             return
         with socket.create_connection(original(connection), timeout=PATIENCE * stretch()) as server:
             self.relay(connection, server)
@@ -100,16 +124,18 @@ class FakeServer:
         """Answer a TLS client that accepts the certificate, or record its alert."""
         try:
             with self.context.wrap_socket(connection, server_side=True) as wrapped:
-                asked = wrapped.recv(4096)
-                if not asked:
-                    return
-                self.seen.append({"tls": base64.b64encode(asked).decode()})
-                wrapped.sendall(HEAD % len(self.answer) + self.answer)
+                self.answer_to(wrapped, "tls")
         except ssl.SSLError as error:
             if alert := alert_in(error):
                 self.saw("alert", alert)
-            return
-        self.enough.set()
+
+    def answer_to(self, connection: socket.socket, kind: str) -> None:
+        """Record one request, and answer it or leave it without an answer."""
+        if asked := request_on(connection):
+            self.seen.append({kind: base64.b64encode(asked[:SHOWN]).decode()})
+            if self.answer:
+                connection.sendall(HEAD % len(self.answer) + self.answer)
+            self.enough.set()
 
     def saw(self, kind: str, what: str) -> None:
         """Record what a client did, and end the wait."""
@@ -169,7 +195,7 @@ def main() -> None:
     """Carry out the job on standard input, until the client did something or the time is up."""
     job: Job = json.load(sys.stdin)
     folder = Path(job["folder"])
-    fake = FakeServer(server_context(job), job["wanted"], job["answer"])
+    fake = FakeServer(server_context(job), job["wanted"], job["answer"], job["relays"])
     with in_folder(folder), socket.create_server(("0.0.0.0", 0)) as listener:
         threading.Thread(target=fake.accept, args=(listener,), daemon=True).start()
         with in_the_way(job, listener.getsockname()[1]):

@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from labkit.cluster.audit_policy import AuditPolicy
+from labkit.cluster.digests import digest_of
 from labkit.cluster.oidc import JwtAuthenticator, read_jwt
 from labkit.cluster.policies import AbacRule, Encryption
 from labkit.cluster.syntax.source import Setting, Source, Unknown, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
 
+if TYPE_CHECKING:
+    from labkit.cluster.kubeconfig import KubeConfig
+
 __all__ = [
+    "AccessWebhook",
     "ApiserverFiles",
     "Authentication",
     "Authorizer",
+    "ReviewWebhook",
     "StaticToken",
-    "digest_of",
     "read_authentication",
     "read_authorizers",
     "read_tokens",
 ]
 
 CONFIGURATION = "apiserver.config.k8s.io/"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessWebhook:
+    """How an apiserver asks a webhook authorizer, and what it does without an answer.
+
+    Attributes
+    ----------
+    kubeconfig : Setting or None
+        The path of the file that names the server; None for a server in the cluster.
+    failure_policy : Setting
+        "Deny", or "NoOpinion": then the next authorizer is asked.
+    conditions : tuple of Setting
+        Expressions in CEL: only a request that meets all of them is sent to the server.
+    """
+
+    kubeconfig: Setting | None
+    failure_policy: Setting
+    conditions: tuple[Setting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +60,28 @@ class Authorizer:
     kind : str
         "Node", "RBAC", "ABAC", "Webhook", "AlwaysAllow", "AlwaysDeny", or what the file says.
     source : Source
+    webhook : AccessWebhook or None
+        Of the kind "Webhook".
     """
 
     kind: str
     source: Source
+    webhook: AccessWebhook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewWebhook:
+    """A server that an apiserver asks whose a token is, or what a caller may do.
+
+    Attributes
+    ----------
+    asks : {"tokens", "access"}
+    config : KubeConfig
+        Where the server is, how it is known, and the apiserver's credential for it.
+    """
+
+    asks: str
+    config: KubeConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +136,7 @@ class ApiserverFiles:
     authentication : dict of str to Authentication
     audit : dict of str to AuditPolicy
     tokens : dict of str to tuple of StaticToken
+    webhooks : dict of str to tuple of ReviewWebhook
     """
 
     abac: dict[str, tuple[AbacRule, ...]] = field(default_factory=dict)
@@ -102,6 +145,13 @@ class ApiserverFiles:
     authentication: dict[str, Authentication] = field(default_factory=dict)
     audit: dict[str, AuditPolicy] = field(default_factory=dict)
     tokens: dict[str, tuple[StaticToken, ...]] = field(default_factory=dict)
+    webhooks: dict[str, tuple[ReviewWebhook, ...]] = field(default_factory=dict)
+
+    @property
+    def webhook_configs(self) -> tuple[KubeConfig, ...]:
+        """The kubeconfigs of all webhooks; one that serves two of them is there once."""
+        every = (it.config for many in self.webhooks.values() for it in many)
+        return tuple({(it.node, it.path): it for it in every}.values())
 
 
 def _configuration(text: str, path: str, kind: str) -> Document:
@@ -149,10 +199,29 @@ def read_authorizers(text: str, path: str) -> tuple[tuple[Authorizer, ...], tupl
         at = ("authorizers", index)
         document.mapping(*at)
         kind = document.text(*at, "type")
-        found.append(Authorizer(kind, document.source(*at, "type")))
+        webhook = _webhook(document, *at, "webhook") if kind == "Webhook" else None
+        found.append(Authorizer(kind, document.source(*at, "type"), webhook))
     if not found:
         raise document.broken("no authorizers: kube-apiserver does not start so", "authorizers")
     return tuple(found), ()
+
+
+def _webhook(document: Document, *at: str | int) -> AccessWebhook:
+    document.mapping(*at)
+    document.mapping(*at, "connectionInfo")
+    policy = document.setting(*at, "failurePolicy")
+    if policy is None:
+        raise document.broken("no failurePolicy: kube-apiserver does not start so", *at)
+    conditions = []
+    for index, _ in enumerate(document.sequence(*at, "matchConditions")):
+        here = (*at, "matchConditions", index)
+        document.mapping(*here)
+        found = document.setting(*here, "expression")
+        if found is None:
+            raise document.broken("a condition without an expression", *here)
+        conditions.append(found)
+    kubeconfig = document.setting(*at, "connectionInfo", "kubeConfigFile")
+    return AccessWebhook(kubeconfig, policy, tuple(conditions))
 
 
 def read_authentication(text: str, path: str) -> tuple[Authentication, tuple[Unknown, ...]]:
@@ -200,25 +269,6 @@ def read_authentication(text: str, path: str) -> tuple[Authentication, tuple[Unk
     jwt, odd = read_jwt(document)
     source = Source(path, document.line("anonymous"), "AuthenticationConfiguration")
     return Authentication(enabled, tuple(paths), source, jwt), odd
-
-
-def digest_of(token: str) -> str:
-    """Return the digest by which two copies of a token are known to be equal.
-
-    Parameters
-    ----------
-    token : str
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> digest_of("a") == digest_of("a"), digest_of("a") == digest_of("b")
-    (True, False)
-    """
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def read_tokens(text: str, path: str) -> tuple[tuple[StaticToken, ...], tuple[Unknown, ...]]:

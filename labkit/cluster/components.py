@@ -40,7 +40,9 @@ KUBELET_PATHS = frozenset(
     ["authentication.x509.clientCAFile", "staticPodPath", "tlsCertFile", "tlsPrivateKeyFile"]
 )
 #: Words of a command line that are no flags: what the program is to do.
-COMMANDS = frozenset({("containerd", "config"), ("canaille", "run")})
+COMMANDS = frozenset({("containerd", "config"), ("canaille", "run"), ("opa", "run")})
+#: Programs whose arguments name files that they serve or evaluate.
+TAKES_FILES = frozenset({"opa"})
 #: The types of flags of which the last counts, and not all.
 ONE_VALUE = frozenset({"bool", "duration", "float", "int", "int32", "string", "uint"})
 
@@ -80,7 +82,8 @@ def _component(
     flags, rest, odd = parse_flags(kind, command.arguments, source.path)
     unknowns += odd
     for word in rest:
-        if (kind, word.text) not in COMMANDS:
+        files = kind in TAKES_FILES and word.text.startswith("/")
+        if (kind, word.text) not in COMMANDS and not files:
             why = f"not a flag; labkit does not know how {kind} treats it"
             unknowns.append(Unknown(source.path, word.line, word.text, why))
     if kind == "kube-proxy":

@@ -12,7 +12,7 @@ __all__ = [
     "FILES_OF_FLAGS",
     "KUBELET_FLAGS",
     "KUBELET_FLAG_DEFAULTS",
-    "PROVIDERS",
+    "OTHER_IMAGES",
     "PROXY_FLAGS",
     "REFERENCES",
 ]
@@ -31,6 +31,7 @@ REFERENCES = {
     "dockerd": "https://docs.docker.com/reference/cli/dockerd/",
     "containerd": "https://github.com/containerd/containerd/blob/main/docs/man/containerd-config.toml.5.md",
     "canaille": "https://canaille.readthedocs.io/en/latest/references/configuration.html",
+    "opa": "https://www.openpolicyagent.org/docs/cli#run",
 }
 
 DEFAULTS: dict[str, dict[str, str]] = {
@@ -45,6 +46,8 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "authentication-config": "",
         "client-ca-file": "",
         "token-auth-file": "",
+        "authentication-token-webhook-config-file": "",
+        "authorization-webhook-config-file": "",
         "etcd-servers": "",
         "etcd-cafile": "",
         "etcd-certfile": "",
@@ -176,10 +179,18 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "enable-registration": "false",
         "permissions": "edit_self,use_oidc,manage_own_groups",
     },
+    "opa": {
+        "addr": "localhost:8181",
+        "tls-cert-file": "",
+        "tls-ca-cert-file": "",
+        "min-tls-version": "1.2",
+        "authentication": "off",
+        "authorization": "off",
+    },
 }
 
-#: OpenID providers: programs of an image of their own, whose settings come from a file.
-PROVIDERS = frozenset({"canaille"})
+#: Programs that the node image lacks: `make flags` does not write their tables.
+OTHER_IMAGES = frozenset({"canaille", "opa"})
 
 # The kubelet's flags that set a key of its configuration; a flag wins over the file.
 KUBELET_FLAGS = {

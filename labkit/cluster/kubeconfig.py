@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from labkit.cluster.apiserver_files import digest_of
+from labkit.cluster.digests import digest_of
 from labkit.cluster.syntax.source import Setting, Source, Unknown, broken, is_true
 from labkit.cluster.syntax.yamldoc import Document, read_one
 
@@ -88,7 +88,7 @@ class KubeConfig:
     certificate_data : bytes
         An inline certificate as PEM text.
     token_digest : str
-        The digest of an inline token, see :func:`labkit.cluster.apiserver_files.digest_of`.
+        The digest of an inline token, see :func:`labkit.cluster.digests.digest_of`.
     account : str
         The service account whose token it is: "system:serviceaccount:NAMESPACE:NAME".
     unknowns : tuple of Unknown

@@ -49,6 +49,8 @@ IMAGES = {
         Image("node", "node image", ("system", "kubernetes", "runtime"), starts_machines=True),
         # not a part of the node image: only labs with an OpenID provider need it
         Image("provider", "OpenID provider", ("base", "node"), starts_machines=True),
+        # and this one only labs whose apiserver asks webhooks
+        Image("reviewer", "compile Open Policy Agent", ("go", "node"), starts_machines=True),
     )
 }
 

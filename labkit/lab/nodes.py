@@ -74,6 +74,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "worker": (4 * GIB, 8192),
     "attacker": (2 * GIB, 1024),
     "provider": (1 * GIB, 1024),
+    "reviewer": (1 * GIB, 1024),
 }
 #: The limits of a machine of another role.
 OTHER_LIMITS = (4 * GIB, 8192)
@@ -105,7 +106,7 @@ VOLUMES = {
 }
 
 #: The image of the recipe that the machines of a role are made of, where it is not the node image.
-OWN_IMAGES = {"provider": "provider"}
+OWN_IMAGES = {"provider": "provider", "reviewer": "reviewer"}
 
 
 def images_of(env: Environment) -> list[str]:

@@ -35,6 +35,10 @@ DATA = {
 
 #: What an apiserver takes from an OpenID provider, and believes.
 SIGNING_KEYS = ("signing keys",)
+#: What an apiserver exchanges with a webhook, by what it asks.
+REVIEWS = {"tokens": ("bearer tokens", "identities"), "access": ("requests", "decisions")}
+#: From the strongest authentication of a server to the weakest.
+TRUST = ("closed", "local", "verified", "unknown", "unverified", "none")
 
 
 def _missing(places: Endpoints, kind: str, url: Setting, here: str) -> Listener:
@@ -150,6 +154,36 @@ def _apiserver_to_providers(places: Endpoints, it: Component) -> Iterator[Channe
             detail = f"by {what}" if what.startswith("/") else "by a certificate in the file"
             trust = Claim("verified", detail, provider.authority.source)
         yield _call(places, it.id, it.node, url, "canaille", trust, None, SIGNING_KEYS)
+
+
+def _apiserver_to_reviewers(places: Endpoints, it: Component) -> Iterator[Channel]:
+    """Yield the channels on which an apiserver asks whose tokens are, and what callers may do."""
+    found = []
+    for webhook in places.env.apiserver_files.webhooks.get(it.id, ()):
+        config, data = webhook.config, REVIEWS[webhook.asks]
+        credential = credential_of(places.env, config)
+        _, host, _ = url_of(config.server)
+        machine = node_of(places.env, host, it.node)
+        known = any(one.kind == "opa" and one.node == machine for one in places.env.components)
+        channel = _call(
+            places,
+            it.id,
+            it.node,
+            config.server,
+            "opa" if known else "webhook",
+            _kubeconfig_trust(config),
+            credential.name if credential else None,
+            data,
+        )
+        if channel.server.startswith("webhook@") and config.server.value.startswith("http:"):
+            plain = Claim("none", "plain http", config.server.source)
+            channel = replace(channel, encryption=plain)
+        found.append(channel)
+    # of two that meet the same server, the channel is as weak as the weaker one
+    found.sort(key=lambda one: TRUST.index(one.server_authentication.value))
+    for one in found:
+        words = {word for other in found if other.id == one.id for word in other.data}
+        yield replace(one, data=tuple(sorted(words)))
 
 
 def _held(env: Environment, component: Component, *flags: str) -> str | None:
@@ -300,6 +334,7 @@ def find_channels(env: Environment) -> list[Channel]:
             flags = ("etcd-cafile", "etcd-certfile")
             result += _to_etcd(places, it, "etcd-servers", flags, ("all objects", "secrets"))
             result += _apiserver_to_providers(places, it)
+            result += _apiserver_to_reviewers(places, it)
     for it in env.components:
         if it.kind == "etcd":
             result += _etcd_peers(places, it)

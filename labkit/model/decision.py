@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from labkit.cluster.apiserver_files import Authorizer
+from labkit.cluster.apiserver_files import AccessWebhook, Authorizer
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.policies import AbacRule, Rbac, path_matches
-from labkit.cluster.syntax.source import Source
+from labkit.cluster.syntax.source import Setting, Source
 from labkit.cluster.versions import apiserver_versions
 from labkit.model.admission_hooks import objection
 from labkit.model.admission_plugins import unread_flags
@@ -23,6 +23,7 @@ from labkit.model.claims import Claim
 from labkit.model.features import features_of, versions_of
 from labkit.model.node_authorizer import node_allows
 from labkit.model.rules import Action, rule_allows
+from labkit.model.webhooks import is_asked
 
 __all__ = [
     "ALLOWED",
@@ -164,7 +165,18 @@ def authorizers(env: Environment, apiserver: Component) -> tuple[Authorizer, ...
     if (config and config.value) or unread_flags(apiserver, "authorization-mode"):
         return (Authorizer(UNREAD, apiserver.source),)
     modes = apiserver.values("authorization-mode")
-    return tuple(Authorizer(item.value, item.source) for item in modes)
+    webhook = _webhook_by_flags(apiserver)
+    return tuple(
+        Authorizer(item.value, item.source, webhook if item.value == "Webhook" else None)
+        for item in modes
+    )
+
+
+def _webhook_by_flags(apiserver: Component) -> AccessWebhook:
+    """Return the webhook authorizer of the old flags, which leave no choice without an answer."""
+    config = apiserver.setting("authorization-webhook-config-file")
+    # buildAuthorizationConfiguration in pkg/kubeapiserver/options/authorization.go
+    return AccessWebhook(config, Setting("NoOpinion", config.source))
 
 
 def decide(
@@ -173,6 +185,8 @@ def decide(
     caller: Caller,
     action: Action,
     labels: Mapping[str, str] | None = None,
+    *,
+    unanswered: bool = False,
 ) -> Decision:
     """Decide whether an apiserver carries out a caller's request: its authorizers, then admission.
 
@@ -187,6 +201,8 @@ def decide(
     action : Action
     labels : mapping, optional
         The labels of an object that is created; None if they are not known.
+    unanswered : bool
+        Whether no webhook authorizer answers: then its failure policy counts.
 
     Returns
     -------
@@ -207,12 +223,19 @@ def decide(
     >>> decide(env, apiserver, admin, EVERYTHING).value
     'allowed'
     """
-    found = authorize(env, apiserver, caller, action)
+    found = authorize(env, apiserver, caller, action, unanswered=unanswered)
     doubt = objection(env, apiserver, action, labels) if found.value == ALLOWED else None
     return found if doubt is None else Decision(UNKNOWN, doubt, caller.claim)
 
 
-def authorize(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Decision:
+def authorize(
+    env: Environment,
+    apiserver: Component,
+    caller: Caller,
+    action: Action,
+    *,
+    unanswered: bool = False,
+) -> Decision:
     """Decide what an apiserver's authorizers answer, as to a SubjectAccessReview.
 
     Parameters
@@ -221,6 +244,8 @@ def authorize(env: Environment, apiserver: Component, caller: Caller, action: Ac
     apiserver : labkit.cluster.Component
     caller : Caller
     action : Action
+    unanswered : bool
+        Whether no webhook authorizer answers.
 
     Returns
     -------
@@ -239,13 +264,15 @@ def authorize(env: Environment, apiserver: Component, caller: Caller, action: Ac
         value = DENIED if known else UNKNOWN
         claim = Claim(value, caller.claim.detail, caller.claim.source)
         return Decision(value, claim, caller.claim)
-    claim = _authorized(env, apiserver, caller, action)
+    claim = _authorized(env, apiserver, caller, action, unanswered=unanswered)
     if claim.value == ALLOWED and not known:
         claim = replace(claim, value=UNKNOWN, detail=f"{claim.detail}; {caller.claim.detail}")
     return Decision(claim.value, claim, caller.claim)
 
 
-def _authorized(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Claim:
+def _authorized(
+    env: Environment, apiserver: Component, caller: Caller, action: Action, *, unanswered: bool
+) -> Claim:
     modes = apiserver.setting("authorization-mode").source
     if MASTERS in caller.groups:
         # pkg/kubeapiserver/authorizer/reload.go lets this group through before any other
@@ -253,9 +280,12 @@ def _authorized(env: Environment, apiserver: Component, caller: Caller, action: 
     doubt: Claim | None = None
     denies: Claim | None = None
     for it in authorizers(env, apiserver):
-        found = _asked(env, apiserver, it, caller, action)
+        found = _asked(env, apiserver, it, caller, action, unanswered=unanswered)
         if found is None:
             continue
+        if found.value == DENIED:
+            # none after it is asked; one before it that cannot be read may have allowed it
+            return doubt or found
         if found.value == ALLOWED and denies is not None:
             # what cannot be read is asked first, and may deny it
             return replace(denies, detail=f"{denies.detail}, before {found.detail}")
@@ -268,7 +298,13 @@ def _authorized(env: Environment, apiserver: Component, caller: Caller, action: 
 
 
 def _asked(
-    env: Environment, apiserver: Component, it: Authorizer, caller: Caller, action: Action
+    env: Environment,
+    apiserver: Component,
+    it: Authorizer,
+    caller: Caller,
+    action: Action,
+    *,
+    unanswered: bool,
 ) -> Claim | None:
     """Return what one authorizer answers; None if it has no opinion."""
     if it.kind == "AlwaysAllow":
@@ -295,12 +331,33 @@ def _asked(
             return Claim(UNKNOWN, detail, it.source)
         return Claim(ALLOWED, f"Node: {action}", it.source) if found else None
     if it.kind == "Webhook":
-        return Claim(UNKNOWN, "a service outside the cluster decides", it.source)
+        return _webhook(it, caller, action, unanswered=unanswered)
     if it.kind == UNREAD:
         return Claim(UNKNOWN, "what decides on authorization could not be read", it.source)
     if it.kind == "AlwaysDeny":
         return None
     return Claim(UNKNOWN, f"no mode that labkit knows: {it.kind}", it.source)
+
+
+def _webhook(it: Authorizer, caller: Caller, action: Action, *, unanswered: bool) -> Claim | None:
+    """Return what a webhook authorizer answers, which nobody knows, or its failure policy."""
+    unknown = Claim(UNKNOWN, "a service outside the cluster decides", it.source)
+    if it.webhook is None:
+        return unknown
+    asked = is_asked(it.webhook.conditions, caller.groups, action)
+    if asked is False:
+        return None
+    if not unanswered:
+        return unknown
+    policy = it.webhook.failure_policy
+    if asked is not True:
+        detail = "labkit does not evaluate the condition on which a webhook is asked"
+        return None if policy.value == "NoOpinion" else Claim(UNKNOWN, detail, asked.source)
+    if policy.value == "Deny":
+        return Claim(DENIED, "failurePolicy Deny: a webhook that does not answer", policy.source)
+    if policy.value == "NoOpinion":
+        return None
+    return Claim(UNKNOWN, f"no failure policy that labkit knows: {policy.value}", policy.source)
 
 
 def _rbac(env: Environment, apiserver: Component, caller: Caller, action: Action) -> Claim | None:

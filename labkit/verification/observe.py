@@ -42,6 +42,8 @@ VERSION_ALERTS = (
 #: Servers that close the connection in place of an alert about the version: asyncio, of which
 #: Canaille's server is made, does not send it. TLS 1.3 proves that they live.
 WITHOUT_ALERT = frozenset({"canaille"})
+#: Servers that know a caller by their certificate, and refuse what they may not do with 401.
+REFUSES_WITH_401 = frozenset({"opa"})
 VERSIONS = {"TLSv1_1": "tls1.1", "TLSv1_2": "tls1.2", "TLSv1_3": "tls1.3"}
 HTTPS_ONLY = "HTTP request to an HTTPS server"
 
@@ -250,6 +252,8 @@ def _authorization(channel: Channel, results: Results) -> Observed:
     power = _needed(results.power, "request beyond the client's rights")
     if power.get("status") == 403:
         return Observed("enforced", "beyond its rights: 403 Forbidden", _control(results))
+    if channel.server_name in REFUSES_WITH_401 and power.get("status") == 401:
+        return Observed("enforced", "beyond its rights: 401 Unauthorized", _control(results))
     for words in ("permission denied", "user name is empty"):
         if words in power.get("stderr", ""):
             return Observed("enforced", f"beyond its rights: etcd {words}", _control(results))

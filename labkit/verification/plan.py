@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -388,13 +389,20 @@ def _errands(env: Environment, channel: Channel) -> list[list[str]]:
     if client_of(channel) == "kube-apiserver" and channel.server.startswith("kubelet@"):
         path = f"--raw=/api/v1/nodes/{node_of(channel.server)}/proxy/pods"
         return [[*KUBECTL, f"--kubeconfig={env.bootstrap_kubeconfig}", path]]
+    if channel.server.startswith("opa@"):
+        # of a token that it has not seen before, it asks the webhook
+        return [_with_token(env, channel, f"labkit-probe-{secrets.token_hex(8)}")]
     if channel.server.startswith("canaille@") and (provider := provider_of(env)):
         # a token that no known key signed makes it ask for the keys again
-        token = unsigned_token(provider)
-        port = env.component(channel.client).setting("secure-port").value
-        asked = ["curl", "-sk", "-m", "10", "-H", f"Authorization: Bearer {token}"]
-        return [[*asked, f"https://localhost:{port}/version"]]
+        return [_with_token(env, channel, unsigned_token(provider))]
     return []
+
+
+def _with_token(env: Environment, channel: Channel, token: str) -> list[str]:
+    """Return the command that shows a channel's client, an apiserver, a bearer token."""
+    port = env.component(channel.client).setting("secure-port").value
+    asked = ["curl", "-sk", "-m", "10", "-H", f"Authorization: Bearer {token}"]
+    return [*asked, f"https://localhost:{port}/version"]
 
 
 def unsigned_token(provider: Provider) -> str:

@@ -74,6 +74,18 @@ BIND = Question(
 NAMESPACES = Question("/api/v1/namespaces?limit=1")
 PODS = Question("/pods")
 HEALTHY, COUNTS = Question("/healthz"), Question("/metrics")
+REVIEW = Question(
+    "/v0/data/kubernetes/token",
+    "POST",
+    json.dumps(
+        {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": "labkit-unknown-token"},
+        }
+    ),
+)
+POLICIES = Question("/v1/policies")
 DISCOVERY = Question("/.well-known/openid-configuration")
 RANGE = Question(
     "/v3/kv/range",
@@ -121,6 +133,9 @@ def questions(channel: Channel) -> tuple[Question, Question, Question]:
         return PODS, PODS, PODS
     if server == "canaille":
         return DISCOVERY, Question("/oauth/userinfo"), Question("/users/")
+    if server == "opa":
+        # its operator names the paths of reviews; these are those of labkit's own environments
+        return REVIEW if client == "kube-apiserver" else POLICIES, POLICIES, POLICIES
     if server == "dockerd":
         return DOCKER_LIST, DOCKER_LIST, DOCKER_ROOT
     if server == "etcd" and channel.data == RAFT:

@@ -181,6 +181,7 @@ def test_rules_and_processes_are_removed(commands: Any, leaf: Leaf, tmp_path: Pa
         "key_pem": leaf.key.decode(),
         "wanted": WANTED,
         "answer": "",
+        "relays": True,
         "lead": ["sh", "-c", f"echo $$ >{lead}; exec sleep 60"],
         "seconds": 0.5,
     }
@@ -202,6 +203,7 @@ def test_rules_are_removed_on_sigterm(commands: Any, leaf: Leaf, tmp_path: Path)
         "key_pem": leaf.key.decode(),
         "wanted": WANTED,
         "answer": "",
+        "relays": True,
         "lead": ["sleep", "60"],
         "seconds": 60,
     }
@@ -221,3 +223,26 @@ def test_rules_are_removed_on_sigterm(commands: Any, leaf: Leaf, tmp_path: Path)
     assert [call.split()[4] for call in iptables.read_text().splitlines()] == ["-I"] * 4 + [
         "-D"
     ] * 4
+
+
+@pytest.mark.parametrize("answer", ["made up", ""])
+def test_plaintext_is_answered_or_left_without_an_answer(
+    server_context: ssl.SSLContext, answer: str
+) -> None:
+    fake = FakeServer(server_context, WANTED, answer, relays=False)
+    client, passed = socket.socketpair()
+    thread = threading.Thread(target=fake.quietly, args=(passed,))
+    thread.start()
+    with client:
+        client.settimeout(5)
+        client.sendall(b"POST /review HTTP/1.1\r\nContent-Length: 6\r\n\r\nto")
+        assert not fake.enough.wait(0.2), "the body is not complete"
+        client.sendall(b"kens")
+        got = b""
+        while piece := client.recv(4096):
+            got += piece
+    thread.join(60)
+    assert got.endswith(b"\r\n\r\nmade up") if answer else got == b""
+    asked = base64.b64decode(fake.seen[0]["plaintext"])
+    assert asked.endswith(b"\r\n\r\ntokens")
+    assert fake.enough.is_set()

@@ -211,7 +211,8 @@ def test_reach_says_what_a_cut_leaves(
 def test_control_list_and_show_print_controls() -> None:
     lines = labkit("control", "list", "--mode", "insecure").stdout.splitlines()
     assert len(lines) == len(controls.values())
-    assert {line.split()[1] for line in lines if line.startswith("-")} == {"oidc-prefix"}
+    of_profiles = {name for name, it in controls.items() if it.modes != ("insecure", "hardened")}
+    assert {line.split()[1] for line in lines if line.startswith("-")} == of_profiles
     assert all(line.startswith(("off", "-")) for line in lines)
     shown = labkit("control", "show", "kubelet-anonymous").stdout
     assert "The kubelet refuses anonymous callers" in shown

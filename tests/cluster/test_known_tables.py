@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from labkit.cluster.defaults import DEFAULTS, KUBELET_FLAG_DEFAULTS, KUBELET_FLAGS, PROVIDERS
+from labkit.cluster.defaults import DEFAULTS, KUBELET_FLAG_DEFAULTS, KUBELET_FLAGS, OTHER_IMAGES
 from labkit.cluster.known_flags import FOLDER, KnownFlag, flag_table, known_flags
 from labkit.cluster.known_keys import FOLDER as KEYS
 from labkit.cluster.known_keys import key_table, known_keys
@@ -29,8 +29,8 @@ from labkit.lab.flag_tables import (
 
 
 def test_every_component_has_a_table() -> None:
-    tables = {path.stem for path in FOLDER.glob("*.txt")} - {"other-versions"}
-    assert tables == set(HELP) == set(DEFAULTS) - PROVIDERS
+    tables = {path.stem for path in FOLDER.glob("*.txt")} - {"other-versions", "opa"}
+    assert tables == set(HELP) == set(DEFAULTS) - OTHER_IMAGES
 
 
 @pytest.mark.parametrize("kind", HELP)
@@ -141,7 +141,7 @@ UNLIKE = {
 }
 
 
-@pytest.mark.parametrize("kind", sorted(set(DEFAULTS) - PROVIDERS - {"kubelet"}))
+@pytest.mark.parametrize("kind", sorted(set(DEFAULTS) - OTHER_IMAGES - {"kubelet"}))
 def test_default_is_that_of_the_components_help(kind: str) -> None:
     table = flag_table(kind)
     for flag, value in DEFAULTS[kind].items():

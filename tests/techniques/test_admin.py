@@ -121,7 +121,7 @@ def test_client_whose_call_was_lost_calls_again(
 
 
 def test_client_that_never_calls_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interception, "_intercept_calls", lambda *_: ([], False))
+    monkeypatch.setattr(interception, "intercept_calls", lambda *_: ([], []))
     lab: Any = SimpleNamespace(environment=read_environment("hardened"), mode="hardened")
     target = interception.InterceptionTarget(
         "kube-apiserver@* -> kubelet@worker2:*", lambda _: None, "", "", str

@@ -119,13 +119,15 @@ def _environment(
     components = [with_readable_certificate(item, unknowns) for item in components]
     certificates = certificates_of(nodes, unknowns)
     found = with_names(nodes, components, certificates, unknowns)
+    named = read_apiserver_files(found, components, unknowns)
+    asked = named.webhook_configs
+    webhooks = [with_readable_certificate(config, unknowns) for config in asked]
     kubeconfigs = tuple(
         with_readable_certificate(config, unknowns)
-        for config in personal_kubeconfigs(found, components, unknowns)
+        for config in personal_kubeconfigs(found, components, asked, unknowns)
     )
     clients = [item.kubeconfig for item in components if item.kubeconfig]
-    named = read_apiserver_files(found, components, unknowns)
-    configs = [*clients, *kubeconfigs]
+    configs = [*clients, *webhooks, *kubeconfigs]
     credentials = read_credentials(found, Pki(), certificates, configs, components, named.tokens)
     pki, authorities = pki_of(found, certificates, components, unknowns)
     auth = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from labkit.cluster.apiserver_files import (
     ApiserverFiles,
+    ReviewWebhook,
     read_authentication,
     read_authorizers,
     read_tokens,
@@ -16,7 +17,7 @@ from labkit.cluster.certificates import Certificate, read_certificates
 from labkit.cluster.facts import Component, File, Node
 from labkit.cluster.kubeconfig import KubeConfig, looks_like_kubeconfig, read_kubeconfig
 from labkit.cluster.policies import RBAC_KINDS, Rbac, read_abac, read_encryption, read_rbac
-from labkit.cluster.syntax.source import Collected, Unknown, broken, decode, trying
+from labkit.cluster.syntax.source import Collected, Setting, Unknown, broken, decode, trying
 
 __all__ = ["certificates_of", "personal_kubeconfigs", "rbac_of", "read_apiserver_files"]
 
@@ -25,6 +26,11 @@ __all__ = ["certificates_of", "personal_kubeconfigs", "rbac_of", "read_apiserver
 MAY_BE_ABSENT = frozenset(
     ["authorization-config", "authentication-config", "audit-policy-file", "token-auth-file"]
 )
+#: The flags that name kubeconfigs of servers that an apiserver asks, and what it asks them about.
+WEBHOOKS = {
+    "authentication-token-webhook-config-file": "tokens",
+    "authorization-webhook-config-file": "access",
+}
 CERTIFICATES = (".crt", ".pem", ".cert", ".cer")
 #: Bytes of the largest kubeconfig; people name these files as they like.
 MOST_KUBECONFIG = 1_000_000
@@ -66,7 +72,10 @@ def certificates_of(
 
 
 def personal_kubeconfigs(
-    nodes: Iterable[Node], components: Iterable[Component], unknowns: list[Unknown]
+    nodes: Iterable[Node],
+    components: Iterable[Component],
+    webhooks: Iterable[KubeConfig],
+    unknowns: list[Unknown],
 ) -> Iterable[KubeConfig]:
     """Yield the kubeconfigs that no component uses: those of people.
 
@@ -76,6 +85,8 @@ def personal_kubeconfigs(
     ----------
     nodes : iterable of Node
     components : iterable of Component
+    webhooks : iterable of KubeConfig
+        Those by which apiservers find the servers that they ask.
     unknowns : list of Unknown
 
     Yields
@@ -92,6 +103,7 @@ def personal_kubeconfigs(
         for component in components
         if component.kubeconfig and component.kind != "kubectl-proxy"
     }
+    used |= {(it.node, it.path) for it in webhooks}
     for node in nodes:
         for path, file in sorted(node.files.items()):
             if (node.name, path) in used:
@@ -157,7 +169,38 @@ def read_apiserver_files(
                 if file is not None:
                     into[component.id], odd = read(file.read_text(), file.source)
                     unknowns += odd
+        webhooks = _webhooks(component, files[component.node], found, unknowns)
+        found.webhooks[component.id] = tuple(webhooks)
     return found
+
+
+def _webhooks(
+    component: Component, files: Mapping[str, File], found: ApiserverFiles, unknowns: list[Unknown]
+) -> Iterator[ReviewWebhook]:
+    """Yield the servers that an apiserver asks, by its flags and its AuthorizationConfiguration."""
+    named = [(asks, component.given(flag)) for flag, asks in WEBHOOKS.items()]
+    configured = (it.webhook for it in found.authorizers.get(component.id, ()) if it.webhook)
+    named += [("access", it.kubeconfig) for it in configured]
+    for asks, setting in named:
+        if setting is None or not setting.value:
+            continue
+        with trying(unknowns):
+            config = _webhook_config(component.node, files, setting, unknowns)
+            if config is not None:
+                yield ReviewWebhook(asks, config)
+
+
+def _webhook_config(
+    node: str, files: Mapping[str, File], setting: Setting, unknowns: list[Unknown]
+) -> KubeConfig | None:
+    file = files.get(setting.value)
+    if file is None:
+        source, why = setting.source, f"{node} has no such file: whom the apiserver asks"
+        unknowns.append(Unknown(source.path, source.line, source.text, f"{why} is not known"))
+        return None
+    config = read_kubeconfig(file.read_text(), file.source, machine_path=setting.value, node=node)
+    unknowns += config.unknowns
+    return config
 
 
 def rbac_of(manifests: Iterable[File], unknowns: list[Unknown]) -> Rbac:

@@ -47,10 +47,6 @@ NOT_INTERPRETED = {
     ): "removed in Kubernetes 1.19; an older apiserver takes its passwords",
     (
         "kube-apiserver",
-        "authorization-webhook-config-file",
-    ): "another service decides; not asked",
-    (
-        "kube-apiserver",
         "egress-selector-config-file",
     ): "may send calls through a proxy; not read",
     (

@@ -123,9 +123,8 @@ def predict(model: Model, target: EavesdropTarget) -> Prediction:
     """Predict whether the channel is encrypted, and whether its payload is."""
     found = model.open_channels(target.about)
     if not found:
-        return Prediction(
-            False, tuple(str(c.encryption) for c in model.closed_channels(target.about))
-        )
+        closed = tuple(str(c.encryption) for c in model.closed_channels(target.about))
+        return Prediction(False, closed or (f"the model has no channel {target.about}",))
     plain = any_of(*(holds(channel.encryption, "none") for channel in found))
     if plain.succeeds is False or target.payload is None:
         return plain

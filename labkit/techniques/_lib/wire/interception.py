@@ -3,7 +3,8 @@
 ARP poisoning brings the packets to the worker. A firewall rule redirects those for one server to
 the attacker's process, which has a certificate of an unknown CA. The firewall does not redirect a
 connection that it saw before: it resets it, and the client opens a new one. Plaintext is
-forwarded to the real server. The rules and the process are removed at the end.
+forwarded to the real server, unless the attacker has an answer of their own. The rules and the
+process are removed at the end.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ from labkit.techniques._lib.wire.capture import LEAVES, neighbours, place_of, wa
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["ANSWER", "InterceptionTarget", "intercept", "technique"]
+__all__ = ["ANSWER", "InterceptionTarget", "intercept", "intercept_calls", "predict", "technique"]
 
 #: The comment of the firewall's rules of ``labkit.agents.fake_server``.
 RULES = "labkit-middle"
-#: The answer of the false server to a request over TLS.
+#: The answer of the false server, where none is made up for the client.
 ANSWER = b"labkit: this is not what you asked for\n"
 #: Seconds that the false server runs, that it may take to end, and that one call may take to reach
 #: it. A call over an old connection that is reset is lost, so the client is made to call again.
@@ -64,6 +65,10 @@ class InterceptionTarget:
         The kinds of traces that `call` leaves until it has undone them.
     machines : tuple of str
         Machines that not every lab has, and without which there is no such client or server.
+    answer : bytes
+        The body of the false server's answer; empty to end each connection without one.
+    relays : bool
+        Whether plaintext is forwarded to the real server, and only TLS is answered.
     """
 
     about: str
@@ -73,15 +78,16 @@ class InterceptionTarget:
     positive_control: Callable[[Lab], str] = field(repr=False)
     leaves: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
+    answer: bytes = field(default=ANSWER, repr=False)
+    relays: bool = True
 
 
-def predict(model: Model, target: InterceptionTarget) -> Prediction:
-    """Predict whether the client verifies its server's certificate."""
-    found = model.open_channels(target.about)
+def predict(model: Model, about: str) -> Prediction:
+    """Predict whether the client of some channels verifies its server's certificate."""
+    found = model.open_channels(about)
     if not found:
-        return Prediction(
-            False, tuple(str(c.encryption) for c in model.closed_channels(target.about))
-        )
+        closed = tuple(str(c.encryption) for c in model.closed_channels(about))
+        return Prediction(False, closed or (f"the model has no channel {about}",))
     return any_of(*(holds(it.server_authentication, "none", "unverified") for it in found))
 
 
@@ -96,7 +102,8 @@ def intercept(lab: Lab, foothold: Foothold, name: str, target: InterceptionTarge
         The client's answer is neither a request nor a TLS alert.
     """
     found = read_model(lab.environment).open_channels(target.about)
-    seen, believed_it = _intercept_calls(lab, foothold, found, target)
+    seen, said = intercept_calls(lab, foothold, found, target)
+    believed_it = any(answer and target.answer in answer for answer in said)
     channel = found[0]
     asked = [f"{channel.client} was led to the attacker's server"]
     for entry in seen:
@@ -126,10 +133,27 @@ def _succeeded(
     return Verdict(name, lab.mode, foothold, True, reason, tuple(evidence))
 
 
-def _intercept_calls(
+def intercept_calls(
     lab: Lab, foothold: Foothold, found: Sequence[Channel], target: InterceptionTarget
-) -> tuple[list[dict[str, str]], bool]:
-    """Start the false server, make the client call, and return what both saw."""
+) -> tuple[list[dict[str, str]], list[bytes | None]]:
+    """Start the false server, make the client call, and return what both saw.
+
+    Parameters
+    ----------
+    lab : Lab
+    foothold : Foothold
+    found : sequence of Channel
+        Channels of one client to one port.
+    target : InterceptionTarget
+
+    Returns
+    -------
+    seen : list of dict
+        What the client did: "plaintext" or "tls" with the bytes that it sent, in base64, or
+        "alert" with the TLS alert.
+    said : list of bytes or None
+        What the target's calls returned.
+    """
     here, stay = place_of(lab, foothold), STAY * lab.stretch()
     client = found[0].client_node
     servers = sorted({channel.server_node for channel in found})
@@ -147,7 +171,8 @@ def _intercept_calls(
         "servers": addresses,
         "port": found[0].port,
         "wanted": target.wanted,
-        "answer": ANSWER.decode(),
+        "answer": target.answer.decode(),
+        "relays": target.relays,
         "lead": agents.argv("arp_poison", *(word for it in addresses for word in (address, it))),
         "seconds": stay,
     }
@@ -163,7 +188,7 @@ def _intercept_calls(
             said.append(target.call(lab))
         output = future.result()
     seen: list[dict[str, str]] = json.loads(output.stdout)
-    return seen, any(answer and ANSWER in answer for answer in said)
+    return seen, said
 
 
 def technique(
@@ -178,7 +203,7 @@ def technique(
 
     def predict_technique(model: Model, foothold: Foothold) -> Prediction:
         """Predict whether the client verifies its server's certificate."""
-        return predict(model, target)
+        return predict(model, target.about)
 
     def execute_technique(lab: Lab, foothold: Foothold) -> Verdict:
         """Redirect the client to a false server, make it call, and see whether it sends a request.
