@@ -67,8 +67,9 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
 def _pods(answer: Answer) -> str:
     """Check that the answer names the pod shop/web and the secret that it uses."""
     try:
-        items = json.loads(answer.body)["items"]
-    except (ValueError, KeyError) as error:
+        # a kubelet that has just started has no list yet, and answers null
+        items = json.loads(answer.body)["items"] or []
+    except (ValueError, LookupError, TypeError) as error:
         raise ProbeError("the answer is not a kubelet's list of pods") from error
     for pod in items:
         about = pod["metadata"]
