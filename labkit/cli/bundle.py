@@ -31,7 +31,7 @@ def bundle(
         typer.Option(
             metavar="NAME",
             help="A further image to add, beside the node image: provider, for labs with an OpenID "
-            "provider; may be repeated.",
+            "provider, or reviewer, for labs with webhooks; may be repeated.",
         ),
     ] = None,
     docs: Annotated[

@@ -53,7 +53,8 @@ Image = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="The image: node, for every lab, or provider, for labs with an OpenID provider.",
+        help="node, for every lab; provider, for those with an OpenID provider; or reviewer, "
+        "for those with webhooks.",
         callback=known,
     ),
 ]
