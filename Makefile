@@ -120,6 +120,12 @@ matrix: $(STAMP) ## Fill the truth matrix in docs/ (needs make lab); continues a
 	@$(LABKIT) matrix --combinations 30 --json docs/combinations.json
 	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l "Matrix.read()" notebooks/*.ipynb)
 
+.PHONY: detection
+detection: $(STAMP) ## Fill the detection column in docs/, with each control flipped (needs make lab)
+	@for mode in insecure hardened; do \
+	  $(LABKIT) detect --mode $$mode --flips --json > docs/detection-$$mode.json || exit; \
+	done
+
 .PHONY: campaign
 campaign: SEED := 1
 campaign: MINUTES := 10

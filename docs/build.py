@@ -82,6 +82,7 @@ def lay_out(source: Path) -> None:
     """
     from pages import write_pages
 
+    from labkit.detection import Detection
     from labkit.matrix import Matrix
 
     shutil.rmtree(source, ignore_errors=True)
@@ -94,7 +95,9 @@ def lay_out(source: Path) -> None:
         )
     for document in (*ROOT.glob("*.md"), ROOT / "LICENSE"):
         shutil.copy(document, source / document.name)
-    write_pages(source / "docs", Matrix.read(ROOT / "docs" / "matrix.json"))
+    stored = sorted((ROOT / "docs").glob("detection-*.json"), reverse=True)
+    detection = Detection(cell for file in stored for cell in Detection.read(file).cells)
+    write_pages(source / "docs", Matrix.read(ROOT / "docs" / "matrix.json"), detection)
     matrix = source / "docs" / "matrix.md"
     matrix.write_text(COVER + matrix.read_text())
     (source / "README.md").rename(source / "index.md")

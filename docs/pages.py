@@ -22,6 +22,7 @@ from numpydoc.docscrape import NumpyDocString
 
 from labkit import controls, load_model, techniques
 from labkit.controls import Control
+from labkit.detection import Detection, DetectionCell
 from labkit.lab.running import RunningLab
 from labkit.matrix import Cell, Matrix
 from labkit.model import Model
@@ -55,7 +56,7 @@ NOT_IN_THE_MENU = "---\norphan: true\n---"
 Flips = dict[tuple[str, str], set[tuple[str, str]]]
 
 
-def write_pages(folder: Path, matrix: Matrix) -> None:
+def write_pages(folder: Path, matrix: Matrix, detection: Detection) -> None:
     """Write every generated page below a folder.
 
     Parameters
@@ -64,10 +65,16 @@ def write_pages(folder: Path, matrix: Matrix) -> None:
         The site's copy of ``docs/``.
     matrix : Matrix
         The truth matrix that the pages quote.
+    detection : Detection
+        The detection column that they quote.
     """
     flips = matrix.effects()
     for name, items, page in (
-        ("techniques", [*techniques.values()], lambda item: technique_page(item, matrix, flips)),
+        (
+            "techniques",
+            [*techniques.values()],
+            lambda item: technique_page(item, matrix, flips, detection),
+        ),
         ("controls", [*controls.values()], lambda item: control_page(item, matrix, flips)),
     ):
         place = folder / name
@@ -84,7 +91,7 @@ def write_pages(folder: Path, matrix: Matrix) -> None:
     (place / "index.md").write_text(_join("# Python API", "\n".join(lines), toctree))
 
 
-def technique_page(technique: Technique, matrix: Matrix, flips: Flips) -> str:
+def technique_page(technique: Technique, matrix: Matrix, flips: Flips, detection: Detection) -> str:
     """Return the page of one technique, in Markdown.
 
     Parameters
@@ -93,6 +100,7 @@ def technique_page(technique: Technique, matrix: Matrix, flips: Flips) -> str:
     matrix : Matrix
     flips : dict
         :meth:`labkit.matrix.Matrix.effects` of the matrix.
+    detection : Detection
 
     Returns
     -------
@@ -141,6 +149,8 @@ def technique_page(technique: Technique, matrix: Matrix, flips: Flips) -> str:
         "## Its row of the truth matrix",
         _count(rows),
         _table(("from", "mode", "observed", "why"), _merged(observed)),
+        "## Who would have seen it",
+        _seen_by([cell for cell in detection.cells if cell.technique == technique.name]),
         "## Classification and references",
         _table(
             ("scheme", "entries"),
@@ -313,6 +323,22 @@ def _stopped_by(technique: Technique, flips: Flips) -> str:
         "taken out of `hardened`: changes it from",
     )
     return _table(head, rows, escape=False)
+
+
+def _seen_by(cells: Sequence[DetectionCell]) -> str:
+    """Return which events were in the audit log, and which rules fired on them."""
+    if not cells:
+        return "The stored detection column does not have it (`make detection`)."
+    rows = []
+    for cell in cells:
+        flip = f", {cell.control} {cell.direction}" if cell.control else ""
+        events, rules = "; ".join(cell.events) or "none", ", ".join(cell.fires) or "none"
+        rows.append((cell.foothold, f"{cell.environment}{flip}", cell.outcome, events, rules))
+    return _join(
+        "In both modes, and with each control flipped that changes how it ends or what it leaves:",
+        _table(("from", "mode", "ends", "events in the audit log", "rules"), _merged(rows)),
+        "[How this was observed](../detection.md).",
+    )
 
 
 def _flip_effects(control: Control, flips: Flips) -> str:

@@ -41,6 +41,13 @@ def detect(
             "files copied from a cluster as well.",
         ),
     ] = False,
+    flips: Annotated[
+        bool,
+        typer.Option(
+            "--flips",
+            help="Then flip each control alone, and try again what is predicted to differ.",
+        ),
+    ] = False,
     rules: Annotated[
         Path | None,
         typer.Option(
@@ -57,10 +64,12 @@ def detect(
     With --rules, the rules that can never fire are named as well. Exit status: 0 if the audit log
     has the events that the model predicts, 1 if it differs, 2 if there is no result.
     """
-    from labkit import techniques
+    from labkit import controls, techniques
 
     chosen = [techniques[it] for it in dict.fromkeys(technique or techniques)]
     if predict:
+        if flips:
+            raise ConfigError("--flips needs a lab", hint=f"labkit detect --mode {mode} --flips")
         if rules is not None:
             _read(rules, quiet=False)
         _predict(mode, chosen, as_json=as_json, quiet=quiet)
@@ -74,10 +83,11 @@ def detect(
     def tell(line: str) -> None:
         say(f" • {line}", quiet=quiet)
 
-    found = run(lab, chosen, known, tell=tell)
+    found = run(lab, chosen, known, flipped=[*controls] if flips else (), tell=tell)
     typer.echo(found.to_json() if as_json else found.table())
     for cell in found.differences:
-        say(f"{cell.technique}, {cell.foothold}: {cell.verdict}: {cell.reason}")
+        where = f"{cell.control} {cell.direction}, " if cell.control else ""
+        say(f"{where}{cell.technique}, {cell.foothold}: {cell.verdict}: {cell.reason}")
     for rule in found.loud:
         say(f"fires on ordinary traffic: {rule}")
     say(found.summary(), quiet=quiet)

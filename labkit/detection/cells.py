@@ -6,22 +6,32 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from labkit.detection.observation import AGREE, DISAGREE, FOUND_OUT, UNPROBED
+from labkit.errors import ConfigError
 from labkit.tables import columns
 
 __all__ = ["Detection", "DetectionCell"]
 
-HEAD = ("technique", "foothold", "event predicted", "event seen", "rule fires", "ordinary traffic")
+HEAD = (
+    *("technique", "foothold", "flipped", "event predicted", "event seen", "rule fires"),
+    "ordinary traffic",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class DetectionCell:
-    """One technique from one foothold in one mode.
+    """One technique from one foothold, in one mode or with one control flipped.
 
     Attributes
     ----------
-    environment, foothold, technique : str
+    environment : str
+        The mode.
+    control, direction : str or None
+        The flipped control, and "on" or "off"; None for no flip.
+    foothold, technique : str
     outcome : {"succeeded", "refused", "unprobed"}
         How the attack ended.
     predicted : {"seen", "none", "unknown"}
@@ -42,13 +52,15 @@ class DetectionCell:
 
     Examples
     --------
-    >>> cell = DetectionCell("hardened", "inside a pod", "pod-token", "refused", "none", "none",
-    ...                      "agree", (), "", (), (), True)
+    >>> cell = DetectionCell("hardened", None, None, "inside a pod", "pod-token", "refused",
+    ...                      "none", "none", "agree", (), "", (), (), True)
     >>> cell.row[2:]
-    ('none', 'none', '-', '-')
+    ('', 'none', 'none', '-', '-')
     """
 
     environment: str
+    control: str | None
+    direction: str | None
     foothold: str
     technique: str
     outcome: str
@@ -72,7 +84,8 @@ class DetectionCell:
         elif not self.fires:
             silent = "-"
         seen = self.observed if self.verdict != DISAGREE else f"{self.observed} (differs)"
-        return self.technique, self.foothold, self.predicted, seen, fires, silent
+        flip = f"{self.control} {self.direction}" if self.control else ""
+        return self.technique, self.foothold, flip, self.predicted, seen, fires, silent
 
 
 class Detection:
@@ -93,6 +106,35 @@ class Detection:
     def __init__(self, cells: Iterable[DetectionCell], loud: Sequence[str] = ()) -> None:
         self.cells = tuple(cells)
         self.loud = tuple(loud)
+
+    @classmethod
+    def read(cls, path: Path) -> Detection:
+        """Read a file of :meth:`to_json`.
+
+        Parameters
+        ----------
+        path : Path
+
+        Returns
+        -------
+        Detection
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be read, or is something else.
+        """
+        try:
+            rows = [
+                {key: _frozen(value) for key, value in row.items()}
+                for row in json.loads(path.read_text())
+            ]
+            return cls(DetectionCell(**row) for row in rows)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"{path} holds no cells of labkit detect: {error}",
+                hint=f"labkit detect --mode hardened --json > {path}",
+            ) from error
 
     @property
     def differences(self) -> tuple[DetectionCell, ...]:
@@ -130,7 +172,10 @@ class Detection:
         -------
         str
         """
-        return columns(HEAD, [it.row for it in self.cells])
+        rows = [HEAD, *(it.row for it in self.cells)]
+        if not any(it.control for it in self.cells):
+            rows = [(*row[:2], *row[3:]) for row in rows]
+        return columns(rows[0], rows[1:])
 
     def to_json(self) -> str:
         """Return the cells as a JSON list, one cell on each line.
@@ -141,6 +186,10 @@ class Detection:
         """
         lines = (json.dumps(asdict(cell), ensure_ascii=False) for cell in self.cells)
         return "[\n" + ",\n".join(lines) + "\n]"
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _cells(count: int, plural: Sequence[str] = ("cell", "cells")) -> str:

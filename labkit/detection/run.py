@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from labkit.detection.audit_log import RawEvent, open_log
 from labkit.detection.cells import Detection, DetectionCell
 from labkit.detection.observation import Observation, observe, ordinary_traffic
+from labkit.detection.prediction import Foresight, foresee
 from labkit.lab import Lab
-from labkit.model import read_model
+from labkit.lab.traces import Trace, leaving, undertaking
+from labkit.matrix import Variant, variants
+from labkit.model import Foothold, Model, read_model
 from labkit.techniques import Technique
 
 if TYPE_CHECKING:
     from labkit.detection.sigma_rules import DetectionRule
 
-__all__ = ["detect"]
+__all__ = ["Place", "detect", "foreseen"]
 
+#: A technique, and one of its footholds.
+Place = tuple[Technique, Foothold]
 #: Seconds in which a lab is left alone, to record its ordinary traffic.
 IDLE_S = 30.0
 
@@ -26,6 +31,7 @@ def detect(
     known: Sequence[Technique],
     rules: Sequence[DetectionRule] = (),
     *,
+    flipped: Iterable[str] = (),
     idle: float = IDLE_S,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Detection:
@@ -41,6 +47,9 @@ def detect(
         They are run over the events of each technique, and over those of ordinary traffic: of the
         lab while nobody attacks it, and of all that was not the attack while the techniques ran,
         such as their preparation and their positive controls.
+    flipped : iterable of str
+        The names of controls, each flipped alone afterwards. Those techniques are tried again whose
+        ending or whose events are predicted to differ then.
     idle : float
         Seconds in which the lab is left alone.
     tell : callable
@@ -52,6 +61,8 @@ def detect(
 
     Raises
     ------
+    NoSuchName
+        There is no control of a name.
     LabkitError
         The lab is not up, or its audit events go where labkit does not read them.
     LabBusy
@@ -66,6 +77,7 @@ def detect(
     """
     with lab.exclusive("detect"):
         lab.recover()
+        plain, *flips = variants(lab.environment, flipped)
         model = read_model(lab.environment)
         log = open_log(lab, model)
         ordinary: list[RawEvent] = []
@@ -78,24 +90,95 @@ def detect(
             if not technique.why_not(lab.environment)
             for foothold in technique.footholds
         ]
-        found = []
-        for number, (technique, foothold) in enumerate(places, 1):
-            seen = observe(lab, model, log, technique, foothold)
-            ordinary += seen.ordinary
-            found.append(seen)
-            tell(f"{number}/{len(places)} {technique.name}, {foothold}: {seen.verdict}")
+        found = _observe(lab, model, plain, places, tell)
+        if flips:
+            found += _flip(lab, model, flips, places, tell)
+    ordinary += [event for _, seen in found for event in seen.ordinary]
     if rules:
         tell(f"{len(rules)} rules over {len(ordinary)} events of ordinary traffic")
     loud = _firing(rules, ordinary)
-    return Detection([_cell(lab.mode, it, rules, loud) for it in found], loud)
+    return Detection([_cell(*each, rules, loud) for each in found], loud)
+
+
+def foreseen(model: Model, place: Place) -> tuple[str, Foresight]:
+    """Return how a technique is predicted to end from a foothold, and which events it leaves.
+
+    Parameters
+    ----------
+    model : Model
+    place : tuple of Technique and Foothold
+
+    Returns
+    -------
+    word : str
+    foresight : Foresight
+
+    Examples
+    --------
+    >>> from labkit import techniques
+    >>> technique = techniques["pod-token"]
+    >>> word, found = foreseen(read_model("hardened"), (technique, technique.footholds[0]))
+    >>> word, found.word
+    ('refused', 'none')
+    """
+    technique, foothold = place
+    return technique.predict(model, foothold).word, foresee(model, technique, foothold)
+
+
+def _flip(
+    lab: Lab,
+    usual: Model,
+    flips: Sequence[Variant],
+    places: Sequence[Place],
+    tell: Callable[[str], None],
+) -> list[tuple[Variant, Observation]]:
+    """Flip one control after the other, and observe what the model predicts otherwise then."""
+    plain = lab.environment
+    before = {place: _differing(*foreseen(usual, place)) for place in places}
+    found = []
+    with undertaking("detect", ("configuration",)), leaving(lab, Trace("configuration", "edits")):
+        for variant in flips:
+            changed = variant.environment(plain)
+            model = read_model(changed)
+            others = [it for it in places if _differing(*foreseen(model, it)) != before[it]]
+            if not others:
+                tell(f"{variant}: every prediction is as without")
+                continue
+            lab.apply(changed.edits)
+            lab.wait()
+            found += _observe(lab, read_model(lab.environment), variant, others, tell)
+    lab.wait()
+    return found
+
+
+def _differing(word: str, foresight: Foresight) -> tuple[object, ...]:
+    return word, foresight.word, foresight.events, foresight.possible
+
+
+def _observe(
+    lab: Lab,
+    model: Model,
+    variant: Variant,
+    places: Sequence[Place],
+    tell: Callable[[str], None],
+) -> list[tuple[Variant, Observation]]:
+    log = open_log(lab, model)
+    found = []
+    for number, (technique, foothold) in enumerate(places, 1):
+        seen = observe(lab, model, log, technique, foothold)
+        found.append((variant, seen))
+        tell(f"{variant}: {number}/{len(places)} {technique.name}, {foothold}: {seen.verdict}")
+    return found
 
 
 def _cell(
-    mode: str, seen: Observation, rules: Sequence[DetectionRule], loud: Sequence[str]
+    variant: Variant, seen: Observation, rules: Sequence[DetectionRule], loud: Sequence[str]
 ) -> DetectionCell:
     fires = _firing(rules, seen.attack)
     return DetectionCell(
-        environment=mode,
+        environment=variant.mode,
+        control=variant.control,
+        direction=variant.direction,
         foothold=str(seen.foresight.foothold),
         technique=seen.foresight.technique,
         outcome=seen.outcome,

@@ -61,6 +61,18 @@ def test_events_and_rules_are_as_expected(lab_hardened: Any) -> None:
     assert {name for name in names if not is_field(name)} == set()
 
 
+def test_flipped_control_brings_an_attack_into_the_log(lab_hardened: Any) -> None:
+    known = [techniques["pod-token"], techniques["etcd-read"]]
+    found = detect(lab_hardened, known, flipped=["service-account-automount", "etcd-peer-cn"])
+    assert found.exit_code == 0
+    # without a token in the pod, nothing is asked; the other flip and technique change nothing
+    seen = {(it.technique, it.control): it.observed for it in found.cells}
+    assert seen.pop(("pod-token", "service-account-automount")) == "seen"
+    assert set(seen) == {("pod-token", None), ("etcd-read", None)}
+    assert set(seen.values()) == {"none"}
+    assert lab_hardened.drift() == []
+
+
 def test_policy_that_was_changed_by_hand_disagrees(lab_hardened: Any) -> None:
     text = lab_hardened.read_file("master", POLICY).decode()
     assert "verbs: [create, " in text

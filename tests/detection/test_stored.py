@@ -1,0 +1,64 @@
+"""The detection column stored with the docs: complete, agreeing, and equal to today's model."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+
+from labkit import read_environment, techniques
+from labkit.detection import Detection
+from labkit.detection.run import Place, foreseen
+from labkit.matrix import variants
+from labkit.model import Model, read_model
+
+DOCS = Path(__file__).parents[2] / "docs"
+MODES = ("insecure", "hardened")
+NEXT = "make lab, make detection"
+
+
+@functools.cache
+def stored(mode: str) -> Detection:
+    return Detection.read(DOCS / f"detection-{mode}.json")
+
+
+def places(mode: str) -> list[Place]:
+    env = read_environment(mode)
+    known = [it for it in techniques.values() if not it.why_not(env)]
+    return [(it, foothold) for it in known for foothold in it.footholds]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_cell_agrees_and_rules_were_run(mode: str) -> None:
+    found = stored(mode)
+    assert found.cells
+    assert found.differences == ()
+    assert all(cell.rules_run for cell in found.cells)
+    # a rule that fires on ordinary traffic, or not at all on what is seen, is not worth its name
+    assert [it.technique for it in found.cells if it.on_ordinary and mode == "hardened"] == []
+
+
+def differing(place: Place, model: Model) -> tuple[object, ...]:
+    word, found = foreseen(model, place)
+    return word, found.word, found.events, found.possible
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_column_is_what_the_model_predicts_today(mode: str) -> None:
+    plain = read_environment(mode)
+    usual = {place: differing(place, read_model(plain)) for place in places(mode)}
+    wanted = {}
+    for variant in variants(plain):
+        model = read_model(variant.environment(plain))
+        for place, before in usual.items():
+            now = differing(place, model)
+            if variant.control is None or now != before:
+                technique, foothold = place
+                key = (variant.control, variant.direction, technique.name, str(foothold))
+                wanted[key] = now[:2]
+    told = {
+        (it.control, it.direction, it.technique, it.foothold): (it.outcome, it.predicted)
+        for it in stored(mode).cells
+    }
+    assert told == wanted, NEXT
