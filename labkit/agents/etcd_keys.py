@@ -44,10 +44,12 @@ REWRITTEN = (
     *LEADS,
     b"/registry/ranges/",
     b"/coreos.com/network/subnets/",
-    # the apiserver adds to it what its flags name, and takes nothing away
-    # (pkg/controlplane/controller/clusterauthenticationtrust)
-    b"/registry/configmaps/kube-system/extension-apiserver-authentication",
 )
+#: Whom the servers of aggregated APIs believe: its certificates count. To the names beside them the
+#: apiserver adds those of its flags, and takes none away
+#: (pkg/controlplane/controller/clusterauthenticationtrust).
+TRUST = b"/registry/configmaps/kube-system/extension-apiserver-authentication"
+CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+")
 #: The start of a value that the apiserver encrypted, with the names of its provider and its key
 #: (k8s.io/apiserver/pkg/server/options/encryptionconfig).
 ENCRYPTED = re.compile(rb"k8s:enc:\w+:v\d:[^:\s]+:")
@@ -122,6 +124,9 @@ def shown(key: bytes, value: str) -> str:
     if key.startswith(b"/registry/secrets/"):
         start = ENCRYPTED.match(base64.b64decode(value))
         return f"encrypted: {start[0].decode()}" if start else "not encrypted"
+    if key == TRUST:
+        found = sorted(CERTIFICATE.findall(base64.b64decode(value)))
+        return hashlib.sha256(b"".join(found)).hexdigest()[:16]
     return hashlib.sha256(value.encode()).hexdigest()[:16]
 
 

@@ -181,6 +181,24 @@ def test_secret_counts_by_its_provider_and_key(
     assert (seen[0] == seen[1]) is is_same
 
 
+PEM = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "is_same"),
+    [
+        (b'k8s\x00["front-proxy-client"]\x12\x40' + PEM, True),
+        (b"k8s\x00[]\x12\x30" + PEM.replace(b"AAAA", b"BBBB"), False),
+        (b"k8s\x00[]\x12\x60" + PEM + PEM.replace(b"AAAA", b"BBBB"), False),
+        (b"k8s\x00[]", False),
+    ],
+)
+def test_trust_in_front_proxies_counts_by_its_certificates(after: bytes, is_same: bool) -> None:
+    key = etcd_keys.TRUST
+    before = encoded(b"k8s\x00[]\x12\x30" + PEM)
+    assert (etcd_keys.shown(key, encoded(after)) == etcd_keys.shown(key, before)) is is_same
+
+
 # -- users ------------------------------------------------------------------------------------
 
 USERS = {"root": ["root"], "flannel": ["flannel"]}
