@@ -130,6 +130,20 @@ def test_listed_file_that_was_not_copied_may_open_the_cluster(
         ("# ann ALL=(ALL) NOPASSWD: ALL", "none"),
         ("Defaults env_keep = ALL", "none"),
         ("root ALL=(ALL:ALL) ALL", "none"),
+        # the next ones are sudoers(5): lists, aliases, numbers, netgroups, other users, more lines
+        ("bob, ann ALL=(ALL) NOPASSWD: ALL", "known"),
+        ("User_Alias ADMINS = ann\nADMINS ALL=(ALL) NOPASSWD: ALL", "possible"),
+        ("#1000 ALL=(ALL) NOPASSWD: ALL", "possible"),
+        ("+admins ALL=(ALL) NOPASSWD: ALL", "possible"),
+        ("ALL, !ann ALL=(ALL) NOPASSWD: ALL", "possible"),
+        ("ann ALL=(www-data) NOPASSWD: ALL", "possible"),
+        ("ann \\\n  ALL=(ALL) NOPASSWD: ALL", "known"),
+        ("ann host1, host2 = (ALL) NOPASSWD: ALL", "possible"),
+        ("ann cp1=(ALL) NOPASSWD: ALL", "known"),
+        ("ann what is this", "possible"),
+        ("@include /opt/sudoers", "possible"),
+        ("#includedir /etc/sudoers.more", "possible"),
+        ("@includedir /etc", "none"),
     ],
 )
 def test_sudo_gives_root(tmp_path: Path, text: str, expected: str) -> None:

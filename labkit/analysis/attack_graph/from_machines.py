@@ -33,10 +33,16 @@ WRITTEN, CONNECTED = (*WRITABLE, *WRITABLE_OF_DISTRIBUTIONS), (*SOCKETS, *SOCKET
 SUDOERS, MORE_SUDOERS = "/etc/sudoers", "/etc/sudoers.d/"
 #: The groups to which distributions give everything, if their members type their password.
 SUDO_GROUPS = ("sudo", "wheel", "admin")
-#: sudoers(5): a user specification; an alias, a setting or an included file is no such line.
-SPECIFICATION = re.compile(r"(?P<who>%?[\w.-]+)\s+[^=\s]+\s*=\s*(?P<may>.+)")
-NO_SPECIFICATION = re.compile(r"Defaults|(?:User|Runas|Host|Cmnd|Cmd)_Alias|[@#]include|root\b")
-EVERYTHING = re.compile(r"(?:\([^)]*\)\s*)?NOPASSWD:\s*ALL$")
+#: sudoers(5): a user specification; settings, aliases and comments are no such lines. A number
+#: sign before a number is a user.
+SPECIFICATION = re.compile(
+    r"(?P<who>[^\s,=]+(?:\s*,\s*[^\s,=]+)*)\s+(?P<hosts>[^=]+)=\s*(?P<may>.+)"
+)
+NO_SPECIFICATION = re.compile(r"$|Defaults\b|(?:User|Runas|Host|Cmnd|Cmd)_Alias\b|#(?!\d|include)")
+INCLUDED = re.compile(r"[@#]include(?:dir)?\s+\"?(?P<path>[^\s\"]+)")
+#: The whole right to be root, without a password.
+EVERYTHING = re.compile(r"(?:\(\s*(?:ALL|root)\b[^)]*\)\s*)?NOPASSWD:\s*ALL$")
+USER, GROUP = re.compile(r"[a-z_][\w.-]*\$?"), re.compile(r"%[A-Za-z_][\w.-]*")
 
 
 def machine_steps(env: Environment) -> Iterator[Step]:
@@ -104,16 +110,26 @@ def _by_sudo(env: Environment, node: Node, users: tuple[str, ...]) -> Iterator[S
     for path, file in node.files.items():
         if path != SUDOERS and not path.startswith(MORE_SUDOERS):
             continue
-        for number, line in enumerate(file.read_text().splitlines(), start=1):
-            found = SPECIFICATION.match(line.strip())
-            if found is None or NO_SPECIFICATION.match(line.strip()):
+        for number, line in _lines(file.read_text()):
+            why = (f"{file.source}:{number} {line}",)
+            if included := INCLUDED.match(line):
+                place = included["path"]
+                if not any(f"{it}/".startswith(f"{place.rstrip('/')}/") for it in node.files):
+                    unknown = f"what {place} on {node.name} lets users do, which was not copied"
+                    yield Step("sudo", user, root, why, unknown=unknown)
                 continue
-            named = {_named(env, node, one, found["who"]) for one in users}
+            if NO_SPECIFICATION.match(line):
+                continue
+            found = SPECIFICATION.match(line)
+            named = {_named(env, node, one, found["who"]) if found else None for one in users}
             if named == {False}:
                 continue
-            may, why = found["may"].strip(), (f"{file.source}:{number} {line.strip()}",)
-            sure = True in named and EVERYTHING.match(may)
-            unknown = "" if sure else f"whether {found['who']} gets root by {may}"
+            may = found["may"].strip() if found else line
+            hosts = set(found["hosts"].replace(",", " ").split()) if found else set()
+            here = hosts in ({"ALL"}, {node.name})
+            sure = here and True in named and EVERYTHING.match(may)
+            who = found["who"] if found else "a user"
+            unknown = "" if sure else f"whether {who} gets root on {node.name} by {may}"
             yield Step("sudo", user, root, why, unknown=unknown)
     if SUDOERS in node.files:
         return
@@ -125,8 +141,38 @@ def _by_sudo(env: Environment, node: Node, users: tuple[str, ...]) -> Iterator[S
             yield Step("sudo", user, root, why, unknown=unknown)
 
 
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file of sudo with their numbers; a backslash joins two."""
+    joined, first = "", 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        joined, first = f"{joined}{line}", first or number
+        if joined.endswith("\\"):
+            joined = joined[:-1]
+            continue
+        yield first, joined.strip()
+        joined, first = "", 0
+    if joined:
+        yield first, joined.strip()
+
+
 def _named(env: Environment, node: Node, user: str, who: str) -> bool | None:
-    """Say whether a specification is for a user; None if it may be."""
-    if who.startswith("%"):
-        return is_member(env, node, user, who[1:])
-    return who in (user, "ALL") or not user
+    """Say whether a list of a specification is for a user; None if it may be.
+
+    An alias, a netgroup, a number and an exception are not followed.
+    """
+    answers = {_is(env, node, user, name.strip()) for name in who.split(",")}
+    if None in answers:
+        return None
+    return True in answers
+
+
+def _is(env: Environment, node: Node, user: str, name: str) -> bool | None:
+    if name == "ALL":
+        return True
+    if name == "root":
+        return False
+    if GROUP.fullmatch(name):
+        return is_member(env, node, user, name[1:]) if user else None
+    if not user or not USER.fullmatch(name):
+        return None
+    return name == user
