@@ -17,6 +17,7 @@ __all__ = ["is_asked"]
 ANY = "*"
 IN_GROUP = re.compile(r"""(['"])(?P<group>[^'"\\]*)\1 in request\.groups""")
 NOT_IN_GROUP = re.compile(rf"!\({IN_GROUP.pattern}\)")
+OTHER_OPERATORS = re.compile(r"\|\||\?")
 HAS_RESOURCE = "has(request.resourceAttributes)"
 IN_NAMESPACE = re.compile(
     r"""request\.resourceAttributes\.namespace == (['"])(?P<namespace>[^'"\\]*)\1"""
@@ -54,7 +55,8 @@ def is_asked(
     doubt: Setting | None = None
     for condition in conditions:
         parts = [_holds(it.strip(), groups, action) for it in condition.value.split("&&")]
-        if False in parts:
+        # beside an "or" a part that is false decides nothing
+        if False in parts and not OTHER_OPERATORS.search(condition.value):
             return False
         if None in parts:
             doubt = doubt or condition

@@ -187,6 +187,9 @@ def test_old_flags_leave_the_next_authorizer_to_decide() -> None:
         (["request.user.endsWith('x')", "'b' in request.groups"], False),
         (["request.user.endsWith('x')", "'a' in request.groups"], None),
         (["'a' in request.groups || 'b' in request.groups"], None),
+        # "and" binds tighter: the first group is enough
+        (["'a' in request.groups || 'a' in request.groups && 'b' in request.groups"], None),
+        (["'a' in request.groups ? true : true && 'b' in request.groups"], None),
     ],
 )
 def test_conditions_of_the_documentation_are_evaluated(
