@@ -26,7 +26,7 @@ from labkit.cluster import known_flags, known_keys
 from labkit.cluster.known_flags import KnownFlag
 from labkit.errors import LabError
 from labkit.lab.engine import connect
-from labkit.lab.images import ensure_node_image
+from labkit.lab.images import ensure_image
 from labkit.lab.progress import make_reporter
 
 __all__ = ["HELP", "KINDS", "ask_flags", "ask_keys", "parse_help", "programs", "unknown_to"]
@@ -154,7 +154,7 @@ def programs() -> Iterator[Container]:
         The node image is missing, and cannot be built here.
     """
     client = connect()
-    image = ensure_node_image(client, make_reporter())
+    image = ensure_image(client, "node", make_reporter())
     container = client.containers.run(
         image,
         ["3600"],

@@ -25,7 +25,6 @@ from labkit.lab.progress import ProgressStep, Reporter
 
 __all__ = [
     "ensure_image",
-    "ensure_node_image",
     "find_node_image",
     "load",
     "node_image_tag",
@@ -75,37 +74,6 @@ def find_node_image(client: docker.DockerClient) -> str | None:
     """
     tag = node_image_tag()
     return tag if has_image(client, tag) else None
-
-
-def ensure_node_image(client: docker.DockerClient, report: Reporter) -> str:
-    """Build the node image if the engine does not have it.
-
-    Parameters
-    ----------
-    client : docker.DockerClient
-        The engine.
-    report : Reporter
-        Shows one step for each image.
-
-    Returns
-    -------
-    str
-        The tag.
-
-    Raises
-    ------
-    BuildFailed
-        A build failed; the evidence is the end of its log.
-    ImageError
-        The base image can be neither pulled nor bootstrapped here.
-
-    Examples
-    --------
-    >>> from labkit.lab.progress import make_reporter
-    >>> ensure_node_image(docker.from_env(), make_reporter())  # doctest: +SKIP
-    'labkit/node:0123456789ab'
-    """
-    return ensure_image(client, "node", report)
 
 
 def ensure_image(client: docker.DockerClient, name: str, report: Reporter) -> str:

@@ -29,7 +29,7 @@ from labkit.lab.fingerprint import (
     take_fingerprint,
 )
 from labkit.lab.health import ANSWER_S
-from labkit.lab.images import ensure_image, ensure_node_image
+from labkit.lab.images import ensure_image
 from labkit.lab.isolation import answering_host_addresses, close_bridge
 from labkit.lab.network import create_network, find_network, planned_addresses
 from labkit.lab.origin import is_made_from, made_from_others, may_be_of, origin
@@ -148,7 +148,7 @@ class Lab(RunningLab):
         if self.status().state == "ready":
             self.require_same_files()
             return Timings(time.monotonic() - began)
-        image = ensure_node_image(self.client, self.reporter)
+        image = ensure_image(self.client, "node", self.reporter)
         for name in nodes.images_of(self.environment):
             ensure_image(self.client, name, self.reporter)
         with self._exclusive("up", image):

@@ -279,14 +279,14 @@ def bring_up_labs(
     LabkitError
         A lab did not start.
     """
-    from labkit.lab.images import ensure_node_image
+    from labkit.lab.images import ensure_image
 
     stop = threading.Event()
     for lab in labs:
         lab.reporter = _Stoppable(lab.reporter, stop)
     if any(lab.status().state != "ready" for lab in labs):
         # here, so that the threads do not build the image at the same time
-        ensure_node_image(labs[0].client, reporter)
+        ensure_image(labs[0].client, "node", reporter)
     workers = max(1, at_once or len(labs))
     with postponed() as came, ThreadPoolExecutor(max_workers=workers) as pool:
         futures = [pool.submit(lab.up, retain=retain) for lab in labs]

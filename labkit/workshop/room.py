@@ -15,7 +15,7 @@ from labkit.errors import ConfigError, LabError
 from labkit.lab import Lab, Timings, removal
 from labkit.lab.capacity import Capacity, capacity_of
 from labkit.lab.doctor import GIB, PAIR
-from labkit.lab.images import ensure_node_image, find_node_image
+from labkit.lab.images import ensure_image, find_node_image
 from labkit.lab.light import full_form
 from labkit.lab.network import find_network
 from labkit.lab.nodes import find_labs
@@ -446,7 +446,7 @@ def open_room(
     require_capacity({it: left_for_labs(clients[it]) for it in missing}, missing, again)
     without_image = [it for it in missing if find_node_image(clients[it]) is None]
     for context in without_image:  # only its memory in total was known
-        ensure_node_image(clients[context], reporter)
+        ensure_image(clients[context], "node", reporter)
     if without_image:
         require_capacity({it: left_for_labs(clients[it]) for it in missing}, missing, again)
     if not there:

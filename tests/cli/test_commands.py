@@ -83,7 +83,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeLab]:
     FakeLab.fails.clear()
     FakeLab.output = OUTPUT
     monkeypatch.setattr("labkit.lab.Lab", FakeLab)
-    monkeypatch.setattr("labkit.lab.images.ensure_node_image", lambda *_: "labkit/node:0")
+    monkeypatch.setattr("labkit.lab.images.ensure_image", lambda *_: "labkit/node:0")
     monkeypatch.setattr("labkit.lab.removal.connect", lambda *_: None)
     monkeypatch.setattr("labkit.lab.removal.find_labs", lambda *_: [])
     monkeypatch.delenv("LABKIT_NAME", raising=False)

@@ -305,7 +305,7 @@ def test_failed_build_shows_the_end_of_its_log(state: Path) -> None:
     events = [{"stream": f"\x1b[91mline {n}\n\x1b[0m"} for n in range(50)]
     engine = BuildingEngine([*events, {"error": "exit code 1"}])
     with pytest.raises(BuildFailed) as caught:
-        images.ensure_node_image(engine, Silent())  # type: ignore[arg-type]
+        images.ensure_image(engine, "node", Silent())  # type: ignore[arg-type]
     log = state / f"build-node-{recipe_hash('node')}.log"
     assert caught.value.evidence == tuple(f"line {n}" for n in range(30, 50))
     assert str(log) in caught.value.hint
@@ -315,7 +315,7 @@ def test_failed_build_shows_the_end_of_its_log(state: Path) -> None:
 def test_only_what_is_missing_is_built(state: Path) -> None:
     engine = BuildingEngine([{"error": "stop here"}])
     with pytest.raises(BuildFailed):
-        images.ensure_node_image(engine, Silent())  # type: ignore[arg-type]
+        images.ensure_image(engine, "node", Silent())  # type: ignore[arg-type]
     assert [tag.split(":")[0] for tag in engine.built] == ["labkit/node"]
 
 

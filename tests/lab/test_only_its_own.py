@@ -435,7 +435,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # nothing of this engine gets well by itself
     monkeypatch.setattr(lab, "RECOVERY_S", 0)
     monkeypatch.setattr(health, "wait_until", lambda container, *_, **__: enter(container).run())
-    monkeypatch.setattr(lab, "ensure_node_image", lambda *_: "labkit/node:0")
+    monkeypatch.setattr(lab, "ensure_image", lambda *_: "labkit/node:0")
     monkeypatch.setattr(removal, "connect", lambda client=None: client or FakeEngine())
     monkeypatch.chdir(tmp_path)
 

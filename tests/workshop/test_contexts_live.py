@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 from labkit import attach, workshop
 from labkit.cli import app
 from labkit.lab.engine import connect
-from labkit.lab.images import ensure_node_image, find_node_image, node_image_tag
+from labkit.lab.images import ensure_image, find_node_image, node_image_tag
 from labkit.lab.nodes import find_labs
 from labkit.lab.progress import QuietReporter
 from labkit.workshop import exercises, session
@@ -63,7 +63,7 @@ def second_host() -> Iterator[str]:
     try:
         client = _answering(socket, engine, folder / "log")
         near = connect()
-        ensure_node_image(near, QuietReporter())
+        ensure_image(near, "node", QuietReporter())
         image = near.images.get(node_image_tag())
         with tempfile.TemporaryFile() as file:
             file.writelines(image.save(named=node_image_tag()))

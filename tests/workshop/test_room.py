@@ -323,7 +323,7 @@ def test_interrupt_leaves_labs_that_wait_for_their_turn_untouched(
 
     monkeypatch.setattr(parallel, "_wait_for", signal_comes)
     monkeypatch.setattr(parallel, "is_held", lambda _, name, mode: name in ups)
-    monkeypatch.setattr("labkit.lab.images.ensure_node_image", lambda *_: "")
+    monkeypatch.setattr("labkit.lab.images.ensure_image", lambda *_: "")
     monkeypatch.setattr("labkit.lab.nodes.find_nodes", lambda *_: [])
     with pytest.raises(KeyboardInterrupt):
         parallel.bring_up_labs(labs, reporter=QuietReporter(), at_once=2)
