@@ -14,7 +14,7 @@ from docker.models.networks import Network
 
 from labkit.cluster import Environment, Node
 from labkit.errors import EngineError, LabError, NameTaken
-from labkit.lab._recipe import recipe_tag
+from labkit.lab._recipe import IMAGES, recipe_tag
 from labkit.lab.engine import ALL_LABS, LABEL, LOCK, MODE, NODE, ROLE, is_of, lab_filter, labels
 from labkit.lab.machine import FileSpec, write_files
 from labkit.lab.origin import FOLDER, WORKSHOP, of_workshop, origin
@@ -105,8 +105,8 @@ VOLUMES = {
     "worker": ("/var/lib/containerd", "/var/lib/docker"),
 }
 
-#: The image of the recipe that the machines of a role are made of, where it is not the node image.
-OWN_IMAGES = {"provider": "provider", "reviewer": "reviewer"}
+#: The roles whose machines are made of an image of their own, which has the role's name.
+OWN_IMAGES = frozenset(name for name, it in IMAGES.items() if it.starts_machines) - {"node"}
 
 
 def images_of(env: Environment) -> list[str]:
@@ -126,7 +126,7 @@ def images_of(env: Environment) -> list[str]:
     >>> images_of(read_environment("insecure")), images_of(read_environment("oidc-insecure"))
     ([], ['provider'])
     """
-    return sorted({OWN_IMAGES[node.role] for node in env.nodes if node.role in OWN_IMAGES})
+    return sorted({node.role for node in env.nodes} & OWN_IMAGES)
 
 
 def container_name(name: str, mode: str, node: str) -> str:
@@ -206,7 +206,7 @@ def create_node(
     endpoint = api.create_endpoint_config(ipv4_address=addresses[node.name], aliases=[node.name])
     settings = OUTSIDER if node.role == "attacker" else MACHINE
     if node.role in OWN_IMAGES:
-        image = recipe_tag(OWN_IMAGES[node.role])
+        image = recipe_tag(node.role)
     memory, processes = LIMITS.get(node.role, OTHER_LIMITS)
     try:
         created = api.create_container(
