@@ -121,7 +121,7 @@ def _gather(
     about = {
         "pythons": pythons,
         "platform": sysconfig.get_platform(),
-        "images": {f"{name}.tar.gz": recipe_tag(name) for name in names},
+        "images": {name: recipe_tag(name) for name in names},
     }
     (folder / "bundle.json").write_text(json.dumps(about, indent=1) + "\n")
     (folder / "install.py").write_bytes(INSTALLER.read_bytes())

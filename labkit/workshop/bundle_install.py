@@ -68,8 +68,8 @@ def main(here: Path) -> None:
     options = ("--no-index", f"--find-links={wheels}", f"{labkit}[notebooks]")
     run("install the packages", (python_there, pip / "pip", "install", *options), again)
     program = environment / "bin" / "labkit"
-    for file, tag in about["images"].items():
-        load = (program, "image", "load", here / file)
+    for name, tag in about["images"].items():
+        load = (program, "image", "load", here / f"{name}.tar.gz")
         run(f"load the image {tag}", load, "  next: start Docker, then run this again")
     print(f"labkit is installed. Next:\n  {program} up\n  {program} verify")
     print(f"  {environment / 'bin' / 'jupyter'} lab {here / 'notebooks'}")

@@ -235,9 +235,9 @@ def _differences(file: Path) -> list[str]:
         if ours != theirs:
             old.append("labkit")
         images: dict[str, str] = json.loads(read("bundle.json"))["images"]
-        if missing := {"node.tar.gz", *images} - {it.removeprefix(f"{ROOT}/") for it in found}:
-            raise ConfigError(f"{file} holds no {min(missing)}")
-        for name, tag in images.items():
-            if tag != recipe_tag(name.removesuffix(".tar.gz")):
-                old.append(f"{name.removesuffix('.tar.gz')} image")
+        for name in dict.fromkeys(["node", *images]):
+            if f"{ROOT}/{name}.tar.gz" not in found:
+                raise ConfigError(f"{file} holds no {name} image")
+            if images.get(name) != recipe_tag(name):
+                old.append(f"{name} image")
     return old

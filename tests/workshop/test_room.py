@@ -662,7 +662,7 @@ def bundle(file: Path, *, image: str | None = None, notebook: bytes = b"", code:
     with zipfile.ZipFile(wheel, "w") as packed:
         for path in PACKAGE.rglob("*.py"):
             packed.writestr(f"labkit/{path.relative_to(PACKAGE)}", path.read_text() + code)
-    about = {"images": {"node.tar.gz": node_image_tag() if image is None else image}}
+    about = {"images": {"node": node_image_tag() if image is None else image}}
     files = {
         f"notebooks/{name}": data + notebook for name, data in participants_notebooks().items()
     }
