@@ -13,6 +13,8 @@ from pathlib import Path
 PROGRAMS = "usr/local"
 #: The folders whose files are compared; labkit's own records are in the last one.
 FOLDERS = ("etc", "root", "home", "tmp", PROGRAMS, "var/lib/labkit")
+#: What an OpenID provider keeps: a reset puts it back, a fingerprint reads what matters in it.
+PROVIDER = "var/lib/canaille"
 #: Docker mounts the first three, flanneld's unit writes the fourth, systemd the fifth. The others
 #: are labkit's own records; the secrets of an interrupted change are not among them.
 CHANGING = re.compile(

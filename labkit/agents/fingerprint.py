@@ -26,7 +26,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from labkit.agents._clean_files import CHANGING, FOLDERS, names
+from labkit.agents._clean_files import CHANGING, FOLDERS, PROVIDER, names
 
 Section = dict[str, str]
 #: The files elsewhere that are compared.
@@ -34,7 +34,7 @@ PATTERNS = ("run/labkit*", "run/systemd/system/*", "var/log/labkit*", "dev/shm/*
 #: The socket of the machine's own Docker Engine.
 ENGINE = "/run/docker.sock"
 #: The accounts of the machine's OpenID provider. Each login changes the file, but not these tables.
-ACCOUNTS = Path("/var/lib/canaille/canaille.sqlite")
+ACCOUNTS = Path(f"/{PROVIDER}/canaille.sqlite")
 PEOPLE = "SELECT user_name, password, lock_date FROM user"
 GROUPS = """
     SELECT "group".display_name, owner.user_name, group_concat(member.user_name, ' ')
