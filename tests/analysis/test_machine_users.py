@@ -143,13 +143,22 @@ def test_listed_file_that_was_not_copied_may_open_the_cluster(
         ("ann what is this", "possible"),
         ("@include /opt/sudoers", "possible"),
         ("#includedir /etc/sudoers.more", "possible"),
-        ("@includedir /etc", "none"),
+        # every file of the folder counts, and labkit reads those of sudoers.d alone
+        ("@includedir /etc", "possible"),
+        ("ann ALL=(ALL, !root) NOPASSWD: ALL", "possible"),
     ],
 )
 def test_sudo_gives_root(tmp_path: Path, text: str, expected: str) -> None:
     for number, name in enumerate(("etc/sudoers", "etc/sudoers.d/ops")):
         found = model(tmp_path / str(number), sudoers={name: f"Defaults env_reset\n{text}\n"})
         assert value(found, "root:cp1") == expected
+
+
+def test_folder_that_sudo_includes_is_read_if_it_was_copied(tmp_path: Path) -> None:
+    files = {"etc/sudoers": "@includedir /etc/sudoers.d\n"}
+    assert value(model(tmp_path / "c", sudoers=files), "root:cp1") == "possible"
+    files["etc/sudoers.d/README"] = "# nothing\n"
+    assert value(model(tmp_path / "d", sudoers=files), "root:cp1") == "none"
 
 
 def test_group_of_sudo_may_be_root_where_its_files_were_not_copied(tmp_path: Path) -> None:

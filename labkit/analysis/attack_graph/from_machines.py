@@ -41,7 +41,7 @@ SPECIFICATION = re.compile(
 NO_SPECIFICATION = re.compile(r"$|Defaults\b|(?:User|Runas|Host|Cmnd|Cmd)_Alias\b|#(?!\d|include)")
 INCLUDED = re.compile(r"[@#]include(?:dir)?\s+\"?(?P<path>[^\s\"]+)")
 #: The whole right to be root, without a password.
-EVERYTHING = re.compile(r"(?:\(\s*(?:ALL|root)\b[^)]*\)\s*)?NOPASSWD:\s*ALL$")
+EVERYTHING = re.compile(r"(?:\(\s*(?:ALL|root)\b[^)!]*\)\s*)?NOPASSWD:\s*ALL$")
 USER, GROUP = re.compile(r"[a-z_][\w.-]*\$?"), re.compile(r"%[A-Za-z_][\w.-]*")
 
 
@@ -114,8 +114,9 @@ def _by_sudo(env: Environment, node: Node, users: tuple[str, ...]) -> Iterator[S
             why = (f"{file.source}:{number} {line}",)
             if included := INCLUDED.match(line):
                 place = included["path"]
-                if not any(f"{it}/".startswith(f"{place.rstrip('/')}/") for it in node.files):
-                    unknown = f"what {place} on {node.name} lets users do, which was not copied"
+                read = f"{place.rstrip('/')}/" == MORE_SUDOERS
+                if not read or not any(it.startswith(MORE_SUDOERS) for it in node.files):
+                    unknown = f"what {place} on {node.name} lets users do, which was not read"
                     yield Step("sudo", user, root, why, unknown=unknown)
                 continue
             if NO_SPECIFICATION.match(line):
