@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from labkit.detection.audit_log import RawEvent, open_log
+from labkit.detection.audit_log import AuditLog, RawEvent, open_log
 from labkit.detection.cells import Detection, DetectionCell
 from labkit.detection.observation import Observation, observe, ordinary_traffic
-from labkit.detection.prediction import Foresight, foresee
+from labkit.detection.prediction import Event, foresee
 from labkit.lab import Lab
 from labkit.lab.traces import Trace, leaving, undertaking
 from labkit.matrix import Variant, variants
@@ -90,7 +90,7 @@ def detect(
             if not technique.why_not(lab.environment)
             for foothold in technique.footholds
         ]
-        found = _observe(lab, model, plain, places, tell)
+        found = _observe(lab, model, log, plain, places, tell)
         if flips:
             found += _flip(lab, model, flips, places, tell)
     ordinary += [event for _, seen in found for event in seen.ordinary]
@@ -100,8 +100,8 @@ def detect(
     return Detection([_cell(*each, rules, loud) for each in found], loud)
 
 
-def foreseen(model: Model, place: Place) -> tuple[str, Foresight]:
-    """Return how a technique is predicted to end from a foothold, and which events it leaves.
+def foreseen(model: Model, place: Place) -> tuple[str, str, frozenset[Event], frozenset[Event]]:
+    """Return what is predicted of a technique from a foothold, to compare it with a flip.
 
     Parameters
     ----------
@@ -110,19 +110,21 @@ def foreseen(model: Model, place: Place) -> tuple[str, Foresight]:
 
     Returns
     -------
-    word : str
-    foresight : Foresight
+    outcome : {"succeeded", "refused", "unknown"}
+    word : {"seen", "none", "unknown"}
+        Whether it leaves an event.
+    events, possible : frozenset of Event
 
     Examples
     --------
     >>> from labkit import techniques
     >>> technique = techniques["pod-token"]
-    >>> word, found = foreseen(read_model("hardened"), (technique, technique.footholds[0]))
-    >>> word, found.word
+    >>> foreseen(read_model("hardened"), (technique, technique.footholds[0]))[:2]
     ('refused', 'none')
     """
     technique, foothold = place
-    return technique.predict(model, foothold).word, foresee(model, technique, foothold)
+    found = foresee(model, technique, foothold)
+    return technique.predict(model, foothold).word, found.word, found.events, found.possible
 
 
 def _flip(
@@ -134,35 +136,31 @@ def _flip(
 ) -> list[tuple[Variant, Observation]]:
     """Flip one control after the other, and observe what the model predicts otherwise then."""
     plain = lab.environment
-    before = {place: _differing(*foreseen(usual, place)) for place in places}
+    before = {place: foreseen(usual, place) for place in places}
     found = []
     with undertaking("detect", ("configuration",)), leaving(lab, Trace("configuration", "edits")):
         for variant in flips:
             changed = variant.environment(plain)
             model = read_model(changed)
-            others = [it for it in places if _differing(*foreseen(model, it)) != before[it]]
+            others = [it for it in places if foreseen(model, it) != before[it]]
             if not others:
                 tell(f"{variant}: every prediction is as without")
                 continue
             lab.apply(changed.edits)
             lab.wait()
-            found += _observe(lab, read_model(lab.environment), variant, others, tell)
+            found += _observe(lab, model, open_log(lab, model), variant, others, tell)
     lab.wait()
     return found
-
-
-def _differing(word: str, foresight: Foresight) -> tuple[object, ...]:
-    return word, foresight.word, foresight.events, foresight.possible
 
 
 def _observe(
     lab: Lab,
     model: Model,
+    log: AuditLog,
     variant: Variant,
     places: Sequence[Place],
     tell: Callable[[str], None],
 ) -> list[tuple[Variant, Observation]]:
-    log = open_log(lab, model)
     found = []
     for number, (technique, foothold) in enumerate(places, 1):
         seen = observe(lab, model, log, technique, foothold)
