@@ -30,7 +30,7 @@ from labkit.techniques._lib.api.access import (
     identity,
 )
 from labkit.techniques._lib.api.webhooks import REVIEW
-from labkit.techniques._lib.machines.reach import answer, legitimate, request, run
+from labkit.techniques._lib.machines.reach import legitimate, request, request_as
 from labkit.techniques._lib.technique import (
     ADMIN,
     ROOT_ON_WORKER,
@@ -132,14 +132,8 @@ def _proxy_is_believed(lab: Lab) -> str:
     own = env.credential(PROXY, apiserver_of(env).node)
     if own is None:
         raise ProbeError(f"{lab.mode} has no certificate of its front proxy")
-    url = api_url(lab, IDENTITY)
-    argv = ["curl", "--silent", "--show-error", "--insecure", "--max-time", "10"]
-    argv += ["--write-out", "\n%{http_code}", "--cert", own.certificate, "--key", own.key]
-    argv += ["--header", f"X-Remote-User: {PERSON}", "--header", "Content-Type: application/json"]
-    body = json.dumps(REVIEW).encode()
-    output = run(lab, own.node, [*argv, "--data-binary", "@-", url], stdin=body)
-    content, _, status = output.stdout.rpartition(b"\n")
-    said = answer(output.exit_code, output.error, int(status or b"0"), content, url)
+    named, body = ("--header", f"X-Remote-User: {PERSON}"), json.dumps(REVIEW).encode()
+    said = request_as(lab, own, own.node, api_url(lab, IDENTITY), *named, body=body)
     if said.refusal or identity(said)[0] != PERSON:
         raise ProbeError(f"the front proxy is not believed: {said.refusal or identity(said)[0]}")
     return f"the front proxy itself names {PERSON}, and the apiserver believes it"

@@ -11,7 +11,7 @@ from labkit.errors import ProbeError
 from labkit.model import read_model
 from labkit.model.credentials import client_credential
 from labkit.techniques._lib.api.ask import url_of
-from labkit.techniques._lib.machines.reach import Answer, address_in_lab, answer, run
+from labkit.techniques._lib.machines.reach import Answer, request_as
 from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.technique import Prediction
 from labkit.techniques._lib.verdict import Verdict
@@ -36,7 +36,6 @@ CHANNEL = "kube-apiserver@* -> kubelet@worker1:*"
 DISABLED = "HTTP 405"
 #: Seconds for a restarted kubelet to learn about its pods.
 PATIENCE = 15.0
-OUTPUT = "\n%{http_code}"
 
 
 def kubelet_url(lab: Lab, path: str, channel: str = CHANNEL) -> str:
@@ -110,14 +109,8 @@ def as_apiserver(lab: Lab, method: str, path: str, pattern: str = CHANNEL) -> An
     if credential is None:
         raise ProbeError("the apiserver has no client certificate for the kubelets")
     url = kubelet_url(lab, path, pattern)
-    address_in_lab(lab, channel.server_node)
-    argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
-    argv += ["--max-time", f"{PATIENCE * lab.stretch():.0f}"]
-    argv += ["--cert", credential.certificate, "--key", credential.key, "--request", method]
-    node = channel.client_node
-    output = run(lab, node, [*argv, "--write-out", OUTPUT, url])
-    content, _, status = output.stdout.rpartition(b"\n")
-    found = answer(output.exit_code, output.error, int(status or b"0"), content, url)
+    node, options = channel.client_node, ("--request", method)
+    found = request_as(lab, credential, node, url, *options, seconds=PATIENCE)
     if found.refusal:
         raise ProbeError(
             f"positive control: the kubelet refuses the apiserver, too: {found.refusal}"

@@ -24,6 +24,7 @@ from labkit.techniques._lib.technique import (
 )
 
 if TYPE_CHECKING:
+    from labkit.cluster.facts import Credential
     from labkit.lab import Lab, Output
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "legitimate",
     "marked",
     "request",
+    "request_as",
     "run",
     "run_from",
 ]
@@ -354,6 +356,54 @@ def request(
         # curl always writes a status: without one, the engine lost the output
         if output.stdout and "reset by peer" not in output.error:
             break
+    content, _, status = output.stdout.rpartition(b"\n")
+    return answer(output.exit_code, output.error, int(status or b"0"), content, url)
+
+
+def request_as(
+    lab: Lab,
+    held: Credential,
+    node: str,
+    url: str,
+    *options: str,
+    body: bytes | None = None,
+    seconds: float = PATIENCE,
+) -> Answer:
+    """Send an HTTP request with a certificate, as root on the machine that has it.
+
+    Parameters
+    ----------
+    lab : Lab
+    held : Credential
+        A certificate with its key.
+    node : str
+        The machine.
+    url : str
+    *options : str
+        More options of curl.
+    body : bytes, optional
+        JSON; with it, the request is a POST.
+    seconds : float
+        The time for an answer on an idle machine.
+
+    Returns
+    -------
+    Answer
+
+    Raises
+    ------
+    ProbeTimeout
+        No answer came in time.
+    ProbeError
+        The host is not in the lab, or the result is neither an answer nor a known refusal.
+    """
+    address_in_lab(lab, urlsplit(url).hostname or "")
+    argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
+    argv += ["--max-time", f"{seconds * lab.stretch():.0f}", "--write-out", "\n%{http_code}"]
+    argv += ["--cert", held.certificate, "--key", held.key, *options]
+    if body is not None:
+        argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
+    output = run(lab, node, [*argv, url], stdin=body)
     content, _, status = output.stdout.rpartition(b"\n")
     return answer(output.exit_code, output.error, int(status or b"0"), content, url)
 
