@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Pki,
         PlannedCertificate,
     )
+    from labkit.cluster.cloud_keys import CloudKey
     from labkit.cluster.edits import Edit
     from labkit.cluster.kubeconfig import KubeConfig
     from labkit.cluster.policies import AbacRule, Encryption, EtcdAuth, EtcdPermission, Rbac
@@ -415,6 +416,8 @@ class Environment:
         The changes made to the files.
     complete : bool
         False if some files may not have been copied: an absent file then means nothing.
+    cloud_keys : tuple of CloudKey
+        The files that hold keys for a cloud.
 
     Examples
     --------
@@ -447,6 +450,7 @@ class Environment:
     unknowns: tuple[Unknown, ...]
     edits: tuple[Edit, ...] = ()
     complete: bool = True
+    cloud_keys: tuple[CloudKey, ...] = ()
 
     @cached_property
     def _manifests_read(self) -> tuple[tuple[Document, ...], ConfigError | None]:
