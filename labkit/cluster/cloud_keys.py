@@ -9,14 +9,13 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
-from labkit.cluster.facts import Component, File, Node
+from labkit.cluster.facts import CloudKey, Component, File, Node
 from labkit.cluster.syntax.source import Setting, Source, Unknown
 from labkit.cluster.syntax.yamldoc import as_text, read_one
 from labkit.errors import ConfigError
 
-__all__ = ["CloudKey", "read_cloud_keys"]
+__all__ = ["read_cloud_keys"]
 
 #: The flag that names the file of a cloud provider, of whichever component has one.
 FLAG = "cloud-config"
@@ -39,27 +38,6 @@ USERS = frozenset(
 )
 #: Bytes of the largest file of this kind.
 MOST = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class CloudKey:
-    """A file with a key for a cloud.
-
-    Attributes
-    ----------
-    node : str
-        The machine that it lies on.
-    path : str
-    user : str
-        Whom it makes its holder, as the file says; empty if it does not.
-    source : Source
-        The line of the secret, without the secret.
-    """
-
-    node: str
-    path: str
-    user: str
-    source: Source
 
 
 def read_cloud_keys(

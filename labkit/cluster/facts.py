@@ -25,13 +25,13 @@ if TYPE_CHECKING:
         Pki,
         PlannedCertificate,
     )
-    from labkit.cluster.cloud_keys import CloudKey
     from labkit.cluster.edits import Edit
     from labkit.cluster.kubeconfig import KubeConfig
     from labkit.cluster.policies import AbacRule, Encryption, EtcdAuth, EtcdPermission, Rbac
     from labkit.cluster.topology import SecretSpec
 
 __all__ = [
+    "CloudKey",
     "Component",
     "Credential",
     "DockerClient",
@@ -377,6 +377,27 @@ class DockerClient:
     host: Setting
     verify: Setting | None
     folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloudKey:
+    """A file with a key for a cloud.
+
+    Attributes
+    ----------
+    node : str
+        The machine that it lies on.
+    path : str
+    user : str
+        Whom it makes its holder, as the file says; empty if it does not.
+    source : Source
+        The line of the secret, without the secret.
+    """
+
+    node: str
+    path: str
+    user: str
+    source: Source
 
 
 @dataclass(frozen=True)
