@@ -89,8 +89,8 @@ SERVER = Server(
             gives=(),
             impact=3,
             gaps={
-                "client_authentication": Gap("metadata-v2", "cloud-metadata-role", DOCUMENTED),
-                "authorization": Gap("metadata-v2", "cloud-metadata-role", DOCUMENTED),
+                "client_authentication": Gap("metadata-tokens", "cloud-metadata-role", DOCUMENTED),
+                "authorization": Gap("metadata-tokens", "cloud-metadata-role", DOCUMENTED),
             },
             data=METADATA,
         ),

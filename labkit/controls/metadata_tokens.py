@@ -19,7 +19,7 @@ def holds(model: Model) -> bool:
 
 
 CONTROL = Control(
-    name="metadata-v2",
+    name="metadata-tokens",
     title="Metadata of version 2, with a hop limit of 1",
     why="Every pod is its machine to the cloud otherwise.",
     on=(Flag("cloud", UNIT, TOKENS, "required"), Flag("cloud", UNIT, LIMIT, "1")),
