@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from labkit import controls, techniques
+from labkit import agents, controls, techniques
+from labkit.cluster.edits import Flag
 from labkit.errors import ProbeError
 from labkit.lab import Lab
 from labkit.lab.progress import make_reporter
@@ -82,21 +83,24 @@ def test_stand_in_says_what_it_is(cloudy: Any) -> None:
 
 def test_metadata_of_another_cloud_is_never_asked(cloudy: Any) -> None:
     # without the lab's own way there, labkit sends nothing; and nobody else answers
-    def asked(argv: list[str]) -> str:
-        return str(cloudy.exec("worker1", argv, check=False).stdout.decode())
+    def answered() -> bool:
+        argv = ["curl", "-s", "-m", "3", f"http://{METADATA}/labkit-stand-in"]
+        in_pod = agents.argv("in_pod", "web", "1000")
+        found = [cloudy.exec("worker1", [*it, *argv], check=False).text for it in ((), in_pod)]
+        assert found[0] == found[1]
+        return "stand-in" in found[0]
 
-    reach = ["curl", "-s", "-m", "3", f"http://{METADATA}/labkit-stand-in"]
-    assert "stand-in" in asked(reach)
-    via = cloudy.addresses["cloud"]
+    assert answered()
     try:
         cloudy.exec("worker1", ["ip", "route", "del", f"{METADATA}/32"])
         for foothold in (POD, ROOT_ON_WORKER):
             with pytest.raises(ProbeError, match="does not lead into the lab"):
                 ask_metadata(cloudy, foothold, "/latest/meta-data/")
-        assert asked(reach) == ""
+        cloudy.exec("worker1", ["iptables", "-w", "-t", "nat", "-F", "METADATA"])
+        assert not answered()
     finally:
-        cloudy.exec("worker1", ["ip", "route", "add", f"{METADATA}/32", "via", via, "dev", "eth0"])
-    assert "stand-in" in asked(reach)
+        cloudy.exec("worker1", ["systemctl", "restart", "cloud-metadata"])
+    assert answered()
 
 
 @pytest.mark.parametrize("cloudy", MODES[:1], indirect=True)
@@ -110,6 +114,19 @@ def test_token_of_one_machine_is_none_of_another(cloudy: Any) -> None:
         argv = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", header]
         url = f"http://{METADATA}/latest/meta-data/instance-id"
         assert cloudy.exec("worker2", [*argv, url]).text == "401"
+    finally:
+        cloudy.apply(())
+
+
+@pytest.mark.parametrize("cloudy", MODES[1:], indirect=True)
+def test_hop_limit_and_not_the_token_keeps_pods_away(cloudy: Any) -> None:
+    technique = techniques["cloud-metadata-role"]
+    cloudy.apply([Flag("cloud", "cloud.service", "http-put-response-hop-limit", "2")])
+    try:
+        assert technique.predict(read_model(cloudy.environment), POD).succeeds
+        verdict = technique.run(cloudy)
+        assert verdict.succeeded
+        assert verdict.reason == "version 2: the token reaches a pod"
     finally:
         cloudy.apply(())
 
