@@ -23,8 +23,9 @@ FLAG = "cloud-config"
 USUAL = (
     *(f"/etc/kubernetes/{it}" for it in ("azure.json", "cloud-config", "cloud-credentials")),
     *(f"/etc/kubernetes/{it}" for it in ("cloud.conf", "cloud-config.conf", "cloud_config")),
-    "/root/.aws/credentials",
 )
+#: The file of AWS's programs in a home directory.
+OF_AWS = "/.aws/credentials"
 #: Names of what must stay secret, without case, "-" and "_": AWS, Azure, OpenStack, vSphere.
 SECRETS = frozenset(
     [
@@ -72,7 +73,8 @@ def read_cloud_keys(
     found: list[CloudKey] = []
     for node in nodes:
         flags = named.get(node.name, {})
-        for path in dict.fromkeys((*flags, *USUAL)):
+        of_aws = (path for path in sorted(node.files) if path.endswith(OF_AWS))
+        for path in dict.fromkeys((*flags, *USUAL, *of_aws)):
             file = node.files.get(path)
             if file is not None:
                 found += _keys(node.name, path, file, unknowns)

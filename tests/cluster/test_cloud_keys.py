@@ -54,7 +54,7 @@ def copied(folder: Path, path: str, text: str | None, flag: str = "", mode: str 
         ("/etc/kubernetes/cloud.conf", OPENSTACK, "kubernetes", 5),
         ("/etc/kubernetes/azure.json", AZURE, "app-1", None),
         ("/etc/kubernetes/cloud-config", VSPHERE, "kubernetes", 3),
-        ("/root/.aws/credentials", AWS, "AKIAEXAMPLE", 3),
+        ("/srv/backup/.aws/credentials", AWS, "AKIAEXAMPLE", 3),
     ],
 )
 def test_key_is_found_without_being_shown(
