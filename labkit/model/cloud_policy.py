@@ -22,6 +22,8 @@ KNOWN = frozenset({"Sid", "Effect", "Action", "Resource", "Condition"})
 #: The keys of conditions about a tag of the resource.
 TAG_KEYS = ("aws:ResourceTag/", "ec2:ResourceTag/")
 EQUALS = "StringEquals"
+#: How a variable of a policy begins: it stands for something of the request.
+VARIABLE = "${"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def _like(text: str, pattern: str) -> bool:
 
 
 def _about(pattern: str, resource: Resource | None) -> bool | None:
-    if pattern == "*" or "${" in pattern:
+    if pattern == "*" or VARIABLE in pattern:
         return True if pattern == "*" else None
     if resource is None:
         return False
@@ -158,7 +160,7 @@ def _met(conditions: Any, resource: Resource | None) -> bool | None:
             continue
         for key, values in wanted.items():
             prefix = next((it for it in TAG_KEYS if str(key).startswith(it)), "")
-            if not prefix:
+            if not prefix or any(VARIABLE in str(it) for it in _listed(values)):
                 doubt = True
             elif resource is None or (
                 resource.tags.get(str(key)[len(prefix) :]) not in [*map(str, _listed(values))]

@@ -68,6 +68,8 @@ DOUBTFUL = [
     [statement(Condition="{StringLike: {'aws:ResourceTag/team': 's*'}}")],
     [statement(Condition="{StringEquals: {'aws:RequestedRegion': us-east-1}}")],
     [statement(), statement("Deny", Condition="{Bool: {'aws:MultiFactorAuthPresent': 'false'}}")],
+    [statement(Condition="{StringEquals: {'aws:ResourceTag/team': '${aws:PrincipalTag/team}'}}")],
+    [statement(), statement("Deny", Resource="'arn:aws:ec2:*:*:volume/${aws:PrincipalTag/vol}'")],
     ["{Effect: Allow, NotAction: 'iam:*', Resource: '*'}"],
     ["{Effect: Allow, Action: 'ec2:*', NotResource: 'arn:aws:ec2:*:*:snapshot/*'}"],
 ]

@@ -75,13 +75,18 @@ def matches(patterns: Any, text: str, *, fold: bool = False) -> bool:
     return any(fnmatch.fnmatchcase(text, it) for it in found)
 
 
+def has_variable(value: Any) -> bool:
+    """Say whether a part of a policy has a variable, which stands for what is not known here."""
+    return any("${" in str(it) for it in listed(value))
+
+
 def met(conditions: Any, tags: Mapping[str, str]) -> bool | None:
     """Say whether a resource's tags meet the conditions of a statement; None if it is not known."""
     doubt = False
     for operator, wanted in conditions.items():
         for key, values in wanted.items():
             prefix = next((it for it in TAG_KEYS if key.startswith(it)), "")
-            if operator != "StringEquals" or not prefix:
+            if operator != "StringEquals" or not prefix or has_variable(values):
                 doubt = True
             elif tags.get(key[len(prefix) :]) not in map(str, listed(values)):
                 return False
@@ -92,9 +97,10 @@ def applies(statement: Any, action: str, resource: str, tags: Mapping[str, str])
     """Say whether a statement is about an action on a resource; None if it is not known."""
     if not {"Action", "Resource"} <= set(statement):
         return None
-    named = matches(statement["Action"], action, fold=True)
-    if not named or not matches(statement["Resource"], resource):
+    if not matches(statement["Action"], action, fold=True):
         return False
+    if not matches(statement["Resource"], resource):
+        return None if has_variable(statement["Resource"]) else False
     return met(statement.get("Condition") or {}, tags)
 
 
