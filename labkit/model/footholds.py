@@ -83,6 +83,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "enters-on": ("", "enters the pods on {}"),
     "debugs": ("debugs every pod", "debugs the pods of {}"),
     "cloud": ("", "has the identity of a machine at {}"),
+    "answers": ("", "answers for Service {}"),
     "ports": ("reaches the ports of every namespace", "reaches the ports of {}"),
 }
 PLACES = {Role.MASTER: "the master", Role.WORKER: "a worker", Role.ETCD: "an etcd machine"}

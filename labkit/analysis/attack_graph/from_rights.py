@@ -439,8 +439,8 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         rbac=Rbac(
             tuple(aggregated(roles)), tuple(bindings), env.rbac.missing & {"Role", "ClusterRole"}
         ),
-        # which pods and services there are, account_steps asks
-        lacking={kind: homes for kind, homes in found.lacking.items() if kind == "Secret"},
+        # which services there are, account_steps asks
+        lacking={kind: found.lacking[kind] for kind in ("Pod", "Secret") if kind in found.lacking},
         etcd_data=tuple(
             (it.node, folder)
             for it in env.components

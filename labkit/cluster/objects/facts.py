@@ -21,6 +21,7 @@ __all__ = [
     "UNREAD",
     "Account",
     "Admission",
+    "ApiExtension",
     "ClusterNode",
     "Container",
     "Dump",
@@ -395,6 +396,28 @@ class Admission:
         return tuple(it for it in self.hooks if it.plugin not in self.disabled)
 
 
+@dataclass(frozen=True, slots=True)
+class ApiExtension:
+    """A service that answers for the apiserver: for a group of the API, or to convert objects.
+
+    Attributes
+    ----------
+    name : str
+        The object in words: "APIService v1beta1.metrics.k8s.io".
+    group : str
+        The group of the API whose objects it gives or converts.
+    converts : bool
+        It is the webhook of a CustomResourceDefinition.
+    service : tuple of (str, str)
+        Its namespace and its name.
+    """
+
+    name: str
+    group: str
+    converts: bool
+    service: tuple[str, str]
+
+
 @dataclass(frozen=True)
 class Dump:
     """A cluster's objects.
@@ -429,6 +452,8 @@ class Dump:
     etcd_data : tuple of (str, str)
         Nodes with the folders in which etcd keeps its data; an empty folder for one that is not
         known.
+    extensions : tuple of ApiExtension
+        The services behind groups of the API and behind conversions.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
         on.
@@ -461,6 +486,7 @@ class Dump:
     open_ports: tuple[tuple[str, OpenPort], ...] = ()
     lacking: Mapping[str, frozenset[str]] = field(default_factory=dict)
     etcd_data: tuple[tuple[str, str], ...] = ()
+    extensions: tuple[ApiExtension, ...] = ()
     admission: Admission = field(default_factory=Admission)
 
     def may_lack(self, kind: str, namespace: str = "") -> bool:

@@ -17,9 +17,11 @@ from labkit.cluster.kinds import is_foreign
 from labkit.cluster.objects.access import is_dump, objects, without_refusals
 from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
 from labkit.cluster.objects.etcd_data import data_folders, is_etcd
+from labkit.cluster.objects.extensions import EXTENSIONS, extension_of
 from labkit.cluster.objects.facts import (
     Account,
     Admission,
+    ApiExtension,
     ClusterNode,
     Dump,
     Endpoint,
@@ -56,6 +58,7 @@ KINDS = {
     "ClusterRole": "the permissions in the cluster",
     "RoleBinding": "who has permissions in one namespace",
     "ClusterRoleBinding": "who has permissions in the cluster",
+    "APIService": "which pods answer for groups of the API",
 }
 #: The kinds of which every cluster has objects in kube-system: service accounts and, with RBAC, the
 #: roles and bindings of its components. One that has none of them there was read in part.
@@ -66,8 +69,9 @@ ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 DUMP_COMMAND = (
     "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
     "clusterrolebindings,services,endpointslices,networkpolicies,ingresses,deployments,daemonsets,"
-    "statefulsets,cronjobs,persistentvolumes,persistentvolumeclaims,"
-    "validatingwebhookconfigurations,mutatingwebhookconfigurations -A -o json"
+    "statefulsets,replicasets,replicationcontrollers,jobs,cronjobs,persistentvolumes,"
+    "persistentvolumeclaims,validatingwebhookconfigurations,mutatingwebhookconfigurations,"
+    "apiservices,customresourcedefinitions -A -o json"
 )
 #: Of nodes with the control plane or with etcd; the last two are those of RKE and of MicroK8s.
 CONTROL_PLANE_LABELS = (
@@ -101,7 +105,7 @@ FINISHED = frozenset({"Succeeded", "Failed"})
 BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
 #: The kinds of objects that are in no namespace, beside those of admission.
 IN_NO_NAMESPACE = frozenset(
-    ["ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume"]
+    ["ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume", *EXTENSIONS]
 )
 #: The kinds whose pods start later, or again. Those of a daemon set follow the nodes: it counts
 #: only where no pods were read.
@@ -231,6 +235,7 @@ class Builder:
         The templates of pods of workloads, by kind, namespace and name.
     hooks : list of (mapping, Source)
         Webhooks, policies and their bindings.
+    extensions : list of ApiExtension
     apiservers : list of Apiserver
         By their pods.
     other_policies : set of str
@@ -271,6 +276,7 @@ class Builder:
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
     templates: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
+    extensions: list[ApiExtension] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
     other_policies: set[str] = field(default_factory=set)
     open_ports: list[tuple[str, OpenPort]] = field(default_factory=list)
@@ -434,6 +440,7 @@ class Builder:
             open_ports=tuple(self.open_ports),
             lacking=lacking,
             etcd_data=tuple(self.etcd_data),
+            extensions=tuple(self.extensions),
             admission=Admission(
                 admission_hooks(self.hooks, self.kinds),
                 frozenset().union(*(it.disabled for it in self.apiservers)),
@@ -481,7 +488,7 @@ class Builder:
                     lost = [name for name in rule.names if (kind, name) not in names]
                     if lost and kind and kind not in self.kinds:
                         what = f"no pod of {kind} {', '.join(lost)} is in the dump"
-                        why = f"{what}: taken to be absent; add {resource} to the dump to be sure"
+                        why = f"{what}: not known whether there is one, which {resource} would say"
                         at = found.source
                         yield Unknown(at.path, None, at.text, why)
 
@@ -678,6 +685,12 @@ def _hook(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: S
     to.hooks.append(({**item, "kind": at.text.partition(" ")[0]}, at))
 
 
+def _extension(to: Builder, item: Mapping[str, Any], _: str, name: str, at: Source) -> None:
+    found = extension_of(item, at.text.partition(" ")[0], name)
+    if found is not None:
+        to.extensions.append(found)
+
+
 def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     rules = tuple(
         RbacRule(
@@ -731,4 +744,5 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "ClusterRoleBinding": _binding,
     **dict.fromkeys((*WORKLOADS.values(), "Job"), _workload),
     **dict.fromkeys(HOOK_KINDS, _hook),
+    **dict.fromkeys(EXTENSIONS, _extension),
 }

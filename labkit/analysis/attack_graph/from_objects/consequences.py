@@ -131,12 +131,16 @@ class Consequences:
 
     def _starts_pods(self, foothold: Foothold, namespace: str) -> None:
         cluster = self.cluster
+        admitted = cluster.new_pod(namespace)
+        # every level of Pod Security lets a new pod mount any secret whose name is known
+        why = (f"Namespace {namespace}" if namespace else "every namespace",)
+        secrets = [self.reads_secrets(namespace)]
+        self.builder.add("mount-secret", foothold, secrets, why, 2.0, admitted)
         if not namespace:
             homes = [self.starts_pods(home) for home in cluster.namespaces]
             self._spread("any-namespace", foothold, homes)
             return
         grants = [account(namespace, name) for name in cluster.accounts_of.get(namespace, ())]
-        why, admitted = (f"Namespace {namespace}",), cluster.new_pod(namespace)
         self.builder.add("pod-with-account", foothold, grants, why, unknown=admitted)
         if cluster.open(namespace):
             why, doubt = (cluster.level(namespace),), doubts(cluster.doubt(namespace), admitted)

@@ -37,16 +37,16 @@ def write_what_is_not_read(
         return
     add = consequences.builder.add
     homes = sorted(cluster.dump.lacking["Pod"])
-    why = (f"only pods of {', '.join(homes)} in the dump" if homes else "no Pod in the dump",)
+    why = (f"only pods of {', '.join(homes)} were read" if homes else "no Pod was read",)
     kinds = "pod-not-in-dump"
     for who in holders:
         if _of_pods(who):
-            unknown = f"whether a pod that is not in the dump {_having(who)}"
+            unknown = f"whether a pod that was not read {_having(who)}"
             add(kinds, POD, [who], why, 1.0, unknown)
     roots = [*map(consequences.on_node, cluster.nodes), NODE]
-    unknown = "whether a pod that is not in the dump gives root on its node"
+    unknown = "whether a pod that was not read gives root on its node"
     add(kinds, POD, roots, why, 1.0, unknown)
-    unknown = "whether a pod that is not in the dump is called from outside"
+    unknown = "whether a pod that was not read is called from outside"
     add("exploit-public-service", OUTSIDE, [POD], why, FLAW, unknown)
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "CHANGEABLE",
     "PERMISSIONS",
     "STARTING",
+    "WORKLOADS",
     "Grant",
     "Held",
     "allows",
@@ -232,16 +233,23 @@ def _change_workloads(it: Grant) -> None:
     if not it.names:
         _start_pods(it, "change-workload", 1.5)
         return
-    for home in homes_of_workloads(it):
-        it.step("change-workload", [it.consequences.starts_pods(home)], 1.5)
+    for home, unknown in homes_of_workloads(it).items():
+        it.step("change-workload", [it.consequences.starts_pods(home)], 1.5, unknown)
 
 
-def homes_of_workloads(it: Grant) -> list[str]:
-    """Return the namespaces, out of those of a grant, that have a workload of one of its names."""
+def homes_of_workloads(it: Grant) -> dict[str, str]:
+    """Return the namespaces, out of those of a grant, that have a workload of one of its names.
+
+    Each is with what has to be found out: a workload without pods is in no dump without its kind.
+    """
     cluster = it.consequences.cluster
     homes = [it.namespace] if it.namespace else list(cluster.namespaces)
     there, kind = cluster.dump.workloads, CHANGEABLE.get(it.held.resource, "")
-    return [h for h in homes if any((kind, h, name) in there for name in it.names)]
+    found = {h: "" for h in homes if any((kind, h, name) in there for name in it.names)}
+    if kind and kind not in cluster.dump.kinds:
+        unknown = f"whether there is a {kind} {', '.join(it.names)}: none is in the dump"
+        found = {home: found.get(home, unknown) for home in homes}
+    return found
 
 
 def _enter_pods(it: Grant, name: str, cost: float, unknown: str = "") -> None:
@@ -342,6 +350,18 @@ def _convert_objects(it: Grant) -> None:
     named = f" of {', '.join(it.names)}" if it.names else ""
     unknown = f"whether a controller does more than its caller may by what objects{named} ask"
     it.step("conversion-webhook", [it.consequences.admin()], 3.0, unknown)
+
+
+def _redirect_services(it: Grant) -> None:
+    """Add the steps of one who says which pods are behind services that the apiserver calls.
+
+    Slices of endpoints and pods have names of their own.
+    """
+    of_services = it.held.resource in (("", ""), ("", "services"), ("", "endpoints"))
+    for home, name in it.consequences.cluster.called:
+        if it.namespace in ("", home) and (not it.names or not of_services or name in it.names):
+            unknown = f"whether the apiserver takes the certificate of another server for {name}"
+            it.step("redirect-service", [Foothold("answers", f"{home}/{name}")], 2.0, unknown)
 
 
 def _map_cloud_users(it: Grant) -> None:
@@ -493,6 +513,13 @@ PERMISSIONS = (
         cluster_scoped=True,
     ),
     Permission("map users of a cloud", _core("configmaps"), (*CREATE, *CHANGE), _map_cloud_users),
+    Permission("change services", _core("services"), CHANGE, _redirect_services),
+    Permission(
+        "write endpoints",
+        (*_core("endpoints"), ("discovery.k8s.io", "endpointslices")),
+        (*CREATE, *CHANGE),
+        _redirect_services,
+    ),
     Permission("read node logs", _core("nodes/log"), ("get",), cluster_scoped=True),
     Permission("create volumes", _core("persistentvolumes"), CREATE, cluster_scoped=True),
     Permission("delete secrets", _core("secrets"), ("delete",)),

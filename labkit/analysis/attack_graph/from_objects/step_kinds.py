@@ -24,6 +24,7 @@ class StepKind(NamedTuple):
 
 STEP_KINDS = {
     "aggregated-apiserver": StepKind("T1557"),
+    "answer-for-service": StepKind(),
     "any-namespace": StepKind(),
     "any-request": StepKind(),
     "auto-approved-request": StepKind("T1649", "csr-self-approve"),
@@ -63,6 +64,7 @@ STEP_KINDS = {
     "load-kernel-module": StepKind("T1611"),
     "member-of-masters": StepKind(),
     "mount-from-container": StepKind("T1611"),
+    "mount-secret": StepKind("T1552.007"),
     "mounted-token": StepKind("T1528", "pod-token"),
     "mutating-policy": StepKind("T1610"),
     "mutating-webhook": StepKind("T1610"),
@@ -80,6 +82,7 @@ STEP_KINDS = {
     "raw-io": StepKind("T1611"),
     "read-host-path": StepKind("T1552.001"),
     "read-host-processes": StepKind("T1552.001"),
+    "redirect-service": StepKind("T1557"),
     "read-secrets": StepKind("T1552.007", "pod-token"),
     "relabel-namespace": StepKind("T1685"),
     "replace-image": StepKind("T1610"),
