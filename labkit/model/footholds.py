@@ -54,6 +54,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "calls": ("calls on the cluster network", ""),
     "local": ("", "calls on the loopback of {}"),
     "pod": ("inside a pod", "inside pod {}"),
+    "pods-of": ("", "inside the pods of {}"),
     "user": ("", "user on {}"),
     "root": ("", "root on {}"),
     "outside": ("outside the cluster", ""),

@@ -28,6 +28,7 @@ from labkit.model.secret_readers import ALL_AT_ONCE, BY_NAME
 __all__ = [
     "CHANGEABLE",
     "PERMISSIONS",
+    "RBAC",
     "STARTING",
     "WORKLOADS",
     "Grant",
