@@ -634,9 +634,27 @@ class Bindings:
                 doubt = doubts(self._doubt("", creating[0]), approved)
                 self._add("auto-approved-request", who, to.signs(True), why, 1.5, doubt)
         self._policies(who, have)
+        self._redirected_kubelets(who, have)
         for part in have.get("change nodes", ()):
             for node in self._nodes_with(who):
                 to.draws_pods(node, part.names, part.because, self._doubt("", part))
+
+    def _redirected_kubelets(self, who: Foothold, have: Mapping[str, list[Part]]) -> None:
+        """Write the steps of one who says where a node's kubelet is, and calls it by a proxy.
+
+        The apiserver sends the request, with its own certificate for kubelets, to any address and
+        port but loopback: to another kubelet, or to the apiserver itself.
+        """
+        to = self.consequences
+        certificate = "what the apiserver's certificate for kubelets may do at the apiserver itself"
+        for status in have.get("change node status", ()):
+            for proxy in have.get("proxy to nodes", ()):
+                if not any(_named(it, status) and _named(it, proxy) for it in self.cluster.nodes):
+                    continue
+                why, doubt = (*status.because, *proxy.because), self._doubt("", status, proxy)
+                self._add("redirect-kubelet", who, to.enters(""), why, 2.0, doubt)
+                unknown = doubts(doubt, certificate)
+                self._add("redirect-kubelet", who, to.admin(), why, 2.0, unknown)
 
     def _impersonated_nodes(self, users: Iterable[Part]) -> list[Foothold]:
         """Return the kubelets that one may be who gives themselves the group of nodes."""

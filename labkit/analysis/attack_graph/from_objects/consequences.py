@@ -15,6 +15,7 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     doubts,
     inside,
 )
+from labkit.analysis.attack_graph.from_objects.entry_points import FLAW
 from labkit.analysis.attack_graph.from_objects.escapes import (
     CONFIG,
     ETCD,
@@ -32,10 +33,12 @@ from labkit.model import Foothold
 from labkit.model.footholds import ADMIN, CALLS, NODE
 from labkit.model.rules import Action
 
-__all__ = ["EVERY_NAMESPACE", "MASTERS", "Consequences"]
+__all__ = ["BY_PORT", "EVERY_NAMESPACE", "MASTERS", "Consequences"]
 
 MASTERS = "system:masters"
 RESTRICTION = "CertificateSubjectRestriction"
+#: What has to be found out for one who reaches the ports of a pod to be inside it.
+BY_PORT = "whether what the pod serves lets a caller of its ports in"
 #: Stands for a namespace's name where something holds in each of them; no name has a space.
 EVERY_NAMESPACE = "every namespace"
 #: Kinds whose pods are made again elsewhere when a node's taint drives them out.
@@ -168,6 +171,21 @@ class Consequences:
                 self._spread("enter-pod", foothold, [inside(each) for each in pods])
             else:
                 homes = [self.enters(home) for home in self.cluster.pods_of]
+                self._spread("any-namespace", foothold, homes)
+
+        return self.builder.once(foothold, write)
+
+    def reaches_ports(self, namespace: str) -> Foothold:
+        """Return the foothold of reaching the ports of a namespace's pods, also on loopback."""
+        foothold = Foothold("ports", namespace)
+
+        def write() -> None:
+            if namespace:
+                pods = self.cluster.pods_of.get(namespace, ())
+                grants, why = [inside(each) for each in pods], (f"Namespace {namespace}",)
+                self.builder.add("exploit-port", foothold, grants, why, FLAW, BY_PORT)
+            else:
+                homes = [self.reaches_ports(home) for home in self.cluster.pods_of]
                 self._spread("any-namespace", foothold, homes)
 
         return self.builder.once(foothold, write)

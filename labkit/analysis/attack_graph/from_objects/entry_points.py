@@ -18,6 +18,7 @@ from labkit.cluster.syntax.values import keys_of, selects
 from labkit.model.footholds import OUTSIDE
 
 __all__ = [
+    "FLAW",
     "nodes_with_plugin",
     "pods_behind",
     "policies_for",

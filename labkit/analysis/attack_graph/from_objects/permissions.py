@@ -18,10 +18,16 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     doubts,
     inside,
 )
-from labkit.analysis.attack_graph.from_objects.consequences import MASTERS, Consequences
+from labkit.analysis.attack_graph.from_objects.consequences import (
+    BY_PORT,
+    MASTERS,
+    Consequences,
+)
+from labkit.analysis.attack_graph.from_objects.entry_points import FLAW, pods_behind
 from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
 from labkit.model.admission_hooks import operation_of
+from labkit.model.footholds import CALLS
 from labkit.model.rules import Action
 from labkit.model.secret_readers import ALL_AT_ONCE, BY_NAME
 
@@ -48,6 +54,8 @@ ADMISSION, AUTHENTICATION = "admissionregistration.k8s.io", "authentication.k8s.
 #: https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/ and KEP-5284
 CONSTRAINED_IMPERSONATION = (1, 35)
 CREATE, CHANGE = ("create",), ("update", "patch")
+#: The verbs of the methods of HTTP, which a proxy takes all.
+ANY_METHOD = ("get", "create", "update", "patch", "delete")
 #: The verbs whose requests name no object.
 #: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources
 NAMELESS = ("create", "deletecollection")
@@ -276,8 +284,51 @@ def _debug(it: Grant) -> None:
         it.step("debug-container", [it.consequences.debugs(it.namespace)])
 
 
-def _forward_ports(it: Grant) -> None:
-    it.step("port-forward", [Foothold("ports", it.namespace)])
+def _forward_ports(it: Grant, name: str) -> None:
+    """Add the steps of one who reaches ports through the apiserver, wherever they call it from.
+
+    A name of a request for a proxy may have a scheme and a port: ``https:web:8443``.
+    """
+    to = it.consequences
+    if name == "proxy":
+        it.step(name, [CALLS])
+    if not it.names:
+        it.step(name, [to.reaches_ports(it.namespace)])
+        return
+    cluster = to.cluster
+    names = [word[len(word) > 2] for word in (each.split(":") for each in it.names)]
+    if it.held.resource[1] == "services/proxy":
+        services = (
+            service
+            for (home, each), service in cluster.services.items()
+            if each in names and it.namespace in ("", home)
+        )
+        found = [pods for service in services for pods in pods_behind(cluster, service)]
+    else:
+        found = cluster.named(it.namespace, names)
+    it.step(name, map(inside, found), FLAW, BY_PORT)
+
+
+def _proxy_to_nodes(it: Grant) -> None:
+    it.step("proxy", [CALLS])
+
+
+def _send_tokens_to_kubelets(it: Grant) -> None:
+    """Add the steps of root on a node to the accounts of pods that call its kubelet.
+
+    What collects metrics sends its own token to each of them, so root on a node gets it.
+    """
+    to, cluster = it.consequences, it.consequences.cluster
+    _, _, home, name = (*str(it.who.where).split(":"), "", "", "", "")[:4]
+    if it.who not in (
+        account(each.namespace, each.account) for each in cluster.pods_of.get(home, ())
+    ):
+        return
+    nodes = [node for node in cluster.nodes if not it.names or node in it.names]
+    for node in nodes:
+        unknown = f"whether a pod of {home}/{name} calls the kubelet of {node} with its token"
+        root, why = Foothold("root", node), it.because
+        to.builder.add("kubelet-caller-token", root, [it.who], why, 2.0, unknown)
 
 
 def _call_kubelets(it: Grant) -> None:
@@ -422,7 +473,32 @@ PERMISSIONS = (
         "attach", _core("pods/attach"), ("create",), partial(_enter_pods, name="attach", cost=3.0)
     ),
     Permission("debug", _core("pods/ephemeralcontainers"), CHANGE, _debug),
-    Permission("forward", _core("pods/portforward"), ("create",), _forward_ports),
+    # a websocket begins with a GET
+    Permission(
+        "forward",
+        _core("pods/portforward"),
+        ("create", "get"),
+        partial(_forward_ports, name="port-forward"),
+    ),
+    Permission(
+        "proxy to ports",
+        _core("services/proxy", "pods/proxy"),
+        ANY_METHOD,
+        partial(_forward_ports, name="proxy"),
+    ),
+    # the apiserver sends its certificate for kubelets to whatever the status of a node names
+    Permission(
+        "proxy to nodes", _core("nodes/proxy"), ANY_METHOD, _proxy_to_nodes, cluster_scoped=True
+    ),
+    Permission("change node status", _core("nodes/status"), CHANGE, cluster_scoped=True),
+    Permission(
+        "call kubelets",
+        _core(*(f"nodes/{it}" for it in ("proxy", "metrics", "stats", "log", "pods", "configz"))),
+        ("get", "create"),
+        _send_tokens_to_kubelets,
+        cluster_scoped=True,
+        at_kubelet=True,
+    ),
     # a websocket begins with a GET: the kubelet takes "get" for enough to exec
     Permission(
         "kubelet",
