@@ -26,8 +26,8 @@ GROUPS = frozenset(
 #: The names of the kinds that labkit reads.
 KINDS = frozenset(
     [
-        *("APIService", "ClusterRole", "ClusterRoleBinding", "CronJob"),
-        *("CustomResourceDefinition", "DaemonSet", "Deployment"),
+        *("APIService", "ClusterRole", "ClusterRoleBinding", "ConfigMap"),
+        *("CronJob", "CustomResourceDefinition", "DaemonSet", "Deployment"),
         *("EndpointSlice", "Endpoints", "Ingress", "Job", "Namespace", "NetworkPolicy", "Node"),
         *("PersistentVolume", "PersistentVolumeClaim", "Pod", "ReplicaSet"),
         *("ReplicationController", "Role", "RoleBinding", "Secret", "Service", "ServiceAccount"),

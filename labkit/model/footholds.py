@@ -73,6 +73,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "binds": ("binds the roles of every namespace", "binds the roles of {}"),
     "joins": ("joins every cluster role binding", "joins the role bindings of {}"),
     "secret": ("", "reads secret {}"),
+    "config": ("", "reads ConfigMap {}"),
     "everything": ("", "everything in {}"),
     "tokens": ("requests tokens in every namespace", "requests tokens in {}"),
     "impersonates": ("impersonates accounts of every namespace", "impersonates accounts of {}"),

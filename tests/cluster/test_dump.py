@@ -167,7 +167,7 @@ def test_missing_kinds_and_roles_are_unknowns():
     unknowns = Builder("empty").finish().unknowns
     kinds = (
         "Node Namespace Pod ServiceAccount Secret Role ClusterRole RoleBinding ClusterRoleBinding "
-        "APIService"
+        "APIService ConfigMap"
     )
     assert [item.text for item in unknowns] == [f"no {kind} in the dump" for kind in kinds.split()]
     builder = Builder("d")

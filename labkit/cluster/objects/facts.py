@@ -34,6 +34,7 @@ __all__ = [
     "PodSpec",
     "SecretName",
     "Service",
+    "StoredSecret",
 ]
 
 
@@ -110,6 +111,8 @@ class PodSpec:
         Those with access to the node.
     secrets : tuple of str
         The secrets that a container can read.
+    configs : tuple of str
+        The ConfigMaps that a container can read.
     host_ports : tuple of int
         The ports of its node that lead to a container.
     listens : bool or None
@@ -124,6 +127,7 @@ class PodSpec:
     audiences: tuple[str, ...] = ()
     containers: tuple[Container, ...] = ()
     secrets: tuple[str, ...] = ()
+    configs: tuple[str, ...] = ()
     host_ports: tuple[int, ...] = ()
     listens: bool | None = False
 
@@ -245,8 +249,26 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """A credential among the contents of a Secret or a ConfigMap, without its value.
+
+    Attributes
+    ----------
+    what : str
+        In words: "a kubeconfig", "a key of AWS".
+    user : str
+        Whom it makes its holder, if it says so.
+    groups : tuple of str
+    """
+
+    what: str
+    user: str = ""
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SecretName:
-    """A secret without its value.
+    """A secret without its value, or a ConfigMap with a credential.
 
     Attributes
     ----------
@@ -255,6 +277,8 @@ class SecretName:
         The service account whose token it holds, if any.
     groups : tuple of str or None
         The groups of a bootstrap token's holder; None if the dump does not have them.
+    holds : tuple of StoredSecret or None
+        Other credentials among its contents; None if these are not known.
     """
 
     namespace: str
@@ -262,6 +286,7 @@ class SecretName:
     type: str
     account: str = ""
     groups: tuple[str, ...] | None = None
+    holds: tuple[StoredSecret, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,6 +453,8 @@ class Dump:
     kinds : frozenset of str
         The kinds that were read, including those without any object.
     nodes, namespaces, pods, accounts, secrets : tuple
+    configs : tuple of SecretName
+        The ConfigMaps that hold a credential.
     services, endpoints, network_policies, ingresses : tuple
     other_policies : frozenset of str
         The kinds of network policies of other projects that the dump has.
@@ -471,6 +498,7 @@ class Dump:
     pods: tuple[PodGroup, ...] = ()
     accounts: tuple[Account, ...] = ()
     secrets: tuple[SecretName, ...] = ()
+    configs: tuple[SecretName, ...] = ()
     services: tuple[Service, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     network_policies: tuple[NetworkPolicy, ...] = ()

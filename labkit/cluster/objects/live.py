@@ -31,6 +31,7 @@ LISTS = {
     "Namespace": "/api/v1/namespaces",
     "ServiceAccount": "/api/v1/serviceaccounts",
     "Secret": "/api/v1/secrets",
+    "ConfigMap": "/api/v1/configmaps",
     "Role": f"{RBAC}/roles",
     "RoleBinding": f"{RBAC}/rolebindings",
     "ClusterRole": f"{RBAC}/clusterroles",

@@ -16,6 +16,7 @@ from labkit.cluster.feature_gates import USER_NAMESPACES, Features
 from labkit.cluster.kinds import is_foreign
 from labkit.cluster.objects.access import is_dump, objects, without_refusals
 from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
+from labkit.cluster.objects.contents import contents_of, credentials_in
 from labkit.cluster.objects.etcd_data import data_folders, is_etcd
 from labkit.cluster.objects.extensions import EXTENSIONS, extension_of
 from labkit.cluster.objects.facts import (
@@ -59,6 +60,7 @@ KINDS = {
     "RoleBinding": "who has permissions in one namespace",
     "ClusterRoleBinding": "who has permissions in the cluster",
     "APIService": "which pods answer for groups of the API",
+    "ConfigMap": "which ConfigMaps hold a credential",
 }
 #: The kinds of which every cluster has objects in kube-system: service accounts and, with RBAC, the
 #: roles and bindings of its components. One that has none of them there was read in part.
@@ -67,8 +69,9 @@ SYSTEM = "kube-system"
 ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
 ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 DUMP_COMMAND = (
-    "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
-    "clusterrolebindings,services,endpointslices,networkpolicies,ingresses,deployments,daemonsets,"
+    "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,configmaps,roles,rolebindings,"
+    "clusterroles,clusterrolebindings,services,endpointslices,networkpolicies,ingresses,"
+    "deployments,daemonsets,"
     "statefulsets,replicasets,replicationcontrollers,jobs,cronjobs,persistentvolumes,"
     "persistentvolumeclaims,validatingwebhookconfigurations,mutatingwebhookconfigurations,"
     "apiservices,customresourcedefinitions -A -o json"
@@ -222,6 +225,8 @@ class Builder:
     kinds : set of str
     nodes, namespaces, accounts, secrets, roles, bindings : dict
         By namespace and name.
+    configs : list of SecretName
+        The ConfigMaps that hold a credential.
     network : list of NetworkObject
     late : list of mapping
         Pods whose service account, or whose claims, were not yet read.
@@ -265,6 +270,7 @@ class Builder:
     namespaces: dict[str, Namespace] = field(default_factory=dict)
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
     secrets: dict[tuple[str, str], SecretName] = field(default_factory=dict)
+    configs: list[SecretName] = field(default_factory=list)
     network: list[NetworkObject] = field(default_factory=list)
     roles: dict[tuple[str, str], RbacRole] = field(default_factory=dict)
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
@@ -412,6 +418,7 @@ class Builder:
             pods=tuple(self._groups()),
             accounts=tuple(self.accounts.values()),
             secrets=tuple(self.secrets.values()),
+            configs=tuple(self.configs),
             services=tuple(it for it in self.network if isinstance(it, Service)),
             endpoints=tuple(self._endpoint(it) for it in self.network if isinstance(it, Endpoint)),
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
@@ -651,7 +658,14 @@ def _secret(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at:
         if _plain(data, "usage-bootstrap-authentication") != "true":
             kind = f"{kind}, for signing only"
         groups = tuple(filter(None, _plain(data, "auth-extra-groups").split(",")))
-    to.secrets[namespace, name] = SecretName(namespace, name, kind, account, groups)
+    holds = contents_of(item, kind)
+    to.secrets[namespace, name] = SecretName(namespace, name, kind, account, groups, holds)
+
+
+def _config(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    data = mapping(item, "data")
+    if holds := credentials_in({key: text_of(data, key) for key in data}):
+        to.configs.append(SecretName(namespace, name, "ConfigMap", holds=holds))
 
 
 def _plain(data: Mapping[str, Any], key: str) -> str:
@@ -738,6 +752,7 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "PersistentVolumeClaim": _claim,
     "ServiceAccount": _account,
     "Secret": _secret,
+    "ConfigMap": _config,
     "Role": _role,
     "ClusterRole": _role,
     "RoleBinding": _binding,

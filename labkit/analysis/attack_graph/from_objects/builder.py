@@ -139,6 +139,12 @@ class ClusterIndex:
             elif secret.account:
                 self.tokens_of[secret.namespace].append(secret)
                 self.tokens_named[secret.name].append(secret)
+        self.stored: dict[tuple[str, str], SecretName] = {}
+        self.stored_configs = {(it.namespace, it.name): it for it in dump.configs}
+        for secret in dump.secrets:
+            if secret.holds != ():
+                self.stored[secret.namespace, secret.name] = secret
+        self.read_secrets = {(it.namespace, it.name) for it in dump.secrets}
         self.nodes = tuple(nodes)
         # every cluster has these
         unread = ("default", "kube-system") if dump.may_lack("Namespace") else ()

@@ -28,7 +28,7 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
     escapes,
     reads_folder,
 )
-from labkit.cluster.objects.facts import PodGroup
+from labkit.cluster.objects.facts import PodGroup, SecretName
 from labkit.model import Foothold
 from labkit.model.footholds import ADMIN, CALLS, NODE
 from labkit.model.rules import Action
@@ -83,12 +83,54 @@ class Consequences:
         for home in [namespace] if namespace else list(self.cluster.accounts_of):
             if self.cluster.dump.may_lack("Secret", home):
                 self._maybe_tokens(foothold, home)
+        mine = [it for it in self.cluster.stored.values() if namespace in ("", it.namespace)]
+        # of contents that nobody has read, one step says it
+        unread = [it for it in mine if it.holds is None][:1]
+        for secret in (*unread, *(it for it in mine if it.holds)):
+            self._stored(foothold, secret, f"Secret {secret.namespace}/{secret.name}")
+
+    def stored_in_secret(self, foothold: Foothold, namespace: str, name: str) -> None:
+        """Write the steps from having a secret to what else it holds, or perhaps holds."""
+        cluster = self.cluster
+        key = (namespace, name)
+        if found := cluster.stored.get(key):
+            self._stored(foothold, found, f"Secret {namespace}/{name}")
+        elif key not in cluster.read_secrets and cluster.dump.may_lack("Secret", namespace):
+            lost = SecretName(namespace, name, "", holds=None)
+            self._stored(foothold, lost, f"Secret {namespace}/{name}")
+
+    def in_config(self, config: SecretName) -> Foothold:
+        """Return the foothold of reading a ConfigMap that holds a credential."""
+        shown = f"{config.namespace}/{config.name}"
+        foothold = Foothold("config", shown)
+        write = partial(self._stored, foothold, config, f"ConfigMap {shown}")
+        return self.builder.once(foothold, write)
+
+    def _stored(self, foothold: Foothold, found: SecretName, shown: str) -> None:
+        add = self.builder.add
+        if found.holds is None:
+            unknown = f"what {shown} holds: its contents were not read"
+            add("stored-credential", foothold, [self.admin()], (shown,), 2.0, unknown)
+        for it in found.holds or ():
+            why = (f"{shown}: {it.what}{f' of {it.user}' if it.user else ''}",)
+            if not it.user:
+                unknown = f"what {it.what} in {shown} opens"
+                add("stored-credential", foothold, [self.admin()], why, 1.5, unknown)
+                continue
+            unknown = f"whether the apiserver takes {it.what} of {it.user} in {shown}"
+            grants = [Foothold("is", it.user), *map(self.in_group, it.groups)]
+            add("stored-credential", foothold, grants, why, 1.0, unknown)
 
     def _maybe_tokens(self, foothold: Foothold, home: str) -> None:
         names = self.cluster.accounts_of.get(home, ())
         grants = [account(home, name) for name in names]
         why = f"which secrets of {home} hold a token: the dump does not have them"
         self.builder.add("token-in-secret", foothold, grants, (f"Namespace {home}",), 1.0, why)
+
+    def in_secret(self, foothold: Foothold, namespace: str, name: str) -> None:
+        """Write the steps from having a secret to whatever it holds."""
+        self.token_in_secret(foothold, namespace, name)
+        self.stored_in_secret(foothold, namespace, name)
 
     def token_in_secret(self, foothold: Foothold, namespace: str, name: str) -> None:
         """Write the step from having a secret to the service account whose token it is."""
@@ -389,7 +431,7 @@ class Consequences:
                 self.builder.add("token-request-of-kubelet", foothold, grants, why, unknown=doubt)
             for each in pods:
                 for name in each.spec.secrets:
-                    self.token_in_secret(foothold, each.namespace, name)
+                    self.in_secret(foothold, each.namespace, name)
             if "system:nodes" in self.groups:
                 self._spread("group-membership", foothold, [Foothold("group", "system:nodes")])
 
@@ -422,7 +464,11 @@ class Consequences:
             mine = [account(pods.namespace, pods.account)]
             add("mounted-token", foothold, mine, why, unknown=unknown)
         for name in pods.spec.secrets:
-            self.token_in_secret(foothold, pods.namespace, name)
+            self.in_secret(foothold, pods.namespace, name)
+        for name in pods.spec.configs:
+            if config := self.cluster.stored_configs.get((pods.namespace, name)):
+                grants = [self.in_config(config)]
+                add("enter-pod", foothold, grants, (f"{where}: {name} is mounted",), MEMBERSHIP)
         for way in escapes(pods):
             why = (f"{where}: {way.why}",)
             for node in pods.nodes:

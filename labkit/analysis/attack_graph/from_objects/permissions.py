@@ -212,8 +212,17 @@ def _read_secrets(it: Grant, cost: float) -> None:
         for home in homes:
             foothold = Foothold("secret", f"{home}/{name}")
             it.step("read-secrets", [foothold], cost)
-            token = partial(it.consequences.token_in_secret, foothold, home, name)
-            it.consequences.builder.once(foothold, token)
+            it.consequences.builder.once(
+                foothold, partial(it.consequences.in_secret, foothold, home, name)
+            )
+
+
+def _read_configs(it: Grant) -> None:
+    """Add the steps to the ConfigMaps that hold a credential."""
+    to = it.consequences
+    for (home, name), config in to.cluster.stored_configs.items():
+        if it.namespace in ("", home) and (not it.names or name in it.names):
+            it.step("read-config", [to.in_config(config)])
 
 
 def _get_secrets(it: Grant) -> None:
@@ -450,6 +459,7 @@ def _certificates(resource: str) -> tuple[tuple[str, str], ...]:
 PERMISSIONS = (
     Permission("list secrets", _core("secrets"), ALL_AT_ONCE, partial(_read_secrets, cost=1.0)),
     Permission("get secrets", _core("secrets"), BY_NAME, _get_secrets),
+    Permission("read configs", _core("configmaps"), (*ALL_AT_ONCE, *BY_NAME), _read_configs),
     Permission("create secrets", _core("secrets"), ("create",)),
     Permission("request tokens", _core("serviceaccounts/token"), ("create",), _request_tokens),
     Permission(
