@@ -473,7 +473,8 @@ class Dump:
     apiservers : tuple of Apiserver
         By their pods; empty if the dump has none.
     open_ports : tuple of (str, OpenPort)
-        The ports of the control plane that serve everybody, each with its node.
+        The ports of the control plane that serve everybody, each with its node; an empty one for
+        the port of every kubelet.
     lacking : mapping of str to frozenset of str
         The kinds of which the dump may lack objects, each with the namespaces whose objects it has.
     etcd_data : tuple of (str, str)

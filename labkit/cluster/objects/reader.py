@@ -35,7 +35,7 @@ from labkit.cluster.objects.facts import (
     Service,
 )
 from labkit.cluster.objects.network import NETWORK, OTHER_POLICIES, ROUTES, NetworkObject
-from labkit.cluster.objects.open_ports import OpenPort, open_ports
+from labkit.cluster.objects.open_ports import OpenPort, open_kubelets, open_ports
 from labkit.cluster.objects.pods import account_of, owner_of, spec_of
 from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import RBAC_KINDS, Binding, Rbac, RbacRole, RbacRule, aggregated
@@ -666,6 +666,11 @@ def _config(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at:
     data = mapping(item, "data")
     if holds := credentials_in({key: text_of(data, key) for key in data}):
         to.configs.append(SecretName(namespace, name, "ConfigMap", holds=holds))
+    if namespace == SYSTEM and name.startswith("kubelet-config"):
+        try:
+            to.open_ports += [("", it) for it in open_kubelets(text_of(data, "kubelet"), name)]
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
 
 
 def _plain(data: Mapping[str, Any], key: str) -> str:

@@ -29,6 +29,7 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
     reads_folder,
 )
 from labkit.cluster.objects.facts import PodGroup, SecretName
+from labkit.cluster.objects.open_ports import OF_KUBELETS
 from labkit.model import Foothold
 from labkit.model.footholds import ADMIN, CALLS, NODE
 from labkit.model.rules import Action
@@ -443,6 +444,10 @@ class Consequences:
         A port on loopback is called by the pods that share the network of its node.
         """
         for node, port in self.cluster.dump.open_ports:
+            if port.kind == OF_KUBELETS:
+                everywhere, said = [self.enters("")], (f"every kubelet: {port.said}",)
+                self.builder.add("kubelet-exec", CALLS, everywhere, said, unknown=port.unknown)
+                continue
             pods = self.cluster.pods_on.get(node, ())
             local = [inside(it) for it in pods if it.spec.host_network]
             why = (f"{port.kind} on Node {node}: {port.said}",)
@@ -468,7 +473,7 @@ class Consequences:
         for name in pods.spec.configs:
             if config := self.cluster.stored_configs.get((pods.namespace, name)):
                 grants = [self.in_config(config)]
-                add("enter-pod", foothold, grants, (f"{where}: {name} is mounted",), MEMBERSHIP)
+                add("read-config", foothold, grants, (f"{where}: {name} is mounted",), MEMBERSHIP)
         for way in escapes(pods):
             why = (f"{where}: {way.why}",)
             for node in pods.nodes:

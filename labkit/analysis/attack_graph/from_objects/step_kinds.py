@@ -61,6 +61,7 @@ STEP_KINDS = {
     "issued-certificate": StepKind("T1649", "csr-self-approve"),
     "kubelet-caller-token": StepKind("T1528"),
     "kubelet-credential": StepKind("T1552.004", "node-reads-secrets"),
+    "kubelet-exec": StepKind("T1609", "kubelet-exec"),
     "listen-on-node": StepKind("T1557"),
     "load-ebpf": StepKind("T1611"),
     "load-kernel-module": StepKind("T1611"),
