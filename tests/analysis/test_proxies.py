@@ -98,6 +98,7 @@ def value(folder: Path, *objects: Object, goal: str = "admin", start: str = "pod
         ([rule("patch", "nodes/status"), rule("get", "nodes/proxy")], "", "known"),
         ([rule("patch", "nodes/status", "w1"), rule("update", "nodes/proxy", "w1")], "", "known"),
         ([rule("patch", "nodes/status", "w1"), rule("update", "nodes/proxy", "w2")], "", "none"),
+        ([rule("patch", "nodes/status", "w1"), rule("get", "nodes/proxy", "w1:443")], "", "known"),
         ([rule("patch", "nodes"), rule("update", "nodes/proxy")], "", "none"),
         ([rule("patch", "nodes/status")], "", "none"),
         # by its verb, a kubelet runs commands: one that deletes runs none

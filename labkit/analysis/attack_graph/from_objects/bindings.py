@@ -34,6 +34,7 @@ from labkit.analysis.attack_graph.from_objects.permissions import (
     everything,
     homes_of_workloads,
     permissions_of,
+    plain_name,
 )
 from labkit.cluster.objects.facts import UNREAD, PodGroup
 from labkit.cluster.policies import Binding, RbacRole, RbacRule
@@ -649,7 +650,8 @@ class Bindings:
         certificate = "what the apiserver's certificate for kubelets may do at the apiserver itself"
         for status in have.get("change node status", ()):
             for proxy in have.get("proxy to nodes", ()):
-                if not any(_named(it, status) and _named(it, proxy) for it in self.cluster.nodes):
+                proxied = set(map(plain_name, proxy.names))
+                if status.names and proxied and proxied.isdisjoint(status.names):
                     continue
                 why, doubt = (*status.because, *proxy.because), self._doubt("", status, proxy)
                 self._add("redirect-kubelet", who, to.enters(""), why, 2.0, doubt)

@@ -139,11 +139,12 @@ class ClusterIndex:
             elif secret.account:
                 self.tokens_of[secret.namespace].append(secret)
                 self.tokens_named[secret.name].append(secret)
-        self.stored: dict[tuple[str, str], SecretName] = {}
-        self.stored_configs = {(it.namespace, it.name): it for it in dump.configs}
+        # secrets with other credentials than tokens, or of unknown contents
+        self.stored: dict[str, dict[str, SecretName]] = defaultdict(dict)
         for secret in dump.secrets:
             if secret.holds != ():
-                self.stored[secret.namespace, secret.name] = secret
+                self.stored[secret.namespace][secret.name] = secret
+        self.stored_configs = {(it.namespace, it.name): it for it in dump.configs}
         self.read_secrets = {(it.namespace, it.name) for it in dump.secrets}
         self.nodes = tuple(nodes)
         # every cluster has these

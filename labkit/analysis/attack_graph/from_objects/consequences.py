@@ -84,7 +84,9 @@ class Consequences:
         for home in [namespace] if namespace else list(self.cluster.accounts_of):
             if self.cluster.dump.may_lack("Secret", home):
                 self._maybe_tokens(foothold, home)
-        mine = [it for it in self.cluster.stored.values() if namespace in ("", it.namespace)]
+        stored = self.cluster.stored
+        homes = [stored.get(namespace, {})] if namespace else stored.values()
+        mine = [it for some in homes for it in some.values()]
         # of contents that nobody has read, one step says it
         unread = [it for it in mine if it.holds is None][:1]
         for secret in (*unread, *(it for it in mine if it.holds)):
@@ -94,7 +96,7 @@ class Consequences:
         """Write the steps from having a secret to what else it holds, or perhaps holds."""
         cluster = self.cluster
         key = (namespace, name)
-        if found := cluster.stored.get(key):
+        if found := cluster.stored.get(namespace, {}).get(name):
             self._stored(foothold, found, f"Secret {namespace}/{name}")
         elif key not in cluster.read_secrets and cluster.dump.may_lack("Secret", namespace):
             lost = SecretName(namespace, name, "", holds=None)

@@ -43,6 +43,7 @@ __all__ = [
     "everything",
     "homes_of_workloads",
     "permissions_of",
+    "plain_name",
 ]
 
 #: Verb, API group and resource.
@@ -293,11 +294,20 @@ def _debug(it: Grant) -> None:
         it.step("debug-container", [it.consequences.debugs(it.namespace)])
 
 
-def _forward_ports(it: Grant, name: str) -> None:
-    """Add the steps of one who reaches ports through the apiserver, wherever they call it from.
+def plain_name(name: str) -> str:
+    """Return the name of an object in a request for a proxy, which may have a scheme and a port.
 
-    A name of a request for a proxy may have a scheme and a port: ``https:web:8443``.
+    Examples
+    --------
+    >>> plain_name("https:web:8443"), plain_name("web:80"), plain_name("web")
+    ('web', 'web', 'web')
     """
+    parts = name.split(":")
+    return parts[len(parts) > 2]
+
+
+def _forward_ports(it: Grant, name: str) -> None:
+    """Add the steps of one who reaches ports through the apiserver, wherever they call it from."""
     to = it.consequences
     if name == "proxy":
         it.step(name, [CALLS])
@@ -305,7 +315,7 @@ def _forward_ports(it: Grant, name: str) -> None:
         it.step(name, [to.reaches_ports(it.namespace)])
         return
     cluster = to.cluster
-    names = [word[len(word) > 2] for word in (each.split(":") for each in it.names)]
+    names = [plain_name(each) for each in it.names]
     if it.held.resource[1] == "services/proxy":
         services = (
             service

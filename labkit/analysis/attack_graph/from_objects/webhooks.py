@@ -32,7 +32,10 @@ RBAC = "rbac.authorization.k8s.io"
 WRITES, CHANGES = ("create", "update"), ("create", "update", "delete")
 #: Who changes these starts pods of their own making.
 POD = (Action("create", "pods"),)
-TEMPLATES = tuple(Action(verb, name, group) for group, name in WORKLOADS for verb in WRITES)
+TEMPLATES = (
+    Action("update", "pods"),
+    *(Action(verb, name, group) for group, name in WORKLOADS for verb in WRITES),
+)
 #: Who changes these gets any rights.
 RIGHTS = tuple(
     Action(verb, resource, RBAC)
