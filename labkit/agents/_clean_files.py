@@ -11,8 +11,10 @@ from pathlib import Path
 
 #: The folder of the components' programs, which are too large for a copy.
 PROGRAMS = "usr/local"
+#: What a stand-in for a cloud keeps: what is attached to what.
+CLOUD = "var/lib/cloud"
 #: The folders whose files are compared; labkit's own records are in the last one.
-FOLDERS = ("etc", "root", "home", "tmp", PROGRAMS, "var/lib/labkit")
+FOLDERS = ("etc", "root", "home", "tmp", PROGRAMS, CLOUD, "var/lib/labkit")
 #: What an OpenID provider keeps: a reset puts it back, a fingerprint reads what matters in it.
 PROVIDER = "var/lib/canaille"
 #: Docker mounts the first three, flanneld's unit writes the fourth, systemd the fifth. The others

@@ -23,14 +23,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from labkit.agents._clean_files import PROGRAMS, PROVIDER, names
+from labkit.agents._clean_files import CLOUD, PROGRAMS, PROVIDER, names
 
 CONFIGURATION = "etc"
 #: Where people work who have a terminal on the machine.
 OTHERS = ("root", "home", "tmp")
-#: What units keep: a fingerprint does not compare these files, and a unit must not run while they
-#: are put back.
-STATE = {"canaille.service": PROVIDER}
+#: What units keep: a unit must not run while these files are put back.
+STATE = {"canaille.service": PROVIDER, "cloud.service": CLOUD}
 #: Folders below /etc that are emptied before the copy is put back: a folder may be a file now.
 OURS = ("systemd/system", "kubernetes", "etcd", "flannel", "containerd", "docker")
 SOCKETS = ("run/docker.sock", "run/containerd/containerd.sock")

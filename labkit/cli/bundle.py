@@ -31,7 +31,8 @@ def bundle(
         typer.Option(
             metavar="NAME",
             help="A further image to add, beside the node image: provider, for labs with an OpenID "
-            "provider, or reviewer, for labs with webhooks; may be repeated.",
+            "provider, reviewer, for labs with webhooks, or cloud, for labs with a stand-in for a "
+            "cloud; may be repeated.",
         ),
     ] = None,
     docs: Annotated[

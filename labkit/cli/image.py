@@ -53,8 +53,8 @@ Image = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="node, for every lab; provider, for those with an OpenID provider; or reviewer, "
-        "for those with webhooks.",
+        help="node, for every lab; provider, for those with an OpenID provider; reviewer, "
+        "for those with webhooks; or cloud, for those with a stand-in for a cloud.",
         callback=known,
     ),
 ]

@@ -32,6 +32,7 @@ REFERENCES = {
     "containerd": "https://github.com/containerd/containerd/blob/main/docs/man/containerd-config.toml.5.md",
     "canaille": "https://canaille.readthedocs.io/en/latest/references/configuration.html",
     "opa": "https://www.openpolicyagent.org/docs/cli#run",
+    "cloud-stand-in": "https://docs.getmoto.org/en/latest/docs/server_mode.html",
 }
 
 DEFAULTS: dict[str, dict[str, str]] = {
@@ -187,10 +188,19 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "authentication": "off",
         "authorization": "off",
     },
+    # labkit's own program: environments/images/cloud/cloud-stand-in.py
+    "cloud-stand-in": {
+        "account": "",
+        "api-address": "127.0.0.1:5000",
+        "tls-cert-file": "",
+        "metadata-address": "127.0.0.1:80",
+        "http-tokens": "optional",
+        "http-put-response-hop-limit": "1",
+    },
 }
 
 #: Programs that the node image lacks: `make flags` does not write their tables.
-OTHER_IMAGES = frozenset({"canaille", "opa"})
+OTHER_IMAGES = frozenset({"canaille", "opa", "cloud-stand-in"})
 
 # The kubelet's flags that set a key of its configuration; a flag wins over the file.
 KUBELET_FLAGS = {

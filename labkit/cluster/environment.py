@@ -16,6 +16,7 @@ from labkit.cluster.accounts import (
     read_tmpfiles,
 )
 from labkit.cluster.certificates import Pki, read_pki
+from labkit.cluster.cloud_keys import read_cloud_keys
 from labkit.cluster.components import read_components
 from labkit.cluster.copied.machine_files import (
     certificates_of,
@@ -140,6 +141,7 @@ def read_environment(folder: Path | str, edits: Iterable[Edit] = ()) -> Environm
         kubeconfigs=kubeconfigs,
         docker_clients=tuple(item for node in nodes for item in read_docker_clients(node)),
         apiserver_files=named,
+        cloud_keys=read_cloud_keys(nodes, components, unknowns),
         rbac=rbac_of(manifests, unknowns),
         etcd_auth=auth,
         etcd_auth_source=auth.source if auth else absent,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from labkit.cluster.topology import SecretSpec
 
 __all__ = [
+    "CloudKey",
     "Component",
     "Credential",
     "DockerClient",
@@ -378,6 +379,27 @@ class DockerClient:
     folder: str
 
 
+@dataclass(frozen=True, slots=True)
+class CloudKey:
+    """A file with a key for a cloud.
+
+    Attributes
+    ----------
+    node : str
+        The machine that it lies on.
+    path : str
+    user : str
+        Whom it makes its holder, as the file says; empty if it does not.
+    source : Source
+        The line of the secret, without the secret.
+    """
+
+    node: str
+    path: str
+    user: str
+    source: Source
+
+
 @dataclass(frozen=True)
 class Environment:
     """All facts of one cluster's configuration.
@@ -415,6 +437,8 @@ class Environment:
         The changes made to the files.
     complete : bool
         False if some files may not have been copied: an absent file then means nothing.
+    cloud_keys : tuple of CloudKey
+        The files that hold keys for a cloud.
 
     Examples
     --------
@@ -447,6 +471,7 @@ class Environment:
     unknowns: tuple[Unknown, ...]
     edits: tuple[Edit, ...] = ()
     complete: bool = True
+    cloud_keys: tuple[CloudKey, ...] = ()
 
     @cached_property
     def _manifests_read(self) -> tuple[tuple[Document, ...], ConfigError | None]:

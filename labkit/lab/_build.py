@@ -203,7 +203,7 @@ def _build(client: docker.DockerClient, image: Image, log: _Log) -> None:
         root = _root(client, log)
         packages, security = debian_mirrors(_apt_sources())
         arguments |= {"ROOT": root, "MIRROR": packages, "SECURITY_MIRROR": security}
-    elif image.name in ("go", "provider"):
+    elif image.name in ("go", "provider", "cloud"):
         extra["host-ca.crt"] = host_certificates(os.environ)
     try:
         events = client.api.build(

@@ -51,6 +51,7 @@ IMAGES = {
         Image("provider", "OpenID provider", ("base", "node"), starts_machines=True),
         # and this one only labs whose apiserver asks webhooks
         Image("reviewer", "compile Open Policy Agent", ("go", "node"), starts_machines=True),
+        Image("cloud", "stand-in for a cloud", ("base", "node"), starts_machines=True),
     )
 }
 

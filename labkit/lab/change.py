@@ -6,9 +6,7 @@ file and every file that its command line or its configuration names. Keys and a
 
 from __future__ import annotations
 
-import base64
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from docker.models.containers import Container
 from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.lab import bootstrap
-from labkit.lab.files import PEM, RANDOM, links_of, with_pem
+from labkit.lab.files import PEM, PLACEHOLDER, links_of, new_value, with_pem
 from labkit.lab.machine import FileSpec, execute, send_files
 from labkit.lab.secret_store import SecretStore
 from labkit.lab.wait import stretch_of
@@ -189,14 +187,11 @@ def _filled(machine: Container, path: str, data: bytes) -> bytes:
     """Replace the placeholders: keys by the machine's, random values by its present ones if any."""
     if PEM.search(data):
         data = with_pem(data, lambda key: execute(machine, ["cat", key]).stdout)
-    if RANDOM not in data:
+    if not PLACEHOLDER.search(data):
         return data
     found = execute(machine, ["cat", path], check=False)
     known = RANDOM_VALUE.findall(found.stdout)
-    while RANDOM in data:
-        value = known.pop(0) if known else base64.b64encode(secrets.token_bytes(32))
-        data = data.replace(RANDOM, value, 1)
-    return data
+    return PLACEHOLDER.sub(lambda _: known.pop(0) if known else new_value(), data)
 
 
 def _leave_groups(machine: Container, node: Node) -> None:

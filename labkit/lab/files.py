@@ -14,11 +14,23 @@ from labkit.cluster import Environment, Node, certificates
 from labkit.lab.machine import FileSpec
 from labkit.lab.pki import Authority, key_pair
 
-__all__ = ["PEM", "RANDOM", "files_without_keys", "links_of", "machine_files", "with_pem"]
+__all__ = [
+    "PEM",
+    "PLACEHOLDER",
+    "RANDOM",
+    "files_without_keys",
+    "links_of",
+    "machine_files",
+    "new_value",
+    "with_pem",
+]
 
 SYSTEMD = "/etc/systemd/system/"
 WANTED_BY = re.compile(r"^WantedBy=(\S+)$", re.MULTILINE)
 RANDOM = b"${RANDOM_BASE64_32}"
+#: What a random value replaces: another one at each place, or with a name, as in
+#: ``${RANDOM_BASE64_32:NAME}``, the same one wherever it stands on the machines of a lab.
+PLACEHOLDER = re.compile(rb"\$\{RANDOM_BASE64_32(?::([a-z0-9-]+))?\}")
 PEM = re.compile(certificates.PEM.pattern.encode())
 
 
@@ -48,11 +60,12 @@ def machine_files(env: Environment, addresses: Mapping[str, str]) -> dict[str, l
     """
     authorities = {plan.name: Authority.create(plan.common_name) for plan in env.authorities}
     files = _authority_files(env, authorities)
+    shared: dict[bytes, bytes] = {}
     for node in env.nodes:
         variables = {"NODE": node.name, "NODE_IP": addresses[node.name]}
         files[node.name] += _key_files(env, node, variables, authorities)
         keys = {file.path: file.data for file in files[node.name]}
-        for file in files_without_keys(node, addresses[node.name]):
+        for file in files_without_keys(node, addresses[node.name], shared):
             data = with_pem(file.data, keys.__getitem__) if PEM.search(file.data) else file.data
             files[node.name].append(replace(file, data=data))
     return files
@@ -85,7 +98,23 @@ def with_pem(data: bytes, read: Callable[[str], bytes]) -> bytes:
     return PEM.sub(quoted, data)
 
 
-def files_without_keys(node: Node, address: str) -> list[FileSpec]:
+def new_value() -> bytes:
+    """Return a random value.
+
+    Returns
+    -------
+    bytes
+        32 bytes in base64.
+
+    Examples
+    --------
+    >>> len(new_value()), new_value() == new_value()
+    (44, False)
+    """
+    return base64.b64encode(secrets.token_bytes(32))
+
+
+def files_without_keys(node: Node, address: str, shared: dict[bytes, bytes]) -> list[FileSpec]:
     """Return the files of one machine that hold no key and no certificate.
 
     Parameters
@@ -94,17 +123,20 @@ def files_without_keys(node: Node, address: str) -> list[FileSpec]:
         The machine.
     address : str
         Its IPv4 address.
+    shared : dict of bytes to bytes
+        The random values with a name, which other machines have as well; new ones are added.
 
     Returns
     -------
     list of FileSpec
     """
+
+    def value(match: re.Match[bytes]) -> bytes:
+        return shared.setdefault(match[1], new_value()) if match[1] else new_value()
+
     found = [FileSpec("/etc/labkit/node.env", f"NODE_IP={address}\n".encode())]
     for path, file in sorted(node.files.items()):
-        data = file.read_bytes()
-        while RANDOM in data:
-            fresh = base64.b64encode(secrets.token_bytes(32))
-            data = data.replace(RANDOM, fresh, 1)
+        data = PLACEHOLDER.sub(value, file.read_bytes())
         found += [FileSpec(path, data), *links_of(path, data)]
     return found
 

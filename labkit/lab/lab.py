@@ -496,7 +496,7 @@ class Lab(RunningLab):
         if network is None:
             raise self._absent()
         addresses = planned_addresses(network, self._plain.nodes)
-        files = files_without_keys(node, addresses[node.name])
+        files = files_without_keys(node, addresses[node.name], {})
         nodes.create_node(
             self.client,
             network,

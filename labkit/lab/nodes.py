@@ -75,6 +75,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "attacker": (2 * GIB, 1024),
     "provider": (1 * GIB, 1024),
     "reviewer": (1 * GIB, 1024),
+    "cloud": (1 * GIB, 1024),
 }
 #: The limits of a machine of another role.
 OTHER_LIMITS = (4 * GIB, 8192)

@@ -240,7 +240,7 @@ def credentials_of(env: Environment) -> tuple[StoredCredential, ...]:
     ['cluster-admin']
     """
     found = [_held(env, credential) for credential in env.credentials]
-    return (*found, *_authority_keys(env), *_tokens(env))
+    return (*found, *_authority_keys(env), *_tokens(env), *_cloud_keys(env))
 
 
 def client_credential(model: Model, channel: Channel) -> Credential | None:
@@ -395,6 +395,21 @@ def _authority_keys(env: Environment) -> Iterator[StoredCredential]:
                 perhaps_readable_by=perhaps,
                 source=authority.source,
             )
+
+
+def _cloud_keys(env: Environment) -> Iterator[StoredCredential]:
+    """Yield the keys for a cloud that lie in files; what they allow there, the cloud knows."""
+    for it in env.cloud_keys:
+        readers, perhaps = _readers(env, it.node, it.path)
+        yield StoredCredential(
+            name=f"cloud key {it.path}",
+            node=it.node,
+            kind="cloud key",
+            identity=it.user or "the cluster, to its cloud",
+            readable_by=readers,
+            perhaps_readable_by=perhaps,
+            source=it.source,
+        )
 
 
 def _node(env: Environment, name: str) -> Node | None:

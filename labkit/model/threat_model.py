@@ -96,7 +96,7 @@ class StoredCredential:
     name : str
     node : str
         The machine on which it lies.
-    kind : {"certificate", "token", "password", "key", "exec"}
+    kind : {"certificate", "token", "password", "key", "exec", "cloud key"}
     identity : str
         Whom it makes its holder.
     rights : tuple of Foothold

@@ -42,8 +42,9 @@ VERSION_ALERTS = (
 #: Servers that close the connection in place of an alert about the version: asyncio, of which
 #: Canaille's server is made, does not send it. TLS 1.3 proves that they live.
 WITHOUT_ALERT = frozenset({"canaille"})
-#: Servers that know a caller by their certificate, and refuse what they may not do with 401.
-REFUSES_WITH_401 = frozenset({"opa"})
+#: Servers that refuse what a caller may not do with 401: they know them by a certificate, a
+#: signature or a token.
+REFUSES_WITH_401 = frozenset({"opa", "cloud-stand-in"})
 VERSIONS = {"TLSv1_1": "tls1.1", "TLSv1_2": "tls1.2", "TLSv1_3": "tls1.3"}
 HTTPS_ONLY = "HTTP request to an HTTPS server"
 

@@ -12,7 +12,9 @@ import json
 from dataclasses import dataclass
 
 from labkit.model import Channel
+from labkit.model.clouds import ABOUT
 from labkit.model.listener import HEALTH
+from labkit.model.listeners.cloud_stand_in import REQUESTS
 from labkit.model.listeners.etcd import RAFT
 
 __all__ = ["Question", "etcd_questions", "questions"]
@@ -86,6 +88,7 @@ REVIEW = Question(
     ),
 )
 POLICIES = Question("/v1/policies")
+VOLUMES = Question("/?Action=DescribeVolumes&Version=2016-11-15")
 DISCOVERY = Question("/.well-known/openid-configuration")
 RANGE = Question(
     "/v3/kv/range",
@@ -133,6 +136,9 @@ def questions(channel: Channel) -> tuple[Question, Question, Question]:
         return PODS, PODS, PODS
     if server == "canaille":
         return DISCOVERY, Question("/oauth/userinfo"), Question("/users/")
+    if server == "cloud-stand-in":
+        asked = VOLUMES if channel.data == REQUESTS else Question("/latest/meta-data/")
+        return Question(ABOUT), asked, asked
     if server == "opa":
         # its operator names the paths of reviews; these are those of labkit's own environments
         return REVIEW if client == "kube-apiserver" else POLICIES, POLICIES, POLICIES

@@ -12,7 +12,7 @@ from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Whole
 from labkit.lab import Lab
 from labkit.lab.change import RANDOM_VALUE
-from labkit.lab.files import RANDOM
+from labkit.lab.files import PLACEHOLDER, RANDOM
 
 __all__ = ["EditedLab", "hand_edits"]
 
@@ -106,6 +106,8 @@ def _written(node: Node, path: str) -> str | None:
 
 def _plain(text: str | None, before: str | None) -> str | None:
     """Return a file's text, with placeholders where the lab wrote random values."""
-    if text is None or before is None or RANDOM.decode() not in before:
+    written = [it[0] for it in PLACEHOLDER.finditer((before or "").encode())]
+    if text is None or not written:
         return text
-    return RANDOM_VALUE.sub(lambda _: RANDOM, text.encode()).decode()
+    values = iter(written)
+    return RANDOM_VALUE.sub(lambda _: next(values, RANDOM), text.encode()).decode()

@@ -208,6 +208,8 @@ def _credentials(model: Model) -> Iterator[_Case]:
         gap = readable.gap
         if held.kind == "key":
             gap = replace(gap, control="ca-key-permissions")
+        elif held.kind == "cloud key":
+            gap = replace(gap, control="cloud-key-permissions", technique="cloud-key-file")
         elif of_pod:
             gap = PODS_TOKEN if held.rights else AGENTS_TOKEN
         if held.kind == "key" or of_pod:

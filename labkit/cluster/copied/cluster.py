@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labkit.cluster.certificates import Pki, signer_of
+from labkit.cluster.cloud_keys import read_cloud_keys
 from labkit.cluster.components import read_components
 from labkit.cluster.copied.files import Copied, copied_files, machines_in
 from labkit.cluster.copied.machine_files import (
@@ -155,6 +156,7 @@ def _environment(
         kubeconfigs=kubeconfigs,
         docker_clients=(),
         apiserver_files=named,
+        cloud_keys=read_cloud_keys(found, components, unknowns),
         rbac=rbac_of(manifests, unknowns),
         etcd_auth=auth,
         etcd_auth_source=auth.source if auth else absent,

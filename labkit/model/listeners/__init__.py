@@ -7,7 +7,7 @@ model knows neither.
 Examples
 --------
 >>> from labkit.model import listeners
->>> sorted(listeners)[1:4]
+>>> sorted(listeners)[2:5]
 ['containerd', 'dockerd', 'etcd']
 """
 

@@ -1,0 +1,147 @@
+"""The labs with a stand-in for a cloud: techniques as predicted, and the controls flipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from labkit import agents, controls, techniques
+from labkit.cluster.edits import Flag
+from labkit.errors import ProbeError
+from labkit.lab import Lab
+from labkit.lab.progress import make_reporter
+from labkit.model import read_model
+from labkit.model.clouds import METADATA
+from labkit.techniques._lib.machines.cloud import ask_metadata, session_token
+from labkit.techniques._lib.technique import POD, ROOT_ON_WORKER
+from labkit.verification import verify
+
+pytestmark = pytest.mark.lab
+MODES = ("cloud-insecure", "cloud-hardened")
+CONTROLS = ("metadata-tokens", "cloud-role-by-tag", "cloud-key-permissions")
+REASONS = Path(__file__).parents[1] / "techniques/reasons"
+STATE = "/var/lib/cloud/state.json"
+
+
+@pytest.fixture(scope="module", params=MODES)
+def cloudy(request: pytest.FixtureRequest, lab_name: str) -> Iterator[Any]:
+    """Yield a lab with a cloud; one mode after the other, because each takes 2 GB."""
+    lab = Lab(request.param, name=lab_name, reporter=make_reporter())
+    try:
+        lab.up()
+        yield lab
+    finally:
+        lab.down()
+
+
+def agrees(lab: Any, name: str, like: str) -> None:
+    """Try a technique, and compare it with the prediction and the expected reason."""
+    technique = techniques[name]
+    reason = yaml.safe_load((REASONS / f"{name}.yaml").read_text())[like]
+    foothold = technique.footholds[0]
+    predicted = technique.predict(read_model(lab.environment), foothold)
+    verdict = technique.run(lab, foothold)
+    assert (verdict.word, verdict.reason) == (predicted.word, reason), verdict
+    assert verdict.succeeded or verdict.control
+
+
+def test_techniques_end_as_predicted_and_each_control_turns_its_own(cloudy: Any) -> None:
+    [other] = set(MODES) - {cloudy.mode}
+    plain, on = cloudy.environment, cloudy.mode == MODES[0]
+    named = [name for control in CONTROLS for name in controls[control].stops]
+    for name in named:
+        agrees(cloudy, name, cloudy.mode)
+    try:
+        for control in CONTROLS:
+            # each alone: the edits of the one before are not among these
+            cloudy.apply(controls[control].flip(plain, on=on))
+            for name in named:
+                agrees(cloudy, name, other if name in controls[control].stops else cloudy.mode)
+    finally:
+        cloudy.apply(())
+    cloudy.wait()
+    assert cloudy.drift() == []
+
+
+def test_channels_to_the_cloud_are_as_claimed(cloudy: Any) -> None:
+    ids = [it.id for it in read_model(cloudy.environment).channels if "cloud-stand-in" in it.id]
+    assert len(ids) == 2
+    report = verify(cloudy, only=ids)
+    assert report.exit_code == 0, report
+    assert not report.select(verdict="found out").rows
+
+
+def test_stand_in_says_what_it_is(cloudy: Any) -> None:
+    said = ask_metadata(cloudy, ROOT_ON_WORKER, "/labkit-stand-in")
+    assert b"stand-in for a cloud" in said.body
+    assert b"no cloud" in said.body
+
+
+def test_metadata_of_another_cloud_is_never_asked(cloudy: Any) -> None:
+    # without the lab's own way there, labkit sends nothing; and nobody else answers
+    def answered() -> bool:
+        argv = ["curl", "-s", "-m", "3", f"http://{METADATA}/labkit-stand-in"]
+        in_pod = agents.argv("in_pod", "web", "1000")
+        found = [cloudy.exec("worker1", [*it, *argv], check=False).text for it in ((), in_pod)]
+        assert found[0] == found[1]
+        return "stand-in" in found[0]
+
+    assert answered()
+    try:
+        cloudy.exec("worker1", ["ip", "route", "del", f"{METADATA}/32"])
+        for foothold in (POD, ROOT_ON_WORKER):
+            with pytest.raises(ProbeError, match="does not lead into the lab"):
+                ask_metadata(cloudy, foothold, "/latest/meta-data/")
+        cloudy.exec("worker1", ["iptables", "-w", "-t", "nat", "-F", "METADATA"])
+        assert not answered()
+    finally:
+        cloudy.exec("worker1", ["systemctl", "restart", "cloud-metadata"])
+    assert answered()
+
+
+@pytest.mark.parametrize("cloudy", MODES[:1], indirect=True)
+def test_token_of_one_machine_is_none_of_another(cloudy: Any) -> None:
+    cloudy.apply(controls["metadata-tokens"].flip(cloudy.environment, on=True))
+    try:
+        token = session_token(cloudy, ROOT_ON_WORKER)
+        header = f"X-aws-ec2-metadata-token: {token}"
+        own = ask_metadata(cloudy, ROOT_ON_WORKER, "/latest/meta-data/instance-id", header)
+        assert own.body.startswith(b"i-")
+        argv = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", header]
+        url = f"http://{METADATA}/latest/meta-data/instance-id"
+        assert cloudy.exec("worker2", [*argv, url]).text == "401"
+    finally:
+        cloudy.apply(())
+
+
+@pytest.mark.parametrize("cloudy", MODES[1:], indirect=True)
+def test_hop_limit_and_not_the_token_keeps_pods_away(cloudy: Any) -> None:
+    technique = techniques["cloud-metadata-role"]
+    cloudy.apply([Flag("cloud", "cloud.service", "http-put-response-hop-limit", "2")])
+    try:
+        assert technique.predict(read_model(cloudy.environment), POD).succeeds
+        verdict = technique.run(cloudy)
+        assert verdict.succeeded
+        assert verdict.reason == "version 2: the token reaches a pod"
+    finally:
+        cloudy.apply(())
+
+
+@pytest.mark.parametrize("cloudy", MODES[:1], indirect=True)
+def test_reset_detaches_what_somebody_attached(cloudy: Any) -> None:
+    cloud = cloudy.environment.component("cloud-stand-in@cloud")
+    before = cloudy.read_file("cloud", STATE)
+    assert b'"attached": {}' in before
+    cloudy.exec("cloud", ["systemctl", "stop", "cloud"])
+    kept = before.replace(b'"attached": {}', b'"attached": {"shop-data": "worker2"}')
+    cloudy.exec("cloud", ["tee", STATE], stdin=kept)
+    cloudy.exec("cloud", ["systemctl", "start", "cloud"])
+    assert cloudy.read_file("cloud", STATE) == kept, f"{cloud.id} takes up what it left"
+    assert [str(it) for it in cloudy.drift()] != []
+    cloudy.reset()
+    assert cloudy.read_file("cloud", STATE) == before
+    assert cloudy.drift() == []
