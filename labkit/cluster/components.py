@@ -26,8 +26,10 @@ from labkit.cluster.defaults import (
     PROXY_FLAGS,
 )
 from labkit.cluster.facts import Component, Node
+from labkit.cluster.journal_config import CONFIGS, read_journal_config
 from labkit.cluster.known_flags import known_flags
 from labkit.cluster.kubeconfig import read_kubeconfig
+from labkit.cluster.prometheus import read_scrapes, read_web_config
 from labkit.cluster.syntax.flags import parse_flags
 from labkit.cluster.syntax.source import Collected, Setting, Unknown, broken, trying
 from labkit.cluster.units import Command, is_left_out
@@ -185,6 +187,10 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
     name = {"etcd": "config-file", "dockerd": "config-file"}.get(kind, "config")
     if kind == "kubelet":
         return _kubelet(node, component, unknowns)
+    if kind in CONFIGS:
+        return _journal(node, component, unknowns)
+    if kind == "prometheus":
+        return _prometheus(node, component, unknowns)
     if kind not in {"kube-proxy", "kube-scheduler", "etcd", "dockerd", "containerd", "canaille"}:
         return component
     found = _file(node, component, name)
@@ -222,6 +228,34 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
     merged = _group([*settings, *((k, s) for k, many in component.settings.items() for s in many)])
     config = found[1] if kind in {"kube-proxy", "containerd"} else ""
     return replace(component, settings=merged, config=config)
+
+
+def _journal(node: Node, component: Component, unknowns: list[Unknown]) -> Component:
+    """Add the settings of journal-upload.conf or journal-remote.conf; an option wins."""
+    settings, found = read_journal_config(node, component.kind, unknowns)
+    given = ((key, it) for key, many in component.settings.items() for it in many)
+    merged = _group([*settings, *given])
+    if not found:
+        name = f"/etc/systemd/{CONFIGS[component.kind][0]}"
+        why = f"not among {node.name}'s files: what it sets is unknown"
+        unknowns.append(Unknown(component.source.path, component.source.line, name, why))
+    return replace(component, settings=merged, complete=component.complete and found)
+
+
+def _prometheus(node: Node, component: Component, unknowns: list[Unknown]) -> Component:
+    """Add the settings of Prometheus' web configuration; report targets that cannot be read."""
+    if found := _file(node, component, "config.file"):
+        _, odd = read_scrapes(*found)
+        unknowns += odd
+    else:
+        place = component.setting("config.file")
+        why = f"not among {node.name}'s files: what it scrapes is unknown"
+        unknowns.append(Unknown(component.source.path, component.source.line, place.value, why))
+    web = _file(node, component, "web.config.file")
+    if web is None:
+        return component
+    given = [(key, it) for key, many in component.settings.items() for it in many]
+    return replace(component, settings=_group([*given, *read_web_config(*web)]))
 
 
 def _containerd_settings(
