@@ -239,8 +239,8 @@ def create_node(
     api: Any = client.api
     endpoint = api.create_endpoint_config(ipv4_address=addresses[node.name], aliases=[node.name])
     settings = OUTSIDER if node.role == "attacker" else MACHINE
-    if (own := image_of(node)) != "node":
-        image = recipe_tag(own)
+    if (other := image_of(node)) != "node":
+        image = recipe_tag(other)
     memory, processes = LIMITS.get(node.role, OTHER_LIMITS)
     try:
         created = api.create_container(

@@ -192,13 +192,17 @@ def _apiserver_to_reviewers(places: Endpoints, it: Component) -> Iterator[Channe
 def _held(env: Environment, component: Component, *flags: str) -> str | None:
     """Return the name of the credential whose certificate the first given flag names."""
     for flag in flags:
-        setting = component.given(flag)
-        if setting and setting.value:
-            for credential in env.credentials:
-                place = (credential.node, credential.certificate)
-                if place == (component.node, setting.value):
-                    return credential.name
+        if name := _holder(env, component.node, component.given(flag)):
+            return name
     return None
+
+
+def _holder(env: Environment, node: str, certificate: Setting | None) -> str | None:
+    """Return the name of the credential whose certificate is in a file of a machine."""
+    if certificate is None or not certificate.value:
+        return None
+    place = (node, certificate.value)
+    return next((it.name for it in env.credentials if (it.node, it.certificate) == place), None)
 
 
 def _apiserver_to_kubelets(places: Endpoints, it: Component) -> Iterator[Channel]:
@@ -343,14 +347,7 @@ def _scrapes(places: Endpoints, it: Component) -> Iterator[Channel]:
             trust = Claim("unverified", "the client does not look", one.skip_verify.source)
         elif one.authority:
             trust = Claim("verified", f"by {one.authority.value}", one.authority.source)
-        held = one.certificate and next(
-            (
-                each.name
-                for each in places.env.credentials
-                if (each.node, each.certificate) == (it.node, one.certificate.value)
-            ),
-            None,
-        )
+        held = _holder(places.env, it.node, one.certificate)
         found.append(_call(places, it.id, it.node, one.url, kind, trust, held, METRICS))
     # of two that meet the same server, the channel is as weak as the weaker one
     found.sort(key=lambda each: TRUST.index(each.server_authentication.value))

