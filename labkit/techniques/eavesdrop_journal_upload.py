@@ -1,4 +1,4 @@
-"""Read what the machines log, on its way to the collector.
+"""Read what the machines log, while it is sent to the collector.
 
 systemd-journal-upload sends a machine's whole journal: what programs say, who logged in, and with
 an audit log in it every request to the apiserver. The attacker needs a foothold on the cluster
@@ -44,7 +44,7 @@ def line_logged(lab: Lab) -> Iterator[Traffic]:
 TECHNIQUE = replace(
     eavesdropping.technique(
         "eavesdrop-journal-upload",
-        "Read the machines' logs on their way to the collector",
+        "Read the machines' logs while they are sent to the collector",
         EavesdropTarget(
             about="systemd-journal-upload@master -> systemd-journal-remote@*",
             traffic=line_logged,

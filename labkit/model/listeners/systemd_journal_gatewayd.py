@@ -1,4 +1,4 @@
-"""systemd-journal-gatewayd: journals for whoever asks by HTTP.
+"""systemd-journal-gatewayd: a server that answers requests for journals by HTTP.
 
 https://www.freedesktop.org/software/systemd/man/latest/systemd-journal-gatewayd.service.html
 """
