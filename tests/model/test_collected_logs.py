@@ -107,7 +107,7 @@ def test_key_that_systemd_does_not_have_is_unknown() -> None:
 
 
 def test_socket_that_systemd_opens_is_where_the_collector_listens() -> None:
-    edits = [
+    edits: list[Edit] = [
         Flag("monitor", COLLECTOR, "listen-https", "-3"),
         Whole(
             "monitor",
