@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from labkit.cluster import Credential, Environment
 from labkit.errors import ProbeError
 from labkit.model import Foothold, Model
-from labkit.model.decision import Action
+from labkit.model.decision import Action, decide
 from labkit.model.rights import authenticated_as
-from labkit.techniques._lib.api.access import CHANNEL, api_url, apiserver_of, may_all
+from labkit.techniques._lib.api.access import api_url, apiserver_of, may_all
 from labkit.techniques._lib.machines.reach import audit_id, legitimate, request_as
 from labkit.techniques._lib.stores.journal import COLLECTOR, MODES
 from labkit.techniques._lib.stores.secret import true_secret
@@ -29,7 +29,7 @@ from labkit.techniques._lib.technique import (
     SentRequest,
     Technique,
 )
-from labkit.techniques._lib.verdict import Verdict
+from labkit.techniques._lib.verdict import Setting, Verdict
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["TECHNIQUE"]
 
 SCRAPER = "prometheus"
+CHANNEL = f"{SCRAPER}@* -> kube-apiserver@*"
 SECRET = ("shop", "db-credentials", "password")
 PATH = f"/api/v1/namespaces/{SECRET[0]}/secrets/{SECRET[1]}"
 READ = Action("get", "secrets", namespace=SECRET[0], name=SECRET[1])
@@ -103,13 +104,22 @@ def _marked() -> tuple[str, ...]:
     return ("--header", f"Audit-ID: {mark}") if (mark := audit_id()) else ()
 
 
+def _settings(env: Environment) -> list[Setting]:
+    held = credential(env)
+    if held is None:
+        return []
+    apiserver = apiserver_of(env)
+    found = decide(env, apiserver, authenticated_as(apiserver, env, held), READ).claim
+    return [(f"get secrets by {held.common_name}", found.value, str(found.source))]
+
+
 TECHNIQUE = Technique(
     name="scrape-credential",
     title="Read secrets with the credential of Prometheus",
     footholds=(COPIED_CREDENTIAL,),
     grants=(SECRETS,),
     about=CHANNEL,
-    properties=("authorization",),
+    properties=(),
     attack=("T1078", "T1552.007"),
     stride=("information disclosure", "elevation of privilege"),
     cwe=("CWE-250", "CWE-269"),
@@ -121,6 +131,7 @@ TECHNIQUE = Technique(
     predict=predict,
     execute=execute,
     requests=requests,
+    settings=_settings,
     machines=(COLLECTOR,),
     modes=MODES,
 )
