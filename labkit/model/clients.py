@@ -16,6 +16,7 @@ from labkit.model.addresses import node_of, url_of
 from labkit.model.anyone import channels_of_anyone
 from labkit.model.authorization import credential_of
 from labkit.model.claims import PROPERTIES, Channel, Claim, closed
+from labkit.model.collected_logs import with_secrets
 from labkit.model.endpoints import Endpoints, channel_to
 from labkit.model.etcd_rights import etcd_authorization
 from labkit.model.id_tokens import id_token_authenticators
@@ -308,7 +309,8 @@ def _journal_uploads(places: Endpoints, it: Component) -> Iterator[Channel]:
         claim = Claim("unverified", "the client does not look", trust.source)
     held = _held(places.env, it, "cert")
     where = replace(url, value=_upload_url(url.value))
-    yield _call(places, it.id, it.node, where, "systemd-journal-remote", claim, held, ENTRIES)
+    data = with_secrets(places.env, ENTRIES, it.node)
+    yield _call(places, it.id, it.node, where, "systemd-journal-remote", claim, held, data)
 
 
 def _upload_url(text: str) -> str:

@@ -9,7 +9,7 @@ from labkit.cluster.facts import Component, Environment
 from labkit.model.audit_trail import policy_in_use
 from labkit.model.claims import Claim
 
-__all__ = ["answers_in_events", "answers_with_secrets", "events_are_sent"]
+__all__ = ["answers_in_events", "answers_with_secrets", "events_are_sent", "with_secrets"]
 
 #: The level at which an event has the body of the answer.
 WITH_ANSWERS = "RequestResponse"
@@ -103,6 +103,38 @@ def answers_with_secrets(policy: AuditPolicy) -> tuple[AuditRule, ...]:
         if any(policy.rule_for(each) is rule and rule.records for each in asked):
             found.append(rule)
     return tuple(found)
+
+
+def with_secrets(env: Environment, data: tuple[str, ...], node: str = "") -> tuple[str, ...]:
+    """Return what logs hold, with "secrets" if audit events with secrets are among them.
+
+    Parameters
+    ----------
+    env : Environment
+    data : tuple of str
+    node : str, optional
+        The machine whose journal it is; by default all machines that send theirs.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env = read_environment("logs-insecure")
+    >>> [with_secrets(env, ("journal entries",), node) for node in ("master", "worker1")]
+    [('journal entries', 'secrets'), ('journal entries',)]
+    """
+    for it in env.components:
+        if it.kind != "kube-apiserver" or node not in ("", it.node):
+            continue
+        policy = policy_in_use(env, it)
+        if isinstance(policy, Claim) or events_are_sent(env, it).value == "none":
+            continue
+        if answers_with_secrets(policy):
+            return (*data, "secrets")
+    return data
 
 
 def events_are_sent(env: Environment, apiserver: Component) -> Claim:

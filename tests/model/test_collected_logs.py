@@ -170,6 +170,13 @@ def test_log_in_a_file_is_not_sent() -> None:
     assert word("read-secrets-in-logs", model) == "refused"
 
 
+def test_channels_carry_secrets_where_audit_events_have_them() -> None:
+    model = read_model("logs-insecure")
+    carries = {it.id for it in model.channels if "secrets" in it.data and "journal" in it.id}
+    assert carries == {UPLOAD, "anyone@network -> systemd-journal-gatewayd@monitor:19531"}
+    assert not [it for it in read_model("logs-hardened").open_channels(UPLOAD) if it.data[1:]]
+
+
 # -- what is scraped --------------------------------------------------------------------------
 
 

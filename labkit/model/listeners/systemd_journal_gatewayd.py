@@ -26,6 +26,9 @@ DOCUMENTED = ("systemd documentation: systemd-journal-gatewayd.service",)
 
 
 def _read(env: Environment, it: Component) -> Iterator[Listener]:
+    # a model written by hand needs the kinds alone
+    from labkit.model.collected_logs import with_secrets
+
     certificate, trust = it.setting("cert"), it.setting("trust")
     secure = bool(certificate.value)
     clients = Claim("none", "callers are not authenticated", trust.source)
@@ -52,7 +55,7 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
             authorization=Claim("allow-all", "callers read every entry", it.source),
             bind_source=place.source,
             anyone=Anyone.ALWAYS,
-            data=LOGS,
+            data=with_secrets(env, LOGS),
         )
 
 
