@@ -34,6 +34,7 @@ REFERENCES = {
     "canaille": "https://canaille.readthedocs.io/en/latest/references/configuration.html",
     "opa": "https://www.openpolicyagent.org/docs/cli#run",
     "prometheus": "https://prometheus.io/docs/prometheus/latest/command-line/prometheus/",
+    "stunnel": "https://www.stunnel.org/static/stunnel.html",
     "systemd-journal-gatewayd": f"{SYSTEMD}systemd-journal-gatewayd.service.html",
     "systemd-journal-remote": f"{SYSTEMD}systemd-journal-remote.service.html",
     "systemd-journal-upload": f"{SYSTEMD}systemd-journal-upload.service.html",
@@ -202,6 +203,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "web.tls.min_version": "TLS12",
         "web.users": "",
     },
+    "stunnel": {"config": "/etc/stunnel/stunnel.conf"},
     # src/journal-remote: what it serves without a certificate of its own is plain HTTP
     "systemd-journal-gatewayd": {"key": "", "cert": "", "trust": ""},
     "systemd-journal-remote": {
@@ -223,8 +225,8 @@ DEFAULTS: dict[str, dict[str, str]] = {
 #: Programs that the node image lacks: `make flags` does not write their tables.
 OTHER_IMAGES = frozenset(
     [
-        *("canaille", "opa", "prometheus", "systemd-journal-gatewayd", "systemd-journal-remote"),
-        "systemd-journal-upload",
+        *("canaille", "opa", "prometheus", "stunnel", "systemd-journal-gatewayd"),
+        *("systemd-journal-remote", "systemd-journal-upload"),
     ]
 )
 

@@ -46,7 +46,7 @@ TECHNIQUE = replace(
         "eavesdrop-journal-upload",
         "Read the machines' logs while they are sent to the collector",
         EavesdropTarget(
-            about="systemd-journal-upload@master -> systemd-journal-remote@*",
+            about="systemd-journal-upload@master -> *",
             traffic=line_logged,
             plaintext="plaintext HTTP, the log is in it",
             machines=(COLLECTOR,),

@@ -3,9 +3,9 @@
 A collector that takes journals by plain HTTP takes them from everybody, and each entry says of
 itself from which machine and which service it is. The attacker needs a foothold on the cluster
 network, and sends an event in the name of the apiserver: an accusation, or so much noise that the
-real traces drown. Client certificates stop strangers. They do not stop a machine that has one from
-sending entries in the name of another: then the collector's file, which is named after the
-certificate, tells the two apart.
+real traces drown. Client certificates stop strangers, where they are checked: systemd built without
+GnuTLS, as Debian's is, does not check them, and a TLS tunnel before the collector does. No
+certificate stops a machine that has one from sending entries in the name of another.
 """
 
 from __future__ import annotations
@@ -39,16 +39,17 @@ if TYPE_CHECKING:
 
 __all__ = ["TECHNIQUE"]
 
-CHANNEL = "* -> systemd-journal-remote@*"
+#: A collector may take entries beside the channel on which the machines send theirs.
+STRANGERS = "anyone@network -> systemd-journal-remote@*"
 #: What a request must be to be taken at all.
 MEDIA = ("--header", "Content-Type: application/vnd.fdo.journal")
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether the collector asks who sends it entries."""
-    found = model.open_channels(CHANNEL)
+    found = [*model.open_channels(UPLOADS), *model.open_channels(STRANGERS)]
     if not found:
-        return Prediction(False, (f"the model has no channel {CHANNEL}",))
+        return Prediction(False, (f"the model has no channel {UPLOADS}",))
     return any_of(*(holds(it.client_authentication, "none") for it in found))
 
 
@@ -120,7 +121,7 @@ TECHNIQUE = Technique(
     title="Write entries into the collected logs in the name of another machine",
     footholds=(NETWORK,),
     grants=(),
-    about=CHANNEL,
+    about=UPLOADS,
     properties=("client_authentication",),
     attack=("T1565.001",),
     stride=("spoofing", "repudiation", "tampering"),

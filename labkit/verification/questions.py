@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from labkit.model import Channel
 from labkit.model.listener import HEALTH
 from labkit.model.listeners.etcd import RAFT
+from labkit.model.listeners.systemd_journal_remote import ENTRIES
 
 __all__ = ["Question", "etcd_questions", "questions"]
 
@@ -149,7 +150,7 @@ def _of_server(channel: Channel) -> tuple[Question, Question, Question]:
     if server == "opa":
         # its operator names the paths of reviews; these are those of labkit's own environments
         return REVIEW if client == "kube-apiserver" else POLICIES, POLICIES, POLICIES
-    if server == "systemd-journal-remote":
+    if server == "systemd-journal-remote" or channel.data[:1] == ENTRIES:
         return UPLOAD, UPLOAD, UPLOAD
     if server == "systemd-journal-gatewayd":
         return STORED, STORED, STORED

@@ -36,8 +36,8 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         clients = Claim("required", f"a certificate signed by {trust.value}", trust.source)
     encryption = Claim("none", "plain http", certificate.source)
     if secure:
-        # libmicrohttpd's and GnuTLS' defaults
-        encryption = Claim("tls1.2", "TLS 1.2 or later", certificate.source)
+        # GnuTLS' default, which libmicrohttpd keeps
+        encryption = Claim("tls1.1", "TLS 1.1 or later", certificate.source)
     for place in [one.address for one in it.sockets] or [Setting(USUAL_PORT, it.source)]:
         bind, port = address_of(place)
         yield Listener(

@@ -18,7 +18,7 @@ from labkit.model.listeners._base import Gap, ListenerKind, Server
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
 
-__all__ = ["ENTRIES", "SERVER", "UNCHECKED", "address_of"]
+__all__ = ["COLLECTS", "ENTRIES", "SERVER", "UNCHECKED", "address_of"]
 
 #: What machines send there.
 ENTRIES = ("journal entries",)
@@ -26,6 +26,10 @@ ENTRIES = ("journal entries",)
 UNCHECKED = frozenset({"all", "-"})
 #: The number of a socket that systemd opened: -3 is the first one (sd_listen_fds).
 PASSED, FIRST = re.compile(r"-(\d+)"), 3
+COLLECTS = "who may send entries may send entries of any machine: nothing looks into them"
+#: systemd built without GnuTLS, as Debian's is, ignores TrustedCertificateFile= and checks nobody.
+#: It does not start with the option --trust (src/journal-remote/journal-remote-main.c).
+BUILT = "a systemd built without GnuTLS, as Debian's, ignores it and checks nobody"
 DOCUMENTED = ("systemd documentation: systemd-journal-remote.service",)
 
 
@@ -63,9 +67,11 @@ def _listener(it: Component, scheme: str, option: Setting, bind: str, port: int 
     trust = it.setting("trust")
     encryption = clients = Claim("none", "plain http", option.source)
     if secure:
-        # libmicrohttpd's and GnuTLS' defaults
-        encryption = Claim("tls1.2", "TLS 1.2 or later", option.source)
-        clients = Claim("required", f"a certificate signed by {trust.value}", trust.source)
+        # GnuTLS' default, which libmicrohttpd keeps
+        encryption = Claim("tls1.1", "TLS 1.1 or later", option.source)
+        clients = Claim("unknown", BUILT, trust.source)
+        if trust.source.text.startswith("--trust"):
+            clients = Claim("required", f"a certificate signed by {trust.value}", trust.source)
         if trust.value in UNCHECKED:
             clients = Claim("none", "certificates are not checked", trust.source)
     if port is None:
@@ -103,10 +109,7 @@ SERVER = Server(
                 "server_authentication": Gap("journal-tls", "", DOCUMENTED),
                 "client_authentication": Gap("journal-tls", "forge-journal-entries", DOCUMENTED),
             },
-            by_design=(
-                "who may send entries may send entries of any machine: with certificates, the name "
-                "of the file in which they are stored says whose certificate it was"
-            ),
+            by_design=COLLECTS,
         ),
     ),
 )

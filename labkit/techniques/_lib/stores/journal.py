@@ -27,7 +27,7 @@ __all__ = [
 
 #: The machine that collects journals, and the environments that have it.
 COLLECTOR, MODES = "monitor", ("logs-insecure", "logs-hardened")
-UPLOADS = "systemd-journal-upload@* -> systemd-journal-remote@*"
+UPLOADS = "systemd-journal-upload@* -> *"
 STORE = "/var/log/journal/remote"
 #: Seconds from a line of a log to the collector's store. A sender that found no collector starts
 #: again after a second.
