@@ -21,7 +21,9 @@ from labkit.model import Channel, Model, read_model
 from labkit.model.collected_logs import answers_in_events, events_are_sent
 
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
-UPLOAD = "systemd-journal-upload@master -> systemd-journal-remote@monitor:19532"
+UPLOAD = "systemd-journal-upload@master -> *@monitor:19532"
+PLAIN = "systemd-journal-upload@master -> systemd-journal-remote@monitor:19532"
+TUNNEL = "/etc/stunnel/journal.conf"
 CONF, REMOTE = "/etc/systemd/journal-upload.conf", "/etc/systemd/journal-remote.conf"
 COLLECTOR, PROMETHEUS = "systemd-journal-remote.service", "/etc/prometheus/prometheus.yml"
 WEB = "/etc/prometheus/web.yml"
@@ -50,7 +52,7 @@ def word(name: str, model: Model) -> str:
     ("mode", "expected", "held"),
     [
         ("logs-insecure", ("none", "none", "none", "allow-all"), None),
-        ("logs-hardened", ("tls1.2", "verified", "required", "allow-all"), "journal-upload"),
+        ("logs-hardened", ("tls1.3", "verified", "required", "allow-all"), "journal-upload"),
     ],
 )
 def test_channel_to_the_collector_has_its_claims(
@@ -66,13 +68,61 @@ def test_authority_that_is_turned_off_verifies_nobody(off: str) -> None:
     text = f"[Upload]\nURL=https://monitor:19532\nTrustedCertificateFile={off}\n"
     [found] = changed("logs-hardened", Whole("master", CONF, text)).open_channels(UPLOAD)
     assert found.server_authentication.value == "unverified"
-    text = f"[Remote]\nTrustedCertificateFile={off}\n"
-    model = changed("logs-hardened", Whole("monitor", REMOTE, text))
+
+
+def of_collector(*edits: Edit) -> Model:
+    """Return the model of a collector that speaks HTTPS itself."""
+    https = Flag("monitor", COLLECTOR, "listen-https", "0.0.0.0:19532")
+    http = Flag("monitor", COLLECTOR, "listen-http", None)
+    gone = Whole("monitor", "/etc/systemd/system/stunnel.service", None)
+    return changed("logs-hardened", https, http, gone, *edits)
+
+
+@pytest.mark.parametrize(
+    ("edits", "expected", "ends"),
+    [
+        # no file says whether systemd was built with GnuTLS
+        ([], "unknown", "unknown"),
+        (
+            [Whole("monitor", REMOTE, "[Remote]\nTrustedCertificateFile=/ca.crt\n")],
+            "unknown",
+            "unknown",
+        ),
+        ([Whole("monitor", REMOTE, "[Remote]\nTrustedCertificateFile=-\n")], "none", "succeeded"),
+        ([Flag("monitor", COLLECTOR, "trust", "all")], "none", "succeeded"),
+        # without GnuTLS it does not start with this option
+        ([Flag("monitor", COLLECTOR, "trust", "/ca.crt")], "required", "refused"),
+    ],
+)
+def test_collector_may_not_check_what_its_file_names(
+    edits: list[Edit], expected: str, ends: str
+) -> None:
+    model = of_collector(*edits)
+    [found] = model.open_channels(PLAIN)
+    assert found.client_authentication.value == expected
+    assert word("forge-journal-entries", model) == ends
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("verifyChain = yes", "verifyChain = no", "none"),
+        ("verifyChain = yes", "verifyPeer = yes", "required"),
+        ("verifyChain = yes", "", "none"),
+        ("verifyChain = yes", "verify = 2", "unknown"),
+        ("verifyChain = yes", "verifyChain = yes\nrequireCert = no", "unknown"),
+        ("CAfile = /etc/journal/pki/ca.crt", "", "unknown"),
+        ("[journal]", "[journal]\nprotocol = smtp", "unknown"),
+    ],
+)
+def test_tunnel_demands_certificates_as_its_file_says(old: str, new: str, expected: str) -> None:
+    text = read_environment("logs-hardened").node("monitor").files[TUNNEL].read_text()
+    assert old in text
+    model = changed("logs-hardened", Whole("monitor", TUNNEL, text.replace(old, new)))
     [found] = model.open_channels(UPLOAD)
-    assert found.client_authentication.value == "none"
-    # nobody is asked: then it is not the machines alone that send
-    assert model.open_channels("anyone@network -> systemd-journal-remote@*")
-    assert word("forge-journal-entries", model) == "succeeded"
+    assert found.client_authentication.value == expected
+    ends = {"none": "succeeded", "required": "refused", "unknown": "unknown"}
+    assert word("forge-journal-entries", model) == ends[expected]
 
 
 def test_later_drop_in_and_option_win() -> None:
@@ -107,19 +157,16 @@ def test_key_that_systemd_does_not_have_is_unknown() -> None:
 
 
 def test_socket_that_systemd_opens_is_where_the_collector_listens() -> None:
-    edits: list[Edit] = [
-        Flag("monitor", COLLECTOR, "listen-https", "-3"),
-        Whole(
-            "monitor",
-            "/etc/systemd/system/systemd-journal-remote.socket",
-            "[Socket]\nListenStream=19532\n[Install]\nWantedBy=sockets.target\n",
-        ),
-    ]
-    [found] = changed("logs-hardened", *edits).open_channels(UPLOAD)
-    assert claims(found) == ("tls1.2", "verified", "required", "allow-all")
+    passed = Flag("monitor", COLLECTOR, "listen-https", "-3")
+    socket = Whole(
+        "monitor",
+        "/etc/systemd/system/systemd-journal-remote.socket",
+        "[Socket]\nListenStream=19532\n[Install]\nWantedBy=sockets.target\n",
+    )
+    [found] = of_collector(passed, socket).open_channels(PLAIN)
+    assert (found.encryption.value, found.port) == ("tls1.1", 19532)
     # no unit has the socket: what answers is not known, and no all-clear
-    model = changed("logs-hardened", edits[0])
-    assert word("forge-journal-entries", model) != "refused"
+    assert word("forge-journal-entries", of_collector(passed)) != "refused"
 
 
 def test_raw_listener_is_unknown() -> None:
@@ -173,7 +220,7 @@ def test_log_in_a_file_is_not_sent() -> None:
 def test_channels_carry_secrets_where_audit_events_have_them() -> None:
     model = read_model("logs-insecure")
     carries = {it.id for it in model.channels if "secrets" in it.data and "journal" in it.id}
-    assert carries == {UPLOAD, "anyone@network -> systemd-journal-gatewayd@monitor:19531"}
+    assert carries == {PLAIN, "anyone@network -> systemd-journal-gatewayd@monitor:19531"}
     assert not [it for it in read_model("logs-hardened").open_channels(UPLOAD) if it.data[1:]]
 
 

@@ -70,7 +70,7 @@ def _listener(it: Component, scheme: str, option: Setting, bind: str, port: int 
         # GnuTLS' default, which libmicrohttpd keeps
         encryption = Claim("tls1.1", "TLS 1.1 or later", option.source)
         clients = Claim("unknown", BUILT, trust.source)
-        if trust.source.text.startswith("--trust"):
+        if trust.source.text.startswith("--trust") and not trust.source.default:
             clients = Claim("required", f"a certificate signed by {trust.value}", trust.source)
         if trust.value in UNCHECKED:
             clients = Claim("none", "certificates are not checked", trust.source)
