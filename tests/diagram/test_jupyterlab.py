@@ -1,4 +1,4 @@
-"""The living diagram in JupyterLab, in a real browser: no Docker, and no host but 127.0.0.1."""
+"""The living diagram in JupyterLab, in a real browser, without a lab and with one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
 import requests
 
+import labkit
+from labkit import techniques
 from labkit.analysis import attack_paths, with_control
 from labkit.model import read_model
 
@@ -25,13 +27,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-START_S = 240
 CHANNEL = "kube-apiserver@master -> etcd@etcd1:2379"
 CONTROL = "etcd-client-tls"
-CELL = """import labkit
+NO_NEWS = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+START_S = 240
+KUBELET = "kube-apiserver@master -> kubelet@worker1:10250"
+KUBELET_CONTROL = "kubelet-anonymous"
+MODEL = """import labkit
 
 labkit.living_diagram(labkit.load_model("insecure"))"""
-NO_NEWS = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+LAB = """import labkit
+
+(lab,) = labkit.attach("insecure", name="NAME")
+labkit.living_diagram(labkit.load_model(lab.environment), lab=lab)"""
 
 
 def free_port() -> int:
@@ -41,14 +49,11 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start JupyterLab on a folder with one notebook; return the notebook's address."""
+def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Start JupyterLab; return a function: the address of a notebook that holds one cell."""
     home = tmp_path_factory.mktemp("jupyterlab")
     work = home / "work"
     work.mkdir()
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
-    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "name": "python3"}
-    nbformat.write(notebook, work / "diagram.ipynb")
     (home / "config" / "labconfig").mkdir(parents=True)
     (home / "config" / "labconfig" / "page_config.json").write_text(json.dumps(NO_NEWS))
     port, token = free_port(), secrets.token_hex(16)
@@ -67,6 +72,14 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={work}"),
         "--LabApp.extension_manager=readonly",
     ]
+
+    def address(cell: str) -> str:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+        notebook.metadata["kernelspec"] = {"display_name": "Python 3", "name": "python3"}
+        name = f"{secrets.token_hex(4)}.ipynb"
+        nbformat.write(notebook, work / name)
+        return f"http://127.0.0.1:{port}/lab/tree/{name}?token={token}"
+
     log = home / "log.txt"
     with log.open("w") as stream:
         server = subprocess.Popen(
@@ -77,7 +90,7 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     try:
         wait_for(f"http://127.0.0.1:{port}/api/status", token, server, log)
-        yield f"http://127.0.0.1:{port}/lab/tree/diagram.ipynb?token={token}"
+        yield address
     finally:
         server.terminate()
         try:
@@ -99,6 +112,21 @@ def wait_for(url: str, token: str, server: subprocess.Popen[bytes], log: Path) -
     pytest.fail(f"JupyterLab did not start: {log.read_text()[-2000:]}", pytrace=False)
 
 
+@pytest.fixture
+def show(page: Page, jupyterlab: Callable[[str], str]) -> Callable[[str], None]:
+    """Return a function that opens a notebook with one cell, and runs it."""
+
+    def opened(cell: str) -> None:
+        page.goto(jupyterlab(cell))
+        # keys that are pressed before the kernel answers may be lost
+        page.wait_for_selector("text=| Idle")
+        page.locator(".jp-CodeCell .cm-content").first.click()
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_selector(".lkd-line")
+
+    return opened
+
+
 def photograph(page: Page) -> None:
     """Store a picture of the diagram for the documentation, if somebody asks for it."""
     if folder := os.environ.get("LABKIT_SCREENSHOTS"):
@@ -111,24 +139,19 @@ def photograph(page: Page) -> None:
         small.save(Path(folder) / "diagram.png", optimize=True)
 
 
-def test_jupyterlab_starts(jupyterlab: str) -> None:
+def test_jupyterlab_starts(jupyterlab: Callable[[str], str]) -> None:
     # a test by itself, because a busy machine may take a minute for it
-    assert requests.get(jupyterlab, timeout=60).ok
+    assert requests.get(jupyterlab(MODEL), timeout=60).ok
 
 
 def test_diagram_answers_clicks_and_keys_in_jupyterlab(
     page: Page,
-    jupyterlab: str,
+    show: Callable[[str], None],
     click_line: Callable[[str], None],
     choose_by_keys: Callable[[str], None],
     tab_to: Callable[..., None],
 ) -> None:
-    page.goto(jupyterlab)
-    # keys that are pressed before the kernel answers may be lost
-    page.wait_for_selector("text=| Idle")
-    page.locator(".jp-CodeCell .cm-content").first.click()
-    page.keyboard.press("Shift+Enter")
-    page.wait_for_selector(".lkd-line")
+    show(MODEL)
 
     # a click on a channel shows its claims
     click_line(CHANNEL)
@@ -170,3 +193,39 @@ def test_diagram_answers_clicks_and_keys_in_jupyterlab(
         page.keyboard.press("ArrowDown")
     # the notebook's own shortcuts did not take the keys
     assert page.locator(".jp-Cell").count() == 2
+
+
+@pytest.mark.lab
+def test_flip_in_the_lab_turns_verdicts_and_the_attack(
+    page: Page,
+    show: Callable[[str], None],
+    click_line: Callable[[str], None],
+    lab_insecure: Any,
+    lab_name: str,
+    settled: Callable[..., list[str]],
+) -> None:
+    attack = techniques["kubelet-exec"]
+    assert attack.run(lab_insecure).succeeded
+    try:
+        show(LAB.replace("NAME", lab_name))
+        click_line(KUBELET)
+        claims = page.locator(".lkd-details .lkd-claims")
+        assert "probe:" not in claims.inner_text()
+        # in the model alone: the lab stays as it is, and offers to follow
+        page.locator(f'.lkd-controls [data-control="{KUBELET_CONTROL}"]').click()
+        in_lab = page.locator(f'[data-lab="{KUBELET_CONTROL}"]')
+        in_lab.wait_for()
+        assert attack.run(lab_insecure).succeeded
+        # in the lab: the probes agree, and the attack is refused
+        in_lab.click()
+        told = f"Lab {lab_name} (insecure): {KUBELET_CONTROL} is in place. Probes: "
+        page.get_by_text(told).wait_for()
+        assert " 0 disagree, 0 unprobed" in page.get_by_text(told).inner_text()
+        assert "probe: agree" in claims.inner_text()
+        assert in_lab.count() == 0
+        refused = attack.run(labkit.attach("insecure", name=lab_name)[0])
+        assert refused.succeeded is False
+        assert "401" in refused.reason
+    finally:
+        lab_insecure.reset()
+    assert settled(lab_insecure) == []
