@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from labkit.cluster.syntax.source import Setting, Unknown, is_true
+from labkit.cluster.syntax.urls import url_of
 from labkit.cluster.syntax.yamldoc import Document, Key, read_one
 
 __all__ = ["Scrape", "read_scrapes", "read_web_config"]
 
 #: The keys of a scrape configuration that change whom it calls in a way that labkit does not read.
 NOT_READ = ("proxy_url", "http_sd_configs", "relabel_configs", "params")
-#: The keys by which a scraper proves itself without a certificate.
-TOKENS = ("authorization", "basic_auth", "bearer_token", "bearer_token_file", "oauth2")
 #: The keys of a web configuration, with the names of labkit's settings.
 WEB = {
     ("tls_server_config", "cert_file"): "web.tls.cert_file",
@@ -43,15 +42,12 @@ class Scrape:
         The key that turns verification off.
     certificate : Setting or None
         The file of its client certificate.
-    token : Setting or None
-        The key of another credential: a bearer token, a password.
     """
 
     url: Setting
     authority: Setting | None
     skip_verify: Setting | None
     certificate: Setting | None
-    token: Setting | None
 
 
 def read_scrapes(
@@ -108,13 +104,11 @@ def _targets(document: Document, folder: str, *at: Key) -> Iterator[Scrape]:
     tls = (*at, "tls_config")
     document.mapping(*tls)
     skip = document.setting(*tls, "insecure_skip_verify")
-    token = next((key for key in TOKENS if document.get(*at, key)), "")
     known = Scrape(
         url=Setting("", document.source(*at)),
         authority=_in_folder(document.setting(*tls, "ca_file"), folder),
         skip_verify=skip if skip and is_true(skip.value) else None,
         certificate=_in_folder(document.setting(*tls, "cert_file"), folder),
-        token=Setting(token, document.source(*at, token)) if token else None,
     )
     for number, _ in enumerate(document.sequence(*at, "static_configs")):
         group = (*at, "static_configs", number)
@@ -123,7 +117,9 @@ def _targets(document: Document, folder: str, *at: Key) -> Iterator[Scrape]:
             target = document.text(*group, "targets", place)
             port = "" if ":" in target else (":443" if scheme == "https" else ":80")
             source = document.source(*group, "targets", place)
-            yield replace(known, url=Setting(f"{scheme}://{target}{port}", source))
+            url = Setting(f"{scheme}://{target}{port}", source)
+            url_of(url)
+            yield replace(known, url=url)
 
 
 def _in_folder(setting: Setting | None, folder: str) -> Setting | None:

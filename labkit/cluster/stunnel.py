@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labkit.cluster.syntax.source import Setting, Source, Unknown, broken
+from labkit.cluster.syntax.urls import port_of
 
 __all__ = ["TunnelService", "read_tunnels"]
 
@@ -65,7 +66,7 @@ def read_tunnels(text: str, path: str) -> tuple[tuple[TunnelService, ...], tuple
     Raises
     ------
     ConfigError
-        A line is no section, assignment or comment.
+        A line is no section, assignment or comment, or a port is no number.
 
     Examples
     --------
@@ -92,6 +93,8 @@ def read_tunnels(text: str, path: str) -> tuple[tuple[TunnelService, ...], tuple
             raise broken(path, number, f"neither a section nor key = value: {line[:60]}")
         if key in READ:
             here[key] = Setting(value, source)
+            if key in ("accept", "connect") and not value.startswith("/"):
+                port_of(Setting(value.rpartition(":")[2], source))
         elif key not in OTHERS:
             why = "labkit does not read what stunnel does with it"
             unknowns.append(Unknown(path, number, line, why))

@@ -351,3 +351,36 @@ def test_settings_that_were_not_copied_are_unknown(copied: Path) -> None:
     # the trust may be turned off in the file that is missing
     [found] = model.open_channels("anyone@network -> systemd-journal-remote@mon:19532")
     assert found.client_authentication.value == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("p.yml", "scrape_configs: [{static_configs: [{targets: ['cp1:x']}]}]"),
+        ("s.conf", "[a]\naccept = smtp\nconnect = 1\n"),
+        ("s.conf", "[a]\naccept = 1\nconnect = x:y\n"),
+        ("s.conf", "[a]\naccept = /run/a\nconnect = /run/b\n"),
+        ("systemd/journal-upload.conf", "[Upload]\nURL=http://a:b:c\n"),
+        ("systemd/system/systemd-journal-remote.service", "--listen-http=x"),
+        ("systemd/system/systemd-journal-remote.service", "--listen-https=/run/socket"),
+        ("systemd/system/prometheus.service", "--web.listen-address=:x"),
+    ],
+)
+def test_malformed_addresses_in_copied_files_are_no_crash(
+    copied: Path, name: str, text: str
+) -> None:
+    start = "[Service]\nExecStart=/usr/bin/"
+    files = {
+        "systemd/system/systemd-journal-upload.service": f"{start}systemd-journal-upload\n",
+        "systemd/system/systemd-journal-remote.service": f"{start}systemd-journal-remote\n",
+        "systemd/system/prometheus.service": f"{start}prometheus --config.file=/etc/p.yml\n",
+        "systemd/system/stunnel.service": f"{start}stunnel /etc/s.conf\n",
+        "p.yml": "{}",
+        "s.conf": "",
+    }
+    files[name] = files[name].rstrip() + f" {text}\n" if name.endswith(".service") else text
+    write(copied / "mon", {f"etc/{path}": content for path, content in files.items()})
+    env = read_cluster(copied)
+    read_model(env)
+    sockets = "/run/" in text
+    assert sockets or [it for it in env.unknowns if it.path.startswith("mon/")]

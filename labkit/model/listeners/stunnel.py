@@ -34,6 +34,8 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
     except ConfigError:
         return  # the reader of the component has reported it
     for service in services:
+        if service.settings["accept"].value.startswith("/"):
+            continue  # a Unix socket: no port of the network
         bind, port = address_of(service.settings["accept"])
         encryption, clients = _encryption(service), _clients(service.settings, service)
         if odd:
@@ -60,9 +62,10 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
 
 def _collects(env: Environment, it: Component, service: TunnelService) -> bool:
     """Say whether a collector of journals is behind a service."""
-    if "connect" not in service.settings:
+    connect = service.settings.get("connect")
+    if connect is None or connect.value.startswith("/"):
         return False
-    _, port = address_of(service.settings["connect"])
+    _, port = address_of(connect)
     return any(
         address_of(option)[1] == port
         for other in env.components

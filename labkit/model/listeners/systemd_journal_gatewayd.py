@@ -39,6 +39,8 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         # GnuTLS' default, which libmicrohttpd keeps
         encryption = Claim("tls1.1", "TLS 1.1 or later", certificate.source)
     for place in [one.address for one in it.sockets] or [Setting(USUAL_PORT, it.source)]:
+        if place.value.startswith("/"):
+            continue  # a Unix socket: no port of the network
         bind, port = address_of(place)
         yield Listener(
             server=it.id,

@@ -59,6 +59,8 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
                 yield _listener(it, scheme, option, "", None)
                 continue
             place = it.sockets[number].address
+        if place.value.startswith("/"):
+            continue  # a Unix socket: no port of the network
         yield _listener(it, scheme, option, *address_of(place))
 
 
