@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from labkit.cluster.syntax.source import Source
 from labkit.cluster.syntax.values import at, mapping, selects, sequence, text_of, words
@@ -21,6 +22,7 @@ __all__ = [
     "RequestMatch",
     "ResourceRule",
     "admission_hooks",
+    "called_service",
     "is_hook",
 ]
 
@@ -171,6 +173,37 @@ def is_hook(kind: object) -> bool:
     return isinstance(kind, str) and kind in HOOK_KINDS
 
 
+def called_service(config: Mapping[str, Any]) -> tuple[str, str]:
+    """Return namespace and name of the service that a client configuration of a webhook names.
+
+    Parameters
+    ----------
+    config : mapping
+        With a service, or with a URL, whose host may be the name of a service.
+
+    Returns
+    -------
+    tuple of (str, str)
+        Two empty texts for another host.
+
+    Raises
+    ------
+    ValueError
+        It is malformed.
+
+    Examples
+    --------
+    >>> called_service({"url": "https://till.shop.svc:8443/convert"})
+    ('shop', 'till')
+    >>> called_service({"url": "https://hooks.example.com"})
+    ('', '')
+    """
+    if to := mapping(config, "service"):
+        return text_of(to, "namespace"), text_of(to, "name")
+    labels = (urlsplit(text_of(config, "url")).hostname or "").split(".")
+    return (labels[1], labels[0]) if labels[2:3] == ["svc"] else ("", "")
+
+
 def _unread(kind: str, source: Source, why: str) -> AdmissionHook:
     plugin = WEBHOOKS.get(kind, kind)
     return AdmissionHook(f"{kind} that cannot be read ({why})", plugin, (), source)
@@ -187,8 +220,7 @@ def _webhooks(item: Mapping[str, Any], kind: str, source: Source) -> Iterator[Ad
         )
         if match.rules:
             said = f"{kind} {name}: {text_of(webhook, 'name')}"
-            to = mapping(webhook, "clientConfig", "service")
-            service = (text_of(to, "namespace"), text_of(to, "name"))
+            service = called_service(mapping(webhook, "clientConfig"))
             yield AdmissionHook(said, WEBHOOKS[kind], (match,), source, service)
 
 

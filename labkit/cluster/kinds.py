@@ -14,7 +14,8 @@ __all__ = ["is_foreign"]
 #: Kubernetes' own groups of these kinds; without one, an object is of the core.
 GROUPS = frozenset(
     [
-        *("", "admissionregistration.k8s.io", "apps", "batch", "discovery.k8s.io"),
+        *("", "admissionregistration.k8s.io", "apiextensions.k8s.io"),
+        *("apiregistration.k8s.io", "apps", "batch", "discovery.k8s.io"),
         *("networking.k8s.io", "rbac.authorization.k8s.io"),
         # where workloads and network objects were before they had groups of their own
         "extensions",
@@ -25,7 +26,8 @@ GROUPS = frozenset(
 #: The names of the kinds that labkit reads.
 KINDS = frozenset(
     [
-        *("ClusterRole", "ClusterRoleBinding", "CronJob", "DaemonSet", "Deployment"),
+        *("APIService", "ClusterRole", "ClusterRoleBinding", "ConfigMap"),
+        *("CronJob", "CustomResourceDefinition", "DaemonSet", "Deployment"),
         *("EndpointSlice", "Endpoints", "Ingress", "Job", "Namespace", "NetworkPolicy", "Node"),
         *("PersistentVolume", "PersistentVolumeClaim", "Pod", "ReplicaSet"),
         *("ReplicationController", "Role", "RoleBinding", "Secret", "Service", "ServiceAccount"),

@@ -38,6 +38,7 @@ __all__ = [
     "Action",
     "Caller",
     "Decision",
+    "abac_allows",
     "authorize",
     "authorizers",
     "decide",
@@ -311,7 +312,7 @@ def _asked(
         return Claim(ALLOWED, "AlwaysAllow", it.source)
     if it.kind == "ABAC":
         for rule in env.abac.get(apiserver.id, ()):
-            if _abac_matches(rule, caller, action) and (action != EVERYTHING or rule.everything):
+            if abac_allows(rule, caller, action) and (action != EVERYTHING or rule.everything):
                 detail = f"ABAC: {action}"
                 if action == EVERYTHING:
                     detail = f"ABAC: {rule.group or rule.user} may do everything"
@@ -474,7 +475,27 @@ def rbac_allows(
     return None
 
 
-def _abac_matches(rule: AbacRule, caller: Caller, action: Action) -> bool:
+def abac_allows(rule: AbacRule, caller: Caller, action: Action) -> bool:
+    """Say whether a line of an ABAC policy allows a caller an action.
+
+    Parameters
+    ----------
+    rule : AbacRule
+    caller : Caller
+    action : Action
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> line = AbacRule("ann", "", False, "shop", "*", "pods", "", Source("abac.jsonl", 1, ""))
+    >>> ann = member_of("system:authenticated", user="ann")
+    >>> actions = [Action("create", "pods/exec", namespace=home) for home in ("shop", "ops")]
+    >>> [abac_allows(line, ann, it) for it in actions]
+    [True, False]
+    """
     if not (rule.user or rule.group) or (rule.user and rule.user != caller.user):
         return False
     if (rule.group and rule.group not in caller.groups) or (

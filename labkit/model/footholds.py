@@ -54,6 +54,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "calls": ("calls on the cluster network", ""),
     "local": ("", "calls on the loopback of {}"),
     "pod": ("inside a pod", "inside pod {}"),
+    "pods-of": ("", "inside the pods of {}"),
     "user": ("", "user on {}"),
     "root": ("", "root on {}"),
     "outside": ("outside the cluster", ""),
@@ -72,6 +73,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "binds": ("binds the roles of every namespace", "binds the roles of {}"),
     "joins": ("joins every cluster role binding", "joins the role bindings of {}"),
     "secret": ("", "reads secret {}"),
+    "config": ("", "reads ConfigMap {}"),
     "everything": ("", "everything in {}"),
     "tokens": ("requests tokens in every namespace", "requests tokens in {}"),
     "impersonates": ("impersonates accounts of every namespace", "impersonates accounts of {}"),
@@ -83,6 +85,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "enters-on": ("", "enters the pods on {}"),
     "debugs": ("debugs every pod", "debugs the pods of {}"),
     "cloud": ("", "has the identity of a machine at {}"),
+    "answers": ("", "answers for Service {}"),
     "ports": ("reaches the ports of every namespace", "reaches the ports of {}"),
 }
 PLACES = {Role.MASTER: "the master", Role.WORKER: "a worker", Role.ETCD: "an etcd machine"}

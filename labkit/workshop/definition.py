@@ -14,6 +14,10 @@ __all__ = ["KINDS", "SOLVED", "Exercise", "Hint", "Outcome", "Task", "Text", "Wr
 #: What a participant does: says what the model predicts, attacks the lab, or edits its files.
 KINDS = ("predict", "attack", "harden")
 SOLVED = "solved"
+#: How files of a lab are edited: a part of each task to harden one.
+HOW_TO_EDIT = """\
+Edit the machines in a terminal (`labkit exec worker1 --mode {mode} -- COMMAND`), or in a cell with
+`{mode}.exec("worker1", [...])` and `{mode}.write_file("worker1", PATH, BYTES)`."""
 
 
 class Text(str):
@@ -179,7 +183,10 @@ class Exercise:
     def text(self) -> Task:
         """The task, with its title and how to check it."""
         check = f"%check {self.name}{' answer' if self.has_answer else ''}"
-        head = f"### {self.name} ({self.kind}, in `{self.mode}`): {self.title}"
-        return Task(
-            f"{head}\n\n{self.task.strip()}\n\nCheck it: `{check}`. Stuck: `%hint {self.name}`."
-        )
+        parts = [
+            f"### {self.name} ({self.kind}, in `{self.mode}`): {self.title}",
+            self.task.strip(),
+            *([HOW_TO_EDIT.format(mode=self.mode)] if self.kind == "harden" else []),
+            f"Check it: `{check}`. Stuck: `%hint {self.name}`.",
+        ]
+        return Task("\n\n".join(parts))

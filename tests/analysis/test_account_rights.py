@@ -6,6 +6,7 @@ Practices", "Privilege escalation prevention and bootstrapping", and "Using RBAC
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -20,6 +21,8 @@ from labkit.loading import load_model
 from labkit.model import Model
 
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
+#: Without those of every namespace, which pods there are is not known.
+ALL_PODS = KUBEADM.parent / "all-pods.yaml"
 RBAC, CERTIFICATES = "rbac.authorization.k8s.io", "certificates.k8s.io"
 EVERYTHING = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
 ACCOUNT = {"kind": "ServiceAccount", "name": "till", "namespace": "shop"}
@@ -37,10 +40,16 @@ def bound(subject: dict[str, str], rules: list[Any], namespace: str = "") -> lis
 
 
 def model(
-    path: Path, *objects: dict[str, Any], flags: tuple[str, ...] = (), tag: str | None = None
+    path: Path,
+    *objects: dict[str, Any],
+    flags: tuple[str, ...] = (),
+    tag: str | None = None,
+    pods: bool = True,
 ) -> Model:
     shutil.copytree(KUBEADM, path)
     (path / "objects.yaml").write_text(yaml.safe_dump_all(objects))
+    if pods:
+        shutil.copy(ALL_PODS, path)
     file = path / "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
     line = "    - kube-apiserver\n"
     text = file.read_text()
@@ -191,13 +200,11 @@ def test_pods_of_copied_manifests_are_read_as_a_dumps(tmp_path: Path, kind: str)
 
 
 def test_an_authorizer_that_is_not_rbac_gives_no_such_rights(tmp_path: Path) -> None:
-    shutil.copytree(KUBEADM, tmp_path / "c")
+    model(tmp_path / "c", *bound(ACCOUNT, EVERYTHING))
     file = tmp_path / "c/cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
     text = file.read_text()
     assert "--authorization-mode=Node,RBAC" in text
     file.write_text(text.replace("=Node,RBAC", "=Node,AlwaysDeny"))
-    objects = bound(ACCOUNT, EVERYTHING)
-    (tmp_path / "c/objects.yaml").write_text(yaml.safe_dump_all(objects))
     assert goals(load_model(tmp_path / "c")) == set()
 
 
@@ -321,3 +328,83 @@ def test_user_namespace_of_a_manifest_s_pod_counts_by_the_version(
 def way(found: Model, start: str, goal: str) -> str:
     paths = attack_paths(found, start, goal)
     return "known" if paths.paths else "possible" if paths.possible else "closed"
+
+
+def test_pod_that_was_not_copied_may_be_root_on_its_node(tmp_path: Path) -> None:
+    """As in a dump without pods: which pods there are is a question of the objects."""
+    found = model(tmp_path / "c", pods=False)
+    paths = attack_paths(found, "pod", "node")
+    assert not paths.paths
+    assert "whether a pod that was not read gives root on worker1" in repr(paths)
+    assert goals(found) == EVERY_GOAL, "it may be one of the control plane"
+    # root on a worker is in the pods of that one
+    assert not attack_paths(found, "root:worker1", "admin")
+    assert not attack_paths(found, "root:worker1", "root:cp1")
+    some = yaml.safe_load(ALL_PODS.read_text())
+    some["items"] = some["items"][1:]
+    (tmp_path / "c/pods.yaml").write_text(yaml.safe_dump(some))
+    assert goals(load_model(tmp_path / "c")) == EVERY_GOAL, "those of one namespace are not all"
+    shutil.copy(ALL_PODS, tmp_path / "c")
+    assert goals(load_model(tmp_path / "c")) == set()
+
+
+def test_escape_of_a_copied_pod_needs_no_rbac(tmp_path: Path) -> None:
+    made = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"}}
+    container = {"name": "c", "securityContext": {"privileged": True}}
+    made |= {"spec": {"nodeName": "worker1", "containers": [container]}}
+    found = model(tmp_path / "c", made, flags=("--authorization-mode=AlwaysDeny",))
+    assert attack_paths(found, "pod", "node").paths
+
+
+V1BETA1 = {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy"}
+TILL, EVERY_CALLER = {"user": "system:serviceaccount:shop:till"}, {"group": "*"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"resource": "*", "namespace": "*", "apiGroup": "*"}, EVERY_GOAL),
+        ({"resource": "secrets", "namespace": "*", "apiGroup": ""}, {"secrets"}),
+        ({"resource": "secrets", "namespace": "*", "apiGroup": "", "readonly": True}, {"secrets"}),
+        ({"resource": "pods", "namespace": "*", "apiGroup": ""}, EVERY_GOAL),
+        # a line knows no subresources: who writes pods runs commands in them
+        ({"resource": "pods", "namespace": "shop", "apiGroup": ""}, EVERY_GOAL),
+        ({"resource": "daemonsets", "namespace": "*", "apiGroup": "apps"}, EVERY_GOAL),
+        # nodes/status with nodes/proxy: perhaps the apiserver's own certificate
+        ({"resource": "nodes", "namespace": "*", "apiGroup": ""}, EVERY_GOAL),
+        ({"resource": "groups", "namespace": "*", "apiGroup": ""}, set()),
+        # a command by WebSocket is a get: Kubernetes before 1.35 asks for nothing else
+        ({"resource": "pods", "namespace": "*", "apiGroup": "", "readonly": True}, {"secrets"}),
+        ({"resource": "services", "namespace": "*", "apiGroup": "", "readonly": True}, set()),
+        ({"resource": "daemonsets", "namespace": "*", "apiGroup": ""}, set()),
+        ({"resource": "configmaps", "namespace": "*", "apiGroup": ""}, set()),
+        ({"nonResourcePath": "*"}, set()),
+        # without RBAC, a binding gives nothing
+        ({"resource": "*", "namespace": "*", "apiGroup": RBAC}, set()),
+    ],
+)
+@pytest.mark.parametrize("who", [TILL, EVERY_CALLER])
+def test_line_of_an_abac_policy_leads_where_a_role_does(
+    tmp_path: Path, who: dict[str, str], spec: dict[str, Any], expected: set[str]
+) -> None:
+    """https://kubernetes.io/docs/reference/access-authn-authz/abac/."""
+    flags = ("--authorization-mode=ABAC", "--authorization-policy-file=/etc/kubernetes/abac.json")
+    model(tmp_path / "c", flags=flags)
+    file = tmp_path / "c/cp1/etc/kubernetes/abac.json"
+    file.write_text(json.dumps({**V1BETA1, "spec": {**who, **spec}}))
+    manifest = tmp_path / "c/cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
+    text = manifest.read_text().replace("    - --authorization-mode=Node,RBAC\n", "")
+    manifest.write_text(text)
+    assert goals(load_model(tmp_path / "c")) == expected
+
+
+def test_line_of_an_abac_policy_for_anonymous_callers_is_a_path(tmp_path: Path) -> None:
+    flags = ("--authorization-policy-file=/etc/kubernetes/abac.json",)
+    model(tmp_path / "c", flags=flags)
+    spec = {"group": "system:unauthenticated", "namespace": "*", "resource": "pods"}
+    file = tmp_path / "c/cp1/etc/kubernetes/abac.json"
+    file.write_text(json.dumps({**V1BETA1, "spec": {**spec, "apiGroup": "*"}}))
+    manifest = tmp_path / "c/cp1/etc/kubernetes/manifests/kube-apiserver.yaml"
+    text = manifest.read_text().replace("=Node,RBAC", "=Node,RBAC,ABAC")
+    manifest.write_text(text)
+    assert attack_paths(load_model(tmp_path / "c"), "network", "admin").paths

@@ -268,7 +268,9 @@ def test_hook_makes_the_steps_that_it_sees_possible(
 
 def test_step_names_the_hook_that_may_refuse_it() -> None:
     objects = (*may(rule("create", "pods"), at="ops"), webhook(sees("CREATE", "pods")))
-    unknown = {step.unknown for step in object_steps(dump_of(*objects)) if step.unknown}
+    steps = object_steps(dump_of(*objects))
+    # what the secrets hold that a new pod mounts is another question
+    unknown = {it.unknown for it in steps if it.unknown and it.name != "token-in-secret"}
     hook = "ValidatingWebhookConfiguration gatekeeper: check.example.com"
     assert unknown == {f"what {hook} answers to: create pods in ops (dump.json)"}
 

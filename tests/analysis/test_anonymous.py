@@ -47,6 +47,7 @@ def folder(
     path: Path, objects: list[dict[str, Any]], flag: str = "", kubelet: bool = False
 ) -> Model:
     shutil.copytree(KUBEADM, path)
+    shutil.copy(KUBEADM.parent / "all-pods.yaml", path)
     (path / "more.yaml").write_text(yaml.safe_dump_all(objects))
     if flag:
         file = path / "cp1/etc/kubernetes/manifests/kube-apiserver.yaml"

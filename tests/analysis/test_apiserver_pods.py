@@ -37,7 +37,7 @@ CORE = [
     item("Node", "worker1"),
     item("Namespace", "shop"),
     item("ServiceAccount", "default", "shop"),
-    item("Secret", "s", "shop", type="Opaque"),
+    item("Secret", "s", "shop", type="Opaque", data={"password": "aHVudGVyMg=="}),
     item("Role", "r", "shop", rules=[]),
     item("RoleBinding", "r", "shop", roleRef={"kind": "Role", "name": "r"}),
     item("ClusterRole", "none", rules=[]),

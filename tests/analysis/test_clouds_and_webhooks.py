@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from labkit.analysis import attack_paths
+from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.cluster.objects.reader import KINDS, Builder
 from labkit.model import Model, model_of_dump
 
@@ -190,6 +191,7 @@ SERVICE = item(
     "Service", "till", "shop", spec={"selector": {"app": "till"}, "ports": [{"port": 1}]}
 )
 ROLES = "rbac.authorization.k8s.io"
+HOST = "till.shop.svc.cluster.local"
 
 
 @pytest.mark.parametrize(
@@ -200,18 +202,34 @@ ROLES = "rbac.authorization.k8s.io"
         (webhook("Mutating", "*"), "node", "known"),
         (webhook("Mutating", "clusterrolebindings", ROLES), "admin", "possible"),
         (webhook("Mutating", "configmaps"), "node", "none"),
+        # a template of pods is as good, and any object of RBAC
+        (webhook("Mutating", "cronjobs", "batch"), "node", "possible"),
+        (webhook("Mutating", "rolebindings", ROLES), "admin", "possible"),
+        (webhook("Mutating", "clusterroles", ROLES), "admin", "possible"),
         # a validating one changes nothing, and is sent the secrets that are written
         (webhook("Validating", "pods"), "node", "none"),
         (webhook("Validating", "secrets"), "secrets", "possible"),
         (webhook("Validating", "pods"), "secrets", "none"),
+        # a review of a token has the token
+        (
+            webhook("Validating", "tokenreviews", "authentication.k8s.io"),
+            "is:system:serviceaccount:ops:boss",
+            "possible",
+        ),
     ],
 )
 def test_pod_that_answers_for_a_webhook_has_what_the_webhook_has(
     hook: Object, goal: str, expected: str
 ) -> None:
     """https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/."""
-    objects = (node(), pod("shop", "till", DROPPED), item("Namespace", "shop"))
+    boss = item("ServiceAccount", "boss", "ops")
+    objects = (node(), pod("shop", "till", DROPPED), item("Namespace", "shop"), boss)
     assert value(goal, *objects, SERVICE, hook) == expected
+    named = {**hook["webhooks"][0], "clientConfig": {"url": "https://till.shop.svc:443/"}}
+    assert value(goal, *objects, SERVICE, {**hook, "webhooks": [named]}) == expected
+    alias = item("Service", "hooks", "ops", spec={"type": "ExternalName", "externalName": HOST})
+    far = {**named, "clientConfig": {"service": {"namespace": "ops", "name": "hooks"}}}
+    assert value(goal, *objects, SERVICE, alias, {**hook, "webhooks": [far]}) == expected
     other = {**SERVICE, "spec": {"selector": {"app": "other"}, "ports": [{"port": 1}]}}
     assert value(goal, *objects, other, hook) == "none"
 
@@ -279,3 +297,101 @@ def test_list_in_a_list_is_read() -> None:
     found = builder.finish()
     assert [it.id for it in found.pods] == ["shop/web"]
     assert [it.name for it in found.nodes] == ["w2"]
+
+
+REFERENCE: Object = {"namespace": "shop", "name": "till", "port": 443}
+
+
+def api_service(**spec: Any) -> Object:
+    spec = {"group": "metrics.k8s.io", "version": "v1beta1", **spec}
+    return item("APIService", "v1beta1.metrics.k8s.io", "", "apiregistration.k8s.io/v1", spec=spec)
+
+
+def definition(conversion: Object, version: str = "v1") -> Object:
+    spec = {"group": "shop.example.com", "conversion": conversion}
+    return item(
+        "CustomResourceDefinition",
+        "tills.shop.example.com",
+        "",
+        f"apiextensions.k8s.io/{version}",
+        spec=spec,
+    )
+
+
+CONVERTED = {"clientConfig": {"service": REFERENCE}, "conversionReviewVersions": ["v1"]}
+EXTENSIONS = [
+    (api_service(service=REFERENCE, insecureSkipTLSVerify=True), "possible"),
+    # the apiserver itself answers
+    (api_service(), "none"),
+    (api_service(service={**REFERENCE, "name": "other"}), "none"),
+    (definition({"strategy": "Webhook", "webhook": CONVERTED}), "possible"),
+    (
+        definition({"strategy": "Webhook", "webhookClientConfig": CONVERTED["clientConfig"]}),
+        "possible",
+    ),
+    (definition({"strategy": "None"}), "none"),
+    (
+        # Rancher has a kind of this name as well
+        {**api_service(service=REFERENCE), "apiVersion": "management.cattle.io/v3"},
+        "none",
+    ),
+]
+
+
+@pytest.mark.parametrize(("extension", "expected"), EXTENSIONS)
+def test_pod_that_answers_for_an_api_decides_what_controllers_see(
+    extension: Object, expected: str
+) -> None:
+    """The aggregator sends the headers of the front proxy, and no token of the caller.
+
+    https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/
+    """
+    objects = (node(), pod("shop", "till", DROPPED), item("Namespace", "shop"), SERVICE)
+    assert value("admin", *objects, extension) == expected
+
+
+@pytest.mark.parametrize(
+    ("group", "resource", "verb", "names", "home", "expected"),
+    [
+        ("", "services", "patch", [], "shop", "possible"),
+        ("", "services", "patch", ["till"], "shop", "possible"),
+        ("", "services", "patch", ["other"], "shop", "none"),
+        ("", "services", "patch", [], "ops", "none"),
+        ("", "services", "get", [], "shop", "none"),
+        ("", "endpoints", "update", ["till"], "shop", "possible"),
+        ("discovery.k8s.io", "endpointslices", "create", [], "shop", "possible"),
+        ("discovery.k8s.io", "endpointslices", "patch", ["till-x2x7k"], "shop", "possible"),
+    ],
+)
+@pytest.mark.parametrize("extension", [it for it, expected in EXTENSIONS if expected != "none"][:2])
+def test_who_says_what_is_behind_such_a_service_may_answer_for_it(
+    extension: Object,
+    group: str,
+    resource: str,
+    verb: str,
+    names: list[str],
+    home: str,
+    expected: str,
+) -> None:
+    """https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors."""
+    rules = [{"apiGroups": [group], "resources": [resource], "verbs": [verb]}]
+    rules[0] |= {"resourceNames": names} if names else {}
+    who = [{"kind": "User", "name": "ann"}]
+    objects = (
+        item("Namespace", "shop"),
+        item("Role", "r", home, RBAC, rules=rules),
+        item(
+            "RoleBinding",
+            "r",
+            home,
+            RBAC,
+            roleRef={"kind": "Role", "name": "r"},
+            subjects=who,
+        ),
+    )
+    model = dump_of(*objects, SERVICE, extension)
+    assert model.dump is not None
+    steps = [it for it in object_steps(model.dump) if it.name == "redirect-service"]
+    assert bool(steps) == (expected == "possible")
+    if steps:
+        assert value("admin", *objects, SERVICE, extension, start="is:ann") == expected

@@ -790,15 +790,19 @@ def test_named_workload_opens_its_own_namespace_only(resource, kind, there):
     assert is_account("m", "outer") not in found
 
 
-def test_named_workload_that_does_not_exist_opens_nothing_and_is_told():
+def test_named_workload_that_is_not_in_the_dump_is_possible_and_is_told():
     named = may("a/b", rule("update", "deployments", "apps", "gone"), role="r")
     objects = (*named, account("n", "inner"), owned("DaemonSet", "n", "logger"))
     assert reached(A_B, *objects) == {A_B}
     [said] = [str(it) for it in dump_of(*objects).unknowns if "Deployment gone" in str(it)]
-    assert "add deployments to the dump" in said
+    assert "which deployments would say" in said
+    [step] = [it for it in object_steps(dump_of(*objects)) if it.name == "change-workload"]
+    assert step.unknown == "whether there is a Deployment gone: none is in the dump"
     # a dump that lists them leaves nothing open
     other = {"kind": "Deployment", "metadata": {"name": "other", "namespace": "n"}}
     assert not [it for it in dump_of(*objects, other).unknowns if "gone" in str(it)]
+    steps = object_steps(dump_of(*objects, other))
+    assert not [it for it in steps if it.name == "change-workload"]
     without_pods = {"kind": "Deployment", "metadata": {"name": "gone", "namespace": "n"}}
     assert is_account("n", "inner") in reached(A_B, *objects, without_pods)
 

@@ -77,8 +77,8 @@ CLUSTER = [
     binding("RoleBinding", "config", "shop", "Role", {"kind": "User", "name": "ann"}),
     role("Role", "system:controller:bootstrap-signer", "kube-system", READS),
     binding("RoleBinding", "system:controller:bootstrap-signer", "kube-system", "Role", LEADER),
-    item("Secret", "till", "shop", type="Opaque"),
-    item("Secret", "registry", "kube-system", type="Opaque"),
+    item("Secret", "till", "shop", type="Opaque", data={"password": "aHVudGVyMg=="}),
+    item("Secret", "registry", "kube-system", type="kubernetes.io/dockerconfigjson"),
     item("Service", "till", "shop", spec={"type": "ClusterIP", "selector": {"app": "till"}}),
     pod("shop", "till", "w1"),
     pod("kube-system", "coredns", "w1"),
@@ -179,7 +179,7 @@ def test_pod_that_was_not_read_may_have_any_token_and_be_privileged(tmp_path: Pa
     bound |= {"subjects": [agent], "metadata": {"name": "agent"}}
     model = load_model(write(tmp_path / "d.json", [*without("Pod"), bound]))
     found = attack_paths(model, "pod", "admin", 3)
-    assert "whether a pod that is not in the dump has a token of shop:agent" in repr(found)
+    assert "whether a pod that was not read has a token of shop:agent" in repr(found)
     assert value(model, "pod", "node") == "possible"
     assert value(model, "outside", "node") == "possible"
     # and one that was read is not taken for it

@@ -117,3 +117,25 @@ def test_insecure_port_of_a_dump(
         assert got == ("possible", "possible")
         return
     assert got == found
+
+
+@pytest.mark.parametrize(
+    ("enabled", "mode", "name", "expected"),
+    [
+        ("true", "AlwaysAllow", "kubelet-config", "possible"),
+        ("true", "AlwaysAllow", "kubelet-config-1.23", "possible"),
+        ("true", "Webhook", "kubelet-config", "none"),
+        ("false", "AlwaysAllow", "kubelet-config", "none"),
+        ("true", "AlwaysAllow", "other", "none"),
+    ],
+)
+def test_configuration_that_kubelets_join_with_may_open_them(
+    tmp_path: Path, enabled: str, mode: str, name: str, expected: str
+) -> None:
+    """kubeadm: https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/kubelet-integration/."""
+    text = f"authentication: {{anonymous: {{enabled: {enabled}}}}}\nauthorization: {{mode: {mode}}}"
+    about = {"name": name, "namespace": "kube-system"}
+    config = {"kind": "ConfigMap", "metadata": about, "data": {"kubelet": text}}
+    privileged = [{"name": "c", "securityContext": {"privileged": True}}]
+    agent = pod("kube-system", "agent", "cp1", containers=privileged)
+    assert ways(tmp_path, config, agent)[0] == expected

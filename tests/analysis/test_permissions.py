@@ -72,8 +72,12 @@ def test_rule_matches_as_the_authorizer_does(
         (rule("create", "pods", names="a"), set()),
         # ... and that of a subresource's parent is
         (rule("create", "pods/exec", names="a"), {permission("exec", ("a",))}),
-        (rule("get", "nodes/proxy"), {permission("kubelet")}),
-        (rule("get list watch", "pods configmaps services nodes"), set()),
+        (
+            rule("get", "nodes/proxy"),
+            {permission(it) for it in ("kubelet", "proxy to nodes", "call kubelets")},
+        ),
+        (rule("get list watch", "pods services nodes"), set()),
+        (rule("get", "configmaps"), {permission("read configs")}),
         (rule("patch", "daemonsets", group="apps"), {permission("change workloads")}),
         (rule("impersonate", "users"), {permission("impersonate users")}),
     ],

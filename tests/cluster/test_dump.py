@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from labkit.analysis import attack_graph, object_steps, paths_to
 from labkit.cluster import Dump, read_dump
 from labkit.cluster.objects.access import objects
+from labkit.cluster.objects.live import LISTS
 from labkit.cluster.objects.network import NETWORK
-from labkit.cluster.objects.reader import DUMP_COMMAND, KINDS, Builder
+from labkit.cluster.objects.reader import DUMP_COMMAND, KINDS, READERS, Builder
 from labkit.errors import ConfigError
 from labkit.model.footholds import ADMIN
 
@@ -165,7 +166,8 @@ def test_secret_values_are_not_kept(tmp_path: Path):
 def test_missing_kinds_and_roles_are_unknowns():
     unknowns = Builder("empty").finish().unknowns
     kinds = (
-        "Node Namespace Pod ServiceAccount Secret Role ClusterRole RoleBinding ClusterRoleBinding"
+        "Node Namespace Pod ServiceAccount Secret Role ClusterRole RoleBinding ClusterRoleBinding "
+        "APIService ConfigMap"
     )
     assert [item.text for item in unknowns] == [f"no {kind} in the dump" for kind in kinds.split()]
     builder = Builder("d")
@@ -294,3 +296,12 @@ def test_network_objects_with_odd_values_raise_no_exception(kind, data):
 def test_deeply_nested_json_is_an_unknown(tmp_path: Path, text: str):
     (tmp_path / "d.json").write_text(text)
     assert "no valid JSON" in "".join(map(str, read_dump(tmp_path / "d.json").unknowns))
+
+
+def test_every_kind_that_is_read_is_asked_for():
+    """A workload without pods, and what answers for the apiserver, is in no other object."""
+    read = {*READERS, *NETWORK} - {"Endpoints"}
+    assert read <= set(LISTS)
+    # the resource of a kind ends its path
+    resources = {LISTS[kind].rpartition("/")[2] for kind in read if "AdmissionPolicy" not in kind}
+    assert resources == set(DUMP_COMMAND.split()[2].split(","))

@@ -89,6 +89,12 @@ def test_task_does_not_give_the_solution_away(exercise: Exercise) -> None:
     assert not [line for line in lines if line in exercise.text]
 
 
+@pytest.mark.parametrize("exercise", ALL, ids=lambda it: it.name)
+def test_task_says_how_to_edit_only_where_files_are_edited(exercise: Exercise) -> None:
+    says = f"labkit exec worker1 --mode {exercise.mode} -- COMMAND" in exercise.text
+    assert says is (exercise.kind == "harden")
+
+
 def test_unknown_exercise_is_refused_with_the_command_that_lists_them() -> None:
     with pytest.raises(NoSuchName) as caught:
         exercises["no-such-thing"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from labkit.analysis.attack_graph.from_abac import as_rbac
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_rights import as_dump
 from labkit.analysis.attack_graph.steps import Step
@@ -143,8 +144,12 @@ def _steps_at(env: Environment, it: Component) -> Iterator[Step]:
         if found.value == ALLOWED:
             grants = (Foothold("secrets", home),)
             yield Step(TECHNIQUE, CALLS, grants, found.because, technique=TECHNIQUE)
-    bindings = anonymous_bindings(env.rbac)
-    if not bindings or "RBAC" not in {each.kind for each in authorizers(env, it)}:
+    asked = {each.kind for each in authorizers(env, it)}
+    bindings = anonymous_bindings(env.rbac) if "RBAC" in asked else []
+    if "ABAC" in asked:
+        lines = env.abac.get(it.id, ())
+        bindings += anonymous_bindings(as_rbac(lines, with_rbac="RBAC" in asked))
+    if not bindings:
         return
     why = (anonymous.claim, str(bindings[0].source))
     yield Step("call-unauthenticated", CALLS, ANONYMOUS_CALLER, why, technique=TECHNIQUE)

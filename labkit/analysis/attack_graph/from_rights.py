@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from labkit.analysis.attack_graph.from_abac import as_rbac
 from labkit.analysis.attack_graph.from_channels import AT_REST
 from labkit.analysis.attack_graph.from_machines import machine_steps
 from labkit.analysis.attack_graph.from_objects import object_steps
 from labkit.analysis.attack_graph.from_objects.builder import account
+from labkit.analysis.attack_graph.from_objects.not_read import UNREAD_POD
 from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.copied.static_pods import MANIFESTS
 from labkit.cluster.feature_gates import USER_NAMESPACES, Features
@@ -53,7 +55,7 @@ from labkit.model.features import features_of
 from labkit.model.file_access import may_open, ordinary_users
 from labkit.model.footholds import ADMIN, CALLS, NETWORK, NODE, POD, SECRETS
 from labkit.model.pod_security import standard
-from labkit.model.rights import authenticated_as, service_account
+from labkit.model.rights import authenticated_as
 from labkit.model.secret_readers import secrets_read
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ def account_steps(model: Model) -> tuple[Step, ...]:
         return doubtful
     found: list[Step] = [*doubtful, *_token_steps(env), *_local_steps(env), *machine_steps(env)]
     for it in env.components:
-        if it.kind != "kube-apiserver" or not _has_rbac(env, it):
+        if it.kind != "kube-apiserver":
             continue
         dump = as_dump(env, it)
         found += object_steps(dump)
@@ -237,15 +239,22 @@ def _etcd_folders(it: Component) -> tuple[str, ...]:
 
 
 def _local_steps(env: Environment) -> Iterator[Step]:
-    """Yield the steps of pods that may share the network of a node: not all are copied."""
+    """Yield the steps of pods that may share a node's network, or be root there.
+
+    Not all pods are copied, unless a file has those of every namespace.
+    """
+    lacks_pods = _read_objects(env).may_lack("Pod")
     kubelets = {it.node for it in env.components if it.kind == "kubelet"}
     # a machine whose kubelet was not copied has the pods of its folder
     for node, files in ((it.name, it.files) for it in env.nodes):
         static = any(path.startswith(f"{MANIFESTS}/") for path in files)
         if node not in kubelets and not static:
             continue
-        unknown = f"whether a pod with hostNetwork runs on {node}"
         why = ("which pods there are is not among the files",)
+        if lacks_pods:
+            unknown = f"whether a pod that was not read gives root on {node}"
+            yield Step(UNREAD_POD, POD, (Foothold("root", node), NODE), why, unknown=unknown)
+        unknown = f"whether a pod with hostNetwork runs on {node}"
         yield Step("host-network", POD, (Foothold("local", node),), why, unknown=unknown)
         unknown = f"whether a pod with hostNetwork and NET_RAW runs on {node}"
         yield Step("host-network", POD, (NETWORK,), why, 2.0, unknown=unknown)
@@ -256,21 +265,11 @@ def _token_steps(env: Environment) -> Iterator[Step]:
     for it in env.components:
         if it.kind != "kube-apiserver":
             continue
-        callers = [member_of(AUTHENTICATED, ACCOUNTS)]
-        for rule in env.abac.get(it.id, ()):
-            kind = "User" if rule.user else "Group"
-            who, _ = _holder(kind, "", rule.user or rule.group)
-            if who is not None and rule.user:
-                namespace, name = rule.user.split(":")[2:]
-                callers.append(service_account(namespace, name, rule.source))
-            elif who is not None:
-                callers.append(member_of(AUTHENTICATED, ACCOUNTS, rule.group))
-        for caller in callers:
-            said = f"{caller.user}: a pod may have its token"
-            for goal, found in _given_to(env, it, caller):
-                if found.value == ALLOWED:
-                    why = (said, found.claim)
-                    yield Step("mounted-token", POD, (goal,), why, technique="pod-token")
+        caller = member_of(AUTHENTICATED, ACCOUNTS)
+        for goal, found in _given_to(env, it, caller):
+            if found.value == ALLOWED:
+                why = (f"{caller.user}: a pod may have its token", found.claim)
+                yield Step("mounted-token", POD, (goal,), why, technique="pod-token")
 
 
 def _doubtful(
@@ -332,7 +331,8 @@ def assumed_accounts(env: Environment) -> Iterator[tuple[Foothold, tuple[str, ..
     Those of the apiserver's own bootstrap policy are the control plane's: no pod has them.
     """
     own = {(it.namespace, it.name) for it in bootstrap_policy().bindings}
-    for binding in env.rbac.bindings:
+    lines = (as_rbac(it, with_rbac=True).bindings for it in env.abac.values())
+    for binding in (*env.rbac.bindings, *(it for some in lines for it in some)):
         if (binding.namespace, binding.name) in own:
             continue
         for kind, namespace, name in binding.subjects:
@@ -355,10 +355,6 @@ def _holder(kind: str, namespace: str, name: str) -> tuple[Foothold | None, str]
         of = f"a pod of {where}" if where else "every pod"
         return Foothold("group", name), f"{of} with a token is in this group"
     return None, ""
-
-
-def _has_rbac(env: Environment, apiserver: Component) -> bool:
-    return any(it.kind == "RBAC" for it in authorizers(env, apiserver))
 
 
 def as_dump(env: Environment, apiserver: Component) -> Dump:
@@ -384,16 +380,11 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
     ...     "kube-apiserver@master")).pods}
     True
     """
+    asked = {it.kind for it in authorizers(env, apiserver)}
+    policy = as_rbac(env.abac.get(apiserver.id, ()), with_rbac="RBAC" in asked)
     masters = {it.node for it in env.components if it.kind == "kube-apiserver"}
     kubelets = dict.fromkeys(it.node for it in env.components if it.kind == "kubelet")
-    workers = [node for node in kubelets if node not in masters] or list(kubelets)
-    builder = Builder(env.name)
-    for item in env.objects:
-        for one in _with_pods(item.value, workers):
-            kind = one.get("kind")
-            if isinstance(kind, str):
-                builder.add(one, kind, item.path)
-    found = builder.finish()
+    found = _read_objects(env)
     own = bootstrap_policy()
     sources = {(it.namespace, it.name): it.source for it in env.rbac.roles}
     roles = [
@@ -412,6 +403,10 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
     bound = {(it.namespace, it.name) for it in env.rbac.bindings}
     bindings: list[Binding] = [*env.rbac.bindings]
     bindings += [it for it in own.bindings if (it.namespace, it.name) not in bound]
+    if "RBAC" not in asked:
+        bindings.clear()
+    if "ABAC" in asked:
+        roles, bindings = [*roles, *policy.roles], [*bindings, *policy.bindings]
     homes = dict.fromkeys(
         [
             "default",
@@ -450,6 +445,20 @@ def as_dump(env: Environment, apiserver: Component) -> Dump:
         apiservers=(Apiserver(features, audiences=_audiences(apiserver)),),
         admission=_admission(env, apiserver),
     )
+
+
+def _read_objects(env: Environment) -> Dump:
+    """Return the objects of manifests, with a pod per worker for each workload."""
+    masters = {it.node for it in env.components if it.kind == "kube-apiserver"}
+    kubelets = dict.fromkeys(it.node for it in env.components if it.kind == "kubelet")
+    workers = [node for node in kubelets if node not in masters] or list(kubelets)
+    builder = Builder(env.name)
+    for item in env.objects:
+        for one in _with_pods(item.value, workers):
+            kind = one.get("kind")
+            if isinstance(kind, str):
+                builder.add(one, kind, item.path)
+    return builder.finish()
 
 
 def _audiences(apiserver: Component) -> frozenset[str] | None:

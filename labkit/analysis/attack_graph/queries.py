@@ -9,7 +9,7 @@ written independently, and each is the other's test.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from labkit.analysis.attack_graph.from_channels import (
@@ -21,6 +21,7 @@ from labkit.analysis.attack_graph.from_channels import (
 from labkit.analysis.attack_graph.steps import (
     Graph,
     Path,
+    Step,
     cheapest_paths,
     close,
     cost,
@@ -29,7 +30,7 @@ from labkit.analysis.attack_graph.steps import (
 )
 from labkit.errors import ConfigError
 from labkit.model import Foothold, Goal, Model, Role, parse_foothold
-from labkit.model.footholds import CALLS, GOALS, NETWORK, OUTSIDE, POD
+from labkit.model.footholds import CALLS, GOALS, NETWORK, NODE, OUTSIDE, POD
 from labkit.tables import columns, html
 
 __all__ = [
@@ -291,7 +292,7 @@ def graphs_for(model: Model, derivation: Derivation = "claims") -> tuple[Graph, 
         from labkit.analysis.attack_graph.from_rights import account_steps
 
         steps = (*channel_steps(model), *anonymous_steps(model), *account_steps(model))
-        return known_and_possible(steps, implied)
+        return known_and_possible(*_without_pods_elsewhere(steps, implied))
     from labkit.analysis.attack_graph.from_objects import object_steps
 
     steps, anonymous = object_steps(model.dump), anonymous_object_steps(model.dump)
@@ -301,6 +302,31 @@ def graphs_for(model: Model, derivation: Derivation = "claims") -> tuple[Graph, 
     if anonymous or model.dump.open_ports:
         more |= {Foothold("pod", it.id): [CALLS] for it in model.dump.pods}
     return known_and_possible((*channel_steps(model), *steps, *anonymous), {**implied, **more})
+
+
+def _without_pods_elsewhere(
+    steps: tuple[Step, ...], implied: dict[Foothold, list[Foothold]]
+) -> tuple[tuple[Step, ...], dict[Foothold, list[Foothold]]]:
+    """Return steps by which root on a worker is in its pods, and not in those of other nodes.
+
+    A pod that was not copied may be privileged on any node: one who chooses a pod has that node,
+    and one who is root on another node has not.
+    """
+    from labkit.analysis.attack_graph.from_objects.not_read import UNREAD_POD
+
+    if not any(it.name == UNREAD_POD and NODE in it.grants for it in steps):
+        return steps, implied
+    here = Foothold("pods-of", Role.WORKER)
+    mine = (
+        replace(it, foothold=here)
+        for it in steps
+        if it.foothold == POD and not (it.name == UNREAD_POD and NODE in it.grants)
+    )
+    on_nodes = {
+        place: [here if it == POD and place.kind == "root" else it for it in others]
+        for place, others in implied.items()
+    }
+    return (*steps, *mine), {**on_nodes, here: implied[POD]}
 
 
 def attack_paths(

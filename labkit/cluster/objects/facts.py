@@ -21,6 +21,7 @@ __all__ = [
     "UNREAD",
     "Account",
     "Admission",
+    "ApiExtension",
     "ClusterNode",
     "Container",
     "Dump",
@@ -33,6 +34,7 @@ __all__ = [
     "PodSpec",
     "SecretName",
     "Service",
+    "StoredSecret",
 ]
 
 
@@ -109,6 +111,8 @@ class PodSpec:
         Those with access to the node.
     secrets : tuple of str
         The secrets that a container can read.
+    configs : tuple of str
+        The ConfigMaps that a container can read.
     host_ports : tuple of int
         The ports of its node that lead to a container.
     listens : bool or None
@@ -123,6 +127,7 @@ class PodSpec:
     audiences: tuple[str, ...] = ()
     containers: tuple[Container, ...] = ()
     secrets: tuple[str, ...] = ()
+    configs: tuple[str, ...] = ()
     host_ports: tuple[int, ...] = ()
     listens: bool | None = False
 
@@ -244,8 +249,26 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """A credential among the contents of a Secret or a ConfigMap, without its value.
+
+    Attributes
+    ----------
+    what : str
+        In words: "a kubeconfig", "a key of AWS".
+    user : str
+        Whom it makes its holder, if it says so.
+    groups : tuple of str
+    """
+
+    what: str
+    user: str = ""
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SecretName:
-    """A secret without its value.
+    """A secret without its value, or a ConfigMap with a credential.
 
     Attributes
     ----------
@@ -254,6 +277,8 @@ class SecretName:
         The service account whose token it holds, if any.
     groups : tuple of str or None
         The groups of a bootstrap token's holder; None if the dump does not have them.
+    holds : tuple of StoredSecret or None
+        Other credentials among its contents; None if these are not known.
     """
 
     namespace: str
@@ -261,6 +286,7 @@ class SecretName:
     type: str
     account: str = ""
     groups: tuple[str, ...] | None = None
+    holds: tuple[StoredSecret, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +421,28 @@ class Admission:
         return tuple(it for it in self.hooks if it.plugin not in self.disabled)
 
 
+@dataclass(frozen=True, slots=True)
+class ApiExtension:
+    """A service that answers for the apiserver: for a group of the API, or to convert objects.
+
+    Attributes
+    ----------
+    name : str
+        The object in words: "APIService v1beta1.metrics.k8s.io".
+    group : str
+        The group of the API whose objects it gives or converts.
+    converts : bool
+        It is the webhook of a CustomResourceDefinition.
+    service : tuple of (str, str)
+        Its namespace and its name.
+    """
+
+    name: str
+    group: str
+    converts: bool
+    service: tuple[str, str]
+
+
 @dataclass(frozen=True)
 class Dump:
     """A cluster's objects.
@@ -405,6 +453,8 @@ class Dump:
     kinds : frozenset of str
         The kinds that were read, including those without any object.
     nodes, namespaces, pods, accounts, secrets : tuple
+    configs : tuple of SecretName
+        The ConfigMaps that hold a credential.
     services, endpoints, network_policies, ingresses : tuple
     other_policies : frozenset of str
         The kinds of network policies of other projects that the dump has.
@@ -423,12 +473,15 @@ class Dump:
     apiservers : tuple of Apiserver
         By their pods; empty if the dump has none.
     open_ports : tuple of (str, OpenPort)
-        The ports of the control plane that serve everybody, each with its node.
+        The ports of the control plane that serve everybody, each with its node; an empty one for
+        the port of every kubelet.
     lacking : mapping of str to frozenset of str
         The kinds of which the dump may lack objects, each with the namespaces whose objects it has.
     etcd_data : tuple of (str, str)
         Nodes with the folders in which etcd keeps its data; an empty folder for one that is not
         known.
+    extensions : tuple of ApiExtension
+        The services behind groups of the API and behind conversions.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
         on.
@@ -446,6 +499,7 @@ class Dump:
     pods: tuple[PodGroup, ...] = ()
     accounts: tuple[Account, ...] = ()
     secrets: tuple[SecretName, ...] = ()
+    configs: tuple[SecretName, ...] = ()
     services: tuple[Service, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     network_policies: tuple[NetworkPolicy, ...] = ()
@@ -461,6 +515,7 @@ class Dump:
     open_ports: tuple[tuple[str, OpenPort], ...] = ()
     lacking: Mapping[str, frozenset[str]] = field(default_factory=dict)
     etcd_data: tuple[tuple[str, str], ...] = ()
+    extensions: tuple[ApiExtension, ...] = ()
     admission: Admission = field(default_factory=Admission)
 
     def may_lack(self, kind: str, namespace: str = "") -> bool:

@@ -10,14 +10,15 @@ from labkit.cluster.defaults import DEFAULTS, ENVIRONMENT_PREFIXES
 from labkit.cluster.launch import Launch
 from labkit.cluster.objects.apiservers import started, variables
 from labkit.cluster.syntax.flags import parse_flags
+from labkit.cluster.syntax.plain_yaml import plain_documents
 from labkit.cluster.syntax.source import bool_of
 from labkit.cluster.syntax.urls import is_loopback
-from labkit.cluster.syntax.values import sequence
+from labkit.cluster.syntax.values import at, sequence
 from labkit.cluster.versions import version_in_tag
 
-__all__ = ["ETCD", "OpenPort", "flags_of", "open_ports"]
+__all__ = ["ETCD", "OF_KUBELETS", "OpenPort", "flags_of", "open_kubelets", "open_ports"]
 
-ETCD, APISERVER = "etcd", "kube-apiserver"
+ETCD, APISERVER, OF_KUBELETS = "etcd", "kube-apiserver", "kubelet"
 #: The first version that starts with no other insecure port than 0.
 LOCKED_INSECURE_PORT = (1, 20)
 
@@ -29,7 +30,7 @@ class OpenPort:
     Attributes
     ----------
     kind : str
-        "etcd" or "kube-apiserver".
+        "etcd", "kube-apiserver" or "kubelet".
     said : str
         The flag that says it.
     local : bool
@@ -89,6 +90,40 @@ def open_ports(spec: Mapping[str, Any]) -> Iterator[OpenPort]:
                 old = None
                 flags.setdefault("insecure-port", "8080")
             yield from _of_apiserver(flags, old=old)
+
+
+def open_kubelets(text: str, name: str) -> Iterator[OpenPort]:
+    """Yield the port of all kubelets if their common configuration lets everybody do everything.
+
+    Parameters
+    ----------
+    text : str
+        A KubeletConfiguration, as kubeadm keeps it in a ConfigMap for nodes that join.
+    name : str
+        The ConfigMap.
+
+    Yields
+    ------
+    OpenPort
+        Each node has a copy, which may differ.
+
+    Raises
+    ------
+    ConfigError
+        The text is not valid YAML.
+
+    Examples
+    --------
+    >>> config = {"authentication": {"anonymous": {"enabled": True}}}
+    >>> config["authorization"] = {"mode": "AlwaysAllow"}
+    >>> [it.said for it in open_kubelets(str(config), "kubelet-config")]
+    ['anonymous callers, AlwaysAllow']
+    """
+    for document in plain_documents(text, name):
+        anonymous = at(document, "authentication", "anonymous", "enabled")
+        if anonymous is True and at(document, "authorization", "mode") == "AlwaysAllow":
+            unknown = f"whether the kubelets have what ConfigMap {name} says"
+            yield OpenPort(OF_KUBELETS, "anonymous callers, AlwaysAllow", unknown=unknown)
 
 
 def flags_of(container: Mapping[str, Any], kind: str, found: Launch | None) -> dict[str, str]:

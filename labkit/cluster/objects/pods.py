@@ -16,6 +16,8 @@ from labkit.cluster.syntax.values import at, mapping, sequence, text_of, truth
 __all__ = ["account_of", "clean_path", "owner_of", "spec_of"]
 
 TOKEN_PATH = "/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+#: The ConfigMaps with certificates of authorities that are in every namespace.
+OF_EVERY_NAMESPACE = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 LISTS = ("containers", "initContainers", "ephemeralContainers")
 DIGITS = re.compile(r"-[0-9]+\Z")
@@ -141,6 +143,7 @@ def spec_of(
     volumes = {text_of(item, "name"): item for item in sequence(spec, "volumes")}
     containers: list[Container] = []
     secrets: dict[str, None] = {}
+    configs: dict[str, None] = {}
     token = False
     audiences: dict[str, None] = {}
     ports: dict[int, None] = {}
@@ -159,8 +162,8 @@ def spec_of(
                         else:
                             token = True
                 token = token or _is_token(mount, volume)
-                secrets.update(dict.fromkeys(_volume_secrets(volume)))
-            secrets.update(dict.fromkeys(_environment_secrets(item)))
+                _note_volume(volume, secrets, configs)
+            _note_environment(item, secrets, configs)
     if not token and at(pod, "metadata", "uid") is None:
         said = truth(spec, "automountServiceAccountToken")
         token = (automount if said is None else said) is not False
@@ -172,6 +175,7 @@ def spec_of(
         audiences=tuple(sorted(audiences)) if audiences else (),
         containers=tuple(containers),
         secrets=tuple(secrets),
+        configs=tuple(configs),
         host_ports=tuple(ports),
         listens=_listens(spec) if truth(spec, "hostNetwork") else False,
     )
@@ -293,18 +297,29 @@ def _audiences(volume: Any) -> Iterator[str]:
             yield text_of(token, "audience")
 
 
-def _volume_secrets(volume: Any) -> Iterator[str]:
+def _note_volume(volume: Any, secrets: dict[str, None], configs: dict[str, None]) -> None:
+    """Note the secrets and the ConfigMaps that are in a volume."""
     if name := text_of(volume, "secret", "secretName"):
-        yield name
+        secrets[name] = None
+    if name := text_of(volume, "configMap", "name"):
+        configs[name] = None
     for source in sequence(volume, "projected", "sources"):
         if name := text_of(source, "secret", "name"):
-            yield name
+            secrets[name] = None
+        if (name := text_of(source, "configMap", "name")) and name not in OF_EVERY_NAMESPACE:
+            configs[name] = None
 
 
-def _environment_secrets(item: Any) -> Iterator[str]:
+def _note_environment(item: Any, secrets: dict[str, None], configs: dict[str, None]) -> None:
+    """Note the secrets and the ConfigMaps that are in the environment of a container."""
     for source in sequence(item, "envFrom"):
         if name := text_of(source, "secretRef", "name"):
-            yield name
+            secrets[name] = None
+        if name := text_of(source, "configMapRef", "name"):
+            configs[name] = None
     for variable in sequence(item, "env"):
-        if name := text_of(variable, "valueFrom", "secretKeyRef", "name"):
-            yield name
+        source = at(variable, "valueFrom")
+        if name := text_of(source, "secretKeyRef", "name"):
+            secrets[name] = None
+        if name := text_of(source, "configMapKeyRef", "name"):
+            configs[name] = None

@@ -16,10 +16,13 @@ from labkit.cluster.feature_gates import USER_NAMESPACES, Features
 from labkit.cluster.kinds import is_foreign
 from labkit.cluster.objects.access import is_dump, objects, without_refusals
 from labkit.cluster.objects.apiservers import Apiserver, apiserver_of, is_apiserver
+from labkit.cluster.objects.contents import contents_of, credentials_in
 from labkit.cluster.objects.etcd_data import data_folders, is_etcd
+from labkit.cluster.objects.extensions import EXTENSIONS, extension_of
 from labkit.cluster.objects.facts import (
     Account,
     Admission,
+    ApiExtension,
     ClusterNode,
     Dump,
     Endpoint,
@@ -32,7 +35,7 @@ from labkit.cluster.objects.facts import (
     Service,
 )
 from labkit.cluster.objects.network import NETWORK, OTHER_POLICIES, ROUTES, NetworkObject
-from labkit.cluster.objects.open_ports import OpenPort, open_ports
+from labkit.cluster.objects.open_ports import OpenPort, open_kubelets, open_ports
 from labkit.cluster.objects.pods import account_of, owner_of, spec_of
 from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import RBAC_KINDS, Binding, Rbac, RbacRole, RbacRule, aggregated
@@ -56,6 +59,8 @@ KINDS = {
     "ClusterRole": "the permissions in the cluster",
     "RoleBinding": "who has permissions in one namespace",
     "ClusterRoleBinding": "who has permissions in the cluster",
+    "APIService": "which pods answer for groups of the API",
+    "ConfigMap": "which ConfigMaps hold a credential",
 }
 #: The kinds of which every cluster has objects in kube-system: service accounts and, with RBAC, the
 #: roles and bindings of its components. One that has none of them there was read in part.
@@ -64,10 +69,12 @@ SYSTEM = "kube-system"
 ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
 ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 DUMP_COMMAND = (
-    "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,roles,rolebindings,clusterroles,"
-    "clusterrolebindings,services,endpointslices,networkpolicies,ingresses,deployments,daemonsets,"
-    "statefulsets,cronjobs,persistentvolumes,persistentvolumeclaims,"
-    "validatingwebhookconfigurations,mutatingwebhookconfigurations -A -o json"
+    "kubectl get nodes,namespaces,pods,serviceaccounts,secrets,configmaps,roles,rolebindings,"
+    "clusterroles,clusterrolebindings,services,endpointslices,networkpolicies,ingresses,"
+    "deployments,daemonsets,"
+    "statefulsets,replicasets,replicationcontrollers,jobs,cronjobs,persistentvolumes,"
+    "persistentvolumeclaims,validatingwebhookconfigurations,mutatingwebhookconfigurations,"
+    "apiservices,customresourcedefinitions -A -o json"
 )
 #: Of nodes with the control plane or with etcd; the last two are those of RKE and of MicroK8s.
 CONTROL_PLANE_LABELS = (
@@ -101,7 +108,7 @@ FINISHED = frozenset({"Succeeded", "Failed"})
 BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105 - a type
 #: The kinds of objects that are in no namespace, beside those of admission.
 IN_NO_NAMESPACE = frozenset(
-    ["ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume"]
+    ["ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume", *EXTENSIONS]
 )
 #: The kinds whose pods start later, or again. Those of a daemon set follow the nodes: it counts
 #: only where no pods were read.
@@ -218,6 +225,8 @@ class Builder:
     kinds : set of str
     nodes, namespaces, accounts, secrets, roles, bindings : dict
         By namespace and name.
+    configs : list of SecretName
+        The ConfigMaps that hold a credential.
     network : list of NetworkObject
     late : list of mapping
         Pods whose service account, or whose claims, were not yet read.
@@ -231,6 +240,7 @@ class Builder:
         The templates of pods of workloads, by kind, namespace and name.
     hooks : list of (mapping, Source)
         Webhooks, policies and their bindings.
+    extensions : list of ApiExtension
     apiservers : list of Apiserver
         By their pods.
     other_policies : set of str
@@ -260,6 +270,7 @@ class Builder:
     namespaces: dict[str, Namespace] = field(default_factory=dict)
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
     secrets: dict[tuple[str, str], SecretName] = field(default_factory=dict)
+    configs: list[SecretName] = field(default_factory=list)
     network: list[NetworkObject] = field(default_factory=list)
     roles: dict[tuple[str, str], RbacRole] = field(default_factory=dict)
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
@@ -271,6 +282,7 @@ class Builder:
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
     templates: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
+    extensions: list[ApiExtension] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
     other_policies: set[str] = field(default_factory=set)
     open_ports: list[tuple[str, OpenPort]] = field(default_factory=list)
@@ -406,6 +418,7 @@ class Builder:
             pods=tuple(self._groups()),
             accounts=tuple(self.accounts.values()),
             secrets=tuple(self.secrets.values()),
+            configs=tuple(self.configs),
             services=tuple(it for it in self.network if isinstance(it, Service)),
             endpoints=tuple(self._endpoint(it) for it in self.network if isinstance(it, Endpoint)),
             network_policies=tuple(it for it in self.network if isinstance(it, NetworkPolicy)),
@@ -434,6 +447,7 @@ class Builder:
             open_ports=tuple(self.open_ports),
             lacking=lacking,
             etcd_data=tuple(self.etcd_data),
+            extensions=tuple(self.extensions),
             admission=Admission(
                 admission_hooks(self.hooks, self.kinds),
                 frozenset().union(*(it.disabled for it in self.apiservers)),
@@ -481,7 +495,7 @@ class Builder:
                     lost = [name for name in rule.names if (kind, name) not in names]
                     if lost and kind and kind not in self.kinds:
                         what = f"no pod of {kind} {', '.join(lost)} is in the dump"
-                        why = f"{what}: taken to be absent; add {resource} to the dump to be sure"
+                        why = f"{what}: not known whether there is one, which {resource} would say"
                         at = found.source
                         yield Unknown(at.path, None, at.text, why)
 
@@ -644,7 +658,19 @@ def _secret(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at:
         if _plain(data, "usage-bootstrap-authentication") != "true":
             kind = f"{kind}, for signing only"
         groups = tuple(filter(None, _plain(data, "auth-extra-groups").split(",")))
-    to.secrets[namespace, name] = SecretName(namespace, name, kind, account, groups)
+    holds = contents_of(item, kind)
+    to.secrets[namespace, name] = SecretName(namespace, name, kind, account, groups, holds)
+
+
+def _config(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
+    data = mapping(item, "data")
+    if holds := credentials_in({key: text_of(data, key) for key in data}):
+        to.configs.append(SecretName(namespace, name, "ConfigMap", holds=holds))
+    if namespace == SYSTEM and name.startswith("kubelet-config"):
+        try:
+            to.open_ports += [("", it) for it in open_kubelets(text_of(data, "kubelet"), name)]
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
 
 
 def _plain(data: Mapping[str, Any], key: str) -> str:
@@ -676,6 +702,12 @@ def _has_ended(item: Mapping[str, Any]) -> bool:
 def _hook(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
     # in a list, an object may not repeat its kind
     to.hooks.append(({**item, "kind": at.text.partition(" ")[0]}, at))
+
+
+def _extension(to: Builder, item: Mapping[str, Any], _: str, name: str, at: Source) -> None:
+    found = extension_of(item, at.text.partition(" ")[0], name)
+    if found is not None:
+        to.extensions.append(found)
 
 
 def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:
@@ -725,10 +757,12 @@ READERS: dict[str, Callable[[Builder, Mapping[str, Any], str, str, Source], None
     "PersistentVolumeClaim": _claim,
     "ServiceAccount": _account,
     "Secret": _secret,
+    "ConfigMap": _config,
     "Role": _role,
     "ClusterRole": _role,
     "RoleBinding": _binding,
     "ClusterRoleBinding": _binding,
     **dict.fromkeys((*WORKLOADS.values(), "Job"), _workload),
     **dict.fromkeys(HOOK_KINDS, _hook),
+    **dict.fromkeys(EXTENSIONS, _extension),
 }

@@ -39,9 +39,6 @@ EXERCISE = Exercise(
 Everything that reads etcd's first port can also be read on port 2378, which the monitoring does not
 use any more. Edit the files of the lab's machines until nobody gets an answer there. The apiserver
 and flanneld use port 2379 and must still work.
-
-Work in a terminal (`labkit exec etcd1 --mode insecure -- COMMAND`), or in a cell with
-`insecure.exec("etcd1", [...])`.
 """,
     hints=(
         Hint(

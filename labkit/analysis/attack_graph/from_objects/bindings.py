@@ -34,6 +34,7 @@ from labkit.analysis.attack_graph.from_objects.permissions import (
     everything,
     homes_of_workloads,
     permissions_of,
+    plain_name,
 )
 from labkit.cluster.objects.facts import UNREAD, PodGroup
 from labkit.cluster.policies import Binding, RbacRole, RbacRule
@@ -372,26 +373,37 @@ class Bindings:
         homes = [at] if at else self.cluster.namespaces
         closed = [home for home in homes if self.cluster.may_refuse(home)]
         reachable: dict[str, Part] = {}
+        # what has to be found out for a way into a namespace, where no other is known
+        found_out: dict[str, str] = {}
         for part in starting:
-            there = closed
+            there = dict.fromkeys(closed, "")
             if part.names:
                 grant = Grant(self.consequences, who, at, part.held, part.because)
-                there = [home for home in homes_of_workloads(grant) if home in closed]
-            for home in there:
-                reachable.setdefault(home, part)
-            if len(reachable) == len(closed):
+                named = homes_of_workloads(grant)
+                there = {home: named[home] for home in named if home in closed}
+            for home, unknown in there.items():
+                if home not in reachable or (found_out[home] and not unknown):
+                    reachable[home], found_out[home] = part, unknown
+            if len(reachable) == len(closed) and not any(found_out.values()):
                 break
         for part in have.get("change namespaces", ()):
             chosen = [it for it in reachable if _named(it, part)]
-            chosen.sort(key=lambda it: bool(self.cluster.new_pod(it)))
+            chosen.sort(key=lambda it: bool(self.cluster.new_pod(it) or found_out[it]))
             for home in chosen[:1]:
                 why = (*part.because, *reachable[home].because)
-                doubt = doubts(self._doubt(home, part, reachable[home]), self.cluster.new_pod(home))
+                admitted = self._doubt(home, part, reachable[home])
+                doubt = doubts(found_out[home], admitted, self.cluster.new_pod(home))
                 self._add("relabel-namespace", who, self.consequences.privileged(), why, 1.5, doubt)
         if reachable and (volumes := have.get("create volumes")):
-            self._own_volume(who, reachable, volumes[0])
+            self._own_volume(who, reachable, found_out, volumes[0])
 
-    def _own_volume(self, who: Foothold, reachable: Mapping[str, Part], volume: Part) -> None:
+    def _own_volume(
+        self,
+        who: Foothold,
+        reachable: Mapping[str, Part],
+        found_out: Mapping[str, str],
+        volume: Part,
+    ) -> None:
         """Write the step of one who makes a volume of a node's path, and claims it from a pod.
 
         Pod Security looks at hostPath in a pod, and not at the volume behind a claim; a pod makes
@@ -400,14 +412,17 @@ class Bindings:
         no_root = ("restricted", UNREAD)
         home = min(
             reachable,
-            key=lambda it: (self.cluster.levels[it] in no_root, bool(self.cluster.new_pod(it))),
+            key=lambda it: (
+                self.cluster.levels[it] in no_root,
+                bool(self.cluster.new_pod(it) or found_out[it]),
+            ),
         )
         why = (*volume.because, *reachable[home].because, self.cluster.level(home))
         unknown = ""
         if self.cluster.levels[home] in no_root:
             unknown = "whether a group may open the socket of a node's container runtime"
         admitted = (self._doubt(home, reachable[home], volume), self.cluster.new_pod(home))
-        unknown = doubts(unknown, *admitted)
+        unknown = doubts(unknown, found_out[home], *admitted)
         self._add("own-volume", who, self.consequences.privileged(), why, 2.0, unknown)
 
     def _bound_pods(self, who: Foothold, at: str, have: Mapping[str, list[Part]]) -> None:
@@ -620,9 +635,28 @@ class Bindings:
                 doubt = doubts(self._doubt("", creating[0]), approved)
                 self._add("auto-approved-request", who, to.signs(True), why, 1.5, doubt)
         self._policies(who, have)
+        self._redirected_kubelets(who, have)
         for part in have.get("change nodes", ()):
             for node in self._nodes_with(who):
                 to.draws_pods(node, part.names, part.because, self._doubt("", part))
+
+    def _redirected_kubelets(self, who: Foothold, have: Mapping[str, list[Part]]) -> None:
+        """Write the steps of one who says where a node's kubelet is, and calls it by a proxy.
+
+        The apiserver sends the request, with its own certificate for kubelets, to any address and
+        port but loopback: to another kubelet, or to the apiserver itself.
+        """
+        to = self.consequences
+        certificate = "what the apiserver's certificate for kubelets may do at the apiserver itself"
+        for status in have.get("change node status", ()):
+            for proxy in have.get("proxy to nodes", ()):
+                proxied = set(map(plain_name, proxy.names))
+                if status.names and proxied and proxied.isdisjoint(status.names):
+                    continue
+                why, doubt = (*status.because, *proxy.because), self._doubt("", status, proxy)
+                self._add("redirect-kubelet", who, to.enters(""), why, 2.0, doubt)
+                unknown = doubts(doubt, certificate)
+                self._add("redirect-kubelet", who, to.admin(), why, 2.0, unknown)
 
     def _impersonated_nodes(self, users: Iterable[Part]) -> list[Foothold]:
         """Return the kubelets that one may be who gives themselves the group of nodes."""

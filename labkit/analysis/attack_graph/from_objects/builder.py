@@ -15,7 +15,14 @@ from labkit.analysis.attack_graph.from_objects.step_kinds import STEP_KINDS
 from labkit.analysis.attack_graph.steps import Step
 from labkit.cluster.feature_gates import EXEC_ASKS_FOR_CREATE, POD_SECURITY, Features
 from labkit.cluster.objects.etcd_data import DATA
-from labkit.cluster.objects.facts import UNREAD, Dump, NetworkPolicy, PodGroup, SecretName
+from labkit.cluster.objects.facts import (
+    UNREAD,
+    Dump,
+    NetworkPolicy,
+    PodGroup,
+    SecretName,
+    Service,
+)
 from labkit.cluster.versions import Version, apiserver_versions
 from labkit.model import Foothold
 from labkit.model.admission_hooks import NamespaceLabels, is_cluster_scoped, may_refuse
@@ -132,6 +139,13 @@ class ClusterIndex:
             elif secret.account:
                 self.tokens_of[secret.namespace].append(secret)
                 self.tokens_named[secret.name].append(secret)
+        # secrets with other credentials than tokens, or of unknown contents
+        self.stored: dict[str, dict[str, SecretName]] = defaultdict(dict)
+        for secret in dump.secrets:
+            if secret.holds != ():
+                self.stored[secret.namespace][secret.name] = secret
+        self.stored_configs = {(it.namespace, it.name): it for it in dump.configs}
+        self.read_secrets = {(it.namespace, it.name) for it in dump.secrets}
         self.nodes = tuple(nodes)
         # every cluster has these
         unread = ("default", "kube-system") if dump.may_lack("Namespace") else ()
@@ -182,6 +196,17 @@ class ClusterIndex:
         for item in self.dump.endpoints:
             found[item.namespace, item.service].update(dict.fromkeys(item.pods))
         return found
+
+    @cached_property
+    def services(self) -> dict[tuple[str, str], Service]:
+        """The services by their namespaces and names."""
+        return {(it.namespace, it.name): it for it in self.dump.services}
+
+    @cached_property
+    def called(self) -> tuple[tuple[str, str], ...]:
+        """Namespaces and names of the services that the apiserver calls."""
+        found = (it.service for some in (self.hooks, self.dump.extensions) for it in some)
+        return tuple(dict.fromkeys(it for it in found if it[1]))
 
     def labels_of(self, namespace: str) -> NamespaceLabels:
         """Return what is known of the labels of a namespace."""

@@ -15,6 +15,7 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     doubts,
     inside,
 )
+from labkit.analysis.attack_graph.from_objects.entry_points import FLAW
 from labkit.analysis.attack_graph.from_objects.escapes import (
     CONFIG,
     ETCD,
@@ -27,15 +28,18 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
     escapes,
     reads_folder,
 )
-from labkit.cluster.objects.facts import PodGroup
+from labkit.cluster.objects.facts import PodGroup, SecretName
+from labkit.cluster.objects.open_ports import OF_KUBELETS
 from labkit.model import Foothold
 from labkit.model.footholds import ADMIN, CALLS, NODE
 from labkit.model.rules import Action
 
-__all__ = ["EVERY_NAMESPACE", "MASTERS", "Consequences"]
+__all__ = ["BY_PORT", "EVERY_NAMESPACE", "MASTERS", "Consequences"]
 
 MASTERS = "system:masters"
 RESTRICTION = "CertificateSubjectRestriction"
+#: What has to be found out for one who reaches the ports of a pod to be inside it.
+BY_PORT = "whether what the pod serves lets a caller of its ports in"
 #: Stands for a namespace's name where something holds in each of them; no name has a space.
 EVERY_NAMESPACE = "every namespace"
 #: Kinds whose pods are made again elsewhere when a node's taint drives them out.
@@ -80,12 +84,56 @@ class Consequences:
         for home in [namespace] if namespace else list(self.cluster.accounts_of):
             if self.cluster.dump.may_lack("Secret", home):
                 self._maybe_tokens(foothold, home)
+        stored = self.cluster.stored
+        homes = [stored.get(namespace, {})] if namespace else stored.values()
+        mine = [it for some in homes for it in some.values()]
+        # of contents that nobody has read, one step says it
+        unread = [it for it in mine if it.holds is None][:1]
+        for secret in (*unread, *(it for it in mine if it.holds)):
+            self._stored(foothold, secret, f"Secret {secret.namespace}/{secret.name}")
+
+    def stored_in_secret(self, foothold: Foothold, namespace: str, name: str) -> None:
+        """Write the steps from having a secret to what else it holds, or perhaps holds."""
+        cluster = self.cluster
+        key = (namespace, name)
+        if found := cluster.stored.get(namespace, {}).get(name):
+            self._stored(foothold, found, f"Secret {namespace}/{name}")
+        elif key not in cluster.read_secrets and cluster.dump.may_lack("Secret", namespace):
+            lost = SecretName(namespace, name, "", holds=None)
+            self._stored(foothold, lost, f"Secret {namespace}/{name}")
+
+    def in_config(self, config: SecretName) -> Foothold:
+        """Return the foothold of reading a ConfigMap that holds a credential."""
+        shown = f"{config.namespace}/{config.name}"
+        foothold = Foothold("config", shown)
+        write = partial(self._stored, foothold, config, f"ConfigMap {shown}")
+        return self.builder.once(foothold, write)
+
+    def _stored(self, foothold: Foothold, found: SecretName, shown: str) -> None:
+        add = self.builder.add
+        if found.holds is None:
+            unknown = f"what {shown} holds: its contents were not read"
+            add("stored-credential", foothold, [self.admin()], (shown,), 2.0, unknown)
+        for it in found.holds or ():
+            why = (f"{shown}: {it.what}{f' of {it.user}' if it.user else ''}",)
+            if not it.user:
+                unknown = f"what {it.what} in {shown} opens"
+                add("stored-credential", foothold, [self.admin()], why, 1.5, unknown)
+                continue
+            unknown = f"whether the apiserver takes {it.what} of {it.user} in {shown}"
+            grants = [Foothold("is", it.user), *map(self.in_group, it.groups)]
+            add("stored-credential", foothold, grants, why, 1.0, unknown)
 
     def _maybe_tokens(self, foothold: Foothold, home: str) -> None:
         names = self.cluster.accounts_of.get(home, ())
         grants = [account(home, name) for name in names]
         why = f"which secrets of {home} hold a token: the dump does not have them"
         self.builder.add("token-in-secret", foothold, grants, (f"Namespace {home}",), 1.0, why)
+
+    def in_secret(self, foothold: Foothold, namespace: str, name: str) -> None:
+        """Write the steps from having a secret to whatever it holds."""
+        self.token_in_secret(foothold, namespace, name)
+        self.stored_in_secret(foothold, namespace, name)
 
     def token_in_secret(self, foothold: Foothold, namespace: str, name: str) -> None:
         """Write the step from having a secret to the service account whose token it is."""
@@ -131,12 +179,16 @@ class Consequences:
 
     def _starts_pods(self, foothold: Foothold, namespace: str) -> None:
         cluster = self.cluster
+        admitted = cluster.new_pod(namespace)
+        # every level of Pod Security lets a new pod mount any secret whose name is known
+        why = (f"Namespace {namespace}" if namespace else "every namespace",)
+        secrets = [self.reads_secrets(namespace)]
+        self.builder.add("mount-secret", foothold, secrets, why, 2.0, admitted)
         if not namespace:
             homes = [self.starts_pods(home) for home in cluster.namespaces]
             self._spread("any-namespace", foothold, homes)
             return
         grants = [account(namespace, name) for name in cluster.accounts_of.get(namespace, ())]
-        why, admitted = (f"Namespace {namespace}",), cluster.new_pod(namespace)
         self.builder.add("pod-with-account", foothold, grants, why, unknown=admitted)
         if cluster.open(namespace):
             why, doubt = (cluster.level(namespace),), doubts(cluster.doubt(namespace), admitted)
@@ -164,6 +216,21 @@ class Consequences:
                 self._spread("enter-pod", foothold, [inside(each) for each in pods])
             else:
                 homes = [self.enters(home) for home in self.cluster.pods_of]
+                self._spread("any-namespace", foothold, homes)
+
+        return self.builder.once(foothold, write)
+
+    def reaches_ports(self, namespace: str) -> Foothold:
+        """Return the foothold of reaching the ports of a namespace's pods, also on loopback."""
+        foothold = Foothold("ports", namespace)
+
+        def write() -> None:
+            if namespace:
+                pods = self.cluster.pods_of.get(namespace, ())
+                grants, why = [inside(each) for each in pods], (f"Namespace {namespace}",)
+                self.builder.add("exploit-port", foothold, grants, why, FLAW, BY_PORT)
+            else:
+                homes = [self.reaches_ports(home) for home in self.cluster.pods_of]
                 self._spread("any-namespace", foothold, homes)
 
         return self.builder.once(foothold, write)
@@ -367,7 +434,7 @@ class Consequences:
                 self.builder.add("token-request-of-kubelet", foothold, grants, why, unknown=doubt)
             for each in pods:
                 for name in each.spec.secrets:
-                    self.token_in_secret(foothold, each.namespace, name)
+                    self.in_secret(foothold, each.namespace, name)
             if "system:nodes" in self.groups:
                 self._spread("group-membership", foothold, [Foothold("group", "system:nodes")])
 
@@ -379,6 +446,10 @@ class Consequences:
         A port on loopback is called by the pods that share the network of its node.
         """
         for node, port in self.cluster.dump.open_ports:
+            if port.kind == OF_KUBELETS:
+                everywhere, said = [self.enters("")], (f"every kubelet: {port.said}",)
+                self.builder.add("kubelet-exec", CALLS, everywhere, said, unknown=port.unknown)
+                continue
             pods = self.cluster.pods_on.get(node, ())
             local = [inside(it) for it in pods if it.spec.host_network]
             why = (f"{port.kind} on Node {node}: {port.said}",)
@@ -400,7 +471,11 @@ class Consequences:
             mine = [account(pods.namespace, pods.account)]
             add("mounted-token", foothold, mine, why, unknown=unknown)
         for name in pods.spec.secrets:
-            self.token_in_secret(foothold, pods.namespace, name)
+            self.in_secret(foothold, pods.namespace, name)
+        for name in pods.spec.configs:
+            if config := self.cluster.stored_configs.get((pods.namespace, name)):
+                grants = [self.in_config(config)]
+                add("read-config", foothold, grants, (f"{where}: {name} is mounted",), MEMBERSHIP)
         for way in escapes(pods):
             why = (f"{where}: {way.why}",)
             for node in pods.nodes:

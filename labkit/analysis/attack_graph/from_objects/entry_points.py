@@ -18,10 +18,12 @@ from labkit.cluster.syntax.values import keys_of, selects
 from labkit.model.footholds import OUTSIDE
 
 __all__ = [
+    "FLAW",
     "nodes_with_plugin",
     "pods_behind",
     "policies_for",
     "policy_doubt",
+    "stands_for",
     "write_entry_points",
 ]
 
@@ -69,13 +71,13 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
     ----------
     https://kubernetes.io/docs/concepts/services-networking/network-policies/#prerequisites
     """
-    services = {(it.namespace, it.name): it for it in cluster.dump.services}
+    services = cluster.services
     ways = [(it, _service(it), False) for it in services.values() if it.outside]
     for order in cluster.dump.ingresses:
         for name in order.services:
             if it := services.get((order.namespace, name)):
                 shown = f"Ingress {order.namespace}/{order.name} -> {_service(it)}"
-                ways.append((_named_by(it, services), shown, True))
+                ways.append((stands_for(it, services), shown, True))
     applied = nodes_with_plugin(cluster)
     for service, shown, by_pod in ways:
         for pods in pods_behind(cluster, service):
@@ -95,7 +97,7 @@ def write_entry_points(cluster: ClusterIndex, builder: StepBuilder) -> None:
             _enter(cluster, builder, pods, shown, policies, lets_in, applied, doubt)
 
 
-def _named_by(service: Service, services: Mapping[tuple[str, str], Service]) -> Service:
+def stands_for(service: Service, services: Mapping[tuple[str, str], Service]) -> Service:
     """Return the service of the cluster that an ExternalName stands for, or the service itself.
 
     https://kubernetes.io/docs/concepts/services-networking/service/#externalname

@@ -9,8 +9,10 @@ from labkit.analysis.attack_graph.from_objects.consequences import Consequences
 from labkit.model import Foothold
 from labkit.model.footholds import NODE, OUTSIDE, POD
 
-__all__ = ["write_what_is_not_read"]
+__all__ = ["UNREAD_POD", "write_what_is_not_read"]
 
+#: The step of an attacker whose pod nobody has read.
+UNREAD_POD = "pod-not-in-dump"
 ACCOUNTS, GROUPS = "system:serviceaccount:", ("system:authenticated", "system:serviceaccounts")
 #: The cost of a flaw in what a pod runs, as for the pods that are known.
 FLAW = 3.0
@@ -37,16 +39,15 @@ def write_what_is_not_read(
         return
     add = consequences.builder.add
     homes = sorted(cluster.dump.lacking["Pod"])
-    why = (f"only pods of {', '.join(homes)} in the dump" if homes else "no Pod in the dump",)
-    kinds = "pod-not-in-dump"
+    why = (f"only pods of {', '.join(homes)} were read" if homes else "no Pod was read",)
     for who in holders:
         if _of_pods(who):
-            unknown = f"whether a pod that is not in the dump {_having(who)}"
-            add(kinds, POD, [who], why, 1.0, unknown)
+            unknown = f"whether a pod that was not read {_having(who)}"
+            add(UNREAD_POD, POD, [who], why, 1.0, unknown)
     roots = [*map(consequences.on_node, cluster.nodes), NODE]
-    unknown = "whether a pod that is not in the dump gives root on its node"
-    add(kinds, POD, roots, why, 1.0, unknown)
-    unknown = "whether a pod that is not in the dump is called from outside"
+    unknown = "whether a pod that was not read gives root on its node"
+    add(UNREAD_POD, POD, roots, why, 1.0, unknown)
+    unknown = "whether a pod that was not read is called from outside"
     add("exploit-public-service", OUTSIDE, [POD], why, FLAW, unknown)
 
 

@@ -18,23 +18,32 @@ from labkit.analysis.attack_graph.from_objects.builder import (
     doubts,
     inside,
 )
-from labkit.analysis.attack_graph.from_objects.consequences import MASTERS, Consequences
+from labkit.analysis.attack_graph.from_objects.consequences import (
+    BY_PORT,
+    MASTERS,
+    Consequences,
+)
+from labkit.analysis.attack_graph.from_objects.entry_points import FLAW, pods_behind
 from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
 from labkit.model.admission_hooks import operation_of
+from labkit.model.footholds import CALLS
 from labkit.model.rules import Action
 from labkit.model.secret_readers import ALL_AT_ONCE, BY_NAME
 
 __all__ = [
     "CHANGEABLE",
     "PERMISSIONS",
+    "RBAC",
     "STARTING",
+    "WORKLOADS",
     "Grant",
     "Held",
     "allows",
     "everything",
     "homes_of_workloads",
     "permissions_of",
+    "plain_name",
 ]
 
 #: Verb, API group and resource.
@@ -46,6 +55,8 @@ ADMISSION, AUTHENTICATION = "admissionregistration.k8s.io", "authentication.k8s.
 #: https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/ and KEP-5284
 CONSTRAINED_IMPERSONATION = (1, 35)
 CREATE, CHANGE = ("create",), ("update", "patch")
+#: The verbs of the methods of HTTP, which a proxy takes all.
+ANY_METHOD = ("get", "create", "update", "patch", "delete")
 #: The verbs whose requests name no object.
 #: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#referring-to-resources
 NAMELESS = ("create", "deletecollection")
@@ -202,8 +213,17 @@ def _read_secrets(it: Grant, cost: float) -> None:
         for home in homes:
             foothold = Foothold("secret", f"{home}/{name}")
             it.step("read-secrets", [foothold], cost)
-            token = partial(it.consequences.token_in_secret, foothold, home, name)
-            it.consequences.builder.once(foothold, token)
+            it.consequences.builder.once(
+                foothold, partial(it.consequences.in_secret, foothold, home, name)
+            )
+
+
+def _read_configs(it: Grant) -> None:
+    """Add the steps to the ConfigMaps that hold a credential."""
+    to = it.consequences
+    for (home, name), config in to.cluster.stored_configs.items():
+        if it.namespace in ("", home) and (not it.names or name in it.names):
+            it.step("read-config", [to.in_config(config)])
 
 
 def _get_secrets(it: Grant) -> None:
@@ -232,16 +252,23 @@ def _change_workloads(it: Grant) -> None:
     if not it.names:
         _start_pods(it, "change-workload", 1.5)
         return
-    for home in homes_of_workloads(it):
-        it.step("change-workload", [it.consequences.starts_pods(home)], 1.5)
+    for home, unknown in homes_of_workloads(it).items():
+        it.step("change-workload", [it.consequences.starts_pods(home)], 1.5, unknown)
 
 
-def homes_of_workloads(it: Grant) -> list[str]:
-    """Return the namespaces, out of those of a grant, that have a workload of one of its names."""
+def homes_of_workloads(it: Grant) -> dict[str, str]:
+    """Return the namespaces, out of those of a grant, that have a workload of one of its names.
+
+    Each is with what has to be found out: a workload without pods is in no dump without its kind.
+    """
     cluster = it.consequences.cluster
     homes = [it.namespace] if it.namespace else list(cluster.namespaces)
     there, kind = cluster.dump.workloads, CHANGEABLE.get(it.held.resource, "")
-    return [h for h in homes if any((kind, h, name) in there for name in it.names)]
+    found = {h: "" for h in homes if any((kind, h, name) in there for name in it.names)}
+    if kind and kind not in cluster.dump.kinds:
+        unknown = f"whether there is a {kind} {', '.join(it.names)}: none is in the dump"
+        found = {home: found.get(home, unknown) for home in homes}
+    return found
 
 
 def _enter_pods(it: Grant, name: str, cost: float, unknown: str = "") -> None:
@@ -267,8 +294,60 @@ def _debug(it: Grant) -> None:
         it.step("debug-container", [it.consequences.debugs(it.namespace)])
 
 
-def _forward_ports(it: Grant) -> None:
-    it.step("port-forward", [Foothold("ports", it.namespace)])
+def plain_name(name: str) -> str:
+    """Return the name of an object in a request for a proxy, which may have a scheme and a port.
+
+    Examples
+    --------
+    >>> plain_name("https:web:8443"), plain_name("web:80"), plain_name("web")
+    ('web', 'web', 'web')
+    """
+    parts = name.split(":")
+    return parts[len(parts) > 2]
+
+
+def _forward_ports(it: Grant, name: str) -> None:
+    """Add the steps of one who reaches ports through the apiserver, wherever they call it from."""
+    to = it.consequences
+    if name == "proxy":
+        it.step(name, [CALLS])
+    if not it.names:
+        it.step(name, [to.reaches_ports(it.namespace)])
+        return
+    cluster = to.cluster
+    names = [plain_name(each) for each in it.names]
+    if it.held.resource[1] == "services/proxy":
+        services = (
+            service
+            for (home, each), service in cluster.services.items()
+            if each in names and it.namespace in ("", home)
+        )
+        found = [pods for service in services for pods in pods_behind(cluster, service)]
+    else:
+        found = cluster.named(it.namespace, names)
+    it.step(name, map(inside, found), FLAW, BY_PORT)
+
+
+def _proxy_to_nodes(it: Grant) -> None:
+    it.step("proxy", [CALLS])
+
+
+def _send_tokens_to_kubelets(it: Grant) -> None:
+    """Add the steps of root on a node to the accounts of pods that call its kubelet.
+
+    What collects metrics sends its own token to each of them, so root on a node gets it.
+    """
+    to, cluster = it.consequences, it.consequences.cluster
+    _, _, home, name = (*str(it.who.where).split(":"), "", "", "", "")[:4]
+    if it.who not in (
+        account(each.namespace, each.account) for each in cluster.pods_of.get(home, ())
+    ):
+        return
+    nodes = [node for node in cluster.nodes if not it.names or node in it.names]
+    for node in nodes:
+        unknown = f"whether a pod of {home}/{name} calls the kubelet of {node} with its token"
+        root, why = Foothold("root", node), it.because
+        to.builder.add("kubelet-caller-token", root, [it.who], why, 2.0, unknown)
 
 
 def _call_kubelets(it: Grant) -> None:
@@ -344,6 +423,18 @@ def _convert_objects(it: Grant) -> None:
     it.step("conversion-webhook", [it.consequences.admin()], 3.0, unknown)
 
 
+def _redirect_services(it: Grant) -> None:
+    """Add the steps of one who says which pods are behind services that the apiserver calls.
+
+    Slices of endpoints and pods have names of their own.
+    """
+    of_services = it.held.resource in (("", ""), ("", "services"), ("", "endpoints"))
+    for home, name in it.consequences.cluster.called:
+        if it.namespace in ("", home) and (not it.names or not of_services or name in it.names):
+            unknown = f"whether the apiserver takes the certificate of another server for {name}"
+            it.step("redirect-service", [Foothold("answers", f"{home}/{name}")], 2.0, unknown)
+
+
 def _map_cloud_users(it: Grant) -> None:
     """Add the step of one who says, in the ConfigMap aws-auth, which users of AWS are who here.
 
@@ -378,6 +469,7 @@ def _certificates(resource: str) -> tuple[tuple[str, str], ...]:
 PERMISSIONS = (
     Permission("list secrets", _core("secrets"), ALL_AT_ONCE, partial(_read_secrets, cost=1.0)),
     Permission("get secrets", _core("secrets"), BY_NAME, _get_secrets),
+    Permission("read configs", _core("configmaps"), (*ALL_AT_ONCE, *BY_NAME), _read_configs),
     Permission("create secrets", _core("secrets"), ("create",)),
     Permission("request tokens", _core("serviceaccounts/token"), ("create",), _request_tokens),
     Permission(
@@ -401,7 +493,32 @@ PERMISSIONS = (
         "attach", _core("pods/attach"), ("create",), partial(_enter_pods, name="attach", cost=3.0)
     ),
     Permission("debug", _core("pods/ephemeralcontainers"), CHANGE, _debug),
-    Permission("forward", _core("pods/portforward"), ("create",), _forward_ports),
+    # a websocket begins with a GET
+    Permission(
+        "forward",
+        _core("pods/portforward"),
+        ("create", "get"),
+        partial(_forward_ports, name="port-forward"),
+    ),
+    Permission(
+        "proxy to ports",
+        _core("services/proxy", "pods/proxy"),
+        ANY_METHOD,
+        partial(_forward_ports, name="proxy"),
+    ),
+    # the apiserver sends its certificate for kubelets to whatever the status of a node names
+    Permission(
+        "proxy to nodes", _core("nodes/proxy"), ANY_METHOD, _proxy_to_nodes, cluster_scoped=True
+    ),
+    Permission("change node status", _core("nodes/status"), CHANGE, cluster_scoped=True),
+    Permission(
+        "call kubelets",
+        _core(*(f"nodes/{it}" for it in ("proxy", "metrics", "stats", "log", "pods", "configz"))),
+        ("get", "create"),
+        _send_tokens_to_kubelets,
+        cluster_scoped=True,
+        at_kubelet=True,
+    ),
     # a websocket begins with a GET: the kubelet takes "get" for enough to exec
     Permission(
         "kubelet",
@@ -493,6 +610,13 @@ PERMISSIONS = (
         cluster_scoped=True,
     ),
     Permission("map users of a cloud", _core("configmaps"), (*CREATE, *CHANGE), _map_cloud_users),
+    Permission("change services", _core("services"), CHANGE, _redirect_services),
+    Permission(
+        "write endpoints",
+        (*_core("endpoints"), ("discovery.k8s.io", "endpointslices")),
+        (*CREATE, *CHANGE),
+        _redirect_services,
+    ),
     Permission("read node logs", _core("nodes/log"), ("get",), cluster_scoped=True),
     Permission("create volumes", _core("persistentvolumes"), CREATE, cluster_scoped=True),
     Permission("delete secrets", _core("secrets"), ("delete",)),
