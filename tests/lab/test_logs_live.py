@@ -73,6 +73,7 @@ def test_techniques_end_as_predicted_and_each_control_turns_its_own(logging: Any
         logging.apply(())
     # a role that was changed and changed back is not the same to etcd: a reset puts it back
     logging.reset()
+    logging.wait_for_units()
     left = logging.drift()
     assert left == [], "\n".join(left)
 
