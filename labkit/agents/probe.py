@@ -71,7 +71,12 @@ def http_over(connection: socket.socket, job: Job) -> Result:
     """Send one HTTP/1.1 request and return the answer's status and the start of its body."""
     # Headers and body are sent at once; http.client would send them separately. A server that
     # refuses a request while bytes still arrive resets the connection, and its alert may be lost.
-    connection.sendall(request(job))
+    try:
+        connection.sendall(request(job))
+    except (ConnectionResetError, BrokenPipeError):
+        # the server closed first; what it said before may be there: its TLS alert
+        connection.recv(1)
+        raise
     answer = http.client.HTTPResponse(connection, method=job.get("method", "GET"))
     with contextlib.closing(answer):
         try:

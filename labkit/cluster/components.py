@@ -26,10 +26,13 @@ from labkit.cluster.defaults import (
     PROXY_FLAGS,
 )
 from labkit.cluster.facts import Component, Node
+from labkit.cluster.journal_config import CONFIGS, read_journal_config
 from labkit.cluster.known_flags import known_flags
 from labkit.cluster.kubeconfig import read_kubeconfig
+from labkit.cluster.prometheus import read_scrapes, read_web_config
+from labkit.cluster.stunnel import read_tunnels
 from labkit.cluster.syntax.flags import parse_flags
-from labkit.cluster.syntax.source import Collected, Setting, Unknown, broken, trying
+from labkit.cluster.syntax.source import Collected, Setting, Source, Unknown, broken, trying
 from labkit.cluster.units import Command, is_left_out
 
 __all__ = ["read_components"]
@@ -42,7 +45,7 @@ KUBELET_PATHS = frozenset(
 #: Words of a command line that are no flags: what the program is to do.
 COMMANDS = frozenset({("containerd", "config"), ("canaille", "run"), ("opa", "run")})
 #: Programs whose arguments name files that they serve or evaluate.
-TAKES_FILES = frozenset({"opa"})
+TAKES_FILES = frozenset({"opa", "stunnel"})
 #: The types of flags of which the last counts, and not all.
 ONE_VALUE = frozenset({"bool", "duration", "float", "int", "int32", "string", "uint"})
 
@@ -86,6 +89,8 @@ def _component(
         if (kind, word.text) not in COMMANDS and not files:
             why = f"not a flag; labkit does not know how {kind} treats it"
             unknowns.append(Unknown(source.path, word.line, word.text, why))
+    if kind == "stunnel":
+        flags = [("config", Setting(it.text, Source(source.path, it.line, it.text))) for it in rest]
     if kind == "kube-proxy":
         flags = [(PROXY_FLAGS.get(name, name), setting) for name, setting in flags]
     if any(name in FILES_OF_FLAGS for name, _ in flags):
@@ -185,6 +190,12 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
     name = {"etcd": "config-file", "dockerd": "config-file"}.get(kind, "config")
     if kind == "kubelet":
         return _kubelet(node, component, unknowns)
+    if kind in CONFIGS:
+        return _journal(node, component, unknowns)
+    if kind == "prometheus":
+        return _prometheus(node, component, unknowns)
+    if kind == "stunnel":
+        return _stunnel(node, component, unknowns)
     if kind not in {"kube-proxy", "kube-scheduler", "etcd", "dockerd", "containerd", "canaille"}:
         return component
     found = _file(node, component, name)
@@ -222,6 +233,46 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
     merged = _group([*settings, *((k, s) for k, many in component.settings.items() for s in many)])
     config = found[1] if kind in {"kube-proxy", "containerd"} else ""
     return replace(component, settings=merged, config=config)
+
+
+def _journal(node: Node, component: Component, unknowns: list[Unknown]) -> Component:
+    """Add the settings of journal-upload.conf or journal-remote.conf; an option wins."""
+    settings, found = read_journal_config(node, component.kind, unknowns)
+    given = ((key, it) for key, many in component.settings.items() for it in many)
+    merged = _group([*settings, *given])
+    if not found:
+        name = f"/etc/systemd/{CONFIGS[component.kind][0]}"
+        why = f"not among {node.name}'s files: what it sets is unknown"
+        unknowns.append(Unknown(component.source.path, component.source.line, name, why))
+    return replace(component, settings=merged, complete=component.complete and found)
+
+
+def _stunnel(node: Node, component: Component, unknowns: list[Unknown]) -> Component:
+    """Report the services of stunnel that cannot be read; the model reads the others."""
+    if found := _file(node, component, "config"):
+        _, odd = read_tunnels(*found)
+        unknowns += odd
+    else:
+        place, source = component.setting("config").value, component.source
+        why = f"not among {node.name}'s files: where it listens is unknown"
+        unknowns.append(Unknown(source.path, source.line, place, why))
+    return component
+
+
+def _prometheus(node: Node, component: Component, unknowns: list[Unknown]) -> Component:
+    """Add the settings of Prometheus' web configuration; report targets that cannot be read."""
+    if found := _file(node, component, "config.file"):
+        _, odd = read_scrapes(*found)
+        unknowns += odd
+    else:
+        place = component.setting("config.file")
+        why = f"not among {node.name}'s files: what it scrapes is unknown"
+        unknowns.append(Unknown(component.source.path, component.source.line, place.value, why))
+    web = _file(node, component, "web.config.file")
+    if web is None:
+        return component
+    given = [(key, it) for key, many in component.settings.items() for it in many]
+    return replace(component, settings=_group([*given, *read_web_config(*web)]))
 
 
 def _containerd_settings(

@@ -17,6 +17,7 @@ __all__ = [
     "REFERENCES",
 ]
 
+SYSTEMD = "https://www.freedesktop.org/software/systemd/man/latest/"
 REFERENCES = {
     "kube-apiserver": "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/",
     "kube-controller-manager": (
@@ -33,6 +34,11 @@ REFERENCES = {
     "canaille": "https://canaille.readthedocs.io/en/latest/references/configuration.html",
     "opa": "https://www.openpolicyagent.org/docs/cli#run",
     "cloud-stand-in": "https://docs.getmoto.org/en/latest/docs/server_mode.html",
+    "prometheus": "https://prometheus.io/docs/prometheus/latest/command-line/prometheus/",
+    "stunnel": "https://www.stunnel.org/static/stunnel.html",
+    "systemd-journal-gatewayd": f"{SYSTEMD}systemd-journal-gatewayd.service.html",
+    "systemd-journal-remote": f"{SYSTEMD}systemd-journal-remote.service.html",
+    "systemd-journal-upload": f"{SYSTEMD}systemd-journal-upload.service.html",
 }
 
 DEFAULTS: dict[str, dict[str, str]] = {
@@ -197,10 +203,42 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "http-tokens": "optional",
         "http-put-response-hop-limit": "1",
     },
+    "prometheus": {
+        "config.file": "prometheus.yml",
+        "web.listen-address": "0.0.0.0:9090",
+        "web.config.file": "",
+        "web.tls.cert_file": "",
+        "web.tls.client_auth_type": "",
+        "web.tls.client_ca_file": "",
+        "web.tls.min_version": "TLS12",
+        "web.users": "",
+    },
+    "stunnel": {"config": "/etc/stunnel/stunnel.conf"},
+    # src/journal-remote: what it serves without a certificate of its own is plain HTTP
+    "systemd-journal-gatewayd": {"key": "", "cert": "", "trust": ""},
+    "systemd-journal-remote": {
+        "listen-http": "",
+        "listen-https": "",
+        "listen-raw": "",
+        "key": "/etc/ssl/private/journal-remote.pem",
+        "cert": "/etc/ssl/certs/journal-remote.pem",
+        "trust": "/etc/ssl/ca/trusted.pem",
+    },
+    "systemd-journal-upload": {
+        "url": "",
+        "key": "/etc/ssl/private/journal-upload.pem",
+        "cert": "/etc/ssl/certs/journal-upload.pem",
+        "trust": "/etc/ssl/ca/trusted.pem",
+    },
 }
 
 #: Programs that the node image lacks: `make flags` does not write their tables.
-OTHER_IMAGES = frozenset({"canaille", "opa", "cloud-stand-in"})
+OTHER_IMAGES = frozenset(
+    [
+        *("canaille", "cloud-stand-in", "opa", "prometheus", "stunnel"),
+        *("systemd-journal-gatewayd", "systemd-journal-remote", "systemd-journal-upload"),
+    ]
+)
 
 # The kubelet's flags that set a key of its configuration; a flag wins over the file.
 KUBELET_FLAGS = {

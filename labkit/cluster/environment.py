@@ -333,6 +333,7 @@ def _nodes(
                 accounts=tuple(accounts),
                 groups=tuple(groups),
                 permissions=tuple(permissions),
+                image=topology.images.get(machine.role, ""),
             )
         )
     return tuple(nodes)

@@ -118,6 +118,8 @@ class Node:
     permissions : tuple of Permission
     names : tuple of str
         Its other names and addresses.
+    image : str
+        The image of the recipe that it is made of in a lab, where its topology says it.
 
     Examples
     --------
@@ -137,6 +139,7 @@ class Node:
     groups: tuple[Group, ...] = field(default=(), repr=False)
     permissions: tuple[Permission, ...] = field(default=(), repr=False)
     names: tuple[str, ...] = field(default=(), repr=False)
+    image: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

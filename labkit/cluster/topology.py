@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from labkit.cluster.syntax.source import Source, Unknown
 from labkit.cluster.syntax.yamldoc import Document, read_one
@@ -66,6 +66,8 @@ class Topology:
     unknowns : tuple of Unknown
     left_out : tuple of Machine
         The machines of the other topology that this one is without.
+    images : mapping of str to str
+        By role: the image of the recipe that its machines are made of, where the topology says it.
     """
 
     roles: tuple[tuple[str, str], ...]
@@ -73,6 +75,7 @@ class Topology:
     secrets: tuple[SecretSpec, ...]
     unknowns: tuple[Unknown, ...]
     left_out: tuple[Machine, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_topology(text: str, path: str) -> Topology:
@@ -223,7 +226,7 @@ def extended(text: str, path: str, whole: Topology) -> Topology:
     ['etcd1', 'etcd2', 'etcd3']
     """
     document = read_one(text, path)
-    known = frozenset({"extends", "without", "roles", "nodes"})
+    known = frozenset({"extends", "without", "roles", "nodes", "images"})
     unknowns = list(document.unknown_keys(known, "not part of a topology that extends another"))
     names = document.words("without")
     machines = {machine.name: machine for machine in whole.machines}
@@ -245,6 +248,10 @@ def extended(text: str, path: str, whole: Topology) -> Topology:
         if machine.name in machines:
             what = f"{machine.name} is a machine of the other topology"
             raise document.broken(what, "nodes", machine.name)
+    images = {role: document.text("images", role) for role in document.mapping("images")}
+    for role in images:
+        if role not in roles:
+            raise document.broken(f"{role} is no role; known: {', '.join(roles)}", "images", role)
     if not kept and not added:
         raise document.broken("it leaves no machine", "without")
     return replace(
@@ -252,5 +259,6 @@ def extended(text: str, path: str, whole: Topology) -> Topology:
         roles=tuple(roles.items()),
         machines=(*kept, *added),
         left_out=tuple(it for it in whole.machines if it.name in names),
+        images=images,
         unknowns=(*whole.unknowns, *unknowns),
     )

@@ -50,6 +50,14 @@ CHOICES: dict[tuple[str, str], frozenset[str]] = {
     ("kubelet", "authorization.mode"): frozenset({"AlwaysAllow", "Webhook"}),
 }
 CONTAINERD_PORTS = frozenset({"grpc.tcp_address", "debug.address", "metrics.address"})
+#: Addresses with a port, of components that collect logs and metrics.
+ADDRESSES = frozenset(
+    [
+        ("prometheus", "web.listen-address"),
+        ("systemd-journal-remote", "listen-http"),
+        ("systemd-journal-remote", "listen-https"),
+    ]
+)
 #: Settings that hold several values, separated by commas.
 SEVERAL = frozenset({"authorization-mode"})
 
@@ -148,6 +156,10 @@ def _check(kind: str, name: str) -> Callable[[Setting], object] | None:
         return _address
     if kind == "containerd" and name in CONTAINERD_PORTS:
         return _listening
+    if (kind, name) in ADDRESSES:
+        return _listening
+    if (kind, name) == ("systemd-journal-upload", "url"):
+        return _upload
     flag = known_flags(kind).get(name)
     return _boolean if (flag and flag.type == "bool") or name in _switches(kind) else None
 
@@ -185,9 +197,14 @@ def _address(item: Setting) -> None:
 
 
 def _listening(item: Setting) -> None:
-    """Check an address with a port, the path of a socket, or nothing."""
-    if item.value and not item.value.startswith(("/", "unix:")):
+    """Check an address with a port, the path or the number of a socket, or nothing."""
+    if item.value and not item.value.startswith(("/", "unix:", "-")):
         port_of(Setting(item.value.rpartition(":")[2], item.source))
+
+
+def _upload(item: Setting) -> None:
+    if item.value:
+        url_of(Setting(f"https://{item.value.rpartition('://')[2]}", item.source))
 
 
 def _urls(item: Setting) -> None:

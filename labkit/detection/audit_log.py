@@ -25,6 +25,8 @@ RawEvent = dict[str, Any]
 #: Seconds that an event may take from the answer to the log, on an idle machine.
 PATIENCE_S = 5.0
 PAUSE_S = 0.2
+#: The path that stands for the apiserver's output, and the beginning of an event there.
+JOURNAL, EVENT = "-", '{"kind":"Event"'
 #: The beginning of the audit ids of the requests that show that the log is read.
 PROOF = "labkit-proof"
 
@@ -41,11 +43,14 @@ class Mark:
         Its bytes until here.
     counted : int
         The number of events that the apiserver had counted.
+    cursor : str
+        The last entry of the journal, where the events go there.
     """
 
     inode: str
     size: int
     counted: int
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class AuditLog:
     lab : Lab
     apiserver : Component
     path : str
-        Empty if the apiserver writes no log.
+        Empty if the apiserver writes no log, and "-" if it writes it into the journal.
     sure : AuditedRequest or None
         A request that the policy records; None if it records none of those that are tried.
     wait : float
@@ -80,6 +85,8 @@ class AuditLog:
         """
         if not self.path:
             return Mark("", 0, events_counted(self.lab))
+        if self.path == JOURNAL:
+            return Mark("", 0, 0, self._cursor())
         argv = ["stat", "--format=%i %s", self.path]
         output = self.lab.exec(self.apiserver.node, argv, check=False)
         words = output.text.split()
@@ -147,7 +154,27 @@ class AuditLog:
             )
         return []
 
+    def _cursor(self) -> str:
+        said = self._journal("--lines=1", "--output=json").strip()
+        try:
+            return str(json.loads(said)["__CURSOR"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise ProbeError("the journal has no entry of the apiserver") from error
+
+    def _journal(self, *options: str) -> str:
+        unit = f"--unit={self.apiserver.kind}.service"
+        argv = ["journalctl", "--quiet", unit, *options]
+        output = self.lab.exec(self.apiserver.node, argv, check=False)
+        if output.exit_code:
+            raise ProbeError("cannot read the journal", evidence=[output.error.strip()])
+        return output.text
+
     def _read(self, mark: Mark) -> list[RawEvent]:
+        if self.path == JOURNAL:
+            said = self._journal("--output=cat", "--all", f"--after-cursor={mark.cursor}")
+            # what the apiserver itself says is there as well
+            lines = [line for line in said.splitlines() if line.startswith(EVENT)]
+            return parse_events("".join(f"{line}\n" for line in lines).encode())
         now = self.mark()
         if now.inode != mark.inode or now.size < mark.size:
             raise ProbeError(f"{self.path} was rotated just now", hint="run the command again")
@@ -171,7 +198,7 @@ def open_log(lab: Lab, model: Model) -> AuditLog:
     Raises
     ------
     LabkitError
-        The events go where labkit does not read them: to a webhook, or to the journal.
+        The events go where labkit does not read them: to a webhook.
     """
     env = model.environment
     apiserver = next(it for it in env.components if it.kind == "kube-apiserver")
@@ -181,9 +208,8 @@ def open_log(lab: Lab, model: Model) -> AuditLog:
         if policy.value != "none":
             raise LabkitError(f"what the apiserver records is not known: {policy}")
         return AuditLog(lab, apiserver, "", None, 0.0)
-    if path in ("", "-"):
-        where = "the journal" if path else "a webhook"
-        raise LabkitError(f"the audit events go to {where}, and labkit reads them from a file")
+    if not path:
+        raise LabkitError("the audit events go to a webhook, and labkit reads them from a log")
     missed = policy.missed(AUDITED)
     sure = next((it for it in AUDITED if it not in missed), None)
     blocking = apiserver.setting("audit-log-mode").value in ("", "blocking")

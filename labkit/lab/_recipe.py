@@ -52,6 +52,8 @@ IMAGES = {
         # and this one only labs whose apiserver asks webhooks
         Image("reviewer", "compile Open Policy Agent", ("go", "node"), starts_machines=True),
         Image("cloud", "stand-in for a cloud", ("base", "node"), starts_machines=True),
+        # labs that collect journals and metrics: the collector, and what sends to it
+        Image("monitor", "Debian packages of a monitor", ("node",), starts_machines=True),
     )
 }
 

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from labkit.cluster import Environment, Node
-from labkit.errors import EngineError, LabError, NameTaken
+from labkit.errors import ConfigError, EngineError, LabError, NameTaken
 from labkit.lab._recipe import IMAGES, recipe_tag
 from labkit.lab.engine import ALL_LABS, LABEL, LOCK, MODE, NODE, ROLE, is_of, lab_filter, labels
 from labkit.lab.machine import FileSpec, write_files
@@ -25,6 +25,7 @@ __all__ = [
     "create_nodes",
     "find_labs",
     "find_nodes",
+    "image_of",
     "images_of",
     "labels_of",
     "remove_lab",
@@ -76,6 +77,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "provider": (1 * GIB, 1024),
     "reviewer": (1 * GIB, 1024),
     "cloud": (1 * GIB, 1024),
+    "monitor": (1 * GIB, 1024),
 }
 #: The limits of a machine of another role.
 OTHER_LIMITS = (4 * GIB, 8192)
@@ -127,7 +129,39 @@ def images_of(env: Environment) -> list[str]:
     >>> images_of(read_environment("insecure")), images_of(read_environment("oidc-insecure"))
     ([], ['provider'])
     """
-    return sorted({node.role for node in env.nodes} & OWN_IMAGES)
+    return sorted({image_of(node) for node in env.nodes} - {"node"})
+
+
+def image_of(node: Node) -> str:
+    """Return the name of the image in the recipe that a machine is made of.
+
+    Parameters
+    ----------
+    node : Node
+
+    Returns
+    -------
+    str
+        What its topology says; or else its role, if the recipe has an image of that name, or
+        "node".
+
+    Raises
+    ------
+    ConfigError
+        Its topology names an image that starts no machines.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> [image_of(read_environment(f"{it}insecure").node("worker1")) for it in ("", "logs-")]
+    ['node', 'monitor']
+    """
+    if node.image and node.image not in {*OWN_IMAGES, "node"}:
+        known = ", ".join(sorted({*OWN_IMAGES, "node"}))
+        raise ConfigError(
+            f"no image {node.image!r} for {node.name}", hint=f"choose one of: {known}"
+        )
+    return node.image or (node.role if node.role in OWN_IMAGES else "node")
 
 
 def container_name(name: str, mode: str, node: str) -> str:
@@ -172,7 +206,7 @@ def create_node(
     network : docker.models.networks.Network
         The lab's network.
     image : str
-        The node image's tag; a role with an image of its own (:func:`images_of`) has that one.
+        The node image's tag; a machine of another image (:func:`image_of`) has that one.
     env : Environment
         The environment of the lab.
     node : Node
@@ -206,8 +240,8 @@ def create_node(
     api: Any = client.api
     endpoint = api.create_endpoint_config(ipv4_address=addresses[node.name], aliases=[node.name])
     settings = OUTSIDER if node.role == "attacker" else MACHINE
-    if node.role in OWN_IMAGES:
-        image = recipe_tag(node.role)
+    if (other := image_of(node)) != "node":
+        image = recipe_tag(other)
     memory, processes = LIMITS.get(node.role, OTHER_LIMITS)
     try:
         created = api.create_container(

@@ -9,16 +9,20 @@ from typing import Any
 
 from labkit.cluster.facts import Component, Environment
 from labkit.cluster.kubeconfig import KubeConfig
+from labkit.cluster.prometheus import read_scrapes
 from labkit.cluster.syntax.source import Setting, Source, is_true
+from labkit.errors import ConfigError
 from labkit.model.addresses import node_of, url_of
 from labkit.model.anyone import channels_of_anyone
 from labkit.model.authorization import credential_of
 from labkit.model.claims import PROPERTIES, Channel, Claim, closed
+from labkit.model.collected_logs import with_secrets
 from labkit.model.endpoints import Endpoints, channel_to
 from labkit.model.etcd_rights import etcd_authorization
 from labkit.model.id_tokens import id_token_authenticators
-from labkit.model.listener import ALL_OBJECTS, CONTAINERS, Listener, socket_path
+from labkit.model.listener import ALL_OBJECTS, CONTAINERS, METRICS, Listener, socket_path
 from labkit.model.listeners.etcd import RAFT
+from labkit.model.listeners.systemd_journal_remote import ENTRIES, UNCHECKED
 from labkit.model.threat_model import NETWORK_ZONE
 
 __all__ = ["find_channels"]
@@ -189,13 +193,17 @@ def _apiserver_to_reviewers(places: Endpoints, it: Component) -> Iterator[Channe
 def _held(env: Environment, component: Component, *flags: str) -> str | None:
     """Return the name of the credential whose certificate the first given flag names."""
     for flag in flags:
-        setting = component.given(flag)
-        if setting and setting.value:
-            for credential in env.credentials:
-                place = (credential.node, credential.certificate)
-                if place == (component.node, setting.value):
-                    return credential.name
+        if name := _holder(env, component.node, component.given(flag)):
+            return name
     return None
+
+
+def _holder(env: Environment, node: str, certificate: Setting | None) -> str | None:
+    """Return the name of the credential whose certificate is in a file of a machine."""
+    if certificate is None or not certificate.value:
+        return None
+    place = (node, certificate.value)
+    return next((it.name for it in env.credentials if (it.node, it.certificate) == place), None)
 
 
 def _apiserver_to_kubelets(places: Endpoints, it: Component) -> Iterator[Channel]:
@@ -290,6 +298,64 @@ def _kubelet_to_runtime(places: Endpoints, it: Component) -> Channel:
     return channel_to(it.id, it.zone, listener, trust, None, data)
 
 
+def _journal_uploads(places: Endpoints, it: Component) -> Iterator[Channel]:
+    """Yield the channel on which a machine sends its journal; none if no file says where to."""
+    url = it.setting("url")
+    if not url.value:
+        return
+    trust = it.setting("trust")
+    claim = Claim("verified", f"by {trust.value}", trust.source)
+    if trust.value in UNCHECKED:
+        claim = Claim("unverified", "the client does not look", trust.source)
+    held = _held(places.env, it, "cert")
+    where = replace(url, value=_upload_url(url.value))
+    data = with_secrets(places.env, ENTRIES, it.node)
+    yield _call(places, it.id, it.node, where, "systemd-journal-remote", claim, held, data)
+
+
+def _upload_url(text: str) -> str:
+    """Return whom systemd-journal-upload calls (setup_uploader in journal-upload.c).
+
+    Examples
+    --------
+    >>> _upload_url("monitor"), _upload_url("http://monitor:80")
+    ('https://monitor:19532', 'http://monitor:80')
+    """
+    scheme, _, host = text.rpartition("://")
+    port = "" if ":" in host else ":19532"
+    return f"{scheme or 'https'}://{host.rstrip('/')}{port}"
+
+
+def _scrapes(places: Endpoints, it: Component) -> Iterator[Channel]:
+    """Yield the channels on which Prometheus scrapes the targets of its file."""
+    place = it.setting("config.file").value
+    file = places.env.node(it.node).files.get(place)
+    if file is None:
+        return
+    try:
+        scrapes, _ = read_scrapes(file.read_text(), file.source, place.rpartition("/")[0])
+    except ConfigError:
+        return  # the reader of the component has reported it
+    found = []
+    for one in scrapes:
+        _, host, port = url_of(one.url)
+        machine = node_of(places.env, host, it.node)
+        if machine is None:
+            continue  # a target outside: its files are not here
+        listener = places.at(host, port, it.node)
+        kind = listener.server.partition("@")[0] if listener else "target"
+        trust = _roots(one.url.source, "ca_file")
+        if one.skip_verify:
+            trust = Claim("unverified", "the client does not look", one.skip_verify.source)
+        elif one.authority:
+            trust = Claim("verified", f"by {one.authority.value}", one.authority.source)
+        held = _holder(places.env, it.node, one.certificate)
+        found.append(_call(places, it.id, it.node, one.url, kind, trust, held, METRICS))
+    # of two that meet the same server, the channel is as weak as the weaker one
+    found.sort(key=lambda each: TRUST.index(each.server_authentication.value))
+    yield from found
+
+
 def _docker_clients(places: Endpoints) -> Iterator[Channel]:
     for it in places.env.docker_clients:
         _, host, port = url_of(it.host)
@@ -343,7 +409,13 @@ def find_channels(env: Environment) -> list[Channel]:
             result += _to_etcd(places, it, "etcd-endpoints", ("etcd-cafile", "etcd-certfile"), data)
         elif it.kind == "kubelet":
             result.append(_kubelet_to_runtime(places, it))
+        elif it.kind == "systemd-journal-upload":
+            result += _journal_uploads(places, it)
     result += channels_of_anyone(places, result)
+    # after those of anyone: that somebody scrapes a port does not close it to others
+    for it in env.components:
+        if it.kind == "prometheus":
+            result += _scrapes(places, it)
     return _told_apart(_doubted(env, channel) for channel in result)
 
 

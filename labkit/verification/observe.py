@@ -45,6 +45,8 @@ WITHOUT_ALERT = frozenset({"canaille"})
 #: Servers that refuse what a caller may not do with 401: they know them by a certificate, a
 #: signature or a token.
 REFUSES_WITH_401 = frozenset({"opa", "cloud-stand-in"})
+#: How a server answers its legitimate client; a collector of journals accepts what it gets.
+ANSWERED = (200, 202)
 VERSIONS = {"TLSv1_1": "tls1.1", "TLSv1_2": "tls1.2", "TLSv1_3": "tls1.3"}
 HTTPS_ONLY = "HTTP request to an HTTPS server"
 
@@ -264,7 +266,7 @@ def _authorization(channel: Channel, results: Results) -> Observed:
     if power.get("code") == 0 and power["stdout"].strip():
         return Observed("allow-all", "beyond its rights: answered")
     # 404: the request was authorized, and the object that it names does not exist
-    if power.get("status") in (200, 201, 404):
+    if power.get("status") in (200, 201, 202, 404):
         return Observed("allow-all", f"beyond its rights: {power['status']}")
     raise Unprobed(f"beyond its rights: {_said(power)}")
 
@@ -272,8 +274,8 @@ def _authorization(channel: Channel, results: Results) -> Observed:
 def _control(results: Results) -> str:
     """Return the answer that the legitimate client got; a refusal proves nothing without it."""
     own = _needed(results.own, "request of the legitimate client")
-    if own.get("status") == 200:
-        return "the legitimate client: 200"
+    if own.get("status") in ANSWERED:
+        return f"the legitimate client: {own['status']}"
     if own.get("code") == 0 and own["stdout"].strip():
         return "the legitimate client: answered"
     raise Unprobed(f"the legitimate client is refused as well: {_said(own)}")

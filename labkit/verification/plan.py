@@ -389,6 +389,8 @@ def _errands(env: Environment, channel: Channel) -> list[list[str]]:
     if client_of(channel) == "kube-apiserver" and channel.server.startswith("kubelet@"):
         path = f"--raw=/api/v1/nodes/{node_of(channel.server)}/proxy/pods"
         return [[*KUBECTL, f"--kubeconfig={env.bootstrap_kubeconfig}", path]]
+    if client_of(channel) == "systemd-journal-upload":
+        return [["logger", "--tag=labkit", "labkit-probe"]]
     if channel.server.startswith("opa@"):
         # of a token that it has not seen before, it asks the webhook
         return [_with_token(env, channel, f"labkit-probe-{secrets.token_hex(8)}")]

@@ -16,6 +16,7 @@ from labkit.model.clouds import ABOUT
 from labkit.model.listener import HEALTH
 from labkit.model.listeners.cloud_stand_in import REQUESTS
 from labkit.model.listeners.etcd import RAFT
+from labkit.model.listeners.systemd_journal_remote import ENTRIES
 
 __all__ = ["Question", "etcd_questions", "questions"]
 
@@ -48,6 +49,8 @@ class Question:
         The HTTP method.
     body : str
         JSON, or "".
+    media : str
+        The type of the body, where it is not JSON.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class Question:
     path: str
     method: str = "GET"
     body: str = ""
+    media: str = ""
 
     def job(self) -> dict[str, object]:
         """Return the request as part of a job for ``labkit.agents.probe``.
@@ -66,7 +70,8 @@ class Question:
         -------
         dict of str to object
         """
-        headers = {"Content-Type": "application/json"} if self.body else {}
+        media = self.media or ("application/json" if self.body else "")
+        headers = {"Content-Type": media} if media else {}
         return {"path": self.path, "method": self.method, "body": self.body, "headers": headers}
 
 
@@ -89,6 +94,9 @@ REVIEW = Question(
 )
 POLICIES = Question("/v1/policies")
 VOLUMES = Question("/?Action=DescribeVolumes&Version=2016-11-15")
+#: An upload without an entry: the collector says whether it would take one, and stores none.
+UPLOAD = Question("/upload", "POST", media="application/vnd.fdo.journal")
+STORED, SERIES = Question("/entries?_TRANSPORT=labkit"), Question("/api/v1/labels")
 DISCOVERY = Question("/.well-known/openid-configuration")
 RANGE = Question(
     "/v3/kv/range",
@@ -118,6 +126,12 @@ def questions(channel: Channel) -> tuple[Question, Question, Question]:
     KeyError
         No request is known for this kind of server.
     """
+    own, closed, power = _of_server(channel)
+    # it scrapes every server alike
+    return (COUNTS if channel.client_name == "prometheus" else own), closed, power
+
+
+def _of_server(channel: Channel) -> tuple[Question, Question, Question]:
     client, node, server = channel.client_name, channel.client_node, channel.server_name
     if server in ("kube-apiserver", "kubectl-proxy"):
         own = {
@@ -142,6 +156,12 @@ def questions(channel: Channel) -> tuple[Question, Question, Question]:
     if server == "opa":
         # its operator names the paths of reviews; these are those of labkit's own environments
         return REVIEW if client == "kube-apiserver" else POLICIES, POLICIES, POLICIES
+    if server == "systemd-journal-remote" or channel.data[:1] == ENTRIES:
+        return UPLOAD, UPLOAD, UPLOAD
+    if server == "systemd-journal-gatewayd":
+        return STORED, STORED, STORED
+    if server == "prometheus":
+        return SERIES, SERIES, SERIES
     if server == "dockerd":
         return DOCKER_LIST, DOCKER_LIST, DOCKER_ROOT
     if server == "etcd" and channel.data == RAFT:

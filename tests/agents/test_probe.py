@@ -362,3 +362,18 @@ def test_failed_job_does_not_stop_the_others(
     found = json.loads(capsys.readouterr().out)
     assert found["good"]["code"] == 0
     assert found["bad"]["error"] == "missing"
+
+
+def test_alert_before_the_request_could_be_sent_is_an_alert() -> None:
+    class Refusing:
+        """A connection whose server closed it after an alert, before the client sent."""
+
+        def sendall(self, data: bytes) -> None:
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+        def recv(self, count: int) -> bytes:
+            raise ssl.SSLError(5, "[SSL: ALERT] tlsv13 alert certificate required (_ssl.c:1)")
+
+    refusing: Any = Refusing()
+    found = probe.attempt(lambda job: probe.http_over(refusing, job), {"host": "monitor"})
+    assert found == {"error": "alert", "text": "certificate required"}

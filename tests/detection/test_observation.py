@@ -182,13 +182,47 @@ def test_any_bytes_are_events_or_an_error(text: bytes) -> None:
     assert all(it["kind"] == "Event" for it in found)
 
 
-def test_events_that_go_to_the_journal_are_not_read() -> None:
+def test_events_that_go_to_a_webhook_are_not_read() -> None:
+    unit = "kube-apiserver.service"
     env = read_environment(
-        "hardened", [Flag("master", "kube-apiserver.service", "audit-log-path", "-")]
+        "hardened",
+        [
+            Flag("master", unit, "audit-log-path", None),
+            Flag("master", unit, "audit-webhook-config-file", "/etc/kubernetes/audit-webhook.conf"),
+        ],
     )
     fake: Any = SimpleNamespace(environment=env)
-    with pytest.raises(LabkitError, match="the audit events go to the journal"):
+    with pytest.raises(LabkitError, match="the audit events go to a webhook"):
         open_log(fake, read_model(env))
+
+
+class LabWithJournal(FakeLab):
+    """A lab whose apiserver writes its events into the journal, among its other lines."""
+
+    def __init__(self) -> None:
+        super().__init__("logs-hardened")
+
+    def exec(self, node: str, argv: list[str], **options: object) -> Any:
+        if argv[0] != "journalctl":
+            return super().exec(node, argv, **options)
+        assert "--unit=kube-apiserver.service" in argv
+        cursor = next((it for it in argv if it.startswith("--after-cursor=")), "")
+        if not cursor:
+            text = json.dumps({"__CURSOR": f"s=1;i={len(self.log)}"})
+            return SimpleNamespace(text=text, exit_code=0, error="")
+        lines = [json.dumps(it, separators=(",", ":")) for it in self.log]
+        after = lines[int(cursor.rpartition("=")[2]) :]
+        text = "".join(f"{it}\n" for it in ["I1128 trace.go:1", *after])
+        return SimpleNamespace(text=text, exit_code=0, error="")
+
+
+def test_events_in_the_journal_are_read_from_a_cursor_on() -> None:
+    lab = LabWithJournal()
+    lab.log.append(event("labkit-before"))
+    found = seen(lab, SCHEDULER, attacks)
+    assert (found.verdict, found.word) == ("agree", "seen")
+    assert [it["auditID"] for it in found.ordinary] == []
+    assert seen(LabWithJournal(), SCHEDULER, lambda lab: None).verdict == "disagree"
 
 
 def test_rules_are_run_over_the_attack_and_over_everything_else() -> None:

@@ -312,7 +312,7 @@ def test_each_technique_that_leaves_an_event_has_a_rule() -> None:
     seen = {
         technique.name
         for technique in techniques.values()
-        for mode in ("hardened", "oidc-hardened", "hook-hardened")
+        for mode in ("hardened", "oidc-hardened", "hook-hardened", "logs-hardened")
         if not technique.why_not((model := read_model(mode)).environment)
         if any(foresee(model, technique, it).word == "seen" for it in technique.footholds)
     }

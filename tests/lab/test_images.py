@@ -48,7 +48,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 #: The images of the profiles: of each, nothing else is built again.
-PROFILES = {"provider", "reviewer", "cloud"}
+PROFILES = {"provider", "reviewer", "cloud", "monitor"}
 AFFECTED = {
     "base": set(IMAGES),
     "go": {"go", "kubernetes", "runtime", "node", *PROFILES},

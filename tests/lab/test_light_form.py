@@ -74,6 +74,8 @@ def test_insecure_and_hardened_have_a_light_form() -> None:
         "hook-hardened": "",
         "cloud-insecure": "",
         "cloud-hardened": "",
+        "logs-insecure": "",
+        "logs-hardened": "",
     }
     of_their_own = {mode for mode in folders if not mode.startswith("light-")}
     assert {full_form(mode) for mode in folders} == of_their_own

@@ -124,7 +124,8 @@ def test_control_of_a_profile_is_no_variant_of_a_lab_without_it(mode):
     env = read_environment(mode)
     flipped = {it.control for it in variants(env)}
     assert not flipped & CONTROLS_OF_PROFILES
-    own = [variants(read_environment(f"{profile}-{mode}")) for profile in ("oidc", "hook", "cloud")]
+    profiles = ("oidc", "hook", "cloud", "logs")
+    own = [variants(read_environment(f"{profile}-{mode}")) for profile in profiles]
     assert {it.control for them in own for it in them} >= CONTROLS_OF_PROFILES
     for name in CONTROLS_OF_PROFILES:
         with pytest.raises(ConfigError, match=f"control {name} does not apply to {mode}: there is"):

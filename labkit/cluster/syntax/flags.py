@@ -26,6 +26,9 @@ WORDS_BY_UNDERSCORE = frozenset(
 SHORT_NAMES = {
     "dockerd": {"H": "host", "G": "group", "D": "debug", "l": "log-level", "g": "data-root"},
     "containerd": {"c": "config", "l": "log-level", "a": "address"},
+    "systemd-journal-gatewayd": {"D": "directory", "m": "merge"},
+    "systemd-journal-remote": {"o": "output"},
+    "systemd-journal-upload": {"u": "url", "D": "directory", "m": "merge"},
     "kubectl-proxy": {
         "p": "port",
         "w": "www",
@@ -59,6 +62,7 @@ NOT_INTERPRETED = {
         "kube-subnet-mgr",
     ): "flanneld uses the apiserver instead of etcd; not read",
     ("kube-scheduler", "config"): "labkit reads only its clientConnection",
+    ("systemd-journal-remote", "listen-raw"): "takes entries from anybody by TCP; not read",
 }
 
 
