@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,9 @@ def agrees(lab: Any, name: str, like: str) -> None:
     assert verdict.succeeded or verdict.control
 
 
-def test_techniques_end_as_predicted_and_each_control_turns_its_own(cloudy: Any) -> None:
+def test_techniques_end_as_predicted_and_each_control_turns_its_own(
+    cloudy: Any, settled: Callable[..., list[str]]
+) -> None:
     [other] = set(MODES) - {cloudy.mode}
     plain, on = cloudy.environment, cloudy.mode == MODES[0]
     named = [name for control in CONTROLS for name in controls[control].stops]
@@ -64,7 +66,7 @@ def test_techniques_end_as_predicted_and_each_control_turns_its_own(cloudy: Any)
     finally:
         cloudy.apply(())
     cloudy.wait()
-    assert cloudy.drift() == []
+    assert settled(cloudy) == []
 
 
 def test_channels_to_the_cloud_are_as_claimed(cloudy: Any) -> None:
@@ -132,7 +134,9 @@ def test_hop_limit_and_not_the_token_keeps_pods_away(cloudy: Any) -> None:
 
 
 @pytest.mark.parametrize("cloudy", MODES[:1], indirect=True)
-def test_reset_detaches_what_somebody_attached(cloudy: Any) -> None:
+def test_reset_detaches_what_somebody_attached(
+    cloudy: Any, settled: Callable[..., list[str]]
+) -> None:
     cloud = cloudy.environment.component("cloud-stand-in@cloud")
     before = cloudy.read_file("cloud", STATE)
     assert b'"attached": {}' in before
@@ -144,4 +148,4 @@ def test_reset_detaches_what_somebody_attached(cloudy: Any) -> None:
     assert [str(it) for it in cloudy.drift()] != []
     cloudy.reset()
     assert cloudy.read_file("cloud", STATE) == before
-    assert cloudy.drift() == []
+    assert settled(cloudy) == []

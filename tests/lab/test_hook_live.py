@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,9 @@ def agrees(lab: Any, name: str, like: str) -> None:
     assert verdict.succeeded or verdict.control
 
 
-def test_techniques_end_as_predicted_and_each_control_turns_its_own(asking: Any) -> None:
+def test_techniques_end_as_predicted_and_each_control_turns_its_own(
+    asking: Any, settled: Callable[..., list[str]]
+) -> None:
     [other] = set(MODES) - {asking.mode}
     plain, on = asking.environment, asking.mode == MODES[0]
     for name in (name for control in CONTROLS for name in controls[control].stops):
@@ -57,7 +59,7 @@ def test_techniques_end_as_predicted_and_each_control_turns_its_own(asking: Any)
     finally:
         asking.apply(())
     asking.wait()
-    assert asking.drift() == []
+    assert settled(asking) == []
 
 
 def test_channels_to_the_reviewer_are_as_claimed(asking: Any) -> None:

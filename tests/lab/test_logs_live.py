@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,9 @@ def agrees(lab: Any, name: str, reason: str) -> None:
     assert verdict.succeeded or verdict.control
 
 
-def test_techniques_end_as_predicted_and_each_control_turns_its_own(logging: Any) -> None:
+def test_techniques_end_as_predicted_and_each_control_turns_its_own(
+    logging: Any, settled: Callable[..., list[str]]
+) -> None:
     [other] = set(MODES) - {logging.mode}
     plain, on = logging.environment, logging.mode == MODES[0]
     for name in ("read-secrets-in-logs", *(it for each in OTHERS for it in controls[each].stops)):
@@ -73,9 +75,7 @@ def test_techniques_end_as_predicted_and_each_control_turns_its_own(logging: Any
         logging.apply(())
     # a role that was changed and changed back is not the same to etcd: a reset puts it back
     logging.reset()
-    logging.wait_for_units()
-    left = logging.drift()
-    assert left == [], "\n".join(left)
+    assert settled(logging) == []
 
 
 def test_channels_of_logs_and_metrics_are_as_claimed(logging: Any) -> None:

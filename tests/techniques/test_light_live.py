@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,9 @@ def test_techniques_go_as_predicted_and_for_the_reasons_of_the_full_lab(light: L
     assert wrong == []
 
 
-def test_exercises_can_be_solved_in_a_light_lab(light: Lab) -> None:
+def test_exercises_can_be_solved_in_a_light_lab(
+    light: Lab, settled: Callable[..., list[str]]
+) -> None:
     mode = full_form(light.mode)
     for it in (found for found in IN_LAB if found.mode == mode):
         workshop.exercise(it.name, lab=NAME)
@@ -86,4 +88,4 @@ def test_exercises_can_be_solved_in_a_light_lab(light: Lab) -> None:
         assert outcome.solved, (it.name, outcome)
         workshop.reset(mode, lab=NAME)
     light.reset()
-    assert light.drift() == []
+    assert settled(light) == []
