@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-import yaml
 
 from labkit import agents, controls, techniques
 from labkit.cluster.edits import Flag
 from labkit.errors import ProbeError
-from labkit.lab import Lab
-from labkit.lab.progress import make_reporter
 from labkit.model import read_model
 from labkit.model.clouds import METADATA
 from labkit.techniques._lib.machines.cloud import ask_metadata, session_token
@@ -23,46 +20,36 @@ from labkit.verification import verify
 pytestmark = pytest.mark.lab
 MODES = ("cloud-insecure", "cloud-hardened")
 CONTROLS = ("metadata-tokens", "cloud-role-by-tag", "cloud-key-permissions")
-REASONS = Path(__file__).parents[1] / "techniques/reasons"
 STATE = "/var/lib/cloud/state.json"
 
 
 @pytest.fixture(scope="module", params=MODES)
-def cloudy(request: pytest.FixtureRequest, lab_name: str) -> Iterator[Any]:
-    """Yield a lab with a cloud; one mode after the other, because each takes 2 GB."""
-    lab = Lab(request.param, name=lab_name, reporter=make_reporter())
-    try:
-        lab.up()
+def cloudy(
+    request: pytest.FixtureRequest, started: Callable[[str], AbstractContextManager[Any]]
+) -> Iterator[Any]:
+    """Yield a lab with a cloud."""
+    with started(request.param) as lab:
         yield lab
-    finally:
-        lab.down()
-
-
-def agrees(lab: Any, name: str, like: str) -> None:
-    """Try a technique, and compare it with the prediction and the expected reason."""
-    technique = techniques[name]
-    reason = yaml.safe_load((REASONS / f"{name}.yaml").read_text())[like]
-    foothold = technique.footholds[0]
-    predicted = technique.predict(read_model(lab.environment), foothold)
-    verdict = technique.run(lab, foothold)
-    assert (verdict.word, verdict.reason) == (predicted.word, reason), verdict
-    assert verdict.succeeded or verdict.control
 
 
 def test_techniques_end_as_predicted_and_each_control_turns_its_own(
-    cloudy: Any, settled: Callable[..., list[str]]
+    cloudy: Any,
+    agrees: Callable[[Any, str, str], None],
+    reason_in: Callable[[str, str], str],
+    settled: Callable[..., list[str]],
 ) -> None:
     [other] = set(MODES) - {cloudy.mode}
     plain, on = cloudy.environment, cloudy.mode == MODES[0]
     named = [name for control in CONTROLS for name in controls[control].stops]
     for name in named:
-        agrees(cloudy, name, cloudy.mode)
+        agrees(cloudy, name, reason_in(name, cloudy.mode))
     try:
         for control in CONTROLS:
             # each alone: the edits of the one before are not among these
             cloudy.apply(controls[control].flip(plain, on=on))
             for name in named:
-                agrees(cloudy, name, other if name in controls[control].stops else cloudy.mode)
+                like = other if name in controls[control].stops else cloudy.mode
+                agrees(cloudy, name, reason_in(name, like))
     finally:
         cloudy.apply(())
     cloudy.wait()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-import yaml
 
-from labkit import controls, techniques
-from labkit.lab import Lab
-from labkit.lab.progress import make_reporter
+from labkit import controls
 from labkit.model import read_model
 from labkit.verification import verify
 
@@ -22,37 +19,22 @@ BOTH = ("audit-without-bodies", "journal-gateway-closed")
 OTHERS = ("journal-tls", "scrape-least-privilege", "prometheus-closed")
 #: Why a secret is not read, where the control of it says another reason than the other mode.
 NO_BODY = "the store is open, but its events have no answers: level Metadata"
-REASONS = Path(__file__).parents[1] / "techniques/reasons"
 
 
 @pytest.fixture(scope="module", params=MODES)
-def logging(request: pytest.FixtureRequest, lab_name: str) -> Iterator[Any]:
-    """Yield a lab with a collector; one mode after the other, because each takes 2 GB."""
-    lab = Lab(request.param, name=lab_name, reporter=make_reporter())
-    try:
-        lab.up()
+def logging(
+    request: pytest.FixtureRequest, started: Callable[[str], AbstractContextManager[Any]]
+) -> Iterator[Any]:
+    """Yield a lab with a collector."""
+    with started(request.param) as lab:
         yield lab
-    finally:
-        lab.down()
-
-
-def reason_in(name: str, mode: str) -> str:
-    found: str = yaml.safe_load((REASONS / f"{name}.yaml").read_text())[mode]
-    return found
-
-
-def agrees(lab: Any, name: str, reason: str) -> None:
-    """Try a technique, and compare it with the prediction and the expected reason."""
-    technique = techniques[name]
-    foothold = technique.footholds[0]
-    predicted = technique.predict(read_model(lab.environment), foothold)
-    verdict = technique.run(lab, foothold)
-    assert (verdict.word, verdict.reason) == (predicted.word, reason), verdict
-    assert verdict.succeeded or verdict.control
 
 
 def test_techniques_end_as_predicted_and_each_control_turns_its_own(
-    logging: Any, settled: Callable[..., list[str]]
+    logging: Any,
+    agrees: Callable[[Any, str, str], None],
+    reason_in: Callable[[str, str], str],
+    settled: Callable[..., list[str]],
 ) -> None:
     [other] = set(MODES) - {logging.mode}
     plain, on = logging.environment, logging.mode == MODES[0]

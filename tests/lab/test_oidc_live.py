@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-import yaml
 
 from labkit import controls, techniques
 from labkit.cluster.edits import Whole
-from labkit.lab import Lab
-from labkit.lab.progress import make_reporter
 from labkit.lab.provider import log_in
 from labkit.model import read_model
 from labkit.techniques._lib.machines.waiting import wait_for
@@ -22,20 +19,17 @@ from labkit.verification import verify
 pytestmark = pytest.mark.lab
 MODES = ("oidc-insecure", "oidc-hardened")
 TECHNIQUE, CONTROL = techniques["oidc-group-collision"], controls["oidc-prefix"]
-REASONS = Path(__file__).parents[1] / "techniques/reasons" / f"{TECHNIQUE.name}.yaml"
 CONFIG, PERMISSION = "/etc/canaille/canaille.toml", ', "manage_own_groups"'
 AUTHORITY = "/etc/kubernetes/pki/oidc-ca.crt"
 
 
 @pytest.fixture(scope="module", params=MODES)
-def provided(request: pytest.FixtureRequest, lab_name: str) -> Iterator[Any]:
-    """Yield a lab with a provider; one mode after the other, because each takes 2 GB."""
-    lab = Lab(request.param, name=lab_name, reporter=make_reporter())
-    try:
-        lab.up()
+def provided(
+    request: pytest.FixtureRequest, started: Callable[[str], AbstractContextManager[Any]]
+) -> Iterator[Any]:
+    """Yield a lab with a provider."""
+    with started(request.param) as lab:
         yield lab
-    finally:
-        lab.down()
 
 
 def groups(lab: Any) -> list[str]:
@@ -46,26 +40,20 @@ def groups(lab: Any) -> list[str]:
     return sorted(line.strip("(),'") for line in said.splitlines())
 
 
-def agrees(lab: Any, reason: str) -> None:
-    """Try the technique, and compare it with the prediction, the reason and what it leaves."""
-    foothold = TECHNIQUE.footholds[0]
-    predicted = TECHNIQUE.predict(read_model(lab.environment), foothold)
-    verdict = TECHNIQUE.run(lab, foothold)
-    assert (verdict.word, verdict.reason) == (predicted.word, reason), verdict
-    assert verdict.succeeded or verdict.control
-    assert groups(lab) == ["developers"]
-
-
 def test_technique_ends_as_predicted_and_the_control_turns_it(
-    provided: Any, settled: Callable[..., list[str]]
+    provided: Any,
+    agrees: Callable[[Any, str, str], None],
+    reason_in: Callable[[str, str], str],
+    settled: Callable[..., list[str]],
 ) -> None:
-    reasons = yaml.safe_load(REASONS.read_text())
     [other] = set(MODES) - {provided.mode}
-    agrees(provided, reasons[provided.mode])
+    agrees(provided, TECHNIQUE.name, reason_in(TECHNIQUE.name, provided.mode))
+    assert groups(provided) == ["developers"]
     on = not CONTROL.holds(read_model(provided.environment))
     try:
         provided.apply(CONTROL.flip(provided.environment, on=on))
-        agrees(provided, reasons[other])
+        agrees(provided, TECHNIQUE.name, reason_in(TECHNIQUE.name, other))
+        assert groups(provided) == ["developers"]
     finally:
         provided.apply(())
     provided.wait()
@@ -73,12 +61,15 @@ def test_technique_ends_as_predicted_and_the_control_turns_it(
 
 
 @pytest.mark.parametrize("provided", MODES[:1], indirect=True)
-def test_account_that_may_make_no_groups_is_refused(provided: Any) -> None:
+def test_account_that_may_make_no_groups_is_refused(
+    provided: Any, agrees: Callable[[Any, str, str], None]
+) -> None:
     text = provided.environment.node("idp").files[CONFIG].read_text()
     assert PERMISSION in text
     try:
         provided.apply([Whole("provider", CONFIG, text.replace(PERMISSION, ""))])
-        agrees(provided, "the provider refuses")
+        agrees(provided, TECHNIQUE.name, "the provider refuses")
+        assert groups(provided) == ["developers"]
     finally:
         provided.apply(())
 
