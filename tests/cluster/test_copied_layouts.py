@@ -539,7 +539,7 @@ def test_pods_from_a_url_are_unknown(folder: Path, key: bool, url: str, network:
 
     pkg/kubelet/config/http.go: every 20 seconds by default, and no admission is asked.
     """
-    shutil.copy(KUBEADM.parent / "all-pods.yaml", folder / "pods.yaml")
+    shutil.copy(KUBEADM.parent / "all-pods.yaml", folder)
     config = folder / "worker1/var/lib/kubelet/config.yaml"
     flag = f"--manifest-url={url}"
     if key:

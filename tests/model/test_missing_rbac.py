@@ -50,6 +50,7 @@ subjects: [{{kind: ServiceAccount, name: web}}]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     shutil.copytree(KUBEADM, tmp_path / "c")
+    shutil.copy(KUBEADM.parent / "all-pods.yaml", tmp_path / "c")
     return tmp_path / "c"
 
 
