@@ -226,14 +226,16 @@ def units() -> Section:
 
 
 def docker() -> Section:
-    """Return the containers and images of the machine's own Docker Engine."""
+    """Return what the machine's own Docker Engine has."""
     if not Path(ENGINE).is_socket():
         return {}
-    containers = [name for it in ask("/containers/json?all=1") for name in it["Names"]]
-    images = [name for it in ask("/images/json") for name in it["RepoTags"] or [it["Id"]]]
-    return {f"container {name}": "there" for name in containers} | {
-        f"image {name}": "there" for name in images
+    found = {
+        "container": [name for it in ask("/containers/json?all=1") for name in it["Names"]],
+        "image": [name for it in ask("/images/json") for name in it["RepoTags"] or [it["Id"]]],
+        "network": [it["Name"] for it in ask("/networks")],
+        "volume": [it["Name"] for it in ask("/volumes")["Volumes"] or ()],
     }
+    return {f"{kind} {name}": "there" for kind, names in found.items() for name in names}
 
 
 def accounts(database: Path = ACCOUNTS) -> Section:
@@ -253,7 +255,7 @@ def accounts(database: Path = ACCOUNTS) -> Section:
     return said
 
 
-def ask(path: str) -> list[dict[str, Any]]:
+def ask(path: str) -> Any:
     """Return the answer of the machine's Docker Engine."""
     from http.client import HTTPResponse  # slow, and few machines have an engine
 
@@ -263,8 +265,7 @@ def ask(path: str) -> list[dict[str, Any]]:
         connection.sendall(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
         reply = HTTPResponse(connection)
         reply.begin()
-        found: list[dict[str, Any]] = json.loads(reply.read())
-    return found
+        return json.loads(reply.read())
 
 
 SECTIONS = {

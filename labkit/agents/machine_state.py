@@ -147,7 +147,7 @@ class Machine:
                 shutil.chown(path, user, group)
                 Path(path).chmod(int(mode, 8))
         if (self.root / DOCKER).is_socket():
-            self.remove_containers()
+            self.empty_engine()
         self.mark(time.monotonic())
 
     def kept(self) -> set[str]:
@@ -194,11 +194,14 @@ class Machine:
         rules = sorted((self.root / "etc/tmpfiles.d").glob("*.conf"))
         output("systemd-tmpfiles", "--create", *rules)
 
-    def remove_containers(self) -> None:
-        """Remove every container of the machine's Docker Engine."""
+    def empty_engine(self) -> None:
+        """Remove what the machine's Docker Engine has: it has nothing in a new lab."""
         docker = ("docker", f"--host=unix://{self.root / DOCKER}")
         if identifiers := output(*docker, "ps", "--all", "--quiet").split():
             output(*docker, "rm", "--force", *identifiers)
+        # images, networks and the cache; then volumes, with those that have a name
+        output(*docker, "system", "prune", "--all", "--force")
+        output(*docker, "volume", "prune", "--all", "--force")
 
 
 def listed(paths: Iterable[str]) -> bytes:

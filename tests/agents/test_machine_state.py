@@ -261,6 +261,8 @@ def test_mode_of_a_socket_is_restored(
     assert docker.read_text().splitlines() == [
         f"{host} ps --all --quiet",
         f"{host} rm --force abc def",
+        f"{host} system prune --all --force",
+        f"{host} volume prune --all --force",
     ]
 
 

@@ -351,10 +351,13 @@ def test_reset_undoes_what_somebody_did_on_a_terminal(
     lab_insecure.exec("worker1", ["useradd", "--create-home", "eve"])
     lab_insecure.exec("worker1", ["tee", "/root/.bash_history"], stdin=b"useradd eve")
     lab_insecure.exec("worker1", ["cp", "/bin/true", "/usr/local/bin/tool"])
+    lab_insecure.exec("worker1", ["sh", "-c", "tar -c /bin/true | docker import - left"])
+    lab_insecure.exec("worker1", ["docker", "volume", "create", "left"])
+    lab_insecure.exec("worker1", ["docker", "network", "create", "left"])
     found = " ".join(lab_insecure.drift())
-    assert all(
-        each in found for each in ("/home/eve", "/root/.bash_history", "/usr/local/bin/tool")
-    )
+    files = ("/home/eve", "/root/.bash_history", "/usr/local/bin/tool")
+    at_docker = ("image left:latest", "volume left", "network left")
+    assert [each for each in (*files, *at_docker) if each not in found] == []
     lab_insecure.reset()
     assert settled(lab_insecure) == []
 
