@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -30,13 +31,26 @@ from labkit.lab.progress import ProgressStep, Reporter
 from labkit.resources import PACKAGE
 from labkit.workshop.participants import participants_notebooks
 
-__all__ = ["THIS_PYTHON", "download", "own_wheel", "write_bundle"]
+__all__ = ["THIS_PYTHON", "download", "own_wheel", "with_pages", "write_bundle"]
 
 #: The name of the folder in the archive.
 ROOT = "labkit-bundle"
 INSTALLER = PACKAGE / "workshop" / "bundle_install.py"
 #: Seconds for one run of pip, which downloads about 110 packages.
 PIP_S = 1800.0
+#: A notebook's link to a page of the documentation.
+PAGE = re.compile(rb"\]\(\.\./docs/([\w.-]+)")
+README = """\
+# labkit, from this folder alone
+
+Python, Docker and these files are enough; nothing is downloaded.
+
+1. `python3 install.py` makes an environment in the folder `venv`, and loads the images into Docker.
+   It takes one to three minutes, and says what to run next.
+2. Did your trainer give you a name for your labs? Then, in each terminal, first:
+   `export LABKIT_NAME=that-name`
+3. Run what the installer said. The notebooks are in the folder `notebooks`: begin with 00.
+"""
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -115,8 +129,8 @@ def _gather(
     own = own_wheel(wheels, report)
     for python in pythons:
         download(wheels, python, [f"{own}[notebooks]", "pip"], report)
-    (folder / "notebooks").mkdir()
-    for name, data in participants_notebooks().items():
+    (folder / "notebooks" / "docs").mkdir(parents=True)
+    for name, data in with_pages(participants_notebooks(), _source() / "docs").items():
         (folder / "notebooks" / name).write_bytes(data)
     about = {
         "pythons": pythons,
@@ -125,6 +139,42 @@ def _gather(
     }
     (folder / "bundle.json").write_text(json.dumps(about, indent=1) + "\n")
     (folder / "install.py").write_bytes(INSTALLER.read_bytes())
+    (folder / "README.md").write_text(README)
+
+
+def with_pages(notebooks: Mapping[str, bytes], docs: Path) -> dict[str, bytes]:
+    """Return notebooks together with the pages of the documentation that they link to.
+
+    JupyterLab opens what is below the folder of the notebooks, and nothing beside it.
+
+    Parameters
+    ----------
+    notebooks : mapping of str to bytes
+        By file name.
+    docs : pathlib.Path
+        The folder of the documentation.
+
+    Returns
+    -------
+    dict of str to bytes
+        The notebooks, and the pages as ``docs/NAME``.
+
+    Raises
+    ------
+    OSError
+        There is no such page.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> docs = Path(tempfile.mkdtemp())
+    >>> _ = (docs / "a.md").write_text("page")
+    >>> with_pages({"1.ipynb": b"[a](../docs/a.md)"}, docs)
+    {'1.ipynb': b'[a](docs/a.md)', 'docs/a.md': b'page'}
+    """
+    pages = {page.decode() for data in notebooks.values() for page in PAGE.findall(data)}
+    found = {name: PAGE.sub(rb"](docs/\1", data) for name, data in notebooks.items()}
+    return found | {f"docs/{page}": (docs / page).read_bytes() for page in sorted(pages)}
 
 
 def own_wheel(wheels: Path, report: Reporter) -> Path:

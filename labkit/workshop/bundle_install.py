@@ -66,12 +66,15 @@ def main(here: Path) -> None:
     python_there = environment / "bin" / "python"
     again = f"  next: {Path(sys.executable).name} {here / 'install.py'}"
     options = ("--no-index", f"--find-links={wheels}", f"{labkit}[notebooks]")
+    print("This takes one to three minutes.")
     run("install the packages", (python_there, pip / "pip", "install", *options), again)
     program = environment / "bin" / "labkit"
     for name, tag in about["images"].items():
         load = (program, "image", "load", here / f"{name}.tar.gz")
         run(f"load the image {tag}", load, "  next: start Docker, then run this again")
-    print(f"labkit is installed. Next:\n  {program} up\n  {program} verify")
+    print("labkit is installed. Next:")
+    print("  export LABKIT_NAME=NAME   # if your trainer gave you one")
+    print(f"  {program} up\n  {program} verify")
     print(f"  {environment / 'bin' / 'jupyter'} lab {here / 'notebooks'}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from labkit.errors import ConfigError
 from labkit.lab.progress import QuietReporter
 from labkit.workshop import bundle, bundle_install
+from labkit.workshop.participants import participants_notebooks
 
 LAB = f"bundle-{os.getpid()}"
 #: Variables that could point to another labkit or another environment.
@@ -139,6 +141,21 @@ def test_step_that_fails_ends_with_its_last_lines_and_what_to_do() -> None:
         "  | broken wheel",
         "  next: again",
     ]
+
+
+def test_pages_that_notebooks_link_to_are_there() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    found = bundle.with_pages(participants_notebooks(), docs)
+    pages = {name for name in found if name.startswith("docs/")}
+    assert {"docs/your-own-cluster.md", "docs/matrix.html"} <= pages
+    links = {
+        link
+        for name, data in found.items()
+        if name.endswith(".ipynb")
+        for link in re.findall(r"\]\(([^)#:]+)\)", data.decode())
+    }
+    assert links > pages
+    assert [link for link in sorted(links) if link not in found] == []
 
 
 # -- with the network cut ---------------------------------------------------------------------
