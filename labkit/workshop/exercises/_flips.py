@@ -66,14 +66,14 @@ def flips(
         mode=mode,
         task=f"""
 One control is {done} in `{mode}`, and nothing else changes. For which of the techniques
-{", ".join(f"`{it}`" for it in techniques)} does that change the result? It may be none.
-Answer for each of
+{", ".join(f"`{it}`" for it in techniques)} does that change the result? It may be none. Each
+technique starts from its first foothold. Answer for each of
 
 {listed}
 
 Set `answer` to a dict: the control's name, and the set of the techniques (`set()` for none).
-`labkit.controls[NAME].why` says what a control is for, and the docstring of a technique's module
-what it needs.
+`labkit.controls[NAME].why` says what a control is for, and `labkit technique show NAME` from where
+a technique starts, and which settings decide.
 """,
         hints=tuple(Hint(text) for text in hints),
         check=check,

@@ -45,7 +45,7 @@ EXERCISE = Exercise(
 `insecure` allows everybody everything. Two controls would replace that: `abac-least-privilege`
 gives each component and account the lines of ABAC that it needs, and `apiserver-authorization` uses
 the Node authorizer and RBAC. Put one of them in place alone, and nothing else changes. Which of
-these techniques still succeed?
+these techniques still succeed, each from its first foothold?
 
 {chr(10).join(f"- `{name}`" for name in TECHNIQUES)}
 

@@ -58,7 +58,8 @@ reads services, endpoints and nodes, and with which it reads no secret. A caller
 credential gets HTTP 403.
 
 The format is described in the documentation of Kubernetes, "Using ABAC Authorization": one JSON
-object a line.
+object a line. The `spec` of a line for one user who reads one kind of object everywhere:
+`{"user": "ann", "namespace": "*", "apiGroup": "", "resource": "pods", "readonly": true}`.
 """,
     hints=(
         Hint("The apiserver reads its policy when it starts.", "not-restarted"),

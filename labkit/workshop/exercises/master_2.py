@@ -44,8 +44,11 @@ The administrator, who is root on the master, must still be served.
 """,
     hints=(
         Hint(
-            "systemd-tmpfiles sets owners and modes at each boot: man tmpfiles.d.", "undone-at-boot"
+            "systemd-tmpfiles sets owners and modes at each boot: man tmpfiles.d. The check has "
+            "done the same on this machine, so your modes are undone.",
+            "undone-at-boot",
         ),
+        Hint("systemd-tmpfiles --create applies the rules that you changed.", "not-restarted"),
         Hint("The certificate and the key are files of their own: admin.conf names them."),
         Hint("Look into /etc/tmpfiles.d/kubernetes.conf, then: systemd-tmpfiles --create."),
     ),

@@ -52,9 +52,10 @@ EXERCISE = Exercise(
     kind="predict",
     mode="hardened",
     task=f"""
-In `hardened`, `pod-token` is refused from inside a pod, and the notebook named three reasons. Find
-the smallest set of controls without which it succeeds: if they are taken out of `hardened`, an
-attacker in the pod reads a secret with its token. Set `answer` to the set of their names.
+In `hardened`, `pod-token` is refused from inside a pod, and the notebook named three settings that
+have a part in it. Find the smallest set of controls without which it succeeds: if they are taken
+out of `hardened`, an attacker in the pod reads a secret with its token. Set `answer` to the set of
+their names.
 
 Choose from {", ".join(f"`{name}`" for name in CONTROLS)}.
 """,
@@ -86,7 +87,7 @@ answer = {"apiserver-authorization", "service-account-automount"}
             "pod-token is still refused",
         ),
         WrongSolution(
-            "one control for each of the three reasons",
+            "one control for each of the three settings",
             """
 answer = {
     "apiserver-authorization",
