@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from labkit.errors import NoSuchLab
+from labkit.errors import LabBusy, LabError, NoSuchLab
 from labkit.lab.lab import Lab
 from labkit.lab.light import mode_that_is_up
 from labkit.lab.progress import QuietReporter
@@ -35,6 +35,8 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
         A mode is not an environment, or the name is not a lab's name.
     EngineError
         Docker Engine does not answer.
+    LabBusy
+        A lab is not ready because another process changes it, and that process does not end.
     NoSuchLab
         A lab is not up; the hint is the command that brings it up.
     LabError
@@ -52,6 +54,9 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     )
     for mode, lab in zip(modes, labs, strict=True):
         status = lab.status()
+        if status.may_recover:
+            _wait_for_change(lab)
+            status = lab.status()
         if status.state != "ready":
             named = "" if name == "default" else f" --name {name}"
             raise NoSuchLab(
@@ -62,6 +67,23 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
         if status.other_files:
             lab.require_same_files()
     return labs
+
+
+def _wait_for_change(lab: Lab) -> None:
+    """Wait while another notebook or command changes the lab, and until it answers again.
+
+    Raises
+    ------
+    LabBusy
+        The other one does not end; the message says who it is.
+    """
+    try:
+        with lab.exclusive("attach"):
+            pass
+    except LabBusy:
+        raise
+    except LabError:
+        pass  # its status says why
 
 
 def chosen_name(name: str | None) -> str:

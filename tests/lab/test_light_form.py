@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from labkit.errors import NoSuchLab
+from labkit.errors import LabBusy, LabError, NoSuchLab
 from labkit.lab import attach, engine
 from labkit.lab import light as module
 from labkit.lab.light import full_form, light_form, mode_that_is_up
@@ -93,7 +95,7 @@ def test_attach_finds_the_light_lab(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def status(self) -> Any:
             state = "ready" if self.mode == "light-insecure" else "absent"
-            return SimpleNamespace(state=state, other_files=False, lines=list)
+            return SimpleNamespace(state=state, other_files=False, lines=list, may_recover=False)
 
     monkeypatch.setattr(module, "connect", lambda _: client)
     # the package has a function of the module's name
@@ -103,3 +105,39 @@ def test_attach_finds_the_light_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NoSuchLab, match=r"lab p01 \(hardened\) is not up"):
         attach("insecure", "hardened", name="p01")
     assert asked[-1] == ("hardened", "p01")
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(None, None), (LabBusy("in use: 'reset'"), LabBusy), (LabError("stopped"), NoSuchLab)],
+)
+def test_attach_waits_for_a_change_of_another_notebook(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None, raised: type[Exception] | None
+) -> None:
+    states = ["broken", "broken" if error else "ready"]
+
+    class FakeLab:
+        mode = "insecure"
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def status(self) -> Any:
+            state = states.pop(0)
+            recovers = state == "broken"
+            return SimpleNamespace(state=state, other_files=False, lines=list, may_recover=recovers)
+
+        @contextmanager
+        def exclusive(self, what: str) -> Iterator[None]:
+            if error:
+                raise error
+            yield
+
+    monkeypatch.setattr(sys.modules["labkit.lab.attach"], "mode_that_is_up", lambda mode, _: mode)
+    monkeypatch.setattr(sys.modules["labkit.lab.attach"], "Lab", FakeLab)
+    if raised is None:
+        assert len(attach("insecure")) == 1
+        assert states == []
+    else:
+        with pytest.raises(raised):
+            attach("insecure")
