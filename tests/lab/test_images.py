@@ -74,7 +74,8 @@ def test_recipe_hash_depends_on_every_file(recipe: Path, image: str) -> None:
     before = recipe_hash(image, recipe)
     seen = {before}
     others = PROFILES - {image}
-    for path in sorted(p for p in recipe.rglob("*") if p.is_file()):
+    files = (it for it in recipe.rglob("*") if it.is_file() and "__pycache__" not in it.parts)
+    for path in sorted(files):
         content = path.read_bytes()
         path.write_bytes(content + b"\n")
         if others & {*path.relative_to(recipe).parts}:
