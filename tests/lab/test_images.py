@@ -338,8 +338,10 @@ def test_plain_reporter_shows_heartbeats_and_results() -> None:
         fail_after_heartbeat(stream, step)
     lines = stream.getvalue().splitlines()
     assert lines[:2] == [" … outer", " … inner"]
-    assert lines[-2].startswith(" ✗ inner (")
-    assert lines[-1].startswith(" ✓ outer (")
+    # on a busy machine, a heartbeat of the outer step comes in between
+    inner, outer = (it for it in lines[2:] if not it.startswith("   "))
+    assert inner.startswith(" ✗ inner (")
+    assert outer.startswith(" ✓ outer (")
 
 
 def test_rich_reporter_leaves_one_line_for_each_step() -> None:
