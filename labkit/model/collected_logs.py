@@ -118,6 +118,7 @@ def with_secrets(env: Environment, data: tuple[str, ...], node: str = "") -> tup
     Returns
     -------
     tuple of str
+        A policy that could not be read may write secrets, so it counts as one that does.
 
     Examples
     --------
@@ -130,9 +131,11 @@ def with_secrets(env: Environment, data: tuple[str, ...], node: str = "") -> tup
         if it.kind != "kube-apiserver" or node not in ("", it.node):
             continue
         policy = policy_in_use(env, it)
-        if isinstance(policy, Claim) or events_are_sent(env, it).value == "none":
-            continue
-        if answers_with_secrets(policy):
+        if isinstance(policy, Claim):
+            writes = policy.value != "none"
+        else:
+            writes = bool(answers_with_secrets(policy))
+        if writes and events_are_sent(env, it).value != "none":
             return (*data, "secrets")
     return data
 

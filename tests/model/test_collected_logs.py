@@ -45,6 +45,26 @@ def word(name: str, model: Model) -> str:
     return technique.predict(model, technique.footholds[0]).word
 
 
+# -- what is in them --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        (POLICY, True),
+        # a policy that is not among the files may write every body
+        ("/etc/kubernetes/elsewhere.yaml", True),
+        (None, False),
+    ],
+)
+def test_secrets_are_in_journals_unless_the_policy_is_known_to_leave_them_out(
+    flag: str | None, expected: bool
+) -> None:
+    edit = Flag("master", "kube-apiserver.service", "audit-policy-file", flag)
+    [channel] = changed("logs-insecure", edit).open_channels(UPLOAD)
+    assert ("secrets" in channel.data) is expected
+
+
 # -- where journals are sent ------------------------------------------------------------------
 
 
