@@ -356,7 +356,8 @@ def compare(
     for it in mistakes:
         if all(given[name] == value for name, value in it.answers.items()):
             return Outcome(it.state, (_right(right, len(expected)), it.line))
-    return Outcome("wrong-answer", (_right(right, len(expected)),))
+    wrong_part = next(name for name, value in expected.items() if given[name] != value)
+    return Outcome("wrong-answer", (_right(right, len(expected)),), wrong_part)
 
 
 def tally(found: Mapping[str, str], sentences: Mapping[str, str]) -> Outcome:
@@ -387,7 +388,10 @@ def tally(found: Mapping[str, str], sentences: Mapping[str, str]) -> Outcome:
         f"{counts[it]} {'answer' if counts[it] == 1 else 'answers'}: {sentences[it]}"
         for it in states
     ]
-    return Outcome(states[0] if states else SOLVED, (first, *lines))
+    if not states:
+        return Outcome(SOLVED, (first,))
+    part = next(name for name, state in found.items() if state == states[0])
+    return Outcome(states[0], (first, *lines), part)
 
 
 def smallest_set(

@@ -55,6 +55,8 @@ class Outcome:
         "solved", or a word for what is still open; hints are chosen by it.
     lines : tuple of str
         What the check saw. It says what is open, and not how to close it.
+    about : str
+        A part of a prediction that is wrong: not shown, and the next hint names it.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Outcome:
 
     state: str
     lines: tuple[str, ...] = ()
+    about: str = ""
 
     @property
     def solved(self) -> bool:

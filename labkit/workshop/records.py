@@ -36,6 +36,8 @@ class Record:
         The numbers of the hints that were shown.
     answer : object
         The answer that solved it, as JSON has it; None for an exercise without one.
+    about : str
+        A wrong part of the last answer that no hint has named yet.
     """
 
     solved: bool = False
@@ -43,6 +45,7 @@ class Record:
     state: str = ""
     hints: tuple[int, ...] = ()
     answer: object = field(default=None, repr=False)
+    about: str = field(default="", repr=False)
 
 
 def after_check(record: Record, outcome: Outcome, answer: object = None) -> Record:
@@ -71,6 +74,7 @@ def after_check(record: Record, outcome: Outcome, answer: object = None) -> Reco
         solved=record.solved or outcome.solved,
         tries=record.tries + 1,
         state=outcome.state,
+        about=outcome.about,
         answer=as_json(answer) if outcome.solved else record.answer,
     )
 
@@ -113,8 +117,8 @@ def next_hint(exercise: Exercise, record: Record) -> tuple[str, Record]:
     Returns
     -------
     text : str
-        First the hints for the state of the last check, then those for any state, in their order.
-        After the last one it is the solution.
+        First a wrong part of the last answer, then the hints for the state of the last check, then
+        those for any state, in their order. After the last one it is the solution.
     record : Record
 
     Examples
@@ -126,6 +130,8 @@ def next_hint(exercise: Exercise, record: Record) -> tuple[str, Record]:
     >>> record.hints
     (0,)
     """
+    if record.about:
+        return f"Look again at {record.about}.", replace(record, about="")
 
     def rank(item: tuple[int, Hint]) -> bool:
         return item[1].state != record.state

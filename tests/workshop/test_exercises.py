@@ -143,6 +143,24 @@ def test_hint_of_another_state_is_shown_when_the_state_is_reached() -> None:
     assert record.hints == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "named"),
+    [
+        (compare({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 3, "c": 4}), "b"),
+        (tally({"a": "solved", "b": "late", "c": "alone"}, {"alone": "x", "late": "y"}), "c"),
+    ],
+    ids=["compared", "judged"],
+)
+def test_first_hint_after_a_wrong_prediction_names_a_wrong_part(
+    outcome: Outcome, named: str
+) -> None:
+    exercise = with_hints(Hint("one"))
+    record = after_check(Record(), outcome)
+    assert shown(exercise, record, 2) == [f"Look again at {named}.", "one"]
+    solved = after_check(record, Outcome("solved"))
+    assert shown(exercise, solved, 1) == ["one"]
+
+
 def test_solved_exercise_stays_solved() -> None:
     record = after_check(after_check(Record(), Outcome("solved")), Outcome("open"))
     assert record.solved
