@@ -238,8 +238,7 @@ def _with_files(node: Node, component: Component, unknowns: list[Unknown]) -> Co
 def _journal(node: Node, component: Component, unknowns: list[Unknown]) -> Component:
     """Add the settings of journal-upload.conf or journal-remote.conf; an option wins."""
     settings, found = read_journal_config(node, component.kind, unknowns)
-    given = ((key, it) for key, many in component.settings.items() for it in many)
-    merged = _group([*settings, *given])
+    merged = _group([*settings, *_given(component)])
     if not found:
         name = f"/etc/systemd/{CONFIGS[component.kind][0]}"
         why = f"not among {node.name}'s files: what it sets is unknown"
@@ -271,8 +270,12 @@ def _prometheus(node: Node, component: Component, unknowns: list[Unknown]) -> Co
     web = _file(node, component, "web.config.file")
     if web is None:
         return component
-    given = [(key, it) for key, many in component.settings.items() for it in many]
-    return replace(component, settings=_group([*given, *read_web_config(*web)]))
+    return replace(component, settings=_group([*_given(component), *read_web_config(*web)]))
+
+
+def _given(component: Component) -> list[tuple[str, Setting]]:
+    """Return the settings of a command line, one by one."""
+    return [(key, it) for key, many in component.settings.items() for it in many]
 
 
 def _containerd_settings(
