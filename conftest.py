@@ -1,12 +1,20 @@
-"""The shared labs of all tests, doctests and notebooks: one pair for the whole session."""
+"""The shared labs of all tests, doctests and notebooks: one pair for each process that tests.
+
+Lab tests run in as many processes (pytest-xdist) as the engine's memory allows; a process keeps its
+labs to its end. A test or notebook of a profile gets the profile's labs, and the process removes
+them when it needs those of another profile.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import signal
 import socket
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,50 +29,62 @@ settings.register_profile("labkit", deadline=None)
 settings.load_profile("labkit")
 
 MODES = ("insecure", "hardened")
-LAB_FIXTURES = {"labs", "lab_insecure", "lab_hardened", "lab_name"}
+LAB_FIXTURES = {"labs", "lab_insecure", "lab_hardened", "lab_of", "lab_name"}
+#: How the reason begins why a test was skipped where there is no engine.
+NOT_TESTED = "no Docker Engine: "
+#: The most memory that the labs of one process take, in bytes, and the most such processes: one
+#: long file of tests fills the time in which two processes do all the rest.
+LABS_BYTES, MOST_PROCESSES = 8e9, 2
 #: A lab's name has the form test-MACHINE-PROCESS. So the next session recognizes and removes the
 #: labs of a session that was killed.
 MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 
 
 class Labs:
-    """The labs of this session: the first test that needs them brings them up."""
+    """The labs of this process: the first test that needs one brings it up."""
 
     def __init__(self) -> None:
         self.name = os.environ.get("LABKIT_TEST_NAME") or f"test-{MACHINE}-{os.getpid()}"
         self._labs: dict[str, Any] = {}
-        self._error: BaseException | None = None
-        self._begun = False
+        self._errors: dict[tuple[str, ...], BaseException] = {}
         self.is_allowed = False
 
-    def up(self) -> dict[str, Any]:
-        """Return the labs by mode; after a failed start, raise its error again at once."""
+    def up(self, modes: Sequence[str] = MODES) -> dict[str, Any]:
+        """Return the labs of some modes; after a failed start, raise its error again at once."""
         if not self.is_allowed:
             raise RuntimeError(
                 "only a test with the marker lab, or with a lab's fixture, has a lab"
             )
-        if self._error is not None:
-            raise self._error
+        missing = tuple(mode for mode in modes if mode not in self._labs)
+        if missing in self._errors:
+            raise self._errors[missing]
+        if missing:
+            self.down([mode for mode in self._labs if mode not in (*MODES, *modes)])
+            self._start(missing)
+        return {mode: self._labs[mode] for mode in modes}
+
+    def _start(self, modes: Sequence[str]) -> None:
+        from labkit.lab import Lab
+        from labkit.lab.progress import make_reporter
+
         if not self._labs:
-            from labkit.lab.progress import make_reporter
-
-            self._begun = True
             _remove_orphans()
-            try:
-                started = bring_up(MODES, name=self.name, reporter=make_reporter())
-            except LabkitError as error:
-                self._error = error
-                raise
-            self._labs = {lab.mode: lab for lab, _ in started}
-        return self._labs
+        # known before they are up, so that an interrupted start is removed as well
+        self._labs |= {mode: Lab(mode, name=self.name) for mode in modes}
+        try:
+            started = bring_up(modes, name=self.name, reporter=make_reporter())
+        except LabkitError as error:
+            self._errors[tuple(modes)] = error
+            self.down(modes)
+            raise
+        self._labs |= {lab.mode: lab for lab, _ in started}
 
-    def down(self) -> None:
-        """Remove the labs, if a start was attempted."""
-        if self._begun:
-            from labkit.lab import Lab
+    def down(self, modes: Sequence[str] | None = None) -> None:
+        """Remove labs: those of some modes, or all."""
+        from labkit.lab import Lab
 
-            in_parallel([Lab(mode, name=self.name) for mode in MODES], Lab.down)
-            self._labs, self._begun = {}, False
+        gone = [self._labs.pop(mode) for mode in (list(self._labs) if modes is None else modes)]
+        in_parallel(gone, Lab.down)
 
     def save_logs(self, folder: Path) -> None:
         """Write the last lines of each machine's journal to files in a folder."""
@@ -102,12 +122,25 @@ def _why_no_engine() -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    worker = getattr(config, "workerinput", {}).get("workerid")
+    if worker and os.environ.get("LABKIT_TEST_NAME"):
+        os.environ["LABKIT_TEST_NAME"] += f"-{worker}"
     config.stash[LABS] = Labs()
     # a shell's background jobs ignore it, and so would the commands that tests interrupt
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return how many processes lab tests get with ``--numprocesses auto``; else xdist decides."""
+    if config.option.markexpr != "lab" or _why_no_engine():
+        return None
+    from labkit.lab.engine import connect
+
+    engine = connect().info()
+    return int(max(1, min(MOST_PROCESSES, engine["NCPU"], engine["MemTotal"] // LABS_BYTES)))
 
 
 def pytest_collectstart(collector: Any) -> None:
@@ -139,10 +172,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if stash[NO_ENGINE]:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI must run every test, but: {stash[NO_ENGINE]}", pytrace=False)
-        pytest.skip(stash[NO_ENGINE])
+        pytest.skip(NOT_TESTED + stash[NO_ENGINE])
     if _is_cell(item):
         # now, because the kernel that nbval starts next inherits the environment variables
-        stash[LABS].up()
+        stash[LABS].up(attached(item.path))
         os.environ["LABKIT_NAME"] = stash[LABS].name
 
 
@@ -156,9 +189,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         labs.down()
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    reason = config.stash.get(NO_ENGINE, "")
-    if reason:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reasons = {str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())}
+    for reason in sorted(reason for reason in reasons if NOT_TESTED in reason)[:1]:
         terminalreporter.section("NOT TESTED: everything that needs Docker", red=True, bold=True)
         terminalreporter.line(reason)
         terminalreporter.line("next: make test, which finds or installs an engine")
@@ -168,10 +201,30 @@ def _is_cell(item: pytest.Item) -> bool:
     return type(item).__name__ == "IPyNbCell"
 
 
+@cache
+def attached(notebook: Path) -> tuple[str, ...]:
+    """Return the modes whose labs a notebook's first cell attaches; the usual pair if none."""
+    cells = json.loads(notebook.read_text())["cells"]
+    first = "".join(next(cell["source"] for cell in cells if cell["cell_type"] == "code"))
+    if call := re.search(r"labkit\.attach\(([^)]*)\)", first):
+        return tuple(re.findall(r'"([\w-]+)"', call[1]))
+    return MODES
+
+
 @pytest.fixture(scope="session")
 def labs(pytestconfig: pytest.Config) -> dict[str, Any]:
     """Return both labs of the session by mode. A test that changes a lab must reset it."""
     return pytestconfig.stash[LABS].up()
+
+
+@pytest.fixture(scope="session")
+def lab_of(pytestconfig: pytest.Config) -> Callable[[str], Any]:
+    """Return a function: the lab of any mode. A test that changes a lab must reset it."""
+
+    def of(mode: str) -> Any:
+        return pytestconfig.stash[LABS].up([mode])[mode]
+
+    return of
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,8 @@
-"""Labs of the profiles, each with its own machines, and a technique held against its prediction."""
+"""A technique that is tried in the lab of a profile, held against its prediction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +10,9 @@ import pytest
 import yaml
 
 from labkit import techniques
-from labkit.lab import Lab
-from labkit.lab.progress import make_reporter
 from labkit.model import read_model
 
 REASONS = Path(__file__).parents[1] / "techniques/reasons"
-
-
-@pytest.fixture(scope="session")
-def started(lab_name: str) -> Callable[[str], AbstractContextManager[Lab]]:
-    """Return a function: a lab of a mode for a block. One after the other: each takes 2 GB."""
-
-    @contextmanager
-    def start(mode: str) -> Iterator[Lab]:
-        lab = Lab(mode, name=lab_name, reporter=make_reporter())
-        try:
-            lab.up()
-            yield lab
-        finally:
-            lab.down()
-
-    return start
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,12 +23,9 @@ STATE = "/var/lib/cloud/state.json"
 
 
 @pytest.fixture(scope="module", params=MODES)
-def cloudy(
-    request: pytest.FixtureRequest, started: Callable[[str], AbstractContextManager[Any]]
-) -> Iterator[Any]:
-    """Yield a lab with a cloud."""
-    with started(request.param) as lab:
-        yield lab
+def cloudy(request: pytest.FixtureRequest, lab_of: Callable[[str], Any]) -> Any:
+    """Return a lab with a cloud."""
+    return lab_of(request.param)
 
 
 def test_techniques_end_as_predicted_and_each_control_turns_its_own(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,12 +17,9 @@ CONTROLS = ("webhook-tls", "webhook-fail-closed", "front-proxy-names")
 
 
 @pytest.fixture(scope="module", params=MODES)
-def asking(
-    request: pytest.FixtureRequest, started: Callable[[str], AbstractContextManager[Any]]
-) -> Iterator[Any]:
-    """Yield a lab with a reviewer."""
-    with started(request.param) as lab:
-        yield lab
+def asking(request: pytest.FixtureRequest, lab_of: Callable[[str], Any]) -> Any:
+    """Return a lab with a reviewer."""
+    return lab_of(request.param)
 
 
 def test_techniques_end_as_predicted_and_each_control_turns_its_own(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,12 +21,9 @@ NO_BODY = "the store is open, but its events have no answers: level Metadata"
 
 
 @pytest.fixture(scope="module", params=MODES)
-def logging(
-    request: pytest.FixtureRequest, started: Callable[[str], AbstractContextManager[Any]]
-) -> Iterator[Any]:
-    """Yield a lab with a collector."""
-    with started(request.param) as lab:
-        yield lab
+def logging(request: pytest.FixtureRequest, lab_of: Callable[[str], Any]) -> Any:
+    """Return a lab with a collector."""
+    return lab_of(request.param)
 
 
 def test_techniques_end_as_predicted_and_each_control_turns_its_own(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,12 +23,9 @@ AUTHORITY = "/etc/kubernetes/pki/oidc-ca.crt"
 
 
 @pytest.fixture(scope="module", params=MODES)
-def provided(
-    request: pytest.FixtureRequest, started: Callable[[str], AbstractContextManager[Any]]
-) -> Iterator[Any]:
-    """Yield a lab with a provider."""
-    with started(request.param) as lab:
-        yield lab
+def provided(request: pytest.FixtureRequest, lab_of: Callable[[str], Any]) -> Any:
+    """Return a lab with a provider."""
+    return lab_of(request.param)
 
 
 def groups(lab: Any) -> list[str]:
