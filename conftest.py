@@ -59,7 +59,9 @@ class Labs:
         if missing in self._errors:
             raise self._errors[missing]
         if missing:
-            self.down([mode for mode in self._labs if mode not in (*MODES, *modes)])
+            # the two labs of a profile are asked for one after the other
+            kept = {"", *(mode.rpartition("-")[0] for mode in modes)}
+            self.down([mode for mode in self._labs if mode.rpartition("-")[0] not in kept])
             self._start(missing)
         return {mode: self._labs[mode] for mode in modes}
 
