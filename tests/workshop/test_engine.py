@@ -19,6 +19,7 @@ from labkit.cluster.edits import Whole
 from labkit.cluster.syntax.source import Source
 from labkit.errors import CommandFailed, ConfigError, LabBusy, NoSuchLab, ProbeTimeout
 from labkit.lab import LabStatus, Output
+from labkit.lab.files import machine_files
 from labkit.model.claims import Claim
 from labkit.model.decision import Caller, decide
 from labkit.model.rules import Action
@@ -58,6 +59,24 @@ def test_random_values_are_no_edits() -> None:
     files["master"][ENCRYPTION] = files["master"][ENCRYPTION].replace("${RANDOM_BASE64_32}", key)
     assert key in files["master"][ENCRYPTION]
     assert hand_edits(nodes, files) == ((), ())
+
+
+@pytest.mark.parametrize("mode", ["oidc-insecure", "oidc-hardened"])
+def test_keys_and_certificates_that_the_lab_wrote_are_no_edits(mode: str) -> None:
+    env = read_environment(mode)
+    nodes = {it.name: it for it in env.nodes if it.role != "attacker"}
+    made = machine_files(env, {node.name: "10.160.0.9" for node in env.nodes})
+    files = {
+        name: {it.path: it.data.decode() for it in made[name] if it.path in node.files}
+        for name, node in nodes.items()
+    }
+    assert "BEGIN PRIVATE KEY" in files["idp"]["/etc/canaille/secrets/CANAILLE_OIDC"]
+    assert hand_edits(nodes, files) == ((), ())
+    people = "/etc/canaille/directory.json"
+    files["idp"][people] = files["idp"][people].replace('"mallory"', '"carol"')
+    [edit], _ = hand_edits(nodes, files)
+    assert edit.path == people
+    assert str(edit.text).count("${RANDOM_BASE64_32}") == 2
 
 
 def test_file_changed_on_all_machines_of_a_role_is_one_edit() -> None:
