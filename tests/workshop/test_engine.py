@@ -23,7 +23,7 @@ from labkit.lab.files import machine_files
 from labkit.model.claims import Claim
 from labkit.model.decision import Caller, decide
 from labkit.model.rules import Action
-from labkit.workshop import Outcome, checks, exercises, flags, participant_copy, session
+from labkit.workshop import Outcome, checks, exercises, flags, magics, participant_copy, session
 from labkit.workshop.copied import copy_machines
 from labkit.workshop.edited import hand_edits
 from labkit.workshop.participants import BEGIN, END, STUB
@@ -405,6 +405,15 @@ def test_prediction_needs_no_lab_and_keeps_its_progress_without_one() -> None:
 
 
 @pytest.mark.usefixtures("no_lab")
+def test_progress_names_the_labs_that_are_not_up_in_one_line() -> None:
+    [last] = [line for line in session.progress(lab="p07").splitlines() if "not up" in line]
+    assert {"insecure", "hardened", "oidc-insecure", "hook-insecure"} <= set(
+        last.partition(";")[0].removeprefix("not up: ").split(", ")
+    )
+    assert "; next: labkit up --name p07 --mode " in last
+
+
+@pytest.mark.usefixtures("no_lab")
 @pytest.mark.parametrize("name", ["etcd-1", "etcd-2"])
 def test_other_exercises_need_a_lab(name: str) -> None:
     for ask in (session.check, session.hint):
@@ -503,6 +512,45 @@ def test_magic_prints_an_error_and_no_traceback(
 ) -> None:
     shell.magics[name](line)
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("up", "reset"),
+    [
+        ([], ["insecure", "hardened"]),
+        ([("default", "hardened"), ("default", "insecure")], ["insecure", "hardened"]),
+        ([("default", "oidc-hardened"), ("default", "oidc-insecure")], None),
+        ([("default", "hook-insecure"), ("default", "insecure"), ("p01", "hardened")], None),
+    ],
+)
+def test_lab_magic_without_a_mode_is_about_the_labs_that_are_up(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, up: list[tuple[str, str]], reset: Any
+) -> None:
+    done: list[str] = []
+    monkeypatch.delenv("LABKIT_NAME", raising=False)
+    monkeypatch.setattr(magics, "connect", lambda: None)
+    monkeypatch.setattr(magics, "find_labs", lambda _: up)
+    monkeypatch.setattr(session, "reset", done.append)
+    shell.magics["lab"]("reset")
+    expected = reset or sorted(mode for name, mode in up if name == "default")
+    assert sorted(done) == sorted(expected)
+    if reset or "insecure" in done:
+        assert done[0] == "insecure"
+
+
+def test_attack_magic_without_a_mode_takes_one_of_the_technique(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def lab(mode: str) -> None:
+        asked.append(mode)
+        raise NoSuchLab(f"no {mode}")
+
+    monkeypatch.setattr(magics, "_lab", lab)
+    for line in ("etcd-read", "oidc-group-collision", "webhook-outage hook-hardened"):
+        shell.magics["attack"](line)
+    assert asked == ["insecure", "oidc-insecure", "hook-hardened"]
 
 
 def test_check_magic_hands_over_the_variable(
