@@ -221,7 +221,9 @@ def _not_up(modes: list[str], name: str) -> str:
 
 
 def _modes() -> list[str]:
-    return list(dict.fromkeys(it.mode for it in EXERCISES.values()))
+    """Return the modes of the exercises, in the order of the notebooks."""
+    ordered = sorted(EXERCISES.values(), key=lambda it: it.notebook)
+    return list(dict.fromkeys(it.mode for it in ordered))
 
 
 def _lab(mode: str, name: str | None) -> EditedLab:
