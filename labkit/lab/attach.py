@@ -52,13 +52,14 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     labs = tuple(
         Lab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter()) for mode in modes
     )
-    for lab in labs:
+    for number, lab in enumerate(labs):
         status = lab.status()
         if status.may_recover:
             _wait_for_change(lab)
             status = lab.status()
         if status.state != "ready":
-            missing = [it for it, each in zip(modes, labs, strict=True) if not _is_ready(each)]
+            later = zip(modes[number + 1 :], labs[number + 1 :], strict=True)
+            missing = [modes[number], *(it for it, each in later if each.status().state != "ready")]
             named = "" if name == "default" else f" --name {name}"
             raise NoSuchLab(
                 f"lab {name} ({lab.mode}) is not up: it is {status.state}",
@@ -68,10 +69,6 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
         if status.other_files:
             lab.require_same_files()
     return labs
-
-
-def _is_ready(lab: Lab) -> bool:
-    return lab.status().state == "ready"
 
 
 def _wait_for_change(lab: Lab) -> None:
