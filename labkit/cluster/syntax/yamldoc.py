@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -65,14 +66,31 @@ class _Bounded:
     def ascend_resolver(self) -> None:
         self.level -= 1
 
+    def resolve(self, kind: Any, value: Any, implicit: tuple[bool, bool]) -> str:
+        if kind is yaml.ScalarNode:
+            return _tag_of(value) if implicit[0] else _TEXT
+        return _LIST if kind is yaml.SequenceNode else _MAP
+
+
+#: The tags of plain values by their first character: JSON's types, as in Kubernetes, no dates.
+_RESOLVERS: dict[str | None, list[tuple[str, re.Pattern[str]]]] = {
+    first: [(tag, found) for tag, found in known if tag != "tag:yaml.org,2002:timestamp"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@lru_cache(maxsize=4096)
+def _tag_of(value: str) -> str:
+    """Return the tag of a plain value; keys and words come many times in a file."""
+    for tag, found in _RESOLVERS.get(value[:1], []) + _RESOLVERS.get(None, []):
+        if found.match(value):
+            return tag
+    return _TEXT
+
 
 def _loader(base: Any) -> Any:
-    """Return a bounded YAML loader with JSON's types, as in Kubernetes: it makes no dates."""
-    resolvers = {
-        first: [(tag, found) for tag, found in known if tag != "tag:yaml.org,2002:timestamp"]
-        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    return type("Loader", (_Bounded, base), {"yaml_implicit_resolvers": resolvers})
+    """Return a bounded YAML loader."""
+    return type("Loader", (_Bounded, base), {})
 
 
 _Exact = _loader(yaml.SafeLoader)
@@ -347,7 +365,12 @@ def _value(loader: Any, node: Any) -> Any:
         return [_value(loader, item) for item in node.value]
     is_map = tag == _MAP and kind is yaml.MappingNode
     if is_map and _MERGE not in [key.tag for key, _ in node.value]:
-        return {_value(loader, key): _value(loader, value) for key, value in node.value}
+        return {
+            _value(loader, key): item.value
+            if item.tag == _TEXT and type(item) is yaml.ScalarNode
+            else _value(loader, item)
+            for key, item in node.value
+        }
     return loader.construct_document(node)
 
 
