@@ -3,8 +3,8 @@
 ``save`` writes the copy; ``restore UNIT...`` puts it back: /etc, what people may leave in /root,
 /home and /tmp, and what some units keep. Files that came since are deleted, also among the programs
 in /usr/local, which are too large for a copy. A unit that did not change since the copy keeps
-running, unless a file in /etc did. A file whose content was changed and changed back counts as
-unchanged.
+running, unless a file in /etc did, or people can change what it has in memory. A file whose content
+was changed and changed back counts as unchanged.
 
 A restore that is killed leaves no machine without its files: it ends what it began with them, and
 the next one waits for that.
@@ -30,6 +30,8 @@ CONFIGURATION = "etc"
 OTHERS = ("root", "home", "tmp")
 #: What units keep: a unit must not run while these files are put back.
 STATE = {"canaille.service": PROVIDER, "cloud.service": CLOUD}
+#: Units that keep in memory what people write to them: policies and data, by its API.
+MEMORY = ("opa.service",)
 #: Folders below /etc that are emptied before the copy is put back: a folder may be a file now.
 OURS = ("systemd/system", "kubernetes", "etcd", "flannel", "containerd", "docker")
 SOCKETS = ("run/docker.sock", "run/containerd/containerd.sock")
@@ -136,7 +138,9 @@ class Machine:
                 with whole():
                     self.put_back(folder)
         output("systemctl", "reset-failed")
-        if stale := started_after(since, units) if units else []:
+        stale = started_after(since, units) if units else []
+        stale += [unit for unit in MEMORY if unit in units and unit not in stale]
+        if stale:
             # A unit may fail until another machine is restored. systemd starts it again.
             output("systemctl", "restart", *stale, check=False)
         for line in self.sockets.read_text().splitlines():

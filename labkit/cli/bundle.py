@@ -46,7 +46,7 @@ def bundle(
     tar -xf FILE; python3 labkit-bundle/install.py
     """
     from labkit.lab.engine import connect
-    from labkit.workshop.bundle import THIS_PYTHON, write_bundle
+    from labkit.workshop.bundle import THIS_PYTHON, without_image, write_bundle
 
     if wrong := [it for it in python or () if not is_version(it)]:
         raise ConfigError(
@@ -62,6 +62,8 @@ def bundle(
         site=docs,
     )
     say(f"{file}: {size / 2**20:.0f} MiB", quiet=quiet)
+    for name, notebooks in without_image(image or ()).items():
+        say(f"no labs for {', '.join(notebooks)}, which need --image {name}", quiet=quiet)
 
 
 def is_version(text: str) -> bool:

@@ -38,7 +38,7 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     LabBusy
         A lab is not ready because another process changes it, and that process does not end.
     NoSuchLab
-        A lab is not up; the hint is the command that brings it up.
+        A lab is not up; the hint is the command that brings up all that are missing.
     LabError
         A lab was made from other files than those of its mode.
 
@@ -52,17 +52,19 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     labs = tuple(
         Lab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter()) for mode in modes
     )
-    for mode, lab in zip(modes, labs, strict=True):
+    for number, lab in enumerate(labs):
         status = lab.status()
         if status.may_recover:
             _wait_for_change(lab)
             status = lab.status()
         if status.state != "ready":
+            later = zip(modes[number + 1 :], labs[number + 1 :], strict=True)
+            missing = [modes[number], *(it for it, each in later if each.status().state != "ready")]
             named = "" if name == "default" else f" --name {name}"
             raise NoSuchLab(
                 f"lab {name} ({lab.mode}) is not up: it is {status.state}",
                 evidence=status.lines(),
-                hint=f"labkit up --mode {mode}{named}",
+                hint=f"labkit up{''.join(f' --mode {it}' for it in missing)}{named}",
             )
         if status.other_files:
             lab.require_same_files()

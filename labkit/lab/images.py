@@ -108,7 +108,13 @@ def ensure_image(client: docker.DockerClient, name: str, report: Reporter) -> st
     """
     tag = recipe_tag(name)
     if not has_image(client, tag):
-        build_missing(client, report, name)
+        try:
+            build_missing(client, report, name)
+        except ImageError as error:
+            if name != "node":  # a laptop with a bundle may have the node image alone
+                file = f"labkit image load FILE, with a file of labkit image save --image {name}"
+                error.hint = f"without a network: {file}; {error.hint}"
+            raise
     return tag
 
 

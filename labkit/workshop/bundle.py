@@ -16,7 +16,7 @@ import sysconfig
 import tarfile
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,14 +24,25 @@ from urllib.request import url2pathname
 
 import docker
 
+from labkit.cluster import read_environment
 from labkit.errors import ConfigError
 from labkit.lab import images
 from labkit.lab._recipe import recipe_tag
+from labkit.lab.nodes import images_of
 from labkit.lab.progress import ProgressStep, Reporter
 from labkit.resources import PACKAGE
+from labkit.workshop import exercises
 from labkit.workshop.participants import participants_notebooks
 
-__all__ = ["THIS_PYTHON", "download", "own_wheel", "with_pages", "write_bundle"]
+__all__ = [
+    "THIS_PYTHON",
+    "download",
+    "images_of_modes",
+    "own_wheel",
+    "with_pages",
+    "without_image",
+    "write_bundle",
+]
 
 #: The name of the folder in the archive.
 ROOT = "labkit-bundle"
@@ -113,6 +124,53 @@ def write_bundle(
     finally:
         part.unlink(missing_ok=True)
     return file.stat().st_size
+
+
+def images_of_modes(modes: Iterable[str]) -> list[str]:
+    """Return the names of the images that labs of some modes need beside the node image.
+
+    Parameters
+    ----------
+    modes : iterable of str
+        Names or folders of environments.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> images_of_modes(["insecure", "oidc-insecure"])
+    ['provider']
+    """
+    needed = (images_of(read_environment(mode)) for mode in dict.fromkeys(modes))
+    return sorted({name for names in needed for name in names})
+
+
+def without_image(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the notebooks whose exercises have no lab where only some images are.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The names of images in the recipe; the node image need not be among them.
+
+    Returns
+    -------
+    dict of str to list of str
+        The notebooks without their suffix, by the name of a missing image.
+
+    Examples
+    --------
+    >>> without_image(["reviewer"])["provider"]
+    ['13-identity']
+    """
+    there, found = set(names), dict[str, set[str]]()
+    for it in exercises.values():
+        for name in images_of_modes([it.mode]):
+            if name not in there:
+                found.setdefault(name, set()).add(it.notebook)
+    return {name: sorted(found[name]) for name in sorted(found)}
 
 
 def _gather(

@@ -17,7 +17,7 @@ SOLVED = "solved"
 #: How files of a lab are edited: a part of each task to harden one.
 HOW_TO_EDIT = """\
 Edit the machines in a terminal (`labkit exec worker1 --mode {mode} -- COMMAND`), or in a cell with
-`{mode}.exec("worker1", [...])` and `{mode}.write_file("worker1", PATH, BYTES)`."""
+`{lab}.exec("worker1", [...])` and `{lab}.write_file("worker1", PATH, BYTES)`."""
 
 
 class Text(str):
@@ -186,10 +186,13 @@ class Exercise:
     def text(self) -> Task:
         """The task, with its title and how to check it."""
         check = f"%check {self.name}{' answer' if self.has_answer else ''}"
+        variable = self.mode.rpartition("-")[
+            2
+        ]  # a notebook names a profile's labs by the last word
         parts = [
             f"### {self.name} ({self.kind}, in `{self.mode}`): {self.title}",
             self.task.strip(),
-            *([HOW_TO_EDIT.format(mode=self.mode)] if self.kind == "harden" else []),
+            *([HOW_TO_EDIT.format(mode=self.mode, lab=variable)] if self.kind == "harden" else []),
             f"Check it: `{check}`. Stuck: `%hint {self.name}`.",
         ]
         return Task("\n\n".join(parts))

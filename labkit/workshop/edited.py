@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -12,9 +13,12 @@ from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Whole
 from labkit.lab import Lab
 from labkit.lab.change import RANDOM_VALUE
-from labkit.lab.files import PLACEHOLDER, RANDOM
+from labkit.lab.files import PEM, PLACEHOLDER, RANDOM
 
 __all__ = ["EditedLab", "hand_edits"]
+
+#: A key or a certificate as the lab writes it into a file: a string of JSON.
+PEM_VALUE = re.compile(rb'"-----BEGIN [^"]*"')
 
 
 class EditedLab(Lab):
@@ -105,9 +109,20 @@ def _written(node: Node, path: str) -> str | None:
 
 
 def _plain(text: str | None, before: str | None) -> str | None:
-    """Return a file's text, with placeholders where the lab wrote random values."""
-    written = [it[0] for it in PLACEHOLDER.finditer((before or "").encode())]
-    if text is None or not written:
+    """Return a file's text, with placeholders where the lab wrote keys and random values."""
+    if text is None or before is None:
         return text
-    values = iter(written)
-    return RANDOM_VALUE.sub(lambda _: next(values, RANDOM), text.encode()).decode()
+    # keys first: a part of one may look like a random value
+    data = _as_written(text.encode(), PEM_VALUE, [it[0] for it in PEM.finditer(before.encode())])
+    written = [it[0] for it in PLACEHOLDER.finditer(before.encode())]
+    return _as_written(data, RANDOM_VALUE, written, RANDOM).decode()
+
+
+def _as_written(
+    data: bytes, value: re.Pattern[bytes], written: Sequence[bytes], other: bytes = b""
+) -> bytes:
+    """Return data with a placeholder for each value in turn; without any, it stays as it is."""
+    if not written:
+        return data
+    left = iter(written)
+    return value.sub(lambda found: next(left, other or found[0]), data)

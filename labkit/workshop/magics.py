@@ -11,7 +11,9 @@ from labkit import techniques
 from labkit.errors import ConfigError, LabkitError
 from labkit.lab import Lab
 from labkit.lab.attach import chosen_name
+from labkit.lab.engine import connect
 from labkit.lab.light import mode_that_is_up
+from labkit.lab.nodes import find_labs
 from labkit.lab.progress import QuietReporter
 from labkit.workshop import session
 from labkit.workshop.definition import Task
@@ -66,7 +68,9 @@ USAGE = {
 
 
 def attack(words: Sequence[str]) -> object:
-    """Carry out a technique in the lab of a mode, which is insecure if none is given.
+    """Carry out a technique in the lab of a mode.
+
+    Without a mode, that is insecure, or for a technique of a profile the profile's first mode.
 
     Parameters
     ----------
@@ -78,11 +82,12 @@ def attack(words: Sequence[str]) -> object:
     Verdict
     """
     name, *mode = words
-    return techniques[name].run(_lab(*mode or MODES[:1]))
+    found = techniques[name]
+    return found.run(_lab(*mode or found.modes[:1]))
 
 
 def lab(words: Sequence[str]) -> object:
-    """Reset the lab of a mode or show its state; without a mode, those of both modes.
+    """Reset the lab of a mode or show its state; without a mode, all labs that are up.
 
     Parameters
     ----------
@@ -103,7 +108,7 @@ def lab(words: Sequence[str]) -> object:
     if what not in ("reset", "status") or (machines and what == "status"):
         raise ConfigError(f"%lab {' '.join(words)}: no such action", hint=USAGE["lab"])
     lines = []
-    for mode in modes or MODES:
+    for mode in modes or _up() or MODES:
         if what == "reset":
             lines.append(str(session.reset(mode, *machines)))
         else:
@@ -111,6 +116,12 @@ def lab(words: Sequence[str]) -> object:
             status = found.status()
             lines += [f"{found.mode}: {status.state}", *(f"  {line}" for line in status.lines())]
     return "\n".join(lines)
+
+
+def _up() -> list[str]:
+    """Return the modes of the labs of the chosen name, insecure and hardened first."""
+    found = [mode for name, mode in find_labs(connect()) if name == chosen_name(None)]
+    return sorted(found, key=lambda mode: (mode not in MODES, mode != MODES[0]))
 
 
 def _lab(mode: str) -> Lab:

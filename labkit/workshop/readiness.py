@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.errors import ConfigError, EngineError, LabkitError
+from labkit.lab._build import has_image
 from labkit.lab._recipe import recipe_tag
 from labkit.lab.capacity import Capacity
 from labkit.lab.doctor import doctor
 from labkit.resources import PACKAGE
 from labkit.workshop.board_page import HOST, PORT, port_problem
-from labkit.workshop.bundle import ROOT
+from labkit.workshop.bundle import ROOT, images_of_modes
 from labkit.workshop.engines import WorkshopEngine, connect_to
 from labkit.workshop.participants import participants_notebooks
 from labkit.workshop.room import NEEDS, fitting, left_for_labs, names_of, spread
@@ -113,13 +114,14 @@ def _findings(
                 verdict = OK if check.ok else NOT_OK
                 fix = "" if check.ok else check.fix
                 yield Finding(f"{where}{check.name}", verdict, check.detail, fix)
+        yield from _images(where, engine, modes)
     yield from _capacity(engines, participants, modes)
     yield _try(
         "Notebooks",
         _write_copies,
         "labkit workshop make DIR, which says what is wrong",
     )
-    yield bundle_finding(bundle)
+    yield bundle_finding(bundle, images_of_modes(modes))
     problem = port_problem(port)
     where = f"{HOST}:{port} for the board"
     if problem:
@@ -127,6 +129,17 @@ def _findings(
         yield Finding("Port", NOT_OK, f"{where}: {problem}", fix)
     else:
         yield Finding("Port", OK, f"{where} is free")
+
+
+def _images(where: str, engine: WorkshopEngine | None, modes: Sequence[str]) -> Iterator[Finding]:
+    """Check the images that labs of these modes need beside the node image."""
+    for name in images_of_modes(modes):
+        tag, what = recipe_tag(name), f"{where}{name.capitalize()} image"
+        if engine is not None and has_image(engine.client, tag):
+            yield Finding(what, OK, tag)
+        else:
+            fix = f"labkit image build --image {name}, or labkit image load FILE"
+            yield Finding(what, NOT_OK, f"{tag} is missing", fix)
 
 
 def _capacity(
@@ -172,13 +185,15 @@ def _write_copies() -> str:
     return f"{len(copies)} copies for participants can be written"
 
 
-def bundle_finding(file: Path | None) -> Finding:
+def bundle_finding(file: Path | None, images: Sequence[str] = ()) -> Finding:
     """Check that a bundle holds the present notebooks, labkit and images.
 
     Parameters
     ----------
     file : pathlib.Path or None
         The archive; None if no bundle was named.
+    images : sequence of str
+        The images that the labs need beside the node image.
 
     Returns
     -------
@@ -193,20 +208,22 @@ def bundle_finding(file: Path | None) -> Finding:
     if file is None:
         fix = "labkit workshop doctor --bundle FILE; labkit bundle FILE writes one"
         return Finding(name, UNKNOWN, "no bundle was named", fix)
-    again = f"labkit bundle {file}"
+    again = f"labkit bundle {file}{''.join(f' --image {it}' for it in images)}"
     try:
-        old = _differences(file)
+        old, held = _differences(file)
     except FileNotFoundError:
         return Finding(name, NOT_OK, f"{file} does not exist", again)
     except (ConfigError, OSError, tarfile.TarError, zipfile.BadZipFile, KeyError, ValueError):
         return Finding(name, NOT_OK, f"{file} is not a complete bundle", again)
     if old:
         return Finding(name, NOT_OK, f"{file} is not fresh: other {', '.join(old)}", again)
+    if missing := [it for it in images if it not in held]:
+        return Finding(name, NOT_OK, f"{file} holds no {' and no '.join(missing)} image", again)
     return Finding(name, OK, f"{file} holds the present notebooks, labkit and images")
 
 
-def _differences(file: Path) -> list[str]:
-    """Return which parts of a bundle differ from what is installed here."""
+def _differences(file: Path) -> tuple[list[str], set[str]]:
+    """Return which parts of a bundle differ from what is installed here, and its images."""
     old = []
     with tarfile.open(file, "r:") as archive:
         found = {it.name: it for it in archive.getmembers() if it.isfile()}
@@ -240,4 +257,4 @@ def _differences(file: Path) -> list[str]:
                 raise ConfigError(f"{file} holds no {name} image")
             if images.get(name) != recipe_tag(name):
                 old.append(f"{name} image")
-    return old
+    return old, set(images)

@@ -128,7 +128,7 @@ def hint(name: str, *, lab: str | None = None) -> Text:
 def progress(*, lab: str | None = None) -> Text:
     """Return a table of all exercises, with what has been solved in the labs that are up.
 
-    Below it stands what the trainer told the room last.
+    Below it stand the labs that are not up, and what the trainer told the room last.
 
     Parameters
     ----------
@@ -140,21 +140,25 @@ def progress(*, lab: str | None = None) -> Text:
     Text
     """
     records: dict[str, Record] = {}
-    absent: dict[str, str] = {}
+    absent: list[str] = []
+    silent: dict[str, str] = {}
     for mode in _modes():
         try:
             records |= read_progress(_lab(mode, lab))
+        except NoSuchLab:
+            absent.append(mode)
         except LabkitError as error:
-            absent[mode] = error.message
+            silent[mode] = error.message
     rows = []
     for found in EXERCISES.values():
         known = records.get(found.name) or WITHOUT_LAB.get(found.name, Record())
         word = "solved" if known.solved else "tried" if known.tries else ""
-        shown = word or ("?" if found.mode in absent else "")
+        shown = word or ("?" if found.mode in (*absent, *silent) else "")
         rows.append((found.notebook, found.name, found.kind, shown, str(known.tries)))
     table = columns(("notebook", "exercise", "kind", "result", "checks"), sorted(rows))
     told = notice(lab=lab)
-    return Text("\n".join([table, *absent.values(), *([told] if told else [])]))
+    lines = [table, *silent.values(), *([_not_up(absent, chosen_name(lab))] if absent else [])]
+    return Text("\n".join([*lines, *([told] if told else [])]))
 
 
 def notice(*, lab: str | None = None) -> Text:
@@ -184,7 +188,7 @@ def reset(mode: str, machine: str = "", *, lab: str | None = None) -> Text:
     Parameters
     ----------
     mode : str
-        "insecure", "hardened", or the folder of an environment.
+        "insecure", "hardened", a mode of a profile, or the folder of an environment.
     machine : str
         Restore this machine alone: what was edited on the others stays.
     lab : str, optional
@@ -212,8 +216,14 @@ def reset(mode: str, machine: str = "", *, lab: str | None = None) -> Text:
     return Text(f"{found.mode} is as it came up")
 
 
+def _not_up(modes: list[str], name: str) -> str:
+    return f"not up: {', '.join(modes)}; next: labkit up --name {name} --mode {modes[0]}"
+
+
 def _modes() -> list[str]:
-    return list(dict.fromkeys(it.mode for it in EXERCISES.values()))
+    """Return the modes of the exercises, in the order of the notebooks."""
+    ordered = sorted(EXERCISES.values(), key=lambda it: it.notebook)
+    return list(dict.fromkeys(it.mode for it in ordered))
 
 
 def _lab(mode: str, name: str | None) -> EditedLab:

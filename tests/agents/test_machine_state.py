@@ -128,6 +128,16 @@ def test_what_a_unit_keeps_is_put_back_while_it_does_not_run(
     assert "stop canaille.service" in systemctl.read_text().splitlines()
 
 
+def test_unit_that_people_change_in_memory_is_always_restarted(
+    machine: Machine, systemctl: Path
+) -> None:
+    saved(machine)
+    machine.restore([UNIT])
+    assert restarts(systemctl) == []
+    machine.restore(["opa.service"])
+    assert restarts(systemctl) == ["restart opa.service"]
+
+
 def test_accounts_of_a_provider_are_part_of_the_fingerprint(tmp_path: Path) -> None:
     database = tmp_path / "canaille.sqlite"
     assert fingerprint.accounts(database) == {}

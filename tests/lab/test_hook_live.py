@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -53,3 +54,21 @@ def test_channels_to_the_reviewer_are_as_claimed(asking: Any) -> None:
     assert [(it.property, it.observed) for it in unclaimed] == (
         [("authorization", "enforced")] if asking.mode == "hook-hardened" else []
     )
+
+
+@pytest.mark.parametrize("asking", MODES[:1], indirect=True)
+def test_reset_takes_back_what_people_wrote_to_the_reviewer(
+    asking: Any, settled: Callable[..., list[str]]
+) -> None:
+    url = "http://review:8181/v1/data/people"
+
+    def people() -> list[str]:
+        said = asking.exec("attacker", ["curl", "--silent", "--fail", url]).stdout
+        return [it["name"] for it in json.loads(said)["result"]]
+
+    before = people()
+    asking.exec("attacker", ["curl", "--silent", "--fail", "-X", "PUT", "-d", "[]", url])
+    assert people() == []
+    asking.reset()
+    assert people() == before == ["alice", "mallory"]
+    assert settled(asking) == []

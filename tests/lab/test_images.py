@@ -313,6 +313,22 @@ def test_failed_build_shows_the_end_of_its_log(state: Path) -> None:
     assert log.read_text().splitlines()[0] == "line 0"
 
 
+@pytest.mark.parametrize("name", ["provider", "reviewer"])
+@pytest.mark.usefixtures("state")
+def test_image_of_a_profile_that_cannot_be_built_says_which_file_to_load(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ImageError("cannot pull", hint="use sudo")
+
+    monkeypatch.setattr(images, "build_missing", fail)
+    monkeypatch.setattr(images, "has_image", lambda *_: False)
+    engine: Any = None
+    with pytest.raises(ImageError) as caught:
+        images.ensure_image(engine, name, Silent())
+    assert f"a file of labkit image save --image {name}; use sudo" in caught.value.hint
+
+
 def test_only_what_is_missing_is_built(state: Path) -> None:
     engine = BuildingEngine([{"error": "stop here"}])
     with pytest.raises(BuildFailed):

@@ -108,6 +108,32 @@ def test_attach_finds_the_light_lab(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("up", "hint"),
+    [
+        ((), "labkit up --mode oidc-insecure --mode oidc-hardened --name p01"),
+        (("oidc-hardened",), "labkit up --mode oidc-insecure --name p01"),
+        (("oidc-insecure",), "labkit up --mode oidc-hardened --name p01"),
+    ],
+)
+def test_attach_names_the_command_that_brings_up_all_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch, up: tuple[str, ...], hint: str
+) -> None:
+    class FakeLab:
+        def __init__(self, mode: str, **_: Any) -> None:
+            self.mode = mode
+
+        def status(self) -> Any:
+            state = "ready" if self.mode in up else "absent"
+            return SimpleNamespace(state=state, other_files=False, lines=list, may_recover=False)
+
+    monkeypatch.setattr(sys.modules["labkit.lab.attach"], "mode_that_is_up", lambda mode, _: mode)
+    monkeypatch.setattr(sys.modules["labkit.lab.attach"], "Lab", FakeLab)
+    with pytest.raises(NoSuchLab) as caught:
+        attach("oidc-insecure", "oidc-hardened", name="p01")
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
     ("error", "raised"),
     [(None, None), (LabBusy("in use: 'reset'"), LabBusy), (LabError("stopped"), NoSuchLab)],
 )

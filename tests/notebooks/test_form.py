@@ -17,11 +17,11 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LARGEST = 400_000
 #: How the kinds of output begin that need a running kernel.
 WIDGET = "application/vnd.jupyter.widget-"
-#: How a notebook begins: with the labs that are up, or with models alone.
-BEGINNING = (
-    'import labkit\n\ninsecure, hardened = labkit.attach("insecure", "hardened")',
-    'import labkit\n\ninsecure, hardened = labkit.load_model("insecure"), '
-    'labkit.load_model("hardened")',
+#: How a notebook begins: with the labs of two modes, or of a profile's two, or with models alone.
+BEGINNING = re.compile(
+    r"import labkit\n\ninsecure, hardened = "
+    r'(?:labkit\.attach\("(?P<profile>(?:[a-z]+-)?)insecure", "(?P=profile)hardened"\)'
+    r'|labkit\.load_model\("insecure"\), labkit\.load_model\("hardened"\))'
 )
 #: The values of the lab's secrets are 24 hexadecimal digits; people check the images.
 SECRETS = {
@@ -58,7 +58,7 @@ def faults(path: Path) -> list[str]:
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     if [cell["execution_count"] for cell in code] != list(range(1, len(code) + 1)):
         found.append("not executed, or not from first to last")
-    if not "".join(code[0]["source"]).startswith(BEGINNING):
+    if not BEGINNING.match("".join(code[0]["source"])):
         found.append("does not begin with import labkit and the two clusters")
     for cell in code:
         for output in cell["outputs"]:
@@ -87,6 +87,32 @@ def faults(path: Path) -> list[str]:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_notebook_has_the_required_form(path: Path) -> None:
     assert faults(path) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_attaches_to_modes_that_exist(path: Path) -> None:
+    cells = json.loads(path.read_text())["cells"]
+    first = "".join(next(cell["source"] for cell in cells if cell["cell_type"] == "code"))
+    modes = re.findall(r'"([\w-]+)"', first)
+    assert len(modes) == 2
+    assert all((ROOT / "environments" / mode / "environment.yaml").is_file() for mode in modes)
+
+
+@pytest.mark.parametrize(
+    ("call", "good"),
+    [
+        ('labkit.attach("insecure", "hardened")', True),
+        ('labkit.attach("oidc-insecure", "oidc-hardened")', True),
+        ('labkit.attach("oidc-insecure", "hook-hardened")', False),
+        ('labkit.attach("oidc-hardened", "oidc-insecure")', False),
+        ('labkit.attach("oidc-insecure", "hardened")', False),
+        ('labkit.load_model("insecure"), labkit.load_model("hardened")', True),
+        ('labkit.load_model("insecure")', False),
+    ],
+)
+def test_beginning_names_the_two_modes_of_one_profile(call: str, good: bool) -> None:
+    text = f"import labkit\n\ninsecure, hardened = {call}"
+    assert bool(BEGINNING.match(text)) is good
 
 
 def test_notebooks_are_numbered_without_gaps() -> None:

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from labkit.cli import app
 from labkit.errors import ConfigError
 from labkit.lab.progress import QuietReporter
 from labkit.workshop import bundle, bundle_install
@@ -78,6 +80,29 @@ def test_folder_without_documentation_is_refused(
     with pytest.raises(ConfigError, match=r"no index\.html"):
         write(tmp_path / "b.tar", site=tmp_path)
     assert gathered == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "unsaid"),
+    [
+        ((), ["13-identity, which need --image provider", "which need --image reviewer"], []),
+        (("provider",), ["14-delegated-decisions, which need --image reviewer"], ["13-identity"]),
+    ],
+)
+def test_command_names_the_notebooks_that_have_no_labs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: tuple[str, ...],
+    said: list[str],
+    unsaid: list[str],
+) -> None:
+    monkeypatch.setattr("labkit.lab.engine.connect", lambda: None)
+    monkeypatch.setattr(bundle, "write_bundle", lambda *_, **__: 1 << 20)
+    options = [word for name in given for word in ("--image", name)]
+    done = CliRunner().invoke(app, ["bundle", str(tmp_path / "b.tar"), *options])
+    assert done.exit_code == 0
+    assert [text for text in said if text not in done.stderr] == []
+    assert [text for text in unsaid if text in done.stderr] == []
 
 
 def test_pip_that_fails_says_why() -> None:

@@ -19,10 +19,11 @@ from labkit.cluster.edits import Whole
 from labkit.cluster.syntax.source import Source
 from labkit.errors import CommandFailed, ConfigError, LabBusy, NoSuchLab, ProbeTimeout
 from labkit.lab import LabStatus, Output
+from labkit.lab.files import machine_files
 from labkit.model.claims import Claim
 from labkit.model.decision import Caller, decide
 from labkit.model.rules import Action
-from labkit.workshop import Outcome, checks, exercises, flags, participant_copy, session
+from labkit.workshop import Outcome, checks, exercises, flags, magics, participant_copy, session
 from labkit.workshop.copied import copy_machines
 from labkit.workshop.edited import hand_edits
 from labkit.workshop.participants import BEGIN, END, STUB
@@ -58,6 +59,24 @@ def test_random_values_are_no_edits() -> None:
     files["master"][ENCRYPTION] = files["master"][ENCRYPTION].replace("${RANDOM_BASE64_32}", key)
     assert key in files["master"][ENCRYPTION]
     assert hand_edits(nodes, files) == ((), ())
+
+
+@pytest.mark.parametrize("mode", ["oidc-insecure", "oidc-hardened"])
+def test_keys_and_certificates_that_the_lab_wrote_are_no_edits(mode: str) -> None:
+    env = read_environment(mode)
+    nodes = {it.name: it for it in env.nodes if it.role != "attacker"}
+    made = machine_files(env, {node.name: "10.160.0.9" for node in env.nodes})
+    files = {
+        name: {it.path: it.data.decode() for it in made[name] if it.path in node.files}
+        for name, node in nodes.items()
+    }
+    assert "BEGIN PRIVATE KEY" in files["idp"]["/etc/canaille/secrets/CANAILLE_OIDC"]
+    assert hand_edits(nodes, files) == ((), ())
+    people = "/etc/canaille/directory.json"
+    files["idp"][people] = files["idp"][people].replace('"mallory"', '"carol"')
+    [edit], _ = hand_edits(nodes, files)
+    assert edit.path == people
+    assert str(edit.text).count("${RANDOM_BASE64_32}") == 2
 
 
 def test_file_changed_on_all_machines_of_a_role_is_one_edit() -> None:
@@ -386,6 +405,15 @@ def test_prediction_needs_no_lab_and_keeps_its_progress_without_one() -> None:
 
 
 @pytest.mark.usefixtures("no_lab")
+def test_progress_names_the_labs_that_are_not_up_in_one_line() -> None:
+    [last] = [line for line in session.progress(lab="p07").splitlines() if "not up" in line]
+    assert {"insecure", "hardened", "oidc-insecure", "hook-insecure"} <= set(
+        last.partition(";")[0].removeprefix("not up: ").split(", ")
+    )
+    assert "; next: labkit up --name p07 --mode " in last
+
+
+@pytest.mark.usefixtures("no_lab")
 @pytest.mark.parametrize("name", ["etcd-1", "etcd-2"])
 def test_other_exercises_need_a_lab(name: str) -> None:
     for ask in (session.check, session.hint):
@@ -484,6 +512,45 @@ def test_magic_prints_an_error_and_no_traceback(
 ) -> None:
     shell.magics[name](line)
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("up", "reset"),
+    [
+        ([], ["insecure", "hardened"]),
+        ([("default", "hardened"), ("default", "insecure")], ["insecure", "hardened"]),
+        ([("default", "oidc-hardened"), ("default", "oidc-insecure")], None),
+        ([("default", "hook-insecure"), ("default", "insecure"), ("p01", "hardened")], None),
+    ],
+)
+def test_lab_magic_without_a_mode_is_about_the_labs_that_are_up(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, up: list[tuple[str, str]], reset: Any
+) -> None:
+    done: list[str] = []
+    monkeypatch.delenv("LABKIT_NAME", raising=False)
+    monkeypatch.setattr(magics, "connect", lambda: None)
+    monkeypatch.setattr(magics, "find_labs", lambda _: up)
+    monkeypatch.setattr(session, "reset", done.append)
+    shell.magics["lab"]("reset")
+    expected = reset or sorted(mode for name, mode in up if name == "default")
+    assert sorted(done) == sorted(expected)
+    if reset or "insecure" in done:
+        assert done[0] == "insecure"
+
+
+def test_attack_magic_without_a_mode_takes_one_of_the_technique(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def lab(mode: str) -> None:
+        asked.append(mode)
+        raise NoSuchLab(f"no {mode}")
+
+    monkeypatch.setattr(magics, "_lab", lab)
+    for line in ("etcd-read", "oidc-group-collision", "webhook-outage hook-hardened"):
+        shell.magics["attack"](line)
+    assert asked == ["insecure", "oidc-insecure", "hook-hardened"]
 
 
 def test_check_magic_hands_over_the_variable(

@@ -95,6 +95,15 @@ def test_task_says_how_to_edit_only_where_files_are_edited(exercise: Exercise) -
     assert says is (exercise.kind == "harden")
 
 
+@pytest.mark.parametrize(
+    "exercise", [it for it in ALL if it.kind == "harden"], ids=lambda it: it.name
+)
+def test_task_calls_the_lab_as_the_notebook_does(exercise: Exercise) -> None:
+    [name] = {"insecure", "hardened"} & {exercise.mode.rpartition("-")[2]}
+    assert f"`{name}.exec(" in exercise.text
+    assert "-insecure.exec" not in exercise.text
+
+
 def test_unknown_exercise_is_refused_with_the_command_that_lists_them() -> None:
     with pytest.raises(NoSuchName) as caught:
         exercises["no-such-thing"]

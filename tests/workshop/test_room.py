@@ -482,7 +482,11 @@ def test_exercises_of_a_mode_are_proved_in_its_light_lab(people: Room, ledger: L
     ledger.add_key(light, "net", KEY)
     rows = list(csv.DictReader(io.StringIO(as_ctfd(ledger.read(), {light: people.place}))))
     flags = {it["name"].partition(":")[0]: it["flags"] for it in rows}
-    assert flags == {it: derive_flag(bytes.fromhex(KEY), it) for it in ATTACKS}
+    assert flags == {
+        it: derive_flag(bytes.fromhex(KEY), it)
+        for it in ATTACKS
+        if exercises[it].mode == "insecure"
+    }
 
 
 def test_proof_is_kept_when_the_lab_is_reset_or_gone(people: Room) -> None:
@@ -539,7 +543,9 @@ def test_lab_without_a_clear_answer_is_tried_three_times(people: Room) -> None:
 
 def test_one_lab_is_probed_once_at_a_time(people: Room) -> None:
     people.watch.at_once = 4
-    names = [it.name for it in exercises.values() if it.kind == "harden"][:2]
+    names = [it.name for it in exercises.values() if (it.kind, it.mode) == ("harden", "insecure")][
+        :2
+    ]
     people.claims[ONE] = {name: Record(True, 1) for name in names}
     people.look()
     assert len(people.proofs) == 1
@@ -697,6 +703,13 @@ def test_bundle_of_another_version_is_not_ok(
     found = readiness.bundle_finding(bundle(tmp_path / "b.tar", **change))
     assert (found.verdict, found.detail.endswith(said)) == ("not ok", True), found
     assert found.fix == f"labkit bundle {tmp_path / 'b.tar'}"
+
+
+def test_bundle_without_the_images_of_a_profile_is_not_ok(tmp_path: Path) -> None:
+    found = readiness.bundle_finding(bundle(tmp_path / "b.tar"), ["provider", "reviewer"])
+    assert found.verdict == "not ok"
+    assert found.detail.endswith("holds no provider and no reviewer image")
+    assert found.fix.endswith(" --image provider --image reviewer")
 
 
 @pytest.mark.parametrize("data", [None, b"", b"no archive"])

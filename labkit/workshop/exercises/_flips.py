@@ -34,7 +34,8 @@ def flips(
     name, title, notebook : str
         As of an exercise.
     mode : str
-        In "insecure" each control is put in place, in "hardened" it is taken out.
+        In "insecure" each control is put in place, in "hardened" it is taken out; so also in the
+        two modes of a profile.
     controls, techniques : sequence of str
         The names of the controls, and of the techniques that are asked about.
     hints : sequence of str
@@ -45,7 +46,7 @@ def flips(
     -------
     Exercise
     """
-    on = mode == "insecure"
+    on = mode.rpartition("-")[2] == "insecure"
 
     def check(lab: EditedLab, answer: object) -> Outcome:
         env = read_environment(mode)

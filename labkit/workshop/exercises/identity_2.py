@@ -1,0 +1,128 @@
+"""Keep groups of the OpenID provider and groups of the cluster apart, and keep the people."""
+
+from __future__ import annotations
+
+from labkit.cluster import Environment
+from labkit.model.id_tokens import caller_by_id_token
+from labkit.model.providers import provider_of
+from labkit.workshop.checks import Attempt, hardened_state
+from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
+from labkit.workshop.edited import EditedLab
+
+__all__ = ["EXERCISE"]
+
+#: A person of the provider, and her group there.
+PERSON, GROUP = "alice", "developers"
+UNIT = "/etc/systemd/system/kube-apiserver.service"
+FLAGS = f"""
+unit = "{UNIT}"
+text = insecure.read_file("master", unit).decode()
+"""
+PREFIXES = """flag = "--oidc-username-prefix={} \\\\\\n  --oidc-groups-prefix=company:"
+text = text.replace("--oidc-username-prefix=-", flag)
+"""
+WRITE = """insecure.write_file("master", unit, text.encode())
+"""
+RESTART = """for words in (["daemon-reload"], ["restart", "kube-apiserver"]):
+    insecure.exec("master", ["systemctl", *words], timeout=90)
+"""
+
+
+def groups_of_person(env: Environment) -> frozenset[str]:
+    """Return the groups in which the apiserver knows the person, as its files say."""
+    provider = provider_of(env)
+    if provider is None or provider.client is None:
+        return frozenset()
+    claims = {"aud": [provider.client.name], "sub": PERSON, "groups": [GROUP]}
+    apiserver = env.component("kube-apiserver@master")
+    return caller_by_id_token(env, apiserver, provider.issuer.value, claims).groups
+
+
+def check(lab: EditedLab, answer: object) -> Outcome:
+    """Name a group system:masters at the provider, and look whether alice keeps her own group."""
+    found = hardened_state(
+        lab,
+        [Attempt("oidc-group-collision", r"known as .+:system:masters|HTTP 401")],
+        ["kube-apiserver@master -> canaille@*"],
+    )
+    # without any group, the attack has no clear result: say what the files say
+    if found.state not in ("solved", "unclear"):
+        return found
+    if not any(name.endswith(GROUP) for name in groups_of_person(lab.environment)):
+        line = f"the apiserver takes no group {GROUP} from {PERSON}'s token any more"
+        return Outcome("no-groups", (line, "nobody could give her a right by her group"))
+    return found
+
+
+EXERCISE = Exercise(
+    name="identity-2",
+    title="A group of the company is no group of the cluster",
+    notebook="13-identity",
+    kind="harden",
+    mode="oidc-insecure",
+    task=f"""
+Everybody with an account at the provider may create a group there, and give it any name: also
+`system:masters`. Change how the apiserver takes names and groups from an ID token, until no group
+of the provider can be one of the cluster. {PERSON} must still log in, and the apiserver must still
+know her groups: people get their rights by them.
+
+The provider stays as it is: another team runs it, and people need groups of their own there.
+""",
+    hints=(
+        Hint("Names and groups have a flag each. Which one did the attacker use?", "open"),
+        Hint(
+            "The apiserver reads its flags when it starts: systemctl daemon-reload, then restart."
+        ),
+        Hint("Which claim of the token has the groups? It must still be read.", "no-groups"),
+        Hint("The files already say it: what has to be restarted?", "not-restarted"),
+        Hint("The provider is not yours to change: labkit reset takes that back.", "other-reason"),
+        Hint("labkit logs master kube-apiserver --mode oidc-insecure", "does-not-run"),
+        Hint(f"The flags of the apiserver are in {UNIT} on the master."),
+        Hint("--oidc-groups-prefix puts a text before each group of the provider."),
+    ),
+    check=check,
+    solution=FLAGS + PREFIXES.format("company:") + WRITE + RESTART,
+    wrong=(
+        WrongSolution(
+            "a prefix for names alone",
+            FLAGS
+            + 'text = text.replace("--oidc-username-prefix=-", "--oidc-username-prefix=company:")\n'
+            + WRITE
+            + RESTART,
+            "open",
+            "oidc-group-collision (outside, with a copied credential) still succeeds",
+        ),
+        WrongSolution(
+            "the unit without a restart",
+            FLAGS + PREFIXES.format("company:") + WRITE,
+            "not-restarted",
+            "the files already forbid it",
+        ),
+        WrongSolution(
+            "groups are not read any more",
+            FLAGS
+            + 'text = text.replace("  --oidc-groups-claim=groups \\\\\\n", "")\n'
+            + WRITE
+            + RESTART,
+            "no-groups",
+            "nobody could give her a right by her group",
+        ),
+        WrongSolution(
+            "people may make no groups at the provider",
+            """
+path = "/etc/canaille/canaille.toml"
+insecure.exec("idp", ["sed", "-i", 's/, "manage_own_groups"//', path])
+insecure.exec("idp", ["systemctl", "restart", "canaille"], timeout=90)
+""",
+            "other-reason",
+            "refused for another reason than the one wanted: the provider refuses",
+        ),
+        WrongSolution(
+            "the provider is stopped",
+            'insecure.exec("idp", ["systemctl", "stop", "canaille"])',
+            "does-not-run",
+            "%lab reset oidc-insecure idp",
+        ),
+    ),
+    techniques=("oidc-group-collision",),
+)
