@@ -186,9 +186,8 @@ class Exercise:
     def text(self) -> Task:
         """The task, with its title and how to check it."""
         check = f"%check {self.name}{' answer' if self.has_answer else ''}"
-        variable = self.mode.rpartition("-")[
-            2
-        ]  # a notebook names a profile's labs by the last word
+        # a notebook names a profile's labs by the last word
+        variable = self.mode.rpartition("-")[2]
         parts = [
             f"### {self.name} ({self.kind}, in `{self.mode}`): {self.title}",
             self.task.strip(),
