@@ -37,6 +37,12 @@ SECRETS = frozenset(
 USERS = frozenset(
     ["awsaccesskeyid", "aadclientid", "applicationcredentialid", "username", "user", "userid"]
 )
+#: A part of a key's name, where a provider has another name for it; and the ends of names that
+#: stand for a file, an object in the cluster or a switch.
+PERHAPS = re.compile(r"secret|passw|token|key|credential|cert|auth")
+NO_KEY = re.compile(r"(path|file|files|dir|name|names|namespace|id|url|mode|type|size|seconds)$")
+#: A value that is no key, whatever its name.
+PLAIN_VALUE = re.compile(r"|true|false|\d{1,9}|https?://\S*|/\S*", re.IGNORECASE)
 #: Bytes of the largest file of this kind.
 MOST = 1_000_000
 
@@ -101,6 +107,18 @@ def _keys(node: str, path: str, file: File, unknowns: list[Unknown]) -> Iterator
     if secret:
         user = next((value for key, value in read if _plain(key) in USERS and value), "")
         yield CloudKey(node, path, user, Source(file.source, _line(text, secret), secret))
+        return
+    why = "labkit does not know this name: whether it is a key for a cloud is not known"
+    for name in dict.fromkeys(key for key, value in read if _may_be_key(_plain(key), value)):
+        unknowns.append(Unknown(file.source, _line(text, name), name, why))
+
+
+def _may_be_key(name: str, value: str) -> bool:
+    """Say whether a name that labkit does not know may stand for a key."""
+    if value.startswith("-----BEGIN"):
+        return "CERTIFICATE-----" not in value[:40]
+    named = PERHAPS.search(name) and not NO_KEY.search(name) and name not in USERS
+    return bool(named) and not PLAIN_VALUE.fullmatch(value)
 
 
 def _plain(name: str) -> str:

@@ -76,6 +76,38 @@ def test_configuration_without_a_key_holds_none(tmp_path: Path, path: str, text:
     assert not [it for it in env.unknowns if path in str(it)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Global]\napi-key = not-a-real-one\n",
+        '{"cloud": "c", "login": {"clientSecret": "not-a-real-one"}}',
+        "accessToken: not-a-real-one\n",
+        "login: |\n  -----BEGIN RSA PRIVATE KEY-----\n  not-a-real-one\n",
+    ],
+)
+def test_name_that_may_stand_for_a_key_is_an_unknown(tmp_path: Path, text: str) -> None:
+    env = read_cluster(copied(tmp_path / "c", "/etc/kubernetes/cloud.conf", text))
+    assert env.cloud_keys == ()
+    [unknown] = [it for it in env.unknowns if "whether it is a key for a cloud" in str(it)]
+    assert "not-a-real-one" not in str(unknown)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # of a file or an object that holds the key, or a switch
+        *("secret-name = vsphere-creds", "secret-namespace = kube-system", "ca-file = /etc/ca.crt"),
+        *("auth-url = https://keystone.example/v3", "useManagedIdentityExtension = true"),
+        "trust-id = 7c5",
+    ],
+)
+def test_name_that_stands_for_no_key_is_no_unknown(tmp_path: Path, line: str) -> None:
+    text = f"[Global]\n{line}\n"
+    env = read_cluster(copied(tmp_path / "c", "/etc/kubernetes/cloud.conf", text))
+    assert env.cloud_keys == ()
+    assert not [it for it in env.unknowns if "cloud.conf" in str(it)]
+
+
 @pytest.mark.parametrize("text", [None, "just words", "[Global\nx", "[a]\n= 1\n"])
 def test_named_file_that_cannot_be_read_is_an_unknown(tmp_path: Path, text: str | None) -> None:
     path = "/etc/kubernetes/mine.conf"
