@@ -78,6 +78,10 @@ class LabkitError(Exception):
             lines.append(f"  next: {self.hint}")
         return "\n".join(lines)
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback: what a command would say."""
+        return str(self).splitlines()
+
 
 class ConfigError(LabkitError):
     """A file or a value is missing or malformed, or contradicts another one.

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 
 from labkit.errors import LabBusy, LabError, NoSuchLab
 from labkit.lab.lab import Lab
-from labkit.lab.light import mode_that_is_up
+from labkit.lab.light import full_form, light_form, mode_that_is_up
 from labkit.lab.progress import QuietReporter
 
 __all__ = ["attach", "chosen_name"]
 
 
 def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
-    """Return the running labs of the given modes; print nothing.
+    """Return the running labs of the given modes; print nothing if all of them are up.
 
-    A mode of which only the light lab is up ("light-insecure") stands for that lab.
+    A mode of which only the light lab is up ("light-insecure") stands for that lab. Beside a light
+    lab, the other mode need not be up: one light lab at a time is enough for a notebook. What only
+    asks the model works then; what needs the lab says that it is not up. One line on standard
+    error names it.
 
     Parameters
     ----------
@@ -27,7 +32,8 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     Returns
     -------
     tuple of Lab
-        One for each mode, in the order of the arguments.
+        One for each mode, in the order of the arguments. Beside a light lab, also one that is not
+        up, in its light form.
 
     Raises
     ------
@@ -49,26 +55,42 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
         insecure, hardened = labkit.attach("insecure", "hardened")
     """
     name = chosen_name(name)
-    labs = tuple(
-        Lab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter()) for mode in modes
-    )
+    labs = tuple(_lab(mode_that_is_up(mode, name), name) for mode in modes)
+    alone = [it for it in labs if full_form(it.mode) != it.mode and it.status().state == "ready"]
     for number, lab in enumerate(labs):
         status = lab.status()
+        if alone and status.state == "absent" and (light := light_form(modes[number])):
+            labs = (*labs[:number], _lab(light, name), *labs[number + 1 :])
+            print(_not_up(light, name), file=sys.stderr)
+            continue
         if status.may_recover:
             _wait_for_change(lab)
             status = lab.status()
         if status.state != "ready":
             later = zip(modes[number + 1 :], labs[number + 1 :], strict=True)
             missing = [modes[number], *(it for it, each in later if each.status().state != "ready")]
-            named = "" if name == "default" else f" --name {name}"
             raise NoSuchLab(
                 f"lab {name} ({lab.mode}) is not up: it is {status.state}",
                 evidence=status.lines(),
-                hint=f"labkit up{''.join(f' --mode {it}' for it in missing)}{named}",
+                hint=_command(missing, name),
             )
         if status.other_files:
             lab.require_same_files()
     return labs
+
+
+def _lab(mode: str, name: str) -> Lab:
+    return Lab(mode, name=name, reporter=QuietReporter())
+
+
+def _not_up(mode: str, name: str) -> str:
+    return f"{mode} is not up: cells that need it say so; next: {_command([mode], name)}"
+
+
+def _command(modes: Sequence[str], name: str) -> str:
+    """Return the command that brings up labs."""
+    named = "" if name == "default" else f" --name {name}"
+    return f"labkit up{''.join(f' --mode {it}' for it in modes)}{named}"
 
 
 def _wait_for_change(lab: Lab) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from typer.testing import CliRunner, Result
 
 from labkit.cli import app
@@ -167,3 +168,13 @@ def test_interrupted_command_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> 
     result = run("down")
     assert result.exit_code == 130
     assert result.stderr == "interrupted\n"
+
+
+def test_notebook_shows_the_message_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    shell = InteractiveShell()
+    raising = "raise LabError('etcd1 is gone', evidence=['exit 137'], hint='labkit reset')"
+    shell.run_cell(f"from labkit.errors import LabError\n{raising}")
+    assert capsys.readouterr().out == "etcd1 is gone\n  | exit 137\n  next: labkit reset\n"
+    # the positive control: another error has one
+    shell.run_cell("1 / 0")
+    assert "Traceback" in capsys.readouterr().out

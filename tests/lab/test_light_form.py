@@ -84,7 +84,9 @@ def test_insecure_and_hardened_have_a_light_form() -> None:
     assert full_form("light-house") == "light-house"
 
 
-def test_attach_finds_the_light_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attach_finds_the_light_lab(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     client: Any = Engine(("p01", "light-insecure"))
     asked = []
 
@@ -102,9 +104,21 @@ def test_attach_finds_the_light_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["labkit.lab.attach"], "Lab", FakeLab)
     [lab] = attach("insecure", name="p01")
     assert lab.mode == "light-insecure"
+    assert capsys.readouterr().err == ""
+    # one light lab at a time is enough: the other one is known, and not up
+    assert [it.mode for it in attach("insecure", "hardened", name="p01")] == [
+        "light-insecure",
+        "light-hardened",
+    ]
+    assert capsys.readouterr().err == (
+        "light-hardened is not up: cells that need it say so; "
+        "next: labkit up --mode light-hardened --name p01\n"
+    )
+    assert {name for _, name in asked} == {"p01"}
+    with pytest.raises(NoSuchLab, match=r"lab p01 \(oidc-insecure\) is not up"):
+        attach("insecure", "oidc-insecure", name="p01")
     with pytest.raises(NoSuchLab, match=r"lab p01 \(hardened\) is not up"):
-        attach("insecure", "hardened", name="p01")
-    assert asked[-1] == ("hardened", "p01")
+        attach("hardened", name="p01")
 
 
 @pytest.mark.parametrize(
