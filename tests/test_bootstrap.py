@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +55,11 @@ def ci(tmp_path: Path, *, lint: int = 0, test: int = 0) -> tuple[int, list[str]]
         "bin/make": 'case $1 in lint) exit "$LINT";; test) echo "== 3 passed in 1.2s =="; '
         'mkdir -p "$LABKIT_TEST_LOGS"; echo oh >"$LABKIT_TEST_LOGS/insecure-etcd1.log"; '
         'exit "$TEST";; esac',
-        ".venv/bin/labkit": 'echo "$@" >>called',
+        # of two tests' processes, the second left a lab; the other one is a person's
+        ".venv/bin/labkit": 'echo "$@" >>called; case $1 in status) printf '
+        '\'[{"name":"%s-gw1","mode":"logs-insecure"},{"name":"default","mode":"insecure"}]\''
+        ' "$LABKIT_TEST_NAME";; esac',
+        ".venv/bin/python": f'exec {sys.executable} "$@"',
     }
     for name, body in programs.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
@@ -67,8 +72,10 @@ def ci(tmp_path: Path, *, lint: int = 0, test: int = 0) -> tuple[int, list[str]]
         text=True,
         timeout=60,
     )
-    called = (tmp_path / "called").read_text()
-    assert called.startswith("down --name ci-"), "labs are removed in any case"
+    asked, *removed = (tmp_path / "called").read_text().splitlines()
+    assert asked == "status --all --json"
+    assert len(removed) == 1, "labs are removed in any case, and no others"
+    assert re.fullmatch(r"down --name ci-\d+-gw1 --mode logs-insecure", removed[0])
     return done.returncode, done.stdout.splitlines()
 
 
