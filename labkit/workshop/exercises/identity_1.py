@@ -77,20 +77,16 @@ EXERCISE = Exercise(
     mode=MODE,
     task=f"""
 mallory shows the apiserver of `{MODE}` an ID token of the provider. Its signature is right, it has
-not expired, and these are its claims:
+not expired, and it says {", ".join(f"`{name}`: `{value}`" for name, value in CLAIMS.items())}.
 
-{chr(10).join(f"- `{name}`: `{value}`" for name, value in CLAIMS.items())}
-
-As which user, and in which groups, does the apiserver know the holder? Answer for each of these
-settings, in which everything else stays as it is:
+As which user, and in which groups, does the apiserver know the holder, with these settings?
 
 {chr(10).join(f"- `{name}`: {_described(flags)}" for name, flags in QUESTIONS.items())}
 
-Set `answer` to a dict: the name of the setting, and one set with the user and all groups, as the
-apiserver writes them, without `{AUTHENTICATED}`; `set()` if it refuses the token. The flags are in
-`kube-apiserver.service` on the master. Two defaults of Kubernetes: without
-`--oidc-username-prefix`, a name gets the prefix `ISSUER#`, but not if the claim is `email`. Without
-`--oidc-groups-prefix`, groups get no prefix.
+Set `answer` to a dict: the setting's name, and one set with the user and all groups, as the
+apiserver writes them, without `{AUTHENTICATED}`; `set()` if it refuses the token. By default, a
+name gets the prefix `ISSUER#`, but not if its claim is `email`; groups get none. The flags are in
+`kube-apiserver.service` on the master.
 """,
     hints=(
         Hint(
