@@ -56,10 +56,10 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     """
     name = chosen_name(name)
     labs = tuple(_lab(mode_that_is_up(mode, name), name) for mode in modes)
-    alone = [it for it in labs if full_form(it.mode) != it.mode and it.status().state == "ready"]
+    beside_light = any(full_form(it.mode) != it.mode for it in labs)
     for number, lab in enumerate(labs):
         status = lab.status()
-        if alone and status.state == "absent" and (light := light_form(modes[number])):
+        if beside_light and status.state == "absent" and (light := light_form(modes[number])):
             labs = (*labs[:number], _lab(light, name), *labs[number + 1 :])
             print(_not_up(light, name), file=sys.stderr)
             continue
