@@ -89,8 +89,11 @@ class Labs:
         """Remove labs: those of some modes, or all."""
         from labkit.lab import Lab
 
-        gone = [self._labs.pop(mode) for mode in (list(self._labs) if modes is None else modes)]
-        in_parallel(gone, Lab.down)
+        gone = list(self._labs) if modes is None else list(modes)
+        in_parallel([self._labs[mode] for mode in gone], Lab.down)
+        # not before: who interrupts this has the end of the session go on with it
+        for mode in gone:
+            del self._labs[mode]
 
     def save_logs(self, folder: Path) -> None:
         """Write the last lines of each machine's journal to files in a folder."""
