@@ -36,6 +36,7 @@ def register(shell: Any) -> None:
         name, *variables = words
         for variable in variables:
             if variable not in shell.user_ns:
+                session.require_lab(name)  # without it, the cell could not set the variable
                 raise ConfigError(
                     f"there is no variable {variable!r}",
                     hint=f"run the cell that sets it, then %check {name} {variable}",

@@ -9,6 +9,7 @@ from typing import cast
 from labkit.errors import ConfigError, EngineError, LabError, LabkitError, NoSuchLab
 from labkit.lab import Lab
 from labkit.lab.attach import chosen_name
+from labkit.lab.engine import connect
 from labkit.lab.images import ensure_image
 from labkit.lab.light import full_form, light_form, light_lab_beside, mode_that_is_up
 from labkit.lab.network import find_network
@@ -27,7 +28,7 @@ from labkit.workshop.records import Record, after_check, next_hint, read_progres
 #: The type checker takes the mapping for a module.
 EXERCISES = cast("Registry[Exercise]", exercises)
 
-__all__ = ["check", "exercise", "hint", "notice", "progress", "reset", "switch"]
+__all__ = ["check", "exercise", "hint", "notice", "progress", "require_lab", "reset", "switch"]
 
 #: What was done of predictions while no lab was up to keep it: a prediction needs no lab.
 WITHOUT_LAB: dict[str, Record] = {}
@@ -220,6 +221,29 @@ def reset(mode: str, machine: str = "", *, lab: str | None = None) -> Text:
     return Text(f"{found.mode} is as it came up")
 
 
+def require_lab(name: str, *, lab: str | None = None) -> None:
+    """Fail if the lab of an exercise is not there; a prediction needs none.
+
+    Parameters
+    ----------
+    name : str
+        The exercise's name.
+    lab : str, optional
+        The lab's name; by default the value of ``LABKIT_NAME``, else "default".
+
+    Raises
+    ------
+    NoSuchName
+        There is no such exercise.
+    NoSuchLab
+        The lab is not up.
+    """
+    found = EXERCISES[name]
+    if found.kind != "predict":
+        its = _lab(found.mode, lab)
+        its.container(its.master)
+
+
 def switch(mode: str, *, lab: str | None = None, reporter: Reporter | None = None) -> Text:
     """Put the light lab of a mode in the place of the other light lab, and keep the progress.
 
@@ -298,16 +322,26 @@ def _lab(mode: str, name: str | None) -> EditedLab:
 
 
 def _lab_of(found: Exercise, name: str | None) -> EditedLab | None:
-    """Return the lab of an exercise; None if it is not up and the exercise is a prediction."""
+    """Return the lab of an exercise.
+
+    For a prediction whose lab is not up, it is the light lab of the other mode, in which the
+    progress is kept until a switch takes it along; or None.
+    """
     try:
         lab = _lab(found.mode, name)
         if found.kind == "predict":
             read_progress(lab)  # a lab that is not up fails at its first command only
-    except (NoSuchLab, EngineError):
+    except (NoSuchLab, EngineError) as error:
         if found.kind != "predict":
             raise
-        return None
+        return None if isinstance(error, EngineError) else _other_light_lab(found.mode, name)
     return lab
+
+
+def _other_light_lab(mode: str, name: str | None) -> EditedLab | None:
+    chosen = chosen_name(name)
+    other = light_lab_beside(light_form(mode), chosen, connect())
+    return _lab(other, name) if other else None
 
 
 def _read(lab: EditedLab | None) -> dict[str, Record]:

@@ -399,6 +399,8 @@ def no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
         raise LabStatus(name or "default", mode, "absent", {}).error()
 
     monkeypatch.setattr(session, "_lab", refuse)
+    monkeypatch.setattr(session, "connect", lambda: None)
+    monkeypatch.setattr(session, "light_lab_beside", lambda *_: "")
     monkeypatch.setattr(session, "WITHOUT_LAB", {})
 
 
@@ -525,6 +527,32 @@ def test_switch_leaves_the_lab_of_a_workshop_and_modes_without_light_labs(
     assert labs.done == []
 
 
+def test_progress_of_a_prediction_stays_in_the_light_lab_of_the_other_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab: Any = Files(tmp_path)
+
+    def find(mode: str, name: str | None) -> Any:
+        if mode != "light-hardened":
+            raise LabStatus(name or "default", mode, "absent", {}).error()
+        return lab
+
+    asked: list[str] = []
+
+    def beside(mode: str, *_: object) -> str:
+        asked.append(mode)
+        return "light-hardened"
+
+    monkeypatch.setattr(session, "_lab", find)
+    monkeypatch.setattr(session, "connect", lambda: None)
+    monkeypatch.setattr(session, "light_lab_beside", beside)
+    monkeypatch.setattr(session, "WITHOUT_LAB", {})
+    session.check("own-2", {"encryption": "tls1.3"})
+    assert read_progress(lab)["own-2"] == Record(False, 1, "not-enough")
+    assert asked == ["light-insecure"]
+    assert session.WITHOUT_LAB == {}
+
+
 # -- copied files ---------------------------------------------------------------------------
 
 
@@ -593,7 +621,7 @@ def test_exercise_magic_shows_the_task(shell: Shell) -> None:
     [
         ("exercise", "etcd-22", "next: did you mean 'etcd-2'?"),
         ("check", "", "usage: %check NAME [VARIABLE]"),
-        ("check", "etcd-1 answer", "there is no variable 'answer'"),
+        ("check", "own-2 answer", "there is no variable 'answer'"),
         ("attack", "no-such-technique-at-all", "next: labkit technique list"),
         ("lab", "burn", "next: %lab reset|status [MODE [MACHINE]]"),
         ("lab", "status insecure etcd1", "next: %lab reset|status [MODE [MACHINE]]"),
@@ -605,6 +633,16 @@ def test_magic_prints_an_error_and_no_traceback(
 ) -> None:
     shell.magics[name](line)
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_lab")
+def test_check_names_the_missing_lab_before_the_missing_answer(
+    shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.magics["check"]("etcd-1 answer")
+    said = capsys.readouterr().out
+    assert "next: labkit up --name default --mode insecure" in said
+    assert "variable" not in said
 
 
 @pytest.mark.parametrize(
