@@ -3,7 +3,7 @@ from .analysis import attack_paths, diff, find_threats, minimal_cut, reach, with
 from .cluster import Environment, read_environment
 from .controls import Control
 from .diagram import living_diagram
-from .lab import Lab, LabStatus, Output, Timings, attach, doctor, list_labs
+from .lab import Lab, LabStatus, Output, Timings, attach, doctor, labs_up, list_labs
 from .loading import load_model
 from .model import Channel, Claim, Foothold, Model, Source
 from .registry import Registry
@@ -36,6 +36,7 @@ __all__ = [
     "diff",
     "doctor",
     "find_threats",
+    "labs_up",
     "list_labs",
     "living_diagram",
     "load_model",

@@ -55,7 +55,8 @@ EXCLUDED = {
 }
 #: Their examples would need a lab, or end a process; docs/ shows them.
 WITHOUT_EXAMPLE = {
-    *("Check", "Lab", "LabStatus", "Output", "Timings", "attach", "doctor", "list_labs"),
+    *("Check", "Lab", "LabStatus", "Output", "Timings", "attach", "doctor", "labs_up"),
+    "list_labs",
     *("run_matrix", "try_cell", "verify"),
 }
 RETURNS, PARAMETERS, FIELDS, EXAMPLES = "RETURNS", "PARAMETERS", "FIELDS", "EXAMPLES"

@@ -11,7 +11,7 @@ import typer
 
 from labkit.cli import room
 from labkit.cli._files import write
-from labkit.cli._messages import say
+from labkit.cli._messages import reporter, say
 from labkit.cli._options import Name, Quiet
 from labkit.cli.notebooks import say_how_to_open, write_notebooks
 from labkit.errors import ConfigError
@@ -96,6 +96,21 @@ def progress(name: Name = "default") -> None:
     from labkit import workshop
 
     typer.echo(workshop.progress(lab=name))
+
+
+@app.command()
+def switch(
+    mode: Annotated[str, typer.Argument(metavar="MODE", help="insecure or hardened.")],
+    name: Name = "default",
+    quiet: Quiet = False,
+) -> None:
+    """Put the light lab of a mode in the place of the other light lab, and keep the progress.
+
+    For a machine without the memory for two labs. What was changed in the other lab is lost.
+    """
+    from labkit import workshop
+
+    say(str(workshop.switch(mode, lab=name, reporter=reporter(quiet))), quiet=quiet)
 
 
 @app.command()

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 from labkit.errors import LabBusy, LabError, NoSuchLab
 from labkit.lab.lab import Lab
-from labkit.lab.light import full_form, light_form, mode_that_is_up
+from labkit.lab.light import error_of_absent, full_form, mode_that_is_up
+from labkit.lab.network import find_network
 from labkit.lab.progress import QuietReporter
+from labkit.lab.unset_names import explain_unset_names
 
-__all__ = ["attach", "chosen_name"]
+__all__ = ["attach", "chosen_name", "labs_up"]
 
 
 def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
@@ -56,16 +58,20 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     """
     name = chosen_name(name)
     labs = tuple(_lab(mode_that_is_up(mode, name), name) for mode in modes)
-    beside_light = any(full_form(it.mode) != it.mode for it in labs)
+    # one that is just being changed is there as well
+    alone = [it for it in labs if full_form(it.mode) != it.mode and it.status().state != "absent"]
+    if alone:
+        explain_unset_names()
     for number, lab in enumerate(labs):
         status = lab.status()
-        if beside_light and status.state == "absent" and (light := light_form(modes[number])):
-            labs = (*labs[:number], _lab(light, name), *labs[number + 1 :])
-            print(_not_up(light, name), file=sys.stderr)
+        if alone and status.state == "absent" and full_form(lab.mode) != lab.mode:
+            _tell_absent(lab, "cells that need it say so")
             continue
         if status.may_recover:
             _wait_for_change(lab)
             status = lab.status()
+        if status.state == "absent" and full_form(lab.mode) != lab.mode:
+            raise error_of_absent(lab.mode, name, lab.client)
         if status.state != "ready":
             later = zip(modes[number + 1 :], labs[number + 1 :], strict=True)
             missing = [modes[number], *(it for it, each in later if each.status().state != "ready")]
@@ -79,12 +85,49 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     return labs
 
 
+def labs_up(*labs: Lab) -> tuple[Lab, ...]:
+    """Return the labs without those that are not there, which one line on standard error names.
+
+    A notebook's cell that attacks both labs attacks the one that is up.
+
+    Parameters
+    ----------
+    *labs : Lab
+        As :func:`attach` returns them.
+
+    Returns
+    -------
+    tuple of Lab
+        At least one.
+
+    Raises
+    ------
+    NoSuchLab
+        None of them is there.
+
+    Examples
+    --------
+    The nodes of each lab that is up::
+
+        for lab in labkit.labs_up(insecure, hardened):
+            print(lab.kubectl("get", "nodes").text)
+    """
+    found = [lab for lab in labs if find_network(lab.client, lab.name, lab.mode) is not None]
+    absent = [lab for lab in labs if lab not in found]
+    if absent and not found:
+        raise error_of_absent(absent[0].mode, absent[0].name, absent[0].client)
+    for lab in absent:
+        _tell_absent(lab, "this cell leaves it out")
+    return tuple(found)
+
+
+def _tell_absent(lab: Lab, what_follows: str) -> None:
+    error = error_of_absent(lab.mode, lab.name, lab.client)
+    print(f"{error.message}; {what_follows}; next: {error.hint}", file=sys.stderr)
+
+
 def _lab(mode: str, name: str) -> Lab:
     return Lab(mode, name=name, reporter=QuietReporter())
-
-
-def _not_up(mode: str, name: str) -> str:
-    return f"{mode} is not up: cells that need it say so; next: {_command([mode], name)}"
 
 
 def _command(modes: Sequence[str], name: str) -> str:

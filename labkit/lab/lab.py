@@ -456,7 +456,7 @@ class Lab(RunningLab):
         while status.state != "ready":
             waited = time.monotonic() - began
             if not status.may_recover or waited > min(RECOVERY_S * stretch, MOST_RECOVERY_S):
-                raise status.error()
+                raise self._absent() if status.state == "absent" else status.error()
             with contextlib.suppress(LabkitError):  # a frozen machine does not say how busy it is
                 stretch = self.stretch()
             time.sleep(0.5)

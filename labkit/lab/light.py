@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import docker
 
+from labkit.errors import LabError, NoSuchLab
 from labkit.lab.engine import connect
 from labkit.lab.network import find_network
+from labkit.lab.status import LabStatus
 from labkit.resources import environments_dir
 
-__all__ = ["full_form", "light_form", "mode_that_is_up"]
+__all__ = ["error_of_absent", "full_form", "light_form", "light_lab_beside", "mode_that_is_up"]
 
 LIGHT = "light-"
 
@@ -58,9 +60,10 @@ def full_form(mode: str) -> str:
 
 
 def mode_that_is_up(mode: str, name: str, client: docker.DockerClient | None = None) -> str:
-    """Return a mode, or its light form if a lab is there in that form only.
+    """Return a mode, or its light form if only light labs are there.
 
-    Notebooks and exercises name the full modes, and work in light labs as well.
+    Notebooks and exercises name the full modes, and work in light labs as well. Who has the light
+    lab of another mode means the light one of this mode too, also while it is not up.
 
     Parameters
     ----------
@@ -84,6 +87,57 @@ def mode_that_is_up(mode: str, name: str, client: docker.DockerClient | None = N
     if not light:
         return mode
     engine = connect(client)
-    if find_network(engine, name, mode) is None and find_network(engine, name, light) is not None:
+    if find_network(engine, name, mode) is not None:
+        return mode
+    if find_network(engine, name, light) is not None or light_lab_beside(light, name, engine):
         return light
     return mode
+
+
+def light_lab_beside(mode: str, name: str, client: docker.DockerClient) -> str:
+    """Return the light lab that is there of another mode, where no full lab is.
+
+    Parameters
+    ----------
+    mode : str
+        A light form.
+    name : str
+        The labs' name.
+    client : docker.DockerClient
+
+    Returns
+    -------
+    str
+        Its mode; empty without one, if `mode` is a full form, or if one of the labs is a
+        full one.
+    """
+    if full_form(mode) == mode:
+        return ""
+    lights = sorted(folder.name for folder in environments_dir().glob(f"{LIGHT}*"))
+    others = [it for it in lights if it != mode and full_form(it) != it]
+    if any(find_network(client, name, full_form(it)) is not None for it in others):
+        return ""
+    return next((it for it in others if find_network(client, name, it) is not None), "")
+
+
+def error_of_absent(mode: str, name: str, client: docker.DockerClient) -> LabError:
+    """Return the error of a command that needs a lab which is not there.
+
+    Parameters
+    ----------
+    mode, name : str
+        The lab's mode and name.
+    client : docker.DockerClient
+
+    Returns
+    -------
+    LabError
+        Beside a light lab, its hint is the command that puts one in the other's place.
+    """
+    if other := light_lab_beside(mode, name, client):
+        return NoSuchLab(
+            f"{mode} is not up: {other} is",
+            hint=f"labkit workshop switch {full_form(mode)}"
+            f"{'' if name == 'default' else f' --name {name}'}",
+        )
+    return LabStatus(name, mode, "absent", {}).error()

@@ -17,9 +17,9 @@ from labkit.errors import ConfigError, LabError
 from labkit.lab import bootstrap, machine, nodes, record
 from labkit.lab.curl import as_curl
 from labkit.lab.engine import connect
+from labkit.lab.light import error_of_absent
 from labkit.lab.machine import FileSpec, Output
 from labkit.lab.network import addresses_in, find_network
-from labkit.lab.status import LabStatus
 from labkit.lab.wait import journal, stretch_of
 
 __all__ = ["RunningLab"]
@@ -378,7 +378,7 @@ class RunningLab:
             self.__dict__.pop(name, None)
 
     def _absent(self) -> LabError:
-        return LabStatus(self.name, self.mode, "absent", {}).error()
+        return error_of_absent(self.mode, self.name, self.client)
 
     def _require(self) -> None:
         if not self._containers:

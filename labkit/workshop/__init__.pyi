@@ -2,7 +2,7 @@ import labkit.registry
 
 from .definition import Exercise, Hint, Outcome, WrongSolution
 from .participants import participant_copy, participants_notebooks
-from .session import check, exercise, hint, progress, reset
+from .session import check, exercise, hint, progress, reset, switch
 
 exercises: labkit.registry.Registry[Exercise]
 
@@ -19,4 +19,5 @@ __all__ = [
     "participants_notebooks",
     "progress",
     "reset",
+    "switch",
 ]

@@ -36,6 +36,7 @@ def register(shell: Any) -> None:
         name, *variables = words
         for variable in variables:
             if variable not in shell.user_ns:
+                session.require_lab(name)  # without it, the cell could not set the variable
                 raise ConfigError(
                     f"there is no variable {variable!r}",
                     hint=f"run the cell that sets it, then %check {name} {variable}",
@@ -63,7 +64,7 @@ USAGE = {
     "hint": "%hint NAME",
     "progress": "%progress",
     "attack": "%attack TECHNIQUE [MODE]",
-    "lab": "%lab reset|status [MODE [MACHINE]]",
+    "lab": "%lab reset|status [MODE [MACHINE]], or %lab switch MODE",
 }
 
 
@@ -89,10 +90,12 @@ def attack(words: Sequence[str]) -> object:
 def lab(words: Sequence[str]) -> object:
     """Reset the lab of a mode or show its state; without a mode, all labs that are up.
 
+    "switch" puts the light lab of a mode in the place of the other light lab.
+
     Parameters
     ----------
     words : sequence of str
-        "reset" or "status", perhaps the mode, and the machine that is reset alone.
+        "reset", "status" or "switch", perhaps the mode, and the machine that is reset alone.
 
     Returns
     -------
@@ -101,10 +104,13 @@ def lab(words: Sequence[str]) -> object:
     Raises
     ------
     ConfigError
-        The first word is another one, or a machine is given that is not reset.
+        The first word is another one, or a machine is given that is not reset, or "switch" has no
+        mode.
     """
     what, *rest = words
     modes, machines = rest[:1], rest[1:]
+    if what == "switch" and modes and not machines:
+        return str(session.switch(*modes))
     if what not in ("reset", "status") or (machines and what == "status"):
         raise ConfigError(f"%lab {' '.join(words)}: no such action", hint=USAGE["lab"])
     lines = []

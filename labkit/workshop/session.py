@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import cast
 
-from labkit.errors import EngineError, LabkitError, NoSuchLab
+from labkit.errors import ConfigError, EngineError, LabError, LabkitError, NoSuchLab
 from labkit.lab import Lab
 from labkit.lab.attach import chosen_name
-from labkit.lab.light import mode_that_is_up
-from labkit.lab.progress import QuietReporter
+from labkit.lab.engine import connect
+from labkit.lab.images import ensure_image
+from labkit.lab.light import full_form, light_form, light_lab_beside, mode_that_is_up
+from labkit.lab.network import find_network
+from labkit.lab.origin import of_workshop
+from labkit.lab.progress import QuietReporter, Reporter
 from labkit.lab.running import RunningLab
 from labkit.registry import Registry
 from labkit.tables import columns
@@ -23,7 +28,7 @@ from labkit.workshop.records import Record, after_check, next_hint, read_progres
 #: The type checker takes the mapping for a module.
 EXERCISES = cast("Registry[Exercise]", exercises)
 
-__all__ = ["check", "exercise", "hint", "notice", "progress", "reset"]
+__all__ = ["check", "exercise", "hint", "notice", "progress", "require_lab", "reset", "switch"]
 
 #: What was done of predictions while no lab was up to keep it: a prediction needs no lab.
 WITHOUT_LAB: dict[str, Record] = {}
@@ -140,13 +145,13 @@ def progress(*, lab: str | None = None) -> Text:
     Text
     """
     records: dict[str, Record] = {}
-    absent: list[str] = []
+    absent: dict[str, str] = {}
     silent: dict[str, str] = {}
     for mode in _modes():
         try:
             records |= read_progress(_lab(mode, lab))
-        except NoSuchLab:
-            absent.append(mode)
+        except NoSuchLab as error:
+            absent[mode] = error.hint
         except LabkitError as error:
             silent[mode] = error.message
     rows = []
@@ -157,7 +162,7 @@ def progress(*, lab: str | None = None) -> Text:
         rows.append((found.notebook, found.name, found.kind, shown, str(known.tries)))
     table = columns(("notebook", "exercise", "kind", "result", "checks"), sorted(rows))
     told = notice(lab=lab)
-    lines = [table, *silent.values(), *([_not_up(absent, chosen_name(lab))] if absent else [])]
+    lines = [table, *silent.values(), *([_not_up(absent)] if absent else [])]
     return Text("\n".join([*lines, *([told] if told else [])]))
 
 
@@ -216,8 +221,93 @@ def reset(mode: str, machine: str = "", *, lab: str | None = None) -> Text:
     return Text(f"{found.mode} is as it came up")
 
 
-def _not_up(modes: list[str], name: str) -> str:
-    return f"not up: {', '.join(modes)}; next: labkit up --name {name} --mode {modes[0]}"
+def require_lab(name: str, *, lab: str | None = None) -> None:
+    """Fail if the lab of an exercise is not there; a prediction needs none.
+
+    Parameters
+    ----------
+    name : str
+        The exercise's name.
+    lab : str, optional
+        The lab's name; by default the value of ``LABKIT_NAME``, else "default".
+
+    Raises
+    ------
+    NoSuchName
+        There is no such exercise.
+    NoSuchLab
+        The lab is not up.
+    """
+    found = EXERCISES[name]
+    if found.kind != "predict":
+        its = _lab(found.mode, lab)
+        its.container(its.master)
+
+
+def switch(mode: str, *, lab: str | None = None, reporter: Reporter | None = None) -> Text:
+    """Put the light lab of a mode in the place of the other light lab, and keep the progress.
+
+    It is for a machine without the memory for two labs. What was changed in the other lab is lost.
+
+    Parameters
+    ----------
+    mode : str
+        "insecure" or "hardened".
+    lab : str, optional
+        The labs' name; by default the value of ``LABKIT_NAME``, else "default".
+    reporter : Reporter, optional
+        Shows the progress; by default there is no output.
+
+    Returns
+    -------
+    Text
+
+    Raises
+    ------
+    ConfigError
+        The mode has no light form.
+    LabError
+        The other lab belongs to the workshop of a trainer, or the new lab does not start.
+    """
+    name = chosen_name(lab)
+    wanted = light_form(mode) or mode
+    if full_form(wanted) == wanted:
+        raise ConfigError(f"{mode} has no light lab", hint="choose one of: insecure, hardened")
+    new = Lab(wanted, name=name, reporter=reporter or QuietReporter())
+    if new.status().state == "ready":
+        return Text(f"{wanted} is up")
+    other = light_lab_beside(wanted, name, new.client)
+    records: dict[str, Record] = {}
+    if other:
+        old = EditedLab(other, name=name, reporter=new.reporter)
+        _require_own(old)
+        with contextlib.suppress(LabkitError):  # a broken lab gives way as well
+            records = read_progress(old)
+        ensure_image(new.client, "node", new.reporter)  # before the old lab is gone
+        old.down()
+    try:
+        new.up()
+    except BaseException:
+        WITHOUT_LAB.update(records)
+        raise
+    edited = EditedLab(wanted, name=name, reporter=new.reporter)
+    write_progress(edited, {**WITHOUT_LAB, **records})
+    return Text(f"{wanted} is up{f', in place of {other}; the progress is kept' if other else ''}")
+
+
+def _require_own(lab: Lab) -> None:
+    """Refuse the lab of a workshop: its trainer's board knows its key."""
+    network = find_network(lab.client, lab.name, lab.mode)
+    if workshop := of_workshop(network.attrs["Labels"] if network else None).get("workshop"):
+        raise LabError(
+            f"lab {lab.name} ({lab.mode}) belongs to the workshop {workshop!r}",
+            hint="ask the trainer, who switches the labs of the room",
+        )
+
+
+def _not_up(absent: Mapping[str, str]) -> str:
+    """Return a line with modes that are not up, and the command that brings up the first one."""
+    return f"not up: {', '.join(absent)}; next: {next(iter(absent.values()))}"
 
 
 def _modes() -> list[str]:
@@ -232,16 +322,26 @@ def _lab(mode: str, name: str | None) -> EditedLab:
 
 
 def _lab_of(found: Exercise, name: str | None) -> EditedLab | None:
-    """Return the lab of an exercise; None if it is not up and the exercise is a prediction."""
+    """Return the lab of an exercise.
+
+    For a prediction whose lab is not up, it is the light lab of the other mode, in which the
+    progress is kept until a switch takes it along; or None.
+    """
     try:
         lab = _lab(found.mode, name)
         if found.kind == "predict":
             read_progress(lab)  # a lab that is not up fails at its first command only
-    except (NoSuchLab, EngineError):
+    except (NoSuchLab, EngineError) as error:
         if found.kind != "predict":
             raise
-        return None
+        return None if isinstance(error, EngineError) else _other_light_lab(found.mode, name)
     return lab
+
+
+def _other_light_lab(mode: str, name: str | None) -> EditedLab | None:
+    chosen = chosen_name(name)
+    other = light_lab_beside(light_form(mode), chosen, connect())
+    return _lab(other, name) if other else None
 
 
 def _read(lab: EditedLab | None) -> dict[str, Record]:

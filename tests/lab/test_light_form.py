@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from labkit.errors import LabBusy, LabError, NoSuchLab
-from labkit.lab import attach, engine
+from labkit.lab import Lab, attach, engine, labs_up
 from labkit.lab import light as module
 from labkit.lab.light import full_form, light_form, mode_that_is_up
 from labkit.resources import environments_dir
@@ -45,7 +45,10 @@ class Engine:
         ([("p01", "light-insecure")], "light-insecure"),
         ([("p01", "light-insecure"), ("p01", "insecure")], "insecure"),
         ([("p02", "light-insecure")], "insecure"),
-        ([("p01", "light-hardened")], "insecure"),
+        # one light lab at a time: the other one is a light lab as well
+        ([("p01", "light-hardened")], "light-insecure"),
+        ([("p01", "light-hardened"), ("p01", "hardened")], "insecure"),
+        ([("p02", "light-hardened")], "insecure"),
     ],
 )
 def test_light_lab_stands_for_a_mode_of_which_there_is_no_full_lab(
@@ -54,6 +57,39 @@ def test_light_lab_stands_for_a_mode_of_which_there_is_no_full_lab(
     client: Any = Engine(*there)
     assert mode_that_is_up("insecure", "p01", client) == expected
     assert mode_that_is_up("light-insecure", "p01", client) == "light-insecure"
+
+
+def test_absent_light_lab_names_the_command_that_switches() -> None:
+    client: Any = Engine(("p01", "light-insecure"))
+    error = module.error_of_absent("light-hardened", "p01", client)
+    assert isinstance(error, NoSuchLab)
+    assert str(error) == (
+        "light-hardened is not up: light-insecure is\n"
+        "  next: labkit workshop switch hardened --name p01"
+    )
+    # without a light lab to give way, and beside a full lab: the command that brings it up
+    for labs in ([], [("p01", "insecure")], [("p01", "insecure"), ("p01", "light-insecure")]):
+        several: Any = Engine(*labs)
+        alone = module.error_of_absent("light-hardened", "p01", several)
+        assert alone.hint == "labkit up --name p01 --mode light-hardened", labs
+    other = module.error_of_absent("hardened", "p01", client)
+    assert other.hint == "labkit up --name p01 --mode hardened"
+
+
+def test_labs_up_leaves_out_the_lab_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    client: Any = Engine(("p01", "light-insecure"))
+    insecure, hardened = (
+        Lab(mode, name="p01", client=client) for mode in ("light-insecure", "light-hardened")
+    )
+    assert labs_up(insecure, hardened) == (insecure,)
+    assert capsys.readouterr().err == (
+        "light-hardened is not up: light-insecure is; this cell leaves it out; "
+        "next: labkit workshop switch hardened --name p01\n"
+    )
+    assert labs_up(insecure) == (insecure,)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(NoSuchLab, match="light-hardened is not up: light-insecure is"):
+        labs_up(hardened)
 
 
 def test_folder_and_light_mode_need_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +128,7 @@ def test_attach_finds_the_light_lab(
 
     class FakeLab:
         def __init__(self, mode: str, *, name: str, **_: Any) -> None:
-            self.mode = mode
+            self.mode, self.name, self.client = mode, name, client
             asked.append((mode, name))
 
         def status(self) -> Any:
@@ -111,13 +147,13 @@ def test_attach_finds_the_light_lab(
         "light-hardened",
     ]
     assert capsys.readouterr().err == (
-        "light-hardened is not up: cells that need it say so; "
-        "next: labkit up --mode light-hardened --name p01\n"
+        "light-hardened is not up: light-insecure is; cells that need it say so; "
+        "next: labkit workshop switch hardened --name p01\n"
     )
     assert {name for _, name in asked} == {"p01"}
     with pytest.raises(NoSuchLab, match=r"lab p01 \(oidc-insecure\) is not up"):
         attach("insecure", "oidc-insecure", name="p01")
-    with pytest.raises(NoSuchLab, match=r"lab p01 \(hardened\) is not up"):
+    with pytest.raises(NoSuchLab, match="light-hardened is not up: light-insecure is"):
         attach("hardened", name="p01")
 
 

@@ -17,7 +17,15 @@ from labkit.agents import configuration, workshop_key
 from labkit.cluster import Node, read_cluster
 from labkit.cluster.edits import Whole
 from labkit.cluster.syntax.source import Source
-from labkit.errors import CommandFailed, ConfigError, LabBusy, NoSuchLab, ProbeTimeout
+from labkit.errors import (
+    CommandFailed,
+    ConfigError,
+    LabBusy,
+    LabError,
+    NoSuchLab,
+    ProbeTimeout,
+    StartTimeout,
+)
 from labkit.lab import LabStatus, Output
 from labkit.lab.files import machine_files
 from labkit.model.claims import Claim
@@ -387,10 +395,12 @@ def test_spoilt_progress_is_an_error_with_its_remedy(tmp_path: Path, text: str) 
 def no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lab is up, and nothing was done without one."""
 
-    def refuse(mode: str, *_: object) -> None:
-        raise NoSuchLab(f"no {mode} lab")
+    def refuse(mode: str, name: str | None) -> None:
+        raise LabStatus(name or "default", mode, "absent", {}).error()
 
     monkeypatch.setattr(session, "_lab", refuse)
+    monkeypatch.setattr(session, "connect", lambda: None)
+    monkeypatch.setattr(session, "light_lab_beside", lambda *_: "")
     monkeypatch.setattr(session, "WITHOUT_LAB", {})
 
 
@@ -429,6 +439,117 @@ def test_progress_of_a_prediction_stays_in_the_lab_that_is_up(
     monkeypatch.setattr(session, "WITHOUT_LAB", {})
     session.check("own-2", {"encryption": "tls1.3"})
     assert read_progress(lab)["own-2"] == Record(False, 1, "not-enough")
+    assert session.WITHOUT_LAB == {}
+
+
+class LightLabs:
+    """Two light labs of which one is up: what a switch does to them, in order."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, workshop: str = "") -> None:
+        self.done: list[str] = []
+        self.up = "light-insecure"
+        self.fails = False
+        labels = {"labkit.workshop": workshop}
+        network = SimpleNamespace(attrs={"Labels": labels})
+        labs = self
+
+        class FakeLab(Files):
+            def __init__(self, mode: str, *, name: str, reporter: object) -> None:
+                super().__init__(folder / mode)
+                self.mode, self.name, self.client, self.reporter = mode, name, None, reporter
+
+            def status(self) -> Any:
+                return SimpleNamespace(state="ready" if labs.up == self.mode else "absent")
+
+            def up(self) -> None:
+                labs.done.append(f"up {self.mode}")
+                if labs.fails:
+                    raise StartTimeout("etcd1 did not start")
+                labs.up = self.mode
+
+            def down(self) -> None:
+                labs.done.append(f"down {self.mode}")
+                labs.up = ""
+
+        def beside(mode: str, *_: object) -> str:
+            return labs.up if labs.up != mode else ""
+
+        self.lab: Any = FakeLab
+        monkeypatch.setattr(session, "Lab", FakeLab)
+        monkeypatch.setattr(session, "EditedLab", FakeLab)
+        monkeypatch.setattr(session, "WITHOUT_LAB", {})
+        monkeypatch.setattr(session, "light_lab_beside", beside)
+        monkeypatch.setattr(session, "find_network", lambda *_: network)
+        monkeypatch.setattr(session, "ensure_image", lambda *_: labs.done.append("image"))
+
+    def of(self, mode: str) -> Any:
+        return self.lab(mode, name="default", reporter=None)
+
+
+def test_switch_puts_one_light_lab_in_the_place_of_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labs = LightLabs(tmp_path, monkeypatch)
+    solved = {"etcd-2": Record(True, 2, "solved")}
+    write_progress(labs.of("light-insecure"), solved)
+    said = session.switch("hardened")
+    assert said == "light-hardened is up, in place of light-insecure; the progress is kept"
+    # the image is there before the old lab gives way, and the two are never up together
+    assert labs.done == ["image", "down light-insecure", "up light-hardened"]
+    assert read_progress(labs.of("light-hardened")) == solved
+    assert session.switch("light-hardened") == "light-hardened is up"
+    assert len(labs.done) == 3
+
+
+def test_switch_that_fails_keeps_the_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labs = LightLabs(tmp_path, monkeypatch)
+    solved = {"etcd-2": Record(True, 2, "solved")}
+    write_progress(labs.of("light-insecure"), solved)
+    labs.fails = True
+    with pytest.raises(StartTimeout):
+        session.switch("hardened")
+    labs.fails = False
+    assert session.switch("hardened") == "light-hardened is up"
+    assert read_progress(labs.of("light-hardened")) == solved
+
+
+def test_switch_leaves_the_lab_of_a_workshop_and_modes_without_light_labs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labs = LightLabs(tmp_path, monkeypatch, workshop="p")
+    with pytest.raises(LabError, match="belongs to the workshop 'p'") as caught:
+        session.switch("hardened")
+    assert "ask the trainer" in caught.value.hint
+    with pytest.raises(ConfigError, match="oidc-insecure has no light lab"):
+        session.switch("oidc-insecure")
+    assert labs.done == []
+
+
+def test_progress_of_a_prediction_stays_in_the_light_lab_of_the_other_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab: Any = Files(tmp_path)
+
+    def find(mode: str, name: str | None) -> Any:
+        if mode != "light-hardened":
+            raise LabStatus(name or "default", mode, "absent", {}).error()
+        return lab
+
+    asked: list[str] = []
+
+    def beside(mode: str, *_: object) -> str:
+        asked.append(mode)
+        return "light-hardened"
+
+    monkeypatch.setattr(session, "_lab", find)
+    monkeypatch.setattr(session, "connect", lambda: None)
+    monkeypatch.setattr(session, "light_lab_beside", beside)
+    monkeypatch.setattr(session, "WITHOUT_LAB", {})
+    session.check("own-2", {"encryption": "tls1.3"})
+    assert read_progress(lab)["own-2"] == Record(False, 1, "not-enough")
+    assert asked == ["light-insecure"]
     assert session.WITHOUT_LAB == {}
 
 
@@ -500,7 +621,7 @@ def test_exercise_magic_shows_the_task(shell: Shell) -> None:
     [
         ("exercise", "etcd-22", "next: did you mean 'etcd-2'?"),
         ("check", "", "usage: %check NAME [VARIABLE]"),
-        ("check", "etcd-1 answer", "there is no variable 'answer'"),
+        ("check", "own-2 answer", "there is no variable 'answer'"),
         ("attack", "no-such-technique-at-all", "next: labkit technique list"),
         ("lab", "burn", "next: %lab reset|status [MODE [MACHINE]]"),
         ("lab", "status insecure etcd1", "next: %lab reset|status [MODE [MACHINE]]"),
@@ -512,6 +633,16 @@ def test_magic_prints_an_error_and_no_traceback(
 ) -> None:
     shell.magics[name](line)
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_lab")
+def test_check_names_the_missing_lab_before_the_missing_answer(
+    shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.magics["check"]("etcd-1 answer")
+    said = capsys.readouterr().out
+    assert "next: labkit up --name default --mode insecure" in said
+    assert "variable" not in said
 
 
 @pytest.mark.parametrize(
