@@ -53,8 +53,7 @@ test: engine browser ## Run all tests: unit tests, tests in a browser, lab tests
 	@$(LABKIT) image build >/dev/null
 	@status=0; \
 	$(UNIT) --numprocesses auto --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=180 $(PYTEST) || status=$$?; \
-	$(BIN)/python -m pytest tests labkit notebooks -m lab $(NBVAL) --numprocesses auto --dist loadfile \
-	  --no-loadscope-reorder --max-worker-restart 0 $(PYTEST) || status=$$?; \
+	$(BIN)/python -m pytest tests labkit notebooks -m lab $(NBVAL) $(PYTEST) || status=$$?; \
 	exit $$status
 
 .PHONY: unit

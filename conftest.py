@@ -1,8 +1,7 @@
-"""The shared labs of all tests, doctests and notebooks: one pair for each process that tests.
+"""The shared labs of all tests, doctests and notebooks: one pair for the whole session.
 
-Lab tests run in as many processes (pytest-xdist) as the engine's memory allows; a process keeps its
-labs to its end. A test or notebook of a profile gets the profile's labs, and the process removes
-them when it needs those of another profile.
+A test or notebook of a profile gets the profile's labs. They go with the file that needs them:
+a lab takes a tenth of a processor only by being there.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,9 +31,6 @@ MODES = ("insecure", "hardened")
 LAB_FIXTURES = {"labs", "lab_insecure", "lab_hardened", "lab_of", "lab_name"}
 #: How the reason begins why a test was skipped where there is no engine.
 NOT_TESTED = "no Docker Engine: "
-#: The most memory that the labs of one process take, in bytes, and the most such processes: one
-#: long file of tests fills the time in which two processes do all the rest.
-LABS_BYTES, MOST_PROCESSES = 8e9, 2
 #: A lab's name has the form test-MACHINE-PROCESS. So the next session recognizes and removes the
 #: labs of a session that was killed.
 MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
@@ -50,18 +46,19 @@ class Labs:
         self.is_allowed = False
 
     def up(self, modes: Sequence[str] = MODES) -> dict[str, Any]:
-        """Return the labs of some modes; after a failed start, raise its error again at once."""
+        """Return the labs of some modes, and remove those of other profiles.
+
+        After a failed start, raise its error again at once.
+        """
         if not self.is_allowed:
             raise RuntimeError(
                 "only a test with the marker lab, or with a lab's fixture, has a lab"
             )
+        self.down(self._of_profiles(without={_profile(mode) for mode in modes}))
         missing = tuple(mode for mode in modes if mode not in self._labs)
         if missing in self._errors:
             raise self._errors[missing]
         if missing:
-            # the two labs of a profile are asked for one after the other
-            kept = {"", *(mode.rpartition("-")[0] for mode in modes)}
-            self.down([mode for mode in self._labs if mode.rpartition("-")[0] not in kept])
             self._start(missing)
         return {mode: self._labs[mode] for mode in modes}
 
@@ -81,12 +78,22 @@ class Labs:
             raise
         self._labs |= {lab.mode: lab for lab, _ in started}
 
+    def _of_profiles(self, without: Collection[str] = ()) -> list[str]:
+        return [mode for mode in self._labs if _profile(mode) not in ("", *without)]
+
+    def down_profiles(self) -> None:
+        """Remove the labs of profiles."""
+        self.down(self._of_profiles())
+
     def down(self, modes: Sequence[str] | None = None) -> None:
         """Remove labs: those of some modes, or all."""
         from labkit.lab import Lab
 
-        gone = [self._labs.pop(mode) for mode in (list(self._labs) if modes is None else modes)]
-        in_parallel(gone, Lab.down)
+        gone = list(self._labs) if modes is None else list(modes)
+        in_parallel([self._labs[mode] for mode in gone], Lab.down)
+        # not before: who interrupts this has the end of the session go on with it
+        for mode in gone:
+            del self._labs[mode]
 
     def save_logs(self, folder: Path) -> None:
         """Write the last lines of each machine's journal to files in a folder."""
@@ -98,6 +105,10 @@ class Labs:
                 except LabkitError as error:
                     text = str(error)
                 (folder / f"{mode}-{node.name}.log").write_text(text)
+
+
+def _profile(mode: str) -> str:
+    return mode.rpartition("-")[0]
 
 
 def _remove_orphans() -> None:
@@ -124,25 +135,12 @@ def _why_no_engine() -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    worker = getattr(config, "workerinput", {}).get("workerid")
-    if worker and os.environ.get("LABKIT_TEST_NAME"):
-        os.environ["LABKIT_TEST_NAME"] += f"-{worker}"
     config.stash[LABS] = Labs()
     # a shell's background jobs ignore it, and so would the commands that tests interrupt
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Return how many processes lab tests get with ``--numprocesses auto``; else xdist decides."""
-    if config.option.markexpr != "lab" or _why_no_engine():
-        return None
-    from labkit.lab.engine import connect
-
-    engine = connect().info()
-    return int(max(1, min(MOST_PROCESSES, engine["NCPU"], engine["MemTotal"] // LABS_BYTES)))
 
 
 def pytest_collectstart(collector: Any) -> None:
@@ -219,14 +217,12 @@ def labs(pytestconfig: pytest.Config) -> dict[str, Any]:
     return pytestconfig.stash[LABS].up()
 
 
-@pytest.fixture(scope="session")
-def lab_of(pytestconfig: pytest.Config) -> Callable[[str], Any]:
+@pytest.fixture(scope="module")
+def lab_of(pytestconfig: pytest.Config) -> Iterator[Callable[[str], Any]]:
     """Return a function: the lab of any mode. A test that changes a lab must reset it."""
-
-    def of(mode: str) -> Any:
-        return pytestconfig.stash[LABS].up([mode])[mode]
-
-    return of
+    labs = pytestconfig.stash[LABS]
+    yield lambda mode: labs.up([mode])[mode]
+    labs.down_profiles()
 
 
 @pytest.fixture(scope="session")

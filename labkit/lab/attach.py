@@ -58,7 +58,8 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
     """
     name = chosen_name(name)
     labs = tuple(_lab(mode_that_is_up(mode, name), name) for mode in modes)
-    alone = [it for it in labs if full_form(it.mode) != it.mode and it.status().state == "ready"]
+    # one that is just being changed is there as well
+    alone = [it for it in labs if full_form(it.mode) != it.mode and it.status().state != "absent"]
     if alone:
         explain_unset_names()
     for number, lab in enumerate(labs):

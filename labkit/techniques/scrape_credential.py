@@ -19,7 +19,7 @@ from labkit.model import Foothold, Model
 from labkit.model.decision import Action, decide
 from labkit.model.rights import authenticated_as
 from labkit.techniques._lib.api.access import api_url, apiserver_of, may_all
-from labkit.techniques._lib.machines.reach import audit_id, legitimate, request_as
+from labkit.techniques._lib.machines.reach import legitimate, request_as
 from labkit.techniques._lib.stores.journal import COLLECTOR, MODES
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import (
@@ -82,7 +82,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     if held is None:
         raise ProbeError(f"{lab.mode} has no certificate of {SCRAPER}@{COLLECTOR}")
     secret = true_secret(lab, *SECRET)
-    answer = request_as(lab, held, COLLECTOR, api_url(lab, PATH), *_marked())
+    answer = request_as(lab, held, COLLECTOR, api_url(lab, PATH))
     asked = f"GET {PATH} with the certificate of {held.common_name}"
     if not answer.refusal:
         if not secret.found_in(answer.body):
@@ -94,16 +94,11 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     if answer.refusal != "HTTP 403" or "secrets" not in said:
         raise ProbeError(f"{TECHNIQUE.name}: {answer.refusal} is no known refusal", evidence=[said])
     with legitimate():
-        scraped = request_as(lab, held, COLLECTOR, api_url(lab, METRICS), *_marked())
+        scraped = request_as(lab, held, COLLECTOR, api_url(lab, METRICS))
     if scraped.refusal or b"apiserver_request_total" not in scraped.body:
         raise ProbeError(f"{TECHNIQUE.name}: the same certificate gets no metrics either")
     control = "the same certificate gets the apiserver's metrics"
     return Verdict(TECHNIQUE.name, lab.mode, foothold, False, answer.refusal, (asked,), control)
-
-
-def _marked() -> tuple[str, ...]:
-    """Return curl's option for the audit id of an attack's request, or nothing."""
-    return ("--header", f"Audit-ID: {mark}") if (mark := audit_id()) else ()
 
 
 def _settings(env: Environment) -> list[Setting]:

@@ -299,6 +299,11 @@ def audit_id() -> str:
     return f"{whose}-{run}" if run else ""
 
 
+def _marked() -> tuple[str, ...]:
+    """Return curl's option for the audit id of a request, or nothing."""
+    return ("--header", f"Audit-ID: {mark}") if (mark := audit_id()) else ()
+
+
 def request(
     lab: Lab,
     url: str,
@@ -340,9 +345,7 @@ def request(
     # An attacker does not verify certificates.
     argv = ["curl", "--verbose", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
     argv += ["--max-time", f"{PATIENCE * lab.stretch():.0f}", "--write-out", "\n%{http_code}"]
-    argv += options
-    if mark := audit_id():
-        argv += ["--header", f"Audit-ID: {mark}"]
+    argv += [*options, *_marked()]
     if host != address:  # the name stands for the machine, not for its entry in /etc/hosts
         argv += ["--resolve", f"{host}:{_port(url)}:{address}"]
     stdin = body
@@ -400,7 +403,7 @@ def request_as(
     address_in_lab(lab, urlsplit(url).hostname or "")
     argv = ["curl", "--silent", "--show-error", "--insecure", "--noproxy", "*"]
     argv += ["--max-time", f"{seconds * lab.stretch():.0f}", "--write-out", "\n%{http_code}"]
-    argv += ["--cert", held.certificate, "--key", held.key, *options]
+    argv += ["--cert", held.certificate, "--key", held.key, *options, *_marked()]
     if body is not None:
         argv += ["--header", "Content-Type: application/json", "--data-binary", "@-"]
     output = run(lab, node, [*argv, url], stdin=body)

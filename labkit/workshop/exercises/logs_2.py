@@ -1,0 +1,125 @@
+"""Have the audit log say who read a secret, and not what was in it."""
+
+from __future__ import annotations
+
+from labkit.cluster.audit_policy import AuditedRequest, AuditPolicy
+from labkit.errors import LabkitError
+from labkit.model.audit_trail import policy_in_use
+from labkit.model.collected_logs import answers_with_secrets
+from labkit.workshop.checks import Attempt, hardened_state
+from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
+from labkit.workshop.edited import EditedLab
+
+__all__ = ["EXERCISE"]
+
+FILE = "/etc/kubernetes/audit-policy.yaml"
+START = f"""
+path = "{FILE}"
+text = insecure.read_file("master", path).decode()
+"""
+RESTART = '["systemctl", "restart", "kube-apiserver"]'
+END = f"""insecure.write_file("master", path, text.encode())
+_ = insecure.exec("master", {RESTART}, timeout=90)
+"""
+WHOLE = 'text = text.replace("level: RequestResponse", "level: {}")\n'
+
+
+#: What people look for after an incident.
+READ = AuditedRequest("get", "secrets", namespace="shop", name="db-credentials")
+
+
+def policy_of(lab: EditedLab) -> AuditPolicy | None:
+    """Return the audit policy as the files say it; None if the lab or a file is in no order."""
+    try:
+        with lab.exclusive("check"):
+            lab.recover()
+            env = lab.environment
+    except LabkitError:
+        return None
+    policy = policy_in_use(env, env.component("kube-apiserver@master"))
+    return policy if isinstance(policy, AuditPolicy) else None
+
+
+def check(lab: EditedLab, answer: object) -> Outcome:
+    """Look for a secret in the store, which must still have the event of its reading."""
+    policy = policy_of(lab)
+    rule = policy.rule_for(READ) if policy else None
+    if policy and (rule is None or not rule.records):
+        line = "the policy has no event of it when somebody reads a secret"
+        return Outcome("no-event", (line, "so nobody would ever find out who did"))
+    without_answer = "the store is open, but its events have no answers: level (Metadata|Request)"
+    found = hardened_state(
+        lab,
+        [Attempt("read-secrets-in-logs", without_answer)],
+        ["systemd-journal-upload@master -> *"],
+    )
+    if found.solved and policy and answers_with_secrets(policy):
+        line = (
+            "the answers are out of the log, but the secrets that somebody writes are still in it"
+        )
+        return Outcome("written", (line,))
+    return found
+
+
+EXERCISE = Exercise(
+    name="logs-2",
+    title="Who read it, and not what it was",
+    notebook="15-logs-and-monitoring",
+    kind="harden",
+    mode="logs-insecure",
+    task="""
+Edit the audit policy of the apiserver in `logs-insecure` until no value of a secret gets into the
+log. The event of each request for a secret must still be there, with the caller: it is what people
+look for after an incident. The store stays open in this task, and the journals are sent as before.
+""",
+    hints=(
+        Hint("The first rule that fits a request decides. Where does yours stand?", "open"),
+        Hint("A policy is read when the apiserver starts.", "not-restarted"),
+        Hint("Is the event still there? Who read a secret must be in the log.", "no-event"),
+        Hint("Who creates a secret sends its value. What does your level write down?", "written"),
+        Hint("The store is not the question here: what is in the events?", "other-reason"),
+        Hint("labkit logs master kube-apiserver --mode logs-insecure", "does-not-run"),
+        Hint(f"The policy is {FILE} on the master; kube-apiserver.service names it."),
+        Hint("There are four levels: None, Metadata, Request, RequestResponse."),
+    ),
+    check=check,
+    solution=START + WHOLE.format("Metadata") + END,
+    wrong=(
+        WrongSolution(
+            "a rule that comes too late",
+            START
+            + """text += "  - {level: Metadata, resources: [{group: '', resources: [secrets]}]}\\n"
+"""
+            + END,
+            "open",
+            "read-secrets-in-logs (on the cluster network) still succeeds",
+        ),
+        WrongSolution(
+            "the file alone",
+            START + WHOLE.format("Metadata") + END.partition("_ =")[0],
+            "not-restarted",
+            "the files already forbid it",
+        ),
+        WrongSolution(
+            "no event at all",
+            START + WHOLE.format("None") + END,
+            "no-event",
+            "no event of it when somebody reads a secret",
+        ),
+        WrongSolution(
+            "without the answers, and with the requests",
+            START + WHOLE.format("Request") + END,
+            "written",
+            "the secrets that somebody writes are still in it",
+        ),
+        WrongSolution(
+            "a level that does not exist",
+            START
+            + WHOLE.format("MetadataOnly")
+            + END.replace("timeout=90", "timeout=90, check=False"),
+            "does-not-run",
+            "%lab reset logs-insecure master",
+        ),
+    ),
+    techniques=("read-secrets-in-logs",),
+)
