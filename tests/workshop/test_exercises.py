@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
-from labkit import techniques
+from labkit import read_environment, techniques
+from labkit.controls import with_controls
 from labkit.errors import NoSuchName
+from labkit.model import read_model
+from labkit.model.footholds import POD
 from labkit.workshop import Hint, Outcome, exercises
 from labkit.workshop.checks import Mistake, compare, smallest_set, tally
 from labkit.workshop.definition import KINDS, Exercise
+from labkit.workshop.exercises import tokens_2
 from labkit.workshop.ledger import Seat
 from labkit.workshop.proofs import parse_claims, prove
 from labkit.workshop.records import Record, after_check, next_hint
@@ -323,3 +327,18 @@ def answer_of(code: str) -> object:
     namespace: dict[str, object] = {}
     exec(code, namespace)
     return namespace["answer"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"apiserver-authorization", "service-account-automount"},
+        {"default-account-unbound", "service-account-automount"},
+        set(tokens_2.CONTROLS),
+    ],
+    ids=len,
+)
+def test_controls_taken_out_at_once_are_those_taken_out_one_by_one(names: set[str]) -> None:
+    env = with_controls(read_environment("hardened"), dict.fromkeys(names, False))
+    predicted = techniques["pod-token"].predict(read_model(env), POD)
+    assert (tokens_2.still_refused(frozenset(names)) == "") == bool(predicted.succeeds)
