@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
-from labkit.lab.wait import wait_until
+from labkit.errors import LabError
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 from labkit.workshop.flags import check_flag
@@ -15,6 +16,8 @@ __all__ = ["EXERCISE"]
 NAME = "logs-1"
 SECRET, NAMESPACE = "retired-key", "shop"
 FOLDER = "/var/log/journal/remote"
+#: Seconds from a request to its event in the store, on a busy machine.
+ARRIVES_S = 60.0
 STORE = "http://monitor:19531/entries?_SYSTEMD_UNIT=kube-apiserver.service"
 #: Solutions begin with this: the events about the secret, as the store has them.
 START = f"""
@@ -46,9 +49,16 @@ def plant(lab: EditedLab, flag: str) -> None:
     lab.kubectl("create", "--filename", "-", stdin=json.dumps(secret).encode())
     lab.kubectl(*delete)
     value = base64.b64encode(flag.encode()).decode()
-    entries = f"journalctl --directory={FOLDER} --since=-10min --output=cat"
-    look = ["sh", "-c", f"{entries} | grep -qF {value}"]
-    wait_until(lab.container("monitor"), look, what="the event of the secret", deadline=30)
+    look = ["journalctl", f"--directory={FOLDER}", "--since=-10min", "--output=cat", "--quiet"]
+    deadline = time.monotonic() + ARRIVES_S
+    # journalctl ends with 1 while nothing is found
+    while value not in lab.exec("monitor", [*look, f"--grep={value}"], check=False).text:
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"the collector of lab {lab.name} ({lab.mode}) did not get the event of {SECRET}",
+                hint=f"labkit reset --name {lab.name} --mode {lab.mode}",
+            )
+        time.sleep(0.5)
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
