@@ -40,9 +40,15 @@ USERS = frozenset(
 #: A part of a key's name, where a provider has another name for it; and the ends of names that
 #: stand for a file, an object in the cluster or a switch.
 PERHAPS = re.compile(r"secret|passw|token|key|credential|cert|auth")
-NO_KEY = re.compile(r"(path|file|files|dir|name|names|namespace|id|url|mode|type|size|seconds)$")
-#: A value that is no key, whatever its name.
-PLAIN_VALUE = re.compile(r"|true|false|\d{1,9}|https?://\S*|/\S*", re.IGNORECASE)
+NO_KEY = re.compile(
+    r"(path|file|files|dir|name|names|namespace|id|url|mode|type|size|length|ttl|timeout|seconds)$"
+)
+#: A value that holds a key, and a value that is no key, whatever its name. A number may be a
+#: password, and a key in base64 may begin with a slash.
+KEY_VALUE = re.compile(r"PRIVATE KEY-----|\w://[^/\s@]*:[^/\s@]+@")
+PLAIN_VALUE = re.compile(
+    r"|true|false|https?://\S*|-----BEGIN CERTIFICATE-----.*", re.IGNORECASE | re.DOTALL
+)
 #: Bytes of the largest file of this kind.
 MOST = 1_000_000
 
@@ -115,8 +121,8 @@ def _keys(node: str, path: str, file: File, unknowns: list[Unknown]) -> Iterator
 
 def _may_be_key(name: str, value: str) -> bool:
     """Say whether a name that labkit does not know may stand for a key."""
-    if value.startswith("-----BEGIN"):
-        return "CERTIFICATE-----" not in value[:40]
+    if KEY_VALUE.search(value):
+        return True
     named = PERHAPS.search(name) and not NO_KEY.search(name) and name not in USERS
     return bool(named) and not PLAIN_VALUE.fullmatch(value)
 

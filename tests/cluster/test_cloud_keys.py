@@ -83,6 +83,11 @@ def test_configuration_without_a_key_holds_none(tmp_path: Path, path: str, text:
         '{"cloud": "c", "login": {"clientSecret": "not-a-real-one"}}',
         "accessToken: not-a-real-one\n",
         "login: |\n  -----BEGIN RSA PRIVATE KEY-----\n  not-a-real-one\n",
+        # a certificate with its key, a key in base64, a number, a password in an address
+        "cert: |\n  -----BEGIN CERTIFICATE-----\n  x\n  -----BEGIN PRIVATE KEY-----\n  y\n",
+        "[Global]\naccess-key = /not-a-real-one+\n",
+        "[Global]\nadmin-passwd = 20261129\n",
+        "[Global]\nauth-url = https://admin:not-a-real-one@keystone.example/v3\n",
     ],
 )
 def test_name_that_may_stand_for_a_key_is_an_unknown(tmp_path: Path, text: str) -> None:
@@ -98,7 +103,7 @@ def test_name_that_may_stand_for_a_key_is_an_unknown(tmp_path: Path, text: str) 
         # of a file or an object that holds the key, or a switch
         *("secret-name = vsphere-creds", "secret-namespace = kube-system", "ca-file = /etc/ca.crt"),
         *("auth-url = https://keystone.example/v3", "useManagedIdentityExtension = true"),
-        "trust-id = 7c5",
+        *("trust-id = 7c5", "token-ttl = 3600"),
     ],
 )
 def test_name_that_stands_for_no_key_is_no_unknown(tmp_path: Path, line: str) -> None:
