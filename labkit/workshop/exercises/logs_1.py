@@ -49,10 +49,11 @@ def plant(lab: EditedLab, flag: str) -> None:
     lab.kubectl("create", "--filename", "-", stdin=json.dumps(secret).encode())
     lab.kubectl(*delete)
     value = base64.b64encode(flag.encode()).decode()
+    # the flag is looked for here: a process list shows arguments
     look = ["journalctl", f"--directory={FOLDER}", "--since=-10min", "--output=cat", "--quiet"]
     deadline = time.monotonic() + ARRIVES_S
     # journalctl ends with 1 while nothing is found
-    while value not in lab.exec("monitor", [*look, f"--grep={value}"], check=False).text:
+    while value not in lab.exec("monitor", [*look, f"--grep={SECRET}"], check=False).text:
         if time.monotonic() > deadline:
             raise LabError(
                 f"the collector of lab {lab.name} ({lab.mode}) did not get the event of {SECRET}",
