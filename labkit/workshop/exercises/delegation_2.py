@@ -31,8 +31,8 @@ def denied_as_well(env: Environment) -> bool:
     reviewer = reviewer_of(env)
     person = reviewer.person(PERSON) if reviewer else None
     apiserver = env.component("kube-apiserver@master")
-    if person is None:
-        return False
+    if person is None:  # whom nobody knows is denied everything
+        return True
     return decide(env, apiserver, person, LIST, unanswered=True).claim.value != "allowed"
 
 
