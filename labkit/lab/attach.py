@@ -13,7 +13,7 @@ from labkit.lab.network import find_network
 from labkit.lab.progress import QuietReporter
 from labkit.lab.unset_names import explain_unset_names
 
-__all__ = ["attach", "chosen_name", "labs_up"]
+__all__ = ["attach", "chosen_name", "lab_of_mode", "labs_up"]
 
 
 def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
@@ -57,9 +57,9 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
         insecure, hardened = labkit.attach("insecure", "hardened")
     """
     name = chosen_name(name)
-    labs = tuple(_lab(mode_that_is_up(mode, name), name) for mode in modes)
+    labs = tuple(lab_of_mode(mode, name) for mode in modes)
     # one that is just being changed is there as well
-    alone = [it for it in labs if full_form(it.mode) != it.mode and it.status().state != "absent"]
+    alone = any(full_form(it.mode) != it.mode and it.status().state != "absent" for it in labs)
     if alone:
         explain_unset_names()
     for number, lab in enumerate(labs):
@@ -126,8 +126,20 @@ def _tell_absent(lab: Lab, what_follows: str) -> None:
     print(f"{error.message}; {what_follows}; next: {error.hint}", file=sys.stderr)
 
 
-def _lab(mode: str, name: str) -> Lab:
-    return Lab(mode, name=name, reporter=QuietReporter())
+def lab_of_mode(mode: str, name: str) -> Lab:
+    """Return the lab of a mode, or the light lab that stands for it; neither need be up.
+
+    Parameters
+    ----------
+    mode, name : str
+        The lab's mode and name.
+
+    Returns
+    -------
+    Lab
+        It prints nothing.
+    """
+    return Lab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter())
 
 
 def _command(modes: Sequence[str], name: str) -> str:

@@ -10,11 +10,9 @@ from typing import Any
 from labkit import techniques
 from labkit.errors import ConfigError, LabkitError
 from labkit.lab import Lab
-from labkit.lab.attach import chosen_name
+from labkit.lab.attach import chosen_name, lab_of_mode
 from labkit.lab.engine import connect
-from labkit.lab.light import mode_that_is_up
 from labkit.lab.nodes import find_labs
-from labkit.lab.progress import QuietReporter
 from labkit.workshop import session
 from labkit.workshop.definition import Task
 
@@ -131,8 +129,7 @@ def _up() -> list[str]:
 
 
 def _lab(mode: str) -> Lab:
-    name = chosen_name(None)
-    return Lab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter())
+    return lab_of_mode(mode, chosen_name(None))
 
 
 def _notices() -> Callable[[object], None]:
