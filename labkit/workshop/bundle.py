@@ -166,8 +166,9 @@ def without_image(names: Iterable[str]) -> dict[str, list[str]]:
     ['13-identity']
     """
     there, found = set(names), dict[str, set[str]]()
+    needed = {mode: images_of_modes([mode]) for mode in {it.mode for it in exercises.values()}}
     for it in exercises.values():
-        for name in images_of_modes([it.mode]):
+        for name in needed[it.mode]:
             if name not in there:
                 found.setdefault(name, set()).add(it.notebook)
     return {name: sorted(found[name]) for name in sorted(found)}

@@ -107,6 +107,7 @@ def _findings(
             engines[context] = None
     if len(engines) > 1 and None not in engines.values():
         connect_to(engines)  # which refuses one engine under two names
+    images = images_of_modes(modes)
     for context, engine in engines.items():
         where = f"{context}: " if context else ""
         for check in doctor(engine.client if engine else None):
@@ -114,14 +115,14 @@ def _findings(
                 verdict = OK if check.ok else NOT_OK
                 fix = "" if check.ok else check.fix
                 yield Finding(f"{where}{check.name}", verdict, check.detail, fix)
-        yield from _images(where, engine, modes)
+        yield from _images(where, engine, images)
     yield from _capacity(engines, participants, modes)
     yield _try(
         "Notebooks",
         _write_copies,
         "labkit workshop make DIR, which says what is wrong",
     )
-    yield bundle_finding(bundle, images_of_modes(modes))
+    yield bundle_finding(bundle, images)
     problem = port_problem(port)
     where = f"{HOST}:{port} for the board"
     if problem:
@@ -131,9 +132,9 @@ def _findings(
         yield Finding("Port", OK, f"{where} is free")
 
 
-def _images(where: str, engine: WorkshopEngine | None, modes: Sequence[str]) -> Iterator[Finding]:
-    """Check the images that labs of these modes need beside the node image."""
-    for name in images_of_modes(modes):
+def _images(where: str, engine: WorkshopEngine | None, names: Sequence[str]) -> Iterator[Finding]:
+    """Check the images that labs need beside the node image."""
+    for name in names:
         tag, what = recipe_tag(name), f"{where}{name.capitalize()} image"
         if engine is not None and has_image(engine.client, tag):
             yield Finding(what, OK, tag)
