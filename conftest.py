@@ -29,15 +29,13 @@ settings.load_profile("labkit")
 
 MODES = ("insecure", "hardened")
 LAB_FIXTURES = {"labs", "lab_insecure", "lab_hardened", "lab_of", "lab_name"}
-#: How the reason begins why a test was skipped where there is no engine.
-NOT_TESTED = "no Docker Engine: "
 #: A lab's name has the form test-MACHINE-PROCESS. So the next session recognizes and removes the
 #: labs of a session that was killed.
 MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 
 
 class Labs:
-    """The labs of this process: the first test that needs one brings it up."""
+    """The labs of this session: the first test that needs one brings it up."""
 
     def __init__(self) -> None:
         self.name = os.environ.get("LABKIT_TEST_NAME") or f"test-{MACHINE}-{os.getpid()}"
@@ -172,7 +170,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if stash[NO_ENGINE]:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI must run every test, but: {stash[NO_ENGINE]}", pytrace=False)
-        pytest.skip(NOT_TESTED + stash[NO_ENGINE])
+        pytest.skip(stash[NO_ENGINE])
     if _is_cell(item):
         # now, because the kernel that nbval starts next inherits the environment variables
         stash[LABS].up(attached(item.path))
@@ -189,9 +187,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         labs.down()
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    reasons = {str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())}
-    for reason in sorted(reason for reason in reasons if NOT_TESTED in reason)[:1]:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    reason = config.stash.get(NO_ENGINE, "")
+    if reason:
         terminalreporter.section("NOT TESTED: everything that needs Docker", red=True, bold=True)
         terminalreporter.line(reason)
         terminalreporter.line("next: make test, which finds or installs an engine")

@@ -27,9 +27,8 @@ def attempt(name: str, code: str, lab_of: Labs) -> Outcome:
     found = exercises[name]
     lab = lab_of(found.mode)
     workshop.exercise(name, lab=lab.name)
-    # named as in the notebook: insecure and hardened, of its profile
-    profile = found.mode.rpartition("-")[0]
-    modes = [f"{profile}-{word}" if profile else word for word in ("insecure", "hardened")]
+    # named as in the notebook; of a profile, solutions use the exercise's own lab alone
+    modes = [found.mode] if "-" in found.mode else ["insecure", "hardened"]
     namespace = {mode.rpartition("-")[2]: lab_of(mode) for mode in modes}
     try:
         exec(code, namespace)
