@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
 
@@ -115,12 +116,25 @@ def smallest(
         return None
     demands: list[frozenset[str]] = []
     while not cuts(chosen := _hitting_set(demands)):
-        grown = chosen
-        for name in sorted(names):
-            if not cuts(grown | {name}):
-                grown |= {name}
-        demands.append(names - grown)
+        demands.append(_demand(names, chosen, cuts))
     return tuple(sorted(chosen))
+
+
+def _demand(
+    names: frozenset[str], chosen: frozenset[str], cuts: Callable[[frozenset[str]], bool]
+) -> frozenset[str]:
+    """Return the names that are left when as many as possible are chosen without cutting."""
+    left: set[str] = set()
+    rest = sorted(names - chosen)
+    while rest:
+        # as more names never cut less, the first that cuts is found by halving
+        count = bisect_left(
+            range(len(rest)), True, key=lambda it: cuts(chosen.union(rest[: it + 1]))
+        )
+        chosen = chosen.union(rest[:count])
+        left.update(rest[count : count + 1])
+        rest = rest[count + 1 :]
+    return frozenset(left)
 
 
 def _hitting_set(demands: list[frozenset[str]]) -> frozenset[str]:

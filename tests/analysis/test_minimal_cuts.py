@@ -5,9 +5,12 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labkit import controls
 from labkit.analysis import attack_paths, minimal_cut, with_control
+from labkit.analysis.minimal_cuts import smallest
 from labkit.model import read_model
 
 INSECURE = read_model("insecure")
@@ -37,3 +40,30 @@ def test_what_is_held_from_the_start_cannot_be_cut() -> None:
 
 def test_where_no_path_leads_nothing_is_cut() -> None:
     assert minimal_cut(read_model("hardened"), "network", "admin", "techniques") == ()
+
+
+@given(st.sets(st.frozensets(st.sampled_from("abcdefgh"), min_size=1), max_size=6))
+def test_smallest_set_is_as_small_as_any_that_is_found_by_trying_all(
+    paths: set[frozenset[str]],
+) -> None:
+    names = frozenset("abcdefgh")
+
+    def cuts(chosen: frozenset[str]) -> bool:
+        return all(chosen & path for path in paths)
+
+    chosen = smallest(names, cuts)
+    assert chosen is not None
+    assert cuts(frozenset(chosen))
+    every_size = (set_ for size in range(len(names) + 1) for set_ in combinations(names, size))
+    assert len(chosen) == len(next(it for it in every_size if cuts(frozenset(it))))
+
+
+def test_few_questions_find_the_one_of_many_that_cuts() -> None:
+    asked: list[frozenset[str]] = []
+
+    def cuts(chosen: frozenset[str]) -> bool:
+        asked.append(chosen)
+        return "c77" in chosen
+
+    assert smallest(frozenset(f"c{i:02}" for i in range(100)), cuts) == ("c77",)
+    assert len(asked) < 25
