@@ -9,7 +9,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LABKIT := $(BIN)/labkit
 MODES := --mode insecure --mode hardened
+PROFILES := oidc hook logs cloud
 UNIT := $(BIN)/python -m pytest tests labkit -m "not lab"
+MATRIX := --json docs/matrix.json --picture docs/matrix.png --table docs/matrix.md \
+          --html docs/matrix.html
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 \
          --nbval-sanitize-with=notebooks/sanitize.cfg
 # Jupyter does not start as root without this option; it listens on this machine only.
@@ -115,8 +118,7 @@ screenshots: browser ## Photograph the living diagram in JupyterLab for the docu
 
 .PHONY: matrix
 matrix: $(STAMP) ## Fill the truth matrix in docs/ (needs make lab); continues an interrupted run
-	@$(LABKIT) matrix --json docs/matrix.json --picture docs/matrix.png --table docs/matrix.md \
-	  --html docs/matrix.html
+	@$(LABKIT) matrix $(MATRIX)
 	@$(LABKIT) matrix --combinations 30 --json docs/combinations.json
 	@$(BIN)/python scripts/regenerate-notebooks $$(grep -l "Matrix.read()" notebooks/*.ipynb)
 
@@ -124,6 +126,17 @@ matrix: $(STAMP) ## Fill the truth matrix in docs/ (needs make lab); continues a
 detection: $(STAMP) ## Fill the detection column in docs/, with each control flipped (needs make lab)
 	@for mode in insecure hardened; do \
 	  $(LABKIT) detect --mode $$mode --flips --json > docs/detection-$$mode.json || exit; \
+	done
+
+.PHONY: profiles
+profiles: $(STAMP) ## Bring up the labs of each profile, fill their matrix and detection column in docs/
+	@for profile in $(PROFILES); do \
+	  pair="--mode $$profile-insecure --mode $$profile-hardened"; \
+	  $(LABKIT) up $$pair && $(LABKIT) matrix $$pair $(MATRIX) || exit; \
+	  for mode in $$profile-insecure $$profile-hardened; do \
+	    $(LABKIT) detect --mode $$mode --flips --json > docs/detection-$$mode.json || exit; \
+	  done; \
+	  $(LABKIT) down $$pair || exit; \
 	done
 
 .PHONY: campaign

@@ -203,7 +203,7 @@ def control_page(control: Control, matrix: Matrix, flips: Flips) -> str:
         + ".",
         _flip_effects(control, flips),
         "## Its rows of the truth matrix",
-        _counts_of_flips([cell for cell in matrix if cell.control == control.name]),
+        _counts_of_flips(control, [cell for cell in matrix if cell.control == control.name]),
         "## References",
         _bullets(control.references),
         f"Source: {_source(control)}. [All controls](index.md).",
@@ -234,8 +234,8 @@ def _index(kind: str, items: Sequence[Any], matrix: Matrix) -> str:
                 for cell in matrix
                 if cell.technique == technique.name and cell.variant == (mode, None, None)
             )
-            for mode in MODES
             for technique in items
+            for mode in technique.modes
         }
         head: tuple[str, ...] = ("technique", "what it does", "grants", *MODES)
         rows: list[tuple[str, ...]] = [
@@ -243,13 +243,14 @@ def _index(kind: str, items: Sequence[Any], matrix: Matrix) -> str:
                 f"[{t.name}]({t.name}.md)",
                 _cell(t.title),
                 _cell(", ".join(map(str, t.grants)) or "-"),
-                *(seen[mode, t.name] for mode in MODES),
+                *(seen[mode, t.name] for mode in t.modes),
             )
             for t in items
         ]
         text = (
             "Each technique is one thing that an attacker can do. The two columns on the right "
-            "say what happened in the running labs, from the footholds that it can start at."
+            "say what happened in the running labs, from the footholds that it can start at: in "
+            "`insecure` and `hardened`, or in the two labs of the profile that it is of."
         )
     else:
         head = ("control", "what holds with it", "claimed to stop by itself")
@@ -342,10 +343,11 @@ def _seen_by(cells: Sequence[DetectionCell]) -> str:
 
 
 def _flip_effects(control: Control, flips: Flips) -> str:
+    lacks, has = control.modes
     parts = []
     for direction, words in (
-        ("on", "Put in place in `insecure`, alone, it changed the outcome of"),
-        ("off", "Taken out of `hardened`, alone, it changed the outcome of"),
+        ("on", f"Put in place in `{lacks}`, alone, it changed the outcome of"),
+        ("off", f"Taken out of `{has}`, alone, it changed the outcome of"),
     ):
         found = flips.get((control.name, direction))
         if found is None:
@@ -372,15 +374,15 @@ def _count(cells: Sequence[Cell]) -> str:
     )
 
 
-def _counts_of_flips(cells: Sequence[Cell]) -> str:
+def _counts_of_flips(control: Control, cells: Sequence[Cell]) -> str:
     rows = []
-    for mode, words in (("insecure", "put in place"), ("hardened", "taken out")):
+    for mode, words in zip(control.modes, ("put in place", "taken out"), strict=True):
         flipped = [cell for cell in cells if cell.environment == mode]
         if flipped:
             rows.append((mode, words, Matrix(flipped).summary()))
     if not rows:
         return NOT_IN_THE_MATRIX
-    table = _table(("mode", "this control alone", "all techniques from all footholds"), rows)
+    table = _table(("mode", "this control alone", "all techniques tried there"), rows)
     return _join(table, "[The whole matrix](../matrix.md).")
 
 

@@ -190,6 +190,14 @@ def _cut(model: Model, start: Foothold, goal: str, how: Derivation) -> str:
 
 
 def matrix(
+    technique: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TECHNIQUE]...",
+            help="Names from labkit technique list. Default: all; in a lab of a profile, those "
+            "that it adds.",
+        ),
+    ] = None,
     mode: Modes = None,
     name: Name = "default",
     control: Annotated[
@@ -199,7 +207,8 @@ def matrix(
             "-c",
             metavar="NAME",
             help="Flip only this control (a name from labkit control list); can be repeated. "
-            "none: flip no control. Default: all controls, one by one.",
+            "none: flip no control. Default: all controls, one by one; in a lab of a profile, "
+            "those that it adds.",
         ),
     ] = None,
     file: Annotated[
@@ -247,7 +256,14 @@ def matrix(
     names = None if control is None else [each for each in control if each != "none"]
     sample = (combinations, seed) if combinations else None
     found, stored = fill(
-        mode or BOTH, name, names, file, sample=sample, quiet=quiet, wait=patience(no_wait)
+        mode or BOTH,
+        name,
+        names,
+        file,
+        only=technique or (),
+        sample=sample,
+        quiet=quiet,
+        wait=patience(no_wait),
     )
     if picture:
         from labkit.render import save

@@ -12,6 +12,7 @@ import typer
 
 from labkit.cli._messages import say
 from labkit.cli._options import Json, Mode, Name, NoWait, Quiet, patience
+from labkit.cli._profiles import own
 from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def detect(
     technique: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TECHNIQUE]...", help="Names from labkit technique list. Default: all."
+            metavar="[TECHNIQUE]...",
+            help="Names from labkit technique list. Default: all; in a lab of a profile, those "
+            "that it adds.",
         ),
     ] = None,
     name: Name = "default",
@@ -66,7 +69,7 @@ def detect(
     """
     from labkit import controls, techniques
 
-    chosen = [techniques[it] for it in dict.fromkeys(technique or techniques)]
+    chosen = [techniques[it] for it in dict.fromkeys(technique or ())]
     if predict:
         if flips:
             raise ConfigError("--flips needs a lab", hint=f"labkit detect --mode {mode} --flips")
@@ -83,7 +86,9 @@ def detect(
     def tell(line: str) -> None:
         say(f" • {line}", quiet=quiet)
 
-    found = run(lab, chosen, known, flipped=[*controls] if flips else (), tell=tell)
+    chosen = chosen or own(techniques.values(), lab.environment)
+    flipped = [it.name for it in own(controls.values(), lab.environment)] if flips else ()
+    found = run(lab, chosen, known, flipped=flipped, tell=tell)
     typer.echo(found.to_json() if as_json else found.table())
     for cell in found.differences:
         where = f"{cell.control} {cell.direction}, " if cell.control else ""
@@ -120,6 +125,7 @@ def _read(folder: Path | None, *, quiet: bool) -> Sequence[DetectionRule]:
 
 
 def _predict(mode: str, chosen: Sequence[Technique], *, as_json: bool, quiet: bool) -> None:
+    from labkit import techniques
     from labkit.detection.prediction import foresee
     from labkit.loading import load_model
     from labkit.tables import columns
@@ -133,7 +139,7 @@ def _predict(mode: str, chosen: Sequence[Technique], *, as_json: bool, quiet: bo
         )
     found = [
         foresee(model, technique, foothold)
-        for technique in chosen
+        for technique in chosen or own(techniques.values(), model.environment)
         if not technique.why_not(model.environment)
         for foothold in technique.footholds
     ]

@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from labkit import techniques
+from labkit import controls, techniques
 from labkit.cli._messages import reporter, say
 from labkit.cli._options import BOTH
+from labkit.cli._profiles import own
 from labkit.lab.parallel import in_parallel
 from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
 from labkit.matrix.cells import UNPROBED
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
 
 __all__ = ["fill"]
 
@@ -22,6 +27,7 @@ def fill(
     names: Sequence[str] | None,
     file: Path | None,
     *,
+    only: Sequence[str] = (),
     sample: tuple[int, int] | None = None,
     quiet: bool = False,
     wait: float | None = None,
@@ -35,11 +41,13 @@ def fill(
     name : str
         The name of the labs, which must be up.
     names : sequence of str or None
-        The controls to flip; None means all.
+        The controls to flip; None means all, or in a lab of a profile those that it adds.
     file : pathlib.Path or None
         A file of cells. Cells of the wanted variants that it already holds are not tried again,
         unless they are unprobed. Cells of other variants stay in it, unless their control no
         longer exists. A run with `sample` replaces the combinations of its modes.
+    only : sequence of str
+        The techniques to try; none means all, or in a lab of a profile those that it adds.
     sample : tuple of int, optional
         Try random combinations of controls instead: their number over all modes, and the seed.
     quiet : bool
@@ -56,11 +64,14 @@ def fill(
     ------
     ConfigError
         The file is not a truth matrix.
+    NoSuchName
+        There is no control or technique of a name.
     LabkitError
         A lab is not up, or a component did not become ready.
     """
     from labkit.lab import Lab
 
+    named = [techniques[it] for it in only]
     held = Matrix.read(file) if file and file.exists() else Matrix(())
     lock = threading.Lock()
     labs = [
@@ -70,11 +81,11 @@ def fill(
     plans = {
         lab.mode: combinations(lab.environment, sample[0] // len(labs), sample[1])
         if sample
-        else variants(lab.environment, names)
+        else variants(lab.environment, _flipped(lab) if names is None else names)
         for lab in labs
     }
     for lab in labs:
-        for technique in techniques.values():
+        for technique in named or techniques.values():
             why = technique.why_not(lab.environment)
             if why and technique.modes == BOTH:  # those of a profile need no word
                 say(f"{technique.name} does not apply to {lab.mode}: {why}", quiet=quiet)
@@ -103,5 +114,15 @@ def fill(
             say(f" ✓ {number}/{total} {variant}: {share} ({seconds:.0f} s)", quiet=quiet)
 
     done = {(*cell.variant, *cell.place) for cell in wanted}
-    in_parallel(labs, lambda lab: run_matrix(lab, plans[lab.mode], done=done, tell=keep))
+
+    def run(lab: Lab) -> None:
+        known = named or own(techniques.values(), lab.environment)
+        run_matrix(lab, plans[lab.mode], known=known, done=done, tell=keep)
+
+    in_parallel(labs, run)
     return Matrix(wanted), Matrix([*wanted, *others])
+
+
+def _flipped(lab: Lab) -> list[str]:
+    """Return the controls that are flipped if none is named."""
+    return [it.name for it in own(controls.values(), lab.environment)]

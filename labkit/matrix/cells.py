@@ -14,7 +14,7 @@ from labkit.cluster.syntax.source import decode
 from labkit.errors import ConfigError
 from labkit.resources import matrix_file
 
-__all__ = ["Cell", "Matrix"]
+__all__ = ["Cell", "Matrix", "profile_of"]
 
 SUCCEEDED, REFUSED, UNPROBED, UNKNOWN = "succeeded", "refused", "unprobed", "unknown"
 #: How a result compares with a prediction that the model does not make.
@@ -74,6 +74,26 @@ class Cell:
     def order(self) -> tuple[str, ...]:
         """The sort key: environment, control, direction, technique, foothold."""
         return tuple(part or "" for part in (*self.variant, *self.place))
+
+
+def profile_of(mode: str) -> str:
+    """Return the profile in an environment's name.
+
+    Parameters
+    ----------
+    mode : str
+
+    Returns
+    -------
+    str
+        Empty if it has none.
+
+    Examples
+    --------
+    >>> profile_of("oidc-insecure"), profile_of("insecure")
+    ('oidc', '')
+    """
+    return mode.rpartition("-")[0]
 
 
 def _word(cell: Cell) -> str:
@@ -161,10 +181,16 @@ class Matrix:
 
     @property
     def modes(self) -> list[str]:
-        """The environments; first the one in which most techniques succeed without a flip."""
+        """The environments, profile by profile; first those without one.
+
+        Of each profile's, first the one in which most techniques succeed without a flip.
+        """
         plain = (cell for cell in self.cells if cell.control is None)
         counts = Counter(cell.environment for cell in plain if cell.observed == SUCCEEDED)
-        return sorted({c.environment for c in self.cells}, key=lambda mode: (-counts[mode], mode))
+        return sorted(
+            {cell.environment for cell in self.cells},
+            key=lambda mode: (profile_of(mode), -counts[mode], mode),
+        )
 
     def variants(self) -> list[tuple[str, str | None, str | None]]:
         """Return the variants, mode by mode, each plain mode before its flipped controls.
@@ -210,9 +236,9 @@ class Matrix:
             plain = self.observed((environment, None, None))
             flipped = self.observed((environment, control, direction))
             change = (SUCCEEDED, REFUSED) if direction == "on" else (REFUSED, SUCCEEDED)
-            found[control, direction] = {
+            found.setdefault((control, direction), set()).update(
                 place for place, seen in flipped.items() if (plain.get(place), seen) == change
-            }
+            )
         return found
 
     def to_json(self) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from labkit.matrix.cells import Matrix
+from labkit.matrix.cells import Cell, Matrix, profile_of
 from labkit.render.canvas import canvas
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def markdown(matrix: Matrix) -> str:
     >>> print(markdown(Matrix([cell])).splitlines()[6])
     | etcd-read | inside a pod | succeeded | HTTP 200 |
     """
-    lines = [matrix.summary(), "", "## In the two modes", ""]
-    lines += _modes(matrix)
+    lines = [matrix.summary()]
+    for _, modes in groupby(matrix.modes, profile_of):
+        lines += _plain(matrix, list(modes))
     lines += ["", "## What each control does by itself", ""]
     lines += _controls(matrix)
     for title, odd in (
@@ -63,13 +65,17 @@ def markdown(matrix: Matrix) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _modes(matrix: Matrix) -> list[str]:
-    modes = [v for v in matrix.variants() if v[1] is None]
-    cells = {(cell.variant, cell.place): cell for cell in matrix}
-    places = list(dict.fromkeys(c.place for c in matrix if c.control is None))
-    head = "| technique | from |" + "".join(f" {mode[0]} | why |" for mode in modes)
-    lines = [head, "|---|---|" + "---|---|" * len(modes)]
-    for place in places:
+def _plain(matrix: Matrix, modes: list[str]) -> list[str]:
+    """Return a section on some modes without a flip."""
+    cells = {
+        (cell.environment, cell.place): cell
+        for cell in matrix
+        if cell.control is None and cell.environment in modes
+    }
+    lines = ["", f"## In {' and '.join(modes)}", ""]
+    lines.append("| technique | from |" + "".join(f" {mode} | why |" for mode in modes))
+    lines.append("|---|---|" + "---|---|" * len(modes))
+    for place in sorted({place for _, place in cells}):
         line = f"| {place[0]} | {place[1]} |"
         for mode in modes:
             cell = cells.get((mode, place))
@@ -119,7 +125,8 @@ def cover(matrix: Matrix) -> Figure:
     from matplotlib.patches import Rectangle
 
     names = sorted({cell.technique for cell in matrix})
-    modes = matrix.modes
+    plain = _columns(matrix)
+    modes = list(plain)
     counts = [_controls_of(matrix, direction) for direction in ("on", "off")]
     top = 1.1
     width, height = 3.1 + 1.05 * (len(modes) + 2), 0.2 * len(names) + top
@@ -129,7 +136,7 @@ def cover(matrix: Matrix) -> Figure:
     axes.set_ylim(len(names), 0)
     for y, name in enumerate(names):
         for x, mode in enumerate(modes):
-            own = [c for c in matrix if (c.technique, c.variant) == (name, (mode, None, None))]
+            own = [c for c in plain[mode] if c.technique == name]
             text, colour = _share([cell.observed for cell in own])
             axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white"))
             axes.text(x + 0.5, y + 0.53, text, ha="center", va="center", fontsize=LABEL)
@@ -150,6 +157,22 @@ def cover(matrix: Matrix) -> Figure:
     title = f"{matrix.summary()}\nS succeeded, R refused: from how many footholds"
     figure.text(0.05 / width, 1 - 0.08 / height, title, va="top", fontsize=LABEL, weight="bold")
     return figure
+
+
+def _columns(matrix: Matrix) -> dict[str, list[Cell]]:
+    """Return the cells without a flip by column of the cover.
+
+    What a profile adds is tried in its modes alone. They share the columns of the modes that their
+    names end with.
+    """
+    columns: dict[str, list[Cell]] = {}
+    for mode in matrix.modes:
+        own = [cell for cell in matrix if cell.variant == (mode, None, None)]
+        other = mode.rpartition("-")[2]
+        tried = {cell.technique for cell in columns.get(other, ())}
+        is_new = other not in columns or tried & {cell.technique for cell in own}
+        columns.setdefault(mode if is_new else other, []).extend(own)
+    return columns
 
 
 def _controls_of(matrix: Matrix, direction: str) -> Counter[str]:

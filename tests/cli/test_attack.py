@@ -266,6 +266,19 @@ def test_matrix_is_written_drawn_and_resumed(tmp_path: Path) -> None:
     assert "| technique | from | hardened | why |" in table.read_text()
 
 
+def test_matrix_of_a_profile_tries_what_the_profile_adds(tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    labkit("matrix", "--json", str(file), "--mode", "cloud-insecure")
+    cells = json.loads(file.read_text())
+    names = {"cloud-key-file", "cloud-metadata-role", "cloud-volume"}
+    assert {cell["technique"] for cell in cells} == names
+    flips = {"metadata-tokens", "cloud-role-by-tag", "cloud-key-permissions"}
+    assert {cell["control"] for cell in cells} == {None, *flips}
+    labkit("matrix", "etcd-read", "--json", str(file), "--mode", "cloud-insecure", "-c", "none")
+    more = {(cell["technique"], cell["control"]) for cell in json.loads(file.read_text())}
+    assert more == {(cell["technique"], cell["control"]) for cell in cells} | {("etcd-read", None)}
+
+
 def test_matrix_keeps_the_stored_cells_of_other_variants(tmp_path: Path) -> None:
     file, table = tmp_path / "m.json", tmp_path / "m.md"
     stored = [

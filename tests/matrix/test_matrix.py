@@ -227,6 +227,44 @@ def test_cover_counts_the_controls_that_stop_a_technique() -> None:
     assert min(words.values()) >= 8
 
 
+def of_profiles() -> Matrix:
+    """Return a matrix with one technique of the usual modes, and one of each of two profiles."""
+    return Matrix(
+        Cell(mode, None, None, "inside a pod", name, seen, seen, "", True)
+        for name, lacks, has in (
+            ("usual", "insecure", "hardened"),
+            ("first", "aa-insecure", "aa-hardened"),
+            ("second", "bb-insecure", "bb-hardened"),
+        )
+        for mode, seen in ((lacks, "succeeded"), (has, "refused"))
+    )
+
+
+def test_cover_shows_what_a_profile_adds_in_the_columns_of_the_usual_modes() -> None:
+    words = words_on(cover(of_profiles()))
+    assert {"insecure", "hardened", "usual", "first", "second"} <= set(words)
+    assert not [word for word in words if "-insecure" in word]
+    drawn = [text.get_text() for text in cover(of_profiles()).findobj(Text)]
+    assert (drawn.count("S  1 of 1"), drawn.count("R  0 of 1")) == (3, 3)
+
+
+def test_modes_that_try_the_same_technique_have_a_column_each() -> None:
+    cells = [
+        Cell(mode, None, None, "inside a pod", "usual", "refused", "refused", "", True)
+        for mode in ("hardened", "light-hardened")
+    ]
+    assert {"hardened", "light-hardened"} <= set(words_on(cover(Matrix(cells))))
+
+
+def test_tables_show_each_profile_by_itself_and_the_usual_modes_first() -> None:
+    heads = [line for line in markdown(of_profiles()).splitlines() if line.startswith("## In ")]
+    assert heads == [
+        "## In insecure and hardened",
+        "## In aa-insecure and aa-hardened",
+        "## In bb-insecure and bb-hardened",
+    ]
+
+
 def test_control_that_opens_something_does_not_count_as_stopping_it() -> None:
     plain = cell(None, "refused")
     assert Matrix([plain, cell("opens", "succeeded")]).effects() == {("opens", "on"): set()}
