@@ -1,7 +1,7 @@
 """The shared labs of all tests, doctests and notebooks: one pair for the whole session.
 
-A test or notebook of a profile gets the profile's labs. They go with the file that needs them:
-a lab takes a tenth of a processor only by being there.
+A test or notebook of a profile gets the profile's labs. They come last, profile by profile, and
+no other lab is there meanwhile: a lab takes a tenth of a processor only by being there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,10 @@ class Labs:
         self._labs: dict[str, Any] = {}
         self._errors: dict[tuple[str, ...], BaseException] = {}
         self.is_allowed = False
+        self.has_failures: Callable[[], bool] = lambda: False
 
     def up(self, modes: Sequence[str] = MODES) -> dict[str, Any]:
-        """Return the labs of some modes, and remove those of other profiles.
+        """Return the labs of some modes, and remove those without or of another profile.
 
         After a failed start, raise its error again at once.
         """
@@ -52,7 +53,10 @@ class Labs:
             raise RuntimeError(
                 "only a test with the marker lab, or with a lab's fixture, has a lab"
             )
-        self.down(self._of_profiles(without={_profile(mode) for mode in modes}))
+        from labkit.resources import split_mode
+
+        profiles = {split_mode(mode)[0] for mode in modes}
+        self.down([mode for mode in self._labs if split_mode(mode)[0] not in profiles])
         missing = tuple(mode for mode in modes if mode not in self._labs)
         if missing in self._errors:
             raise self._errors[missing]
@@ -76,37 +80,32 @@ class Labs:
             raise
         self._labs |= {lab.mode: lab for lab, _ in started}
 
-    def _of_profiles(self, without: Collection[str] = ()) -> list[str]:
-        return [mode for mode in self._labs if _profile(mode) not in ("", *without)]
-
-    def down_profiles(self) -> None:
-        """Remove the labs of profiles."""
-        self.down(self._of_profiles())
-
     def down(self, modes: Sequence[str] | None = None) -> None:
         """Remove labs: those of some modes, or all."""
         from labkit.lab import Lab
 
         gone = list(self._labs) if modes is None else list(modes)
+        if self.has_failures():
+            self._save_logs(gone)
         in_parallel([self._labs[mode] for mode in gone], Lab.down)
         # not before: who interrupts this has the end of the session go on with it
         for mode in gone:
             del self._labs[mode]
 
-    def save_logs(self, folder: Path) -> None:
-        """Write the last lines of each machine's journal to files in a folder."""
+    def _save_logs(self, modes: Sequence[str]) -> None:
+        """Write the last lines of each machine's journal to files, if CI wants them."""
+        if not (wanted := os.environ.get("LABKIT_TEST_LOGS")):
+            return
+        folder = Path(wanted)
         folder.mkdir(parents=True, exist_ok=True)
-        for mode, lab in self._labs.items():
+        for mode in modes:
+            lab = self._labs[mode]
             for node in lab.environment.nodes:
                 try:
                     text = lab.logs(node.name, lines=500)
                 except LabkitError as error:
                     text = str(error)
                 (folder / f"{mode}-{node.name}.log").write_text(text)
-
-
-def _profile(mode: str) -> str:
-    return mode.rpartition("-")[0]
 
 
 def _remove_orphans() -> None:
@@ -141,6 +140,10 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[LABS].has_failures = lambda: session.testsfailed > 0
+
+
 def pytest_collectstart(collector: Any) -> None:
     # JupyterLab stores a picture of each Mermaid diagram, which a run by nbval does not have.
     if hasattr(collector, "skip_compare"):
@@ -154,8 +157,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("lab")
         elif LAB_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("lab")
-    # first the quick tests, which need no Docker; last the notebooks, in their order
-    items.sort(key=lambda item: (_is_cell(item), item.get_closest_marker("lab") is not None))
+    # first the quick tests, which need no Docker; last those of profiles, one profile after the
+    # other; the notebooks follow the other tests that use the same labs
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("lab") is not None,
+            _profile_of(item),
+            _is_cell(item),
+        )
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -178,13 +188,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    labs = session.config.stash[LABS]
-    folder = os.environ.get("LABKIT_TEST_LOGS")
-    try:
-        if session.testsfailed and folder:
-            labs.save_logs(Path(folder))
-    finally:
-        labs.down()
+    session.config.stash[LABS].down()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -193,6 +197,16 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("NOT TESTED: everything that needs Docker", red=True, bold=True)
         terminalreporter.line(reason)
         terminalreporter.line("next: make test, which finds or installs an engine")
+
+
+def _profile_of(item: pytest.Item) -> str:
+    """Return the profile whose labs a test uses; empty for the usual pair."""
+    from labkit.resources import split_mode
+
+    if _is_cell(item):
+        return split_mode(attached(item.path)[0])[0]
+    marker = item.get_closest_marker("profile")
+    return str(marker.args[0]) if marker else ""
 
 
 def _is_cell(item: pytest.Item) -> bool:
@@ -215,12 +229,14 @@ def labs(pytestconfig: pytest.Config) -> dict[str, Any]:
     return pytestconfig.stash[LABS].up()
 
 
-@pytest.fixture(scope="module")
-def lab_of(pytestconfig: pytest.Config) -> Iterator[Callable[[str], Any]]:
-    """Return a function: the lab of any mode. A test that changes a lab must reset it."""
+@pytest.fixture(scope="session")
+def lab_of(pytestconfig: pytest.Config) -> Callable[[str], Any]:
+    """Return a function: the lab of any mode. A test that changes a lab must reset it.
+
+    A test of a profile has the marker ``profile``: no lab of another profile is there then.
+    """
     labs = pytestconfig.stash[LABS]
-    yield lambda mode: labs.up([mode])[mode]
-    labs.down_profiles()
+    return lambda mode: labs.up([mode])[mode]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from labkit.errors import ConfigError
 
-__all__ = ["environments_dir", "matrix_file", "notebooks_dir", "server_room_dir", "state_dir"]
+__all__ = [
+    "environments_dir",
+    "matrix_file",
+    "notebooks_dir",
+    "server_room_dir",
+    "split_mode",
+    "state_dir",
+]
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -44,6 +51,29 @@ def environments_dir() -> Path:
             )
         return folder
     return _find("environments")
+
+
+def split_mode(mode: str) -> tuple[str, str]:
+    """Return the profile in an environment's name, and the mode in it.
+
+    Parameters
+    ----------
+    mode : str
+        The name of an environment.
+
+    Returns
+    -------
+    profile : str
+        Empty for an environment without a profile.
+    word : str
+
+    Examples
+    --------
+    >>> split_mode("oidc-insecure"), split_mode("insecure")
+    (('oidc', 'insecure'), ('', 'insecure'))
+    """
+    profile, _, word = mode.rpartition("-")
+    return profile, word
 
 
 def notebooks_dir() -> Path:

@@ -12,9 +12,9 @@ from typing import Any
 from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
 from labkit.cluster.syntax.source import decode
 from labkit.errors import ConfigError
-from labkit.resources import matrix_file
+from labkit.resources import matrix_file, split_mode
 
-__all__ = ["Cell", "Matrix", "profile_of"]
+__all__ = ["Cell", "Matrix"]
 
 SUCCEEDED, REFUSED, UNPROBED, UNKNOWN = "succeeded", "refused", "unprobed", "unknown"
 #: How a result compares with a prediction that the model does not make.
@@ -74,26 +74,6 @@ class Cell:
     def order(self) -> tuple[str, ...]:
         """The sort key: environment, control, direction, technique, foothold."""
         return tuple(part or "" for part in (*self.variant, *self.place))
-
-
-def profile_of(mode: str) -> str:
-    """Return the profile in an environment's name.
-
-    Parameters
-    ----------
-    mode : str
-
-    Returns
-    -------
-    str
-        Empty if it has none.
-
-    Examples
-    --------
-    >>> profile_of("oidc-insecure"), profile_of("insecure")
-    ('oidc', '')
-    """
-    return mode.rpartition("-")[0]
 
 
 def _word(cell: Cell) -> str:
@@ -189,7 +169,7 @@ class Matrix:
         counts = Counter(cell.environment for cell in plain if cell.observed == SUCCEEDED)
         return sorted(
             {cell.environment for cell in self.cells},
-            key=lambda mode: (profile_of(mode), -counts[mode], mode),
+            key=lambda mode: (split_mode(mode)[0], -counts[mode], mode),
         )
 
     def variants(self) -> list[tuple[str, str | None, str | None]]:

@@ -6,8 +6,9 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from labkit.matrix.cells import Cell, Matrix, profile_of
+from labkit.matrix.cells import Cell, Matrix
 from labkit.render.canvas import canvas
+from labkit.resources import split_mode
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +46,7 @@ def markdown(matrix: Matrix) -> str:
     | etcd-read | inside a pod | succeeded | HTTP 200 |
     """
     lines = [matrix.summary()]
-    for _, modes in groupby(matrix.modes, profile_of):
+    for _, modes in groupby(matrix.modes, lambda mode: split_mode(mode)[0]):
         lines += _plain(matrix, list(modes))
     lines += ["", "## What each control does by itself", ""]
     lines += _controls(matrix)
@@ -168,7 +169,7 @@ def _columns(matrix: Matrix) -> dict[str, list[Cell]]:
     columns: dict[str, list[Cell]] = {}
     for mode in matrix.modes:
         own = [cell for cell in matrix if cell.variant == (mode, None, None)]
-        other = mode.rpartition("-")[2]
+        _, other = split_mode(mode)
         tried = {cell.technique for cell in columns.get(other, ())}
         is_new = other not in columns or tried & {cell.technique for cell in own}
         columns.setdefault(mode if is_new else other, []).extend(own)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from labkit.resources import split_mode
+
 if TYPE_CHECKING:
     from labkit.workshop.edited import EditedLab
 
@@ -187,7 +189,7 @@ class Exercise:
         """The task, with its title and how to check it."""
         check = f"%check {self.name}{' answer' if self.has_answer else ''}"
         # a notebook names a profile's labs by the last word
-        variable = self.mode.rpartition("-")[2]
+        _, variable = split_mode(self.mode)
         parts = [
             f"### {self.name} ({self.kind}, in `{self.mode}`): {self.title}",
             self.task.strip(),

@@ -16,7 +16,7 @@ from labkit.techniques._lib.machines.cloud import ask_metadata, session_token
 from labkit.techniques._lib.technique import POD, ROOT_ON_WORKER
 from labkit.verification import verify
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.profile("cloud")]
 MODES = ("cloud-insecure", "cloud-hardened")
 CONTROLS = ("metadata-tokens", "cloud-role-by-tag", "cloud-key-permissions")
 STATE = "/var/lib/cloud/state.json"

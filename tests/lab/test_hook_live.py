@@ -12,7 +12,7 @@ from labkit import controls
 from labkit.model import read_model
 from labkit.verification import verify
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.profile("hook")]
 MODES = ("hook-insecure", "hook-hardened")
 CONTROLS = ("webhook-tls", "webhook-fail-closed", "front-proxy-names")
 

@@ -11,7 +11,7 @@ from labkit import controls
 from labkit.model import read_model
 from labkit.verification import verify
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.profile("logs")]
 MODES = ("logs-insecure", "logs-hardened")
 #: Either of these alone keeps an attacker from reading secrets in the logs.
 BOTH = ("audit-without-bodies", "journal-gateway-closed")

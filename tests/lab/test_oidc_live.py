@@ -15,7 +15,7 @@ from labkit.model import read_model
 from labkit.techniques._lib.machines.waiting import wait_for
 from labkit.verification import verify
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.profile("oidc")]
 MODES = ("oidc-insecure", "oidc-hardened")
 TECHNIQUE, CONTROL = techniques["oidc-group-collision"], controls["oidc-prefix"]
 CONFIG, PERMISSION = "/etc/canaille/canaille.toml", ', "manage_own_groups"'

@@ -14,6 +14,7 @@ from labkit.controls import with_controls
 from labkit.errors import NoSuchName
 from labkit.model import read_model
 from labkit.model.footholds import POD
+from labkit.resources import split_mode
 from labkit.workshop import Hint, Outcome, exercises
 from labkit.workshop.checks import Mistake, compare, smallest_set, tally
 from labkit.workshop.definition import KINDS, Exercise
@@ -103,7 +104,7 @@ def test_task_says_how_to_edit_only_where_files_are_edited(exercise: Exercise) -
     "exercise", [it for it in ALL if it.kind == "harden"], ids=lambda it: it.name
 )
 def test_task_calls_the_lab_as_the_notebook_does(exercise: Exercise) -> None:
-    [name] = {"insecure", "hardened"} & {exercise.mode.rpartition("-")[2]}
+    [name] = {"insecure", "hardened"} & {split_mode(exercise.mode)[1]}
     assert f"`{name}.exec(" in exercise.text
     assert "-insecure.exec" not in exercise.text
 

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from labkit import workshop
+from labkit.resources import split_mode
 from labkit.workshop import Outcome, exercises
 
 pytestmark = pytest.mark.lab
-#: In the order of the notebooks, so that a profile's exercises share its labs.
-IN_LAB = sorted(
-    (it.name for it in exercises.values() if it.kind != "predict"),
-    key=lambda name: exercises[name].notebook,
-)
+IN_LAB = [
+    pytest.param(it.name, marks=[pytest.mark.profile(profile)] if profile else [])
+    for it in exercises.values()
+    if it.kind != "predict"
+    for profile, _ in [split_mode(it.mode)]
+]
 Labs = Callable[[str], Any]
 
 
@@ -28,8 +30,9 @@ def attempt(name: str, code: str, lab_of: Labs) -> Outcome:
     lab = lab_of(found.mode)
     workshop.exercise(name, lab=lab.name)
     # named as in the notebook; of a profile, solutions use the exercise's own lab alone
-    modes = [found.mode] if "-" in found.mode else ["insecure", "hardened"]
-    namespace = {mode.rpartition("-")[2]: lab_of(mode) for mode in modes}
+    profile, _ = split_mode(found.mode)
+    modes = [found.mode] if profile else ["insecure", "hardened"]
+    namespace = {split_mode(mode)[1]: lab_of(mode) for mode in modes}
     try:
         exec(code, namespace)
         return workshop.check(name, namespace.get("answer"), lab=lab.name)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from labkit.cluster import read_environment
 from labkit.controls import with_controls
 from labkit.model import read_model
+from labkit.resources import split_mode
 from labkit.workshop.checks import compare, predictions, sets_of_names
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
@@ -46,7 +47,7 @@ def flips(
     -------
     Exercise
     """
-    on = mode.rpartition("-")[2] == "insecure"
+    on = split_mode(mode)[1] == "insecure"
 
     def check(lab: EditedLab, answer: object) -> Outcome:
         env = read_environment(mode)
