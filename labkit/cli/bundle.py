@@ -10,7 +10,7 @@ import typer
 
 from labkit.cli._messages import reporter, say
 from labkit.cli._options import Quiet
-from labkit.cli.image import known
+from labkit.cli.image import OF_PROFILES, known
 from labkit.errors import ConfigError
 
 __all__ = ["bundle"]
@@ -30,9 +30,7 @@ def bundle(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A further image to add, beside the node image: provider, for labs with an OpenID "
-            "provider, reviewer, for labs with webhooks, or cloud, for labs with a stand-in for a "
-            "cloud; may be repeated.",
+            help=f"A further image to add, beside the node image: {OF_PROFILES}. May be repeated.",
         ),
     ] = None,
     docs: Annotated[

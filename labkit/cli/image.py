@@ -15,6 +15,13 @@ __all__ = ["app", "build", "known", "load", "pull", "push", "save"]
 app = typer.Typer(no_args_is_help=True, help="Build the image of a lab's machines, or transfer it.")
 
 
+#: The images of profiles, for help texts.
+OF_PROFILES = (
+    "provider, for labs with an OpenID provider; reviewer, for those with webhooks; monitor, for "
+    "those with collected logs and metrics; cloud, for those with a stand-in for a cloud"
+)
+
+
 def known(name: str) -> str:
     """Return the name of an image for a lab's machines; raise for another one.
 
@@ -53,8 +60,7 @@ Image = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="node, for every lab; provider, for those with an OpenID provider; reviewer, "
-        "for those with webhooks; or cloud, for those with a stand-in for a cloud.",
+        help=f"node, for every lab; {OF_PROFILES}.",
         callback=known,
     ),
 ]

@@ -442,3 +442,12 @@ def test_doctor_without_problems_exits_with_0(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("labkit.lab.doctor", lambda: [Check("Memory", True, "8 GiB")])
     result = run("doctor")
     assert (result.exit_code, result.stdout) == (0, "ok   Memory: 8 GiB\n")
+
+
+@pytest.mark.parametrize("command", [("bundle",), ("image", "save")])
+def test_help_names_every_image(command: tuple[str, ...]) -> None:
+    from labkit.lab._recipe import IMAGES
+
+    shown = run(*command, "--help").output
+    names = {it.name for it in IMAGES.values() if it.starts_machines}
+    assert {name for name in names if name in shown} == names
