@@ -231,12 +231,19 @@ def labs(pytestconfig: pytest.Config) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def lab_of(pytestconfig: pytest.Config) -> Callable[[str], Any]:
-    """Return a function: the lab of any mode. A test that changes a lab must reset it.
+    """Return a function: the lab of a mode. A test that changes a lab must reset it.
 
     A test of a profile has the marker ``profile``: no lab of another profile is there then.
     """
-    labs = pytestconfig.stash[LABS]
-    return lambda mode: labs.up([mode])[mode]
+    from labkit.resources import split_mode
+
+    def lab(mode: str) -> Any:
+        profile, _ = split_mode(mode)
+        # the other one is needed as well, and two labs that start at once wait for each other less
+        pair = [f"{profile}-{each}" for each in MODES] if profile else MODES
+        return pytestconfig.stash[LABS].up(pair)[mode]
+
+    return lab
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -19,6 +21,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "Chromium is not installed; next: scripts/chromium, which installs it or says how"
 #: Seconds that a busy machine may take for one step of a test.
 PATIENCE_S = 90
+REASONS = Path(__file__).with_name("techniques") / "reasons"
 #: Seconds in which a lab settles after a change: pods that start again, programs that end.
 SETTLES_S = 30.0
 OPTIONS = [
@@ -89,3 +92,14 @@ def settled() -> Callable[..., list[str]]:
         return sorted(found)
 
     return differences
+
+
+@pytest.fixture(scope="session")
+def reason_in() -> Callable[..., str]:
+    """Return a function: the reason, written down by hand, why a technique ends as it does."""
+
+    def read(name: str, mode: str, foothold: str) -> str:
+        written = yaml.safe_load((REASONS / f"{name}.yaml").read_text())[mode]
+        return str(written[foothold] if isinstance(written, dict) else written)
+
+    return read

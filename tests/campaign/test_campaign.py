@@ -162,7 +162,9 @@ def technique(predict: Any, answer: Any) -> Technique:
         said = answer(lab)
         if isinstance(said, Exception):
             raise said
-        return Verdict("probe", lab.mode, foothold, said, "HTTP 200" if said else "HTTP 401")
+        return Verdict(
+            "probe", lab.mode, foothold, said, "HTTP 200" if said else "HTTP 401", (), "HTTP 200"
+        )
 
     real = techniques["apiserver-anonymous"]
     return replace(

@@ -82,7 +82,7 @@ def seen(lab: FakeLab, technique: Technique, act: Callable[[FakeLab], None]) -> 
 
     def execute(lab: Any, foothold: Any) -> Verdict:
         act(lab)
-        return Verdict(technique.name, lab.mode, foothold, False, "HTTP 403", ())
+        return Verdict(technique.name, lab.mode, foothold, False, "HTTP 403", (), "HTTP 200")
 
     fake: Any = lab
     acting = replace(technique, execute=execute)
@@ -230,7 +230,7 @@ def test_rules_are_run_over_the_attack_and_over_everything_else() -> None:
         attacks(lab)
         # the certificate of kube-proxy in the positive control
         lab.log.append(event("0e0e", "system:kube-proxy"))
-        return Verdict(SCHEDULER.name, lab.mode, foothold, False, "HTTP 403", ())
+        return Verdict(SCHEDULER.name, lab.mode, foothold, False, "HTTP 403", (), "HTTP 200")
 
     fake: Any = FakeLab()
     fake.kubectl = lambda *_: None

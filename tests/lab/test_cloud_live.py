@@ -28,30 +28,6 @@ def cloudy(request: pytest.FixtureRequest, lab_of: Callable[[str], Any]) -> Any:
     return lab_of(request.param)
 
 
-def test_techniques_end_as_predicted_and_each_control_turns_its_own(
-    cloudy: Any,
-    agrees: Callable[[Any, str, str], None],
-    reason_in: Callable[[str, str], str],
-    settled: Callable[..., list[str]],
-) -> None:
-    [other] = set(MODES) - {cloudy.mode}
-    plain, on = cloudy.environment, cloudy.mode == MODES[0]
-    named = [name for control in CONTROLS for name in controls[control].stops]
-    for name in named:
-        agrees(cloudy, name, reason_in(name, cloudy.mode))
-    try:
-        for control in CONTROLS:
-            # each alone: the edits of the one before are not among these
-            cloudy.apply(controls[control].flip(plain, on=on))
-            for name in named:
-                like = other if name in controls[control].stops else cloudy.mode
-                agrees(cloudy, name, reason_in(name, like))
-    finally:
-        cloudy.apply(())
-    cloudy.wait()
-    assert settled(cloudy) == []
-
-
 def test_channels_to_the_cloud_are_as_claimed(cloudy: Any) -> None:
     ids = [it.id for it in read_model(cloudy.environment).channels if "cloud-stand-in" in it.id]
     assert len(ids) == 2

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from labkit import controls
 from labkit.model import read_model
 from labkit.verification import verify
 
@@ -21,28 +20,6 @@ CONTROLS = ("webhook-tls", "webhook-fail-closed", "front-proxy-names")
 def asking(request: pytest.FixtureRequest, lab_of: Callable[[str], Any]) -> Any:
     """Return a lab with a reviewer."""
     return lab_of(request.param)
-
-
-def test_techniques_end_as_predicted_and_each_control_turns_its_own(
-    asking: Any,
-    agrees: Callable[[Any, str, str], None],
-    reason_in: Callable[[str, str], str],
-    settled: Callable[..., list[str]],
-) -> None:
-    [other] = set(MODES) - {asking.mode}
-    plain, on = asking.environment, asking.mode == MODES[0]
-    for name in (name for control in CONTROLS for name in controls[control].stops):
-        agrees(asking, name, reason_in(name, asking.mode))
-    try:
-        for control in CONTROLS:
-            # each alone: the edits of the one before are not among these
-            asking.apply(controls[control].flip(plain, on=on))
-            for name in controls[control].stops:
-                agrees(asking, name, reason_in(name, other))
-    finally:
-        asking.apply(())
-    asking.wait()
-    assert settled(asking) == []
 
 
 def test_channels_to_the_reviewer_are_as_claimed(asking: Any) -> None:

@@ -36,26 +36,6 @@ def groups(lab: Any) -> list[str]:
     return sorted(line.strip("(),'") for line in said.splitlines())
 
 
-def test_technique_ends_as_predicted_and_the_control_turns_it(
-    provided: Any,
-    agrees: Callable[[Any, str, str], None],
-    reason_in: Callable[[str, str], str],
-    settled: Callable[..., list[str]],
-) -> None:
-    [other] = set(MODES) - {provided.mode}
-    agrees(provided, TECHNIQUE.name, reason_in(TECHNIQUE.name, provided.mode))
-    assert groups(provided) == ["developers"]
-    on = not CONTROL.holds(read_model(provided.environment))
-    try:
-        provided.apply(CONTROL.flip(provided.environment, on=on))
-        agrees(provided, TECHNIQUE.name, reason_in(TECHNIQUE.name, other))
-        assert groups(provided) == ["developers"]
-    finally:
-        provided.apply(())
-    provided.wait()
-    assert settled(provided) == []
-
-
 @pytest.mark.parametrize("provided", MODES[:1], indirect=True)
 def test_account_that_may_make_no_groups_is_refused(
     provided: Any, agrees: Callable[[Any, str, str], None]

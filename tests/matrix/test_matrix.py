@@ -55,7 +55,9 @@ def technique(answer: Any, predicted: bool | None = False) -> Technique:
         said = answer(lab, foothold)
         if isinstance(said, Exception):
             raise said
-        return Verdict("probe", lab.mode, foothold, said, "HTTP 200" if said else "HTTP 401")
+        return Verdict(
+            "probe", lab.mode, foothold, said, "HTTP 200" if said else "HTTP 401", (), "HTTP 200"
+        )
 
     return Technique(
         name="probe",

@@ -101,7 +101,7 @@ def test_technique_that_does_not_apply_says_why_and_is_not_tried(monkeypatch):
 
 def test_matrix_of_a_light_lab_has_no_cells_of_what_does_not_apply(monkeypatch):
     def run(self: Any, lab: Any, foothold: Any) -> Verdict:
-        return Verdict(self.name, lab.mode, foothold, False, "because")
+        return Verdict(self.name, lab.mode, foothold, False, "because", (), "HTTP 200")
 
     monkeypatch.setattr("labkit.techniques.Technique.run", run)
     lab: Any = LightLab()

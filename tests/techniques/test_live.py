@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from labkit import techniques
 from labkit.agents.fingerprint import SERVER
 from labkit.errors import LabError, LabkitError, ProbeError
+from labkit.lab.parallel import in_parallel
 from labkit.model import Foothold, read_model
 from labkit.techniques._lib.machines.reach import address_in_lab
 from labkit.techniques._lib.stores.secret import true_secret
@@ -24,16 +25,10 @@ pytestmark = pytest.mark.lab
 WANTED = (("shop", "db-credentials", "password"), ("payments", "card-processor", "api-key"))
 #: The programs that techniques start: the capture, key making, and Python that poisons or serves.
 STARTED = {"openssl", "python3", "tcpdump"}
-REASONS = Path(__file__).with_name("reasons")
 # tests/matrix/test_flips_live.py tries the other footholds
 MODES = ("insecure", "hardened")
+Reason = Callable[..., str]
 USUAL = [(it.name, it.footholds[0]) for it in techniques.values() if it.modes == MODES]
-
-
-def expected(name: str, mode: str, foothold: Foothold) -> str:
-    """Return the reason that was written down by hand."""
-    written = yaml.safe_load((REASONS / f"{name}.yaml").read_text())[mode]
-    return str(written[str(foothold)] if isinstance(written, dict) else written)
 
 
 def programs(lab: Any, node: str) -> list[str]:
@@ -84,21 +79,24 @@ def test_running_capture_is_part_of_the_state(
     assert programs(lab_insecure, node) == before
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("name", "foothold"), USUAL)
 def test_technique_matches_the_prediction_and_leaves_nothing(
-    name: str, foothold: Foothold, mode: str, labs: dict[str, Any], settled: Any
+    name: str, foothold: Foothold, labs: dict[str, Any], settled: Any, reason_in: Reason
 ) -> None:
-    lab = labs[mode]
-    _exchange_packets(lab)
-    before, known = beside_the_fingerprint(lab), lab.drift()
-    hold(lab, name, foothold)
-    _exchange_packets(lab)
-    assert beside_the_fingerprint(lab) == before
-    assert settled(lab, known) == []
+    """Try it in both labs at once: half of the time is waiting."""
+
+    def hold(lab: Any) -> None:
+        _exchange_packets(lab)
+        before, known = beside_the_fingerprint(lab), lab.drift()
+        carry_out(lab, name, foothold, reason_in(name, lab.mode, str(foothold)))
+        _exchange_packets(lab)
+        assert beside_the_fingerprint(lab) == before, lab.mode
+        assert settled(lab, known) == [], lab.mode
+
+    in_parallel([*labs.values()], hold)
 
 
-def hold(lab: Any, name: str, foothold: Foothold) -> None:
+def carry_out(lab: Any, name: str, foothold: Foothold, reason: str) -> None:
     """Carry a technique out, and compare it with the model and the expected reason."""
     secrets = [true_secret(lab, *wanted) for wanted in WANTED]
     technique = techniques[name]
@@ -111,7 +109,7 @@ def hold(lab: Any, name: str, foothold: Foothold) -> None:
             if attempt == 2:
                 raise
     assert verdict.succeeded == predicted.succeeds, (predicted, verdict)
-    assert verdict.reason == expected(name, lab.mode, foothold)
+    assert verdict.reason == reason, lab.mode
     assert bool(verdict.control) == (not verdict.succeeded)
     assert (verdict.technique, verdict.mode, verdict.foothold) == (name, lab.mode, foothold)
     said = f"{verdict} {verdict._repr_html_()} {verdict.details}".encode()
@@ -126,7 +124,7 @@ def _exchange_packets(lab: Any) -> None:
             "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'', (%r, 9))"
         )
         lab.exec(node, ["python3", "-c", code % other])
-        lab.exec(node, ["sleep", "0.3"])
+    time.sleep(0.3)
 
 
 def test_gateway_of_the_lab_is_out_of_reach(lab_insecure: Any) -> None:

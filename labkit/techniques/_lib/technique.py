@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from labkit.errors import ConfigError
+from labkit.errors import ConfigError, ProbeError
 from labkit.lab.parallel import checkpoint
 from labkit.lab.traces import KINDS, undertaking
 from labkit.model import PROPERTIES, Channel, Claim, Model, read_model
@@ -334,7 +334,8 @@ class Technique:
         Raises
         ------
         ProbeError
-            The result shows neither a success nor a refusal.
+            The result shows neither a success nor a refusal. A refusal without a positive control
+            is none.
         ProbeTimeout
             No answer came in time; it is a :class:`ProbeError`.
         ConfigError
@@ -353,7 +354,13 @@ class Technique:
         title = f"attack {self.name}"
         with lab.exclusive(title), undertaking(title, self.leaves):
             lab.recover()
-            return self.execute(lab, foothold)
+            verdict = self.execute(lab, foothold)
+        if not (verdict.succeeded or verdict.control):
+            raise ProbeError(
+                f"{self.name} was refused ({verdict.reason}), and nothing shows that the same "
+                "request succeeds where it is allowed"
+            )
+        return verdict
 
     def why_not(self, env: Environment) -> str:
         """Say why the technique does not apply to an environment.
