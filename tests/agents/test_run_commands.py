@@ -11,6 +11,7 @@ import pwd
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,21 @@ def left(answer: dict[str, Any]) -> tuple[int, bytes, bytes]:
     return answer["code"], base64.b64decode(answer["out"]), base64.b64decode(answer["err"])
 
 
-def serve(*lines: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """Start a server, send it requests, and return its answers by number."""
+def serve(
+    *lines: dict[str, Any], then: Callable[[], object] = lambda: None
+) -> dict[int, dict[str, Any]]:
+    """Start a server, send it requests, and return its answers by number.
+
+    After the first answer, call a function.
+    """
     with subprocess.Popen(SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout
         process.stdin.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
         process.stdin.flush()
-        answers = [json.loads(process.stdout.readline()) for _ in lines]
+        answers = [json.loads(process.stdout.readline())]
+        then()
+        answers += [json.loads(process.stdout.readline()) for _ in lines[1:]]
         process.stdin.close()
         assert process.wait(60) == 0
     return {answer["id"]: answer for answer in answers}
@@ -90,7 +98,8 @@ def test_commands_run_in_parallel(tmp_path: Path) -> None:
 
 def test_slow_command_does_not_hold_up_a_quick_one(tmp_path: Path) -> None:
     slow = asked("sh", "-c", MEETS, str(tmp_path), "slow", "2", number=1)
-    answers = serve(slow, asked("touch", str(tmp_path / "quick"), number=2))
+    # it can end only after the first answer, which so is the quick one's
+    answers = serve(slow, asked("true", number=2), then=(tmp_path / "answered").touch)
     assert list(answers) == [2, 1]
     assert answers[1]["code"] == 0
 
