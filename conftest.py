@@ -1,7 +1,7 @@
 """The shared labs of all tests, doctests and notebooks: one pair for the whole session.
 
 A test or notebook of a profile gets the profile's labs. They come last, profile by profile, and
-no other lab is there meanwhile: a lab takes a tenth of a processor only by being there.
+no other lab is there then: a lab takes a tenth of a processor only by being there.
 """
 
 from __future__ import annotations

@@ -334,8 +334,8 @@ class Technique:
         Raises
         ------
         ProbeError
-            The result shows neither a success nor a refusal. A refusal without a positive control
-            is none.
+            The result shows neither a success nor a refusal, or no positive control stands beside
+            the refusal.
         ProbeTimeout
             No answer came in time; it is a :class:`ProbeError`.
         ConfigError
