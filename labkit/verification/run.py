@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 
 from labkit import agents
@@ -23,6 +25,9 @@ __all__ = ["verify"]
 
 #: Seconds for all jobs of an idle machine, with the time that an interception waits.
 DEADLINE = 240.0
+#: Seconds for which a kubelet remembers what the apiserver refused (cacheUnauthorizedTTL), also an
+#: apiserver that had just started and not read its roles yet; and seconds until it is asked again.
+REMEMBERS_S, PAUSE_S = 30.0, 3.0
 #: The comment of the firewall's rules of ``labkit.agents.intercept``.
 RULES = "labkit-verify"
 
@@ -94,6 +99,7 @@ def _verify(
     lab.wait()
     with reporter.step(f"{lab.mode}: probe {len(wanted)} channels"):
         seen = _carry_out(lab, "probe", plan.looks)
+    _ask_again(lab, plan.looks, wanted, seen, reporter)
     with leaving(lab, *(Trace("rules", RULES, node) for node in plan.intercepts)):
         with reporter.step(f"{lab.mode}: redirect the clients to an unknown server"):
             met = _carry_out(lab, "intercept", plan.intercepts)
@@ -111,6 +117,35 @@ def _verify(
         with reporter.step(f"{lab.mode}: look for requests in the audit log"):
             rows += audit_rows(lab, model)
     return Report([*rows, *content_rows(lab)])
+
+
+def _ask_again(
+    lab: Lab,
+    jobs: Mapping[str, Mapping[str, Job]],
+    wanted: Iterable[Channel],
+    seen: dict[str, dict[str, dict[str, Any]]],
+    reporter: Reporter,
+) -> None:
+    """Ask kubelets again that refused a legitimate client, as long as they may remember that."""
+    names = {f"own {channel.id}" for channel in wanted if channel.server_name == "kubelet"}
+
+    def refused() -> dict[str, dict[str, Job]]:
+        found: dict[str, dict[str, Job]] = {}
+        for node, of_node in jobs.items():
+            for name in names & of_node.keys():
+                if seen[node].get(name, {}).get("status") == HTTPStatus.FORBIDDEN:
+                    found.setdefault(node, {})[name] = of_node[name]
+        return found
+
+    if not (again := refused()):
+        return
+    deadline = time.monotonic() + REMEMBERS_S * lab.stretch()
+    with reporter.step(f"{lab.mode}: wait for kubelets that remember a refusal"):
+        while again and time.monotonic() < deadline:
+            time.sleep(PAUSE_S)
+            for node, results in _carry_out(lab, "probe", again).items():
+                seen[node].update(results)
+            again = refused()
 
 
 def _carry_out(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from labkit import controls, techniques
+from labkit import techniques
 from labkit.cluster.edits import Whole
 from labkit.lab.provider import log_in
 from labkit.model import read_model
@@ -17,7 +17,7 @@ from labkit.verification import verify
 
 pytestmark = [pytest.mark.lab, pytest.mark.profile("oidc")]
 MODES = ("oidc-insecure", "oidc-hardened")
-TECHNIQUE, CONTROL = techniques["oidc-group-collision"], controls["oidc-prefix"]
+TECHNIQUE = techniques["oidc-group-collision"]
 CONFIG, PERMISSION = "/etc/canaille/canaille.toml", ', "manage_own_groups"'
 AUTHORITY = "/etc/kubernetes/pki/oidc-ca.crt"
 
@@ -37,14 +37,14 @@ def groups(lab: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("provided", MODES[:1], indirect=True)
-def test_account_that_may_make_no_groups_is_refused(
-    provided: Any, agrees: Callable[[Any, str, str], None]
-) -> None:
+def test_account_that_may_make_no_groups_is_refused(provided: Any) -> None:
     text = provided.environment.node("idp").files[CONFIG].read_text()
     assert PERMISSION in text
     try:
         provided.apply([Whole("provider", CONFIG, text.replace(PERMISSION, ""))])
-        agrees(provided, TECHNIQUE.name, "the provider refuses")
+        predicted = TECHNIQUE.predict(read_model(provided.environment), TECHNIQUE.footholds[0])
+        verdict = TECHNIQUE.run(provided)
+        assert (verdict.word, verdict.reason) == (predicted.word, "the provider refuses")
         assert groups(provided) == ["developers"]
     finally:
         provided.apply(())
