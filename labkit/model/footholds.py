@@ -74,6 +74,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "joins": ("joins every cluster role binding", "joins the role bindings of {}"),
     "secret": ("", "reads secret {}"),
     "config": ("", "reads ConfigMap {}"),
+    "spec": ("", "reads the specification of {}"),
     "everything": ("", "everything in {}"),
     "tokens": ("requests tokens in every namespace", "requests tokens in {}"),
     "impersonates": ("impersonates accounts of every namespace", "impersonates accounts of {}"),

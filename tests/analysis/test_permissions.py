@@ -76,9 +76,15 @@ def test_rule_matches_as_the_authorizer_does(
             rule("get", "nodes/proxy"),
             {permission(it) for it in ("kubelet", "proxy to nodes", "call kubelets")},
         ),
-        (rule("get list watch", "pods services nodes"), set()),
+        (rule("get list watch", "services nodes"), set()),
+        (rule("watch", "pods"), {permission("read pods")}),
+        (rule("get", "cronjobs", group="batch"), {permission("read pods")}),
         (rule("get", "configmaps"), {permission("read configs")}),
-        (rule("patch", "daemonsets", group="apps"), {permission("change workloads")}),
+        # the answer to a patch is the object
+        (
+            rule("patch", "daemonsets", group="apps"),
+            {permission("change workloads"), permission("read pods")},
+        ),
         (rule("impersonate", "users"), {permission("impersonate users")}),
     ],
 )

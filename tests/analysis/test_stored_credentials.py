@@ -219,3 +219,81 @@ def test_values_are_not_kept() -> None:
     secret = stored("Secret", encoded({"t": token("system:serviceaccount:ops:boss")}))
     [found] = contents_of(secret, "Opaque") or ()
     assert (found.what, found.user) == ("a token", "system:serviceaccount:ops:boss")
+
+
+def plain(where: str, texts: Object, **more: Any) -> Object:
+    """Return a pod in whose environment, or whose arguments, texts stand as they are."""
+    literals: Object = {"env": [{"name": name, "value": text} for name, text in texts.items()]}
+    if where == "args":
+        literals = {"args": [f"--{name}={text}" for name, text in texts.items()]}
+    spec: Object = {"nodeName": "w1", "serviceAccountName": "no"}
+    spec["containers"] = [{"name": "c", **literals}]
+    spec |= {"automountServiceAccountToken": False}
+    about = {"name": "till", "namespace": "shop", **more}
+    return {"kind": "Pod", "metadata": about, "spec": spec}
+
+
+def reader(resource: str, group: str = "", *names: str) -> list[Object]:
+    """Return a pod whose account may read some objects of shop."""
+    rule: Object = {"apiGroups": [group], "resources": [resource], "verbs": ["get"]}
+    rule |= {"resourceNames": [*names]} if names else {}
+    about = {"name": "reader", "namespace": "shop"}
+    subject = {"kind": "ServiceAccount", "namespace": "shop", "name": "reader"}
+    role = {"kind": "Role", "metadata": about, "rules": [rule]}
+    ref = {"kind": "Role", "name": "reader"}
+    binding = {"kind": "RoleBinding", "metadata": about, "roleRef": ref, "subjects": [subject]}
+    eye = plain("env", {})
+    eye["metadata"]["name"] = "eye"
+    eye["spec"] |= {"serviceAccountName": "reader", "automountServiceAccountToken": True}
+    return [{"kind": "ServiceAccount", "metadata": about}, role, binding, eye]
+
+
+@pytest.mark.parametrize(("texts", "word"), CONTENTS, ids=str)
+def test_literal_of_an_environment_leads_where_the_same_secret_leads(
+    texts: Object, word: str, tmp_path: Path
+) -> None:
+    found = paths(tmp_path, plain("env", texts))
+    assert value(found) == word
+    assert "HUNTER2" not in repr(found)
+
+
+def test_key_in_the_arguments_of_a_command_is_read(tmp_path: Path) -> None:
+    found = paths(tmp_path, plain("args", {"aws-key": "AKIAIOSFODNN7EXAMPLE"}))
+    assert value(found) == "possible"
+
+
+OWNER = [{"kind": "ReplicaSet", "name": "till-5d9c7"}]
+OF_DEPLOYMENT = {"ownerReferences": OWNER, "labels": {"pod-template-hash": "5d9c7"}}
+
+
+@pytest.mark.parametrize(
+    ("rights", "word"),
+    [
+        (reader("pods"), "possible"),
+        (reader("pods", "", "till"), "possible"),
+        (reader("pods", "", "other"), "none"),
+        (reader("pods/log"), "none"),
+        (reader("deployments", "apps"), "possible"),
+        (reader("deployments", "apps", "till"), "possible"),
+        (reader("deployments", "apps", "other"), "none"),
+        (reader("replicasets", "apps", "till-5d9c7"), "possible"),
+        (reader("daemonsets", "apps"), "none"),
+        (reader("jobs", "batch"), "none"),
+    ],
+)
+def test_who_reads_a_pod_or_its_deployment_reads_its_environment(
+    rights: list[Object], word: str, tmp_path: Path
+) -> None:
+    of_aws = plain("env", {"AWS_SECRET_ACCESS_KEY": "hunter2"}, **OF_DEPLOYMENT)
+    found = paths(tmp_path, of_aws, *rights, start="pod:shop/eye")
+    assert value(found) == word
+
+
+def test_variable_that_names_a_secret_is_no_literal(tmp_path: Path) -> None:
+    pod_of_name = plain("env", {})
+    source = {"secretKeyRef": {"name": "s", "key": "k"}}
+    variable = {"name": "AWS_SECRET_ACCESS_KEY", "valueFrom": source}
+    pod_of_name["spec"]["containers"][0]["env"] = [variable]
+    known = stored("Secret", encoded({"k": "hunter2"}))
+    found = paths(tmp_path, pod_of_name, known, *reader("pods"), start="pod:shop/eye")
+    assert value(found) == "none"

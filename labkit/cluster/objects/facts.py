@@ -113,6 +113,9 @@ class PodSpec:
         The secrets that a container can read.
     configs : tuple of str
         The ConfigMaps that a container can read.
+    holds : tuple of StoredSecret
+        The credentials that stand in its environment, its commands and their arguments: who reads
+        the pod reads them.
     host_ports : tuple of int
         The ports of its node that lead to a container.
     listens : bool or None
@@ -128,6 +131,7 @@ class PodSpec:
     containers: tuple[Container, ...] = ()
     secrets: tuple[str, ...] = ()
     configs: tuple[str, ...] = ()
+    holds: tuple[StoredSecret, ...] = ()
     host_ports: tuple[int, ...] = ()
     listens: bool | None = False
 

@@ -10,7 +10,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from labkit.cluster.objects.facts import Container, HostPath, PodSpec
+from labkit.cluster.objects.contents import credentials_in
+from labkit.cluster.objects.facts import Container, HostPath, PodSpec, StoredSecret
 from labkit.cluster.syntax.values import at, mapping, sequence, text_of, truth
 
 __all__ = ["account_of", "clean_path", "owner_of", "spec_of"]
@@ -144,6 +145,7 @@ def spec_of(
     containers: list[Container] = []
     secrets: dict[str, None] = {}
     configs: dict[str, None] = {}
+    holds: dict[StoredSecret, None] = {}
     token = False
     audiences: dict[str, None] = {}
     ports: dict[int, None] = {}
@@ -164,6 +166,7 @@ def spec_of(
                 token = token or _is_token(mount, volume)
                 _note_volume(volume, secrets, configs)
             _note_environment(item, secrets, configs)
+            holds.update(dict.fromkeys(_in_plain_sight(tuple(_literals(item)))))
     if not token and at(pod, "metadata", "uid") is None:
         said = truth(spec, "automountServiceAccountToken")
         token = (automount if said is None else said) is not False
@@ -176,6 +179,7 @@ def spec_of(
         containers=tuple(containers),
         secrets=tuple(secrets),
         configs=tuple(configs),
+        holds=tuple(holds),
         host_ports=tuple(ports),
         listens=_listens(spec) if truth(spec, "hostNetwork") else False,
     )
@@ -308,6 +312,22 @@ def _note_volume(volume: Any, secrets: dict[str, None], configs: dict[str, None]
             secrets[name] = None
         if (name := text_of(source, "configMap", "name")) and name not in OF_EVERY_NAMESPACE:
             configs[name] = None
+
+
+def _literals(item: Any) -> Iterator[tuple[str, str]]:
+    """Return the variables of a container that have a value, and its command, by their names."""
+    for variable in sequence(item, "env"):
+        if value := text_of(variable, "value"):
+            yield text_of(variable, "name"), value
+    for key in ("command", "args"):
+        if words := sequence(item, key):
+            yield key, "\n".join(word for word in words if isinstance(word, str))
+
+
+@lru_cache(maxsize=4096)
+def _in_plain_sight(texts: tuple[tuple[str, str], ...]) -> tuple[StoredSecret, ...]:
+    """Return the credentials among the literals of a container; the pods of a workload share it."""
+    return credentials_in(dict(texts)) if texts else ()
 
 
 def _note_environment(item: Any, secrets: dict[str, None], configs: dict[str, None]) -> None:

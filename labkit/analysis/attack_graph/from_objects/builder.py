@@ -145,6 +145,7 @@ class ClusterIndex:
             if secret.holds != ():
                 self.stored[secret.namespace][secret.name] = secret
         self.stored_configs = {(it.namespace, it.name): it for it in dump.configs}
+        self.with_credential = [pods for pods in dump.pods if pods.spec.holds]
         self.read_secrets = {(it.namespace, it.name) for it in dump.secrets}
         self.nodes = tuple(nodes)
         # every cluster has these

@@ -28,7 +28,7 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
     escapes,
     reads_folder,
 )
-from labkit.cluster.objects.facts import PodGroup, SecretName
+from labkit.cluster.objects.facts import PodGroup, SecretName, StoredSecret
 from labkit.cluster.objects.open_ports import OF_KUBELETS
 from labkit.model import Foothold
 from labkit.model.footholds import ADMIN, CALLS, NODE
@@ -90,31 +90,36 @@ class Consequences:
         # of contents that nobody has read, one step says it
         unread = [it for it in mine if it.holds is None][:1]
         for secret in (*unread, *(it for it in mine if it.holds)):
-            self._stored(foothold, secret, f"Secret {secret.namespace}/{secret.name}")
+            self._stored(foothold, secret.holds, f"Secret {secret.namespace}/{secret.name}")
 
     def stored_in_secret(self, foothold: Foothold, namespace: str, name: str) -> None:
         """Write the steps from having a secret to what else it holds, or perhaps holds."""
         cluster = self.cluster
         key = (namespace, name)
         if found := cluster.stored.get(namespace, {}).get(name):
-            self._stored(foothold, found, f"Secret {namespace}/{name}")
+            self._stored(foothold, found.holds, f"Secret {namespace}/{name}")
         elif key not in cluster.read_secrets and cluster.dump.may_lack("Secret", namespace):
-            lost = SecretName(namespace, name, "", holds=None)
-            self._stored(foothold, lost, f"Secret {namespace}/{name}")
+            self._stored(foothold, None, f"Secret {namespace}/{name}")
 
     def in_config(self, config: SecretName) -> Foothold:
         """Return the foothold of reading a ConfigMap that holds a credential."""
         shown = f"{config.namespace}/{config.name}"
         foothold = Foothold("config", shown)
-        write = partial(self._stored, foothold, config, f"ConfigMap {shown}")
+        write = partial(self._stored, foothold, config.holds, f"ConfigMap {shown}")
         return self.builder.once(foothold, write)
 
-    def _stored(self, foothold: Foothold, found: SecretName, shown: str) -> None:
+    def in_spec(self, pods: PodGroup) -> Foothold:
+        """Return the foothold of reading the specification of pods that holds a credential."""
+        foothold = Foothold("spec", pods.id)
+        write = partial(self._stored, foothold, pods.spec.holds, f"the specification of {pods.id}")
+        return self.builder.once(foothold, write)
+
+    def _stored(self, foothold: Foothold, holds: Iterable[StoredSecret] | None, shown: str) -> None:
         add = self.builder.add
-        if found.holds is None:
+        if holds is None:
             unknown = f"what {shown} holds: its contents were not read"
             add("stored-credential", foothold, [self.admin()], (shown,), 2.0, unknown)
-        for it in found.holds or ():
+        for it in holds or ():
             why = (f"{shown}: {it.what}{f' of {it.user}' if it.user else ''}",)
             if not it.user:
                 unknown = f"what {it.what} in {shown} opens"
@@ -476,6 +481,9 @@ class Consequences:
             if config := self.cluster.stored_configs.get((pods.namespace, name)):
                 grants = [self.in_config(config)]
                 add("read-config", foothold, grants, (f"{where}: {name} is mounted",), MEMBERSHIP)
+        if pods.spec.holds:
+            why = (f"{where}: its environment or its command",)
+            add("read-pod", foothold, [self.in_spec(pods)], why, MEMBERSHIP)
         for way in escapes(pods):
             why = (f"{where}: {way.why}",)
             for node in pods.nodes:

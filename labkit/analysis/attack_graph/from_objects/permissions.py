@@ -124,7 +124,13 @@ CHANGEABLE = {
     ("", "replicationcontrollers"): "ReplicationController",
 }
 
-
+POD = ("", "pods")
+#: The kinds of what makes pods, by the resources whose objects have the template of these pods.
+MADE_BY = {
+    **{resource: (kind,) for resource, kind in CHANGEABLE.items()},
+    ("apps", "replicasets"): ("ReplicaSet", "Deployment"),
+    ("batch", "jobs"): ("Job", "CronJob"),
+}
 #: What a controller sends in turn for a request about a resource; it passes admission as well.
 FOLLOW_UPS = {
     ("apps", "deployments"): Action("create", "replicasets", "apps"),
@@ -224,6 +230,22 @@ def _read_configs(it: Grant) -> None:
     for (home, name), config in to.cluster.stored_configs.items():
         if it.namespace in ("", home) and (not it.names or name in it.names):
             it.step("read-config", [to.in_config(config)])
+
+
+def _read_pods(it: Grant) -> None:
+    """Add the steps to the credentials in the specifications of pods, or of what makes pods."""
+    to, resources = it.consequences, {(group, name) for _, group, name in it.held.requests}
+    for pods in to.cluster.with_credential:
+        if it.namespace not in ("", pods.namespace):
+            continue
+        read = POD in resources and (not it.names or bool({*it.names} & {*pods.pods}))
+        if any(pods.kind in MADE_BY.get(resource, ()) for resource in resources):
+            # the name of a replica set begins with that of its deployment
+            read |= not it.names or any(
+                f"{name}-".startswith(f"{pods.owner}-") for name in it.names
+            )
+        if read:
+            it.step("read-pod", [to.in_spec(pods)])
 
 
 def _get_secrets(it: Grant) -> None:
@@ -471,6 +493,7 @@ PERMISSIONS = (
     Permission("get secrets", _core("secrets"), BY_NAME, _get_secrets),
     Permission("read configs", _core("configmaps"), (*ALL_AT_ONCE, *BY_NAME), _read_configs),
     Permission("create secrets", _core("secrets"), ("create",)),
+    Permission("read pods", (POD, *MADE_BY), (*ALL_AT_ONCE, *BY_NAME), _read_pods),
     Permission("request tokens", _core("serviceaccounts/token"), ("create",), _request_tokens),
     Permission(
         "create pods",

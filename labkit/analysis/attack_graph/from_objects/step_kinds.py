@@ -85,6 +85,7 @@ STEP_KINDS = {
     "proxy": StepKind("T1572"),
     "raw-io": StepKind("T1611"),
     "read-config": StepKind("T1552.007"),
+    "read-pod": StepKind("T1552.007"),
     "read-host-path": StepKind("T1552.001"),
     "read-host-processes": StepKind("T1552.001"),
     "redirect-kubelet": StepKind("T1557"),
