@@ -133,7 +133,10 @@ def names_of_id_tokens(env: Environment, apiserver: Component) -> Iterator[Claim
     if found:
         yield min(found, key=lambda claim: claim.value == "unknown")
     elif known:
-        yield Claim("prefixed", "its names are not those of the cluster", known[0].source)
+        mappings = (mapping for it in known for mapping in (it.groups, it.username))
+        prefixes = (mapping.source for mapping in mappings if mapping and mapping.prefix)
+        source = next(prefixes, known[0].source)
+        yield Claim("prefixed", "its names are not those of the cluster", source)
 
 
 def cipher_suites(it: Component) -> Iterator[Claim]:

@@ -52,8 +52,10 @@ def run(title: str, argv: Sequence[str | Path], advice: str) -> None:
         sys.exit("\n".join([f"error: {title} failed", *(f"  | {it}" for it in said), advice]))
 
 
-def main(here: Path) -> None:
+def main(here: Path, arguments: Sequence[str] = ()) -> None:
     """Install everything, and say what to run next."""
+    if arguments:
+        sys.exit(f"{__doc__}\nIt takes no arguments, and installs in {here}.")
     about = json.loads((here / "bundle.json").read_text())
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     if reason := unsuitable(about, python, sysconfig.get_platform()):
@@ -76,7 +78,8 @@ def main(here: Path) -> None:
     print("  export LABKIT_NAME=NAME   # if your trainer gave you one")
     print(f"  {program} up\n  {program} verify")
     print(f"  {environment / 'bin' / 'jupyter'} lab {here / 'notebooks'}")
+    print("The first cell of a notebook says which other labs it needs.")
 
 
 if __name__ == "__main__":
-    main(Path(__file__).resolve().parent)
+    main(Path(__file__).resolve().parent, sys.argv[1:])

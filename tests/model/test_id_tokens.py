@@ -283,6 +283,13 @@ def test_apiserver_claims_whether_names_may_collide(
     assert (claim and claim.value) == expected
 
 
+def test_prefix_itself_is_the_source_of_the_claim() -> None:
+    model = read_model(read_environment("oidc-hardened"))
+    claim = model.component("kube-apiserver@master").claim("names of ID tokens")
+    assert claim is not None
+    assert claim.source.text == "prefix: oidc:"
+
+
 def without_its_file() -> Environment:
     """Return an environment whose AuthenticationConfiguration was not copied."""
     env = read_environment("oidc-hardened")

@@ -157,6 +157,17 @@ def test_other_platform_and_its_remedy_are_named() -> None:
     assert "made on such a machine" in said
 
 
+@pytest.mark.parametrize("argument", ["--help", "-h", "/elsewhere"])
+def test_argument_explains_the_installer_and_installs_nothing(
+    argument: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        bundle_install.main(tmp_path, [argument])
+    assert "no network" in str(caught.value)
+    assert f"installs in {tmp_path}" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_step_that_fails_ends_with_its_last_lines_and_what_to_do() -> None:
     argv = [sys.executable, "-c", "import sys; print('broken wheel'); sys.exit(3)"]
     with pytest.raises(SystemExit) as caught:
