@@ -19,15 +19,18 @@ Name = Annotated[
         help="The lab's name: up to 32 lower-case letters, digits and hyphens.",
     ),
 ]
+#: The prefixes are those of the profiles.
+MODES_IN_WORDS = (
+    "insecure or hardened, also with the prefix light-, oidc-, hook-, logs- or cloud-; or the "
+    "folder of an environment"
+)
 Modes = Annotated[
     list[str] | None,
     typer.Option(
         "--mode",
         "-m",
         metavar="MODE",
-        help="insecure, hardened, light-insecure, light-hardened, or the folder of an "
-        "environment; can be repeated. "
-        "Default: insecure and hardened.",
+        help=f"{MODES_IN_WORDS}; can be repeated. Default: insecure and hardened.",
     ),
 ]
 # No default: a command in the wrong one of two clusters would mislead silently.
@@ -38,7 +41,7 @@ Mode = Annotated[
         "-m",
         envvar="LABKIT_MODE",
         metavar="MODE",
-        help="insecure, hardened, light-insecure, light-hardened, or the folder of an environment.",
+        help=f"{MODES_IN_WORDS}.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no messages but errors.")]

@@ -18,8 +18,10 @@ KINDS = ("predict", "attack", "harden")
 SOLVED = "solved"
 #: How files of a lab are edited: a part of each task to harden one.
 HOW_TO_EDIT = """\
-Edit the machines in a terminal (`labkit exec worker1 --mode {mode} -- COMMAND`), or in a cell with
-`{lab}.exec("worker1", [...])` and `{lab}.write_file("worker1", PATH, BYTES)`."""
+Edit a machine in a terminal (`labkit exec MACHINE --mode {mode} -- COMMAND`), or in a cell with
+`{lab}.exec("MACHINE", [...])` and `{lab}.write_file("MACHINE", PATH, BYTES)`. Most programs read
+their files when they start: `systemctl restart UNIT`, and after a change of a unit
+`systemctl daemon-reload` before it."""
 
 
 class Text(str):

@@ -17,6 +17,7 @@ import labkit
 from labkit.cli import app
 from labkit.errors import ConfigError, LabError, LabkitError, StartTimeout
 from labkit.lab import LabStatus, Output, Timings
+from labkit.resources import environments_dir, split_mode
 
 OUTPUT = Output(0, b"", b"")
 
@@ -451,3 +452,9 @@ def test_help_names_every_image(command: tuple[str, ...]) -> None:
     shown = run(*command, "--help").output
     names = {it.name for it in IMAGES.values() if it.starts_machines}
     assert {name for name in names if name in shown} == names
+
+
+def test_help_names_every_profile() -> None:
+    words = run("up", "--help").output
+    names = {path.name for path in environments_dir().iterdir() if path.name.endswith("-insecure")}
+    assert {name for name in names if f"{split_mode(name)[0]}-" in words} == names

@@ -96,7 +96,7 @@ def test_task_does_not_give_the_solution_away(exercise: Exercise) -> None:
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda it: it.name)
 def test_task_says_how_to_edit_only_where_files_are_edited(exercise: Exercise) -> None:
-    says = f"labkit exec worker1 --mode {exercise.mode} -- COMMAND" in exercise.text
+    says = f"labkit exec MACHINE --mode {exercise.mode} -- COMMAND" in exercise.text
     assert says is (exercise.kind == "harden")
 
 
