@@ -8,17 +8,27 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+#: Seconds for one command; by itself, etcdctl gives up after 5 s, also on a busy machine.
+PATIENCE_S = 25
+
 
 def etcdctl(*arguments: str) -> str:
     """Run etcdctl, and return its standard output."""
-    argv = ["etcdctl", *arguments]
-    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, timeout=30).stdout
+    return subprocess.run(
+        ["etcdctl", *arguments],
+        env={**os.environ, "ETCDCTL_COMMAND_TIMEOUT": f"{PATIENCE_S}s"},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE_S + 5,
+    ).stdout
 
 
 def at_once(commands: Iterable[Sequence[str]]) -> list[str]:

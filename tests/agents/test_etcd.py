@@ -235,6 +235,12 @@ def test_authentication_stays_off_if_a_user_cannot_be_created(commands: Any) -> 
     assert "auth enable" not in calls.read_text()
 
 
+def test_busy_etcd_gets_more_time_than_etcdctl_gives_it(commands: Any, tmp_path: Path) -> None:
+    commands("etcdctl", f'echo "$ETCDCTL_COMMAND_TIMEOUT" >{tmp_path}/patience')
+    etcd_users.make(USERS, ROLES)
+    assert int((tmp_path / "patience").read_text().strip().removesuffix("s")) > 5
+
+
 def test_users_are_deleted_after_authentication_is_disabled(commands: Any) -> None:
     listed = 'case "$*" in "user list") echo root; echo flannel;; "role list") echo root;; esac'
     calls = commands("etcdctl", listed)
