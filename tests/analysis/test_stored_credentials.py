@@ -248,7 +248,7 @@ def reader(resource: str, group: str = "", *names: str) -> list[Object]:
     return [{"kind": "ServiceAccount", "metadata": about}, role, binding, eye]
 
 
-@pytest.mark.parametrize(("texts", "word"), CONTENTS, ids=str)
+@pytest.mark.parametrize(("texts", "word"), CONTENTS)
 def test_literal_of_an_environment_leads_where_the_same_secret_leads(
     texts: Object, word: str, tmp_path: Path
 ) -> None:
