@@ -297,3 +297,11 @@ def test_variable_that_names_a_secret_is_no_literal(tmp_path: Path) -> None:
     known = stored("Secret", encoded({"k": "hunter2"}))
     found = paths(tmp_path, pod_of_name, known, *reader("pods"), start="pod:shop/eye")
     assert value(found) == "none"
+
+
+def test_of_two_variables_of_one_name_each_is_read(tmp_path: Path) -> None:
+    twice = plain("env", {})
+    values = ("AKIAIOSFODNN7EXAMPLE", "later")
+    variables = [{"name": "KEY", "value": text} for text in values]
+    twice["spec"]["containers"][0]["env"] = variables
+    assert value(paths(tmp_path, twice)) == "possible"

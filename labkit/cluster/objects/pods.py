@@ -327,7 +327,10 @@ def _literals(item: Any) -> Iterator[tuple[str, str]]:
 @lru_cache(maxsize=4096)
 def _in_plain_sight(texts: tuple[tuple[str, str], ...]) -> tuple[StoredSecret, ...]:
     """Return the credentials among the literals of a container; the pods of a workload share it."""
-    return credentials_in(dict(texts)) if texts else ()
+    joined: dict[str, str] = {}
+    for name, text in texts:  # who reads the pod reads each, also of two variables of one name
+        joined[name] = f"{joined[name]}\n{text}" if name in joined else text
+    return credentials_in(joined)
 
 
 def _note_environment(item: Any, secrets: dict[str, None], configs: dict[str, None]) -> None:
