@@ -44,6 +44,14 @@ Mode = Annotated[
         help=f"{MODES_IN_WORDS}.",
     ),
 ]
+Techniques = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[TECHNIQUE]...",
+        help="Names from labkit technique list. Default: all; in a lab of a profile, those "
+        "that it adds.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no messages but errors.")]
 NoWait = Annotated[
     bool,

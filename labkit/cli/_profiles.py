@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from labkit.cluster import Environment
 
-__all__ = ["own"]
+__all__ = ["flipped", "own"]
 
 
 class _Shown(Protocol):
@@ -43,3 +43,25 @@ def own(items: Iterable[T], env: Environment) -> list[T]:
     """
     fit = [it for it in items if not it.why_not(env)]
     return [it for it in fit if env.name in it.modes] or fit
+
+
+def flipped(env: Environment) -> list[str]:
+    """Return the names of the controls that are flipped if none is named.
+
+    Parameters
+    ----------
+    env : Environment
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from labkit import read_environment
+    >>> flipped(read_environment("oidc-insecure"))
+    ['oidc-prefix']
+    """
+    from labkit import controls
+
+    return [it.name for it in own(controls.values(), env)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labkit.cli._messages import say
-from labkit.cli._options import BOTH, Json, Mode, Modes, Name, NoWait, Quiet, patience
+from labkit.cli._options import BOTH, Json, Mode, Modes, Name, NoWait, Quiet, Techniques, patience
 from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -190,14 +190,7 @@ def _cut(model: Model, start: Foothold, goal: str, how: Derivation) -> str:
 
 
 def matrix(
-    technique: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[TECHNIQUE]...",
-            help="Names from labkit technique list. Default: all; in a lab of a profile, those "
-            "that it adds.",
-        ),
-    ] = None,
+    technique: Techniques = None,
     mode: Modes = None,
     name: Name = "default",
     control: Annotated[

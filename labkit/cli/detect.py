@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labkit.cli._messages import say
-from labkit.cli._options import Json, Mode, Name, NoWait, Quiet, patience
-from labkit.cli._profiles import own
+from labkit.cli._options import Json, Mode, Name, NoWait, Quiet, Techniques, patience
+from labkit.cli._profiles import flipped, own
 from labkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,14 +27,7 @@ PACKAGES = ("pysigma", "pysigma-backend-sqlite", "google-re2")
 
 def detect(
     mode: Mode,
-    technique: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[TECHNIQUE]...",
-            help="Names from labkit technique list. Default: all; in a lab of a profile, those "
-            "that it adds.",
-        ),
-    ] = None,
+    technique: Techniques = None,
     name: Name = "default",
     predict: Annotated[
         bool,
@@ -67,7 +60,7 @@ def detect(
     With --rules, the rules that can never fire are named as well. Exit status: 0 if the audit log
     has the events that the model predicts, 1 if it differs, 2 if there is no result.
     """
-    from labkit import controls, techniques
+    from labkit import techniques
 
     chosen = [techniques[it] for it in dict.fromkeys(technique or ())]
     if predict:
@@ -87,8 +80,8 @@ def detect(
         say(f" • {line}", quiet=quiet)
 
     chosen = chosen or own(techniques.values(), lab.environment)
-    flipped = [it.name for it in own(controls.values(), lab.environment)] if flips else ()
-    found = run(lab, chosen, known, flipped=flipped, tell=tell)
+    turned = flipped(lab.environment) if flips else ()
+    found = run(lab, chosen, known, flipped=turned, tell=tell)
     typer.echo(found.to_json() if as_json else found.table())
     for cell in found.differences:
         where = f"{cell.control} {cell.direction}, " if cell.control else ""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labkit import controls, techniques
+from labkit import techniques
 from labkit.cli._messages import reporter, say
 from labkit.cli._options import BOTH
-from labkit.cli._profiles import own
+from labkit.cli._profiles import flipped, own
 from labkit.lab.parallel import in_parallel
 from labkit.matrix import Cell, Matrix, Variant, combinations, run_matrix, variants
 from labkit.matrix.cells import UNPROBED
@@ -71,7 +71,7 @@ def fill(
     """
     from labkit.lab import Lab
 
-    named = [techniques[it] for it in only]
+    named = [techniques[it] for it in dict.fromkeys(only)]
     held = Matrix.read(file) if file and file.exists() else Matrix(())
     lock = threading.Lock()
     labs = [
@@ -81,13 +81,14 @@ def fill(
     plans = {
         lab.mode: combinations(lab.environment, sample[0] // len(labs), sample[1])
         if sample
-        else variants(lab.environment, _flipped(lab) if names is None else names)
+        else variants(lab.environment, flipped(lab.environment) if names is None else names)
         for lab in labs
     }
     for lab in labs:
         for technique in named or techniques.values():
             why = technique.why_not(lab.environment)
-            if why and technique.modes == BOTH:  # those of a profile need no word
+            # those of a profile need no word, unless they are asked for
+            if why and (named or technique.modes == BOTH):
                 say(f"{technique.name} does not apply to {lab.mode}: {why}", quiet=quiet)
     planned = {variant.key for plan in plans.values() for variant in plan}
     single = {variant.key for lab in labs for variant in variants(lab.environment)}
@@ -121,8 +122,3 @@ def fill(
 
     in_parallel(labs, run)
     return Matrix(wanted), Matrix([*wanted, *others])
-
-
-def _flipped(lab: Lab) -> list[str]:
-    """Return the controls that are flipped if none is named."""
-    return [it.name for it in own(controls.values(), lab.environment)]

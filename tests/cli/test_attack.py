@@ -279,6 +279,19 @@ def test_matrix_of_a_profile_tries_what_the_profile_adds(tmp_path: Path) -> None
     assert more == {(cell["technique"], cell["control"]) for cell in cells} | {("etcd-read", None)}
 
 
+def test_technique_that_is_named_twice_is_tried_once_and_one_that_does_not_apply_is_named(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "m.json"
+    named = ["etcd-read", "etcd-read", "cloud-volume"]
+    done = labkit("matrix", *named, "--json", str(file), "--mode", "hardened", "-c", "none")
+    assert "cloud-volume does not apply to hardened" in done.stderr
+    places = [(cell["technique"], cell["foothold"]) for cell in json.loads(file.read_text())]
+    assert places == [
+        ("etcd-read", str(it)) for it in sorted(techniques["etcd-read"].footholds, key=str)
+    ]
+
+
 def test_matrix_keeps_the_stored_cells_of_other_variants(tmp_path: Path) -> None:
     file, table = tmp_path / "m.json", tmp_path / "m.md"
     stored = [
