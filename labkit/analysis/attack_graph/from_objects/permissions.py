@@ -795,7 +795,7 @@ def permissions_of(role: RbacRole) -> tuple[Held, ...]:
     >>> rule = RbacRule(("get", "create"), ("",), ("pods",), (), ())
     >>> role = RbacRole("deployer", "", (rule,), Source("x", None, ""))
     >>> [held.permission.name for held in permissions_of(role)]
-    ['create pods']
+    ['read pods', 'create pods']
     """
     names: dict[tuple[str, tuple[str, str]], dict[str, None]] = {}
     requests: dict[tuple[str, tuple[str, str]], dict[Request, None]] = {}
