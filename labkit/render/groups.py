@@ -40,7 +40,7 @@ class Look(NamedTuple):
 PROTECTIONS = {
     "plaintext": Look("#D55E00", "solid", 2.6, "plaintext"),
     "weak": Look("#E69F00", "dashed", 2.2, "unverified, anonymous or open to all"),
-    "mutual": Look("#009E73", "solid", 1.6, "mutual TLS"),
+    "mutual": Look("#009E73", "solid", 1.6, "TLS, both ends authenticated"),
     "local": Look("#7F7F7F", "solid", 1.2, "local socket, by file mode"),
     "unknown": Look("#CC79A7", "dashdot", 1.6, "not known"),
     "closed": Look("#B0B0B0", "dotted", 1.4, "closed"),
