@@ -11,8 +11,8 @@ from pathlib import Path
 from labkit.errors import ConfigError
 
 __all__ = [
+    "docs_dir",
     "environments_dir",
-    "matrix_file",
     "notebooks_dir",
     "server_room_dir",
     "split_mode",
@@ -96,8 +96,8 @@ def notebooks_dir() -> Path:
     return _find("notebooks")
 
 
-def matrix_file() -> Path:
-    """Return the file of the truth matrix that comes with labkit.
+def docs_dir() -> Path:
+    """Return the folder with the truth matrix and the pages that notebooks link to.
 
     Returns
     -------
@@ -106,14 +106,14 @@ def matrix_file() -> Path:
     Raises
     ------
     ConfigError
-        The file does not exist.
+        The folder does not exist.
 
     Examples
     --------
-    >>> matrix_file().name
-    'matrix.json'
+    >>> (docs_dir() / "matrix.json").exists()
+    True
     """
-    return _find("docs/matrix.json")
+    return _find("docs")
 
 
 def server_room_dir() -> Path:

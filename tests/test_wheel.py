@@ -109,9 +109,12 @@ def test_installed_files_are_those_of_the_repository(installed: Installed, folde
     assert files_in(installed.package / "_data" / folder) == files_in(ROOT / folder)
 
 
-def test_matrix_is_the_only_installed_document(installed: Installed) -> None:
-    matrix = (ROOT / "docs" / "matrix.json").read_bytes()
-    assert files_in(installed.package / "_data" / "docs") == {"matrix.json": (matrix, False)}
+def test_documents_are_the_matrix_and_what_notebooks_link_to(
+    installed: Installed,
+) -> None:
+    names = ("matrix.html", "matrix.json", "your-own-cluster.md")
+    pages = {name: ((ROOT / "docs" / name).read_bytes(), False) for name in names}
+    assert files_in(installed.package / "_data" / "docs") == pages
 
 
 def test_wheel_from_the_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None:
@@ -170,7 +173,9 @@ def test_report_is_written(installed: Installed) -> None:
 
 def test_notebooks_are_written(installed: Installed) -> None:
     written = installed.labkit("notebooks", "course").split()
-    assert written == [f"course/{path.name}" for path in sorted(ROOT.glob("notebooks/*.ipynb"))]
+    names = [path.name for path in sorted(ROOT.glob("notebooks/*.ipynb"))]
+    pages = ["docs/matrix.html", "docs/your-own-cluster.md"]
+    assert written == [f"course/{name}" for name in names + pages]
     assert all((installed.home / path).is_file() for path in written)
 
 

@@ -39,6 +39,8 @@ def write_notebooks(
 ) -> None:
     """Write notebooks into a folder, and print the paths of those that it did not hold.
 
+    The pages of the documentation that they link to are written as well.
+
     Parameters
     ----------
     folder : Path
@@ -55,6 +57,9 @@ def write_notebooks(
     ConfigError
         The folder holds notebooks that differ, or cannot be written.
     """
+    from labkit.workshop.linked_pages import with_pages
+
+    kit = with_pages(kit)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         there = {name: (folder / name).read_bytes() for name in kit if (folder / name).exists()}
@@ -67,6 +72,7 @@ def write_notebooks(
             )
         for name, data in kit.items():
             if there.get(name) != data:
+                (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_bytes(data)
                 typer.echo(folder / name)
     except OSError as error:

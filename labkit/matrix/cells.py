@@ -12,7 +12,7 @@ from typing import Any
 from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
 from labkit.cluster.syntax.source import decode
 from labkit.errors import ConfigError
-from labkit.resources import matrix_file, split_mode
+from labkit.resources import docs_dir, split_mode
 
 __all__ = ["Cell", "Matrix"]
 
@@ -254,7 +254,7 @@ class Matrix:
         >>> len(Matrix.read().cells) > 1000
         True
         """
-        path = path or matrix_file()
+        path = path or docs_dir() / "matrix.json"
         try:
             rows: Any = json.loads(decode(read_bytes(path, path.name, MAX_MODEL), path.name))
             if not isinstance(rows, list):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import re
 import subprocess
 import sys
 import sysconfig
@@ -32,6 +31,7 @@ from labkit.lab.nodes import images_of
 from labkit.lab.progress import ProgressStep, Reporter
 from labkit.resources import PACKAGE
 from labkit.workshop import exercises
+from labkit.workshop.linked_pages import with_pages
 from labkit.workshop.participants import participants_notebooks
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "download",
     "images_of_modes",
     "own_wheel",
-    "with_pages",
     "without_image",
     "write_bundle",
 ]
@@ -49,8 +48,6 @@ ROOT = "labkit-bundle"
 INSTALLER = PACKAGE / "workshop" / "bundle_install.py"
 #: Seconds for one run of pip, which downloads about 110 packages.
 PIP_S = 1800.0
-#: A notebook's link to a page of the documentation.
-PAGE = re.compile(rb"\]\(\.\./docs/([\w.-]+)")
 README = """\
 # labkit, from this folder alone
 
@@ -189,7 +186,7 @@ def _gather(
     for python in pythons:
         download(wheels, python, [f"{own}[notebooks]", "pip"], report)
     (folder / "notebooks" / "docs").mkdir(parents=True)
-    for name, data in with_pages(participants_notebooks(), _source() / "docs").items():
+    for name, data in with_pages(participants_notebooks()).items():
         (folder / "notebooks" / name).write_bytes(data)
     about = {
         "pythons": pythons,
@@ -199,41 +196,6 @@ def _gather(
     (folder / "bundle.json").write_text(json.dumps(about, indent=1) + "\n")
     (folder / "install.py").write_bytes(INSTALLER.read_bytes())
     (folder / "README.md").write_text(README)
-
-
-def with_pages(notebooks: Mapping[str, bytes], docs: Path) -> dict[str, bytes]:
-    """Return notebooks together with the pages of the documentation that they link to.
-
-    JupyterLab opens what is below the folder of the notebooks, and nothing beside it.
-
-    Parameters
-    ----------
-    notebooks : mapping of str to bytes
-        By file name.
-    docs : pathlib.Path
-        The folder of the documentation.
-
-    Returns
-    -------
-    dict of str to bytes
-        The notebooks, and the pages as ``docs/NAME``.
-
-    Raises
-    ------
-    OSError
-        There is no such page.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> docs = Path(tempfile.mkdtemp())
-    >>> _ = (docs / "a.md").write_text("page")
-    >>> with_pages({"1.ipynb": b"[a](../docs/a.md)"}, docs)
-    {'1.ipynb': b'[a](docs/a.md)', 'docs/a.md': b'page'}
-    """
-    pages = {page.decode() for data in notebooks.values() for page in PAGE.findall(data)}
-    found = {name: PAGE.sub(rb"](docs/\1", data) for name, data in notebooks.items()}
-    return found | {f"docs/{page}": (docs / page).read_bytes() for page in sorted(pages)}
 
 
 def own_wheel(wheels: Path, report: Reporter) -> Path:

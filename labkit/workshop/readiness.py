@@ -21,6 +21,7 @@ from labkit.resources import PACKAGE
 from labkit.workshop.board_page import HOST, PORT, port_problem
 from labkit.workshop.bundle import ROOT, images_of_modes
 from labkit.workshop.engines import WorkshopEngine, connect_to
+from labkit.workshop.linked_pages import with_pages
 from labkit.workshop.participants import participants_notebooks
 from labkit.workshop.room import NEEDS, fitting, left_for_labs, names_of, spread
 
@@ -233,9 +234,10 @@ def _differences(file: Path) -> tuple[list[str], set[str]]:
             stream = archive.extractfile(found[f"{ROOT}/{name}"])
             return stream.read() if stream else b""
 
-        copies = participants_notebooks()
-        names = [name for name in found if name.startswith(f"{ROOT}/notebooks/")]
-        if {name.rpartition("/")[2]: read(name.partition("/")[2]) for name in names} != copies:
+        top = f"{ROOT}/notebooks/"
+        names = [name.removeprefix(top) for name in found if name.startswith(top)]
+        copies = with_pages(participants_notebooks())
+        if {name: read(f"notebooks/{name}") for name in names} != copies:
             old.append("notebooks")
         [wheel] = (name for name in found if name.startswith(f"{ROOT}/wheels/labkit-"))
         with zipfile.ZipFile(io.BytesIO(read(wheel.partition("/")[2]))) as packed:

@@ -25,6 +25,7 @@ from labkit.lab.network import candidates
 from labkit.lab.progress import ProgressStep, Reporter
 from labkit.resources import server_room_dir, state_dir
 from labkit.workshop.bundle import download, own_wheel
+from labkit.workshop.linked_pages import with_pages
 from labkit.workshop.participants import participants_notebooks
 
 __all__ = [
@@ -91,7 +92,7 @@ def _context(wheels: Path) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         tar.add(server_room_dir() / "Dockerfile", "Dockerfile")
         tar.add(wheels, "wheels")
-        for name, data in participants_notebooks().items():
+        for name, data in with_pages(participants_notebooks()).items():
             info = tarfile.TarInfo(f"notebooks/{name}")
             info.size, info.mode, info.mtime = len(data), 0o644, int(time.time())
             tar.addfile(info, io.BytesIO(data))

@@ -12,6 +12,13 @@ from labkit.cli import app
 from labkit.resources import notebooks_dir
 
 NAMES = sorted(path.name for path in notebooks_dir().glob("*.ipynb"))
+#: The pages that notebooks link to: what is beside the folder, JupyterLab does not open.
+PAGES = ["docs/matrix.html", "docs/your-own-cluster.md"]
+
+
+def linked(name: str) -> bytes:
+    """Return a notebook as it stands beside its pages."""
+    return (notebooks_dir() / name).read_bytes().replace(b"](../docs/", b"](docs/")
 
 
 def notebooks(*arguments: str | Path) -> Result:
@@ -22,11 +29,13 @@ def test_all_notebooks_are_written_and_named(tmp_path: Path) -> None:
     folder = tmp_path / "my course" / "day 1"
     done = notebooks(folder)
     assert done.exit_code == 0
-    assert done.stdout.splitlines() == [str(folder / name) for name in NAMES]
+    assert done.stdout.splitlines() == [str(folder / name) for name in NAMES + PAGES]
     assert f"-m jupyterlab{' --allow-root' * (os.geteuid() == 0)} '{folder}'" in done.stderr
     assert "missing" not in done.stderr
     for name in NAMES:
-        assert (folder / name).read_bytes() == (notebooks_dir() / name).read_bytes()
+        assert (folder / name).read_bytes() == linked(name)
+    assert b"](docs/your-own-cluster.md)" in linked("12-your-own-cluster.ipynb")
+    assert all((folder / page).stat().st_size > 1000 for page in PAGES)
 
 
 def test_only_missing_notebooks_are_written(tmp_path: Path) -> None:
@@ -46,7 +55,7 @@ def test_changed_notebook_is_overwritten_only_on_demand(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [NAMES[1]]
     assert (tmp_path / NAMES[1]).read_text() == "mine"
     assert notebooks("--overwrite", tmp_path).exit_code == 0
-    assert (tmp_path / NAMES[1]).read_bytes() == (notebooks_dir() / NAMES[1]).read_bytes()
+    assert (tmp_path / NAMES[1]).read_bytes() == linked(NAMES[1])
 
 
 def test_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from labkit.cli import app
 from labkit.errors import ConfigError
 from labkit.lab.progress import QuietReporter
 from labkit.workshop import bundle, bundle_install
+from labkit.workshop.linked_pages import with_pages
 from labkit.workshop.participants import participants_notebooks
 
 LAB = f"bundle-{os.getpid()}"
@@ -180,8 +181,7 @@ def test_step_that_fails_ends_with_its_last_lines_and_what_to_do() -> None:
 
 
 def test_pages_that_notebooks_link_to_are_there() -> None:
-    docs = Path(__file__).parents[2] / "docs"
-    found = bundle.with_pages(participants_notebooks(), docs)
+    found = with_pages(participants_notebooks())
     pages = {name for name in found if name.startswith("docs/")}
     assert {"docs/your-own-cluster.md", "docs/matrix.html"} <= pages
     links = {

@@ -38,6 +38,7 @@ from labkit.workshop.board_page import page, port_problem, serving
 from labkit.workshop.engines import Place, WorkshopEngine
 from labkit.workshop.flags import derive_flag
 from labkit.workshop.ledger import Ledger, LedgerContent, Seat
+from labkit.workshop.linked_pages import with_pages
 from labkit.workshop.proofs import parse_claims, prove
 from labkit.workshop.records import Record
 
@@ -670,7 +671,8 @@ def bundle(file: Path, *, image: str | None = None, notebook: bytes = b"", code:
             packed.writestr(f"labkit/{path.relative_to(PACKAGE)}", path.read_text() + code)
     about = {"images": {"node": node_image_tag() if image is None else image}}
     files = {
-        f"notebooks/{name}": data + notebook for name, data in participants_notebooks().items()
+        f"notebooks/{name}": data + notebook
+        for name, data in with_pages(participants_notebooks()).items()
     }
     files |= {
         "wheels/labkit-1-py3-none-any.whl": wheel.getvalue(),
