@@ -60,8 +60,11 @@ def with_controls(env: Environment, wanted: Mapping[str, bool]) -> Environment:
     >>> read_model(env).open_channels("kubelet@worker1 -> *:6443")[0].client_authentication.value
     'anonymous'
     """
+    from labkit.model import read_model
+
+    model = read_model(env)
     for name, on in sorted(wanted.items()):
-        env = _controls[name].flipped(env, on)
+        model, env = _controls[name].flipped_in(model, env, on)
     return env
 
 

@@ -166,13 +166,47 @@ class Control:
         >>> [edit.path for edit in env.edits]
         ['/etc/kubernetes/kubelet.yaml']
         """
+        return self.flipped_in(read_model(env), env, on)[1]
+
+    def flipped_in(self, model: Model, env: Environment, on: bool) -> tuple[Model, Environment]:
+        """Return the model and the environment after the control is put in place, or taken out.
+
+        Who flips several controls in turn reads each model once.
+
+        Parameters
+        ----------
+        model : Model
+            The model of `env`.
+        env : Environment
+        on : bool
+            True puts the control in place, False takes it out.
+
+        Returns
+        -------
+        model : Model
+        env : Environment
+
+        Raises
+        ------
+        ConfigError
+            The control does not fit this environment.
+
+        Examples
+        --------
+        >>> from labkit import controls, read_environment
+        >>> env = read_environment("hardened")
+        >>> control = controls["kubelet-anonymous"]
+        >>> model, changed = control.flipped_in(read_model(env), env, on=False)
+        >>> model == read_model(changed)
+        True
+        """
         if why := self.why_not(env):
             raise ConfigError(
                 f"control {self.name} does not apply to {env.name}: {why}",
                 hint=f"choose an environment with it: {', '.join(self.modes)}",
             )
-        if self.holds(read_model(env)) == on:
-            return env
+        if self.holds(model) == on:
+            return model, env
         from labkit.cluster import read_environment
 
         wanted, opposite = self.edits(on), self.edits(not on)
@@ -180,8 +214,9 @@ class Control:
         for edits in (undone, (*env.edits, *wanted)):
             if edits != env.edits:
                 changed = read_environment(env.folder, edits)
-                if self.holds(read_model(changed)) == on:
-                    return changed
+                read = read_model(changed)
+                if self.holds(read) == on:
+                    return read, changed
         word = "put in place" if on else "taken out"
         raise ConfigError(
             f"control {self.name} cannot be {word} in {env.name}: its files do not fit",
