@@ -122,7 +122,7 @@ def _settings(env: Environment) -> list[Setting]:
     if cloud is None or cloud.account is None:
         return []
     claim = cloud.account.may(f"role/{cloud.account.role}", "ec2:AttachVolume", OTHERS)
-    return [(f"may a machine attach {OTHERS}", claim.value, str(claim.source))]
+    return [(f"may a machine attach {OTHERS}", claim.value, f"{claim.detail}: {claim.source}")]
 
 
 TECHNIQUE = Technique(

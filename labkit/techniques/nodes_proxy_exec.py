@@ -120,7 +120,8 @@ def _settings(env: Environment) -> list[Setting]:
     found = decide_at_kubelet(
         env, kubelet, bearer_at_kubelet(model.environment, kubelet, agent), ACTION
     )
-    return [("whether the agent may get nodes/proxy", found.value, str(found.claim.source))]
+    why = f"{found.claim.detail}: {found.claim.source}"
+    return [("whether the agent may get nodes/proxy", found.value, why)]
 
 
 TECHNIQUE = Technique(

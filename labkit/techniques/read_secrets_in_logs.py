@@ -153,7 +153,7 @@ def _settings(env: Environment) -> list[Setting]:
     found = [("answers in audit events", answers.value, str(answers.source))]
     for channel in read_model(env).open_channels(CHANNEL):
         claim = channel.client_authentication
-        found.append(("who may read the log store", claim.value, str(claim.source)))
+        found.append(("client authentication of the log store", claim.value, str(claim.source)))
     return found
 
 

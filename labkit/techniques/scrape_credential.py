@@ -107,7 +107,7 @@ def _settings(env: Environment) -> list[Setting]:
         return []
     apiserver = apiserver_of(env)
     found = decide(env, apiserver, authenticated_as(apiserver, env, held), READ).claim
-    return [(f"get secrets by {held.common_name}", found.value, str(found.source))]
+    return [(f"get secrets by {held.common_name}", found.value, f"{found.detail}: {found.source}")]
 
 
 TECHNIQUE = Technique(
