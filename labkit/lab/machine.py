@@ -8,6 +8,7 @@ import tarfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
@@ -56,6 +57,11 @@ class Output:
     def error(self) -> str:
         """The standard error, decoded."""
         return self.stderr.decode(errors="replace")
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show it in a notebook as a terminal does."""
+        status = f"exit status {self.exit_code}\n" if self.exit_code else ""
+        printer.text(f"{self.text}{self.error}{status}".rstrip("\n"))
 
 
 @dataclass(frozen=True, slots=True)

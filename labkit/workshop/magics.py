@@ -32,6 +32,10 @@ def register(shell: Any) -> None:
     def check(words: Sequence[str]) -> object:
         """%check NAME [VARIABLE]: check an exercise; the variable holds your answer."""
         name, *variables = words
+        if session.EXERCISES[name].has_answer and not variables:
+            raise ConfigError(
+                f"{name} asks for an answer", hint=f"set it, then: %check {name} answer"
+            )
         for variable in variables:
             if variable not in shell.user_ns:
                 session.require_lab(name)  # without it, the cell could not set the variable

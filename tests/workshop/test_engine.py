@@ -622,6 +622,7 @@ def test_exercise_magic_shows_the_task(shell: Shell) -> None:
         ("exercise", "etcd-22", "next: did you mean 'etcd-2'?"),
         ("check", "", "usage: %check NAME [VARIABLE]"),
         ("check", "own-2 answer", "there is no variable 'answer'"),
+        ("check", "own-2", "next: set it, then: %check own-2 answer"),
         ("attack", "no-such-technique-at-all", "next: labkit technique list"),
         ("lab", "burn", "next: %lab reset|status [MODE [MACHINE]]"),
         ("lab", "status insecure etcd1", "next: %lab reset|status [MODE [MACHINE]]"),

@@ -62,9 +62,9 @@ EXERCISE = Exercise(
     mode="oidc-insecure",
     task=f"""
 Everybody with an account at the provider may create a group there, and give it any name: also
-`system:masters`. Change how the apiserver takes names and groups from an ID token, until no group
-of the provider can be one of the cluster. {PERSON} must still log in, and the apiserver must still
-know her groups: people get their rights by them.
+`system:masters`. Change what the apiserver makes of an ID token, until no group of the provider can
+be one of the cluster. {PERSON} must still log in, and the apiserver must still know her groups:
+people get their rights by them.
 
 The provider stays as it is: another team runs it, and people need groups of their own there.
 """,
