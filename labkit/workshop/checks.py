@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from labkit import techniques
 from labkit.analysis.minimal_cuts import smallest
+from labkit.cluster import Environment
 from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
 from labkit.lab import LabStatus
 from labkit.model import Foothold, Model, read_model
@@ -58,6 +59,7 @@ def hardened_state(
     attempts: Sequence[Attempt],
     keep: Sequence[str],
     demand: Mapping[str, str] = NOTHING,
+    files: Callable[[Environment], Outcome | None] = lambda env: None,
 ) -> Outcome:
     """Check a lab that somebody hardened by hand.
 
@@ -71,6 +73,9 @@ def hardened_state(
         say of these channels must be true in the lab: the legitimate clients still work.
     demand : mapping of str to str
         The value that a property of each of these channels must have, by the property's name.
+    files : callable
+        Takes the environment as the files of the machines say it; returns an outcome if they are
+        wrong, whatever the lab does. No attack is tried then.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def hardened_state(
         The lab is not up.
     """
     try:
-        return _look_again(lab, attempts, keep, demand)
+        return _look_again(lab, attempts, keep, demand, files)
     except ConfigError as error:
         evidence = (error.message, *error.evidence)
         return Outcome("unreadable", ("a file cannot be understood:", *evidence))
@@ -115,7 +120,11 @@ def _ways_out(lab: EditedLab, status: LabStatus) -> list[str]:
 
 
 def _look_again(
-    lab: EditedLab, attempts: Sequence[Attempt], keep: Sequence[str], demand: Mapping[str, str]
+    lab: EditedLab,
+    attempts: Sequence[Attempt],
+    keep: Sequence[str],
+    demand: Mapping[str, str],
+    files: Callable[[Environment], Outcome | None],
 ) -> Outcome:
     """Look at a lab, and once more if it gave no clear answer: a component may just start.
 
@@ -124,7 +133,7 @@ def _look_again(
     """
     with lab.exclusive("check"):
         try:
-            found = _look(lab, attempts, keep, demand)
+            found = _look(lab, attempts, keep, demand, files)
             if found.state not in ("unclear", "client-broken") or not _may_be_starting(lab):
                 return found
         except (ConfigError, LabBusy):
@@ -134,7 +143,7 @@ def _look_again(
                 raise
     with lab.exclusive("check"):  # which waits until the lab is ready
         lab.wait_for_units()
-        return _look(lab, attempts, keep, demand)
+        return _look(lab, attempts, keep, demand, files)
 
 
 def _may_be_starting(lab: EditedLab) -> bool:
@@ -143,13 +152,19 @@ def _may_be_starting(lab: EditedLab) -> bool:
 
 
 def _look(
-    lab: EditedLab, attempts: Sequence[Attempt], keep: Sequence[str], demand: Mapping[str, str]
+    lab: EditedLab,
+    attempts: Sequence[Attempt],
+    keep: Sequence[str],
+    demand: Mapping[str, str],
+    files: Callable[[Environment], Outcome | None],
 ) -> Outcome:
     lab.recover()
     model = read_model(lab.environment)
     if lab.uneven:
         lines = ("machines that do the same work differ:", *lab.uneven)
         return Outcome("uneven", lines)
+    if wrong := files(lab.environment):
+        return wrong
     for attempt in attempts:
         if found := _tried(lab, model, attempt):
             return found

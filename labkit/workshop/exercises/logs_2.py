@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from labkit.cluster import Environment
 from labkit.cluster.audit_policy import AuditedRequest, AuditPolicy
-from labkit.errors import LabkitError
 from labkit.model.audit_trail import policy_in_use
 from labkit.model.collected_logs import answers_with_secrets
 from labkit.workshop.checks import Attempt, hardened_state
@@ -22,38 +22,37 @@ END = f"""insecure.write_file("master", path, text.encode())
 _ = insecure.exec("master", {RESTART}, timeout=90)
 """
 WHOLE = 'text = text.replace("level: RequestResponse", "level: {}")\n'
-
-
 #: What people look for after an incident.
 READ = AuditedRequest("get", "secrets", namespace="shop", name="db-credentials")
 
 
-def policy_of(lab: EditedLab) -> AuditPolicy | None:
-    """Return the audit policy as the files say it; None if the lab or a file is in no order."""
-    try:
-        with lab.exclusive("check"):
-            lab.recover()
-            env = lab.environment
-    except LabkitError:
-        return None
+def policy_of(env: Environment) -> AuditPolicy | None:
+    """Return the audit policy, or None without one that is understood."""
     policy = policy_in_use(env, env.component("kube-apiserver@master"))
     return policy if isinstance(policy, AuditPolicy) else None
 
 
+def without_event(env: Environment) -> Outcome | None:
+    """Return an outcome if the policy has no event of it when somebody reads a secret."""
+    policy = policy_of(env)
+    rule = policy.rule_for(READ) if policy else None
+    if policy is None or (rule is not None and rule.records):
+        return None
+    line = "the policy has no event of it when somebody reads a secret"
+    return Outcome("no-event", (line, "so nobody would ever find out who did"))
+
+
 def check(lab: EditedLab, answer: object) -> Outcome:
     """Look for a secret in the store, which must still have the event of its reading."""
-    policy = policy_of(lab)
-    rule = policy.rule_for(READ) if policy else None
-    if policy and (rule is None or not rule.records):
-        line = "the policy has no event of it when somebody reads a secret"
-        return Outcome("no-event", (line, "so nobody would ever find out who did"))
     without_answer = "the store is open, but its events have no answers: level (Metadata|Request)"
     found = hardened_state(
         lab,
         [Attempt("read-secrets-in-logs", without_answer)],
         ["systemd-journal-upload@master -> *"],
+        files=without_event,
     )
-    if found.solved and policy and answers_with_secrets(policy):
+    policy = policy_of(lab.environment) if found.solved else None
+    if policy and answers_with_secrets(policy):
         line = (
             "the answers are out of the log, but the secrets that somebody writes are still in it"
         )
