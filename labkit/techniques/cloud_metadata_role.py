@@ -41,6 +41,8 @@ WITHOUT_TOKEN = "HTTP 401"  # noqa: S105 - an answer
 #: Packets that a machine drops instead of routing them, most of all because their time to live has
 #: ended (net/ipv4/ip_forward.c: IPSTATS_MIB_INHDRERRORS).
 DROPPED = "InHdrErrors"
+#: Seconds in which a token usually comes, or the packet with it is dropped.
+SOON_S = 3.0
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -66,13 +68,8 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     if not isinstance(found, Keys):
         if found.refusal != WITHOUT_TOKEN:
             raise ProbeError(f"{TECHNIQUE.name}: {found.refusal} is no known refusal")
-        before = _dropped(lab, foothold)
-        try:
-            token = session_token(lab, foothold)
-        except ProbeTimeout:
-            after = _dropped(lab, foothold)
-            if after <= before:
-                raise
+        token = _token(lab, foothold)
+        if token is None:
             return _refused(lab, foothold)
         how, found = "version 2: the token reaches a pod", role_keys(lab, foothold, token)
     if not isinstance(found, Keys):
@@ -83,6 +80,25 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
         f"the cloud, a stand-in, knows their holder as {role}",
     )
     return Verdict(TECHNIQUE.name, lab.mode, foothold, True, how, evidence)
+
+
+def _token(lab: Lab, foothold: Foothold) -> str | None:
+    """Return a session token; None if the machine dropped the answer with it.
+
+    The dropped packet is counted at once, so nobody waits long for an answer that cannot come.
+    """
+    before = _dropped(lab, foothold)
+    try:
+        return session_token(lab, foothold, SOON_S)
+    except ProbeTimeout:
+        if _dropped(lab, foothold) > before:
+            return None
+    try:
+        return session_token(lab, foothold)
+    except ProbeTimeout:
+        if _dropped(lab, foothold) <= before:
+            raise
+        return None
 
 
 def _refused(lab: Lab, foothold: Foothold) -> Verdict:

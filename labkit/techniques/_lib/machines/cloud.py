@@ -98,7 +98,12 @@ def required_cloud(env: Environment) -> Cloud:
 
 
 def ask_metadata(
-    lab: Lab, foothold: Foothold, path: str, *headers: str, method: str = "GET"
+    lab: Lab,
+    foothold: Foothold,
+    path: str,
+    *headers: str,
+    method: str = "GET",
+    seconds: float | None = None,
 ) -> Answer:
     """Ask for metadata at its usual address, from a machine or from a pod on it.
 
@@ -120,11 +125,19 @@ def ask_metadata(
             f"{METADATA} does not lead into the lab from {node}: nothing is sent there"
         )
     lines = [f'header = "{it}"' for it in headers]
-    return _curl(lab, foothold, f"http://{METADATA}{path}", lines, ["--request", method])
+    options = ["--request", method]
+    return _curl(lab, foothold, f"http://{METADATA}{path}", lines, options, seconds)
 
 
-def session_token(lab: Lab, foothold: Foothold) -> str:
+def session_token(lab: Lab, foothold: Foothold, seconds: float | None = None) -> str:
     """Return a new session token for metadata of version 2.
+
+    Parameters
+    ----------
+    lab : Lab
+    foothold : Foothold
+    seconds : float, optional
+        The time for the answer; by default as long as a busy machine needs.
 
     Raises
     ------
@@ -133,7 +146,7 @@ def session_token(lab: Lab, foothold: Foothold) -> str:
     ProbeError
         It is refused.
     """
-    got = ask_metadata(lab, foothold, "/latest/api/token", LIFE, method="PUT")
+    got = ask_metadata(lab, foothold, "/latest/api/token", LIFE, method="PUT", seconds=seconds)
     if got.refusal or not got.body:
         raise ProbeError(f"no session token: {got.refusal or 'an empty answer'}")
     return got.body.decode()
@@ -243,10 +256,16 @@ def read_volume(lab: Lab, foothold: Foothold, volume: Volume) -> Answer:
 
 
 def _curl(
-    lab: Lab, foothold: Foothold, url: str, config: Sequence[str], options: Sequence[str]
+    lab: Lab,
+    foothold: Foothold,
+    url: str,
+    config: Sequence[str],
+    options: Sequence[str],
+    seconds: float | None = None,
 ) -> Answer:
+    patience = PATIENCE * lab.stretch() if seconds is None else seconds
     argv = ["curl", "--silent", "--show-error", "--noproxy", "*", "--config", "-"]
-    argv += ["--max-time", f"{PATIENCE * lab.stretch():.0f}", "--write-out", "\n%{http_code}"]
+    argv += ["--max-time", f"{patience:.0f}", "--write-out", "\n%{http_code}"]
     stdin = "\n".join(config).encode()
     output = run_from(lab, foothold, [*argv, *options, url], stdin=stdin)
     content, _, status = output.stdout.rpartition(b"\n")
