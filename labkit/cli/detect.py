@@ -51,6 +51,15 @@ def detect(
             help="Run the Sigma rules of this folder. Default: those that come with labkit.",
         ),
     ] = None,
+    traffic: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES",
+            min=0.0,
+            help="How long nobody attacks the lab and its administrator works, while no rule may "
+            "fire.",
+        ),
+    ] = 0.5,
     no_wait: NoWait = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -81,7 +90,7 @@ def detect(
 
     chosen = chosen or own(techniques.values(), lab.environment)
     turned = flipped(lab.environment) if flips else ()
-    found = run(lab, chosen, known, flipped=turned, tell=tell)
+    found = run(lab, chosen, known, flipped=turned, traffic=60 * traffic, tell=tell)
     typer.echo(found.to_json() if as_json else found.table())
     for cell in found.differences:
         where = f"{cell.control} {cell.direction}, " if cell.control else ""

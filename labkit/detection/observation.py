@@ -154,7 +154,12 @@ def observe(
     return Observation(foresight, UNPROBED, reason=reason)
 
 
-def ordinary_traffic(lab: Lab, log: AuditLog, seconds: float) -> list[RawEvent]:
+def ordinary_traffic(
+    lab: Lab,
+    log: AuditLog,
+    seconds: float,
+    tell: Callable[[str], None] = lambda line: None,
+) -> list[RawEvent]:
     """Return the events of a lab in which nobody attacks, and in which its administrator works.
 
     Parameters
@@ -162,7 +167,10 @@ def ordinary_traffic(lab: Lab, log: AuditLog, seconds: float) -> list[RawEvent]:
     lab : Lab
     log : AuditLog
     seconds : float
-        How long the lab is left alone with its components, after the administrator's work.
+        How long. The administrator works once in each round of a minute; for the rest of it, the
+        lab is left alone with its components.
+    tell : callable
+        Takes a line on the progress after each round but the last.
 
     Returns
     -------
@@ -173,13 +181,26 @@ def ordinary_traffic(lab: Lab, log: AuditLog, seconds: float) -> list[RawEvent]:
     LabkitError
         The administrator is refused, or the log cannot be read.
     """
-    mark = log.mark()
-    for arguments in WORK:
-        lab.kubectl(*arguments)
-    time.sleep(seconds)
-    return [it for it in log.since(mark) if _is_ordinary(it)]
+    found: dict[tuple[str, str], RawEvent] = {}
+    began, mark = time.monotonic(), log.mark()
+    while True:
+        start = time.monotonic()
+        for arguments in WORK:
+            lab.kubectl(*arguments)
+        end = min(start + ROUND_S, began + seconds)
+        time.sleep(max(0.0, end - time.monotonic()))
+        following = log.mark()  # before the log is read, so that no event falls between two rounds
+        events = filter(_is_ordinary, log.since(mark))
+        found |= {(str(it.get("auditID")), str(it.get("stage"))): it for it in events}
+        mark, passed = following, time.monotonic() - began
+        if passed >= seconds:
+            return list(found.values())
+        minutes = f"{passed / 60:.0f} of {seconds / 60:.0f} min"
+        tell(f"{minutes}: {len(found)} events of ordinary traffic")
 
 
+#: Seconds of a round of ordinary traffic: the administrator works once in each.
+ROUND_S = 60.0
 NAME = "labkit-ordinary"
 #: What an administrator does every day: look, read a secret, run a command, and change objects.
 WORK = (
@@ -188,6 +209,13 @@ WORK = (
     ("logs", "--namespace=shop", "web", "--tail=1"),
     ("exec", "--namespace=shop", "web", "--", "true"),
     ("auth", "whoami"),
+    ("auth", "can-i", "--list", "--namespace=shop"),
+    ("describe", "nodes"),
+    ("describe", "pods", "--namespace=shop"),
+    ("get", "events", "--all-namespaces"),
+    ("get", "--raw=/readyz?verbose"),
+    ("create", "deployment", NAME, "--image=labkit/pause", "--dry-run=server"),
+    ("cordon", "worker2", "--dry-run=server"),
     ("create", "configmap", NAME, "--dry-run=server"),
     ("create", "token", "default", "--namespace=shop"),
     ("label", "node", "worker1", f"{NAME}=1", "--dry-run=server"),

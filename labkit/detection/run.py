@@ -22,8 +22,8 @@ __all__ = ["Place", "detect", "foreseen"]
 
 #: A technique, and one of its footholds.
 Place = tuple[Technique, Foothold]
-#: Seconds in which a lab is left alone, to record its ordinary traffic.
-IDLE_S = 30.0
+#: Seconds in which nobody attacks a lab, to record its ordinary traffic.
+TRAFFIC_S = 30.0
 
 
 def detect(
@@ -32,7 +32,7 @@ def detect(
     rules: Sequence[DetectionRule] = (),
     *,
     flipped: Iterable[str] = (),
-    idle: float = IDLE_S,
+    traffic: float = TRAFFIC_S,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Detection:
     """Carry out techniques in a lab, and say who would have seen them.
@@ -50,8 +50,8 @@ def detect(
     flipped : iterable of str
         The names of controls, each flipped alone afterwards. Those techniques are tried again whose
         ending or whose events are predicted to differ then.
-    idle : float
-        Seconds in which the lab is left alone.
+    traffic : float
+        Seconds in which nobody attacks the lab, and its administrator works.
     tell : callable
         Takes a line on the progress.
 
@@ -82,8 +82,8 @@ def detect(
         log = open_log(lab, model)
         ordinary: list[RawEvent] = []
         if rules and log.path:
-            tell(f"ordinary traffic of {lab.mode}, for {idle:.0f} s")
-            ordinary += ordinary_traffic(lab, log, idle)
+            tell(f"ordinary traffic of {lab.mode}, for {traffic:.0f} s")
+            ordinary += ordinary_traffic(lab, log, traffic, tell)
         places = [
             (technique, foothold)
             for technique in known

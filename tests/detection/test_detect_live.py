@@ -48,7 +48,7 @@ def leaves(inside: Any, name: str = "") -> Iterator[str]:
 
 def test_events_and_rules_are_as_expected(lab_hardened: Any) -> None:
     known = [techniques[name] for name in EXPECTED]
-    found = detect(lab_hardened, known, own_rules().rules, idle=5.0)
+    found = detect(lab_hardened, known, own_rules().rules, traffic=5.0)
     assert found.differences == ()
     assert found.exit_code == 0
     for name, (word, rules) in EXPECTED.items():

@@ -237,7 +237,7 @@ def test_rules_are_run_over_the_attack_and_over_everything_else() -> None:
     lines: list[str] = []
     rules = own_rules().rules
     acting = replace(SCHEDULER, execute=execute)
-    quiet = detect(fake, [acting], rules, idle=0.0, tell=lines.append)
+    quiet = detect(fake, [acting], rules, traffic=0.0, tell=lines.append)
     [cell] = quiet.cells
     assert cell.fires == ("scheduler-reads-secrets",)
     assert (cell.on_ordinary, quiet.exit_code) == ((), 0)
@@ -245,8 +245,37 @@ def test_rules_are_run_over_the_attack_and_over_everything_else() -> None:
     assert f"{len(rules)} rules over 1 events of ordinary traffic" in lines
     # the same request by somebody who may: the rule is too loud
     fake.kubectl = lambda *_: fake.log.append(event("0d0d"))
-    noisy = detect(fake, [acting], rules, idle=0.0)
+    noisy = detect(fake, [acting], rules, traffic=0.0)
     [cell] = noisy.cells
     assert noisy.loud == ("kube-proxy-leaves-its-work", "scheduler-reads-secrets")
     assert cell.on_ordinary == ("scheduler-reads-secrets",)
     assert cell.row[-2:] == ("scheduler-reads-secrets", "scheduler-reads-secrets")
+
+
+def test_an_hour_of_traffic_is_read_round_by_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def pass_time(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        fake.log.append(event(f"idle-{now}"))
+
+    fake: Any = FakeLab()
+    worked: list[str] = []
+
+    def work(*arguments: str) -> None:
+        worked.append(arguments[0])
+        fake.log.append(event(f"work-{len(worked)}"))
+
+    fake.kubectl = work
+    clock = SimpleNamespace(monotonic=lambda: now, sleep=pass_time)
+    monkeypatch.setattr(observation, "time", clock)
+    log = open_log(fake, read_model(fake.environment))
+    lines: list[str] = []
+    found = observation.ordinary_traffic(fake, log, 150.0, lines.append)
+    assert len(worked) == 3 * len(observation.WORK)
+    assert now == 150
+    # each event once, and none is lost between two rounds; what was there before is left out
+    names = [it["auditID"] for it in found]
+    assert len(names) == len(set(names)) == len(worked) + 3
+    assert [line.partition(":")[0] for line in lines] == ["1 of 2 min", "2 of 2 min"]
