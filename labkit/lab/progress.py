@@ -116,7 +116,8 @@ class PlainReporter:
 
         def heartbeat() -> None:
             while not ended.wait(self._heartbeat_s):
-                self._write(f"   {title}: {time.monotonic() - started:.0f} s, {latest.text}")
+                shown = (f"{time.monotonic() - started:.0f} s", latest.text)
+                self._write(f"   {title}: {', '.join(filter(None, shown))}")
 
         self._write(f" … {title}")
         thread = threading.Thread(target=heartbeat, daemon=True)

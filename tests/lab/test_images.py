@@ -358,6 +358,7 @@ def test_plain_reporter_shows_heartbeats_and_results() -> None:
     inner, outer = (it for it in lines[2:] if not it.startswith("   "))
     assert inner.startswith(" ✗ inner (")
     assert outer.startswith(" ✓ outer (")
+    assert [it for it in lines if it.endswith((",", ", "))] == []
 
 
 def test_rich_reporter_leaves_one_line_for_each_step() -> None:
