@@ -215,7 +215,7 @@ WORK = (
     ("get", "events", "--all-namespaces"),
     ("get", "--raw=/readyz?verbose"),
     ("create", "deployment", NAME, "--image=labkit/pause", "--dry-run=server"),
-    ("cordon", "worker2", "--dry-run=server"),
+    ("cordon", "worker1", "--dry-run=server"),
     ("create", "configmap", NAME, "--dry-run=server"),
     ("create", "token", "default", "--namespace=shop"),
     ("label", "node", "worker1", f"{NAME}=1", "--dry-run=server"),

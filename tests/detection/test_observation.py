@@ -279,3 +279,11 @@ def test_an_hour_of_traffic_is_read_round_by_round(monkeypatch: pytest.MonkeyPat
     names = [it["auditID"] for it in found]
     assert len(names) == len(set(names)) == len(worked) + 3
     assert [line.partition(":")[0] for line in lines] == ["1 of 2 min", "2 of 2 min"]
+
+
+def test_the_administrator_works_in_a_light_lab_as_well() -> None:
+    known = {node.name for node in read_environment("hardened").nodes}
+    light = {node.name for node in read_environment("light-hardened").nodes}
+    named = known & {word for arguments in observation.WORK for word in arguments}
+    assert named
+    assert named <= light
