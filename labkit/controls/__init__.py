@@ -62,10 +62,12 @@ def with_controls(env: Environment, wanted: Mapping[str, bool]) -> Environment:
     """
     from labkit.model import read_model
 
+    if not wanted:
+        return env
     model = read_model(env)
     for name, on in sorted(wanted.items()):
-        model, env = _controls[name].flipped_in(model, env, on)
-    return env
+        model = _controls[name].flipped_model(model, on)
+    return model.environment
 
 
 def put_in_place(env: Environment, missing: Iterable[Control]) -> Environment:

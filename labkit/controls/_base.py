@@ -166,25 +166,24 @@ class Control:
         >>> [edit.path for edit in env.edits]
         ['/etc/kubernetes/kubelet.yaml']
         """
-        return self.flipped_in(read_model(env), env, on)[1]
+        return self.flipped_model(read_model(env), on).environment
 
-    def flipped_in(self, model: Model, env: Environment, on: bool) -> tuple[Model, Environment]:
-        """Return the model and the environment after the control is put in place, or taken out.
+    def flipped_model(self, model: Model, on: bool) -> Model:
+        """Return the model after the control is put in place, or taken out.
 
-        Who flips several controls in turn reads each model once.
+        For several flips in turn: the model after one is the model before the next.
 
         Parameters
         ----------
         model : Model
-            The model of `env`.
-        env : Environment
+            As it was read from an environment.
         on : bool
             True puts the control in place, False takes it out.
 
         Returns
         -------
-        model : Model
-        env : Environment
+        Model
+            `model` itself if the control already is as wanted.
 
         Raises
         ------
@@ -193,30 +192,28 @@ class Control:
 
         Examples
         --------
-        >>> from labkit import controls, read_environment
-        >>> env = read_environment("hardened")
-        >>> control = controls["kubelet-anonymous"]
-        >>> model, changed = control.flipped_in(read_model(env), env, on=False)
-        >>> model == read_model(changed)
-        True
+        >>> from labkit import controls
+        >>> changed = controls["kubelet-anonymous"].flipped_model(read_model("hardened"), on=False)
+        >>> changed.environment.edits[0].path
+        '/etc/kubernetes/kubelet.yaml'
         """
+        env = model.environment
         if why := self.why_not(env):
             raise ConfigError(
                 f"control {self.name} does not apply to {env.name}: {why}",
                 hint=f"choose an environment with it: {', '.join(self.modes)}",
             )
         if self.holds(model) == on:
-            return model, env
+            return model
         from labkit.cluster import read_environment
 
         wanted, opposite = self.edits(on), self.edits(not on)
         undone = tuple(edit for edit in env.edits if edit not in opposite)
         for edits in (undone, (*env.edits, *wanted)):
             if edits != env.edits:
-                changed = read_environment(env.folder, edits)
-                read = read_model(changed)
-                if self.holds(read) == on:
-                    return read, changed
+                changed = read_model(read_environment(env.folder, edits))
+                if self.holds(changed) == on:
+                    return changed
         word = "put in place" if on else "taken out"
         raise ConfigError(
             f"control {self.name} cannot be {word} in {env.name}: its files do not fit",
