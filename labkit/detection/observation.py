@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -181,7 +182,7 @@ def ordinary_traffic(
     LabkitError
         The administrator is refused, or the log cannot be read.
     """
-    found: dict[tuple[str, str], RawEvent] = {}
+    found: dict[str, RawEvent] = {}
     began, mark = time.monotonic(), log.mark()
     while True:
         start = time.monotonic()
@@ -191,7 +192,8 @@ def ordinary_traffic(
         time.sleep(max(0.0, end - time.monotonic()))
         following = log.mark()  # before the log is read, so that no event falls between two rounds
         events = filter(_is_ordinary, log.since(mark))
-        found |= {(str(it.get("auditID")), str(it.get("stage"))): it for it in events}
+        # one that is read in two rounds counts once; a client may give many the same audit id
+        found |= {json.dumps(it, sort_keys=True): it for it in events}
         mark, passed = following, time.monotonic() - began
         if passed >= seconds:
             return list(found.values())

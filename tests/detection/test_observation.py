@@ -278,6 +278,10 @@ def test_an_hour_of_traffic_is_read_round_by_round(monkeypatch: pytest.MonkeyPat
     # each event once, and none is lost between two rounds; what was there before is left out
     names = [it["auditID"] for it in found]
     assert len(names) == len(set(names)) == len(worked) + 3
+    # a client chooses its audit id, so two events may have the same
+    fake.kubectl = lambda *_: fake.log.append(event("chosen", f"user {len(fake.log)}"))
+    chosen = observation.ordinary_traffic(fake, log, 0.0)
+    assert [it["auditID"] for it in chosen].count("chosen") == len(observation.WORK)
     assert [line.partition(":")[0] for line in lines] == ["1 of 2 min", "2 of 2 min"]
 
 
