@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from docker.errors import NotFound
+from IPython.lib.pretty import pretty
 
 from labkit import agents
 from labkit.errors import LabError
@@ -41,3 +42,15 @@ def test_failed_call_is_an_error_of_the_lab(
 
     with pytest.raises(LabError, match=said):
         machine.call(connect(monkeypatch, answer), "busy")
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        (machine.Output(0, b"one\ntwo\n", b""), "one\ntwo"),
+        (machine.Output(0, "grün\n".encode(), b"a warning\n"), "grün\na warning"),
+        (machine.Output(3, b"", b"no such file\n"), "no such file\nexit status 3"),
+    ],
+)
+def test_notebook_shows_an_output_as_a_terminal_does(output: machine.Output, shown: str) -> None:
+    assert pretty(output) == shown
