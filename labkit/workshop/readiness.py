@@ -182,8 +182,10 @@ def _try(name: str, action: Callable[[], str], fix: str) -> Finding:
 def _write_copies() -> str:
     copies = participants_notebooks()
     with tempfile.TemporaryDirectory() as folder:
-        for name, data in copies.items():
-            Path(folder, name).write_bytes(data)
+        for name, data in with_pages(copies).items():
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
     return f"{len(copies)} copies for participants can be written"
 
 

@@ -32,7 +32,15 @@ from labkit.lab.engine import labels
 from labkit.lab.images import node_image_tag
 from labkit.lab.progress import QuietReporter
 from labkit.resources import PACKAGE
-from labkit.workshop import Outcome, board, exercises, participants_notebooks, readiness, room
+from labkit.workshop import (
+    Outcome,
+    board,
+    exercises,
+    linked_pages,
+    participants_notebooks,
+    readiness,
+    room,
+)
 from labkit.workshop.board import Board, Cell, Watch, as_csv, as_ctfd, as_table
 from labkit.workshop.board_page import page, port_problem, serving
 from labkit.workshop.engines import Place, WorkshopEngine
@@ -755,6 +763,12 @@ def test_what_the_engine_does_not_say_is_unknown(
     found = look(monkeypatch, left)
     assert found["Memory for 4 labs"].verdict == "unknown"
     assert all(it.fix for it in found.values() if it.verdict != "ok")
+
+
+def test_page_that_notebooks_lack_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert look(monkeypatch, Capacity())["Notebooks"].verdict == "ok"
+    monkeypatch.setattr(linked_pages, "docs_dir", lambda: tmp_path)
+    assert look(monkeypatch, Capacity())["Notebooks"].verdict == "not ok"
 
 
 # -- the commands ----------------------------------------------------------------------------
