@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from labkit import techniques
@@ -90,7 +91,7 @@ def hardened_state(
         The lab is not up.
     """
     try:
-        return _look_again(lab, attempts, keep, demand, files)
+        return _look_again(lab, partial(_look, lab, attempts, keep, demand, files))
     except ConfigError as error:
         evidence = (error.message, *error.evidence)
         return Outcome("unreadable", ("a file cannot be understood:", *evidence))
@@ -119,13 +120,7 @@ def _ways_out(lab: EditedLab, status: LabStatus) -> list[str]:
     ]
 
 
-def _look_again(
-    lab: EditedLab,
-    attempts: Sequence[Attempt],
-    keep: Sequence[str],
-    demand: Mapping[str, str],
-    files: Callable[[Environment], Outcome | None],
-) -> Outcome:
+def _look_again(lab: EditedLab, look: Callable[[], Outcome]) -> Outcome:
     """Look at a lab, and once more if it gave no clear answer: a component may just start.
 
     systemd calls a unit active before the program listens, so even a ready lab may refuse a
@@ -133,7 +128,7 @@ def _look_again(
     """
     with lab.exclusive("check"):
         try:
-            found = _look(lab, attempts, keep, demand, files)
+            found = look()
             if found.state not in ("unclear", "client-broken") or not _may_be_starting(lab):
                 return found
         except (ConfigError, LabBusy):
@@ -143,7 +138,7 @@ def _look_again(
                 raise
     with lab.exclusive("check"):  # which waits until the lab is ready
         lab.wait_for_units()
-        return _look(lab, attempts, keep, demand, files)
+        return look()
 
 
 def _may_be_starting(lab: EditedLab) -> bool:
