@@ -41,7 +41,7 @@ from labkit.techniques._lib.technique import (
     all_of,
     holds,
 )
-from labkit.techniques._lib.verdict import Setting, Verdict
+from labkit.techniques._lib.verdict import Setting, Verdict, decided
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -122,7 +122,7 @@ def _settings(env: Environment) -> list[Setting]:
     if cloud is None or cloud.account is None:
         return []
     claim = cloud.account.may(f"role/{cloud.account.role}", "ec2:AttachVolume", OTHERS)
-    return [(f"may a machine attach {OTHERS}", claim.value, f"{claim.detail}: {claim.source}")]
+    return [decided(f"may a machine attach {OTHERS}", claim)]
 
 
 TECHNIQUE = Technique(

@@ -30,7 +30,7 @@ from labkit.techniques._lib.machines.pod import find_pod, token_of, without_toke
 from labkit.techniques._lib.machines.reach import address_in_lab, run
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import POD, SECRETS, Prediction, Technique, all_of, holds
-from labkit.techniques._lib.verdict import Setting, Verdict
+from labkit.techniques._lib.verdict import Setting, Verdict, decided
 
 if TYPE_CHECKING:
     from labkit.cluster import Environment
@@ -120,8 +120,7 @@ def _settings(env: Environment) -> list[Setting]:
     found = decide_at_kubelet(
         env, kubelet, bearer_at_kubelet(model.environment, kubelet, agent), ACTION
     )
-    why = f"{found.claim.detail}: {found.claim.source}"
-    return [("whether the agent may get nodes/proxy", found.value, why)]
+    return [decided("whether the agent may get nodes/proxy", found.claim)]
 
 
 TECHNIQUE = Technique(

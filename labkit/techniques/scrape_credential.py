@@ -29,7 +29,7 @@ from labkit.techniques._lib.technique import (
     SentRequest,
     Technique,
 )
-from labkit.techniques._lib.verdict import Setting, Verdict
+from labkit.techniques._lib.verdict import Setting, Verdict, decided
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
@@ -107,7 +107,7 @@ def _settings(env: Environment) -> list[Setting]:
         return []
     apiserver = apiserver_of(env)
     found = decide(env, apiserver, authenticated_as(apiserver, env, held), READ).claim
-    return [(f"get secrets by {held.common_name}", found.value, f"{found.detail}: {found.source}")]
+    return [decided(f"get secrets by {held.common_name}", found)]
 
 
 TECHNIQUE = Technique(

@@ -7,16 +7,29 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any, TypeAlias
 
-from labkit.model import Foothold
+from labkit.model import Claim, Foothold
 from labkit.tables import columns, html
 
-__all__ = ["COLOURS", "WORDS", "Setting", "Settings", "Verdict", "Verdicts"]
+__all__ = ["COLOURS", "WORDS", "Setting", "Settings", "Verdict", "Verdicts", "decided"]
 
 #: One setting of an environment: its name, its value, and where it was read.
 Setting: TypeAlias = tuple[str, str, str]
 WORDS = {True: "succeeded", False: "refused"}
 # Okabe and Ito's palette: colour-blind readers can tell them apart, and the word is beside it
 COLOURS = {True: "#D55E00", False: "#009E73"}
+
+
+def decided(what: str, claim: Claim) -> Setting:
+    """Return the setting that allows or denies something, with the reason before its place.
+
+    Examples
+    --------
+    >>> from labkit.cluster.syntax.source import Source
+    >>> source = Source("apiserver.service", 18, "--authorization-mode=RBAC")
+    >>> decided("get pods", Claim("denied", "nothing lets bob get pods", source))[2]
+    'nothing lets bob get pods: apiserver.service:18 --authorization-mode=RBAC'
+    """
+    return what, claim.value, f"{claim.detail}: {claim.source}"
 
 
 @dataclass(frozen=True, slots=True)
