@@ -52,14 +52,14 @@ def detect(
         ),
     ] = None,
     traffic: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="MINUTES",
             min=0.0,
             help="How long nobody attacks the lab and its administrator works, while no rule may "
             "fire.",
         ),
-    ] = 0.5,
+    ] = None,
     no_wait: NoWait = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -79,6 +79,7 @@ def detect(
             _read(rules, quiet=False)
         _predict(mode, chosen, as_json=as_json, quiet=quiet)
         return
+    from labkit.detection.run import TRAFFIC_S
     from labkit.detection.run import detect as run
     from labkit.lab import Lab
 
@@ -90,7 +91,8 @@ def detect(
 
     chosen = chosen or own(techniques.values(), lab.environment)
     turned = flipped(lab.environment) if flips else ()
-    found = run(lab, chosen, known, flipped=turned, traffic=60 * traffic, tell=tell)
+    seconds = TRAFFIC_S if traffic is None else 60 * traffic
+    found = run(lab, chosen, known, flipped=turned, traffic=seconds, tell=tell)
     typer.echo(found.to_json() if as_json else found.table())
     for cell in found.differences:
         where = f"{cell.control} {cell.direction}, " if cell.control else ""

@@ -18,7 +18,7 @@ from labkit.techniques import Technique
 if TYPE_CHECKING:
     from labkit.detection.sigma_rules import DetectionRule
 
-__all__ = ["Place", "detect", "foreseen"]
+__all__ = ["TRAFFIC_S", "Place", "detect", "foreseen"]
 
 #: A technique, and one of its footholds.
 Place = tuple[Technique, Foothold]
