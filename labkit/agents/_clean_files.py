@@ -22,7 +22,7 @@ PROVIDER = "var/lib/canaille"
 CHANGING = re.compile(
     r"^(etc/(hosts|hostname|resolv\.conf|cni(/.*)?|mtab)"
     r"|tmp/systemd-private-.*|tmp/\.\w+-unix|run/labkit-(ready|wait\..*)"
-    r"|var/lib/labkit/(since(\.new)?|names|programs|edits\.json(\.new)?|etcd-users|fingerprint\.json|etc\.tar|etcd-keys\.json|pending|workshop(/.*)?))$"
+    r"|var/lib/labkit/(since(\.new)?|names|programs|edits\.json(\.new)?|etcd-users(\.\d+\.new)?|fingerprint\.json|etc\.tar|etcd-keys\.json|pending|workshop(/.*)?))$"
 )
 
 

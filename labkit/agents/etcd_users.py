@@ -2,21 +2,37 @@
 
 ``make`` reads JSON from standard input, ``{"users": {name: [role, ...]}, "roles": {name:
 [{"access": ..., "key": ..., "prefix": ...}, ...]}}``, creates them and enables authentication.
-``clear`` disables authentication and deletes all users and roles. ``show`` prints them.
+``clear`` disables authentication and deletes all users and roles. ``show`` prints them as JSON,
+``{item: value}``.
+
+etcd's JSON gateway takes many requests from one process, but once etcd has users, it knows nobody
+by a certificate (etcd, "Role-based access control", notes on gRPC-gateway). From then on each
+question needs an etcdctl. So what was read is kept until etcd's number for changes of users grows.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+
+from labkit.agents._apiserver import replies
 
 #: Seconds for one command; by itself, etcdctl gives up after 5 s, also on a busy machine.
 PATIENCE_S = 25
+#: What was read last, and etcd's answer about authentication at that time.
+KEPT = Path("/var/lib/labkit/etcd-users")
+#: etcd's names of the kinds of access (api/authpb/auth.proto), which etcdctl writes as numbers.
+KINDS = ("READ", "WRITE", "READWRITE")
+#: The option of curl for each variable of etcdctl.
+OPTIONS = {"ETCDCTL_CACERT": "cacert", "ETCDCTL_CERT": "cert", "ETCDCTL_KEY": "key"}
+Question = tuple[str, dict[str, Any]]
 
 
 def etcdctl(*arguments: str) -> str:
@@ -31,48 +47,165 @@ def etcdctl(*arguments: str) -> str:
     ).stdout
 
 
-def at_once(commands: Iterable[Sequence[str]]) -> list[str]:
-    """Run independent commands at once, to save time; return their outputs."""
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(lambda command: etcdctl(*command), commands))
+def told(*arguments: str) -> Any:
+    """Return etcdctl's answer to a question."""
+    return json.loads(etcdctl(*arguments, "--write-out=json"))
+
+
+def ask(questions: Iterable[Question]) -> list[Any]:
+    """Ask etcd's JSON gateway, one question after the other, and return its answers."""
+    endpoint = os.environ["ETCDCTL_ENDPOINTS"].split(",")[0]
+    fixed = [
+        f'{option} = "{os.environ[name]}"' for name, option in OPTIONS.items() if name in os.environ
+    ]
+    fixed += ["silent", "show-error", "fail-with-body", f"max-time = {PATIENCE_S}"]
+    each = [
+        "\n".join([*fixed, f'url = "{endpoint}/v3/auth/{path}"', f"data = {quoted(body)}"])
+        for path, body in questions
+    ]
+    done = subprocess.run(
+        ["curl", "--fail-early", "--config", "-"],
+        input="\nnext\n".join(each),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S * 2,
+    )
+    if done.returncode:
+        sys.exit(f"etcd's gateway: {done.stdout.strip()[-300:]}")
+    return replies(done.stdout)
+
+
+def quoted(body: dict[str, Any]) -> str:
+    """Return JSON as a value in a file of curl's options: a text between quotes."""
+    return json.dumps(json.dumps(body))
 
 
 def make(users: dict[str, list[str]], roles: dict[str, list[dict[str, Any]]]) -> None:
     """Add users and roles, grant their permissions, and enable authentication."""
-    added = [["role", "add", role] for role in roles]
-    added += [["user", "add", user, "--no-password"] for user in users]
-    granted = [["user", "grant-role", user, role] for user in users for role in users[user]]
-    granted += [
-        ["role", "grant-permission", *prefix(grant), role, grant["access"], grant["key"]]
+    questions: list[Question] = [("role/add", {"name": role}) for role in roles]
+    questions += [
+        ("role/grant", {"name": role, "perm": permission(grant)})
         for role, grants in roles.items()
         for grant in grants
     ]
+    questions += [("user/add", {"name": user, "options": {"no_password": True}}) for user in users]
+    questions += [
+        ("user/grant", {"user": user, "role": role}) for user in users for role in users[user]
+    ]
     # etcd itself creates the role root
-    at_once(added)
-    at_once(granted)
-    etcdctl("auth", "enable")
+    count = len(questions)
+    questions += [("user/get", {"name": user}) for user in users]
+    questions += [("role/get", {"role": role}) for role in roles]
+    answers = ask([*questions, ("enable", {})])[count:-1]
+    names = [*(("user", user) for user in users), *(("role", role) for role in roles)]
+    keep(told("auth", "status"), described(names, answers))
 
 
-def prefix(grant: dict[str, Any]) -> list[str]:
-    """Return etcdctl's option for a grant of all keys with a prefix."""
-    return ["--prefix=true"] if grant["prefix"] else []
+def permission(grant: dict[str, Any]) -> dict[str, str]:
+    """Return a grant of keys in etcd's form."""
+    key = grant["key"].encode()
+    found = {"permType": grant["access"].upper(), "key": encoded(key)}
+    return {**found, "range_end": encoded(after(key))} if grant["prefix"] else found
+
+
+def after(prefix: bytes) -> bytes:
+    r"""Return the first key behind all keys with a prefix.
+
+    Examples
+    --------
+    >>> after(b"/registry/"), after(b"a\xff")
+    (b'/registry0', b'b')
+    """
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else b"\x00"
+
+
+def encoded(key: bytes) -> str:
+    """Return a key as JSON has it."""
+    return base64.b64encode(key).decode()
 
 
 def clear() -> None:
     """Disable authentication, and delete all users and roles."""
     etcdctl("auth", "disable")
-    for kind in ("user", "role"):
-        for name in etcdctl(kind, "list").split():
-            etcdctl(kind, "delete", name)
+    users, roles = ask([("user/list", {}), ("role/list", {})])
+    gone: list[Question] = [("user/delete", {"name": name}) for name in users.get("users", ())]
+    gone += [("role/delete", {"role": name}) for name in roles.get("roles", ())]
+    if gone:
+        ask(gone)
 
 
 def show() -> None:
-    """Print the status of authentication, the users, and the roles with their grants."""
-    kinds = ("user", "role")
-    status, *lists = at_once([("auth", "status"), *((kind, "list") for kind in kinds)])
-    names = [(kind, it) for kind, found in zip(kinds, lists, strict=True) for it in found.split()]
-    print(status.splitlines()[0])
-    print("".join(at_once((kind, "get", name) for kind, name in names)), end="")
+    """Print whether authentication is enabled, the users, and the roles with their grants."""
+    status = told("auth", "status")
+    print(json.dumps(kept(status) or keep(status, read())))
+
+
+def read() -> dict[str, str]:
+    """Return the users and roles, from etcdctl."""
+    names = [
+        (kind, name) for kind in ("user", "role") for name in told(kind, "list").get(f"{kind}s", ())
+    ]
+    from concurrent.futures import ThreadPoolExecutor  # slow, and seldom needed
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return described(names, list(pool.map(lambda it: told(it[0], "get", it[1]), names)))
+
+
+def described(names: Sequence[tuple[str, str]], answers: Sequence[Any]) -> dict[str, str]:
+    """Return the roles of each user, and the grants of each role.
+
+    Examples
+    --------
+    >>> described([("user", "a")], [{"roles": ["r"]}])
+    {'user a': 'r'}
+    >>> grant = {"permType": 2, "key": "L2Ev", "range_end": "L2Ew"}
+    >>> described([("role", "r")], [{"perm": [grant, {"key": "L2I="}]}])
+    {'role r': 'READ /b, READWRITE /a/ to /a0'}
+    """
+    return {
+        f"{kind} {name}": ", ".join(
+            sorted(answer.get("roles") or map(granted, answer.get("perm", ())))
+        )
+        for (kind, name), answer in zip(names, answers, strict=True)
+    }
+
+
+def granted(perm: dict[str, Any]) -> str:
+    """Return a grant in words; etcd leaves out what is READ, and etcdctl has numbers."""
+    kind = perm.get("permType", 0)
+    keys = [base64.b64decode(perm[it]).decode() for it in ("key", "range_end") if perm.get(it)]
+    return f"{kind if isinstance(kind, str) else KINDS[kind]} {' to '.join(keys)}"
+
+
+def kept(status: dict[str, Any]) -> dict[str, str] | None:
+    """Return what was read last; nothing if users or roles have changed since."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        record = json.loads(KEPT.read_text())
+        if record["of"] == moment(status):
+            found: dict[str, str] = record["found"]
+            return found
+    return None
+
+
+def keep(status: dict[str, Any], found: dict[str, str]) -> dict[str, str]:
+    """Keep what was read, and return it with the state of authentication."""
+    whole = {"authentication": "enabled" if status.get("enabled") else "disabled", **found}
+    KEPT.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = KEPT.with_name(f"{KEPT.name}.{os.getpid()}.new")
+    new.write_text(json.dumps({"of": moment(status), "found": whole}))
+    new.replace(KEPT)
+    return whole
+
+
+def moment(status: dict[str, Any]) -> list[Any]:
+    """Return what changes whenever users, roles or authentication change."""
+    return [
+        status["header"]["cluster_id"],
+        status.get("enabled", False),
+        status.get("authRevision", 0),
+    ]
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ __all__ = [
     "change_manifests",
     "clear_etcd_users",
     "etcd_users",
-    "etcd_users_revision",
     "etcdctl",
     "make_etcd_users",
     "prepare_etcd",
@@ -162,8 +161,8 @@ def clear_etcd_users(etcd: Container) -> None:
     _users(etcd, "clear")
 
 
-def etcd_users(etcd: Container) -> str:
-    """Return etcd's authentication status, its users, its roles and their grants.
+def etcd_users(etcd: Container) -> dict[str, str]:
+    """Return whether etcd's authentication is enabled, its users, its roles and their grants.
 
     Parameters
     ----------
@@ -172,36 +171,16 @@ def etcd_users(etcd: Container) -> str:
 
     Returns
     -------
-    str
-        A few lines, as etcdctl prints them.
+    dict of str to str
+        ``authentication`` is enabled or disabled; ``user NAME`` has roles, ``role NAME`` grants.
 
     Raises
     ------
     CommandFailed
         etcdctl failed.
     """
-    return _users(etcd, "show")
-
-
-def etcd_users_revision(etcd: Container) -> bytes:
-    """Return whether etcd has users, and a number that grows with each change of them.
-
-    Parameters
-    ----------
-    etcd : docker.models.containers.Container
-        The machine of one member.
-
-    Returns
-    -------
-    bytes
-        Two lines, as etcdctl prints them.
-
-    Raises
-    ------
-    CommandFailed
-        etcdctl failed.
-    """
-    return etcdctl(etcd, "auth", "status").stdout
+    found: dict[str, str] = json.loads(_users(etcd, "show"))
+    return found
 
 
 def _make_users(etcd: Container, env: Environment) -> None:

@@ -195,7 +195,7 @@ def _etcd(etcd: Container) -> dict[str, dict[str, str]]:
             " ".join(it["peerURLs"]): "a learner" if it.get("isLearner") else it.get("name", "")
             for it in json.loads(members.result().stdout)["members"]
         },
-        "users": {"users": users.result()},
+        "users": users.result(),
     }
 
 

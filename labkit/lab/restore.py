@@ -24,8 +24,6 @@ __all__ = ["keep", "restore", "restore_machine"]
 
 KEEP = "/var/lib/labkit"
 KEYS, ROUTES = f"{KEEP}/etcd-keys.json", f"{KEEP}/routes"
-#: The revision of etcd's users; what they are, the fingerprint says.
-USERS = f"{KEEP}/etcd-users"
 CONTROLLERS = "kube-controller-manager.service"
 #: Objects that a controller writes again, also by server-side apply, if it has read them a moment
 #: before they are deleted.
@@ -55,7 +53,6 @@ def keep(machines: Mapping[str, Container], env: Environment) -> None:
         _routes(machines, [node], "keep")
         if node is first:
             _keys(machines, env, "keep")
-            _keep_users_revision(machines[node.name])
 
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
         list(pool.map(keep_node, nodes))
@@ -114,22 +111,9 @@ def restore_machine(machine: Container, node: Node) -> None:
 
 
 def _users(etcd: Container, master: Container, env: Environment) -> None:
-    """Create etcd's users again if they are not those that the lab came up with.
-
-    To ask for the users and roles one by one is slow, so the revision says first whether they were
-    changed since.
-    """
-    kept = execute(etcd, ["cat", USERS], check=False).stdout
-    if bootstrap.etcd_users_revision(etcd) == kept:
-        return
-    if bootstrap.etcd_users(etcd) != kept_fingerprint(master)["etcd"]["users"]["users"]:
+    """Create etcd's users again if they are not those that the lab came up with."""
+    if bootstrap.etcd_users(etcd) != kept_fingerprint(master)["etcd"]["users"]:
         bootstrap.make_etcd_users(etcd, env)
-    _keep_users_revision(etcd)
-
-
-def _keep_users_revision(etcd: Container) -> None:
-    revision = bootstrap.etcd_users_revision(etcd)
-    execute(etcd, ["tee", USERS], stdin=revision)
 
 
 def _machines(env: Environment) -> list[Node]:

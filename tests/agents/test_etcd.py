@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -210,62 +210,162 @@ ROLES = {
 }
 
 
-def test_users_get_their_roles_before_authentication_is_enabled(commands: Any) -> None:
-    calls = commands("etcdctl")
+class Users:
+    """Etcd's users and roles, in the place of its gateway and of etcdctl."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, dict[str, Any]] = {"user": {}, "role": {}}
+        self.enabled, self.revision = False, 1
+        self.asked: list[str] = []
+
+    def ask(self, questions: Iterable[tuple[str, dict[str, Any]]]) -> list[Any]:
+        assert not self.enabled, "the gateway knows nobody by a certificate"
+        return [self.answer(*path.split("/"), body=body) for path, body in questions]
+
+    def answer(self, kind: str, verb: str = "", *, body: dict[str, Any]) -> dict[str, Any]:
+        if kind == "enable":
+            assert self.kinds["user"]["root"]["roles"] == ["root"], "etcd refuses"
+            self.enabled = True
+            return {}
+        name: str = body.get("name") or body.get(kind, "")
+        if verb in ("get", "list"):
+            return self.kinds[kind][name] if verb == "get" else {f"{kind}s": [*self.kinds[kind]]}
+        self.revision += 1
+        if verb == "add":
+            assert name not in self.kinds[kind]
+            self.kinds[kind][name] = {}
+        elif verb == "delete":
+            del self.kinds[kind][name]
+        elif kind == "user":
+            assert body["role"] == "root" or body["role"] in self.kinds["role"], "etcd refuses"
+            self.kinds[kind][name].setdefault("roles", []).append(body["role"])
+        else:
+            self.kinds[kind][name].setdefault("perm", []).append(body["perm"])
+        return {}
+
+    def etcdctl(self, *arguments: str) -> str:
+        self.asked.append(" ".join(arguments[:2]))
+        if arguments == ("auth", "disable"):
+            self.enabled = False
+            return "Authentication Disabled"
+        assert arguments[-1] == "--write-out=json"
+        if arguments[0] == "auth":
+            header = {"cluster_id": 5, "revision": 100 + len(self.asked)}
+            state = {"enabled": True} if self.enabled else {}
+            return json.dumps({"header": header, **state, "authRevision": self.revision})
+        kind, verb, *rest = arguments[:-1]
+        return json.dumps(self.answer(kind, verb, body={kind: rest[0] if rest else ""}))
+
+
+@pytest.fixture
+def users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Users:
+    made = Users()
+    for name in ("ask", "etcdctl"):
+        monkeypatch.setattr(etcd_users, name, getattr(made, name))
+    monkeypatch.setattr(etcd_users, "KEPT", tmp_path / "labkit/etcd-users")
+    return made
+
+
+SHOWN = {
+    "authentication": "enabled",
+    "user root": "root",
+    "user flannel": "flannel",
+    "role flannel": "READ compact_rev_key, READWRITE /coreos.com/network/ to /coreos.com/network0",
+}
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> Any:
+    etcd_users.show()
+    return json.loads(capsys.readouterr().out)
+
+
+def test_users_and_roles_are_made_and_shown(
+    users: Users, capsys: pytest.CaptureFixture[str]
+) -> None:
     etcd_users.make(USERS, ROLES)
-    made = calls.read_text().splitlines()
-    assert sorted(made[:3]) == [
-        "role add flannel",
-        "user add flannel --no-password",
-        "user add root --no-password",
-    ]
-    assert sorted(made[3:-1]) == [
-        "role grant-permission --prefix=true flannel readwrite /coreos.com/network/",
-        "role grant-permission flannel read compact_rev_key",
-        "user grant-role flannel flannel",
-        "user grant-role root root",
-    ]
-    assert made[-1] == "auth enable"
+    assert users.enabled
+    assert shown(capsys) == SHOWN
+    assert users.asked == ["auth status"] * 2, "what was read as they were made is kept"
+    etcd_users.KEPT.unlink()
+    assert shown(capsys) == SHOWN, "etcdctl says the same"
 
 
-def test_authentication_stays_off_if_a_user_cannot_be_created(commands: Any) -> None:
-    calls = commands("etcdctl", 'case "$*" in "role add"*) exit 1;; esac')
-    with pytest.raises(subprocess.CalledProcessError):
-        etcd_users.make(USERS, ROLES)
-    assert "auth enable" not in calls.read_text()
+def test_users_are_read_again_after_each_change(
+    users: Users, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shown(capsys) == {"authentication": "disabled"}
+    etcd_users.make(USERS, ROLES)
+    users.answer("role", "add", body={"name": "new"})
+    found = shown(capsys)
+    assert found == SHOWN | {"role new": ""}
+    # the revision grows with each change, also with those that were undone
+    users.answer("role", "delete", body={"role": "new"})
+    assert shown(capsys) == SHOWN
+    users.enabled = False
+    assert shown(capsys) == SHOWN | {"authentication": "disabled"}
+
+
+@pytest.mark.parametrize("text", ["", "Authentication Status: true", "[]", '{"of": []}'])
+def test_record_of_users_that_cannot_be_read_is_replaced(
+    users: Users, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    etcd_users.make(USERS, ROLES)
+    etcd_users.KEPT.write_text(text)
+    assert shown(capsys) == SHOWN
+    assert json.loads(etcd_users.KEPT.read_text())["found"] == SHOWN
+
+
+def test_numbers_of_etcdctl_are_the_names_of_the_gateway() -> None:
+    names = [{"permType": kind, "key": "YQ=="} for kind in ("READ", "WRITE", "READWRITE")]
+    numbers: list[dict[str, Any]] = [
+        {"key": "YQ=="},
+        {"permType": 1, "key": "YQ=="},
+        {"permType": 2, "key": "YQ=="},
+    ]
+    assert [*map(etcd_users.granted, names)] == [*map(etcd_users.granted, numbers)]
+
+
+def test_users_are_deleted_after_authentication_is_disabled(users: Users) -> None:
+    etcd_users.make(USERS, ROLES)
+    etcd_users.clear()
+    assert (users.kinds, users.enabled) == ({"user": {}, "role": {}}, False)
+    etcd_users.clear()
+    etcd_users.make(USERS, ROLES)
+    assert users.enabled, "and can be made again"
+
+
+SETTINGS = {"ETCDCTL_ENDPOINTS": "https://etcd1:2379,https://etcd2:2379", "ETCDCTL_CACERT": "/ca"}
+QUESTIONS: list[tuple[str, dict[str, Any]]] = [("role/add", {"name": 'a"\\'}), ("enable", {})]
+
+
+def test_gateway_is_asked_by_one_process(
+    commands: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    calls = commands("curl", f'cat >{tmp_path}/asked; echo \'{{"a": 1}}{{"b": 2}}\'')
+    assert etcd_users.ask(QUESTIONS) == [{"a": 1}, {"b": 2}]
+    assert calls.read_text() == "--fail-early --config -\n"
+    first, second = (tmp_path / "asked").read_text().split("\nnext\n")
+    assert 'url = "https://etcd1:2379/v3/auth/role/add"' in first.splitlines()
+    assert r'''data = "{\"name\": \"a\\\"\\\\\"}"''' in first.splitlines()
+    assert 'url = "https://etcd1:2379/v3/auth/enable"' in second.splitlines()
+    for each in (first, second):  # curl forgets its options at "next"
+        assert {'cacert = "/ca"', "fail-with-body"} < {*each.splitlines()}
+        assert "cert = " not in each.replace("cacert = ", "")
+
+
+def test_refusal_of_the_gateway_is_told(commands: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETCDCTL_ENDPOINTS", "http://etcd1:2379")
+    commands("curl", 'echo \'{"message": "etcdserver: no leader"}\'; exit 22')
+    with pytest.raises(SystemExit, match="no leader"):
+        etcd_users.ask(QUESTIONS)
 
 
 def test_busy_etcd_gets_more_time_than_etcdctl_gives_it(commands: Any, tmp_path: Path) -> None:
     commands("etcdctl", f'echo "$ETCDCTL_COMMAND_TIMEOUT" >{tmp_path}/patience')
-    etcd_users.make(USERS, ROLES)
+    etcd_users.etcdctl("auth", "disable")
     assert int((tmp_path / "patience").read_text().strip().removesuffix("s")) > 5
-
-
-def test_users_are_deleted_after_authentication_is_disabled(commands: Any) -> None:
-    listed = 'case "$*" in "user list") echo root; echo flannel;; "role list") echo root;; esac'
-    calls = commands("etcdctl", listed)
-    etcd_users.clear()
-    assert calls.read_text().splitlines() == [
-        "auth disable",
-        "user list",
-        "user delete root",
-        "user delete flannel",
-        "role list",
-        "role delete root",
-    ]
-
-
-def test_show_prints_users_and_roles(commands: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    said = (
-        'case "$*" in "user list") echo root;; "role list") echo flannel;; '
-        '"auth status") echo "Authentication Status: true"; echo "AuthRevision: 12";; '
-        '*) echo "<$*>";; esac'
-    )
-    commands("etcdctl", said)
-    etcd_users.show()
-    shown = capsys.readouterr().out
-    # the revision grows with each change, also with those that were undone
-    assert shown == "Authentication Status: true\n<user get root>\n<role get flannel>\n"
 
 
 # -- a member that nobody invited ---------------------------------------------------------------

@@ -131,12 +131,12 @@ def test_members_keys_and_users_of_etcd_are_read(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(f"{module}.execute", lambda *_, **__: keys)
     told = Output(0, json.dumps(listed).encode(), b"")
     monkeypatch.setattr(f"{module}.bootstrap.etcdctl", lambda *_: told)
-    monkeypatch.setattr(f"{module}.bootstrap.etcd_users", lambda _: "root")
+    monkeypatch.setattr(f"{module}.bootstrap.etcd_users", lambda _: {"user root": "root"})
     etcd: Any = None
     assert _etcd(etcd) == {
         "keys": {"/registry/x": "0123"},
         "members": {"https://etcd1:2380": "etcd1", "http://attacker:23800": "a learner"},
-        "users": {"users": "root"},
+        "users": {"user root": "root"},
     }
 
 

@@ -12,36 +12,24 @@ from labkit.cluster import read_environment
 from labkit.lab import bootstrap, restore
 from labkit.lab.machine import Output
 
-SHOWN = "Authentication Status: true\nUser: root\n"
+USERS = {"authentication": "enabled", "user root": "root"}
 
 
 @pytest.mark.parametrize(
-    ("revision", "shown", "steps"),
+    ("now", "steps"),
     [
-        (b"7", "not asked for", []),
-        (b"8", SHOWN, ["keep 8"]),
-        (b"8", "User: somebody\n", ["make", "keep 9"]),
+        (USERS, []),
+        (USERS | {"user somebody": ""}, ["make"]),
+        (USERS | {"authentication": "disabled"}, ["make"]),
     ],
 )
 def test_users_are_made_again_if_they_are_others(
-    monkeypatch: pytest.MonkeyPatch, revision: bytes, shown: str, steps: list[str]
+    monkeypatch: pytest.MonkeyPatch, now: dict[str, str], steps: list[str]
 ) -> None:
-    now, done = [revision], []
-
-    def execute(_: Any, argv: list[str], *, stdin: bytes = b"", check: bool = True) -> Output:
-        if argv[0] == "tee":
-            done.append(f"keep {stdin.decode()}")
-        return Output(0, b"7", b"")
-
-    def make(*_: Any) -> None:
-        done.append("make")
-        now[0] = b"9"
-
-    monkeypatch.setattr(restore, "execute", execute)
-    monkeypatch.setattr(bootstrap, "etcd_users_revision", lambda _: now[0])
-    monkeypatch.setattr(bootstrap, "etcd_users", lambda _: shown)
-    monkeypatch.setattr(bootstrap, "make_etcd_users", make)
-    kept = {"etcd": {"users": {"users": SHOWN}}}
+    done: list[str] = []
+    monkeypatch.setattr(bootstrap, "etcd_users", lambda _: now)
+    monkeypatch.setattr(bootstrap, "make_etcd_users", lambda *_: done.append("make"))
+    kept = {"etcd": {"users": USERS}}
     monkeypatch.setattr(restore, "kept_fingerprint", lambda _: kept)
     it: Any = SimpleNamespace()
     restore._users(it, it, it)
