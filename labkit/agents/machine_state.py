@@ -1,10 +1,10 @@
 """Save a copy of a machine's files, or restore them and restart the units that changed since.
 
-``save`` writes the copy; ``restore UNIT...`` puts it back: /etc, what people may leave in /root,
-/home and /tmp, and what some units keep. Files that came since are deleted, also among the programs
-in /usr/local, which are too large for a copy. A unit that did not change since the copy keeps
-running, unless a file in /etc did, or people can change what it has in memory. A file whose content
-was changed and changed back counts as unchanged.
+``answer`` writes the copy; the program puts it back, with units as arguments: /etc,
+what people may leave in /root, /home and /tmp, and what some units keep. Files that came since are
+deleted, also among the programs in /usr/local, which are too large for a copy. A unit that did not
+change since the copy keeps running, unless a file in /etc did, or people can change what it has in
+memory. A file whose content was changed and changed back counts as unchanged.
 
 A restore that is killed leaves no machine without its files: it ends what it began with them, and
 the next one waits for that.
@@ -41,7 +41,10 @@ RUNTIME_UNITS = "run/systemd/system"
 
 
 def output(*argv: str | Path, check: bool = True) -> str:
-    """Run a command, and return its standard output and standard error."""
+    """Run a command, and return its standard output and standard error.
+
+    Only root can read the files that it makes.
+    """
     environment = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run(
         argv,
@@ -52,6 +55,7 @@ def output(*argv: str | Path, check: bool = True) -> str:
         text=True,
         errors="replace",
         env=environment,
+        umask=0o077,
     )
     if check and done.returncode:
         sys.exit(f"{' '.join(map(str, argv))}: {done.stdout.strip()}")
@@ -87,7 +91,7 @@ class Machine:
 
     def save(self) -> None:
         """Save the files, the owners and modes of the sockets, and the time."""
-        self.archive.parent.mkdir(parents=True, exist_ok=True)
+        self.archive.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folders = (CONFIGURATION, *OTHERS, *STATE.values())
         self.copied.write_bytes(listed(names(self.root, folders)))
         self.programs.write_bytes(listed(names(self.root, [PROGRAMS])))
@@ -230,16 +234,11 @@ def started_after(since: float, units: Sequence[str]) -> list[str]:
     return found
 
 
-def main() -> None:
-    """Save or restore, as the first argument says."""
-    machine = Machine(Path("/"))
-    action, *units = sys.argv[1:]
-    if action == "save":
-        os.umask(0o077)
-        machine.save()
-    else:
-        machine.restore(units)
+def answer() -> str:
+    """Save the files of this machine."""
+    Machine(Path("/")).save()
+    return ""
 
 
 if __name__ == "__main__":
-    main()
+    Machine(Path("/")).restore(sys.argv[1:])

@@ -117,7 +117,7 @@ def call(asked: dict[str, Any]) -> dict[str, Any]:
         names: dict[str, Any] = {"__name__": "program"}
         exec(compile(asked["program"], "program", "exec"), names)  # noqa: S102 - it runs commands
         out = names["answer"](*asked["arguments"])
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return {"id": asked["id"], "error": str(error) or type(error).__name__}
     return {"id": asked["id"], "code": 0, "out": text(out.encode()), "err": ""}
 

@@ -17,7 +17,7 @@ from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.lab import bootstrap
 from labkit.lab.fingerprint import kept_fingerprint
-from labkit.lab.machine import execute
+from labkit.lab.machine import call, execute
 from labkit.lab.wait import stretch_of
 
 __all__ = ["keep", "restore", "restore_machine"]
@@ -49,7 +49,7 @@ def keep(machines: Mapping[str, Container], env: Environment) -> None:
     first = next(node for node in nodes if node.role == "etcd")
 
     def keep_node(node: Node) -> None:
-        execute(machines[node.name], agents.argv("machine_state", "save"))
+        call(machines[node.name], "machine_state", timeout=60)
         _routes(machines, [node], "keep")
         if node is first:
             _keys(machines, env, "keep")
@@ -105,7 +105,7 @@ def restore_machine(machine: Container, node: Node) -> None:
     StartTimeout
         A unit did not become ready again.
     """
-    argv = agents.argv("machine_state", "restore", *bootstrap.units(node))
+    argv = agents.argv("machine_state", *bootstrap.units(node))
     execute(machine, argv, timeout=90 * stretch_of(machine))
     bootstrap.wait_for_units(machine, node)
 

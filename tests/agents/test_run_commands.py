@@ -185,8 +185,9 @@ def test_server_calls_a_program_itself() -> None:
     assert first.endswith(" ('a', 'b')")
 
 
-def test_program_that_fails_is_an_error_and_the_server_goes_on() -> None:
-    program = "def answer():\n    raise OSError('no room')"
+@pytest.mark.parametrize("error", ["OSError", "SystemExit"])
+def test_program_that_fails_is_an_error_and_the_server_goes_on(error: str) -> None:
+    program = f"def answer():\n    raise {error}('no room')"
     answers = serve({"id": 1, "program": program, "arguments": []}, asked("true", number=2))
     assert answers[1] == {"id": 1, "error": "no room"}
     assert answers[2]["code"] == 0
