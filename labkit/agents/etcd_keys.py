@@ -1,9 +1,9 @@
 """Save etcd's keys, or restore them. Runs on an etcd machine, as etcd's administrator.
 
-``keep FILE`` writes every key and value to a file. ``restore FILE`` deletes the keys that were
-added since, and puts the keys that changed since. So watchers see every change, revisions only
-grow, and no component has to stop. ``hash`` prints the hash of every value as JSON; of a Secret
-it prints how it is encrypted.
+``keep`` writes every key and value to a file. ``restore`` deletes the keys that were added since,
+and puts the keys that changed since. So watchers see every change, revisions only grow, and no
+component has to stop. ``hash`` returns the hash of every value as JSON; of a Secret it returns how
+it is encrypted.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from labkit.agents._etcdctl import etcdctl
 
 #: Objects that others know by their uid, and that may have been created again since.
 KNOWN_BY_UID = (b"/registry/pods/", b"/registry/serviceaccounts/")
@@ -55,12 +55,6 @@ CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+")
 ENCRYPTED = re.compile(rb"k8s:enc:\w+:v\d:[^:\s]+:")
 
 
-def etcdctl(*arguments: str, value: bytes | None = None) -> bytes:
-    """Run etcdctl, and return its output."""
-    argv = ["etcdctl", *arguments]
-    return subprocess.run(argv, input=value, check=True, capture_output=True, timeout=30).stdout
-
-
 def read() -> tuple[int, dict[bytes, str]]:
     """Return etcd's revision, and the value (base64) of every key."""
     reply = json.loads(etcdctl("get", "", "--prefix", "--write-out=json"))
@@ -90,8 +84,8 @@ def replaced(key: bytes, saved: bytes, now: Mapping[bytes, object]) -> bool:
     return key.startswith(KNOWN_BY_UID) and key in now
 
 
-def restore(path: str) -> None:
-    """Put the keys of a file into etcd, delete all others, and print those as JSON."""
+def restore(path: str) -> str:
+    """Put the keys of a file into etcd, delete all others, and return those as JSON."""
     kept: dict[str, str] = json.loads(Path(path).read_text())["keys"]
     _, now = read()
     changed = [
@@ -104,13 +98,13 @@ def restore(path: str) -> None:
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(lambda key: etcdctl("del", key), extra))
         list(pool.map(lambda kv: etcdctl("put", kv[0], value=kv[1]), changed))
-    json.dump(extra, sys.stdout)
+    return json.dumps(extra)
 
 
-def hashes() -> None:
-    """Print what stands for every value, by its key."""
+def hashes() -> str:
+    """Return what stands for every value, by its key."""
     _, keys = read()
-    json.dump({key.decode(): shown(key, value) for key, value in keys.items()}, sys.stdout)
+    return json.dumps({key.decode(): shown(key, value) for key, value in keys.items()})
 
 
 def shown(key: bytes, value: str) -> str:
@@ -130,8 +124,11 @@ def shown(key: bytes, value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()[:16]
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "hash":
-        hashes()
-    else:
-        {"keep": keep, "restore": restore}[sys.argv[1]](sys.argv[2])
+def answer(action: str, path: str = "") -> str:
+    """Keep, restore or hash the keys."""
+    if action == "hash":
+        return hashes()
+    if action == "restore":
+        return restore(path)
+    keep(path)
+    return ""

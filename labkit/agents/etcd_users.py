@@ -1,9 +1,8 @@
 """Make, clear or show etcd's users and roles. Runs on an etcd machine, as etcd's administrator.
 
-``make`` reads JSON from standard input, ``{"users": {name: [role, ...]}, "roles": {name:
-[{"access": ..., "key": ..., "prefix": ...}, ...]}}``, creates them and enables authentication.
-``clear`` disables authentication and deletes all users and roles. ``show`` prints them as JSON,
-``{item: value}``.
+``make`` gets JSON, ``{"users": {name: [role, ...]}, "roles": {name: [{"access": ..., "key": ...,
+"prefix": ...}, ...]}}``, creates them and enables authentication. ``clear`` disables authentication
+and deletes all users and roles. ``show`` returns them as JSON, ``{item: value}``.
 
 etcd's JSON gateway takes many requests from one process, but once etcd has users, it knows nobody
 by a certificate (etcd, "Role-based access control", notes on gRPC-gateway). From then on each
@@ -17,15 +16,13 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from labkit.agents._apiserver import replies
+from labkit.agents._etcdctl import PATIENCE_S, administrator, etcdctl
 
-#: Seconds for one command; by itself, etcdctl gives up after 5 s, also on a busy machine.
-PATIENCE_S = 25
 #: What was read last, and etcd's answer about authentication at that time.
 KEPT = Path("/var/lib/labkit/etcd-users")
 #: etcd's names of the kinds of access (api/authpb/auth.proto), which etcdctl writes as numbers.
@@ -35,18 +32,6 @@ OPTIONS = {"ETCDCTL_CACERT": "cacert", "ETCDCTL_CERT": "cert", "ETCDCTL_KEY": "k
 Question = tuple[str, dict[str, Any]]
 
 
-def etcdctl(*arguments: str) -> str:
-    """Run etcdctl, and return its standard output."""
-    return subprocess.run(
-        ["etcdctl", *arguments],
-        env={**os.environ, "ETCDCTL_COMMAND_TIMEOUT": f"{PATIENCE_S}s"},
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=PATIENCE_S + 5,
-    ).stdout
-
-
 def told(*arguments: str) -> Any:
     """Return etcdctl's answer to a question."""
     return json.loads(etcdctl(*arguments, "--write-out=json"))
@@ -54,10 +39,9 @@ def told(*arguments: str) -> Any:
 
 def ask(questions: Iterable[Question]) -> list[Any]:
     """Ask etcd's JSON gateway, one question after the other, and return its answers."""
-    endpoint = os.environ["ETCDCTL_ENDPOINTS"].split(",")[0]
-    fixed = [
-        f'{option} = "{os.environ[name]}"' for name, option in OPTIONS.items() if name in os.environ
-    ]
+    settings = administrator()
+    endpoint = settings["ETCDCTL_ENDPOINTS"].split(",")[0]
+    fixed = [f'{option} = "{settings[it]}"' for it, option in OPTIONS.items() if it in settings]
     fixed += ["silent", "show-error", "fail-with-body", f"max-time = {PATIENCE_S}"]
     each = [
         "\n".join([*fixed, f'url = "{endpoint}/v3/auth/{path}"', f"data = {quoted(body)}"])
@@ -72,7 +56,7 @@ def ask(questions: Iterable[Question]) -> list[Any]:
         timeout=PATIENCE_S * 2,
     )
     if done.returncode:
-        sys.exit(f"etcd's gateway: {done.stdout.strip()[-300:]}")
+        raise OSError(f"{os.uname().nodename}: etcd's gateway: {done.stdout.strip()[-300:]}")
     return replies(done.stdout)
 
 
@@ -136,10 +120,10 @@ def clear() -> None:
         ask(gone)
 
 
-def show() -> None:
-    """Print whether authentication is enabled, the users, and the roles with their grants."""
+def show() -> str:
+    """Return whether authentication is enabled, the users, and the roles with their grants."""
     status = told("auth", "status")
-    print(json.dumps(kept(status) or keep(status, read())))
+    return json.dumps(kept(status) or keep(status, read()))
 
 
 def read() -> dict[str, str]:
@@ -208,8 +192,9 @@ def moment(status: dict[str, Any]) -> list[Any]:
     ]
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "make":
-        make(**json.load(sys.stdin))
-    else:
-        {"clear": clear, "show": show}[sys.argv[1]]()
+def answer(action: str, wanted: str = "") -> str:
+    """Make, clear or show users and roles."""
+    if action == "show":
+        return show()
+    make(**json.loads(wanted)) if action == "make" else clear()
+    return ""

@@ -21,7 +21,7 @@ from labkit.cluster import Environment, Node
 from labkit.cluster.syntax.disk import read_bytes
 from labkit.cluster.syntax.source import decode
 from labkit.errors import StartTimeout
-from labkit.lab.machine import Output, execute
+from labkit.lab.machine import Output, call, execute
 from labkit.lab.secret_store import APPLY, as_list
 from labkit.lab.wait import wait_until
 
@@ -114,8 +114,8 @@ def prepare_etcd(etcd: Container, env: Environment) -> None:
     ------
     StartTimeout
         A member is not healthy within a minute.
-    CommandFailed
-        etcdctl failed.
+    LabError
+        etcd refuses, or the machine takes no commands.
     """
     wait_for_etcd(etcd)
     network = next(
@@ -138,8 +138,8 @@ def make_etcd_users(etcd: Container, env: Environment) -> None:
 
     Raises
     ------
-    CommandFailed
-        etcdctl failed.
+    LabError
+        etcd refuses, or the machine takes no commands.
     """
     clear_etcd_users(etcd)
     _make_users(etcd, env)
@@ -155,8 +155,8 @@ def clear_etcd_users(etcd: Container) -> None:
 
     Raises
     ------
-    CommandFailed
-        etcdctl failed.
+    LabError
+        etcd refuses, or the machine takes no commands.
     """
     _users(etcd, "clear")
 
@@ -176,8 +176,8 @@ def etcd_users(etcd: Container) -> dict[str, str]:
 
     Raises
     ------
-    CommandFailed
-        etcdctl failed.
+    LabError
+        etcd refuses, or the machine takes no commands.
     """
     found: dict[str, str] = json.loads(_users(etcd, "show"))
     return found
@@ -187,12 +187,11 @@ def _make_users(etcd: Container, env: Environment) -> None:
     if env.etcd_users:
         roles = {name: [asdict(grant) for grant in env.etcd_roles[name]] for name in env.etcd_roles}
         wanted = {"users": env.etcd_users, "roles": roles}
-        _users(etcd, "make", json.dumps(wanted).encode())
+        _users(etcd, "make", json.dumps(wanted))
 
 
-def _users(etcd: Container, action: str, stdin: bytes | None = None) -> str:
-    argv = agents.argv("as_etcd_root", *agents.argv("etcd_users", action))
-    return execute(etcd, argv, stdin=stdin, timeout=60).text
+def _users(etcd: Container, action: str, wanted: str = "") -> str:
+    return call(etcd, "etcd_users", action, wanted, timeout=60)
 
 
 def wait_for_apiserver(master: Container, kubeconfig: str) -> None:

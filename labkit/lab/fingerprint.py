@@ -183,14 +183,13 @@ def _machine(machine: Container) -> dict[str, dict[str, str]]:
 
 
 def _etcd(etcd: Container) -> dict[str, dict[str, str]]:
-    argv = agents.argv("as_etcd_root", *agents.argv("etcd_keys", "hash"))
     listing = ("member", "list", "--write-out=json")
     with ThreadPoolExecutor(max_workers=3) as pool:
-        hashes = pool.submit(execute, etcd, argv, timeout=60)
+        hashes = pool.submit(call, etcd, "etcd_keys", "hash", timeout=60)
         members = pool.submit(bootstrap.etcdctl, etcd, *listing)
         users = pool.submit(bootstrap.etcd_users, etcd)
     return {
-        "keys": json.loads(hashes.result().stdout),
+        "keys": json.loads(hashes.result()),
         "members": {
             " ".join(it["peerURLs"]): "a learner" if it.get("isLearner") else it.get("name", "")
             for it in json.loads(members.result().stdout)["members"]

@@ -141,5 +141,4 @@ def _restore_keys(machines: Mapping[str, Container], env: Environment) -> None:
 
 
 def _keys(machines: Mapping[str, Container], env: Environment, action: str) -> str:
-    argv = agents.argv("as_etcd_root", *agents.argv("etcd_keys", action, KEYS))
-    return execute(_first(machines, env, "etcd"), argv, timeout=60).text
+    return call(_first(machines, env, "etcd"), "etcd_keys", action, KEYS, timeout=60)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from labkit import agents
-from labkit.agents import etcd_keys, etcd_member, etcd_users
+from labkit.agents import _etcdctl, etcd_keys, etcd_member, etcd_users
 
 POD, SECRET, LEASE = "/registry/pods/a/b", "/registry/secrets/a/b", "/registry/leases/a/b"
 
@@ -66,13 +66,13 @@ def test_saved_keys_are_readable_by_their_owner_only(store: Store, tmp_path: Pat
 
 
 def test_restoring_deletes_what_is_new_and_puts_back_what_changed_or_is_gone(
-    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Store, tmp_path: Path
 ) -> None:
     kept = {"/a": b"1", "/b": b"2", "/c": b"3", "/empty": b""}
     store.keys = dict(kept)
     etcd_keys.keep(str(tmp_path / "keys"))
     store.keys = {"/a": b"1", "/b": b"changed", "/new": b"4"}
-    etcd_keys.restore(str(tmp_path / "keys"))
+    new = etcd_keys.restore(str(tmp_path / "keys"))
     assert store.keys == kept
     assert sorted(store.changed) == [
         ("del", "/new"),
@@ -80,7 +80,7 @@ def test_restoring_deletes_what_is_new_and_puts_back_what_changed_or_is_gone(
         ("put", "/c"),
         ("put", "/empty"),
     ]
-    assert json.loads(capsys.readouterr().out) == ["/new"]
+    assert json.loads(new) == ["/new"]
 
 
 def test_restoring_twice_changes_nothing(store: Store, tmp_path: Path) -> None:
@@ -171,13 +171,11 @@ def test_secret_counts_by_its_provider_and_key(
     after: bytes,
     is_same: bool,
     store: Store,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     seen = []
     for value in (before, after):
         store.keys = {key: value}
-        etcd_keys.hashes()
-        seen.append(json.loads(capsys.readouterr().out)[key])
+        seen.append(json.loads(etcd_keys.hashes())[key])
     assert (seen[0] == seen[1]) is is_same
 
 
@@ -243,18 +241,18 @@ class Users:
             self.kinds[kind][name].setdefault("perm", []).append(body["perm"])
         return {}
 
-    def etcdctl(self, *arguments: str) -> str:
+    def etcdctl(self, *arguments: str) -> bytes:
         self.asked.append(" ".join(arguments[:2]))
         if arguments == ("auth", "disable"):
             self.enabled = False
-            return "Authentication Disabled"
+            return b"Authentication Disabled"
         assert arguments[-1] == "--write-out=json"
         if arguments[0] == "auth":
             header = {"cluster_id": 5, "revision": 100 + len(self.asked)}
             state = {"enabled": True} if self.enabled else {}
-            return json.dumps({"header": header, **state, "authRevision": self.revision})
+            return json.dumps({"header": header, **state, "authRevision": self.revision}).encode()
         kind, verb, *rest = arguments[:-1]
-        return json.dumps(self.answer(kind, verb, body={kind: rest[0] if rest else ""}))
+        return json.dumps(self.answer(kind, verb, body={kind: rest[0] if rest else ""})).encode()
 
 
 @pytest.fixture
@@ -274,44 +272,37 @@ SHOWN = {
 }
 
 
-def shown(capsys: pytest.CaptureFixture[str]) -> Any:
-    etcd_users.show()
-    return json.loads(capsys.readouterr().out)
+def shown() -> Any:
+    return json.loads(etcd_users.show())
 
 
-def test_users_and_roles_are_made_and_shown(
-    users: Users, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_users_and_roles_are_made_and_shown(users: Users) -> None:
     etcd_users.make(USERS, ROLES)
     assert users.enabled
-    assert shown(capsys) == SHOWN
+    assert shown() == SHOWN
     assert users.asked == ["auth status"] * 2, "what was read as they were made is kept"
     etcd_users.KEPT.unlink()
-    assert shown(capsys) == SHOWN, "etcdctl says the same"
+    assert shown() == SHOWN, "etcdctl says the same"
 
 
-def test_users_are_read_again_after_each_change(
-    users: Users, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert shown(capsys) == {"authentication": "disabled"}
+def test_users_are_read_again_after_each_change(users: Users) -> None:
+    assert shown() == {"authentication": "disabled"}
     etcd_users.make(USERS, ROLES)
     users.answer("role", "add", body={"name": "new"})
-    found = shown(capsys)
+    found = shown()
     assert found == SHOWN | {"role new": ""}
     # the revision grows with each change, also with those that were undone
     users.answer("role", "delete", body={"role": "new"})
-    assert shown(capsys) == SHOWN
+    assert shown() == SHOWN
     users.enabled = False
-    assert shown(capsys) == SHOWN | {"authentication": "disabled"}
+    assert shown() == SHOWN | {"authentication": "disabled"}
 
 
 @pytest.mark.parametrize("text", ["", "Authentication Status: true", "[]", '{"of": []}'])
-def test_record_of_users_that_cannot_be_read_is_replaced(
-    users: Users, capsys: pytest.CaptureFixture[str], text: str
-) -> None:
+def test_record_of_users_that_cannot_be_read_is_replaced(users: Users, text: str) -> None:
     etcd_users.make(USERS, ROLES)
     etcd_users.KEPT.write_text(text)
-    assert shown(capsys) == SHOWN
+    assert shown() == SHOWN
     assert json.loads(etcd_users.KEPT.read_text())["found"] == SHOWN
 
 
@@ -334,15 +325,23 @@ def test_users_are_deleted_after_authentication_is_disabled(users: Users) -> Non
     assert users.enabled, "and can be made again"
 
 
-SETTINGS = {"ETCDCTL_ENDPOINTS": "https://etcd1:2379,https://etcd2:2379", "ETCDCTL_CACERT": "/ca"}
+SETTINGS = """# How etcdctl is called.
+ETCDCTL_ENDPOINTS=https://etcd1:2379,https://etcd2:2379
+ETCDCTL_CACERT="/c a"
+"""
 QUESTIONS: list[tuple[str, dict[str, Any]]] = [("role/add", {"name": 'a"\\'}), ("enable", {})]
 
 
-def test_gateway_is_asked_by_one_process(
-    commands: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name, value in SETTINGS.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    file = tmp_path / "etcdctl.env"
+    file.write_text(SETTINGS)
+    monkeypatch.setattr(_etcdctl, "SETTINGS", file)
+    return file
+
+
+@pytest.mark.usefixtures("settings")
+def test_gateway_is_asked_by_one_process(commands: Any, tmp_path: Path) -> None:
     calls = commands("curl", f'cat >{tmp_path}/asked; echo \'{{"a": 1}}{{"b": 2}}\'')
     assert etcd_users.ask(QUESTIONS) == [{"a": 1}, {"b": 2}]
     assert calls.read_text() == "--fail-early --config -\n"
@@ -351,21 +350,33 @@ def test_gateway_is_asked_by_one_process(
     assert r'''data = "{\"name\": \"a\\\"\\\\\"}"''' in first.splitlines()
     assert 'url = "https://etcd1:2379/v3/auth/enable"' in second.splitlines()
     for each in (first, second):  # curl forgets its options at "next"
-        assert {'cacert = "/ca"', "fail-with-body"} < {*each.splitlines()}
+        assert {'cacert = "/c a"', "fail-with-body"} < {*each.splitlines()}
         assert "cert = " not in each.replace("cacert = ", "")
 
 
-def test_refusal_of_the_gateway_is_told(commands: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ETCDCTL_ENDPOINTS", "http://etcd1:2379")
+@pytest.mark.usefixtures("settings")
+def test_refusal_of_the_gateway_is_told(commands: Any) -> None:
     commands("curl", 'echo \'{"message": "etcdserver: no leader"}\'; exit 22')
-    with pytest.raises(SystemExit, match="no leader"):
+    with pytest.raises(OSError, match="no leader"):
         etcd_users.ask(QUESTIONS)
 
 
-def test_busy_etcd_gets_more_time_than_etcdctl_gives_it(commands: Any, tmp_path: Path) -> None:
-    commands("etcdctl", f'echo "$ETCDCTL_COMMAND_TIMEOUT" >{tmp_path}/patience')
-    etcd_users.etcdctl("auth", "disable")
-    assert int((tmp_path / "patience").read_text().strip().removesuffix("s")) > 5
+@pytest.mark.usefixtures("settings")
+def test_etcdctl_gets_the_administrators_settings_and_more_time(
+    commands: Any, tmp_path: Path
+) -> None:
+    script = f'cat; echo "$ETCDCTL_CACERT" >{tmp_path}/ca; echo "$ETCDCTL_COMMAND_TIMEOUT"'
+    commands("etcdctl", script)
+    ended = _etcdctl.etcdctl("put", "/a", value=b"b\x00\n").rpartition(b"b\x00\n")[2]
+    assert (tmp_path / "ca").read_text() == "/c a\n"
+    assert int(ended.decode().strip().removesuffix("s")) > 5, "by itself it gives up after 5 s"
+
+
+@pytest.mark.usefixtures("settings")
+def test_refusal_of_etcdctl_is_told_without_the_value(commands: Any) -> None:
+    commands("etcdctl", "echo '{\"level\": \"warn\"}' >&2; echo 'Error: no leader' >&2; exit 1")
+    with pytest.raises(OSError, match=r": etcdctl put /a: Error: no leader$"):
+        _etcdctl.etcdctl("put", "/a", value=b"s3cret")
 
 
 # -- a member that nobody invited ---------------------------------------------------------------

@@ -126,9 +126,8 @@ def test_members_keys_and_users_of_etcd_are_read(monkeypatch: pytest.MonkeyPatch
             {"peerURLs": ["http://attacker:23800"], "isLearner": True},
         ]
     }
-    keys = Output(0, b'{"/registry/x": "0123"}', b"")
     module = "labkit.lab.fingerprint"
-    monkeypatch.setattr(f"{module}.execute", lambda *_, **__: keys)
+    monkeypatch.setattr(f"{module}.call", lambda *_, **__: '{"/registry/x": "0123"}')
     told = Output(0, json.dumps(listed).encode(), b"")
     monkeypatch.setattr(f"{module}.bootstrap.etcdctl", lambda *_: told)
     monkeypatch.setattr(f"{module}.bootstrap.etcd_users", lambda _: {"user root": "root"})

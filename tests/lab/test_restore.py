@@ -10,7 +10,6 @@ import pytest
 
 from labkit.cluster import read_environment
 from labkit.lab import bootstrap, restore
-from labkit.lab.machine import Output
 
 USERS = {"authentication": "enabled", "user root": "root"}
 
@@ -49,15 +48,17 @@ def test_controllers_do_not_run_while_what_they_write_again_is_deleted(
 ) -> None:
     seen: list[str] = []
 
-    def execute(_: Any, argv: list[str], *, timeout: float = 0) -> Output:
-        if argv[0] == "systemctl":
-            assert argv[2] == "kube-controller-manager.service"
-            seen.append(argv[1])
-            return Output(0, b"", b"")
+    def execute(_: Any, argv: list[str]) -> None:
+        assert (argv[0], argv[2]) == ("systemctl", "kube-controller-manager.service")
+        seen.append(argv[1])
+
+    def call(_: Any, program: str, action: str, *_words: str, timeout: float) -> str:
+        assert (program, action) == ("etcd_keys", "restore")
         seen.append("restore")
-        return Output(0, json.dumps(deleted).encode(), b"")
+        return json.dumps(deleted)
 
     monkeypatch.setattr(restore, "execute", execute)
+    monkeypatch.setattr(restore, "call", call)
     env = read_environment("insecure")
     machines: Any = {node.name: node.name for node in env.nodes}
     restore._restore_keys(machines, env)
