@@ -5,12 +5,13 @@ module replaces its import when a program is sent. So it must not import from ``
 program gets all its names.
 """
 
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from labkit.agents._documents import documents
 
 #: The settings of a kubeconfig that curl has an option for.
 OPTIONS = {
@@ -71,25 +72,15 @@ def listed(kubeconfig: str, kinds: str) -> list[dict[str, Any]]:
                 print(reason, file=sys.stderr)
             sys.exit(done.returncode)
         text += done.stdout
-    return [item for reply in replies(text) for item in items(reply)]
+    return [item for reply in documents(text) for item in items(reply)]
 
 
 def message_of(text: str) -> str:
     """Return the message of an apiserver's last answer; "" without one."""
     try:
-        return str(replies(text)[-1]["message"])
+        return str(documents(text)[-1]["message"])
     except (ValueError, LookupError, TypeError):
         return ""
-
-
-def replies(text: str) -> list[dict[str, Any]]:
-    """Return the JSON documents of a text, which follow one another."""
-    found, decoder = [], json.JSONDecoder()
-    while text := text.lstrip():
-        document, end = decoder.raw_decode(text)
-        found.append(document)
-        text = text[end:]
-    return found
 
 
 def items(reply: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from labkit.agents._apiserver import replies
+from labkit.agents._documents import documents
 from labkit.agents._etcdctl import PATIENCE_S, administrator, etcdctl
 
 #: What was read last, and etcd's answer about authentication at that time.
@@ -57,7 +57,7 @@ def ask(questions: Iterable[Question]) -> list[Any]:
     )
     if done.returncode:
         raise OSError(f"{os.uname().nodename}: etcd's gateway: {done.stdout.strip()[-300:]}")
-    return replies(done.stdout)
+    return documents(done.stdout)
 
 
 def quoted(body: dict[str, Any]) -> str:

@@ -20,13 +20,12 @@ import hashlib
 import json
 import os
 import re
-import socket
 import stat
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from labkit.agents._clean_files import CHANGING, FOLDERS, PROVIDER, names
+from labkit.agents._docker import in_engine
 
 Section = dict[str, str]
 #: The files elsewhere that are compared.
@@ -229,13 +228,7 @@ def docker() -> Section:
     """Return what the machine's own Docker Engine has."""
     if not Path(ENGINE).is_socket():
         return {}
-    found = {
-        "container": [name for it in ask("/containers/json?all=1") for name in it["Names"]],
-        "image": [name for it in ask("/images/json") for name in it["RepoTags"] or [it["Id"]]],
-        "network": [it["Name"] for it in ask("/networks")],
-        "volume": [it["Name"] for it in ask("/volumes")["Volumes"] or ()],
-    }
-    return {f"{kind} {name}": "there" for kind, names in found.items() for name in names}
+    return dict.fromkeys(in_engine(ENGINE), "there")
 
 
 def accounts(database: Path = ACCOUNTS) -> Section:
@@ -253,19 +246,6 @@ def accounts(database: Path = ACCOUNTS) -> Section:
             for name, *rest in found.execute(query):
                 said[f"{kind} {name}"] = hashlib.sha256(repr(rest).encode()).hexdigest()[:16]
     return said
-
-
-def ask(path: str) -> Any:
-    """Return the answer of the machine's Docker Engine."""
-    from http.client import HTTPResponse  # slow, and few machines have an engine
-
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
-        connection.connect(ENGINE)
-        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
-        reply = HTTPResponse(connection)
-        reply.begin()
-        return json.loads(reply.read())
 
 
 SECTIONS = {

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from labkit.agents._clean_files import CLOUD, PROGRAMS, PROVIDER, names
+from labkit.agents._docker import in_engine
 
 CONFIGURATION = "etc"
 #: Where people work who have a terminal on the machine.
@@ -204,6 +205,8 @@ class Machine:
 
     def empty_engine(self) -> None:
         """Remove what the machine's Docker Engine has: it has nothing in a new lab."""
+        if not in_engine(str(self.root / DOCKER)):
+            return
         docker = ("docker", f"--host=unix://{self.root / DOCKER}")
         if identifiers := output(*docker, "ps", "--all", "--quiet").split():
             output(*docker, "rm", "--force", *identifiers)

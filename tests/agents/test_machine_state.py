@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from labkit.agents import fingerprint, machine_state
+from labkit.agents import _docker, fingerprint, machine_state
 from labkit.agents.machine_state import Machine
 
 
@@ -254,10 +254,30 @@ def test_restarted_or_stopped_unit_is_restarted(
     assert bool(restarts(systemctl)) == stale
 
 
-def test_mode_of_a_socket_is_restored(
-    machine: Machine, systemctl: Path, commands: Any, monkeypatch: pytest.MonkeyPatch
+EMPTY = """[] [] [{"Name": "none"}, {"Name": "host"}] {"Volumes": null} {"BuildCache": null}"""
+
+
+@pytest.mark.parametrize(
+    ("has", "is_empty"),
+    [
+        (EMPTY, True),
+        (EMPTY.replace("[]", '[{"Names": ["/left"]}]', 1), False),
+        (EMPTY.replace("[] [{", '[{"RepoTags": null, "Id": "sha256:1"}] [{'), False),
+        (EMPTY.replace("none", "left"), False),
+        (EMPTY.replace('"Volumes": null', '"Volumes": [{"Name": "left"}]'), False),
+        (EMPTY.replace('"BuildCache": null', '"BuildCache": [{"ID": "1"}]'), False),
+    ],
+)
+def test_engine_is_emptied_if_it_has_anything_and_its_socket_gets_its_mode(
+    machine: Machine,
+    systemctl: Path,
+    commands: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    has: str,
+    is_empty: bool,
 ) -> None:
     docker = commands("docker", "case $* in *ps*) echo abc; echo def;; esac")
+    commands("curl", f"cat <<'END'\n{has}\nEND")
     monkeypatch.chdir(machine.root)  # a socket's path has to be short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("run/docker.sock")
@@ -268,12 +288,19 @@ def test_mode_of_a_socket_is_restored(
         machine.restore([UNIT])
         assert path.stat().st_mode & 0o777 == 0o660
     host = f"--host=unix://{machine.root}/run/docker.sock"
-    assert docker.read_text().splitlines() == [
+    emptied = [
         f"{host} ps --all --quiet",
         f"{host} rm --force abc def",
         f"{host} system prune --all --force",
         f"{host} volume prune --all --force",
     ]
+    assert docker.read_text().splitlines() == ([] if is_empty else emptied)
+
+
+def test_engine_that_does_not_answer_is_no_empty_one(commands: Any) -> None:
+    commands("curl", "echo 'curl: (7) Failed to connect' >&2; exit 7")
+    with pytest.raises(OSError, match="Failed to connect"):
+        _docker.in_engine("/run/docker.sock")
 
 
 def test_failed_command_is_reported_with_its_output(commands: Any) -> None:
