@@ -192,15 +192,21 @@ def _given(key: str, layers: tuple[Path, ...], base: Path, default: str) -> tupl
 
 
 def _topology(layer: Path, name: str, base: Path) -> Topology:
-    path = layer / name
-    hint = f"name the file of nodes as topology in {_shown(layer, base)}/environment.yaml"
+    where = _shown(layer, base)
+    hint = f"name the file of nodes as topology in {where}/environment.yaml"
+    return _topology_of(layer / name, base, hint, ())
+
+
+def _topology_of(path: Path, base: Path, hint: str, parts: tuple[Path, ...]) -> Topology:
+    """Read a topology file, and those that it extends; `parts` are the files that extend it."""
     text, shown = _text(path, base, hint), _shown(path, base)
     whole = whole_of(text, shown)
     if not whole:
         return read_topology(text, shown)
-    other = path.parent / whole
+    if path.resolve() in parts:
+        raise ConfigError(f"{shown} extends itself", hint="name another topology file as extends")
     hint = f"name another topology file as extends in {shown}"
-    read = read_topology(_text(other, base, hint), _shown(other, base))
+    read = _topology_of(path.parent / whole, base, hint, (*parts, path.resolve()))
     return extended(text, shown, read)
 
 

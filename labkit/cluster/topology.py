@@ -65,7 +65,7 @@ class Topology:
     secrets : tuple of SecretSpec
     unknowns : tuple of Unknown
     left_out : tuple of Machine
-        The machines of the other topology that this one is without.
+        The machines of the other topologies that this one is without.
     images : mapping of str to str
         By role: the image of the recipe that its machines are made of, where the topology says it.
     """
@@ -245,7 +245,7 @@ def extended(text: str, path: str, whole: Topology) -> Topology:
         hosts = {it.host: it.name for it in whole.machines}
         added = _machines(document, roles, hosts, unknowns)
     for machine in added:
-        if machine.name in machines:
+        if machine.name in machines or machine.name in {it.name for it in whole.left_out}:
             what = f"{machine.name} is a machine of the other topology"
             raise document.broken(what, "nodes", machine.name)
     images = {role: document.text("images", role) for role in document.mapping("images")}
@@ -258,7 +258,7 @@ def extended(text: str, path: str, whole: Topology) -> Topology:
         whole,
         roles=tuple(roles.items()),
         machines=(*kept, *added),
-        left_out=tuple(it for it in whole.machines if it.name in names),
-        images=images,
+        left_out=(*whole.left_out, *(it for it in whole.machines if it.name in names)),
+        images={**whole.images, **images},
         unknowns=(*whole.unknowns, *unknowns),
     )

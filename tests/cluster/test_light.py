@@ -119,7 +119,7 @@ def test_server_that_is_left_out_and_stands_alone_is_refused(light):
             "it leaves no machine",
         ),
         ("extends: topology.yaml", "extends: none.yaml", r"none\.yaml: cannot be read"),
-        ("extends: topology.yaml", "extends: light-topology.yaml", "no nodes"),
+        ("extends: topology.yaml", "extends: light-topology.yaml", "extends itself"),
         ("extends: topology.yaml", "extends: ../../topology.yaml", "topology.yaml"),
     ],
 )

@@ -21,7 +21,7 @@ UNIT = "/etc/systemd/system/kube-apiserver.service"
 
 @pytest.mark.parametrize("mode", MODES)
 def test_profile_adds_a_machine_and_changes_the_apiserver_alone(mode: str) -> None:
-    plain, more = read_environment(mode), read_environment(f"oidc-{mode}")
+    plain, more = read_environment(f"light-{mode}"), read_environment(f"oidc-{mode}")
     assert more.unknowns == ()
     assert [it.name for it in more.nodes] == [*(it.name for it in plain.nodes), "idp"]
     assert (plain.bootstrap_kubeconfig, plain.secrets) == (more.bootstrap_kubeconfig, more.secrets)
@@ -73,7 +73,7 @@ def test_certificate_of_the_provider_is_in_the_apiservers_file() -> None:
 def copied(tmp_path: Path) -> Path:
     for name in ("common", "insecure", "oidc", "oidc-insecure"):
         shutil.copytree(environments_dir() / name, tmp_path / name)
-    for name in ("topology.yaml", "oidc-topology.yaml"):
+    for name in ("topology.yaml", "light-topology.yaml", "oidc-topology.yaml"):
         shutil.copy(environments_dir() / name, tmp_path)
     return tmp_path
 
@@ -82,6 +82,7 @@ def copied(tmp_path: Path) -> Path:
     ("old", "new", "message"),
     [
         ("idp:", "master:", "master is a machine of the other topology"),
+        ("idp:", "etcd2:", "etcd2 is a machine of the other topology"),
         ("provider: {zone", "worker: {zone", "worker is a role of the other topology"),
         ("host: 31", "host: 10", "idp and master both have host 10"),
         ("role: provider", "role: providers", "unknown role 'providers' of node idp"),
