@@ -97,6 +97,92 @@ def test_older_versions_of_a_deployment_start_nothing(tmp_path: Path) -> None:
     assert found.dump.pods == ()
 
 
+def foreign(kind: str, group: str, **spec: Any) -> Object:
+    return made(kind, "w", "ops", apiVersion=f"{group}/v1", spec=spec)
+
+
+#: https://argo-rollouts.readthedocs.io/en/stable/features/specification/ and the documents of
+#: OpenKruise, Knative Serving, KubeRay, Volcano, JobSet and LeaderWorkerSet
+FOREIGN = {
+    "Rollout": foreign("Rollout", "argoproj.io", replicas=0, template=TEMPLATE),
+    "StatefulSet": foreign("StatefulSet", "apps.kruise.io", template=TEMPLATE),
+    "Service": foreign("Service", "serving.knative.dev", template=TEMPLATE),
+    "RayCluster": foreign("RayCluster", "ray.io", workerGroupSpecs=[{"template": TEMPLATE}]),
+    "Job": foreign("Job", "batch.volcano.sh", tasks=[{"template": TEMPLATE}]),
+    "JobSet": foreign(
+        "JobSet",
+        "jobset.x-k8s.io",
+        replicatedJobs=[{"template": {"spec": {"template": TEMPLATE}}}],
+    ),
+    "LeaderWorkerSet": foreign(
+        "LeaderWorkerSet",
+        "leaderworkerset.x-k8s.io",
+        leaderWorkerTemplate={"workerTemplate": TEMPLATE},
+    ),
+    "DeploymentConfig": foreign("DeploymentConfig", "apps.openshift.io", template=TEMPLATE),
+}
+WEB = made("Pod", "web", "shop", spec={"nodeName": "n1"})
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_workload_of_a_kind_that_kubernetes_does_not_have_may_start_a_pod(
+    tmp_path: Path, kind: str
+) -> None:
+    found = read(tmp_path, *rights(), WEB, FOREIGN[kind])
+    assert way(found, "pod:ops/w", "admin") == "known"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        # a pattern of a policy, an older version, and a template that is applied by hand
+        foreign("ClusterPolicy", "kyverno.io", rules=[{"validate": {"pattern": TEMPLATE}}]),
+        made("ControllerRevision", "w", "ops", data={"spec": {"template": TEMPLATE}}),
+        made("PodTemplate", "w", "ops", template=TEMPLATE),
+        made("Template", "w", "ops", objects=[workload("Deployment", TEMPLATE)]),
+        foreign("Certificate", "cert-manager.io", template={"spec": {"containers": None}}),
+        foreign("Odd", "example.com", template=[TEMPLATE["spec"]]),
+    ],
+    ids=lambda item: item["kind"],
+)
+def test_what_no_controller_makes_pods_of_starts_nothing(tmp_path: Path, item: Object) -> None:
+    found = read(tmp_path, *rights(), WEB, item)
+    assert found.dump is not None
+    assert {it.namespace for it in found.dump.pods} == {"shop"}
+
+
+def test_pods_of_a_workload_of_another_kind_say_what_runs(tmp_path: Path) -> None:
+    """A replica set stands between, and names the rollout as its owner."""
+    running = made("Pod", "w-x", "ops", spec={"nodeName": "n1", "serviceAccountName": "boss"})
+    running["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "w-5d9c7"}]
+    between = workload("ReplicaSet", TEMPLATE)
+    between["metadata"] |= {
+        "name": "w-5d9c7",
+        "ownerReferences": [{"kind": "Rollout", "name": "w"}],
+    }
+    for objects in ((running, between), (between, running)):
+        found = read(tmp_path, *rights(), *objects, FOREIGN["Rollout"])
+        assert found.dump is not None
+        assert [it.pods for it in found.dump.pods] == [("w-x",)]
+    # not one of its pods
+    found = read(tmp_path, *rights(), running, FOREIGN["Rollout"])
+    assert found.dump is not None
+    assert len(found.dump.pods) == 2
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"name": "w", "namespace": "ops", "ownerReferences": [{"kind": "Rollout", "name": "w"}]},
+        {"name": "w", "namespace": "ops", "ownerReferences": "w"},
+        {"name": "w", "namespace": "ops", "ownerReferences": [None]},
+    ],
+)
+def test_odd_owners_of_a_workload_end_nowhere(tmp_path: Path, about: Object) -> None:
+    item = {**FOREIGN["Rollout"], "metadata": about}
+    assert way(read(tmp_path, *rights(), WEB, item), "pod:ops/w", "admin") == "known"
+
+
 def test_pod_that_waits_for_a_node_escapes_to_some_node(tmp_path: Path) -> None:
     privileged = {"name": "c", "securityContext": {"privileged": True}}
     template = {"spec": {"containers": [privileged]}}

@@ -37,6 +37,7 @@ from labkit.cluster.objects.facts import (
 from labkit.cluster.objects.network import NETWORK, OTHER_POLICIES, ROUTES, NetworkObject
 from labkit.cluster.objects.open_ports import OpenPort, open_kubelets, open_ports
 from labkit.cluster.objects.pods import account_of, owner_of, spec_of
+from labkit.cluster.objects.templates import owner_named_in, templates_in
 from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import RBAC_KINDS, Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
@@ -238,6 +239,8 @@ class Builder:
         As in :class:`Dump`.
     templates : dict
         The templates of pods of workloads, by kind, namespace and name.
+    owners : dict
+        Kind, namespace and name of what made a workload, by its own.
     hooks : list of (mapping, Source)
         Webhooks, policies and their bindings.
     extensions : list of ApiExtension
@@ -280,7 +283,10 @@ class Builder:
     unread: list[Unknown] = field(default_factory=list)
     addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
     workloads: set[tuple[str, str, str]] = field(default_factory=set)
-    templates: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    templates: dict[tuple[str, str, str], tuple[Mapping[str, Any], ...]] = field(
+        default_factory=dict
+    )
+    owners: dict[tuple[str, str, str], tuple[str, str, str]] = field(default_factory=dict)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     extensions: list[ApiExtension] = field(default_factory=list)
     apiservers: list[Apiserver] = field(default_factory=list)
@@ -299,6 +305,7 @@ class Builder:
         if kind in OTHER_POLICIES and (foreign or kind not in NETWORK):
             self.other_policies.add(kind)
         if foreign:
+            self._foreign(item, kind)
             return
         if kind in ROUTES and kind not in self.kinds:
             why = "labkit does not read this kind: which services are called from outside by it"
@@ -309,6 +316,7 @@ class Builder:
             for each in inner if isinstance(inner, list) else ():
                 if isinstance(each, dict):
                     self.add(each, str(each.get("kind", kind.removesuffix("List"))), path)
+            self._foreign(item, kind)
             return
         self.kinds.add(kind)
         name = ""
@@ -325,6 +333,20 @@ class Builder:
                 READERS[kind](self, item, namespace, name, source)
         except ValueError as error:
             self.unknowns.append(Unknown(path, None, f"{kind} {name}".strip(), str(error)))
+
+    def _foreign(self, item: Mapping[str, Any], kind: str) -> None:
+        """Keep the templates of pods of an object whose kind labkit does not read."""
+        with suppress(ValueError):  # no object, but a list
+            key = (kind, _namespace(item, kind), text_of(item, "metadata", "name"))
+            self.made_by(item, key)
+            if found := tuple(templates_in(item)):
+                self.templates[key] = found
+
+    def made_by(self, item: Mapping[str, Any], key: tuple[str, str, str]) -> None:
+        """Keep what an object names as its owner."""
+        kind, name = owner_named_in(item)
+        if kind:
+            self.owners[key] = (kind, key[1], name)
 
     def pod(
         self, item: Mapping[str, Any], namespace: str, name: str, *, late: bool = False
@@ -461,15 +483,22 @@ class Builder:
 
         A cron job has no pod most of the time, and a deployment may have no replicas.
         """
-        running = {(made_by, home, owner) for home, owner, _, _, _, made_by in self.groups}
+        running = {
+            (str(made_by), str(home), str(owner)) for home, owner, _, _, _, made_by in self.groups
+        }
         for item in self.late:
             with suppress(ValueError):
                 owner = owner_of(item, text_of(item, "spec", "nodeName"))
                 running.add((owner[0], _namespace(item, "Pod"), owner[1]))
-        for key, template in self.templates.items():
+        for key in tuple(running):
+            while (key := self.owners.get(key, key)) not in running:
+                running.add(key)
+        for key, templates in self.templates.items():
             kind, home, name = key
             follows_nodes = kind == "DaemonSet" and "Pod" in self.kinds
-            if key not in running and not follows_nodes:
+            if key in running or follows_nodes:
+                continue
+            for template in templates:
                 about: dict[str, Any] = {"name": name, "namespace": home}
                 about["ownerReferences"] = [{"kind": kind, "name": name}]
                 with suppress(ValueError):
@@ -687,10 +716,11 @@ def _workload(to: Builder, item: Mapping[str, Any], namespace: str, name: str, a
     to.workloads.add((kind, namespace, name))
     place = ("spec", "jobTemplate", "spec") if kind == "CronJob" else ("spec",)
     template = mapping(item, *place, "template")
+    to.made_by(item, (kind, namespace, name))
     # an older version of a deployment is a replica set of it
     made = kind in ("Job", "ReplicaSet") and sequence(item, "metadata", "ownerReferences")
     if kind in STARTED_LATER and template and not made and not _has_ended(item):
-        to.templates[kind, namespace, name] = template
+        to.templates[kind, namespace, name] = (template,)
 
 
 def _has_ended(item: Mapping[str, Any]) -> bool:
