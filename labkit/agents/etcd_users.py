@@ -50,13 +50,14 @@ def ask(questions: Iterable[Question]) -> list[Any]:
     done = subprocess.run(
         ["curl", "--fail-early", "--config", "-"],
         input="\nnext\n".join(each),
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
         timeout=PATIENCE_S * 2,
     )
     if done.returncode:
-        raise OSError(f"{os.uname().nodename}: etcd's gateway: {done.stdout.strip()[-300:]}")
+        said = (done.stderr + done.stdout).strip()[-300:]
+        raise OSError(f"{os.uname().nodename}: etcd's gateway: {said}")
     return documents(done.stdout)
 
 

@@ -132,6 +132,14 @@ def test_workload_of_a_kind_that_kubernetes_does_not_have_may_start_a_pod(
     assert way(found, "pod:ops/w", "admin") == "known"
 
 
+def test_kinds_of_one_name_both_start_pods(tmp_path: Path) -> None:
+    other = workload("StatefulSet", {"spec": {"containers": [{"name": "c"}]}}, replicas=0)
+    for objects in ((FOREIGN["StatefulSet"], other), (other, FOREIGN["StatefulSet"])):
+        found = read(tmp_path, *rights(), WEB, *objects)
+        ways = {way(found, start, "admin") for start in ("pod:ops/w", "pod:ops/w (2)")}
+        assert ways == {"known", "none"}
+
+
 @pytest.mark.parametrize(
     "item",
     [

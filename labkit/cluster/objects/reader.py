@@ -339,8 +339,12 @@ class Builder:
         with suppress(ValueError):  # no object, but a list
             key = (kind, _namespace(item, kind), text_of(item, "metadata", "name"))
             self.made_by(item, key)
-            if found := tuple(templates_in(item)):
-                self.templates[key] = found
+            self.start_later(key, *templates_in(item))
+
+    def start_later(self, key: tuple[str, str, str], *templates: Mapping[str, Any]) -> None:
+        """Keep templates of pods; another group of the API may have a kind of the same name."""
+        if templates:
+            self.templates[key] = (*self.templates.get(key, ()), *templates)
 
     def made_by(self, item: Mapping[str, Any], key: tuple[str, str, str]) -> None:
         """Keep what an object names as its owner."""
@@ -720,7 +724,7 @@ def _workload(to: Builder, item: Mapping[str, Any], namespace: str, name: str, a
     # an older version of a deployment is a replica set of it
     made = kind in ("Job", "ReplicaSet") and sequence(item, "metadata", "ownerReferences")
     if kind in STARTED_LATER and template and not made and not _has_ended(item):
-        to.templates[kind, namespace, name] = (template,)
+        to.start_later((kind, namespace, name), template)
 
 
 def _has_ended(item: Mapping[str, Any]) -> bool:
