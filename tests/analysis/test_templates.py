@@ -191,6 +191,13 @@ def test_odd_owners_of_a_workload_end_nowhere(tmp_path: Path, about: Object) -> 
     assert way(read(tmp_path, *rights(), WEB, item), "pod:ops/w", "admin") == "known"
 
 
+@pytest.mark.parametrize("about", [{}, {"name": 1}, {"generateName": "w-"}, "w"])
+def test_foreign_workload_without_a_name_is_unknown(tmp_path: Path, about: Any) -> None:
+    found = read(tmp_path, *rights(), WEB, {**FOREIGN["Rollout"], "metadata": about})
+    assert found.dump is not None
+    assert "Rollout" in [it.text for it in found.dump.unknowns]
+
+
 def test_pod_that_waits_for_a_node_escapes_to_some_node(tmp_path: Path) -> None:
     privileged = {"name": "c", "securityContext": {"privileged": True}}
     template = {"spec": {"containers": [privileged]}}

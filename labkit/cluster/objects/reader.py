@@ -37,7 +37,7 @@ from labkit.cluster.objects.facts import (
 from labkit.cluster.objects.network import NETWORK, OTHER_POLICIES, ROUTES, NetworkObject
 from labkit.cluster.objects.open_ports import OpenPort, open_kubelets, open_ports
 from labkit.cluster.objects.pods import account_of, owner_of, spec_of
-from labkit.cluster.objects.templates import owner_named_in, templates_in
+from labkit.cluster.objects.templates import templates_in
 from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import RBAC_KINDS, Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
@@ -305,7 +305,7 @@ class Builder:
         if kind in OTHER_POLICIES and (foreign or kind not in NETWORK):
             self.other_policies.add(kind)
         if foreign:
-            self._foreign(item, kind)
+            self._foreign(item, kind, path)
             return
         if kind in ROUTES and kind not in self.kinds:
             why = "labkit does not read this kind: which services are called from outside by it"
@@ -316,7 +316,7 @@ class Builder:
             for each in inner if isinstance(inner, list) else ():
                 if isinstance(each, dict):
                     self.add(each, str(each.get("kind", kind.removesuffix("List"))), path)
-            self._foreign(item, kind)
+            self._foreign(item, kind, path)
             return
         self.kinds.add(kind)
         name = ""
@@ -334,12 +334,19 @@ class Builder:
         except ValueError as error:
             self.unknowns.append(Unknown(path, None, f"{kind} {name}".strip(), str(error)))
 
-    def _foreign(self, item: Mapping[str, Any], kind: str) -> None:
+    def _foreign(self, item: Mapping[str, Any], kind: str, path: str) -> None:
         """Keep the templates of pods of an object whose kind labkit does not read."""
-        with suppress(ValueError):  # no object, but a list
+        found = tuple(templates_in(item))
+        try:
             key = (kind, _namespace(item, kind), text_of(item, "metadata", "name"))
-            self.made_by(item, key)
-            self.start_later(key, *templates_in(item))
+            if found and not key[2]:
+                raise ValueError("an object without a name")
+        except ValueError as error:
+            if found:
+                self.unknowns.append(Unknown(path, None, kind, str(error)))
+            return
+        self.made_by(item, key)
+        self.start_later(key, *found)
 
     def start_later(self, key: tuple[str, str, str], *templates: Mapping[str, Any]) -> None:
         """Keep templates of pods; another group of the API may have a kind of the same name."""
@@ -347,10 +354,10 @@ class Builder:
             self.templates[key] = (*self.templates.get(key, ()), *templates)
 
     def made_by(self, item: Mapping[str, Any], key: tuple[str, str, str]) -> None:
-        """Keep what an object names as its owner."""
-        kind, name = owner_named_in(item)
-        if kind:
-            self.owners[key] = (kind, key[1], name)
+        """Keep what an object names as its owner; one that is malformed has none."""
+        with suppress(ValueError):
+            for owner in sequence(item, "metadata", "ownerReferences")[:1]:
+                self.owners[key] = (text_of(owner, "kind"), key[1], text_of(owner, "name"))
 
     def pod(
         self, item: Mapping[str, Any], namespace: str, name: str, *, late: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["owner_named_in", "templates_in"]
+__all__ = ["templates_in"]
 
 
 def templates_in(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -47,30 +47,3 @@ def templates_in(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _is_pod(value: object) -> bool:
     spec = value.get("spec") if isinstance(value, dict) else None
     return isinstance(spec, dict) and isinstance(spec.get("containers"), list)
-
-
-def owner_named_in(item: Mapping[str, Any]) -> tuple[str, str]:
-    """Return kind and name of the first object that an object names as its owner; else empty.
-
-    Parameters
-    ----------
-    item : mapping
-        The object, which may be malformed.
-
-    Returns
-    -------
-    kind, name : str
-
-    Examples
-    --------
-    >>> owner_named_in({"metadata": {"ownerReferences": [{"kind": "Rollout", "name": "web"}]}})
-    ('Rollout', 'web')
-    >>> owner_named_in({"metadata": {}})
-    ('', '')
-    """
-    about = item.get("metadata")
-    owners = about.get("ownerReferences") if isinstance(about, dict) else None
-    owner = owners[0] if isinstance(owners, list) and owners else None
-    if not isinstance(owner, dict):
-        return "", ""
-    return str(owner.get("kind", "")), str(owner.get("name", ""))
