@@ -4,9 +4,9 @@
 "prefix": ...}, ...]}}``, creates them and enables authentication. ``clear`` disables authentication
 and deletes all users and roles. ``show`` returns them as JSON, ``{item: value}``.
 
-etcd's JSON gateway takes many requests from one process, but once etcd has users, it knows nobody
-by a certificate (etcd, "Role-based access control", notes on gRPC-gateway). From then on each
-question needs an etcdctl. So what was read is kept until etcd's number for changes of users grows.
+etcd's JSON gateway takes many requests from one process, but once authentication is enabled, it
+knows nobody by a certificate (etcd, "Role-based access control", notes on gRPC-gateway). From then
+on each question needs an etcdctl. So what was read is kept until etcd's number for changes grows.
 """
 
 from __future__ import annotations

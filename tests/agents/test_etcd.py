@@ -298,6 +298,23 @@ def test_users_are_read_again_after_each_change(users: Users) -> None:
     assert shown() == SHOWN | {"authentication": "disabled"}
 
 
+@pytest.mark.parametrize("refused", ["role/add", "role/grant", "user/add", "user/grant"])
+def test_authentication_stays_off_if_a_user_cannot_be_created(
+    users: Users, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    def ask(questions: Iterable[tuple[str, dict[str, Any]]]) -> list[Any]:
+        for path, body in questions:
+            if path == refused:
+                raise OSError("etcd refuses")
+            users.ask([(path, body)])
+        return []
+
+    monkeypatch.setattr(etcd_users, "ask", ask)
+    with pytest.raises(OSError, match="etcd refuses"):
+        etcd_users.make(USERS, ROLES)
+    assert (users.enabled, etcd_users.KEPT.exists()) == (False, False)
+
+
 @pytest.mark.parametrize("text", ["", "Authentication Status: true", "[]", '{"of": []}'])
 def test_record_of_users_that_cannot_be_read_is_replaced(users: Users, text: str) -> None:
     etcd_users.make(USERS, ROLES)
@@ -355,8 +372,10 @@ def test_gateway_is_asked_by_one_process(commands: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("settings")
-def test_refusal_of_the_gateway_is_told(commands: Any) -> None:
-    commands("curl", 'echo \'{"message": "etcdserver: no leader"}\'; exit 22')
+@pytest.mark.parametrize("to", ["1", "2"])
+def test_refusal_of_the_gateway_is_told(commands: Any, to: str) -> None:
+    """etcd's reason is on standard output, curl's on standard error."""
+    commands("curl", f"echo 'etcdserver: no leader' >&{to}; exit 22")
     with pytest.raises(OSError, match="no leader"):
         etcd_users.ask(QUESTIONS)
 
