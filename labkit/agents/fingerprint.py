@@ -22,6 +22,7 @@ import os
 import re
 import stat
 import subprocess
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 
 from labkit.agents._clean_files import CHANGING, FOLDERS, PROVIDER, names
@@ -48,8 +49,9 @@ CLIENTS = "SELECT client_id, client_secret, redirect_uris, scope FROM client"
 LARGE = 1_000_000
 OTHERS_CHAINS = re.compile(r"\b(KUBE|FLANNEL|CNI|DOCKER|cali)[-_A-Z0-9]*")
 #: Seconds that a process must have run: programs that others start for a moment are not counted.
+#: A unit's own program counts at once, for a new lab may be quicker than that.
 OLD = 3.0
-#: Every pod has one, so it counts at once: a new lab may be quicker than that.
+#: Every pod has one, so it counts at once too.
 SHIM = "containerd-shim of containerd.service"
 #: The place of the processes of all pods.
 POD = "a pod"
@@ -70,8 +72,8 @@ def output(*argv: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def processes(proc: Path = Path("/proc")) -> Section:
-    """Return the programs that run."""
+def processes(active: Container[str], proc: Path = Path("/proc")) -> Section:
+    """Return the programs that run, on a machine with these active units."""
     own = family(proc)
     ticks = os.sysconf("SC_CLK_TCK")
     uptime = float((proc / "uptime").read_text().split()[0])
@@ -92,8 +94,10 @@ def processes(proc: Path = Path("/proc")) -> Section:
             # what a pod's own program starts is not counted, however long it runs
             stays = in_pods.get(shown[1]) is not True and not is_beginning(entry)
         else:
+            # systemd starts it, in a session of its own; before and after it, the unit's commands
+            is_units_own = where in active and shown[1] == "1" and shown[3] == entry.name
             old = uptime - int(shown[19]) / ticks >= OLD
-            stays = old or f"{name} of {where}" == SHIM
+            stays = old or is_units_own or f"{name} of {where}" == SHIM
         if shown[0] != "Z" and stays:
             found[f"{name} of {where}"] = "runs"
     return found
@@ -248,14 +252,12 @@ def accounts(database: Path = ACCOUNTS) -> Section:
     return said
 
 
-SECTIONS = {
-    "processes": processes,
+SECTIONS: Mapping[str, Callable[[], Section]] = {
     "listeners": listeners,
     "firewall": firewall,
     "routes": routes,
     "neighbours": neighbours,
     "files": files,
-    "units": units,
     "docker": docker,
     "accounts": accounts,
 }
@@ -263,4 +265,7 @@ SECTIONS = {
 
 def answer() -> str:
     """Return all sections."""
-    return json.dumps({name: read() for name, read in SECTIONS.items()})
+    found = {"units": units()}  # first, for a unit that has ended since shows no program
+    active = {name for name, state in found["units"].items() if state == "active"}
+    found["processes"] = processes(active)
+    return json.dumps(found | {name: read() for name, read in SECTIONS.items()})

@@ -111,10 +111,18 @@ def test_section_reads_what_a_program_prints(what: str, monkeypatch: pytest.Monk
     assert section() == expected
 
 
-def test_every_section_of_a_machine_is_read() -> None:
-    assert set(fingerprint.SECTIONS) == {
-        *("processes", "listeners", "firewall", "routes", "neighbours", "files", "units", "docker"),
-        "accounts",
+def test_every_section_of_a_machine_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the units, the failed ones have no program that counts."""
+    lines = ["a.service loaded active running A", "b.service loaded failed failed B"]
+    monkeypatch.setattr(fingerprint, "output", lambda *_: lines)
+    monkeypatch.setattr(fingerprint, "processes", lambda active: dict.fromkeys(active, "runs"))
+    read = dict.fromkeys(fingerprint.SECTIONS, lambda: {"x": "set"})
+    monkeypatch.setattr(fingerprint, "SECTIONS", read)
+    others = ("listeners", "firewall", "routes", "neighbours", "files", "docker", "accounts")
+    assert json.loads(fingerprint.answer()) == {
+        "units": {"a.service": "active", "b.service": "failed"},
+        "processes": {"a.service": "runs"},
+        **{section: {"x": "set"} for section in others},
     }
 
 
@@ -149,7 +157,7 @@ def test_server_of_another_client_is_no_difference(tmp_path: Path) -> None:
         entry.joinpath("cgroup").write_text("0::/\n" if number == "41" else "0::/a.service\n")
         entry.joinpath("stat").write_text(f"{number} (python3) S 0{' 0' * 17} 0 0\n")
     (tmp_path / "uptime").write_text("100 100\n")
-    assert fingerprint.processes(tmp_path) == {"python3 of a.service": "runs"}
+    assert fingerprint.processes((), tmp_path) == {"python3 of a.service": "runs"}
 
 
 @pytest.mark.parametrize(
@@ -171,7 +179,32 @@ def test_young_process_counts_only_if_every_pod_has_one(
     ticks = 99 * os.sysconf("SC_CLK_TCK")
     entry.joinpath("stat").write_text(f"41 ({name}) S 0{' 0' * 17} {ticks} 0\n")
     (tmp_path / "uptime").write_text("100 100\n")
-    assert bool(fingerprint.processes(tmp_path)) is counts
+    assert bool(fingerprint.processes((), tmp_path)) is counts
+
+
+@pytest.mark.parametrize(
+    ("active", "parent", "session", "counts"),
+    [
+        ("prometheus.service", "1", "41", True),
+        ("prometheus.service", "40", "41", False),  # what the unit's program starts
+        ("prometheus.service", "1", "40", False),  # what such a program left behind
+        ("other.service", "1", "41", False),  # a command before the unit's program
+    ],
+)
+def test_program_of_an_active_unit_counts_at_once(
+    tmp_path: Path, active: str, parent: str, session: str, counts: bool
+) -> None:
+    """A lab is up when its units are active, and some have run for a second then."""
+    entry = tmp_path / "41"
+    entry.mkdir()
+    entry.joinpath("cmdline").write_text("prometheus")
+    entry.joinpath("comm").write_text("prometheus\n")
+    entry.joinpath("cgroup").write_text("0::/system.slice/prometheus.service\n")
+    ticks = 99 * os.sysconf("SC_CLK_TCK")
+    rest = f"{parent} 41 {session}{' 0' * 15} {ticks} 0"
+    entry.joinpath("stat").write_text(f"41 (prometheus) S {rest}\n")
+    (tmp_path / "uptime").write_text("100 100\n")
+    assert bool(fingerprint.processes({active}, tmp_path)) is counts
 
 
 @pytest.mark.parametrize(
@@ -200,7 +233,7 @@ def test_process_of_a_pod_counts_if_the_runtime_started_it(
     if program is not None:
         (tmp_path / "41" / "exe").symlink_to(program)
     (tmp_path / "uptime").write_text("100 100\n")
-    assert ("x of a pod" in fingerprint.processes(tmp_path)) is counts
+    assert ("x of a pod" in fingerprint.processes((), tmp_path)) is counts
 
 
 def test_difference_is_named_with_its_machine() -> None:
