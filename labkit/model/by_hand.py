@@ -285,8 +285,9 @@ def read_model_file(path: Path | str) -> Model:
         document.text("name", default=path.stem), document.text("description", default="")
     )
     for name in document.mapping("components"):
-        said = document.mapping("components", name)
-        draft.component(name, source=_source(document, "components", name), **said)
+        said, source = document.mapping("components", name), _source(document, "components", name)
+        _check(said, COMPONENT, "a component", source)
+        draft.component(name, source=source, **said)
     for number, _ in enumerate(document.sequence("channels")):
         said = dict(document.mapping("channels", number))
         source = _source(document, "channels", number)
@@ -295,8 +296,9 @@ def read_model_file(path: Path | str) -> Model:
         said = {key: value for key, value in said.items() if key not in ("from", "to")}
         draft.channel(client, server, source=source, **said)
     for name in document.mapping("credentials"):
-        said = document.mapping("credentials", name)
-        draft.credential(name, source=_source(document, "credentials", name), **said)
+        said, source = document.mapping("credentials", name), _source(document, "credentials", name)
+        _check(said, CREDENTIAL, "a credential", source)
+        draft.credential(name, source=source, **said)
     return draft.model()
 
 

@@ -129,6 +129,18 @@ values = st.recursive(
 )
 
 
+@pytest.mark.parametrize("key", ["name", "source", "self", "client", "server"])
+def test_key_that_is_a_parameter_of_ours_is_no_key_of_the_file(tmp_path: Path, key: str) -> None:
+    """A component, a channel and a credential may be given by functions with such parameters."""
+    a, b = "components: {etcd: {}}\n", f"{{{key}: x, from: etcd, to: etcd}}"
+    for text, what in (
+        (f"components: {{etcd: {{{key}: x}}}}", "component"),
+        (f"{a}channels: [{b}]", "channel"),
+        (f"{a}credentials: {{ca.key: {{{key}: x}}}}", "credential"),
+    ):
+        assert f"a {what} has no {key!r}" in told(write(tmp_path, text))
+
+
 @given(values)
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_file_gives_a_traceback(tmp_path: Path, value: object) -> None:
