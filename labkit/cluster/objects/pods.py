@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import marshal
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +24,15 @@ OF_EVERY_NAMESPACE = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 LISTS = ("containers", "initContainers", "ephemeralContainers")
 DIGITS = re.compile(r"-[0-9]+\Z")
+#: What is read of a specification: the pods of a workload have it in common.
+READ = (
+    *(*LISTS, "volumes", "securityContext", "hostPID", "hostNetwork", "hostUsers"),
+    "automountServiceAccountToken",
+)
+#: The volume that the apiserver adds to each pod, by a name of its own. Before a name, marshal
+#: writes its length.
+OWN_VOLUME = re.compile(rb"\x15kube-api-access-[a-z0-9]{5}")
+OWN_VOLUMES = b"\x15kube-api-access-....."
 
 
 @lru_cache(maxsize=4096)
@@ -109,6 +120,7 @@ def spec_of(
     pod: Mapping[str, Any],
     automount: bool | None,
     claimed: Mapping[str, HostPath] = MappingProxyType({}),
+    equal: dict[tuple[bytes, bool, bool | None], PodSpec] | None = None,
 ) -> PodSpec:
     """Return the parts of a pod's specification that matter to an attacker inside it.
 
@@ -121,6 +133,8 @@ def spec_of(
         ``automountServiceAccountToken`` of its service account.
     claimed : mapping of str to HostPath
         What is behind its claims, by the names of its volumes.
+    equal : dict, optional
+        The results so far: most pods of a cluster have many equals, so each is read once.
 
     Returns
     -------
@@ -140,7 +154,34 @@ def spec_of(
     >>> spec_of({"spec": {"containers": [{"name": "web"}]}}, None).token
     True
     """
-    spec = mapping(pod, "spec")
+    spec, runs = mapping(pod, "spec"), at(pod, "metadata", "uid") is not None
+    if claimed or equal is None or (key := _key(spec)) is None:
+        return _read(spec, runs, automount, claimed)
+    if (key, runs, automount) not in equal:
+        equal[key, runs, automount] = _read(spec, runs, automount, {})
+    return equal[key, runs, automount]
+
+
+def _key(spec: Mapping[str, Any]) -> bytes | None:
+    """Return a digest that is the same for specifications that are the same to :func:`_read`.
+
+    None for one that cannot be written: YAML has values that JSON does not have.
+    """
+    try:
+        text = marshal.dumps({key: spec[key] for key in READ if key in spec})
+    except ValueError:
+        return None
+    if len({*OWN_VOLUME.findall(text)}) == 1:
+        text = OWN_VOLUME.sub(OWN_VOLUMES, text)
+    return blake2b(text, digest_size=16).digest()
+
+
+def _read(
+    spec: Mapping[str, Any],
+    runs: bool,
+    automount: bool | None,
+    claimed: Mapping[str, HostPath],
+) -> PodSpec:
     volumes = {text_of(item, "name"): item for item in sequence(spec, "volumes")}
     containers: list[Container] = []
     secrets: dict[str, None] = {}
@@ -166,8 +207,8 @@ def spec_of(
                 token = token or _is_token(mount, volume)
                 _note_volume(volume, secrets, configs)
             _note_environment(item, secrets, configs)
-            holds.update(dict.fromkeys(_in_plain_sight(tuple(_literals(item)))))
-    if not token and at(pod, "metadata", "uid") is None:
+            holds.update(dict.fromkeys(_in_plain_sight(_literals(item))))
+    if not token and not runs:
         said = truth(spec, "automountServiceAccountToken")
         token = (automount if said is None else said) is not False
     return PodSpec(
@@ -324,9 +365,8 @@ def _literals(item: Any) -> Iterator[tuple[str, str]]:
             yield key, "\n".join(word for word in words if isinstance(word, str))
 
 
-@lru_cache(maxsize=4096)
-def _in_plain_sight(texts: tuple[tuple[str, str], ...]) -> tuple[StoredSecret, ...]:
-    """Return the credentials among the literals of a container; the pods of a workload share it."""
+def _in_plain_sight(texts: Iterable[tuple[str, str]]) -> tuple[StoredSecret, ...]:
+    """Return the credentials among the literals of a container."""
     joined: dict[str, str] = {}
     for name, text in texts:  # who reads the pod reads each, also of two variables of one name
         joined[name] = f"{joined[name]}\n{text}" if name in joined else text

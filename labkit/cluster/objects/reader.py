@@ -231,6 +231,8 @@ class Builder:
     network : list of NetworkObject
     late : list of mapping
         Pods whose service account, or whose claims, were not yet read.
+    specs : dict
+        The results of :func:`~labkit.cluster.objects.pods.spec_of`.
     claims : Claims
         And the persistent volumes that they are bound to.
     groups : dict
@@ -278,6 +280,7 @@ class Builder:
     roles: dict[tuple[str, str], RbacRole] = field(default_factory=dict)
     bindings: dict[tuple[str, str], Binding] = field(default_factory=dict)
     late: list[Mapping[str, Any]] = field(default_factory=list)
+    specs: dict[tuple[bytes, bool, bool | None], PodSpec] = field(default_factory=dict)
     claims: Claims = field(default_factory=Claims)
     groups: dict[tuple[object, ...], _EqualPods] = field(default_factory=dict)
     unread: list[Unknown] = field(default_factory=list)
@@ -374,7 +377,7 @@ class Builder:
         node = text_of(spec, "nodeName")
         known = self.accounts.get((namespace, account))
         claimed = self.claims.of_pod(item, namespace) if late else {}
-        found = spec_of(item, known.automount if known else None, claimed)
+        found = spec_of(item, known.automount if known else None, claimed, self.specs)
         made_by, owner = owner_of(item, node)
         if is_etcd(namespace, name) and made_by == "Node":
             self._etcd(node, name, data_folders(spec))
