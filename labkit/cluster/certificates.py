@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,6 @@ from labkit.cluster.syntax.source import Source, Unknown, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
 
 __all__ = [
-    "PEM",
     "Authority",
     "Bundle",
     "Certificate",
@@ -28,9 +26,6 @@ __all__ = [
     "signer_of",
 ]
 
-#: What stands in a file of an environment for a key or a certificate of the plan: its path on the
-#: machine. A lab puts the content there.
-PEM = re.compile(r"\$\{PEM:(/[^}\s]+)\}")
 USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "server", ExtendedKeyUsageOID.CLIENT_AUTH: "client"}
 
 

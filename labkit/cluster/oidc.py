@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labkit.cluster.certificates import PEM
+from labkit.cluster.syntax.placeholders import PEM
 from labkit.cluster.syntax.source import Setting, Source, Unknown
 from labkit.cluster.syntax.yamldoc import Document
 

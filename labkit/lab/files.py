@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from string import Template
 
-from labkit.cluster import Environment, Node, certificates
+from labkit.cluster import Environment, Node
+from labkit.cluster.syntax import placeholders
 from labkit.lab.machine import FileSpec
 from labkit.lab.pki import Authority, key_pair
 
@@ -31,7 +32,7 @@ RANDOM = b"${RANDOM_BASE64_32}"
 #: What a random value replaces: another one at each place, or with a name, as in
 #: ``${RANDOM_BASE64_32:NAME}``, the same one wherever it stands on the machines of a lab.
 PLACEHOLDER = re.compile(rb"\$\{RANDOM_BASE64_32(?::([a-z0-9-]+))?\}")
-PEM = re.compile(certificates.PEM.pattern.encode())
+PEM = re.compile(placeholders.PEM.pattern.encode())
 
 
 def machine_files(env: Environment, addresses: Mapping[str, str]) -> dict[str, list[FileSpec]]:

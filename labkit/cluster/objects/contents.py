@@ -11,12 +11,14 @@ import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labkit.cluster.certificates import Certificate, read_certificates
 from labkit.cluster.objects.facts import StoredSecret
 from labkit.cluster.syntax.values import text_of
 from labkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from labkit.cluster.certificates import Certificate
 
 __all__ = ["contents_of", "credentials_in"]
 
@@ -118,6 +120,9 @@ def _found(texts: Mapping[str, str]) -> Iterator[StoredSecret]:
                 yield StoredSecret(f"a key of {cloud}")
         keys = keys or KEY in text
         if CERTIFICATE in text:
+            # cryptography takes 8 MiB, and few dumps have a certificate
+            from labkit.cluster.certificates import read_certificates
+
             try:
                 certificates += read_certificates(text.encode(), name)
             except ConfigError:
