@@ -36,4 +36,8 @@ def gc_pause() -> Iterator[None]:
         yield
     finally:
         if collects:
+            if not gc.get_freeze_count():
+                # what is kept becomes old at once: the next collection would examine all of it
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

@@ -293,6 +293,7 @@ def cheapest_paths(graph: Graph, start: Foothold, goal: Foothold, count: int) ->
     return list(islice(_different(graph, start, goal), count))
 
 
+@gc_pause()
 def paths_to(graph: Graph, goal: Foothold) -> dict[Foothold, Path]:
     """Return, for everything from which a goal is reached, the cheapest steps to it.
 

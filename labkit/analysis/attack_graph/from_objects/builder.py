@@ -72,12 +72,12 @@ def account(namespace: str, name: str) -> Foothold:
 
 def inside(pods: PodGroup) -> Foothold:
     """Return the foothold of being inside one of a group of pods."""
-    return _pod(pods.id)
+    return _inside(pods.namespace, pods.name)
 
 
 @cache
-def _pod(name: str) -> Foothold:
-    return Foothold("pod", name)
+def _inside(namespace: str, name: str) -> Foothold:
+    return Foothold("pod", f"{namespace}/{name}")
 
 
 def bootstrap_user(secret: str) -> str:

@@ -431,10 +431,9 @@ class Consequences:
             pods = self.cluster.pods_on.get(node, ())
             why = (f"the Node authorizer: pods of Node {node}",)
             tokens: dict[str, list[Foothold]] = defaultdict(list)
-            for each in pods:
-                token = Action("create", "serviceaccounts/token", namespace=each.namespace)
-                doubt = self.cluster.objection(token)
-                tokens[doubt].append(account(each.namespace, each.account))
+            for home, name in dict.fromkeys((each.namespace, each.account) for each in pods):
+                token = Action("create", "serviceaccounts/token", namespace=home)
+                tokens[self.cluster.objection(token)].append(account(home, name))
             for doubt, grants in tokens.items():
                 self.builder.add("token-request-of-kubelet", foothold, grants, why, unknown=doubt)
             for each in pods:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from labkit.analysis.attack_graph.from_objects.builder import doubts
 from labkit.cluster.objects.etcd_data import DATA
-from labkit.cluster.objects.facts import Container, HostPath, PodGroup
+from labkit.cluster.objects.facts import Container, HostPath, PodGroup, PodSpec
 
 __all__ = ["Escape", "escapes", "reads_folder", "touches", "within", "writes_logs"]
 
@@ -312,9 +312,14 @@ def escapes(group: PodGroup) -> tuple[Escape, ...]:
     >>> found.name, found.gives
     ('runtime-socket', 'root')
     """
+    return _escapes(group.spec) if group.spec.containers else ()
+
+
+@lru_cache(maxsize=4096)
+def _escapes(spec: PodSpec) -> tuple[Escape, ...]:
     best: dict[tuple[str, bool], Escape] = {}
-    for container in group.spec.containers:
-        for found in _ways(group, container):
+    for container in spec.containers:
+        for found in _ways(spec, container):
             key = (found.gives, bool(found.unknown))
             known = best.get(key)
             if known is None or found.cost < known.cost:
@@ -326,12 +331,12 @@ def escapes(group: PodGroup) -> tuple[Escape, ...]:
     return tuple(e for e in best.values() if e is root or (e.cost < root.cost and not e.unknown))
 
 
-def _ways(group: PodGroup, it: Container) -> Iterator[Escape]:
+def _ways(spec: PodSpec, it: Container) -> Iterator[Escape]:
     who = f"container {it.name}"
     if it.host_process:
         yield Escape(HOST_PROCESS, ROOT, f"{who}: hostProcess", 1.0)
-    shared = group.spec.host_users
-    yield from _of_the_node(_by_power(group, it, who), shared)
+    shared = spec.host_users
+    yield from _of_the_node(_by_power(spec, it, who), shared)
     if not it.root:
         yield from _by_group(it)
         return
@@ -352,7 +357,7 @@ def _of_the_node(ways: Iterator[Escape], shared: bool | None) -> Iterator[Escape
             yield found if shared else replace(found, unknown=doubts(found.unknown, IGNORED))
 
 
-def _by_power(group: PodGroup, it: Container, who: str) -> Iterator[Escape]:
+def _by_power(spec: PodSpec, it: Container, who: str) -> Iterator[Escape]:
     """Yield the escapes by capabilities, and by the processes of the node.
 
     A runtime gives added capabilities to the bounding set of an ordinary user, and no ambient ones:
@@ -363,19 +368,19 @@ def _by_power(group: PodGroup, it: Container, who: str) -> Iterator[Escape]:
         # an ordinary user in a privileged container needs a setuid program of its image
         yield Escape("privileged-container", ROOT, f"{who}: privileged", 1.0 if it.root else 3.0)
     if it.root:
-        yield from _by_capabilities(group, it, who)
+        yield from _by_capabilities(spec, it, who)
     elif not it.no_new_privileges:
-        for found in _by_capabilities(group, it, who):
+        for found in _by_capabilities(spec, it, who):
             unknown = doubts(found.unknown, BY_A_PROGRAM)
             yield replace(found, cost=found.cost + 1.0, unknown=unknown)
-    if group.spec.host_pid:
+    if spec.host_pid:
         # /proc/PID/root leads into the other containers of the same user (proc(5); ptrace(2),
         # access mode PTRACE_MODE_READ_FSCREDS)
         unknown = OF_OTHERS if it.root else OF_THE_SAME_USER
         yield Escape("read-host-processes", TOKENS, f"{who}: hostPID", 2.0, unknown)
 
 
-def _by_capabilities(group: PodGroup, it: Container, who: str) -> Iterator[Escape]:
+def _by_capabilities(spec: PodSpec, it: Container, who: str) -> Iterator[Escape]:
     every = "ALL" in it.capabilities
     if every or "SYS_MODULE" in it.capabilities:
         yield Escape("load-kernel-module", ROOT, f"{who}: SYS_MODULE", 2.0)
@@ -383,7 +388,7 @@ def _by_capabilities(group: PodGroup, it: Container, who: str) -> Iterator[Escap
         yield Escape("open-by-handle", ROOT, f"{who}: DAC_READ_SEARCH", 2.0)
     if every or "SYS_ADMIN" in it.capabilities:
         yield Escape("mount-from-container", ROOT, f"{who}: SYS_ADMIN", 2.0)
-    if group.spec.host_pid and (every or {"SYS_PTRACE", "SYS_ADMIN"} & set(it.capabilities)):
+    if spec.host_pid and (every or {"SYS_PTRACE", "SYS_ADMIN"} & set(it.capabilities)):
         yield Escape("host-process-injection", ROOT, f"{who}: hostPID and SYS_PTRACE", 1.5)
     if "SYS_RAWIO" in it.capabilities:
         unknown = "whether the node's disk or memory can be reached by I/O ports"

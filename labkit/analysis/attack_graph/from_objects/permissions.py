@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 from labkit.analysis.attack_graph.from_objects.builder import (
@@ -802,7 +802,7 @@ def permissions_of(role: RbacRole) -> tuple[Held, ...]:
     free: dict[str, dict[Request, None]] = {}
     rows = {row.name: row for row in PERMISSIONS}
     for rule in role.rules:
-        for row in PERMISSIONS:
+        for row in _rows_about(rule.resources):
             for request in _given(rule, row):
                 if not rule.names:
                     free.setdefault(row.name, {})[request] = None
@@ -816,6 +816,14 @@ def permissions_of(role: RbacRole) -> tuple[Held, ...]:
         if key[0] not in free
     )
     return (*(Held(rows[name], requests=tuple(some)) for name, some in free.items()), *named)
+
+
+@lru_cache(maxsize=4096)
+def _rows_about(resources: tuple[str, ...]) -> tuple[Permission, ...]:
+    """Return the rows that are about one of a rule's resources: many roles name the same ones."""
+    if any(it.startswith("*") for it in resources):
+        return PERMISSIONS
+    return tuple(row for row in PERMISSIONS if any(it in resources for _, it in row.resources))
 
 
 def _given(rule: RbacRule, row: Permission) -> Iterator[Request]:
