@@ -230,3 +230,147 @@ def test_old_name_of_the_service_account_counts(tmp_path: Path) -> None:
     ):
         pod = made("Pod", "web", "ops", spec={**spec, "containers": [{"name": "c"}]})
         assert way(read(tmp_path, pod, *rights()), "pod:ops/web", "admin") == value
+
+
+# -- kinds of other projects, by their definitions ------------------------------------------------
+
+SPEC = {"type": "object", "properties": {"containers": {"type": "array"}}}
+OF_PODS = {"type": "object", "properties": {"metadata": {}, "spec": SPEC}}
+ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def definition(name: str, properties: Any, scope: str = "Namespaced", **more: Any) -> Object:
+    """Return a CustomResourceDefinition with these properties of an object's ``spec``."""
+    plural, _, group = name.partition(".")
+    schema = {"properties": {"spec": {"properties": properties}, **more}}
+    versions: list[Object] = [
+        {"name": "v1alpha1", "served": True, "storage": False},
+        {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}},
+    ]
+    names = {"plural": plural, "kind": plural.removesuffix("s").capitalize()}
+    spec = {"group": group, "names": names, "scope": scope, "versions": versions}
+    api = "apiextensions.k8s.io/v1"
+    return made("CustomResourceDefinition", name, apiVersion=api, spec=spec)
+
+
+def old_definition() -> Object:
+    """Return one of apiextensions.k8s.io/v1beta1, with one schema for all versions."""
+    found = definition("rollouts.argoproj.io", {})
+    [_, version] = found["spec"].pop("versions")
+    version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["template"] = OF_PODS
+    found["spec"] |= {"version": "v1beta1", "validation": version["schema"]}
+    return {**found, "apiVersion": "apiextensions.k8s.io/v1beta1"}
+
+
+#: As in the definitions of Argo Rollouts, OpenKruise, KubeRay, JobSet, ECK and Knative.
+MAKERS = {
+    "Argo Rollouts": definition("rollouts.argoproj.io", {"template": OF_PODS}),
+    "Argo Rollouts of old": old_definition(),
+    "OpenKruise": definition("broadcasts.apps.kruise.io", {"template": ANYTHING}),
+    "KubeRay": definition(
+        "clusters.ray.example",
+        {"workerGroupSpecs": {"type": "array", "items": {"properties": {"template": OF_PODS}}}},
+    ),
+    "LeaderWorkerSet": definition(
+        "leaderworkersets.x-k8s.io",
+        {"leaderWorkerTemplate": {"properties": {"workerTemplate": OF_PODS}}},
+    ),
+    "ECK": definition(
+        "elastics.k8s.elastic.co",
+        {"nodeSets": {"items": {"properties": {"podTemplate": ANYTHING}}}},
+    ),
+    "Knative": definition(
+        "routes.serving.knative.dev", {"template": {"properties": {"spec": ANYTHING}}}
+    ),
+    "a mapping": definition(
+        "groups.example.com",
+        {"of": {"additionalProperties": {"properties": {"template": OF_PODS}}}},
+    ),
+}
+#: As in those of cert-manager, Argo CD, Cluster API, External Secrets and KubeVirt's neighbours.
+OTHERS = {
+    "secretTemplate": {"secretTemplate": {"properties": {"labels": ANYTHING}}},
+    "ApplicationSet": {"template": {"properties": {"spec": {"properties": {"project": {}}}}}},
+    "MachineDeployment": {"template": {"properties": {"spec": {"properties": {"bootstrap": {}}}}}},
+    "ExternalSecret": {"target": {"properties": {"template": {"properties": {"data": ANYTHING}}}}},
+    "text": {"template": {"type": "string"}},
+    "nothing": {},
+    "odd": [1],
+}
+DEPLOYER = {"kind": "ServiceAccount", "namespace": "ops", "name": "deployer"}
+
+
+def deployer(verbs: str, resource: str, group: str, kind: str = "Role") -> tuple[Object, ...]:
+    """Return a pod whose account may do something in its namespace, beside one with all rights."""
+    home = "" if kind == "ClusterRole" else "ops"
+    rules = [{"apiGroups": [group], "resources": [resource], "verbs": verbs.split()}]
+    bound = made(
+        f"{kind}Binding",
+        "deployer",
+        home,
+        roleRef={"kind": kind, "name": "deployer"},
+        subjects=[DEPLOYER],
+    )
+    running = made("Pod", "d", "ops", spec={"serviceAccountName": "deployer", "nodeName": "n1"})
+    account = made("ServiceAccount", "boss", "ops")
+    return running, account, made(kind, "deployer", home, rules=rules), bound, *rights()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_who_may_make_objects_with_a_template_perhaps_starts_pods(
+    tmp_path: Path, name: str
+) -> None:
+    definition = MAKERS[name]
+    group, resource = definition["spec"]["group"], definition["spec"]["names"]["plural"]
+    for verbs, asked, of, value in (
+        ("create", resource, group, "possible"),
+        ("patch", resource, group, "possible"),
+        ("update", "*", group, "possible"),
+        ("get list delete", resource, group, "none"),
+        ("create", f"{resource}/status", group, "none"),
+        ("create", resource, "other.example.com", "none"),
+    ):
+        found = read(tmp_path, definition, *deployer(verbs, asked, of))
+        assert way(found, "pod:ops/d", "admin") == value, (verbs, asked, of)
+    found = read(tmp_path, *deployer("create", resource, group))
+    assert way(found, "pod:ops/d", "admin") == "none"
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_definition_without_a_template_of_pods_starts_nothing(tmp_path: Path, what: str) -> None:
+    other = definition("things.example.com", OTHERS[what])
+    # what the controller writes about itself is no template
+    status = definition("things.example.com", {}, status={"properties": {"template": OF_PODS}})
+    for item in (other, status):
+        found = read(tmp_path, item, *deployer("create", "things", "example.com"))
+        assert way(found, "pod:ops/d", "admin") == "none"
+        assert found.dump is not None
+        assert not [it for it in found.dump.unknowns if "things" in it.text]
+
+
+def test_kind_of_an_object_with_a_template_is_asked_by_its_usual_name(tmp_path: Path) -> None:
+    """Without the definition; the guess is client-go's UnsafeGuessKindToResource."""
+    for kind, resource in (("Proxy", "proxies"), ("Rollout", "rollouts"), ("Redis", "redises")):
+        item = foreign(kind, "example.com", template={"spec": {"containers": [{"name": "c"}]}})
+        found = read(tmp_path, item, *deployer("create", resource, "example.com"))
+        assert way(found, "pod:ops/d", "admin") == "possible", kind
+
+
+def test_kind_in_no_namespace_is_not_given_by_a_role_binding(tmp_path: Path) -> None:
+    item = definition("fleets.example.com", {"template": OF_PODS}, scope="Cluster")
+    for kind, value in (("Role", "none"), ("ClusterRole", "possible")):
+        found = read(tmp_path, item, *deployer("create", "fleets", "example.com", kind))
+        assert way(found, "pod:ops/d", "admin") == value
+
+
+def test_kind_without_an_object_is_an_unknown_with_the_command(tmp_path: Path) -> None:
+    item = MAKERS["Argo Rollouts"]
+    found = read(tmp_path, item, WEB).dump
+    assert found is not None
+    [unknown] = [it for it in found.unknowns if "rollouts" in it.text]
+    assert "kubectl get rollouts.argoproj.io -A -o json" in unknown.why
+    # a cluster may have none of them: this alone does not end a gate
+    assert unknown not in found.gaps
+    found = read(tmp_path, item, WEB, FOREIGN["Rollout"]).dump
+    assert found is not None
+    assert not [it for it in found.unknowns if "rollouts" in it.text]

@@ -226,6 +226,46 @@ def test_malformed_list_is_an_unknown(apiserver: Apiserver, kubeconfig: Path):
     )
 
 
+def test_objects_of_kinds_with_templates_of_pods_are_requested(
+    apiserver: Apiserver, kubeconfig: Path, monkeypatch
+):
+    path, other = "/apis/batch.example.com/v1/jobs", "/apis/argoproj.io/v1/rollouts"
+    definitions = module.LISTS["CustomResourceDefinition"]
+    monkeypatch.setattr(module, "LISTS", {"CustomResourceDefinition": definitions})
+    pod: Any = {"properties": {"spec": {"properties": {"containers": {}}}}}
+    schema = {"properties": {"spec": {"properties": {"template": pod}}}}
+    apiserver.lists[definitions] = [
+        {
+            "metadata": {"name": f"{plural}.{group}"},
+            "spec": {
+                "group": group,
+                "names": {"plural": plural, "kind": kind},
+                "versions": [
+                    {"name": "v1", "storage": True, "schema": {"openAPIV3Schema": schema}}
+                ],
+            },
+        }
+        for group, plural, kind in (
+            ("batch.example.com", "jobs", "Job"),
+            ("argoproj.io", "rollouts", "Rollout"),
+        )
+    ]
+    template = {"spec": {"containers": [{"name": "c"}]}}
+    # an item of a list may not repeat its kind
+    apiserver.lists[path] = [
+        {"metadata": {"name": "w", "namespace": "ops"}, "spec": {"template": template}}
+    ]
+    dump = read_live(kubeconfig, "prod")
+    assert [(it.id, it.kind) for it in dump.pods] == [("ops/w", "Job")]
+    # Kubernetes' own jobs were not read, and an empty list says that there are no rollouts
+    assert "Job" not in dump.kinds
+    assert not [it for it in dump.unknowns if "rollouts" in it.text or "jobs" in it.text]
+    apiserver.refused = {other: 403}
+    [said] = [it for it in read_live(kubeconfig, "prod").unknowns if "rollouts" in it.text]
+    assert said.text == f"GET {other}"
+    assert "(Forbidden): not known" in said.why
+
+
 def test_read_anything_picks_the_reader_by_content(tmp_path: Path):
     assert isinstance(read_anything("insecure"), Environment)
     manifests = tmp_path / "prod/m/etc/kubernetes/manifests"

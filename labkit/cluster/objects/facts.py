@@ -31,6 +31,7 @@ __all__ = [
     "Namespace",
     "NetworkPolicy",
     "PodGroup",
+    "PodMaker",
     "PodSpec",
     "SecretName",
     "Service",
@@ -447,6 +448,28 @@ class ApiExtension:
     service: tuple[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class PodMaker:
+    """A kind that Kubernetes does not have, whose objects have templates of pods.
+
+    Attributes
+    ----------
+    group : str
+        Of the API.
+    resource, kind : str
+        Its names.
+    version : str
+    cluster_scoped : bool
+        Its objects are in no namespace.
+    """
+
+    group: str
+    resource: str
+    kind: str
+    version: str
+    cluster_scoped: bool = False
+
+
 @dataclass(frozen=True)
 class Dump:
     """A cluster's objects.
@@ -486,6 +509,8 @@ class Dump:
         known.
     extensions : tuple of ApiExtension
         The services behind groups of the API and behind conversions.
+    pod_makers : tuple of PodMaker
+        The kinds of other projects whose objects have templates of pods.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
         on.
@@ -520,6 +545,7 @@ class Dump:
     lacking: Mapping[str, frozenset[str]] = field(default_factory=dict)
     etcd_data: tuple[tuple[str, str], ...] = ()
     extensions: tuple[ApiExtension, ...] = ()
+    pod_makers: tuple[PodMaker, ...] = ()
     admission: Admission = field(default_factory=Admission)
 
     def may_lack(self, kind: str, namespace: str = "") -> bool:

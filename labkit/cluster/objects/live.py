@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from labkit.cluster.objects.facts import Dump
+from labkit.cluster.objects.facts import Dump, PodMaker
 from labkit.cluster.objects.reader import KINDS, Builder
 from labkit.cluster.syntax.source import Unknown
 from labkit.cluster.syntax.values import sequence, text_of
@@ -127,7 +127,9 @@ def read_live(
                 why = "was not requested"
                 builder.unknowns.append(Unknown(builder.name, None, f"GET {LISTS[kind]}", why))
             else:
-                _list(builder, kind, ask)
+                _list(builder, kind, LISTS[kind], ask)
+        for maker in tuple(builder.pod_makers.values()):
+            _list(builder, maker.kind, path_of(maker), ask, maker)
     return builder.finish()
 
 
@@ -158,32 +160,51 @@ def _asking(command: list[str]) -> Ask:
     return ask
 
 
-def _list(builder: Builder, kind: str, ask: Ask) -> None:
+def path_of(maker: PodMaker) -> str:
+    """Return the path of the list of all objects of a kind of another project.
+
+    Examples
+    --------
+    >>> path_of(PodMaker("argoproj.io", "rollouts", "Rollout", "v1alpha1"))
+    '/apis/argoproj.io/v1alpha1/rollouts'
+    """
+    return f"/apis/{quote(maker.group)}/{quote(maker.version)}/{quote(maker.resource)}"
+
+
+def _list(builder: Builder, kind: str, path: str, ask: Ask, maker: PodMaker | None = None) -> None:
     """Request all pages of one kind; request a list that expires once more."""
+    if maker is not None:
+        builder.of_other_groups.add((maker.group, kind))
     seen: set[tuple[str, str]] = set()
     token, again = "", False
     while True:
         following = f"&continue={quote(token, safe='')}" if token else ""
-        answer, said = ask(f"{LISTS[kind]}?limit={PAGE}{following}")
+        answer, said = ask(f"{path}?limit={PAGE}{following}")
         if answer is None and token and not again and any(word in said for word in EXPIRED):
             token, again = "", True
             continue
         if answer is None and not said.startswith(REFUSED):
             hint = "check that kubectl get nodes works with this kubeconfig"
             raise ConfigError("cannot read from the apiserver", evidence=[said], hint=hint)
-        shown = f"GET {LISTS[kind]}"
+        shown = f"GET {path}"
         if answer is None and kind in YOUNG and said.startswith(ABSENT):
             return
         if answer is None:
-            lost = KINDS.get(kind, "which objects of that kind exist")
+            lost = "which objects of that kind exist"
+            if maker is None:
+                lost = KINDS.get(kind, lost)
             why = f"{said.partition(': ')[0]}: not known: {lost}"
             builder.unknowns.append(Unknown(builder.name, None, shown, why))
             return
         try:
             page = json.loads(answer)
-            builder.kinds.add(kind)
+            own: dict[str, str] = {}
+            if maker is None:
+                builder.kinds.add(kind)
+            else:
+                own = {"apiVersion": f"{maker.group}/{maker.version}", "kind": kind}
             for item in _new(sequence(page, "items"), seen):
-                builder.add(item, kind, builder.name)
+                builder.add({**item, **own}, kind, builder.name)
             token = text_of(page, "metadata", "continue")
         except (ValueError, RecursionError) as error:
             builder.unknowns.append(Unknown(builder.name, None, shown, f"not a list: {error}"))

@@ -30,6 +30,7 @@ from labkit.cluster.objects.facts import (
     Namespace,
     NetworkPolicy,
     PodGroup,
+    PodMaker,
     PodSpec,
     SecretName,
     Service,
@@ -37,7 +38,7 @@ from labkit.cluster.objects.facts import (
 from labkit.cluster.objects.network import NETWORK, OTHER_POLICIES, ROUTES, NetworkObject
 from labkit.cluster.objects.open_ports import OpenPort, open_kubelets, open_ports
 from labkit.cluster.objects.pods import account_of, owner_of, spec_of
-from labkit.cluster.objects.templates import templates_in
+from labkit.cluster.objects.templates import maker_of, maker_of_definition, templates_in
 from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import RBAC_KINDS, Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
@@ -246,6 +247,10 @@ class Builder:
     hooks : list of (mapping, Source)
         Webhooks, policies and their bindings.
     extensions : list of ApiExtension
+    pod_makers : dict of (str, str) to PodMaker
+        By group and kind.
+    of_other_groups : set of (str, str)
+        The groups and kinds of the objects of other projects.
     apiservers : list of Apiserver
         By their pods.
     other_policies : set of str
@@ -292,6 +297,8 @@ class Builder:
     owners: dict[tuple[str, str, str], tuple[str, str, str]] = field(default_factory=dict)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     extensions: list[ApiExtension] = field(default_factory=list)
+    pod_makers: dict[tuple[str, str], PodMaker] = field(default_factory=dict)
+    of_other_groups: set[tuple[str, str]] = field(default_factory=set)
     apiservers: list[Apiserver] = field(default_factory=list)
     other_policies: set[str] = field(default_factory=set)
     open_ports: list[tuple[str, OpenPort]] = field(default_factory=list)
@@ -350,6 +357,11 @@ class Builder:
             return
         self.made_by(item, key)
         self.start_later(key, *found)
+        maker = maker_of(item, kind)
+        if found and maker:
+            self.pod_makers.setdefault((maker.group, kind), maker)
+        if maker:
+            self.of_other_groups.add((maker.group, kind))
 
     def start_later(self, key: tuple[str, str, str], *templates: Mapping[str, Any]) -> None:
         """Keep templates of pods; another group of the API may have a kind of the same name."""
@@ -475,6 +487,7 @@ class Builder:
                 *missing.values(),
                 *self._missing_roles(lacking),
                 *self._missing_workloads(),
+                *self._missing_objects(),
                 *self.unknowns_beside,
             ),
             unread=tuple(self.unread),
@@ -484,6 +497,7 @@ class Builder:
             lacking=lacking,
             etcd_data=tuple(self.etcd_data),
             extensions=tuple(self.extensions),
+            pod_makers=tuple(self.pod_makers.values()),
             admission=Admission(
                 admission_hooks(self.hooks, self.kinds),
                 frozenset().union(*(it.disabled for it in self.apiservers)),
@@ -541,6 +555,19 @@ class Builder:
                         why = f"{what}: not known whether there is one, which {resource} would say"
                         at = found.source
                         yield Unknown(at.path, None, at.text, why)
+
+    def _missing_objects(self) -> Iterator[Unknown]:
+        """Yield what is not known of the kinds of other projects of which the dump has no object.
+
+        It does not say whether there are any, so this is no gap.
+        """
+        for key, maker in self.pod_makers.items():
+            if key not in self.of_other_groups:
+                name = f"{maker.resource}.{maker.group}"
+                why = (
+                    f"not known: which pods they may start; kubectl get {name} -A -o json has them"
+                )
+                yield Unknown(self.name, None, f"no {name} in the dump", why)
 
     def _lacking(self) -> dict[str, frozenset[str]]:
         """Return the kinds of which objects may be missing, with the namespaces whose ones it has.
@@ -749,9 +776,14 @@ def _hook(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: S
 
 
 def _extension(to: Builder, item: Mapping[str, Any], _: str, name: str, at: Source) -> None:
-    found = extension_of(item, at.text.partition(" ")[0], name)
+    kind = at.text.partition(" ")[0]
+    found = extension_of(item, kind, name)
     if found is not None:
         to.extensions.append(found)
+    maker = maker_of_definition(item) if kind == "CustomResourceDefinition" else None
+    if maker is not None:
+        # the name that was guessed of an object may be wrong
+        to.pod_makers[maker.group, maker.kind] = maker
 
 
 def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:

@@ -31,6 +31,7 @@ from labkit.analysis.attack_graph.from_objects.permissions import (
     STARTING,
     Grant,
     Held,
+    asked_makers,
     everything,
     homes_of_workloads,
     permissions_of,
@@ -103,6 +104,7 @@ class Bindings:
             ("", "cluster-admin"), RbacRole("cluster-admin", "", ALL_RULES, absent)
         )
         self.permissions: dict[tuple[str, str], tuple[Held, ...]] = {}
+        self.asked = asked_makers(cluster.dump.pod_makers)
         self.holders: dict[Foothold, Holder] = defaultdict(Holder)
         self.written: set[tuple[Foothold, Held, str]] = set()
         self.bindings_of: dict[str, list[Binding]] = defaultdict(list)
@@ -181,7 +183,7 @@ class Bindings:
         if role is None:
             return
         if of not in self.permissions:
-            self.permissions[of] = permissions_of(role)
+            self.permissions[of] = permissions_of(role, self.asked)
         why = (*because, str(role.source))
         holder = self.holders[who]
         holder.own_roles.add((*of, EVERY_NAMESPACE if in_each else namespace))

@@ -24,6 +24,7 @@ from labkit.analysis.attack_graph.from_objects.consequences import (
     Consequences,
 )
 from labkit.analysis.attack_graph.from_objects.entry_points import FLAW, pods_behind
+from labkit.cluster.objects.facts import PodMaker
 from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
 from labkit.model.admission_hooks import operation_of
@@ -40,6 +41,7 @@ __all__ = [
     "Grant",
     "Held",
     "allows",
+    "asked_makers",
     "everything",
     "homes_of_workloads",
     "permissions_of",
@@ -786,8 +788,52 @@ def everything(role: RbacRole) -> bool:
     )
 
 
-def permissions_of(role: RbacRole) -> tuple[Held, ...]:
+def asked_makers(makers: Iterable[PodMaker]) -> tuple[Permission, ...]:
+    """Return the permissions to ask the controllers of kinds whose objects make pods.
+
+    Parameters
+    ----------
+    makers : iterable of PodMaker
+        The kinds of a cluster.
+
+    Returns
+    -------
+    tuple of Permission
+        Without those that the table of all clusters has.
+
+    Examples
+    --------
+    >>> [it.name for it in asked_makers([PodMaker("argoproj.io", "rollouts", "Rollout", "v1")])]
+    ['ask rollouts.argoproj.io']
+    >>> asked_makers([PodMaker("ray.io", "rayjobs", "RayJob", "v1")])
+    ()
+    """
+    known = {(group, name) for _, group, names, _ in CONTROLLERS for name in names.split()}
+    return tuple(
+        Permission(
+            f"ask {it.resource}.{it.group}",
+            ((it.group, it.resource),),
+            (*CREATE, *CHANGE),
+            partial(_ask_controller, name=f"the controller of {it.group}", everything=False),
+            cluster_scoped=it.cluster_scoped,
+        )
+        for it in makers
+        if (it.group, it.resource) not in known
+    )
+
+
+def permissions_of(role: RbacRole, more: tuple[Permission, ...] = ()) -> tuple[Held, ...]:
     """Return the permissions of a role that get its holder further.
+
+    Parameters
+    ----------
+    role : RbacRole
+    more : tuple of Permission
+        Beside those of all clusters.
+
+    Returns
+    -------
+    tuple of Held
 
     Examples
     --------
@@ -800,9 +846,9 @@ def permissions_of(role: RbacRole) -> tuple[Held, ...]:
     names: dict[tuple[str, tuple[str, str]], dict[str, None]] = {}
     requests: dict[tuple[str, tuple[str, str]], dict[Request, None]] = {}
     free: dict[str, dict[Request, None]] = {}
-    rows = {row.name: row for row in PERMISSIONS}
+    rows = {row.name: row for row in (*PERMISSIONS, *more)}
     for rule in role.rules:
-        for row in _rows_about(rule.resources):
+        for row in (*_rows_about(rule.resources), *more):
             for request in _given(rule, row):
                 if not rule.names:
                     free.setdefault(row.name, {})[request] = None
