@@ -244,8 +244,8 @@ def definition(name: str, properties: Any, scope: str = "Namespaced", **more: An
     plural, _, group = name.partition(".")
     schema = {"properties": {"spec": {"properties": properties}, **more}}
     versions: list[Object] = [
-        {"name": "v1alpha1", "served": True, "storage": False},
-        {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}},
+        {"name": "v1alpha1", "served": False, "storage": True},
+        {"name": "v1", "served": True, "storage": False, "schema": {"openAPIV3Schema": schema}},
     ]
     names = {"plural": plural, "kind": plural.removesuffix("s").capitalize()}
     spec = {"group": group, "names": names, "scope": scope, "versions": versions}
@@ -354,6 +354,25 @@ def test_kind_of_an_object_with_a_template_is_asked_by_its_usual_name(tmp_path: 
         item = foreign(kind, "example.com", template={"spec": {"containers": [{"name": "c"}]}})
         found = read(tmp_path, item, *deployer("create", resource, "example.com"))
         assert way(found, "pod:ops/d", "admin") == "possible", kind
+
+
+@pytest.mark.parametrize("odd", [1, None, ["v1"], {}, "", "v1"])
+def test_workload_whose_group_cannot_be_read_is_a_workload_still(tmp_path: Path, odd: Any) -> None:
+    """Or an unknown, if its group is no text at all."""
+    found = read(tmp_path, *rights(), WEB, {**FOREIGN["Rollout"], "apiVersion": odd}).dump
+    assert found is not None
+    started = {it.namespace for it in found.pods} == {"ops", "shop"}
+    assert started or "Rollout" in [it.text for it in found.unknowns]
+    assert found.pod_makers == ()
+
+
+def test_version_that_is_served_is_asked_for(tmp_path: Path) -> None:
+    found = read(tmp_path, MAKERS["Argo Rollouts"], MAKERS["OpenKruise"]).dump
+    assert found is not None
+    assert [it.version for it in found.pod_makers] == ["v1", "v1"]
+    found = read(tmp_path, MAKERS["Argo Rollouts of old"]).dump
+    assert found is not None
+    assert [it.version for it in found.pod_makers] == ["v1beta1"]
 
 
 def test_kind_in_no_namespace_is_not_given_by_a_role_binding(tmp_path: Path) -> None:

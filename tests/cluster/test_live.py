@@ -240,9 +240,7 @@ def test_objects_of_kinds_with_templates_of_pods_are_requested(
             "spec": {
                 "group": group,
                 "names": {"plural": plural, "kind": kind},
-                "versions": [
-                    {"name": "v1", "storage": True, "schema": {"openAPIV3Schema": schema}}
-                ],
+                "versions": [{"name": "v1", "served": True, "schema": {"openAPIV3Schema": schema}}],
             },
         }
         for group, plural, kind in (

@@ -351,13 +351,13 @@ class Builder:
             key = (kind, _namespace(item, kind), text_of(item, "metadata", "name"))
             if found and not key[2]:
                 raise ValueError("an object without a name")
+            maker = maker_of(item, kind)
         except ValueError as error:
             if found:
                 self.unknowns.append(Unknown(path, None, kind, str(error)))
             return
         self.made_by(item, key)
         self.start_later(key, *found)
-        maker = maker_of(item, kind)
         if found and maker:
             self.pod_makers.setdefault((maker.group, kind), maker)
         if maker:

@@ -104,7 +104,7 @@ def maker_of_definition(item: Mapping[str, Any]) -> PodMaker | None:
     Returns
     -------
     PodMaker or None
-        With the version that is stored. None if no schema has a template.
+        With a version that is served. None if no schema has a template.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def maker_of_definition(item: Mapping[str, Any]) -> PodMaker | None:
     --------
     >>> pod = {"properties": {"spec": {"properties": {"containers": {"type": "array"}}}}}
     >>> schema = {"properties": {"spec": {"properties": {"template": pod}}}}
-    >>> version = {"name": "v1", "storage": True, "schema": {"openAPIV3Schema": schema}}
+    >>> version = {"name": "v1", "served": True, "schema": {"openAPIV3Schema": schema}}
     >>> names = {"plural": "rollouts", "kind": "Rollout"}
     >>> spec = {"group": "argoproj.io", "names": names, "versions": [version]}
     >>> found = maker_of_definition({"spec": spec})
@@ -124,16 +124,16 @@ def maker_of_definition(item: Mapping[str, Any]) -> PodMaker | None:
     """
     # v1beta1 has one schema for all versions
     schemas = [mapping(item, "spec", "validation")]
-    stored = text_of(item, "spec", "version")
+    served = text_of(item, "spec", "version")
     for version in sequence(item, "spec", "versions"):
         schemas.append(mapping(version, "schema"))
-        if mapping(version).get("storage") is True:
-            stored = text_of(version, "name")
+        if mapping(version).get("served") is True:
+            served = text_of(version, "name")
     if not any(_has_template(it.get("openAPIV3Schema")) for it in schemas):
         return None
     group, names = text_of(item, "spec", "group"), mapping(item, "spec", "names")
     in_none = text_of(item, "spec", "scope") == "Cluster"
-    return PodMaker(group, text_of(names, "plural"), text_of(names, "kind"), stored, in_none)
+    return PodMaker(group, text_of(names, "plural"), text_of(names, "kind"), served, in_none)
 
 
 def _has_template(schema: object) -> bool:
