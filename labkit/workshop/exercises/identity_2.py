@@ -18,8 +18,8 @@ FLAGS = f"""
 unit = "{UNIT}"
 text = insecure.read_file("master", unit).decode()
 """
-PREFIXES = """flag = "--oidc-username-prefix={} \\\\\\n  --oidc-groups-prefix=company:"
-text = text.replace("--oidc-username-prefix=-", flag)
+PREFIX = """flag = "--oidc-groups-claim=groups"
+text = text.replace(flag, flag + " \\\\\\n  --oidc-groups-prefix={}")
 """
 WRITE = """insecure.write_file("master", unit, text.encode())
 """
@@ -28,30 +28,31 @@ RESTART = """for words in (["daemon-reload"], ["restart", "kube-apiserver"]):
 """
 
 
-def groups_of_person(env: Environment) -> frozenset[str]:
-    """Return the groups in which the apiserver knows the person, as its files say."""
+def unknown_person(env: Environment) -> Outcome | None:
+    """Say whether the apiserver no longer knows the person or her group, as its files say."""
     provider = provider_of(env)
     if provider is None or provider.client is None:
-        return frozenset()
+        return None
     claims = {"aud": [provider.client.name], "sub": PERSON, "groups": [GROUP]}
     apiserver = env.component("kube-apiserver@master")
-    return caller_by_id_token(env, apiserver, provider.issuer.value, claims).groups
+    caller = caller_by_id_token(env, apiserver, provider.issuer.value, claims)
+    if not caller.user:
+        line = f"the apiserver refuses {PERSON}'s token, as its files say: {caller.claim}"
+        return Outcome("no-people", (line, "nobody of the company could log in any more"))
+    if not any(name.endswith(GROUP) for name in caller.groups):
+        line = f"the apiserver takes no group {GROUP} from {PERSON}'s token any more"
+        return Outcome("no-groups", (line, "nobody could give her a right by her group"))
+    return None
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
     """Name a group system:masters at the provider, and look whether alice keeps her own group."""
-    found = hardened_state(
+    return hardened_state(
         lab,
         [Attempt("oidc-group-collision", r"known as .+:system:masters|HTTP 401")],
         ["kube-apiserver@master -> canaille@*"],
+        files=unknown_person,
     )
-    # without any group, the attack has no clear result: say what the files say
-    if found.state not in ("solved", "unclear"):
-        return found
-    if not any(name.endswith(GROUP) for name in groups_of_person(lab.environment)):
-        line = f"the apiserver takes no group {GROUP} from {PERSON}'s token any more"
-        return Outcome("no-groups", (line, "nobody could give her a right by her group"))
-    return found
 
 
 EXERCISE = Exercise(
@@ -64,24 +65,27 @@ EXERCISE = Exercise(
 Everybody with an account at the provider may create a group there, and give it any name: also
 `system:masters`. Change what the apiserver makes of an ID token, until no group of the provider can
 be one of the cluster. {PERSON} must still log in, and the apiserver must still know her groups:
-people get their rights by them.
+people get their rights by them. The flags of the apiserver are in `kube-apiserver.service` on the
+master.
 
 The provider stays as it is: another team runs it, and people need groups of their own there.
 """,
     hints=(
         Hint("Names and groups have a flag each. Which one did the attacker use?", "open"),
-        Hint(
-            "The apiserver reads its flags when it starts: systemctl daemon-reload, then restart."
-        ),
+        Hint("Behind which prefixes is no name of a group one of the cluster?", "open"),
+        Hint("The flags --oidc-* say whose tokens it takes: put them back.", "no-people"),
         Hint("Which claim of the token has the groups? It must still be read.", "no-groups"),
         Hint("The files already say it: what has to be restarted?", "not-restarted"),
         Hint("The provider is not yours to change: labkit reset takes that back.", "other-reason"),
         Hint("labkit logs master kube-apiserver --mode oidc-insecure", "does-not-run"),
         Hint(f"The flags of the apiserver are in {UNIT} on the master."),
         Hint("--oidc-groups-prefix puts a text before each group of the provider."),
+        Hint(
+            "The apiserver reads its flags when it starts: systemctl daemon-reload, then restart."
+        ),
     ),
     check=check,
-    solution=FLAGS + PREFIXES.format("company:") + WRITE + RESTART,
+    solution=FLAGS + PREFIX.format("company:") + WRITE + RESTART,
     wrong=(
         WrongSolution(
             "a prefix for names alone",
@@ -93,8 +97,25 @@ The provider stays as it is: another team runs it, and people need groups of the
             "oidc-group-collision (outside, with a copied credential) still succeeds",
         ),
         WrongSolution(
+            "the prefix of the cluster's own groups",
+            FLAGS + PREFIX.format("system:") + WRITE + RESTART,
+            "open",
+            "oidc-group-collision (outside, with a copied credential) still succeeds",
+        ),
+        WrongSolution(
+            "nobody of the provider may log in",
+            FLAGS
+            + """import re
+text = re.sub(r"  --oidc-.*\\n", "", text)
+"""
+            + WRITE
+            + RESTART,
+            "no-people",
+            "nobody of the company could log in any more",
+        ),
+        WrongSolution(
             "the unit without a restart",
-            FLAGS + PREFIXES.format("company:") + WRITE,
+            FLAGS + PREFIX.format("company:") + WRITE,
             "not-restarted",
             "the files already forbid it",
         ),
