@@ -30,6 +30,7 @@ __all__ = [
     "sets_of_names",
     "smallest_set",
     "tally",
+    "unread",
 ]
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -188,11 +189,12 @@ def _tried(lab: EditedLab, model: Model, attempt: Attempt) -> Outcome | None:
     if verdict.succeeded and predicted.succeeds:
         return Outcome("open", (f"{what} still succeeds: {verdict.reason}",))
     if verdict.succeeded:
-        lines = (
+        unread_since = (
             f"{what} still succeeds: {verdict.reason}",
             "the files already forbid it, and nothing has read them since",
+            "a program reads its files when it starts, and systemd a unit's at daemon-reload",
         )
-        return Outcome("not-restarted", lines)
+        return Outcome("not-restarted", unread_since)
     if predicted.succeeds is not False:
         lines = (
             f"{what} is refused now ({verdict.reason}), but the files still allow it",
@@ -203,6 +205,29 @@ def _tried(lab: EditedLab, model: Model, attempt: Attempt) -> Outcome | None:
         text = f"{what} is refused for another reason than the one wanted: {verdict.reason}"
         return Outcome("other-reason", (text,))
     return None
+
+
+def unread(lab: EditedLab, machine: str, unit: str, path: str) -> Outcome | None:
+    """Say whether a file is younger than the unit that reads it when it starts.
+
+    It is for what a check takes from a file, and does not try in the lab.
+
+    Parameters
+    ----------
+    lab : EditedLab
+    machine, unit, path : str
+
+    Returns
+    -------
+    Outcome or None
+        None if the unit has started since.
+    """
+    show = "--property=ExecMainStartTimestamp"
+    changed = lab.exec(machine, ["stat", "--format=%Y", path]).text
+    started = lab.exec(machine, ["systemctl", "show", show, "--timestamp=unix", unit]).text
+    if int(changed) <= int(re.sub(r"\D", "", started) or 0):
+        return None
+    return Outcome("not-restarted", (f"{unit} has not read {path} since it was changed",))
 
 
 def _kept(

@@ -753,3 +753,23 @@ def test_marker_without_partner_is_refused(text: str) -> None:
 def test_file_that_is_no_notebook_is_refused() -> None:
     with pytest.raises(ConfigError, match="is not a notebook"):
         participant_copy(b"[]")
+
+
+@pytest.mark.parametrize(
+    ("changed", "started", "state"),
+    [
+        ("1764444444\n", "ExecMainStartTimestamp=@1764444445\n", None),
+        # in one second: first the file, then the restart
+        ("1764444444\n", "ExecMainStartTimestamp=@1764444444\n", None),
+        ("1764444445\n", "ExecMainStartTimestamp=@1764444444\n", "not-restarted"),
+        # it has never started
+        ("1764444445\n", "ExecMainStartTimestamp=\n", "not-restarted"),
+    ],
+)
+def test_file_that_changed_after_the_start_was_not_read(
+    changed: str, started: str, state: str | None
+) -> None:
+    said = {"stat": changed, "systemctl": started}
+    lab: Any = SimpleNamespace(exec=lambda _, argv: SimpleNamespace(text=said[argv[0]]))
+    found = checks.unread(lab, "master", "kube-apiserver.service", "/etc/policy.yaml")
+    assert (found.state if found else None) == state

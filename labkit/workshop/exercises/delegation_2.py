@@ -26,14 +26,14 @@ _ = insecure.exec("master", ["systemctl", "restart", "kube-apiserver"], timeout=
 LIST = Action("list", "pods", namespace="shop")
 
 
-def denied(env: Environment, *, unanswered: bool) -> bool:
-    """Say whether a person whom the webhook denies nothing is denied what she could do before."""
+def decided(env: Environment, *, unanswered: bool) -> str:
+    """Return what is decided for a person whom the webhook denies nothing: "allowed", as before."""
     reviewer = reviewer_of(env)
     person = reviewer.person(PERSON) if reviewer else None
     apiserver = env.component("kube-apiserver@master")
     if person is None:  # whom nobody knows is denied everything
-        return True
-    return decide(env, apiserver, person, LIST, unanswered=unanswered).claim.value != "allowed"
+        return "denied"
+    return decide(env, apiserver, person, LIST, unanswered=unanswered).claim.value
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
@@ -43,13 +43,13 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         [Attempt("webhook-outage", "HTTP 500: no authorizer after the webhook is asked")],
         ["kube-apiserver@master -> opa@*"],
     )
-    if found.solved and denied(lab.environment, unanswered=False):
+    if found.solved and decided(lab.environment, unanswered=False) == "denied":
         lines = (
             f"the denial holds, but {PERSON} is denied everything, and also with its answer",
             "no authorizer allows anything any more: a webhook that denies nothing allows nothing",
         )
         return Outcome("nobody-allows", lines)
-    if found.solved and denied(lab.environment, unanswered=True):
+    if found.solved and decided(lab.environment, unanswered=True) != "allowed":
         lines = (
             f"the denial holds, but without the webhook {PERSON} is denied everything as well",
             "and so are the components of the cluster: one machine that fails stops all of them",

@@ -6,7 +6,7 @@ from labkit.cluster import Environment
 from labkit.cluster.audit_policy import AuditedRequest, AuditPolicy
 from labkit.model.audit_trail import policy_in_use
 from labkit.model.collected_logs import answers_with_secrets
-from labkit.workshop.checks import Attempt, hardened_state
+from labkit.workshop.checks import Attempt, hardened_state, unread
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
@@ -24,6 +24,8 @@ _ = insecure.exec("master", {RESTART}, timeout=90)
 WHOLE = 'text = text.replace("level: RequestResponse", "level: {}")\n'
 #: What people look for after an incident.
 READ = AuditedRequest("get", "secrets", namespace="shop", name="db-credentials")
+#: Its answer is a token.
+TOKEN = AuditedRequest("create", "serviceaccounts/token", namespace="shop", name="default")
 
 
 def policy_of(env: Environment) -> AuditPolicy | None:
@@ -43,7 +45,10 @@ def without_event(env: Environment) -> Outcome | None:
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
-    """Look for a secret in the store, which must still have the event of its reading."""
+    """Look for a secret in the store, which must still have the event of its reading.
+
+    What is written of other requests, the policy says: a file that the apiserver has read.
+    """
     without_answer = "the store is open, but its events have no answers: level (Metadata|Request)"
     found = hardened_state(
         lab,
@@ -52,11 +57,19 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         files=without_event,
     )
     policy = policy_of(lab.environment) if found.solved else None
-    if policy and answers_with_secrets(policy):
+    if policy is None:
+        return found
+    if stale := unread(lab, "master", "kube-apiserver.service", FILE):
+        return stale
+    if answers_with_secrets(policy):
         line = (
             "the answers are out of the log, but the secrets that somebody writes are still in it"
         )
         return Outcome("written", (line,))
+    rule = policy.rule_for(TOKEN)
+    if rule is not None and rule.level == "RequestResponse":
+        line = "no secret is in the log, but the tokens that the apiserver makes are"
+        return Outcome("tokens", (line,))
     return found
 
 
@@ -67,15 +80,17 @@ EXERCISE = Exercise(
     kind="harden",
     mode="logs-insecure",
     task="""
-Edit the audit policy of the apiserver in `logs-insecure` until no value of a secret gets into the
-log. The event of each request for a secret must still be there, with the caller: it is what people
-look for after an incident. The store stays open in this task, and the journals are sent as before.
+Edit the audit policy of the apiserver in `logs-insecure` until no value of a secret, and no token
+that the apiserver makes, gets into the log. The event of each request for a secret must still be
+there, with the caller: it is what people look for after an incident. The store stays open in this
+task, and the journals are sent as before.
 """,
     hints=(
         Hint("The first rule that fits a request decides. Where does yours stand?", "open"),
         Hint("A policy is read when the apiserver starts.", "not-restarted"),
         Hint("Is the event still there? Who read a secret must be in the log.", "no-event"),
         Hint("Who creates a secret sends its value. What does your level write down?", "written"),
+        Hint("Which requests of your rules are answered with a token?", "tokens"),
         Hint("The store is not the question here: what is in the events?", "other-reason"),
         Hint("labkit logs master kube-apiserver --mode logs-insecure", "does-not-run"),
         Hint(f"The policy is {FILE} on the master; kube-apiserver.service names it."),
@@ -98,6 +113,29 @@ look for after an incident. The store stays open in this task, and the journals 
             START + WHOLE.format("Metadata") + END.partition("_ =")[0],
             "not-restarted",
             "the files already forbid it",
+        ),
+        WrongSolution(
+            "a better file after the start",
+            START
+            + WHOLE.format("Request")
+            + END
+            + """
+import time
+time.sleep(1.1)
+insecure.write_file("master", path, text.replace("level: Request", "level: Metadata").encode())
+""",
+            "not-restarted",
+            "has not read /etc/kubernetes/audit-policy.yaml since it was changed",
+        ),
+        WrongSolution(
+            "the secrets alone",
+            START
+            + """rule = "  - {level: Metadata, resources: [{group: '', resources: [secrets]}]}\\n"
+text = text.replace("rules:\\n", "rules:\\n" + rule)
+"""
+            + END,
+            "tokens",
+            "the tokens that the apiserver makes are",
         ),
         WrongSolution(
             "no event at all",
