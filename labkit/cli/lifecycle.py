@@ -81,9 +81,9 @@ def down(
         )
         detail = f"{removed} {things} removed" if removed else "nothing to remove"
         say(f"lab {lab.name} ({lab.mode}): {detail}", quiet=quiet)
-    for left in () if every or mode else removal.modes_of(name):
-        command = f"labkit down --name {name} --mode {left}"
-        say(f"lab {name} ({left}) is still there; next: {command}")
+    if left := () if every or mode else removal.modes_of(name):
+        command = " ".join([f"labkit down --name {name}", *(f"--mode {it}" for it in left)])
+        say(f"still there of {name}: {', '.join(left)}; next: {command}")
 
 
 def reset(

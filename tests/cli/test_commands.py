@@ -329,12 +329,14 @@ def test_down_needs_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_down_names_what_is_left_of_the_lab(
     options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labs = [("default", "light-insecure"), ("other", "light-hardened")]
+    labs = [("default", "light-insecure"), ("other", "hook-hardened"), ("default", "oidc-insecure")]
     monkeypatch.setattr("labkit.lab.removal.find_labs", lambda *_: labs)
     said = run("down", *options).stderr
-    command = "labkit down --name default --mode light-insecure"
-    assert (f"default (light-insecure) is still there; next: {command}" in said) == (not options)
-    assert "light-hardened" not in said
+    # one command takes them all down
+    command = "labkit down --name default --mode light-insecure --mode oidc-insecure"
+    left = f"still there of default: light-insecure, oidc-insecure; next: {command}"
+    assert (left in " ".join(said.split())) == (not options)
+    assert "hook-hardened" not in said
 
 
 def test_down_all_takes_no_name_and_no_mode() -> None:
