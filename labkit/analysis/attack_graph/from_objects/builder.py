@@ -109,6 +109,10 @@ class ClusterIndex:
         self.dump = dump
         self.pods_of: dict[str, list[PodGroup]] = defaultdict(list)
         self.pods_on: dict[str, list[PodGroup]] = defaultdict(list)
+        self.inside_on: dict[str, list[Foothold]] = defaultdict(list)
+        # by namespace and name: those of the pods of each node
+        self.accounts_on: dict[str, dict[tuple[str, str], None]] = defaultdict(dict)
+        self.token_doubts: dict[str, str] = {}
         self.accounts_of: dict[str, dict[str, None]] = defaultdict(dict)
         self.tokens_of: dict[str, list[SecretName]] = defaultdict(list)
         self.tokens_named: dict[str, list[SecretName]] = defaultdict(list)
@@ -124,8 +128,11 @@ class ClusterIndex:
             self.pods_of[pods.namespace].append(pods)
             self.accounts_of[pods.namespace][pods.account] = None
             nodes.update(dict.fromkeys(pods.nodes))
+            thing, owner = inside(pods), (pods.namespace, pods.account)
             for node in pods.nodes:
                 self.pods_on[node].append(pods)
+                self.inside_on[node].append(thing)
+                self.accounts_on[node][owner] = None
             static = pods.namespace == "kube-system" and pods.kind == "Node"
             if static and pods.name.startswith(("kube-apiserver", "etcd")):
                 self.control_plane.update(pods.nodes)
@@ -275,6 +282,13 @@ class ClusterIndex:
         if off is None:
             return f"whether the apiserver has {plugin} switched off"
         return "" if off else None
+
+    def new_token(self, namespace: str) -> str:
+        """Return what has to be found out about admission for a new token; "" for nothing."""
+        if namespace not in self.token_doubts:
+            sent = Action("create", "serviceaccounts/token", namespace=namespace)
+            self.token_doubts[namespace] = self.objection(sent)
+        return self.token_doubts[namespace]
 
     def new_pod(self, namespace: str) -> str:
         """Return what has to be found out about admission for a new pod; "" for nothing."""

@@ -375,8 +375,7 @@ class Consequences:
             add, why = self.builder.add, (f"Node {node}",)
             add("node-root", foothold, [NODE], why, MEMBERSHIP)
             add("kubelet-credential", foothold, [self.kubelet(node)], why)
-            pods = self.cluster.pods_on.get(node, ())
-            add("pods-of-the-node", foothold, [inside(each) for each in pods], why)
+            add("pods-of-the-node", foothold, self.cluster.inside_on.get(node, ()), why)
             if cloud := self.cluster.cloud_of.get(node, ""):
                 add("cloud-metadata", foothold, [self.of_cloud(cloud)], why)
             if node in self.cluster.control_plane:
@@ -431,9 +430,8 @@ class Consequences:
             pods = self.cluster.pods_on.get(node, ())
             why = (f"the Node authorizer: pods of Node {node}",)
             tokens: dict[str, list[Foothold]] = defaultdict(list)
-            for home, name in dict.fromkeys((each.namespace, each.account) for each in pods):
-                token = Action("create", "serviceaccounts/token", namespace=home)
-                tokens[self.cluster.objection(token)].append(account(home, name))
+            for home, name in self.cluster.accounts_on.get(node, ()):
+                tokens[self.cluster.new_token(home)].append(account(home, name))
             for doubt, grants in tokens.items():
                 self.builder.add("token-request-of-kubelet", foothold, grants, why, unknown=doubt)
             for each in pods:
@@ -547,7 +545,7 @@ class Consequences:
         self, foothold: Foothold, node: str, way: Escape, why: tuple[str, ...]
     ) -> None:
         for pods in self.cluster.pods_on.get(node, ()):
-            for _, found_out in self.other_tokens(pods):
+            for _, found_out in self.other_tokens(pods) if pods.spec.audiences else ():
                 mine = [account(pods.namespace, pods.account)]
                 unknown = doubts(way.unknown, found_out)
                 self.builder.add(way.name, foothold, mine, why, way.cost, unknown)
