@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster import Environment
 from labkit.model.id_tokens import caller_by_id_token
 from labkit.model.providers import provider_of
-from labkit.workshop.checks import Attempt, hardened_state
+from labkit.workshop.checks import Attempt, hardened_state, unread
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
@@ -47,12 +47,15 @@ def unknown_person(env: Environment) -> Outcome | None:
 
 def check(lab: EditedLab, answer: object) -> Outcome:
     """Name a group system:masters at the provider, and look whether alice keeps her own group."""
-    return hardened_state(
+    found = hardened_state(
         lab,
         [Attempt("oidc-group-collision", r"known as .+:system:masters|HTTP 401")],
         ["kube-apiserver@master -> canaille@*"],
         files=unknown_person,
     )
+    # which group the attack names follows from the file, and not from what runs
+    stale = unread(lab, "master", "kube-apiserver.service", UNIT) if found.solved else None
+    return stale or found
 
 
 EXERCISE = Exercise(
@@ -101,6 +104,20 @@ The provider stays as it is: another team runs it, and people need groups of the
             FLAGS + PREFIX.format("system:") + WRITE + RESTART,
             "open",
             "oidc-group-collision (outside, with a copied credential) still succeeds",
+        ),
+        WrongSolution(
+            "a better unit after the start",
+            FLAGS
+            + PREFIX.format("system:")
+            + WRITE
+            + RESTART
+            + """import time
+time.sleep(1.1)
+text = text.replace("groups-prefix=system:", "groups-prefix=company:")
+"""
+            + WRITE,
+            "not-restarted",
+            "has not read /etc/systemd/system/kube-apiserver.service since it was changed",
         ),
         WrongSolution(
             "nobody of the provider may log in",
