@@ -363,16 +363,16 @@ def test_workload_whose_group_cannot_be_read_is_a_workload_still(tmp_path: Path,
     assert found is not None
     started = {it.namespace for it in found.pods} == {"ops", "shop"}
     assert started or "Rollout" in [it.text for it in found.unknowns]
-    assert found.pod_makers == ()
+    assert found.custom_workloads == ()
 
 
 def test_version_that_is_served_is_asked_for(tmp_path: Path) -> None:
     found = read(tmp_path, MAKERS["Argo Rollouts"], MAKERS["OpenKruise"]).dump
     assert found is not None
-    assert [it.version for it in found.pod_makers] == ["v1", "v1"]
+    assert [it.version for it in found.custom_workloads] == ["v1", "v1"]
     found = read(tmp_path, MAKERS["Argo Rollouts of old"]).dump
     assert found is not None
-    assert [it.version for it in found.pod_makers] == ["v1beta1"]
+    assert [it.version for it in found.custom_workloads] == ["v1beta1"]
 
 
 def test_kind_in_no_namespace_is_not_given_by_a_role_binding(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "ApiExtension",
     "ClusterNode",
     "Container",
+    "CustomWorkload",
     "Dump",
     "Endpoint",
     "HostPath",
@@ -31,7 +32,6 @@ __all__ = [
     "Namespace",
     "NetworkPolicy",
     "PodGroup",
-    "PodMaker",
     "PodSpec",
     "SecretName",
     "Service",
@@ -449,7 +449,7 @@ class ApiExtension:
 
 
 @dataclass(frozen=True, slots=True)
-class PodMaker:
+class CustomWorkload:
     """A kind that Kubernetes does not have, whose objects have templates of pods.
 
     Attributes
@@ -509,7 +509,7 @@ class Dump:
         known.
     extensions : tuple of ApiExtension
         The services behind groups of the API and behind conversions.
-    pod_makers : tuple of PodMaker
+    custom_workloads : tuple of CustomWorkload
         The kinds of other projects whose objects have templates of pods.
     admission : Admission
         Without an apiserver's pod in the dump, the plugins that are on by default are taken to be
@@ -545,7 +545,7 @@ class Dump:
     lacking: Mapping[str, frozenset[str]] = field(default_factory=dict)
     etcd_data: tuple[tuple[str, str], ...] = ()
     extensions: tuple[ApiExtension, ...] = ()
-    pod_makers: tuple[PodMaker, ...] = ()
+    custom_workloads: tuple[CustomWorkload, ...] = ()
     admission: Admission = field(default_factory=Admission)
 
     def may_lack(self, kind: str, namespace: str = "") -> bool:

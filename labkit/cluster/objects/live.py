@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from labkit.cluster.objects.facts import Dump, PodMaker
+from labkit.cluster.objects.facts import CustomWorkload, Dump
 from labkit.cluster.objects.reader import KINDS, Builder
 from labkit.cluster.syntax.source import Unknown
 from labkit.cluster.syntax.values import sequence, text_of
@@ -128,8 +128,8 @@ def read_live(
                 builder.unknowns.append(Unknown(builder.name, None, f"GET {LISTS[kind]}", why))
             else:
                 _list(builder, kind, LISTS[kind], ask)
-        for maker in tuple(builder.pod_makers.values()):
-            _list(builder, maker.kind, path_of(maker), ask, maker)
+        for custom in tuple(builder.custom_workloads.values()):
+            _list(builder, custom.kind, path_of(custom), ask, custom)
     return builder.finish()
 
 
@@ -160,21 +160,29 @@ def _asking(command: list[str]) -> Ask:
     return ask
 
 
-def path_of(maker: PodMaker) -> str:
+def path_of(custom: CustomWorkload) -> str:
     """Return the path of the list of all objects of a kind of another project.
 
     Examples
     --------
-    >>> path_of(PodMaker("argoproj.io", "rollouts", "Rollout", "v1alpha1"))
+    >>> path_of(CustomWorkload("argoproj.io", "rollouts", "Rollout", "v1alpha1"))
     '/apis/argoproj.io/v1alpha1/rollouts'
     """
-    return f"/apis/{quote(maker.group)}/{quote(maker.version)}/{quote(maker.resource)}"
+    return f"/apis/{quote(custom.group)}/{quote(custom.version)}/{quote(custom.resource)}"
 
 
-def _list(builder: Builder, kind: str, path: str, ask: Ask, maker: PodMaker | None = None) -> None:
+def _list(
+    builder: Builder, kind: str, path: str, ask: Ask, custom: CustomWorkload | None = None
+) -> None:
     """Request all pages of one kind; request a list that expires once more."""
-    if maker is not None:
-        builder.of_other_groups.add((maker.group, kind))
+    own: dict[str, str] = {}
+    lost, may_be_absent = "which objects of that kind exist", False
+    if custom is None:
+        lost, may_be_absent = KINDS.get(kind, lost), kind in YOUNG
+    else:
+        # another project may have a kind of the same name
+        own = {"apiVersion": f"{custom.group}/{custom.version}", "kind": kind}
+        builder.of_other_groups.add((custom.group, kind))
     seen: set[tuple[str, str]] = set()
     token, again = "", False
     while True:
@@ -187,24 +195,18 @@ def _list(builder: Builder, kind: str, path: str, ask: Ask, maker: PodMaker | No
             hint = "check that kubectl get nodes works with this kubeconfig"
             raise ConfigError("cannot read from the apiserver", evidence=[said], hint=hint)
         shown = f"GET {path}"
-        if answer is None and kind in YOUNG and said.startswith(ABSENT):
+        if answer is None and may_be_absent and said.startswith(ABSENT):
             return
         if answer is None:
-            lost = "which objects of that kind exist"
-            if maker is None:
-                lost = KINDS.get(kind, lost)
             why = f"{said.partition(': ')[0]}: not known: {lost}"
             builder.unknowns.append(Unknown(builder.name, None, shown, why))
             return
         try:
             page = json.loads(answer)
-            own: dict[str, str] = {}
-            if maker is None:
+            if custom is None:
                 builder.kinds.add(kind)
-            else:
-                own = {"apiVersion": f"{maker.group}/{maker.version}", "kind": kind}
             for item in _new(sequence(page, "items"), seen):
-                builder.add({**item, **own}, kind, builder.name)
+                builder.add({**item, **own} if own else item, kind, builder.name)
             token = text_of(page, "metadata", "continue")
         except (ValueError, RecursionError) as error:
             builder.unknowns.append(Unknown(builder.name, None, shown, f"not a list: {error}"))

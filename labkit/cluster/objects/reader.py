@@ -24,13 +24,13 @@ from labkit.cluster.objects.facts import (
     Admission,
     ApiExtension,
     ClusterNode,
+    CustomWorkload,
     Dump,
     Endpoint,
     Ingress,
     Namespace,
     NetworkPolicy,
     PodGroup,
-    PodMaker,
     PodSpec,
     SecretName,
     Service,
@@ -38,7 +38,7 @@ from labkit.cluster.objects.facts import (
 from labkit.cluster.objects.network import NETWORK, OTHER_POLICIES, ROUTES, NetworkObject
 from labkit.cluster.objects.open_ports import OpenPort, open_kubelets, open_ports
 from labkit.cluster.objects.pods import account_of, owner_of, spec_of
-from labkit.cluster.objects.templates import maker_of, maker_of_definition, templates_in
+from labkit.cluster.objects.templates import kind_of_definition, kind_of_object, templates_in
 from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import RBAC_KINDS, Binding, Rbac, RbacRole, RbacRule, aggregated
 from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
@@ -247,7 +247,7 @@ class Builder:
     hooks : list of (mapping, Source)
         Webhooks, policies and their bindings.
     extensions : list of ApiExtension
-    pod_makers : dict of (str, str) to PodMaker
+    custom_workloads : dict of (str, str) to CustomWorkload
         By group and kind.
     of_other_groups : set of (str, str)
         The groups and kinds of the objects of other projects.
@@ -297,7 +297,7 @@ class Builder:
     owners: dict[tuple[str, str, str], tuple[str, str, str]] = field(default_factory=dict)
     hooks: list[tuple[Mapping[str, Any], Source]] = field(default_factory=list)
     extensions: list[ApiExtension] = field(default_factory=list)
-    pod_makers: dict[tuple[str, str], PodMaker] = field(default_factory=dict)
+    custom_workloads: dict[tuple[str, str], CustomWorkload] = field(default_factory=dict)
     of_other_groups: set[tuple[str, str]] = field(default_factory=set)
     apiservers: list[Apiserver] = field(default_factory=list)
     other_policies: set[str] = field(default_factory=set)
@@ -351,17 +351,17 @@ class Builder:
             key = (kind, _namespace(item, kind), text_of(item, "metadata", "name"))
             if found and not key[2]:
                 raise ValueError("an object without a name")
-            maker = maker_of(item, kind)
+            custom = kind_of_object(item, kind)
         except ValueError as error:
             if found:
                 self.unknowns.append(Unknown(path, None, kind, str(error)))
             return
         self.made_by(item, key)
         self.start_later(key, *found)
-        if found and maker:
-            self.pod_makers.setdefault((maker.group, kind), maker)
-        if maker:
-            self.of_other_groups.add((maker.group, kind))
+        if found and custom:
+            self.custom_workloads.setdefault((custom.group, kind), custom)
+        if custom:
+            self.of_other_groups.add((custom.group, kind))
 
     def start_later(self, key: tuple[str, str, str], *templates: Mapping[str, Any]) -> None:
         """Keep templates of pods; another group of the API may have a kind of the same name."""
@@ -497,7 +497,7 @@ class Builder:
             lacking=lacking,
             etcd_data=tuple(self.etcd_data),
             extensions=tuple(self.extensions),
-            pod_makers=tuple(self.pod_makers.values()),
+            custom_workloads=tuple(self.custom_workloads.values()),
             admission=Admission(
                 admission_hooks(self.hooks, self.kinds),
                 frozenset().union(*(it.disabled for it in self.apiservers)),
@@ -561,9 +561,9 @@ class Builder:
 
         It does not say whether there are any, so this is no gap.
         """
-        for key, maker in self.pod_makers.items():
+        for key, custom in self.custom_workloads.items():
             if key not in self.of_other_groups:
-                name = f"{maker.resource}.{maker.group}"
+                name = f"{custom.resource}.{custom.group}"
                 why = (
                     f"not known: which pods they may start; kubectl get {name} -A -o json has them"
                 )
@@ -780,10 +780,10 @@ def _extension(to: Builder, item: Mapping[str, Any], _: str, name: str, at: Sour
     found = extension_of(item, kind, name)
     if found is not None:
         to.extensions.append(found)
-    maker = maker_of_definition(item) if kind == "CustomResourceDefinition" else None
-    if maker is not None:
+    custom = kind_of_definition(item) if kind == "CustomResourceDefinition" else None
+    if custom is not None:
         # the name that was guessed of an object may be wrong
-        to.pod_makers[maker.group, maker.kind] = maker
+        to.custom_workloads[custom.group, custom.kind] = custom
 
 
 def _role(to: Builder, item: Mapping[str, Any], namespace: str, name: str, at: Source) -> None:

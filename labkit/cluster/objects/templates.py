@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from labkit.cluster.objects.facts import PodMaker
+from labkit.cluster.objects.facts import CustomWorkload
 from labkit.cluster.syntax.values import mapping, sequence, text_of
 
-__all__ = ["maker_of", "maker_of_definition", "templates_in"]
+__all__ = ["kind_of_definition", "kind_of_object", "templates_in"]
 
 #: The mark of a part of a schema that says nothing of what may stand there.
 ANYTHING = "x-kubernetes-preserve-unknown-fields"
@@ -59,7 +59,7 @@ def _is_pod(value: object) -> bool:
     return isinstance(spec, dict) and isinstance(spec.get("containers"), list)
 
 
-def maker_of(item: Mapping[str, Any], kind: str) -> PodMaker | None:
+def kind_of_object(item: Mapping[str, Any], kind: str) -> CustomWorkload | None:
     """Return the kind of an object with templates of pods; None for one of no other group.
 
     The name of its resource is guessed as client-go does it, which a few kinds do not follow.
@@ -72,7 +72,7 @@ def maker_of(item: Mapping[str, Any], kind: str) -> PodMaker | None:
 
     Returns
     -------
-    PodMaker or None
+    CustomWorkload or None
 
     References
     ----------
@@ -80,7 +80,7 @@ def maker_of(item: Mapping[str, Any], kind: str) -> PodMaker | None:
 
     Examples
     --------
-    >>> maker_of({"apiVersion": "argoproj.io/v1alpha1"}, "Rollout").resource
+    >>> kind_of_object({"apiVersion": "argoproj.io/v1alpha1"}, "Rollout").resource
     'rollouts'
     """
     group, slash, version = text_of(item, "apiVersion").partition("/")
@@ -90,10 +90,10 @@ def maker_of(item: Mapping[str, Any], kind: str) -> PodMaker | None:
     else:
         name = f"{single[:-1]}ies" if single.endswith("y") else f"{single}s"
     in_none = not text_of(item, "metadata", "namespace")
-    return PodMaker(group, name, kind, version, in_none) if slash and single else None
+    return CustomWorkload(group, name, kind, version, in_none) if slash and single else None
 
 
-def maker_of_definition(item: Mapping[str, Any]) -> PodMaker | None:
+def kind_of_definition(item: Mapping[str, Any]) -> CustomWorkload | None:
     """Return the kind that a CustomResourceDefinition makes, if its objects have templates of pods.
 
     Parameters
@@ -103,7 +103,7 @@ def maker_of_definition(item: Mapping[str, Any]) -> PodMaker | None:
 
     Returns
     -------
-    PodMaker or None
+    CustomWorkload or None
         With a version that is served. None if no schema has a template.
 
     Raises
@@ -118,7 +118,7 @@ def maker_of_definition(item: Mapping[str, Any]) -> PodMaker | None:
     >>> version = {"name": "v1", "served": True, "schema": {"openAPIV3Schema": schema}}
     >>> names = {"plural": "rollouts", "kind": "Rollout"}
     >>> spec = {"group": "argoproj.io", "names": names, "versions": [version]}
-    >>> found = maker_of_definition({"spec": spec})
+    >>> found = kind_of_definition({"spec": spec})
     >>> found.resource, found.version
     ('rollouts', 'v1')
     """
@@ -133,7 +133,7 @@ def maker_of_definition(item: Mapping[str, Any]) -> PodMaker | None:
         return None
     group, names = text_of(item, "spec", "group"), mapping(item, "spec", "names")
     in_none = text_of(item, "spec", "scope") == "Cluster"
-    return PodMaker(group, text_of(names, "plural"), text_of(names, "kind"), served, in_none)
+    return CustomWorkload(group, text_of(names, "plural"), text_of(names, "kind"), served, in_none)
 
 
 def _has_template(schema: object) -> bool:

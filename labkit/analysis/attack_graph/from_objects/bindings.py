@@ -31,10 +31,10 @@ from labkit.analysis.attack_graph.from_objects.permissions import (
     STARTING,
     Grant,
     Held,
-    asked_makers,
     everything,
     homes_of_workloads,
     permissions_of,
+    permissions_to_ask,
     plain_name,
 )
 from labkit.cluster.objects.facts import UNREAD, PodGroup
@@ -104,7 +104,7 @@ class Bindings:
             ("", "cluster-admin"), RbacRole("cluster-admin", "", ALL_RULES, absent)
         )
         self.permissions: dict[tuple[str, str], tuple[Held, ...]] = {}
-        self.asked = asked_makers(cluster.dump.pod_makers)
+        self.asked = permissions_to_ask(cluster.dump.custom_workloads)
         self.holders: dict[Foothold, Holder] = defaultdict(Holder)
         self.written: set[tuple[Foothold, Held, str]] = set()
         self.bindings_of: dict[str, list[Binding]] = defaultdict(list)

@@ -72,12 +72,12 @@ def account(namespace: str, name: str) -> Foothold:
 
 def inside(pods: PodGroup) -> Foothold:
     """Return the foothold of being inside one of a group of pods."""
-    return _inside(pods.namespace, pods.name)
+    return _pod(pods.id)
 
 
 @cache
-def _inside(namespace: str, name: str) -> Foothold:
-    return Foothold("pod", f"{namespace}/{name}")
+def _pod(name: str) -> Foothold:
+    return Foothold("pod", name)
 
 
 def bootstrap_user(secret: str) -> str:
@@ -109,10 +109,9 @@ class ClusterIndex:
         self.dump = dump
         self.pods_of: dict[str, list[PodGroup]] = defaultdict(list)
         self.pods_on: dict[str, list[PodGroup]] = defaultdict(list)
+        # what the pods of each node give, made once for each group of pods
         self.inside_on: dict[str, list[Foothold]] = defaultdict(list)
-        # by namespace and name: those of the pods of each node
         self.accounts_on: dict[str, dict[tuple[str, str], None]] = defaultdict(dict)
-        self.token_doubts: dict[str, str] = {}
         self.accounts_of: dict[str, dict[str, None]] = defaultdict(dict)
         self.tokens_of: dict[str, list[SecretName]] = defaultdict(list)
         self.tokens_named: dict[str, list[SecretName]] = defaultdict(list)
@@ -285,10 +284,9 @@ class ClusterIndex:
 
     def new_token(self, namespace: str) -> str:
         """Return what has to be found out about admission for a new token; "" for nothing."""
-        if namespace not in self.token_doubts:
-            sent = Action("create", "serviceaccounts/token", namespace=namespace)
-            self.token_doubts[namespace] = self.objection(sent)
-        return self.token_doubts[namespace]
+        if not self.hooks:  # it is asked for each account of each node
+            return ""
+        return self.objection(Action("create", "serviceaccounts/token", namespace=namespace))
 
     def new_pod(self, namespace: str) -> str:
         """Return what has to be found out about admission for a new pod; "" for nothing."""

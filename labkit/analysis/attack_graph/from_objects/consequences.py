@@ -536,7 +536,7 @@ class Consequences:
 
         Without those that an apiserver is known to refuse.
         """
-        if pods.spec.token:
+        if pods.spec.token or not pods.spec.audiences:
             return []
         found = ((it, self.cluster.takes(it)) for it in pods.spec.audiences)
         return [(it, unknown) for it, unknown in found if unknown is not None]
@@ -545,7 +545,7 @@ class Consequences:
         self, foothold: Foothold, node: str, way: Escape, why: tuple[str, ...]
     ) -> None:
         for pods in self.cluster.pods_on.get(node, ()):
-            for _, found_out in self.other_tokens(pods) if pods.spec.audiences else ():
+            for _, found_out in self.other_tokens(pods):
                 mine = [account(pods.namespace, pods.account)]
                 unknown = doubts(way.unknown, found_out)
                 self.builder.add(way.name, foothold, mine, why, way.cost, unknown)

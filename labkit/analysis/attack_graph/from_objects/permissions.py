@@ -24,7 +24,7 @@ from labkit.analysis.attack_graph.from_objects.consequences import (
     Consequences,
 )
 from labkit.analysis.attack_graph.from_objects.entry_points import FLAW, pods_behind
-from labkit.cluster.objects.facts import PodMaker
+from labkit.cluster.objects.facts import CustomWorkload
 from labkit.cluster.policies import RbacRole, RbacRule
 from labkit.model import Foothold
 from labkit.model.admission_hooks import operation_of
@@ -41,10 +41,10 @@ __all__ = [
     "Grant",
     "Held",
     "allows",
-    "asked_makers",
     "everything",
     "homes_of_workloads",
     "permissions_of",
+    "permissions_to_ask",
     "plain_name",
 ]
 
@@ -788,12 +788,12 @@ def everything(role: RbacRole) -> bool:
     )
 
 
-def asked_makers(makers: Iterable[PodMaker]) -> tuple[Permission, ...]:
+def permissions_to_ask(kinds: Iterable[CustomWorkload]) -> tuple[Permission, ...]:
     """Return the permissions to ask the controllers of kinds whose objects make pods.
 
     Parameters
     ----------
-    makers : iterable of PodMaker
+    kinds : iterable of CustomWorkload
         The kinds of a cluster.
 
     Returns
@@ -803,10 +803,10 @@ def asked_makers(makers: Iterable[PodMaker]) -> tuple[Permission, ...]:
 
     Examples
     --------
-    >>> [it.name for it in asked_makers([PodMaker("argoproj.io", "rollouts", "Rollout", "v1")])]
+    >>> rollouts = CustomWorkload("argoproj.io", "rollouts", "Rollout", "v1alpha1")
+    >>> jobs = CustomWorkload("ray.io", "rayjobs", "RayJob", "v1")
+    >>> [it.name for it in permissions_to_ask([rollouts, jobs])]
     ['ask rollouts.argoproj.io']
-    >>> asked_makers([PodMaker("ray.io", "rayjobs", "RayJob", "v1")])
-    ()
     """
     known = {(group, name) for _, group, names, _ in CONTROLLERS for name in names.split()}
     return tuple(
@@ -817,7 +817,7 @@ def asked_makers(makers: Iterable[PodMaker]) -> tuple[Permission, ...]:
             partial(_ask_controller, name=f"the controller of {it.group}", everything=False),
             cluster_scoped=it.cluster_scoped,
         )
-        for it in makers
+        for it in kinds
         if (it.group, it.resource) not in known
     )
 
