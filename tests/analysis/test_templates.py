@@ -354,6 +354,10 @@ def test_kind_of_an_object_with_a_template_is_asked_by_its_usual_name(tmp_path: 
         item = foreign(kind, "example.com", template={"spec": {"containers": [{"name": "c"}]}})
         found = read(tmp_path, item, *deployer("create", resource, "example.com"))
         assert way(found, "pod:ops/d", "admin") == "possible", kind
+        # a manifest may leave its namespace out, which does not make it one of no namespace
+        item["metadata"] = {"name": "w"}
+        found = read(tmp_path, item, *deployer("create", resource, "example.com"))
+        assert way(found, "pod:ops/d", "admin") == "possible", kind
 
 
 @pytest.mark.parametrize("odd", [1, None, ["v1"], {}, "", "v1"])

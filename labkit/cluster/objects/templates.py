@@ -60,9 +60,10 @@ def _is_pod(value: object) -> bool:
 
 
 def kind_of_object(item: Mapping[str, Any], kind: str) -> CustomWorkload | None:
-    """Return the kind of an object with templates of pods; None for one of no other group.
+    """Return the kind of an object with templates of pods; None if its group cannot be read.
 
-    The name of its resource is guessed as client-go does it, which a few kinds do not follow.
+    The name of its resource is guessed as client-go does it, which a few kinds do not follow. An
+    object does not say whether its kind is in namespaces: a manifest may leave its namespace out.
 
     Parameters
     ----------
@@ -89,8 +90,7 @@ def kind_of_object(item: Mapping[str, Any], kind: str) -> CustomWorkload | None:
         name = f"{single}es"
     else:
         name = f"{single[:-1]}ies" if single.endswith("y") else f"{single}s"
-    in_none = not text_of(item, "metadata", "namespace")
-    return CustomWorkload(group, name, kind, version, in_none) if slash and single else None
+    return CustomWorkload(group, name, kind, version) if slash and single else None
 
 
 def kind_of_definition(item: Mapping[str, Any]) -> CustomWorkload | None:
