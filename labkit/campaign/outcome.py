@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.campaign.draws import Choice
-from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
-from labkit.cluster.syntax.source import decode
+from labkit.cluster.syntax.disk import MAX_MODEL, file_text
 from labkit.errors import ConfigError
 
 __all__ = ["VERDICTS", "Campaign", "Difference", "Outcome"]
@@ -186,7 +185,7 @@ class Campaign:
             The file cannot be read, or is not a list of outcomes.
         """
         try:
-            rows: Any = json.loads(decode(read_bytes(path, path.name, MAX_MODEL), path.name))
+            rows: Any = json.loads(file_text(path, path.name, MAX_MODEL))
             if not isinstance(rows, list):
                 raise TypeError("it is not a list of outcomes")
             return cls(map(_outcome, rows))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
-from labkit.cluster.syntax.source import broken, decode
+from labkit.cluster.syntax.disk import MAX_MODEL, file_text
+from labkit.cluster.syntax.source import broken
 from labkit.cluster.syntax.yamldoc import Document
 from labkit.formats.documents import parse
 from labkit.formats.table import FORMATS, Format, find, write
@@ -46,8 +46,7 @@ def read(path: Path | str, format: str = "") -> Model:  # noqa: A002
       next: ls -ld nowhere.otm.json
     """
     shown = Path(path).as_posix()
-    data = read_bytes(path, shown, MAX_MODEL)
-    return read_text(decode(data, shown, utf16=True), shown, format)
+    return read_text(file_text(path, shown, MAX_MODEL, utf16=True), shown, format)
 
 
 def read_text(text: str, path: str = "model", format: str = "") -> Model:  # noqa: A002

@@ -18,8 +18,7 @@ from docker.models.containers import Container
 
 from labkit import agents
 from labkit.cluster import Environment, Node
-from labkit.cluster.syntax.disk import read_bytes
-from labkit.cluster.syntax.source import decode
+from labkit.cluster.syntax.disk import file_text
 from labkit.errors import StartTimeout
 from labkit.lab.machine import Output, call, execute
 from labkit.lab.secret_store import APPLY, as_list
@@ -121,7 +120,7 @@ def prepare_etcd(etcd: Container, env: Environment) -> None:
     network = next(
         file for layer in reversed(env.layers) if (file := layer / FLANNEL_NETWORK).exists()
     )
-    text = decode(read_bytes(network, network.name), network.name)
+    text = file_text(network, network.name)
     etcdctl(etcd, "put", FLANNEL_KEY, text.strip())
     _make_users(etcd, env)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labkit.cluster.syntax.disk import MAX_MODEL, read_bytes
-from labkit.cluster.syntax.source import Source, decode
+from labkit.cluster.syntax.disk import MAX_MODEL, file_text
+from labkit.cluster.syntax.source import Source
 from labkit.cluster.syntax.yamldoc import Document, read_one
 from labkit.errors import ConfigError
 from labkit.gc_pause import gc_pause
@@ -277,7 +277,7 @@ def read_model_file(path: Path | str) -> Model:
     7
     """
     path = Path(path)
-    text = decode(read_bytes(path, path.name, MAX_MODEL), path.name, utf16=True)
+    text = file_text(path, path.name, MAX_MODEL, utf16=True)
     document = read_one(text, path.name)
     top = Source(path.name, 1, "")
     _check(document.mapping(), TOP, "a model", top)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from labkit.cluster.audit_policy import AuditedRequest
 from labkit.cluster.policies import PROVIDERS
-from labkit.cluster.syntax.disk import inside, leaves, read_bytes
-from labkit.cluster.syntax.source import Source, decode
+from labkit.cluster.syntax.disk import file_text, inside, leaves
+from labkit.cluster.syntax.source import Source
 from labkit.cluster.syntax.yamldoc import read_one
 from labkit.model.admission_plugins import enabled
 from labkit.model.audit_trail import policy_in_use
@@ -204,7 +204,7 @@ def overlay(env: Environment) -> Claim:
     source = Source(f"{file.parent.name}/{file.name}", 1, "Backend.Type")
     if not inside(file, file.parent):
         raise leaves(source.path)
-    document = read_one(decode(read_bytes(file, source.path), source.path), source.path)
+    document = read_one(file_text(file, source.path), source.path)
     backend = document.text("Backend", "Type", default="")
     word = "none" if backend in PLAIN else "encrypted" if backend in SEALED else "unknown"
     return Claim(word, backend, source)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labkit.analysis.findings.accept import read_acceptances
 from labkit.analysis.findings.risk import read_risk
 from labkit.cluster import read_cluster, read_dump, read_environment
-from labkit.cluster.syntax.disk import MAX_BYTES, files_below, read_bytes
+from labkit.cluster.syntax.disk import MAX_BYTES, PIECE, file_text, files_below, read_bytes
 from labkit.cluster.syntax.yamldoc import read_documents
 from labkit.errors import ConfigError
 from labkit.loading import load_model
@@ -194,6 +198,62 @@ def test_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
     path.write_bytes(b"x" * (MAX_BYTES + 1))
     with pytest.raises(ConfigError, match="2,000,001 bytes"):
         read_bytes(path, "a")
+
+
+#: A text of several pieces, whose characters of one to four bytes stand across their borders.
+LONG = ("aé€🦊" * (3 * PIECE // 10))[1:]
+
+
+def _file_text(tmp_path: Path, data: bytes, **options: bool) -> str:
+    path = tmp_path / "dump.json"
+    path.write_bytes(data)
+    return file_text(path, path.name, **options)
+
+
+@pytest.mark.parametrize("before", ["", "x", "xx", "xxx"])
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_text_in_pieces_is_the_text(tmp_path: Path, before: str, mark: bytes) -> None:
+    text = before + LONG + "\r\n\ufeffend"
+    assert _file_text(tmp_path, mark + text.encode()) == text
+
+
+@given(st.text(), st.booleans())
+def test_small_text_is_the_text(text: str, marked: bool) -> None:
+    text = text.replace("\0", "").lstrip("\ufeff")
+    with tempfile.TemporaryDirectory() as folder:
+        data = codecs.BOM_UTF8 * marked + text.encode()
+        assert _file_text(Path(folder), data) == text
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b"one\ntwo \xff", 2),
+        (b"\xef", 1),
+        (b"\xef\xbb", 1),
+        (codecs.BOM_UTF8 + b"one\n\xe2\x82", 2),
+        (b"one\n" * PIECE + b"\xc3", PIECE + 1),
+        (b"one\n" * PIECE + b"\xc3(" + b"two\n" * PIECE, PIECE + 1),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_with_their_line(
+    tmp_path: Path, data: bytes, line: int
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^dump.json:{line}: not UTF-8 text"):
+        _file_text(tmp_path, data)
+
+
+def test_nul_in_a_late_piece_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"^dump.json:{PIECE + 1}: a NUL character"):
+        _file_text(tmp_path, b"one\n" * PIECE + b"\0")
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_read_where_asked_for(tmp_path: Path, order: str) -> None:
+    data = f"\ufeff{LONG}".encode(order)
+    assert _file_text(tmp_path, data, utf16=True) == LONG
+    with pytest.raises(ConfigError, match=r"^dump.json:1: UTF-16 text, not UTF-8"):
+        _file_text(tmp_path, data)
 
 
 def test_folders_in_one_another_have_a_bound(tmp_path: Path) -> None:

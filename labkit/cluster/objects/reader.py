@@ -41,8 +41,8 @@ from labkit.cluster.objects.pods import account_of, owner_of, spec_of
 from labkit.cluster.objects.templates import kind_of_definition, kind_of_object, templates_in
 from labkit.cluster.objects.volumes import Claims, has_claims
 from labkit.cluster.policies import RBAC_KINDS, Binding, Rbac, RbacRole, RbacRule, aggregated
-from labkit.cluster.syntax.disk import MAX_DUMP, Found, files_below, read_bytes
-from labkit.cluster.syntax.source import Source, Unknown, decode, unknown_of
+from labkit.cluster.syntax.disk import MAX_DUMP, Found, file_text, files_below
+from labkit.cluster.syntax.source import Source, Unknown, unknown_of
 from labkit.cluster.syntax.values import mapping, selects, sequence, text_of, truth, words
 from labkit.cluster.versions import version_reported
 from labkit.errors import ConfigError
@@ -170,7 +170,7 @@ def read_dump(path: Path | str) -> Dump:
             builder.unread.append(Unknown(file.name, None, "", file.problem))
             continue
         try:
-            text = decode(read_bytes(file.path, file.name, MAX_DUMP), file.name, utf16=True)
+            text = file_text(file.path, file.name, MAX_DUMP, utf16=True)
             text, refusals = without_refusals(text)
             why = "not known: which objects of that kind exist"
             builder.refused += [Unknown(file.name, None, it, why) for it in refusals]

@@ -6,13 +6,16 @@ known, and a link counts only if it stays inside.
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from labkit.cluster.syntax.source import broken
+from labkit.cluster.syntax.source import broken, decode, without_nul
 from labkit.errors import ConfigError
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "MAX_FILES",
     "MAX_MODEL",
     "Found",
+    "file_text",
     "files_below",
     "inside",
     "is_file",
@@ -34,6 +38,8 @@ __all__ = [
 MAX_BYTES, MAX_MODEL, MAX_DUMP = 2_000_000, 20_000_000, 500_000_000
 #: Files below one folder, and folders in one another.
 MAX_FILES, MAX_FOLDERS = 50_000, 40
+#: A text is decoded in this many pieces, each of at least so many bytes.
+PIECES, PIECE = 100, 100_000
 #: Names that only files have.
 FILES = (".yaml", ".yml", ".json", ".conf", ".service", ".socket")
 KINDS = (
@@ -159,6 +165,69 @@ def read_bytes(path: Path | str, shown: str, limit: int = MAX_BYTES, hint: str =
     labkit.errors.ConfigError: pki.yaml: cannot be read: it is a device, not a file
       next: ls -ld /dev/zero
     """
+    with _opened(path, shown, limit, hint) as file:
+        return file.read(limit + 1)[:limit]
+
+
+def file_text(path: Path | str, shown: str, limit: int = MAX_BYTES, *, utf16: bool = False) -> str:
+    """Return the text of a file, as :func:`~labkit.cluster.syntax.source.decode` returns it.
+
+    It is decoded in pieces, so that a large file is in memory once, and not as bytes as well.
+
+    Parameters
+    ----------
+    path : path or str
+    shown : str
+        Its name for messages.
+    limit : int
+        Bytes.
+    utf16 : bool
+        Also read UTF-16 with a byte order mark.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ConfigError
+        As :func:`read_bytes` and :func:`~labkit.cluster.syntax.source.decode` do.
+
+    Examples
+    --------
+    >>> file_text("/dev/zero", "pods.json")
+    Traceback (most recent call last):
+    ...
+    labkit.errors.ConfigError: pods.json: cannot be read: it is a device, not a file
+      next: ls -ld /dev/zero
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    text = ""
+    with _opened(path, shown, limit) as file:
+        size = os.fstat(file.fileno()).st_size
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        try:
+            for piece in _pieces(file, max(size // PIECES, PIECE), limit):
+                # CPython lengthens a local text in place; another Python copies it this often
+                text += decoder.decode(piece)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            # UTF-16, or an error that names its line
+            file.seek(0)
+            return decode(file.read(limit), shown, utf16=utf16)
+    return without_nul(text, shown)
+
+
+def _pieces(file: BinaryIO, length: int, limit: int) -> Iterator[bytes]:
+    while piece := file.read(min(length, limit)):
+        limit -= len(piece)
+        yield piece
+
+
+@contextmanager
+def _opened(path: Path | str, shown: str, limit: int, hint: str = "") -> Iterator[BinaryIO]:
+    """Open a regular file that is not too large."""
     shown = printable(shown)
     hint = hint or f"ls -ld {printable(str(path))}"
     try:
@@ -167,7 +236,7 @@ def read_bytes(path: Path | str, shown: str, limit: int = MAX_BYTES, hint: str =
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             _refuse(os.fstat(descriptor), shown, limit, hint)
-            return file.read(limit + 1)[:limit]
+            yield file
     except (OSError, ValueError) as error:
         why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         raise broken(shown, None, why, hint) from error

@@ -20,6 +20,7 @@ __all__ = [
     "is_true",
     "trying",
     "unknown_of",
+    "without_nul",
 ]
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -229,11 +230,41 @@ def decode(data: bytes, path: str, *, utf16: bool = False) -> str:
     try:
         text = data.decode("utf-16" if wide and utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        # counted in what follows the byte order mark
+        line = error.object.count(b"\n", 0, error.start) + 1
         refused = wide and not utf16
         what = "UTF-16 text, not UTF-8" if refused else "not UTF-8 text"
         hint = f"save {path} as UTF-8" if refused else "is this the right file?"
         raise broken(path, line, what, hint) from error
+    return without_nul(text, path)
+
+
+def without_nul(text: str, path: str) -> str:
+    r"""Return a text if it has no NUL character.
+
+    Parameters
+    ----------
+    text : str
+    path : str
+        The file, for the error.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ConfigError
+        It has one.
+
+    Examples
+    --------
+    >>> without_nul("name: lab\n\0", "environment.yaml")
+    Traceback (most recent call last):
+    ...
+    labkit.errors.ConfigError: environment.yaml:2: a NUL character: not text
+      next: is this the right file?
+    """
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise broken(path, line, "a NUL character: not text", "is this the right file?")
