@@ -212,7 +212,7 @@ class Bindings:
         held, at = grant.held, grant.namespace
         doubt = held.objection(self.cluster, at)
         if not doubt or at or held.permission.cluster_scoped:
-            write(replace(grant, doubt=doubt))
+            write(replace(grant, doubt=doubt) if doubt else grant)
             return
         anywhere = Foothold("permission", f"{held} in every namespace")
 

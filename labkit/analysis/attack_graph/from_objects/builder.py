@@ -102,16 +102,55 @@ def doubts(*unknown: str) -> str:
     return "; ".join(dict.fromkeys(filter(None, unknown)))
 
 
+@dataclass(slots=True)
+class PodsOfNode:
+    """What the pods of a node give, each thing made once for a group of pods.
+
+    Attributes
+    ----------
+    groups : list of PodGroup
+    inside : list of Foothold
+    accounts : dict of (str, str)
+        The namespaces and names of their service accounts.
+    mounted : dict of Foothold
+        The service accounts whose tokens for the apiserver are mounted.
+    secrets : dict of (str, str)
+        The namespaces and names of the Secrets that they refer to.
+    with_audiences : list of PodGroup
+        The groups with tokens for other audiences alone.
+    """
+
+    groups: list[PodGroup] = field(default_factory=list)
+    inside: list[Foothold] = field(default_factory=list)
+    accounts: dict[tuple[str, str], None] = field(default_factory=dict)
+    mounted: dict[Foothold, None] = field(default_factory=dict)
+    secrets: dict[tuple[str, str], None] = field(default_factory=dict)
+    with_audiences: list[PodGroup] = field(default_factory=list)
+
+    def add(self, pods: PodGroup, thing: Foothold, owner: tuple[str, str]) -> None:
+        """Add a group, whose foothold and service account are given."""
+        spec = pods.spec
+        self.groups.append(pods)
+        self.inside.append(thing)
+        self.accounts[owner] = None
+        if spec.token:
+            self.mounted[account(*owner)] = None
+        elif spec.audiences:
+            self.with_audiences.append(pods)
+        for name in spec.secrets:
+            self.secrets[pods.namespace, name] = None
+
+
+NO_PODS = PodsOfNode()
+
+
 class ClusterIndex:
     """The objects of a cluster, with indexes."""
 
     def __init__(self, dump: Dump) -> None:
         self.dump = dump
         self.pods_of: dict[str, list[PodGroup]] = defaultdict(list)
-        self.pods_on: dict[str, list[PodGroup]] = defaultdict(list)
-        # what the pods of each node give, made once for each group of pods
-        self.inside_on: dict[str, list[Foothold]] = defaultdict(list)
-        self.accounts_on: dict[str, dict[tuple[str, str], None]] = defaultdict(dict)
+        self._on: dict[str, PodsOfNode] = defaultdict(PodsOfNode)
         self.accounts_of: dict[str, dict[str, None]] = defaultdict(dict)
         self.tokens_of: dict[str, list[SecretName]] = defaultdict(list)
         self.tokens_named: dict[str, list[SecretName]] = defaultdict(list)
@@ -129,9 +168,7 @@ class ClusterIndex:
             nodes.update(dict.fromkeys(pods.nodes))
             thing, owner = inside(pods), (pods.namespace, pods.account)
             for node in pods.nodes:
-                self.pods_on[node].append(pods)
-                self.inside_on[node].append(thing)
-                self.accounts_on[node][owner] = None
+                self._on[node].add(pods, thing, owner)
             static = pods.namespace == "kube-system" and pods.kind == "Node"
             if static and pods.name.startswith(("kube-apiserver", "etcd")):
                 self.control_plane.update(pods.nodes)
@@ -171,6 +208,10 @@ class ClusterIndex:
             home: NamespaceLabels.of(home, labels.get(home)) for home in self.namespaces
         }
         self._objections: dict[Action, str] = {}
+
+    def pods_on(self, node: str) -> PodsOfNode:
+        """Return what the pods of a node give."""
+        return self._on.get(node, NO_PODS)
 
     def _level(self, enforced: str | None) -> str:
         """Return what Pod Security enforces, from a namespace's label; None for an unread one."""

@@ -245,8 +245,7 @@ class Consequences:
         foothold = Foothold("enters-on", node)
 
         def write() -> None:
-            pods = self.cluster.pods_on.get(node, ())
-            self._spread("enter-pod", foothold, [inside(each) for each in pods])
+            self._spread("enter-pod", foothold, self.cluster.pods_on(node).inside)
 
         return self.builder.once(foothold, write)
 
@@ -375,7 +374,7 @@ class Consequences:
             add, why = self.builder.add, (f"Node {node}",)
             add("node-root", foothold, [NODE], why, MEMBERSHIP)
             add("kubelet-credential", foothold, [self.kubelet(node)], why)
-            add("pods-of-the-node", foothold, self.cluster.inside_on.get(node, ()), why)
+            add("pods-of-the-node", foothold, self.cluster.pods_on(node).inside, why)
             if cloud := self.cluster.cloud_of.get(node, ""):
                 add("cloud-metadata", foothold, [self.of_cloud(cloud)], why)
             if node in self.cluster.control_plane:
@@ -427,16 +426,15 @@ class Consequences:
         foothold = Foothold("is", f"system:node:{node}")
 
         def write() -> None:
-            pods = self.cluster.pods_on.get(node, ())
+            pods = self.cluster.pods_on(node)
             why = (f"the Node authorizer: pods of Node {node}",)
             tokens: dict[str, list[Foothold]] = defaultdict(list)
-            for home, name in self.cluster.accounts_on.get(node, ()):
+            for home, name in pods.accounts:
                 tokens[self.cluster.new_token(home)].append(account(home, name))
             for doubt, grants in tokens.items():
                 self.builder.add("token-request-of-kubelet", foothold, grants, why, unknown=doubt)
-            for each in pods:
-                for name in each.spec.secrets:
-                    self.in_secret(foothold, each.namespace, name)
+            for home, name in pods.secrets:
+                self.in_secret(foothold, home, name)
             if "system:nodes" in self.groups:
                 self._spread("group-membership", foothold, [Foothold("group", "system:nodes")])
 
@@ -452,7 +450,7 @@ class Consequences:
                 everywhere, said = [self.enters("")], (f"every kubelet: {port.said}",)
                 self.builder.add("kubelet-exec", CALLS, everywhere, said, unknown=port.unknown)
                 continue
-            pods = self.cluster.pods_on.get(node, ())
+            pods = self.cluster.pods_on(node).groups
             local = [inside(it) for it in pods if it.spec.host_network]
             why = (f"{port.kind} on Node {node}: {port.said}",)
             name = "insecure-port" if port.kind == "kube-apiserver" else "etcd-read"
@@ -544,7 +542,7 @@ class Consequences:
     def _other_tokens_on(
         self, foothold: Foothold, node: str, way: Escape, why: tuple[str, ...]
     ) -> None:
-        for pods in self.cluster.pods_on.get(node, ()):
+        for pods in self.cluster.pods_on(node).with_audiences:
             for _, found_out in self.other_tokens(pods):
                 mine = [account(pods.namespace, pods.account)]
                 unknown = doubts(way.unknown, found_out)
@@ -561,8 +559,7 @@ class Consequences:
         if gives == KUBELET:
             return [self.kubelet(node)]
         if gives == TOKENS:
-            found = (each for each in self.cluster.pods_on.get(node, ()) if each.spec.token)
-            return [account(each.namespace, each.account) for each in found]
+            return list(self.cluster.pods_on(node).mounted)
         return self._of_control_plane(gives) if node in self.cluster.control_plane else []
 
     def _of_control_plane(self, gives: str) -> list[Foothold]:
