@@ -10,7 +10,7 @@ from labkit.errors import LabBusy, LabError, NoSuchLab
 from labkit.lab.lab import Lab
 from labkit.lab.light import error_of_absent, full_form, mode_that_is_up
 from labkit.lab.network import find_network
-from labkit.lab.progress import QuietReporter
+from labkit.lab.progress import reporter_of_cells
 from labkit.lab.unset_names import explain_unset_names
 
 __all__ = ["attach", "chosen_name", "lab_of_mode", "labs_up"]
@@ -137,9 +137,9 @@ def lab_of_mode(mode: str, name: str) -> Lab:
     Returns
     -------
     Lab
-        It prints nothing.
+        In a notebook it shows the steps of what takes long, and elsewhere nothing.
     """
-    return Lab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter())
+    return Lab(mode_that_is_up(mode, name), name=name, reporter=reporter_of_cells())
 
 
 def _command(modes: Sequence[str], name: str) -> str:

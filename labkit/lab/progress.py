@@ -1,31 +1,41 @@
-"""Show the progress of the work, and its duration, on standard error."""
+"""Show the progress of the work, and its duration, on standard error or below a cell."""
 
 from __future__ import annotations
 
 import contextlib
+import html
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol, TextIO
+from contextvars import copy_context
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
 __all__ = [
+    "PROGRESS_MARK",
+    "NotebookReporter",
     "PlainReporter",
     "ProgressStep",
     "QuietReporter",
     "Reporter",
     "RichReporter",
     "make_reporter",
+    "reporter_of_cells",
 ]
 
 #: Seconds between two signs of life of a step.
 HEARTBEAT_S = 15.0
+#: Seconds until a notebook shows that something runs, and between two looks at it.
+SHOWN_AFTER_S, LOOK_S = 2.0, 1.0
+#: The metadata of an output that shows progress: it is no result of its cell.
+PROGRESS_MARK = "labkit_progress"
 
 
 class ProgressStep(Protocol):
@@ -133,7 +143,7 @@ class PlainReporter:
 
 
 class QuietReporter:
-    """Print nothing: for notebooks, whose output is compared with the stored output.
+    """Print nothing.
 
     Examples
     --------
@@ -242,6 +252,124 @@ class RichReporter:
                 self._open -= 1
                 if self._open == 0:
                     progress.stop()
+
+
+class NotebookReporter:
+    """Show the open steps below a cell that takes more than two seconds; nothing of it stays.
+
+    Parameters
+    ----------
+    show : callable, optional
+        Takes the lines of the steps that are open, and returns a function that takes those that
+        follow. By default an output of the cell that the calling thread runs.
+    after_s, look_s : float
+        Seconds until something is shown, and between two looks.
+
+    Examples
+    --------
+    >>> with NotebookReporter().step("a step of less than two seconds") as step:
+    ...     step.line("some output")
+    """
+
+    def __init__(
+        self,
+        show: Callable[[list[str]], Callable[[list[str]], None]] | None = None,
+        after_s: float = SHOWN_AFTER_S,
+        look_s: float = LOOK_S,
+    ) -> None:
+        self._show = show or _below_the_cell
+        self._after_s, self._look_s = after_s, look_s
+        self._lock = threading.Lock()
+        self._open: dict[object, tuple[str, float, _Latest]] = {}
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[ProgressStep]:
+        """Show a step while it runs.
+
+        Parameters
+        ----------
+        title : str
+            The step's title.
+
+        Yields
+        ------
+        ProgressStep
+        """
+        key, latest = object(), _Latest()
+        with self._lock:
+            self._open[key] = title, time.monotonic(), latest
+            if self._thread is None:
+                self._ended = threading.Event()
+                # the context says of which cell the output is
+                of_cell = copy_context()
+                self._thread = threading.Thread(
+                    target=of_cell.run, args=(self._watch, self._ended), daemon=True
+                )
+                self._thread.start()
+        try:
+            yield latest
+        finally:
+            with self._lock:
+                del self._open[key]
+                last = None if self._open else self._thread
+                if last:
+                    self._thread = None
+                    self._ended.set()
+            if last:
+                last.join()
+
+    def _watch(self, ended: threading.Event) -> None:
+        if ended.wait(self._after_s):
+            return
+        update = self._show(self._lines())
+        while not ended.wait(self._look_s):
+            update(self._lines())
+        update([])
+
+    def _lines(self) -> list[str]:
+        with self._lock:
+            found = list(self._open.values())
+        now = time.monotonic()
+        return [
+            ", ".join(filter(None, (f"{title}: {now - since:.0f} s", latest.text)))
+            for title, since, latest in found
+        ]
+
+
+def _below_the_cell(lines: list[str]) -> Callable[[list[str]], None]:
+    """Show lines below the cell, and return a function that replaces them."""
+    from IPython.display import display
+
+    how: dict[str, Any] = {"raw": True, "metadata": {PROGRESS_MARK: True}}
+    handle = display(_bundle(lines), display_id=True, **how)  # type: ignore[no-untyped-call]
+    return lambda more: handle.update(_bundle(more), **how)
+
+
+def _bundle(lines: list[str]) -> dict[str, str]:
+    rows = "".join(f"<div>⏳ {html.escape(line)}</div>" for line in lines)
+    return {"text/html": f"<small>{rows}</small>" if rows else "", "text/plain": "\n".join(lines)}
+
+
+@cache
+def reporter_of_cells() -> Reporter:
+    """Return the reporter for what a person calls in Python.
+
+    Returns
+    -------
+    Reporter
+        In a notebook, one for all that runs there; elsewhere one that prints nothing.
+
+    Examples
+    --------
+    >>> reporter_of_cells()  # doctest: +ELLIPSIS
+    <labkit.lab.progress.QuietReporter object at ...>
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    # a terminal's shell has no kernel, and prints each update on a line of its own
+    return NotebookReporter() if hasattr(shell, "kernel") else QuietReporter()
 
 
 def make_reporter() -> Reporter:

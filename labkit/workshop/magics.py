@@ -13,6 +13,7 @@ from labkit.lab import Lab
 from labkit.lab.attach import chosen_name, lab_of_mode
 from labkit.lab.engine import connect
 from labkit.lab.nodes import find_labs
+from labkit.lab.progress import reporter_of_cells
 from labkit.workshop import session
 from labkit.workshop.definition import Task
 
@@ -172,7 +173,8 @@ def _printing(
             print(f"usage: {USAGE[name]}")
             return None
         try:
-            result: object = function(words)
+            with reporter_of_cells().step(f"%{name} {line}".rstrip()):
+                result: object = function(words)
         except LabkitError as error:
             result = error
         if not isinstance(result, Task):

@@ -14,7 +14,7 @@ from labkit.lab.images import ensure_image
 from labkit.lab.light import full_form, light_form, light_lab_beside, mode_that_is_up
 from labkit.lab.network import find_network
 from labkit.lab.origin import of_workshop
-from labkit.lab.progress import QuietReporter, Reporter
+from labkit.lab.progress import Reporter, reporter_of_cells
 from labkit.lab.running import RunningLab
 from labkit.registry import Registry
 from labkit.tables import columns
@@ -211,7 +211,7 @@ def reset(mode: str, machine: str = "", *, lab: str | None = None) -> Text:
         The lab cannot be restored.
     """
     name = chosen_name(lab)
-    found = Lab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter())
+    found = Lab(mode_that_is_up(mode, name), name=name, reporter=reporter_of_cells())
     if machine:
         found.reset_machine(machine)
         return Text(
@@ -256,7 +256,7 @@ def switch(mode: str, *, lab: str | None = None, reporter: Reporter | None = Non
     lab : str, optional
         The labs' name; by default the value of ``LABKIT_NAME``, else "default".
     reporter : Reporter, optional
-        Shows the progress; by default there is no output.
+        Shows the progress; by default below a notebook's cell, and elsewhere not at all.
 
     Returns
     -------
@@ -273,7 +273,7 @@ def switch(mode: str, *, lab: str | None = None, reporter: Reporter | None = Non
     wanted = light_form(mode) or mode
     if full_form(wanted) == wanted:
         raise ConfigError(f"{mode} has no light lab", hint="choose one of: insecure, hardened")
-    new = Lab(wanted, name=name, reporter=reporter or QuietReporter())
+    new = Lab(wanted, name=name, reporter=reporter or reporter_of_cells())
     if new.status().state == "ready":
         return Text(f"{wanted} is up")
     other = light_lab_beside(wanted, name, new.client)
@@ -318,7 +318,7 @@ def _modes() -> list[str]:
 
 def _lab(mode: str, name: str | None) -> EditedLab:
     name = chosen_name(name)
-    return EditedLab(mode_that_is_up(mode, name), name=name, reporter=QuietReporter())
+    return EditedLab(mode_that_is_up(mode, name), name=name, reporter=reporter_of_cells())
 
 
 def _lab_of(found: Exercise, name: str | None) -> EditedLab | None:
