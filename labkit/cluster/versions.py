@@ -9,15 +9,19 @@ from typing import TypeAlias
 __all__ = [
     "LATEST",
     "OLDEST",
+    "Patch",
     "Version",
     "apiserver_versions",
     "oldest_kubelet",
+    "patch_reported",
     "version_in_tag",
     "version_reported",
 ]
 
 #: Major and minor version.
 Version: TypeAlias = tuple[int, int]
+#: And the patch.
+Patch: TypeAlias = tuple[int, int, int]
 #: The minor versions of Kubernetes 1 between which answers are compared where the version is not
 #: known; the newest is that of the lab.
 OLDEST, LATEST = 25, 37
@@ -27,6 +31,7 @@ SKEW = 3
 
 TAG = re.compile(r":v?([0-9]{1,4})\.([0-9]{1,4})")
 REPORTED = re.compile(r"v?([0-9]{1,4})\.([0-9]{1,4})(?![0-9])")
+WITH_PATCH = re.compile(r"v?([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})(?![0-9])")
 
 
 def version_in_tag(image: str) -> Version | None:
@@ -49,6 +54,18 @@ def version_reported(text: str) -> Version | None:
     ((1, 34), None)
     """
     return _version(REPORTED.match(text))
+
+
+def patch_reported(text: str) -> Patch | None:
+    """Return the version with its patch that a kubelet reports, or None.
+
+    Examples
+    --------
+    >>> patch_reported("v1.34.2-eks-1"), patch_reported("v1.34")
+    ((1, 34, 2), None)
+    """
+    found = WITH_PATCH.match(text)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
 def apiserver_versions(kubelets: Iterable[str]) -> tuple[Version, ...]:

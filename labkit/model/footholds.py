@@ -82,6 +82,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "certificates": ("has certificates issued", "has {} certificates issued"),
     "starts-pods": ("starts pods in every namespace", "starts pods in {}"),
     "privileged": ("starts privileged pods", ""),
+    "flaw": ("", "starts pods that use {}"),
     "enters": ("enters every pod", "enters the pods of {}"),
     "enters-on": ("", "enters the pods on {}"),
     "debugs": ("debugs every pod", "debugs the pods of {}"),

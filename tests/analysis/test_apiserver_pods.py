@@ -235,7 +235,9 @@ TAG = "registry.k8s.io/kube-apiserver:v1."
         # Kubernetes had the plugin on by default since 1.23 (pkg/features/kube_features.go)
         ("baseline", [], 22, "known"),
         (None, [], 22, "known"),
-        ("baseline", ["--feature-gates=PodSecurity=true"], 22, "none"),
+        # no kubelet is newer than its apiserver, and one of 1.22 has CVE-2024-10220
+        ("baseline", ["--feature-gates=PodSecurity=true"], 22, "possible"),
+        ("restricted", ["--feature-gates=PodSecurity=true"], 24, "none"),
         ("baseline", ["--feature-gates=PodSecurity=false"], 24, "known"),
     ],
 )

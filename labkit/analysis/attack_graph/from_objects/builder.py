@@ -23,7 +23,7 @@ from labkit.cluster.objects.facts import (
     SecretName,
     Service,
 )
-from labkit.cluster.versions import Version, apiserver_versions
+from labkit.cluster.versions import OLDEST, Version, apiserver_versions, oldest_kubelet
 from labkit.model import Foothold
 from labkit.model.admission_hooks import NamespaceLabels, is_cluster_scoped, may_refuse
 from labkit.model.rules import Action
@@ -354,6 +354,17 @@ class ClusterIndex:
     def versions(self) -> tuple[Version, ...]:
         """The versions that an apiserver may have, the oldest first."""
         return tuple(sorted({version for it in self.features for version in it.versions}))
+
+    @cached_property
+    def kubelet_versions(self) -> dict[str, str]:
+        """What the kubelet of each node reports as its version; "" where nobody knows."""
+        known = {it.name: it.version for it in self.dump.nodes}
+        return {node: known.get(node, "") for node in self.nodes}
+
+    @cached_property
+    def oldest_kubelet(self) -> Version:
+        """The oldest version that a kubelet may have which does not report it."""
+        return max((1, OLDEST), oldest_kubelet(self.versions[0]))
 
     @cached_property
     def exec_by_get(self) -> str | None:

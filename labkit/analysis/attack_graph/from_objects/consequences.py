@@ -28,6 +28,7 @@ from labkit.analysis.attack_graph.from_objects.escapes import (
     escapes,
     reads_folder,
 )
+from labkit.cluster.kubelet_flaws import KUBELET_FLAWS, KubeletFlaw
 from labkit.cluster.objects.facts import PodGroup, SecretName, StoredSecret
 from labkit.cluster.objects.open_ports import OF_KUBELETS
 from labkit.model import Foothold
@@ -199,6 +200,34 @@ class Consequences:
             why, doubt = (cluster.level(namespace),), doubts(cluster.doubt(namespace), admitted)
             grants = [self.privileged()]
             self.builder.add("privileged-pod", foothold, grants, why, unknown=doubt)
+            return
+        why = (cluster.level(namespace),)
+        for flaw in KUBELET_FLAWS:
+            held = flaw.restricted if cluster.levels[namespace] == "restricted" else ""
+            if held is not None and (grant := self._uses(flaw)):
+                unknown = doubts(held, admitted)
+                self.builder.add("pod-for-flaw", foothold, [grant], why, unknown=unknown)
+
+    def _uses(self, flaw: KubeletFlaw) -> Foothold | None:
+        """Return the foothold of starting pods that use a flaw, if a kubelet may have it."""
+        affected = {
+            node: affects
+            for node, version in self.cluster.kubelet_versions.items()
+            if (affects := flaw.affects(version, self.cluster.oldest_kubelet)) is not False
+        }
+        if not affected:
+            return None
+        foothold = Foothold("flaw", flaw.name)
+
+        def write() -> None:
+            for node, affects in affected.items():
+                version = f"which version the kubelet of Node {node} has"
+                unknown = doubts("" if affects else version, flaw.unknown)
+                why = (f"Node {node}: {flaw.name}, {flaw.what}",)
+                grants = [self.on_node(node), NODE]
+                self.builder.add("kubelet-flaw", foothold, grants, why, unknown=unknown)
+
+        return self.builder.once(foothold, write)
 
     def privileged(self) -> Foothold:
         """Return the foothold of starting privileged pods, on any node."""
