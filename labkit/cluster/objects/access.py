@@ -70,7 +70,7 @@ def is_dump(path: Path) -> bool:
     False
     """
     try:
-        data = read_bytes(path, path.name, MAX_DUMP)[: 4 * HEAD]
+        data = read_bytes(path, path.name, MAX_DUMP, length=4 * HEAD)
         if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
             # the last character may be cut
             return holds_objects(data.decode("utf-8-sig", "replace"))

@@ -135,7 +135,13 @@ def inside(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def read_bytes(path: Path | str, shown: str, limit: int = MAX_BYTES, hint: str = "") -> bytes:
+def read_bytes(
+    path: Path | str,
+    shown: str,
+    limit: int = MAX_BYTES,
+    hint: str = "",
+    length: int | None = None,
+) -> bytes:
     """Return the content of a file, if it is a regular file and not too large.
 
     Parameters
@@ -147,6 +153,8 @@ def read_bytes(path: Path | str, shown: str, limit: int = MAX_BYTES, hint: str =
         Bytes.
     hint : str, optional
         The next step if it cannot be read.
+    length : int, optional
+        Return the first so many bytes alone.
 
     Returns
     -------
@@ -166,7 +174,7 @@ def read_bytes(path: Path | str, shown: str, limit: int = MAX_BYTES, hint: str =
       next: ls -ld /dev/zero
     """
     with _opened(path, shown, limit, hint) as file:
-        return file.read(limit + 1)[:limit]
+        return file.read(limit if length is None else min(length, limit))
 
 
 def file_text(path: Path | str, shown: str, limit: int = MAX_BYTES, *, utf16: bool = False) -> str:
