@@ -125,13 +125,15 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show the state of labs (ready, broken, incomplete, stopped, absent), and what is broken."""
-    from labkit.lab import Lab, list_labs
+    from labkit.lab import Lab, list_labs, removal
     from labkit.lab.parallel import in_parallel
 
     if every:
         found = list_labs()
     else:
-        found = in_parallel([Lab(each, name=name) for each in mode or BOTH], Lab.status)
+        # without a mode, the usual pair, and what else of the name is there
+        modes = dict.fromkeys(mode or [*BOTH, *removal.modes_of(name)])
+        found = in_parallel([Lab(each, name=name) for each in modes], Lab.status)
     if as_json:
         typer.echo(json.dumps([asdict(lab) for lab in found], indent=2))
         return

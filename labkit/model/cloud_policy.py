@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -21,7 +21,13 @@ __all__ = ["Resource", "policy_decides"]
 KNOWN = frozenset({"Sid", "Effect", "Action", "Resource", "Condition"})
 #: The keys of conditions about a tag of the resource.
 TAG_KEYS = ("aws:ResourceTag/", "ec2:ResourceTag/")
-EQUALS = "StringEquals"
+#: How operators compare a text with a wanted one; "Not" after "String" turns them round.
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+COMPARES: dict[str, Callable[[str, str], bool]] = {
+    "StringEquals": str.__eq__,
+    "StringEqualsIgnoreCase": lambda text, wanted: text.lower() == wanted.lower(),
+    "StringLike": lambda text, wanted: _like(text, wanted),
+}
 #: How a variable of a policy begins: it stands for something of the request.
 VARIABLE = "${"
 
@@ -155,15 +161,32 @@ def _met(conditions: Any, resource: Resource | None) -> bool | None:
         return None
     doubt = False
     for operator, wanted in conditions.items():
-        if operator != EQUALS or not isinstance(wanted, dict):
+        if not isinstance(wanted, dict):
             doubt = True
             continue
         for key, values in wanted.items():
             prefix = next((it for it in TAG_KEYS if str(key).startswith(it)), "")
-            if not prefix or any(VARIABLE in str(it) for it in _listed(values)):
+            words = [str(it) for it in _listed(values)]
+            if not prefix or any(VARIABLE in it for it in words):
                 doubt = True
-            elif resource is None or (
-                resource.tags.get(str(key)[len(prefix) :]) not in [*map(str, _listed(values))]
-            ):
+                continue
+            tag = resource.tags.get(str(key)[len(prefix) :]) if resource else None
+            holds = _compare(str(operator), tag, words)
+            if holds is False:
                 return False
+            doubt = doubt or holds is None
     return None if doubt else True
+
+
+def _compare(operator: str, tag: str | None, wanted: list[str]) -> bool | None:
+    """Say whether a tag, or its absence, meets an operator; None for one that is not known."""
+    if operator == "Null":
+        return any((it.lower() == "true") == (tag is None) for it in wanted)
+    name = operator.removesuffix("IfExists")
+    compare = COMPARES.get(name.replace("StringNot", "String", 1))
+    if compare is None:
+        return None
+    negated = name.startswith("StringNot")
+    if tag is None:
+        return negated or name != operator
+    return any(compare(tag, it) for it in wanted) != negated

@@ -345,7 +345,7 @@ def _webhook(it: Authorizer, caller: Caller, action: Action, *, unanswered: bool
     unknown = Claim(UNKNOWN, "a service outside the cluster decides", it.source)
     if it.webhook is None:
         return unknown
-    asked = is_asked(it.webhook.conditions, caller.groups, action)
+    asked = is_asked(it.webhook.conditions, caller.user, caller.groups, action)
     if asked is False:
         return None
     if not unanswered:

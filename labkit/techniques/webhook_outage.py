@@ -153,7 +153,8 @@ def _webhook_denies(lab: Lab, foothold: Foothold, token: str) -> str:
     if answer.refusal != DENIED:
         said = answer.refusal or f"HTTP {answer.status}"
         raise ProbeError(
-            f"{TECHNIQUE.name}: the webhook does not deny {CONTRACTOR} secrets: {said}"
+            f"{TECHNIQUE.name}: no webhook denies {CONTRACTOR} secrets before another authorizer "
+            f"allows them: {said}"
         )
     return f"the webhook that answers denies {CONTRACTOR} the secrets of {SECRET[0]}: {DENIED}"
 

@@ -184,7 +184,8 @@ def _tried(lab: EditedLab, model: Model, attempt: Attempt) -> Outcome | None:
     try:
         verdict = technique.run(lab, foothold)
     except ProbeError as error:
-        lines = (f"{what} has no clear result, which is no refusal:", error.message)
+        first = f"{what} has no clear result: nothing answered, or what must still work does not:"
+        lines = (first, error.message)
         return Outcome("unclear", (*lines, *error.evidence[:3]))
     if verdict.succeeded and predicted.succeeds:
         return Outcome("open", (f"{what} still succeeds: {verdict.reason}",))
@@ -195,12 +196,16 @@ def _tried(lab: EditedLab, model: Model, attempt: Attempt) -> Outcome | None:
             "a program reads its files when it starts, and systemd a unit's at daemon-reload",
         )
         return Outcome("not-restarted", unread_since)
-    if predicted.succeeds is not False:
+    refused = f"{what} is refused now ({verdict.reason})"
+    if predicted.succeeds:
         lines = (
-            f"{what} is refused now ({verdict.reason}), but the files still allow it",
-            "after the next start it succeeds again",
+            f"{refused}, but the files still allow it",
+            "the check tries one case of it; or the next start takes it up again",
         )
         return Outcome("not-in-files", lines)
+    if predicted.succeeds is None:
+        first = f"{refused}; labkit does not know whether the files keep it so:"
+        return Outcome("files-unclear", (first, *predicted.because))
     if not re.fullmatch(attempt.reasons, verdict.reason):
         text = f"{what} is refused for another reason than the one wanted: {verdict.reason}"
         return Outcome("other-reason", (text,))

@@ -172,14 +172,14 @@ def _printing(
         if not least <= len(words) <= most:
             print(f"usage: {USAGE[name]}")
             return None
-        try:
-            with reporter_of_cells().step(f"%{name} {line}".rstrip()):
+        with reporter_of_cells().step(f"%{name} {line}".rstrip()):
+            try:
                 result: object = function(words)
-        except LabkitError as error:
-            result = error
-        if not isinstance(result, Task):
-            print(result)
-        after(result)
+            except LabkitError as error:
+                result = error
+            if not isinstance(result, Task):
+                print(result)
+            after(result)
         return result if isinstance(result, Task) else None
 
     return magic

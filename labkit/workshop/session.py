@@ -13,6 +13,7 @@ from labkit.lab.engine import connect
 from labkit.lab.images import ensure_image
 from labkit.lab.light import full_form, light_form, light_lab_beside, mode_that_is_up
 from labkit.lab.network import find_network
+from labkit.lab.nodes import find_labs
 from labkit.lab.origin import of_workshop
 from labkit.lab.progress import Reporter, reporter_of_cells
 from labkit.lab.running import RunningLab
@@ -179,11 +180,12 @@ def notice(*, lab: str | None = None) -> Text:
     Text
         Empty if there is nothing, or no lab is up.
     """
-    for mode in _modes():
-        with contextlib.suppress(LabkitError):
-            name = chosen_name(lab)
-            if told := str(read_notice(RunningLab(mode_that_is_up(mode, name), name=name))):
-                return Text(f"the trainer says: {told}")
+    with contextlib.suppress(LabkitError):
+        name = chosen_name(lab)
+        for mode in [mode for of, mode in find_labs(connect()) if of == name]:
+            with contextlib.suppress(LabkitError):
+                if told := str(read_notice(RunningLab(mode, name=name))):
+                    return Text(f"the trainer says: {told}")
     return Text("")
 
 

@@ -266,6 +266,15 @@ def test_status_prints_a_line_for_each_lab(monkeypatch: pytest.MonkeyPatch) -> N
     assert json.loads(run("status", "--all", "--json").stdout) == []
 
 
+def test_status_without_a_mode_shows_every_lab_of_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    labs = [("default", "hook-insecure"), ("default", "insecure"), ("other", "cloud-insecure")]
+    monkeypatch.setattr("labkit.lab.removal.find_labs", lambda *_: labs)
+    shown = [line.split()[1] for line in run("status").stdout.splitlines()]
+    assert shown == ["insecure", "hardened", "hook-insecure"]
+    shown = [line.split()[1] for line in run("status", "-m", "hardened").stdout.splitlines()]
+    assert shown == ["hardened"]
+
+
 def test_status_prints_json() -> None:
     assert json.loads(run("status", "--json", "-m", "insecure").stdout) == [
         {

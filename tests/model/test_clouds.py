@@ -62,10 +62,45 @@ CASES = [
     ([statement(), statement("Deny", Condition=TAGGED)], "denied", "allowed"),
     ([statement("Deny")], "denied", "denied"),
     ([], "denied", "denied"),
+    ([statement(Condition="{StringLike: {'aws:ResourceTag/team': 's*'}}")], "allowed", "denied"),
+    ([statement(Condition="{StringLike: {'aws:ResourceTag/team': 'SHO?'}}")], "denied", "denied"),
+    (
+        [statement(Condition="{StringNotLike: {'aws:ResourceTag/team': '?hop'}}")],
+        "denied",
+        "allowed",
+    ),
+    (
+        [statement(Condition="{StringEqualsIgnoreCase: {'aws:ResourceTag/team': SHOP}}")],
+        "allowed",
+        "denied",
+    ),
+    (
+        [statement(Condition="{StringNotEquals: {'aws:ResourceTag/team': payments}}")],
+        "allowed",
+        "denied",
+    ),
+    (
+        [statement(Condition="{StringEqualsIfExists: {'aws:ResourceTag/team': shop}}")],
+        "allowed",
+        "denied",
+    ),
+    # a key that is not there: equality fails, inequality and ...IfExists hold
+    ([statement(Condition="{StringEquals: {'aws:ResourceTag/x': shop}}")], "denied", "denied"),
+    ([statement(Condition="{StringLike: {'aws:ResourceTag/x': '*'}}")], "denied", "denied"),
+    ([statement(Condition="{StringNotEquals: {'aws:ResourceTag/x': a}}")], "allowed", "allowed"),
+    (
+        [statement(Condition="{StringLikeIfExists: {'aws:ResourceTag/x': a}}")],
+        "allowed",
+        "allowed",
+    ),
+    ([statement(Condition="{'Null': {'aws:ResourceTag/x': 'true'}}")], "allowed", "allowed"),
+    ([statement(Condition="{'Null': {'aws:ResourceTag/team': true}}")], "denied", "denied"),
+    ([statement(Condition="{'Null': {'aws:ResourceTag/team': 'false'}}")], "allowed", "allowed"),
 ]
 #: What labkit does not evaluate: the stand-in refuses it, the model does not know.
 DOUBTFUL = [
-    [statement(Condition="{StringLike: {'aws:ResourceTag/team': 's*'}}")],
+    [statement(Condition="{'ForAnyValue:StringLike': {'aws:ResourceTag/team': 's*'}}")],
+    [statement(Condition="{ArnLike: {'aws:ResourceTag/team': 's*'}}")],
     [statement(Condition="{StringEquals: {'aws:RequestedRegion': us-east-1}}")],
     [statement(), statement("Deny", Condition="{Bool: {'aws:MultiFactorAuthPresent': 'false'}}")],
     [statement(Condition="{StringEquals: {'aws:ResourceTag/team': '${aws:PrincipalTag/team}'}}")],
@@ -91,6 +126,12 @@ def test_policy_decides_as_aws_does(
         assert stand_in.allowed(read.value, ATTACH, [(arn, resource.tags)]) is (
             expected == "allowed"
         )
+
+
+def test_stand_in_names_the_operators_that_it_does_not_know(stand_in: Any) -> None:
+    condition = "{ArnLike: {a: b}, StringLike: {a: b}, 'Null': {a: b}, Bool: {c: d}}"
+    read = policy([statement(), statement(Condition=condition)])
+    assert stand_in.not_known(read.value) == ["ArnLike", "Bool"]
 
 
 @pytest.mark.parametrize("statements", DOUBTFUL)

@@ -183,6 +183,23 @@ def test_old_flags_leave_the_next_authorizer_to_decide() -> None:
         ),
         (["request.resourceAttributes.namespace == 'ci'"], False),
         (["'a' in request.groups", "'b' in request.groups"], False),
+        (["request.resourceAttributes.resource == 'secrets'"], True),
+        (["request.resourceAttributes.resource != 'secrets'"], False),
+        (['request.resourceAttributes.verb == "get"'], False),
+        (["request.resourceAttributes.group == ''"], True),
+        (["request.resourceAttributes.subresource == 'status'"], False),
+        # the request is for some secret: which one is not said
+        (["request.resourceAttributes.name == 'db'"], None),
+        (["request.user == 'u'"], True),
+        (["request.user != 'u'", "'a' in request.groups"], False),
+        (
+            [
+                "has(request.resourceAttributes) && request.resourceAttributes.resource == "
+                "'secrets' && 'a' in request.groups"
+            ],
+            True,
+        ),
+        (["request.user.startsWith('u')"], None),
         # a false condition decides, whatever the others are
         (["request.user.endsWith('x')", "'b' in request.groups"], False),
         (["request.user.endsWith('x')", "'a' in request.groups"], None),
@@ -196,18 +213,25 @@ def test_conditions_of_the_documentation_are_evaluated(
     expressions: list[str], asked: bool | None
 ) -> None:
     source = Source("authz.yaml", 1, "")
-    found = is_asked([Setting(it, source) for it in expressions], frozenset({"a"}), LIST)
+    found = is_asked([Setting(it, source) for it in expressions], "u", frozenset({"a"}), LIST)
     assert found is asked if asked is not None else isinstance(found, Setting)
 
 
 def test_request_without_a_resource_is_in_no_namespace() -> None:
     source, path = Source("authz.yaml", 1, ""), Action("get", "", path="/metrics")
     for text, asked in (("has(request.resourceAttributes)", False), ("true", None)):
-        found = is_asked([Setting(text, source)], frozenset(), path)
+        found = is_asked([Setting(text, source)], "u", frozenset(), path)
         assert found is asked if asked is not None else isinstance(found, Setting)
     namespace = Setting("request.resourceAttributes.namespace == 'shop'", source)
     # who may do everything may do it there: whether the webhook is asked is not known
-    assert isinstance(is_asked([namespace], frozenset(), EVERYTHING), Setting)
+    assert isinstance(is_asked([namespace], "u", frozenset(), EVERYTHING), Setting)
+    resource = Setting("request.resourceAttributes.resource == 'pods'", source)
+    assert isinstance(is_asked([resource], "u", frozenset(), EVERYTHING), Setting)
+    # an attribute that a request does not have is an error in CEL, and the failure policy decides
+    assert isinstance(is_asked([resource], "u", frozenset(), path), Setting)
+    # of a group alone it is not known who asks
+    name = Setting("request.user == 'u'", source)
+    assert isinstance(is_asked([name], "", frozenset({"a"}), LIST), Setting)
 
 
 def test_condition_that_is_not_evaluated_leaves_every_caller_unknown() -> None:

@@ -195,7 +195,7 @@ def look(
         name="try-it",
         footholds=("here",),
         run=run,
-        predict=lambda *_: SimpleNamespace(succeeds=predicted),
+        predict=lambda *_: SimpleNamespace(succeeds=predicted, because=()),
     )
     report = SimpleNamespace(disagree=rows, unprobed=())
     monkeypatch.setattr(checks, "techniques", {"try-it": technique})
@@ -215,7 +215,7 @@ def test_refused_attack_with_working_clients_is_solved(monkeypatch: pytest.Monke
         ({"succeeded": True, "predicted": True}, "open"),
         ({"succeeded": True, "predicted": False}, "not-restarted"),
         ({"succeeded": False, "predicted": True}, "not-in-files"),
-        ({"succeeded": False, "predicted": None}, "not-in-files"),
+        ({"succeeded": False, "predicted": None}, "files-unclear"),
         ({"succeeded": False, "predicted": False, "reason": "HTTP 500"}, "other-reason"),
         ({"succeeded": ProbeTimeout("no answer"), "predicted": False}, "unclear"),
         ({"succeeded": False, "predicted": False, "keep": ("nobody -> *",)}, "client-gone"),
@@ -405,6 +405,7 @@ def no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(session, "_lab", refuse)
     monkeypatch.setattr(session, "connect", lambda: None)
+    monkeypatch.setattr(session, "find_labs", lambda _: [])
     monkeypatch.setattr(session, "light_lab_beside", lambda *_: "")
     monkeypatch.setattr(session, "WITHOUT_LAB", {})
 
@@ -550,6 +551,7 @@ def test_progress_of_a_prediction_stays_in_the_light_lab_of_the_other_mode(
 
     monkeypatch.setattr(session, "_lab", find)
     monkeypatch.setattr(session, "connect", lambda: None)
+    monkeypatch.setattr(session, "find_labs", lambda _: [])
     monkeypatch.setattr(session, "light_lab_beside", beside)
     monkeypatch.setattr(session, "WITHOUT_LAB", {})
     session.check("own-2", {"encryption": "tls1.3"})

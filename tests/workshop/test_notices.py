@@ -50,7 +50,8 @@ class FakeLab:
 def room(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(notices, "RunningLab", FakeLab)
     monkeypatch.setattr(session, "RunningLab", FakeLab)
-    monkeypatch.setattr(session, "mode_that_is_up", lambda mode, name: mode)
+    monkeypatch.setattr(session, "connect", lambda: None)
+    monkeypatch.setattr(session, "find_labs", lambda _: [ONE, TWO])
     monkeypatch.setattr(FakeLab, "files", {})
     made = [
         SimpleNamespace(id=seat.name, attrs={"Labels": labels(*seat, workshop="p")})

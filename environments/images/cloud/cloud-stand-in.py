@@ -80,16 +80,43 @@ def has_variable(value: Any) -> bool:
     return any("${" in str(it) for it in listed(value))
 
 
+def holds(operator: str, tag: str | None, wanted: list[str]) -> bool | None:
+    """Say whether a tag, or None for no such tag, meets an operator; None if it is not known.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+    """
+    if operator == "Null":
+        return any((it.lower() == "true") == (tag is None) for it in wanted)
+    optional = operator.endswith("IfExists")
+    name = operator.removesuffix("IfExists")
+    negated = name.startswith("StringNot")
+    name = name.replace("StringNot", "String", 1)
+    if name not in ("StringEquals", "StringEqualsIgnoreCase", "StringLike"):
+        return None
+    if tag is None:
+        return negated or optional
+    if name == "StringLike":
+        found = matches(wanted, tag)
+    elif name == "StringEqualsIgnoreCase":
+        found = tag.lower() in [it.lower() for it in wanted]
+    else:
+        found = tag in wanted
+    return found != negated
+
+
 def met(conditions: Any, tags: Mapping[str, str]) -> bool | None:
     """Say whether a resource's tags meet the conditions of a statement; None if it is not known."""
     doubt = False
     for operator, wanted in conditions.items():
         for key, values in wanted.items():
             prefix = next((it for it in TAG_KEYS if key.startswith(it)), "")
-            if operator != "StringEquals" or not prefix or has_variable(values):
+            if not prefix or has_variable(values):
                 doubt = True
-            elif tags.get(key[len(prefix) :]) not in map(str, listed(values)):
+                continue
+            found = holds(operator, tags.get(key[len(prefix) :]), [*map(str, listed(values))])
+            if found is False:
                 return False
+            doubt = doubt or found is None
     return None if doubt else True
 
 
@@ -120,6 +147,13 @@ def allowed(policy: Any, action: str, resources: Iterable[tuple[str, Mapping[str
         if not found:
             return False
     return True
+
+
+def not_known(policy: Any) -> list[str]:
+    """Return the operators of a policy that this stand-in does not know."""
+    found = (it.get("Condition") or {} for it in listed(policy["Statement"]))
+    names = dict.fromkeys(str(name) for conditions in found for name in conditions)
+    return [name for name in names if holds(name, "", []) is None]
 
 
 # -- the account ---------------------------------------------------------------------------------
@@ -154,9 +188,15 @@ class Cloud:
         self.machines = {name: self._machine(name) for name in told["machines"]}
         self.volumes = {it["name"]: self._volume(it["name"], it["tags"]) for it in told["volumes"]}
         self.content = {self.volumes[it["name"]]: it["data"] for it in told["volumes"]}
-        self._role(yaml.safe_load(Path(told["role"]["policy"]).read_text()))
-        for user in told["users"]:
-            self._user(user, yaml.safe_load(Path(user["policy"]).read_text()))
+        for it in (told["role"], *told["users"]):
+            policy = yaml.safe_load(Path(it["policy"]).read_text())
+            for name in not_known(policy):
+                what = "its statement allows nothing, and denies everything"
+                print(f"{it['policy']}: this stand-in does not know {name}: {what}", flush=True)
+            if it is told["role"]:
+                self._role(policy)
+            else:
+                self._user(it, policy)
         if state.exists():
             kept = json.loads(state.read_text())
             for name, machine in kept["attached"].items():

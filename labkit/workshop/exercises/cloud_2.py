@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from labkit.workshop.checks import Attempt, hardened_state
+from dataclasses import replace
+
+from labkit.cluster import Environment, Source
+from labkit.model.clouds import Volume, cloud_of
+from labkit.model.decision import ALLOWED, DENIED
+from labkit.workshop.checks import Attempt, hardened_state, unread
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
 __all__ = ["EXERCISE"]
 
 FILE = "/etc/cloud/node-policy.yaml"
-TAG = "aws:ResourceTag/kubernetes.io/created-for/pvc/namespace"
+NAMESPACE = "kubernetes.io/created-for/pvc/namespace"
+TAG = f"aws:ResourceTag/{NAMESPACE}"
 START = f"""
 path = "{FILE}"
 text = insecure.read_file("cloud", path).decode()
@@ -24,13 +30,42 @@ CONDITION = (
 )
 
 
+def other_volumes(env: Environment) -> Outcome | None:
+    """Say what the role may do with volumes that the account does not have yet, and with tags."""
+    cloud = cloud_of(env)
+    account = cloud.account if cloud else None
+    if account is None:
+        return None
+    role, said = f"role/{account.role}", Source("not in the account", None, "")
+    volumes = {
+        "of the namespace hr": Volume("hr-data", {NAMESPACE: "hr"}, said),
+        "without a tag": Volume("old-data", {}, said),
+    }
+    more = replace(account, volumes=(*account.volumes, *volumes.values()))
+    for words, volume in volumes.items():
+        found = more.may(role, "ec2:AttachVolume", volume.name)
+        if found.value != DENIED:
+            may = "may" if found.value == ALLOWED else "perhaps may"
+            return Outcome("others", (f"the workers {may} still attach a volume {words}",))
+    if more.may(role, "ec2:CreateTags", "payments-data").value != DENIED:
+        line = "the workers may give a volume of somebody else the tag of their own"
+        return Outcome("tags", (line,))
+    return None
+
+
 def check(lab: EditedLab, answer: object) -> Outcome:
-    """Attach the volume of another workload, and the machine's own."""
-    return hardened_state(
+    """Attach the volume of another workload and the machine's own; of further ones, ask the policy.
+
+    The account has no others, so that the stand-in has read the policy is asked as well.
+    """
+    found = hardened_state(
         lab,
         [Attempt("cloud-volume", "HTTP 403 UnauthorizedOperation")],
         ["anyone@network -> cloud-stand-in@cloud:5000"],
     )
+    if not found.solved:
+        return found
+    return unread(lab, "cloud", "cloud.service", FILE) or other_volumes(lab.environment) or found
 
 
 EXERCISE = Exercise(
@@ -54,6 +89,8 @@ are in `/etc/cloud/account.yaml` beside it. The service `cloud` reads both when 
             "machine and a volume. Which of the two has the tag?",
             "unclear",
         ),
+        Hint("What is allowed unless a statement says otherwise? Allow what is wanted.", "others"),
+        Hint("Who sets a tag decides what the condition on it finds.", "tags"),
         Hint("labkit logs cloud cloud --mode cloud-insecure", "does-not-run"),
         Hint("A statement can have a Condition. This one asks for a tag: aws:ResourceTag/NAME."),
         Hint("StringEquals, with the tag kubernetes.io/created-for/pvc/namespace."),
@@ -66,6 +103,20 @@ are in `/etc/cloud/account.yaml` beside it. The service `cloud` reads both when 
             START + CONDITION.format("[shop, payments]") + END,
             "open",
             "cloud-volume (root on a worker) still succeeds",
+        ),
+        WrongSolution(
+            "a denial for the one namespace that is known",
+            START
+            + f"""text += '''  - Effect: Deny
+    Action: ec2:AttachVolume
+    Resource: "*"
+    Condition:
+      StringEquals: {{{TAG}: payments}}
+'''
+"""
+            + END,
+            "others",
+            "the workers may still attach a volume of the namespace hr",
         ),
         WrongSolution(
             "no volume at all",

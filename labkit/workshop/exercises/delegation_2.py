@@ -77,6 +77,11 @@ webhook is not part of this task.
         Hint("Who has to wait for the webhook now? Look at its matchConditions.", "too-wide"),
         Hint("Which authorizer gave people their rights? Put it back.", "nobody-allows"),
         Hint("The webhook must deny before another authorizer allows: mind the order.", "unclear"),
+        Hint(
+            "labkit knows conditions that look for a group, or compare the user or an attribute of "
+            "the resource with one word, joined by &&. Write yours in that form.",
+            "files-unclear",
+        ),
         Hint("labkit logs master kube-apiserver --mode hook-insecure", "does-not-run"),
         Hint(
             f"The authorizers stand in {FILE} on the master, in the order in which they are asked."
@@ -118,7 +123,7 @@ text = text.replace(abac, "").replace("authorizers:\\n", "authorizers:\\n" + aba
 """
             + END,
             "unclear",
-            "the webhook does not deny mallory secrets",
+            "no webhook denies mallory secrets before another authorizer",
         ),
         WrongSolution(
             "a value that does not exist",

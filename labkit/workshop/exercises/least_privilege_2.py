@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from labkit.workshop.checks import Attempt, hardened_state
+from collections.abc import Iterator
+
+from labkit.cluster import Environment
+from labkit.cluster.facts import Component
+from labkit.model.decision import DENIED, Action, Caller, decide
+from labkit.model.rights import authenticated_as
+from labkit.workshop.checks import Attempt, hardened_state, unread
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
 __all__ = ["EXERCISE"]
 
-WRITE = """insecure.write_file("master", "/etc/kubernetes/abac.jsonl", policy.encode())
+FILE = "/etc/kubernetes/abac.jsonl"
+#: What kube-proxy reads, by group and resource.
+READS = (
+    ("", "services"),
+    ("", "endpoints"),
+    ("", "nodes"),
+    ("discovery.k8s.io", "endpointslices"),
+)
+WRITE = f"""insecure.write_file("master", "{FILE}", policy.encode())
 """
 RESTART = """_ = insecure.exec("master", ["systemctl", "restart", "kube-apiserver"], timeout=90)
 """
@@ -33,9 +47,48 @@ policy = "".join(line for line in policy.splitlines(True) if "system:unauth" not
 """
 
 
+def wrong_rights(env: Environment) -> Outcome | None:
+    """Say what kube-proxy lacks, and what it or a caller without a credential may do besides."""
+    apiserver = env.component("kube-apiserver@master")
+    proxy = authenticated_as(apiserver, env, env.credential("kube-proxy", "worker1"))
+    lacks = [
+        resource
+        for group, resource in READS
+        for verb in ("list", "watch")
+        if decide(env, apiserver, proxy, Action(verb, resource, group)).value == DENIED
+    ]
+    if lacks:
+        line = f"kube-proxy may not read {', '.join(dict.fromkeys(lacks))}"
+        return Outcome("too-little", (line,))
+    beyond = {"a caller without a credential": authenticated_as(apiserver, env, None)}
+    more = [
+        f"{who} may still {action}{f' in {action.namespace}' if action.namespace else ''}"
+        for who, caller in {"kube-proxy": proxy, **beyond}.items()
+        for action in _allowed(env, apiserver, caller)
+        if who in beyond or action.verb != "get" or (action.group, action.resource) not in READS
+    ]
+    return Outcome("too-much", tuple(more[:4])) if more else None
+
+
+def _allowed(env: Environment, apiserver: Component, caller: Caller) -> Iterator[Action]:
+    """Yield what the lines of the policy allow a caller, or may allow."""
+    places = [("secrets", "", home, "") for home in ("", "kube-system", "shop")]
+    places += [
+        (it.resource, it.api_group, it.namespace, it.path) for it in env.abac.get(apiserver.id, ())
+    ]
+    for resource, group, namespace, path in dict.fromkeys(places):
+        for verb in ("get", "update"):
+            action = Action(verb, "" if path else resource, group, namespace, path=path)
+            if decide(env, apiserver, caller, action).value != DENIED:
+                yield action
+
+
 def check(lab: EditedLab, answer: object) -> Outcome:
-    """Try the kube-proxy's certificate and no credential; then verify the kubelets' channel."""
-    return hardened_state(
+    """Judge the policy, try it, and look whether the apiserver has read it.
+
+    The attacks ask for one secret: of the other objects, the policy says who reads them.
+    """
+    found = hardened_state(
         lab,
         [
             Attempt("apiserver-anonymous", "HTTP 403"),
@@ -43,6 +96,10 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         ],
         ["kubelet@* -> *@master:*"],
     )
+    if not found.solved:
+        return found
+    stale = unread(lab, "master", "kube-apiserver.service", FILE)
+    return stale or wrong_rights(lab.environment) or found
 
 
 EXERCISE = Exercise(
@@ -54,8 +111,8 @@ EXERCISE = Exercise(
     task="""
 On its TLS port, the apiserver of `insecure` allows everybody everything: see
 `/etc/kubernetes/abac.jsonl` on the master. Write a policy with which kube-proxy's certificate still
-reads services, endpoints and nodes, and with which it reads no secret. A caller without a
-credential gets HTTP 403.
+reads services, endpoints, endpointslices and nodes in every namespace; it reads nothing else, and
+changes nothing. A caller without a credential gets HTTP 403.
 
 The format is described in the documentation of Kubernetes, "Using ABAC Authorization": one JSON
 object a line. The `spec` of a line for one user who reads one kind of object everywhere:
@@ -64,6 +121,8 @@ object a line. The `spec` of a line for one user who reads one kind of object ev
     hints=(
         Hint("The apiserver reads its policy when it starts.", "not-restarted"),
         Hint("The positive control is kube-proxy's own work: it reads the services.", "unclear"),
+        Hint("Which of the four kinds has no line that fits?", "too-little"),
+        Hint("Which line gives that, and to whom? Narrow it, or leave it out.", "too-much"),
         Hint("labkit logs master kube-apiserver --mode insecure", "does-not-run"),
         Hint("The policy has two lines, each for a group to which nearly everybody belongs."),
         Hint("kube-proxy is the user system:kube-proxy. endpointslices are in discovery.k8s.io."),
@@ -77,6 +136,31 @@ object a line. The `spec` of a line for one user who reads one kind of object ev
             BROAD + WRITE + RESTART,
             "open",
             "proxy-reads-secrets (root on a worker) still succeeds",
+        ),
+        WrongSolution(
+            "the secrets of another namespace",
+            POLICY
+            + """spec = {"user": "system:kube-proxy", "readonly": True, "namespace": "kube-system"}
+spec |= {"resource": "secrets"}
+policy += json.dumps({"apiVersion": version, "kind": "Policy", "spec": spec}) + "\\n"
+"""
+            + WRITE
+            + RESTART,
+            "too-much",
+            "kube-proxy may still get secrets in kube-system",
+        ),
+        WrongSolution(
+            "a better policy after the start",
+            POLICY.replace('"readonly": True, ', "")
+            + WRITE
+            + RESTART
+            + """import time
+time.sleep(1.1)
+policy = policy.replace('"user"', '"readonly": true, "user"')
+"""
+            + WRITE,
+            "not-restarted",
+            "has not read /etc/kubernetes/abac.jsonl since it was changed",
         ),
         WrongSolution(
             "kube-proxy is refused its own work",

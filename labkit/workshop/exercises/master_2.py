@@ -18,7 +18,7 @@ def check(lab: EditedLab, answer: object) -> Outcome:
     """Read the key as alice, now and after what systemd does at each boot."""
     keep = ["kubectl/admin@master -> kube-apiserver@*"]
     before = hardened_state(lab, [ATTEMPT], keep)
-    if before.state not in ("solved", "not-in-files"):
+    if before.state not in ("solved", "not-in-files", "files-unclear"):
         return before
     lab.exec("master", ["systemd-tmpfiles", "--create", RULES])
     after = hardened_state(lab, [ATTEMPT], keep)

@@ -1,0 +1,157 @@
+"""What exercises judge by the files of a lab, beside the attacks that they try."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from labkit.cluster import Environment, read_environment
+from labkit.cluster.edits import Whole
+from labkit.workshop import exercises
+from labkit.workshop.exercises import cloud_2, least_privilege_2
+
+VERSION = "abac.authorization.kubernetes.io/v1beta1"
+
+
+def edited(mode: str, machine: str, path: str, code: str) -> Environment:
+    """Return an environment after the code of a solution, of which one file counts."""
+    plain, written = read_environment(mode), {}
+    lab: Any = SimpleNamespace(
+        exec=lambda *_, **__: None,
+        read_file=lambda node, name: plain.node(node).files[name].read_text().encode(),
+        write_file=lambda node, name, data: written.update({(node, name): data.decode()}),
+    )
+    exec(code, {"insecure": lab})
+    return read_environment(mode, [Whole(machine, path, written[machine, path])])
+
+
+def policy(*lines: dict[str, Any]) -> Environment:
+    """Return the insecure environment with the solution's policy and more lines."""
+    text = "".join(
+        json.dumps({"apiVersion": VERSION, "kind": "Policy", "spec": it}) + "\n" for it in lines
+    )
+    return read_environment("insecure", [Whole("master", least_privilege_2.FILE, text)])
+
+
+def line(resource: str, api_group: str = "", **more: Any) -> dict[str, Any]:
+    spec = {"user": "system:kube-proxy", "namespace": "*", "apiGroup": api_group, "resource": resource}
+    return {key: it for key, it in ({**spec, "readonly": True} | more).items() if it is not None}
+
+
+GIVEN = [line(resource, group) for group, resource in least_privilege_2.READS]
+
+
+def test_policy_of_the_solution_gives_what_kube_proxy_needs_and_nothing_else() -> None:
+    """What kube-proxy reads: the role system:node-proxier of plugin/pkg/auth/authorizer/rbac."""
+    assert least_privilege_2.wrong_rights(policy(*GIVEN)) is None
+    solution = exercises["least-privilege-2"].solution
+    env = edited("insecure", "master", least_privilege_2.FILE, solution)
+    assert least_privilege_2.wrong_rights(env) is None
+
+
+@pytest.mark.parametrize("index", range(len(GIVEN)))
+def test_policy_without_a_kind_is_too_little(index: int) -> None:
+    found = least_privilege_2.wrong_rights(policy(*GIVEN[:index], *GIVEN[index + 1 :]))
+    assert found is not None
+    assert (found.state, found.lines) == (
+        "too-little",
+        (f"kube-proxy may not read {GIVEN[index]['resource']}",),
+    )
+
+
+@pytest.mark.parametrize("index", range(len(GIVEN)))
+def test_policy_for_one_namespace_is_too_little(index: int) -> None:
+    narrow = [*GIVEN]
+    narrow[index] = {**GIVEN[index], "namespace": "shop"}
+    found = least_privilege_2.wrong_rights(policy(*narrow))
+    assert found is not None
+    assert found.state == "too-little"
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (line("secrets", namespace="kube-system"), "kube-proxy may still get secrets in kube-sys"),
+        (line("secrets", namespace="payments"), "kube-proxy may still get secrets in payments"),
+        (line("pods"), "kube-proxy may still get pods"),
+        (line("nodes", readonly=False), "kube-proxy may still update nodes"),
+        (line("nodes", "*"), "kube-proxy may still get nodes"),
+        (line("*"), "kube-proxy may still get secrets"),
+        (
+            line("pods", user=None, group="system:unauthenticated"),
+            "a caller without a credential may still get pods",
+        ),
+        (
+            line("nodes", user=None, group="system:unauthenticated"),
+            "a caller without a credential may still get nodes",
+        ),
+        (
+            line("services", user="system:anonymous", namespace="shop"),
+            "a caller without a credential may still get services in shop",
+        ),
+        (
+            line("pods", user=None, group="system:authenticated"),
+            "kube-proxy may still get pods",
+        ),
+        (
+            # "*" stands for everybody with a credential (pkg/apis/abac/v1beta1/conversion.go)
+            {"user": "*", "nonResourcePath": "*", "readonly": True},
+            "kube-proxy may still get *",
+        ),
+    ],
+)
+def test_policy_that_gives_more_is_too_much(more: dict[str, Any], says: str) -> None:
+    found = least_privilege_2.wrong_rights(policy(*GIVEN, more))
+    assert found is not None
+    assert found.state == "too-much"
+    assert any(it.startswith(says) for it in found.lines), found
+
+
+def test_lines_of_others_are_theirs() -> None:
+    found = least_privilege_2.wrong_rights(policy(*GIVEN, line("*", "*", user="ann")))
+    assert found is None
+
+
+#: The solution's statement beside another one.
+DENIAL = """  - Effect: Deny
+    Action: ec2:AttachVolume
+    Resource: "*"
+    Condition:
+      {}: {{aws:ResourceTag/kubernetes.io/created-for/pvc/namespace: {}}}
+"""
+
+
+def by_policy(*statements: str, conditional: bool = False) -> Environment:
+    code = cloud_2.START
+    if conditional:
+        code += cloud_2.CONDITION.format("shop")
+    code += "".join(f"text += {it!r}\n" for it in statements) + cloud_2.END
+    return edited("cloud-insecure", "cloud", cloud_2.FILE, code)
+
+
+@pytest.mark.parametrize(
+    ("env", "state"),
+    [
+        (by_policy(conditional=True), None),
+        # whatever is not the own namespace is denied, also without a tag
+        (by_policy(DENIAL.format("StringNotEquals", "shop")), None),
+        (by_policy(), "others"),
+        (by_policy(DENIAL.format("StringEquals", "payments")), "others"),
+        (by_policy(DENIAL.format("StringEquals", "[payments, hr]")), "others"),
+        (by_policy(DENIAL.format("ArnLike", "payments")), "others"),
+        (
+            by_policy(
+                '  - {Effect: Allow, Action: "ec2:CreateTags", Resource: "*"}\n', conditional=True
+            ),
+            "tags",
+        ),
+    ],
+)
+def test_policy_of_a_role_is_judged_for_volumes_that_come_later(
+    env: Environment, state: str | None
+) -> None:
+    found = cloud_2.other_volumes(env)
+    assert (found.state if found else None) == state
