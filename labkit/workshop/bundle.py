@@ -54,10 +54,12 @@ README = """\
 Python, Docker and these files are enough; nothing is downloaded.
 
 1. `python3 install.py` makes an environment in the folder `venv`, and loads the images into Docker.
-   It takes one to three minutes, and says what to run next.
+   It takes two or three minutes, and says what to run next.
 2. Did your trainer give you a name for your labs? Then, in each terminal, first:
    `export LABKIT_NAME=that-name`
-3. Run what the installer said. The notebooks are in the folder `notebooks`: begin with 00.
+3. Run what the installer said. The notebooks in the folder `notebooks` are yours to write in: begin
+   with 00.
+4. When you are done, `venv/bin/labkit down` removes your labs.
 """
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -10,12 +10,13 @@ import json
 import subprocess
 import sys
 import sysconfig
+import time
 import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-#: Seconds for a step; the longest takes one to two minutes.
-STEP_S = 1800
+#: Seconds for a step, and between two signs of life; the longest takes one to two minutes.
+STEP_S, SIGN_S = 1800, 15
 
 
 def unsuitable(about: Mapping[str, Sequence[str]], python: str, platform: str) -> str:
@@ -41,15 +42,24 @@ def unsuitable(about: Mapping[str, Sequence[str]], python: str, platform: str) -
 def run(title: str, argv: Sequence[str | Path], advice: str) -> None:
     """Run a step; end with what it said and with advice if it fails."""
     print(f" … {title}", flush=True)
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", timeout=STEP_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        sys.exit(f"error: {title}: no end after {STEP_S} s\n  next: {advice}")
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines()[-8:]
-        sys.exit("\n".join([f"error: {title} failed", *(f"  | {it}" for it in said), advice]))
+    began = time.monotonic()
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        said = None
+        while said is None:
+            try:
+                said, _ = process.communicate(timeout=SIGN_S)
+            except subprocess.TimeoutExpired:
+                seconds = time.monotonic() - began
+                print(f"   {title}: {seconds:.0f} s", flush=True)
+                if seconds > STEP_S:
+                    process.kill()
+                    sys.exit(f"error: {title}: no end after {STEP_S} s\n{advice}")
+    if process.returncode:
+        last = said.strip().splitlines()[-8:]
+        sys.exit("\n".join([f"error: {title} failed", *(f"  | {it}" for it in last), advice]))
+    print(f" ✓ {title} ({time.monotonic() - began:.0f} s)", flush=True)
 
 
 def main(here: Path, arguments: Sequence[str] = ()) -> None:
@@ -68,7 +78,7 @@ def main(here: Path, arguments: Sequence[str] = ()) -> None:
     python_there = environment / "bin" / "python"
     again = f"  next: {Path(sys.executable).name} {here / 'install.py'}"
     options = ("--no-index", f"--find-links={wheels}", f"{labkit}[notebooks]")
-    print("This takes one to three minutes.")
+    print("This takes two or three minutes, and more on a busy laptop.")
     run("install the packages", (python_there, pip / "pip", "install", *options), again)
     program = environment / "bin" / "labkit"
     for name, tag in about["images"].items():
@@ -78,7 +88,9 @@ def main(here: Path, arguments: Sequence[str] = ()) -> None:
     print("  export LABKIT_NAME=NAME   # if your trainer gave you one")
     print(f"  {program} up\n  {program} verify")
     print(f"  {environment / 'bin' / 'jupyter'} lab {here / 'notebooks'}")
-    print("The first cell of a notebook says which other labs it needs.")
+    print("The notebooks there are yours to write in. The first code cell of each names its labs;")
+    print("where they are not up, it prints the command that brings them up.")
+    print(f"When you are done, this removes your labs:\n  {program} down")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from types import MappingProxyType
 
 from labkit import techniques
 from labkit.analysis.minimal_cuts import smallest
-from labkit.cluster import Environment
+from labkit.cluster import Environment, Node
 from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
 from labkit.lab import LabStatus
 from labkit.model import Foothold, Model, read_model
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+UNITS = "/etc/systemd/system"
+#: The flags whose files kube-apiserver reads again when they change.
+READ_AGAIN = ("--authorization-config", "--authentication-config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +170,16 @@ def _look(
     for attempt in attempts:
         if found := _tried(lab, model, attempt):
             return found
-    return _kept(lab, model, keep, demand) or Outcome(
-        SOLVED,
-        (
-            f"refused: {', '.join(attempt.technique for attempt in attempts)}",
-            "the legitimate clients still work",
-        ),
+    return (
+        _kept(lab, model, keep, demand)
+        or _unread(lab)
+        or Outcome(
+            SOLVED,
+            (
+                f"refused: {', '.join(attempt.technique for attempt in attempts)}",
+                "the legitimate clients still work",
+            ),
+        )
     )
 
 
@@ -212,10 +220,39 @@ def _tried(lab: EditedLab, model: Model, attempt: Attempt) -> Outcome | None:
     return None
 
 
+def _unread(lab: EditedLab) -> Outcome | None:
+    """Say whether a file was changed by hand after the start of a unit that names it.
+
+    An attack tries one machine, and one case; what is true of the others follows from their files,
+    if they were read.
+    """
+    for edit in lab.by_hand:
+        for node in (it for it in lab.environment.nodes if it.role == edit.role):
+            for unit in _readers(node, edit.path) if edit.text is not None else ():
+                if found := unread(lab, node.name, unit, edit.path):
+                    return found
+    return None
+
+
+def _readers(node: Node, path: str) -> list[str]:
+    """Return the units of a machine that read a file when they start."""
+    folder, name = posixpath.split(path)
+    if folder == UNITS:
+        return [name]
+    if posixpath.dirname(folder) == UNITS:
+        return [posixpath.basename(folder).removesuffix(".d")]
+    units = {it: file.read_text() for it, file in node.files.items() if it.startswith(f"{UNITS}/")}
+    return [
+        posixpath.basename(it)
+        for it, text in units.items()
+        if path in text and not any(f"{flag}={path}" in text for flag in READ_AGAIN)
+    ]
+
+
 def unread(lab: EditedLab, machine: str, unit: str, path: str) -> Outcome | None:
     """Say whether a file is younger than the unit that reads it when it starts.
 
-    It is for what a check takes from a file, and does not try in the lab.
+    It is for a file that the unit does not name: the other ones :func:`hardened_state` asks about.
 
     Parameters
     ----------
@@ -227,12 +264,18 @@ def unread(lab: EditedLab, machine: str, unit: str, path: str) -> Outcome | None
     Outcome or None
         None if the unit has started since.
     """
-    show = "--property=ExecMainStartTimestamp"
-    changed = lab.exec(machine, ["stat", "--format=%Y", path]).text
-    started = lab.exec(machine, ["systemctl", "show", show, "--timestamp=unix", unit]).text
-    if int(changed) <= int(re.sub(r"\D", "", started) or 0):
+    show = "--property=ActiveState,ExecMainStartTimestamp,NeedDaemonReload"
+    # a file that is moved there keeps the time of its content
+    changed = lab.exec(machine, ["stat", "--format=%Z", path]).text
+    shown = lab.exec(machine, ["systemctl", "show", show, "--timestamp=unix", unit]).text
+    said = dict(line.split("=", 1) for line in shown.splitlines())
+    started = int(said["ExecMainStartTimestamp"].removeprefix("@") or 0)
+    late = int(changed) > started or said["NeedDaemonReload"] == "yes"
+    # a unit that does not run reads it when it starts
+    if not late or said["ActiveState"] == "inactive":
         return None
-    return Outcome("not-restarted", (f"{unit} has not read {path} since it was changed",))
+    line = f"{unit} of {machine} has not read {path} since it was changed"
+    return Outcome("not-restarted", (line,))
 
 
 def _kept(

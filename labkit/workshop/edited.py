@@ -31,9 +31,12 @@ class EditedLab(Lab):
     ----------
     uneven : tuple of str
         One line for each file that was changed on some machines of a role and not on the others.
+    by_hand : tuple of Whole
+        What was changed by hand, file by file.
     """
 
     uneven: tuple[str, ...] = ()
+    by_hand: tuple[Whole, ...] = ()
 
     @cached_property
     def environment(self) -> Environment:
@@ -48,8 +51,9 @@ class EditedLab(Lab):
         nodes = {node.name: node for node in known.nodes if node.name in self.cluster}
         with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
             found = dict(zip(nodes, pool.map(self._files, nodes.values()), strict=True))
-        edits, self.uneven = hand_edits(nodes, found)
-        return read_environment(known.folder, (*known.edits, *edits)) if edits else known
+        self.by_hand, self.uneven = hand_edits(nodes, found)
+        edits = (*known.edits, *self.by_hand)
+        return read_environment(known.folder, edits) if self.by_hand else known
 
     @property
     def cluster(self) -> tuple[str, ...]:

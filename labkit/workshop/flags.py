@@ -136,4 +136,7 @@ def compare_flag(right: str, exercise: str, answer: object) -> Outcome:
         return Outcome(SOLVED, ("this is the flag of this lab",))
     if hmac.compare_digest(given, base64.b64encode(flag)):
         return Outcome("encoded", ("this is the right value in base64: decode it",))
+    if flag in given:
+        line = "the flag is in your answer, and so is other text: give the flag alone"
+        return Outcome("wrong-answer", (line,))
     return Outcome("wrong-answer", (f"this is not the flag of {exercise} in this lab",))

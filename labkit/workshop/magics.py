@@ -42,7 +42,7 @@ def register(shell: Any) -> None:
                 session.require_lab(name)  # without it, the cell could not set the variable
                 raise ConfigError(
                     f"there is no variable {variable!r}",
-                    hint=f"run the cell that sets it, then %check {name} {variable}",
+                    hint=f"set it to your answer, then %check {name} VARIABLE",
                 )
         return session.check(name, *(shell.user_ns[variable] for variable in variables))
 

@@ -180,6 +180,22 @@ def test_step_that_fails_ends_with_its_last_lines_and_what_to_do() -> None:
     ]
 
 
+def test_slow_step_gives_signs_of_life_and_a_step_without_an_end_is_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bundle_install, "SIGN_S", 0.2)
+    argv = [sys.executable, "-c", "import time; time.sleep(0.7)"]
+    bundle_install.run("load", argv, "  next: again")
+    first, *signs, last = capsys.readouterr().out.splitlines()
+    assert (first, set(signs)) == (" … load", {"   load: 0 s", "   load: 1 s"} & set(signs))
+    assert len(signs) >= 2
+    assert last.startswith(" ✓ load (")
+    monkeypatch.setattr(bundle_install, "STEP_S", 0.3)
+    argv = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with pytest.raises(SystemExit, match=r"^error: load: no end after 0.3 s\n  next: again$"):
+        bundle_install.run("load", argv, "  next: again")
+
+
 def test_pages_that_notebooks_link_to_are_there() -> None:
     found = with_pages(participants_notebooks())
     pages = {name for name in found if name.startswith("docs/")}

@@ -156,6 +156,7 @@ class FakeLab:
         self.error = error
         self.environment = read_environment("insecure")
         self.uneven: tuple[str, ...] = ()
+        self.by_hand: tuple[Whole, ...] = ()
 
     def exclusive(self, _: str) -> FakeLab:
         if self.error:
@@ -372,6 +373,9 @@ def test_answers_to_an_attack_are_compared(tmp_path: Path) -> None:
     given = [flag, f"{flag}\n", flag.encode(), encoded, flags.flag_of(lab, "x"), "", None]
     states = [flags.check_flag(lab, "etcd-1", answer).state for answer in given]
     assert states == ["solved"] * 3 + ["encoded", "wrong-answer", "no-answer", "no-answer"]
+    # what a shell printed next to it, without a line's end between
+    more = flags.check_flag(lab, "etcd-1", f"{flag}Untagged: image")
+    assert (more.state, "give the flag alone" in repr(more)) == ("wrong-answer", True)
 
 
 # -- progress -------------------------------------------------------------------------------
@@ -757,21 +761,71 @@ def test_file_that_is_no_notebook_is_refused() -> None:
         participant_copy(b"[]")
 
 
+ETCD, KUBELET = "/etc/systemd/system/etcd.service", "/etc/kubernetes/kubelet.yaml"
+CONFIG = "/etc/kubernetes/authorization.yaml"
+
+
 @pytest.mark.parametrize(
-    ("changed", "started", "state"),
+    ("mode", "edit", "asked"),
     [
-        ("1764444444\n", "ExecMainStartTimestamp=@1764444445\n", None),
+        # every machine of the role, not only the one that is attacked
+        (
+            "insecure",
+            Whole("etcd", ETCD, "x"),
+            [(it, "etcd.service", ETCD) for it in ("etcd1", "etcd2", "etcd3")],
+        ),
+        (
+            "insecure",
+            Whole("worker", KUBELET, "x"),
+            [(it, "kubelet.service", KUBELET) for it in ("worker1", "worker2")],
+        ),
+        (
+            "insecure",
+            Whole("etcd", f"{ETCD}.d/more.conf", "x"),
+            [(it, "etcd.service", f"{ETCD}.d/more.conf") for it in ("etcd1", "etcd2", "etcd3")],
+        ),
+        ("insecure", Whole("worker", KUBELET, None), []),
+        ("insecure", Whole("master", "/etc/tmpfiles.d/kubernetes.conf", "x"), []),
+        # kube-apiserver reads it again by itself
+        ("hook-insecure", Whole("master", CONFIG, "x"), []),
+    ],
+)
+def test_units_that_read_an_edited_file_are_asked_on_every_machine(
+    monkeypatch: pytest.MonkeyPatch, mode: str, edit: Whole, asked: list[tuple[str, str, str]]
+) -> None:
+    seen: list[tuple[str, str, str]] = []
+    monkeypatch.setattr(checks, "unread", lambda _, *what: seen.append(what))
+    lab: Any = SimpleNamespace(by_hand=(edit,), environment=read_environment(mode))
+    assert checks._unread(lab) is None
+    assert seen == asked
+
+
+@pytest.mark.parametrize(
+    ("changed", "started", "active", "reload", "state"),
+    [
+        (1764444444, "@1764444445", "active", "no", None),
         # in one second: first the file, then the restart
-        ("1764444444\n", "ExecMainStartTimestamp=@1764444444\n", None),
-        ("1764444445\n", "ExecMainStartTimestamp=@1764444444\n", "not-restarted"),
-        # it has never started
-        ("1764444445\n", "ExecMainStartTimestamp=\n", "not-restarted"),
+        (1764444444, "@1764444444", "active", "no", None),
+        (1764444445, "@1764444444", "active", "no", "not-restarted"),
+        # it was started with the unit that systemd had read before
+        (1764444444, "@1764444445", "active", "yes", "not-restarted"),
+        # it does not run, and reads the file when it starts
+        (1764444445, "@1764444444", "inactive", "no", None),
+        (1764444445, "", "inactive", "no", None),
+        # it ends again and again
+        (1764444445, "@1764444444", "activating", "no", "not-restarted"),
     ],
 )
 def test_file_that_changed_after_the_start_was_not_read(
-    changed: str, started: str, state: str | None
+    changed: int, started: str, active: str, reload: str, state: str | None
 ) -> None:
-    said = {"stat": changed, "systemctl": started}
+    shown = {
+        "ExecMainStartTimestamp": started,
+        "ActiveState": active,
+        "NeedDaemonReload": reload,
+    }
+    told = "".join(f"{key}={value}\n" for key, value in shown.items())
+    said = {"stat": f"{changed}\n", "systemctl": told}
     lab: Any = SimpleNamespace(exec=lambda _, argv: SimpleNamespace(text=said[argv[0]]))
     found = checks.unread(lab, "master", "kube-apiserver.service", "/etc/policy.yaml")
     assert (found.state if found else None) == state

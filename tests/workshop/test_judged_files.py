@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from labkit.cluster import Environment, read_environment
-from labkit.cluster.edits import Whole
+from labkit.cluster.edits import Flag, Whole
 from labkit.workshop import exercises
-from labkit.workshop.exercises import cloud_2, least_privilege_2
+from labkit.workshop.exercises import cloud_2, etcd_2, least_privilege_2
 
 VERSION = "abac.authorization.kubernetes.io/v1beta1"
 
@@ -37,8 +37,9 @@ def policy(*lines: dict[str, Any]) -> Environment:
 
 
 def line(resource: str, api_group: str = "", **more: Any) -> dict[str, Any]:
-    spec = {"user": "system:kube-proxy", "namespace": "*", "apiGroup": api_group, "resource": resource}
-    return {key: it for key, it in ({**spec, "readonly": True} | more).items() if it is not None}
+    spec = {"user": "system:kube-proxy", "namespace": "*", "readonly": True}
+    spec |= {"apiGroup": api_group, "resource": resource, **more}
+    return {key: it for key, it in spec.items() if it is not None}
 
 
 GIVEN = [line(resource, group) for group, resource in least_privilege_2.READS]
@@ -154,4 +155,20 @@ def test_policy_of_a_role_is_judged_for_volumes_that_come_later(
     env: Environment, state: str | None
 ) -> None:
     found = cloud_2.other_volumes(env)
+    assert (found.state if found else None) == state
+
+
+@pytest.mark.parametrize(
+    ("urls", "state"),
+    [
+        ("https://0.0.0.0:2379", None),
+        ("https://0.0.0.0:2379,https://127.0.0.1:2379", None),
+        ("https://0.0.0.0:2379,http://127.0.0.1:2378", "loopback"),
+        ("http://[::1]:2378,https://0.0.0.0:2379", "loopback"),
+    ],
+)
+def test_second_port_for_users_of_the_machine_is_open(urls: str, state: str | None) -> None:
+    unit = "etcd.service"
+    env = read_environment("insecure", [Flag("etcd", unit, "listen-client-urls", urls)])
+    found = etcd_2.still_open(env)
     assert (found.state if found else None) == state

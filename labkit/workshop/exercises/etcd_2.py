@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from labkit.cluster import Environment
+from labkit.techniques.etcd_second_listener import PORT
 from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
@@ -21,12 +23,26 @@ ALL = 'insecure.machines("etcd")'
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
-    """Try the second port; then verify the channels of the apiserver and of flanneld."""
-    return hardened_state(
+    """Try the second port from elsewhere; then verify the channels of its clients.
+
+    Whether a member still answers the users of its own machine, its unit says.
+    """
+    found = hardened_state(
         lab,
         [Attempt("etcd-second-listener", "connection refused")],
         ["kube-apiserver@master -> etcd@*", "flanneld@* -> etcd@*"],
     )
+    return (still_open(lab.environment) if found.solved else None) or found
+
+
+def still_open(env: Environment) -> Outcome | None:
+    """Return an outcome if a member listens on the second port, on whatever address."""
+    for member in (it for it in env.components if it.kind == "etcd"):
+        urls = member.setting("listen-client-urls").value.split(",")
+        if left := [url for url in urls if url.endswith(f":{PORT}")]:
+            line = f"etcd of {member.node} still answers the users of its machine: {left[0]}"
+            return Outcome("loopback", (line,))
+    return None
 
 
 EXERCISE = Exercise(
@@ -46,6 +62,7 @@ and flanneld use port 2379 and must still work.
             "uneven",
         ),
         Hint("A process reads its unit when it starts.", "not-restarted"),
+        Hint("Who is on the machine calls localhost as well.", "loopback"),
         Hint(
             "A rule of a firewall is gone after the next boot. Change what opens the port.",
             "not-in-files",
@@ -73,6 +90,16 @@ and flanneld use port 2379 and must still work.
             START.format(ALL) + EDIT,
             "not-restarted",
             "the files already forbid it",
+        ),
+        WrongSolution(
+            "one member is restarted",
+            START.format(ALL)
+            + EDIT
+            + """_ = insecure.exec("etcd1", ["systemctl", "daemon-reload"])
+_ = insecure.exec("etcd1", ["systemctl", "restart", "etcd"])
+""",
+            "not-restarted",
+            "etcd.service of etcd2 has not read",
         ),
         WrongSolution(
             "the member is stopped",

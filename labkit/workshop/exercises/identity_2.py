@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster import Environment
 from labkit.model.id_tokens import caller_by_id_token
 from labkit.model.providers import provider_of
-from labkit.workshop.checks import Attempt, hardened_state, unread
+from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
@@ -47,15 +47,12 @@ def unknown_person(env: Environment) -> Outcome | None:
 
 def check(lab: EditedLab, answer: object) -> Outcome:
     """Name a group system:masters at the provider, and look whether alice keeps her own group."""
-    found = hardened_state(
+    return hardened_state(
         lab,
         [Attempt("oidc-group-collision", r"known as .+:system:masters|HTTP 401")],
         ["kube-apiserver@master -> canaille@*"],
         files=unknown_person,
     )
-    # which group the attack names follows from the file, and not from what runs
-    stale = unread(lab, "master", "kube-apiserver.service", UNIT) if found.solved else None
-    return stale or found
 
 
 EXERCISE = Exercise(

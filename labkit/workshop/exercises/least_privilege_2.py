@@ -8,7 +8,7 @@ from labkit.cluster import Environment
 from labkit.cluster.facts import Component
 from labkit.model.decision import DENIED, Action, Caller, decide
 from labkit.model.rights import authenticated_as
-from labkit.workshop.checks import Attempt, hardened_state, unread
+from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
@@ -84,7 +84,7 @@ def _allowed(env: Environment, apiserver: Component, caller: Caller) -> Iterator
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
-    """Judge the policy, try it, and look whether the apiserver has read it.
+    """Try the policy, and judge it.
 
     The attacks ask for one secret: of the other objects, the policy says who reads them.
     """
@@ -96,10 +96,7 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         ],
         ["kubelet@* -> *@master:*"],
     )
-    if not found.solved:
-        return found
-    stale = unread(lab, "master", "kube-apiserver.service", FILE)
-    return stale or wrong_rights(lab.environment) or found
+    return (wrong_rights(lab.environment) if found.solved else None) or found
 
 
 EXERCISE = Exercise(

@@ -9,13 +9,14 @@ from labkit.workshop.edited import EditedLab
 
 __all__ = ["EXERCISE"]
 
+CONF = "/etc/kubernetes/admin.conf"
 KEY, RULES = "/etc/kubernetes/pki/admin.key", "/etc/tmpfiles.d/kubernetes.conf"
 CHMOD = 'insecure.exec("master", ["chmod", "0600", "/etc/kubernetes/admin.conf", "{}"])\n'
 ATTEMPT = Attempt("admin-kubeconfig", ".*permission denied.*", USER_ON_MASTER)
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
-    """Read the key as alice, now and after what systemd does at each boot."""
+    """Act as alice, now and after what systemd does at each boot; then try each file alone."""
     keep = ["kubectl/admin@master -> kube-apiserver@*"]
     before = hardened_state(lab, [ATTEMPT], keep)
     if before.state not in ("solved", "not-in-files", "files-unclear"):
@@ -24,10 +25,16 @@ def check(lab: EditedLab, answer: object) -> Outcome:
     after = hardened_state(lab, [ATTEMPT], keep)
     if after.state == "open":
         lines = (
-            "alice cannot read it now, and she can after the next boot",
-            "at each boot systemd sets modes again, as on this machine just now",
+            "your modes do not last: systemd sets them at each boot, and alice reads the key again",
+            "the check had systemd do so now: the modes on this machine are the old ones",
         )
         return Outcome("undone-at-boot", lines)
+    if not after.solved:
+        return after
+    for path in (KEY, CONF):
+        argv = ["runuser", "-u", "alice", "--", "test", "-r", path]
+        if lab.exec("master", argv, check=False).exit_code == 0:
+            return Outcome("half", (f"alice reads {path}: what it needs beside it she has",))
     return after
 
 
@@ -39,7 +46,7 @@ EXERCISE = Exercise(
     mode="insecure",
     task="""
 Every user on the master can read `/etc/kubernetes/admin.conf` and the key that it names. Edit the
-machine until alice cannot act as the administrator, and until this is still so after the next boot.
+machine until alice reads neither, and until this is still so after the next boot.
 The administrator, who is root on the master, must still be served.
 """,
     hints=(
@@ -48,6 +55,7 @@ The administrator, who is root on the master, must still be served.
             "done the same on this machine, so your modes are undone.",
             "undone-at-boot",
         ),
+        Hint("The certificate and the CA are for everybody to read. What is not?", "half"),
         Hint("systemd-tmpfiles --create applies the rules that you changed.", "not-restarted"),
         Hint("The certificate and the key are files of their own: admin.conf names them."),
         Hint("Look into /etc/tmpfiles.d/kubernetes.conf, then: systemd-tmpfiles --create."),
@@ -65,7 +73,17 @@ _ = insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
             "chmod alone",
             CHMOD.format(KEY),
             "undone-at-boot",
-            "she can after the next boot",
+            "your modes do not last",
+        ),
+        WrongSolution(
+            "the kubeconfig without its key",
+            f"""
+rules = "{RULES}"
+insecure.exec("master", ["sed", "-i", r"s#\\({CONF} *\\) 0644#\\1 0600#", rules])
+_ = insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
+""",
+            "half",
+            f"alice reads {KEY}",
         ),
         WrongSolution(
             "the rules without their effect",

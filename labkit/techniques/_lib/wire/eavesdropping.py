@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from labkit.errors import ProbeTimeout
+from labkit.errors import ProbeError, ProbeTimeout
 from labkit.model import Channel, Foothold, Model, read_model
 from labkit.techniques._lib.machines.reach import run
 from labkit.techniques._lib.stores.secret import Sample, Secret, sample
@@ -145,6 +145,8 @@ def eavesdrop(lab: Lab, foothold: Foothold, name: str, target: EavesdropTarget) 
         The capture could not be made.
     """
     found = read_model(lab.environment).open_channels(target.about)
+    if not found:
+        raise ProbeError(f"{name}: nothing to capture: by its files no client calls {target.about}")
     port = int(found[0].port or 0)
     if target.before is not None:
         target.before(lab)
