@@ -53,6 +53,8 @@ __all__ = [
 ALLOWED, DENIED, UNKNOWN = "allowed", "denied", "unknown"
 AUTHENTICATED, UNAUTHENTICATED = "system:authenticated", "system:unauthenticated"
 ANONYMOUS = "system:anonymous"
+#: The name of a caller of whom only the groups are known.
+ANYBODY = "any caller of the group"
 MASTERS = "system:masters"
 KNOWN_MODES = frozenset({"AlwaysAllow", "AlwaysDeny", "ABAC", "RBAC", "Node", "Webhook"})
 #: The authorizers that allow or have no opinion: then the next one is asked.
@@ -137,7 +139,7 @@ class Decision:
         return str(self.claim)
 
 
-def member_of(*groups: str, user: str = "any caller of the group") -> Caller:
+def member_of(*groups: str, user: str = ANYBODY) -> Caller:
     """Return a caller of whom only the groups are known.
 
     Examples
@@ -345,7 +347,8 @@ def _webhook(it: Authorizer, caller: Caller, action: Action, *, unanswered: bool
     unknown = Claim(UNKNOWN, "a service outside the cluster decides", it.source)
     if it.webhook is None:
         return unknown
-    asked = is_asked(it.webhook.conditions, caller.user, caller.groups, action)
+    user = "" if caller.user == ANYBODY else caller.user
+    asked = is_asked(it.webhook.conditions, user, caller.groups, action)
     if asked is False:
         return None
     if not unanswered:

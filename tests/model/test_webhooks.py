@@ -143,6 +143,22 @@ def test_webhook_that_comes_last_denies_nothing_that_others_allow() -> None:
         assert decide(env, master, mallory, LIST, unanswered=unanswered).value == "allowed"
 
 
+@pytest.mark.parametrize("condition", ["request.user == 'alice'", "request.user != 'alice'"])
+def test_condition_on_the_user_leaves_a_caller_of_whom_only_groups_are_known_open(
+    condition: str,
+) -> None:
+    text = read_environment("hook-hardened").node("master").files[AUTHORIZATION].read_text()
+    named = text.replace("\"'contractors' in request.groups\"", f'"{condition}"')
+    assert named != text
+    env = read_environment("hook-hardened", [Whole("master", AUTHORIZATION, named)])
+    master = env.component("kube-apiserver@master")
+    # the webhook may allow it to alice, and she is one of them
+    assert decide(env, master, member_of("system:authenticated"), LIST).value == "unknown"
+    alice = member_of("system:authenticated", user="alice")
+    asked = "==" in condition
+    assert decide(env, master, alice, LIST).value == ("unknown" if asked else "denied")
+
+
 def test_old_flags_leave_the_next_authorizer_to_decide() -> None:
     unit = "kube-apiserver.service"
     edits = (
