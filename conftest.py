@@ -22,7 +22,7 @@ from hypothesis import settings
 
 from labkit.errors import LabkitError
 from labkit.lab.parallel import bring_up, in_parallel
-from labkit.lab.progress import PROGRESS_MARK
+from labkit.lab.progress import without_progress
 
 # the duration of an example depends on the machine, so there is no deadline
 settings.register_profile("labkit", deadline=None)
@@ -155,7 +155,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _is_cell(item):
             item.output_timeout = 30  # type: ignore[attr-defined]  # nbval's own is 5 s
-            item.compare_outputs = without_progress(item.compare_outputs)  # type: ignore[attr-defined]
+            item.compare_outputs = of_results(item.compare_outputs)  # type: ignore[attr-defined]
             item.add_marker("lab")
         elif LAB_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("lab")
@@ -170,12 +170,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     )
 
 
-def without_progress(compare: Callable[..., bool]) -> Callable[..., bool]:
+def of_results(compare: Callable[..., bool]) -> Callable[..., bool]:
     """Return nbval's comparison without the outputs that show progress: they depend on the time."""
 
     def compare_results(found: list[Any], *rest: Any, **options: Any) -> bool:
-        results = [it for it in found if not it.get("metadata", {}).get(PROGRESS_MARK)]
-        return compare(results, *rest, **options)
+        return compare(without_progress(found), *rest, **options)
 
     return compare_results
 

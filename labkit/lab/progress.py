@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from contextvars import copy_context
 from functools import cache
@@ -28,6 +28,7 @@ __all__ = [
     "RichReporter",
     "make_reporter",
     "reporter_of_cells",
+    "without_progress",
 ]
 
 #: Seconds between two signs of life of a step.
@@ -370,6 +371,26 @@ def reporter_of_cells() -> Reporter:
     shell = ipython.get_ipython() if ipython else None
     # a terminal's shell has no kernel, and prints each update on a line of its own
     return NotebookReporter() if hasattr(shell, "kernel") else QuietReporter()
+
+
+def without_progress(outputs: Iterable[Any]) -> list[Any]:
+    """Return the outputs of a cell that are its results: those that show progress are not.
+
+    Parameters
+    ----------
+    outputs : iterable of mapping
+        As a notebook stores them.
+
+    Returns
+    -------
+    list of mapping
+
+    Examples
+    --------
+    >>> without_progress([{"metadata": {PROGRESS_MARK: True}}, {"name": "stdout"}])
+    [{'name': 'stdout'}]
+    """
+    return [it for it in outputs if PROGRESS_MARK not in it.get("metadata", {})]
 
 
 def make_reporter() -> Reporter:

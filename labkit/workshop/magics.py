@@ -11,9 +11,8 @@ from labkit import techniques
 from labkit.errors import ConfigError, LabkitError
 from labkit.lab import Lab
 from labkit.lab.attach import chosen_name, lab_of_mode
-from labkit.lab.engine import connect
-from labkit.lab.nodes import find_labs
 from labkit.lab.progress import reporter_of_cells
+from labkit.lab.removal import modes_of
 from labkit.workshop import session
 from labkit.workshop.definition import Task
 
@@ -129,7 +128,7 @@ def lab(words: Sequence[str]) -> object:
 
 def _up() -> list[str]:
     """Return the modes of the labs of the chosen name, insecure and hardened first."""
-    found = [mode for name, mode in find_labs(connect()) if name == chosen_name(None)]
+    found = modes_of(chosen_name(None))
     return sorted(found, key=lambda mode: (mode not in MODES, mode != MODES[0]))
 
 

@@ -13,9 +13,9 @@ from labkit.lab.engine import connect
 from labkit.lab.images import ensure_image
 from labkit.lab.light import full_form, light_form, light_lab_beside, mode_that_is_up
 from labkit.lab.network import find_network
-from labkit.lab.nodes import find_labs
 from labkit.lab.origin import of_workshop
 from labkit.lab.progress import Reporter, reporter_of_cells
+from labkit.lab.removal import modes_of
 from labkit.lab.running import RunningLab
 from labkit.registry import Registry
 from labkit.tables import columns
@@ -182,7 +182,7 @@ def notice(*, lab: str | None = None) -> Text:
     """
     with contextlib.suppress(LabkitError):
         name = chosen_name(lab)
-        for mode in [mode for of, mode in find_labs(connect()) if of == name]:
+        for mode in modes_of(name):
             with contextlib.suppress(LabkitError):
                 if told := str(read_notice(RunningLab(mode, name=name))):
                     return Text(f"the trainer says: {told}")

@@ -135,5 +135,5 @@ def test_progress_is_shown_below_its_cell_and_nbval_does_not_compare_it() -> Non
         compared.append(given)
         return False
 
-    assert root.without_progress(compare)(slow.outputs, ["stored"]) is False
+    assert root.of_results(compare)(slow.outputs, ["stored"]) is False
     assert compared == [([result], ["stored"])]

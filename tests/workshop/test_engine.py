@@ -409,7 +409,7 @@ def no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(session, "_lab", refuse)
     monkeypatch.setattr(session, "connect", lambda: None)
-    monkeypatch.setattr(session, "find_labs", lambda _: [])
+    monkeypatch.setattr(session, "modes_of", lambda _: [])
     monkeypatch.setattr(session, "light_lab_beside", lambda *_: "")
     monkeypatch.setattr(session, "WITHOUT_LAB", {})
 
@@ -555,7 +555,7 @@ def test_progress_of_a_prediction_stays_in_the_light_lab_of_the_other_mode(
 
     monkeypatch.setattr(session, "_lab", find)
     monkeypatch.setattr(session, "connect", lambda: None)
-    monkeypatch.setattr(session, "find_labs", lambda _: [])
+    monkeypatch.setattr(session, "modes_of", lambda _: [])
     monkeypatch.setattr(session, "light_lab_beside", beside)
     monkeypatch.setattr(session, "WITHOUT_LAB", {})
     session.check("own-2", {"encryption": "tls1.3"})
@@ -671,8 +671,8 @@ def test_lab_magic_without_a_mode_is_about_the_labs_that_are_up(
 ) -> None:
     done: list[str] = []
     monkeypatch.delenv("LABKIT_NAME", raising=False)
-    monkeypatch.setattr(magics, "connect", lambda: None)
-    monkeypatch.setattr(magics, "find_labs", lambda _: up)
+    monkeypatch.setattr("labkit.lab.removal.connect", lambda: None)
+    monkeypatch.setattr("labkit.lab.removal.find_labs", lambda _: up)
     monkeypatch.setattr(session, "reset", done.append)
     shell.magics["lab"]("reset")
     expected = reset or sorted(mode for name, mode in up if name == "default")

@@ -50,8 +50,8 @@ class FakeLab:
 def room(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(notices, "RunningLab", FakeLab)
     monkeypatch.setattr(session, "RunningLab", FakeLab)
-    monkeypatch.setattr(session, "connect", lambda: None)
-    monkeypatch.setattr(session, "find_labs", lambda _: [ONE, TWO])
+    modes = {ONE.name: [ONE.mode], TWO.name: [TWO.mode]}
+    monkeypatch.setattr(session, "modes_of", modes.__getitem__)
     monkeypatch.setattr(FakeLab, "files", {})
     made = [
         SimpleNamespace(id=seat.name, attrs={"Labels": labels(*seat, workshop="p")})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from labkit.cluster import Environment
 from labkit.cluster.facts import Component
-from labkit.model.decision import DENIED, Action, Caller, decide
+from labkit.model.decision import ALLOWED, DENIED, Action, Caller, decide
 from labkit.model.rights import authenticated_as
 from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
@@ -55,7 +55,7 @@ def wrong_rights(env: Environment) -> Outcome | None:
         resource
         for group, resource in READS
         for verb in ("list", "watch")
-        if decide(env, apiserver, proxy, Action(verb, resource, group)).value == DENIED
+        if decide(env, apiserver, proxy, Action(verb, resource, group)).value != ALLOWED
     ]
     if lacks:
         line = f"kube-proxy may not read {', '.join(dict.fromkeys(lacks))}"
