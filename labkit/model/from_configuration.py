@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def read_model(env: Environment | Path | str) -> Model:
         name=env.name,
         components=tuple(parts.values()),
         channels=channels,
-        credentials=credentials_of(env),
+        credentials=partial(credentials_of, env),
         description=env.description,
         unknowns=tuple(map(str, env.unknowns)),
         env=env,

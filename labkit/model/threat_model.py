@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from labkit.cluster.syntax.source import Source
 from labkit.errors import ConfigError
@@ -13,7 +13,7 @@ from labkit.model.claims import PROPERTIES, Channel, Claim
 from labkit.model.footholds import Foothold
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import networkx as nx
 
@@ -132,6 +132,29 @@ class StoredCredential:
         return f"{self.name}@{self.node}"
 
 
+class _Credentials:
+    """A field that may be given as a function, which is called when it is first asked for.
+
+    A control is flipped, and a technique predicted, without the credentials that lie about, and
+    they take most of the time in which a model is read.
+    """
+
+    def __get__(self, model: Model | None, owner: type) -> tuple[StoredCredential, ...]:
+        if model is None:  # the dataclass asks for the field's default
+            return ()
+        found = model.__dict__["credentials"]
+        if callable(found):
+            found = model.__dict__["credentials"] = found()
+        return cast("tuple[StoredCredential, ...]", found)
+
+    def __set__(
+        self,
+        model: Model,
+        value: tuple[StoredCredential, ...] | Callable[[], tuple[StoredCredential, ...]],
+    ) -> None:
+        model.__dict__["credentials"] = value
+
+
 @dataclass(frozen=True)
 class Model:
     """A threat model: what there is, and what is claimed of it.
@@ -144,6 +167,7 @@ class Model:
     components : tuple of Component
     channels : tuple of Channel
     credentials : tuple of StoredCredential
+        It may be given as a function that returns them.
     unknowns : tuple of str
         What could not be read, or was not understood.
     out_of_scope : tuple of (str, str)
@@ -168,7 +192,7 @@ class Model:
     name: str
     components: tuple[Component, ...]
     channels: tuple[Channel, ...]
-    credentials: tuple[StoredCredential, ...] = ()
+    credentials: _Credentials = _Credentials()
     description: str = ""
     unknowns: tuple[str, ...] = field(default=(), compare=False)
     out_of_scope: tuple[tuple[str, str], ...] = ()

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labkit.errors import ConfigError
-from labkit.model import PROPERTIES, VALUES, Draft, read_model_file
+from labkit.model import PROPERTIES, VALUES, Draft, Model, StoredCredential, read_model_file
 from labkit.model.footholds import ADMIN
 
 TEXT = """\
@@ -53,6 +53,22 @@ def test_model_file_is_read_into_components_channels_and_credentials(tmp_path: P
     assert audit is not None
     assert audit.value == "on"
     assert model.credentials[1].rights == (ADMIN,)
+
+
+def test_credentials_are_made_when_they_are_first_asked_for() -> None:
+    asked = []
+    backup = StoredCredential("backup", "etcd1", "key")
+
+    def find() -> tuple[StoredCredential, ...]:
+        asked.append("find")
+        return (backup,)
+
+    model = Model("x", (), (), find)
+    assert asked == []
+    assert [model.credentials, model.credentials] == [(backup,), (backup,)]
+    assert asked == ["find"]
+    assert model == Model("x", (), (), (backup,))
+    assert Model("x", (), ()).credentials == ()
 
 
 def test_draft_equals_the_model_file(tmp_path: Path) -> None:
