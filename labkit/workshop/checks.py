@@ -118,13 +118,20 @@ def _ways_out(lab: EditedLab, status: LabStatus) -> list[str]:
     """Return what leads out of a dead end, the smallest step first."""
     command = f"%lab reset {lab.mode}"
     alone = [name for name in status.problems if name in lab.cluster and name in status.machines]
+    options = f"--name {lab.name} --mode {lab.mode}"
     return [
-        "find out why (UNIT is named above), and mend it:",
-        *(f"labkit logs {name} UNIT --name {lab.name} --mode {lab.mode}" for name in alone),
+        "find out why, and mend it:",
+        *(f"labkit logs {name}{_unit(status.problems[name])} {options}" for name in alone),
         "or go back to the start:",
         *(f"{command} {name}    # {name} alone" for name in alone),
         f"{command}    # the whole lab",
     ]
+
+
+def _unit(problems: Sequence[str]) -> str:
+    """Return the unit that a machine's first problem is about, with a space before it; or ""."""
+    found = re.match(r"([\w@.-]+)\.service ", problems[0])
+    return f" {found[1]}" if found else ""
 
 
 def _look_again(lab: EditedLab, look: Callable[[], Outcome]) -> Outcome:

@@ -127,11 +127,14 @@ def compare_flag(right: str, exercise: str, answer: object) -> Outcome:
     --------
     >>> compare_flag("labkit-flag-1", "etcd-1", "labkit-flag-2")
     not yet: this is not the flag of etcd-1 in this lab
+      a reset takes the flag away: %exercise etcd-1 puts it there again
     """
+    again = f"a reset takes the flag away: %exercise {exercise} puts it there again"
     text = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer or "")
     given, flag = text.strip().encode(errors="replace"), right.encode()
     if not given:
-        return Outcome("no-answer", ("there is no answer: put the flag into the variable answer",))
+        line = "there is no answer: put the flag into the variable answer"
+        return Outcome("no-answer", (line, again))
     if hmac.compare_digest(given, flag):
         return Outcome(SOLVED, ("this is the flag of this lab",))
     if hmac.compare_digest(given, base64.b64encode(flag)):
@@ -139,4 +142,4 @@ def compare_flag(right: str, exercise: str, answer: object) -> Outcome:
     if flag in given:
         line = "the flag is in your answer, and so is other text: give the flag alone"
         return Outcome("wrong-answer", (line,))
-    return Outcome("wrong-answer", (f"this is not the flag of {exercise} in this lab",))
+    return Outcome("wrong-answer", (f"this is not the flag of {exercise} in this lab", again))

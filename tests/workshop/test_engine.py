@@ -146,12 +146,13 @@ class FakeLab:
     """A lab with a state, an environment, and an error on the way in."""
 
     name, mode, cluster = "demo", "insecure", ("etcd1", "etcd2")
+    problem = "etcd.service is failed"
 
     def __init__(
         self, state: str = "ready", error: Exception | None = None, broken: tuple[str, ...] = ()
     ) -> None:
         machines = dict.fromkeys((*self.cluster, "attacker"), "running")
-        problems: dict[str, tuple[str, ...]] = dict.fromkeys(broken, ("does not run",))
+        problems: dict[str, tuple[str, ...]] = dict.fromkeys(broken, (self.problem,))
         self._status = LabStatus("demo", "insecure", state, machines, problems=problems)
         self.error = error
         self.environment = read_environment("insecure")
@@ -266,8 +267,18 @@ def test_broken_lab_is_offered_the_reset_of_a_machine_and_its_own(
     # why it is broken stands in the journal of the same machines
     own = [name for name in broken if name in lab.cluster]
     assert [line for line in commands if line.startswith("labkit logs")] == [
-        f"labkit logs {name} UNIT --name demo --mode insecure" for name in own
+        f"labkit logs {name} etcd --name demo --mode insecure" for name in own
     ]
+
+
+@pytest.mark.parametrize("problem", ["is paused", "/var/lib/etcd has no room left"])
+def test_journal_of_a_machine_is_named_where_no_unit_is_at_fault(
+    problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeLab, "problem", problem)
+    lab: Any = FakeLab("broken", CommandFailed("no"), ("etcd2",))
+    lines = checks.hardened_state(lab, [], []).lines
+    assert "labkit logs etcd2 --name demo --mode insecure" in lines
 
 
 @pytest.mark.parametrize("state", ["broken", "ready"])

@@ -172,3 +172,14 @@ def test_second_port_for_users_of_the_machine_is_open(urls: str, state: str | No
     env = read_environment("insecure", [Flag("etcd", unit, "listen-client-urls", urls)])
     found = etcd_2.still_open(env)
     assert (found.state if found else None) == state
+
+
+@pytest.mark.parametrize("flag", ["listen-client-http-urls", "listen-metrics-urls"])
+@pytest.mark.parametrize("port", [2377, 2378])
+def test_second_port_may_be_opened_by_another_flag(flag: str, port: int) -> None:
+    """etcd's flags that open a port: server/etcdmain/help.go."""
+    unit = "etcd.service"
+    plain = Flag("etcd", unit, "listen-client-urls", "https://0.0.0.0:2379")
+    more = Flag("etcd", unit, flag, f"http://127.0.0.1:{port}")
+    found = etcd_2.still_open(read_environment("insecure", [plain, more]))
+    assert (found is not None) == (port == 2378)

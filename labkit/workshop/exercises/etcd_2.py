@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labkit.cluster import Environment
+from labkit.model.listeners import find_listeners
 from labkit.techniques.etcd_second_listener import PORT
 from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
@@ -37,10 +38,9 @@ def check(lab: EditedLab, answer: object) -> Outcome:
 
 def still_open(env: Environment) -> Outcome | None:
     """Return an outcome if a member listens on the second port, on whatever address."""
-    for member in (it for it in env.components if it.kind == "etcd"):
-        urls = member.setting("listen-client-urls").value.split(",")
-        if left := [url for url in urls if url.endswith(f":{PORT}")]:
-            line = f"etcd of {member.node} still answers the users of its machine: {left[0]}"
+    for it in find_listeners(env):
+        if it.open and it.port == PORT and it.server.startswith("etcd@"):
+            line = f"etcd of {it.node} still answers the users of its machine on port {PORT}"
             return Outcome("loopback", (line,))
     return None
 
