@@ -1,4 +1,4 @@
-"""Say what does not run on this machine, one line for each fault; or repair it and print it.
+"""Say what does not run on this machine, as JSON; or repair it and print it, one line for each.
 
 Looks at the enabled units of the environment, at processes that a signal has stopped, at the free
 space of the file systems, and at the dates of the certificates. A command must succeed, too: a
@@ -8,6 +8,7 @@ request to the component that answers for all others.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from labkit.agents._apiserver import request
 from labkit.agents._patience import stretch
@@ -38,6 +40,13 @@ DATES = re.compile(rb"\x30." + TIME + TIME, re.DOTALL)
 PATIENCE = 2.0
 
 
+class Fault(NamedTuple):
+    """What is wrong with a unit, a process or a folder, and whether waiting does not mend it."""
+
+    how: str
+    lasts: bool = True
+
+
 def enabled(root: Path) -> list[str]:
     """Return the names of the enabled units whose files are in /etc, as an environment's are."""
     links = (link for link in (root / UNITS).glob("*.wants/*") if link.is_symlink())
@@ -46,27 +55,33 @@ def enabled(root: Path) -> list[str]:
 
 def shown(units: Sequence[str]) -> str:
     """Return what systemd says about the units."""
-    argv = ["systemctl", "show", "--property=Id,ActiveState,MainPID", *units]
+    argv = ["systemctl", "show", "--property=Id,ActiveState,MainPID,Job", *units]
     return subprocess.run(
         argv, capture_output=True, text=True, timeout=PATIENCE * stretch(), check=False
     ).stdout
 
 
-def faults(shown: str, stopped: Sequence[int]) -> dict[str, str]:
+def faults(shown: str, stopped: Sequence[int]) -> dict[str, Fault]:
     r"""Return what is wrong with each unit that does not run.
+
+    systemd starts a unit again that is activating, or has a job. One that is failed or inactive
+    stays so.
 
     Examples
     --------
-    >>> faults("MainPID=7\nId=a.service\nActiveState=active\n\nId=b\nActiveState=failed", [7])
-    {'a.service': 'is stopped by a signal', 'b': 'is failed'}
+    >>> faults("MainPID=7\nId=a.service\nActiveState=active", [7])
+    {'a.service': Fault(how='is stopped by a signal', lasts=True)}
+    >>> faults("MainPID=0\nId=b.service\nActiveState=activating", [])
+    {'b.service': Fault(how='is activating', lasts=False)}
     """
     found = {}
     for block in shown.strip().split("\n\n"):
         told = dict(line.partition("=")[::2] for line in block.splitlines())
-        if told.get("ActiveState") not in ("active", "reloading"):
-            found[told.get("Id", "systemd")] = f"is {told.get('ActiveState', 'silent')}"
+        if (state := told.get("ActiveState", "silent")) not in ("active", "reloading"):
+            lasts = state in ("failed", "inactive") and not told.get("Job")
+            found[told.get("Id", "systemd")] = Fault(f"is {state}", lasts)
         elif int(told.get("MainPID", 0)) in stopped:
-            found[told["Id"]] = "is stopped by a signal"
+            found[told["Id"]] = Fault("is stopped by a signal")
     return found
 
 
@@ -131,31 +146,32 @@ def date(digits: bytes) -> datetime:
     return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
 
-def look(root: Path, ask: Sequence[str]) -> dict[str, str]:
+def look(root: Path, ask: Sequence[str]) -> dict[str, Fault]:
     """Return what is wrong, by unit, process or folder."""
     asked = (
         subprocess.Popen(ask, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if ask
         else None
     )
-    frozen, found = stopped(root / "proc"), {}
+    found: dict[str, Fault] = {}
+    frozen = stopped(root / "proc")
     if 1 in frozen:
-        found["systemd"] = "is stopped by a signal"
+        found["systemd"] = Fault("is stopped by a signal")
     elif units := enabled(root):
         try:
             found |= faults(shown(units), frozen)
         except subprocess.TimeoutExpired:
-            found["systemd"] = "does not answer"
-    found |= dict.fromkeys(full(FOLDERS), "has no space left")
-    found |= dict(invalid(root / "etc", datetime.now(UTC)))
+            found["systemd"] = Fault("does not answer", lasts=False)
+    found |= dict.fromkeys(full(FOLDERS), Fault("has no space left"))
+    found |= {what: Fault(how) for what, how in invalid(root / "etc", datetime.now(UTC))}
     if asked and not found:
         try:
             said = asked.communicate(timeout=PATIENCE * stretch())[0]
             if asked.returncode:
                 why = reason(said) or f"exit status {asked.returncode}"
-                found["the apiserver"] = f"is not ready: {why}"
+                found["the apiserver"] = Fault(f"is not ready: {why}", lasts=False)
         except subprocess.TimeoutExpired:
-            found["the apiserver"] = "does not answer"
+            found["the apiserver"] = Fault("does not answer", lasts=False)
     if asked:
         asked.kill()
     return found
@@ -198,12 +214,14 @@ def repair(root: Path) -> list[str]:
 
 
 def answer(action: str, kubeconfig: str = "") -> str:
-    """Repair if the first argument says so, or else return what is wrong; one line each.
+    """Repair if the first argument says so, or else return what is wrong.
 
+    It is a list of faults: the line about each, and whether waiting does not mend it.
     On the apiserver's machine the other argument is the kubeconfig with which it is asked.
     """
     if action == "repair":
         return "\n".join(repair(Path("/")))
     patience = round(PATIENCE * stretch())
     ask = request(kubeconfig, ["/readyz"], patience) if kubeconfig else []
-    return "\n".join(f"{what} {how}" for what, how in look(Path("/"), ask).items())
+    found = look(Path("/"), ask).items()
+    return json.dumps([(f"{what} {fault.how}", fault.lasts) for what, fault in found])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
+from typing import NamedTuple
 
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
@@ -17,7 +19,7 @@ from labkit.lab.engine import LABEL, MODE
 from labkit.lab.machine import call
 from labkit.lab.wait import stretch_of, wait_until
 
-__all__ = ["problems", "repair"]
+__all__ = ["Problem", "problems", "repair"]
 
 #: Seconds for the answers of all machines.
 ANSWER_S = 3.0
@@ -26,11 +28,25 @@ ANSWERS = ("systemctl", "show", "--property=Version")
 STATES = {"exited": "is stopped", "created": "was never started"}
 
 
+class Problem(NamedTuple):
+    """What does not run or answer.
+
+    Parameters
+    ----------
+    text : str
+    lasts : bool
+        Whether waiting does not mend it: a unit that nothing starts again, for example.
+    """
+
+    text: str
+    lasts: bool = False
+
+
 def problems(
     machines: Mapping[str, Container],
     kubeconfigs: Mapping[str, str] = MappingProxyType({}),
     answer_s: float = ANSWER_S,
-) -> dict[str, tuple[str, ...]]:
+) -> dict[str, tuple[Problem, ...]]:
     """Return what does not run or answer, by the machine's name.
 
     Parameters
@@ -44,15 +60,15 @@ def problems(
 
     Returns
     -------
-    dict of str to tuple of str
+    dict of str to tuple of Problem
         Only machines with a problem.
     """
-    answers: queue.Queue[tuple[str, tuple[str, ...]]] = queue.Queue()
-    found: dict[str, tuple[str, ...]] = {}
+    answers: queue.Queue[tuple[str, tuple[Problem, ...]]] = queue.Queue()
+    found: dict[str, tuple[Problem, ...]] = {}
     running = {name for name, machine in machines.items() if machine.status == "running"}
     for name in machines.keys() - running:
         status = machines[name].status
-        found[name] = (STATES.get(status, f"is {status}"),)
+        found[name] = (Problem(STATES.get(status, f"is {status}"), lasts=True),)
     for name in running:
         # A thread that gets no answer must not keep the process from its end.
         threading.Thread(
@@ -65,7 +81,8 @@ def problems(
         try:
             name, said = answers.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
-            found |= dict.fromkeys(running, (f"did not answer within {answer_s:.0f} s",))
+            silent = Problem(f"did not answer within {answer_s:.0f} s")
+            found |= dict.fromkeys(running, (silent,))
             break
         running.discard(name)
         if said:
@@ -77,14 +94,14 @@ def _ask(
     name: str,
     machine: Container,
     kubeconfig: str,
-    answers: queue.Queue[tuple[str, tuple[str, ...]]],
+    answers: queue.Queue[tuple[str, tuple[Problem, ...]]],
 ) -> None:
     try:
         said = call(machine, "health", "look", kubeconfig, timeout=10 * ANSWER_S)
-        lines = said.splitlines()
+        found = tuple(Problem(*it) for it in json.loads(said))
     except (LabkitError, APIError, NotFound, OSError) as error:
-        lines = [f"takes no commands: {str(error).splitlines()[0][:200]}"]
-    answers.put((name, tuple(lines)))
+        found = (Problem(f"takes no commands: {str(error).splitlines()[0][:200]}"),)
+    answers.put((name, found))
 
 
 def repair(machines: Iterable[Container]) -> list[str]:

@@ -452,13 +452,16 @@ class Lab(RunningLab):
 
     def _require_ready(self, status: LabStatus) -> None:
         """Fail if the lab is not ready; a component that has just been restarted gets some time."""
-        began, stretch = time.monotonic(), 1.0
+        began, stretch, again = time.monotonic(), 1.0, False
         while status.state != "ready":
             waited = time.monotonic() - began
-            if not status.may_recover or waited > min(RECOVERY_S * stretch, MOST_RECOVERY_S):
+            # one look may fall between the end of a program and its start
+            hope = status.may_recover or (status.lasting and not again)
+            if not hope or waited > min(RECOVERY_S * stretch, MOST_RECOVERY_S):
                 raise self._absent() if status.state == "absent" else status.error()
             with contextlib.suppress(LabkitError):  # a frozen machine does not say how busy it is
                 stretch = self.stretch()
+            again = bool(status.lasting)
             time.sleep(0.5)
             status = self._status(stretch)
         if status.other_files:

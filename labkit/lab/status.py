@@ -15,7 +15,7 @@ from labkit import agents
 from labkit.errors import LabError, LabkitError, NoSuchLab
 from labkit.lab.connection import connection_to
 from labkit.lab.engine import connect
-from labkit.lab.health import ANSWER_S
+from labkit.lab.health import ANSWER_S, Problem
 from labkit.lab.health import problems as find_problems
 from labkit.lab.nodes import find_labs, find_nodes
 from labkit.lab.origin import complete
@@ -36,6 +36,7 @@ __all__ = [
 #: lists the addresses of the Docker host that answered the lab when it came up.
 READY = "/run/labkit-ready"
 REACHED = "host="
+GONE = Problem("is gone", lasts=True)
 #: Stands for the addresses in :attr:`LabStatus.reached` if the test had no result.
 UNKNOWN = "unknown"
 
@@ -81,6 +82,8 @@ class LabStatus:
         What does not run or answer, by the machine's name.
     running : str
         The attack, verification or change that runs now, and will undo what it did; "" for none.
+    lasting : tuple of str
+        The machines with a problem that waiting does not mend.
     """
 
     name: str
@@ -92,22 +95,24 @@ class LabStatus:
     other_files: bool = False
     problems: dict[str, tuple[str, ...]] = field(default_factory=dict)
     running: str = ""
+    lasting: tuple[str, ...] = ()
 
     @property
     def may_recover(self) -> bool:
-        """Whether what is broken may answer again by itself: all of its machines run.
+        """Whether what is broken may answer again by itself.
 
         Examples
         --------
         >>> broken = {"master": ("the apiserver does not answer",)}
-        >>> up, down = {"master": "running"}, {"master": "paused"}
-        >>> LabStatus("demo", "insecure", "broken", up, problems=broken).may_recover
+        >>> LabStatus("demo", "insecure", "broken", {}, problems=broken).may_recover
         True
-        >>> LabStatus("demo", "insecure", "broken", down, problems=broken).may_recover
+        >>> paused = {"master": ("is paused",)}
+        >>> LabStatus(
+        ...     "demo", "insecure", "broken", {}, problems=paused, lasting=("master",)
+        ... ).may_recover
         False
         """
-        ours = (self.machines.get(node) for node in self.problems)
-        return self.state == "broken" and all(status == "running" for status in ours)
+        return self.state == "broken" and not self.lasting
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -217,11 +222,11 @@ def status_of(
     asked = {master: kubeconfig} if kubeconfig else {}
     with ThreadPoolExecutor(max_workers=1) as pool:
         marks = pool.submit(_marks, nodes.get(master), answer_s)
-        problems: dict[str, tuple[str, ...]] = dict.fromkeys(gone, ("is gone",))
+        problems: dict[str, tuple[Problem, ...]] = dict.fromkeys(gone, (GONE,))
         problems |= find_problems(nodes, asked, answer_s)
     said = marks.result()
     if said is None:
-        unknown = "did not say whether the lab finished its start"
+        unknown = Problem("did not say whether the lab finished its start")
         problems.setdefault(master or "master", (unknown,))
     # An attacker's machine holds nothing of the lab, so it can be made again alone.
     whole = all(wanted[name] == "attacker" for name in gone)
@@ -239,7 +244,8 @@ def status_of(
         interrupted=changes_in(words, "interrupted"),
         running=changes_in(words, "running"),
         reached=reached,
-        problems=problems,
+        problems={node: tuple(it.text for it in every) for node, every in problems.items()},
+        lasting=tuple(node for node, every in problems.items() if any(it.lasts for it in every)),
     )
 
 

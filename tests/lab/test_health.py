@@ -25,7 +25,7 @@ from labkit import techniques
 from labkit.agents import health as agent
 from labkit.errors import LabError
 from labkit.lab import Lab, engine
-from labkit.lab.health import problems
+from labkit.lab.health import Problem, problems
 from labkit.lab.pki import Authority
 
 #: Seconds in which a look at a broken lab must end; 3 s without other work.
@@ -51,7 +51,9 @@ def test_apiserver_that_is_not_ready_is_named(
 ) -> None:
     (tmp_path / "proc").mkdir()
     monkeypatch.setattr(agent, "full", lambda _: ())
-    assert agent.look(tmp_path, request_).get("the apiserver") == problem
+    found = agent.look(tmp_path, request_)
+    # it may still be starting
+    assert found == ({"the apiserver": agent.Fault(problem, lasts=False)} if problem else {})
 
 
 def test_processes_that_a_signal_stopped_are_found(tmp_path: Path) -> None:
@@ -123,7 +125,26 @@ def test_late_dates_of_a_certificate_have_four_digits() -> None:
 
 
 def test_silent_systemd_is_a_fault_and_never_a_healthy_machine() -> None:
-    assert agent.faults("", []) == {"systemd": "is silent"}
+    assert agent.faults("", []) == {"systemd": agent.Fault("is silent", lasts=False)}
+
+
+@pytest.mark.parametrize(
+    ("state", "job", "lasts"),
+    [
+        # systemd's states: man org.freedesktop.systemd1, ActiveState and Job
+        ("failed", "", True),
+        ("inactive", "", True),
+        ("inactive", "578", False),
+        ("failed", "578", False),
+        ("activating", "", False),
+        ("deactivating", "", False),
+    ],
+)
+def test_unit_that_systemd_starts_again_does_not_stay_down(
+    state: str, job: str, lasts: bool
+) -> None:
+    shown = f"MainPID=0\nId=etcd.service\nActiveState={state}\nJob={job}"
+    assert agent.faults(shown, []) == {"etcd.service": agent.Fault(f"is {state}", lasts)}
 
 
 def test_paused_and_stopped_machines_are_named_without_being_asked() -> None:
@@ -132,9 +153,9 @@ def test_paused_and_stopped_machines_are_named_without_being_asked() -> None:
         for name, status in (("etcd1", "paused"), ("etcd2", "exited"), ("etcd3", "dead"))
     }
     assert problems(machines) == {
-        "etcd1": ("is paused",),
-        "etcd2": ("is stopped",),
-        "etcd3": ("is dead",),
+        "etcd1": (Problem("is paused", lasts=True),),
+        "etcd2": (Problem("is stopped", lasts=True),),
+        "etcd3": (Problem("is dead", lasts=True),),
     }
 
 

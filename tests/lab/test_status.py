@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,12 +10,13 @@ import pytest
 
 from labkit.cluster import read_environment
 from labkit.errors import LabError
+from labkit.lab import Lab
 from labkit.lab.engine import labels
 from labkit.lab.origin import complete, origin
 from labkit.lab.status import LabStatus, status_of
 
 Answer = tuple[int, bytes, bytes]
-NOTHING_WRONG = ""
+NOTHING_WRONG = "[]"
 
 
 def master() -> Any:
@@ -44,6 +46,17 @@ def state(
 def test_a_lab_whose_machines_say_so_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     found = state(monkeypatch, NOTHING_WRONG, (0, b"ready\n", b""))
     assert (found.state, found.problems) == ("ready", {})
+
+
+@pytest.mark.parametrize("lasts", [True, False])
+def test_only_what_systemd_starts_again_may_recover(
+    lasts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = json.dumps([["etcd.service is failed", lasts]])
+    found = state(monkeypatch, said, (0, b"ready\n", b""))
+    assert (found.state, found.lines()) == ("broken", ["master: etcd.service is failed"])
+    assert found.may_recover is not lasts
+    assert found.lasting == (("master",) if lasts else ())
 
 
 def test_a_lab_that_does_not_say_whether_it_came_up_is_not_ready(
@@ -76,3 +89,39 @@ def test_a_machine_that_is_gone_is_known_from_the_labels_of_the_others() -> None
 def test_machine_of_somebody_else_without_a_role_is_shown() -> None:
     left: Any = SimpleNamespace(labels=labels("x", "prod", node="m"), status="created")
     assert status_of("x", "prod", [left]).problems["m"] == ("was never started",)
+
+
+def looks(*states: tuple[str, bool]) -> tuple[Any, LabStatus]:
+    """Return a lab that is looked at, and what the first look says; the others follow."""
+    seen = [
+        LabStatus("x", "insecure", state, {}, lasting=("etcd1",) if lasts else ())
+        for state, lasts in states
+    ]
+    left = iter(seen[1:])
+    lab = SimpleNamespace(stretch=lambda: 1.0, _status=lambda _: next(left))
+    return lab, seen[0]
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        [("ready", False)],
+        [("broken", False), ("broken", False), ("ready", False)],
+        # one look between the end of a program and its start
+        [("broken", True), ("ready", False)],
+        [("broken", True), ("broken", False), ("broken", True), ("ready", False)],
+    ],
+)
+def test_lab_that_recovers_is_waited_for(
+    states: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    lab, first = looks(*states)
+    Lab._require_ready(lab, first)
+
+
+def test_unit_that_stays_down_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    lab, first = looks(("broken", True), ("broken", True))
+    with pytest.raises(LabError, match="is broken"):
+        Lab._require_ready(lab, first)

@@ -81,6 +81,17 @@ def test_notebook_has_the_exercise_as_it_is(exercise: Exercise) -> None:
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda it: it.name)
+def test_notebook_shows_the_exercise_as_solved(exercise: Exercise) -> None:
+    """So nbval solves each one once more than test_live.py does."""
+    cells = json.loads((ROOT / "notebooks" / f"{exercise.notebook}.ipynb").read_text())["cells"]
+    answer = " answer" if exercise.has_answer else ""
+    [check] = [it for it in cells if "".join(it["source"]) == f"%check {exercise.name}{answer}"]
+    shown = json.dumps(check["outputs"])
+    assert "solved: " in shown
+    assert "not yet" not in shown
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda it: it.name)
 def test_notebook_resets_the_lab_after_an_exercise_that_changes_it(exercise: Exercise) -> None:
     cells = code_cells(exercise.notebook)
     after = cells[cells.index(f"%exercise {exercise.name}") :]

@@ -51,11 +51,11 @@ def test_exercise_is_proven_both_ways(name: str, lab_of: Labs) -> None:
         outcome = attempt(name, wrong.code, lab_of)
         assert outcome.state == wrong.state, (wrong.what, outcome)
         assert wrong.says in repr(outcome), wrong.what
-    for _ in range(2):
-        outcome = attempt(name, found.solution, lab_of)
-        assert outcome.solved, outcome
-        if found.kind == "attack":
-            workshop.reset(found.mode, lab=lab)
+    # its notebook solves it a second time
+    outcome = attempt(name, found.solution, lab_of)
+    assert outcome.solved, outcome
+    if found.kind == "attack":
+        workshop.reset(found.mode, lab=lab)
     assert name in workshop.progress(lab=lab)
 
 
