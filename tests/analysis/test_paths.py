@@ -136,6 +136,14 @@ def test_answers_are_shown_the_same_each_time() -> None:
     assert shown(INSECURE) == shown(INSECURE) == shown(read_model("insecure"))
 
 
+@pytest.mark.parametrize("call", [attack_paths, reach])
+def test_misspelt_derivation_is_refused_and_not_taken_for_another(call: Any) -> None:
+    words = ("pod", "secrets") if call is attack_paths else ()
+    with pytest.raises(ConfigError, match="no derivation 'rights'") as error:
+        call(INSECURE, *words, derivation="rights")
+    assert error.value.hint == "one of: claims, techniques"
+
+
 @pytest.mark.parametrize(
     ("goal", "derivation"),
     [

@@ -217,7 +217,11 @@ def derivation(word: str) -> Derivation:
     for known in DERIVATIONS:
         if word == known:
             return known
-    raise ConfigError(f"no derivation {word!r}", hint=f"one of: {', '.join(DERIVATIONS)}")
+    raise _no_derivation(word)
+
+
+def _no_derivation(word: str) -> ConfigError:
+    return ConfigError(f"no derivation {word!r}", hint=f"one of: {', '.join(DERIVATIONS)}")
 
 
 def graph_for(model: Model, derivation: Derivation = "claims", *, possible: bool = False) -> Graph:
@@ -266,7 +270,8 @@ def graphs_for(model: Model, derivation: Derivation = "claims") -> tuple[Graph, 
     Raises
     ------
     ConfigError
-        The model was not read from an environment, which the derivation from techniques needs.
+        The derivation has another name, or it is the one from techniques and the model was not read
+        from an environment.
 
     Examples
     --------
@@ -275,6 +280,8 @@ def graphs_for(model: Model, derivation: Derivation = "claims") -> tuple[Graph, 
     >>> known is possible
     True
     """
+    if derivation not in DERIVATIONS:  # a person may have typed it in a notebook
+        raise _no_derivation(derivation)
     if derivation == "techniques":
         from labkit.analysis.attack_graph import from_techniques
 
