@@ -54,12 +54,15 @@ notebooks: $(STAMP) ## Open the notebooks in JupyterLab, on this machine only
 
 .PHONY: test
 test: engine browser ## Run all tests: unit tests, tests in a browser, lab tests and notebooks
-	@$(LABKIT) image build >/dev/null
-	@# the images of profiles wait for the network most of the time; a lab would build them as well
-	@for image in $(IMAGES); do $(LABKIT) image build --quiet --image $$image >/dev/null; done & \
+	@# the images wait for the network half of the time, and the unit tests need none of them
+	@log=$$(mktemp); \
+	{ $(LABKIT) image build && for image in $(IMAGES); do $(LABKIT) image build --image $$image; done; } \
+	  >/dev/null 2>"$$log" & building=$$!; \
 	status=0; \
 	$(UNIT) --numprocesses auto --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=180 $(PYTEST) || status=$$?; \
-	wait; \
+	while kill -0 $$building 2>/dev/null; do tail -n 1 "$$log"; sleep 5; done; \
+	wait $$building || { cat "$$log"; exit 1; }; \
+	rm "$$log"; \
 	$(BIN)/python -m pytest tests labkit notebooks -m lab $(NBVAL) $(PYTEST) || status=$$?; \
 	exit $$status
 
