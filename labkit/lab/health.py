@@ -99,7 +99,7 @@ def _ask(
     try:
         said = call(machine, "health", "look", kubeconfig, timeout=10 * ANSWER_S)
         found = tuple(Problem(*it) for it in json.loads(said))
-    except (LabkitError, APIError, NotFound, OSError) as error:
+    except (LabkitError, APIError, NotFound, OSError, ValueError) as error:
         found = (Problem(f"takes no commands: {str(error).splitlines()[0][:200]}"),)
     answers.put((name, found))
 

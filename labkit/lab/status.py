@@ -99,7 +99,7 @@ class LabStatus:
 
     @property
     def may_recover(self) -> bool:
-        """Whether what is broken may answer again by itself.
+        """Whether what is broken may answer again by itself, or by who changes the lab now.
 
         Examples
         --------
@@ -112,7 +112,7 @@ class LabStatus:
         ... ).may_recover
         False
         """
-        return self.state == "broken" and not self.lasting
+        return self.state == "broken" and (not self.lasting or bool(self.running))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -287,6 +287,7 @@ def test_status_prints_json() -> None:
             "other_files": False,
             "problems": {},
             "running": "",
+            "lasting": [],
         }
     ]
 

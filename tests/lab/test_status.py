@@ -91,6 +91,14 @@ def test_machine_of_somebody_else_without_a_role_is_shown() -> None:
     assert status_of("x", "prod", [left]).problems["m"] == ("was never started",)
 
 
+def test_change_that_runs_may_start_what_it_stopped() -> None:
+    lasting = ("etcd1",)
+    assert not LabStatus("x", "insecure", "broken", {}, lasting=lasting).may_recover
+    running = "change by a colleague"
+    changed = LabStatus("x", "insecure", "broken", {}, lasting=lasting, running=running)
+    assert changed.may_recover
+
+
 def looks(*states: tuple[str, bool]) -> tuple[Any, LabStatus]:
     """Return a lab that is looked at, and what the first look says; the others follow."""
     seen = [
