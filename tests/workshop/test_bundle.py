@@ -266,7 +266,12 @@ def test_laptop_without_a_network_installs_runs_and_checks(unpacked: Path) -> No
 
 def notebook(*cells: str) -> dict[str, Any]:
     """Return a notebook with these cells of code."""
-    code = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
+    code: dict[str, Any] = {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+    }
     return {
         "cells": [{**code, "id": f"c{number}", "source": it} for number, it in enumerate(cells)],
         "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
