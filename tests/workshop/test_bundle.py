@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from typer.testing import CliRunner
 
@@ -257,24 +258,9 @@ def test_laptop_without_a_network_installs_runs_and_checks(unpacked: Path) -> No
     listed = (unpacked / "notebooks" / "02-etcd.ipynb").read_text()
     assert "# your solution" in listed
     # nbval runs the notebooks themselves; here a kernel of the new environment has to start
-    (unpacked / "own.ipynb").write_text(json.dumps(notebook("%load_ext labkit", "%progress")))
+    cells = [nbformat.v4.new_code_cell(it) for it in ("%load_ext labkit", "%progress")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), unpacked / "own.ipynb")
     shown = ["nbconvert", "--to", "markdown", "--execute", "--stdout", "own.ipynb"]
     said = offline(unpacked / "venv" / "bin" / "jupyter", *shown, folder=unpacked)
     assert "02-etcd" in said
     assert "not up: " in said
-
-
-def notebook(*cells: str) -> dict[str, Any]:
-    """Return a notebook with these cells of code."""
-    code: dict[str, Any] = {
-        "cell_type": "code",
-        "execution_count": None,
-        "metadata": {},
-        "outputs": [],
-    }
-    return {
-        "cells": [{**code, "id": f"c{number}", "source": it} for number, it in enumerate(cells)],
-        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }

@@ -28,10 +28,16 @@ ALL = list(exercises.values())
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
+def outputs(notebook: str) -> list[tuple[str, str]]:
+    """Return the source of each code cell of a notebook, and its stored outputs as JSON."""
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
+    code = (cell for cell in cells if cell["cell_type"] == "code")
+    return [("".join(cell["source"]), json.dumps(cell["outputs"])) for cell in code]
+
+
 def code_cells(notebook: str) -> list[str]:
     """Return the sources of a notebook's code cells."""
-    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
-    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return [source for source, _ in outputs(notebook)]
 
 
 def test_there_are_exercises_of_every_kind() -> None:
@@ -83,10 +89,8 @@ def test_notebook_has_the_exercise_as_it_is(exercise: Exercise) -> None:
 @pytest.mark.parametrize("exercise", ALL, ids=lambda it: it.name)
 def test_notebook_shows_the_exercise_as_solved(exercise: Exercise) -> None:
     """So nbval solves each one once more than test_live.py does."""
-    cells = json.loads((ROOT / "notebooks" / f"{exercise.notebook}.ipynb").read_text())["cells"]
-    answer = " answer" if exercise.has_answer else ""
-    [check] = [it for it in cells if "".join(it["source"]) == f"%check {exercise.name}{answer}"]
-    shown = json.dumps(check["outputs"])
+    check = f"%check {exercise.name}{' answer' if exercise.has_answer else ''}"
+    [shown] = [stored for source, stored in outputs(exercise.notebook) if source == check]
     assert "solved: " in shown
     assert "not yet" not in shown
 
