@@ -16,6 +16,7 @@ MATRIX := --json docs/matrix.json --picture docs/matrix.png --table docs/matrix.
           --html docs/matrix.html
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 \
          --nbval-sanitize-with=notebooks/sanitize.cfg
+LIVE := $(BIN)/python -m pytest tests labkit notebooks $(NBVAL)
 # Jupyter does not start as root without this option; it listens on this machine only.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
@@ -62,8 +63,14 @@ test: engine browser ## Run all tests: unit tests, tests in a browser, lab tests
 	$(UNIT) --numprocesses auto --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=180 $(PYTEST) || status=$$?; \
 	while kill -0 $$building 2>/dev/null; do tail -n 1 "$$log"; sleep 5; done; \
 	wait $$building || { cat "$$log"; exit 1; }; \
+	: tests with labs of their own run beside those of the usual pair; \
+	LABKIT_TEST_NAME=$${LABKIT_TEST_NAME:+$$LABKIT_TEST_NAME-2} \
+	  $(LIVE) -m apart $(PYTEST) >"$$log" 2>&1 & apart=$$!; \
+	$(LIVE) -m "lab and not apart" $(PYTEST) || status=$$?; \
+	while kill -0 $$apart 2>/dev/null; do tail -n 1 "$$log"; sleep 5; done; \
+	wait $$apart || status=$$?; \
+	cat "$$log"; \
 	rm "$$log"; \
-	$(BIN)/python -m pytest tests labkit notebooks -m lab $(NBVAL) $(PYTEST) || status=$$?; \
 	exit $$status
 
 .PHONY: unit

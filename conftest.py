@@ -1,7 +1,8 @@
 """The shared labs of all tests, doctests and notebooks: one pair for the whole session.
 
 A test or notebook of a profile gets the profile's labs. They come last, profile by profile, and
-no other lab is there then: a lab takes a tenth of a processor only by being there.
+no other lab of the session is there then: a lab takes a tenth of a processor only by being there.
+Whatever does not use the usual pair has the marker ``apart``: it can run beside the others.
 """
 
 from __future__ import annotations
@@ -157,8 +158,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.output_timeout = 30  # type: ignore[attr-defined]  # nbval's own is 5 s
             item.compare_outputs = of_results(item.compare_outputs)  # type: ignore[attr-defined]
             item.add_marker("lab")
-        elif LAB_FIXTURES & set(getattr(item, "fixturenames", ())):
+        elif _uses_session_labs(item):
             item.add_marker("lab")
+        if item.get_closest_marker("lab") and (_profile_of(item) or not _uses_session_labs(item)):
+            item.add_marker("apart")
     # first the quick tests, which need no Docker; last those of profiles, one profile after the
     # other; the notebooks follow the other tests that use the same labs
     items.sort(
@@ -218,6 +221,10 @@ def _profile_of(item: pytest.Item) -> str:
         return split_mode(attached(item.path)[0])[0]
     marker = item.get_closest_marker("profile")
     return str(marker.args[0]) if marker else ""
+
+
+def _uses_session_labs(item: pytest.Item) -> bool:
+    return _is_cell(item) or bool(LAB_FIXTURES & set(getattr(item, "fixturenames", ())))
 
 
 def _is_cell(item: pytest.Item) -> bool:
