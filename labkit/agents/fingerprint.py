@@ -44,7 +44,15 @@ GROUPS = """
     LEFT JOIN user AS member ON member.id = user_id
     GROUP BY "group".id
 """
-CLIENTS = "SELECT client_id, client_secret, redirect_uris, scope FROM client"
+CLIENTS = """
+    SELECT client_id, client_secret, redirect_uris, scope, (
+        SELECT group_concat(audience_id, ' ') FROM (
+            SELECT audience_id FROM client_audience_association_table AS named
+            WHERE named.client_id = client.id ORDER BY audience_id
+        )
+    )
+    FROM client
+"""
 #: Bytes from which only the size of a file counts.
 LARGE = 1_000_000
 OTHERS_CHAINS = re.compile(r"\b(KUBE|FLANNEL|CNI|DOCKER|cali)[-_A-Z0-9]*")

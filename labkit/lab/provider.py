@@ -46,7 +46,14 @@ def required_provider(lab: Lab) -> Provider:
 
 
 def log_in(
-    lab: Lab, node: str, user: str, *, authority: str = "", group: str = "", leave: str = ""
+    lab: Lab,
+    node: str,
+    user: str,
+    *,
+    client: str = "",
+    authority: str = "",
+    group: str = "",
+    leave: str = "",
 ) -> dict[str, str]:
     """Log in at the provider from a machine of the lab, and return what came of it.
 
@@ -57,6 +64,8 @@ def log_in(
         The machine of the person's client.
     user : str
         The account; its password is read from the provider, and never shown.
+    client : str
+        The application that the person uses, by its name at the provider; without it, the cluster.
     authority : str
         The path on the machine of the CA by which the client knows the provider; without it, the
         client does not look.
@@ -73,13 +82,15 @@ def log_in(
     Raises
     ------
     LabError
-        The lab has no provider, the account does not exist, or the provider is no machine of it.
+        The lab has no provider, the account or the client does not exist, or the provider is no
+        machine of it.
     CommandFailed
         The login did not end in time.
     """
     provider = required_provider(lab)
-    client = provider.client
-    assert client is not None
+    used = next((it for it in provider.clients if client in ("", it.name)), None)
+    if used is None:
+        raise LabError(f"the provider of {lab.mode} has no client {client}")
     if urlsplit(provider.issuer.value).hostname not in lab.addresses:
         raise LabError(f"{provider.issuer.value} is no machine of this lab: nothing is sent there")
     listed = json.loads(lab.exec(provider.component.node, ["cat", DIRECTORY]).stdout)
@@ -88,9 +99,9 @@ def log_in(
         raise LabError(f"the provider of {lab.mode} starts without an account {user}")
     wanted = {
         "issuer": provider.issuer.value,
-        "client": client.name,
-        "redirect": client.redirect,
-        "scope": client.scope,
+        "client": used.name,
+        "redirect": used.redirect,
+        "scope": used.scope,
         "user": user,
         "password": password,
         "authority": authority,

@@ -11,8 +11,8 @@ from labkit.model.claims import Claim
 
 __all__ = ["Client", "Provider", "provider_of"]
 
-#: The accounts and the clients with which a provider of a lab starts, as Canaille dumps them.
-DIRECTORY = "/etc/canaille/directory.json"
+#: The accounts with which a provider of a lab starts, and its clients, as Canaille dumps them.
+DIRECTORY, CLIENTS = "/etc/canaille/directory.json", "/etc/canaille/clients.json"
 #: The permissions of Canaille with which an account gives groups any name.
 MAKE_GROUPS = frozenset({"manage_own_groups", "manage_all_groups"})
 
@@ -24,15 +24,17 @@ class Client:
     Attributes
     ----------
     name : str
-        The audience of its tokens.
     redirect : str
         Where the provider sends a person back to.
     scope : str
+    audiences : tuple of str
+        Whom its tokens name: the applications that may accept them.
     """
 
     name: str
     redirect: str
     scope: str
+    audiences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,18 @@ class Provider:
     ----------
     component : labkit.cluster.Component
     issuer : Setting
-    client : Client or None
+    clients : tuple of Client
+        The first one is the cluster's.
     """
 
     component: Component
     issuer: Setting
-    client: Client | None
+    clients: tuple[Client, ...]
+
+    @property
+    def client(self) -> Client | None:
+        """The client with which people log in for the cluster."""
+        return self.clients[0] if self.clients else None
 
     @property
     def groups_by_accounts(self) -> Claim:
@@ -85,18 +93,24 @@ def provider_of(env: Environment) -> Provider | None:
         if it.kind == "canaille":
             name, scheme = it.setting("server-name"), it.setting("preferred-url-scheme")
             issuer = Setting(f"{scheme.value}://{name.value}", name.source)
-            return Provider(it, issuer, _client(env, it))
+            return Provider(it, issuer, _clients(env, it))
     return None
 
 
-def _client(env: Environment, it: Component) -> Client | None:
-    """Return the first client of the provider's directory."""
-    file = env.node(it.node).files.get(DIRECTORY)
+def _clients(env: Environment, it: Component) -> tuple[Client, ...]:
+    """Return the clients of a provider; none if their file is missing or cannot be read."""
+    file = env.node(it.node).files.get(CLIENTS)
     if file is None:
-        return None
+        return ()
     try:
-        entry = json.loads(file.read_text())["client"][0]
-        words = (entry["client_id"], entry["redirect_uris"][0], " ".join(entry["scope"]))
+        return tuple(
+            Client(
+                name=str(each["client_id"]),
+                redirect=str(each["redirect_uris"][0]),
+                scope=" ".join(each["scope"]),
+                audiences=tuple(map(str, each["audience"])),
+            )
+            for each in json.loads(file.read_text())["client"]
+        )
     except (ValueError, LookupError, TypeError):
-        return None
-    return Client(*map(str, words))
+        return ()

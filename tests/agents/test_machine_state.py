@@ -145,22 +145,28 @@ def test_accounts_of_a_provider_are_part_of_the_fingerprint(tmp_path: Path) -> N
         CREATE TABLE user (id, user_name, display_name, password, lock_date);
         CREATE TABLE "group" (id, display_name, owner_id);
         CREATE TABLE membership_association_table (user_id, group_id);
-        CREATE TABLE client (client_id, client_secret, redirect_uris, scope);
+        CREATE TABLE client (id, client_id, client_secret, redirect_uris, scope);
+        CREATE TABLE client_audience_association_table (audience_id, client_id);
         INSERT INTO user VALUES (1, 'bob', '', 'hash', NULL), (2, 'alice', '', 'hash', NULL);
         INSERT INTO "group" VALUES (1, 'developers', 2), (2, 'nobody', NULL);
         INSERT INTO membership_association_table VALUES (1, 1), (2, 1);
-        INSERT INTO client VALUES ('kubectl', 'secret', '[]', 'openid');
+        INSERT INTO client VALUES ('kubectl', 'kubectl', 'secret', '[]', 'openid');
+        INSERT INTO client VALUES ('portal', 'portal', 'secret', '[]', 'openid');
+        INSERT INTO client_audience_association_table VALUES ('portal', 'portal');
     """
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.executescript(tables)
         before = fingerprint.accounts(database)
         connection.execute("UPDATE user SET password = 'another' WHERE user_name = 'bob'")
         connection.execute("DELETE FROM membership_association_table WHERE user_id = 1")
+        named = "INSERT INTO client_audience_association_table VALUES ('kubectl', 'portal')"
+        connection.execute(named)
         connection.commit()
     after = fingerprint.accounts(database)
     assert set(before) == set(after)
     assert before["group developers"] == "of alice: alice bob"
-    assert {it for it in before if before[it] != after[it]} == {"person bob", "group developers"}
+    changed = {it for it in before if before[it] != after[it]}
+    assert changed == {"person bob", "group developers", "client portal"}
     assert "secret" not in str(before)
 
 
