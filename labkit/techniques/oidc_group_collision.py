@@ -10,7 +10,6 @@ token then makes them a member of a group that nobody has given a right.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,6 @@ from labkit.techniques._lib.api.access import (
     ASK_EVERYTHING,
     ASK_IDENTITY,
     CHANNEL,
-    IDENTITY,
     api_url,
     apiserver_of,
     everything_allowed,
@@ -36,9 +34,9 @@ from labkit.techniques._lib.api.access import (
     in_turn,
     may_all,
 )
+from labkit.techniques._lib.api.people import ask_who, person_is_known
 from labkit.techniques._lib.machines.admin import SECRETS_IN
-from labkit.techniques._lib.machines.reach import Answer, execution_place, legitimate, request
-from labkit.techniques._lib.machines.waiting import wait_for
+from labkit.techniques._lib.machines.reach import execution_place, legitimate, request
 from labkit.techniques._lib.technique import (
     ADMIN,
     COPIED_CREDENTIAL,
@@ -56,15 +54,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TECHNIQUE"]
 
-#: The account of the attacker, and that of a person whom nobody attacks.
-ATTACKER, PERSON = "mallory", "alice"
-#: Where the lab's own people have the provider's authority.
-AUTHORITY = "/etc/kubernetes/pki/oidc-ca.crt"
-#: Seconds until an apiserver that has just started knows the provider's keys: it asks every
-#: ten seconds (pkg/authenticator/token/oidc/oidc.go, New).
-PATIENCE = 30.0
+#: The account of the attacker.
+ATTACKER = "mallory"
 LIST = Action("list", "secrets", namespace="shop")
-REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
 def predict(model: Model, foothold: Foothold) -> Prediction:
@@ -117,7 +109,7 @@ def _group(env: Environment) -> str:
 def execute(lab: Lab, foothold: Foothold) -> Verdict:
     """Create the group, log in, and ask the apiserver as whom it knows the token."""
     with legitimate():
-        control = _person_is_known(lab)
+        control = person_is_known(lab)
     node, _, _ = execution_place(lab, foothold)
     group = _group(lab.environment)
     made = f"{ATTACKER} makes a group {group} at {required_provider(lab).issuer.value}"
@@ -127,7 +119,7 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
             raise ProbeError(f"{made}: {said['error']}")
         if "refused" in said:
             return _verdict(lab, foothold, False, "the provider refuses", made, control=control)
-        answer = _who(lab, foothold, said["id_token"])
+        answer = ask_who(lab, foothold, said["id_token"])
         if answer.refusal:
             if answer.refusal not in ("HTTP 401", "HTTP 403"):
                 raise ProbeError(f"{TECHNIQUE.name}: {answer.refusal} is no known refusal")
@@ -154,38 +146,6 @@ def _verdict(
     lab: Lab, foothold: Foothold, succeeded: bool, reason: str, *evidence: str, control: str = ""
 ) -> Verdict:
     return Verdict(TECHNIQUE.name, lab.mode, foothold, succeeded, reason, evidence, control)
-
-
-def _who(lab: Lab, foothold: Foothold, token: str) -> Answer:
-    body = json.dumps(REVIEW).encode()
-    return request(lab, api_url(lab, IDENTITY), foothold=foothold, body=body, token=token)
-
-
-def _person_is_known(lab: Lab) -> str:
-    """Show that a person of the provider logs in and is known to the apiserver: the control.
-
-    Raises
-    ------
-    ProbeError
-        The provider or the apiserver refuses them.
-    """
-    master = next(node.name for node in lab.environment.nodes if node.role == "master")
-
-    def logged_in() -> dict[str, str]:
-        said = log_in(lab, master, PERSON, authority=AUTHORITY)
-        return {} if "error" in said else said
-
-    # a provider that was restarted takes some seconds until it listens
-    said = wait_for(lab, logged_in, PATIENCE, f"{PERSON} cannot log in: no answer")
-    if "refused" in said:
-        raise ProbeError(f"{PERSON} cannot log in: {said['refused']}")
-
-    def known() -> str:
-        answer = _who(lab, COPIED_CREDENTIAL, said["id_token"])
-        return "" if answer.refusal == "HTTP 401" else identity(answer)[0]
-
-    user = wait_for(lab, known, PATIENCE, f"the apiserver does not know {PERSON}'s token")
-    return f"{PERSON} logs in with TLS verified, and the apiserver knows {user}"
 
 
 def _settings(env: Environment) -> list[Setting]:
