@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from labkit import techniques
+from labkit import controls, techniques
 from labkit.cluster.edits import Whole
 from labkit.lab.provider import log_in
 from labkit.model import read_model
@@ -62,6 +62,22 @@ def test_reset_takes_back_what_people_did_at_the_provider(
     assert settled(provided) == []
     # the provider serves again, with the same people, also twice in one second
     assert [set(log_in(provided, "master", "alice")) for _ in range(4)] == [{"id_token"}] * 4
+
+
+def test_clients_are_read_again_when_their_file_is_a_new_one(
+    provided: Any, settled: Callable[..., list[str]]
+) -> None:
+    control, shared = controls["oidc-audience"], techniques["oidc-shared-audience"]
+    on = provided.mode == MODES[0]
+    try:
+        provided.apply(control.flip(provided.environment, on=on))
+        assert any(" accounts: client portal " in str(it) for it in provided.drift())
+        predicted = shared.predict(read_model(provided.environment), shared.footholds[0])
+        verdict = shared.run(provided)
+        assert (verdict.succeeded, predicted.succeeds) == (not on, not on)
+    finally:
+        provided.apply(())
+    assert settled(provided) == []
 
 
 def test_kubectl_works_with_an_id_token(provided: Any) -> None:

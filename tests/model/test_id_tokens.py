@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from labkit.cluster.syntax.source import Source
 from labkit.model import read_model
 from labkit.model.decision import EVERYTHING, MASTERS, Action, decide
 from labkit.model.id_tokens import caller_by_id_token, unprefixed
+from labkit.model.providers import CLIENTS
 from labkit.model.rights import authenticated_as
 
 ISSUER, UNIT = "https://idp:8443", "kube-apiserver.service"
@@ -312,6 +314,40 @@ def test_control_is_not_in_place_where_names_are_unknown_or_open(edits: list[Edi
     assert control.holds(read_model("oidc-hardened"))
     assert not control.holds(read_model(read_environment("oidc-hardened", edits)))
     assert not control.holds(read_model(without_its_file()))
+
+
+def portal(*audiences: str) -> Whole:
+    """Return the edit that gives the provider a second client, with these audiences."""
+    own = {"client_id": "kubernetes", "audience": ["kubernetes"], "redirect_uris": ["http://a"]}
+    other = {"client_id": "portal", "audience": audiences, "redirect_uris": ["http://b"]}
+    clients = [{**it, "scope": ["openid"]} for it in (own, other)]
+    return Whole("provider", CLIENTS, json.dumps({"client": clients}))
+
+
+@pytest.mark.parametrize(
+    ("edits", "expected"),
+    [
+        ([portal("portal", "kubernetes")], True),
+        ([portal("kubernetes")], True),
+        ([portal("portal")], False),
+        ([portal("portal"), Flag("master", UNIT, "oidc-client-id", "portal")], True),
+        ([portal("portal", "kubernetes"), Flag("master", UNIT, "oidc-client-id", "k8s")], False),
+        ([portal("Kubernetes")], False),  # audiences are compared as they are
+        ([portal()], False),
+        # what else the provider makes tokens for is not known
+        ([Whole("provider", CLIENTS, None)], None),
+        ([Whole("provider", CLIENTS, "{}")], None),
+        ([Whole("provider", CLIENTS, None), Flag("master", UNIT, "oidc-issuer-url", None)], False),
+    ],
+)
+def test_token_for_another_application_counts_if_it_names_the_cluster(
+    edits: list[Edit], expected: bool | None
+) -> None:
+    model = read_model(read_environment("oidc-insecure", edits))
+    technique = techniques["oidc-shared-audience"]
+    assert technique.predict(model, technique.footholds[0]).succeeds is expected
+    if expected is None:
+        assert not controls["oidc-audience"].holds(model)
 
 
 EXTERNAL = [

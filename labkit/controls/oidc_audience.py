@@ -1,0 +1,56 @@
+"""ID tokens for another application do not name the cluster."""
+
+from __future__ import annotations
+
+from labkit.cluster.edits import Edit, Whole
+from labkit.controls._base import Control
+from labkit.model import Model
+from labkit.model.providers import CLIENTS, provider_of
+from labkit.resources import environments_dir
+
+__all__ = ["CONTROL"]
+
+
+def _clients(environment: str) -> tuple[Edit, ...]:
+    """Return the edit that gives the provider the clients of an environment."""
+    text = (environments_dir() / environment / f"provider{CLIENTS}").read_text()
+    return (Whole("provider", CLIENTS, text),)
+
+
+def on() -> tuple[Edit, ...]:
+    """Return the edit after which each application's tokens name it alone."""
+    return _clients("oidc")
+
+
+def off() -> tuple[Edit, ...]:
+    """Return the edit after which tokens for the portal name the cluster as well."""
+    return _clients("oidc-insecure")
+
+
+def holds(model: Model) -> bool:
+    """Say whether the control is in place; without a provider, nothing makes such tokens."""
+    provider = provider_of(model.environment)
+    if provider is None:
+        return True
+    own = provider.client
+    if own is None:
+        return False
+    return all(own.name not in it.audiences for it in provider.clients if it is not own)
+
+
+CONTROL = Control(
+    name="oidc-audience",
+    title="ID tokens for another application do not name the cluster",
+    why="Who runs an application, or reads its logs, holds the tokens of the people who use it.",
+    on=on,
+    off=off,
+    holds=holds,
+    changes="whose ID tokens the apiserver accepts",
+    stops=("oidc-shared-audience",),
+    references=(
+        "OpenID Connect Core 1.0, 3.1.3.7: ID Token Validation",
+        "Kubernetes documentation: Authenticating, OpenID Connect Tokens",
+    ),
+    machines=("idp",),
+    modes=("oidc-insecure", "oidc-hardened"),
+)
