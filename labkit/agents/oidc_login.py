@@ -3,8 +3,9 @@
 Standard input is JSON: the issuer, the client, its redirect URI and the scope; the person's name
 and password; the path of the CA's certificate, or "" for a client that does not verify the
 provider. The program reads the provider's discovery document, answers the forms of its login, and
-exchanges the code (authorization code flow with PKCE, RFC 6749 and 7636). With ``group`` it first
-creates a group of that name in the provider's web pages, and with ``leave`` it deletes it.
+exchanges the code (authorization code flow with PKCE, RFC 6749 and 7636). In the provider's web
+pages, ``register`` first makes the account, ``group`` a group of that name, and ``leave`` deletes
+it.
 """
 
 from __future__ import annotations
@@ -193,6 +194,26 @@ def id_token(browser: Browser, wanted: dict[str, str]) -> str:
     return str(json.loads(text)["id_token"])
 
 
+def register(browser: Browser, wanted: dict[str, str]) -> None:
+    """Make the account in the provider's web pages, as everybody may where registration is open."""
+    place = f"{wanted['issuer']}/register"
+    at, page = browser.open(place)
+    form = form_with(page, "password1")
+    if form is None:
+        raise Refused("the provider shows no form for a new account")
+    action, fields = form
+    given = {
+        "user_name": wanted["user"],
+        "family_name": wanted["user"],
+        "emails-0": "new@company.example",
+        "password1": wanted["password"],
+        "password2": wanted["password"],
+    }
+    at, page = browser.open(urljoin(at, action), {**fields, **given})
+    if at.rstrip("/") == place:
+        raise Refused("the provider does not make the account")
+
+
 def make_group(browser: Browser, wanted: dict[str, str], name: str) -> None:
     """Create a group in the provider's web pages; its creator is a member."""
     place = f"{wanted['issuer']}/groups/add"
@@ -225,6 +246,8 @@ def main() -> None:
     browser = Browser(wanted["issuer"], wanted.get("authority", ""))
     found: dict[str, str] = {}
     try:
+        if wanted.get("register", ""):
+            register(browser, wanted)
         if name := wanted.get("group", ""):
             make_group(browser, wanted, name)
         if name := wanted.get("leave", ""):

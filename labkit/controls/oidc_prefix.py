@@ -61,7 +61,7 @@ CONTROL = Control(
     off=off,
     holds=holds,
     changes="as whom the apiserver knows the people of the provider",
-    stops=("oidc-group-collision",),
+    stops=("oidc-group-collision", "oidc-user-collision"),
     references=(
         "Kubernetes documentation: Authenticating, OpenID Connect Tokens",
         "Kubernetes documentation: Authenticating, Using Authentication Configuration",

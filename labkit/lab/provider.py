@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -54,6 +55,7 @@ def log_in(
     authority: str = "",
     group: str = "",
     leave: str = "",
+    register: bool = False,
 ) -> dict[str, str]:
     """Log in at the provider from a machine of the lab, and return what came of it.
 
@@ -73,6 +75,8 @@ def log_in(
         A group that the person creates before.
     leave : str
         A group that the person deletes, instead of asking for a token.
+    register : bool
+        Whether the person makes the account first, with a password of this moment.
 
     Returns
     -------
@@ -93,10 +97,7 @@ def log_in(
         raise LabError(f"the provider of {lab.mode} has no client {client}")
     if urlsplit(provider.issuer.value).hostname not in lab.addresses:
         raise LabError(f"{provider.issuer.value} is no machine of this lab: nothing is sent there")
-    listed = json.loads(lab.exec(provider.component.node, ["cat", DIRECTORY]).stdout)
-    password = next((it["password"] for it in listed["user"] if it["user_name"] == user), None)
-    if password is None:
-        raise LabError(f"the provider of {lab.mode} starts without an account {user}")
+    password = secrets.token_urlsafe(16) if register else _password(lab, provider, user)
     wanted = {
         "issuer": provider.issuer.value,
         "client": used.name,
@@ -107,6 +108,7 @@ def log_in(
         "authority": authority,
         "group": group,
         "leave": leave,
+        "register": "yes" if register else "",
     }
     found: dict[str, str] = {}
     for pause in PAUSES:
@@ -120,5 +122,14 @@ def log_in(
         found = json.loads(output.stdout)
         if SAME_SECOND not in found.get("refused", ""):
             break
-        wanted["group"] = ""  # it is there already
+        wanted["group"] = wanted["register"] = ""  # they are there already
     return found
+
+
+def _password(lab: Lab, provider: Provider, user: str) -> str:
+    """Return the password with which an account starts."""
+    listed = json.loads(lab.exec(provider.component.node, ["cat", DIRECTORY]).stdout)
+    for it in listed["user"]:
+        if it["user_name"] == user:
+            return str(it["password"])
+    raise LabError(f"the provider of {lab.mode} starts without an account {user}")

@@ -328,6 +328,12 @@ def _delete_group(lab: Lab, trace: Trace) -> None:
         raise LabError(f"the group {name} of {owner} cannot be deleted", evidence=[reason])
 
 
+def _delete_account(lab: Lab, trace: Trace) -> None:
+    """Delete an account of the OpenID provider as its administrator, if it is there."""
+    argv = agents.argv("delete_account", trace.what)
+    lab.exec(trace.node, argv, user="canaille", timeout=60)
+
+
 def _detach_volume(lab: Lab, trace: Trace) -> None:
     """Detach a volume of the stand-in for a cloud; one that is attached to nothing is no error."""
     from labkit.model.clouds import detach_url
@@ -344,8 +350,8 @@ def _restore_configuration(lab: Lab, trace: Trace) -> None:
 #: their addresses; an object of the API by its path; a label or an annotation by the path of its
 #: object and its name; a key of etcd; a lease of flannel by its key; a member of etcd by its peer
 #: URL; a container and its image by their common name; a group of the OpenID provider by its name
-#: and its owner, who deletes it from a machine; the attachment of a volume by its name; the
-#: edits of the lab's configuration.
+#: and its owner, who deletes it from a machine; an account of the provider, whose machine it is, by
+#: its name; the attachment of a volume by its name; the edits of the lab's configuration.
 KINDS: dict[str, Callable[[Lab, Trace], None]] = {
     "file": _remove_file,
     "program": _remove_file,
@@ -359,6 +365,7 @@ KINDS: dict[str, Callable[[Lab, Trace], None]] = {
     "member": _remove_member,
     "container": _remove_container,
     "provider group": _delete_group,
+    "provider account": _delete_account,
     "volume attachment": _detach_volume,
     "configuration": _restore_configuration,
 }

@@ -59,6 +59,14 @@ class Provider:
         return self.clients[0] if self.clients else None
 
     @property
+    def registration(self) -> Claim:
+        """Whether everybody may make an account: "allow-all" or "enforced"."""
+        given = self.component.setting("enable-registration")
+        if given.value == "true":
+            return Claim("allow-all", "everybody may register", given.source)
+        return Claim("enforced", "nobody may register", given.source)
+
+    @property
     def groups_by_accounts(self) -> Claim:
         """Whether every account may make groups of any name: "allow-all" or "enforced"."""
         given = self.component.values("permissions")

@@ -26,6 +26,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
     """Forms as Canaille shows them: name, password, consent, groups."""
 
     groups: ClassVar[set[str]]
+    accounts: ClassVar[set[str]]
     challenges: ClassVar[dict[str, str]]
     issuer = ""
 
@@ -67,6 +68,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
             self._form("username", "password")
         elif url.path == "/groups/add":
             self._form("display_name", "description")
+        elif url.path == "/register":
+            self._form("user_name", "emails-0", "password1", "password2")
         elif url.path.startswith("/groups/"):
             name = url.path.rpartition("/")[2]
             self._form() if name in self.groups else self._page("no such group", 404)
@@ -97,6 +100,13 @@ class Provider(http.server.BaseHTTPRequestHandler):
             self._go(f"/groups/{given['display_name']}")
         elif url.path == "/groups/add":
             self._form("display_name", "description")
+        elif url.path == "/register" and given["user_name"] in self.accounts:
+            self._form("user_name", "emails-0", "password1", "password2")
+        elif url.path == "/register" and given["password1"] != given["password2"]:
+            self._page("two passwords", 400)
+        elif url.path == "/register":
+            self.accounts.add(given["user_name"])
+            self._go("/profile", "session=mallory")
         elif url.path.startswith("/groups/") and given.get("action") == "delete":
             self.groups.remove(url.path.rpartition("/")[2])
             self._go("/profile")
@@ -119,6 +129,7 @@ def provider(tmp_path: Path) -> Iterator[Any]:
 
     class OneProvider(Provider):
         groups: ClassVar[set[str]] = set()
+        accounts: ClassVar[set[str]] = set()
         challenges: ClassVar[dict[str, str]] = {}
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), OneProvider)
@@ -180,3 +191,10 @@ def test_nothing_is_sent_without_tls(provider: Any) -> None:
 
 def test_provider_that_does_not_answer_is_an_error(provider: Any) -> None:
     assert provider(issuer="https://127.0.0.1:9")["error"].startswith("URLError")
+
+
+def test_account_is_made_once(provider: Any) -> None:
+    # who registers is logged in, so no password is asked for
+    given = {"user": "system:node:w", "password": "of this moment", "register": "yes"}
+    assert provider(**given) == {"id_token": "of []"}
+    assert provider(**given) == {"refused": "the provider does not make the account"}

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit import techniques
+from labkit import controls, read_environment, techniques
 from labkit.detection.event_fields import is_field, values_at
 from labkit.detection.prediction import foresee
 from labkit.detection.sigma_rules import DetectionRule, Table, own_rules, read_rules
@@ -310,9 +310,14 @@ def test_own_rules_are_all_of_use() -> None:
 def test_each_technique_that_leaves_an_event_has_a_rule() -> None:
     named = {name for rule in own_rules().rules for name in rule.techniques}
     modes = ("hardened", "oidc-hardened", "hook-hardened", "logs-hardened")
+    # where nobody can register, the provider refuses before the apiserver is asked
+    provided = read_environment("oidc-hardened")
+    is_open = read_environment(
+        "oidc-hardened", controls["oidc-registration"].flip(provided, on=False)
+    )
     seen = {
         technique.name
-        for model in map(read_model, modes)
+        for model in map(read_model, (*map(read_environment, modes), is_open))
         for technique in techniques.values()
         if not technique.why_not(model.environment)
         if any(foresee(model, technique, it).word == "seen" for it in technique.footholds)

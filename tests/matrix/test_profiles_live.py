@@ -18,12 +18,18 @@ PAIRS = sorted({it.modes for it in techniques.values()} - {USUAL})
 #: Where a flip changes the reason to one that is not the other mode's: of the store and the
 #: level, either alone keeps an attacker from reading secrets in the logs.
 NO_BODY = "the store is open, but its events have no answers: level Metadata"
+KNOWN_AS = "known as oidc:system:kube-controller-manager"
 OTHER_REASONS = {
+    ("oidc-insecure", "oidc-prefix", "oidc-user-collision"): KNOWN_AS,
+    ("oidc-hardened", "oidc-registration", "oidc-user-collision"): KNOWN_AS,
     ("logs-insecure", "audit-without-bodies", "read-secrets-in-logs"): NO_BODY,
     ("logs-hardened", "journal-gateway-closed", "read-secrets-in-logs"): NO_BODY,
 }
-#: A flip that changes nothing by itself.
-IDLE = {("logs-hardened", "audit-without-bodies", "read-secrets-in-logs")}
+#: Flips that change nothing by themselves.
+IDLE = {
+    ("logs-hardened", "audit-without-bodies", "read-secrets-in-logs"),
+    ("oidc-hardened", "oidc-prefix", "oidc-user-collision"),
+}
 
 
 @pytest.mark.parametrize(

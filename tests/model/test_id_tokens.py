@@ -23,6 +23,7 @@ from labkit.model.rights import authenticated_as
 
 ISSUER, UNIT = "https://idp:8443", "kube-apiserver.service"
 FILE = "/etc/kubernetes/authentication.yaml"
+CONFIG, REGISTER = "/etc/canaille/canaille.toml", "ENABLE_REGISTRATION = true"
 CLAIMS = {"aud": ["kubernetes"], "sub": "mallory", "groups": [MASTERS], "email": "m@x.example"}
 SECRETS = Action("list", "secrets", namespace="shop")
 
@@ -348,6 +349,40 @@ def test_token_for_another_application_counts_if_it_names_the_cluster(
     assert technique.predict(model, technique.footholds[0]).succeeds is expected
     if expected is None:
         assert not controls["oidc-audience"].holds(model)
+
+
+def registration(line: str) -> Edit:
+    """Return the edit that replaces the line of the provider that lets everybody register."""
+    text = read_environment("oidc-insecure").node("idp").files[CONFIG].read_text()
+    assert REGISTER in text
+    return Whole("provider", CONFIG, text.replace(REGISTER, line))
+
+
+@pytest.mark.parametrize(
+    ("edits", "expected"),
+    [
+        ([], True),
+        (flags(username_prefix="oidc:"), False),
+        (flags(username_prefix=None), False),  # the default is the issuer
+        # an account named kube-controller-manager is the cluster's behind the prefix
+        (flags(username_prefix="system:"), True),
+        # what the provider writes there was not read; a person chooses most of it
+        (flags(username_claim="preferred_username"), None),
+        (flags(issuer_url="https://other.example"), False),
+    ],
+)
+@pytest.mark.parametrize(
+    ("line", "is_open"),
+    [(REGISTER, True), ("ENABLE_REGISTRATION = false", False), ("", False)],  # false is the default
+)
+def test_stranger_with_a_name_of_the_cluster(
+    edits: list[Edit], expected: bool | None, line: str, is_open: bool
+) -> None:
+    model = read_model(read_environment("oidc-insecure", [*edits, registration(line)]))
+    technique = techniques["oidc-user-collision"]
+    predicted = technique.predict(model, technique.footholds[0])
+    assert predicted.succeeds is (expected if is_open else False)
+    assert controls["oidc-registration"].holds(model) is not is_open
 
 
 EXTERNAL = [
