@@ -136,7 +136,7 @@ TECHNIQUE = Technique(
     properties=(),
     attack=("T1550.001", "T1528"),
     stride=("spoofing",),
-    cwe=("CWE-294", "CWE-346"),
+    cwe=("CWE-294",),
     sources=(
         "https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation",
         "https://kubernetes.io/docs/reference/access-authn-authz/authentication/"
