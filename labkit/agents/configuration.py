@@ -12,8 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 UNITS = Path("etc/systemd/system")
-#: Folders of the components; what they hold below "pki" are keys.
-FOLDERS = ("etc/kubernetes", "etc/etcd", "etc/flannel", "etc/docker")
+#: Folders of the components, whose files below "pki" are keys, and of accounts and modes.
+FOLDERS = (
+    *("etc/kubernetes", "etc/etcd", "etc/flannel", "etc/docker"),
+    *("etc/sysusers.d", "etc/tmpfiles.d"),
+)
 SUFFIXES = (".conf", ".env", ".json", ".jsonl", ".toml", ".yaml", ".yml")
 LARGE = 1_000_000
 

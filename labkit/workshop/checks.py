@@ -15,6 +15,7 @@ from labkit.analysis.minimal_cuts import smallest
 from labkit.cluster import Environment, Node
 from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
 from labkit.lab import LabStatus
+from labkit.lab.bootstrap import units
 from labkit.model import Foothold, Model, read_model
 from labkit.verification import verify
 from labkit.workshop.definition import SOLVED, Outcome
@@ -66,6 +67,7 @@ def hardened_state(
     keep: Sequence[str],
     demand: Mapping[str, str] = NOTHING,
     files: Callable[[Environment], Outcome | None] = lambda env: None,
+    works: Callable[[EditedLab], Outcome | None] = lambda lab: None,
 ) -> Outcome:
     """Check a lab that somebody hardened by hand.
 
@@ -82,6 +84,8 @@ def hardened_state(
     files : callable
         Takes the environment as the files of the machines say it; returns an outcome if they are
         wrong, whatever the lab does. No attack is tried then.
+    works : callable
+        Takes the lab; returns an outcome if what people do there does not work any more.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def hardened_state(
         The lab is not up.
     """
     try:
-        return _look_again(lab, partial(_look, lab, attempts, keep, demand, files))
+        return _look_again(lab, partial(_look, lab, attempts, keep, demand, files, works))
     except ConfigError as error:
         evidence = (error.message, *error.evidence)
         return Outcome("unreadable", ("a file cannot be understood:", *evidence))
@@ -166,6 +170,7 @@ def _look(
     keep: Sequence[str],
     demand: Mapping[str, str],
     files: Callable[[Environment], Outcome | None],
+    works: Callable[[EditedLab], Outcome | None],
 ) -> Outcome:
     lab.recover()
     model = read_model(lab.environment)
@@ -174,12 +179,15 @@ def _look(
         return Outcome("uneven", lines)
     if wrong := files(lab.environment):
         return wrong
+    stale = _unread(lab)  # now: some attacks restart the client that they listen to
     for attempt in attempts:
         if found := _tried(lab, model, attempt):
-            return found
+            return stale if stale and found.state == "unclear" else found
     return (
         _kept(lab, model, keep, demand)
-        or _unread(lab)
+        or stale
+        or works(lab)
+        or _next_boot(lab)
         or Outcome(
             SOLVED,
             (
@@ -241,6 +249,23 @@ def _unread(lab: EditedLab) -> Outcome | None:
     return None
 
 
+def _next_boot(lab: EditedLab) -> Outcome | None:
+    """Say whether a unit runs that does not start with its machine any more."""
+    for node in lab.environment.nodes:
+        if node.name not in lab.cluster:
+            continue
+        argv = ["systemctl", "show", "--property=Id,ActiveState,UnitFileState"]
+        shown = lab.exec(node.name, [*argv, *units(node)]).text
+        for block in shown.strip().split("\n\n"):
+            said = dict(line.partition("=")[::2] for line in block.splitlines())
+            if (said["ActiveState"], said["UnitFileState"]) == ("active", "disabled"):
+                line = (
+                    f"{said['Id']} of {node.name} runs, but will not after the machine's next start"
+                )
+                return Outcome("does-not-run", (line, f"systemctl enable {said['Id']}"))
+    return None
+
+
 def _readers(node: Node, path: str) -> list[str]:
     """Return the units of a machine that read a file when they start."""
     folder, name = posixpath.split(path)
@@ -248,12 +273,20 @@ def _readers(node: Node, path: str) -> list[str]:
         return [name]
     if posixpath.dirname(folder) == UNITS:
         return [posixpath.basename(folder).removesuffix(".d")]
-    units = {it: file.read_text() for it, file in node.files.items() if it.startswith(f"{UNITS}/")}
-    return [
-        posixpath.basename(it)
-        for it, text in units.items()
-        if path in text and not any(f"{flag}={path}" in text for flag in READ_AGAIN)
-    ]
+    own = [it for it in node.files if it.startswith(f"{UNITS}/")]
+    return [posixpath.basename(it) for it in own if path in _read_by(node, it)]
+
+
+def _read_by(node: Node, unit: str) -> set[str]:
+    """Return the files that a unit reads when it starts: it names them, or one of them does."""
+    found, rest = {unit}, [unit]
+    while rest:
+        text = node.files[rest.pop()].read_bytes().decode(errors="replace")
+        again = {it for it in node.files if any(f"{flag}={it}" in text for flag in READ_AGAIN)}
+        named = {it for it in node.files if it in text} - again - found
+        found |= named
+        rest += sorted(named)
+    return found
 
 
 def unread(lab: EditedLab, machine: str, unit: str, path: str) -> Outcome | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -124,11 +124,15 @@ def test_program_reads_known_files_drop_ins_and_new_files_but_no_keys(tmp_path: 
         "etc/kubernetes/flag",
         "etc/kubernetes/pki/odd.yaml",
         "etc/shadow",
+        "etc/tmpfiles.d/zz.conf",
+        "etc/sysusers.d/more.conf",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     found = configuration.read([UNIT, "/etc/gone"], tmp_path)
-    assert set(found) == {UNIT, f"{UNIT}.d/10.conf", "/etc/kubernetes/extra.yaml"}
+    # a later file of tmpfiles.d or sysusers.d changes what an earlier one says
+    later = {"/etc/tmpfiles.d/zz.conf", "/etc/sysusers.d/more.conf"}
+    assert set(found) == {UNIT, f"{UNIT}.d/10.conf", "/etc/kubernetes/extra.yaml", *later}
 
 
 def test_file_that_cannot_be_read_does_not_count_as_deleted(tmp_path: Path) -> None:
@@ -174,6 +178,11 @@ class FakeLab:
 
     def status(self) -> LabStatus:
         return self._status
+
+    def exec(self, node: str, argv: Sequence[str]) -> Any:
+        """Say of each unit that it runs, and starts with its machine."""
+        shown = (f"Id={it}\nActiveState=active\nUnitFileState=enabled\n" for it in argv[3:])
+        return SimpleNamespace(text="\n".join(shown))
 
 
 def look(
@@ -230,6 +239,42 @@ def test_refused_attack_with_working_clients_is_solved(monkeypatch: pytest.Monke
 def test_what_is_open_is_named(
     monkeypatch: pytest.MonkeyPatch, seen: dict[str, Any], state: str
 ) -> None:
+    assert look(monkeypatch, **seen).state == state
+
+
+def test_unit_that_does_not_start_with_its_machine_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = FakeLab.exec
+
+    def without(self: FakeLab, node: str, argv: Sequence[str]) -> Any:
+        said = told(self, node, argv)
+        said.text = said.text.replace("enabled", "disabled") if node == "etcd2" else said.text
+        return said
+
+    monkeypatch.setattr(FakeLab, "exec", without)
+    outcome = look(monkeypatch, succeeded=False, predicted=False)
+    assert outcome.state == "does-not-run"
+    assert "etcd.service of etcd2 runs, but will not after the machine's next start" in repr(
+        outcome
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        # an attack may restart the client that it listens to, so the files are asked before
+        ({"succeeded": ProbeTimeout("no packets"), "predicted": False}, "not-restarted"),
+        ({"succeeded": True, "predicted": True}, "open"),
+        ({"succeeded": False, "predicted": False}, "not-restarted"),
+    ],
+)
+def test_file_that_was_not_read_before_the_attacks_counts(
+    monkeypatch: pytest.MonkeyPatch, seen: dict[str, Any], state: str
+) -> None:
+    stale = [Outcome("not-restarted", ("x has not read y",))]
+    monkeypatch.setattr(checks, "_unread", lambda _: stale.pop())
+    monkeypatch.setattr(checks, "_may_be_starting", lambda _: False)
     assert look(monkeypatch, **seen).state == state
 
 
@@ -794,6 +839,15 @@ CONFIG = "/etc/kubernetes/authorization.yaml"
             "insecure",
             Whole("etcd", f"{ETCD}.d/more.conf", "x"),
             [(it, "etcd.service", f"{ETCD}.d/more.conf") for it in ("etcd1", "etcd2", "etcd3")],
+        ),
+        # its configuration names the kubeconfig
+        (
+            "insecure",
+            Whole("worker", "/etc/kubernetes/kube-proxy.conf", "x"),
+            [
+                (it, "kube-proxy.service", "/etc/kubernetes/kube-proxy.conf")
+                for it in ("worker1", "worker2")
+            ],
         ),
         ("insecure", Whole("worker", KUBELET, None), []),
         ("insecure", Whole("master", "/etc/tmpfiles.d/kubernetes.conf", "x"), []),

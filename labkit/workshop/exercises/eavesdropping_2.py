@@ -60,7 +60,7 @@ machine already: look below `/etc/kubernetes/pki`.
 """,
     hints=(
         Hint("Is it the same on every worker?", "uneven"),
-        Hint("kube-proxy reads its kubeconfig when it starts.", "unclear"),
+        Hint("kube-proxy reads its kubeconfig when it starts.", "not-restarted"),
         Hint("TLS without verification: any server with any certificate would do.", "weak"),
         Hint("labkit logs worker1 kube-proxy --mode insecure", "does-not-run"),
         Hint("/etc/kubernetes/kube-proxy.conf names the server. The apiserver offers TLS on 6443."),
@@ -78,8 +78,29 @@ machine already: look below `/etc/kubernetes/pki`.
         WrongSolution(
             "the files without a restart",
             VERIFIED + WRITE.format(ALL),
-            "unclear",
-            "no packets of kube-proxy@worker1 -> kube-apiserver@master:6443",
+            "not-restarted",
+            "kube-proxy.service of worker1 has not read /etc/kubernetes/kube-proxy.conf",
+        ),
+        WrongSolution(
+            "a restart on one worker alone",
+            VERIFIED
+            + WRITE.format(ALL)
+            + """import time
+time.sleep(1.1)
+insecure.exec("worker1", ["systemctl", "restart", "kube-proxy"])
+""",
+            "not-restarted",
+            "kube-proxy.service of worker2 has not read /etc/kubernetes/kube-proxy.conf",
+        ),
+        WrongSolution(
+            "it does not start with the machine",
+            VERIFIED
+            + WRITE.format(ALL)
+            + RESTART
+            + """    insecure.exec(worker, ["systemctl", "disable", "kube-proxy"])
+""",
+            "does-not-run",
+            "kube-proxy.service of worker1 runs, but will not after the machine's next start",
         ),
         WrongSolution(
             "TLS without verification",
