@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from labkit.cluster import Environment, read_environment
-from labkit.cluster.edits import Flag, Whole
+from labkit.cluster.edits import Flag, Key, Whole
 from labkit.workshop import exercises
-from labkit.workshop.exercises import cloud_2, etcd_2, least_privilege_2
+from labkit.workshop.exercises import cloud_2, etcd_2, identity_2, least_privilege_2, logs_2
 
 VERSION = "abac.authorization.kubernetes.io/v1beta1"
 
@@ -133,6 +133,11 @@ def by_policy(*statements: str, conditional: bool = False) -> Environment:
     return edited("cloud-insecure", "cloud", cloud_2.FILE, code)
 
 
+def by_tag_like(pattern: str) -> Environment:
+    condition = cloud_2.CONDITION.replace("StringEquals", "StringLike").format(f"'{pattern}'")
+    return edited("cloud-insecure", "cloud", cloud_2.FILE, cloud_2.START + condition + cloud_2.END)
+
+
 @pytest.mark.parametrize(
     ("env", "state"),
     [
@@ -143,6 +148,10 @@ def by_policy(*statements: str, conditional: bool = False) -> Environment:
         (by_policy(DENIAL.format("StringEquals", "payments")), "others"),
         (by_policy(DENIAL.format("StringEquals", "[payments, hr]")), "others"),
         (by_policy(DENIAL.format("ArnLike", "payments")), "others"),
+        (by_tag_like("shop*"), "others"),
+        (by_tag_like("*shop"), "others"),
+        (by_tag_like("s*"), "others"),
+        (by_tag_like("shop"), None),
         (
             by_policy(
                 '  - {Effect: Allow, Action: "ec2:CreateTags", Resource: "*"}\n', conditional=True
@@ -183,3 +192,74 @@ def test_second_port_may_be_opened_by_another_flag(flag: str, port: int) -> None
     more = Flag("etcd", unit, flag, f"http://127.0.0.1:{port}")
     found = etcd_2.still_open(read_environment("insecure", [plain, more]))
     assert (found is not None) == (port == 2378)
+
+
+def test_policy_beside_another_authorizer_is_too_much() -> None:
+    """Each authorizer allows by itself (Kubernetes, "Authorization": the first decision counts)."""
+    text = exercises["least-privilege-2"].solution
+    env = edited("insecure", "master", least_privilege_2.FILE, text)
+    for modes in ("ABAC,RBAC", "Node,ABAC", "ABAC,AlwaysAllow"):
+        more = Flag("master", "kube-apiserver.service", "authorization-mode", modes)
+        found = least_privilege_2.wrong_rights(read_environment("insecure", [*env.edits, more]))
+        assert found is not None
+        assert (found.state, modes in repr(found)) == ("too-much", True)
+
+
+RULE = "  - {{level: None, {}resources: [{{group: '', resources: [secrets]}}]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ("verbs: [list, watch], ", "list secrets in shop by alice"),
+        ("verbs: [watch], ", "watch secrets in shop by alice"),
+        ("userGroups: ['system:serviceaccounts'], ", "system:serviceaccount:shop:web"),
+        ("users: [prometheus], ", "by prometheus"),
+        ("namespaces: [payments], ", "in payments by alice"),
+        ("users: [kube-proxy-of-nobody], ", ""),
+        ("verbs: [patch], ", ""),
+    ],
+)
+def test_each_way_to_read_a_secret_has_an_event(part: str, says: str) -> None:
+    """The first rule that fits a request decides (Kubernetes, "Auditing")."""
+    path = logs_2.FILE
+    text = read_environment("logs-insecure").node("master").files[path].read_text()
+    changed = text.replace("rules:\n", "rules:\n" + RULE.format(part))
+    assert changed != text
+    found = logs_2.without_event(
+        read_environment("logs-insecure", [Whole("master", path, changed)])
+    )
+    assert (found.state if found else "") == ("no-event" if says else "")
+    assert says in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("flags", "state"),
+    [
+        ({}, None),  # the attack finds what is open
+        ({"groups-prefix": "oidc:"}, None),
+        ({"groups-prefix": "company/"}, None),
+        ({"groups-prefix": "sys"}, None),
+        ({"groups-prefix": "oidc:", "required-claim": "sub=alice"}, "no-people"),
+        ({"required-claim": "sub=alice"}, "no-people"),
+        ({"groups-prefix": "oidc:", "groups-claim": None}, "no-groups"),
+        ({"groups-prefix": "oidc:", "client-id": "other"}, "no-people"),
+    ],
+)
+def test_everybody_of_the_company_still_logs_in(
+    flags: dict[str, str | None], state: str | None
+) -> None:
+    unit = "kube-apiserver.service"
+    edits = [Flag("master", unit, f"oidc-{name}", value) for name, value in flags.items()]
+    found = identity_2.unknown_person(read_environment("oidc-insecure", edits))
+    assert (found.state if found else None) == state
+
+
+def test_names_by_an_expression_are_unknown_and_no_lockout() -> None:
+    path = "/etc/kubernetes/authentication.yaml"
+    edits = [
+        Key("master", path, "jwt.0.claimMappings.groups", {"expression": "['x']"}),
+    ]
+    found = identity_2.unknown_person(read_environment("oidc-hardened", edits))
+    assert found is not None
+    assert found.state == "files-unclear"

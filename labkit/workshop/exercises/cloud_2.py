@@ -38,9 +38,10 @@ def other_volumes(env: Environment) -> Outcome | None:
         return None
     role, said = f"role/{account.role}", Source("not in the account", None, "")
     volumes = {
-        "of the namespace hr": Volume("hr-data", {NAMESPACE: "hr"}, said),
-        "without a tag": Volume("old-data", {}, said),
+        f"of the namespace {name}": Volume(f"{name}-data", {NAMESPACE: name}, said)
+        for name in ("hr", "shop-old", "old-shop", "s", "staging")
     }
+    volumes["without a tag"] = Volume("old-data", {}, said)
     more = replace(account, volumes=(*account.volumes, *volumes.values()))
     for words, volume in volumes.items():
         found = more.may(role, "ec2:AttachVolume", volume.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labkit.cluster import Environment
+from labkit.model.decision import UNKNOWN, Caller
 from labkit.model.id_tokens import caller_by_id_token
 from labkit.model.providers import provider_of
 from labkit.workshop.checks import Attempt, hardened_state
@@ -11,8 +12,8 @@ from labkit.workshop.edited import EditedLab
 
 __all__ = ["EXERCISE"]
 
-#: A person of the provider, and her group there.
-PERSON, GROUP = "alice", "developers"
+#: A person of the provider, and her group there; the others are to log in as well.
+PERSON, GROUP, OTHERS = "alice", "developers", ("mallory", "somebody-new")
 UNIT = "/etc/systemd/system/kube-apiserver.service"
 FLAGS = f"""
 unit = "{UNIT}"
@@ -33,12 +34,23 @@ def unknown_person(env: Environment) -> Outcome | None:
     provider = provider_of(env)
     if provider is None or provider.client is None:
         return None
-    claims = {"aud": [provider.client.name], "sub": PERSON, "groups": [GROUP]}
-    apiserver = env.component("kube-apiserver@master")
-    caller = caller_by_id_token(env, apiserver, provider.issuer.value, claims)
+    apiserver, client = env.component("kube-apiserver@master"), provider.client
+
+    def known(person: str, group: str) -> Caller:
+        claims = {"aud": [client.name], "sub": person, "groups": [group]}
+        return caller_by_id_token(env, apiserver, provider.issuer.value, claims)
+
+    caller = known(PERSON, GROUP)
+    if caller.claim.value == UNKNOWN:
+        line = f"labkit does not know what the apiserver makes of {PERSON}'s token: {caller.claim}"
+        return Outcome("files-unclear", (line, "a prefix can be set without an expression"))
     if not caller.user:
         line = f"the apiserver refuses {PERSON}'s token, as its files say: {caller.claim}"
         return Outcome("no-people", (line, "nobody of the company could log in any more"))
+    for person in OTHERS:
+        if not (other := known(person, GROUP)).user:
+            line = f"the apiserver refuses the token of {person}, as its files say: {other.claim}"
+            return Outcome("no-people", (line, "everybody of the company is to log in as before"))
     if not any(name.endswith(GROUP) for name in caller.groups):
         line = f"the apiserver takes no group {GROUP} from {PERSON}'s token any more"
         return Outcome("no-groups", (line, "nobody could give her a right by her group"))
@@ -49,7 +61,7 @@ def check(lab: EditedLab, answer: object) -> Outcome:
     """Name a group system:masters at the provider, and look whether alice keeps her own group."""
     return hardened_state(
         lab,
-        [Attempt("oidc-group-collision", r"known as .+:system:masters|HTTP 401")],
+        [Attempt("oidc-group-collision", r"known as .+system:masters|HTTP 401")],
         ["kube-apiserver@master -> canaille@*"],
         files=unknown_person,
     )
@@ -126,6 +138,17 @@ text = re.sub(r"  --oidc-.*\\n", "", text)
             + RESTART,
             "no-people",
             "nobody of the company could log in any more",
+        ),
+        WrongSolution(
+            "only one person may log in",
+            FLAGS
+            + """flag = "--oidc-groups-claim=groups"
+text = text.replace(flag, flag + " \\\\\\n  --oidc-required-claim=sub=alice")
+"""
+            + WRITE
+            + RESTART,
+            "no-people",
+            "the apiserver refuses the token of mallory",
         ),
         WrongSolution(
             "the unit without a restart",

@@ -50,6 +50,9 @@ policy = "".join(line for line in policy.splitlines(True) if "system:unauth" not
 def wrong_rights(env: Environment) -> Outcome | None:
     """Say what kube-proxy lacks, and what it or a caller without a credential may do besides."""
     apiserver = env.component("kube-apiserver@master")
+    if (modes := apiserver.setting("authorization-mode")).value != "ABAC":
+        line = f"the policy is not all: another authorizer gives rights as well: {modes.source}"
+        return Outcome("too-much", (line,))
     proxy = authenticated_as(apiserver, env, env.credential("kube-proxy", "worker1"))
     lacks = [
         resource

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from labkit.cluster import Environment
 from labkit.cluster.audit_policy import AuditedRequest, AuditPolicy
 from labkit.model.audit_trail import policy_in_use
@@ -22,8 +24,21 @@ END = f"""insecure.write_file("master", path, text.encode())
 _ = insecure.exec("master", {RESTART}, timeout=90)
 """
 WHOLE = 'text = text.replace("level: RequestResponse", "level: {}")\n'
-#: What people look for after an incident.
-READ = AuditedRequest("get", "secrets", namespace="shop", name="db-credentials")
+#: What people look for after an incident: who read secrets, one or all, and in which way.
+ACCOUNTS = ("system:serviceaccounts", "system:serviceaccounts:shop", "system:authenticated")
+READERS: Mapping[str, tuple[str, ...]] = {
+    "alice": ("system:authenticated",),
+    "system:serviceaccount:shop:web": ACCOUNTS,
+    "prometheus": ("system:authenticated",),
+    "kubernetes-admin": ("system:masters", "system:authenticated"),
+    "system:anonymous": ("system:unauthenticated",),
+}
+READ = [
+    AuditedRequest(verb, "secrets", namespace=place, name=name, user=user, groups=groups)
+    for verb, name in (("get", "db-credentials"), ("list", ""), ("watch", ""))
+    for place in ("shop", "payments")
+    for user, groups in READERS.items()
+]
 #: Its answer is a token.
 TOKEN = AuditedRequest("create", "serviceaccounts/token", namespace="shop", name="default")
 
@@ -37,11 +52,15 @@ def policy_of(env: Environment) -> AuditPolicy | None:
 def without_event(env: Environment) -> Outcome | None:
     """Return an outcome if the policy has no event of it when somebody reads a secret."""
     policy = policy_of(env)
-    rule = policy.rule_for(READ) if policy else None
-    if policy is None or (rule is not None and rule.records):
+    if policy is None:
         return None
-    line = "the policy has no event of it when somebody reads a secret"
-    return Outcome("no-event", (line, "so nobody would ever find out who did"))
+    for request in READ:
+        rule = policy.rule_for(request)
+        if rule is None or not rule.records:
+            line = "the policy has no event of it when somebody reads a secret"
+            what = f"{request.verb} secrets in {request.namespace} by {request.user}"
+            return Outcome("no-event", (f"{line}: {what}", "so nobody would find out who did"))
+    return None
 
 
 def check(lab: EditedLab, answer: object) -> Outcome:
@@ -140,6 +159,18 @@ text = text.replace("rules:\\n", "rules:\\n" + rule)
             START + WHOLE.format("None") + END,
             "no-event",
             "no event of it when somebody reads a secret",
+        ),
+        WrongSolution(
+            "no event of a list",
+            START
+            + WHOLE.format("Metadata")
+            + """some = "verbs: [list, watch], resources: [{group: '', resources: [secrets]}]"
+rule = "  - {level: None, " + some + "}\\n"
+text = text.replace("rules:\\n", "rules:\\n" + rule)
+"""
+            + END,
+            "no-event",
+            "list secrets in shop by alice",
         ),
         WrongSolution(
             "without the answers, and with the requests",

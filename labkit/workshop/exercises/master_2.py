@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
+
+import yaml
+
 from labkit.model.footholds import USER_ON_MASTER
 from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
@@ -21,7 +25,8 @@ def check(lab: EditedLab, answer: object) -> Outcome:
     before = hardened_state(lab, [ATTEMPT], keep)
     if before.state not in ("solved", "not-in-files", "files-unclear"):
         return before
-    lab.exec("master", ["systemd-tmpfiles", "--create", RULES])
+    # the rules of all files: a later one may open again what an earlier one closed
+    lab.exec("master", ["systemd-tmpfiles", "--create", "--boot", "--prefix=/etc/kubernetes"])
     after = hardened_state(lab, [ATTEMPT], keep)
     if after.state == "open":
         lines = (
@@ -31,11 +36,19 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         return Outcome("undone-at-boot", lines)
     if not after.solved:
         return after
-    for path in (KEY, CONF):
+    for path in (KEY, CONF, *_keys(lab)):
         argv = ["runuser", "-u", "alice", "--", "test", "-r", path]
         if lab.exec("master", argv, check=False).exit_code == 0:
             return Outcome("half", (f"alice reads {path}: what it needs beside it she has",))
     return after
+
+
+def _keys(lab: EditedLab) -> list[str]:
+    """Return the keys that the kubeconfig names now: they may have another name."""
+    config = yaml.safe_load(lab.read_file("master", CONF))
+    users = [it["user"] for it in config["users"]]
+    folder = posixpath.dirname(CONF)
+    return [posixpath.join(folder, it["client-key"]) for it in users if "client-key" in it]
 
 
 EXERCISE = Exercise(
@@ -84,6 +97,35 @@ _ = insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
 """,
             "half",
             f"alice reads {KEY}",
+        ),
+        WrongSolution(
+            "a later file opens them again",
+            f"""
+rules = "{RULES}"
+for name in ("admin.conf", "pki/admin.key"):
+    path = f"/etc/kubernetes/{{name}}"
+    insecure.exec("master", ["sed", "-i", rf"s#\\({{path}} *\\) 0644#\\1 0600#", rules])
+insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
+again = "z /etc/kubernetes/adm*.conf 0644\\nz /etc/kubernetes/pki/admin.k* 0644\\n"
+insecure.write_file("master", "/etc/tmpfiles.d/zz.conf", again.encode())
+""",
+            "undone-at-boot",
+            "your modes do not last",
+        ),
+        WrongSolution(
+            "a copy of the key under another name",
+            f"""
+rules = "{RULES}"
+for name in ("admin.conf", "pki/admin.key"):
+    path = f"/etc/kubernetes/{{name}}"
+    insecure.exec("master", ["sed", "-i", rf"s#\\({{path}} *\\) 0644#\\1 0600#", rules])
+insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
+insecure.exec("master", ["install", "-m", "0644", "{KEY}", "{KEY}.2"])
+insecure.exec("master", ["sed", "-i", "s#admin.key#admin.key.2#", "{CONF}"])
+_ = insecure.exec("master", ["systemctl", "restart", "kubectl-proxy"])
+""",
+            "half",
+            f"alice reads {KEY}.2",
         ),
         WrongSolution(
             "the rules without their effect",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
@@ -20,8 +22,27 @@ RESTART = """    insecure.exec(worker, ["systemctl", "restart", "kubelet"])
 ALL = 'insecure.machines("worker")'
 
 
+def exec_and_logs(lab: EditedLab) -> Outcome | None:
+    """Say whether ``kubectl exec`` or ``kubectl logs`` fails in a pod of a worker."""
+    listed = lab.kubectl("get", "pods", "--all-namespaces", "--output=json").stdout
+    pods: dict[str, dict[str, str]] = {}
+    for item in json.loads(listed)["items"]:
+        if item["status"].get("phase") == "Running":
+            pods.setdefault(item["spec"].get("nodeName"), item["metadata"])
+    for worker in lab.machines("worker"):
+        if worker not in pods:
+            return Outcome("unclear", (f"no pod runs on {worker}, so exec cannot be tried there",))
+        where = (f"--namespace={pods[worker]['namespace']}", pods[worker]["name"])
+        for words in (("exec", *where, "--", "true"), ("logs", "--tail=1", *where)):
+            output = lab.kubectl(*words, check=False)
+            if output.exit_code:
+                line = f"kubectl {words[0]} does not work in a pod of {worker}:"
+                return Outcome("client-broken", (line, *output.error.strip().splitlines()[-2:]))
+    return None
+
+
 def check(lab: EditedLab, answer: object) -> Outcome:
-    """Try both ports without a credential; then verify the apiserver's channel to the kubelet."""
+    """Try both ports without a credential; then the apiserver's channel, exec and logs."""
     return hardened_state(
         lab,
         [
@@ -29,6 +50,7 @@ def check(lab: EditedLab, answer: object) -> Outcome:
             Attempt("kubelet-read-only", "connection refused"),
         ],
         ["kube-apiserver@master -> kubelet@*"],
+        works=exec_and_logs,
     )
 
 
@@ -70,6 +92,16 @@ certificate for its calls to the kubelet.
             START.format(ALL) + READ_ONLY + RESTART,
             "open",
             "kubelet-exec (on the cluster network) still succeeds",
+        ),
+        WrongSolution(
+            "no exec for anybody",
+            START.format(ALL)
+            + ANONYMOUS
+            + READ_ONLY
+            + SED.format("$ a enableDebuggingHandlers: false")
+            + RESTART,
+            "client-broken",
+            "kubectl exec does not work in a pod of worker1",
         ),
         WrongSolution(
             "a value that is not YAML",
