@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import Edit, Whole
+from labkit.cluster.edits import Edit
 from labkit.controls._base import Control
+from labkit.controls._files import file_from
 from labkit.model import Model
 from labkit.model.providers import CLIENTS, provider_of
-from labkit.resources import environments_dir
 
 __all__ = ["CONTROL"]
 
 
-def _clients(environment: str) -> tuple[Edit, ...]:
-    """Return the edit that gives the provider the clients of an environment."""
-    text = (environments_dir() / environment / f"provider{CLIENTS}").read_text()
-    return (Whole("provider", CLIENTS, text),)
-
-
 def on() -> tuple[Edit, ...]:
     """Return the edit after which each application's tokens name it alone."""
-    return _clients("oidc")
+    return (file_from("oidc", CLIENTS, "provider"),)
 
 
 def off() -> tuple[Edit, ...]:
     """Return the edit after which tokens for the portal name the cluster as well."""
-    return _clients("oidc-insecure")
+    return (file_from("oidc-insecure", CLIENTS, "provider"),)
 
 
 def holds(model: Model) -> bool:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import Edit, Whole
+from labkit.cluster.edits import Edit
 from labkit.controls._base import Control
+from labkit.controls._files import file_from
 from labkit.model import Model
 from labkit.model.providers import provider_of
-from labkit.resources import environments_dir
 
 __all__ = ["CONTROL"]
 
 FILE = "/etc/canaille/canaille.toml"
 
 
-def _file(environment: str) -> tuple[Edit, ...]:
-    """Return the edit that gives the provider the settings of an environment."""
-    text = (environments_dir() / environment / f"provider{FILE}").read_text()
-    return (Whole("provider", FILE, text),)
-
-
 def on() -> tuple[Edit, ...]:
     """Return the edit after which nobody can register."""
-    return _file("oidc")
+    return (file_from("oidc", FILE, "provider"),)
 
 
 def off() -> tuple[Edit, ...]:
     """Return the edit after which everybody can register."""
-    return _file("oidc-insecure")
+    return (file_from("oidc-insecure", FILE, "provider"),)
 
 
 def holds(model: Model) -> bool:
