@@ -6,6 +6,7 @@ from labkit.cluster.edits import Edit
 from labkit.controls._base import Control
 from labkit.controls._files import file_from
 from labkit.model import Model
+from labkit.model.id_tokens import takes_id_tokens
 from labkit.model.providers import CLIENTS, provider_of
 
 __all__ = ["CONTROL"]
@@ -22,10 +23,10 @@ def off() -> tuple[Edit, ...]:
 
 
 def holds(model: Model) -> bool:
-    """Say whether the control is in place; without a provider, nothing makes such tokens."""
+    """Say whether the control is in place; of a provider that is no machine, nothing is known."""
     provider = provider_of(model.environment)
     if provider is None:
-        return True
+        return not takes_id_tokens(model.environment)
     own = provider.client
     if own is None:
         return False

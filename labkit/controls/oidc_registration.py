@@ -6,6 +6,7 @@ from labkit.cluster.edits import Edit
 from labkit.controls._base import Control
 from labkit.controls._files import file_from
 from labkit.model import Model
+from labkit.model.id_tokens import takes_id_tokens
 from labkit.model.providers import provider_of
 
 __all__ = ["CONTROL"]
@@ -24,9 +25,11 @@ def off() -> tuple[Edit, ...]:
 
 
 def holds(model: Model) -> bool:
-    """Say whether the control is in place; without a provider, there are no accounts."""
+    """Say whether the control is in place; of a provider that is no machine, nothing is known."""
     provider = provider_of(model.environment)
-    return provider is None or provider.registration.value == "enforced"
+    if provider is None:
+        return not takes_id_tokens(model.environment)
+    return provider.registration.value == "enforced"
 
 
 CONTROL = Control(

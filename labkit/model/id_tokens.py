@@ -17,6 +17,7 @@ __all__ = [
     "collides",
     "id_token_authenticators",
     "jwt_of_flags",
+    "takes_id_tokens",
     "unprefixed",
 ]
 
@@ -56,6 +57,19 @@ def id_token_authenticators(
         return None if read is None else read.jwt
     found = jwt_of_flags(apiserver)
     return () if found is None else (found,)
+
+
+def takes_id_tokens(env: Environment) -> bool:
+    """Say whether an apiserver accepts ID tokens, or may: what it accepts was not read.
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> [takes_id_tokens(read_environment(mode)) for mode in ("hardened", "oidc-hardened")]
+    [False, True]
+    """
+    apiservers = (it for it in env.components if it.kind == "kube-apiserver")
+    return any(id_token_authenticators(env, it) != () for it in apiservers)
 
 
 def jwt_of_flags(apiserver: Component) -> JwtAuthenticator | None:

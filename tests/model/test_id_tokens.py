@@ -428,3 +428,11 @@ def test_provider_outside_is_no_refusal_without_a_prefix(
     model = read_model(read_environment("insecure", edits))
     technique = techniques["oidc-group-collision"]
     assert technique.predict(model, technique.footholds[0]).succeeds is expected
+
+
+@pytest.mark.parametrize("name", ["oidc-audience", "oidc-registration"])
+@pytest.mark.parametrize(("edits", "holds"), [([], True), (EXTERNAL, False)])
+def test_control_of_a_provider_outside_is_not_in_place(
+    name: str, edits: list[Edit], holds: bool
+) -> None:
+    assert controls[name].holds(read_model(read_environment("insecure", edits))) is holds
