@@ -18,6 +18,7 @@ from labkit.errors import ProbeError
 from labkit.lab.provider import log_in, required_provider
 from labkit.lab.traces import Trace, leaving
 from labkit.model import Foothold, Model
+from labkit.model.decision import UNKNOWN
 from labkit.model.id_tokens import caller_by_id_token, collides, id_token_authenticators
 from labkit.model.providers import Provider, provider_of
 from labkit.techniques._lib.api.access import (
@@ -66,7 +67,7 @@ def predict(model: Model, foothold: Foothold) -> Prediction:
         why = f"what the provider writes into {other.claim} is not known: {other.source}"
         return all_of(made, Prediction(None, (why,)))
     if caller.user != USER:
-        known = caller.claim.value != "unknown"
+        known = caller.claim.value != UNKNOWN
         return all_of(made, Prediction(False if known else None, (str(caller.claim),)))
     return all_of(made, may_all(model, caller, [ASK_IDENTITY]))
 

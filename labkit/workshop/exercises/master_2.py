@@ -16,6 +16,14 @@ __all__ = ["EXERCISE"]
 CONF = "/etc/kubernetes/admin.conf"
 KEY, RULES = "/etc/kubernetes/pki/admin.key", "/etc/tmpfiles.d/kubernetes.conf"
 CHMOD = 'insecure.exec("master", ["chmod", "0600", "/etc/kubernetes/admin.conf", "{}"])\n'
+CLOSED = f"""
+rules = "{RULES}"
+for name in ("admin.conf", "pki/admin.key"):
+    path = f"/etc/kubernetes/{{name}}"
+    insecure.exec("master", ["sed", "-i", rf"s#\\({{path}} *\\) 0644#\\1 0600#", rules])
+"""
+APPLY = """insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
+"""
 ATTEMPT = Attempt("admin-kubeconfig", ".*permission denied.*", USER_ON_MASTER)
 
 
@@ -74,13 +82,7 @@ The administrator, who is root on the master, must still be served.
         Hint("Look into /etc/tmpfiles.d/kubernetes.conf, then: systemd-tmpfiles --create."),
     ),
     check=check,
-    solution=f"""
-rules = "{RULES}"
-for name in ("admin.conf", "pki/admin.key"):
-    path = f"/etc/kubernetes/{{name}}"
-    insecure.exec("master", ["sed", "-i", rf"s#\\({{path}} *\\) 0644#\\1 0600#", rules])
-_ = insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
-""",
+    solution=CLOSED + "_ = " + APPLY,
     wrong=(
         WrongSolution(
             "chmod alone",
@@ -100,13 +102,9 @@ _ = insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
         ),
         WrongSolution(
             "a later file opens them again",
-            f"""
-rules = "{RULES}"
-for name in ("admin.conf", "pki/admin.key"):
-    path = f"/etc/kubernetes/{{name}}"
-    insecure.exec("master", ["sed", "-i", rf"s#\\({{path}} *\\) 0644#\\1 0600#", rules])
-insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
-again = "z /etc/kubernetes/adm*.conf 0644\\nz /etc/kubernetes/pki/admin.k* 0644\\n"
+            CLOSED
+            + APPLY
+            + """again = "z /etc/kubernetes/adm*.conf 0644\\nz /etc/kubernetes/pki/admin.k* 0644\\n"
 insecure.write_file("master", "/etc/tmpfiles.d/zz.conf", again.encode())
 """,
             "undone-at-boot",
@@ -114,13 +112,9 @@ insecure.write_file("master", "/etc/tmpfiles.d/zz.conf", again.encode())
         ),
         WrongSolution(
             "a copy of the key under another name",
-            f"""
-rules = "{RULES}"
-for name in ("admin.conf", "pki/admin.key"):
-    path = f"/etc/kubernetes/{{name}}"
-    insecure.exec("master", ["sed", "-i", rf"s#\\({{path}} *\\) 0644#\\1 0600#", rules])
-insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
-insecure.exec("master", ["install", "-m", "0644", "{KEY}", "{KEY}.2"])
+            CLOSED
+            + APPLY
+            + f"""insecure.exec("master", ["install", "-m", "0644", "{KEY}", "{KEY}.2"])
 insecure.exec("master", ["sed", "-i", "s#admin.key#admin.key.2#", "{CONF}"])
 _ = insecure.exec("master", ["systemctl", "restart", "kubectl-proxy"])
 """,
