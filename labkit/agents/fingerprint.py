@@ -6,7 +6,9 @@ The result is ``{section: {item: value}}``. These rules leave out what a machine
   clients of the lab, which end with their clients. Only programs are named; of a pod only those
   that the container runtime started.
 - listeners: the number of a port that the kernel chose on the loopback address.
-- firewall: the chains of kube-proxy, flannel, CNI and Docker, and the rules that jump there.
+- firewall: counters, the ports of Docker's DNS, and what kube-proxy and the plugins of networks
+  write for each service and each pod.
+- network: the addresses and settings of pods' devices.
 - neighbours: everything but hardware addresses that are claimed for two machines at once.
 - files: times; the content of files of more than a megabyte, which are programs; of /run and
   /var/log everything but what labkit makes there.
@@ -27,6 +29,7 @@ from pathlib import Path
 
 from labkit.agents._clean_files import CHANGING, FOLDERS, PROVIDER, names
 from labkit.agents._docker import in_engine
+from labkit.agents._network import can_be_set, firewall_rules, network_settings
 
 Section = dict[str, str]
 #: The files elsewhere that are compared.
@@ -55,7 +58,6 @@ CLIENTS = """
 """
 #: Bytes from which only the size of a file counts.
 LARGE = 1_000_000
-OTHERS_CHAINS = re.compile(r"\b(KUBE|FLANNEL|CNI|DOCKER|cali)[-_A-Z0-9]*")
 #: Seconds that a process must have run: programs that others start for a moment are not counted.
 #: A unit's own program counts at once, for a new lab may be quicker than that.
 OLD = 3.0
@@ -175,15 +177,13 @@ def listeners() -> Section:
 
 
 def firewall() -> Section:
-    """Return the rules that are not of another program's chains."""
-    found = {}
-    table = ""
-    for line in output("iptables-save"):
-        if line.startswith("*"):
-            table = line[1:]
-        elif line.startswith("-A") and not OTHERS_CHAINS.search(line):
-            found[f"{table} {line}"] = "set"
-    return found
+    """Return the rules of the firewall, where somebody can set one."""
+    return firewall_rules() if can_be_set() else {}
+
+
+def network() -> Section:
+    """Return addresses, static neighbours and the kernel's settings, where they can be set."""
+    return network_settings() if can_be_set() else {}
 
 
 def routes() -> Section:
@@ -263,6 +263,7 @@ def accounts(database: Path = ACCOUNTS) -> Section:
 SECTIONS: Mapping[str, Callable[[], Section]] = {
     "listeners": listeners,
     "firewall": firewall,
+    "network": network,
     "routes": routes,
     "neighbours": neighbours,
     "files": files,

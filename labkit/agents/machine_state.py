@@ -1,10 +1,10 @@
 """Save a copy of a machine's files, or restore them and restart the units that changed since.
 
-``answer`` writes the copy; the program puts it back, with units as arguments: /etc,
-what people may leave in /root, /home and /tmp, and what some units keep. Files that came since are
-deleted, also among the programs in /usr/local, which are too large for a copy. A unit that did not
-change since the copy keeps running, unless a file in /etc did, or people can change what it has in
-memory. A file whose content was changed and changed back counts as unchanged.
+``answer`` writes the copy; the program puts it back, with units as arguments: /etc, what people may
+leave in /root, /home and /tmp, what some units keep, and what is set of the network. Files that
+came since are deleted, also among the programs in /usr/local, which are too large for a copy. A
+unit that did not change since the copy keeps running, unless a file in /etc did, or people can
+change what it has in memory. A file whose content was changed and changed back counts as unchanged.
 
 A restore that is killed leaves no machine without its files: it ends what it began with them, and
 the next one waits for that.
@@ -25,6 +25,7 @@ from pathlib import Path
 
 from labkit.agents._clean_files import CLOUD, PROGRAMS, PROVIDER, names
 from labkit.agents._docker import in_engine
+from labkit.agents._network import keep_network, put_back_network
 
 CONFIGURATION = "etc"
 #: Where people work who have a terminal on the machine.
@@ -39,6 +40,8 @@ SOCKETS = ("run/docker.sock", "run/containerd/containerd.sock")
 DOCKER = "run/docker.sock"
 #: Units and drop-ins for one boot only; a clean lab has none.
 RUNTIME_UNITS = "run/systemd/system"
+#: What was set of the machine's network.
+NETWORK = Path("/var/lib/labkit/network.json")
 
 
 def output(*argv: str | Path, check: bool = True) -> str:
@@ -120,13 +123,13 @@ class Machine:
         except (OSError, ValueError):
             return 0.0
 
-    def restore(self, units: Sequence[str]) -> None:
-        """Put the copy back, and restart those units that were started since."""
+    def restore(self, units: Sequence[str], more: Sequence[str] = ()) -> None:
+        """Put the copy back, and restart those units that were started since, and more of them."""
         with self.archive.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._restore(units)
+            self._restore(units, more)
 
-    def _restore(self, units: Sequence[str]) -> None:
+    def _restore(self, units: Sequence[str], more: Sequence[str]) -> None:
         since = self.marked()
         if self.differs(*OTHERS, PROGRAMS):
             with whole():
@@ -144,7 +147,7 @@ class Machine:
                     self.put_back(folder)
         output("systemctl", "reset-failed")
         stale = started_after(since, units) if units else []
-        stale += [unit for unit in MEMORY if unit in units and unit not in stale]
+        stale += [it for it in (*MEMORY, *more) if it in units and it not in stale]
         if stale:
             # A unit may fail until another machine is restored. systemd starts it again.
             output("systemctl", "restart", *stale, check=False)
@@ -238,10 +241,13 @@ def started_after(since: float, units: Sequence[str]) -> list[str]:
 
 
 def answer() -> str:
-    """Save the files of this machine."""
+    """Save the files of this machine, and what is set of its network."""
     Machine(Path("/")).save()
+    keep_network(NETWORK)
     return ""
 
 
 if __name__ == "__main__":
-    Machine(Path("/")).restore(sys.argv[1:])
+    # first, for units may wait for others behind a firewall
+    stale = put_back_network(NETWORK) if NETWORK.exists() else []
+    Machine(Path("/")).restore(sys.argv[1:], stale)

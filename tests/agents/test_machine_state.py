@@ -319,6 +319,7 @@ def test_saved_state_is_readable_by_root_only(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine_state, "Path", lambda _: machine.root)
+    monkeypatch.setattr(machine_state, "keep_network", lambda _: None)
     mask = os.umask(0o022)
     try:
         machine_state.answer()
@@ -326,6 +327,12 @@ def test_saved_state_is_readable_by_root_only(
         os.umask(mask)
     for path in (machine.archive.parent, machine.archive):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_unit_that_makes_its_rules_anew_is_restarted(machine: Machine, systemctl: Path) -> None:
+    saved(machine)
+    machine.restore([UNIT], [UNIT, "another.service"])
+    assert restarts(systemctl) == [f"restart {UNIT}"]
 
 
 def test_restore_after_one_that_was_killed_restarts_every_unit(

@@ -71,11 +71,6 @@ def test_ports_of_the_kernels_choice_are_told_apart_by_program(
 
 #: What a program of the machine prints, the section that reads it, and what it makes of it.
 READ: dict[str, tuple[Callable[[], dict[str, str]], list[str], dict[str, str]]] = {
-    "a rule of another program's chain is left out": (
-        fingerprint.firewall,
-        ["*nat", ":PREROUTING ACCEPT [0:0]", f"-A {' '.join(RULE[2:])}", "-A KUBE-SVC-X -j ACCEPT"],
-        {f"nat -A {' '.join(RULE[2:])}": "set"},
-    ),
     "a route": (
         fingerprint.routes,
         ["default via 10.1.2.254  dev eth0 ", "blackhole 10.99.7.0/24"],
@@ -118,7 +113,10 @@ def test_every_section_of_a_machine_is_read(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fingerprint, "processes", lambda active: dict.fromkeys(active, "runs"))
     read = dict.fromkeys(fingerprint.SECTIONS, lambda: {"x": "set"})
     monkeypatch.setattr(fingerprint, "SECTIONS", read)
-    others = ("listeners", "firewall", "routes", "neighbours", "files", "docker", "accounts")
+    others = (
+        *("listeners", "firewall", "network", "routes", "neighbours", "files", "docker"),
+        "accounts",
+    )
     assert json.loads(fingerprint.answer()) == {
         "units": {"a.service": "active", "b.service": "failed"},
         "processes": {"a.service": "runs"},
@@ -318,7 +316,7 @@ CHANGES: dict[str, tuple[Callable[[Any], object], Callable[[Any], object], str]]
     "a rule": (
         lambda lab: lab.exec("worker2", ["iptables", *RULE[:2], "-I", *RULE[2:]]),
         lambda lab: lab.exec("worker2", ["iptables", *RULE[:2], "-D", *RULE[2:]]),
-        "worker2: firewall: nat -A PREROUTING",
+        "worker2: firewall: iptables nat -A PREROUTING",
     ),
     "a route": (
         lambda lab: lab.exec("worker2", ["ip", "route", "add", "blackhole", "10.99.7.0/24"]),
@@ -390,6 +388,79 @@ def test_reset_undoes_what_somebody_did_on_a_terminal(
     files = ("/home/eve", "/root/.bash_history", "/usr/local/bin/tool")
     at_docker = ("image left:latest", "volume left", "network left")
     assert [each for each in (*files, *at_docker) if each not in found] == []
+    lab_insecure.reset()
+    assert settled(lab_insecure) == []
+
+
+#: What somebody sets of a machine's network on a terminal, and the start of the line that names it.
+OF_THE_NETWORK = {
+    "iptables -I INPUT -p tcp --dport 9 -m comment --comment DOCKER -j DROP": (
+        "firewall: iptables filter -A INPUT -p tcp"
+    ),
+    "iptables -I FORWARD -j KUBE-FIREWALL": "firewall: iptables filter -A FORWARD -j KUBE-FIREWALL",
+    "iptables -A FLANNEL-FWD -s 10.9.0.0/16 -j DROP": "firewall: iptables filter -A FLANNEL-FWD",
+    "iptables -t nat -I DOCKER_OUTPUT -p tcp --dport 9 -j ACCEPT": (
+        "firewall: iptables nat -A DOCKER_OUTPUT -p tcp"
+    ),
+    "iptables -D OUTPUT -j KUBE-FIREWALL": (
+        "firewall: iptables filter -A OUTPUT -j KUBE-FIREWALL is gone"
+    ),
+    "iptables -t raw -A PREROUTING -p tcp --dport 9 -j DROP": "firewall: iptables raw -A",
+    "ip6tables -P FORWARD DROP": "firewall: ip6tables filter :FORWARD DROP",
+    "nft add table inet left": None,
+    "nft add chain inet left in { type filter hook input priority 5 ; }": (
+        "firewall: nft inet left chain in: type filter hook input"
+    ),
+    "nft add rule inet left in tcp dport 9 drop": (
+        "firewall: nft inet left chain in: tcp dport 9 drop"
+    ),
+    "nft add chain ip mangle left { type filter hook input priority 5 ; }": None,
+    "nft add rule ip mangle left meta skuid 3 drop": (
+        "firewall: nft ip mangle chain left: meta skuid 3 drop"
+    ),
+    "nft insert rule ip kube-proxy filter-input tcp dport 9 drop": (
+        "firewall: nft ip kube-proxy chain filter-input: tcp dport 9 drop"
+    ),
+    "nft flush chain ip kube-proxy nat-output": (
+        "firewall: nft ip kube-proxy chain nat-output: jump services is gone"
+    ),
+    "ip addr add 10.99.9.9/32 dev lo": "network: addr 10.99.9.9/32 dev lo is new",
+    "ip rule add pref 9 from 10.99.0.0/16 blackhole": "network: rule pref 9",
+    "ip route add blackhole 10.99.7.0/24": "routes: blackhole 10.99.7.0/24",
+    "ip neigh add 10.99.9.8 lladdr 02:00:00:00:00:99 dev eth0": "network: neigh 10.99.9.8 dev eth0",
+    "tc qdisc add dev eth0 root pfifo limit 99": "network: queue dev eth0 root is new",
+    "sysctl -qw net.ipv4.conf.all.route_localnet=1": "network: conf/all/route_localnet is 1, was 0",
+    "sysctl -qw net.ipv4.conf.eth0.forwarding=0": "network: conf/eth0/forwarding is 0, was 1",
+}
+
+
+def test_reset_takes_away_what_somebody_set_of_the_network(
+    lab_insecure: Any, settled: Callable[[Any], list[str]]
+) -> None:
+    """One machine after the other: a worker, whose network kube-proxy and flanneld share."""
+    for command in OF_THE_NETWORK:
+        lab_insecure.exec("worker2", command.split())
+    found = [it.removeprefix("worker2: ") for it in lab_insecure.drift()]
+    named = {
+        start
+        for start in OF_THE_NETWORK.values()
+        for line in found
+        if start and line.startswith(start)
+    }
+    missing = [it for it in OF_THE_NETWORK.values() if it and it not in named]
+    assert missing == [], found
+    lab_insecure.reset()
+    assert settled(lab_insecure) == []
+
+
+def test_lab_whose_machines_hear_nobody_is_reset(
+    lab_insecure: Any, settled: Callable[[Any], list[str]]
+) -> None:
+    """Nothing in the lab reaches the master and etcd any more; the host needs no network to."""
+    for machine in ("master", "etcd1"):
+        lab_insecure.exec(machine, ["iptables", "-P", "INPUT", "DROP"])
+        lab_insecure.exec(machine, ["ip", "link", "set", "eth0", "down"])
+    assert lab_insecure.status().problems
     lab_insecure.reset()
     assert settled(lab_insecure) == []
 
