@@ -30,6 +30,7 @@ from pathlib import Path
 from labkit.agents._clean_files import CHANGING, FOLDERS, PROVIDER, names
 from labkit.agents._docker import in_engine
 from labkit.agents._network import can_be_set, firewall_rules, network_settings
+from labkit.agents._running import OWN_UNITS, POD, place
 
 Section = dict[str, str]
 #: The files elsewhere that are compared.
@@ -63,12 +64,9 @@ LARGE = 1_000_000
 OLD = 3.0
 #: Every pod has one, so it counts at once too.
 SHIM = "containerd-shim of containerd.service"
-#: The place of the processes of all pods.
-POD = "a pod"
 #: The start of the text of labkit.agents.run_commands, which is its command line.
 SERVER = b"Run the commands that arrive on standard input"
 EPHEMERAL = re.compile(r"^127\.[\d.]+:(3[2-9]|[4-6]\d)\d{3}$")
-OWN_UNITS = re.compile(r"^(systemd-|dbus|user@|user-runtime|session|getty|console-|modprobe@|init)")
 #: The states that count; a unit is in the others for a moment.
 WORDS = ("active", "failed")
 
@@ -146,20 +144,6 @@ def family(proc: Path) -> set[int]:
             break
         own.add(process)
     return own
-
-
-def place(cgroup: str) -> str:
-    """Return the unit or the pod of a process.
-
-    Examples
-    --------
-    >>> place("0::/system.slice/etcd.service")
-    'etcd.service'
-    """
-    if "kubepods" in cgroup:
-        return POD
-    found = re.findall(r"([\w@.-]+\.(?:service|scope))", cgroup)
-    return found[0] if found else "no unit"
 
 
 def listeners() -> Section:

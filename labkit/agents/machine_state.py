@@ -1,10 +1,11 @@
 """Save a copy of a machine's files, or restore them and restart the units that changed since.
 
 ``answer`` writes the copy; the program puts it back, with units as arguments: /etc, what people may
-leave in /root, /home and /tmp, what some units keep, and what is set of the network. Files that
-came since are deleted, also among the programs in /usr/local, which are too large for a copy. A
-unit that did not change since the copy keeps running, unless a file in /etc did, or people can
-change what it has in memory. A file whose content was changed and changed back counts as unchanged.
+leave in /root, /home and /tmp, what some units keep, and what is set of the network. Units and
+programs that came since are ended. Files that came since are deleted, also among the programs in
+/usr/local, which are too large for a copy. A unit that did not change since the copy keeps running,
+unless a file in /etc did, or people can change what it has in memory. A file whose content was
+changed and changed back counts as unchanged.
 
 A restore that is killed leaves no machine without its files: it ends what it began with them, and
 the next one waits for that.
@@ -26,6 +27,7 @@ from pathlib import Path
 from labkit.agents._clean_files import CLOUD, PROGRAMS, PROVIDER, names
 from labkit.agents._docker import in_engine
 from labkit.agents._network import keep_network, put_back_network
+from labkit.agents._running import active_units, end_strangers
 
 CONFIGURATION = "etc"
 #: Where people work who have a terminal on the machine.
@@ -40,8 +42,8 @@ SOCKETS = ("run/docker.sock", "run/containerd/containerd.sock")
 DOCKER = "run/docker.sock"
 #: Units and drop-ins for one boot only; a clean lab has none.
 RUNTIME_UNITS = "run/systemd/system"
-#: What was set of the machine's network.
-NETWORK = Path("/var/lib/labkit/network.json")
+#: What was set of the machine's network, and the units that were active.
+NETWORK, UNITS = Path("/var/lib/labkit/network.json"), Path("/var/lib/labkit/units")
 
 
 def output(*argv: str | Path, check: bool = True) -> str:
@@ -241,13 +243,16 @@ def started_after(since: float, units: Sequence[str]) -> list[str]:
 
 
 def answer() -> str:
-    """Save the files of this machine, and what is set of its network."""
+    """Save the files of this machine, its units, and what is set of its network."""
     Machine(Path("/")).save()
+    UNITS.write_text("\n".join(sorted(active_units())))
     keep_network(NETWORK)
     return ""
 
 
 if __name__ == "__main__":
-    # first, for units may wait for others behind a firewall
+    # first, for units may wait for others behind a firewall, or for a port
+    if UNITS.exists():
+        end_strangers(UNITS.read_text().split())
     stale = put_back_network(NETWORK) if NETWORK.exists() else []
     Machine(Path("/")).restore(sys.argv[1:], stale)

@@ -320,6 +320,8 @@ def test_saved_state_is_readable_by_root_only(
 ) -> None:
     monkeypatch.setattr(machine_state, "Path", lambda _: machine.root)
     monkeypatch.setattr(machine_state, "keep_network", lambda _: None)
+    monkeypatch.setattr(machine_state, "active_units", lambda: {"etcd.service"})
+    monkeypatch.setattr(machine_state, "UNITS", machine.archive.with_name("units"))
     mask = os.umask(0o022)
     try:
         machine_state.answer()

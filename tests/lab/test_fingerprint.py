@@ -237,7 +237,7 @@ def test_process_of_a_pod_counts_if_the_runtime_started_it(
 def test_difference_is_named_with_its_machine() -> None:
     old = {"master": {"routes": {"a": "set"}, "processes": {"etcd of a": "runs"}}}
     new = {"master": {"routes": {"b": "set"}, "processes": {"sh of b": "runs"}}}
-    assert differences(old, new) == [
+    assert list(map(str, differences(old, new))) == [
         "master: processes: sh of b is new",
         "master: routes: a is gone",
         "master: routes: b is new",
@@ -384,10 +384,15 @@ def test_reset_undoes_what_somebody_did_on_a_terminal(
     lab_insecure.exec("worker1", ["sh", "-c", "tar -c /bin/true | docker import - left"])
     lab_insecure.exec("worker1", ["docker", "volume", "create", "left"])
     lab_insecure.exec("worker1", ["docker", "network", "create", "left"])
+    lab_insecure.exec("worker1", ["systemd-run", "--unit=left", "sleep", "inf"])
+    lab_insecure.exec("worker1", ["systemd-run", "--unit=later", "--on-active=1h", "true"])
+    lab_insecure.exec("worker1", ["sh", "-c", "setsid sleep inf >/dev/null 2>&1 &"])
+    time.sleep(3.5)  # a younger process is not counted
     found = " ".join(lab_insecure.drift())
     files = ("/home/eve", "/root/.bash_history", "/usr/local/bin/tool")
     at_docker = ("image left:latest", "volume left", "network left")
-    assert [each for each in (*files, *at_docker) if each not in found] == []
+    programs = ("sleep of left.service", "sleep of no unit")
+    assert [each for each in (*files, *at_docker, *programs) if each not in found] == []
     lab_insecure.reset()
     assert settled(lab_insecure) == []
 
@@ -451,6 +456,22 @@ def test_reset_takes_away_what_somebody_set_of_the_network(
     assert missing == [], found
     lab_insecure.reset()
     assert settled(lab_insecure) == []
+
+
+def test_program_on_a_port_of_etcd_does_not_keep_a_lab_down(
+    lab_insecure: Any, settled: Callable[[Any], list[str]]
+) -> None:
+    code = "import socket, time; s = socket.create_server(('', 2379)); time.sleep(600)"
+    for start in (
+        ["systemd-run", "--unit=left"],
+        ["sh", "-c", 'setsid "$@" >/dev/null 2>&1 &', "sh"],
+    ):
+        stop = "systemctl stop etcd; systemctl reset-failed etcd"
+        lab_insecure.exec("etcd3", ["sh", "-c", stop])
+        lab_insecure.exec("etcd3", [*start, "python3", "-c", code])
+        assert lab_insecure.status().problems
+        lab_insecure.reset()
+        assert settled(lab_insecure) == []
 
 
 def test_lab_whose_machines_hear_nobody_is_reset(
