@@ -330,3 +330,25 @@ def test_malformed_address_of_containerd_is_an_unknown(folder: Path, table: str)
     found = attack_paths(read_model(env), "network", "root:worker1")
     assert not found.paths
     assert found.possible or table != "grpc"
+
+
+@pytest.mark.parametrize(
+    ("flag", "path"),
+    [
+        ("listen-client-urls=https://127.0.0.1:2379,unix:///run/etcd.sock", "/run/etcd.sock"),
+        ("listen-client-urls=https://127.0.0.1:2379,unixs:///run/etcd.sock", "/run/etcd.sock"),
+        # host and path together are the name, in the working directory (server/embed/etcd.go)
+        ("listen-client-urls=https://127.0.0.1:2379,unix://run/etcd.sock", "/run/etcd.sock"),
+        ("listen-client-urls=https://127.0.0.1:2379,unix://localhost:2377", "/localhost:2377"),
+        ("listen-peer-urls=https://127.0.0.1:2380,unix:///run/etcd.sock", "/run/etcd.sock"),
+        ("listen-metrics-urls=unix:///run/etcd.sock", "/run/etcd.sock"),
+    ],
+)
+def test_unix_socket_of_etcd_is_a_listener(folder: Path, flag: str, path: str) -> None:
+    """Who connects needs the right to write (unix(7)), which the umask leaves to the owner."""
+    flags(folder, "etcd", f"--{flag}")
+    model = read_model(read_cluster(folder))
+    found = [it for it in model.channels if it.path == path and it.server.startswith("etcd@")]
+    assert {it.protocol for it in found} == {"unix"}
+    assert {it.client_authentication.value for it in found} == {"file-mode"}
+    assert all(it.open for it in found)

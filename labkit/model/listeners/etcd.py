@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from labkit.cluster.syntax.source import bool_of, is_true
 from labkit.cluster.syntax.urls import url_of
 from labkit.model.claims import Claim
-from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, tls
+from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, socket_claims, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
 
 if TYPE_CHECKING:
     from labkit.cluster.facts import Component, Environment
+    from labkit.cluster.syntax.source import Setting
 
 __all__ = ["METRICS", "RAFT", "SERVER"]
 
@@ -24,6 +25,11 @@ __all__ = ["METRICS", "RAFT", "SERVER"]
 METRICS = ("etcd's metrics",)
 #: What members exchange.
 RAFT = ("raft log", *ALL_OBJECTS)
+UNIX = ("unix", "unixs")
+#: What systemd leaves of 0777 if a unit says nothing (systemd.exec, "UMask"); who connects needs
+#: the right to write.
+MODE = "0755"
+WORKING_DIRECTORY = "/"
 #: By role: the flags that name the addresses; when anyone calls, and what for.
 ROLES = {
     "client": (("listen-client-urls", "listen-client-http-urls"), Anyone.UNUSED, ALL_OBJECTS),
@@ -36,6 +42,9 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
     for role, (flags, anyone, data) in ROLES.items():
         for flag, setting in [(name, item) for name in flags for item in it.values(name)]:
             url, host, port = url_of(setting)
+            if url.scheme in UNIX:
+                yield _unix(env, it, role, setting)
+                continue
             if url.scheme not in {"http", "https"}:
                 continue
             secure = url.scheme == "https"
@@ -58,6 +67,36 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
                 anyone=anyone,
                 data=data,
             )
+
+
+def _unix(env: Environment, it: Component, role: str, setting: Setting) -> Listener:
+    """Return the listener of a unix socket, which etcd makes with the umask of its unit."""
+    _, _, data = ROLES[role]
+    scheme, _, path = setting.value.partition("://")
+    # embed/etcd.go: host and path together; without a leading "/", in the working directory
+    path = path if path.startswith("/") else f"{WORKING_DIRECTORY}{path}"
+    owner = f"{it.user}:{it.user}"
+    encryption, opened, _ = socket_claims(
+        env, it, path, MODE, owner, setting.source, setting.source
+    )
+    secure = scheme == "unixs"
+    return Listener(
+        server=it.id,
+        role=role,
+        node=it.node,
+        zone=it.zone,
+        protocol="unix",
+        bind="",
+        port=None,
+        path=path,
+        open=True,
+        encryption=encryption,
+        client_authentication=opened,
+        authorization=_authorization(env, it, role, secure),
+        bind_source=setting.source,
+        anyone=Anyone.ALWAYS,
+        data=data,
+    )
 
 
 def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim | None:
