@@ -254,10 +254,13 @@ class RunningLab:
 
         Raises
         ------
+        CommandFailed
+            The file could not be written.
         LabError
-            There is no such machine, or the engine refuses.
+            There is no such machine, or it takes no commands.
         """
-        machine.write_files(self.container(node), [FileSpec(path, data, mode)])
+        # by the machine itself: the engine would write below a tmpfs such as /run
+        machine.send_files(self.container(node), [FileSpec(path, data, mode)])
 
     def logs(self, node: str, unit: str | None = None, lines: int = 50) -> str:
         """Return the last lines of a machine's journal.

@@ -147,6 +147,10 @@ def test_commands_and_files_pass_bytes_unchanged(lab_insecure: Lab) -> None:
     lab_insecure.write_file("worker1", "/tmp-file", binary, 0o600)
     assert lab_insecure.read_file("worker1", "/tmp-file") == binary
     lab_insecure.exec("worker1", ["rm", "/tmp-file"])
+    # /run is a tmpfs, which the engine does not see
+    lab_insecure.write_file("worker1", "/run/a-folder/file", b"x")
+    assert lab_insecure.exec("worker1", ["cat", "/run/a-folder/file"]).stdout == b"x"
+    lab_insecure.exec("worker1", ["rm", "-r", "/run/a-folder"])
 
 
 def test_failed_command_is_reported_with_its_evidence(lab_insecure: Lab) -> None:
