@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from docker.models.containers import Container
@@ -24,11 +25,13 @@ from labkit.lab.machine import call, execute, read_file
 
 __all__ = [
     "KEPT",
+    "Difference",
     "Fingerprint",
     "differences",
     "keep_fingerprint",
     "kept_fingerprint",
     "take_fingerprint",
+    "take_machines",
 ]
 
 #: By machine (or "etcd", "objects"), section and item.
@@ -77,6 +80,28 @@ def take_fingerprint(machines: Mapping[str, Container], env: Environment) -> Fin
         shared = {"etcd": pool.submit(_etcd, etcd), "objects": pool.submit(_objects, master, env)}
         own = {node.name: pool.submit(_machine, machines[node.name]) for node in env.nodes}
         return {name: future.result() for name, future in (own | shared).items()}
+
+
+def take_machines(machines: Mapping[str, Container]) -> Fingerprint:
+    """Read the state of machines, without etcd's keys and the objects of the API.
+
+    Parameters
+    ----------
+    machines : mapping of str to docker.models.containers.Container
+        The running machines by name.
+
+    Returns
+    -------
+    dict
+        As :func:`take_fingerprint` returns it.
+
+    Raises
+    ------
+    LabkitError
+        A machine does not answer.
+    """
+    with ThreadPoolExecutor(max_workers=len(machines)) as pool:
+        return dict(zip(machines, pool.map(_machine, machines.values()), strict=True))
 
 
 def keep_fingerprint(machines: Mapping[str, Container], env: Environment) -> None:
@@ -130,42 +155,70 @@ def kept_fingerprint(master: Container) -> Fingerprint:
     return found
 
 
-def differences(before: Fingerprint, after: Fingerprint) -> list[str]:
-    """Return what two fingerprints differ in, one line for each item.
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An item of a lab's state that is not as it was.
+
+    Attributes
+    ----------
+    place : str
+        The machine, "etcd" or "objects".
+    section, item : str
+    was, now : str or None
+        None if there is no such item.
+
+    Examples
+    --------
+    >>> print(Difference("attacker", "files", "/tmp", "1777", "0777"))
+    attacker: files: /tmp is 0777, was 1777
+    """
+
+    place: str
+    section: str
+    item: str
+    was: str | None
+    now: str | None
+
+    def __str__(self) -> str:
+        where = f"{self.place}: {self.section}: {self.item}"
+        if self.item == UNREAD:
+            return f"{where}: {self.now}"
+        if self.was is None:
+            return f"{where} is new"
+        return f"{where} is gone" if self.now is None else f"{where} is {self.now}, was {self.was}"
+
+
+def differences(before: Fingerprint, after: Fingerprint) -> list[Difference]:
+    """Return what two fingerprints differ in.
 
     Parameters
     ----------
     before, after : dict
-        The results of :func:`take_fingerprint`.
+        The results of :func:`take_fingerprint`. Places that the second one does not have are left
+        out.
 
     Returns
     -------
-    list of str
-        Sorted.
+    list of Difference
+        Sorted by their text.
 
     Examples
     --------
     >>> old = {"attacker": {"processes": {}, "files": {"/tmp": "1777"}}}
     >>> new = {"attacker": {"processes": {"etcd": "runs"}, "files": {"/tmp": "0777"}}}
-    >>> differences(old, new)
+    >>> list(map(str, differences(old, new)))
     ['attacker: files: /tmp is 0777, was 1777', 'attacker: processes: etcd is new']
     """
     first, second = _flat(before), _flat(after)
     unread = {key[:2]: reason for key, reason in second.items() if key[2] == UNREAD}
-    found = [f"{': '.join(where)}: {UNREAD}: {reason}" for where, reason in unread.items()]
+    found = [Difference(*where, UNREAD, None, reason) for where, reason in unread.items()]
     for key in first.keys() | second.keys():
-        place, section, item = key
-        if (place, section) in unread:
-            continue
+        place, section, _ = key
         was, now = first.get(key), second.get(key)
-        where = f"{place}: {section}: {item}"
-        if was is None:
-            found.append(f"{where} is new")
-        elif now is None and section not in ONLY_NEW:
-            found.append(f"{where} is gone")
-        elif now is not None and now != was:
-            found.append(f"{where} is {now}, was {was}")
-    return sorted(found)
+        stays_away = now is None and (section in ONLY_NEW or place not in after)
+        if was != now and not stays_away and (place, section) not in unread:
+            found.append(Difference(*key, was, now))
+    return sorted(found, key=str)
 
 
 def _flat(fingerprint: Fingerprint) -> dict[tuple[str, str, str], str]:

@@ -23,10 +23,12 @@ from labkit.lab.engine import LOCK, ROLE
 from labkit.lab.files import files_without_keys, machine_files
 from labkit.lab.fingerprint import (
     KEPT,
+    Fingerprint,
     differences,
     keep_fingerprint,
     kept_fingerprint,
     take_fingerprint,
+    take_machines,
 )
 from labkit.lab.health import ANSWER_S
 from labkit.lab.images import ensure_image
@@ -353,7 +355,26 @@ class Lab(RunningLab):
             A machine does not answer, or the lab has no fingerprint.
         """
         before = kept_fingerprint(self._master)
-        return differences(before, take_fingerprint(self._containers, self.environment))
+        after = take_fingerprint(self._containers, self.environment)
+        return list(map(str, differences(before, after)))
+
+    def states_of_machines(self) -> tuple[Fingerprint, Fingerprint]:
+        """Return the state in which its machines came up, and their present one.
+
+        Returns
+        -------
+        before, after : dict
+            Processes, listeners, files and such; `after` is without etcd's keys and the objects of
+            the API.
+
+        Raises
+        ------
+        NoSuchLab
+            The lab is not up.
+        LabError
+            A machine does not answer, or the lab has no fingerprint.
+        """
+        return kept_fingerprint(self._master), take_machines(self._containers)
 
     def recover(self) -> None:
         """Undo every interrupted attack, verification or change; do nothing without one.

@@ -59,7 +59,8 @@ Python, Docker and these files are enough; nothing is downloaded.
    `export LABKIT_NAME=that-name`
 3. Run what the installer said. The notebooks in the folder `notebooks` are yours to write in: begin
    with 00.
-4. When you are done, `venv/bin/labkit down` removes your labs.
+4. When you are done, `venv/bin/labkit down` removes your labs, and names the command for those of
+   other modes.
 """
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 

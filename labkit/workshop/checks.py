@@ -7,19 +7,22 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from types import MappingProxyType
 
-from labkit import techniques
+from labkit import controls, techniques
 from labkit.analysis.minimal_cuts import smallest
 from labkit.cluster import Environment, Node
 from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
 from labkit.lab import LabStatus
 from labkit.lab.bootstrap import units
+from labkit.lab.fingerprint import differences
 from labkit.model import Foothold, Model, read_model
 from labkit.verification import verify
 from labkit.workshop.definition import SOLVED, Outcome
 from labkit.workshop.edited import EditedLab
+from labkit.workshop.opened import opened_files
 
 __all__ = [
     "Attempt",
@@ -28,6 +31,7 @@ __all__ = [
     "fewest_of",
     "form",
     "hardened_state",
+    "newcomers",
     "predictions",
     "sets_of_names",
     "smallest_set",
@@ -35,6 +39,22 @@ __all__ = [
     "unread",
 ]
 
+#: Why an attack still succeeds that the files forbid: with a file that was not read, and without.
+NOT_READ = (
+    "the files already forbid it, and nothing has read them since",
+    "a program reads its files when it starts, and systemd a unit's at daemon-reload",
+)
+READ = (
+    "the files already forbid it, and the units that name them have read them",
+    "something else allows it: another program, or a mode that nothing has set yet "
+    "(systemd-tmpfiles --create)",
+)
+#: How a unit in such a state starts with its machine again.
+STARTS_NO_MORE = {"disabled": "enable", "masked": "unmask", "masked-runtime": "unmask --runtime"}
+#: The answers to the question how a technique ends.
+WORDS = ("succeeded", "refused", "unknown")
+#: How much of a word is right if it is nearly a name (:func:`difflib.get_close_matches`).
+CLOSE = 0.85
 NOTHING: Mapping[str, str] = MappingProxyType({})
 UNITS = "/etc/systemd/system"
 #: The flags whose files kube-apiserver reads again when they change.
@@ -181,12 +201,13 @@ def _look(
         return wrong
     stale = _unread(lab)  # now: some attacks restart the client that they listen to
     for attempt in attempts:
-        if found := _tried(lab, model, attempt):
+        if found := _tried(lab, model, attempt, stale):
             return stale if stale and found.state == "unclear" else found
     return (
         _kept(lab, model, keep, demand)
         or stale
         or works(lab)
+        or _opened(lab)
         or _next_boot(lab)
         or Outcome(
             SOLVED,
@@ -198,7 +219,7 @@ def _look(
     )
 
 
-def _tried(lab: EditedLab, model: Model, attempt: Attempt) -> Outcome | None:
+def _tried(lab: EditedLab, model: Model, attempt: Attempt, stale: Outcome | None) -> Outcome | None:
     """Try an attack; return None if it is refused as it should be."""
     technique = techniques[attempt.technique]
     foothold = attempt.foothold or technique.footholds[0]
@@ -213,12 +234,9 @@ def _tried(lab: EditedLab, model: Model, attempt: Attempt) -> Outcome | None:
     if verdict.succeeded and predicted.succeeds:
         return Outcome("open", (f"{what} still succeeds: {verdict.reason}",))
     if verdict.succeeded:
-        unread_since = (
-            f"{what} still succeeds: {verdict.reason}",
-            "the files already forbid it, and nothing has read them since",
-            "a program reads its files when it starts, and systemd a unit's at daemon-reload",
-        )
-        return Outcome("not-restarted", unread_since)
+        first = f"{what} still succeeds: {verdict.reason}"
+        why = (*NOT_READ, *stale.lines) if stale else READ
+        return Outcome("not-restarted", (first, *why))
     refused = f"{what} is refused now ({verdict.reason})"
     if predicted.succeeds:
         lines = (
@@ -258,12 +276,24 @@ def _next_boot(lab: EditedLab) -> Outcome | None:
         shown = lab.exec(node.name, [*argv, *units(node)]).text
         for block in shown.strip().split("\n\n"):
             said = dict(line.partition("=")[::2] for line in block.splitlines())
-            if (said["ActiveState"], said["UnitFileState"]) == ("active", "disabled"):
+            mend = STARTS_NO_MORE.get(said["UnitFileState"])
+            if said["ActiveState"] == "active" and mend:
                 line = (
                     f"{said['Id']} of {node.name} runs, but will not after the machine's next start"
                 )
-                return Outcome("does-not-run", (line, f"systemctl enable {said['Id']}"))
+                return Outcome("does-not-run", (line, f"systemctl {mend} {said['Id']}"))
     return None
+
+
+def _opened(lab: EditedLab) -> Outcome | None:
+    """Say whether people of a machine may read what only root could, or change its configuration.
+
+    No task asks for that; it happens on the way, with a copy or another mode.
+    """
+    lines = opened_files(*lab.states_of_machines())
+    if not lines:
+        return None
+    return Outcome("opened", ("the task is done, and another door is open:", *lines[:4]))
 
 
 def _readers(node: Node, path: str) -> list[str]:
@@ -316,6 +346,26 @@ def unread(lab: EditedLab, machine: str, unit: str, path: str) -> Outcome | None
         return None
     line = f"{unit} of {machine} has not read {path} since it was changed"
     return Outcome("not-restarted", (line,))
+
+
+def newcomers(lab: EditedLab, section: str, word: str = "") -> Outcome | None:
+    """Say whether something runs or listens on the machines that did not when the lab came up.
+
+    Parameters
+    ----------
+    lab : EditedLab
+    section : {"listeners", "processes"}
+    word : str
+        Only what has it in its name counts.
+
+    Returns
+    -------
+    Outcome or None
+        None if nothing has come.
+    """
+    changes = (it for it in differences(*lab.states_of_machines()) if it.section == section)
+    came = [f"{it.place}: {it.item} ({it.now})" for it in changes if it.now and word in it.item]
+    return Outcome("moved", ("this was not there when the lab came up:", *came)) if came else None
 
 
 def _kept(
@@ -481,8 +531,29 @@ def compare(
     for it in mistakes:
         if all(given[name] == value for name, value in it.answers.items()):
             return Outcome(it.state, (_right(right, len(expected)), it.line))
+    if misspelt := _misspelt(given.values()):
+        return Outcome("other-names", (_right(right, len(expected)), *misspelt))
     wrong_part = next(name for name, value in expected.items() if given[name] != value)
     return Outcome("wrong-answer", (_right(right, len(expected)),), wrong_part)
+
+
+def _misspelt(values: Iterable[object]) -> list[str]:
+    """Return a line for each word that is nearly a technique, a control or a verdict."""
+    known = (*techniques, *controls, *WORDS)
+    words = [
+        it for value in values for it in ([value] if isinstance(value, str) else _names_in(value))
+    ]
+    found = []
+    for word in dict.fromkeys(words):
+        near = () if word in known else get_close_matches(word, known, 1, CLOSE)
+        found += [f"no such name: {word}; there is {it}" for it in near]
+    return found
+
+
+def _names_in(value: object) -> list[str]:
+    if not isinstance(value, (set, frozenset, list, tuple)):
+        return []
+    return sorted(it for it in value if isinstance(it, str))
 
 
 def tally(found: Mapping[str, str], sentences: Mapping[str, str]) -> Outcome:

@@ -151,6 +151,7 @@ class FakeLab:
 
     name, mode, cluster = "demo", "insecure", ("etcd1", "etcd2")
     problem = "etcd.service is failed"
+    states: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
     def __init__(
         self, state: str = "ready", error: Exception | None = None, broken: tuple[str, ...] = ()
@@ -178,6 +179,9 @@ class FakeLab:
 
     def status(self) -> LabStatus:
         return self._status
+
+    def states_of_machines(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.states
 
     def exec(self, node: str, argv: Sequence[str]) -> Any:
         """Say of each unit that it runs, and starts with its machine."""
@@ -242,22 +246,60 @@ def test_what_is_open_is_named(
     assert look(monkeypatch, **seen).state == state
 
 
+@pytest.mark.parametrize(
+    ("state", "mend"),
+    [("disabled", "enable"), ("masked", "unmask"), ("masked-runtime", "unmask --runtime")],
+)
 def test_unit_that_does_not_start_with_its_machine_is_named(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, state: str, mend: str
 ) -> None:
     told = FakeLab.exec
 
     def without(self: FakeLab, node: str, argv: Sequence[str]) -> Any:
         said = told(self, node, argv)
-        said.text = said.text.replace("enabled", "disabled") if node == "etcd2" else said.text
+        said.text = said.text.replace("enabled", state) if node == "etcd2" else said.text
         return said
 
     monkeypatch.setattr(FakeLab, "exec", without)
     outcome = look(monkeypatch, succeeded=False, predicted=False)
     assert outcome.state == "does-not-run"
-    assert "etcd.service of etcd2 runs, but will not after the machine's next start" in repr(
-        outcome
+    assert outcome.lines == (
+        "etcd.service of etcd2 runs, but will not after the machine's next start",
+        f"systemctl {mend} etcd.service",
     )
+
+
+def test_key_that_people_may_read_since_is_another_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "/etc/etcd/pki/server.key"
+    states = [
+        {"etcd1": {"files": {key: f"{mode} 0:0 0123456789abcdef"}}} for mode in ("0600", "0644")
+    ]
+    monkeypatch.setattr(FakeLab, "states", (states[0], states[1]))
+    outcome = look(monkeypatch, succeeded=False, predicted=False)
+    assert outcome.state == "opened"
+    assert outcome.lines[1] == f"{key} of etcd1 can be read by the users of the machine"
+
+
+@pytest.mark.parametrize(
+    ("section", "word", "lines"),
+    [
+        ("listeners", "", ("etcd1: tcp 0.0.0.0:2378 (socat)", "etcd1: tcp 0.0.0.0:9 (nc)")),
+        ("processes", "kube", ("etcd1: kube-proxy of old.service (runs)",)),
+        ("processes", "etcd", ()),
+    ],
+)
+def test_what_runs_or_listens_since_is_named(
+    monkeypatch: pytest.MonkeyPatch, section: str, word: str, lines: tuple[str, ...]
+) -> None:
+    before = {"listeners": {"tcp 0.0.0.0:2378": "etcd", "tcp 0.0.0.0:1": "x"}, "processes": {}}
+    after = {
+        "listeners": {"tcp 0.0.0.0:2378": "socat", "tcp 0.0.0.0:9": "nc"},
+        "processes": {"kube-proxy of old.service": "runs", "sh of no unit": "runs"},
+    }
+    monkeypatch.setattr(FakeLab, "states", ({"etcd1": before}, {"etcd1": after}))
+    lab: Any = FakeLab()
+    found = checks.newcomers(lab, section, word)
+    assert (found.lines[1:] if found else ()) == lines
 
 
 @pytest.mark.parametrize(
@@ -276,6 +318,17 @@ def test_file_that_was_not_read_before_the_attacks_counts(
     monkeypatch.setattr(checks, "_unread", lambda _: stale.pop())
     monkeypatch.setattr(checks, "_may_be_starting", lambda _: False)
     assert look(monkeypatch, **seen).state == state
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_attack_that_the_files_forbid_names_what_was_not_read(
+    monkeypatch: pytest.MonkeyPatch, stale: bool
+) -> None:
+    found = Outcome("not-restarted", ("x has not read y",)) if stale else None
+    monkeypatch.setattr(checks, "_unread", lambda _: found)
+    said = repr(look(monkeypatch, succeeded=True, predicted=False))
+    assert ("nothing has read them since" in said) == ("x has not read y" in said) == stale
+    assert ("something else allows it" in said) != stale
 
 
 def test_client_that_does_not_work_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,6 +215,26 @@ def test_prediction_is_compared(answer: object, state: str) -> None:
     assert compare({"a": 1, "b": 2}, answer).state == state
 
 
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("refuse", "no such name: refuse; there is refused"),
+        ({"etcd-read", "etcd-raed"}, "no such name: etcd-raed; there is etcd-read"),
+        (["encryption-at-rst"], "no such name: encryption-at-rst; there is encryption-at-rest"),
+        ("refused", None),
+        ("HTTP 403", None),
+        ("kubelet@worker2 -> kube-apiserver@master:8080", None),
+        (3, None),
+        ({2}, None),
+    ],
+)
+def test_misspelt_name_is_no_wrong_idea(given: object, line: str | None) -> None:
+    outcome = compare({"a": "succeeded", "b": 2}, {"a": given, "b": 2})
+    said = outcome.lines[1:]
+    assert said == (() if line is None else (line,))
+    assert outcome.state == ("wrong-answer" if line is None else "other-names")
+
+
 WRONG_IDEA = Mistake("idea", "think again", {"a": 2})
 
 

@@ -11,7 +11,14 @@ import pytest
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import Flag, Key, Whole
 from labkit.workshop import exercises
-from labkit.workshop.exercises import cloud_2, etcd_2, identity_2, least_privilege_2, logs_2
+from labkit.workshop.exercises import (
+    cloud_2,
+    delegation_2,
+    etcd_2,
+    identity_2,
+    least_privilege_2,
+    logs_2,
+)
 
 VERSION = "abac.authorization.kubernetes.io/v1beta1"
 
@@ -174,6 +181,8 @@ def test_policy_of_a_role_is_judged_for_volumes_that_come_later(
         ("https://0.0.0.0:2379,https://127.0.0.1:2379", None),
         ("https://0.0.0.0:2379,http://127.0.0.1:2378", "loopback"),
         ("http://[::1]:2378,https://0.0.0.0:2379", "loopback"),
+        ("https://0.0.0.0:2379,http://0.0.0.0:2377", "moved"),
+        ("https://0.0.0.0:2379,unix:///run/etcd.sock", "moved"),
     ],
 )
 def test_second_port_for_users_of_the_machine_is_open(urls: str, state: str | None) -> None:
@@ -191,7 +200,9 @@ def test_second_port_may_be_opened_by_another_flag(flag: str, port: int) -> None
     plain = Flag("etcd", unit, "listen-client-urls", "https://0.0.0.0:2379")
     more = Flag("etcd", unit, flag, f"http://127.0.0.1:{port}")
     found = etcd_2.still_open(read_environment("insecure", [plain, more]))
-    assert (found is not None) == (port == 2378)
+    # metrics alone are no door to the keys
+    elsewhere = "moved" if "client" in flag else None
+    assert (found.state if found else None) == ("loopback" if port == 2378 else elsewhere)
 
 
 def test_policy_beside_another_authorizer_is_too_much() -> None:
@@ -263,3 +274,100 @@ def test_names_by_an_expression_are_unknown_and_no_lockout() -> None:
     found = identity_2.unknown_person(read_environment("oidc-hardened", edits))
     assert found is not None
     assert found.state == "files-unclear"
+
+
+HOOKED = read_environment("hook-insecure")
+ABAC = "/etc/kubernetes/abac.jsonl"
+EVERYTHING = {"namespace": "*", "apiGroup": "*", "resource": "*", "nonResourcePath": "*"}
+
+
+def hooked(*changes: tuple[str, str], abac: list[dict[str, Any]] | None = None) -> Environment:
+    """Return the environment with the solution's policy, other words and other rights."""
+    text = HOOKED.node("master").files[delegation_2.FILE].read_text()
+    for old, new in (("failurePolicy: NoOpinion", "failurePolicy: Deny"), *changes):
+        assert old in text
+        text = text.replace(old, new)
+    edits = [Whole("master", delegation_2.FILE, text)]
+    if abac is not None:
+        rows = ({"apiVersion": VERSION, "kind": "Policy", "spec": it} for it in abac)
+        edits.append(Whole("master", ABAC, "".join(json.dumps(it) + "\n" for it in rows)))
+    return read_environment("hook-insecure", edits)
+
+
+CONDITION = "'contractors' in request.groups"
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        CONDITION,
+        f"{CONDITION} && request.resourceAttributes.resource == 'secrets'",
+        f"has(request.resourceAttributes) && {CONDITION}",
+        "!('developers' in request.groups) && 'contractors' in request.groups",
+    ],
+)
+def test_every_condition_that_asks_about_contractors_and_secrets_is_right(condition: str) -> None:
+    assert delegation_2.changed(HOOKED, hooked((CONDITION, condition))) is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "state", "says"),
+    [
+        (f"{CONDITION} && request.resourceAttributes.namespace == 'shop'", "not-asked", "mallory"),
+        (f"{CONDITION} && request.resourceAttributes.verb == 'list'", "not-asked", "mallory"),
+        ("request.user == 'mallory'", "not-asked", "another contractor"),
+        (f"{CONDITION} && request.user != 'eve'", "not-asked", "eve"),
+        ("'system:authenticated' in request.groups", "too-wide", "alice"),
+        (f"!({CONDITION})", "not-asked", "mallory"),
+        ("request.resourceAttributes.resource == 'secrets'", "too-wide", "alice"),
+        ("request.groups.exists(g, g.startsWith('contract'))", "files-unclear", "perhaps"),
+    ],
+)
+def test_condition_that_asks_about_others_is_named(condition: str, state: str, says: str) -> None:
+    """Whom the webhook is not asked about, ABAC allows everything; on whom it is, it may fail."""
+    found = delegation_2.changed(HOOKED, hooked((CONDITION, condition)))
+    assert found is not None
+    assert (found.state, any(says in it for it in found.lines)) == (state, True), found
+
+
+@pytest.mark.parametrize(
+    ("lines", "state", "says"),
+    [
+        ([{"group": "system:authenticated", **EVERYTHING}], None, ""),
+        (
+            [{"group": "system:authenticated", "readonly": True, **EVERYTHING}],
+            "less-than-before",
+            "alice may not do it any more",
+        ),
+        (
+            [
+                {"group": "developers", **EVERYTHING},
+                {"user": "system:kube-scheduler", **EVERYTHING},
+            ],
+            "nobody-allows",
+            "mallory is denied everything",
+        ),
+        (
+            [
+                {"user": name, **EVERYTHING}
+                for name in ("alice", "mallory", "system:kube-scheduler")
+            ],
+            "nobody-allows",
+            "another contractor is denied everything",
+        ),
+        ([{"group": "system:authenticated", **EVERYTHING, "namespace": "shop"}], "less-than", ""),
+    ],
+)
+def test_rights_that_the_solution_takes_away_are_named(
+    lines: list[dict[str, Any]], state: str | None, says: str
+) -> None:
+    found = delegation_2.changed(HOOKED, hooked(abac=lines))
+    assert (found is None) == (state is None)
+    assert found is None or (found.state.startswith(str(state)) and says in found.lines[0])
+
+
+def test_webhook_that_allows_without_an_answer_is_open() -> None:
+    policy = ("failurePolicy: Deny", "failurePolicy: NoOpinion")
+    found = delegation_2.changed(HOOKED, hooked(policy))
+    assert found is not None
+    assert (found.state, "mallory may" in found.lines[0]) == ("open", True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.workshop.checks import Attempt, hardened_state
+from functools import partial
+
+from labkit.workshop.checks import Attempt, hardened_state, newcomers
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
@@ -43,6 +45,7 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         [Attempt("eavesdrop-kube-proxy", "every payload is a TLS record")],
         ["kube-proxy@* -> kube-apiserver@*"],
         {"server_authentication": "verified"},
+        works=partial(newcomers, section="processes", word="kube"),
     )
 
 
@@ -62,6 +65,7 @@ machine already: look below `/etc/kubernetes/pki`.
         Hint("Is it the same on every worker?", "uneven"),
         Hint("kube-proxy reads its kubeconfig when it starts.", "not-restarted"),
         Hint("TLS without verification: any server with any certificate would do.", "weak"),
+        Hint("One kube-proxy on each worker is enough.", "moved"),
         Hint("labkit logs worker1 kube-proxy --mode insecure", "does-not-run"),
         Hint("/etc/kubernetes/kube-proxy.conf names the server. The apiserver offers TLS on 6443."),
         Hint("A kubeconfig has certificate-authority, client-certificate and client-key."),
@@ -101,6 +105,34 @@ insecure.exec("worker1", ["systemctl", "restart", "kube-proxy"])
 """,
             "does-not-run",
             "kube-proxy.service of worker1 runs, but will not after the machine's next start",
+        ),
+        WrongSolution(
+            "the key can be read by everybody",
+            VERIFIED
+            + WRITE.format(ALL)
+            + RESTART
+            + """    insecure.exec(worker, ["chmod", "0644", "/etc/kubernetes/pki/kube-proxy.key"])
+""",
+            "opened",
+            "kube-proxy.key of worker1 can be read by the users of the machine",
+        ),
+        WrongSolution(
+            "the old program runs beside the new one",
+            "old = insecure.read_file('worker2', '/etc/kubernetes/kube-proxy.conf')\n"
+            + VERIFIED
+            + WRITE.format(ALL)
+            + RESTART
+            + """text = insecure.read_file("worker2", "/etc/kubernetes/kube-proxy.yaml").decode()
+text = text.replace("/etc/kubernetes/kube-proxy.conf", "/root/old.conf")
+insecure.write_file("worker2", "/root/old.conf", old, 0o600)
+insecure.write_file("worker2", "/root/old.yaml", text.encode())
+command = ["kube-proxy", "--config=/root/old.yaml", "--hostname-override=worker2"]
+_ = insecure.exec("worker2", ["systemd-run", "--unit=old", *command])
+import time
+time.sleep(4)  # a younger program does not count
+""",
+            "moved",
+            "worker2: kube-proxy of old.service",
         ),
         WrongSolution(
             "TLS without verification",

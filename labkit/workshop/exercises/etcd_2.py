@@ -5,12 +5,14 @@ from __future__ import annotations
 from labkit.cluster import Environment
 from labkit.model.listeners import find_listeners
 from labkit.techniques.etcd_second_listener import PORT
-from labkit.workshop.checks import Attempt, hardened_state
+from labkit.workshop.checks import Attempt, hardened_state, newcomers
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
 __all__ = ["EXERCISE"]
 
+#: The port that etcd's clients use.
+FIRST = 2379
 #: What each line of a solution does on one member.
 EDIT = """    insecure.exec(member, ["sed", "-i", "s#,http://0.0.0.0:2378##", unit])
 """
@@ -26,22 +28,27 @@ ALL = 'insecure.machines("etcd")'
 def check(lab: EditedLab, answer: object) -> Outcome:
     """Try the second port from elsewhere; then verify the channels of its clients.
 
-    Whether a member still answers the users of its own machine, its unit says.
+    Whether a member still answers elsewhere, its unit says; whether another program does, its
+    machine.
     """
-    found = hardened_state(
+    return hardened_state(
         lab,
         [Attempt("etcd-second-listener", "connection refused")],
         ["kube-apiserver@master -> etcd@*", "flanneld@* -> etcd@*"],
+        works=lambda it: still_open(it.environment) or newcomers(it, "listeners"),
     )
-    return (still_open(lab.environment) if found.solved else None) or found
 
 
 def still_open(env: Environment) -> Outcome | None:
-    """Return an outcome if a member listens on the second port, on whatever address."""
+    """Return an outcome if a member answers clients on anything but its first port."""
     for it in find_listeners(env):
-        if it.open and it.port == PORT and it.server.startswith("etcd@"):
+        if not it.open or not it.server.startswith("etcd@"):
+            continue
+        if it.port == PORT:
             line = f"etcd of {it.node} still answers the users of its machine on port {PORT}"
             return Outcome("loopback", (line,))
+        if it.role == "client" and it.port != FIRST:
+            return Outcome("moved", (f"etcd of {it.node} answers on {it.path or it.port} instead",))
     return None
 
 
@@ -63,6 +70,7 @@ and flanneld use port 2379 and must still work.
         ),
         Hint("A process reads its unit when it starts.", "not-restarted"),
         Hint("Who is on the machine calls localhost as well.", "loopback"),
+        Hint("Nobody uses the second address any more: close it, and open no other.", "moved"),
         Hint(
             "A rule of a firewall is gone after the next boot. Change what opens the port.",
             "not-in-files",
@@ -100,6 +108,25 @@ _ = insecure.exec("etcd1", ["systemctl", "restart", "etcd"])
 """,
             "not-restarted",
             "etcd.service of etcd2 has not read",
+        ),
+        WrongSolution(
+            "another port",
+            START.format(ALL)
+            + EDIT.replace("http://0.0.0.0:2378##", "http://0.0.0.0:2378#,http://0.0.0.0:2377#")
+            + RESTART,
+            "moved",
+            "etcd of etcd1 answers on 2377 instead",
+        ),
+        WrongSolution(
+            "another program answers on one member",
+            START.format(ALL)
+            + EDIT
+            + RESTART
+            + """forward = "TCP-LISTEN:2378,fork,reuseaddr", "TCP:127.0.0.1:2379"
+_ = insecure.exec("etcd3", ["systemd-run", "--unit=forward", "socat", *forward])
+""",
+            "moved",
+            "etcd3: tcp 0.0.0.0:2378",
         ),
         WrongSolution(
             "the member is stopped",

@@ -30,25 +30,28 @@ ATTEMPT = Attempt("admin-kubeconfig", ".*permission denied.*", USER_ON_MASTER)
 def check(lab: EditedLab, answer: object) -> Outcome:
     """Act as alice, now and after what systemd does at each boot; then try each file alone."""
     keep = ["kubectl/admin@master -> kube-apiserver@*"]
-    before = hardened_state(lab, [ATTEMPT], keep)
+    before = hardened_state(lab, [ATTEMPT], keep, works=_half)
     if before.state not in ("solved", "not-in-files", "files-unclear"):
         return before
     # the rules of all files: a later one may open again what an earlier one closed
     lab.exec("master", ["systemd-tmpfiles", "--create", "--boot", "--prefix=/etc/kubernetes"])
-    after = hardened_state(lab, [ATTEMPT], keep)
+    after = hardened_state(lab, [ATTEMPT], keep, works=_half)
     if after.state == "open":
         lines = (
             "your modes do not last: systemd sets them at each boot, and alice reads the key again",
             "the check had systemd do so now: the modes on this machine are the old ones",
         )
         return Outcome("undone-at-boot", lines)
-    if not after.solved:
-        return after
+    return after
+
+
+def _half(lab: EditedLab) -> Outcome | None:
+    """Say whether alice reads one of the files, which the attack needs together."""
     for path in (KEY, CONF, *_keys(lab)):
         argv = ["runuser", "-u", "alice", "--", "test", "-r", path]
         if lab.exec("master", argv, check=False).exit_code == 0:
             return Outcome("half", (f"alice reads {path}: what it needs beside it she has",))
-    return after
+    return None
 
 
 def _keys(lab: EditedLab) -> list[str]:
@@ -120,6 +123,16 @@ _ = insecure.exec("master", ["systemctl", "restart", "kubectl-proxy"])
 """,
             "half",
             f"alice reads {KEY}.2",
+        ),
+        WrongSolution(
+            "a copy in the home of bob",
+            CLOSED
+            + APPLY
+            + f"""copy = ["-o", "bob", "-m", "0600", "{CONF}", "/home/bob/admin.conf"]
+_ = insecure.exec("master", ["install", *copy])
+""",
+            "opened",
+            "/home/bob/admin.conf of master, a copy of /etc/kubernetes/admin.conf, can be read",
         ),
         WrongSolution(
             "the rules without their effect",

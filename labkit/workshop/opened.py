@@ -1,0 +1,105 @@
+"""What people of a machine may read or change since its lab came up, by two fingerprints of it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labkit.lab.fingerprint import Fingerprint
+
+__all__ = ["opened_files"]
+
+#: A file or folder in a fingerprint: mode, owner, group, and a hash of the content.
+FILE = re.compile(
+    r"(?P<mode>[0-7]{4}) (?P<user>\d+):(?P<group>\d+) (?P<content>[0-9a-f]{16}|folder)"
+)
+A_FOLDER = "folder"
+#: The first account of a person (login.defs(5), UID_MIN).
+PEOPLE = 1000
+READ, WRITE, ENTER = 4, 2, 1
+ETC = "/etc/"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    mode: int
+    user: int
+    group: int
+    content: str
+
+    def may(self, right: int) -> bool:
+        """Say whether some person's account has a right: as owner, by its group or as any other."""
+        return bool(
+            self.mode & right
+            or (self.group >= PEOPLE and self.mode & right << 3)
+            or (self.user >= PEOPLE and self.mode & right << 6)
+        )
+
+
+def opened_files(before: Fingerprint, after: Fingerprint) -> list[str]:
+    """Name what the people of a machine could not read or change before.
+
+    Parameters
+    ----------
+    before, after : dict
+        Fingerprints of the machines.
+
+    Returns
+    -------
+    list of str
+        One line for each private key, copy of a file that was root's alone, and file below /etc.
+
+    Examples
+    --------
+    >>> def state(mode):
+    ...     return {"etcd1": {"files": {"/etc/etcd/pki/ca.key": f"{mode} 0:0 3f1c3f1c3f1c3f1c"}}}
+    >>> opened_files(state("0600"), state("0644"))
+    ['/etc/etcd/pki/ca.key of etcd1 can be read by the users of the machine']
+    """
+    return [
+        f"{line} by the users of the machine"
+        for machine in after
+        for line in _opened(machine, _files(before, machine), _files(after, machine))
+    ]
+
+
+def _opened(machine: str, before: Mapping[str, _File], after: Mapping[str, _File]) -> list[str]:
+    # what is made root's alone now counts as well as what was
+    private = {
+        it.content: path
+        for path, it in (*after.items(), *before.items())
+        if path.startswith(ETC) and it.content != A_FOLDER and not it.may(READ)
+    }
+    lines = []
+    for path, it in sorted(after.items()):
+        was = before.get(path)
+        if was == it or not _is_reached(path, after):
+            continue
+        original = private.get(it.content) or (path if path.endswith(".key") else "")
+        if original and it.may(READ) and not (was and was.may(READ)):
+            copied = "" if original == path else f", a copy of {original},"
+            lines.append(f"{path} of {machine}{copied} can be read")
+        if path.startswith(ETC) and it.may(WRITE) and not (was and was.may(WRITE)):
+            lines.append(f"{path} of {machine} can be changed")
+    return lines
+
+
+def _is_reached(path: str, files: Mapping[str, _File]) -> bool:
+    """Say whether people get to a file through its folders, as far as those are known."""
+    folder = posixpath.dirname(path)
+    while folder != "/":
+        if folder in files and not files[folder].may(ENTER):
+            return False
+        folder = posixpath.dirname(folder)
+    return True
+
+
+def _files(state: Fingerprint, machine: str) -> dict[str, _File]:
+    found = {}
+    for path, said in state.get(machine, {}).get("files", {}).items():
+        if match := FILE.fullmatch(said):
+            numbers = int(match["mode"], 8), int(match["user"]), int(match["group"])
+            found[path] = _File(*numbers, match["content"])
+    return found

@@ -1,0 +1,66 @@
+"""What a check says of files that people may read or change since a lab came up."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit.workshop.opened import opened_files
+
+KEY, POLICY = "/etc/kubernetes/pki/ca.key", "/etc/kubernetes/abac.jsonl"
+SECRET, TEXT = "00112233445566aa", "ffeeddccbbaa9988"
+BEFORE = {
+    "/etc": "0755 0:0 folder",
+    "/etc/ssl/private": "0710 0:0 folder",
+    "/root": "0700 0:0 folder",
+    "/home/alice": "0700 1000:1000 folder",
+    "/tmp": "1777 0:0 folder",
+    KEY: f"0600 0:0 {SECRET}",
+    POLICY: f"0644 0:0 {TEXT}",
+    "/etc/kubernetes/pki/old.key": f"0644 0:0 {TEXT}",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "now", "says"),
+    [
+        (KEY, f"0604 0:0 {SECRET}", "can be read"),
+        (KEY, f"0400 1000:0 {SECRET}", "can be read"),
+        (KEY, f"0640 0:1000 {SECRET}", "can be read"),
+        # the group of a service, and a key that was made anew
+        (KEY, f"0640 0:102 {SECRET}", None),
+        (KEY, f"0600 0:0 {TEXT}", None),
+        (KEY, f"0644 0:0 {TEXT}", "can be read"),
+        ("/tmp/x", f"0644 0:0 {SECRET}", f"a copy of {KEY}, can be read"),
+        ("/home/alice/x", f"0600 1000:1000 {SECRET}", f"a copy of {KEY}, can be read"),
+        ("/tmp/x", f"0600 0:0 {SECRET}", None),
+        # nobody but root gets into the folder
+        ("/root/x", f"0644 0:0 {SECRET}", None),
+        ("/tmp/x", f"0644 0:0 {TEXT}", None),
+        ("/tmp/new", "0755 0:0 folder", None),
+        ("/etc/link", "-> /etc/kubernetes/pki/ca.key", None),
+        ("/etc/kubernetes/pki/new.key", f"0644 0:0 {TEXT}", "can be read"),
+        ("/etc/kubernetes/pki/old.key", f"0644 0:0 {SECRET}", None),
+        (POLICY, f"0666 0:0 {TEXT}", "can be changed"),
+        (POLICY, f"0644 1001:0 {TEXT}", "can be changed"),
+        ("/etc/kubernetes", "0777 0:0 folder", "can be changed"),
+        ("/tmp/y", f"0666 0:0 {TEXT}", None),
+    ],
+)
+def test_file_that_people_may_open_since_is_named(path: str, now: str, says: str | None) -> None:
+    before, after = ({"master": {"files": it}} for it in (BEFORE, {**BEFORE, path: now}))
+    found = opened_files(before, after)
+    assert len(found) == (says is not None), found
+    assert all(str(says) in it for it in found), found
+
+
+def test_copy_of_a_file_that_the_task_makes_private_is_named() -> None:
+    conf, copy = "/etc/kubernetes/admin.conf", "/home/bob/admin.conf"
+    before = {"master": {"files": {conf: f"0644 0:0 {SECRET}"}}}
+    after = {"master": {"files": {conf: f"0600 0:0 {SECRET}", copy: f"0600 1001:1001 {SECRET}"}}}
+    said = f"{copy} of master, a copy of {conf}, can be read by the users of the machine"
+    assert opened_files(before, after) == [said]
+
+
+def test_way_to_a_file_that_was_open_counts_as_before() -> None:
+    state = {"master": {"files": {KEY: f"0666 0:0 {SECRET}"}}}
+    assert opened_files(state, state) == []
