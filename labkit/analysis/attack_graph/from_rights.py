@@ -65,6 +65,12 @@ if TYPE_CHECKING:
 __all__ = ["account_steps", "as_dump", "assumed_accounts"]
 
 AUTHENTICATED, ACCOUNTS = "system:authenticated", "system:serviceaccounts"
+#: What a component may give to its callers, and what nobody knows without its files.
+ABSENT = (
+    ("kube-apiserver", (ADMIN, SECRETS), "whom the apiserver lets in, and to what"),
+    ("etcd", (ADMIN, SECRETS), "where etcd listens, and whether it demands a certificate"),
+    ("kubelet", (POD, SECRETS), "whom a kubelet lets in, and to what"),
+)
 #: The keys under which a workload has the template of its pods.
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "Deployment": ("spec", "template"),
@@ -108,7 +114,13 @@ def account_steps(model: Model) -> tuple[Step, ...]:
     doubtful = (*_doubtful_steps(model, env), *others)
     if env.complete:
         return doubtful
-    found: list[Step] = [*doubtful, *_token_steps(env), *_local_steps(env), *machine_steps(env)]
+    found: list[Step] = [
+        *doubtful,
+        *_token_steps(env),
+        *_local_steps(env),
+        *machine_steps(env),
+        *_steps_of_absent_components(env),
+    ]
     for it in env.components:
         if it.kind != "kube-apiserver":
             continue
@@ -225,6 +237,19 @@ def _steps_of_unread_etcd(env: Environment) -> Iterator[Step]:
                 unknown = f"where etcd on {it.node} listens, and whether it demands a certificate"
                 yield Step("etcd-read", CALLS, (ADMIN, SECRETS), why, unknown=unknown)
                 break
+
+
+def _steps_of_absent_components(env: Environment) -> Iterator[Step]:
+    """Yield the steps to the components that every cluster has, where their files were not copied.
+
+    An etcd on the apiserver's own machine is that of :func:`_steps_of_unread_etcd`.
+    """
+    kinds = {it.kind for it in env.components}
+    beside = any(it.name == "etcd-read" for it in _steps_of_unread_etcd(env))
+    for kind, goals, unknown in ABSENT:
+        if kind not in kinds and not (kind == "etcd" and beside):
+            why = (f"no file of {kind} was copied",)
+            yield Step(f"{kind}-not-copied", CALLS, goals, why, unknown=unknown)
 
 
 def _etcd_folders(it: Component) -> tuple[str, ...]:

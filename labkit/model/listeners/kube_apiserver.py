@@ -44,6 +44,7 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         client_authentication=apiserver_anonymous(env, it),
         authorization=apiserver_authorization(env, it),
         bind_source=bind.source,
+        anyone=Anyone.UNUSED,
     )
     yield _insecure_port(env, it)
 

@@ -44,6 +44,7 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
         client_authentication=off or _clients(it),
         authorization=off or _authorization(env, it),
         bind_source=bind.source,
+        anyone=Anyone.UNUSED,
     )
     read_only = it.setting("readOnlyPort")
     number = port_of(read_only)
