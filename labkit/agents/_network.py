@@ -26,7 +26,7 @@ MOVING = re.compile(
     r"|KUBE-(SVC|SVL|SEP|EXT|FW|SERVICES|EXTERNAL-SERVICES|NODEPORTS|PROXY-FIREWALL))\S* .*"
     r"|-A POSTROUTING .*-j CNI-[0-9a-f]{24}"
 )
-#: The units that make their table anew when they start, by its name.
+#: The units that make their table again when they start, by its name.
 OWNERS = {"kube-proxy": "kube-proxy.service", "flannel-ipv4": "flanneld.service"}
 #: The chains and the rule that kube-proxy writes for each service, and when it knows their network.
 OF_SERVICES = re.compile(r"chain \S*/\S*: .*|chain cluster-ips-check: ip daddr \S+/\d+ drop .*")
@@ -201,8 +201,8 @@ def keep_network(file: Path) -> None:
 def put_back_network(file: Path) -> list[str]:
     """Set again what is in a file that :func:`keep_network` wrote, and take away what came since.
 
-    Routes of pods are flanneld's, and come with it. Units that must make their rules anew are
-    returned.
+    Routes of pods are flanneld's, and come with it. The units that have to write their rules again
+    are returned.
     """
     kept = json.loads(file.read_text())
     put_back_links(kept["links"])
@@ -241,7 +241,7 @@ def put_back_settings(kept: dict[str, list[str]]) -> None:
 
 
 def put_back_tables(kept: dict[str, str], kept_rules: dict[str, list[str]]) -> list[str]:
-    """Delete the tables of nftables that came or differ; return the units that make theirs anew."""
+    """Delete the tables of nftables that came or differ; return the units that write theirs."""
     now, (_, partly), owners = tables(), rules(), []
     for name in now.keys() | kept.keys():
         if mine := set(of_iptables(name)):

@@ -11,7 +11,8 @@ The result is ``{section: {item: value}}``. These rules leave out what a machine
 - network: the addresses and settings of pods' devices.
 - neighbours: everything but hardware addresses that are claimed for two machines at once.
 - files: times; the content of files of more than a megabyte, which are programs; of /run and
-  /var/log everything but what labkit makes there.
+  /var/log everything but what labkit makes there; of the image's own folders the files that have
+  not changed since the machine's were saved, and those that are gone.
 - units: those that systemd makes for pods, sessions and devices, and its own.
 """
 
@@ -24,10 +25,10 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 
-from labkit.agents._clean_files import CHANGING, FOLDERS, PROVIDER, names
+from labkit.agents._clean_files import CHANGING, FOLDERS, OF_IMAGE, PROVIDER, names
 from labkit.agents._docker import in_engine
 from labkit.agents._network import can_be_set, firewall_rules, network_settings
 from labkit.agents._running import OWN_UNITS, POD, place
@@ -35,6 +36,8 @@ from labkit.agents._running import OWN_UNITS, POD, place
 Section = dict[str, str]
 #: The files elsewhere that are compared.
 PATTERNS = ("run/labkit*", "run/systemd/system/*", "var/log/labkit*", "dev/shm/*")
+#: The file that is as old as the machine's state; the time of a change (ctime) is set by nobody.
+SAVED = "var/lib/labkit/etc.tar"
 #: The socket of the machine's own Docker Engine.
 ENGINE = "/run/docker.sock"
 #: The accounts of the machine's OpenID provider. Each login changes the file, but not these tables.
@@ -188,12 +191,31 @@ def neighbours() -> Section:
 def files(root: Path = Path("/")) -> Section:
     """Return the mode, owner and hash of each file, and the target of each link."""
     elsewhere = (str(it.relative_to(root)) for each in PATTERNS for it in root.glob(each))
-    every = (*names(root, FOLDERS), *(it for it in elsewhere if not CHANGING.match(it)))
+    others = (it for it in elsewhere if not CHANGING.match(it))
+    every = (*names(root, FOLDERS), *others, *changed_programs(root))
     found = {}
     for name in every:
         with contextlib.suppress(FileNotFoundError):
             found[f"/{name}"] = described(root / name)
     return found
+
+
+def changed_programs(root: Path) -> Iterator[str]:
+    """Yield the files in the image's own folders that changed since the machine's were saved."""
+    try:
+        saved = (root / SAVED).stat().st_mtime
+    except OSError:  # the attacker's machine
+        return
+    start = len(str(root).rstrip("/")) + 1
+    for folder in OF_IMAGE:
+        for where, inner, files in os.walk(root / folder):
+            # of programs in /usr/local everything counts, and Python writes its caches by itself
+            skipped = ("__pycache__", *({"local"} if where[start:] == "usr" else ()))
+            inner[:] = [it for it in inner if it not in skipped]
+            for name in files:
+                with contextlib.suppress(OSError):
+                    if os.lstat(f"{where}/{name}").st_ctime > saved:
+                        yield f"{where}/{name}"[start:]
 
 
 def described(path: Path) -> str:

@@ -1,9 +1,9 @@
 """Save a copy of a machine's files, or restore them and restart the units that changed since.
 
 ``answer`` writes the copy; the program puts it back, with units as arguments: /etc, what people may
-leave in /root, /home and /tmp, what some units keep, and what is set of the network. Units and
-programs that came since are ended. Files that came since are deleted, also among the programs in
-/usr/local, which are too large for a copy. A unit that did not change since the copy keeps running,
+leave in /root, /home, /tmp and such, what some units keep, and what is set of the network. Units
+and programs that came since are ended. Files that came since are deleted, also in /usr, /opt and
+/srv, which are too large for a copy. A unit that did not change since the copy keeps running,
 unless a file in /etc did, or people can change what it has in memory. A file whose content was
 changed and changed back counts as unchanged.
 
@@ -24,14 +24,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from labkit.agents._clean_files import CLOUD, PROGRAMS, PROVIDER, names
+from labkit.agents._clean_files import CLOUD, OF_IMAGE, PEOPLES, PROVIDER, names
 from labkit.agents._docker import in_engine
 from labkit.agents._network import keep_network, put_back_network
 from labkit.agents._running import active_units, end_strangers
 
 CONFIGURATION = "etc"
-#: Where people work who have a terminal on the machine.
-OTHERS = ("root", "home", "tmp")
 #: What units keep: a unit must not run while these files are put back.
 STATE = {"canaille.service": PROVIDER, "cloud.service": CLOUD}
 #: Units that keep in memory what people write to them: policies and data, by its API.
@@ -98,9 +96,9 @@ class Machine:
     def save(self) -> None:
         """Save the files, the owners and modes of the sockets, and the time."""
         self.archive.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folders = (CONFIGURATION, *OTHERS, *STATE.values())
+        folders = (CONFIGURATION, *PEOPLES, *STATE.values())
         self.copied.write_bytes(listed(names(self.root, folders)))
-        self.programs.write_bytes(listed(names(self.root, [PROGRAMS])))
+        self.programs.write_bytes(listed(names(self.root, OF_IMAGE)))
         how = ("--no-recursion", "--null", "--verbatim-files-from", f"--files-from={self.copied}")
         output("tar", "-C", self.root, "-cf", self.archive, *how)
         sockets = [self.root / name for name in SOCKETS]
@@ -133,9 +131,9 @@ class Machine:
 
     def _restore(self, units: Sequence[str], more: Sequence[str]) -> None:
         since = self.marked()
-        if self.differs(*OTHERS, PROGRAMS):
+        if self.differs(*PEOPLES, *OF_IMAGE):
             with whole():
-                self.put_back(*OTHERS, PROGRAMS)
+                self.put_back(*PEOPLES, *OF_IMAGE)
         if self.differs(CONFIGURATION) or any((self.root / RUNTIME_UNITS).iterdir()):
             # written down, so that the next restore restarts the units if this one is killed
             since = 0

@@ -239,7 +239,8 @@ class Lab(RunningLab):
         First what does not run is repaired: machines that are stopped or paused are started, units
         that do not run are restarted, and a lost machine of the attacker is created again. Then
         configuration files, drop-ins, etcd's content and the running units are as after :meth:`up`.
-        Keys stay the same. An interrupted change is undone first.
+        Keys stay the same; an attacker's machine that was changed is created again. An interrupted
+        change is undone first.
 
         Returns
         -------
@@ -269,6 +270,7 @@ class Lab(RunningLab):
                 self._return_to_plain()
             self._restore()
             traces.undo_interrupted(self)
+            self._renew_attacker()
         return Timings(time.monotonic() - began)
 
     def reset_machine(self, machine: str) -> Timings:
@@ -514,6 +516,20 @@ class Lab(RunningLab):
                 if self._has(KEPT) and not self._has(READY):
                     # a stop has removed the file, with what the lab reached when it came up
                     self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
+
+    def _renew_attacker(self) -> None:
+        """Create the attacker's machine again if somebody changed it: it holds nothing of the lab.
+
+        Programs do not count: a terminal is one.
+        """
+        nodes_of_attacker = {it.name: it for it in self._plain.nodes if it.role == "attacker"}
+        machines = {name: self.container(name) for name in nodes_of_attacker}
+        found = differences(kept_fingerprint(self._master), take_machines(machines))
+        for name in dict.fromkeys(it.place for it in found if it.section != "processes"):
+            with self.reporter.step(f"{self.mode}: create {name} again"):
+                image = str(machines[name].attrs["Image"])
+                machines[name].remove(force=True, v=True)
+                self._create_again(nodes_of_attacker[name], image)
 
     def _create_again(self, node: Node, image: str) -> None:
         network = find_network(self.client, self.name, self.mode)

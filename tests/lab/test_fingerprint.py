@@ -43,6 +43,32 @@ def test_files_are_known_by_mode_owner_content_and_target(tmp_path: Path) -> Non
     assert fingerprint.files(tmp_path)["/etc/secret"] != before["/etc/secret"]
 
 
+def test_what_changed_in_the_images_folders_is_named(tmp_path: Path) -> None:
+    old, new = tmp_path / "usr/bin/old", tmp_path / "usr/bin/new"
+    for folder in ("usr/bin", "usr/lib/x/__pycache__", "usr/local/bin", "opt", "var/lib/labkit"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("old", "replaced", "made-executable"):
+        (tmp_path / "usr/bin" / name).write_text("as in the image")
+    time.sleep(0.02)
+    (tmp_path / fingerprint.SAVED).touch()
+    assert list(fingerprint.changed_programs(tmp_path)) == []
+    time.sleep(0.02)
+    (tmp_path / "usr/bin/replaced").write_text("another program")
+    (tmp_path / "usr/bin/made-executable").chmod(0o755)
+    new.write_text("x")
+    (tmp_path / "opt/tool").write_text("x")
+    (tmp_path / "usr/lib/x/__pycache__/y.pyc").touch()
+    (tmp_path / "usr/local/bin/z").touch()
+    # a time that somebody sets is not that of the change
+    for each in (old, new):
+        os.utime(each, (0, 0))
+    changed = {"usr/bin/old", "usr/bin/replaced", "usr/bin/made-executable"}
+    assert set(fingerprint.changed_programs(tmp_path)) == changed | {"usr/bin/new", "opt/tool"}
+    found = fingerprint.files(tmp_path)
+    assert found["/usr/bin/replaced"].startswith("0644 ")
+    assert "/usr/local/bin/z" in found
+
+
 def test_programs_of_others_are_named_and_own_ones_are_not() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         own = fingerprint.family(Path("/proc"))
@@ -303,6 +329,11 @@ CHANGES: dict[str, tuple[Callable[[Any], object], Callable[[Any], object], str]]
         lambda lab: lab.exec("worker1", ["rm", "/root/left"]),
         "worker1: files: /root/left is new",
     ),
+    "a program of the image": (
+        lambda lab: lab.exec("etcd2", ["cp", "/bin/false", "/usr/bin/labkit-left"]),
+        lambda lab: lab.exec("etcd2", ["rm", "/usr/bin/labkit-left"]),
+        "etcd2: files: /usr/bin/labkit-left is new",
+    ),
     "a link": (
         lambda lab: lab.exec("worker1", ["ln", "-s", "/etc/shadow", "/var/log/labkit-x"]),
         lambda lab: lab.exec("worker1", ["rm", "/var/log/labkit-x"]),
@@ -455,6 +486,19 @@ def test_reset_takes_away_what_somebody_set_of_the_network(
     missing = [it for it in OF_THE_NETWORK.values() if it and it not in named]
     assert missing == [], found
     lab_insecure.reset()
+    assert settled(lab_insecure) == []
+
+
+def test_attackers_machine_that_was_changed_is_created_again(
+    lab_insecure: Any, settled: Callable[[Any], list[str]]
+) -> None:
+    of_machine = lab_insecure.container("attacker").id
+    lab_insecure.reset()
+    assert lab_insecure.container("attacker").id == of_machine
+    lab_insecure.exec("attacker", ["tee", "/usr/bin/tool"], stdin=b"x")
+    lab_insecure.exec("attacker", ["tee", "/root/notes"], stdin=b"x")
+    lab_insecure.reset()
+    assert lab_insecure.container("attacker").id != of_machine
     assert settled(lab_insecure) == []
 
 
