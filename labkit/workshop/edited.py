@@ -17,6 +17,8 @@ from labkit.lab.files import PEM, PLACEHOLDER, RANDOM
 
 __all__ = ["EditedLab", "hand_edits"]
 
+#: A machine's own certificate and key in a kubeconfig: those of its peers are others.
+OWN_VALUE = re.compile(r"(client-(?:certificate|key)-data:)[ \t]*\S+")
 #: A key or a certificate as the lab writes it into a file: a string of JSON.
 PEM_VALUE = re.compile(rb'"-----BEGIN [^"]*"')
 
@@ -97,8 +99,9 @@ def hand_edits(
             if not changed:
                 continue
             edits.append(Whole(role, path, now[changed[0]]))
-            if len(set(now.values())) > 1:
-                rest = [name for name in now if now[name] != now[changed[0]]]
+            alike = {name: text and OWN_VALUE.sub(r"\1", text) for name, text in now.items()}
+            if len(set(alike.values())) > 1:
+                rest = [name for name in now if alike[name] != alike[changed[0]]]
                 uneven.append(f"{path} of {_names(rest)} is not that of {changed[0]}")
     return tuple(edits), tuple(uneven)
 

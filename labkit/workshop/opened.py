@@ -87,7 +87,7 @@ def _opened(machine: str, before: Mapping[str, _File], after: Mapping[str, _File
 
 
 def _is_reached(path: str, files: Mapping[str, _File]) -> bool:
-    """Say whether people get to a file through its folders, as far as those are known."""
+    """Say whether people get to a file through those of its folders that are known."""
     folder = posixpath.dirname(path)
     while folder != "/":
         if folder in files and not files[folder].may(ENTER):

@@ -102,6 +102,21 @@ def test_file_changed_on_one_machine_of_a_role_is_uneven() -> None:
     assert uneven == (f"{UNIT} of etcd1 and etcd3 is not that of etcd2",)
 
 
+@pytest.mark.parametrize(("server", "is_even"), [("master", True), ("elsewhere", False)])
+def test_certificate_of_each_machine_in_its_kubeconfig_is_no_difference(
+    server: str, is_even: bool
+) -> None:
+    """As kubeadm writes it: the certificate and the key are in the file."""
+    nodes, files = machines("insecure")
+    path = "/etc/kubernetes/kube-proxy.conf"
+    text = "server: {}\nuser: {{client-certificate-data: {}, client-key-data: {}}}\n"
+    files["worker1"][path] = text.format("master", "Zmlyc3Q=", "a2V5MQ==")
+    files["worker2"][path] = text.format(server, "c2Vjb25k", "a2V5Mg==")
+    edits, uneven = hand_edits(nodes, files)
+    assert [it.path for it in edits] == [path]
+    assert (uneven == ()) == is_even
+
+
 def test_files_that_come_and_go_are_edits() -> None:
     nodes, files = machines("insecure")
     gone = "/etc/kubernetes/scheduler.conf"

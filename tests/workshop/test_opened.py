@@ -26,7 +26,7 @@ BEFORE = {
         (KEY, f"0604 0:0 {SECRET}", "can be read"),
         (KEY, f"0400 1000:0 {SECRET}", "can be read"),
         (KEY, f"0640 0:1000 {SECRET}", "can be read"),
-        # the group of a service, and a key that was made anew
+        # the group of a service, and another key in its place
         (KEY, f"0640 0:102 {SECRET}", None),
         (KEY, f"0600 0:0 {TEXT}", None),
         (KEY, f"0644 0:0 {TEXT}", "can be read"),
@@ -54,7 +54,7 @@ def test_file_that_people_may_open_since_is_named(path: str, now: str, says: str
 
 
 def test_copy_of_a_file_that_the_task_makes_private_is_named() -> None:
-    conf, copy = "/etc/kubernetes/admin.conf", "/home/bob/admin.conf"
+    conf, copy = "/etc/kubernetes/admin.conf", "/home/alice/admin.conf"
     before = {"master": {"files": {conf: f"0644 0:0 {SECRET}"}}}
     after = {"master": {"files": {conf: f"0600 0:0 {SECRET}", copy: f"0600 1001:1001 {SECRET}"}}}
     said = f"{copy} of master, a copy of {conf}, can be read by the users of the machine"

@@ -108,7 +108,7 @@ def _secrets_open(after: Environment, contractors: Callers) -> Outcome | None:
 
 
 def _too_wide(before: Environment, after: Environment, others: Callers) -> Outcome | None:
-    """Say to whom the webhook denies nothing, and who depends on its answer all the same."""
+    """Say who depends on the webhook's answer although it denies them nothing."""
     for who in others:
         kept = [it for it in ACTIONS if decided(before, who, it, silent=True) == ALLOWED]
         lost = [it for it in kept if decided(after, who, it, silent=True) != ALLOWED]

@@ -14,6 +14,8 @@ __all__ = ["EXERCISE"]
 
 #: A person of the provider, and her group there; the others are to log in as well.
 PERSON, GROUP, OTHERS = "alice", "developers", ("mallory", "somebody-new")
+#: What the names of Kubernetes' own users and groups begin with ("Using RBAC Authorization").
+OF_CLUSTER = "system:"
 UNIT = "/etc/systemd/system/kube-apiserver.service"
 FLAGS = f"""
 unit = "{UNIT}"
@@ -29,18 +31,31 @@ RESTART = """for words in (["daemon-reload"], ["restart", "kube-apiserver"]):
 """
 
 
-def unknown_person(env: Environment) -> Outcome | None:
-    """Say whether the apiserver no longer knows the person or her group, as its files say."""
+def known(env: Environment, person: str) -> Caller | None:
+    """Return as whom the apiserver knows a person of the group; None without a provider."""
     provider = provider_of(env)
     if provider is None or provider.client is None:
         return None
-    apiserver, client = env.component("kube-apiserver@master"), provider.client
+    claims = {"aud": [provider.client.name], "sub": person, "groups": [GROUP]}
+    apiserver = env.component("kube-apiserver@master")
+    return caller_by_id_token(env, apiserver, provider.issuer.value, claims)
 
-    def known(person: str, group: str) -> Caller:
-        claims = {"aud": [client.name], "sub": person, "groups": [group]}
-        return caller_by_id_token(env, apiserver, provider.issuer.value, claims)
 
-    caller = known(PERSON, GROUP)
+def group_of_the_cluster(env: Environment) -> Outcome | None:
+    """Say whether a group of the provider may still be one of the cluster, behind its prefix."""
+    caller = known(env, PERSON)
+    for name in sorted(caller.groups) if caller else ():
+        if name.startswith(OF_CLUSTER) and name.endswith(GROUP):
+            line = f"the group {GROUP} of the provider is {name} at the apiserver"
+            return Outcome("of-the-cluster", (line, f"{OF_CLUSTER} begins the cluster's own names"))
+    return None
+
+
+def unknown_person(env: Environment) -> Outcome | None:
+    """Say whether the apiserver no longer knows the person or her group, as its files say."""
+    caller = known(env, PERSON)
+    if caller is None:
+        return None
     if caller.claim.value == UNKNOWN:
         line = f"labkit does not know what the apiserver makes of {PERSON}'s token: {caller.claim}"
         return Outcome("files-unclear", (line, "a prefix can be set without an expression"))
@@ -48,7 +63,8 @@ def unknown_person(env: Environment) -> Outcome | None:
         line = f"the apiserver refuses {PERSON}'s token, as its files say: {caller.claim}"
         return Outcome("no-people", (line, "nobody of the company could log in any more"))
     for person in OTHERS:
-        if not (other := known(person, GROUP)).user:
+        other = known(env, person)
+        if other and not other.user:
             line = f"the apiserver refuses the token of {person}, as its files say: {other.claim}"
             return Outcome("no-people", (line, "everybody of the company is to log in as before"))
     if not any(name.endswith(GROUP) for name in caller.groups):
@@ -64,6 +80,7 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         [Attempt("oidc-group-collision", r"known as .+system:masters|HTTP 401")],
         ["kube-apiserver@master -> canaille@*"],
         files=unknown_person,
+        works=lambda it: group_of_the_cluster(it.environment),
     )
 
 
@@ -85,6 +102,9 @@ The provider stays as it is: another team runs it, and people need groups of the
     hints=(
         Hint("Names and groups have a flag each. Which one did the attacker use?", "open"),
         Hint("Behind which prefixes is no name of a group one of the cluster?", "open"),
+        Hint(
+            "Which names does the cluster keep for itself? Take another prefix.", "of-the-cluster"
+        ),
         Hint("The flags --oidc-* say whose tokens it takes: put them back.", "no-people"),
         Hint("Which claim of the token has the groups? It must still be read.", "no-groups"),
         Hint("The files already say it: what has to be restarted?", "not-restarted"),
@@ -113,6 +133,12 @@ The provider stays as it is: another team runs it, and people need groups of the
             FLAGS + PREFIX.format("system:") + WRITE + RESTART,
             "open",
             "oidc-group-collision (outside, with a copied credential) still succeeds",
+        ),
+        WrongSolution(
+            "the prefix of the groups of a namespace's accounts",
+            FLAGS + PREFIX.format("system:serviceaccounts:") + WRITE + RESTART,
+            "of-the-cluster",
+            "is system:serviceaccounts:developers at the apiserver",
         ),
         WrongSolution(
             "a better unit after the start",

@@ -24,6 +24,8 @@ for name in ("admin.conf", "pki/admin.key"):
 """
 APPLY = """insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
 """
+#: The accounts of people (login.defs(5), UID_MIN), and that of nobody.
+PEOPLE, NOBODY = 1000, 65534
 ATTEMPT = Attempt("admin-kubeconfig", ".*permission denied.*", USER_ON_MASTER)
 
 
@@ -46,11 +48,14 @@ def check(lab: EditedLab, answer: object) -> Outcome:
 
 
 def _half(lab: EditedLab) -> Outcome | None:
-    """Say whether alice reads one of the files, which the attack needs together."""
-    for path in (KEY, CONF, *_keys(lab)):
-        argv = ["runuser", "-u", "alice", "--", "test", "-r", path]
-        if lab.exec("master", argv, check=False).exit_code == 0:
-            return Outcome("half", (f"alice reads {path}: what it needs beside it she has",))
+    """Say whether a user reads one of the files, which the attack needs together."""
+    lines = (it.split(":") for it in lab.exec("master", ["getent", "passwd"]).text.splitlines())
+    people = [name for name, _, number, *_ in lines if PEOPLE <= int(number) < NOBODY]
+    for user in people:
+        for path in (KEY, CONF, *_keys(lab)):
+            argv = ["runuser", "-u", user, "--", "test", "-r", path]
+            if lab.exec("master", argv, check=False).exit_code == 0:
+                return Outcome("half", (f"{user} reads {path}: what it needs beside it they have",))
     return None
 
 
@@ -70,7 +75,7 @@ EXERCISE = Exercise(
     mode="insecure",
     task="""
 Every user on the master can read `/etc/kubernetes/admin.conf` and the key that it names. Edit the
-machine until alice reads neither, and until this is still so after the next boot.
+machine until none of them reads either, and until this is still so after the next boot.
 The administrator, who is root on the master, must still be served.
 """,
     hints=(
@@ -125,14 +130,26 @@ _ = insecure.exec("master", ["systemctl", "restart", "kubectl-proxy"])
             f"alice reads {KEY}.2",
         ),
         WrongSolution(
-            "a copy in the home of bob",
+            "everybody but alice",
+            f"""
+rules = "{RULES}"
+for path in ("{CONF}", "{KEY}"):
+    edit = rf"s#\\({{path}} *\\) 0644 *root *root#\\1 0604 root alice#"
+    insecure.exec("master", ["sed", "-i", edit, rules])
+"""
+            + APPLY.replace("insecure", "_ = insecure"),
+            "half",
+            f"bob reads {KEY}",
+        ),
+        WrongSolution(
+            "a copy in the home of alice",
             CLOSED
             + APPLY
-            + f"""copy = ["-o", "bob", "-m", "0600", "{CONF}", "/home/bob/admin.conf"]
+            + f"""copy = ["-o", "alice", "-m", "0600", "{CONF}", "/home/alice/admin.conf"]
 _ = insecure.exec("master", ["install", *copy])
 """,
             "opened",
-            "/home/bob/admin.conf of master, a copy of /etc/kubernetes/admin.conf, can be read",
+            "/home/alice/admin.conf of master, a copy of /etc/kubernetes/admin.conf, can be read",
         ),
         WrongSolution(
             "the rules without their effect",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from labkit.workshop.checks import Attempt, hardened_state
+from labkit.workshop.checks import Attempt, hardened_state, newcomers
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
@@ -50,7 +50,7 @@ def check(lab: EditedLab, answer: object) -> Outcome:
             Attempt("kubelet-read-only", "connection refused"),
         ],
         ["kube-apiserver@master -> kubelet@*"],
-        works=exec_and_logs,
+        works=lambda it: exec_and_logs(it) or newcomers(it, "listeners"),
     )
 
 
@@ -69,6 +69,7 @@ certificate for its calls to the kubelet.
     hints=(
         Hint("Is it the same on every worker?", "uneven"),
         Hint("The kubelet reads its configuration when it starts.", "not-restarted"),
+        Hint("Which key opened that address? The kubelet needs no new one.", "moved"),
         Hint(
             "labkit logs worker1 kubelet --mode insecure says why it does not run.", "does-not-run"
         ),
@@ -81,6 +82,16 @@ certificate for its calls to the kubelet.
     check=check,
     solution=START.format(ALL) + ANONYMOUS + READ_ONLY + RESTART,
     wrong=(
+        WrongSolution(
+            "another port for everybody",
+            START.format(ALL)
+            + ANONYMOUS
+            + READ_ONLY
+            + SED.format("$ahealthzBindAddress: 0.0.0.0")
+            + RESTART,
+            "moved",
+            "worker1: tcp *:10248",
+        ),
         WrongSolution(
             "only one worker",
             START.format('("worker1",)') + ANONYMOUS + READ_ONLY + RESTART,
