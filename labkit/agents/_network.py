@@ -210,9 +210,9 @@ def put_back_network(file: Path) -> list[str]:
     for name, value in kernel().items():
         if kept["kernel"].get(name, value) != value:
             (KERNEL / name).write_text(kept["kernel"][name])
-    before, _ = rules()
-    owners = put_back_tables(kept["tables"], kept["rules"])
-    put_back_rules(kept["rules"], before)
+    found, partly = rules()
+    owners = put_back_tables(kept["tables"], kept["rules"], partly)
+    put_back_rules(kept["rules"], found, partly)
     return owners
 
 
@@ -229,8 +229,11 @@ def put_back_links(kept: dict[str, str]) -> None:
 
 def put_back_settings(kept: dict[str, list[str]]) -> None:
     """Take away addresses, routes and such that came, and add those that are gone."""
+    found = settings()
     for kind, before in kept.items():
-        now = settings()[kind]
+        now = found[kind]
+        if set(now) == set(before):
+            continue
         for line in now:
             if line not in before:
                 printed("ip", kind, "del", *line.split())
@@ -238,11 +241,14 @@ def put_back_settings(kept: dict[str, list[str]]) -> None:
             if line not in now:
                 # the kernel adds and takes away some routes together with their address
                 printed("ip", kind, "replace" if kind == "route" else "add", *line.split())
+        found = settings()
 
 
-def put_back_tables(kept: dict[str, str], kept_rules: dict[str, list[str]]) -> list[str]:
+def put_back_tables(
+    kept: dict[str, str], kept_rules: dict[str, list[str]], partly: set[str]
+) -> list[str]:
     """Delete the tables of nftables that came or differ; return the units that write theirs."""
-    now, (_, partly), owners = tables(), rules(), []
+    now, owners = tables(), []
     for name in now.keys() | kept.keys():
         if mine := set(of_iptables(name)):
             if name in now and (mine & partly or not mine & kept_rules.keys()):
@@ -260,12 +266,16 @@ def put_back_tables(kept: dict[str, str], kept_rules: dict[str, list[str]]) -> l
     return owners
 
 
-def put_back_rules(kept: dict[str, list[str]], found: dict[str, list[str]]) -> None:
-    """Replace the tables of iptables that differ; what moves stays as it was found."""
-    now, _ = rules()
-    for key in now.keys() | kept.keys():
+def put_back_rules(
+    kept: dict[str, list[str]], found: dict[str, list[str]], partly: set[str]
+) -> None:
+    """Replace the tables of iptables that differ; what moves stays as it was found.
+
+    Those that had other chains besides are gone by now.
+    """
+    for key in found.keys() | kept.keys():
         before = kept.get(key, [])
-        if fixed(before) != fixed(now.get(key, [])):
+        if key in partly or fixed(before) != fixed(found.get(key, [])):
             tool, _, table = key.partition(" ")
             text = "\n".join((f"*{table}", *replaced(before, found.get(key)), "COMMIT", ""))
             printed(f"{tool}-restore", "-w", "5", stdin=text)

@@ -146,7 +146,7 @@ def test_only_tables_that_differ_are_replaced_and_docker_keeps_its_ports(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_network, "printed", printed)
-        _network.put_back_rules(kept, _network.rules()[0])
+        _network.put_back_rules(kept, *_network.rules())
     assert written == {
         "*nat": f"*nat\n:OUTPUT ACCEPT\n:DOCKER_OUTPUT -\n{rules_of(new)}-A OUTPUT -j A\nCOMMIT\n",
         "*raw": "*raw\n:OUTPUT ACCEPT\nCOMMIT\n",
@@ -189,7 +189,7 @@ def test_table_of_a_unit_is_made_anew_by_it(
     else:
         calls = quiet("nft", "true")
     before = {} if kept is None else {"ip kube-proxy": f"\tchain x {{\n\t\t{kept}\n\t}}\n"}
-    assert _network.put_back_tables(before, {}) == owners
+    assert _network.put_back_tables(before, {}, set()) == owners
     assert [it for it in calls.read_text().splitlines() if "list" not in it] == changes
 
 
