@@ -23,6 +23,7 @@ __all__ = [
     "Listener",
     "plain_listener",
     "socket_claims",
+    "socket_listener",
     "socket_path",
     "socket_users",
     "tls",
@@ -254,6 +255,58 @@ def socket_claims(
         Claim("local", f"unix socket {path}", place),
         Claim(value, detail, source),
         Claim("allow-all", "users who open it command it", source),
+    )
+
+
+def socket_listener(
+    env: Environment,
+    it: Component,
+    role: str,
+    path: str,
+    mode: str,
+    owner: str,
+    place: Source,
+    source: Source,
+) -> Listener:
+    """Return the listener of a unix socket, with the claims of :func:`socket_claims`.
+
+    Parameters
+    ----------
+    env : Environment
+    it : labkit.cluster.Component
+        The server.
+    role : str
+    path, mode, owner : str
+    place, source : Source
+        As :func:`socket_claims` takes them.
+
+    Returns
+    -------
+    Listener
+
+    Examples
+    --------
+    >>> from labkit.cluster import read_environment
+    >>> env, source = read_environment("insecure"), Source("docker.socket", 6, "SocketMode=0666")
+    >>> about = "api", "/run/docker.sock", "0666", "root:root", source, source
+    >>> found = socket_listener(env, env.component("dockerd@worker1"), *about)
+    >>> found.protocol, found.path, found.open
+    ('unix', '/run/docker.sock', True)
+    """
+    encryption, clients, rights = socket_claims(env, it, path, mode, owner, place, source)
+    return Listener(
+        server=it.id,
+        role=role,
+        node=it.node,
+        zone=it.zone,
+        protocol="unix",
+        bind="",
+        port=None,
+        path=path,
+        open=True,
+        encryption=encryption,
+        client_authentication=clients,
+        authorization=rights,
     )
 
 

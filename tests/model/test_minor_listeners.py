@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from labkit.analysis import attack_paths, find_threats
-from labkit.cluster import read_cluster
+from labkit.cluster import read_cluster, read_environment
+from labkit.cluster.edits import Whole
 from labkit.model import Channel, Model, read_model
 
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
@@ -352,3 +353,15 @@ def test_unix_socket_of_etcd_is_a_listener(folder: Path, flag: str, path: str) -
     assert {it.protocol for it in found} == {"unix"}
     assert {it.client_authentication.value for it in found} == {"file-mode"}
     assert all(it.open for it in found)
+
+
+@pytest.mark.parametrize(("umask", "value"), [("", "file-mode"), ("UMask=0000\n", "unknown")])
+def test_umask_of_a_unit_decides_who_connects_to_the_socket_of_etcd(umask: str, value: str) -> None:
+    """With 0000 everybody does (systemd.exec, "UMask"): labkit does not reckon with it."""
+    path = "/etc/systemd/system/etcd.service"
+    text = read_environment("insecure").node("etcd1").files[path].read_text()
+    text = text.replace("http://0.0.0.0:2378", "unix:///run/etcd.sock")
+    text = text.replace("[Service]\n", f"[Service]\n{umask}")
+    model = read_model(read_environment("insecure", [Whole("etcd", path, text)]))
+    found = [it for it in model.channels if it.path == "/run/etcd.sock"]
+    assert {it.client_authentication.value for it in found} == {value}

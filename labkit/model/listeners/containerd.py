@@ -18,7 +18,7 @@ from labkit.model.listener import (
     Anyone,
     Listener,
     plain_listener,
-    socket_claims,
+    socket_listener,
     socket_path,
 )
 from labkit.model.listeners._base import COMMANDS_THE_MACHINE, Gap, ListenerKind, Server, cis
@@ -34,22 +34,8 @@ def _read(env: Environment, it: Component) -> Iterator[Listener]:
     owner = f"{_name(it.setting('grpc.uid').value)}:{_name(it.setting('grpc.gid').value)}"
     path = socket_path(address.value)
     # containerd gives its socket 0660 whatever the umask is (sys.GetLocalListener)
-    encryption, client, rights = socket_claims(
-        env, it, path, "0660", owner, address.source, it.setting("grpc.gid").source
-    )
-    yield Listener(
-        server=it.id,
-        role="api",
-        node=it.node,
-        zone=it.zone,
-        protocol="unix",
-        bind="",
-        port=None,
-        path=path,
-        open=True,
-        encryption=encryption,
-        client_authentication=client,
-        authorization=rights,
+    yield socket_listener(
+        env, it, "api", path, "0660", owner, address.source, it.setting("grpc.gid").source
     )
     port = it.given("grpc.tcp_address")
     if port and port.value:

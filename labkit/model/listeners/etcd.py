@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from labkit.cluster.syntax.source import bool_of, is_true
 from labkit.cluster.syntax.urls import url_of
 from labkit.model.claims import Claim
-from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, socket_claims, tls
+from labkit.model.listener import ALL_OBJECTS, Anyone, Listener, socket_listener, tls
 from labkit.model.listeners._base import Gap, ListenerKind, Server, cis
 
 if TYPE_CHECKING:
@@ -75,28 +75,24 @@ def _unix(env: Environment, it: Component, role: str, setting: Setting) -> Liste
     scheme, _, path = setting.value.partition("://")
     # embed/etcd.go: host and path together; without a leading "/", in the working directory
     path = path if path.startswith("/") else f"{WORKING_DIRECTORY}{path}"
-    owner = f"{it.user}:{it.user}"
-    encryption, opened, _ = socket_claims(
-        env, it, path, MODE, owner, setting.source, setting.source
-    )
-    secure = scheme == "unixs"
-    return Listener(
-        server=it.id,
-        role=role,
-        node=it.node,
-        zone=it.zone,
-        protocol="unix",
-        bind="",
-        port=None,
-        path=path,
-        open=True,
-        encryption=encryption,
-        client_authentication=opened,
-        authorization=_authorization(env, it, role, secure),
-        bind_source=setting.source,
+    source = setting.source
+    found = socket_listener(env, it, role, path, MODE, f"{it.user}:{it.user}", source, source)
+    if _sets_umask(env, it):
+        clients = Claim("unknown", "UMask= of a unit decides who may connect", source)
+        found = replace(found, client_authentication=clients)
+    return replace(
+        found,
+        authorization=_authorization(env, it, role, secure=scheme == "unixs"),
+        bind_source=source,
         anyone=Anyone.ALWAYS,
         data=data,
     )
+
+
+def _sets_umask(env: Environment, it: Component) -> bool:
+    """Say whether a unit of the machine has another umask than systemd's own."""
+    files = env.node(it.node).files.items()
+    return any("/systemd/" in path and b"UMask" in file.read_bytes() for path, file in files)
 
 
 def _clients(env: Environment, it: Component, role: str, secure: bool) -> Claim | None:
