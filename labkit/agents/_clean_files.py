@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 #: Where people work who have a terminal on the machine, and where they put copies.
-PEOPLES = ("root", "home", "tmp", "var/tmp", "var/backups", "var/spool")
+OF_PEOPLE = ("root", "home", "tmp", "var/tmp", "var/backups", "var/spool")
 #: The folder of the components' programs, which are too large for a copy.
 PROGRAMS = "usr/local"
 #: The image's own folders, with those programs: only what came there can be taken away again.
@@ -18,7 +18,7 @@ OF_IMAGE = ("usr", "opt", "srv")
 #: What a stand-in for a cloud keeps: what is attached to what.
 CLOUD = "var/lib/cloud"
 #: The folders whose files are compared; labkit's own records are in the last one.
-FOLDERS = ("etc", *PEOPLES, PROGRAMS, CLOUD, "var/lib/labkit")
+FOLDERS = ("etc", *OF_PEOPLE, PROGRAMS, CLOUD, "var/lib/labkit")
 #: What an OpenID provider keeps: a reset puts it back, a fingerprint reads what matters in it.
 PROVIDER = "var/lib/canaille"
 #: Docker mounts the first three, flanneld's unit writes the fourth, systemd the fifth. The others

@@ -48,36 +48,42 @@ def active_units() -> set[str]:
     return {it for it in names if not OWN_UNITS.match(it) and not OTHER_SCOPES.fullmatch(it)}
 
 
+def parents(proc: Path) -> dict[int, int]:
+    """Return the parent of each process that has not ended."""
+    found = {}
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                state, parent, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+                if state != "Z":
+                    found[int(entry.name)] = int(parent)
+    return found
+
+
 def strangers(proc: Path = Path("/proc")) -> set[int]:
     """Return the processes of no unit that have left the command by which somebody started them.
 
     A command in the container has no parent; what it leaves behind becomes a child of PID 1.
     """
-    parents, left = {}, set()
-    for entry in proc.iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            shown = (entry / "stat").read_text().rpartition(")")[2].split()
-            parents[int(entry.name)] = int(shown[1])
-            if shown[0] != "Z" and place((entry / "cgroup").read_text()) in (NO_UNIT, OF_INIT):
-                left.add(int(entry.name))
+    known = parents(proc)
 
     def is_left(process: int) -> bool:
-        while (parent := parents.get(process, 0)) > 1:
+        while (parent := known.get(process, 0)) > 1:
             process = parent
         return parent == 1
 
     # what PID 1 starts itself is in its own session and ends in a moment, or moves to its unit
-    return {it for it in left if it != 1 and is_left(it) and not is_systemds(proc / str(it))}
+    return {it for it in known if is_left(it) and has_no_unit(proc / str(it))}
 
 
-def is_systemds(process: Path) -> bool:
-    """Say whether a process of /proc is a program of systemd, or has ended."""
+def has_no_unit(process: Path) -> bool:
+    """Say whether a process of /proc is of no unit, and no program of systemd."""
     try:
-        return "/systemd" in str((process / "exe").readlink())
-    except OSError:
-        return True
+        return place((process / "cgroup").read_text()) in (NO_UNIT, OF_INIT) and (
+            "/systemd" not in str((process / "exe").readlink())
+        )
+    except OSError:  # it has ended
+        return False
 
 
 def end_strangers(kept: Collection[str]) -> None:

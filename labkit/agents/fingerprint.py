@@ -31,7 +31,7 @@ from pathlib import Path
 from labkit.agents._clean_files import CHANGING, FOLDERS, OF_IMAGE, PROVIDER, names
 from labkit.agents._docker import in_engine
 from labkit.agents._network import can_be_set, firewall_rules, network_settings
-from labkit.agents._running import OWN_UNITS, POD, place
+from labkit.agents._running import OWN_UNITS, POD, parents, place
 
 Section = dict[str, str]
 #: The files elsewhere that are compared.
@@ -132,17 +132,9 @@ def is_in_pod(process: Path) -> bool:
 
 def family(proc: Path) -> set[int]:
     """Return the ids of labkit's server of commands and of all its descendants, and our own."""
-    parents: dict[int, int] = {}
-    for entry in proc.iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int(
-                    (entry / "stat").read_text().rpartition(")")[2].split()[1]
-                )
-            except OSError:
-                continue
+    known = parents(proc)
     own, process = {os.getpid()}, os.getpid()
-    while process := parents.get(process, 0):
+    while process := known.get(process, 0):
         if process == 1:
             break
         own.add(process)

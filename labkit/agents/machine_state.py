@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from labkit.agents._clean_files import CLOUD, OF_IMAGE, PEOPLES, PROVIDER, names
+from labkit.agents._clean_files import CLOUD, OF_IMAGE, OF_PEOPLE, PROVIDER, names
 from labkit.agents._docker import in_engine
 from labkit.agents._network import keep_network, put_back_network
 from labkit.agents._running import active_units, end_strangers
@@ -96,7 +96,7 @@ class Machine:
     def save(self) -> None:
         """Save the files, the owners and modes of the sockets, and the time."""
         self.archive.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folders = (CONFIGURATION, *PEOPLES, *STATE.values())
+        folders = (CONFIGURATION, *OF_PEOPLE, *STATE.values())
         self.copied.write_bytes(listed(names(self.root, folders)))
         self.programs.write_bytes(listed(names(self.root, OF_IMAGE)))
         how = ("--no-recursion", "--null", "--verbatim-files-from", f"--files-from={self.copied}")
@@ -131,9 +131,9 @@ class Machine:
 
     def _restore(self, units: Sequence[str], more: Sequence[str]) -> None:
         since = self.marked()
-        if self.differs(*PEOPLES, *OF_IMAGE):
+        if self.differs(*OF_PEOPLE, *OF_IMAGE):
             with whole():
-                self.put_back(*PEOPLES, *OF_IMAGE)
+                self.put_back(*OF_PEOPLE, *OF_IMAGE)
         if self.differs(CONFIGURATION) or any((self.root / RUNTIME_UNITS).iterdir()):
             # written down, so that the next restore restarts the units if this one is killed
             since = 0
