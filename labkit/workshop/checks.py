@@ -17,7 +17,7 @@ from labkit.cluster import Environment, Node
 from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
 from labkit.lab import LabStatus
 from labkit.lab.bootstrap import units
-from labkit.lab.fingerprint import differences
+from labkit.lab.fingerprint import Fingerprint, differences
 from labkit.model import Foothold, Model, read_model
 from labkit.verification import verify
 from labkit.workshop.definition import SOLVED, Outcome
@@ -88,6 +88,7 @@ def hardened_state(
     demand: Mapping[str, str] = NOTHING,
     files: Callable[[Environment], Outcome | None] = lambda env: None,
     works: Callable[[EditedLab], Outcome | None] = lambda lab: None,
+    came: Sequence[tuple[str, str]] = (),
 ) -> Outcome:
     """Check a lab that somebody hardened by hand.
 
@@ -106,6 +107,9 @@ def hardened_state(
         wrong, whatever the lab does. No attack is tried then.
     works : callable
         Takes the lab; returns an outcome if what people do there does not work any more.
+    came : sequence of tuple of str
+        What must not have come to the machines: a section of the fingerprint, "listeners" or
+        "processes", and a word in the name; "" for each name.
 
     Returns
     -------
@@ -120,7 +124,7 @@ def hardened_state(
         The lab is not up.
     """
     try:
-        return _look_again(lab, partial(_look, lab, attempts, keep, demand, files, works))
+        return _look_again(lab, partial(_look, lab, attempts, keep, demand, files, works, came))
     except ConfigError as error:
         evidence = (error.message, *error.evidence)
         return Outcome("unreadable", ("a file cannot be understood:", *evidence))
@@ -191,6 +195,7 @@ def _look(
     demand: Mapping[str, str],
     files: Callable[[Environment], Outcome | None],
     works: Callable[[EditedLab], Outcome | None],
+    came: Sequence[tuple[str, str]],
 ) -> Outcome:
     lab.recover()
     model = read_model(lab.environment)
@@ -207,7 +212,7 @@ def _look(
         _kept(lab, model, keep, demand)
         or stale
         or works(lab)
-        or _opened(lab)
+        or _beside(lab, came)
         or _next_boot(lab)
         or Outcome(
             SOLVED,
@@ -285,15 +290,41 @@ def _next_boot(lab: EditedLab) -> Outcome | None:
     return None
 
 
-def _opened(lab: EditedLab) -> Outcome | None:
-    """Say whether people of a machine may read what only root could, or change its configuration.
+def _beside(lab: EditedLab, came: Iterable[tuple[str, str]]) -> Outcome | None:
+    """Say what stands open beside the task, by the state with which the machines came up.
 
-    No task asks for that; it happens on the way, with a copy or another mode.
+    Files that people may read or change since are no part of any task; it happens on the way.
     """
-    lines = opened_files(*lab.states_of_machines())
-    if not lines:
-        return None
-    return Outcome("opened", ("the task is done, and another door is open:", *lines[:4]))
+    before, after = lab.states_of_machines()
+    for section, word in came:
+        if found := newcomers(before, after, section, word):
+            return found
+    if lines := opened_files(before, after):
+        return Outcome("opened", ("the task is done, and another door is open:", *lines[:4]))
+    return None
+
+
+def newcomers(
+    before: Fingerprint, after: Fingerprint, section: str, word: str = ""
+) -> Outcome | None:
+    """Say whether something runs or listens that did not when the lab came up.
+
+    Parameters
+    ----------
+    before, after : dict
+        Fingerprints of the machines.
+    section : {"listeners", "processes"}
+    word : str
+        Only what has it in its name counts.
+
+    Returns
+    -------
+    Outcome or None
+        None if nothing has come.
+    """
+    changes = (it for it in differences(before, after) if it.section == section)
+    lines = [f"{it.place}: {it.item} ({it.now})" for it in changes if it.now and word in it.item]
+    return Outcome("moved", ("this was not there when the lab came up:", *lines)) if lines else None
 
 
 def _readers(node: Node, path: str) -> list[str]:
@@ -346,26 +377,6 @@ def unread(lab: EditedLab, machine: str, unit: str, path: str) -> Outcome | None
         return None
     line = f"{unit} of {machine} has not read {path} since it was changed"
     return Outcome("not-restarted", (line,))
-
-
-def newcomers(lab: EditedLab, section: str, word: str = "") -> Outcome | None:
-    """Say whether something runs or listens on the machines that did not when the lab came up.
-
-    Parameters
-    ----------
-    lab : EditedLab
-    section : {"listeners", "processes"}
-    word : str
-        Only what has it in its name counts.
-
-    Returns
-    -------
-    Outcome or None
-        None if nothing has come.
-    """
-    changes = (it for it in differences(*lab.states_of_machines()) if it.section == section)
-    came = [f"{it.place}: {it.item} ({it.now})" for it in changes if it.now and word in it.item]
-    return Outcome("moved", ("this was not there when the lab came up:", *came)) if came else None
 
 
 def _kept(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from labkit.lab.fingerprint import Fingerprint
 
-__all__ = ["opened_files"]
+__all__ = ["PEOPLE", "opened_files"]
 
 #: A file or folder in a fingerprint: mode, owner, group, and a hash of the content.
 FILE = re.compile(

@@ -213,6 +213,7 @@ def look(
     rows: tuple[Any, ...] = (),
     keep: tuple[str, ...] = ("kube-apiserver@master -> etcd@*",),
     demand: dict[str, str] | None = None,
+    came: Sequence[tuple[str, str]] = (),
 ) -> Outcome:
     """Check a lab in which a technique ends as given."""
 
@@ -232,7 +233,7 @@ def look(
     monkeypatch.setattr(checks, "verify", lambda *_, **__: report)
     lab: Any = FakeLab()
     attempt = checks.Attempt("try-it", "HTTP 401")
-    return checks.hardened_state(lab, [attempt], keep, demand or {})
+    return checks.hardened_state(lab, [attempt], keep, demand or {}, came=came)
 
 
 def test_refused_attack_with_working_clients_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,9 +312,10 @@ def test_what_runs_or_listens_since_is_named(
         "listeners": {"tcp 0.0.0.0:2378": "socat", "tcp 0.0.0.0:9": "nc"},
         "processes": {"kube-proxy of old.service": "runs", "sh of no unit": "runs"},
     }
+    found = checks.newcomers({"etcd1": before}, {"etcd1": after}, section, word)
     monkeypatch.setattr(FakeLab, "states", ({"etcd1": before}, {"etcd1": after}))
-    lab: Any = FakeLab()
-    found = checks.newcomers(lab, section, word)
+    outcome = look(monkeypatch, succeeded=False, predicted=False, came=[(section, word)])
+    assert outcome.state == ("moved" if lines else "solved")
     assert (found.lines[1:] if found else ()) == lines
 
 

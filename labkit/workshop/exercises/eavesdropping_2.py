@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from labkit.workshop.checks import Attempt, hardened_state, newcomers
+from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
@@ -45,7 +43,7 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         [Attempt("eavesdrop-kube-proxy", "every payload is a TLS record")],
         ["kube-proxy@* -> kube-apiserver@*"],
         {"server_authentication": "verified"},
-        works=partial(newcomers, section="processes", word="kube"),
+        came=[("processes", "kube")],
     )
 
 

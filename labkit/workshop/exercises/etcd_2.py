@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.cluster import Environment
 from labkit.model.listeners import find_listeners
 from labkit.techniques.etcd_second_listener import PORT
-from labkit.workshop.checks import Attempt, hardened_state, newcomers
+from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
@@ -35,7 +35,8 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         lab,
         [Attempt("etcd-second-listener", "connection refused")],
         ["kube-apiserver@master -> etcd@*", "flanneld@* -> etcd@*"],
-        works=lambda it: still_open(it.environment) or newcomers(it, "listeners"),
+        works=lambda it: still_open(it.environment),
+        came=[("listeners", "")],
     )
 
 

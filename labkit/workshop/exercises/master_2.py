@@ -10,6 +10,7 @@ from labkit.model.footholds import USER_ON_MASTER
 from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
+from labkit.workshop.opened import PEOPLE
 
 __all__ = ["EXERCISE"]
 
@@ -24,8 +25,8 @@ for name in ("admin.conf", "pki/admin.key"):
 """
 APPLY = """insecure.exec("master", ["systemd-tmpfiles", "--create", rules])
 """
-#: The accounts of people (login.defs(5), UID_MIN), and that of nobody.
-PEOPLE, NOBODY = 1000, 65534
+#: The account of nobody, beyond those of people.
+NOBODY = 65534
 ATTEMPT = Attempt("admin-kubeconfig", ".*permission denied.*", USER_ON_MASTER)
 
 
