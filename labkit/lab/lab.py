@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import docker
+from docker.errors import APIError
 
 from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.edits import Edit
@@ -528,7 +529,19 @@ class Lab(RunningLab):
         for name in dict.fromkeys(it.place for it in found if it.section != "processes"):
             with self.reporter.step(f"{self.mode}: create {name} again"):
                 image = str(machines[name].attrs["Image"])
-                machines[name].remove(force=True, v=True)
+                try:
+                    machines[name].remove(force=True, v=True)
+                except APIError as error:
+                    # a participant of a server room may not
+                    raise LabError(
+                        f"{name} was changed, and cannot be created again: the rest of the lab is "
+                        "restored",
+                        evidence=[
+                            *[str(it) for it in found if it.place == name][:10],
+                            str(error.explanation or error),
+                        ],
+                        hint=f"take the change back on {name}, or ask your trainer for it",
+                    ) from error
                 self._create_again(nodes_of_attacker[name], image)
 
     def _create_again(self, node: Node, image: str) -> None:

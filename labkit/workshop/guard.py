@@ -12,11 +12,9 @@ It does not create machines, because a request for one can ask for the host. The
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import re
 import struct
-import tarfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -28,13 +26,12 @@ import docker
 from docker.errors import APIError, DockerException, NotFound
 
 from labkit.lab.engine import LABEL, MODE
-from labkit.lab.machine import FileSpec, archive
 from labkit.lab.origin import WORKSHOP
 
 __all__ = ["OPERATIONS", "Answer", "Guard", "Operation", "Refused", "Request", "Terminal"]
 
 #: The most bytes of a file that is read from a machine, and of the files that are written to one.
-MOST_READ, MOST_WRITTEN = 32 << 20, 8 << 20
+MOST_READ = 32 << 20
 #: The most lines of a machine's log.
 MOST_LINES = 1000
 #: The most processes that are made and not started yet.
@@ -475,37 +472,11 @@ def _read(guard: Guard, reference: str, query: Mapping[str, str], _: Request) ->
     return Answer(bytes(data), kind="application/x-tar")
 
 
-def _write(guard: Guard, reference: str, query: Mapping[str, str], request: Request) -> Answer:
-    if _file(query) != "/":
-        raise Refused("labkit gives the whole path of each file that it writes")
-    files = _files(request.body)
-    guard.client.api.put_archive(guard.container(reference)["Id"], "/", archive(files))
-    return Answer(b"")
-
-
 def _file(query: Mapping[str, str]) -> str:
     path = query.get("path", "")
     if not FILE.fullmatch(path) or ".." in path.split("/"):
         raise Refused("the path of the file is not one that labkit uses")
     return path
-
-
-def _files(body: bytes) -> list[FileSpec]:
-    """Return the files of an archive; links, devices and everything else are refused."""
-    if len(body) > MOST_WRITTEN:
-        raise Refused(f"labkit writes {MOST_WRITTEN >> 20} MiB at most")
-    files: list[FileSpec] = []
-    try:
-        with tarfile.open(fileobj=io.BytesIO(body), mode="r:") as tar:
-            for member in tar:
-                content = tar.extractfile(member) if member.isreg() else None
-                if content is None or member.issparse():
-                    raise Refused("labkit writes plain files only")
-                path = _file({"path": f"/{member.name}"})
-                files.append(FileSpec(path, content.read(), member.mode & 0o7777))
-    except (tarfile.TarError, EOFError, ValueError, OSError) as error:
-        raise Refused("the files of the request cannot be read") from error
-    return files
 
 
 def _make(guard: Guard, reference: str, _: Mapping[str, str], request: Request) -> Answer:
@@ -565,7 +536,6 @@ def _operations() -> Iterable[Operation]:
     yield Operation("GET", f"{container}/json", _container, {}, free())
     yield Operation("GET", f"{container}/logs", _logs, lines, free({"tail"}))
     yield Operation("GET", f"{container}/archive", _read, {}, free({"path"}))
-    yield Operation("PUT", f"{container}/archive", _write, {}, free({"path"}))
     yield Operation("POST", f"{container}/start", _start, {}, free())
     yield Operation("POST", f"{container}/unpause", _unpause, {}, free())
     yield Operation("POST", f"{container}/exec", _make, {}, free())

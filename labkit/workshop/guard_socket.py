@@ -18,7 +18,7 @@ from pathlib import Path
 import h11
 
 from labkit.errors import ConfigError
-from labkit.workshop.guard import MOST_WRITTEN, Answer, Guard, Refused, Request, Terminal
+from labkit.workshop.guard import Answer, Guard, Refused, Request, Terminal
 
 __all__ = ["ENGINE", "HUB", "guarding", "joining_hub"]
 
@@ -28,8 +28,8 @@ ENGINE, HUB = "docker.sock", "hub.sock"
 REQUEST_S, ANSWER_S = 30.0, 60.0
 #: Seconds for which the rest of a request is dropped after it was answered.
 DROPPED_S = 2.0
-#: The most bytes of a request: labkit's largest is an archive of files.
-MOST_BODY = MOST_WRITTEN + (64 << 10)
+#: The most bytes of a request: labkit's largest is a command with its arguments.
+MOST_BODY = 1 << 20
 #: The most connections of one participant at once. labkit holds one for each machine and kernel.
 MOST_CONNECTIONS = 256
 

@@ -133,16 +133,9 @@ def test_stopped_and_paused_machines_are_started(room: Room) -> None:
     ]
 
 
-def test_files_are_read_and_written(room: Room) -> None:
+def test_files_are_read(room: Room) -> None:
     answer = room.ask("GET", f"/containers/{room.own}/archive?path=%2Fetc%2Fkubernetes%2Fa.yaml")
     assert answer.body == b"a tar"
-    body = archive([FileSpec("/etc/kubernetes/a.yaml", b"text", 0o600)])
-    room.ask("PUT", f"/containers/{room.own}/archive?path=/", body)
-    _, _, query, sent = room.engine.asked[-1]
-    assert query == {"path": ["/"]}
-    with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
-        [member] = tar
-        assert (member.name, member.mode) == ("etc/kubernetes/a.yaml", 0o600)
 
 
 def test_last_lines_of_a_log_are_read(room: Room) -> None:
@@ -215,7 +208,6 @@ def test_requests_for_the_host_are_refused(room: Room, what: str) -> None:
         ("GET", "json", b""),
         ("GET", "logs?tail=5", b""),
         ("GET", "archive?path=/etc/shadow", b""),
-        ("PUT", "archive?path=/", archive([FileSpec("/etc/a", b"a")])),
         ("POST", "start", b""),
         ("POST", "unpause", b""),
         ("POST", "exec", json.dumps(RUN).encode()),
@@ -356,27 +348,18 @@ def tar_of(name: str, **changes: object) -> bytes:
 @pytest.mark.parametrize(
     "body",
     [
+        archive([FileSpec("/etc/kubernetes/a.yaml", b"text", 0o600)]),
         tar_of("etc/a", type=tarfile.SYMTYPE, linkname="/proc/1/root"),
-        tar_of("etc/a", type=tarfile.LNKTYPE, linkname="etc/shadow"),
         tar_of("dev/sda", type=tarfile.BLKTYPE, devmajor=8),
-        tar_of("dev/mem", type=tarfile.CHRTYPE, devmajor=1, devminor=1),
-        tar_of("etc/a", type=tarfile.FIFOTYPE),
-        tar_of("etc/a", type=tarfile.DIRTYPE),
         tar_of("../../etc/cron.d/a"),
-        tar_of("etc/../../a"),
         b"no archive",
-        b"\x1f\x8b" + b"\x00" * 600,
     ],
 )
-def test_archives_that_labkit_does_not_write_are_refused(room: Room, body: bytes) -> None:
-    with pytest.raises(Refused):
-        room.ask("PUT", f"/containers/{room.own}/archive?path=/", body)
+def test_archives_are_refused(room: Room, body: bytes) -> None:
+    for path in ("/", "/etc"):
+        with pytest.raises(Refused):
+            room.ask("PUT", f"/containers/{room.own}/archive?path={path}", body)
     room.assert_nothing_happened()
-
-
-def test_archive_is_unpacked_at_the_root_only(room: Room) -> None:
-    with pytest.raises(Refused):
-        room.ask("PUT", f"/containers/{room.own}/archive?path=/etc", archive([FileSpec("/a")]))
 
 
 def test_guard_without_a_name_is_refused(room: Room) -> None:
@@ -475,14 +458,13 @@ def test_list_of_operations_is_the_tested_one() -> None:
         "GET /containers/(",
         "GET /containers/(",
         "GET /containers/(",
-        "PUT /containers/(",
         "POST /containers/(",
         "POST /containers/(",
         "POST /containers/(",
         "POST /exec/(",
     ]
     assert [one.path.rpartition("/")[2] for one in OPERATIONS[6:]] == [
-        *("json", "logs", "archive", "archive", "start", "unpause", "exec", "start"),
+        *("json", "logs", "archive", "start", "unpause", "exec", "start"),
     ]
 
 
@@ -521,7 +503,6 @@ def test_docker_sdk_works_through_the_socket(wire: Wire) -> None:
     assert own.id == room.own
     own.start()
     assert own.logs(tail=10) == b"words"
-    own.put_archive("/", archive([FileSpec("/etc/a", b"a")]))
     chunks, _ = own.get_archive("/etc/a")
     assert b"".join(chunks) == b"a tar"
     made = client.api.exec_create(own.id, ["id"], stdin=True, workdir="/")
@@ -624,7 +605,7 @@ def test_bytes_that_are_no_request_are_refused(wire: Wire, data: bytes) -> None:
 def test_body_without_an_end_is_refused(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     room, path, _ = wire
     monkeypatch.setattr(guard_socket, "MOST_BODY", 100_000)
-    head = f"PUT /containers/{room.own}/archive?path=/ HTTP/1.1\r\nHost: a\r\n".encode()
+    head = f"POST /containers/{room.own}/exec HTTP/1.1\r\nHost: a\r\n".encode()
     found = exchange(path, head + b"Content-Length: 99999999999\r\n\r\n" + b"a" * 200_000)
     assert found.startswith(b"HTTP/1.1 413")
     room.assert_nothing_happened()

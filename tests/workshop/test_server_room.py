@@ -140,6 +140,18 @@ def refused(ask: Any) -> APIError:
     return error.value
 
 
+def test_change_of_the_attackers_machine_that_a_reset_cannot_undo_is_named(
+    pair: dict[str, Lab], socket_of_one: tuple[str, list[str]]
+) -> None:
+    route = ["192.0.2.0/24", "dev", "eth0"]
+    lab_of(ONE).exec("attacker", ["ip", "route", "add", *route])
+    with pytest.raises(labkit.errors.LabError, match="attacker was changed") as error:
+        lab_of(ONE).reset()
+    assert "192.0.2.0/24" in str(error.value)
+    lab_of(ONE).exec("attacker", ["ip", "route", "delete", *route])
+    lab_of(ONE).reset()
+
+
 def test_participant_gets_neither_the_host_nor_another_lab(
     pair: dict[str, Lab], socket_of_one: tuple[str, list[str]]
 ) -> None:
@@ -289,12 +301,14 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 def assert_loopback_only(pid: int) -> None:
     """All listeners of the Hub, its proxy and its service are on the loopback address."""
     found = psutil.Process(pid)
-    listening = {
-        connection.laddr.ip
-        for process in (found, *found.children(recursive=True))
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    listening: set[str] = set()
+    for process in (found, *found.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a helper that ended
+            listening |= {
+                connection.laddr.ip
+                for connection in process.net_connections("inet")
+                if connection.status == psutil.CONN_LISTEN
+            }
     assert listening <= {"127.0.0.1", "::1"}
     assert listening
 
