@@ -51,6 +51,8 @@ STATES = ("systemctl", "show", "--property=ActiveState", "--value")
 ANSWERS = ("curl", "-sko", "/dev/null", "https://localhost:10250/healthz")
 #: Seconds in which an active program listens, on an idle machine.
 LISTENS_S = 10.0
+#: Seconds in which kubectl writes or removes all of an environment's objects: 2 on an idle machine.
+APPLY_S = 180.0
 
 
 def etcdctl(etcd: Container, *arguments: str, timeout: float = 30) -> Output:
@@ -306,7 +308,7 @@ def _kubectl(
 ) -> None:
     kubeconfig = f"--kubeconfig={env.bootstrap_kubeconfig}"
     argv = ["kubectl", kubeconfig, *arguments, "--filename=-"]
-    execute(master, argv, stdin=as_list(documents), timeout=60)
+    execute(master, argv, stdin=as_list(documents), timeout=APPLY_S)
 
 
 def wait_for_units(machine: Container, node: Node) -> None:

@@ -66,12 +66,14 @@ def test_labs_share_no_network_and_no_key(pair: dict[str, Lab]) -> None:
     assert not answers(two.addresses["master"])
 
 
-def test_notice_reaches_every_participant_and_changes_nothing_else(pair: dict[str, Lab]) -> None:
+def test_notice_reaches_every_participant_and_changes_nothing_else(
+    pair: dict[str, Lab], settled: Callable[..., list[str]]
+) -> None:
     notice, labs = checked("Lunch", "12:30"), places(connect_to(()), PREFIX)
     assert tell(labs, notice, ledger_of(PREFIX)) == dict.fromkeys(labs, "")
     for name, lab in pair.items():
         assert str(session.notice(lab=name)) == "the trainer says: Lunch (until 12:30)"
-        assert lab.drift() == []
+        assert settled(lab) == []
     assert look().notice == notice
 
 
