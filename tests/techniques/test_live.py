@@ -15,6 +15,7 @@ from labkit.agents.fingerprint import SERVER
 from labkit.errors import LabError, LabkitError, ProbeError
 from labkit.lab.parallel import in_parallel
 from labkit.model import Foothold, read_model
+from labkit.techniques._lib.api.breakout import MOUNT, plain_pod, with_host_path
 from labkit.techniques._lib.machines.reach import address_in_lab
 from labkit.techniques._lib.stores.secret import true_secret
 from labkit.techniques._lib.technique import NETWORK, ROOT_ON_WORKER
@@ -199,3 +200,30 @@ def test_request_that_was_cut_off_is_no_request(lab_insecure: Any) -> None:
         while not whole.done():
             lab_insecure.exec("worker1", ["bash", "-c", cut])
         assert len(whole.result().split(".")) == 3
+
+
+def test_cluster_admin_is_root_on_a_worker(lab_hardened: Any) -> None:
+    """What every path takes for granted, also where Pod Security refuses pods with host paths."""
+    lab, space = lab_hardened, "labelled"
+    command = f"sha256sum {MOUNT}/etc/shadow >/dev/termination-log"
+    pod = with_host_path(plain_pod("worker1", command, user=0))
+    name = pod["metadata"]["name"]
+
+    def create(namespace: str, *, check: bool = True) -> Any:
+        pod["metadata"]["namespace"] = namespace
+        return lab.kubectl("create", "-f-", stdin=json.dumps(pod).encode(), check=check)
+
+    refused = create("default", check=False)
+    assert "violates PodSecurity" in refused.error
+    expected = lab.exec("worker1", ["sha256sum", "/etc/shadow"]).text.split()[0]
+    lab.kubectl("create", "namespace", space)
+    try:
+        lab.kubectl("label", "namespace", space, "pod-security.kubernetes.io/enforce=privileged")
+        create(space)
+        ended = "--for=jsonpath={.status.phase}=Succeeded"
+        lab.kubectl("wait", f"--namespace={space}", ended, "pod", name, "--timeout=60s", timeout=70)
+        path = "jsonpath={.status.containerStatuses[0].state.terminated.message}"
+        said = lab.kubectl("get", f"--namespace={space}", "pod", name, "-o", path).text
+    finally:
+        lab.kubectl("delete", "namespace", space, "--wait=true", timeout=90)
+    assert said.split()[0] == expected

@@ -325,7 +325,16 @@ def test_hint_of_a_prediction_is_for_a_state_that_is_reached(exercise: Exercise)
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
-        ("paths-2", {"apiserver-authorization", "docker-client-auth", "docker-socket-mode"}),
+        (
+            "paths-2",
+            {
+                "apiserver-authorization",
+                "docker-client-auth",
+                "docker-socket-mode",
+                "etcd-users",
+                "insecure-port",
+            },
+        ),
         ("own-2", {"encryption": "tls1.2", "authorization": "enforced"}),
         (
             "matrix-2",

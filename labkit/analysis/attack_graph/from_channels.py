@@ -282,9 +282,10 @@ def _as_client(model: Model, it: Channel, kind: ListenerKind) -> Iterator[Step]:
         return
     # an attacker who writes to etcd can grant themselves anything
     writes = (ADMIN,) if kind.name == "etcd" and not READABLE.isdisjoint(it.data) else ()
-    because, technique = (it.authorization,), kind.with_credential
+    own = f"{it.client} reads and writes {', '.join(sorted(it.data))} with it"
+    because = (own, it.client_authentication)
     held = _client_holds(model, it)
-    step = Step("use-credential", held, writes, because, REQUEST, technique, it.id)
+    step = Step("use-credential", held, writes, because, REQUEST, channel=it.id)
     yield from _losing(model, it, kind, step)
 
 

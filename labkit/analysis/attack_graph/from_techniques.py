@@ -22,11 +22,12 @@ from labkit.techniques import FOOTHOLDS, Technique
 
 __all__ = ["graphs", "technique_steps"]
 
-#: The footholds that an attacker has by having another one.
+#: The footholds that an attacker has by having another one. A cluster-admin creates any pod, in a
+#: namespace whose labels admit it, so also one with a worker's files.
 IMPLIES: dict[Foothold, tuple[Foothold, ...]] = {
     ROOT_ON_WORKER: (USER_ON_WORKER, POD, NETWORK, NODE),
     ROOT_ON_ETCD: (NETWORK,),
-    ADMIN: (SECRETS,),
+    ADMIN: (SECRETS, ROOT_ON_WORKER),
 }
 
 

@@ -58,11 +58,25 @@ gives the cheapest path, and `labkit.with_control` a model with controls in plac
         Hint("Do two of your controls close the same door?", "too-many"),
         Hint("A pod is on the cluster network: it reaches every port that the network reaches."),
         Hint("Who may create a pod that mounts the machine's files is root there."),
-        Hint("Three doors: a port, a socket, and the apiserver."),
+        Hint(
+            "A cluster-admin labels a namespace, and Pod Security admits everything there. So each "
+            "way to cluster-admin has to be cut as well.",
+            "not-enough",
+        ),
+        Hint(
+            "Five doors: Docker's port and its socket, the apiserver's rights, its insecure port, "
+            "and etcd."
+        ),
     ),
     check=check,
     solution="""
-answer = {"docker-socket-mount", "docker-tcp", "pod-security"}
+answer = {
+    "abac-least-privilege",
+    "docker-socket-mount",
+    "docker-tcp",
+    "etcd-users",
+    "insecure-port",
+}
 """,
     wrong=(
         WrongSolution(
@@ -78,19 +92,40 @@ answer = {"docker-socket-mount", "docker-tcp", "pod-security"}
             "a path is left: docker-socket-in-pod",
         ),
         WrongSolution(
+            "Pod Security, which a cluster-admin labels away",
+            'answer = {"docker-socket-mount", "docker-tcp", "pod-security"}',
+            "not-enough",
+            "a path is left: agent-token",
+        ),
+        WrongSolution(
+            "TLS for etcd's port, where nobody has to show a certificate",
+            """
+answer = {
+    "abac-least-privilege",
+    "docker-socket-mount",
+    "docker-tcp",
+    "etcd-client-tls",
+    "insecure-port",
+}
+""",
+            "not-enough",
+            "a path is left: etcd-forge",
+        ),
+        WrongSolution(
             "everything that helps",
             """
 answer = {
-    "apiserver-anonymous",
-    "docker-socket-mode",
+    "abac-least-privilege",
     "docker-socket-mount",
     "docker-tcp",
+    "etcd-users",
+    "insecure-port",
     "pod-security",
 }
 """,
             "too-many",
-            "these 5 are enough, and fewer are as well",
+            "these 6 are enough, and fewer are as well",
         ),
     ),
-    techniques=("docker-socket-in-pod", "docker-tcp", "host-path-pod"),
+    techniques=("agent-token", "docker-socket-in-pod", "docker-tcp", "etcd-forge"),
 )

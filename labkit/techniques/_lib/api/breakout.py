@@ -28,7 +28,16 @@ from labkit.techniques._lib.verdict import Verdict
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["MOUNT", "PLAIN", "WORKER", "break_out", "may_break_out", "plain_pod", "requests"]
+__all__ = [
+    "MOUNT",
+    "PLAIN",
+    "WORKER",
+    "break_out",
+    "may_break_out",
+    "plain_pod",
+    "requests",
+    "with_host_path",
+]
 
 NAMESPACE, NAME, WORKER = "default", "labkit-breakout", "worker1"
 #: The namespace and the name of the pod that is created.
@@ -43,7 +52,7 @@ ACTION = Action("create", "pods", namespace=NAMESPACE)
 def may_break_out(model: Model, foothold: Foothold) -> Prediction:
     """Predict whether authorizers and admission let a caller create such a pod."""
     apiserver, caller = apiserver_of(model.environment), caller_at(model.environment, foothold)
-    admitted = admits(model.environment, apiserver, NAMESPACE, _with_host_path(plain_pod(WORKER)))
+    admitted = admits(model.environment, apiserver, NAMESPACE, with_host_path(plain_pod(WORKER)))
     return all_of(may_write(model, caller, ACTION), holds(admitted, "admitted"))
 
 
@@ -92,7 +101,7 @@ def break_out(
             technique,
             foothold,
             api_url(lab, PODS),
-            body=json.dumps(_with_host_path(plain_pod(WORKER, command, user))).encode(),
+            body=json.dumps(with_host_path(plain_pod(WORKER, command, user))).encode(),
             options=options_at(lab.environment, foothold),
             proof=lambda answer: proof(_wait_for_message(lab, answer)),
             control=lambda: _control(lab, foothold),
@@ -118,7 +127,7 @@ def plain_pod(node: str, command: str = "true", user: int = ORDINARY_USER) -> di
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def _with_host_path(pod: dict[str, Any]) -> dict[str, Any]:
+def with_host_path(pod: dict[str, Any]) -> dict[str, Any]:
     spec = pod["spec"]
     spec["containers"][0]["volumeMounts"] = [{"name": "machine", "mountPath": MOUNT}]
     spec["volumes"] = [{"name": "machine", "hostPath": {"path": "/"}}]
