@@ -71,6 +71,12 @@ class Flag:
         """The file's path on the machine."""
         return f"{UNITS}{self.unit}"
 
+    def __str__(self) -> str:
+        values = (self.value,) if isinstance(self.value, str) else self.value
+        if values is None:
+            return f"{self.role}: {self.path}: without --{self.name}"
+        return f"{self.role}: {self.path}: {' '.join(f'--{self.name}={it}' for it in values)}"
+
     def apply(self, text: str | None) -> str | None:
         """Return the file's text after the edit; None stands for no file."""
         if text is None:
@@ -126,6 +132,10 @@ class Item:
         """The file's path on the machine."""
         return f"{UNITS}{self.unit}"
 
+    def __str__(self) -> str:
+        word = "with" if self.there else "without"
+        return f"{self.role}: {self.path}: --{self.name} {word} {self.value}"
+
     def apply(self, text: str | None) -> str | None:
         """Return the file's text after the edit; the other values stay."""
         found = re.search(rf"--{re.escape(self.name)}=(\S*)", text or "")
@@ -163,6 +173,9 @@ class Option:
         """The file's path on the machine."""
         return f"{UNITS}{self.unit}"
 
+    def __str__(self) -> str:
+        return f"{self.role}: {self.path}: {self.name}={self.value}"
+
     def apply(self, text: str | None) -> str | None:
         """Return the file's text after the edit."""
         pattern = re.compile(rf"^{re.escape(self.name)}=.*$", re.MULTILINE)
@@ -195,6 +208,11 @@ class Key:
     path: str
     key: str
     value: Any
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.role}: {self.path}: without {self.key}"
+        return f"{self.role}: {self.path}: {self.key}: {json.dumps(self.value)}"
 
     def apply(self, text: str | None) -> str | None:
         """Return the file's text after the edit."""
@@ -229,6 +247,9 @@ class TmpfilesLine:
     about: str
     line: str
 
+    def __str__(self) -> str:
+        return f"{self.role}: {self.path}: {self.line}"
+
     def apply(self, text: str | None) -> str | None:
         """Return the file's text after the edit."""
         lines = (text or "").splitlines()
@@ -252,6 +273,11 @@ class Whole:
     role: str
     path: str
     text: str | None
+
+    def __str__(self) -> str:
+        where = f"{self.role}: {self.path}" if self.role else self.path
+        lines = "removed" if self.text is None else f"{len(self.text.splitlines())} lines"
+        return f"{where}: the whole file, {lines}"
 
     def apply(self, text: str | None) -> str | None:
         """Return the file's new text."""

@@ -217,6 +217,16 @@ def test_control_list_and_show_print_controls() -> None:
     shown = labkit("control", "show", "kubelet-anonymous").stdout
     assert "The kubelet refuses anonymous callers" in shown
     assert "see: CIS Kubernetes Benchmark 4.2.1" in shown
+    assert "on: worker: /var/lib/kubelet/config.yaml: authentication.anonymous.enabled: false" in (
+        shown.splitlines()
+    )
+
+
+@pytest.mark.parametrize("name", sorted(controls))
+def test_shown_control_has_no_file_in_it(name: str) -> None:
+    lines = labkit("control", "show", name).stdout.splitlines()
+    assert max(map(len, lines)) < 400
+    assert not [line for line in lines if "(role=" in line]
 
 
 def test_control_off_and_on_apply_edits(fake: type[FakeLab]) -> None:
