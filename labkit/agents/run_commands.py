@@ -83,7 +83,10 @@ def account(name: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Return Popen's arguments and the environment variables for a user."""
     if name in ("", "root"):
         return {}, dict(os.environ, HOME="/root")
-    who = pwd.getpwnam(name)
+    try:
+        who = pwd.getpwnam(name)
+    except KeyError:
+        raise LookupError(f"the machine has no user {name}") from None
     groups = os.getgrouplist(name, who.pw_gid)
     options = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": groups}
     return options, dict(os.environ, HOME=who.pw_dir)
@@ -106,7 +109,8 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
         out, err = process.communicate(None if given is None else base64.b64decode(given))
         RUNNING.processes.discard(process)
     except Exception as error:
-        return {"id": asked["id"], "error": f"{type(error).__name__}: {error}"}
+        kind = "" if type(error) is LookupError else f"{type(error).__name__}: "
+        return {"id": asked["id"], "error": f"{kind}{error}"}
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
     return {"id": asked["id"], "code": code, "out": text(out), "err": text(err)}
 
