@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 
 from labkit import agents
@@ -54,8 +55,13 @@ class EditedLab(Lab):
         with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
             found = dict(zip(nodes, pool.map(self._files, nodes.values()), strict=True))
         self.by_hand, self.uneven = hand_edits(nodes, found)
-        edits = (*known.edits, *self.by_hand)
-        return read_environment(known.folder, edits) if self.by_hand else known
+        if not self.by_hand:
+            return known
+        read = read_environment(known.folder, (*known.edits, *self.by_hand))
+        # a person may write an address, which the kit's own files never do
+        addresses = {name: (address,) for name, address in self.addresses.items()}
+        named = [replace(it, names=(*it.names, *addresses.get(it.name, ()))) for it in read.nodes]
+        return replace(read, nodes=tuple(named))
 
     @property
     def cluster(self) -> tuple[str, ...]:
