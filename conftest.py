@@ -53,7 +53,7 @@ class Labs:
         """
         if not self.is_allowed:
             raise RuntimeError(
-                "only a test with the marker lab, or with a lab's fixture, has a lab"
+                "only a test with a lab's fixture among its parameters has a lab of the session"
             )
         from labkit.resources import split_mode
 
@@ -186,7 +186,7 @@ def of_results(compare: Callable[..., bool]) -> Callable[..., bool]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     stash = item.config.stash
     needs_lab = item.get_closest_marker("lab") is not None
-    stash[LABS].is_allowed = needs_lab
+    stash[LABS].is_allowed = needs_lab and _uses_session_labs(item)
     if not needs_lab:
         return
     if NO_ENGINE not in stash:

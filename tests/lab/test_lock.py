@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -182,13 +182,13 @@ PAIRS = ALL if os.environ.get("LABKIT_ALL_PAIRS") else SHARE
 @pytest.mark.lab
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_two_commands_at_once_both_end_well(
-    one: str, other: str, request: pytest.FixtureRequest
+    one: str, other: str, lab_of: Callable[[str], Any]
 ) -> None:
     if {"down", "up"} & {one, other} or PAIRS is ALL:
         lab = Lab("hardened", name=OTHER)
         lab.up()
     else:
-        lab = request.getfixturevalue("lab_hardened")
+        lab = lab_of("hardened")
     options = ["--name", lab.name, "--mode", lab.mode]
     pipe: Any = subprocess.PIPE
     started = [
