@@ -24,6 +24,7 @@ from labkit.lab.engine import LOCK, ROLE
 from labkit.lab.files import files_without_keys, machine_files
 from labkit.lab.fingerprint import (
     KEPT,
+    Difference,
     Fingerprint,
     differences,
     keep_fingerprint,
@@ -269,9 +270,11 @@ class Lab(RunningLab):
                 # perhaps because files are missing: put back what there is, and try again
                 self._restore()
                 self._return_to_plain()
-            self._restore()
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                found = pool.submit(self._changes_of_attacker)
+                self._restore()
             traces.undo_interrupted(self)
-            self._renew_attacker()
+            self._renew_attacker(found.result())
         return Timings(time.monotonic() - began)
 
     def reset_machine(self, machine: str) -> Timings:
@@ -518,19 +521,21 @@ class Lab(RunningLab):
                     # a stop has removed the file, with what the lab reached when it came up
                     self.exec(self._master_name, ["tee", READY], stdin=f"{UNKNOWN}\n".encode())
 
-    def _renew_attacker(self) -> None:
-        """Create the attacker's machine again if somebody changed it: it holds nothing of the lab.
-
-        Programs do not count: a terminal is one.
-        """
-        nodes_of_attacker = {it.name: it for it in self._plain.nodes if it.role == "attacker"}
-        machines = {name: self.container(name) for name in nodes_of_attacker}
+    def _changes_of_attacker(self) -> list[Difference]:
+        """Return what differs on the attacker's machine, but for programs: a terminal is one."""
+        names = [it.name for it in self._plain.nodes if it.role == "attacker"]
+        machines = {name: self.container(name) for name in names}
         found = differences(kept_fingerprint(self._master), take_machines(machines))
-        for name in dict.fromkeys(it.place for it in found if it.section != "processes"):
+        return [it for it in found if it.section != "processes"]
+
+    def _renew_attacker(self, found: Sequence[Difference]) -> None:
+        """Create a changed machine of the attacker again: it holds nothing of the lab."""
+        for name in dict.fromkeys(it.place for it in found):
+            machine = self.container(name)
             with self.reporter.step(f"{self.mode}: create {name} again"):
-                image = str(machines[name].attrs["Image"])
+                image = str(machine.attrs["Image"])
                 try:
-                    machines[name].remove(force=True, v=True)
+                    machine.remove(force=True, v=True)
                 except APIError as error:
                     # a participant of a server room may not
                     raise LabError(
@@ -542,7 +547,7 @@ class Lab(RunningLab):
                         ],
                         hint=f"take the change back on {name}, or ask your trainer for it",
                     ) from error
-                self._create_again(nodes_of_attacker[name], image)
+                self._create_again(self._plain.node(name), image)
 
     def _create_again(self, node: Node, image: str) -> None:
         network = find_network(self.client, self.name, self.mode)
