@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from labkit import controls, techniques
 from labkit.analysis.minimal_cuts import smallest
-from labkit.cluster import Environment, Node
+from labkit.cluster import Environment, File, Node, read_environment
 from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
 from labkit.lab import LabStatus
 from labkit.lab.bootstrap import units
@@ -28,6 +28,7 @@ __all__ = [
     "Attempt",
     "Mistake",
     "compare",
+    "edited_beside",
     "fewest_of",
     "form",
     "hardened_state",
@@ -57,6 +58,8 @@ WORDS = ("succeeded", "refused", "unknown")
 CLOSE = 0.85
 NOTHING: Mapping[str, str] = MappingProxyType({})
 UNITS = "/etc/systemd/system"
+#: A path on one of a machine's file systems that lie in its memory.
+IN_MEMORY = re.compile(r"(?<![\w./])(?:/var/run|/run|/tmp|/dev/shm)/[\w./@-]+")
 #: The flags whose files kube-apiserver reads again when they change.
 READ_AGAIN = ("--authorization-config", "--authentication-config")
 
@@ -214,6 +217,7 @@ def _look(
         or works(lab)
         or _beside(lab, came)
         or _next_boot(lab)
+        or _kept_in_memory(lab)
         or Outcome(
             SOLVED,
             (
@@ -288,6 +292,27 @@ def _next_boot(lab: EditedLab) -> Outcome | None:
                 )
                 return Outcome("does-not-run", (line, f"systemctl {mend} {said['Id']}"))
     return None
+
+
+def _kept_in_memory(lab: EditedLab) -> Outcome | None:
+    """Say whether an edited file names a file that is gone when its machine starts again.
+
+    Of those that the lab's own files name, a program makes each when it starts.
+    """
+    plain = read_environment(lab.environment.folder)
+    for edit in lab.by_hand:
+        for node in (it for it in lab.environment.nodes if it.role == edit.role):
+            own = {path for it in plain.node(node.name).files.values() for path in _in_memory(it)}
+            for path in sorted({*IN_MEMORY.findall(edit.text or "")} - own):
+                # a socket is made again by what listens there
+                if not lab.exec(node.name, ["test", "-f", path], check=False).exit_code:
+                    line = f"{edit.path} of {node.name} names {path}, which is gone after a restart"
+                    return Outcome("does-not-run", (line, "keep it below /etc"))
+    return None
+
+
+def _in_memory(file: File) -> list[str]:
+    return IN_MEMORY.findall(file.read_bytes().decode(errors="replace"))
 
 
 def _beside(lab: EditedLab, came: Iterable[tuple[str, str]]) -> Outcome | None:
@@ -377,6 +402,27 @@ def unread(lab: EditedLab, machine: str, unit: str, path: str) -> Outcome | None
         return None
     line = f"{unit} of {machine} has not read {path} since it was changed"
     return Outcome("not-restarted", (line,))
+
+
+def edited_beside(lab: EditedLab, *paths: str) -> Outcome | None:
+    """Say whether a file was edited that the task leaves alone: another cloud, other accounts.
+
+    Parameters
+    ----------
+    lab : EditedLab
+    *paths : str
+        The files' paths on their machines.
+
+    Returns
+    -------
+    Outcome or None
+        None if all of them are as when the lab came up.
+    """
+    lab.environment  # noqa: B018 - it reads the machines' files
+    for edit in lab.by_hand:
+        if edit.path in paths:
+            return Outcome("other-file", (f"{edit.path} was edited as well: put it back",))
+    return None
 
 
 def _kept(

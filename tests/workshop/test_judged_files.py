@@ -10,7 +10,7 @@ import pytest
 
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.edits import Flag, Key, Whole
-from labkit.workshop import exercises
+from labkit.workshop import checks, exercises
 from labkit.workshop.exercises import (
     cloud_2,
     delegation_2,
@@ -371,3 +371,29 @@ def test_webhook_that_allows_without_an_answer_is_open() -> None:
     found = delegation_2.changed(HOOKED, hooked(policy))
     assert found is not None
     assert (found.state, "mallory may" in found.lines[0]) == ("open", True)
+
+
+@pytest.mark.parametrize(
+    ("named", "there", "gone"),
+    [
+        ("EnvironmentFile=/run/etcd.env", True, True),
+        ("EnvironmentFile=-/tmp/a/etcd.env", True, True),
+        ("EnvironmentFile=/var/run/etcd.env", True, True),
+        ("EnvironmentFile=/etc/etcd/etcd.env", True, False),
+        ("EnvironmentFile=/var/tmp/etcd.env", True, False),
+        ("ListenStream=/run/etcd.sock", False, False),  # no file: a socket
+        ("EnvironmentFile=/run/flannel/subnet.env", True, False),  # flanneld writes it
+    ],
+)
+def test_file_that_a_restart_removes_is_named(named: str, *, there: bool, gone: bool) -> None:
+    path = "/etc/systemd/system/flanneld.service"
+    text = read_environment("insecure").node("worker1").files[path].read_text()
+    edit = Whole("worker", path, text.replace("[Service]\n", f"[Service]\n{named}\n"))
+    env = read_environment("insecure", [edit])
+    answer = SimpleNamespace(exit_code=0 if there else 1)
+    lab: Any = SimpleNamespace(environment=env, by_hand=(edit,), exec=lambda *_, **__: answer)
+    found = checks._kept_in_memory(lab)
+    assert (found is not None) == gone
+    if found:
+        assert found.state == "does-not-run"
+        assert "is gone after a restart" in found.lines[0]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from labkit.workshop.checks import Attempt, hardened_state
+from labkit.workshop.checks import Attempt, edited_beside, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
 __all__ = ["EXERCISE"]
 
+#: Who has which role there, and what the role may do: not the question here.
+ACCOUNT = tuple(
+    f"/etc/cloud/{name}.yaml" for name in ("account", "controller-policy", "node-policy")
+)
 START = """
 path = "/etc/systemd/system/cloud.service"
 text = insecure.read_file("cloud", path).decode()
@@ -28,9 +32,10 @@ _ = insecure.exec("cloud", ["systemctl", "restart", "cloud"], timeout=90)
 def check(lab: EditedLab, answer: object) -> Outcome:
     """Ask for the keys from a pod, and from its machine."""
     wanted = "HTTP 401 without a token, and the answer with one ends at the machine"
-    return hardened_state(
+    found = hardened_state(
         lab, [Attempt("cloud-metadata-role", wanted)], ["anyone@network -> cloud-stand-in@cloud:80"]
     )
+    return (edited_beside(lab, *ACCOUNT) if found.solved else None) or found
 
 
 EXERCISE = Exercise(
@@ -55,6 +60,7 @@ this lab, they are flags with the same names, in `/etc/systemd/system/cloud.serv
         ),
         Hint("Does the machine itself still get a token?", "unclear"),
         Hint("labkit logs cloud cloud --mode cloud-insecure", "does-not-run"),
+        Hint("The machines keep their role. Who else gets its keys?", "other-file"),
         Hint("Version 1 of the metadata wants no token: may it still be used?"),
         Hint("A pod is one hop further away than its machine. What ends on the way?"),
     ),
@@ -72,6 +78,19 @@ this lab, they are flags with the same names, in `/etc/systemd/system/cloud.serv
             START + TOKENS + LIMIT + WRITE,
             "not-restarted",
             "the files already forbid it",
+        ),
+        WrongSolution(
+            "the role taken from a machine as well",
+            START
+            + TOKENS
+            + LIMIT
+            + """account = "/etc/cloud/account.yaml"
+roles = insecure.read_file("cloud", account).decode().replace("[worker1, worker2]", "[worker1]")
+insecure.write_file("cloud", account, roles.encode(), 0o600)
+"""
+            + END,
+            "other-file",
+            "/etc/cloud/account.yaml was edited as well",
         ),
     ),
     techniques=("cloud-metadata-role",),

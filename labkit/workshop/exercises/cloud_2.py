@@ -7,13 +7,15 @@ from dataclasses import replace
 from labkit.cluster import Environment, Source
 from labkit.model.clouds import Volume, cloud_of
 from labkit.model.decision import ALLOWED, DENIED
-from labkit.workshop.checks import Attempt, hardened_state, unread
+from labkit.workshop.checks import Attempt, edited_beside, hardened_state, unread
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
 __all__ = ["EXERCISE"]
 
 FILE = "/etc/cloud/node-policy.yaml"
+#: Whose volumes there are, and what the cluster's own user may do: not the question here.
+OTHERS = ("/etc/cloud/account.yaml", "/etc/cloud/controller-policy.yaml")
 NAMESPACE = "kubernetes.io/created-for/pvc/namespace"
 TAG = f"aws:ResourceTag/{NAMESPACE}"
 START = f"""
@@ -66,7 +68,12 @@ def check(lab: EditedLab, answer: object) -> Outcome:
     )
     if not found.solved:
         return found
-    return unread(lab, "cloud", "cloud.service", FILE) or other_volumes(lab.environment) or found
+    return (
+        edited_beside(lab, *OTHERS)
+        or unread(lab, "cloud", "cloud.service", FILE)
+        or other_volumes(lab.environment)
+        or found
+    )
 
 
 EXERCISE = Exercise(
@@ -93,6 +100,7 @@ are in `/etc/cloud/account.yaml` beside it. The service `cloud` reads both when 
         Hint("What is allowed unless a statement says otherwise? Allow what is wanted.", "others"),
         Hint("Who sets a tag decides what the condition on it finds.", "tags"),
         Hint("labkit logs cloud cloud --mode cloud-insecure", "does-not-run"),
+        Hint("The volumes are as they are, with their tags. Who may attach which?", "other-file"),
         Hint("A statement can have a Condition. This one asks for a tag: aws:ResourceTag/NAME."),
         Hint("StringEquals, with the tag kubernetes.io/created-for/pvc/namespace."),
     ),
@@ -118,6 +126,18 @@ are in `/etc/cloud/account.yaml` beside it. The service `cloud` reads both when 
             + END,
             "others",
             "the workers may still attach a volume of the namespace hr",
+        ),
+        WrongSolution(
+            "another tag for the volume of somebody else",
+            START
+            + CONDITION.format("shop")
+            + """account = "/etc/cloud/account.yaml"
+tags = insecure.read_file("cloud", account).decode().replace("namespace: payments", "namespace: hr")
+insecure.write_file("cloud", account, tags.encode(), 0o600)
+"""
+            + END,
+            "other-file",
+            "/etc/cloud/account.yaml was edited as well",
         ),
         WrongSolution(
             "no volume at all",

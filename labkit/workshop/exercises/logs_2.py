@@ -39,8 +39,19 @@ READ = [
     for place in ("shop", "payments")
     for user, groups in READERS.items()
 ]
-#: Its answer is a token.
-TOKEN = AuditedRequest("create", "serviceaccounts/token", namespace="shop", name="default")
+#: Requests with a token, the levels that write it down, and whose token it is.
+TOKENS = (
+    (
+        AuditedRequest("create", "serviceaccounts/token", namespace="shop", name="default"),
+        ("RequestResponse",),
+        "the tokens that the apiserver makes are",
+    ),
+    (
+        AuditedRequest("create", "tokenreviews", "authentication.k8s.io", namespace="", name=""),
+        ("Request", "RequestResponse"),
+        "the tokens that a kubelet or a service has the apiserver check are",
+    ),
+)
 
 
 def policy_of(env: Environment) -> AuditPolicy | None:
@@ -75,18 +86,20 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         ["systemd-journal-upload@master -> *"],
         files=without_event,
     )
-    policy = policy_of(lab.environment) if found.solved else None
-    if policy is None:
+    if not found.solved:
         return found
+    policy = policy_of(lab.environment)
+    if policy is None:
+        return Outcome("unclear", ("the audit policy cannot be read, so what it writes is open",))
     if answers_with_secrets(policy):
         line = (
             "the answers are out of the log, but the secrets that somebody writes are still in it"
         )
         return Outcome("written", (line,))
-    rule = policy.rule_for(TOKEN)
-    if rule is not None and rule.level == "RequestResponse":
-        line = "no secret is in the log, but the tokens that the apiserver makes are"
-        return Outcome("tokens", (line,))
+    for request, levels, whose in TOKENS:
+        rule = policy.rule_for(request)
+        if rule is not None and rule.level in levels:
+            return Outcome("tokens", (f"no secret is in the log, but {whose}",))
     return found
 
 
@@ -98,16 +111,16 @@ EXERCISE = Exercise(
     mode="logs-insecure",
     task="""
 Edit the audit policy of the apiserver in `logs-insecure` until no value of a secret, and no token
-that the apiserver makes, gets into the log. The event of each request for a secret must still be
-there, with the caller: it is what people look for after an incident. The store stays open in this
-task, and the journals are sent as before.
+that the apiserver makes or checks, gets into the log. The event of each request for a secret must
+still be there, with the caller: it is what people look for after an incident. The store stays open
+in this task, and the journals are sent as before.
 """,
     hints=(
         Hint("The first rule that fits a request decides. Where does yours stand?", "open"),
         Hint("A policy is read when the apiserver starts.", "not-restarted"),
         Hint("Is the event still there? Who read a secret must be in the log.", "no-event"),
         Hint("Who creates a secret sends its value. What does your level write down?", "written"),
-        Hint("Which requests of your rules are answered with a token?", "tokens"),
+        Hint("Which requests are answered with a token, and which are sent with one?", "tokens"),
         Hint("The store is not the question here: what is in the events?", "other-reason"),
         Hint("labkit logs master kube-apiserver --mode logs-insecure", "does-not-run"),
         Hint(f"The policy is {FILE} on the master; kube-apiserver.service names it."),
@@ -153,6 +166,17 @@ text = text.replace("rules:\\n", "rules:\\n" + rule)
             + END,
             "tokens",
             "the tokens that the apiserver makes are",
+        ),
+        WrongSolution(
+            "the requests of those who check a token",
+            START
+            + WHOLE.format("Metadata")
+            + """some = "[{group: authentication.k8s.io, resources: [tokenreviews]}]"
+text = text.replace("rules:\\n", "rules:\\n  - {level: Request, resources: " + some + "}\\n")
+"""
+            + END,
+            "tokens",
+            "has the apiserver check are",
         ),
         WrongSolution(
             "no event at all",
