@@ -158,8 +158,8 @@ def test_package_is_the_installed_one(installed: Installed) -> None:
         ("technique list", "etcd-read"),
         ("technique show nodes-proxy-exec", "nodes/proxy"),
         ("control list --mode hardened", "on   apiserver-anonymous"),
-        ("control show pod-security", "apiVersion: apiserver.config.k8s.io"),
-        ("control show abac-least-privilege", "abac.authorization.kubernetes.io"),
+        ("control show pod-security", "admission.yaml: the whole file, 11 lines"),
+        ("control show abac-least-privilege", "abac.jsonl: the whole file, "),
     ],
 )
 def test_command_needs_no_clone(installed: Installed, command: str, said: str) -> None:

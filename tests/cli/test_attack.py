@@ -217,7 +217,7 @@ def test_control_list_and_show_print_controls() -> None:
     shown = labkit("control", "show", "kubelet-anonymous").stdout
     assert "The kubelet refuses anonymous callers" in shown
     assert "see: CIS Kubernetes Benchmark 4.2.1" in shown
-    assert "on: worker: /var/lib/kubelet/config.yaml: authentication.anonymous.enabled: false" in (
+    assert "on: worker: /etc/kubernetes/kubelet.yaml: authentication.anonymous.enabled: false" in (
         shown.splitlines()
     )
 
