@@ -118,11 +118,68 @@ def test_chain_that_iptables_cannot_show_is_read_by_nft(
 
 @pytest.mark.parametrize("tool", ["iptables-save", "ip6tables-legacy-save", "nft"])
 def test_firewall_that_cannot_be_read_is_not_an_empty_one(
+    tool: str,
+    quiet: Callable[[str, str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "names").write_text("filter\n")
+    monkeypatch.setattr(_network, "OLD_TABLES", {"ip6tables-legacy": tmp_path / "names"})
+    quiet(tool, "echo Permission denied >&2; exit 4")
+    with pytest.raises(SystemExit, match="Permission denied"):
+        _network.firewall_rules()
+
+
+@pytest.mark.parametrize("names", [None, ""])
+def test_old_programs_are_not_asked_without_a_table(
+    names: str | None,
+    quiet: Callable[[str, str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "names"
+    if names is not None:
+        file.write_text(names)
+    monkeypatch.setattr(_network, "OLD_TABLES", dict.fromkeys(_network.OLD_TABLES, file))
+    calls = [quiet(f"{tool}-save", "true") for tool in _network.OLD_TABLES]
+    _network.firewall_rules()
+    assert [it for it in calls if it.exists() and it.read_text()] == []
+
+
+@pytest.mark.parametrize("tool", ["ip", "tc"])
+def test_network_that_cannot_be_read_is_not_an_empty_one(
     tool: str, quiet: Callable[[str, str], Path]
 ) -> None:
     quiet(tool, "echo Permission denied >&2; exit 4")
     with pytest.raises(SystemExit, match="Permission denied"):
-        _network.firewall_rules()
+        _network.network_settings()
+
+
+def test_queues_and_devices_are_read_by_name(quiet: Callable[[str, str], Path]) -> None:
+    """As ip and tc of iproute2 6.15 print them; a pod's device is left out."""
+    quiet(
+        "ip",
+        """cat <<"END"
+1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN mode DEFAULT
+2: eth0@if9: <BROADCAST,MULTICAST> mtu 1500 qdisc netem state DOWN mode DEFAULT
+3: veth1@if2: <BROADCAST,MULTICAST,UP> mtu 1450 qdisc noqueue state UP mode DEFAULT
+END""",
+    )
+    quiet(
+        "tc",
+        """cat <<"END"
+qdisc noqueue 0: dev lo root refcnt 2
+qdisc netem 8001: dev eth0 root refcnt 5 limit 1000 delay 3s
+qdisc ingress ffff: dev eth0 parent ffff:fff1 ----------------
+qdisc netem 8002: dev veth1 root refcnt 5 limit 1000
+END""",
+    )
+    assert _network.links() == {
+        "link lo": "up",
+        "link eth0": "down",
+        "queue dev eth0 root": "netem",
+        "queue dev eth0 ingress": "ingress",
+    }
 
 
 def test_only_tables_that_differ_are_replaced_and_docker_keeps_its_ports(
