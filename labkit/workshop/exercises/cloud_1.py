@@ -84,9 +84,9 @@ this lab, they are flags with the same names, in `/etc/systemd/system/cloud.serv
             START
             + TOKENS
             + LIMIT
-            + """account = "/etc/cloud/account.yaml"
-roles = insecure.read_file("cloud", account).decode().replace("[worker1, worker2]", "[worker1]")
-insecure.write_file("cloud", account, roles.encode(), 0o600)
+            + """_ = insecure.exec(
+    "cloud", ["sed", "-i", "s/worker1, worker2/worker1/", "/etc/cloud/account.yaml"]
+)
 """
             + END,
             "other-file",

@@ -131,9 +131,9 @@ are in `/etc/cloud/account.yaml` beside it. The service `cloud` reads both when 
             "another tag for the volume of somebody else",
             START
             + CONDITION.format("shop")
-            + """account = "/etc/cloud/account.yaml"
-tags = insecure.read_file("cloud", account).decode().replace("namespace: payments", "namespace: hr")
-insecure.write_file("cloud", account, tags.encode(), 0o600)
+            + """_ = insecure.exec(
+    "cloud", ["sed", "-i", "s/namespace: payments/namespace: hr/", "/etc/cloud/account.yaml"]
+)
 """
             + END,
             "other-file",
