@@ -14,7 +14,7 @@ IMAGES := provider reviewer monitor cloud
 UNIT := $(BIN)/python -m pytest tests labkit -m "not lab"
 MATRIX := --json docs/matrix.json --picture docs/matrix.png --table docs/matrix.md \
           --html docs/matrix.html
-NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 \
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=600 \
          --nbval-sanitize-with=notebooks/sanitize.cfg
 LIVE := $(BIN)/python -m pytest tests labkit notebooks $(NBVAL)
 # Jupyter does not start as root without this option; it listens on this machine only.
