@@ -221,7 +221,7 @@ def test_participant_cannot_make_or_remove_a_lab(
 
 # -- JupyterHub, in a browser -------------------------------------------------------------
 
-START_S = 240
+START_S = 600
 CELLS = (
     "%load_ext labkit\nimport labkit\n(insecure,) = labkit.attach('insecure')",
     "print(insecure.name, labkit.techniques['etcd-read'].run(insecure).succeeded)",
