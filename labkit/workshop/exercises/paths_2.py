@@ -14,6 +14,15 @@ from labkit.workshop.edited import EditedLab
 __all__ = ["EXERCISE"]
 
 START, GOAL = "pod", "node"
+SOLUTION = """
+answer = {
+    "abac-least-privilege",
+    "docker-socket-mount",
+    "docker-tcp",
+    "etcd-users",
+    "insecure-port",
+}
+"""
 
 
 def path_left(chosen: frozenset[str]) -> str:
@@ -69,15 +78,7 @@ gives the cheapest path, and `labkit.with_control` a model with controls in plac
         ),
     ),
     check=check,
-    solution="""
-answer = {
-    "abac-least-privilege",
-    "docker-socket-mount",
-    "docker-tcp",
-    "etcd-users",
-    "insecure-port",
-}
-""",
+    solution=SOLUTION,
     wrong=(
         WrongSolution(
             "the doors of the worker alone",
@@ -99,30 +100,13 @@ answer = {
         ),
         WrongSolution(
             "TLS for etcd's port, where nobody has to show a certificate",
-            """
-answer = {
-    "abac-least-privilege",
-    "docker-socket-mount",
-    "docker-tcp",
-    "etcd-client-tls",
-    "insecure-port",
-}
-""",
+            SOLUTION.replace("etcd-users", "etcd-client-tls"),
             "not-enough",
             "a path is left: etcd-forge",
         ),
         WrongSolution(
             "everything that helps",
-            """
-answer = {
-    "abac-least-privilege",
-    "docker-socket-mount",
-    "docker-tcp",
-    "etcd-users",
-    "insecure-port",
-    "pod-security",
-}
-""",
+            SOLUTION + 'answer.add("pod-security")\n',
             "too-many",
             "these 6 are enough, and fewer are as well",
         ),
