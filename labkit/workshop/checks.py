@@ -410,6 +410,7 @@ def edited_beside(lab: EditedLab, *paths: str) -> Outcome | None:
     Parameters
     ----------
     lab : EditedLab
+        Its environment was read before.
     *paths : str
         The files' paths on their machines.
 
@@ -418,7 +419,6 @@ def edited_beside(lab: EditedLab, *paths: str) -> Outcome | None:
     Outcome or None
         None if all of them are as when the lab came up.
     """
-    lab.environment  # noqa: B018 - it reads the machines' files
     for edit in lab.by_hand:
         if edit.path in paths:
             return Outcome("other-file", (f"{edit.path} was edited as well: put it back",))

@@ -32,10 +32,12 @@ _ = insecure.exec("cloud", ["systemctl", "restart", "cloud"], timeout=90)
 def check(lab: EditedLab, answer: object) -> Outcome:
     """Ask for the keys from a pod, and from its machine."""
     wanted = "HTTP 401 without a token, and the answer with one ends at the machine"
-    found = hardened_state(
-        lab, [Attempt("cloud-metadata-role", wanted)], ["anyone@network -> cloud-stand-in@cloud:80"]
+    return hardened_state(
+        lab,
+        [Attempt("cloud-metadata-role", wanted)],
+        ["anyone@network -> cloud-stand-in@cloud:80"],
+        works=lambda it: edited_beside(it, *ACCOUNT),
     )
-    return (edited_beside(lab, *ACCOUNT) if found.solved else None) or found
 
 
 EXERCISE = Exercise(
