@@ -350,15 +350,22 @@ def tar_of(name: str, **changes: object) -> bytes:
     [
         archive([FileSpec("/etc/kubernetes/a.yaml", b"text", 0o600)]),
         tar_of("etc/a", type=tarfile.SYMTYPE, linkname="/proc/1/root"),
+        tar_of("etc/a", type=tarfile.LNKTYPE, linkname="etc/shadow"),
         tar_of("dev/sda", type=tarfile.BLKTYPE, devmajor=8),
+        tar_of("dev/mem", type=tarfile.CHRTYPE, devmajor=1, devminor=1),
+        tar_of("etc/a", type=tarfile.FIFOTYPE),
+        tar_of("etc/a", type=tarfile.DIRTYPE),
         tar_of("../../etc/cron.d/a"),
+        tar_of("etc/../../a"),
         b"no archive",
+        b"\x1f\x8b" + b"\x00" * 600,
     ],
 )
 def test_archives_are_refused(room: Room, body: bytes) -> None:
-    for path in ("/", "/etc"):
-        with pytest.raises(Refused):
-            room.ask("PUT", f"/containers/{room.own}/archive?path={path}", body)
+    for machine in (room.own, room.other):
+        for path in ("/", "/etc"):
+            with pytest.raises(Refused):
+                room.ask("PUT", f"/containers/{machine}/archive?path={path}", body)
     room.assert_nothing_happened()
 
 
