@@ -276,8 +276,10 @@ class Whole:
 
     def __str__(self) -> str:
         where = f"{self.role}: {self.path}" if self.role else self.path
-        lines = "removed" if self.text is None else f"{len(self.text.splitlines())} lines"
-        return f"{where}: the whole file, {lines}"
+        if self.text is None:
+            return f"{where}: the whole file, removed"
+        count = len(self.text.splitlines())
+        return f"{where}: the whole file, {count} line{'s' * (count != 1)}"
 
     def apply(self, text: str | None) -> str | None:
         """Return the file's new text."""
