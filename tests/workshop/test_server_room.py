@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -159,7 +160,17 @@ def test_participant_gets_neither_the_host_nor_another_lab(
     real = pair[TWO].client
     guarded = docker.DockerClient(base_url=address)
     image = pair[ONE].container("master").attrs["Image"]
-    before = {one["Id"] for one in real.api.containers(all=True)}
+    # other tests make containers too: of this one's are the two labs', and what it asks for
+    command = ["id", secrets.token_hex(8)]
+
+    def containers() -> set[str]:
+        return {
+            one["Id"]
+            for one in real.api.containers(all=True)
+            if one["Labels"].get("labkit.lab") in (ONE, TWO) or command[1] in one["Command"]
+        }
+
+    before = containers()
 
     # the same requests at the engine itself are carried out: see below
     hosts: list[dict[str, Any]] = [
@@ -172,11 +183,12 @@ def test_participant_gets_neither_the_host_nor_another_lab(
     for settings in hosts:
         config = guarded.api.create_host_config(**settings)
         error = refused(
-            lambda config=config: guarded.api.create_container(image, "id", host_config=config)
+            lambda config=config: guarded.api.create_container(image, command, host_config=config)
         )
         assert error.status_code == 403
     config = real.api.create_host_config(privileged=True, binds=["/:/host"])
-    made = real.api.create_container(image, "id", host_config=config)
+    made = real.api.create_container(image, command, host_config=config)
+    assert containers() - before == {made["Id"]}
     real.api.remove_container(made["Id"])
 
     own, other = pair[ONE].container("master"), pair[TWO].container("master")
@@ -204,7 +216,7 @@ def test_participant_gets_neither_the_host_nor_another_lab(
     for listed in (guarded.api.containers(all=True), guarded.api.networks()):
         assert {one["Labels"]["labkit.lab"] for one in listed} == {ONE}
     assert Lab(MODE, name=TWO, client=guarded).status().state == "absent"
-    assert {one["Id"] for one in real.api.containers(all=True)} == before
+    assert containers() == before
     assert len(reported) > len(hosts)
     guarded.close()
 
