@@ -23,13 +23,25 @@ from docker.utils.socket import frames_iter
 from labkit import agents
 from labkit.errors import LabError
 
-__all__ = ["Connection", "callers", "close_all", "connection_to", "readmit", "refuse"]
+__all__ = [
+    "Connection",
+    "NotStarted",
+    "callers",
+    "close_all",
+    "connection_to",
+    "readmit",
+    "refuse",
+]
 
 _CONNECTIONS: dict[str, Connection] = {}
 _OPENING: dict[str, threading.Lock] = {}
 #: The threads whose commands are not started any more.
 _REFUSED: set[int] = set()
 _LOCK = threading.Lock()
+
+
+class NotStarted(LabError):
+    """A machine answered that it cannot start a command."""
 
 
 class Connection:
@@ -79,13 +91,15 @@ class Connection:
 
         Raises
         ------
+        NotStarted
+            The machine says why it cannot start the command.
         LabError
-            The connection broke, or the command could not be started.
+            The connection broke.
         """
         given = None if stdin is None else base64.b64encode(stdin).decode()
         left = self._ask({"argv": list(argv), "stdin": given, "user": user}, timeout)
         if "error" in left:
-            raise LabError(f"the command could not be started: {left['error']}")
+            raise NotStarted(left["error"])
         return left["code"], base64.b64decode(left["out"]), base64.b64decode(left["err"])
 
     def call(self, program: str, arguments: Sequence[str], timeout: float) -> str:

@@ -15,7 +15,7 @@ from docker.models.containers import Container
 
 from labkit import agents
 from labkit.errors import CommandFailed, LabError
-from labkit.lab.connection import connection_to
+from labkit.lab.connection import NotStarted, connection_to
 
 __all__ = [
     "FileSpec",
@@ -121,7 +121,7 @@ def execute(
     CommandFailed
         It ran longer than `timeout`, or `check` is set and its exit status is not 0.
     LabError
-        The machine takes no commands.
+        The machine takes no commands, or cannot start this one: a user is missing.
     """
     command = ["timeout", "--kill-after=2", f"{timeout:g}", *argv]
     try:
@@ -130,6 +130,9 @@ def execute(
         )
     except (APIError, NotFound) as error:
         raise _unwell(container, str(error.explanation or error)) from error
+    except NotStarted as error:
+        what = f"{container.name} could not start {' '.join(argv)[:200]}"
+        raise LabError(what, evidence=[error.message]) from error
     except LabError as error:
         raise _unwell(container, error.message) from error
     output = Output(code, stdout, stderr)

@@ -13,11 +13,14 @@ from IPython.lib.pretty import pretty
 from labkit import agents
 from labkit.errors import LabError
 from labkit.lab import machine
+from labkit.lab.connection import NotStarted
 
 
-def connect(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., str]) -> Any:
+def connect(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., object]) -> Any:
     """Return a container whose server of commands gives an answer."""
-    monkeypatch.setattr(machine, "connection_to", lambda _: SimpleNamespace(call=answer))
+    monkeypatch.setattr(
+        machine, "connection_to", lambda _: SimpleNamespace(call=answer, run=answer)
+    )
     state = {"State": {"Status": "running"}}
     return SimpleNamespace(name="labkit-x-etcd1", reload=lambda: None, attrs=state)
 
@@ -42,6 +45,20 @@ def test_failed_call_is_an_error_of_the_lab(
 
     with pytest.raises(LabError, match=said):
         machine.call(connect(monkeypatch, answer), "busy")
+
+
+def test_command_of_a_missing_user_is_not_said_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(*_: object) -> tuple[int, bytes, bytes]:
+        raise NotStarted("the machine has no user mallory")
+
+    container = connect(monkeypatch, answer)
+    with pytest.raises(LabError) as error:
+        machine.execute(container, ["id", "-u"], user="mallory")
+    assert error.value.message == "labkit-x-etcd1 could not start id -u"
+    assert error.value.evidence == ("the machine has no user mallory",)
+    assert error.value.hint == ""
 
 
 @pytest.mark.parametrize(
