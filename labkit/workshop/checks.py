@@ -21,7 +21,7 @@ from labkit.lab.fingerprint import Fingerprint, differences
 from labkit.model import Foothold, Model, read_model
 from labkit.verification import verify
 from labkit.workshop.definition import SOLVED, Outcome
-from labkit.workshop.edited import EditedLab
+from labkit.workshop.edited import EditedLab, with_modes
 from labkit.workshop.opened import opened_files
 
 __all__ = [
@@ -201,11 +201,10 @@ def _look(
     came: Sequence[tuple[str, str]],
 ) -> Outcome:
     lab.recover()
-    model = read_model(lab.environment)
-    if lab.uneven:
-        lines = ("machines that do the same work differ:", *lab.uneven)
-        return Outcome("uneven", lines)
-    if wrong := files(lab.environment):
+    states = lab.states_of_machines()
+    environment, uneven = with_modes(lab.environment, *states)
+    model = read_model(environment)
+    if wrong := _uneven(lab.uneven) or files(environment):
         return wrong
     stale = _unread(lab)  # now: some attacks restart the client that they listen to
     for attempt in attempts:
@@ -215,7 +214,8 @@ def _look(
         _kept(lab, model, keep, demand)
         or stale
         or works(lab)
-        or _beside(lab, came)
+        or _beside(*states, came)
+        or _uneven(uneven)
         or _next_boot(lab)
         or _kept_in_memory(lab)
         or Outcome(
@@ -226,6 +226,10 @@ def _look(
             ),
         )
     )
+
+
+def _uneven(lines: Sequence[str]) -> Outcome | None:
+    return Outcome("uneven", ("machines that do the same work differ:", *lines)) if lines else None
 
 
 def _tried(lab: EditedLab, model: Model, attempt: Attempt, stale: Outcome | None) -> Outcome | None:
@@ -315,12 +319,13 @@ def _in_memory(file: File) -> list[str]:
     return IN_MEMORY.findall(file.read_bytes().decode(errors="replace"))
 
 
-def _beside(lab: EditedLab, came: Iterable[tuple[str, str]]) -> Outcome | None:
+def _beside(
+    before: Fingerprint, after: Fingerprint, came: Iterable[tuple[str, str]]
+) -> Outcome | None:
     """Say what stands open beside the task, by the state with which the machines came up.
 
     Files that people may read or change since are no part of any task; it happens on the way.
     """
-    before, after = lab.states_of_machines()
     for section, word in came:
         if found := newcomers(before, after, section, word):
             return found

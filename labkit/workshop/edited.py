@@ -11,12 +11,16 @@ from functools import cached_property
 
 from labkit import agents
 from labkit.cluster import Environment, Node, read_environment
+from labkit.cluster.accounts import Permission
 from labkit.cluster.edits import Whole
+from labkit.cluster.syntax.source import Source
 from labkit.lab import Lab
 from labkit.lab.change import RANDOM_VALUE
 from labkit.lab.files import PEM, PLACEHOLDER, RANDOM
+from labkit.lab.fingerprint import Fingerprint
+from labkit.workshop.opened import A_FOLDER, file_states
 
-__all__ = ["EditedLab", "hand_edits"]
+__all__ = ["EditedLab", "hand_edits", "with_modes"]
 
 #: A machine's own certificate and key in a kubeconfig: those of its peers are others.
 OWN_VALUE = re.compile(r"(client-(?:certificate|key)-data:)[ \t]*\S+")
@@ -110,6 +114,55 @@ def hand_edits(
                 rest = [name for name in now if alike[name] != alike[changed[0]]]
                 uneven.append(f"{path} of {_names(rest)} is not that of {changed[0]}")
     return tuple(edits), tuple(uneven)
+
+
+def with_modes(
+    env: Environment, before: Fingerprint, after: Fingerprint
+) -> tuple[Environment, tuple[str, ...]]:
+    """Return an environment with the modes and owners that people set by hand on its machines.
+
+    They last, as long as no line of tmpfiles.d says otherwise: those count more.
+
+    Parameters
+    ----------
+    env : Environment
+    before, after : dict
+        Fingerprints of the machines: as they came up, and now.
+
+    Returns
+    -------
+    env : Environment
+        The same one if no mode and no owner was changed.
+    uneven : tuple of str
+        One line for each path that machines of a role came up with, and have in other modes now.
+    """
+    changed = {node.name: _modes_by_hand(node.name, before, after) for node in env.nodes}
+    if not any(changed.values()):
+        return env, ()
+    nodes, uneven = [], []
+    for node in env.nodes:
+        peers = [it.name for it in env.nodes if it.role == node.role]
+        for path, mode in changed[node.name].items():
+            rest = [it for it in peers if changed[it].get(path) != mode]
+            if rest and path in file_states(before, node.name):
+                uneven.append(f"the mode of {path} on {_names(rest)} is not that on {node.name}")
+        lines = tuple(changed[node.name].values())
+        nodes.append(replace(node, permissions=(*node.permissions, *lines)))
+    return replace(env, nodes=tuple(nodes)), tuple(uneven)
+
+
+def _modes_by_hand(machine: str, before: Fingerprint, after: Fingerprint) -> dict[str, Permission]:
+    """Return the modes and owners that are not those with which a machine came up, by path."""
+    old, found = file_states(before, machine), {}
+    for path, now in file_states(after, machine).items():
+        was = old.get(path)
+        if was and (was.mode, was.user, was.group) == (now.mode, now.user, now.group):
+            continue
+        kind, mode = "d" if now.content == A_FOLDER else "f", f"{now.mode:04o}"
+        words = (str(now.user), str(now.group))
+        source = Source(path, None, f"{mode} {':'.join(words)}, set by hand")
+        found[path] = Permission(kind, path, mode, *words, source)
+    return found
 
 
 def _names(names: Sequence[str]) -> str:

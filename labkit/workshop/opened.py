@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from labkit.lab.fingerprint import Fingerprint
 
-__all__ = ["PEOPLE", "opened_files"]
+__all__ = ["A_FOLDER", "PEOPLE", "FileState", "file_states", "opened_files"]
 
 #: A file or folder in a fingerprint: mode, owner, group, and a hash of the content.
 FILE = re.compile(
@@ -23,14 +23,33 @@ ETC = "/etc/"
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class FileState:
+    """A file or folder in a fingerprint.
+
+    Attributes
+    ----------
+    mode, user, group : int
+    content : str
+        A hash of it; ``A_FOLDER`` of a folder.
+    """
+
     mode: int
     user: int
     group: int
     content: str
 
     def may(self, right: int) -> bool:
-        """Say whether some person's account has a right: as owner, by its group or as any other."""
+        """Say whether some person's account has a right: as owner, by its group or as any other.
+
+        Parameters
+        ----------
+        right : int
+            A bit of the mode, as it stands for others.
+
+        Returns
+        -------
+        bool
+        """
         return bool(
             self.mode & right
             or (self.group >= PEOPLE and self.mode & right << 3)
@@ -61,11 +80,13 @@ def opened_files(before: Fingerprint, after: Fingerprint) -> list[str]:
     return [
         f"{line} by the users of the machine"
         for machine in after
-        for line in _opened(machine, _files(before, machine), _files(after, machine))
+        for line in _opened(machine, file_states(before, machine), file_states(after, machine))
     ]
 
 
-def _opened(machine: str, before: Mapping[str, _File], after: Mapping[str, _File]) -> list[str]:
+def _opened(
+    machine: str, before: Mapping[str, FileState], after: Mapping[str, FileState]
+) -> list[str]:
     # what is made root's alone now counts as well as what was
     private = {
         it.content: path
@@ -86,7 +107,7 @@ def _opened(machine: str, before: Mapping[str, _File], after: Mapping[str, _File
     return lines
 
 
-def _is_reached(path: str, files: Mapping[str, _File]) -> bool:
+def _is_reached(path: str, files: Mapping[str, FileState]) -> bool:
     """Say whether people get to a file through those of its folders that are known."""
     folder = posixpath.dirname(path)
     while folder != "/":
@@ -96,10 +117,29 @@ def _is_reached(path: str, files: Mapping[str, _File]) -> bool:
     return True
 
 
-def _files(state: Fingerprint, machine: str) -> dict[str, _File]:
+def file_states(state: Fingerprint, machine: str) -> dict[str, FileState]:
+    """Return the files and folders of a machine in a fingerprint, by path.
+
+    Parameters
+    ----------
+    state : dict
+        A fingerprint of the machines.
+    machine : str
+
+    Returns
+    -------
+    dict of str to FileState
+        Without links and special files.
+
+    Examples
+    --------
+    >>> state = {"etcd1": {"files": {"/etc/etcd": "0750 0:0 folder", "/etc/mtab": "-> /proc"}}}
+    >>> file_states(state, "etcd1")
+    {'/etc/etcd': FileState(mode=488, user=0, group=0, content='folder')}
+    """
     found = {}
     for path, said in state.get(machine, {}).get("files", {}).items():
         if match := FILE.fullmatch(said):
             numbers = int(match["mode"], 8), int(match["user"]), int(match["group"])
-            found[path] = _File(*numbers, match["content"])
+            found[path] = FileState(*numbers, match["content"])
     return found

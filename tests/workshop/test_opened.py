@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from labkit.cluster import read_environment
+from labkit.model.file_access import may_open
+from labkit.workshop.edited import with_modes
 from labkit.workshop.opened import opened_files
 
 KEY, POLICY = "/etc/kubernetes/pki/ca.key", "/etc/kubernetes/abac.jsonl"
@@ -64,3 +67,43 @@ def test_copy_of_a_file_that_the_task_makes_private_is_named() -> None:
 def test_way_to_a_file_that_was_open_counts_as_before() -> None:
     state = {"master": {"files": {KEY: f"0666 0:0 {SECRET}"}}}
     assert opened_files(state, state) == []
+
+
+# -- modes that people set by hand ----------------------------------------------------------
+
+CONF, KUBELET = "/etc/kubernetes/admin.conf", "/etc/kubernetes/kubelet.yaml"
+
+
+@pytest.mark.parametrize(
+    ("path", "was", "now", "alice"),
+    [
+        # nothing sets the folder's mode again when the machine starts: tmpfiles.d(5)
+        ("/etc/kubernetes", "0755 0:0 folder", "0700 0:0 folder", "denied"),
+        ("/etc/kubernetes", "0755 0:0 folder", "0700 1001:0 folder", "allowed"),
+        ("/etc/kubernetes", "0755 0:0 folder", "0755 0:0 folder", "allowed"),
+        # the environment's own line sets the file's
+        (CONF, f"0644 0:0 {SECRET}", f"0600 0:0 {SECRET}", "allowed"),
+    ],
+)
+def test_mode_set_by_hand_lasts_where_nothing_sets_it_again(
+    path: str, was: str, now: str, alice: str
+) -> None:
+    before, after = ({"master": {"files": {path: it}}} for it in (was, now))
+    env, uneven = with_modes(read_environment("insecure"), before, after)
+    assert may_open(env, env.node("master"), "alice", CONF).value == alice
+    assert uneven == ()
+
+
+def test_mode_on_one_of_two_workers_is_uneven_and_a_new_file_is_not() -> None:
+    plain = read_environment("insecure")
+    file, private = {KUBELET: f"0644 0:0 {TEXT}"}, {KUBELET: f"0600 0:0 {TEXT}"}
+    before = {name: {"files": file} for name in ("worker1", "worker2")}
+    one = {"worker1": {"files": private}, "worker2": {"files": file}}
+    assert with_modes(plain, before, one)[1] == (
+        f"the mode of {KUBELET} on worker2 is not that on worker1",
+    )
+    both = {name: {"files": private} for name in before}
+    assert with_modes(plain, before, both)[1] == ()
+    new = {**before, "worker1": {"files": {**file, "/tmp/notes": f"0600 0:0 {TEXT}"}}}
+    assert with_modes(plain, before, new)[1] == ()
+    assert with_modes(plain, before, before) == (plain, ())
