@@ -147,7 +147,7 @@ def with_modes(
             if rest and path in file_states(before, node.name):
                 uneven.append(f"the mode of {path} on {_names(rest)} is not that on {node.name}")
         lines = tuple(changed[node.name].values())
-        nodes.append(replace(node, permissions=(*node.permissions, *lines)))
+        nodes.append(replace(node, permissions=(*lines, *node.permissions)))
     return replace(env, nodes=tuple(nodes)), tuple(uneven)
 
 

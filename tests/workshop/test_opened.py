@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labkit.cluster import read_environment
+from labkit.cluster.accounts import permissions_of
 from labkit.model.file_access import may_open
 from labkit.workshop.edited import with_modes
 from labkit.workshop.opened import opened_files
@@ -92,6 +93,15 @@ def test_mode_set_by_hand_lasts_where_nothing_sets_it_again(
     env, uneven = with_modes(read_environment("insecure"), before, after)
     assert may_open(env, env.node("master"), "alice", CONF).value == alice
     assert uneven == ()
+
+
+def test_line_for_a_folder_counts_more_than_the_mode_set_by_hand() -> None:
+    before, after = (
+        {"master": {"files": {"/home/alice": f"{it} 1001:1001 folder"}}} for it in ("0755", "0700")
+    )
+    env, _ = with_modes(read_environment("insecure"), before, after)
+    of_folder = permissions_of("/home/alice", env.node("master").permissions)
+    assert [it.mode for it in of_folder if it.mode][-1] == "0755"
 
 
 def test_mode_on_one_of_two_workers_is_uneven_and_a_new_file_is_not() -> None:
