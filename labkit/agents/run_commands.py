@@ -23,11 +23,13 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import cache
 
 from labkit.agents._program import identity
 
 TYPE_CHECKING = False  # to import typing would take a tenth of this program's start
 if TYPE_CHECKING:
+    from types import CodeType
     from typing import Any
 
 OUT = threading.Lock()
@@ -119,11 +121,17 @@ def call(asked: dict[str, Any]) -> dict[str, Any]:
     """Call the function of a program, and return its answer as the output."""
     try:
         names: dict[str, Any] = {"__name__": "program"}
-        exec(compile(asked["program"], "program", "exec"), names)  # noqa: S102 - it runs commands
+        exec(compiled(asked["program"]), names)  # noqa: S102 - it runs commands
         out = names["answer"](*asked["arguments"])
     except (Exception, SystemExit) as error:
         return {"id": asked["id"], "error": str(error) or type(error).__name__}
     return {"id": asked["id"], "code": 0, "out": text(out.encode()), "err": ""}
+
+
+@cache
+def compiled(program: str) -> CodeType:
+    """Return a program as Python runs it: every look at a machine calls the same few again."""
+    return compile(program, "program", "exec")
 
 
 def text(data: bytes) -> str:
