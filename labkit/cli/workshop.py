@@ -51,7 +51,7 @@ def show(exercise: Which, name: Name = "default") -> None:
 
 
 @app.command()
-def check(exercise: Which, name: Name = "default") -> None:
+def check(exercise: Which, name: Name = "default", quiet: Quiet = False) -> None:
     """Check an exercise by live probes; an answer is read from standard input.
 
     The answer to an attack is its flag, the answer to a prediction a JSON object. Exit status: 0 if
@@ -62,7 +62,7 @@ def check(exercise: Which, name: Name = "default") -> None:
 
     found = exercises[exercise]
     answer = _answer(found) if found.has_answer else None
-    outcome = workshop.check(exercise, answer, lab=name)
+    outcome = workshop.check(exercise, answer, lab=name, reporter=reporter(quiet))
     typer.echo(repr(outcome))
     raise typer.Exit(0 if outcome.solved else 1)
 

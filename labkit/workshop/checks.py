@@ -239,7 +239,8 @@ def _tried(lab: EditedLab, model: Model, attempt: Attempt, stale: Outcome | None
     what = f"{technique.name} ({foothold})"
     predicted = technique.predict(model, foothold)
     try:
-        verdict = technique.run(lab, foothold)
+        with lab.reporter.step(f"{lab.mode}: try {what}"):
+            verdict = technique.run(lab, foothold)
     except ProbeError as error:
         first = f"{what} has no clear result: nothing answered, or what must still work does not:"
         lines = (first, error.message)

@@ -62,7 +62,13 @@ def exercise(name: str, *, lab: str | None = None) -> Task:
     return found.text
 
 
-def check(name: str, answer: object = None, *, lab: str | None = None) -> Outcome:
+def check(
+    name: str,
+    answer: object = None,
+    *,
+    lab: str | None = None,
+    reporter: Reporter | None = None,
+) -> Outcome:
     """Check an exercise by live probes, and keep the result.
 
     A prediction is compared with the model, and needs no lab. Without a lab, its result is kept
@@ -76,6 +82,8 @@ def check(name: str, answer: object = None, *, lab: str | None = None) -> Outcom
         A flag or a prediction, if the exercise asks for one.
     lab : str, optional
         The lab's name; by default the value of ``LABKIT_NAME``, else "default".
+    reporter : Reporter, optional
+        Shows the progress; by default below a notebook's cell, and elsewhere not at all.
 
     Returns
     -------
@@ -92,6 +100,8 @@ def check(name: str, answer: object = None, *, lab: str | None = None) -> Outcom
     """
     found = EXERCISES[name]
     edited = _lab_of(found, lab)
+    if edited is not None and reporter is not None:
+        edited.reporter = reporter
     outcome = found.check(edited, answer)
     if outcome.state == "does-not-run":
         return outcome  # the master may be what does not run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from labkit.errors import (
 )
 from labkit.lab import LabStatus, Output
 from labkit.lab.files import machine_files
+from labkit.lab.progress import PlainReporter, QuietReporter
 from labkit.model.claims import Claim
 from labkit.model.decision import Caller, decide
 from labkit.model.rules import Action
@@ -166,6 +168,7 @@ class FakeLab:
 
     name, mode, cluster = "demo", "insecure", ("etcd1", "etcd2")
     problem = "etcd.service is failed"
+    reporter = QuietReporter()
     states: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
     def __init__(
@@ -238,6 +241,13 @@ def look(
 
 def test_refused_attack_with_working_clients_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert look(monkeypatch, succeeded=False, predicted=False).solved
+
+
+def test_check_says_what_it_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(FakeLab, "reporter", PlainReporter(stream))
+    look(monkeypatch, succeeded=False, predicted=False)
+    assert stream.getvalue().startswith(" … insecure: try try-it (here)\n")
 
 
 @pytest.mark.parametrize(
@@ -573,9 +583,11 @@ def test_progress_of_a_prediction_stays_in_the_lab_that_is_up(
     lab: Any = Files(tmp_path)
     monkeypatch.setattr(session, "_lab", lambda *_: lab)
     monkeypatch.setattr(session, "WITHOUT_LAB", {})
-    session.check("own-2", {"encryption": "tls1.3"})
+    reporter = PlainReporter()
+    session.check("own-2", {"encryption": "tls1.3"}, reporter=reporter)
     assert read_progress(lab)["own-2"] == Record(False, 1, "not-enough")
     assert session.WITHOUT_LAB == {}
+    assert lab.reporter is reporter, "a terminal shows what the check does"
 
 
 class LightLabs:
