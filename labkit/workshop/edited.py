@@ -135,6 +135,14 @@ def with_modes(
         The same one if no mode and no owner was changed.
     uneven : tuple of str
         One line for each path that machines of a role came up with, and have in other modes now.
+
+    Examples
+    --------
+    >>> def state(mode):
+    ...     return {"master": {"files": {"/etc/kubernetes": f"{mode} 0:0 folder"}}}
+    >>> env, uneven = with_modes(read_environment("insecure"), state("0755"), state("0700"))
+    >>> env.node("master").permissions[0].mode, uneven
+    ('0700', ())
     """
     changed = {node.name: _modes_by_hand(node.name, before, after) for node in env.nodes}
     if not any(changed.values()):

@@ -47,7 +47,7 @@ def test_failed_call_is_an_error_of_the_lab(
         machine.call(connect(monkeypatch, answer), "busy")
 
 
-def test_command_of_a_missing_user_is_not_said_of_the_machine(
+def test_missing_user_is_not_reported_as_a_machine_that_takes_no_commands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def answer(*_: object) -> tuple[int, bytes, bytes]:

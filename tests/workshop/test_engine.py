@@ -295,6 +295,17 @@ def test_unit_that_does_not_start_with_its_machine_is_named(
     )
 
 
+def test_mode_on_one_machine_of_a_role_alone_is_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    def state(mode: str) -> dict[str, Any]:
+        return {"files": {"/etc/kubernetes/kubelet.yaml": f"{mode} 0:0 0123456789abcdef"}}
+
+    before = {name: state("0644") for name in ("worker1", "worker2")}
+    monkeypatch.setattr(FakeLab, "states", (before, {**before, "worker1": state("0600")}))
+    outcome = look(monkeypatch, succeeded=False, predicted=False)
+    assert outcome.state == "uneven"
+    assert "on worker2 is not that on worker1" in repr(outcome)
+
+
 def test_key_that_people_may_read_since_is_another_door(monkeypatch: pytest.MonkeyPatch) -> None:
     key = "/etc/etcd/pki/server.key"
     states = [

@@ -59,7 +59,7 @@ def test_exercise_is_proven_both_ways(name: str, lab_of: Labs) -> None:
     assert name in workshop.progress(lab=lab)
 
 
-def test_folder_that_is_closed_by_hand_lasts_as_no_rule_opens_it(lab_of: Labs) -> None:
+def test_folder_that_only_chmod_closed_counts_as_closed(lab_of: Labs) -> None:
     code = 'insecure.exec("master", ["chmod", "0700", "/etc/kubernetes"])'
     outcome = attempt("master-2", code, lab_of)
     assert outcome.solved, outcome

@@ -160,7 +160,7 @@ def test_participant_gets_neither_the_host_nor_another_lab(
     real = pair[TWO].client
     guarded = docker.DockerClient(base_url=address)
     image = pair[ONE].container("master").attrs["Image"]
-    # other tests make containers too: of this one's are the two labs', and what it asks for
+    # other tests make containers too, so only the two labs' count, and what this test asks for
     command = ["id", secrets.token_hex(8)]
 
     def containers() -> set[str]:
