@@ -186,7 +186,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    r"""Set or remove a key of a YAML file.
+    r"""Set or remove a key of a YAML or TOML file.
 
     Parameters
     ----------
@@ -218,7 +218,12 @@ class Key:
         """Return the file's text after the edit."""
         if text is None:
             raise _missing(self.role, self.path)
-        return _with_key(text, self.key, json.dumps(self.value))
+        if not self.path.endswith(".toml"):
+            return _with_key(text, self.key, json.dumps(self.value))
+        try:
+            return _with_toml_key(text, self.key, json.dumps(self.value))
+        except ValueError as error:
+            raise ConfigError(f"{self.role}: {self.path}: no valid TOML: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +317,24 @@ def _with_key(text: str, key: str, value: str) -> str:
     else:
         here[last] = wanted
     return yaml.safe_dump(document, sort_keys=False)
+
+
+@lru_cache(maxsize=512)
+def _with_toml_key(text: str, key: str, value: str) -> str:
+    """Return a TOML file's text with one key changed; all else stays as it was written."""
+    import tomlkit  # slow, and few edits need it
+
+    document = tomlkit.parse(text)
+    *way, last = key.split(".")
+    here: Any = document
+    for part in way:
+        here = here.setdefault(part, tomlkit.table())
+    wanted = json.loads(value)
+    if wanted is None:
+        here.pop(last, None)
+    else:
+        here[last] = wanted
+    return tomlkit.dumps(document)
 
 
 def to_json(edits: tuple[Edit, ...]) -> list[dict[str, Any]]:

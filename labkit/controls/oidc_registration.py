@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from labkit.cluster.edits import Edit
+from labkit.cluster.edits import Key
 from labkit.controls._base import Control
-from labkit.controls._files import file_from
 from labkit.model import Model
 from labkit.model.id_tokens import takes_id_tokens
 from labkit.model.providers import provider_of
 
 __all__ = ["CONTROL"]
 
-FILE = "/etc/canaille/canaille.toml"
-
-
-def on() -> tuple[Edit, ...]:
-    """Return the edit after which nobody can register."""
-    return (file_from("oidc", FILE, "provider"),)
-
-
-def off() -> tuple[Edit, ...]:
-    """Return the edit after which everybody can register."""
-    return (file_from("oidc-insecure", FILE, "provider"),)
+FILE, KEY = "/etc/canaille/canaille.toml", "CANAILLE.ENABLE_REGISTRATION"
 
 
 def holds(model: Model) -> bool:
@@ -36,8 +25,8 @@ CONTROL = Control(
     name="oidc-registration",
     title="Nobody registers at the OpenID provider by themselves",
     why="Every account there is an authenticated user of the cluster, with a name of its choice.",
-    on=on,
-    off=off,
+    on=lambda: (Key("provider", FILE, KEY, False),),
+    off=lambda: (Key("provider", FILE, KEY, True),),
     holds=holds,
     changes="who can get an ID token that the apiserver accepts",
     stops=("oidc-user-collision",),

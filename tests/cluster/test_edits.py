@@ -130,6 +130,40 @@ def test_record_of_an_older_labkit_is_read() -> None:
     assert json.loads(json.dumps(to_json(edits))) == record
 
 
+TOML = """\
+# where it listens
+[server]  # the only one
+bind = ["0.0.0.0:8443"]
+
+[tokens]
+code = 600
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "old", "new"),
+    [
+        ("tokens.code", 60, "code = 600", "code = 60"),
+        ("tokens.code", None, "code = 600\n", ""),
+        ("server.bind", ["a", "b"], '["0.0.0.0:8443"]', '["a", "b"]'),
+        ("tokens.other", True, "code = 600\n", "code = 600\nother = true\n"),
+        ("tokens.absent", None, "", ""),
+        ("new.one", "x", "code = 600\n", 'code = 600\n\n[new]\none = "x"\n'),
+    ],
+)
+def test_key_of_a_toml_file_changes_alone(key: str, value: Any, old: str, new: str) -> None:
+    edit = Key("provider", "/etc/x/x.toml", key, value)
+    expected = TOML.replace(old, new)
+    assert edit.apply(TOML) == expected
+    assert edit.apply(expected) == expected
+
+
+@pytest.mark.parametrize("text", ["[server", "a = ", None])
+def test_toml_file_that_cannot_be_read_is_not_changed(text: str | None) -> None:
+    with pytest.raises(ConfigError, match=r"/etc/x/x\.toml"):
+        Key("provider", "/etc/x/x.toml", "server.bind", 1).apply(text)
+
+
 names = st.from_regex(r"[a-z]+(-[a-z]+){0,3}", fullmatch=True)
 words = st.from_regex(r"[A-Za-z0-9:/.,=]{1,12}", fullmatch=True)
 
