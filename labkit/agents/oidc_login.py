@@ -1,11 +1,11 @@
-"""Log in at an OpenID provider as a person does, and print the ID token as JSON.
+"""Log in at an OpenID provider as a person does, and print a token as JSON.
 
 Standard input is JSON: the issuer, the client, its redirect URI and the scope; the person's name
-and password; the path of the CA's certificate, or "" for a client that does not verify the
-provider. The program reads the provider's discovery document, answers the forms of its login, and
-exchanges the code (authorization code flow with PKCE, RFC 6749 and 7636). In the provider's web
-pages, ``register`` first makes the account, ``group`` a group of that name, and ``leave`` deletes
-it.
+and password; which token of the answer (RFC 6749, section 5.1) is printed; the path of the CA's
+certificate, or "" for a client that does not verify the provider. The program reads the provider's
+discovery document, answers the forms of its login, and exchanges the code (authorization code flow
+with PKCE, RFC 6749 and 7636). In the provider's web pages, ``register`` first makes the account,
+``group`` a group of that name, and ``leave`` deletes it.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ def log_in(browser: Browser, url: str, user: str, password: str) -> tuple[str, s
     return at, page
 
 
-def id_token(browser: Browser, wanted: dict[str, str]) -> str:
-    """Return the ID token of a person, by the authorization code flow with PKCE."""
+def token(browser: Browser, wanted: dict[str, str]) -> str:
+    """Return a token of a person, by the authorization code flow with PKCE."""
     _, text = browser.open(wanted["issuer"] + DISCOVERY)
     endpoints: dict[str, Any] = json.loads(text)
     verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
@@ -191,7 +191,7 @@ def id_token(browser: Browser, wanted: dict[str, str]) -> str:
         "code_verifier": verifier,
     }
     _, text = browser.open(endpoints["token_endpoint"], fields)
-    return str(json.loads(text)["id_token"])
+    return str(json.loads(text)[wanted["token"]])
 
 
 def register(browser: Browser, wanted: dict[str, str]) -> None:
@@ -253,7 +253,7 @@ def main() -> None:
         if name := wanted.get("leave", ""):
             delete_group(browser, wanted, name)
         else:
-            found["id_token"] = id_token(browser, wanted)
+            found[wanted["token"]] = token(browser, wanted)
     except Refused as error:
         found["refused"] = str(error)
     except OSError as error:

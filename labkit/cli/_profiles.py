@@ -39,7 +39,7 @@ def own(items: Iterable[T], env: Environment) -> list[T]:
     --------
     >>> from labkit import read_environment, techniques
     >>> [it.name for it in own(techniques.values(), read_environment("oidc-insecure"))]
-    ['oidc-group-collision', 'oidc-shared-audience', 'oidc-user-collision']
+    ['oidc-access-token', 'oidc-group-collision', 'oidc-shared-audience', 'oidc-user-collision']
     """
     fit = [it for it in items if not it.why_not(env)]
     return [it for it in fit if env.name in it.modes] or fit
@@ -60,7 +60,7 @@ def flipped(env: Environment) -> list[str]:
     --------
     >>> from labkit import read_environment
     >>> flipped(read_environment("oidc-insecure"))
-    ['oidc-audience', 'oidc-prefix', 'oidc-registration']
+    ['oidc-audience', 'oidc-prefix', 'oidc-registration', 'oidc-token-lifetime']
     """
     from labkit import controls
 

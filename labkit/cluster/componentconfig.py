@@ -344,6 +344,7 @@ CANAILLE = (
     ("", "SERVER_NAME", "server-name"),
     ("", "PREFERRED_URL_SCHEME", "preferred-url-scheme"),
     ("CANAILLE", "ENABLE_REGISTRATION", "enable-registration"),
+    ("OAUTH2_TOKEN_EXPIRES_IN", "authorization_code", "access-token-expires-in"),
     ("CANAILLE_HYPERCORN", "BIND", "bind"),
     ("CANAILLE_HYPERCORN", "INSECURE_BIND", "insecure-bind"),
     ("CANAILLE_HYPERCORN", "CERTFILE", "certfile"),
@@ -384,7 +385,9 @@ def read_canaille_config(text: str, path: str) -> Settings:
     found: Settings = []
     for table, key, name in CANAILLE:
         inside = value.get(table, {}) if table else value
-        if isinstance(inside, dict) and key in inside:
+        if not isinstance(inside, dict):  # a name that Python imports, for authlib's settings
+            inside = {key: inside}
+        if key in inside:
             item = inside[key]
             line = _toml_line(text, table, key) if table else _top_line(text, key)
             source = Source(path, line, f"{key} = {json.dumps(item, default=str)}")

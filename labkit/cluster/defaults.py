@@ -184,6 +184,8 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "server-name": "",
         "preferred-url-scheme": "http",
         "enable-registration": "false",
+        # authlib/oauth2/rfc6750/token.py, GRANT_TYPES_EXPIRES_IN
+        "access-token-expires-in": "864000",
         "permissions": "edit_self,use_oidc,manage_own_groups",
     },
     "opa": {

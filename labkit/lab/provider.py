@@ -52,6 +52,7 @@ def log_in(
     user: str,
     *,
     client: str = "",
+    kind: str = "id_token",
     authority: str = "",
     group: str = "",
     leave: str = "",
@@ -68,6 +69,8 @@ def log_in(
         The account; its password is read from the provider, and never shown.
     client : str
         The application that the person uses, by its name at the provider; without it, the cluster.
+    kind : {"id_token", "access_token"}
+        Which token of the provider's answer is returned.
     authority : str
         The path on the machine of the CA by which the client knows the provider; without it, the
         client does not look.
@@ -81,7 +84,7 @@ def log_in(
     Returns
     -------
     dict of str to str
-        ``id_token``, or ``refused`` or ``error`` with a reason.
+        The token under its name, or ``refused`` or ``error`` with a reason.
 
     Raises
     ------
@@ -103,6 +106,7 @@ def log_in(
         "client": used.name,
         "redirect": used.redirect,
         "scope": used.scope,
+        "token": kind,
         "user": user,
         "password": password,
         "authority": authority,

@@ -33,6 +33,9 @@ GROUP_RULE = re.compile(
     r"""user\.groups\.all\((?P<it>\w+), ?!(?P=it)\.startsWith\((['"])(?P<prefix>[^'"\\]*)\2\)\)"""
 )
 
+#: The rule of Kubernetes' documentation for how long a token may count, in seconds.
+LIFETIME_RULE = re.compile(r"claims\.exp - claims\.(?P<since>iat|nbf) <= (?P<seconds>\d{1,18})")
+
 
 def id_token_authenticators(
     env: Environment, apiserver: Component
@@ -174,7 +177,9 @@ def caller_by_id_token(
         return _nobody(Claim("required", f"no ID tokens of {issuer}", apiserver.source))
     if refusal := _refusal(it, claims):
         return _nobody(refusal)
-    doubt = next((_cel(rule.source) for rule in it.claim_rules if rule.expression), None)
+    doubt = next(
+        (_cel(rule.source) for rule in it.claim_rules if _claim_rule(rule, claims) is None), None
+    )
     user = _name(it.username, claims)
     if isinstance(user, Claim):
         return _nobody(user)
@@ -201,9 +206,23 @@ def _refusal(it: JwtAuthenticator, claims: Mapping[str, object]) -> Claim | None
     if not named & set(it.audiences):
         return Claim("required", f"another audience: {', '.join(it.audiences)}", it.source)
     for rule in it.claim_rules:
-        if rule.claim and claims.get(rule.claim) != rule.value:
-            return Claim("required", f"{rule.claim} must be {rule.value}", rule.source)
+        if _claim_rule(rule, claims) is False:
+            wanted = rule.expression or f"{rule.claim} must be {rule.value}"
+            return Claim("required", wanted, rule.source)
     return None
+
+
+def _claim_rule(rule: ClaimRule, claims: Mapping[str, object]) -> bool | None:
+    """Say whether a token meets a rule; None for a rule that labkit does not evaluate."""
+    if not rule.expression:
+        return claims.get(rule.claim) == rule.value
+    match = LIFETIME_RULE.fullmatch(rule.expression.strip())
+    if match is None:
+        return None
+    end, since = claims.get("exp"), claims.get(match["since"])
+    if not (isinstance(end, int) and isinstance(since, int)):
+        return None
+    return end - since <= int(match["seconds"])
 
 
 def _name(mapping: ClaimMapping, claims: Mapping[str, object]) -> str | Claim:

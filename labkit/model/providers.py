@@ -9,7 +9,11 @@ from labkit.cluster.facts import Component, Environment
 from labkit.cluster.syntax.source import Setting
 from labkit.model.claims import Claim
 
-__all__ = ["Client", "Provider", "provider_of"]
+__all__ = ["ID_TOKEN_LIFETIME", "Client", "Provider", "provider_of"]
+
+#: Seconds for which an ID token of Canaille counts; there is no setting for it
+#: (authlib/oidc/core/grants/_legacy.py, DEFAULT_EXPIRES_IN).
+ID_TOKEN_LIFETIME = 3600
 
 #: The accounts with which a provider of a lab starts, and its clients, as Canaille dumps them.
 DIRECTORY, CLIENTS = "/etc/canaille/directory.json", "/etc/canaille/clients.json"
@@ -76,6 +80,42 @@ class Provider:
                     return Claim("allow-all", f"every account has {name}", item.source)
         source = given[0].source if given else self.component.source
         return Claim("enforced", "accounts make no groups", source)
+
+    @property
+    def access_token_seconds(self) -> int | None:
+        """For how many seconds an access token counts; None if that is not known."""
+        given = self.component.setting("access-token-expires-in").value
+        return int(given) if given.isdecimal() else None
+
+    def claims(
+        self, person: str, client: Client, groups: tuple[str, ...] = (), *, access: bool = False
+    ) -> dict[str, object]:
+        """Return the claims of the token that a login at a client ends with.
+
+        Parameters
+        ----------
+        person : str
+            The account.
+        client : Client
+        groups : tuple of str
+            The groups of the person at the provider.
+        access : bool
+            Of the access token, which is one of the same form here, and not of the ID token.
+
+        Returns
+        -------
+        dict of str to object
+            Times are seconds since the login; ``exp`` is missing if it is not known.
+        """
+        found = {"aud": list(client.audiences), "sub": person, "groups": list(groups), "iat": 0}
+        seconds = self.access_token_seconds if access else ID_TOKEN_LIFETIME
+        return found if seconds is None else {**found, "exp": seconds}
+
+    def starts_in(self, person: str, env: Environment) -> tuple[str, ...]:
+        """Return the groups in which a person is when the lab starts."""
+        file = env.node(self.component.node).files.get(DIRECTORY)
+        listed = json.loads(file.read_text()).get("group", ()) if file else ()
+        return tuple(it["display_name"] for it in listed if person in it["members"])
 
 
 def provider_of(env: Environment) -> Provider | None:

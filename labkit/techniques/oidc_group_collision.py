@@ -93,7 +93,7 @@ def _known_as(env: Environment) -> Caller | None:
     provider = provider_of(env)
     if provider is None or provider.client is None:
         return None
-    claims = {"aud": [provider.client.name], "sub": ATTACKER, "groups": [_group(env)]}
+    claims = provider.claims(ATTACKER, provider.client, (_group(env),))
     return caller_by_id_token(env, apiserver_of(env), provider.issuer.value, claims)
 
 

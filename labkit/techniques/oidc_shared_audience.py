@@ -9,7 +9,6 @@ apiserver refuses those of the others.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from labkit.lab.provider import required_provider
 from labkit.model import Foothold, Model
 from labkit.model.decision import UNKNOWN, Action
 from labkit.model.id_tokens import caller_by_id_token, id_token_authenticators
-from labkit.model.providers import CLIENTS, DIRECTORY, Client, Provider, provider_of
+from labkit.model.providers import CLIENTS, Client, Provider, provider_of
 from labkit.techniques._lib.api.access import (
     ASK_IDENTITY,
     CHANNEL,
@@ -77,21 +76,13 @@ def _known_as(env: Environment) -> Caller | None:
     other = _other(provider)
     if provider is None or other is None:
         return None
-    groups = _groups_of(env, provider, PERSON)
-    claims = {"aud": list(other.audiences), "sub": PERSON, "groups": groups}
+    claims = provider.claims(PERSON, other, provider.starts_in(PERSON, env))
     return caller_by_id_token(env, apiserver_of(env), provider.issuer.value, claims)
 
 
 def _other(provider: Provider | None) -> Client | None:
     """Return an application of the provider that is not the cluster."""
     return next(iter(provider.clients[1:]), None) if provider else None
-
-
-def _groups_of(env: Environment, provider: Provider, person: str) -> list[str]:
-    """Return the groups with which a person starts at the provider."""
-    file = env.node(provider.component.node).files.get(DIRECTORY)
-    listed = json.loads(file.read_text()).get("group", ()) if file else ()
-    return [it["display_name"] for it in listed if person in it["members"]]
 
 
 def execute(lab: Lab, foothold: Foothold) -> Verdict:

@@ -87,7 +87,7 @@ def _known_as(env: Environment) -> Caller | None:
     provider = provider_of(env)
     if provider is None or provider.client is None:
         return None
-    claims = {"aud": list(provider.client.audiences), "sub": _name(env), "groups": []}
+    claims = provider.claims(_name(env), provider.client)
     return caller_by_id_token(env, apiserver_of(env), provider.issuer.value, claims)
 
 

@@ -116,7 +116,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
             if self.challenges.get(given.get("code", "")) != right:
                 self._page("not the client that asked", 400)
             else:
-                self._page(json.dumps({"id_token": f"of {sorted(self.groups)}"}))
+                said = {"id_token": f"of {sorted(self.groups)}", "access_token": "another"}
+                self._page(json.dumps(said))
 
 
 @pytest.fixture
@@ -146,6 +147,7 @@ def provider(tmp_path: Path) -> Iterator[Any]:
             "client": "kubernetes",
             "redirect": REDIRECT,
             "scope": "openid groups",
+            "token": "id_token",
             "user": "mallory",
             "password": PASSWORD,
             "authority": str(tmp_path / "ca"),
@@ -165,6 +167,7 @@ def provider(tmp_path: Path) -> Iterator[Any]:
 
 def test_login_ends_with_the_token_of_the_persons_groups(provider: Any) -> None:
     assert provider() == {"id_token": "of []"}
+    assert provider(token="access_token") == {"access_token": "another"}
     assert provider(group="system:masters") == {"id_token": "of ['system:masters']"}
     assert provider(group="system:masters") == {"refused": "the provider does not create the group"}
     assert provider(leave="system:masters") == {}

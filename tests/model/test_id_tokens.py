@@ -385,6 +385,72 @@ def test_stranger_with_a_name_of_the_cluster(
     assert controls["oidc-registration"].holds(model) is not is_open
 
 
+EXPIRES = "OAUTH2_TOKEN_EXPIRES_IN.authorization_code"
+
+
+def lives(seconds: Any) -> Edit:
+    """Return the edit after which the provider's access tokens count for so long."""
+    return Key("provider", CONFIG, EXPIRES, seconds)
+
+
+def lifetime(expression: str) -> Edit:
+    return file("claimValidationRules", [{"expression": expression}])
+
+
+@pytest.mark.parametrize(
+    ("mode", "edits", "expected"),
+    [
+        # authlib/oauth2/rfc6750/token.py: ten days
+        ("insecure", [], True),
+        ("insecure", [lives(600)], False),
+        ("insecure", [lives(7200)], False),
+        ("insecure", [lives(7201)], True),
+        ("insecure", [Flag("master", UNIT, "oidc-client-id", "another")], False),
+        ("insecure", [Flag("master", UNIT, "oidc-issuer-url", "https://idp:8444")], False),
+        ("hardened", [], False),
+        ("hardened", [lives(None)], True),
+        ("hardened", [lives(864000), lifetime("claims.exp - claims.iat <= 3600")], False),
+        ("hardened", [lives(864000), lifetime("claims.exp - claims.iat <= 864000")], True),
+        # what is not known
+        ("hardened", [lives("some.module.generator")], None),
+        ("hardened", [lives(864000), lifetime("claims.exp - claims.iat < 3600")], None),
+        ("hardened", [lives(864000), lifetime("claims.exp - claims.nbf <= 3600")], None),
+    ],
+)
+def test_access_token_of_two_hours_ago_counts_while_it_has_not_expired(
+    mode: str, edits: list[Edit], expected: bool | None
+) -> None:
+    model = read_model(read_environment(f"oidc-{mode}", edits))
+    technique = techniques["oidc-access-token"]
+    assert technique.predict(model, technique.footholds[0]).succeeds is expected
+
+
+def test_setting_that_python_imports_is_not_known() -> None:
+    text = read_environment("oidc-insecure").node("idp").files[CONFIG].read_text()
+    named = Whole("provider", CONFIG, f'OAUTH2_TOKEN_EXPIRES_IN = "own.generator"\n{text}')
+    model = read_model(read_environment("oidc-insecure", [named]))
+    technique, control = techniques["oidc-access-token"], controls["oidc-token-lifetime"]
+    assert technique.predict(model, technique.footholds[0]).succeeds is None
+    assert not control.holds(model)
+
+
+@pytest.mark.parametrize(
+    ("expression", "claims", "user"),
+    [
+        # Kubernetes documentation: Authenticating, Using Authentication Configuration
+        ("claims.exp - claims.nbf <= 86400", {"exp": 100_000, "nbf": 13_600}, "oidc:mallory"),
+        ("claims.exp - claims.nbf <= 86400", {"exp": 100_001, "nbf": 13_600}, ""),
+        ("claims.exp - claims.iat <= 60", {"exp": 61, "iat": 0, "nbf": 60}, ""),
+        (" claims.exp - claims.iat <= 60 ", {"exp": 60, "iat": 0}, "oidc:mallory"),
+    ],
+)
+def test_rule_for_how_long_a_token_may_count(
+    expression: str, claims: dict[str, int], user: str
+) -> None:
+    caller = known("hardened", [lifetime(expression)], **claims)
+    assert (caller.user, caller.claim.value) == (user, "required")
+
+
 EXTERNAL = [
     Flag("master", UNIT, "oidc-issuer-url", "https://accounts.example"),
     Flag("master", UNIT, "oidc-client-id", "kubernetes"),
@@ -430,7 +496,7 @@ def test_provider_outside_is_no_refusal_without_a_prefix(
     assert technique.predict(model, technique.footholds[0]).succeeds is expected
 
 
-@pytest.mark.parametrize("name", ["oidc-audience", "oidc-registration"])
+@pytest.mark.parametrize("name", ["oidc-audience", "oidc-registration", "oidc-token-lifetime"])
 @pytest.mark.parametrize(("edits", "holds"), [([], True), (EXTERNAL, False)])
 def test_control_of_a_provider_outside_is_not_in_place(
     name: str, edits: list[Edit], holds: bool

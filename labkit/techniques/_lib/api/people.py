@@ -34,14 +34,15 @@ def ask_who(lab: Lab, foothold: Foothold, token: str) -> Answer:
     return request(lab, api_url(lab, IDENTITY), foothold=foothold, body=body, token=token)
 
 
-def new_token(lab: Lab, client: str = "") -> str:
-    """Return the ID token that the provider makes when the person logs in to an application.
+def new_token(lab: Lab, client: str = "", kind: str = "id_token") -> str:
+    """Return the token that the provider makes when the person logs in to an application.
 
     Parameters
     ----------
     lab : Lab
     client : str
         The application's name at the provider; without it, the cluster.
+    kind : {"id_token", "access_token"}
 
     Raises
     ------
@@ -51,25 +52,35 @@ def new_token(lab: Lab, client: str = "") -> str:
     master = next(node.name for node in lab.environment.nodes if node.role == "master")
 
     def logged_in() -> dict[str, str]:
-        said = log_in(lab, master, PERSON, client=client, authority=AUTHORITY)
+        said = log_in(lab, master, PERSON, client=client, kind=kind, authority=AUTHORITY)
         return {} if "error" in said else said
 
     # a provider that was restarted takes some seconds until it listens
     said = wait_for(lab, logged_in, PATIENCE, f"{PERSON} cannot log in: no answer")
     if "refused" in said:
         raise ProbeError(f"{PERSON} cannot log in: {said['refused']}")
-    return said["id_token"]
+    return said[kind]
 
 
-def person_is_known(lab: Lab) -> str:
+def person_is_known(lab: Lab, token: str = "") -> str:
     """Show that a person of the provider logs in and is known to the apiserver: the control.
+
+    Parameters
+    ----------
+    lab : Lab
+    token : str
+        The ID token of a login just now; without it, the person logs in.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
     ProbeError
         The provider or the apiserver refuses them.
     """
-    token = new_token(lab)
+    token = token or new_token(lab)
 
     def known() -> str:
         answer = ask_who(lab, COPIED_CREDENTIAL, token)
