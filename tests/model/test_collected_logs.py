@@ -7,6 +7,7 @@ systemd-journal-gatewayd(8)) and Prometheus' ("Configuration", "HTTPS and authen
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,18 @@ def test_later_drop_in_and_option_win() -> None:
     # the collector speaks TLS: such machines send nothing
     said = "the client speaks http, the server https"
     assert [it.server_authentication.detail for it in found] == [said] * 2
+
+
+@pytest.mark.parametrize("mode", ["logs-insecure", "logs-hardened"])
+def test_root_stops_what_its_machine_sends(mode: str) -> None:
+    assert word("stop-journal-upload", changed(mode)) == "succeeded"
+    unit = "/etc/systemd/system/systemd-journal-upload.service"
+    assert word("stop-journal-upload", changed(mode, Whole("master", unit, None))) == "succeeded"
+    nothing = changed(mode, Whole("worker", unit, None))
+    assert word("stop-journal-upload", nothing) == "refused"
+    # a copied folder without a sender may have one that labkit does not know
+    copied = replace(nothing.environment, complete=False)
+    assert word("stop-journal-upload", read_model(copied)) == "unknown"
 
 
 def test_empty_value_in_a_drop_in_stands_for_the_default() -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "UPLOADS",
     "collector_has",
     "entry_arrives",
+    "log_on",
     "log_on_master",
     "master_of",
     "wait_for_entry",
@@ -58,9 +59,14 @@ def wait_for_entry(lab: Lab, text: str) -> None:
     wait_for(lab, lambda: collector_has(lab, text), PATIENCE, missing)
 
 
+def log_on(lab: Lab, node: str, text: str) -> None:
+    """Write a line into a machine's journal."""
+    run(lab, node, ["logger", "--tag=labkit", text], check=True)
+
+
 def log_on_master(lab: Lab, text: str) -> None:
     """Write a line into the master's journal."""
-    run(lab, master_of(lab.environment), ["logger", "--tag=labkit", text], check=True)
+    log_on(lab, master_of(lab.environment), text)
 
 
 def entry_arrives(lab: Lab) -> str:
