@@ -28,6 +28,17 @@ CHANGING = re.compile(
     r"|(var/)?tmp/systemd-private-.*|tmp/\.\w+-unix|run/labkit-(ready|wait\..*)"
     r"|var/lib/labkit/(since(\.new)?|names|programs|edits\.json(\.new)?|etcd-users(\.\d+\.new)?|fingerprint\.json|etc\.tar|etcd-keys\.json|pending|workshop(/.*)?))$"
 )
+#: The attributes of a file that give somebody more than its mode says: acl(5), capabilities(7).
+#: No file of a clean machine has one.
+RIGHTS = ("system.posix_acl_access", "system.posix_acl_default", "security.capability")
+
+
+def further_rights(path: "str | Path") -> list[str]:
+    """Return the attributes of a file that give somebody more than its mode says."""
+    try:
+        return sorted(it for it in os.listxattr(path, follow_symlinks=False) if it in RIGHTS)
+    except OSError:  # the file is gone, or its file system has no attributes
+        return []
 
 
 def names(root: Path, folders: Iterable[str]) -> Iterator[str]:

@@ -28,7 +28,7 @@ import subprocess
 from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 
-from labkit.agents._clean_files import CHANGING, FOLDERS, OF_IMAGE, PROVIDER, names
+from labkit.agents._clean_files import CHANGING, FOLDERS, OF_IMAGE, PROVIDER, further_rights, names
 from labkit.agents._docker import in_engine
 from labkit.agents._network import can_be_set, firewall_rules, network_settings
 from labkit.agents._running import OWN_UNITS, POD, parents, place
@@ -211,11 +211,19 @@ def changed_programs(root: Path) -> Iterator[str]:
 
 
 def described(path: Path) -> str:
-    """Return the mode and owner of a file, and the start of its content's hash."""
+    """Return the mode and owner of a file, the start of its content's hash, and further rights."""
     info = path.lstat()
-    said = f"{stat.S_IMODE(info.st_mode):04o} {info.st_uid}:{info.st_gid}"
     if stat.S_ISLNK(info.st_mode):
         return f"-> {path.readlink()}"
+    said = _content(path, info)
+    if not (given := further_rights(path)):
+        return said
+    values = [(it, os.getxattr(path, it, follow_symlinks=False)) for it in given]
+    return f"{said} rights {hashlib.sha256(repr(values).encode()).hexdigest()[:16]}"
+
+
+def _content(path: Path, info: os.stat_result) -> str:
+    said = f"{stat.S_IMODE(info.st_mode):04o} {info.st_uid}:{info.st_gid}"
     if info.st_size > LARGE:
         return f"{said} {info.st_size} bytes"
     if stat.S_ISREG(info.st_mode):

@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from labkit.agents._clean_files import CLOUD, OF_IMAGE, OF_PEOPLE, PROVIDER, names
+from labkit.agents._clean_files import CLOUD, OF_IMAGE, OF_PEOPLE, PROVIDER, further_rights, names
 from labkit.agents._docker import in_engine
 from labkit.agents._network import keep_network, put_back_network
 from labkit.agents._running import active_units, end_strangers
@@ -171,8 +171,8 @@ class Machine:
         return sorted(set(names(self.root, folders)) - self.kept(), reverse=True)
 
     def differs(self, *folders: str) -> bool:
-        """Say whether files of the folders differ from the copy, in content or in number."""
-        if self.came(*folders):
+        """Say whether files of the folders differ from the copy: in content, rights or number."""
+        if self.came(*folders) or any(self.widened(folders)):
             return True
         members = self.in_copy(folders)
         if not members:
@@ -186,8 +186,16 @@ class Machine:
         copied = paths_in(self.copied)
         return [name for name in folders if name in copied]
 
+    def widened(self, folders: Sequence[str]) -> Iterator[tuple[Path, str]]:
+        """Yield the files of the copy that have further rights now, which tar does not compare."""
+        for name in names(self.root, self.in_copy(folders)):
+            for it in further_rights(path := self.root / name):
+                yield path, it
+
     def put_back(self, *folders: str) -> None:
         """Delete what came to the folders, and replace what they have by the copy."""
+        for path, right in self.widened(folders):
+            os.removexattr(path, right, follow_symlinks=False)
         for path in (self.root / name for name in self.came(*folders)):
             # what is not compared may lie in a folder, or a file system
             with contextlib.suppress(OSError):

@@ -24,6 +24,8 @@ __all__ = ["EditedLab", "hand_edits", "with_modes"]
 
 #: A machine's own certificate and key in a kubeconfig: those of its peers are others.
 OWN_VALUE = re.compile(r"(client-(?:certificate|key)-data:)[ \t]*\S+")
+#: The bits of a mode that say what an access control list gives at most (acl(5)).
+MASK = 0o070
 #: A key or a certificate as the lab writes it into a file: a string of JSON.
 PEM_VALUE = re.compile(rb'"-----BEGIN [^"]*"')
 
@@ -166,6 +168,8 @@ def _modes_by_hand(machine: str, before: Fingerprint, after: Fingerprint) -> dic
         was = old.get(path)
         if was and (was.mode, was.user, was.group) == (now.mode, now.user, now.group):
             continue
+        if now.rights and now.mode & MASK:
+            continue  # a list gives somebody more than the mode says
         kind, mode = "d" if now.content == A_FOLDER else "f", f"{now.mode:04o}"
         words = (str(now.user), str(now.group))
         source = Source(path, None, f"{mode} {':'.join(words)}, set by hand")

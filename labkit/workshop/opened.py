@@ -11,9 +11,11 @@ from labkit.lab.fingerprint import Fingerprint
 
 __all__ = ["A_FOLDER", "PEOPLE", "FileState", "file_states", "opened_files"]
 
-#: A file or folder in a fingerprint: mode, owner, group, and a hash of the content.
+#: A file or folder in a fingerprint: mode, owner, group, a hash of the content, and one of what its
+#: access control list and capabilities give, if it has any.
 FILE = re.compile(
     r"(?P<mode>[0-7]{4}) (?P<user>\d+):(?P<group>\d+) (?P<content>[0-9a-f]{16}|folder)"
+    r"(?: rights (?P<rights>[0-9a-f]{16}))?"
 )
 A_FOLDER = "folder"
 #: The first account of a person (login.defs(5), UID_MIN).
@@ -31,15 +33,21 @@ class FileState:
     mode, user, group : int
     content : str
         A hash of it; ``A_FOLDER`` of a folder.
+    rights : str
+        A hash of its access control list and capabilities; "" without them.
     """
 
     mode: int
     user: int
     group: int
     content: str
+    rights: str = ""
 
     def may(self, right: int) -> bool:
         """Say whether some person's account has a right: as owner, by its group or as any other.
+
+        Whom an access control list names is not read: it may be a person. It gives no more than
+        the group's bits of the mode, which are its mask (acl(5)).
 
         Parameters
         ----------
@@ -52,7 +60,7 @@ class FileState:
         """
         return bool(
             self.mode & right
-            or (self.group >= PEOPLE and self.mode & right << 3)
+            or ((self.group >= PEOPLE or self.rights) and self.mode & right << 3)
             or (self.user >= PEOPLE and self.mode & right << 6)
         )
 
@@ -141,5 +149,5 @@ def file_states(state: Fingerprint, machine: str) -> dict[str, FileState]:
     for path, said in state.get(machine, {}).get("files", {}).items():
         if match := FILE.fullmatch(said):
             numbers = int(match["mode"], 8), int(match["user"]), int(match["group"])
-            found[path] = FileState(*numbers, match["content"])
+            found[path] = FileState(*numbers, match["content"], match["rights"] or "")
     return found

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -31,6 +32,14 @@ UNIT = "kubelet.service"
 ENTERED = "100000000"
 RUNNING = (
     f"case $1 in show) echo ActiveState=active; echo ActiveEnterTimestampMonotonic={ENTERED};; esac"
+)
+
+
+ANY = 0xFFFFFFFF
+#: What ``setfacl --modify user:1001:r`` writes for a file of mode 0644: its mode stays
+#: (linux/posix_acl_xattr.h, acl(5)).
+READER = struct.pack(
+    "<I" + "HHI" * 5, 2, 1, 6, ANY, 2, 4, 1001, 4, 4, ANY, 0x10, 4, ANY, 0x20, 4, ANY
 )
 
 
@@ -190,6 +199,25 @@ def test_files_of_people_are_put_back_and_no_unit_is_restarted(
     machine.restore([UNIT])
     assert fingerprint.files(machine.root) == before
     assert not restarts(systemctl)
+
+
+@pytest.mark.parametrize("name", ["etc/passwd", "etc/kubernetes", "home", "root/.bashrc"])
+def test_access_control_list_is_named_and_taken_away(
+    machine: Machine, systemctl: Path, name: str
+) -> None:
+    path = machine.root / name
+    path.chmod(0o644)
+    saved(machine)
+    before = fingerprint.files(machine.root)
+    os.setxattr(path, "user.note", b"gives nobody a right")
+    assert fingerprint.files(machine.root) == before
+    os.setxattr(path, "system.posix_acl_access", READER)
+    if path.is_dir():
+        os.setxattr(path, "system.posix_acl_default", READER)
+    after = fingerprint.files(machine.root)
+    assert after[f"/{name}"].startswith(f"{before[f'/{name}']} rights ")
+    machine.restore([UNIT])
+    assert fingerprint.files(machine.root) == before
 
 
 def test_what_is_not_compared_is_not_deleted(machine: Machine, systemctl: Path) -> None:

@@ -30,6 +30,9 @@ BEFORE = {
         (KEY, f"0604 0:0 {SECRET}", "can be read"),
         (KEY, f"0400 1000:0 {SECRET}", "can be read"),
         (KEY, f"0640 0:1000 {SECRET}", "can be read"),
+        # an access control list: whom it names is not read
+        (KEY, f"0640 0:0 {SECRET} rights {TEXT}", "can be read"),
+        (KEY, f"0600 0:0 {SECRET} rights {TEXT}", None),
         # the group of a service, and another key in its place
         (KEY, f"0640 0:102 {SECRET}", None),
         (KEY, f"0600 0:0 {TEXT}", None),
@@ -82,6 +85,9 @@ CONF, KUBELET = "/etc/kubernetes/admin.conf", "/etc/kubernetes/kubelet.yaml"
         ("/etc/kubernetes", "0755 0:0 folder", "0700 0:0 folder", "denied"),
         ("/etc/kubernetes", "0755 0:0 folder", "0700 1001:0 folder", "allowed"),
         ("/etc/kubernetes", "0755 0:0 folder", "0755 0:0 folder", "allowed"),
+        # a list in which somebody may have what the mode takes away
+        ("/etc/kubernetes", "0755 0:0 folder", f"0750 0:0 folder rights {TEXT}", "allowed"),
+        ("/etc/kubernetes", "0755 0:0 folder", f"0700 0:0 folder rights {TEXT}", "denied"),
         # the environment's own line sets the file's
         (CONF, f"0644 0:0 {SECRET}", f"0600 0:0 {SECRET}", "allowed"),
     ],
