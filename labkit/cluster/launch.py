@@ -17,6 +17,7 @@ __all__ = [
     "HELPERS",
     "POD_VARIABLE",
     "Launch",
+    "is_tool",
     "launched",
     "may_be_any_flag",
     "with_variables",
@@ -40,6 +41,10 @@ HELPERS = SHELLS | frozenset(
         "tini",
     ]
 )
+#: Programs that are no component, and neither serve, call nor start one.
+TOOLS = frozenset({"echo", "logger", "sleep", "true"})
+#: What ip(8) is about in commands that start no program: "netns" and "vrf" may.
+OF_IP = frozenset({"addr", "address", "link", "neigh", "route", "rule"})
 VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 #: How a container's command names a variable; without a value it stays as it is.
 POD_VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
@@ -122,6 +127,26 @@ def launched(
     if text is None:
         return None
     return _in_script(text, words[0].line, environment, files, depth)
+
+
+def is_tool(words: Sequence[str]) -> bool:
+    """Say whether a command line is that of a program which starts and serves nothing.
+
+    Parameters
+    ----------
+    words : sequence of str
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_tool(["/usr/sbin/ip", "route", "show"]), is_tool(["ip", "netns", "exec", "a", "etcd"])
+    (True, False)
+    """
+    name = PurePosixPath(words[0]).name
+    return name in TOOLS or (name == "ip" and OF_IP.issuperset(words[1:2]) and len(words) > 1)
 
 
 def with_variables(text: str, values: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from labkit.cluster.defaults import DEFAULTS, ENVIRONMENT_PREFIXES
 from labkit.cluster.facts import File, Node, Socket
-from labkit.cluster.launch import HELPERS, Launch, launched
+from labkit.cluster.launch import HELPERS, Launch, is_tool, launched
 from labkit.cluster.syntax.source import Collected, Setting, Source, Unknown, broken, trying
 from labkit.cluster.syntax.systemd import (
     Unit,
@@ -282,6 +282,8 @@ def _command(node: Node, unit: Unit, unknowns: list[Unknown]) -> _Started | None
     known = launched([Word(executable, line), *arguments], variables.values, node.files)
     if known is None and stem in DEFAULTS:
         known = Launch(stem, (), complete=False)
+    if known is None and is_tool([executable, *(word.text for word in arguments)]):
+        return None
     why = "labkit knows no component of this name"
     if name in HELPERS:
         why = "labkit does not read what a shell or helper starts"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labkit.cluster import read_environment
+from labkit.cluster.edits import Whole
 from labkit.errors import ConfigError
 
 API = "hardened/master/etc/systemd/system/kube-apiserver.service"
@@ -206,3 +207,30 @@ def test_environment_without_a_name_has_its_folders_name(modes):
     (modes / "insecure").rename(modes / "my cluster")
     with pytest.raises(ConfigError, match=r"'my cluster' cannot name an environment"):
         read_environment(modes / "my cluster")
+
+
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [
+        ("/usr/sbin/ip route get 169.254.169.254", True),
+        ("/usr/bin/logger started", True),
+        ("-/bin/sleep 5", True),
+        # ip starts a program in a namespace, and takes short words for it, or commands of a file
+        ("/usr/sbin/ip netns exec blue etcd", False),
+        ("/usr/sbin/ip net e blue etcd", False),
+        ("/usr/sbin/ip -batch /etc/routes", False),
+        ("/usr/sbin/ip", False),
+        ("/usr/sbin/nginx", False),
+        ("/bin/sh -c 'sleep 5'", False),
+    ],
+)
+def test_unit_that_starts_no_component_is_not_unknown(command: str, known: bool) -> None:
+    unit = f"[Service]\nExecStart={command}\n"
+    edit = Whole("worker", "/etc/systemd/system/other.service", unit)
+    assert (read_environment("insecure", [edit]).unknowns == ()) is known
+
+
+@pytest.mark.parametrize("profile", ["cloud", "hook", "light", "logs", "oidc"])
+@pytest.mark.parametrize("mode", ["insecure", "hardened"])
+def test_environment_of_a_profile_is_wholly_understood(profile: str, mode: str) -> None:
+    assert read_environment(f"{profile}-{mode}").unknowns == ()
