@@ -143,7 +143,7 @@ def file_states(state: Fingerprint, machine: str) -> dict[str, FileState]:
     --------
     >>> state = {"etcd1": {"files": {"/etc/etcd": "0750 0:0 folder", "/etc/mtab": "-> /proc"}}}
     >>> file_states(state, "etcd1")
-    {'/etc/etcd': FileState(mode=488, user=0, group=0, content='folder')}
+    {'/etc/etcd': FileState(mode=488, user=0, group=0, content='folder', rights='')}
     """
     found = {}
     for path, said in state.get(machine, {}).get("files", {}).items():
