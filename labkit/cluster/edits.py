@@ -222,8 +222,8 @@ class Key:
             return _with_key(text, self.key, json.dumps(self.value))
         try:
             return _with_toml_key(text, self.key, json.dumps(self.value))
-        except ValueError as error:
-            raise ConfigError(f"{self.role}: {self.path}: no valid TOML: {error}") from error
+        except (ValueError, TypeError, AttributeError) as error:  # or no table where one must be
+            raise ConfigError(f"{self.role}: {self.path}: {self.key}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

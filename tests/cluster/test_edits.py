@@ -158,7 +158,7 @@ def test_key_of_a_toml_file_changes_alone(key: str, value: Any, old: str, new: s
     assert edit.apply(expected) == expected
 
 
-@pytest.mark.parametrize("text", ["[server", "a = ", None])
+@pytest.mark.parametrize("text", ["[server", "a = ", 'server = "x"', None])
 def test_toml_file_that_cannot_be_read_is_not_changed(text: str | None) -> None:
     with pytest.raises(ConfigError, match=r"/etc/x/x\.toml"):
         Key("provider", "/etc/x/x.toml", "server.bind", 1).apply(text)
