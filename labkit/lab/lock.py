@@ -90,7 +90,9 @@ class _Held:
         #: The token of the holder before.
         self.last = ""
         threading.Thread(target=self._read, daemon=True).start()
-        self._raw.sendall(b"\n")
+        # another process may remove the keeper in this moment: then there are no more lines
+        with contextlib.suppress(OSError):
+            self._raw.sendall(b"\n")
 
     def _read(self) -> None:
         rest = b""

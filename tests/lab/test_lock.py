@@ -82,6 +82,23 @@ def test_lock_of_a_lab_that_is_removed_at_this_moment_is_no_error(
         assert not lock.is_held(client, "x", "insecure")
 
 
+def test_keeper_that_is_removed_as_a_process_starts_in_it_is_gone_and_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Seen with control and down at once: the engine ends the connection before the first byte."""
+
+    def closed(_: bytes) -> None:
+        raise OSError(9, "Bad file descriptor")
+
+    raw = SimpleNamespace(settimeout=lambda _: None, sendall=closed, close=lambda: None)
+    stream = SimpleNamespace(_sock=raw, _response=SimpleNamespace(close=lambda: None))
+    client: Any = SimpleNamespace(api=SimpleNamespace(exec_start=lambda *_, **__: stream))
+    monkeypatch.setattr(lock, "frames_iter", lambda *_, **__: iter(()))
+    held = lock._Held(client, "1")
+    assert not lock._wait_for(held, "a", "insecure", QuietReporter(), 1.0, time.monotonic() + 5)
+
+
+@pytest.mark.lab
 def test_second_process_names_the_holder_and_gets_the_lock_when_it_is_killed(
     lab_insecure: Lab, capfd: pytest.CaptureFixture[str]
 ) -> None:
