@@ -43,6 +43,8 @@ HELPERS = SHELLS | frozenset(
 )
 #: Programs that are no component, and neither serve, call nor start one.
 TOOLS = frozenset({"echo", "logger", "sleep", "true"})
+#: Where a system's own programs are.
+OF_SYSTEM = frozenset({"/bin", "/sbin", "/usr/bin", "/usr/sbin"})
 #: What ip(8) is about in commands that start no program: "netns" and "vrf" may.
 OF_IP = frozenset({"addr", "address", "link", "neigh", "route", "rule"})
 VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
@@ -129,12 +131,15 @@ def launched(
     return _in_script(text, words[0].line, environment, files, depth)
 
 
-def is_tool(words: Sequence[str]) -> bool:
-    """Say whether a command line is that of a program which starts and serves nothing.
+def is_tool(words: Sequence[str], files: Mapping[str, File]) -> bool:
+    """Say whether a command line is that of a system's program which starts and serves nothing.
 
     Parameters
     ----------
     words : sequence of str
+        The program by its path, and its arguments.
+    files : mapping of str to File
+        The files of the machine: a script among them may start anything.
 
     Returns
     -------
@@ -142,11 +147,15 @@ def is_tool(words: Sequence[str]) -> bool:
 
     Examples
     --------
-    >>> is_tool(["/usr/sbin/ip", "route", "show"]), is_tool(["ip", "netns", "exec", "a", "etcd"])
-    (True, False)
+    >>> is_tool(["/usr/sbin/ip", "route", "show"], {})
+    True
+    >>> is_tool(["/usr/sbin/ip", "netns", "exec", "a", "etcd"], {})
+    False
     """
-    name = PurePosixPath(words[0]).name
-    return name in TOOLS or (name == "ip" and OF_IP.issuperset(words[1:2]) and len(words) > 1)
+    program = PurePosixPath(words[0])
+    if str(program.parent) not in OF_SYSTEM or words[0] in files:
+        return False
+    return program.name in TOOLS or (program.name == "ip" and not OF_IP.isdisjoint(words[1:2]))
 
 
 def with_variables(text: str, values: Mapping[str, str]) -> str:

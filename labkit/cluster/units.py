@@ -282,7 +282,7 @@ def _command(node: Node, unit: Unit, unknowns: list[Unknown]) -> _Started | None
     known = launched([Word(executable, line), *arguments], variables.values, node.files)
     if known is None and stem in DEFAULTS:
         known = Launch(stem, (), complete=False)
-    if known is None and is_tool([executable, *(word.text for word in arguments)]):
+    if known is None and _starts_tools(node, unit):
         return None
     why = "labkit knows no component of this name"
     if name in HELPERS:
@@ -298,6 +298,18 @@ def _command(node: Node, unit: Unit, unknowns: list[Unknown]) -> _Started | None
     # a drop-in that was not copied may set what no file that the unit names may set
     unset = unset and copied and not unit.all("Service", "EnvironmentFile")
     return _Started(known, source, variables, unset, len(after) if read else 0)
+
+
+def _starts_tools(node: Node, unit: Unit) -> bool:
+    """Say whether all commands of a service are tools, but for those before its start.
+
+    systemd ends what ExecStartPre= starts before it goes on (systemd.service(5)).
+    """
+    lines = (*unit.all("Service", "ExecStart"), *unit.all("Service", "ExecStartPost"))
+    commands = ([word.text for word in split(line)] for line in lines)
+    return all(
+        is_tool([words[0].lstrip(PREFIXES), *words[1:]], node.files) for words in commands if words
+    )
 
 
 def unit_commands(node: Node, unknowns: list[Unknown]) -> Iterator[Command]:

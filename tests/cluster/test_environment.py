@@ -222,12 +222,31 @@ def test_environment_without_a_name_has_its_folders_name(modes):
         ("/usr/sbin/ip", False),
         ("/usr/sbin/nginx", False),
         ("/bin/sh -c 'sleep 5'", False),
+        # a program of that name from elsewhere, and one that systemd looks for
+        ("/opt/bin/logger started", False),
+        ("logger started", False),
+        # every command of a oneshot service is started
+        ("/usr/local/bin/etcd\nExecStart=/bin/sleep 5", False),
+        ("/bin/sleep 5\nExecStart=/bin/true", True),
+        ("/usr/local/bin/etcd\nExecStart=\nExecStart=/bin/sleep 5", True),
+        ("/bin/sleep 5\nExecStartPost=/usr/sbin/nginx", False),
+        ("/bin/sleep 5\nExecStartPost=/usr/bin/logger started", True),
+        # systemd ends what this one starts before it goes on: systemd.service(5)
+        ("/bin/sleep 5\nExecStartPre=/usr/sbin/nginx", True),
     ],
 )
 def test_unit_that_starts_no_component_is_not_unknown(command: str, known: bool) -> None:
-    unit = f"[Service]\nExecStart={command}\n"
+    unit = f"[Service]\nType=oneshot\nExecStart={command}\n"
     edit = Whole("worker", "/etc/systemd/system/other.service", unit)
     assert (read_environment("insecure", [edit]).unknowns == ()) is known
+
+
+def test_script_with_the_name_of_a_tool_is_unknown() -> None:
+    unit = Whole("worker", "/etc/systemd/system/other.service", "[Service]\nExecStart=/bin/sleep\n")
+    script = Whole("worker", "/bin/sleep", "#!/bin/sh\nexec $SERVER\n")
+    assert read_environment("insecure", [unit]).unknowns == ()
+    [found] = read_environment("insecure", [unit, script]).unknowns
+    assert found.text == "ExecStart=/bin/sleep"
 
 
 @pytest.mark.parametrize("profile", ["cloud", "hook", "light", "logs", "oidc"])
