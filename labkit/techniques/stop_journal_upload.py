@@ -56,14 +56,15 @@ def execute(lab: Lab, foothold: Foothold) -> Verdict:
     Raises
     ------
     ProbeError
-        The collector got the entry, or the rule was not set.
+        The machine sends no journal, the rule was not set, or the collector got the entry.
     ProbeTimeout
         What must arrive did not: another machine's entry, or this one when the rule is gone.
     """
     node, _, _ = execution_place(lab, foothold)
-    channel = next(
-        it for it in read_model(lab.environment).open_channels(UPLOADS) if it.client_node == node
-    )
+    found = read_model(lab.environment).open_channels(UPLOADS)
+    channel = next((it for it in found if it.client_node == node), None)
+    if channel is None:
+        raise ProbeError(f"{TECHNIQUE.name}: {node} sends its journal to nobody")
     comment, text = f"labkit-{secrets.token_hex(4)}", f"labkit-hidden-{secrets.token_hex(8)}"
     rule = ["--protocol=tcp", f"--destination={lab.addresses[channel.server_node]}"]
     rule += [f"--dport={channel.port}", "--match=comment", f"--comment={comment}"]
