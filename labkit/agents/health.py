@@ -1,8 +1,8 @@
 """Say what does not run on this machine, as JSON; or repair it and print it, one line for each.
 
 Looks at the enabled units of the environment, at processes that a signal has stopped, at the free
-space of the file systems, and at the dates of the certificates. A command must succeed, too: a
-request to the component that answers for all others.
+space of the file systems, and at the dates of the certificates. Commands must succeed, too:
+requests to the component that answers for all others, which also lists the pods.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from labkit.agents._apiserver import request
 from labkit.agents._patience import stretch
+from labkit.agents._services import ENDED, name_of
 
 UNITS = "etc/systemd/system"
 #: Folders of components, which may lie on file systems of their own.
@@ -38,6 +39,10 @@ TIME = rb"(?:\x17\x0d|\x18\x0f)(\d{12,14})Z"
 DATES = re.compile(rb"\x30." + TIME + TIME, re.DOTALL)
 #: Seconds for an answer of systemd, and of the command, on an idle machine.
 PATIENCE = 2.0
+#: The lab's fingerprint, on the apiserver's machine.
+FINGERPRINT = "var/lib/labkit/fingerprint.json"
+#: Reasons of a container that waits as every new one does.
+STARTING = {"ContainerCreating", "PodInitializing"}
 
 
 class Fault(NamedTuple):
@@ -146,13 +151,9 @@ def date(digits: bytes) -> datetime:
     return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
 
-def look(root: Path, ask: Sequence[str]) -> dict[str, Fault]:
-    """Return what is wrong, by unit, process or folder."""
-    asked = (
-        subprocess.Popen(ask, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if ask
-        else None
-    )
+def look(root: Path, ask: Sequence[str], list_pods: Sequence[str]) -> dict[str, Fault]:
+    """Return what is wrong, by unit, process, folder or pod."""
+    asked = [started(argv) for argv in (ask, list_pods) if argv]
     found: dict[str, Fault] = {}
     frozen = stopped(root / "proc")
     if 1 in frozen:
@@ -166,14 +167,55 @@ def look(root: Path, ask: Sequence[str]) -> dict[str, Fault]:
     found |= {what: Fault(how) for what, how in invalid(root / "etc", datetime.now(UTC))}
     if asked and not found:
         try:
-            said = asked.communicate(timeout=PATIENCE * stretch())[0]
-            if asked.returncode:
-                why = reason(said) or f"exit status {asked.returncode}"
+            said, pods = (it.communicate(timeout=PATIENCE * stretch())[0] for it in asked)
+            if failed := next((it.returncode for it in asked if it.returncode), 0):
+                why = reason(said if asked[0].returncode else pods) or f"exit status {failed}"
                 found["the apiserver"] = Fault(f"is not ready: {why}", lasts=False)
+            else:
+                found |= faults_of_pods(json.loads(pods)["items"], kept_pods(root))
         except subprocess.TimeoutExpired:
             found["the apiserver"] = Fault("does not answer", lasts=False)
-    if asked:
-        asked.kill()
+    for it in asked:
+        it.kill()
+    return found
+
+
+def started(argv: Sequence[str]) -> subprocess.Popen[str]:
+    """Start a command whose output is read later."""
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def kept_pods(root: Path) -> set[str]:
+    """Return the pods that the lab had when it came up, from its fingerprint."""
+    try:
+        return set(json.loads((root / FINGERPRINT).read_text())["objects"]["Pod"])
+    except FileNotFoundError:  # it is not up yet
+        return set()
+
+
+def faults_of_pods(pods: Iterable[dict[str, Any]], ours: set[str]) -> dict[str, Fault]:
+    """Return what is wrong with the lab's own pods: those that have ended, and that cannot start.
+
+    A pod that has ended is never started again (Kubernetes, "Pod Lifecycle"). Others are tried
+    again, after some minutes at most. A pod that is being deleted ends rightly.
+
+    Examples
+    --------
+    >>> pod = {"metadata": {"name": "a"}, "status": {"phase": "Failed", "reason": "OutOfpods"}}
+    >>> faults_of_pods([pod], {"/a"})
+    {'pod /a': Fault(how='has ended: OutOfpods', lasts=True)}
+    """
+    found = {}
+    for pod in pods:
+        name, status = name_of(pod), pod["status"]
+        if name not in ours or "deletionTimestamp" in pod["metadata"]:
+            continue
+        states = (it.get("state") or {} for it in status.get("containerStatuses") or ())
+        reasons = {it["waiting"].get("reason", "") for it in states if "waiting" in it}
+        if status.get("phase") in ENDED:
+            found[f"pod {name}"] = Fault(f"has ended: {status.get('reason') or status['phase']}")
+        elif late := ", ".join(sorted(reasons - STARTING)):
+            found[f"pod {name}"] = Fault(f"does not start: {late}", lasts=False)
     return found
 
 
@@ -222,6 +264,7 @@ def answer(action: str, kubeconfig: str = "") -> str:
     if action == "repair":
         return "\n".join(repair(Path("/")))
     patience = round(PATIENCE * stretch())
-    ask = request(kubeconfig, ["/readyz"], patience) if kubeconfig else []
-    found = look(Path("/"), ask).items()
+    paths = ("/readyz", "/api/v1/pods") if kubeconfig else ("", "")
+    ask, pods = (request(kubeconfig, [it], patience) if it else [] for it in paths)
+    found = look(Path("/"), ask, pods).items()
     return json.dumps([(f"{what} {fault.how}", fault.lasts) for what, fault in found])

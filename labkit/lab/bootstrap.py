@@ -32,6 +32,7 @@ __all__ = [
     "etcdctl",
     "make_etcd_users",
     "prepare_etcd",
+    "renew_pods",
     "units",
     "wait_for_all_units",
     "wait_for_apiserver",
@@ -53,6 +54,8 @@ ANSWERS = ("curl", "-sko", "/dev/null", "https://localhost:10250/healthz")
 LISTENS_S = 10.0
 #: Seconds in which kubectl writes or removes all of an environment's objects: 2 on an idle machine.
 APPLY_S = 180.0
+DELETE = ("delete", "--ignore-not-found", "--wait=true", "--timeout=30s")
+RELEASE = '--patch={"metadata":{"finalizers":null}}'
 
 
 def etcdctl(etcd: Container, *arguments: str, timeout: float = 30) -> Output:
@@ -281,13 +284,38 @@ def change_manifests(master: Container, old: Environment, new: Environment) -> N
         if kind == "Pod" and (document in changed or namespace in spaces)
     ]
     if unwanted := gone + [pod for pod in pods if _identity(pod) in before]:
-        options = ("--ignore-not-found", "--wait=true", "--timeout=30s")
-        _kubectl(master, new, unwanted, "delete", *options)
+        _kubectl(master, new, unwanted, *DELETE)
     if others := [document for document in changed if document["kind"] != "Pod"]:
         _apply(master, new, others)
     if pods:
         _apply_pods(master, new, pods)
         wait_for_workloads(master, new)
+
+
+def renew_pods(master: Container, env: Environment, names: Sequence[str]) -> None:
+    """Delete pods of the manifests, also those that a finalizer holds, and create them again.
+
+    Parameters
+    ----------
+    master : docker.models.containers.Container
+        The machine that kubectl runs on.
+    env : Environment
+        The environment of the lab.
+    names : sequence of str
+        Namespaces and names, such as "shop/web".
+
+    Raises
+    ------
+    CommandFailed
+        kubectl failed.
+    """
+    pods = [
+        d for d in _documents(env) if d["kind"] == "Pod" and "/".join(_identity(d)[1:]) in names
+    ]
+    if pods:
+        _kubectl(master, env, pods, "patch", "--type=merge", RELEASE)
+        _kubectl(master, env, pods, *DELETE)
+        _apply_pods(master, env, pods)
 
 
 def _documents(env: Environment) -> list[Any]:
@@ -399,7 +427,7 @@ def units(node: Node) -> list[str]:
     )
 
 
-def wait_for_workloads(master: Container, env: Environment) -> None:
+def wait_for_workloads(master: Container, env: Environment, deadline: float = 60) -> None:
     """Wait until workers and pods of the manifests are Ready, and services lead to their pods.
 
     Parameters
@@ -408,16 +436,18 @@ def wait_for_workloads(master: Container, env: Environment) -> None:
         The machine that kubectl runs on.
     env : Environment
         The environment of the lab.
+    deadline : float
+        Seconds on an idle machine.
 
     Raises
     ------
     StartTimeout
-        They are not Ready within a minute.
+        They are not Ready in time.
     """
     workers = [f"Node/{node.name}" for node in env.nodes if node.role == "worker"]
     pods = [f"Pod/{d['metadata']['name']}" for d in _documents(env) if d["kind"] == "Pod"]
     ask = agents.argv("objects_ready", env.bootstrap_kubeconfig, *workers, *pods)
-    wait_until(master, ask, what="the workloads", deadline=60)
+    wait_until(master, ask, what="the workloads", deadline=deadline)
 
 
 def _secret(namespace: str, name: str, keys: Sequence[str]) -> dict[str, object]:

@@ -18,6 +18,7 @@ from docker.models.containers import Container
 
 from labkit import agents
 from labkit.agents._services import destinations, name_of
+from labkit.agents.health import FINGERPRINT
 from labkit.cluster import Environment
 from labkit.errors import LabError
 from labkit.lab import bootstrap
@@ -37,7 +38,7 @@ __all__ = [
 #: By machine (or "etcd", "objects"), section and item.
 Fingerprint: TypeAlias = dict[str, dict[str, dict[str, str]]]
 #: The fingerprint of a lab on its master; it is written at the end of the start.
-KEPT = "/var/lib/labkit/fingerprint.json"
+KEPT = f"/{FINGERPRINT}"
 #: Sections in which a missing item is no difference: units and pods say what must run.
 ONLY_NEW = ("processes",)
 #: The item that stands for a whole section; its value is the reason.
@@ -52,6 +53,10 @@ OWN_MARKS = (
 OWN_TAINT = re.compile(
     r"node\.kubernetes\.io/(not-ready|unreachable|network-unavailable|\w+-pressure)"
 )
+#: What can be changed of a pod that runs, beside images and resources of its containers, which may
+#: have become more (Kubernetes, "Pods", "Pod update and replacement").
+CHANGEABLE = ("activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations")
+CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 
 def take_fingerprint(machines: Mapping[str, Container], env: Environment) -> Fingerprint:
@@ -278,10 +283,14 @@ def set_by_people(item: dict[str, Any]) -> str:
     about, spec = item["metadata"], item["spec"]
     marks = {**about.get("labels", {}), **about.get("annotations", {})}
     taints = [it for it in spec.get("taints") or () if not OWN_TAINT.fullmatch(it["key"])]
+    containers = [it for kind in CONTAINERS for it in spec.get(kind) or ()]
     said = {
         "marks": {key: value for key, value in marks.items() if key not in OWN_MARKS},
         "taints": taints,
         "node": spec.get("nodeName"),
-        "images": [it["image"] for it in spec.get("containers", ())],
+        "images": [it["image"] for it in containers],
+        "resources": [it.get("resources") or {} for it in containers],
+        **{key: spec[key] for key in CHANGEABLE if key in spec},
+        **{key: about[key] for key in ("finalizers", "ownerReferences") if key in about},
     }
     return json.dumps(said, sort_keys=True)

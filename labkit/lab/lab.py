@@ -38,7 +38,7 @@ from labkit.lab.isolation import answering_host_addresses, close_bridge
 from labkit.lab.network import create_network, find_network, planned_addresses
 from labkit.lab.origin import is_made_from, made_from_others, may_be_of, origin
 from labkit.lab.progress import Reporter, make_reporter
-from labkit.lab.restore import keep, restore, restore_machine
+from labkit.lab.restore import keep, restore, restore_machine, restore_pods
 from labkit.lab.running import RunningLab
 from labkit.lab.status import READY, UNKNOWN, LabStatus, Timings, status_of
 
@@ -167,7 +167,7 @@ class Lab(RunningLab):
         if state == "broken":
             self._require_own()
             self._repair(wait=True)
-            self.wait()
+            restore_pods(self._master, self.environment, kept_fingerprint(self._master))
             return Timings(time.monotonic() - began)
         if any(own.get(ROLE) != LOCK for own in self._require_own()):
             with self.reporter.step(f"{self.mode}: remove what an earlier start left"):
@@ -343,7 +343,13 @@ class Lab(RunningLab):
 
     def _restore(self) -> None:
         with self.reporter.step(f"{self.mode}: reset"):
-            restore(self._containers, self._plain)
+            try:
+                restore(self._containers, self._plain)
+            except StartTimeout as error:
+                about = f"--name {self.name} --mode {self.mode}"
+                afresh = f"labkit down {about}; then labkit up {about}"
+                error.hint = f"{error.hint}; or, for a new lab, {afresh}"
+                raise
 
     def drift(self) -> list[str]:
         """Return what the lab's state differs in from the state in which it came up.

@@ -2,7 +2,8 @@
 
 When a lab comes up, each machine saves a copy of its /etc, and one saves etcd's content. To
 restore the lab, both are put back, and units that were started or changed since then are
-restarted. Keys, addresses and everything unchanged stay.
+restarted. Pods that were changed, have ended or do not become ready are created again. Keys,
+addresses and everything unchanged stay.
 """
 
 from __future__ import annotations
@@ -10,21 +11,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from docker.models.containers import Container
 
 from labkit import agents
+from labkit.agents._services import ENDED, has_condition, name_of
 from labkit.cluster import Environment, Node
+from labkit.errors import StartTimeout
 from labkit.lab import bootstrap
-from labkit.lab.fingerprint import kept_fingerprint
+from labkit.lab.fingerprint import Fingerprint, kept_fingerprint, set_by_people
 from labkit.lab.machine import call, execute
 from labkit.lab.wait import stretch_of
 
-__all__ = ["keep", "restore", "restore_machine"]
+__all__ = ["keep", "restore", "restore_machine", "restore_pods"]
 
 KEEP = "/var/lib/labkit"
 KEYS, ROUTES = f"{KEEP}/etcd-keys.json", f"{KEEP}/routes"
 CONTROLLERS = "kube-controller-manager.service"
+#: Seconds in which pods become ready that only wait for their machine, on an idle machine.
+SETTLED_S = 20.0
 #: Objects that a controller writes again, also by server-side apply, if it has read them a moment
 #: before they are deleted.
 MADE_AGAIN = ("/registry/clusterroles/", "/registry/configmaps/", "/registry/serviceaccounts/")
@@ -81,11 +87,65 @@ def restore(machines: Mapping[str, Container], env: Environment) -> None:
     etcd = _first(machines, env, "etcd")
     bootstrap.wait_for_etcd(etcd)
     master = _first(machines, env, "master")
-    _users(etcd, master, env)
+    kept = kept_fingerprint(master)
+    _users(etcd, env, kept)
     _restore_keys(machines, env)
     _routes(machines, nodes, "restore")  # after the leases that flanneld learns routes from
     bootstrap.wait_for_apiserver(master, env.bootstrap_kubeconfig)
-    bootstrap.wait_for_workloads(master, env)
+    restore_pods(master, env, kept)
+
+
+def restore_pods(master: Container, env: Environment, kept: Fingerprint) -> None:
+    """Wait for the workloads, and create those pods again that do not come back by themselves.
+
+    They are the pods of the manifests that somebody changed, that have ended (an ended pod is
+    never started again: Kubernetes, "Pod Lifecycle"), or that are not ready in time, as a pod
+    whose container failed often waits minutes for its next start.
+
+    Parameters
+    ----------
+    master : docker.models.containers.Container
+        The machine that kubectl runs on.
+    env : Environment
+        The environment of the lab.
+    kept : dict
+        The fingerprint that the lab had when it came up.
+
+    Raises
+    ------
+    CommandFailed
+        A command on the master failed.
+    StartTimeout
+        A worker or a pod is not ready in time.
+    """
+    as_kept = kept["objects"]["Pod"]
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        waited = aside.submit(bootstrap.wait_for_workloads, master, env, SETTLED_S)
+        pods = _pods(master, env)
+        renewed = [name for name in as_kept if name in pods and _is_over(pods[name], as_kept[name])]
+        bootstrap.renew_pods(master, env, renewed)
+        try:
+            waited.result()
+        except StartTimeout:
+            pods = _pods(master, env)
+            late = [it for it in as_kept if it in pods and not has_condition(pods[it], "Ready")]
+            if not late:
+                raise
+            bootstrap.renew_pods(master, env, late)
+            renewed += late
+    if renewed:
+        bootstrap.wait_for_workloads(master, env)
+
+
+def _pods(master: Container, env: Environment) -> dict[str, Any]:
+    """Return the pods by namespace and name."""
+    argv = agents.argv("objects", env.bootstrap_kubeconfig, "pods")
+    return {name_of(it): it for it in json.loads(execute(master, argv, timeout=60).stdout)}
+
+
+def _is_over(pod: Any, as_kept: str) -> bool:
+    """Say whether a pod has ended, or is not as somebody once set it."""
+    return pod["status"].get("phase") in ENDED or set_by_people(pod) != as_kept
 
 
 def restore_machine(machine: Container, node: Node) -> None:
@@ -110,9 +170,9 @@ def restore_machine(machine: Container, node: Node) -> None:
     bootstrap.wait_for_units(machine, node)
 
 
-def _users(etcd: Container, master: Container, env: Environment) -> None:
+def _users(etcd: Container, env: Environment, kept: Fingerprint) -> None:
     """Create etcd's users again if they are not those that the lab came up with."""
-    if bootstrap.etcd_users(etcd) != kept_fingerprint(master)["etcd"]["users"]:
+    if bootstrap.etcd_users(etcd) != kept["etcd"]["users"]:
         bootstrap.make_etcd_users(etcd, env)
 
 

@@ -55,7 +55,7 @@ def wait_until(
             last = execute(container, question, check=False, timeout=10)
             evidence += (last.error + last.text).strip().splitlines()[-10:]
         raise StartTimeout(
-            f"{what} was not ready within {deadline:g} s",
+            f"not ready within {deadline:g} s: {what}",
             evidence=evidence,
             hint=_logs(container.labels, unit),
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -37,23 +38,68 @@ def process(root: Path, number: int, state: str) -> None:
     (root / f"proc/{number}/stat").write_text(f"{number} (a (b) c) {state} 1 1 1")
 
 
+NO_PODS = ["echo", '{"items": []}']
+
+
 @pytest.mark.parametrize(
-    ("request_", "problem"),
+    ("ready", "pods", "problem"),
     [
-        (["sh", "-c", "echo '[-]etcd failed' >&2; exit 1"], "is not ready: [-]etcd failed"),
+        (["sh", "-c", "echo '[-]etcd failed' >&2; exit 1"], NO_PODS, "[-]etcd failed"),
         # a refusal without a word is a refusal
-        (["false"], "is not ready: exit status 1"),
-        (["true"], None),
+        (["false"], NO_PODS, "exit status 1"),
+        (["true"], ["sh", "-c", "echo Forbidden; exit 22"], "Forbidden"),
+        (["true"], NO_PODS, None),
     ],
 )
 def test_apiserver_that_is_not_ready_is_named(
-    request_: list[str], problem: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ready: list[str],
+    pods: list[str],
+    problem: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "proc").mkdir()
     monkeypatch.setattr(agent, "full", lambda _: ())
-    found = agent.look(tmp_path, request_)
+    found = agent.look(tmp_path, ready, pods)
     # it may still be starting
-    assert found == ({"the apiserver": agent.Fault(problem, lasts=False)} if problem else {})
+    fault = agent.Fault(f"is not ready: {problem}", lasts=False)
+    assert found == ({"the apiserver": fault} if problem else {})
+
+
+def pod(name: str, phase: str = "Running", waits: str = "", **about: str) -> dict[str, Any]:
+    state = {"waiting": {"reason": waits}} if waits else {"running": {}}
+    status = {"phase": phase, "containerStatuses": [{"state": state}]}
+    return {"metadata": {"namespace": "shop", "name": name, **about}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("found", "how"),
+    [
+        (pod("web"), None),
+        (pod("web", "Failed"), agent.Fault("has ended: Failed")),
+        (pod("web", "Succeeded"), agent.Fault("has ended: Succeeded")),
+        (pod("web", "Pending", "ContainerCreating"), None),
+        (pod("web", "Pending", "ErrImageNeverPull"), "does not start: ErrImageNeverPull"),
+        (pod("web", "Running", "CrashLoopBackOff"), "does not start: CrashLoopBackOff"),
+        (pod("web", "Failed", deletionTimestamp="2026-12-01T00:00:00Z"), None),
+        # of a person or an attack: it may end
+        (pod("more", "Failed"), None),
+    ],
+)
+def test_pod_of_the_lab_that_does_not_run_is_named(
+    found: dict[str, Any],
+    how: agent.Fault | str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "proc").mkdir()
+    monkeypatch.setattr(agent, "full", lambda _: ())
+    kept = tmp_path / agent.FINGERPRINT
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps({"objects": {"Pod": {"shop/web": ""}}}))
+    said = agent.look(tmp_path, ["true"], ["echo", json.dumps({"items": [found]})])
+    fault = agent.Fault(how, lasts=False) if isinstance(how, str) else how
+    assert said == ({"pod shop/web": fault} if fault else {})
 
 
 def test_processes_that_a_signal_stopped_are_found(tmp_path: Path) -> None:
@@ -243,6 +289,60 @@ def test_every_damage_is_named_and_repaired(lab_insecure: Lab) -> None:
     assert lab.kubectl("get", "nodes").text.count(" Ready ") == 2
     # a pod of worker1 waited for the answer of a pod of worker2, which is another one now
     assert techniques["token-replay"].run(lab).succeeded
+
+
+PODS = {
+    # the kubelet refuses a pod for which it has no place, and the pod has failed for good
+    "no place": (
+        "worker1",
+        "echo 'maxPods: 1' >>/etc/kubernetes/kubelet.yaml; systemctl restart kubelet",
+        "has ended: OutOfpods",
+    ),
+    "deadline": (
+        "master",
+        """$K patch pod web --type=merge --patch='{"spec": {"activeDeadlineSeconds": 1}}'""",
+        "has ended: DeadlineExceeded",
+    ),
+    "image": ("master", "$K set image pod/web web=none:1", "does not start: ErrImageNeverPull"),
+    "labels": ("master", "$K label pod web app=other --overwrite", ""),
+    "finalizer": (
+        "master",
+        """$K patch pod web --type=merge --patch='{"metadata": {"finalizers": ["a.example/b"]}}'
+        $K delete pod web --wait=false""",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pod_that_does_not_come_back_is_made_again(
+    name: str, lab_insecure: Lab, settled: Callable[[Lab], list[str]]
+) -> None:
+    lab = lab_insecure
+    machine, script, problem = PODS[name]
+    kubectl = "K='kubectl --kubeconfig=/etc/kubernetes/admin.conf --namespace=shop'"
+    lab.exec(machine, ["sh", "-ec", f"{kubectl}\n{script}"], timeout=90)
+    try:
+        deadline = time.monotonic() + ENDS
+        while problem and f"pod shop/web {problem}" not in lab.status().problems.get("master", ()):
+            assert time.monotonic() < deadline, lab.status()
+            time.sleep(0.5)
+    finally:
+        lab.reset()
+    assert lab.status().state == "ready"
+    assert settled(lab) == []
+
+
+def test_up_makes_a_failed_pod_again(lab_insecure: Lab) -> None:
+    lab = lab_insecure
+    patch = '{"spec": {"activeDeadlineSeconds": 1}}'
+    lab.kubectl("patch", "pod", "web", "--namespace=shop", "--type=merge", f"--patch={patch}")
+    deadline = time.monotonic() + ENDS
+    while lab.status().state == "ready" and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert lab.status().lasting == ("master",), "no waiting mends it"
+    lab.up()
+    assert lab.status().state == "ready"
 
 
 def test_frozen_systemd_and_apiserver_are_repaired(lab_insecure: Lab) -> None:

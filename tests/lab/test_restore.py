@@ -1,7 +1,8 @@
-"""What a reset does to etcd beside its keys: users, and controllers that write keys again."""
+"""What a reset does beside files and keys: etcd's users, controllers that write again, pods."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 from labkit.cluster import read_environment
+from labkit.errors import StartTimeout
 from labkit.lab import bootstrap, restore
+from labkit.lab.fingerprint import set_by_people
 
 USERS = {"authentication": "enabled", "user root": "root"}
 
@@ -28,10 +31,9 @@ def test_users_are_made_again_if_they_are_others(
     done: list[str] = []
     monkeypatch.setattr(bootstrap, "etcd_users", lambda _: now)
     monkeypatch.setattr(bootstrap, "make_etcd_users", lambda *_: done.append("make"))
-    kept = {"etcd": {"users": USERS}}
-    monkeypatch.setattr(restore, "kept_fingerprint", lambda _: kept)
+    kept: Any = {"etcd": {"users": USERS}}
     it: Any = SimpleNamespace()
-    restore._users(it, it, it)
+    restore._users(it, it, kept)
     assert done == steps
 
 
@@ -62,4 +64,48 @@ def test_controllers_do_not_run_while_what_they_write_again_is_deleted(
     env = read_environment("insecure")
     machines: Any = {node.name: node.name for node in env.nodes}
     restore._restore_keys(machines, env)
+    assert seen == done
+
+
+POD = {"metadata": {"namespace": "shop", "name": "web"}, "spec": {}}
+READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("pod", "late", "done"),
+    [
+        (POD | {"status": READY}, False, ["wait"]),
+        (POD | {"status": {"phase": "Failed"}}, False, ["wait", "renew shop/web", "wait"]),
+        (
+            {**POD, "spec": {"ephemeralContainers": [{"image": "a"}]}, "status": READY},
+            False,
+            ["wait", "renew shop/web", "wait"],
+        ),
+        (POD | {"status": {"phase": "Pending"}}, True, ["wait", "renew shop/web", "wait"]),
+        # it is something else that is late: a worker, or a service
+        (POD | {"status": READY}, True, ["wait"]),
+    ],
+)
+def test_pods_that_do_not_come_back_are_made_again(
+    monkeypatch: pytest.MonkeyPatch, pod: dict[str, Any], late: bool, done: list[str]
+) -> None:
+    seen: list[str] = []
+
+    def wait(_master: Any, _env: Any, _deadline: float = 60) -> None:
+        seen.append("wait")
+        if late and len(seen) == 1:
+            raise StartTimeout("not ready")
+
+    def renew(_master: Any, _env: Any, names: list[str]) -> None:
+        seen.extend(f"renew {name}" for name in names)
+
+    monkeypatch.setattr(
+        restore, "execute", lambda *_, **__: SimpleNamespace(stdout=json.dumps([pod]))
+    )
+    monkeypatch.setattr(bootstrap, "wait_for_workloads", wait)
+    monkeypatch.setattr(bootstrap, "renew_pods", renew)
+    kept = {"objects": {"Pod": {"shop/web": set_by_people(POD)}}}
+    master: Any = SimpleNamespace()
+    with contextlib.suppress(StartTimeout):
+        restore.restore_pods(master, read_environment("insecure"), kept)
     assert seen == done
