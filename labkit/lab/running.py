@@ -26,6 +26,8 @@ __all__ = ["RunningLab"]
 
 #: Seconds for which the load of the machines counts as known.
 LOAD_S = 1.0
+#: The permission bits of a new file.
+NEW = 0o644
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -238,7 +240,7 @@ class RunningLab:
         """
         return machine.read_file(self.container(node), path)
 
-    def write_file(self, node: str, path: str, data: bytes, mode: int = 0o644) -> None:
+    def write_file(self, node: str, path: str, data: bytes | str, mode: int | None = None) -> None:
         """Write a file on a machine.
 
         Parameters
@@ -247,10 +249,11 @@ class RunningLab:
             The machine's name.
         path : str
             The absolute path; missing folders are created.
-        data : bytes
-            The content.
-        mode : int
-            The permission bits.
+        data : bytes or str
+            The content; text is written as UTF-8.
+        mode : int, optional
+            The permission bits. By default a file keeps its mode and owner, and a new one gets
+            0644 and is root's.
 
         Raises
         ------
@@ -259,8 +262,14 @@ class RunningLab:
         LabError
             There is no such machine, or it takes no commands.
         """
+        content = data.encode() if isinstance(data, str) else data
         # by the machine itself: the engine would write below a tmpfs such as /run
-        machine.send_files(self.container(node), [FileSpec(path, data, mode)])
+        if mode is None:
+            there = not self.exec(node, ["test", "-f", path], check=False).exit_code
+            if there:
+                self.exec(node, ["cp", "/dev/stdin", path], stdin=content)
+                return
+        machine.send_files(self.container(node), [FileSpec(path, content, mode or NEW)])
 
     def logs(self, node: str, unit: str | None = None, lines: int = 50) -> str:
         """Return the last lines of a machine's journal.

@@ -153,6 +153,26 @@ def test_commands_and_files_pass_bytes_unchanged(lab_insecure: Lab) -> None:
     lab_insecure.exec("worker1", ["rm", "-r", "/run/a-folder"])
 
 
+def test_file_that_exists_keeps_its_mode_and_owner(lab_insecure: Lab) -> None:
+    lab, path = lab_insecure, "/root/own-file"
+
+    def state() -> str:
+        return lab.exec("worker1", ["stat", "--format=%a %U", path]).text.strip()
+
+    try:
+        lab.write_file("worker1", path, "äh", 0o640)
+        lab.exec("worker1", ["chown", "alice", path])
+        lab.write_file("worker1", path, b"shorter"[:3])
+        assert (state(), lab.read_file("worker1", path)) == ("640 alice", b"sho")
+        lab.write_file("worker1", path, "äh", 0o600)
+        assert (state(), lab.read_file("worker1", path)) == ("600 root", "äh".encode())
+    finally:
+        lab.exec("worker1", ["rm", path])
+    lab.write_file("worker1", path, "new")
+    assert state() == "644 root"
+    lab.exec("worker1", ["rm", path])
+
+
 def test_failed_command_is_reported_with_its_evidence(lab_insecure: Lab) -> None:
     with pytest.raises(CommandFailed, match="exited with 3") as caught:
         lab_insecure.exec("worker1", ["sh", "-c", "echo because >&2; exit 3"])
