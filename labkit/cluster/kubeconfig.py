@@ -19,6 +19,8 @@ __all__ = ["KubeConfig", "looks_like_kubeconfig", "read_kubeconfig"]
 
 MARK = re.compile(rb"^[\s{,\"']*kind[\"']?\s*:\s*[\"']?Config\b", re.MULTILINE)
 ACCOUNT = re.compile(r"system:serviceaccount:[a-z0-9.-]+:[a-z0-9.-]+")
+#: The keys with which a client acts as somebody else (Kubernetes, "User impersonation").
+ACTS_AS = ("as", "as-groups", "as-uid", "as-user-extra")
 CLUSTER = frozenset(
     [
         "server",
@@ -43,10 +45,7 @@ USER = frozenset(
         "password",
         "exec",
         "auth-provider",
-        "as",
-        "as-groups",
-        "as-uid",
-        "as-user-extra",
+        *ACTS_AS,
         "extensions",
     ]
 )
@@ -91,6 +90,8 @@ class KubeConfig:
         The digest of an inline token, see :func:`labkit.cluster.digests.digest_of`.
     account : str
         The service account whose token it is: "system:serviceaccount:NAMESPACE:NAME".
+    acts_as : str
+        Whom it acts as, in place of the user whose credential it is; "" for nobody.
     unknowns : tuple of Unknown
 
     Examples
@@ -114,6 +115,7 @@ class KubeConfig:
     certificate_data: bytes = field(default=b"", repr=False)
     token_digest: str = field(default="", repr=False)
     account: str = ""
+    acts_as: str = ""
     unknowns: tuple[Unknown, ...] = ()
 
     def __str__(self) -> str:
@@ -269,6 +271,10 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
         unknowns.append(
             Unknown(path, document.line(*place), user_name, "a program provides the credential")
         )
+    acting = [key for key in ACTS_AS if document.get(*user, key) not in (None, "", [], {})]
+    for key in acting:
+        why = "the client acts as somebody else (impersonation); whose rights those are is not read"
+        unknowns.append(Unknown(path, document.line(*user, key), f"{user_name}: {key}", why))
     for key_name in ("proxy-url", "tls-server-name"):
         if document.get(*cluster, key_name) is not None:
             source = document.source(*cluster, key_name)
@@ -304,6 +310,7 @@ def read_kubeconfig(text: str, path: str, *, machine_path: str = "", node: str =
         certificate_data=pem,
         token_digest=digest_of(token) if token else "",
         account=_account_of(token),
+        acts_as=str(document.get(*user, acting[0])) if acting else "",
         unknowns=tuple(unknowns),
     )
 

@@ -71,6 +71,24 @@ def test_token_is_found_but_its_value_is_not_kept():
 
 
 @pytest.mark.parametrize(
+    ("key", "acts_as"),
+    [
+        ("as: system:admin", "system:admin"),
+        ("as-groups: [system:masters]", "['system:masters']"),
+        ("as-uid: '7'", "7"),
+        ("as: ''", ""),
+    ],
+)
+def test_client_that_acts_as_somebody_else_is_an_unknown(key: str, acts_as: str) -> None:
+    """The apiserver takes those headers from whom it lets impersonate: client-go's transport."""
+    text = CONFIG.replace("user: {client", f"user: {{{key}, client")
+    assert key in text
+    config = read_kubeconfig(text, "c")
+    assert config.acts_as == acts_as
+    assert len(config.unknowns) == bool(acts_as)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("current-context: lab", "current-context: other", r"c:7: no entry named 'other'"),
