@@ -17,8 +17,8 @@ from importlib.resources import files
 
 __all__ = ["argv", "load"]
 
-#: An import of shared functions, at the start of a line.
-SHARED = re.compile(r"^from labkit\.agents\.(\w+) import .+\n", re.MULTILINE)
+#: An import of shared functions, at the start of a line; the names may stand on further lines.
+SHARED = re.compile(r"^from labkit\.agents\.(\w+) import (?:\([^)]*\)|.+)\n", re.MULTILINE)
 
 
 @cache

@@ -21,6 +21,11 @@ CLOUD = "var/lib/cloud"
 FOLDERS = ("etc", *OF_PEOPLE, PROGRAMS, CLOUD, "var/lib/labkit")
 #: What an OpenID provider keeps: a reset puts it back, a fingerprint reads what matters in it.
 PROVIDER = "var/lib/canaille"
+#: Where components keep what others must not read. Its content changes; who may enter does not.
+PRIVATE = (
+    *("var/lib/etcd", "var/lib/etcd/data", "var/lib/containerd", "var/lib/docker"),
+    *("var/lib/kubelet", "var/lib/kubelet/pki", "var/lib/kubelet/pods", "var/log/pods"),
+)
 #: Docker mounts the first three, flanneld's unit writes the fourth, systemd the fifth. The others
 #: are labkit's own records; the secrets of an interrupted change are not among them.
 CHANGING = re.compile(

@@ -28,7 +28,15 @@ import subprocess
 from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 
-from labkit.agents._clean_files import CHANGING, FOLDERS, OF_IMAGE, PROVIDER, further_rights, names
+from labkit.agents._clean_files import (
+    CHANGING,
+    FOLDERS,
+    OF_IMAGE,
+    PRIVATE,
+    PROVIDER,
+    further_rights,
+    names,
+)
 from labkit.agents._docker import in_engine
 from labkit.agents._network import can_be_set, firewall_rules, network_settings
 from labkit.agents._running import OWN_UNITS, POD, parents, place
@@ -184,7 +192,7 @@ def files(root: Path = Path("/")) -> Section:
     """Return the mode, owner and hash of each file, and the target of each link."""
     elsewhere = (str(it.relative_to(root)) for each in PATTERNS for it in root.glob(each))
     others = (it for it in elsewhere if not CHANGING.match(it))
-    every = (*names(root, FOLDERS), *others, *changed_programs(root))
+    every = (*names(root, FOLDERS), *PRIVATE, *others, *changed_programs(root))
     found = {}
     for name in every:
         with contextlib.suppress(FileNotFoundError):

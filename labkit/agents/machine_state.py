@@ -24,7 +24,15 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from labkit.agents._clean_files import CLOUD, OF_IMAGE, OF_PEOPLE, PROVIDER, further_rights, names
+from labkit.agents._clean_files import (
+    CLOUD,
+    OF_IMAGE,
+    OF_PEOPLE,
+    PRIVATE,
+    PROVIDER,
+    further_rights,
+    names,
+)
 from labkit.agents._docker import in_engine
 from labkit.agents._network import keep_network, put_back_network
 from labkit.agents._running import active_units, end_strangers
@@ -90,24 +98,24 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.root = root
         kept = root / "var/lib/labkit"
-        self.archive, self.sockets, self.since = kept / "etc.tar", kept / "sockets", kept / "since"
+        self.archive, self.modes, self.since = kept / "etc.tar", kept / "modes", kept / "since"
         self.copied, self.programs = kept / "names", kept / "programs"
 
     def save(self) -> None:
-        """Save the files, the owners and modes of the sockets, and the time."""
+        """Save the files, the owners and modes of sockets and private folders, and the time."""
         self.archive.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folders = (CONFIGURATION, *OF_PEOPLE, *STATE.values())
         self.copied.write_bytes(listed(names(self.root, folders)))
         self.programs.write_bytes(listed(names(self.root, OF_IMAGE)))
         how = ("--no-recursion", "--null", "--verbatim-files-from", f"--files-from={self.copied}")
         output("tar", "-C", self.root, "-cf", self.archive, *how)
-        sockets = [self.root / name for name in SOCKETS]
+        modes = [self.root / name for name in (*SOCKETS, *PRIVATE)]
         lines = [
             f"{path.stat().st_mode & 0o7777:o} {path.owner()}:{path.group()} {path}\n"
-            for path in sockets
-            if path.is_socket()
+            for path in modes
+            if path.exists()
         ]
-        self.sockets.write_text("".join(lines))
+        self.modes.write_text("".join(lines))
         self.mark(time.monotonic())
 
     def mark(self, moment: float) -> None:
@@ -151,7 +159,7 @@ class Machine:
         if stale:
             # A unit may fail until another machine is restored. systemd starts it again.
             output("systemctl", "restart", *stale, check=False)
-        for line in self.sockets.read_text().splitlines():
+        for line in self.modes.read_text().splitlines():
             mode, owner, path = line.split(" ", 2)
             user, _, group = owner.partition(":")
             # a new socket gets its owner and mode from its unit

@@ -344,6 +344,11 @@ CHANGES: dict[str, tuple[Callable[[Any], object], Callable[[Any], object], str]]
         lambda lab: lab.exec("master", ["chmod", "0644", "/etc/passwd"]),
         "master: files: /etc/passwd is 0666",
     ),
+    "a folder of data": (
+        lambda lab: lab.exec("etcd3", ["chmod", "0755", "/var/lib/etcd/data"]),
+        lambda lab: lab.exec("etcd3", ["chmod", "0700", "/var/lib/etcd/data"]),
+        "etcd3: files: /var/lib/etcd/data is 0755",
+    ),
     "a rule": (
         lambda lab: lab.exec("worker2", ["iptables", *RULE[:2], "-I", *RULE[2:]]),
         lambda lab: lab.exec("worker2", ["iptables", *RULE[:2], "-D", *RULE[2:]]),
@@ -411,6 +416,7 @@ def test_reset_undoes_what_somebody_did_on_a_terminal(
 ) -> None:
     lab_insecure.exec("worker1", ["useradd", "--create-home", "eve"])
     lab_insecure.exec("worker1", ["tee", "/root/.bash_history"], stdin=b"useradd eve")
+    lab_insecure.exec("etcd2", ["chmod", "a+rwx", "/var/lib/etcd/data"])
     lab_insecure.exec("worker1", ["cp", "/bin/true", "/usr/local/bin/tool"])
     lab_insecure.exec("worker1", ["sh", "-c", "tar -c /bin/true | docker import - left"])
     lab_insecure.exec("worker1", ["docker", "volume", "create", "left"])
