@@ -12,6 +12,7 @@ from functools import partial
 from types import MappingProxyType
 
 from labkit import controls, techniques
+from labkit.analysis.findings.threats import find_threats
 from labkit.analysis.minimal_cuts import smallest
 from labkit.cluster import Environment, File, Node, read_environment
 from labkit.errors import ConfigError, LabBusy, LabkitError, ProbeError
@@ -111,8 +112,8 @@ def hardened_state(
     works : callable
         Takes the lab; returns an outcome if what people do there does not work any more.
     came : sequence of tuple of str
-        What must not have come to the machines: a section of the fingerprint, "listeners" or
-        "processes", and a word in the name; "" for each name.
+        What must not have come to the machines beside listeners: a section of the fingerprint,
+        such as "processes", and a word in the name; "" for each name.
 
     Returns
     -------
@@ -214,9 +215,10 @@ def _look(
         _kept(lab, model, keep, demand)
         or stale
         or works(lab)
-        or _beside(*states, came)
+        or _beside(*states, (("listeners", ""), *came))
+        or _opened_by_files(lab, model)
         or _uneven(uneven)
-        or _next_boot(lab)
+        or _next_boot(lab, model)
         or _kept_in_memory(lab)
         or Outcome(
             SOLVED,
@@ -281,8 +283,19 @@ def _unread(lab: EditedLab) -> Outcome | None:
     return None
 
 
-def _next_boot(lab: EditedLab) -> Outcome | None:
-    """Say whether a unit runs that does not start with its machine any more."""
+def _opened_by_files(lab: EditedLab, model: Model) -> Outcome | None:
+    """Say what the edited files leave open, and the lab's own files do not."""
+    env = lab.environment
+    plain = read_environment(env.folder, [it for it in env.edits if it not in lab.by_hand])
+    known = {it.id for it in find_threats(read_model(plain)).open}
+    lines = [f"{it.title}: {it.subject}" for it in find_threats(model).open if it.id not in known]
+    if not lines:
+        return None
+    return Outcome("opened", ("the task is done, and another door is open:", *lines[:4]))
+
+
+def _next_boot(lab: EditedLab, model: Model) -> Outcome | None:
+    """Say whether a unit does not start with its machine any more, that runs or is used."""
     for node in lab.environment.nodes:
         if node.name not in lab.cluster:
             continue
@@ -291,12 +304,25 @@ def _next_boot(lab: EditedLab) -> Outcome | None:
         for block in shown.strip().split("\n\n"):
             said = dict(line.partition("=")[::2] for line in block.splitlines())
             mend = STARTS_NO_MORE.get(said["UnitFileState"])
-            if said["ActiveState"] == "active" and mend:
-                line = (
-                    f"{said['Id']} of {node.name} runs, but will not after the machine's next start"
-                )
-                return Outcome("does-not-run", (line, f"systemctl {mend} {said['Id']}"))
+            if not mend:
+                continue
+            unit = f"{said['Id']} of {node.name}"
+            again = f"systemctl {mend} {said['Id']}"
+            if said["ActiveState"] == "active":
+                line = f"{unit} runs, but will not after the machine's next start"
+                return Outcome("does-not-run", (line, again))
+            server = f"{said['Id'].removesuffix('.service')}@{node.name}"
+            if clients := _clients(model, server):
+                line = f"{unit} does not run any more, and {clients[0]} calls it"
+                return Outcome("does-not-run", (line, f"{again}; systemctl start {said['Id']}"))
     return None
+
+
+def _clients(model: Model, server: str) -> list[str]:
+    """Return the components that call one, by their ids."""
+    channels = model.open_channels(f"* -> {server}:*")
+    own = (it for it in channels if not it.from_anyone)
+    return [it.client for it in own if not it.client.startswith("local-users@")]
 
 
 def _kept_in_memory(lab: EditedLab) -> Outcome | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -20,10 +21,14 @@ from labkit.lab.files import PEM, PLACEHOLDER, RANDOM
 from labkit.lab.fingerprint import Fingerprint
 from labkit.workshop.opened import A_FOLDER, file_states
 
-__all__ = ["EditedLab", "hand_edits", "with_modes"]
+__all__ = ["EditedLab", "by_path", "hand_edits", "with_modes"]
 
 #: A machine's own certificate and key in a kubeconfig: those of its peers are others.
 OWN_VALUE = re.compile(r"(client-(?:certificate|key)-data:)[ \t]*\S+")
+#: A certificate or key in a kubeconfig, whosever it is.
+INLINE = re.compile(
+    r"(?P<name>client-(?:certificate|key))-data:[ \t]*([\"']?)(?P<value>[A-Za-z0-9+/=]+)\2"
+)
 #: The bits of a mode that say what an access control list gives at most (acl(5)).
 MASK = 0o070
 #: A key or a certificate as the lab writes it into a file: a string of JSON.
@@ -78,7 +83,52 @@ class EditedLab(Lab):
         argv = agents.argv("configuration")
         output = self.exec(node.name, argv, stdin=json.dumps(sorted(node.files)).encode())
         files: dict[str, str] = json.loads(output.stdout)
-        return files
+        inline = any(INLINE.search(text) for text in files.values())
+        own = self._own_pems(node) if inline else {}
+        return {path: by_path(text, own) for path, text in files.items()}
+
+    def _own_pems(self, node: Node) -> dict[bytes, str]:
+        """Return the paths of the planned certificates and keys of a machine, by their content."""
+        held = [it for it in super().environment.credentials if it.node == node.name]
+        paths = sorted({path for it in held for path in (it.certificate, it.key) if path})
+        found = ((path, self._read(node.name, path)) for path in paths)
+        return {pem: path for path, pem in found if pem}
+
+    def _read(self, machine: str, path: str) -> bytes:
+        return self.exec(machine, ["cat", path], check=False).stdout.strip()
+
+
+def by_path(text: str, own: Mapping[bytes, str]) -> str:
+    r"""Return a kubeconfig with the machine's own certificate and key named by their paths.
+
+    They may stand in it, as kubeadm writes them. The lab knows what it gave to each machine by
+    its file.
+
+    Parameters
+    ----------
+    text : str
+    own : mapping of bytes to str
+        The path of each PEM file, by its content without white space around it.
+
+    Returns
+    -------
+    str
+        What is of no such file stays as it is.
+
+    Examples
+    --------
+    >>> by_path("client-key-data: cGVt", {b"pem": "/etc/kubernetes/pki/admin.key"})
+    'client-key: /etc/kubernetes/pki/admin.key'
+    """
+
+    def named(found: re.Match[str]) -> str:
+        try:
+            path = own.get(base64.b64decode(found["value"], validate=True).strip())
+        except ValueError:
+            path = None
+        return f"{found['name']}: {path}" if path else found[0]
+
+    return INLINE.sub(named, text)
 
 
 def hand_edits(

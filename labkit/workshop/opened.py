@@ -21,6 +21,8 @@ A_FOLDER = "folder"
 #: The first account of a person (login.defs(5), UID_MIN).
 PEOPLE = 1000
 READ, WRITE, ENTER = 4, 2, 1
+#: The bits with which a program runs as its owner, or with its group.
+SET_ID = 0o6000
 ETC = "/etc/"
 
 
@@ -42,6 +44,13 @@ class FileState:
     group: int
     content: str
     rights: str = ""
+
+    @property
+    def lends(self) -> str:
+        """What a program gives to who runs it: its owner or group (setuid), or capabilities."""
+        if self.content == A_FOLDER:
+            return ""
+        return f"{self.mode & SET_ID or ''}{self.rights}"
 
     def may(self, right: int) -> bool:
         """Say whether some person's account has a right: as owner, by its group or as any other.
@@ -76,7 +85,8 @@ def opened_files(before: Fingerprint, after: Fingerprint) -> list[str]:
     Returns
     -------
     list of str
-        One line for each private key, copy of a file that was root's alone, and file below /etc.
+        One line for each private key, copy of a file that was root's alone, file below /etc, closed
+        folder, and program with the rights of its owner or further ones.
 
     Examples
     --------
@@ -112,6 +122,10 @@ def _opened(
             lines.append(f"{path} of {machine}{copied} can be read")
         if path.startswith(ETC) and it.may(WRITE) and not (was and was.may(WRITE)):
             lines.append(f"{path} of {machine} can be changed")
+        if it.content == A_FOLDER and was and it.may(ENTER) and not was.may(ENTER):
+            lines.append(f"{path} of {machine} can be entered")
+        if it.may(ENTER) and it.lends and not (was and was.lends == it.lends):
+            lines.append(f"{path} of {machine} can be run with more rights than theirs")
     return lines
 
 

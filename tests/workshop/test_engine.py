@@ -295,6 +295,48 @@ def test_unit_that_does_not_start_with_its_machine_is_named(
     )
 
 
+@pytest.mark.parametrize(
+    ("unit", "called"),
+    # of another one nobody asks anything any more
+    [("etcd", True), ("kubectl-proxy", False)],
+)
+def test_unit_that_others_call_and_that_is_switched_off_is_named(
+    monkeypatch: pytest.MonkeyPatch, unit: str, *, called: bool
+) -> None:
+    def off(_: FakeLab, node: str, argv: Sequence[str]) -> Any:
+        said = f"Id={unit}.service\nActiveState=inactive\nUnitFileState=disabled\n"
+        return SimpleNamespace(text=said)
+
+    monkeypatch.setattr(FakeLab, "exec", off)
+    outcome = look(monkeypatch, succeeded=False, predicted=False)
+    if not called:
+        assert outcome.solved, outcome
+        return
+    assert outcome.state == "does-not-run"
+    assert outcome.lines == (
+        "etcd.service of etcd1 does not run any more, and kube-apiserver@master calls it",
+        "systemctl enable etcd.service; systemctl start etcd.service",
+    )
+
+
+def test_what_the_files_open_beside_the_task_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/etc/kubernetes/kube-proxy.yaml"
+    text = read_environment("insecure").node("worker1").files[path].read_text()
+    by_hand = (Whole("worker", path, f"{text}metricsBindAddress: 0.0.0.0:10249\n"),)
+    built = FakeLab.__init__
+
+    def edited(self: FakeLab, *arguments: Any, **options: Any) -> None:
+        built(self, *arguments, **options)
+        self.environment, self.by_hand = read_environment("insecure", by_hand), by_hand
+
+    monkeypatch.setattr(FakeLab, "__init__", edited)
+    monkeypatch.setattr(checks, "_unread", lambda _: None)
+    outcome = look(monkeypatch, succeeded=False, predicted=False)
+    assert outcome.state == "opened"
+    assert "kube-proxy@worker1" in repr(outcome)
+    assert "anyone@network" in repr(outcome)
+
+
 def test_mode_on_one_machine_of_a_role_alone_is_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     def state(mode: str) -> dict[str, Any]:
         return {"files": {"/etc/kubernetes/kubelet.yaml": f"{mode} 0:0 0123456789abcdef"}}
@@ -333,6 +375,8 @@ def test_what_runs_or_listens_since_is_named(
         "listeners": {"tcp 0.0.0.0:2378": "socat", "tcp 0.0.0.0:9": "nc"},
         "processes": {"kube-proxy of old.service": "runs", "sh of no unit": "runs"},
     }
+    # every check looks for listeners, so the other section differs alone
+    after = {**before, section: after[section]}
     found = checks.newcomers({"etcd1": before}, {"etcd1": after}, section, word)
     monkeypatch.setattr(FakeLab, "states", ({"etcd1": before}, {"etcd1": after}))
     outcome = look(monkeypatch, succeeded=False, predicted=False, came=[(section, word)])

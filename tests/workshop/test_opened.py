@@ -12,7 +12,9 @@ from labkit.workshop.opened import opened_files
 
 KEY, POLICY = "/etc/kubernetes/pki/ca.key", "/etc/kubernetes/abac.jsonl"
 SECRET, TEXT = "00112233445566aa", "ffeeddccbbaa9988"
+DATA = "/var/lib/etcd/data"
 BEFORE = {
+    DATA: "0700 0:0 folder",
     "/etc": "0755 0:0 folder",
     "/etc/ssl/private": "0710 0:0 folder",
     "/root": "0700 0:0 folder",
@@ -51,6 +53,16 @@ BEFORE = {
         (POLICY, f"0644 1001:0 {TEXT}", "can be changed"),
         ("/etc/kubernetes", "0777 0:0 folder", "can be changed"),
         ("/tmp/y", f"0666 0:0 {TEXT}", None),
+        # a folder that only root entered
+        (DATA, "0755 0:0 folder", "can be entered"),
+        (DATA, "0700 0:0 folder", None),
+        (DATA, "0750 0:102 folder", None),
+        # a program that is root's, or has capabilities, for everybody who runs it
+        ("/usr/local/bin/cat", f"4755 0:0 {TEXT}", "more rights than theirs"),
+        ("/usr/local/bin/cat", f"2755 0:0 {TEXT}", "more rights than theirs"),
+        ("/usr/local/bin/cat", f"0755 0:0 {TEXT} rights {SECRET}", "more rights than theirs"),
+        ("/usr/local/bin/cat", f"4700 0:0 {TEXT}", None),
+        ("/usr/local/bin/cat", f"0755 0:0 {TEXT}", None),
     ],
 )
 def test_file_that_people_may_open_since_is_named(path: str, now: str, says: str | None) -> None:

@@ -36,7 +36,6 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         [Attempt("etcd-second-listener", "connection refused")],
         ["kube-apiserver@master -> etcd@*", "flanneld@* -> etcd@*"],
         works=lambda it: still_open(it.environment),
-        came=[("listeners", "")],
     )
 
 
@@ -61,8 +60,9 @@ EXERCISE = Exercise(
     mode="insecure",
     task="""
 Everything that reads etcd's first port can also be read on port 2378, which the monitoring does not
-use any more. Edit the files of the lab's machines until nobody gets an answer there. The apiserver
-and flanneld use port 2379 and must still work.
+use any more. Edit the files of the lab's machines until nobody gets an answer there, also without
+a rule of a firewall: etcd must not listen there. The three members share one unit file, which must
+stay the same on all of them. The apiserver and flanneld use port 2379 and must still work.
 """,
     hints=(
         Hint(
@@ -72,6 +72,9 @@ and flanneld use port 2379 and must still work.
         Hint("A process reads its unit when it starts.", "not-restarted"),
         Hint("Who is on the machine calls localhost as well.", "loopback"),
         Hint("Nobody uses the second address any more: close it, and open no other.", "moved"),
+        Hint(
+            "A firewall that drops packets closes nothing: change what opens the port.", "unclear"
+        ),
         Hint(
             "A rule of a firewall is gone after the next boot. Change what opens the port.",
             "not-in-files",

@@ -51,7 +51,6 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         ],
         ["kube-apiserver@master -> kubelet@*"],
         works=exec_and_logs,
-        came=[("listeners", "")],
     )
 
 
