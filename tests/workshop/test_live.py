@@ -13,6 +13,7 @@ import pytest
 from labkit import workshop
 from labkit.resources import split_mode
 from labkit.workshop import Outcome, exercises
+from labkit.workshop.exercises import eavesdropping_2
 
 pytestmark = pytest.mark.lab
 IN_LAB = [
@@ -62,6 +63,24 @@ def test_exercise_is_proven_both_ways(name: str, lab_of: Labs) -> None:
 def test_folder_that_only_chmod_closed_counts_as_closed(lab_of: Labs) -> None:
     code = 'insecure.exec("master", ["chmod", "0700", "/etc/kubernetes"])'
     outcome = attempt("master-2", code, lab_of)
+    assert outcome.solved, outcome
+
+
+INLINE = """
+import base64, re
+for worker in insecure.machines("worker"):
+    def inline(found):
+        data = base64.b64encode(insecure.read_file(worker, found[2])).decode()
+        return f"{found[1]}-data: {data}"
+    text = re.sub("(client-certificate|client-key): (.+)", inline, kubeconfig)
+    insecure.write_file(worker, "/etc/kubernetes/kube-proxy.conf", text, 0o600)
+    insecure.exec(worker, ["systemctl", "restart", "kube-proxy"])
+"""
+
+
+def test_kubeconfig_with_the_certificate_in_it_is_right(lab_of: Labs) -> None:
+    """As kubeadm writes it; it has a key in it, so it is nobody else's to read."""
+    outcome = attempt("eavesdropping-2", eavesdropping_2.VERIFIED + INLINE, lab_of)
     assert outcome.solved, outcome
 
 
