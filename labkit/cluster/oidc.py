@@ -6,6 +6,7 @@ with other defaults for prefixes: :func:`labkit.model.id_tokens.jwt_of_flags`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from labkit.cluster.syntax.placeholders import PEM
@@ -13,6 +14,15 @@ from labkit.cluster.syntax.source import Setting, Source, Unknown
 from labkit.cluster.syntax.yamldoc import Document
 
 __all__ = ["ClaimMapping", "ClaimRule", "JwtAuthenticator", "read_jwt"]
+
+#: The expression that does what a claim and a prefix do for groups. The values of a token are of
+#: the type "any" in CEL: a list of them has "map" behind "dyn" only.
+PREFIXED = re.compile(
+    r"(?P<has>has\(claims\.(?P<asked>\w+)\) ?\? ?)?"
+    r"""dyn\(claims\.(?P<claim>\w+)\)\.map\((?P<it>\w+), ?(['"])(?P<prefix>[^'"\\]*)\5 ?\+ ?"""
+    r"(?:(?P=it)|string\((?P=it)\))\)"
+    r"(?(has) ?: ?\[\])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +39,16 @@ class ClaimMapping:
         In CEL; labkit does not evaluate it.
     source : Source
         Where the prefix was read, or the default.
+    required : bool
+        Whether a token without the claim is refused: an expression then has no value. A name is
+        always required.
     """
 
     claim: str
     prefix: str
     expression: str
     source: Source
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +112,8 @@ def read_jwt(document: Document) -> tuple[tuple[JwtAuthenticator, ...], tuple[Un
     -------
     authenticators : tuple of JwtAuthenticator
     unknowns : tuple of Unknown
-        One for each expression that says as whom somebody is known: labkit does not evaluate CEL.
+        One for each expression that says as whom somebody is known and that labkit does not
+        evaluate: it knows the one that puts a prefix before each group.
 
     Raises
     ------
@@ -157,6 +172,8 @@ def _mapping(document: Document, odd: list[Unknown], *at: str | int) -> ClaimMap
     expression = document.text(*at, "expression", default="")
     if expression:
         source = document.source(*at, "expression")
+        if at[-1] == "groups" and (known := _prefixed(expression, source)):
+            return known
         why = "labkit does not evaluate CEL: as whom somebody is known is not followed"
         odd.append(Unknown(source.path, source.line, "expression", why))
         return ClaimMapping("", "", expression, source)
@@ -166,6 +183,14 @@ def _mapping(document: Document, odd: list[Unknown], *at: str | int) -> ClaimMap
     return ClaimMapping(
         claim, document.text(*at, "prefix", default=""), "", document.source(*at, "prefix")
     )
+
+
+def _prefixed(expression: str, source: Source) -> ClaimMapping | None:
+    """Return the claim and the prefix that an expression stands for, or None."""
+    match = PREFIXED.fullmatch(expression.strip())
+    if match is None or match["asked"] not in (None, match["claim"]):
+        return None
+    return ClaimMapping(match["claim"], match["prefix"], "", source, required=not match["has"])
 
 
 def _rules(document: Document, *at: str | int) -> list[ClaimRule]:

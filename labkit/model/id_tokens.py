@@ -244,6 +244,8 @@ def _groups(mapping: ClaimMapping | None, claims: Mapping[str, object]) -> froze
     if mapping.expression:
         return _cel(mapping.source)
     value = claims.get(mapping.claim)
+    if value is None and mapping.required:
+        return Claim("required", f"no claim {mapping.claim}", mapping.source)
     named = [value] if isinstance(value, str) else _words(value) or ()
     return frozenset(f"{mapping.prefix}{name}" for name in named)
 

@@ -105,9 +105,12 @@ class Provider:
         Returns
         -------
         dict of str to object
-            Times are seconds since the login; ``exp`` is missing if it is not known.
+            Times are seconds since the login; ``exp`` is missing if it is not known, and
+            ``groups`` if the person is in none.
         """
-        found = {"aud": list(client.audiences), "sub": person, "groups": list(groups), "iat": 0}
+        found: dict[str, object] = {"aud": list(client.audiences), "sub": person, "iat": 0}
+        if groups:
+            found["groups"] = list(groups)
         seconds = self.access_token_seconds if access else ID_TOKEN_LIFETIME
         return found if seconds is None else {**found, "exp": seconds}
 

@@ -164,6 +164,27 @@ def test_expression_decides_nothing(edits: list[Edit], answer: str) -> None:
     assert decide(env, apiserver, caller, EVERYTHING).value == answer
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "without"),
+    [("", "", "required"), ("has(claims.groups) ? ", " : []", "mallory")],
+)
+def test_expression_that_puts_a_prefix_before_each_group_is_evaluated(
+    before: str, after: str, without: str
+) -> None:
+    """In a lab, a token without the claim was refused where nothing asked whether it is there."""
+    expression = f"{before}dyn(claims.groups).map(g, 'company:' + g){after}"
+    env = read_environment(
+        "oidc-hardened", [*OPEN, file("claimMappings.groups", {"expression": expression})]
+    )
+    apiserver = env.component("kube-apiserver@master")
+    caller = caller_by_id_token(env, apiserver, ISSUER, CLAIMS)
+    assert {it for it in caller.groups if it.startswith("company:")}
+    assert MASTERS not in caller.groups
+    nowhere = {key: value for key, value in CLAIMS.items() if key != "groups"}
+    caller = caller_by_id_token(env, apiserver, ISSUER, nowhere)
+    assert (caller.user or caller.claim.value) == without
+
+
 @pytest.mark.parametrize("mode", ["insecure", "hardened"])
 def test_flags_that_were_not_read_decide_nothing(mode: str) -> None:
     env = read_environment(mode)
