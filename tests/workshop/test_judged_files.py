@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from labkit.cluster import Environment, read_environment
+from labkit.cluster.audit_policy import read_audit_policy
 from labkit.cluster.edits import Flag, Key, Whole
-from labkit.workshop import checks, exercises
+from labkit.workshop import Outcome, checks, exercises
 from labkit.workshop.exercises import (
     cloud_2,
     delegation_2,
@@ -19,6 +20,7 @@ from labkit.workshop.exercises import (
     least_privilege_2,
     logs_2,
 )
+from labkit.workshop.exercises._callers import CALLERS
 
 VERSION = "abac.authorization.kubernetes.io/v1beta1"
 
@@ -116,6 +118,41 @@ def test_policy_that_gives_more_is_too_much(more: dict[str, Any], says: str) -> 
     assert found is not None
     assert found.state == "too-much"
     assert any(it.startswith(says) for it in found.lines), found
+
+
+EVERYTHING = {"namespace": "*", "apiGroup": "*", "resource": "*", "nonResourcePath": "*"}
+
+
+@pytest.mark.parametrize(
+    ("whose", "says"),
+    [
+        ({"user": "alice"}, "alice may still "),
+        ({"user": "docker-client"}, "docker-client may still "),
+        ({"user": "system:node:worker1"}, "system:node:worker1 may still "),
+        ({"user": "system:node:worker9"}, "system:node:worker9 may still "),
+        ({"user": "system:kube-scheduler"}, "system:kube-scheduler may still "),
+        ({"user": "system:serviceaccount:hr:web"}, "system:serviceaccount:hr:web may still "),
+        ({"group": "system:nodes"}, "system:node:worker1 may still "),
+        ({"group": "system:serviceaccounts"}, "system:serviceaccount:shop:web may still "),
+        ({"group": "system:serviceaccounts:hr"}, "somebody in system:serviceaccounts:hr may still"),
+        ({"group": "developers"}, "somebody in developers may still "),
+        # both have to fit (pkg/auth/authorizer/abac/abac.go)
+        ({"user": "alice", "group": "developers"}, "alice may still "),
+    ],
+    ids=str,
+)
+def test_line_for_anybody_of_the_lab_is_too_much(whose: dict[str, str], says: str) -> None:
+    for what in (EVERYTHING, {"namespace": "shop", "resource": "pods", "readonly": True}):
+        found = least_privilege_2.wrong_rights(policy(*GIVEN, {**whose, **what}))
+        assert found is not None
+        assert found.state == "too-much"
+        assert any(it.startswith(says) for it in found.lines), found
+
+
+def test_right_to_a_path_is_named_as_one() -> None:
+    found = least_privilege_2.wrong_rights(policy(*GIVEN, {"user": "*", "nonResourcePath": "*"}))
+    assert found is not None
+    assert found.lines[0] == "kube-proxy may still get * (a path: nonResourcePath)"
 
 
 def test_lines_of_others_are_theirs() -> None:
@@ -244,6 +281,167 @@ def test_each_way_to_read_a_secret_has_an_event(part: str, says: str) -> None:
     assert says in repr(found)
 
 
+PLAIN_LOGS = read_environment("logs-insecure")
+SHORT = PLAIN_LOGS.node("master").files[logs_2.FILE].read_text().replace("Response", "")
+
+
+def audited(text: str) -> Outcome | None:
+    """Say what the log has no more by a policy of another text."""
+    changed = read_environment("logs-insecure", [Whole("master", logs_2.FILE, text)])
+    return logs_2.lost_event(PLAIN_LOGS, changed)
+
+
+def with_rule(conditions: str, level: str = "None") -> str:
+    """Return the untouched policy with a rule before the others."""
+    text = PLAIN_LOGS.node("master").files[logs_2.FILE].read_text()
+    return text.replace("rules:\n", f"rules:\n  - {{level: {level}, {conditions}}}\n")
+
+
+SECRETS = "resources: [{group: '', resources: [secrets]}]"
+NAMES = ", ".join(
+    f"'{name}'" for name in CALLERS if "somebody" not in name and "another" not in name
+)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "says"),
+    [
+        (f"namespaces: [kube-system], {SECRETS}", "secrets in kube-system by"),
+        (f"namespaces: [of-nobody], {SECRETS}", "secrets in of-nobody by"),
+        ("namespaces: ['']", "secrets by alice"),
+        *(
+            (f"verbs: [{verb}], {SECRETS}", f"{verb} secrets in shop by alice")
+            for verb in ("get", "list", "watch", "create", "update", "patch", "delete")
+        ),
+        (f"verbs: [deletecollection], {SECRETS}", "deletecollection secrets in shop by alice"),
+        *(
+            (f"userGroups: ['{group}'], {SECRETS}", f"secrets in shop by {who}")
+            for group, who in (
+                ("system:nodes", "system:node:worker1"),
+                ("system:masters", "kubernetes-admin"),
+                ("system:serviceaccounts", "system:serviceaccount:shop:web"),
+                ("system:serviceaccounts:hr", "somebody in system:serviceaccounts:hr"),
+                ("developers", "somebody in developers"),
+                ("system:unauthenticated", "system:anonymous"),
+            )
+        ),
+        *(
+            (f"users: ['{user}'], {SECRETS}", f"secrets in shop by {user}")
+            for user in (
+                "system:node:worker1",
+                "system:node:worker9",
+                "system:kube-controller-manager",
+                "system:kube-scheduler",
+                "system:apiserver",
+                "system:serviceaccount:hr:web",
+                "somebody-new",
+            )
+        ),
+        ("users: [eve], userGroups: [developers]", "secrets in shop by eve"),
+        (
+            "resources: [{group: '', resources: [secrets], resourceNames: [db-credentials]}]",
+            "get secrets db-credentials in shop",
+        ),
+        (f"users: ['system:node:worker1'], verbs: [patch], {SECRETS}", "patch secrets"),
+        ("users: [alice]", "get secrets in shop by alice"),
+        # those whom the lab knows by name have their events, and nobody else
+        (
+            f"users: [{NAMES}], {SECRETS}}}\n  - {{level: None, {SECRETS}",
+            "secrets in shop by somebody new",
+        ),
+        (
+            f"users: [{NAMES}], {SECRETS}}}\n  - {{level: None, userGroups: ['system:nodes']",
+            "secrets in shop by system:node:another",
+        ),
+    ],
+)
+def test_event_of_each_request_for_a_secret_stays(conditions: str, says: str) -> None:
+    level = "None" if "level" not in conditions else "Metadata"
+    found = audited(with_rule(conditions, level))
+    assert found is not None
+    assert (found.state, says in found.lines[0]) == ("no-event", True), found
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (SHORT[: SHORT.index("  # What runs")], "pods/exec"),  # the first rule alone
+        (SHORT[: SHORT.rindex("  - level")], "create"),
+        (with_rule("resources: [{group: '', resources: ['pods/*']}]"), "pods/exec"),
+        (with_rule("resources: [{group: '', resources: ['nodes/proxy']}]"), "nodes/proxy"),
+        (
+            with_rule("verbs: [delete], resources: [{group: apps}]"),
+            "delete deployments of apps in shop",
+        ),
+        (
+            with_rule("resources: [{group: example.com, resources: [it]}]"),
+            "it of example.com in shop",
+        ),
+        (with_rule("resources: [{group: example.com}]"), "of example.com"),
+        (
+            with_rule("resources: [{group: coordination.k8s.io, resources: [leases]}]"),
+            "leases of coordination.k8s.io in shop",
+        ),
+        (with_rule("resources: [{group: '', resources: ['*/scale']}]"), "any/scale in shop"),
+        (
+            with_rule("resources: [{group: authentication.k8s.io, resources: [tokenreviews]}]"),
+            "create tokenreviews",
+        ),
+        (
+            with_rule("resources: [{group: '', resources: [serviceaccounts/token]}]"),
+            "serviceaccounts/token",
+        ),
+    ],
+    ids=range(11),
+)
+def test_events_of_other_requests_stay_in_the_log(text: str, says: str) -> None:
+    found = audited(text)
+    assert found is not None
+    assert (found.state, any(says in it for it in found.lines)) == ("other-events", True), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SHORT,
+        SHORT.replace("level: Request", "level: Metadata"),
+        with_rule("verbs: [get, list, watch], resources: [{group: '', resources: [pods]}]"),
+        with_rule("nonResourceURLs: ['/healthz*', '/livez']"),
+        with_rule("users: [alice]", "Metadata"),
+        SHORT + "  - level: Metadata\n",
+    ],
+    ids=range(6),
+)
+def test_policy_with_as_many_events_is_right(text: str) -> None:
+    assert audited(text) is None
+
+
+def test_policy_without_the_events_of_refused_callers_has_less() -> None:
+    found = audited(SHORT.replace("[RequestReceived]", "[RequestReceived, ResponseStarted]"))
+    assert found is not None
+    assert "by a caller whom nobody knows" in found.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "says"),
+    [
+        ("users: ['system:node:worker1'], resources: [{group: '', resources: ['*/token']}]", "mak"),
+        ("namespaces: [hr], resources: [{resources: [serviceaccounts/token]}]", "apiserver makes"),
+        ("verbs: [create], userGroups: ['system:nodes']", "apiserver makes"),
+        ("users: [eve], resources: [{group: authentication.k8s.io}]", "apiserver check"),
+    ],
+)
+def test_tokens_of_every_caller_stay_out_of_the_log(conditions: str, says: str) -> None:
+    text = SHORT.replace("level: Request", "level: Metadata")
+    rule = f"rules:\n  - {{level: RequestResponse, {conditions}}}\n"
+    policy, _ = read_audit_policy(text.replace("rules:\n", rule), "audit-policy.yaml")
+    found = logs_2.with_tokens(policy)
+    assert found is not None
+    assert (found.state, says in found.lines[0]) == ("tokens", True), found
+    policy, _ = read_audit_policy(text, "audit-policy.yaml")
+    assert logs_2.with_tokens(policy) is None
+
+
 @pytest.mark.parametrize(
     ("flags", "state"),
     [
@@ -278,7 +476,6 @@ def test_names_by_an_expression_are_unknown_and_no_lockout() -> None:
 
 HOOKED = read_environment("hook-insecure")
 ABAC = "/etc/kubernetes/abac.jsonl"
-EVERYTHING = {"namespace": "*", "apiGroup": "*", "resource": "*", "nonResourcePath": "*"}
 
 
 def hooked(*changes: tuple[str, str], abac: list[dict[str, Any]] | None = None) -> Environment:

@@ -6,11 +6,20 @@ from collections.abc import Iterator
 
 from labkit.cluster import Environment
 from labkit.cluster.facts import Component
-from labkit.model.decision import ALLOWED, DENIED, Action, Caller, decide
+from labkit.model.decision import (
+    ALLOWED,
+    ANONYMOUS,
+    DENIED,
+    MASTERS,
+    Action,
+    Caller,
+    decide,
+)
 from labkit.model.rights import authenticated_as
 from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
+from labkit.workshop.exercises._callers import CALLERS, CLUSTER, as_known, member
 
 __all__ = ["EXERCISE"]
 
@@ -48,7 +57,7 @@ policy = "".join(line for line in policy.splitlines(True) if "system:unauth" not
 
 
 def wrong_rights(env: Environment) -> Outcome | None:
-    """Say what kube-proxy lacks, and what it or a caller without a credential may do besides."""
+    """Say what kube-proxy lacks, and what it or anybody else of the lab may do besides."""
     apiserver = env.component("kube-apiserver@master")
     if (modes := apiserver.setting("authorization-mode")).value != "ABAC":
         line = f"the policy is not all: another authorizer gives rights as well: {modes.source}"
@@ -63,14 +72,46 @@ def wrong_rights(env: Environment) -> Outcome | None:
     if lacks:
         line = f"kube-proxy may not read {', '.join(dict.fromkeys(lacks))}"
         return Outcome("too-little", (line,))
-    beyond = {"a caller without a credential": authenticated_as(apiserver, env, None)}
     more = [
-        f"{who} may still {action}{f' in {action.namespace}' if action.namespace else ''}"
-        for who, caller in {"kube-proxy": proxy, **beyond}.items()
-        for action in _allowed(env, apiserver, caller)
-        if who in beyond or action.verb != "get" or (action.group, action.resource) not in READS
+        f"kube-proxy may still {_said(it)}"
+        for it in _allowed(env, apiserver, proxy)
+        if it.verb != "get" or (it.group, it.resource) not in READS
     ]
-    return Outcome("too-much", tuple(more[:4])) if more else None
+    more += [
+        f"{who} may still {_said(it)}"
+        for who, caller in _others(env, apiserver, proxy)
+        for it in _allowed(env, apiserver, caller)
+    ]
+    return Outcome("too-much", tuple(dict.fromkeys(more))[:4]) if more else None
+
+
+def _others(env: Environment, apiserver: Component, proxy: Caller) -> Iterator[tuple[str, Caller]]:
+    """Yield everybody else of the lab, with what a message calls them.
+
+    That is who has a credential or an account there, or a name that the cluster gives, or belongs
+    to a group that a line names. A line for a name that is nobody's gives nobody anything.
+    """
+    people = {it.name for node in env.nodes for it in node.accounts}
+    found = [authenticated_as(apiserver, env, it) for it in env.credentials]
+    names = {*people, *(it.user for it in found)}
+    found += [as_known(it) for it in (*CALLERS, *sorted(people))]
+    for line in env.abac.get(apiserver.id, ()):
+        if line.user in names or line.user.startswith(CLUSTER):
+            found.append(as_known(line.user, *filter(None, [line.group])))
+        elif line.group and not line.user:
+            found.append(member(line.group))
+    yield "a caller without a credential", authenticated_as(apiserver, env, None)
+    for caller in found:
+        # by any policy, who is in MASTERS may do everything
+        if caller.user not in (proxy.user, ANONYMOUS) and MASTERS not in caller.groups:
+            yield caller.user, caller
+
+
+def _said(action: Action) -> str:
+    """Return an action in words: what is no object is a path."""
+    if action.path:
+        return f"{action} (a path: nonResourcePath)"
+    return f"{action}{f' in {action.namespace}' if action.namespace else ''}"
 
 
 def _allowed(env: Environment, apiserver: Component, caller: Caller) -> Iterator[Action]:
@@ -112,7 +153,8 @@ EXERCISE = Exercise(
 On its TLS port, the apiserver of `insecure` allows everybody everything: see
 `/etc/kubernetes/abac.jsonl` on the master. Write a policy with which kube-proxy's certificate still
 reads services, endpoints, endpointslices and nodes in every namespace; it reads nothing else, and
-changes nothing. A caller without a credential gets HTTP 403.
+changes nothing. The policy gives nobody else anything: no person, no machine, no other component,
+no service account. A caller without a credential gets HTTP 403.
 
 The format is described in the documentation of Kubernetes, "Using ABAC Authorization": one JSON
 object a line. The `spec` of a line for one user who reads one kind of object everywhere:
