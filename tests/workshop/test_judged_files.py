@@ -211,6 +211,126 @@ def test_policy_of_a_role_is_judged_for_volumes_that_come_later(
     assert (found.state if found else None) == state
 
 
+def by_condition(condition: str) -> Environment:
+    text = f"    Condition: {{{condition}}}\n"
+    code = f"{cloud_2.START}text += {text!r}\n{cloud_2.END}"
+    return edited("cloud-insecure", "cloud", cloud_2.FILE, code)
+
+
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [
+        (f"StringEquals: {{{cloud_2.TAG}: [shop, default]}}", "of the namespace default"),
+        (f"StringEquals: {{{cloud_2.TAG}: [of-nobody, shop]}}", "of the namespace of-nobody"),
+        (f"StringLike: {{{cloud_2.TAG}: 'sho?'}}", "of the namespace shox"),
+        (f"StringLike: {{{cloud_2.TAG}: ['shop', 'k*']}}", "of the namespace kx"),
+        (
+            f"StringEqualsIfExists: {{{cloud_2.TAG.replace('aws', 'ec2')}: [shop, x]}}",
+            "namespace x",
+        ),
+        ("StringEquals: {aws:ResourceTag/Name: shop-data}", "with the tag Name: shop-data"),
+        ("StringEquals: {aws:ResourceTag/team: [a, shop]}", "with the tag team: a"),
+    ],
+)
+def test_condition_that_fits_other_volumes_as_well_is_named(condition: str, says: str) -> None:
+    """One value of several is enough (IAM, "Multivalued context keys")."""
+    found = cloud_2.wrong_rights(by_condition(condition))
+    assert found is not None
+    assert (found.state, says in found.lines[0]) == ("others", True), found
+
+
+def allowed(action: str, resource: str = '"*"') -> Environment:
+    statement = f"  - {{Effect: Allow, Action: {action}, Resource: {resource}}}\n"
+    return by_policy(statement, conditional=True)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        '"iam:*"',
+        '"*"',
+        "ec2:DeleteVolume",
+        "ec2:CreateSnapshot",
+        "ec2:CreateVolume",
+        "ec2:ModifyInstanceMetadataOptions",
+        "[ec2:DescribeVolumes, ec2:RunInstances]",
+        '"ec2:Describe*"',
+        "sts:AssumeRole",
+        "s3:GetObject",
+        "EC2:DELETEVOLUME",
+    ],
+)
+@pytest.mark.parametrize("resource", ['"*"', "arn:aws:ec2:*:*:volume/*", "arn:aws:s3:::backups/*"])
+def test_action_that_the_cluster_does_not_need_is_too_much(action: str, resource: str) -> None:
+    found = cloud_2.wrong_rights(allowed(action, resource))
+    assert found is not None
+    # who may do everything there attaches every volume
+    everything = action == '"*"' and "s3" not in resource
+    assert found.state == ("others" if everything else "too-much")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        '{Effect: Allow, NotAction: "iam:*", Resource: "arn:aws:s3:::backups/*"}',
+        '{Effect: Maybe, Action: "ec2:DescribeVolumes", Resource: "*"}',
+        "just words",
+    ],
+)
+def test_statement_that_labkit_does_not_evaluate_is_no_right_answer(statement: str) -> None:
+    assert cloud_2.wrong_rights(by_policy(f"  - {statement}\n", conditional=True)) is not None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'Effect: Allow, Action: "ec2:DetachVolume", Resource: "*"',
+        'Effect: Allow, Action: "ec2:describevolumes", Resource: "*"',
+        'Effect: Deny, Action: "ec2:DeleteVolume", Resource: "*"',
+        'Effect: Deny, Action: "iam:*", Resource: "*"',
+    ],
+)
+def test_statement_that_gives_no_more_than_before_is_right(statement: str) -> None:
+    assert cloud_2.wrong_rights(by_policy(f"  - {{{statement}}}\n", conditional=True)) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "says"),
+    [
+        ("ec2:DescribeInstances, ", "ec2:DescribeInstances"),
+        (", ec2:DescribeVolumes", "ec2:DescribeVolumes"),
+        (", ec2:DetachVolume", "ec2:DetachVolume a volume of the namespace shop"),
+        ("ec2:AttachVolume, ", "ec2:AttachVolume a volume of the namespace shop"),
+    ],
+)
+def test_right_that_the_cluster_needs_is_missed(old: str, says: str) -> None:
+    change = f"assert {old!r} in text\ntext = text.replace({old!r}, '')\n"
+    code = cloud_2.START + cloud_2.CONDITION.format("shop") + change + cloud_2.END
+    found = cloud_2.wrong_rights(edited("cloud-insecure", "cloud", cloud_2.FILE, code))
+    assert found is not None
+    assert found.state == "too-little"
+    assert says in found.lines[0]
+
+
+def test_new_volume_of_the_own_namespace_is_attached_as_well() -> None:
+    condition = f"StringEquals: {{{cloud_2.TAG}: shop, aws:ResourceTag/Name: shop-data}}"
+    found = cloud_2.wrong_rights(by_condition(condition))
+    assert found is not None
+    assert found.state == "too-little"
+
+
+@pytest.mark.parametrize("name", ["cloud-insecure", "cloud-hardened"])
+def test_policies_of_the_environments_give_what_the_cluster_needs(name: str) -> None:
+    found = cloud_2.wrong_rights(read_environment(name))
+    assert (found.state if found else "") == ("others" if name == "cloud-insecure" else "")
+
+
+def test_solution_of_the_volumes_gives_neither_more_nor_less() -> None:
+    solution = exercises["cloud-2"].solution
+    env = edited("cloud-insecure", "cloud", cloud_2.FILE, solution)
+    assert cloud_2.wrong_rights(env) is None
+
+
 @pytest.mark.parametrize(
     ("urls", "state"),
     [
