@@ -594,6 +594,79 @@ def test_names_by_an_expression_are_unknown_and_no_lockout() -> None:
     assert found.state == "files-unclear"
 
 
+AUTHENTICATION = "/etc/kubernetes/authentication.yaml"
+
+
+def by_config(*changes: tuple[str, Any]) -> Environment:
+    """Return an environment with another AuthenticationConfiguration."""
+    edits = [Key("master", AUTHENTICATION, f"jwt.{key}", value) for key, value in changes]
+    return read_environment("oidc-hardened", edits)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("0.issuer.audiences", ["kubernetes", "portal"], "made for portal"),
+        ("0.issuer.audiences", ["another", "kubernetes"], "made for another"),
+        (
+            "0.issuer.discoveryURL",
+            "https://elsewhere/keys",
+            "keys of tokens from https://elsewhere",
+        ),
+    ],
+)
+def test_tokens_that_were_not_made_for_the_cluster_are_named(
+    key: str, value: object, says: str
+) -> None:
+    found = identity_2.wrong_callers(by_config((key, value)))
+    assert found is not None
+    assert (found.state, says in found.lines[0]) == ("more-tokens", True), found
+    assert identity_2.wrong_callers(by_config()) is None
+
+
+@pytest.mark.parametrize(
+    "prefix", ["s", "sys", "system:", "system:node:", "system:serviceaccount:"]
+)
+def test_prefix_of_names_that_leads_to_the_cluster_s_own_is_named(prefix: str) -> None:
+    flags = [("groups-prefix", "company:"), ("username-prefix", prefix)]
+    edits = [Flag("master", "kube-apiserver.service", f"oidc-{it}", value) for it, value in flags]
+    for env in (
+        read_environment("oidc-insecure", edits),
+        by_config(("0.claimMappings.username.prefix", prefix)),
+    ):
+        found = identity_2.wrong_callers(env)
+        assert found is not None
+        assert (found.state, f"the prefix {prefix}," in found.lines[0]) == ("of-the-cluster", True)
+
+
+@pytest.mark.parametrize("prefix", ["-", "company:", "oidc:", "systems:"])
+def test_prefix_of_names_of_their_own_is_right(prefix: str) -> None:
+    flags = [("groups-prefix", "company:"), ("username-prefix", prefix)]
+    edits = [Flag("master", "kube-apiserver.service", f"oidc-{it}", value) for it, value in flags]
+    assert identity_2.wrong_callers(read_environment("oidc-insecure", edits)) is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "state"),
+    [
+        ("has(claims.groups) ? dyn(claims.groups).map(g, 'company:' + g) : []", None),
+        ('has(claims.groups)?dyn(claims.groups).map(it, "company:" + string(it)):[]', None),
+        # the token of a person who is in no group has no claim of it
+        ("dyn(claims.groups).map(g, 'company:' + g)", "no-people"),
+        ("claims.groups", "files-unclear"),
+        ("has(claims.roles) ? dyn(claims.groups).map(g, 'company:' + g) : []", "files-unclear"),
+        ("has(claims.groups) ? dyn(claims.groups).filter(g, g != 'x') : []", "files-unclear"),
+        ("has(claims.roles) ? dyn(claims.roles).map(g, 'x:' + g) : []", "no-groups"),
+        ("has(claims.groups) ? dyn(claims.groups).map(g, 'system:' + g) : []", None),  # the attack
+    ],
+)
+def test_expression_for_groups_is_judged_or_named(expression: str, state: str | None) -> None:
+    env = by_config(("0.claimMappings.groups", {"expression": expression}))
+    found = identity_2.wrong_callers(env)
+    assert (found.state if found else None) == state, found
+    assert state != "files-unclear" or "has(claims.groups) ? " in repr(found)
+
+
 HOOKED = read_environment("hook-insecure")
 ABAC = "/etc/kubernetes/abac.jsonl"
 

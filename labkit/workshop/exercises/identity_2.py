@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from labkit.cluster import Environment
+from labkit.cluster.oidc import JwtAuthenticator
 from labkit.model.decision import UNKNOWN, Caller
-from labkit.model.id_tokens import caller_by_id_token
+from labkit.model.id_tokens import caller_by_id_token, id_token_authenticators, unprefixed
 from labkit.model.providers import provider_of
 from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
@@ -16,6 +17,12 @@ __all__ = ["EXERCISE"]
 PERSON, GROUP, OTHERS = "alice", "developers", ("mallory", "somebody-new")
 #: What the names of Kubernetes' own users and groups begin with ("Using RBAC Authorization").
 OF_CLUSTER = "system:"
+#: Whose tokens count, and the expressions that labkit evaluates (:mod:`labkit.cluster.oidc`).
+ONLY = "only those count that the provider makes for the cluster"
+FORMS = (
+    "set a prefix without an expression, or write it as "
+    "has(claims.groups) ? dyn(claims.groups).map(it, 'PREFIX' + it) : []"
+)
 UNIT = "/etc/systemd/system/kube-apiserver.service"
 FLAGS = f"""
 unit = "{UNIT}"
@@ -24,6 +31,29 @@ text = insecure.read_file("master", unit).decode()
 PREFIX = """flag = "--oidc-groups-claim=groups"
 text = text.replace(flag, flag + " \\\\\\n  --oidc-groups-prefix={}")
 """
+#: The file in the place of the flags; the placeholder is what the apiserver makes of groups.
+CONFIG = (
+    FLAGS
+    + """import re
+authority = insecure.read_file("master", "/etc/kubernetes/pki/oidc-ca.crt").decode()
+config = '''apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+  - issuer:
+      url: https://idp:8443
+      audiences: [kubernetes]
+      certificateAuthority: |
+''' + "".join(f"        {{line}}\\n" for line in authority.split("\\n")) + '''    claimMappings:
+      username: {{claim: sub, prefix: ""}}
+      groups: {{{}}}
+'''
+path = "/etc/kubernetes/authentication.yaml"
+insecure.write_file("master", path, config.encode())
+flag = f"  --authentication-config={{path}} \\\\\\n"
+text = re.sub(r"(?:  --oidc-.*\\n)+", lambda _: flag, text)
+"""
+)
+MORE = "[kubernetes, portal]\n      audienceMatchPolicy: MatchAny"
 WRITE = """insecure.write_file("master", unit, text.encode())
 """
 RESTART = """for words in (["daemon-reload"], ["restart", "kube-apiserver"]):
@@ -31,19 +61,67 @@ RESTART = """for words in (["daemon-reload"], ["restart", "kube-apiserver"]):
 """
 
 
-def known(env: Environment, person: str) -> Caller | None:
-    """Return as whom the apiserver knows a person of the group; None without a provider."""
+def known(env: Environment, person: str, *groups: str) -> Caller | None:
+    """Return as whom the apiserver knows a person of some groups; None without a provider."""
     provider = provider_of(env)
     if provider is None or provider.client is None:
         return None
-    claims = {"aud": [provider.client.name], "sub": person, "groups": [GROUP]}
+    claims = provider.claims(person, provider.client, groups)
     apiserver = env.component("kube-apiserver@master")
     return caller_by_id_token(env, apiserver, provider.issuer.value, claims)
 
 
+def wrong_callers(env: Environment) -> Outcome | None:
+    """Say whether the apiserver no longer knows its people as before, or knows others besides.
+
+    Parameters
+    ----------
+    env : Environment
+
+    Returns
+    -------
+    Outcome or None
+        None if everybody of the company logs in, and nobody else.
+    """
+    return unknown_person(env) or more_tokens(env) or name_of_the_cluster(env)
+
+
+def more_tokens(env: Environment) -> Outcome | None:
+    """Say whether the apiserver takes tokens that the provider did not make for the cluster."""
+    provider = provider_of(env)
+    if provider is None or provider.client is None:
+        return None
+    for it in _accepted(env):
+        if it.issuer.value != provider.issuer.value:
+            return Outcome(
+                "more-tokens", (f"the apiserver takes tokens of {it.issuer.value}", ONLY)
+            )
+        if it.discovery:
+            line = f"the apiserver takes the keys of tokens from {it.discovery.value}"
+            return Outcome("more-tokens", (line, ONLY))
+        if more := [name for name in it.audiences if name != provider.client.name]:
+            line = f"the apiserver takes tokens that are made for {', '.join(more)}"
+            return Outcome("more-tokens", (line, ONLY))
+    return None
+
+
+def name_of_the_cluster(env: Environment) -> Outcome | None:
+    """Say whether a prefix makes the name of an account one of the cluster's own."""
+    for it in _accepted(env):
+        prefix = it.username.prefix
+        if prefix and unprefixed(it.username):
+            line = f"behind the prefix {prefix}, the name of an account can begin with {OF_CLUSTER}"
+            return Outcome("of-the-cluster", (line, f"{OF_CLUSTER} begins the cluster's own names"))
+    return None
+
+
+def _accepted(env: Environment) -> tuple[JwtAuthenticator, ...]:
+    return id_token_authenticators(env, env.component("kube-apiserver@master")) or ()
+
+
 def group_of_the_cluster(env: Environment) -> Outcome | None:
     """Say whether a group of the provider may still be one of the cluster, behind its prefix."""
-    caller = known(env, PERSON)
+    caller = known(env, PERSON, GROUP)
     for name in sorted(caller.groups) if caller else ():
         if name.startswith(OF_CLUSTER) and name.endswith(GROUP):
             line = f"the group {GROUP} of the provider is {name} at the apiserver"
@@ -53,20 +131,23 @@ def group_of_the_cluster(env: Environment) -> Outcome | None:
 
 def unknown_person(env: Environment) -> Outcome | None:
     """Say whether the apiserver no longer knows the person or her group, as its files say."""
-    caller = known(env, PERSON)
+    caller = known(env, PERSON, GROUP)
     if caller is None:
         return None
     if caller.claim.value == UNKNOWN:
         line = f"labkit does not know what the apiserver makes of {PERSON}'s token: {caller.claim}"
-        return Outcome("files-unclear", (line, "a prefix can be set without an expression"))
+        return Outcome("files-unclear", (line, FORMS))
     if not caller.user:
         line = f"the apiserver refuses {PERSON}'s token, as its files say: {caller.claim}"
         return Outcome("no-people", (line, "nobody of the company could log in any more"))
     for person in OTHERS:
-        other = known(env, person)
-        if other and not other.user:
-            line = f"the apiserver refuses the token of {person}, as its files say: {other.claim}"
-            return Outcome("no-people", (line, "everybody of the company is to log in as before"))
+        for groups in ((GROUP,), ()):
+            other = known(env, person, *groups)
+            if other and not other.user:
+                who = person if groups else f"{person}, who is in no group"
+                line = f"the apiserver refuses the token of {who}, as its files say: {other.claim}"
+                lines = (line, "everybody of the company is to log in as before")
+                return Outcome("no-people", lines)
     if not any(name.endswith(GROUP) for name in caller.groups):
         line = f"the apiserver takes no group {GROUP} from {PERSON}'s token any more"
         return Outcome("no-groups", (line, "nobody could give her a right by her group"))
@@ -79,7 +160,7 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         lab,
         [Attempt("oidc-group-collision", r"known as .+system:masters|HTTP 401")],
         ["kube-apiserver@master -> canaille@*"],
-        files=unknown_person,
+        files=wrong_callers,
         works=lambda it: group_of_the_cluster(it.environment),
     )
 
@@ -94,8 +175,10 @@ EXERCISE = Exercise(
 Everybody with an account at the provider may create a group there, and give it any name: also
 `system:masters`. Change what the apiserver makes of an ID token, until no group of the provider can
 be one of the cluster. {PERSON} must still log in, and the apiserver must still know her groups:
-people get their rights by them. The flags of the apiserver are in `kube-apiserver.service` on the
-master.
+people get their rights by them. Everybody else of the company logs in as before, with a group or
+without one. No other tokens count than those that the provider makes for the cluster, and no prefix
+makes the name of an account one of the cluster's own. The flags of the apiserver are in
+`kube-apiserver.service` on the master.
 
 The provider stays as it is: another team runs it, and people need groups of their own there.
 """,
@@ -105,6 +188,7 @@ The provider stays as it is: another team runs it, and people need groups of the
         Hint(
             "Which names does the cluster keep for itself? Take another prefix.", "of-the-cluster"
         ),
+        Hint("For whom are the tokens that count? Issuer and audience say it.", "more-tokens"),
         Hint("The flags --oidc-* say whose tokens it takes: put them back.", "no-people"),
         Hint("Which claim of the token has the groups? It must still be read.", "no-groups"),
         Hint("The files already say it: what has to be restarted?", "not-restarted"),
@@ -139,6 +223,32 @@ The provider stays as it is: another team runs it, and people need groups of the
             FLAGS + PREFIX.format("system:serviceaccounts:") + WRITE + RESTART,
             "of-the-cluster",
             "is system:serviceaccounts:developers at the apiserver",
+        ),
+        WrongSolution(
+            "a prefix with which an account is a user of the cluster",
+            FLAGS
+            + PREFIX.format("company:")
+            + 'text = text.replace("--oidc-username-prefix=-", "--oidc-username-prefix=system:")\n'
+            + WRITE
+            + RESTART,
+            "of-the-cluster",
+            "behind the prefix system:, the name of an account can begin with system:",
+        ),
+        WrongSolution(
+            "tokens for everything that the company has",
+            CONFIG.format('claim: groups, prefix: "company:"').replace("[kubernetes]", MORE)
+            + WRITE
+            + RESTART,
+            "more-tokens",
+            "the apiserver takes tokens that are made for portal",
+        ),
+        WrongSolution(
+            "an expression that has no value without a group",
+            CONFIG.format("expression: \"dyn(claims.groups).map(it, 'company:' + it)\"")
+            + WRITE
+            + RESTART,
+            "no-people",
+            "the apiserver refuses the token of mallory, who is in no group",
         ),
         WrongSolution(
             "a better unit after the start",
