@@ -22,6 +22,7 @@ from labkit.cluster.syntax.yamldoc import read_one
 from labkit.errors import ConfigError
 
 __all__ = [
+    "NEW_FILE",
     "PLAN",
     "Edit",
     "Flag",
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 PLAN = ""
+#: How messages name a file that only edits made; the role follows, and the path on its machines.
+NEW_FILE = "edits/"
 UNITS = "/etc/systemd/system/"
 
 

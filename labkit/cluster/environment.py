@@ -26,7 +26,7 @@ from labkit.cluster.copied.machine_files import (
 )
 from labkit.cluster.credentials import read_credentials
 from labkit.cluster.docker_client import read_docker_clients
-from labkit.cluster.edits import PLAN, Edit
+from labkit.cluster.edits import NEW_FILE, PLAN, Edit
 from labkit.cluster.facts import Component, Environment, File, Node
 from labkit.cluster.left_out import without_files
 from labkit.cluster.policies import read_etcd_auth
@@ -291,7 +291,7 @@ def _edited(files: dict[str, File], role: str, edits: tuple[Edit, ...]) -> dict[
         if text is None:
             result.pop(edit.path, None)
         else:
-            new = File(Path(edit.path), "edits", f"edits/{role}/{edit.path.lstrip('/')}")
+            new = File(Path(edit.path), "edits", f"{NEW_FILE}{role}/{edit.path.lstrip('/')}")
             result[edit.path] = replace(old or new, changed=text.encode())
     return result
 

@@ -101,7 +101,7 @@ def _verify(
         seen = _carry_out(lab, "probe", plan.looks)
     _ask_again(lab, plan.looks, wanted, seen, reporter)
     with leaving(lab, *(Trace("rules", RULES, node) for node in plan.intercepts)):
-        with reporter.step(f"{lab.mode}: redirect the clients to an unknown server"):
+        with reporter.step(f"{lab.mode}: try whether the clients accept a false server"):
             met = _carry_out(lab, "intercept", plan.intercepts)
             lab.wait()
         if missed := _missed(lab, plan.intercepts, wanted, seen, met):

@@ -39,6 +39,7 @@ __all__ = [
     "smallest_set",
     "tally",
     "unread",
+    "ways_back",
 ]
 
 #: Why an attack still succeeds that the files forbid: with a file that was not read, and without.
@@ -453,8 +454,26 @@ def edited_beside(lab: EditedLab, *paths: str) -> Outcome | None:
     """
     for edit in lab.by_hand:
         if edit.path in paths:
-            return Outcome("other-file", (f"{edit.path} was edited as well: put it back",))
+            line = f"{edit.path} was edited as well: put it back"
+            return Outcome("other-file", (line, *ways_back(lab, edit.role)))
     return None
+
+
+def ways_back(lab: EditedLab, role: str) -> tuple[str, ...]:
+    """Name the commands that take back what was edited on the machines of a role.
+
+    Parameters
+    ----------
+    lab : EditedLab
+    role : str
+
+    Returns
+    -------
+    tuple of str
+        A line for each machine, and what else is taken back.
+    """
+    names = [node.name for node in lab.environment.nodes if node.role == role]
+    return tuple(f"%lab reset {lab.mode} {name}    # every edit of {name}" for name in names)
 
 
 def _kept(

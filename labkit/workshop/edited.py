@@ -13,7 +13,7 @@ from functools import cached_property
 from labkit import agents
 from labkit.cluster import Environment, Node, read_environment
 from labkit.cluster.accounts import Permission
-from labkit.cluster.edits import Whole
+from labkit.cluster.edits import NEW_FILE, Whole
 from labkit.cluster.syntax.source import Source
 from labkit.lab import Lab
 from labkit.lab.change import RANDOM_VALUE
@@ -21,7 +21,7 @@ from labkit.lab.files import PEM, PLACEHOLDER, RANDOM
 from labkit.lab.fingerprint import Fingerprint
 from labkit.workshop.opened import A_FOLDER, file_states
 
-__all__ = ["EditedLab", "by_path", "hand_edits", "with_modes"]
+__all__ = ["EditedLab", "by_machine", "by_path", "hand_edits", "with_modes"]
 
 #: A machine's own certificate and key in a kubeconfig: those of its peers are others.
 OWN_VALUE = re.compile(r"(client-(?:certificate|key)-data:)[ \t]*\S+")
@@ -73,6 +73,19 @@ class EditedLab(Lab):
         addresses = {name: (address,) for name, address in self.addresses.items()}
         named = [replace(it, names=(*it.names, *addresses.get(it.name, ()))) for it in read.nodes]
         return replace(read, nodes=tuple(named))
+
+    def by_machine(self, text: str) -> str:
+        """Return a text in which files are named as they are on the lab's machines.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        str
+        """
+        return by_machine(self._plain, text)
 
     @property
     def cluster(self) -> tuple[str, ...]:
@@ -129,6 +142,31 @@ def by_path(text: str, own: Mapping[bytes, str]) -> str:
         return f"{found['name']}: {path}" if path else found[0]
 
     return INLINE.sub(named, text)
+
+
+def by_machine(env: Environment, text: str) -> str:
+    """Return a text in which files are named as they are on their machines, and not in the kit.
+
+    Parameters
+    ----------
+    env : Environment
+        As it was before somebody edited its machines.
+    text : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> env = read_environment("oidc-insecure")
+    >>> by_machine(env, "see edits/master/etc/kubernetes/authn.yaml:3")
+    'see /etc/kubernetes/authn.yaml:3'
+    """
+    places = {file.source: path for node in env.nodes for path, file in node.files.items()}
+    places |= {f"{NEW_FILE}{node.role}/": "/" for node in env.nodes}
+    names = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w./-])(?:{names})", lambda found: places[found[0]], text)
 
 
 def hand_edits(

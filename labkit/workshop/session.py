@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 from labkit.errors import ConfigError, EngineError, LabError, LabkitError, NoSuchLab
@@ -103,6 +104,9 @@ def check(
     if edited is not None and reporter is not None:
         edited.reporter = reporter
     outcome = found.check(edited, answer)
+    if edited is not None and found.kind == "harden":
+        # who edits a machine knows its files, and not those that it was made of
+        outcome = replace(outcome, lines=tuple(map(edited.by_machine, outcome.lines)))
     if outcome.state == "does-not-run":
         return outcome  # the master may be what does not run
     records = _read(edited)

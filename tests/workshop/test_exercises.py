@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,14 @@ def test_task_calls_the_lab_as_the_notebook_does(exercise: Exercise) -> None:
     [name] = {"insecure", "hardened"} & {split_mode(exercise.mode)[1]}
     assert f"`{name}.exec(" in exercise.text
     assert "-insecure.exec" not in exercise.text
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda it: it.name)
+def test_reset_in_a_hint_names_a_machine_of_the_lab(exercise: Exercise) -> None:
+    for hint in exercise.hints:
+        for mode, machine in re.findall(r"%lab reset ([a-z-]+)(?: ([a-z0-9]+))?", hint.text):
+            assert mode == exercise.mode
+            assert not machine or read_environment(mode).node(machine)
 
 
 def test_unknown_exercise_is_refused_with_the_command_that_lists_them() -> None:

@@ -11,7 +11,8 @@ import pytest
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.audit_policy import read_audit_policy
 from labkit.cluster.edits import Flag, Key, Whole
-from labkit.workshop import Outcome, checks, exercises
+from labkit.workshop import Outcome, checks, exercises, session
+from labkit.workshop.edited import by_machine
 from labkit.workshop.exercises import (
     cloud_2,
     delegation_2,
@@ -787,3 +788,71 @@ def test_file_that_a_restart_removes_is_named(named: str, *, there: bool, gone: 
     if found:
         assert found.state == "does-not-run"
         assert "is gone after a restart" in found.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "said", "shown"),
+    [
+        ("oidc-insecure", "edits/master/etc/kubernetes/a.yaml:13", "/etc/kubernetes/a.yaml:13"),
+        (
+            "oidc-insecure",
+            "oidc-insecure/master/etc/systemd/system/kube-apiserver.service:24 --oidc",
+            "/etc/systemd/system/kube-apiserver.service:24 --oidc",
+        ),
+        ("insecure", "insecure/master/etc/kubernetes/abac.jsonl:1", "/etc/kubernetes/abac.jsonl:1"),
+        # of another layer, no file at all, and a path on a machine
+        (
+            "oidc-insecure",
+            "common/master/etc/sysusers.d/people.conf",
+            "/etc/sysusers.d/people.conf",
+        ),
+        ("insecure", "edits of insecure, by hand", "edits of insecure, by hand"),
+        ("insecure", "/srv/edits/master/it", "/srv/edits/master/it"),
+    ],
+)
+def test_message_names_a_file_as_it_is_on_its_machine(mode: str, said: str, shown: str) -> None:
+    assert by_machine(read_environment(mode), f"unknown ({said}): {said}") == (
+        f"unknown ({shown}): {shown}"
+    )
+
+
+@pytest.mark.parametrize(("kind", "named"), [("harden", True), ("predict", False)])
+def test_check_names_files_as_a_participant_knows_them(
+    kind: str, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prediction is about the files of the kit, which have names of their own."""
+    source = "edits/master/etc/kubernetes/authentication.yaml:13"
+    env = read_environment("oidc-insecure")
+    lab: Any = SimpleNamespace(by_machine=lambda text: by_machine(env, text))
+    exercise: Any = SimpleNamespace(
+        kind=kind, mode="oidc-insecure", check=lambda *_: Outcome("does-not-run", ("it", source))
+    )
+    monkeypatch.setattr(session, "EXERCISES", {"x": exercise})
+    monkeypatch.setattr(session, "_lab_of", lambda *_: lab)
+    shown = "/etc/kubernetes/authentication.yaml:13" if named else source
+    assert session.check("x").lines == ("it", shown)
+
+
+def after_edits(mode: str, *edits: Whole) -> Any:
+    return SimpleNamespace(mode=mode, by_hand=edits, environment=read_environment(mode, edits))
+
+
+def test_edited_webhook_is_put_back_by_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes from delegation-1 without a reset has edited it there."""
+    [path] = [it for it in HOOKED.node("review").files if it.endswith("opa.service")]
+    text = HOOKED.node("review").files[path].read_text()
+    monkeypatch.setattr(delegation_2, "hardened_state", lambda *_: Outcome("open"))
+    lab = after_edits("hook-insecure", Whole("reviewer", path, f"{text}# more\n"))
+    found = delegation_2.check(lab, None)
+    assert found.state == "reviewer-edited"
+    assert path in found.lines[0]
+    assert found.lines[1].startswith("%lab reset hook-insecure review ")
+
+
+def test_file_that_the_task_leaves_alone_is_put_back_by_a_command() -> None:
+    [account, _] = cloud_2.OTHERS
+    lab = after_edits("cloud-insecure", Whole("cloud", account, "region: us-east-1\n"))
+    found = checks.edited_beside(lab, account)
+    assert found is not None
+    assert found.lines[1].startswith("%lab reset cloud-insecure cloud ")
+    assert checks.edited_beside(lab, "/etc/another") is None

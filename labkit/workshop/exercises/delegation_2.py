@@ -20,7 +20,7 @@ from labkit.model.decision import (
 )
 from labkit.model.reviewers import reviewer_of
 from labkit.model.rights import authenticated_as
-from labkit.workshop.checks import Attempt, hardened_state
+from labkit.workshop.checks import Attempt, hardened_state, ways_back
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
 
@@ -165,8 +165,9 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         [Attempt("webhook-outage", "HTTP 500: no authorizer after the webhook is asked")],
         ["kube-apiserver@master -> opa@*"],
     )
-    if edited := [it.path for it in lab.by_hand if it.role == "reviewer"]:
-        return Outcome("reviewer-edited", (f"the webhook's own file differs: {edited[0]}",))
+    if edited := [it for it in lab.by_hand if it.role == "reviewer"]:
+        line = f"the webhook's own file differs: {edited[0].path}; put it back:"
+        return Outcome("reviewer-edited", (line, *ways_back(lab, edited[0].role)))
     env = lab.environment
     return (changed(read_environment(env.folder), env) if found.solved else None) or found
 
@@ -196,7 +197,7 @@ webhook is not part of this task.
             "The condition must be true for every contractor, and for secrets in every namespace.",
             "not-asked",
         ),
-        Hint("%lab reset hook-insecure reviewer", "reviewer-edited"),
+        Hint("%lab reset hook-insecure review", "reviewer-edited"),
         Hint("The webhook must deny before another authorizer allows: mind the order.", "unclear"),
         Hint(
             "labkit knows conditions that look for a group, or compare the user or an attribute of "
