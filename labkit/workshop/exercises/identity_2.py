@@ -194,6 +194,11 @@ The provider stays as it is: another team runs it, and people need groups of the
         Hint("The files already say it: what has to be restarted?", "not-restarted"),
         Hint("The provider is not yours to change: labkit reset takes that back.", "other-reason"),
         Hint("labkit logs master kube-apiserver --mode oidc-insecure", "does-not-run"),
+        Hint(
+            "A prefix goes with a claim, and not with an expression. In an expression, a claim is "
+            "a list for map() only as dyn(claims.groups).",
+            "does-not-run",
+        ),
         Hint(f"The flags of the apiserver are in {UNIT} on the master."),
         Hint("--oidc-groups-prefix puts a text before each group of the provider."),
         Hint(
