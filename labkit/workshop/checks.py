@@ -54,6 +54,10 @@ READ = (
 )
 #: How a unit in such a state starts with its machine again.
 STARTS_NO_MORE = {"disabled": "enable", "masked": "unmask", "masked-runtime": "unmask --runtime"}
+#: What keeps a mended unit from its start (systemd.unit(5), StartLimitBurst=).
+REFUSED = (
+    "after five failed starts in ten seconds systemd refuses more, until: systemctl reset-failed"
+)
 #: The answers to the question how a technique ends.
 WORDS = ("succeeded", "refused", "unknown")
 #: How much of a word is right if it is nearly a name (:func:`difflib.get_close_matches`).
@@ -152,9 +156,11 @@ def _ways_out(lab: EditedLab, status: LabStatus) -> list[str]:
     command = f"%lab reset {lab.mode}"
     alone = [name for name in status.problems if name in lab.cluster and name in status.machines]
     options = f"--name {lab.name} --mode {lab.mode}"
+    failed = [it for name in alone for it in status.problems[name] if it.endswith(" is failed")]
     return [
         "find out why, and mend it:",
         *(f"labkit logs {name}{_unit(status.problems[name])} {options}" for name in alone),
+        *([REFUSED] if failed else ()),
         "or go back to the start:",
         *(f"{command} {name}    # {name} alone" for name in alone),
         f"{command}    # the whole lab",

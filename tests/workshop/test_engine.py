@@ -459,6 +459,13 @@ def test_journal_of_a_machine_is_named_where_no_unit_is_at_fault(
     lab: Any = FakeLab("broken", CommandFailed("no"), ("etcd2",))
     lines = checks.hardened_state(lab, [], []).lines
     assert "labkit logs etcd2 --name demo --mode insecure" in lines
+    assert not any("reset-failed" in line for line in lines)
+
+
+def test_start_that_systemd_refuses_has_its_way_out() -> None:
+    lab: Any = FakeLab("broken", CommandFailed("no"), ("etcd2",))
+    lines = checks.hardened_state(lab, [], []).lines
+    assert "systemctl reset-failed" in lines[lines.index("find out why, and mend it:") + 2]
 
 
 @pytest.mark.parametrize("state", ["broken", "ready"])
