@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 from labkit.cluster.audit_policy import AuditedRequest, AuditPolicy, AuditRule
 from labkit.cluster.facts import Component, Environment
 from labkit.model.audit_trail import policy_in_use
 from labkit.model.claims import Claim
+from labkit.model.decision import AUTHENTICATED, UNAUTHENTICATED
 
 __all__ = ["answers_in_events", "answers_with_secrets", "events_are_sent", "with_secrets"]
 
 #: The level at which an event has the body of the answer.
 WITH_ANSWERS = "RequestResponse"
 #: How an answer has a secret in it: one, several, and one that was just made or changed.
-SECRETS = tuple(
-    AuditedRequest(verb, "secrets") for verb in ("get", "list", "create", "update", "patch")
-)
+VERBS = ("get", "list", "create", "update", "patch")
+#: A name that no rule has: it is no valid name.
+OTHER = "another one"
 
 
 def answers_in_events(env: Environment, apiserver: Component, request: AuditedRequest) -> Claim:
@@ -87,22 +90,32 @@ def answers_with_secrets(policy: AuditPolicy) -> tuple[AuditRule, ...]:
     >>> [rule.level for rule in answers_with_secrets(policy)]
     ['RequestResponse']
     """
-    found = []
-    for rule in policy.rules:
-        if not _has_answers(rule) and rule.level != "Request":
-            continue
-        asked = (
-            replace(
-                each,
-                user=(*rule.users, each.user)[0],
-                groups=rule.groups or each.groups,
-                namespace=(*rule.namespaces, each.namespace)[0],
+    return tuple(
+        rule
+        for rule in policy.rules
+        if rule.records
+        and (_has_answers(rule) or rule.level == "Request")
+        and any(policy.rule_for(each) is rule for each in _fitting(rule))
+    )
+
+
+def _fitting(rule: AuditRule) -> Iterator[AuditedRequest]:
+    """Yield the requests for secrets that a rule may be there for.
+
+    An earlier rule may decide on some of the callers, namespaces and names that this one names, so
+    each is asked for; where it names none, one that no rule names stands for all others.
+    """
+    names = {name for it in rule.resources for name in it.names} or {OTHER}
+    members: list[tuple[str, ...]] = [(it, AUTHENTICATED) for it in rule.groups]
+    groups = members or [(AUTHENTICATED,), (UNAUTHENTICATED,)]
+    words = product(
+        rule.users or (OTHER,), groups, rule.namespaces or (OTHER,), sorted({*names, OTHER})
+    )
+    for user, of, namespace, name in words:
+        for verb in VERBS:
+            yield AuditedRequest(
+                verb, "secrets", namespace=namespace, name=name, user=user, groups=of
             )
-            for each in SECRETS
-        )
-        if any(policy.rule_for(each) is rule and rule.records for each in asked):
-            found.append(rule)
-    return tuple(found)
 
 
 def with_secrets(env: Environment, data: tuple[str, ...], node: str = "") -> tuple[str, ...]:

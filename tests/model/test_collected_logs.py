@@ -14,12 +14,12 @@ import pytest
 
 from labkit import controls, techniques
 from labkit.cluster import Environment, read_cluster, read_environment
-from labkit.cluster.audit_policy import AuditedRequest
+from labkit.cluster.audit_policy import AuditedRequest, read_audit_policy
 from labkit.cluster.edits import Edit, Flag, Key, Whole
 from labkit.cluster.prometheus import read_scrapes
 from labkit.errors import ConfigError
 from labkit.model import Channel, Model, read_model
-from labkit.model.collected_logs import answers_in_events, events_are_sent
+from labkit.model.collected_logs import answers_in_events, answers_with_secrets, events_are_sent
 
 KUBEADM = Path(__file__).parents[1] / "cluster/data/kubeadm"
 UPLOAD = "systemd-journal-upload@master -> *@monitor:19532"
@@ -241,6 +241,44 @@ def test_request_body_of_a_new_secret_is_a_body_as_well() -> None:
     text = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Request}]\n"
     model = changed("logs-insecure", Whole("master", POLICY, text))
     assert not controls["audit-without-bodies"].holds(model)
+
+
+NONE = "{{level: None, {}}}, "
+FULL = "{{level: RequestResponse, {}}}"
+
+
+@pytest.mark.parametrize(
+    ("rules", "written"),
+    [
+        (FULL.format("resources: [{group: '', resources: [secrets], resourceNames: [a]}]"), True),
+        (FULL.format("resources: [{group: '', resources: ['*']}]"), True),
+        (FULL.format("resources: [{group: '', resources: [configmaps]}]"), False),
+        (FULL.format("resources: [{group: apps}]"), False),
+        (FULL.format("verbs: [watch, delete]"), False),
+        (FULL.format("nonResourceURLs: ['/*']"), False),
+        # an earlier rule decides on the first of several words alone
+        (NONE.format("users: [a]") + FULL.format("users: [a, b]"), True),
+        (NONE.format("users: [a, b]") + FULL.format("users: [a, b]"), False),
+        (NONE.format("userGroups: [a]") + FULL.format("userGroups: [a, b]"), True),
+        (NONE.format("userGroups: [a, b]") + FULL.format("userGroups: [a, b]"), False),
+        (NONE.format("namespaces: [a]") + FULL.format("namespaces: [a, b]"), True),
+        (NONE.format("namespaces: [a, b]") + FULL.format("namespaces: [a, b]"), False),
+        (NONE.format("namespaces: [default]") + FULL.format("verbs: [get]"), True),
+        (NONE.format("users: [anyone]") + FULL.format("verbs: [get]"), True),
+        (NONE.format("verbs: [get, list, create, update]") + FULL.format("users: [a]"), True),
+        # every request is of the one group or the other
+        (NONE.format("userGroups: ['system:authenticated']") + FULL.format("verbs: [get]"), True),
+        (
+            NONE.format("userGroups: ['system:authenticated', 'system:unauthenticated']")
+            + FULL.format("verbs: [get]"),
+            False,
+        ),
+    ],
+)
+def test_policy_that_writes_some_secret_is_found(rules: str, *, written: bool) -> None:
+    text = f"kind: Policy\nrules: [{rules}]\n"
+    policy, _ = read_audit_policy(text, "policy.yaml")
+    assert bool(answers_with_secrets(policy)) is written
 
 
 def test_log_in_a_file_is_not_sent() -> None:
