@@ -9,7 +9,7 @@ addresses and everything unchanged stay.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -99,8 +99,8 @@ def restore_pods(master: Container, env: Environment, kept: Fingerprint) -> None
     """Wait for the workloads, and create those pods again that do not come back by themselves.
 
     They are the pods of the manifests that somebody changed, that have ended (an ended pod is
-    never started again: Kubernetes, "Pod Lifecycle"), or that are not ready in time, as a pod
-    whose container failed often waits minutes for its next start.
+    never started again: Kubernetes, "Pod Lifecycle"), or that are not ready in time on a machine
+    that is, as a pod whose container failed often waits minutes for its next start.
 
     Parameters
     ----------
@@ -121,25 +121,34 @@ def restore_pods(master: Container, env: Environment, kept: Fingerprint) -> None
     as_kept = kept["objects"]["Pod"]
     with ThreadPoolExecutor(max_workers=1) as aside:
         waited = aside.submit(bootstrap.wait_for_workloads, master, env, SETTLED_S)
-        pods = _pods(master, env)
-        renewed = [name for name in as_kept if name in pods and _is_over(pods[name], as_kept[name])]
-        bootstrap.renew_pods(master, env, renewed)
+        pods = _listed(master, env, "pods")
+        again = [name for name in as_kept if name in pods and _is_over(pods[name], as_kept[name])]
+        bootstrap.renew_pods(master, env, again)
         try:
             waited.result()
+            late = False
         except StartTimeout:
-            pods = _pods(master, env)
-            late = [it for it in as_kept if it in pods and not has_condition(pods[it], "Ready")]
-            if not late:
-                raise
-            bootstrap.renew_pods(master, env, late)
-            renewed += late
-    if renewed:
+            bootstrap.renew_pods(master, env, _late(master, env, as_kept))
+            late = True
+    if again or late:
         bootstrap.wait_for_workloads(master, env)
 
 
-def _pods(master: Container, env: Environment) -> dict[str, Any]:
-    """Return the pods by namespace and name."""
-    argv = agents.argv("objects", env.bootstrap_kubeconfig, "pods")
+def _late(master: Container, env: Environment, names: Iterable[str]) -> list[str]:
+    """Return those pods that are not ready on a node that is: no kubelet deletes the others."""
+    nodes, pods = (_listed(master, env, kind) for kind in ("nodes", "pods"))
+    ready = {it["metadata"]["name"] for it in nodes.values() if has_condition(it, "Ready")}
+    found = ((name, pods[name]) for name in names if name in pods)
+    return [
+        name
+        for name, pod in found
+        if pod["spec"].get("nodeName") in ready and not has_condition(pod, "Ready")
+    ]
+
+
+def _listed(master: Container, env: Environment, kind: str) -> dict[str, Any]:
+    """Return the objects of a kind by namespace and name."""
+    argv = agents.argv("objects", env.bootstrap_kubeconfig, kind)
     return {name_of(it): it for it in json.loads(execute(master, argv, timeout=60).stdout)}
 
 

@@ -67,8 +67,12 @@ def test_controllers_do_not_run_while_what_they_write_again_is_deleted(
     assert seen == done
 
 
-POD = {"metadata": {"namespace": "shop", "name": "web"}, "spec": {}}
+POD = {"metadata": {"namespace": "shop", "name": "web"}, "spec": {"nodeName": "worker1"}}
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+NODES = [
+    {"metadata": {"name": "worker1"}, "status": READY},
+    {"metadata": {"name": "worker2"}, "status": {}},
+]
 
 
 @pytest.mark.parametrize(
@@ -77,13 +81,23 @@ READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]
         (POD | {"status": READY}, False, ["wait"]),
         (POD | {"status": {"phase": "Failed"}}, False, ["wait", "renew shop/web", "wait"]),
         (
-            {**POD, "spec": {"ephemeralContainers": [{"image": "a"}]}, "status": READY},
+            {
+                **POD,
+                "spec": {"nodeName": "worker1", "ephemeralContainers": [{"image": "a"}]},
+                "status": READY,
+            },
             False,
             ["wait", "renew shop/web", "wait"],
         ),
         (POD | {"status": {"phase": "Pending"}}, True, ["wait", "renew shop/web", "wait"]),
-        # it is something else that is late: a worker, or a service
-        (POD | {"status": READY}, True, ["wait"]),
+        # its node is late, and nobody there can delete it
+        (
+            {**POD, "spec": {"nodeName": "worker2"}, "status": {"phase": "Running"}},
+            True,
+            ["wait", "wait"],
+        ),
+        # something else is late: a worker, or a service
+        (POD | {"status": READY}, True, ["wait", "wait"]),
     ],
 )
 def test_pods_that_do_not_come_back_are_made_again(
@@ -99,12 +113,14 @@ def test_pods_that_do_not_come_back_are_made_again(
     def renew(_master: Any, _env: Any, names: list[str]) -> None:
         seen.extend(f"renew {name}" for name in names)
 
-    monkeypatch.setattr(
-        restore, "execute", lambda *_, **__: SimpleNamespace(stdout=json.dumps([pod]))
-    )
+    def execute(_: Any, argv: list[str], timeout: float) -> Any:
+        return SimpleNamespace(stdout=json.dumps(NODES if argv[-1] == "nodes" else [pod]))
+
+    monkeypatch.setattr(restore, "execute", execute)
     monkeypatch.setattr(bootstrap, "wait_for_workloads", wait)
     monkeypatch.setattr(bootstrap, "renew_pods", renew)
-    kept = {"objects": {"Pod": {"shop/web": set_by_people(POD)}}}
+    as_kept = set_by_people({**pod, "spec": {"nodeName": pod["spec"]["nodeName"]}})
+    kept = {"objects": {"Pod": {"shop/web": as_kept}}}
     master: Any = SimpleNamespace()
     with contextlib.suppress(StartTimeout):
         restore.restore_pods(master, read_environment("insecure"), kept)
