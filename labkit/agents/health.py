@@ -175,6 +175,8 @@ def look(root: Path, ask: Sequence[str], list_pods: Sequence[str]) -> dict[str, 
                 found |= faults_of_pods(json.loads(pods)["items"], kept_pods(root))
         except subprocess.TimeoutExpired:
             found["the apiserver"] = Fault("does not answer", lasts=False)
+        except ValueError:
+            found["the apiserver"] = Fault("does not say which pods there are", lasts=False)
     for it in asked:
         it.kill()
     return found

@@ -19,7 +19,7 @@ from docker.models.containers import Container
 from labkit import agents
 from labkit.cluster import Environment, Node
 from labkit.cluster.syntax.disk import file_text
-from labkit.errors import StartTimeout
+from labkit.errors import CommandFailed, StartTimeout
 from labkit.lab.machine import Output, call, execute
 from labkit.lab.secret_store import APPLY, as_list
 from labkit.lab.wait import wait_until
@@ -293,7 +293,7 @@ def change_manifests(master: Container, old: Environment, new: Environment) -> N
 
 
 def renew_pods(master: Container, env: Environment, names: Sequence[str]) -> None:
-    """Delete pods of the manifests, also those that a finalizer holds, and create them again.
+    """Create pods of the manifests again, and delete them first, also if a finalizer holds them.
 
     Parameters
     ----------
@@ -313,7 +313,8 @@ def renew_pods(master: Container, env: Environment, names: Sequence[str]) -> Non
         d for d in _documents(env) if d["kind"] == "Pod" and "/".join(_identity(d)[1:]) in names
     ]
     if pods:
-        _kubectl(master, env, pods, "patch", "--type=merge", RELEASE)
+        with contextlib.suppress(CommandFailed):  # one of them is gone
+            _kubectl(master, env, pods, "patch", "--type=merge", RELEASE)
         _kubectl(master, env, pods, *DELETE)
         _apply_pods(master, env, pods)
 

@@ -98,9 +98,10 @@ def restore(machines: Mapping[str, Container], env: Environment) -> None:
 def restore_pods(master: Container, env: Environment, kept: Fingerprint) -> None:
     """Wait for the workloads, and create those pods again that do not come back by themselves.
 
-    They are the pods of the manifests that somebody changed, that have ended (an ended pod is
-    never started again: Kubernetes, "Pod Lifecycle"), or that are not ready in time on a machine
-    that is, as a pod whose container failed often waits minutes for its next start.
+    They are the pods of the manifests that somebody changed, that are being deleted, that have
+    ended (an ended pod is never started again: Kubernetes, "Pod Lifecycle"), or that are gone or
+    not ready in time on a machine that is: a pod whose container failed often waits minutes for
+    its next start.
 
     Parameters
     ----------
@@ -135,15 +136,15 @@ def restore_pods(master: Container, env: Environment, kept: Fingerprint) -> None
 
 
 def _late(master: Container, env: Environment, names: Iterable[str]) -> list[str]:
-    """Return those pods that are not ready on a node that is: no kubelet deletes the others."""
+    """Return those pods that are gone, or not ready on a node that is.
+
+    No kubelet deletes the pods of the others.
+    """
     nodes, pods = (_listed(master, env, kind) for kind in ("nodes", "pods"))
-    ready = {it["metadata"]["name"] for it in nodes.values() if has_condition(it, "Ready")}
-    found = ((name, pods[name]) for name in names if name in pods)
-    return [
-        name
-        for name, pod in found
-        if pod["spec"].get("nodeName") in ready and not has_condition(pod, "Ready")
-    ]
+    waiting = {it["metadata"]["name"] for it in nodes.values() if not has_condition(it, "Ready")}
+    ready = {name for name, pod in pods.items() if has_condition(pod, "Ready")}
+    stuck = {name for name, pod in pods.items() if pod["spec"].get("nodeName") in waiting}
+    return [name for name in names if name not in ready | stuck]
 
 
 def _listed(master: Container, env: Environment, kind: str) -> dict[str, Any]:
@@ -153,8 +154,9 @@ def _listed(master: Container, env: Environment, kind: str) -> dict[str, Any]:
 
 
 def _is_over(pod: Any, as_kept: str) -> bool:
-    """Say whether a pod has ended, or is not as somebody once set it."""
-    return pod["status"].get("phase") in ENDED or set_by_people(pod) != as_kept
+    """Say whether a pod has ended or soon will, or is not as it once was."""
+    ends = pod["status"].get("phase") in ENDED or "deletionTimestamp" in pod["metadata"]
+    return ends or set_by_people(pod) != as_kept
 
 
 def restore_machine(machine: Container, node: Node) -> None:

@@ -66,6 +66,15 @@ def test_apiserver_that_is_not_ready_is_named(
     assert found == ({"the apiserver": fault} if problem else {})
 
 
+def test_pods_that_are_not_listed_are_not_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proc").mkdir()
+    monkeypatch.setattr(agent, "full", lambda _: ())
+    fault = agent.Fault("does not say which pods there are", lasts=False)
+    assert agent.look(tmp_path, ["true"], ["echo", "no JSON"]) == {"the apiserver": fault}
+
+
 def pod(name: str, phase: str = "Running", waits: str = "", **about: str) -> dict[str, Any]:
     state = {"waiting": {"reason": waits}} if waits else {"running": {}}
     status = {"phase": phase, "containerStatuses": [{"state": state}]}
@@ -304,6 +313,8 @@ PODS = {
         "has ended: DeadlineExceeded",
     ),
     "image": ("master", "$K set image pod/web web=none:1", "does not start: ErrImageNeverPull"),
+    # reset comes while it ends
+    "deleted": ("master", "$K delete pod web --wait=false", ""),
     "labels": ("master", "$K label pod web app=other --overwrite", ""),
     "finalizer": (
         "master",

@@ -67,7 +67,10 @@ def test_controllers_do_not_run_while_what_they_write_again_is_deleted(
     assert seen == done
 
 
-POD = {"metadata": {"namespace": "shop", "name": "web"}, "spec": {"nodeName": "worker1"}}
+POD: dict[str, Any] = {
+    "metadata": {"namespace": "shop", "name": "web"},
+    "spec": {"nodeName": "worker1"},
+}
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 NODES = [
     {"metadata": {"name": "worker1"}, "status": READY},
@@ -89,6 +92,13 @@ NODES = [
             False,
             ["wait", "renew shop/web", "wait"],
         ),
+        (
+            {**POD, "metadata": {**POD["metadata"], "deletionTimestamp": "now"}, "status": READY},
+            False,
+            ["wait", "renew shop/web", "wait"],
+        ),
+        # it is gone by the time that it is looked for
+        ({}, True, ["wait", "renew shop/web", "wait"]),
         (POD | {"status": {"phase": "Pending"}}, True, ["wait", "renew shop/web", "wait"]),
         # its node is late, and nobody there can delete it
         (
@@ -114,12 +124,14 @@ def test_pods_that_do_not_come_back_are_made_again(
         seen.extend(f"renew {name}" for name in names)
 
     def execute(_: Any, argv: list[str], timeout: float) -> Any:
-        return SimpleNamespace(stdout=json.dumps(NODES if argv[-1] == "nodes" else [pod]))
+        pods = [pod] if pod else []
+        return SimpleNamespace(stdout=json.dumps(NODES if argv[-1] == "nodes" else pods))
 
     monkeypatch.setattr(restore, "execute", execute)
     monkeypatch.setattr(bootstrap, "wait_for_workloads", wait)
     monkeypatch.setattr(bootstrap, "renew_pods", renew)
-    as_kept = set_by_people({**pod, "spec": {"nodeName": pod["spec"]["nodeName"]}})
+    node = pod.get("spec", POD["spec"])["nodeName"]
+    as_kept = set_by_people({**POD, "spec": {"nodeName": node}})
     kept = {"objects": {"Pod": {"shop/web": as_kept}}}
     master: Any = SimpleNamespace()
     with contextlib.suppress(StartTimeout):
