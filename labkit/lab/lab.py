@@ -195,9 +195,11 @@ class Lab(RunningLab):
             self._forget()
             if not retain:
                 self._remove()
+                again = f"--name {self.name} --mode {self.mode}"
                 if isinstance(error, StartTimeout):  # its hint needs the machines
-                    again = f"labkit up --retain --name {self.name} --mode {self.mode}"
-                    error.hint = f"{again}; then {error.hint}"
+                    error.hint = f"labkit up --retain {again}; then {error.hint}"
+                elif isinstance(error, LabkitError) and not error.hint:
+                    error.hint = f"labkit up {again}; this start's machines are removed"
             raise
         return Timings(time.monotonic() - began, steps)
 

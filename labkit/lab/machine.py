@@ -131,7 +131,7 @@ def execute(
     except (APIError, NotFound) as error:
         raise _unwell(container, str(error.explanation or error)) from error
     except NotStarted as error:
-        what = f"{container.name} could not start {' '.join(argv)[:200]}"
+        what = f"{container.name} could not start {shown(argv)}"
         raise LabError(what, evidence=[error.message]) from error
     except LabError as error:
         raise _unwell(container, error.message) from error
@@ -141,8 +141,29 @@ def execute(
         lines = (output.error + output.text).strip().splitlines()
         # curl --verbose shows what it sends
         tail = [line for line in lines if "authorization:" not in line.lower()][-10:]
-        raise CommandFailed(f"{container.name}: {' '.join(argv)[:200]} {what}", evidence=tail)
+        raise CommandFailed(f"{container.name}: {shown(argv)} {what}", evidence=tail)
     return output
+
+
+def shown(argv: Sequence[str]) -> str:
+    r"""Return a command as a message names it: of a program's text only the first line.
+
+    Parameters
+    ----------
+    argv : sequence of str
+
+    Returns
+    -------
+    str
+        At most 200 characters.
+
+    Examples
+    --------
+    >>> shown(["sh", "-c", "# Write a file.\ncat >$1", "sh", "/tmp/a"])
+    'sh -c Write a file. sh /tmp/a'
+    """
+    first = (it.strip('\n"# ').partition("\n")[0] if "\n" in it else it for it in argv)
+    return " ".join(first)[:200]
 
 
 def call(container: Container, program: str, *arguments: str, timeout: float = 30) -> str:

@@ -23,7 +23,7 @@ from labkit.model import Foothold, Model, read_model
 from labkit.verification import verify
 from labkit.workshop.definition import SOLVED, Outcome
 from labkit.workshop.edited import EditedLab, with_modes
-from labkit.workshop.opened import opened_files
+from labkit.workshop.opened import opened_files, readable
 
 __all__ = [
     "Attempt",
@@ -54,6 +54,7 @@ READ = (
 )
 #: How a unit in such a state starts with its machine again.
 STARTS_NO_MORE = {"disabled": "enable", "masked": "unmask", "masked-runtime": "unmask --runtime"}
+OPENED = "the task is done, and another door is open:"
 #: What keeps a mended unit from its start (systemd.unit(5), StartLimitBurst=).
 REFUSED = (
     "after five failed starts in ten seconds systemd refuses more, until: systemctl reset-failed"
@@ -223,6 +224,7 @@ def _look(
         or stale
         or works(lab)
         or _beside(*states, (("listeners", ""), *came))
+        or _readable_keys(lab, states[1])
         or _opened_by_files(lab, model)
         or _uneven(uneven)
         or _next_boot(lab, model)
@@ -291,14 +293,17 @@ def _unread(lab: EditedLab) -> Outcome | None:
 
 
 def _opened_by_files(lab: EditedLab, model: Model) -> Outcome | None:
-    """Say what the edited files leave open, and the lab's own files do not."""
+    """Say what the edited files leave open, or may, and the lab's own files do not."""
     env = lab.environment
     plain = read_environment(env.folder, [it for it in env.edits if it not in lab.by_hand])
     known = {it.id for it in find_threats(read_model(plain)).open}
     lines = [f"{it.title}: {it.subject}" for it in find_threats(model).open if it.id not in known]
-    if not lines:
-        return None
-    return Outcome("opened", ("the task is done, and another door is open:", *lines[:4]))
+    if lines:
+        return Outcome("opened", (OPENED, *lines[:4]))
+    before = {(it.text, it.why) for it in plain.unknowns}
+    if odd := [str(it) for it in env.unknowns if (it.text, it.why) not in before]:
+        return Outcome("files-unclear", ("labkit does not know what this opens:", *odd[:4]))
+    return None
 
 
 def _next_boot(lab: EditedLab, model: Model) -> Outcome | None:
@@ -364,8 +369,18 @@ def _beside(
         if found := newcomers(before, after, section, word):
             return found
     if lines := opened_files(before, after):
-        return Outcome("opened", ("the task is done, and another door is open:", *lines[:4]))
+        return Outcome("opened", (OPENED, *lines[:4]))
     return None
+
+
+def _readable_keys(lab: EditedLab, now: Fingerprint) -> Outcome | None:
+    """Say whether people may read a kubeconfig in which somebody put a private key."""
+    lines = [
+        f"{path} of {machine} has a private key in it, and can be read by the users of the machine"
+        for machine, path in lab.with_keys
+        if readable(now, machine, path)
+    ]
+    return Outcome("opened", (OPENED, *lines)) if lines else None
 
 
 def newcomers(
@@ -440,7 +455,7 @@ def unread(lab: EditedLab, machine: str, unit: str, path: str) -> Outcome | None
     if not late or said["ActiveState"] == "inactive":
         return None
     line = f"{unit} of {machine} has not read {path} since it was changed"
-    return Outcome("not-restarted", (line,))
+    return Outcome("not-restarted", (line, f"systemctl restart {unit}"))
 
 
 def edited_beside(lab: EditedLab, *paths: str) -> Outcome | None:
@@ -742,7 +757,9 @@ def smallest_set(
         return Outcome("no-answer", ("there is no answer: give a set of names",))
     chosen = frozenset(str(name) for name in answer)
     if others := sorted(chosen - set(names)):
-        return Outcome("other-names", (f"no such name: {', '.join(others)}",))
+        known = [it for it in others if it in controls or it in techniques]
+        line = f"does not apply here: {known[0]}" if known else f"no such name: {others[0]}"
+        return Outcome("other-names", (line,))
     if open_ := missing(chosen):
         return Outcome("not-enough", (open_,))
     if len(chosen) > fewest():

@@ -29,6 +29,12 @@ OWN_VALUE = re.compile(r"(client-(?:certificate|key)-data:)[ \t]*\S+")
 INLINE = re.compile(
     r"(?P<name>client-(?:certificate|key))-data:[ \t]*([\"']?)(?P<value>[A-Za-z0-9+/=]+)\2"
 )
+KEY_DATA = "client-key-data"
+#: An absolute path in a file, and the paths that are no configuration.
+NAMED = re.compile(r"(?<![\w./:])/[\w.@-]+(?:/[\w.@-]+)+")
+NO_CONFIGURATION = re.compile(
+    r"^/(usr|bin|sbin|lib|proc|sys|dev|run|var/run|var/lib|tmp)/|/pki/|\.(crt|key|pem|sock)$"
+)
 #: The bits of a mode that say what an access control list gives at most (acl(5)).
 MASK = 0o070
 #: A key or a certificate as the lab writes it into a file: a string of JSON.
@@ -47,10 +53,13 @@ class EditedLab(Lab):
         One line for each file that was changed on some machines of a role and not on the others.
     by_hand : tuple of Whole
         What was changed by hand, file by file.
+    with_keys : tuple of (str, str)
+        The machine and the path of each kubeconfig in which somebody put the machine's own key.
     """
 
     uneven: tuple[str, ...] = ()
     by_hand: tuple[Whole, ...] = ()
+    with_keys: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def environment(self) -> Environment:
@@ -93,12 +102,21 @@ class EditedLab(Lab):
         return tuple(node.name for node in self._plain.nodes if node.role != "attacker")
 
     def _files(self, node: Node) -> dict[str, str]:
-        argv = agents.argv("configuration")
-        output = self.exec(node.name, argv, stdin=json.dumps(sorted(node.files)).encode())
+        files = self._read_files(node.name, sorted(node.files))
+        if more := named_files(node, files):
+            files = self._read_files(node.name, sorted({*node.files, *more}))
+        if not any(INLINE.search(text) for text in files.values()):
+            return files
+        own = self._own_pems(node)
+        found = {path: by_path(text, own) for path, text in files.items()}
+        held = [it for it in found if KEY_DATA in files[it] and found[it] != files[it]]
+        self.with_keys += tuple((node.name, path) for path in held)
+        return found
+
+    def _read_files(self, machine: str, paths: Sequence[str]) -> dict[str, str]:
+        output = self.exec(machine, agents.argv("configuration"), stdin=json.dumps(paths).encode())
         files: dict[str, str] = json.loads(output.stdout)
-        inline = any(INLINE.search(text) for text in files.values())
-        own = self._own_pems(node) if inline else {}
-        return {path: by_path(text, own) for path, text in files.items()}
+        return files
 
     def _own_pems(self, node: Node) -> dict[bytes, str]:
         """Return the paths of the planned certificates and keys of a machine, by their content."""
@@ -109,6 +127,38 @@ class EditedLab(Lab):
 
     def _read(self, machine: str, path: str) -> bytes:
         return self.exec(machine, ["cat", path], check=False).stdout.strip()
+
+
+def named_files(node: Node, files: Mapping[str, str]) -> set[str]:
+    """Return the files that people named in a configuration file, wherever they are.
+
+    Parameters
+    ----------
+    node : Node
+        The machine, with the files that it came up with.
+    files : mapping of str to str
+        The present text of each configuration file, by its path.
+
+    Returns
+    -------
+    set of str
+        Paths that the files did not name before: without keys, certificates, programs, and what
+        is in the machine's memory.
+
+    Examples
+    --------
+    >>> node = read_environment("insecure").node("master")
+    >>> path = "/etc/systemd/system/kube-apiserver.service"
+    >>> text = node.files[path].read_text()
+    >>> sorted(named_files(node, {path: f"{text} --token-auth-file=/srv/tokens.csv"}))
+    ['/srv/tokens.csv']
+    """
+    found: set[str] = set()
+    for path, text in files.items():
+        before = _written(node, path) or ""
+        if text != before:
+            found |= set(NAMED.findall(text)) - set(NAMED.findall(before))
+    return {it for it in found - set(files) if not NO_CONFIGURATION.search(it)}
 
 
 def by_path(text: str, own: Mapping[bytes, str]) -> str:

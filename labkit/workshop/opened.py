@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from labkit.lab.fingerprint import Fingerprint
 
-__all__ = ["A_FOLDER", "PEOPLE", "FileState", "file_states", "opened_files"]
+__all__ = ["A_FOLDER", "PEOPLE", "FileState", "file_states", "opened_files", "readable"]
 
 #: A file or folder in a fingerprint: mode, owner, group, a hash of the content, and one of what its
 #: access control list and capabilities give, if it has any.
@@ -127,6 +127,29 @@ def _opened(
         if it.may(ENTER) and it.lends and not (was and was.lends == it.lends):
             lines.append(f"{path} of {machine} can be run with more rights than theirs")
     return lines
+
+
+def readable(state: Fingerprint, machine: str, path: str) -> bool:
+    """Say whether the people of a machine may read a file.
+
+    Parameters
+    ----------
+    state : dict
+        A fingerprint of the machines.
+    machine, path : str
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> state = {"worker1": {"files": {"/etc/kubernetes/a.conf": "0644 0:0 3f1c3f1c3f1c3f1c"}}}
+    >>> readable(state, "worker1", "/etc/kubernetes/a.conf")
+    True
+    """
+    files = file_states(state, machine)
+    return path in files and files[path].may(READ) and _is_reached(path, files)
 
 
 def _is_reached(path: str, files: Mapping[str, FileState]) -> bool:

@@ -181,6 +181,7 @@ class FakeLab:
         self.environment = read_environment("insecure")
         self.uneven: tuple[str, ...] = ()
         self.by_hand: tuple[Whole, ...] = ()
+        self.with_keys: tuple[tuple[str, str], ...] = ()
 
     def exclusive(self, _: str) -> FakeLab:
         if self.error:
@@ -335,6 +336,45 @@ def test_what_the_files_open_beside_the_task_is_named(monkeypatch: pytest.Monkey
     assert outcome.state == "opened"
     assert "kube-proxy@worker1" in repr(outcome)
     assert "anyone@network" in repr(outcome)
+
+
+@pytest.mark.parametrize(("mode", "opened"), [("0644", True), ("0600", False)])
+def test_kubeconfig_with_a_key_that_people_may_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, mode: str, *, opened: bool
+) -> None:
+    """It was readable before, so no mode has changed: the key came into it."""
+    path = "/etc/kubernetes/kube-proxy.conf"
+    built = FakeLab.__init__
+
+    def edited(self: FakeLab, *arguments: Any, **options: Any) -> None:
+        built(self, *arguments, **options)
+        self.with_keys = (("worker1", path),)
+
+    states = {"worker1": {"files": {path: f"{mode} 0:0 0123456789abcdef"}}}
+    monkeypatch.setattr(FakeLab, "__init__", edited)
+    monkeypatch.setattr(FakeLab, "states", (states, states))
+    outcome = look(monkeypatch, succeeded=False, predicted=False)
+    assert outcome.state == ("opened" if opened else "solved")
+    assert (f"{path} of worker1 has a private key in it" in repr(outcome)) is opened
+
+
+def test_setting_that_is_not_understood_is_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/etc/systemd/system/kube-proxy.service"
+    text = read_environment("insecure").node("worker1").files[path].read_text()
+    odd = text.replace("--config=", "--no-such-flag=1 --config=")
+    assert odd != text
+    by_hand = (Whole("worker", path, odd),)
+    built = FakeLab.__init__
+
+    def edited(self: FakeLab, *arguments: Any, **options: Any) -> None:
+        built(self, *arguments, **options)
+        self.environment, self.by_hand = read_environment("insecure", by_hand), by_hand
+
+    monkeypatch.setattr(FakeLab, "__init__", edited)
+    monkeypatch.setattr(checks, "_unread", lambda _: None)
+    outcome = look(monkeypatch, succeeded=False, predicted=False)
+    assert outcome.state == "files-unclear"
+    assert "--no-such-flag" in repr(outcome)
 
 
 def test_mode_on_one_machine_of_a_role_alone_is_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from labkit.cluster import Environment, read_environment
 from labkit.cluster.audit_policy import read_audit_policy
-from labkit.cluster.edits import Flag, Key, Whole
+from labkit.cluster.edits import Edit, Flag, Key, Whole
 from labkit.workshop import Outcome, checks, exercises, session
 from labkit.workshop.edited import by_machine
 from labkit.workshop.exercises import (
@@ -40,10 +40,14 @@ def edited(mode: str, machine: str, path: str, code: str) -> Environment:
 
 def policy(*lines: dict[str, Any]) -> Environment:
     """Return the insecure environment with the solution's policy and more lines."""
-    text = "".join(
+    text = policy_text(*lines)
+    return read_environment("insecure", [Whole("master", least_privilege_2.FILE, text)])
+
+
+def policy_text(*lines: dict[str, Any]) -> str:
+    return "".join(
         json.dumps({"apiVersion": VERSION, "kind": "Policy", "spec": it}) + "\n" for it in lines
     )
-    return read_environment("insecure", [Whole("master", least_privilege_2.FILE, text)])
 
 
 def line(resource: str, api_group: str = "", **more: Any) -> dict[str, Any]:
@@ -156,9 +160,51 @@ def test_right_to_a_path_is_named_as_one() -> None:
     assert found.lines[0] == "kube-proxy may still get * (a path: nonResourcePath)"
 
 
-def test_lines_of_others_are_theirs() -> None:
-    found = least_privilege_2.wrong_rights(policy(*GIVEN, line("*", "*", user="ann")))
-    assert found is None
+@pytest.mark.parametrize("name", ["ann", "zoe", "kubernetes-admins"])
+def test_line_for_a_name_that_is_nobodys_yet_gives_it_something(name: str) -> None:
+    """A token or a certificate may make somebody of that name."""
+    found = least_privilege_2.wrong_rights(policy(*GIVEN, line("pods", user=name)))
+    assert found is not None
+    assert found.lines[0] == f"{name} may still get pods in every namespace"
+
+
+@pytest.mark.parametrize(
+    ("modes", "right"),
+    [
+        ("AlwaysDeny,ABAC", True),
+        ("ABAC,AlwaysDeny", True),
+        ("ABAC,RBAC", False),
+        ("Webhook,ABAC", False),
+        ("AlwaysAllow", False),
+    ],
+)
+def test_authorizer_that_gives_nothing_may_stand_beside_the_policy(
+    modes: str, *, right: bool
+) -> None:
+    env = read_environment(
+        "insecure",
+        [
+            Whole("master", least_privilege_2.FILE, policy_text(*GIVEN)),
+            Flag("master", "kube-apiserver.service", "authorization-mode", modes),
+        ],
+    )
+    found = least_privilege_2.wrong_rights(env)
+    assert (found is None) == right, found
+
+
+def test_policy_by_a_file_of_authorizers_is_right() -> None:
+    config = """apiVersion: apiserver.config.k8s.io/v1
+kind: AuthorizationConfiguration
+authorizers: [{type: ABAC, name: abac}]
+"""
+    unit, path = "kube-apiserver.service", "/etc/kubernetes/authz.yaml"
+    edits: list[Edit] = [
+        Whole("master", least_privilege_2.FILE, policy_text(*GIVEN)),
+        Whole("master", path, config),
+        Flag("master", unit, "authorization-mode", None),
+        Flag("master", unit, "authorization-config", path),
+    ]
+    assert least_privilege_2.wrong_rights(read_environment("insecure", edits)) is None
 
 
 #: The solution's statement beside another one.
@@ -841,7 +887,7 @@ def test_edited_webhook_is_put_back_by_a_command(monkeypatch: pytest.MonkeyPatch
     """Who comes from delegation-1 without a reset has edited it there."""
     [path] = [it for it in HOOKED.node("review").files if it.endswith("opa.service")]
     text = HOOKED.node("review").files[path].read_text()
-    monkeypatch.setattr(delegation_2, "hardened_state", lambda *_: Outcome("open"))
+    monkeypatch.setattr(delegation_2, "hardened_state", lambda *_, **__: Outcome("open"))
     lab = after_edits("hook-insecure", Whole("reviewer", path, f"{text}# more\n"))
     found = delegation_2.check(lab, None)
     assert found.state == "reviewer-edited"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -134,3 +135,26 @@ def test_certificates_are_read_only_if_a_kubeconfig_has_one(
     node = read_environment("insecure").node("worker1")
     assert [lab._files(node), asked] == [{"/a": "client-key: x"}, []]
     assert [lab._files(node), asked] == [{"/a": "client-key-data: eA=="}, ["worker1"]]
+    assert not list(lab.with_keys), "the machine has no such key"
+    answers.append('{"/a": "client-key-data: eA=="}')
+    monkeypatch.setattr(EditedLab, "_own_pems", lambda *_: {b"x": "/pki/a.key"})
+    assert lab._files(node) == {"/a": "client-key: /pki/a.key"}
+    assert list(lab.with_keys) == [("worker1", "/a")]
+
+
+def test_file_that_an_edited_unit_names_is_read_wherever_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = read_environment("insecure").node("master")
+    unit = "/etc/systemd/system/kube-apiserver.service"
+    text = node.files[unit].read_text()
+    more = "--a=/srv/pol/kp.jsonl --b=/etc/kubernetes/pki/x.crt --c=/usr/bin/socat --d=/run/a/b"
+    asked: list[set[str]] = []
+
+    def read(_: EditedLab, machine: str, paths: Sequence[str]) -> dict[str, str]:
+        asked.append(set(paths))
+        return {unit: f"{text} {more}"}
+
+    monkeypatch.setattr(EditedLab, "_read_files", read)
+    EditedLab.__new__(EditedLab)._files(node)
+    assert asked == [set(node.files), {*node.files, "/srv/pol/kp.jsonl"}]

@@ -164,12 +164,12 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         lab,
         [Attempt("webhook-outage", "HTTP 500: no authorizer after the webhook is asked")],
         ["kube-apiserver@master -> opa@*"],
+        works=lambda it: changed(read_environment(it.environment.folder), it.environment),
     )
     if edited := [it for it in lab.by_hand if it.role == "reviewer"]:
-        line = f"the webhook's own file differs: {edited[0].path}; put it back:"
+        line = f"{edited[0].path} of the webhook differs, which delegation-1 does as well; to mend:"
         return Outcome("reviewer-edited", (line, *ways_back(lab, edited[0].role)))
-    env = lab.environment
-    return (changed(read_environment(env.folder), env) if found.solved else None) or found
+    return found
 
 
 EXERCISE = Exercise(

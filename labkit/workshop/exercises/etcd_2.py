@@ -35,8 +35,18 @@ def check(lab: EditedLab, answer: object) -> Outcome:
         lab,
         [Attempt("etcd-second-listener", "connection refused")],
         ["kube-apiserver@master -> etcd@*", "flanneld@* -> etcd@*"],
+        files=measured,
         works=lambda it: still_open(it.environment),
     )
+
+
+def measured(env: Environment) -> Outcome | None:
+    """Return an outcome if a member serves something else than its keys on the second port."""
+    for it in find_listeners(env):
+        if it.open and it.port == PORT and it.server.startswith("etcd@") and it.role != "client":
+            line = f"etcd of {it.node} still listens on port {PORT}, for its {it.role}"
+            return Outcome("other-use", (line,))
+    return None
 
 
 def still_open(env: Environment) -> Outcome | None:
@@ -71,6 +81,7 @@ stay the same on all of them. The apiserver and flanneld use port 2379 and must 
         ),
         Hint("A process reads its unit when it starts.", "not-restarted"),
         Hint("Who is on the machine calls localhost as well.", "loopback"),
+        Hint("It must not listen there at all, for nothing.", "other-use"),
         Hint("Nobody uses the second address any more: close it, and open no other.", "moved"),
         Hint(
             "A firewall that drops packets closes nothing: change what opens the port.", "unclear"

@@ -13,13 +13,14 @@ from labkit.model.decision import (
     MASTERS,
     Action,
     Caller,
+    authorizers,
     decide,
 )
 from labkit.model.rights import authenticated_as
 from labkit.workshop.checks import Attempt, hardened_state
 from labkit.workshop.definition import Exercise, Hint, Outcome, WrongSolution
 from labkit.workshop.edited import EditedLab
-from labkit.workshop.exercises._callers import CALLERS, CLUSTER, as_known, member
+from labkit.workshop.exercises._callers import CALLERS, as_known, member
 
 __all__ = ["EXERCISE"]
 
@@ -59,8 +60,11 @@ policy = "".join(line for line in policy.splitlines(True) if "system:unauth" not
 def wrong_rights(env: Environment) -> Outcome | None:
     """Say what kube-proxy lacks, and what it or anybody else of the lab may do besides."""
     apiserver = env.component("kube-apiserver@master")
-    if (modes := apiserver.setting("authorization-mode")).value != "ABAC":
-        line = f"the policy is not all: another authorizer gives rights as well: {modes.source}"
+    # AlwaysDeny has no opinion (apiserver/pkg/authorization/authorizerfactory/builtin.go)
+    others = [it for it in authorizers(env, apiserver) if it.kind not in ("ABAC", "AlwaysDeny")]
+    if others:
+        what = f"{others[0].kind}, {others[0].source}"
+        line = f"the policy is not all: another authorizer may give rights as well: {what}"
         return Outcome("too-much", (line,))
     proxy = authenticated_as(apiserver, env, env.credential("kube-proxy", "worker1"))
     lacks = [
@@ -88,17 +92,16 @@ def wrong_rights(env: Environment) -> Outcome | None:
 def _others(env: Environment, apiserver: Component, proxy: Caller) -> Iterator[tuple[str, Caller]]:
     """Yield everybody else of the lab, with what a message calls them.
 
-    That is who has a credential or an account there, or a name that the cluster gives, or belongs
-    to a group that a line names. A line for a name that is nobody's gives nobody anything.
+    That is who has a credential or an account there, or a name that the cluster gives, or whom a
+    line names, also by a group.
     """
     people = {it.name for node in env.nodes for it in node.accounts}
     found = [authenticated_as(apiserver, env, it) for it in env.credentials]
-    names = {*people, *(it.user for it in found)}
     found += [as_known(it) for it in (*CALLERS, *sorted(people))]
     for line in env.abac.get(apiserver.id, ()):
-        if line.user in names or line.user.startswith(CLUSTER):
+        if line.user:
             found.append(as_known(line.user, *filter(None, [line.group])))
-        elif line.group and not line.user:
+        elif line.group:
             found.append(member(line.group))
     yield "a caller without a credential", authenticated_as(apiserver, env, None)
     for caller in found:
@@ -111,7 +114,9 @@ def _said(action: Action) -> str:
     """Return an action in words: what is no object is a path."""
     if action.path:
         return f"{action} (a path: nonResourcePath)"
-    return f"{action}{f' in {action.namespace}' if action.namespace else ''}"
+    group = f" of the API group {action.group}" if action.group else ""
+    where = "every namespace" if action.namespace == "*" else action.namespace
+    return f"{action}{group}{f' in {where}' if where else ''}"
 
 
 def _allowed(env: Environment, apiserver: Component, caller: Caller) -> Iterator[Action]:

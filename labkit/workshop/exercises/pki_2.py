@@ -50,8 +50,8 @@ They can call every listener on the cluster network. What do they reach? Answer 
 
 Set `answer` to a dict: the name, and the set of the goals, out of `secrets` (reads secrets of the
 cluster), `admin` (cluster-admin) and `node` (root on a node). It may be none: `set()`. A goal that
-is reached over another one counts as well. Root on a node has what the pods there hold: that is
-part of `node`, and not `secrets`.
+is reached over another one counts as well. Who runs a command in a pod has the secrets that the
+pod holds, which counts as `secrets`; of root on a node the same is part of `node`.
 """,
     hints=(
         Hint(
