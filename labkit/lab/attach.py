@@ -67,7 +67,8 @@ def attach(*modes: str, name: str | None = None) -> tuple[Lab, ...]:
         if alone and status.state == "absent" and full_form(lab.mode) != lab.mode:
             _tell_absent(lab, "cells that need it say so")
             continue
-        if status.may_recover:
+        # an incomplete lab may just be coming up
+        if status.may_recover or status.state == "incomplete":
             _wait_for_change(lab)
             status = lab.status()
         if status.state == "absent" and full_form(lab.mode) != lab.mode:

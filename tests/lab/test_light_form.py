@@ -187,10 +187,14 @@ def test_attach_names_the_command_that_brings_up_all_that_is_missing(
     ("error", "raised"),
     [(None, None), (LabBusy("in use: 'reset'"), LabBusy), (LabError("stopped"), NoSuchLab)],
 )
+@pytest.mark.parametrize("state", ["broken", "incomplete"])
 def test_attach_waits_for_a_change_of_another_notebook(
-    monkeypatch: pytest.MonkeyPatch, error: Exception | None, raised: type[Exception] | None
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    error: Exception | None,
+    raised: type[Exception] | None,
 ) -> None:
-    states = ["broken", "broken" if error else "ready"]
+    states = [state, state if error else "ready"]
 
     class FakeLab:
         mode = "insecure"
