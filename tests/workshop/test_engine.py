@@ -320,10 +320,8 @@ def test_unit_that_others_call_and_that_is_switched_off_is_named(
     )
 
 
-def test_what_the_files_open_beside_the_task_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = "/etc/kubernetes/kube-proxy.yaml"
-    text = read_environment("insecure").node("worker1").files[path].read_text()
-    by_hand = (Whole("worker", path, f"{text}metricsBindAddress: 0.0.0.0:10249\n"),)
+def edit_by_hand(monkeypatch: pytest.MonkeyPatch, *by_hand: Whole) -> None:
+    """Let somebody have edited the files of the lab, and restarted what reads them."""
     built = FakeLab.__init__
 
     def edited(self: FakeLab, *arguments: Any, **options: Any) -> None:
@@ -332,6 +330,12 @@ def test_what_the_files_open_beside_the_task_is_named(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(FakeLab, "__init__", edited)
     monkeypatch.setattr(checks, "_unread", lambda _: None)
+
+
+def test_what_the_files_open_beside_the_task_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/etc/kubernetes/kube-proxy.yaml"
+    text = read_environment("insecure").node("worker1").files[path].read_text()
+    edit_by_hand(monkeypatch, Whole("worker", path, f"{text}metricsBindAddress: 0.0.0.0:10249\n"))
     outcome = look(monkeypatch, succeeded=False, predicted=False)
     assert outcome.state == "opened"
     assert "kube-proxy@worker1" in repr(outcome)
@@ -363,15 +367,7 @@ def test_setting_that_is_not_understood_is_not_solved(monkeypatch: pytest.Monkey
     text = read_environment("insecure").node("worker1").files[path].read_text()
     odd = text.replace("--config=", "--no-such-flag=1 --config=")
     assert odd != text
-    by_hand = (Whole("worker", path, odd),)
-    built = FakeLab.__init__
-
-    def edited(self: FakeLab, *arguments: Any, **options: Any) -> None:
-        built(self, *arguments, **options)
-        self.environment, self.by_hand = read_environment("insecure", by_hand), by_hand
-
-    monkeypatch.setattr(FakeLab, "__init__", edited)
-    monkeypatch.setattr(checks, "_unread", lambda _: None)
+    edit_by_hand(monkeypatch, Whole("worker", path, odd))
     outcome = look(monkeypatch, succeeded=False, predicted=False)
     assert outcome.state == "files-unclear"
     assert "--no-such-flag" in repr(outcome)
