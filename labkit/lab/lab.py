@@ -244,7 +244,8 @@ class Lab(RunningLab):
         that do not run are restarted, and a lost machine of the attacker is created again. Then
         configuration files, drop-ins, etcd's content and the running units are as after :meth:`up`.
         Keys stay the same; an attacker's machine that was changed is created again. An interrupted
-        change is undone first.
+        change is undone first. Pods of the manifests that were changed, are being deleted, have
+        ended or do not become ready are created again.
 
         Returns
         -------

@@ -106,8 +106,9 @@ def _fitting(rule: AuditRule) -> Iterator[AuditedRequest]:
     each is asked for; where it names none, one that no rule names stands for all others.
     """
     names = {name for it in rule.resources for name in it.names} or {OTHER}
-    members: list[tuple[str, ...]] = [(it, AUTHENTICATED) for it in rule.groups]
-    groups = members or [(AUTHENTICATED,), (UNAUTHENTICATED,)]
+    named = rule.groups or (AUTHENTICATED, UNAUTHENTICATED)
+    # everybody is in one of these two, and in no more
+    groups = [(it,) if it == UNAUTHENTICATED else (it, AUTHENTICATED) for it in named]
     words = product(
         rule.users or (OTHER,), groups, rule.namespaces or (OTHER,), sorted({*names, OTHER})
     )

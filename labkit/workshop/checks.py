@@ -296,14 +296,18 @@ def _opened_by_files(lab: EditedLab, model: Model) -> Outcome | None:
     """Say what the edited files leave open, or may, and the lab's own files do not."""
     env = lab.environment
     plain = read_environment(env.folder, [it for it in env.edits if it not in lab.by_hand])
-    known = {it.id for it in find_threats(read_model(plain)).open}
-    lines = [f"{it.title}: {it.subject}" for it in find_threats(model).open if it.id not in known]
+    before, now = find_threats(read_model(plain)), find_threats(model)
+    known = {it.id for it in before.open}
+    lines = [f"{it.title}: {it.subject}" for it in now.open if it.id not in known]
     if lines:
         return Outcome("opened", (OPENED, *lines[:4]))
-    before = {(it.text, it.why) for it in plain.unknowns}
-    if odd := [str(it) for it in env.unknowns if (it.text, it.why) not in before]:
-        return Outcome("files-unclear", ("labkit does not know what this opens:", *odd[:4]))
-    return None
+    known |= {it.id for it in before.state("unknown")}
+    odd = [f"{it.title}: {it.subject}" for it in now.state("unknown") if it.id not in known]
+    unread = {(it.path, it.text, it.why) for it in plain.unknowns}
+    odd += [str(it) for it in env.unknowns if (it.path, it.text, it.why) not in unread]
+    if not odd:
+        return None
+    return Outcome("files-unclear", ("labkit does not know what this opens:", *odd[:4]))
 
 
 def _next_boot(lab: EditedLab, model: Model) -> Outcome | None:

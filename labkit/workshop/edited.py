@@ -54,7 +54,8 @@ class EditedLab(Lab):
     by_hand : tuple of Whole
         What was changed by hand, file by file.
     with_keys : tuple of (str, str)
-        The machine and the path of each kubeconfig in which somebody put the machine's own key.
+        The machine and the path of each file in which somebody put a private key, as a kubeconfig
+        may have it.
     """
 
     uneven: tuple[str, ...] = ()
@@ -73,7 +74,16 @@ class EditedLab(Lab):
         known: Environment = super().environment
         nodes = {node.name: node for node in known.nodes if node.name in self.cluster}
         with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
-            found = dict(zip(nodes, pool.map(self._files, nodes.values()), strict=True))
+            texts = dict(zip(nodes, pool.map(self._files, nodes.values()), strict=True))
+            found = dict(
+                zip(nodes, pool.map(self._by_path, nodes.values(), texts.values()), strict=True)
+            )
+        self.with_keys = tuple(
+            (name, path)
+            for name, node in nodes.items()
+            for path, text in texts[name].items()
+            if KEY_DATA in text and KEY_DATA not in (_written(node, path) or "")
+        )
         self.by_hand, self.uneven = hand_edits(nodes, found)
         if not self.by_hand:
             return known
@@ -105,13 +115,13 @@ class EditedLab(Lab):
         files = self._read_files(node.name, sorted(node.files))
         if more := named_files(node, files):
             files = self._read_files(node.name, sorted({*node.files, *more}))
+        return files
+
+    def _by_path(self, node: Node, files: dict[str, str]) -> dict[str, str]:
         if not any(INLINE.search(text) for text in files.values()):
             return files
         own = self._own_pems(node)
-        found = {path: by_path(text, own) for path, text in files.items()}
-        held = [it for it in found if KEY_DATA in files[it] and found[it] != files[it]]
-        self.with_keys += tuple((node.name, path) for path in held)
-        return found
+        return {path: by_path(text, own) for path, text in files.items()}
 
     def _read_files(self, machine: str, paths: Sequence[str]) -> dict[str, str]:
         output = self.exec(machine, agents.argv("configuration"), stdin=json.dumps(paths).encode())

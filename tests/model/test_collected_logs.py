@@ -269,6 +269,11 @@ FULL = "{{level: RequestResponse, {}}}"
         # every request is of the one group or the other
         (NONE.format("userGroups: ['system:authenticated']") + FULL.format("verbs: [get]"), True),
         (
+            NONE.format("userGroups: ['system:authenticated']")
+            + FULL.format("userGroups: ['system:unauthenticated']"),
+            True,
+        ),
+        (
             NONE.format("userGroups: ['system:authenticated', 'system:unauthenticated']")
             + FULL.format("verbs: [get]"),
             False,

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 import labkit
 from labkit import read_environment
 from labkit.agents import configuration, workshop_key
+from labkit.analysis.findings.finding import Findings
+from labkit.analysis.findings.threats import find_threats
 from labkit.cluster import Node, read_cluster
 from labkit.cluster.edits import Whole
 from labkit.cluster.syntax.source import Source
@@ -30,6 +33,7 @@ from labkit.errors import (
 from labkit.lab import LabStatus, Output
 from labkit.lab.files import machine_files
 from labkit.lab.progress import PlainReporter, QuietReporter
+from labkit.model import read_model
 from labkit.model.claims import Claim
 from labkit.model.decision import Caller, decide
 from labkit.model.rules import Action
@@ -371,6 +375,19 @@ def test_setting_that_is_not_understood_is_not_solved(monkeypatch: pytest.Monkey
     outcome = look(monkeypatch, succeeded=False, predicted=False)
     assert outcome.state == "files-unclear"
     assert "--no-such-flag" in repr(outcome)
+
+
+def test_finding_that_becomes_unknown_is_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubeconfig whose program provides the credential: whom it is, nobody has read."""
+    plain, path = read_environment("insecure"), "/etc/kubernetes/kube-proxy.conf"
+    edit_by_hand(monkeypatch, Whole("worker", path, plain.node("worker1").files[path].read_text()))
+    found = find_threats(read_model(plain))
+    other = replace(found.open[0], id="new", state="unknown", title="Perhaps open", subject="it")
+    both = iter((found, Findings([*found.findings, other], found.name)))
+    monkeypatch.setattr(checks, "find_threats", lambda _: next(both))
+    outcome = look(monkeypatch, succeeded=False, predicted=False)
+    assert outcome.state == "files-unclear"
+    assert "Perhaps open: it" in outcome.lines
 
 
 def test_mode_on_one_machine_of_a_role_alone_is_not_solved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from labkit.cluster import Node, read_environment
 from labkit.cluster.edits import Whole
+from labkit.lab import Lab
 from labkit.workshop.edited import EditedLab, by_path
 from labkit.workshop.exercises import eavesdropping_2 as exercise
 
@@ -133,13 +135,11 @@ def test_certificates_are_read_only_if_a_kubeconfig_has_one(
     )
     lab = EditedLab.__new__(EditedLab)
     node = read_environment("insecure").node("worker1")
-    assert [lab._files(node), asked] == [{"/a": "client-key: x"}, []]
-    assert [lab._files(node), asked] == [{"/a": "client-key-data: eA=="}, ["worker1"]]
-    assert not list(lab.with_keys), "the machine has no such key"
-    answers.append('{"/a": "client-key-data: eA=="}')
+    for text, machines in ((answers[0], []), (answers[1], ["worker1"])):
+        assert lab._by_path(node, lab._files(node)) == json.loads(text)
+        assert asked == machines
     monkeypatch.setattr(EditedLab, "_own_pems", lambda *_: {b"x": "/pki/a.key"})
-    assert lab._files(node) == {"/a": "client-key: /pki/a.key"}
-    assert list(lab.with_keys) == [("worker1", "/a")]
+    assert lab._by_path(node, {"/a": "client-key-data: eA=="}) == {"/a": "client-key: /pki/a.key"}
 
 
 def test_file_that_an_edited_unit_names_is_read_wherever_it_is(
@@ -158,3 +158,29 @@ def test_file_that_an_edited_unit_names_is_read_wherever_it_is(
     monkeypatch.setattr(EditedLab, "_read_files", read)
     EditedLab.__new__(EditedLab)._files(node)
     assert asked == [set(node.files), {*node.files, "/srv/pol/kp.jsonl"}]
+
+
+@pytest.mark.parametrize("whose", ["own", "another"])
+def test_key_that_somebody_put_into_a_file_is_known_for_each_machine(
+    whose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = read_environment("insecure")
+    pem = b"two" if whose == "own" else b"three"
+
+    def read(_: EditedLab, machine: str, paths: Sequence[str]) -> dict[str, str]:
+        node = plain.node(machine)
+        files = {path: node.files[path].read_text() for path in node.files}
+        if node.role == "worker":
+            files[PATH] = TEXT.replace(
+                f"client-key: {OWN[b'two']}", f"client-key-data: {data(pem)}"
+            )
+        return files
+
+    monkeypatch.setattr(EditedLab, "_read_files", read)
+    monkeypatch.setattr(EditedLab, "_own_pems", lambda *_: OWN)
+    monkeypatch.setattr(EditedLab, "addresses", {})
+    monkeypatch.setattr(Lab, "environment", plain)
+    lab = EditedLab.__new__(EditedLab)
+    lab._plain = plain
+    lab.environment  # noqa: B018 - reads the machines
+    assert lab.with_keys == (("worker1", PATH), ("worker2", PATH))

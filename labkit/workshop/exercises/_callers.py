@@ -11,10 +11,8 @@ from labkit.model.decision import (
     member_of,
 )
 
-__all__ = ["ADMIN", "CALLERS", "CLUSTER", "as_known", "member"]
+__all__ = ["ADMIN", "CALLERS", "as_known", "member"]
 
-#: How the names begin that the cluster itself gives: to its components, machines and workloads.
-CLUSTER = "system:"
 ACCOUNT, ACCOUNTS = "system:serviceaccount:", "system:serviceaccounts"
 NODE, NODES = "system:node:", "system:nodes"
 APISERVER, ADMIN = "system:apiserver", "kubernetes-admin"
