@@ -147,13 +147,14 @@ class Lab(RunningLab):
             The start failed; the evidence is the last lines of the log.
         """
         began = time.monotonic()
-        if missing := obstacles(self.environment):
+        # a lab that lost its master, with the record of its edits, is made again without them
+        if missing := obstacles(self._plain):
             raise ConfigError(f"{self.mode}: {missing[0].text}", hint=f"see {missing[0].path}")
         if self.status().state == "ready":
             self.require_same_files()
             return Timings(time.monotonic() - began)
         image = ensure_image(self.client, "node", self.reporter)
-        for name in nodes.images_of(self.environment):
+        for name in nodes.images_of(self._plain):
             ensure_image(self.client, name, self.reporter)
         with self._exclusive("up", image):
             return self._up(image, retain)
@@ -370,7 +371,8 @@ class Lab(RunningLab):
             A machine does not answer, or the lab has no fingerprint.
         """
         before = kept_fingerprint(self._master)
-        after = take_fingerprint(self._containers, self.environment)
+        machines = {node.name: self.container(node.name) for node in self.environment.nodes}
+        after = take_fingerprint(machines, self.environment)
         return list(map(str, differences(before, after)))
 
     def states_of_machines(self) -> tuple[Fingerprint, Fingerprint]:

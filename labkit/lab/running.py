@@ -306,10 +306,18 @@ class RunningLab:
         NoSuchLab
             The lab is not up.
         LabError
-            The lab has no such machine.
+            The lab has no such machine, or has lost it.
         """
         self._require()
         if node not in self._containers:
+            roles = {it.name: it.role for it in self._plain.nodes}
+            if node in roles:
+                # only the attacker's machine holds no keys
+                word = "reset" if roles[node] == "attacker" else "up"
+                raise LabError(
+                    f"lab {self.name!r} ({self.mode}) has lost its machine {node}",
+                    hint=f"labkit {word} --name {self.name} --mode {self.mode}",
+                )
             raise LabError(
                 f"no machine {node!r} in lab {self.name!r} ({self.mode})",
                 hint=f"choose one of: {', '.join(sorted(self._containers))}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 from types import SimpleNamespace
@@ -14,12 +15,13 @@ from hypothesis import strategies as st
 
 from labkit.cluster import read_environment
 from labkit.cluster.certificates import read_certificates
-from labkit.errors import ConfigError, EngineError, NameTaken
+from labkit.errors import ConfigError, EngineError, LabError, NameTaken
 from labkit.lab.files import machine_files
 from labkit.lab.lab import Lab
 from labkit.lab.machine import FileSpec, archive
 from labkit.lab.network import SPACE, candidates, host_addresses
 from labkit.lab.nodes import MACHINE, _explained
+from labkit.lab.record import Record
 
 MODES = ("insecure", "hardened")
 ADDRESSES = {node.name: f"10.0.0.{node.host}" for node in read_environment("insecure").nodes}
@@ -151,3 +153,43 @@ def test_machines_of_a_role_are_those_of_the_topology(
     with pytest.raises(ConfigError, match="no machine of role 'workers'") as refused:
         lab.machines("workers")
     assert refused.value.hint == "roles: etcd, master, worker, attacker"
+
+
+@pytest.mark.parametrize(
+    ("lost", "hint"),
+    [
+        ("master", "labkit up --name default --mode insecure"),
+        ("etcd1", "labkit up --name default --mode insecure"),
+        ("worker2", "labkit up --name default --mode insecure"),
+        ("attacker", "labkit reset --name default --mode insecure"),
+    ],
+)
+def test_lost_machine_is_named_with_what_brings_it_back(
+    lost: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labkit.lab.running.connect", lambda _: None)
+    monkeypatch.setattr("labkit.lab.lab.kept_fingerprint", lambda _: {})
+    monkeypatch.setattr("labkit.lab.running.record.read", lambda _: Record())
+    lab = Lab("insecure")
+    names = [node.name for node in read_environment("insecure").nodes]
+    vars(lab)["_containers"] = {name: SimpleNamespace(name=name) for name in names if name != lost}
+    for ask in (lambda: lab.container(lost), lab.drift):
+        with pytest.raises(LabError, match=f"has lost its machine {lost}") as refused:
+            ask()
+        assert refused.value.hint == hint
+    with pytest.raises(LabError, match="no machine 'etcd4'") as unknown:
+        lab.container("etcd4")
+    assert lost not in unknown.value.hint
+
+
+def test_lab_that_lost_its_master_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was changed in it was written down on that machine."""
+    monkeypatch.setattr("labkit.lab.running.connect", lambda _: None)
+    monkeypatch.setattr(Lab, "status", lambda _: SimpleNamespace(state="incomplete"))
+    monkeypatch.setattr(Lab, "_exclusive", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(Lab, "_up", lambda *given: given)
+    monkeypatch.setattr("labkit.lab.lab.ensure_image", lambda _, name, __: name)
+    lab = Lab("insecure")
+    vars(lab)["_containers"] = {"worker1": SimpleNamespace(name="worker1")}
+    made: Any = lab.up()
+    assert made == (lab, "node", False)
