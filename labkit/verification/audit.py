@@ -9,7 +9,7 @@ import time
 
 from labkit.cluster import Component
 from labkit.cluster.audit_policy import AuditedRequest
-from labkit.errors import LabkitError
+from labkit.errors import CommandFailed, LabkitError, ProbeError
 from labkit.lab import Lab
 from labkit.lab.curl import as_curl
 from labkit.model import Model
@@ -49,7 +49,7 @@ def audit_rows(lab: Lab, model: Model) -> list[Row]:
         if claim is None:
             continue
         try:
-            observed, reason, control = _observe(lab, lab.environment.component(part.id))
+            observed, reason, control = _find_out(lab, lab.environment.component(part.id))
         except LabkitError as error:
             observed, reason, control = "", str(error).replace("\n", " "), ""
             verdict = "unprobed"
@@ -107,6 +107,15 @@ def audit_question(request: AuditedRequest) -> Question:
     return Question(path, "POST", json.dumps(body))
 
 
+def _find_out(lab: Lab, apiserver: Component) -> tuple[str, str, str]:
+    """Observe the log, and once more if the apiserver started again in between."""
+    try:
+        return _observe(lab, apiserver)
+    except (ProbeError, CommandFailed):
+        lab.wait()
+        return _observe(lab, apiserver)
+
+
 def _observe(lab: Lab, apiserver: Component) -> tuple[str, str, str]:
     """Return what the log shows, the evidence, and that the requests were answered."""
     log = apiserver.setting("audit-log-path").value
@@ -122,6 +131,8 @@ def _observe(lab: Lab, apiserver: Component) -> tuple[str, str, str]:
     control = f"{len(answers)} requests were answered, with HTTP {', '.join(sorted({*answers}))}"
     if not log:
         now = events_counted(lab)
+        if now < before:
+            raise ProbeError("the apiserver counts its events from 0 again: it was started again")
         if now != before:
             return "partial", f"apiserver_audit_event_total rose from {before} to {now}", control
         return "none", f"no log, and apiserver_audit_event_total stays at {now}", control
@@ -151,7 +162,7 @@ def send_audited(lab: Lab, node: str, question: Question, ident: str) -> str:
 
     Raises
     ------
-    LabkitError
+    ProbeError
         There was no answer.
     """
     argv = as_curl(lab.environment, question.method, question.path)
@@ -160,7 +171,7 @@ def send_audited(lab: Lab, node: str, question: Question, ident: str) -> str:
     output = lab.exec(node, argv, stdin=question.body.encode(), check=False)
     status = output.text.strip()
     if not status.strip("0"):
-        raise LabkitError(f"no answer to {question.method} {question.path}: {output.error}")
+        raise ProbeError(f"no answer to {question.method} {question.path}: {output.error}")
     return status
 
 

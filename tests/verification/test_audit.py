@@ -27,6 +27,9 @@ class FakeLab:
         self._records, self._answers = re.compile(records), answers
         self._log: list[str] = []
         self._events = 0
+        #: The request at which the apiserver starts again, and counts its events from 0.
+        self.starts_at, self.then = 0, "000"
+        self.asked = self.waits = 0
 
     def exec(self, node: str, argv: list[str], **_: object) -> Any:
         if argv[0] == "grep":
@@ -36,10 +39,17 @@ class FakeLab:
         if self._records.search(path):
             self._log.append(json.dumps({"auditID": ident}))
             self._events += 1
+        self.asked += 1
+        if self.asked == self.starts_at:
+            self._events = 0
+            return SimpleNamespace(text=self.then, exit_code=0, error="refused")
         return SimpleNamespace(text=self._answers, exit_code=0, error="refused")
 
     def api(self, *_: str) -> Any:
         return SimpleNamespace(text=f"apiserver_audit_event_total {self._events}\n")
+
+    def wait(self) -> None:
+        self.waits += 1
 
 
 @pytest.mark.parametrize(
@@ -68,6 +78,28 @@ def test_apiserver_that_does_not_answer_is_unprobed() -> None:
     lab: Any = FakeLab(env, "nowhere", answers="000")
     [row] = audit_rows(lab, read_model(env))
     assert (row.observed, row.verdict) == ("", "unprobed")
+    assert lab.waits == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "records", "observed"), [("insecure", "nowhere", "none"), ("hardened", ".", "on")]
+)
+def test_apiserver_that_starts_again_is_asked_again(mode: str, records: str, observed: str) -> None:
+    env = read_environment(mode)
+    lab: Any = FakeLab(env, records)
+    lab.starts_at = 3
+    [row] = audit_rows(lab, read_model(env))
+    assert (row.observed, row.verdict) == (observed, "agree")
+    assert lab.waits == 1
+
+
+def test_count_of_events_that_begins_again_says_nothing() -> None:
+    env = read_environment("insecure")
+    lab: Any = FakeLab(env, "nowhere")
+    lab._events, lab.starts_at, lab.then = 7, 3, "404"
+    [row] = audit_rows(lab, read_model(env))
+    assert (row.observed, row.verdict) == ("none", "agree")
+    assert lab.waits == 1
 
 
 def test_metrics_that_do_not_count_events_are_no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
