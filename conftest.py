@@ -13,7 +13,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Labs:
         self._labs: dict[str, Any] = {}
         self._errors: dict[tuple[str, ...], BaseException] = {}
         self.is_allowed = False
-        self.has_failures: Callable[[], bool] = lambda: False
+        self._has_logs = False
 
     def up(self, modes: Sequence[str] = MODES) -> dict[str, Any]:
         """Return the labs of some modes, and remove those without or of another profile.
@@ -78,6 +78,7 @@ class Labs:
             started = bring_up(modes, name=self.name, reporter=make_reporter())
         except LabkitError as error:
             self._errors[tuple(modes)] = error
+            self.save_logs()
             self.down(modes)
             raise
         self._labs |= {lab.mode: lab for lab, _ in started}
@@ -87,21 +88,20 @@ class Labs:
         from labkit.lab import Lab
 
         gone = list(self._labs) if modes is None else list(modes)
-        if self.has_failures():
-            self._save_logs(gone)
         in_parallel([self._labs[mode] for mode in gone], Lab.down)
         # not before: who interrupts this has the end of the session go on with it
         for mode in gone:
             del self._labs[mode]
 
-    def _save_logs(self, modes: Sequence[str]) -> None:
-        """Write the last lines of each machine's journal to files, if CI wants them."""
-        if not (wanted := os.environ.get("LABKIT_TEST_LOGS")):
+    def save_logs(self) -> None:
+        """Write the last lines of each machine's journal to files, once, if CI wants them."""
+        wanted = os.environ.get("LABKIT_TEST_LOGS")
+        if not wanted or self._has_logs or not self._labs:
             return
+        self._has_logs = True
         folder = Path(wanted)
         folder.mkdir(parents=True, exist_ok=True)
-        for mode in modes:
-            lab = self._labs[mode]
+        for mode, lab in self._labs.items():
             for node in lab.environment.nodes:
                 try:
                     text = lab.logs(node.name, lines=500)
@@ -142,8 +142,15 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    session.config.stash[LABS].has_failures = lambda: session.testsfailed > 0
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    # now, because the next test begins with a reset or a restart
+    if report.failed and item.get_closest_marker("lab"):
+        item.config.stash[LABS].save_logs()
+    return report
 
 
 def pytest_collectstart(collector: Any) -> None:

@@ -46,6 +46,13 @@ def test_old_python_is_refused(tmp_path: Path) -> None:
     assert "next: install it" in done.stderr
 
 
+JOURNAL = """\
+2026-12-01T07:39:26+00:00 etcd1 systemd[1]: etcd.service: Main process exited, code=killed
+2026-12-01T07:39:27+00:00 etcd1 etcd[5606]: {"level":"warn","msg":"closed TCP streaming connection"}
+2026-12-01T07:39:28+00:00 etcd1 kube-proxy[7]: F1201 07:39:28.029585       7 run.go:72] no route
+"""
+
+
 def ci(tmp_path: Path, *, lint: int = 0, test: int = 0) -> tuple[int, list[str]]:
     """Run a copy of .ci/run with a fake make and a fake labkit."""
     for folder in (".ci", ".venv/bin", "bin"):
@@ -53,7 +60,7 @@ def ci(tmp_path: Path, *, lint: int = 0, test: int = 0) -> tuple[int, list[str]]
     (tmp_path / ".ci" / "run").write_bytes((ROOT / ".ci" / "run").read_bytes())
     programs = {
         "bin/make": 'case $1 in lint) exit "$LINT";; test) echo "== 3 passed in 1.2s =="; '
-        'mkdir -p "$LABKIT_TEST_LOGS"; echo oh >"$LABKIT_TEST_LOGS/insecure-etcd1.log"; '
+        'mkdir -p "$LABKIT_TEST_LOGS"; echo "$JOURNAL" >"$LABKIT_TEST_LOGS/insecure-etcd1.log"; '
         'exit "$TEST";; esac',
         # of two tests' processes, the second left a lab; the other one is a person's
         ".venv/bin/labkit": 'echo "$@" >>called; case $1 in status) printf '
@@ -67,7 +74,7 @@ def ci(tmp_path: Path, *, lint: int = 0, test: int = 0) -> tuple[int, list[str]]
     path = f"{tmp_path}/bin:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", tmp_path / ".ci" / "run"],
-        env={**os.environ, "PATH": path, "LINT": str(lint), "TEST": str(test)},
+        env={**os.environ, "PATH": path, "LINT": str(lint), "TEST": str(test), "JOURNAL": JOURNAL},
         capture_output=True,
         text=True,
         timeout=60,
@@ -88,7 +95,10 @@ def test_ci_passes(tmp_path: Path) -> None:
 def test_ci_fails_with_the_tests_and_shows_the_lab_logs(tmp_path: Path) -> None:
     status, lines = ci(tmp_path, lint=1, test=2)
     assert status == 2
-    assert "--- .ci/logs/labs/insecure-etcd1.log" in lines
+    at = lines.index("--- .ci/logs/labs/insecure-etcd1.log")
+    said = JOURNAL.splitlines()
+    assert lines[at + 1 : at + 3] == [said[0], said[2]], "starts, ends and what is fatal"
+    assert said[1] not in lines
     assert lines[-1] == "== 3 passed in 1.2s =="
 
 
