@@ -16,7 +16,7 @@ MATRIX := --json docs/matrix.json --picture docs/matrix.png --table docs/matrix.
           --html docs/matrix.html
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=600 \
          --nbval-sanitize-with=notebooks/sanitize.cfg
-LIVE := $(BIN)/python -m pytest tests labkit notebooks $(NBVAL)
+LIVE := $(BIN)/python -m pytest tests labkit notebooks $(NBVAL) --durations=40 --durations-min=8
 # Jupyter does not start as root without this option; it listens on this machine only.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
