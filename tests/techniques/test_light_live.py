@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from labkit import techniques, verify, workshop
+from labkit import techniques, verify
 from labkit.lab import Lab
 from labkit.lab.light import full_form
 from labkit.lab.nodes import find_nodes
 from labkit.matrix import Variant, try_cell
 from labkit.model import read_model
-from labkit.workshop import exercises
 
-pytestmark = pytest.mark.lab
-NAME = f"{os.environ.get('LABKIT_TEST_NAME') or f'light-{os.getpid()}'}-l"
+pytestmark = [pytest.mark.lab, pytest.mark.profile("light")]
 REASONS = Path(__file__).with_name("reasons")
 #: The most megabytes of all machines of a new light lab, as `docker stats` counts them.
 MOST_MB = 700
-IN_LAB = [it for it in exercises.values() if it.kind != "predict"]
 
 
-@pytest.fixture(scope="module", params=["light-insecure", "light-hardened"])
-def light(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    lab = Lab(request.param, name=NAME)
-    try:
-        lab.up()
-        yield lab
-    finally:
-        lab.down()
+@pytest.fixture(params=["light-insecure", "light-hardened"])
+def light(request: pytest.FixtureRequest, lab_of: Callable[[str], Lab]) -> Lab:
+    return lab_of(request.param)
 
 
 def megabytes(lab: Lab) -> float:
@@ -73,19 +64,3 @@ def test_techniques_go_as_predicted_and_for_the_reasons_of_the_full_lab(light: L
             if not cell.agree or cell.reason != reason:
                 wrong.append(cell)
     assert wrong == []
-
-
-def test_exercises_can_be_solved_in_a_light_lab(
-    light: Lab, settled: Callable[..., list[str]]
-) -> None:
-    mode = full_form(light.mode)
-    for it in (found for found in IN_LAB if found.mode == mode):
-        workshop.exercise(it.name, lab=NAME)
-        assert not workshop.check(it.name, lab=NAME).solved
-        namespace: dict[str, Any] = {mode: light}
-        exec(it.solution, namespace)
-        outcome = workshop.check(it.name, namespace.get("answer"), lab=NAME)
-        assert outcome.solved, (it.name, outcome)
-        workshop.reset(mode, lab=NAME)
-    light.reset()
-    assert settled(light) == []

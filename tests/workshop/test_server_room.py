@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 NAME = os.environ.get("LABKIT_TEST_NAME") or f"server-{os.getpid()}"
-PREFIX, MODE = f"{NAME}-s", "insecure"
+PREFIX, MODE = f"{NAME}-s", "light-insecure"
 ONE, TWO = f"{PREFIX}01", f"{PREFIX}02"
 
 
@@ -124,7 +124,7 @@ def test_participant_does_all_of_the_workshop_through_the_guard(
     real.containers.get(f"labkit-{ONE}-{MODE}-attacker").stop(timeout=1)
     with pytest.raises(labkit.errors.LabError):
         lab_of(ONE).exec("attacker", ["true"])
-    real.containers.get(f"labkit-{ONE}-{MODE}-worker2").pause()
+    real.containers.get(f"labkit-{ONE}-{MODE}-worker1").pause()
     lab_of(ONE).reset()
     assert lab_of(ONE).status().state == "ready"
 
