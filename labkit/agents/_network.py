@@ -5,6 +5,7 @@ The text of this module replaces its import when a program is sent. So it must n
 """
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -213,10 +214,13 @@ def links() -> dict[str, str]:
 
 def kernel(root: Path = KERNEL) -> dict[str, str]:
     """Return the settings of the kernel for the machine's network, by path below a folder."""
-    found = {}
-    for path in (root / "ip_forward", *sorted(root.glob("conf/*/*"))):
-        if not OF_PODS.match(path.parent.name):
-            found[str(path.relative_to(root))] = path.read_text().strip()
+    found = {"ip_forward": (root / "ip_forward").read_text().strip()}
+    for place, _, names in os.walk(root / "conf"):
+        device = place.rpartition("/")[2]
+        for name in () if OF_PODS.match(device) else names:
+            # hundreds, so without the objects of pathlib
+            with open(f"{place}/{name}") as file:  # noqa: PTH123
+                found[f"conf/{device}/{name}"] = file.read().strip()
     return found
 
 

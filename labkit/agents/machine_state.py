@@ -5,7 +5,7 @@ leave in /root, /home, /tmp and such, what some units keep, and what is set of t
 and programs that came since are ended. Files that came since are deleted, also in /usr, /opt and
 /srv, which are too large for a copy. A unit that did not change since the copy keeps running,
 unless a file in /etc did, or people can change what it has in memory. A file whose content was
-changed and changed back counts as unchanged.
+changed and changed back counts as unchanged. The units that it restarted are printed, one a line.
 
 A restore that is killed leaves no machine without its files: it ends what it began with them, and
 the next one waits for that.
@@ -16,13 +16,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from grp import getgrnam
 from pathlib import Path
+from pwd import getpwnam
 
 from labkit.agents._clean_files import (
     CLOUD,
@@ -131,13 +132,13 @@ class Machine:
         except (OSError, ValueError):
             return 0.0
 
-    def restore(self, units: Sequence[str], more: Sequence[str] = ()) -> None:
-        """Put the copy back, and restart those units that were started since, and more of them."""
+    def restore(self, units: Sequence[str], more: Sequence[str] = ()) -> list[str]:
+        """Put the copy back; restart the units that were started since, and more; return them."""
         with self.archive.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._restore(units, more)
+            return self._restore(units, more)
 
-    def _restore(self, units: Sequence[str], more: Sequence[str]) -> None:
+    def _restore(self, units: Sequence[str], more: Sequence[str]) -> list[str]:
         since = self.marked()
         if self.differs(*OF_PEOPLE, *OF_IMAGE):
             with whole():
@@ -164,11 +165,12 @@ class Machine:
             user, _, group = owner.partition(":")
             # a new socket gets its owner and mode from its unit
             with contextlib.suppress(FileNotFoundError):
-                shutil.chown(path, user, group)
+                os.chown(path, getpwnam(user).pw_uid, getgrnam(group).gr_gid)
                 Path(path).chmod(int(mode, 8))
         if (self.root / DOCKER).is_socket():
             self.empty_engine()
         self.mark(time.monotonic())
+        return stale
 
     def kept(self) -> set[str]:
         """Return the paths of the files and folders that were saved, without the leading slash."""
@@ -213,6 +215,8 @@ class Machine:
 
     def put_back_configuration(self) -> None:
         """Replace the present configuration by the copy, and have systemd read it."""
+        import shutil  # only here: it takes longer to load than all the others
+
         for folder in (self.root / CONFIGURATION / name for name in OURS):
             if folder.exists():
                 shutil.rmtree(folder)
@@ -269,4 +273,4 @@ if __name__ == "__main__":
     if UNITS.exists():
         end_strangers(UNITS.read_text().split())
     stale = put_back_network(NETWORK) if NETWORK.exists() else []
-    Machine(Path("/")).restore(sys.argv[1:], stale)
+    print(*Machine(Path("/")).restore(sys.argv[1:], stale), sep="\n")

@@ -1,4 +1,7 @@
-"""Read certificates from PEM files, and the plan of an environment's certificates."""
+"""Read certificates from PEM files, and the plan of an environment's certificates.
+
+The library for certificates is loaded by the first file that has one: most commands read none.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from typing import TYPE_CHECKING
 
 from labkit.cluster.syntax.source import Source, Unknown, broken
 from labkit.cluster.syntax.yamldoc import Document, read_one
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 __all__ = [
     "Authority",
@@ -26,7 +29,8 @@ __all__ = [
     "signer_of",
 ]
 
-USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "server", ExtendedKeyUsageOID.CLIENT_AUTH: "client"}
+#: The purposes of a key by their object identifiers (RFC 5280, section 4.2.1.12).
+USAGES = {"1.3.6.1.5.5.7.3.1": "server", "1.3.6.1.5.5.7.3.2": "client"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +247,9 @@ def read_certificates(data: bytes, path: str) -> tuple[Certificate, ...]:
     Traceback (most recent call last):
     labkit.errors.ConfigError: ca.crt: no certificate can be read here: ...
     """
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     line = None
     if b"-----BEGIN" in data:
         line = data.count(b"\n", 0, data.index(b"-----BEGIN")) + 1
@@ -266,6 +273,9 @@ def read_certificates(data: bytes, path: str) -> tuple[Certificate, ...]:
 
 
 def _facts(certificate: x509.Certificate, path: str) -> Certificate:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
     subject, extensions = certificate.subject, certificate.extensions
     names = [str(item.value) for item in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     hosts: list[str] = []
@@ -277,7 +287,7 @@ def _facts(certificate: x509.Certificate, path: str) -> Certificate:
             hosts += [str(name) for name in value.get_values_for_type(x509.DNSName)]
             hosts += [str(name) for name in value.get_values_for_type(x509.IPAddress)]
         elif isinstance(value, x509.ExtendedKeyUsage):
-            usages += [USAGES.get(oid, oid.dotted_string) for oid in value]
+            usages += [USAGES.get(oid.dotted_string, oid.dotted_string) for oid in value]
         elif isinstance(value, x509.BasicConstraints):
             authority = value.ca
     organizations = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
@@ -315,6 +325,9 @@ def signer_of(data: bytes, authorities: Iterable[tuple[str, bytes]]) -> str | No
     --------
     >>> signer_of(b"no certificate", [])
     """
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
     try:
         [certificate, *_] = x509.load_pem_x509_certificates(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -9,11 +9,14 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from string import Template
+from typing import TYPE_CHECKING
 
 from labkit.cluster import Environment, Node
 from labkit.cluster.syntax import placeholders
 from labkit.lab.machine import FileSpec
-from labkit.lab.pki import Authority, key_pair
+
+if TYPE_CHECKING:
+    from labkit.lab.pki import Authority
 
 __all__ = [
     "PEM",
@@ -59,6 +62,8 @@ def machine_files(env: Environment, addresses: Mapping[str, str]) -> dict[str, l
     >>> [file.data for file in files["etcd1"] if file.path == "/etc/labkit/node.env"]
     [b'NODE_IP=10.160.0.9\n']
     """
+    from labkit.lab.pki import Authority  # only here: its library takes long to load
+
     authorities = {plan.name: Authority.create(plan.common_name) for plan in env.authorities}
     files = _authority_files(env, authorities)
     shared: dict[bytes, bytes] = {}
@@ -192,6 +197,8 @@ def _authority_files(
 def _key_files(
     env: Environment, node: Node, variables: Mapping[str, str], authorities: Mapping[str, Authority]
 ) -> list[FileSpec]:
+    from labkit.lab.pki import key_pair
+
     files = []
     for plan in env.certificates:
         if node.role in plan.roles or node.name in plan.nodes:

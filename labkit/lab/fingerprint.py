@@ -20,9 +20,9 @@ from labkit import agents
 from labkit.agents._services import destinations, name_of
 from labkit.agents.health import FINGERPRINT
 from labkit.cluster import Environment
-from labkit.errors import LabError
+from labkit.errors import CommandFailed, LabError
 from labkit.lab import bootstrap
-from labkit.lab.machine import call, execute, read_file
+from labkit.lab.machine import call, execute
 
 __all__ = [
     "KEPT",
@@ -151,8 +151,9 @@ def kept_fingerprint(master: Container) -> Fingerprint:
         The lab has no fingerprint.
     """
     try:
-        found: Fingerprint = json.loads(read_file(master, KEPT))
-    except LabError as error:
+        # the engine would take ten times as long to copy it out of the machine
+        found: Fingerprint = json.loads(execute(master, ["cat", KEPT]).stdout)
+    except CommandFailed as error:
         raise LabError(
             "this lab has no fingerprint: it came up with an older version of labkit",
             hint="labkit down, then labkit up",

@@ -177,8 +177,9 @@ def restore_machine(machine: Container, node: Node) -> None:
         A unit did not become ready again.
     """
     argv = agents.argv("machine_state", *bootstrap.units(node))
-    execute(machine, argv, timeout=90 * stretch_of(machine))
-    bootstrap.wait_for_units(machine, node)
+    restarted = execute(machine, argv, timeout=90 * stretch_of(machine)).text.split()
+    if restarted:
+        bootstrap.wait_for_units(machine, node)
 
 
 def _users(etcd: Container, env: Environment, kept: Fingerprint) -> None:
