@@ -31,7 +31,7 @@ PRIVATE = (
 CHANGING = re.compile(
     r"^(etc/(hosts|hostname|resolv\.conf|cni(/.*)?|mtab)"
     r"|(var/)?tmp/systemd-private-.*|tmp/\.\w+-unix|run/labkit-(ready|wait\..*)"
-    r"|var/lib/labkit/(since(\.new)?|names|programs|edits\.json(\.new)?|etcd-users(\.\d+\.new)?|fingerprint\.json|etc\.tar|etcd-keys\.json|pending|workshop(/.*)?))$"
+    r"|var/lib/labkit/(since(\.new)?|names|programs|folders|edits\.json(\.new)?|etcd-users(\.\d+\.new)?|fingerprint\.json|etc\.tar|etcd-keys\.json|pending|workshop(/.*)?))$"
 )
 #: The attributes of a file that give somebody more than its mode says: acl(5), capabilities(7).
 #: No file of a clean machine has one.

@@ -101,12 +101,16 @@ class Machine:
         kept = root / "var/lib/labkit"
         self.archive, self.modes, self.since = kept / "etc.tar", kept / "modes", kept / "since"
         self.copied, self.programs = kept / "names", kept / "programs"
+        self.folders = kept / "folders"
 
     def save(self) -> None:
         """Save the files, the owners and modes of sockets and private folders, and the time."""
         self.archive.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folders = (CONFIGURATION, *OF_PEOPLE, *STATE.values())
         self.copied.write_bytes(listed(names(self.root, folders)))
+        # the times first: what comes after them makes a folder one that changed
+        times = changes_of_folders(self.root, OF_IMAGE)
+        self.folders.write_bytes(listed(f"{when} {name}" for name, when in times))
         self.programs.write_bytes(listed(names(self.root, OF_IMAGE)))
         how = ("--no-recursion", "--null", "--verbatim-files-from", f"--files-from={self.copied}")
         output("tar", "-C", self.root, "-cf", self.archive, *how)
@@ -172,13 +176,36 @@ class Machine:
         self.mark(time.monotonic())
         return stale
 
-    def kept(self) -> set[str]:
-        """Return the paths of the files and folders that were saved, without the leading slash."""
-        return paths_in(self.copied) | paths_in(self.programs)
-
     def came(self, *folders: str) -> list[str]:
-        """Return the paths of the files and folders that were not saved, the deepest first."""
-        return sorted(set(names(self.root, folders)) - self.kept(), reverse=True)
+        """Return the paths of the files and folders that were not saved, the deepest first.
+
+        They have no leading slash.
+        """
+        others = [it for it in folders if it not in OF_IMAGE]
+        found = set(names(self.root, others)) - paths_in(self.copied)
+        if len(others) < len(folders):
+            found |= self.came_to_image()
+        return sorted(found, reverse=True)
+
+    def came_to_image(self) -> set[str]:
+        """Return what came to the image's own folders: only to those whose content has changed.
+
+        The time of a change (ctime) is set by nobody, and any other than the saved one counts.
+        """
+        saved = dict(it.split(" ", 1)[::-1] for it in paths_in(self.folders))
+        changed = [it for it in saved if changed_at(self.root / it) != saved[it]]
+        new = [it for it in OF_IMAGE if it not in saved]
+        if not changed and not any((self.root / it).is_dir() for it in new):
+            return set()
+        found = set(names(self.root, new))
+        for folder in changed:
+            with contextlib.suppress(OSError):  # it is gone
+                for entry in os.scandir(self.root / folder):
+                    path = f"{folder}/{entry.name}"
+                    found.add(path)
+                    if entry.is_dir(follow_symlinks=False) and path not in saved:
+                        found |= {*names(self.root, [path])}
+        return found - paths_in(self.programs)
 
     def differs(self, *folders: str) -> bool:
         """Say whether files of the folders differ from the copy: in content, rights or number."""
@@ -236,6 +263,22 @@ class Machine:
         # images, networks and the cache; then volumes, with those that have a name
         output(*docker, "system", "prune", "--all", "--force")
         output(*docker, "volume", "prune", "--all", "--force")
+
+
+def changes_of_folders(root: Path, folders: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each of some folders, and each folder below them, with its :func:`changed_at`."""
+    start = len(str(root).rstrip("/")) + 1
+    for folder in folders:
+        for place, _, _ in os.walk(root / folder):
+            yield place[start:], changed_at(place)
+
+
+def changed_at(folder: str | Path) -> str:
+    """Return when the entries or the rights of a folder last changed; empty if it is gone."""
+    try:
+        return str(os.stat(folder, follow_symlinks=False).st_ctime_ns)  # noqa: PTH116
+    except OSError:
+        return ""
 
 
 def listed(paths: Iterable[str]) -> bytes:

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,46 @@ def test_files_of_people_are_put_back_and_no_unit_is_restarted(
     machine.restore([UNIT])
     assert fingerprint.files(machine.root) == before
     assert not restarts(systemctl)
+
+
+def into(folder: Path) -> None:
+    (folder / "tool").write_text("more")
+
+
+def below(folder: Path) -> None:
+    (folder / "new/deep").mkdir(parents=True)
+    into(folder / "new/deep")
+
+
+def with_old_times(folder: Path) -> None:
+    before = folder.stat()
+    into(folder)
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def in_place_of_a_folder(folder: Path) -> None:
+    (folder / "share").rmdir()
+    below(folder)
+
+
+@pytest.mark.parametrize("put", [into, below, with_old_times, in_place_of_a_folder])
+@pytest.mark.parametrize("folder", ["usr/local/bin", "opt", "srv"])
+def test_what_came_to_the_image_is_found_wherever_it_is(
+    machine: Machine, folder: str, put: Callable[[Path], None]
+) -> None:
+    for place in ("usr/local/bin/share", "opt/share"):
+        (machine.root / place).mkdir(parents=True)
+    saved(machine)
+    assert machine.came("usr", "opt", "srv") == []
+    before = {str(it.relative_to(machine.root)) for it in machine.root.rglob("*")}
+    # the machine had no /srv
+    (machine.root / folder / "share").mkdir(parents=True, exist_ok=True)
+    put(machine.root / folder)
+    came = {str(it.relative_to(machine.root)) for it in machine.root.rglob("*")} - before
+    assert came
+    assert set(machine.came("usr", "opt", "srv")) == came
+    machine.put_back("usr", "opt", "srv")
+    assert not any((machine.root / it).exists() for it in came)
 
 
 @pytest.mark.parametrize("name", ["etc/passwd", "etc/kubernetes", "home", "root/.bashrc"])
