@@ -84,14 +84,15 @@ def restore(machines: Mapping[str, Container], env: Environment) -> None:
     nodes = _machines(env)
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
         list(pool.map(lambda node: restore_machine(machines[node.name], node), nodes))
-    etcd = _first(machines, env, "etcd")
-    bootstrap.wait_for_etcd(etcd)
-    master = _first(machines, env, "master")
+    etcd, master = _first(machines, env, "etcd"), _first(machines, env, "master")
     kept = kept_fingerprint(master)
-    _users(etcd, env, kept)
-    _restore_keys(machines, env)
-    _routes(machines, nodes, "restore")  # after the leases that flanneld learns routes from
-    bootstrap.wait_for_apiserver(master, env.bootstrap_kubeconfig)
+    bootstrap.wait_for_etcd(etcd)
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        ready = aside.submit(bootstrap.wait_for_apiserver, master, env.bootstrap_kubeconfig)
+        _users(etcd, env, kept)
+        _restore_keys(machines, env)
+        _routes(machines, nodes, "restore")  # after the leases that flanneld learns routes from
+        ready.result()
     restore_pods(master, env, kept)
 
 
