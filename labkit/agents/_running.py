@@ -86,8 +86,23 @@ def has_no_unit(process: Path) -> bool:
         return False
 
 
+def frozen(proc: Path = Path("/proc")) -> set[int]:
+    """Return the processes that a signal has stopped (proc_pid_stat(5), state T), in pods too."""
+    found = set()
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (entry / "stat").read_text().rpartition(")")[2].split()[0] == "T":
+                    found.add(int(entry.name))
+    return found
+
+
 def end_strangers(kept: Collection[str]) -> None:
-    """Stop the units that are not among those kept, and end the processes of no unit."""
+    """Stop the units that are not among those kept, and end the processes of no unit.
+
+    What a signal has stopped goes on.
+    """
+    send(frozen(), signal.SIGCONT)
     if came := sorted(active_units() - set(kept)):
         subprocess.run(("systemctl", "stop", *came), check=False, capture_output=True, timeout=60)
     for number in (signal.SIGTERM, signal.SIGKILL):

@@ -73,6 +73,8 @@ LARGE = 1_000_000
 #: Seconds that a process must have run: programs that others start for a moment are not counted.
 #: A unit's own program counts at once, for a new lab may be quicker than that.
 OLD = 3.0
+#: Of several processes with one name, one that is frozen counts (proc_pid_stat(5), state T).
+FROZEN = "stopped by a signal"
 #: Every pod has one, so it counts at once too.
 SHIM = "containerd-shim of containerd.service"
 #: The start of the text of labkit.agents.run_commands, which is its command line.
@@ -97,7 +99,7 @@ def processes(active: Container[str], proc: Path = Path("/proc")) -> Section:
     ticks = os.sysconf("SC_CLK_TCK")
     uptime = float((proc / "uptime").read_text().split()[0])
     in_pods = {it.name: is_in_pod(it) for it in proc.iterdir() if it.name.isdigit()}
-    found = {}
+    found: Section = {}
     for entry in proc.iterdir():
         if not entry.name.isdigit() or int(entry.name) in own:
             continue
@@ -118,7 +120,8 @@ def processes(active: Container[str], proc: Path = Path("/proc")) -> Section:
             old = uptime - int(shown[19]) / ticks >= OLD
             stays = old or is_units_own or f"{name} of {where}" == SHIM
         if shown[0] != "Z" and stays:
-            found[f"{name} of {where}"] = "runs"
+            is_frozen = shown[0] == "T" or found.get(f"{name} of {where}") == FROZEN
+            found[f"{name} of {where}"] = FROZEN if is_frozen else "runs"
     return found
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from labkit.agents import _running
 
+FROZEN = _running.frozen
 INIT, NOWHERE = "0::/init.scope", "0::/"
 SYSTEMD, SHELL = "/usr/lib/systemd/systemd", "/usr/bin/dash"
 
@@ -53,6 +54,31 @@ def test_units_of_pods_and_of_systemd_are_not_counted(commands: Any) -> None:
     commands("systemctl", f"printf '{lines}'")
     found = {"etcd.service", "left.service", "left.timer", "run-r12.scope"}
     assert _running.active_units() == found
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_this_machine_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_running, "frozen", set)
+
+
+def test_processes_that_a_signal_has_stopped_are_frozen(tree: Any, tmp_path: Path) -> None:
+    tree(20, 1, "0::/system.slice/etcd.service", state="T")
+    tree(30, 1, "0::/system.slice/etcd.service")
+    tree(40, 1, "0::/system.slice/etcd.service", state="t")  # a debugger holds it
+    tree(80, 1, "0::/kubepods/besteffort/podb0ffc27e", state="T")
+    assert FROZEN(tmp_path) == {20, 80}
+
+
+def test_what_is_frozen_goes_on(commands: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands("systemctl")
+    monkeypatch.setattr(_running, "strangers", set)
+    with subprocess.Popen(["sh", "-c", "kill -STOP $$; exit 7"]) as process:
+        stat = Path(f"/proc/{process.pid}/stat")
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.01)
+        monkeypatch.setattr(_running, "frozen", lambda: {process.pid})
+        _running.end_strangers(())
+        assert process.wait(5) == 7
 
 
 def test_only_units_that_came_are_stopped(commands: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,6 +185,29 @@ def test_server_of_another_client_is_no_difference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("states", "value"),
+    [
+        ("S", "runs"),
+        ("T", "stopped by a signal"),
+        ("TS", "stopped by a signal"),
+        ("ST", "stopped by a signal"),
+    ],
+)
+def test_program_that_is_frozen_is_no_program_that_runs(
+    tmp_path: Path, states: str, value: str
+) -> None:
+    for number, state in enumerate(states, 41):
+        entry = tmp_path / str(number)
+        entry.mkdir()
+        entry.joinpath("cmdline").write_text("etcd")
+        entry.joinpath("comm").write_text("etcd\n")
+        entry.joinpath("cgroup").write_text("0::/system.slice/etcd.service\n")
+        entry.joinpath("stat").write_text(f"{number} (etcd) {state} 1{' 0' * 17} 0 0\n")
+    (tmp_path / "uptime").write_text("100 100\n")
+    assert fingerprint.processes((), tmp_path) == {"etcd of etcd.service": value}
+
+
+@pytest.mark.parametrize(
     ("name", "place", "counts"),
     [
         ("containerd-shim", "containerd.service", True),  # of a pod of a lab that is just up
