@@ -192,19 +192,23 @@ class Machine:
 
         The time of a change (ctime) is set by nobody, and any other than the saved one counts.
         """
-        saved = dict(it.split(" ", 1)[::-1] for it in paths_in(self.folders))
+        times = paths_in(self.folders) if self.folders.exists() else ()
+        saved = dict(it.split(" ", 1)[::-1] for it in times)
         changed = [it for it in saved if changed_at(self.root / it) != saved[it]]
         new = [it for it in OF_IMAGE if it not in saved]
         if not changed and not any((self.root / it).is_dir() for it in new):
             return set()
         found = set(names(self.root, new))
         for folder in changed:
-            with contextlib.suppress(OSError):  # it is gone
-                for entry in os.scandir(self.root / folder):
-                    path = f"{folder}/{entry.name}"
-                    found.add(path)
-                    if entry.is_dir(follow_symlinks=False) and path not in saved:
-                        found |= {*names(self.root, [path])}
+            place = self.root / folder
+            # it is gone, or leads somewhere else now: what is there did not come to the image
+            if not place.is_dir() or place.resolve() != self.root.resolve() / folder:
+                continue
+            for entry in os.scandir(place):
+                path = f"{folder}/{entry.name}"
+                found.add(path)
+                if entry.is_dir(follow_symlinks=False) and path not in saved:
+                    found |= {*names(self.root, [path])}
         return found - paths_in(self.programs)
 
     def differs(self, *folders: str) -> bool:

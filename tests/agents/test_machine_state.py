@@ -242,6 +242,19 @@ def test_what_came_to_the_image_is_found_wherever_it_is(
     assert not any((machine.root / it).exists() for it in came)
 
 
+@pytest.mark.parametrize("moved", ["usr/local/bin", "usr/local"])
+def test_what_lies_behind_a_link_did_not_come_to_the_image(machine: Machine, moved: str) -> None:
+    saved(machine)
+    (machine.root / moved).rename(machine.root / "etc/moved")
+    (machine.root / moved).symlink_to(machine.root / "etc/moved")
+    (machine.root / "etc/moved/bin").mkdir(exist_ok=True)
+    (machine.root / "etc/moved/bin/other").write_text("of the machine")
+    (machine.root / "etc/moved/other").write_text("of the machine")
+    machine.put_back("usr", "opt", "srv")
+    assert (machine.root / "etc/moved/bin/other").exists()
+    assert (machine.root / "etc/moved/other").exists()
+
+
 @pytest.mark.parametrize("name", ["etc/passwd", "etc/kubernetes", "home", "root/.bashrc"])
 def test_access_control_list_is_named_and_taken_away(
     machine: Machine, systemctl: Path, name: str
