@@ -368,8 +368,13 @@ class Lab(RunningLab):
         NoSuchLab
             The lab is not up.
         LabError
-            A machine does not answer, or the lab has no fingerprint.
+            A machine does not run or does not answer, or the lab has no fingerprint.
         """
+        # the others' answers may take half a minute then, and the engine knows at once
+        for it in nodes.find_nodes(self.client, self.name, self.mode):
+            if it.status != "running":
+                word = health.STATES.get(it.status, f"is {it.status}")
+                raise LabError(f"{it.labels['labkit.node']} {word}", hint=self._to_reset)
         before = kept_fingerprint(self._master)
         machines = {node.name: self.container(node.name) for node in self.environment.nodes}
         after = take_fingerprint(machines, self.environment)

@@ -170,6 +170,7 @@ def test_lost_machine_is_named_with_what_brings_it_back(
     monkeypatch.setattr("labkit.lab.running.connect", lambda _: None)
     monkeypatch.setattr("labkit.lab.lab.kept_fingerprint", lambda _: {})
     monkeypatch.setattr("labkit.lab.running.record.read", lambda _: Record())
+    monkeypatch.setattr("labkit.lab.lab.nodes.find_nodes", lambda *_: [])
     lab = Lab("insecure")
     names = [node.name for node in read_environment("insecure").nodes]
     vars(lab)["_containers"] = {name: SimpleNamespace(name=name) for name in names if name != lost}
@@ -193,3 +194,19 @@ def test_lab_that_lost_its_master_is_made_again(monkeypatch: pytest.MonkeyPatch)
     vars(lab)["_containers"] = {"worker1": SimpleNamespace(name="worker1")}
     made: Any = lab.up()
     assert made == (lab, "node", False)
+
+
+@pytest.mark.parametrize(("status", "says"), [("paused", "is paused"), ("exited", "is stopped")])
+def test_state_of_a_lab_with_a_machine_that_does_not_run_is_not_waited_for(
+    status: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labkit.lab.running.connect", lambda _: None)
+    states = {"master": "running", "worker1": "running", "etcd2": status}
+    found = [
+        SimpleNamespace(labels={"labkit.node": name}, status=state)
+        for name, state in states.items()
+    ]
+    monkeypatch.setattr("labkit.lab.lab.nodes.find_nodes", lambda *_: found)
+    with pytest.raises(LabError, match=f"^etcd2 {says}") as refused:
+        Lab("insecure").drift()
+    assert refused.value.hint == "labkit reset --name default --mode insecure"
