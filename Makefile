@@ -57,12 +57,13 @@ notebooks: $(STAMP) ## Open the notebooks in JupyterLab, on this machine only
 test: engine browser ## Run all tests: unit tests, tests in a browser, lab tests and notebooks
 	@# the images wait for the network half of the time, and the unit tests need none of them
 	@log=$$(mktemp); \
-	{ $(LABKIT) image build && for image in $(IMAGES); do $(LABKIT) image build --image $$image; done; } \
-	  >/dev/null 2>"$$log" & building=$$!; \
+	{ $(LABKIT) image build && for image in $(IMAGES); do $(LABKIT) image build --image $$image || exit; done \
+	  && echo "images built in $$SECONDS s" >&2; } >/dev/null 2>"$$log" & building=$$!; \
 	status=0; \
 	$(UNIT) --numprocesses auto --dist loadfile --max-worker-restart 0 -o faulthandler_timeout=180 $(PYTEST) || status=$$?; \
 	while kill -0 $$building 2>/dev/null; do tail -n 1 "$$log"; sleep 5; done; \
 	wait $$building || { cat "$$log"; exit 1; }; \
+	tail -n 1 "$$log"; \
 	: tests with labs of their own run beside those of the usual pair; \
 	LABKIT_TEST_NAME=$${LABKIT_TEST_NAME:+$$LABKIT_TEST_NAME-2} \
 	  $(LIVE) -m apart $(PYTEST) >"$$log" 2>&1 & apart=$$!; \
