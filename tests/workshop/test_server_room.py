@@ -26,6 +26,7 @@ import labkit
 from labkit import workshop
 from labkit.lab.engine import connect
 from labkit.lab.lab import Lab
+from labkit.lab.light import full_form
 from labkit.lab.nodes import find_labs
 from labkit.lab.progress import QuietReporter, make_reporter
 from labkit.resources import server_room_dir
@@ -93,7 +94,7 @@ def lab_of(name: str) -> Lab:
 
 
 def solve(lab: Lab, name: str) -> None:
-    exec(exercises[name].solution, {lab.mode: lab})
+    exec(exercises[name].solution, {full_form(lab.mode): lab})
 
 
 def test_participant_does_all_of_the_workshop_through_the_guard(
