@@ -13,6 +13,8 @@ import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from labkit.agents._processes import states
+
 #: The place of the processes of all pods.
 POD = "a pod"
 #: The place of a process that no unit has: of a command in the container, or of PID 1.
@@ -50,14 +52,7 @@ def active_units() -> set[str]:
 
 def parents(proc: Path) -> dict[int, int]:
     """Return the parent of each process that has not ended."""
-    found = {}
-    for entry in proc.iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                state, parent, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
-                if state != "Z":
-                    found[int(entry.name)] = int(parent)
-    return found
+    return {process: parent for process, _, parent in states(proc)}
 
 
 def strangers(proc: Path = Path("/proc")) -> set[int]:
@@ -87,14 +82,8 @@ def has_no_unit(process: Path) -> bool:
 
 
 def frozen(proc: Path = Path("/proc")) -> set[int]:
-    """Return the processes that a signal has stopped (proc_pid_stat(5), state T), in pods too."""
-    found = set()
-    for entry in proc.iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if (entry / "stat").read_text().rpartition(")")[2].split()[0] == "T":
-                    found.add(int(entry.name))
-    return found
+    """Return the processes that a signal has stopped, in pods too."""
+    return {process for process, state, _ in states(proc) if state == "T"}
 
 
 def end_strangers(kept: Collection[str]) -> None:

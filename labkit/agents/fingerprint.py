@@ -73,10 +73,10 @@ LARGE = 1_000_000
 #: Seconds that a process must have run: programs that others start for a moment are not counted.
 #: A unit's own program counts at once, for a new lab may be quicker than that.
 OLD = 3.0
-#: Of several processes with one name, one that is frozen counts (proc_pid_stat(5), state T).
-FROZEN = "stopped by a signal"
 #: Every pod has one, so it counts at once too.
 SHIM = "containerd-shim of containerd.service"
+#: Of several processes with one name, one that is frozen counts (proc_pid_stat(5), state T).
+FROZEN = "stopped by a signal"
 #: The start of the text of labkit.agents.run_commands, which is its command line.
 SERVER = b"Run the commands that arrive on standard input"
 EPHEMERAL = re.compile(r"^127\.[\d.]+:(3[2-9]|[4-6]\d)\d{3}$")

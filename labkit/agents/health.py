@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from labkit.agents._apiserver import request
 from labkit.agents._patience import stretch
+from labkit.agents._processes import states
 from labkit.agents._services import ENDED, name_of
 
 UNITS = "etc/systemd/system"
@@ -92,16 +93,7 @@ def faults(shown: str, stopped: Sequence[int]) -> dict[str, Fault]:
 
 def stopped(proc: Path) -> list[int]:
     """Return the processes that a signal has stopped."""
-    found = []
-    for process in proc.iterdir():
-        if process.name.isdigit():
-            try:
-                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:  # it has ended
-                continue
-            if state in "Tt":
-                found.append(int(process.name))
-    return found
+    return [process for process, state, _ in states(proc) if state in "Tt"]
 
 
 def full(folders: Sequence[str]) -> Iterator[str]:

@@ -179,7 +179,7 @@ class Machine:
     def came(self, *folders: str) -> list[str]:
         """Return the paths of the files and folders that were not saved, the deepest first.
 
-        They have no leading slash.
+        They have no leading slash. One of the image's own folders stands for all of them.
         """
         others = [it for it in folders if it not in OF_IMAGE]
         found = set(names(self.root, others)) - paths_in(self.copied)
